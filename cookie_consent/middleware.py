@@ -144,6 +144,8 @@ class ConsentMiddleware(FailsAtStart):
             consent_lifetime=consent_lifetime(consent_days, policy),
             visitor_lifetime=visitor_lifetime(visitor_days),
             make_id=make_id,
+            domain=policy.site.domain,
+            hosts=policy.site.hosts,
         )
         own_cookies = OwnCookies(cookies)
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.decision.signing import Signer
+from cookie_consent.policy.hosts import host_label
 
 SALT = "cookie_consent.record"
 SIGNAL_SALT = "cookie_consent.signal"
@@ -24,29 +25,40 @@ class ConsentCookie:
     """Turns consent records into the signed tokens of the consent cookie, and back.
 
     A token's value is readable text: format, policy version, language, source, signals, consent id, and each purpose's
-    answer with the digest of its material facts.
+    answer with the digest of its material facts. If hosts share answers, it also names those for which the answer was
+    given, without the domain.
 
     Args:
-        signer: a signer with `SALT`.
+        signer: a signer with `SALT`, and with the domain.
+        domain: the domain in which hosts share answers; "" for the answers of one host.
+        hosts: those hosts.
     """
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, domain: str = "", hosts: Sequence[str] = ()) -> None:
         self._signer = signer
+        self._names = {host: host_label(host, domain) for host in hosts}
+        self._hosts = ("*".join(sorted(self._names.values())),) if hosts else ()
 
     def write(self, record: ConsentRecord) -> str:
         """Return the token for a record, in cookie octets (RFC 6265bis section 4.1.1)."""
         answers = "*".join(f"{id_}{answer.state.value}{answer.facts}" for id_, answer in record.answers.items())
         signals = "".join(letter for letter, name in _SIGNALS.items() if name in record.signals)
         source = str(SOURCES.index(record.source))
-        fields = (_FORMAT, record.policy, record.language, source, signals, record.consent_id, answers)
+        fields = (_FORMAT, record.policy, record.language, source, signals, record.consent_id, answers, *self._hosts)
         return self._signer.sign("~".join(fields).encode("ascii"), record.decided_at).decode("ascii")
 
-    def read(self, tokens: Iterable[bytes]) -> list[ConsentRecord]:
-        """Return the records of the valid tokens; others are ignored."""
+    def read(self, tokens: Iterable[bytes], host: str = "") -> list[ConsentRecord]:
+        """Return the records of the valid tokens; others are ignored.
+
+        Args:
+            tokens: the tokens.
+            host: the host of the request if it shares answers. Tokens that do not name it are ignored.
+        """
+        name = self._names[host].encode() if host else None
         records = []
         for token in tokens:
             verified = self._signer.read(token)
-            record = _parse(*verified) if verified else None
+            record = _parse(*verified, name) if verified else None
             if record:
                 records.append(record)
         return records
@@ -81,8 +93,18 @@ class SignalCookie:
         return _signal_names(b"".join(letters).decode("latin-1"))
 
 
-def _parse(value: bytes, issued: int) -> ConsentRecord | None:
-    """Read a value whose signature is valid; return None for another shape, such as an older format."""
+def _parse(value: bytes, issued: int, host: bytes | None) -> ConsentRecord | None:
+    """Read a value whose signature is valid; return None for another shape, such as an older format.
+
+    Args:
+        value: the value.
+        issued: when it was signed.
+        host: the name of the host that it has to be good for; None if it names none.
+    """
+    if host is not None:
+        value, _, hosts = value.rpartition(b"~")
+        if host not in hosts.split(b"*"):
+            return None
     fields = value.decode("latin-1").split("~")
     if len(fields) != _FIELDS or fields[0] != _FORMAT:
         return None

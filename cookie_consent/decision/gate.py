@@ -79,6 +79,7 @@ class Gate:
         is_valid = undeclared in ("hold", "allow")
         check("undeclared", undeclared, is_valid=is_valid, remedy='Write "hold" or "allow".')
         self._cookies, self._declared = policy.cookies, CookieDeclarations(policy.cookies)
+        self._domain, self._hosts = policy.site.domain, frozenset(policy.site.hosts)
         self._own_cookies = {name.encode("ascii"): purposes for name, purposes in own_cookies.items()}
         self._refusable_alone = {cookie.purpose: frozenset([cookie.purpose]) - {NECESSARY} for cookie in self._cookies}
         self._hold_undeclared, self._clock = undeclared == "hold", clock
@@ -164,7 +165,15 @@ class Gate:
             (name, None if name in self._own_cookies else self._declared.get(name))
             for name in islice(names, _MAX_EXPIRED)
         ]
-        places = [list(_deletions(name, cookie, domains, secure=secure)) for name, cookie in cookies]
+        shared = self._domain if host in self._hosts else ""
+        places = [
+            list(
+                _own_deletions(name, shared, secure=secure)
+                if cookie is None
+                else _deletions(name, cookie, domains, secure=secure)
+            )
+            for name, cookie in cookies
+        ]
         fields, room = Headers(), _MAX_EXPIRED_BYTES
         # Take the first place of every cookie, then every second place, and so on.
         for deletion in dict.fromkeys(chain.from_iterable(zip_longest(*places))):
@@ -249,17 +258,32 @@ def _pattern(name: str) -> re.Pattern[bytes]:
     return re.compile(b".*".join(re.escape(part.encode("ascii")) for part in name.split("*")), re.DOTALL)
 
 
-def _deletions(name: bytes, cookie: Cookie | None, domains: list[str], *, secure: bool) -> Iterator[bytes]:
-    """Yield the fields that delete a cookie, the declared domain first.
+def _own_deletions(name: bytes, domain: str, *, secure: bool) -> Iterator[bytes]:
+    """Yield the fields that delete one of our own cookies.
+
+    Args:
+        name: the cookie's name. Over https, its prefix tells whether it is host-only.
+        domain: the domain in which the host shares its answers; "" on other hosts, which never delete what is shared.
+        secure: whether the connection is https.
+    """
+    prefix = name[:7].lower()
+    if domain and prefix != b"__host-":
+        yield expire_cookie(name, domain=domain, secure=secure)
+    if prefix != b"__secur":
+        yield expire_cookie(name, secure=secure)
+
+
+def _deletions(name: bytes, cookie: Cookie, domains: list[str], *, secure: bool) -> Iterator[bytes]:
+    """Yield the fields that delete a declared cookie, the declared domain first.
 
     Args:
         name: the cookie's name.
-        cookie: its declaration; None for one of our own, which are host-only.
+        cookie: its declaration.
         domains: the domains that the host can set.
         secure: whether the connection is https.
     """
     # Browsers accept __Host- cookies only host-only and with path / (RFC 6265bis section 4.1.3.2).
-    if cookie is None or name.lower().startswith(b"__host-"):
+    if name.lower().startswith(b"__host-"):
         yield expire_cookie(name, secure=secure)
         return
     declared = cookie.domain and cookie.domain.removeprefix(".")

@@ -1,4 +1,7 @@
-"""Reads and sets our own cookies. Over https their names have the __Host- or __Secure- prefix, over http none."""
+"""Reads and sets our own cookies. Over https their names have the __Host- or __Secure- prefix, over http none.
+
+Cookies that several hosts share carry a Domain, which rules out the prefix __Host- (RFC 6265bis section 4.1.3.2).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from cookie_consent.base.checks import check
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.decision import CONSENT_LIFETIME, OPT_OUT_LIFETIME
+from cookie_consent.decision.place import HTTPS, Place, Places
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import VISITOR_LIFETIME, Arrival, KnownVisitor, WithdrawnVisitor
@@ -45,6 +49,8 @@ class CookieSettings:
         consent_lifetime: how long an answer is valid, for refusals and grants alike; at most 400 days.
         visitor_lifetime: how long a visitor id is valid; at most 395 days. It is not renewed.
         make_id: returns a random id of at least 128 bits, in cookie octets.
+        domain: the Domain of cookies that several hosts share; "" if each host has its own.
+        hosts: the hosts that share an answer, in `domain`.
 
     Raises:
         ValueError: a name is no cookie name or is used twice, a lifetime is too long or under a second, or `make_id`
@@ -58,6 +64,8 @@ class CookieSettings:
     consent_lifetime: timedelta = CONSENT_LIFETIME
     visitor_lifetime: timedelta = VISITOR_LIFETIME
     make_id: Callable[[], str] = new_id
+    domain: str = ""
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.consent_name, self.visitor_name):
@@ -123,34 +131,78 @@ def _days(name: str, value: Any, *, most: timedelta) -> timedelta:
     return timedelta(days=value)
 
 
+class _Tokens:
+    """Reads and writes the tokens of our four cookies.
+
+    Args:
+        settings: keys and lifetimes.
+        domain: the domain in which hosts share the tokens; "" for those of one host. A token of one is invalid in
+            another.
+        hosts: those hosts.
+    """
+
+    def __init__(self, settings: CookieSettings, domain: str = "", hosts: Sequence[str] = ()) -> None:
+        salts = {
+            "consent": consent_cookie.SALT,
+            "signal": consent_cookie.SIGNAL_SALT,
+            "visitor": visitor_cookie.SALT,
+            "erasure": visitor_cookie.ERASURE_SALT,
+        }
+        self._signers = {
+            kind: Signer(settings.secret_keys, f"{salt}@{domain}" if domain else salt) for kind, salt in salts.items()
+        }
+        self.consent = consent_cookie.ConsentCookie(self._signers["consent"], domain, hosts)
+        self.signal = consent_cookie.SignalCookie(self._signers["signal"])
+        self.visitor = visitor_cookie.VisitorCookie(
+            self._signers["visitor"], settings.visitor_lifetime, settings.make_id
+        )
+        self.erasure = visitor_cookie.ErasureCookie(self._signers["erasure"])
+
+    def has_signed(self, kind: str, tokens: Iterable[bytes]) -> bool:
+        """Return whether one of the tokens is validly signed."""
+        return any(map(self._signers[kind].read, tokens))
+
+
 class OwnCookies:
-    """Reads and sets our four cookies: "consent", "signal", "visitor" and "erasure"."""
+    """Reads and sets our four cookies: "consent", "signal", "visitor" and "erasure".
+
+    Attributes:
+        lifetime: how long an answer is valid.
+        new_id: returns a random id.
+        place: returns the place of the cookies for an ASGI scope.
+        hosts: the hosts that share an answer; none if each host has its own.
+    """
 
     def __init__(self, settings: CookieSettings) -> None:
-        self.lifetime, self.new_id = settings.consent_lifetime, settings.make_id
-        self._consent = consent_cookie.ConsentCookie(Signer(settings.secret_keys, consent_cookie.SALT))
-        self._signal = consent_cookie.SignalCookie(Signer(settings.secret_keys, consent_cookie.SIGNAL_SALT))
-        self._visitor = visitor_cookie.VisitorCookie(
-            Signer(settings.secret_keys, visitor_cookie.SALT), settings.visitor_lifetime, settings.make_id
-        )
-        self._erasure = visitor_cookie.ErasureCookie(Signer(settings.secret_keys, visitor_cookie.ERASURE_SALT))
+        self.lifetime, self.new_id, self.hosts = settings.consent_lifetime, settings.make_id, settings.hosts
+        self.place, self._domain = Places(settings.hosts).of, settings.domain
+        before = _Tokens(settings)
+        self._tokens = (before, _Tokens(settings, settings.domain, settings.hosts) if settings.hosts else before)
+        """For cookies of one host, and for those that hosts share."""
+        self._max_age_of_visitor = before.visitor.max_age
         self._names = {
-            secure: {
-                "consent": host + settings.consent_name,
-                "signal": f"{host}{settings.consent_name}-signal",
-                "visitor": host + settings.visitor_name,
+            (secure, shared): {
+                "consent": broad + settings.consent_name,
+                "signal": f"{broad}{settings.consent_name}-signal",
+                "visitor": broad + settings.visitor_name,
                 "erasure": f"{narrow}{settings.visitor_name}-erasure",
             }
             # The erasure cookie has a path of its own, so it cannot be __Host- (RFC 6265bis section 4.1.3.2).
-            for secure, host, narrow in ((True, "__Host-", "__Secure-"), (False, "", ""))
+            for secure, shared, broad, narrow in (
+                (True, False, "__Host-", "__Secure-"),
+                (False, False, "", ""),
+                (True, True, "__Secure-", "__Secure-"),
+                (False, True, "", ""),
+            )
+            if not shared or settings.hosts
         }
         self._answering = {
-            secure: (names["consent"].encode(), names["signal"].encode()) for secure, names in self._names.items()
+            where: (names["consent"].encode(), names["signal"].encode()) for where, names in self._names.items()
         }
 
     def names(self, kind: str) -> list[str]:
-        """Return both names, over https and http, of "consent", "signal", "visitor" or "erasure"."""
-        return [names[kind] for names in self._names.values()]
+        """Return all names, over https and http, of "consent", "signal", "visitor" or "erasure"."""
+        return list(dict.fromkeys(names[kind] for names in self._names.values()))
 
     def readable(self, policy: Policy) -> dict[str, frozenset[str]]:
         """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough.
@@ -164,7 +216,9 @@ class OwnCookies:
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
             # A policy may list our own cookies under their default names, to describe them.
-            is_plainly_ours = name.removeprefix("__Host-") in purposes and purpose in names.get(name, ())
+            is_plainly_ours = name.removeprefix("__Host-").removeprefix(
+                "__Secure-"
+            ) in purposes and purpose in names.get(name, ())
             if name in names and not is_plainly_ours:
                 raise PolicyError(
                     "this is the name of one of our own cookies",
@@ -173,108 +227,184 @@ class OwnCookies:
                 )
         return names
 
-    def declared(self, policy: Policy, *, secure: bool) -> tuple[Cookie, ...]:
+    def declared(self, policy: Policy, *, place: Place) -> tuple[Cookie, ...]:
         """Return our own cookies as a policy would declare them, without those that the policy itself declares.
 
         The signal cookie is among them only if a signal can refuse something, and the visitor cookie once for each
         purpose that traces by consent.
         """
-        names = self._names[secure]
-        consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime)
-        lifetime = timedelta(seconds=self._visitor.max_age)
+        names, domain = self._names[place.secure, place.host != ""], self.domain(place)
+        consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
+        lifetime = timedelta(seconds=self._max_age_of_visitor)
         traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
-        signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime)
+        signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
         signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []
-        ours = [consent, *signals, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced)]
+        visitors = [Cookie(name=names["visitor"], purpose=id_, duration=lifetime, domain=domain) for id_ in traced]
         by_site = {cookie.name for cookie in policy.cookies}
-        return tuple(cookie for cookie in ours if cookie.name not in by_site)
+        return tuple(cookie for cookie in (consent, *signals, *visitors) if cookie.name not in by_site)
 
-    def name(self, kind: str, *, secure: bool) -> str:
-        """Return the name of "consent", "signal", "visitor" or "erasure", over https or not."""
-        return self._names[secure][kind]
+    def name(self, kind: str, *, place: Place) -> str:
+        """Return the name of "consent", "signal", "visitor" or "erasure" in a place."""
+        return self._names[place.secure, place.host != ""][kind]
 
-    def records(self, cookies: bytes, *, secure: bool) -> list[ConsentRecord]:
+    def domain(self, place: Place) -> str | None:
+        """Return the Domain of our cookies in a place; None if they are host-only."""
+        return self._domain if place.host else None
+
+    def records(self, cookies: bytes, *, place: Place) -> list[ConsentRecord]:
         """Return the validly signed consent records in a Cookie field, with the signals that overrode each."""
-        consent, signal = self._answering[secure]
+        if place.host:
+            return self._shared_records(cookies, place)
+        consent, signal = self._answering[place.secure, False]
         # `find` is faster than `in`, which for bytes raises and discards an exception inside CPython.
-        records = self._consent.read(values(cookies, consent)) if cookies.find(consent) >= 0 else []
+        records = self._tokens[0].consent.read(values(cookies, consent)) if cookies.find(consent) >= 0 else []
         if not records or cookies.find(signal) < 0:
             return records
         tokens = values(cookies, signal)
-        return [replace(record, overridden_by=self._signal.read(tokens, record.decided_at)) for record in records]
+        return [
+            replace(record, overridden_by=self._tokens[0].signal.read(tokens, record.decided_at)) for record in records
+        ]
 
-    def visitor(self, cookies: bytes, now: float, *, secure: bool) -> KnownVisitor | None:
-        """Return the content of the visitor cookie in a Cookie field, or None."""
-        name = self._names[secure]["visitor"].encode()
-        return self._visitor.read(values(cookies, name), now) if name in cookies else None
+    def _shared_records(self, cookies: bytes, place: Place) -> list[ConsentRecord]:
+        """Return the records that count on a host which shares answers.
 
-    def set_consent(self, record: ConsentRecord, *, secure: bool) -> bytes:
+        An answer from before it did counts on its own host. The prefix __Host- proves that this host has set it;
+        without https, nothing does.
+        """
+        (consent, signal), shared = self._answering[place.secure, True], self._tokens[1]
+        records = shared.consent.read(values(cookies, consent), place.host)
+        if place.secure:
+            records += self.records(cookies, place=HTTPS)
+        tokens = values(cookies, signal)
+        if not tokens:
+            return records
+        overriding = [shared.signal.read(tokens, record.decided_at) for record in records]
+        return [
+            replace(record, overridden_by=record.overridden_by | signals)
+            for record, signals in zip(records, overriding, strict=True)
+        ]
+
+    def has_answer(self, cookies: bytes, *, place: Place) -> bool:
+        """Return whether a Cookie field has a consent cookie, readable or not."""
+        names = {self._answering[place.secure, shared][0] for shared in {place.host != "", False}}
+        return any(values(cookies, name) for name in names)
+
+    def visitor(self, cookies: bytes, now: float, *, place: Place) -> KnownVisitor | None:
+        """Return the content of the newest visitor cookie in a Cookie field, or None."""
+        shared = place.host != ""
+        name = self._names[place.secure, shared]["visitor"].encode()
+        visitor = self._tokens[shared].visitor.read(values(cookies, name), now) if name in cookies else None
+        if shared and place.secure:
+            before = self.visitor(cookies, now, place=HTTPS)
+            return max(filter(None, (visitor, before)), key=lambda known: known.valid_until, default=None)
+        return visitor
+
+    def set_consent(self, record: ConsentRecord, *, place: Place) -> bytes:
         """Return the Set-Cookie field that stores a record in the browser."""
-        name, max_age = self._names[secure]["consent"], int(self.lifetime.total_seconds())
-        return set_cookie(name, self._consent.write(record), max_age, secure=secure)
+        token, max_age = self._tokens[place.host != ""].consent.write(record), int(self.lifetime.total_seconds())
+        return self._set("consent", token, max_age, place=place)
 
-    def set_signals(self, signals: frozenset[str], decided_at: int, now: float, *, secure: bool) -> bytes:
+    def set_signals(self, signals: frozenset[str], decided_at: int, now: float, *, place: Place) -> bytes:
         """Return the Set-Cookie field that stores, as long as an answer is valid, which signals have overridden it.
 
         Args:
             signals: their names.
             decided_at: when the answer was given, in seconds since 1970.
             now: seconds since 1970.
-            secure: whether the connection is https.
+            place: where the cookie lives.
         """
         left = int(decided_at + self.lifetime.total_seconds() - now)
-        token = self._signal.write(signals, decided_at)
-        max_age = max(left, 1)  # 0 would delete the cookie
-        return set_cookie(self._names[secure]["signal"], token, max_age, secure=secure)
+        token = self._tokens[place.host != ""].signal.write(signals, decided_at)
+        return self._set("signal", token, max(left, 1), place=place)  # 0 would delete the cookie
 
-    def forget_signals(self, *, secure: bool) -> bytes:
+    def forget_signals(self, *, place: Place) -> bytes:
         """Return the Set-Cookie field that deletes the signal cookie."""
-        return expire_cookie(self._names[secure]["signal"].encode(), secure=secure)
+        name = self.name("signal", place=place).encode()
+        return expire_cookie(name, domain=self.domain(place), secure=place.secure)
 
-    def set_visitor(self, now: float, *, secure: bool, referrer: str | None = None) -> tuple[str, bytes]:
+    def set_visitor(self, now: float, *, place: Place, referrer: str | None = None) -> tuple[str, bytes]:
         """Return a new visitor id and the Set-Cookie field that stores it in the browser.
 
         Args:
             now: seconds since 1970.
-            secure: whether the connection is https.
+            place: where the cookie lives.
             referrer: the origin of the referring site ("" for none) if the browser next reloads the page on which
                 tracing was allowed, so that its record has it; None if there is nothing more to record of that page.
         """
-        visitor_id, token = self._visitor.make(now, referrer)
-        return visitor_id, set_cookie(self._names[secure]["visitor"], token, self._visitor.max_age, secure=secure)
+        visitor_id, token = self._tokens[place.host != ""].visitor.make(now, referrer)
+        return visitor_id, self._set("visitor", token, self._max_age_of_visitor, place=place)
 
-    def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, secure: bool) -> bytes:
+    def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, place: Place) -> bytes:
         """Return the Set-Cookie field that removes the arrival and leaves the id and its expiry unchanged."""
-        left = max(1, arrival.at + self._visitor.max_age - int(now))  # 0 would delete the cookie
-        token = self._visitor.token(visitor_id, arrival.at)
-        return set_cookie(self._names[secure]["visitor"], token, left, secure=secure)
+        left = max(1, arrival.at + self._max_age_of_visitor - int(now))  # 0 would delete the cookie
+        token = self._tokens[place.host != ""].visitor.token(visitor_id, arrival.at)
+        return self._set("visitor", token, left, place=place)
 
-    def withdrawn(self, cookies: bytes, now: float, *, secure: bool) -> tuple[WithdrawnVisitor, ...]:
-        """Return the withdrawn visitor ids in a Cookie field that may still have access records."""
-        name = self._names[secure]["erasure"].encode()
-        return self._erasure.read(values(cookies, name), now) if name in cookies else ()
+    def withdrawn(self, cookies: bytes, now: float, *, place: Place) -> tuple[WithdrawnVisitor, ...]:
+        """Return the withdrawn visitor ids in a Cookie field that may still have access records.
 
-    def set_withdrawn(self, withdrawn: Iterable[WithdrawnVisitor], now: float, *, base: str, secure: bool) -> bytes:
+        On a host that shares answers, these include the ids from before it did.
+        """
+        shared = place.host != ""
+        name = self._names[place.secure, shared]["erasure"].encode()
+        visitors = self._tokens[shared].erasure.read(values(cookies, name), now) if name in cookies else ()
+        if not shared:
+            return visitors
+        before, current = Place(place.secure), self.visitor(cookies, now, place=place)
+        former = [*self.withdrawn(cookies, now, place=before)]
+        if (visitor := self.visitor(cookies, now, place=before)) and visitor != current:
+            former.append(WithdrawnVisitor(visitor.id, int(visitor.valid_until)))
+        known = {visitor.visitor_id for visitor in visitors}
+        return (*(visitor for visitor in former if visitor.visitor_id not in known), *visitors)
+
+    def set_withdrawn(self, withdrawn: Iterable[WithdrawnVisitor], now: float, *, base: str, place: Place) -> bytes:
         """Return the Set-Cookie field that stores withdrawn visitor ids, on a path that only the endpoints have.
 
         Args:
             withdrawn: at least one.
             now: seconds since 1970.
             base: the path of the endpoints.
-            secure: whether the connection is https.
+            place: where the cookie lives.
         """
         visitors = tuple(withdrawn)
         max_age = min(max(visitor.until for visitor in visitors) - int(now), int(LONGEST_COOKIE.total_seconds()))
-        name, token = self._names[secure]["erasure"], self._erasure.write(visitors, now)
-        return set_cookie(name, token, max_age, path=quote(base, safe=_IN_PATHS), secure=secure)
+        token = self._tokens[place.host != ""].erasure.write(visitors, now)
+        return self._set("erasure", token, max_age, place=place, path=_path_of("erasure", base))
 
-    def forget_visitor(self, kind: str, *, base: str, secure: bool) -> bytes:
+    def forget_visitor(self, kind: str, *, base: str, place: Place) -> bytes:
         """Return the Set-Cookie field that deletes the "visitor" or the "erasure" cookie.
 
         Args:
             kind: which of the two.
             base: the path of the endpoints.
-            secure: whether the connection is https.
+            place: where the cookie lives.
         """
-        path = "/" if kind == "visitor" else quote(base, safe=_IN_PATHS)
-        return expire_cookie(self._names[secure][kind].encode(), path=path, secure=secure)
+        name, path = self.name(kind, place=place).encode(), _path_of(kind, base)
+        return expire_cookie(name, path=path, domain=self.domain(place), secure=place.secure)
+
+    def forget_host_only(self, kinds: Iterable[str], cookies: bytes, *, base: str, place: Place) -> list[bytes]:
+        """Return the Set-Cookie fields that delete what a host set for itself before it shared answers.
+
+        Args:
+            kinds: which of our cookies.
+            cookies: the Cookie field. Only cookies in it are deleted.
+            base: the path of the endpoints.
+            place: where our cookies live now.
+        """
+        if not place.host:
+            return []
+        names = {kind: self._names[place.secure, False][kind].encode() for kind in kinds}
+        return [
+            expire_cookie(name, path=_path_of(kind, base), secure=place.secure)
+            for kind, name in names.items()
+            if self._tokens[0].has_signed(kind, values(cookies, name))
+        ]
+
+    def _set(self, kind: str, token: str, max_age: int, *, place: Place, path: str = "/") -> bytes:
+        name, domain = self.name(kind, place=place), self.domain(place)
+        return set_cookie(name, token, max_age, path=path, domain=domain, secure=place.secure)
+
+
+def _path_of(kind: str, base: str) -> str:
+    """Return the path of one of our cookies: that of the endpoints for the erasure cookie, else "/"."""
+    return quote(base, safe=_IN_PATHS) if kind == "erasure" else "/"

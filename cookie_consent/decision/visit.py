@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.clock import DAY
-from cookie_consent.base.cookies.fields import pairs, values
+from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.decision.decision import (
@@ -28,6 +28,7 @@ from cookie_consent.decision.decision import (
 )
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place
 from cookie_consent.decision.record import ConsentRecord, State, newest
 from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
@@ -46,7 +47,6 @@ _DIGEST_BYTES = 32
 _MAX_SEEN_ONCE = 16384
 _MAX_SHARED_VISITS = 512
 """They take about 1 MB, with a policy of four purposes and a dozen cookies a request."""
-_SECURE = ("https", "wss")
 _log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
@@ -140,6 +140,8 @@ class Visits:
         self._seen_once = array("q", bytes(8 * _MAX_SEEN_ONCE))
         self._shared_visits: dict[_Key, _SharedVisit] = {}
         self._lifetime = own_cookies.lifetime.total_seconds()
+        # Without shared answers the host makes no difference, and is not looked up.
+        self._place = own_cookies.place if own_cookies.hosts else None
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
         """Read a request, and count the cookies that are held back from the app.
@@ -157,14 +159,16 @@ class Visits:
                 signals += name
         if crumbs > 1 or type(cookies) is not bytes:  # HTTP/2 sends several; a middleware may send other bytes
             cookies = b"; ".join([value for name, value in headers if name == b"cookie"])
-        secure, length = scope.get("scheme") in _SECURE, len(cookies)
+        length = len(cookies)
+        is_secure_scheme = scope.get("scheme") in SECURE_SCHEMES
+        place = self._place(scope) if self._place is not None else HTTPS if is_secure_scheme else HTTP
         policy = self._policy_at(scope, path) if path.startswith(self.paths) else self._policy
         # A long field is represented by its digest, in a tuple so that no short field can equal a digest.
-        key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
+        key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, place, policy)
         visit, now = self._known.get(key), self._clock()
         if visit is None or not visit.valid_from <= now < visit.valid_until:
             signal_names = read_signals(headers) if signals else frozenset()
-            visit = self._visit_safely(policy, cookies, signal_names, now, secure=secure)
+            visit = self._visit_safely(policy, cookies, signal_names, now, place)
             if length <= _LONGEST_KNOWN:
                 self._keep(key, visit, length + _BYTES_OF_A_NAME * len(visit.refusable_cookies))
         if visit.held:
@@ -185,12 +189,10 @@ class Visits:
                 return policy
         return self._policy
 
-    def _visit_safely(
-        self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool
-    ) -> Visit:
+    def _visit_safely(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         """Call `_visit`. After an error nothing optional is allowed and no cookie reaches the app, but it is served."""
         try:
-            return self._visit(policy, cookies, signals, now, secure=secure)
+            return self._visit(policy, cookies, signals, now, place)
         except Exception:  # noqa: BLE001 (an error while deciding denies)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             denied = without_optional(decide(policy, None, frozenset(), now))
@@ -198,12 +200,12 @@ class Visits:
                 denied, b"", (), (), {}, visitor_id=None, traced=False, depends_on_signals=False, valid_until=now
             )
 
-    def _visit(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
+    def _visit(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         cookies = _cut_to_limit(came)
-        crumbs, records = pairs(cookies), self._own_cookies.records(cookies, secure=secure)
+        crumbs, records = pairs(cookies), self._own_cookies.records(cookies, place=place)
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been an objection.
-        denies = record is None and policy.exempt != "" and self._has_answer(cookies, secure=secure)
+        denies = record is None and policy.exempt != "" and self._own_cookies.has_answer(cookies, place=place)
         key = (decision_key(policy, record, signals, now), denies, len(crumbs), b";".join([name for name, _ in crumbs]))
         shared = self._shared_visits.get(key)
         if shared is None:
@@ -215,7 +217,7 @@ class Visits:
         if not records and passed == came:
             return visit  # the request has nothing of its own
         decision = with_record(visit.decision, record)
-        visitor = self._own_cookies.visitor(cookies, now, secure=secure) if visit.traced else None
+        visitor = self._own_cookies.visitor(cookies, now, place=place) if visit.traced else None
         return Visit(
             decision=decision,
             visible_cookies=None if passed == came else passed,
@@ -229,7 +231,7 @@ class Visits:
             arrival=visitor.arrival if visitor else None,
             exempt=visit.exempt,
             valid_from=valid_from,
-            signal_cookie=self._signal_cookie(decision, now, secure=secure) if signals else None,
+            signal_cookie=self._signal_cookie(decision, now, place) if signals else None,
         )
 
     def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes) -> _SharedVisit:
@@ -271,16 +273,12 @@ class Visits:
             valid_until = min(valid_until, (now // DAY + 1) * DAY)  # announcements of changes depend on the date
         return newest(good), now, valid_until
 
-    def _signal_cookie(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:
+    def _signal_cookie(self, decision: Decision, now: float, place: Place) -> bytes | None:
         """Return the Set-Cookie field for the signals that override the answer; None if they are stored already."""
         record, signals = decision.record, overriding_signals(decision)
         if record is None or signals == record.overridden_by:
             return None
-        return self._own_cookies.set_signals(signals, record.decided_at, now, secure=secure)
-
-    def _has_answer(self, cookies: bytes, *, secure: bool) -> bool:
-        """Return whether the request has a consent cookie, readable or not."""
-        return bool(values(cookies, self._own_cookies.name("consent", secure=secure).encode()))
+        return self._own_cookies.set_signals(signals, record.decided_at, now, place=place)
 
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Cache a visit at its second occurrence, so that a flood of forged cookies does not fill the cache."""
@@ -331,7 +329,7 @@ def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMappin
 
 def is_secure(scope: Mapping[str, Any]) -> bool:
     """Return whether a request came over https or wss. ASGI servers may leave the scheme out."""
-    return scope.get("scheme") in _SECURE
+    return scope.get("scheme") in SECURE_SCHEMES
 
 
 def host_of(scope: Mapping[str, Any]) -> str:

@@ -209,6 +209,8 @@ _SITE: Readers = {
     "prevailing_language": _string,
     "languages": _strings,
     "policy_url": _string,
+    "domain": _string,
+    "hosts": _strings,
 }
 _PURPOSE: Readers = {
     "title": _texts,

@@ -10,6 +10,7 @@ from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.exemptions import check
+from cookie_consent.policy.hosts import check_hosts
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
     HOST,
@@ -48,6 +49,8 @@ class Site:
         prevailing_language: the language whose texts are binding if translations differ.
         languages: tags of the offered languages. Every text must exist in each of them.
         policy_url: the path or address of the site's privacy policy, or "".
+        domain: the domain in which one answer counts on several hosts; "" if each host asks for itself.
+        hosts: those hosts, the domain itself or below it.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Site:
     prevailing_language: str
     languages: tuple[str, ...]
     policy_url: str = ""
+    domain: str = ""
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
@@ -73,6 +78,8 @@ class Site:
             )
         if self.policy_url:
             require_link(self.policy_url, "policy_url")
+        if self.domain or self.hosts:
+            check_hosts(self.domain, self.hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from cookie_consent.base.checks import check, is_list
 from cookie_consent.policy import from_json, from_toml, validation
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
+from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
@@ -26,7 +26,10 @@ VERSION_DIGITS = 16
 # These were added to policies later. At their defaults they are left out of the document, so that they do not change
 # the version of a policy that does not use them.
 _TABLES_LEFT_OUT = (RecordRules(), RequestRules())
-_PURPOSE_DEFAULTS_LEFT_OUT = {"exempt": "", "erase_on_withdrawal": False, "sells": False}
+_DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
+    Site: {"domain": "", "hosts": ()},
+    Purpose: {"exempt": "", "erase_on_withdrawal": False, "sells": False},
+}
 
 
 # Compared by identity: a policy is in the cache key of each request, and hashing its content would cost more than the
@@ -255,10 +258,9 @@ def _plain(value: object) -> object:
 
 
 def _is_left_out(part: object, name: str, value: object) -> bool:
-    """Return whether a value is the default of a key that was added to purposes later."""
-    return (
-        isinstance(part, Purpose) and name in _PURPOSE_DEFAULTS_LEFT_OUT and value == _PURPOSE_DEFAULTS_LEFT_OUT[name]
-    )
+    """Return whether a value is the default of a key that was added later."""
+    defaults = _DEFAULTS_LEFT_OUT.get(type(part), {})
+    return name in defaults and value == defaults[name]
 
 
 def _necessary(wording: Mapping[str, Mapping[str, Text]]) -> Purpose:

@@ -13,7 +13,7 @@ from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.page_views import page_view_host
 from cookie_consent.base.user_agents import read_short
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.visit import Visit, is_secure
+from cookie_consent.decision.visit import Visit
 from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks import Sink, open_sink, storage_path
@@ -111,7 +111,7 @@ class AccessLog:
         record, visitor_id, new_visitor = visit.decision.record, visit.visitor_id, None
         assert record is not None  # noqa: S101 (a visit that is not exempt has consented)
         if visitor_id is None:
-            visitor_id, new_visitor = own_cookies.set_visitor(now, secure=is_secure(scope))
+            visitor_id, new_visitor = own_cookies.set_visitor(now, place=own_cookies.place(scope))
         trace = Trace(fields, visitor_id, record.policy, now)
         if visit.arrival is not None:
             new_visitor = _record_landing(scope, trace, visit.arrival, own_cookies)
@@ -145,7 +145,7 @@ def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, ow
         if scope["method"] != "GET" or page_view_host(scope) is None:
             return None
         trace.mark_as_landing(arrival.referrer)
-    return own_cookies.without_arrival(trace.visitor_id, arrival, trace.arrived_at, secure=is_secure(scope))
+    return own_cookies.without_arrival(trace.visitor_id, arrival, trace.arrived_at, place=own_cookies.place(scope))
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.place import Place
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.wording import Wording
@@ -21,35 +22,36 @@ class CookieList:
 
     def __init__(self, own_cookies: OwnCookies, *, has_log: bool) -> None:
         self._own_cookies, self._has_log = own_cookies, has_log
-        self._lists: dict[tuple[Policy, str, bool], tuple[Cookie, ...]] = {}
+        self._lists: dict[tuple[Policy, str, Place], tuple[Cookie, ...]] = {}
 
-    def under(self, policy: Policy, *, base: str, secure: bool) -> tuple[Cookie, ...]:
+    def under(self, policy: Policy, *, base: str, place: Place) -> tuple[Cookie, ...]:
         """Return the list. It is cached.
 
         Args:
             policy: the policy that applies to the page.
             base: the address of the endpoints.
-            secure: whether the connection is encrypted.
+            place: where our own cookies live.
         """
-        key = (policy, base, secure)
+        key = (policy, base, place)
         cookies = self._lists.get(key)
         if cookies is None:
-            cookies = self._make(policy, base, secure=secure)
+            cookies = self._make(policy, base, place=place)
             if len(base) <= LONGEST_KEPT:
                 evict_if_full(self._lists, _MAX_KEPT)
                 self._lists[key] = cookies
         return cookies
 
-    def _make(self, policy: Policy, base: str, *, secure: bool) -> tuple[Cookie, ...]:
-        declared = self._own_cookies.declared(policy, secure=secure)
+    def _make(self, policy: Policy, base: str, *, place: Place) -> tuple[Cookie, ...]:
+        declared = self._own_cookies.declared(policy, place=place)
         if not self._has_log or all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
             return declared
         languages = policy.site.languages
         erasure = Cookie(
-            name=self._own_cookies.name("erasure", secure=secure),
+            name=self._own_cookies.name("erasure", place=place),
             purpose=NECESSARY,
             duration=min(policy.access_records_kept or LONGEST_COOKIE, LONGEST_COOKIE),
             path=base,
+            domain=self._own_cookies.domain(place),
             description={language: Wording(policy, language)("cookie_erasure") for language in languages},
         )
         return (*declared, erasure)

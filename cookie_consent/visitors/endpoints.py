@@ -50,6 +50,7 @@ class Endpoints:
     def __init__(self, parts: Installation) -> None:
         self._visits, self._gate, self._clock, self._prefix = parts.visits, parts.gate, parts.clock, parts.prefix
         self._site, self._app_language = parts.policy.site, parts.app_language
+        self._place_of = parts.own_cookies.place
         self._guard, self._routes = Guard(), Routes(parts)
         self._refusals = Refusals(parts.policy, parts.pages, self._routes.settings, parts.prefix)
 
@@ -83,7 +84,8 @@ class Endpoints:
             scope = {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
         request, visit = Request(scope, receive), self._visits.read(scope, path)
         language = self._language(request, without_held(scope, visit), path)
-        return Inquiry.of(request, visit, language=language, path=path, prefix=self._prefix, now=self._clock())
+        place, now = self._place_of(scope), self._clock()
+        return Inquiry.of(request, visit, place=place, language=language, path=path, prefix=self._prefix, now=now)
 
     async def _respond(self, inquiry: Inquiry) -> Response:
         handler = self._routes.handler(inquiry.request.method, inquiry.path)

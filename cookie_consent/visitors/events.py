@@ -76,7 +76,7 @@ class EventIntake:
         visitor_id, response = visit.visitor_id, Response(status_code=204)
         if visitor_id is None:
             # Consent holds, but the browser has lost the visitor cookie.
-            visitor_id, cookie = self._own_cookies.set_visitor(inquiry.now, secure=inquiry.secure)
+            visitor_id, cookie = self._own_cookies.set_visitor(inquiry.now, place=inquiry.place)
             response.raw_headers.append((b"set-cookie", cookie))
         self._log.tracing.write_event(scope, Trace(fields, visitor_id, policy, inquiry.now, event.purpose), event)
         if event.asked and not self._policy.exempt:  # otherwise the page view was already recorded, without consent

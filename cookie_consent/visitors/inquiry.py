@@ -10,7 +10,8 @@ from starlette.requests import Request
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.forms import is_form
 from cookie_consent.base.paths import address
-from cookie_consent.decision.visit import Visit, cookies_of, is_secure
+from cookie_consent.decision.place import Place
+from cookie_consent.decision.visit import Visit, cookies_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Inquiry:
         language: the language of the response.
         path: the path inside the app.
         base: the address of the endpoints, with the mount path of the app.
-        secure: whether the connection is encrypted.
+        place: where our own cookies live.
         cookies: the Cookie field.
         content_type: the Content-Type field; "" if missing.
         is_form: whether an HTML form sent the body.
@@ -35,19 +36,22 @@ class Inquiry:
     language: str
     path: str
     base: str
-    secure: bool
+    place: Place
     cookies: bytes
     content_type: str
     is_form: bool
     now: float
 
     @classmethod
-    def of(cls, request: Request, visit: Visit, *, language: str, path: str, prefix: str, now: float) -> Self:
+    def of(  # noqa: PLR0913 (what differs from request to request)
+        cls, request: Request, visit: Visit, *, place: Place, language: str, path: str, prefix: str, now: float
+    ) -> Self:
         """Return the inquiry for a request.
 
         Args:
             request: the Starlette request.
             visit: what the visitor's cookies and signals say.
+            place: where our own cookies live.
             language: the language of the response.
             path: the path inside the app.
             prefix: the path of the endpoints inside the app.
@@ -60,12 +64,17 @@ class Inquiry:
             language=language,
             path=path,
             base=address(scope.get("root_path", ""), prefix),
-            secure=is_secure(scope),
+            place=place,
             cookies=cookies_of(scope),
             content_type=content_type,
             is_form=is_form(content_type),
             now=now,
         )
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.place.secure
 
     @property
     def wants_json(self) -> bool:

@@ -75,12 +75,12 @@ class KeptData:
 
         It is returned even while tracing is off: the visitor may still see and erase what was traced.
         """
-        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
         return visitor.id if visitor else None
 
     def withdrawn(self, inquiry: Inquiry) -> tuple[WithdrawnVisitor, ...]:
         """Return the visitor's pseudonyms from before a withdrawal."""
-        return self._own_cookies.withdrawn(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        return self._own_cookies.withdrawn(inquiry.cookies, inquiry.now, place=inquiry.place)
 
     def visitor_ids(self, inquiry: Inquiry) -> list[str]:
         """Return all pseudonyms in the visitor's access records, those from before a withdrawal first."""

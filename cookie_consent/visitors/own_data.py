@@ -145,7 +145,10 @@ class OwnData:
         """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
         stored = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
         return [
-            self._own_cookies.forget_visitor(kind, base=inquiry.base, secure=inquiry.secure)
-            for kind, ids in stored.items()
-            if ids
+            *self._own_cookies.forget_host_only(stored, inquiry.cookies, base=inquiry.base, place=inquiry.place),
+            *(
+                self._own_cookies.forget_visitor(kind, base=inquiry.base, place=inquiry.place)
+                for kind, ids in stored.items()
+                if ids
+            ),
         ]

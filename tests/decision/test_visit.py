@@ -13,6 +13,7 @@ import pytest
 from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.visit import Visits
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
@@ -82,7 +83,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
             raise ValueError("broken")
 
     own = OwnCookies(CookieSettings(KEY))
-    answer = own.set_consent(granting_record(policy()), secure=True).partition(b";")[0]
+    answer = own.set_consent(granting_record(policy()), place=HTTPS).partition(b";")[0]
     visits = Visits(policy(), own, Failing(policy(), {}, clock=lambda: 0), lambda: NOW + 1)
     for _ in range(3):
         visit = visits.read(request_with(answer + b"; session=1"), "/")

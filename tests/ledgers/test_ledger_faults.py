@@ -19,6 +19,7 @@ import pytest
 
 from cookie_consent.cli.demo.site import Site, started
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.place import HTTP
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import Verified, verify
 from tests.support.asgi import PREFIX, run
@@ -91,7 +92,7 @@ class Answers:
         """Answer, and return whether the site accepted the answer."""
         reply = await client.post(PREFIX, json={"choice": choice, "source": "banner", "surface": "banner"})
         if reply.status_code == httpx.codes.OK:
-            (record,) = OWN.records(f"consent={client.cookies['consent']}".encode(), secure=False)
+            (record,) = OWN.records(f"consent={client.cookies['consent']}".encode(), place=HTTP)
             self.kept.setdefault(record.consent_id, []).append(reply.json()["status"])
             self.count += 1
         else:

@@ -21,6 +21,7 @@ from typing import Self
 import httpx
 
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.place import HTTP
 from tests.support.asgi import PHONE, PREFIX
 from tests.support.policies import KEY
 from tests.support.servers.processes import kill_process_group, process_group_options, program_path
@@ -192,7 +193,7 @@ class Traffic:
             address = f"http://{server.host}:{server.port}"
             client.post(f"{address}{PREFIX}", json={"choice": "accept_all"}, headers={"origin": address})
             cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-        visitor = _OWN.visitor(cookies.encode(), time.time(), secure=False)
+        visitor = _OWN.visitor(cookies.encode(), time.time(), place=HTTP)
         assert visitor, "the visitor has a visitor id"
         self.ids.append(visitor[0])
         return cookies

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, CookieSettings, OwnCookies
+from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import ERASURE_SALT, WithdrawnVisitor
 from cookie_consent.ledgers import MemoryLedger
@@ -296,12 +297,12 @@ def test_invalid_erasure_cookie_gives_no_id(token: str) -> None:
 def test_newest_erasure_cookie_counts_and_future_one_is_ignored() -> None:
     own = OwnCookies(CookieSettings(KEY))
     tokens = [
-        own.set_withdrawn([WithdrawnVisitor(id_, int(NOW) + 1000)], issued, base=PREFIX, secure=True).partition(b";")[0]
+        own.set_withdrawn([WithdrawnVisitor(id_, int(NOW) + 1000)], issued, base=PREFIX, place=HTTPS).partition(b";")[0]
         for id_, issued in (("old", NOW - 10), ("new", NOW - 5), ("future", NOW + 5))
     ]
-    assert [one.visitor_id for one in own.withdrawn(b"; ".join(tokens), NOW, secure=True)] == ["new"]
+    assert [one.visitor_id for one in own.withdrawn(b"; ".join(tokens), NOW, place=HTTPS)] == ["new"]
     assert Signer(KEY, ERASURE_SALT).read(tokens[0].partition(b"=")[2]) is not None
-    assert own.withdrawn(b"; ".join(tokens), NOW, secure=False) == ()
+    assert own.withdrawn(b"; ".join(tokens), NOW, place=HTTP) == ()
 
 
 @pytest.mark.slow

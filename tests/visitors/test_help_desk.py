@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, DeskRequest, NotStored, hash_of
@@ -51,7 +52,7 @@ class Person(Visitor):
         """Hold the consent cookie with this consent id, or none."""
         own = OwnCookies(CookieSettings([KEY]))
         record = granting_record(policy(), consent_id=consent_id, decided_at=int(NOW))
-        line = own.set_consent(record, secure=True).decode()
+        line = own.set_consent(record, place=HTTPS).decode()
         self.jar = {"__Host-consent": line.partition(";")[0].partition("=")[2]} if consent_id else {}
 
     def token(self, after: float = 10) -> str:

@@ -13,8 +13,9 @@ from tests.support.asgi import NOW, PREFIX, Fields, install, scope
 
 def inquiry(headers: Fields = (), **more: Any) -> Inquiry:
     request = Request(scope("POST", PREFIX, headers, **more))
-    visit = install()._installed.visits.read(request.scope, PREFIX)
-    return Inquiry.of(request, visit, language="en", path=PREFIX, prefix=PREFIX, now=NOW)
+    parts = install()._installed
+    visit, place = parts.visits.read(request.scope, PREFIX), parts.own_cookies.place(request.scope)
+    return Inquiry.of(request, visit, place=place, language="en", path=PREFIX, prefix=PREFIX, now=NOW)
 
 
 def test_base_includes_mount_path() -> None:

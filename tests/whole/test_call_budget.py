@@ -12,8 +12,11 @@ import anyio
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.support.asgi import Visitor, install, scope
+from tests.support.asgi import SITE, SITE_TABLE, Visitor, install, scope
 
+SHARED = SITE.replace(
+    SITE_TABLE, SITE_TABLE + 'domain = "site.example"\nhosts = ["site.example", "www.site.example"]\n'
+)
 BROWSER = [
     ("connection", "keep-alive"),
     (
@@ -86,10 +89,12 @@ def calls(app: ASGIApp, headers: Sequence[tuple[str, str]]) -> int:
 
 
 @pytest.mark.parametrize("case", BUDGETS)
-def test_request_stays_within_its_call_budget(case: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [SITE, SHARED], ids=["one host", "shared"])
+def test_request_stays_within_its_call_budget(case: str, text: str, tmp_path: Path) -> None:
     (kind, body), answer, is_logged, budget = BUDGETS[case]
     bare = app_of(kind, body)
-    site = install(bare, settings_link=True, access_log=tmp_path / "access.jsonl" if is_logged else None)
+    budget += text == SHARED  # the request's host is looked up
+    site = install(bare, text, settings_link=True, access_log=tmp_path / "access.jsonl" if is_logged else None)
     visitor = Visitor(site, BROWSER)
     if answer in ("refuse", "accept"):
         getattr(visitor, answer)()

@@ -10,6 +10,11 @@ _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
 """A host name with a dot. It excludes IPv4 addresses, whose last label is a number."""
 
 
+def is_domain(name: str) -> bool:
+    """Return whether browsers may store cookies with this Domain: a name in lowercase with a dot, and no address."""
+    return _NAME.fullmatch(name) is not None
+
+
 def settable_domains(host: str) -> list[str]:
     """Return at most five values of Domain with which a host can set cookies, the most general first.
 
@@ -18,7 +23,7 @@ def settable_domains(host: str) -> list[str]:
     Args:
         host: the host, in lowercase and without a port.
     """
-    if not _NAME.fullmatch(host):
+    if not is_domain(host):
         return []
     labels = host.split(".")
     return [".".join(labels[-number:]) for number in range(2, len(labels) + 1)][:MAX_DOMAINS]

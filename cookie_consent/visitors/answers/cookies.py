@@ -9,6 +9,9 @@ from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visit import host_of, refused_cookie_names
 from cookie_consent.visitors.inquiry import Inquiry
 
+_ANSWERS = ("consent", "signal")
+"""Cookies that an answer replaces."""
+
 
 class AnswerCookies:
     """Returns the header fields of the response to an answer.
@@ -28,16 +31,17 @@ class AnswerCookies:
             inquiry: the request with the answer.
             record: the answer to be stored in the browser.
         """
-        scope, secure, before = inquiry.request.scope, inquiry.secure, inquiry.visit.decision
+        scope, place, before = inquiry.request.scope, inquiry.place, inquiry.visit.decision
         refused = frozenset(record.in_state(State.REFUSED))
-        fields = [(b"set-cookie", self._own_cookies.set_consent(record, secure=secure))]
+        replaced = self._own_cookies.forget_host_only(_ANSWERS, inquiry.cookies, base=inquiry.base, place=place)
+        fields = [(b"set-cookie", field) for field in (*replaced, self._own_cookies.set_consent(record, place=place))]
         if before.record is not None and before.record.overridden_by:
             # This answer was given in sight of the signals, so it overrides them (11 CCR 7025).
-            fields.append((b"set-cookie", self._own_cookies.forget_signals(secure=secure)))
+            fields.append((b"set-cookie", self._own_cookies.forget_signals(place=place)))
         fields += self._gate.deletions(
             refused_cookie_names(inquiry.visit.refusable_cookies, record),
             host_of(scope),
-            secure=secure,
+            secure=place.secure,
             unsent=self._gate.cookies_not_sent_to(refused, outer_path(scope)),
         )
         if inquiry.is_form or any(before.purposes[purpose] for purpose in refused):

@@ -159,7 +159,7 @@ class AnswerRecords:
             Surface(posted.surface, feature, missing, posted.notice),
             base=inquiry.base,
             language=inquiry.language,
-            own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, secure=inquiry.secure),
+            own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, place=inquiry.place),
             answered_before=before.record.decided_at if before.record else None,
         )
 

@@ -50,7 +50,7 @@ class AnswerTracing:
             Whether tracing begins, and the header fields for a visitor id that begins or ends.
         """
         before, log = inquiry.visit.decision, self._log
-        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
         visitor_id = visitor.id if visitor else ""
         self._recent_answers.answered(before.record, record, self._pseudonyms(inquiry, visitor_id, record))
         if log is None:
@@ -88,7 +88,7 @@ class AnswerTracing:
         loads_again = inquiry.is_form or REFERRER in query
         if loads_again and posted.source in _ON_PAGES and safe_next(posted.next):
             referrer = origin_of(query.get(REFERRER, ""))
-        return self._own_cookies.set_visitor(inquiry.now, secure=inquiry.secure, referrer=referrer)[1]
+        return self._own_cookies.set_visitor(inquiry.now, place=inquiry.place, referrer=referrer)[1]
 
     def _keep_for_erasure(self, log: AccessLog, inquiry: Inquiry, visitor_id: str) -> list[bytes]:
         """Return the Set-Cookie field that keeps a former visitor id, which only the endpoints receive.
@@ -97,16 +97,16 @@ class AnswerTracing:
         visitor can still see and erase the records. Without it, those rights would end with the withdrawal (GDPR
         Articles 15 and 17).
         """
-        policy, now, secure = inquiry.visit.decision.policy, inquiry.now, inquiry.secure
+        policy, now, place = inquiry.visit.decision.policy, inquiry.now, inquiry.place
         if all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
             log.erasing.start(visitor_id)  # without a cookie that keeps the id, the visitor could never ask for it
             return []
         until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
-        before = self._own_cookies.withdrawn(inquiry.cookies, now, secure=secure)
+        before = self._own_cookies.withdrawn(inquiry.cookies, now, place=place)
         withdrawn = [*(one for one in before if one.visitor_id != visitor_id), WithdrawnVisitor(visitor_id, until)]
         for one in withdrawn[:-MAX_WITHDRAWN]:
             log.erasing.start(one.visitor_id)  # dropped from the cookie: the visitor could never ask for it
-        return [self._own_cookies.set_withdrawn(withdrawn[-MAX_WITHDRAWN:], now, base=inquiry.base, secure=secure)]
+        return [self._own_cookies.set_withdrawn(withdrawn[-MAX_WITHDRAWN:], now, base=inquiry.base, place=place)]
 
 
 def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> None:

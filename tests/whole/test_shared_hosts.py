@@ -1,0 +1,356 @@
+"""Tests of one answer for several sub-domains: where it counts, where it does not, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.decision.place import HTTPS, Place
+from cookie_consent.sinks.memory import MemorySink
+from tests.support.asgi import PREFIX, SITE, SITE_TABLE, Clock, Fields, Reply, call, install, reply_app
+
+WWW, SHOP, APEX, OTHER = "www.site.example", "shop.site.example", "site.example", "blog.site.example"
+
+
+def shared(domain: str, *hosts: str) -> str:
+    """Return a policy file in which hosts share an answer."""
+    keys = f'domain = "{domain}"\nhosts = {json.dumps(hosts)}\n'
+    return SITE.replace(SITE_TABLE, SITE_TABLE + keys)
+
+
+SHARED = shared(APEX, APEX, SHOP, WWW)
+
+
+class Browser:
+    """A browser that keeps cookies as RFC 6265bis says: by name, path and domain, host-only or not."""
+
+    def __init__(self, site: ConsentMiddleware | Mapping[str, ConsentMiddleware], scheme: str = "https") -> None:
+        self.site, self.scheme = site, scheme
+        self.jar: dict[tuple[str, str, str, bool], str] = {}
+
+    def request(self, host: str, method: str = "GET", path: str = "/", fields: Fields = (), body: bytes = b"") -> Reply:
+        name = host.partition(":")[0].lower()
+        app = self.site if isinstance(self.site, ConsentMiddleware) else self.site[name]
+        sent = "; ".join(f"{key[0]}={value}" for key, value in self.jar.items() if self._is_sent(key, name, path))
+        cookies = [("cookie", sent)] if sent else []
+        reply = call(app, method, path, [*cookies, *fields], body, host=host, scheme=self.scheme)
+        for line in reply.all("set-cookie"):
+            self.take(line, name)
+        return reply
+
+    def take(self, line: str, host: str) -> None:
+        pair, *attributes = line.split("; ")
+        given = dict(attribute.partition("=")[::2] for attribute in attributes)
+        cookie, _, value = pair.partition("=")
+        domain = given.get("Domain", "")
+        assert not domain or host == domain or host.endswith(f".{domain}"), line
+        if cookie.startswith("__"):
+            assert "Secure" in given, line
+        if cookie.startswith("__Host-"):
+            assert given["Path"] == "/", line
+            assert not domain, line
+        key = (cookie, given["Path"], domain or host, not domain)
+        if given["Max-Age"] == "0":
+            self.jar.pop(key, None)
+        else:
+            self.jar[key] = value
+
+    @staticmethod
+    def _is_sent(key: tuple[str, str, str, bool], host: str, path: str) -> bool:
+        _, cookie_path, domain, host_only = key
+        return path.startswith(cookie_path) and (host == domain or (not host_only and host.endswith(f".{domain}")))
+
+    def answer(self, host: str, choice: str) -> Reply:
+        fields = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
+        reply = self.request(host, "POST", PREFIX, fields, json.dumps({"choice": choice}).encode())
+        assert reply.status == 200, reply.text
+        return reply
+
+    def state(self, host: str) -> Any:
+        return self.request(host, path=f"{PREFIX}/state").json
+
+    def names(self) -> set[tuple[str, str]]:
+        """Return name and domain of each cookie; the domain of host-only ones begins with "="."""
+        return {(name, f"={domain}" if host_only else domain) for name, _, domain, host_only in self.jar}
+
+
+def site(text: str = SHARED, **options: Any) -> ConsentMiddleware:
+    return install(text=text, **{"clock": Clock(), **options})
+
+
+@pytest.mark.parametrize(("scheme", "name"), [("https", "__Secure-consent"), ("http", "consent")])
+@pytest.mark.parametrize("choice", ["accept_all", "refuse_all"])
+def test_answer_counts_on_all_listed_hosts(scheme: str, name: str, choice: str) -> None:
+    browser = Browser(site(), scheme)
+    field = browser.answer(SHOP, choice).set_cookies[name]
+    assert "; Domain=site.example" in field
+    assert browser.names() == {(name, APEX)}
+    for host in (WWW, APEX, SHOP, f"{WWW}:8443", "WWW.site.example", f"{WWW}."):
+        reply = call(
+            site(), path=f"{PREFIX}/state", headers=[("cookie", field.partition(";")[0])], host=host, scheme=scheme
+        )
+        assert reply.json["status"] == {"accept_all": "granted", "refuse_all": "refused"}[choice], host
+
+
+def test_withdrawal_on_one_host_counts_on_another() -> None:
+    browser = Browser(site())
+    browser.answer(SHOP, "accept_all")
+    assert browser.state(WWW)["purposes"]["media"]
+    browser.answer(WWW, "refuse_all")
+    assert browser.state(SHOP)["status"] == "refused"
+    assert browser.names() == {("__Secure-consent", APEX)}
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_answer_on_unlisted_host_counts_there_alone(scheme: str) -> None:
+    browser = Browser(site(), scheme)
+    browser.answer(OTHER, "accept_all")
+    prefix = "__Host-" if scheme == "https" else ""
+    assert browser.names() == {(f"{prefix}consent", f"={OTHER}")}
+    assert browser.state(OTHER)["status"] == "granted"
+    assert browser.state(WWW)["status"] == "unknown"
+    browser.answer(WWW, "refuse_all")
+    assert browser.state(OTHER)["status"] == "granted"
+    assert browser.state(SHOP)["status"] == "refused"
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_shared_answer_does_not_count_on_unlisted_host(scheme: str) -> None:
+    browser = Browser(site(), scheme)
+    browser.answer(WWW, "accept_all")
+    for host in (OTHER, f"x.{WWW}", "site.example.evil.test", "localhost:8000", "127.0.0.1"):
+        jar = Browser(site(), scheme)
+        jar.jar = {
+            (name, path, host.partition(":")[0], False): value for (name, path, _, _), value in browser.jar.items()
+        }
+        assert jar.state(host)["should_ask"], host
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(shared("other.example", "www.other.example"), id="another domain"),
+        pytest.param(shared(APEX, OTHER), id="other hosts of the domain"),
+        pytest.param(shared(OTHER, OTHER, f"a.{OTHER}"), id="a domain below"),
+        pytest.param(SITE, id="no shared answers"),
+    ],
+)
+def test_token_of_another_site_with_same_keys_never_counts(other: str, scheme: str) -> None:
+    hosts = {"another": "www.other.example"}
+    there, here = site(other), site()
+    host = next(iter(there._installed.policy.site.hosts), hosts["another"])
+    for source, source_host, target, target_host in ((there, host, here, WWW), (here, WWW, there, host)):
+        browser = Browser(source, scheme)
+        browser.answer(source_host, "accept_all")
+        (token,) = browser.jar.values()
+        for name in ("consent", "__Secure-consent", *(["__Host-consent"] if target is there else [])):
+            reply = call(
+                target, path=f"{PREFIX}/state", headers=[("cookie", f"{name}={token}")], host=target_host, scheme=scheme
+            )
+            assert reply.json["status"] == "unknown", (name, target_host)
+
+
+def test_new_host_asks_and_others_do_not_ask_again() -> None:
+    browser = Browser(site(shared(APEX, APEX, WWW)))
+    browser.answer(WWW, "accept_all")
+    browser.site = site()
+    assert browser.state(WWW)["status"] == "granted"
+    assert browser.state(SHOP)["status"] == "unknown"
+    browser.answer(SHOP, "refuse_all")
+    assert {browser.state(host)["status"] for host in (APEX, WWW, SHOP)} == {"refused"}
+
+
+def test_removed_host_asks_for_itself() -> None:
+    browser = Browser(site())
+    browser.answer(WWW, "accept_all")
+    browser.site = site(shared(APEX, APEX, WWW))
+    assert browser.state(WWW)["status"] == "granted"
+    assert browser.state(SHOP)["status"] == "unknown"
+
+
+def test_answer_from_before_sharing_counts_on_its_host_until_the_next() -> None:
+    clock = Clock()
+    browser = Browser(site(SITE, clock=clock))
+    browser.answer(SHOP, "accept_all")
+    browser.site = site(clock=clock)
+    assert browser.state(SHOP)["status"] == "granted"
+    assert browser.state(WWW)["status"] == "unknown"
+    clock.forward(seconds=1)
+    browser.answer(WWW, "refuse_all")
+    assert browser.names() == {("__Host-consent", f"={SHOP}"), ("__Secure-consent", APEX)}
+    assert browser.state(SHOP)["status"] == "refused"
+    browser.answer(SHOP, "refuse_all")
+    assert browser.names() == {("__Secure-consent", APEX)}
+
+
+def test_answer_over_http_from_before_sharing_does_not_count() -> None:
+    """Over http nothing proves that the host itself has set it."""
+    browser = Browser(site(SITE), "http")
+    browser.answer(SHOP, "accept_all")
+    browser.site = site()
+    assert browser.state(SHOP)["status"] == "unknown"
+    browser.answer(SHOP, "refuse_all")
+    assert browser.names() == {("consent", APEX)}
+
+
+def test_signal_over_old_answer_is_kept_and_replaced() -> None:
+    gpc = [("sec-gpc", "1")]
+    clock = Clock()
+    browser = Browser(site(SITE, clock=clock))
+    browser.answer(SHOP, "accept_all")
+    browser.site = site(clock=clock)
+    browser.request(SHOP, fields=gpc)
+    assert ("__Secure-consent-signal", APEX) in browser.names()
+    assert browser.state(SHOP)["purposes"]["media"] is False
+    clock.forward(seconds=1)
+    browser.answer(SHOP, "accept_all")
+    assert browser.names() == {("__Secure-consent", APEX)}
+    assert browser.state(WWW)["purposes"]["media"] is True
+
+
+def test_signal_over_shared_answer_stays_on_all_hosts() -> None:
+    browser = Browser(site())
+    browser.answer(SHOP, "accept_all")
+    browser.request(SHOP, fields=[("sec-gpc", "1")])
+    assert browser.state(WWW)["purposes"]["media"] is False
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_hosts_share_the_visitor_id_and_a_withdrawal_ends_it(scheme: str) -> None:
+    log = MemorySink()
+    browser = Browser(site(access_log=log), scheme)
+    browser.answer(SHOP, "accept_all")
+    browser.request(SHOP)
+    browser.request(WWW)
+    assert len({record["visitor.id"] for record in log.records}) == 1
+    visitor = "__Secure-visitor" if scheme == "https" else "visitor"
+    assert (visitor, APEX) in browser.names()
+    browser.answer(WWW, "refuse_all")
+    assert (visitor, APEX) not in browser.names()
+    assert (f"{visitor}-erasure", APEX) in browser.names()
+    erased = browser.request(
+        SHOP, "POST", f"{PREFIX}/erase", [("sec-fetch-site", "same-origin"), ("accept", "application/json")]
+    )
+    assert erased.json["erased"] == 2
+    assert {name for name, _ in browser.names()} == {"consent" if scheme == "http" else "__Secure-consent"}
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_refusal_on_unlisted_host_leaves_the_shared_visitor_id(scheme: str) -> None:
+    browser = Browser(site(access_log=MemorySink()), scheme)
+    browser.answer(WWW, "accept_all")
+    before = browser.names()
+    browser.answer(OTHER, "refuse_all")
+    browser.request(OTHER)
+    assert before <= browser.names()
+
+
+def test_visitor_id_from_before_sharing_is_used_and_erased() -> None:
+    log, clock = MemorySink(), Clock()
+    browser = Browser(site(SITE, access_log=log, clock=clock))
+    browser.answer(SHOP, "accept_all")
+    browser.request(SHOP)
+    browser.site = site(access_log=log, clock=clock)
+    browser.request(SHOP)
+    assert len({record["visitor.id"] for record in log.records}) == 1
+    clock.forward(seconds=1)
+    browser.answer(WWW, "accept_all")
+    browser.request(WWW)
+    assert len({record["visitor.id"] for record in log.records}) == 2
+    exported = browser.request(SHOP, path=f"{PREFIX}/export").json
+    assert len(exported["access_records"]) == 3
+    browser.request(SHOP, "POST", f"{PREFIX}/erase", [("sec-fetch-site", "same-origin")])
+    assert not log.records
+    assert not {name for name, _ in browser.names() if "visitor" in name}
+
+
+def test_withdrawal_keeps_old_visitor_ids_for_erasure() -> None:
+    log, clock = MemorySink(), Clock()
+    browser = Browser(site(SITE, access_log=log, clock=clock))
+    browser.answer(SHOP, "accept_all")
+    browser.request(SHOP)
+    browser.site = site(access_log=log, clock=clock)
+    clock.forward(seconds=1)
+    browser.answer(WWW, "accept_all")
+    browser.request(WWW)
+    browser.answer(SHOP, "refuse_all")
+    assert {name for name, _ in browser.names()} == {"__Secure-consent", "__Secure-visitor-erasure"}
+    erased = browser.request(
+        WWW, "POST", f"{PREFIX}/erase", [("sec-fetch-site", "same-origin"), ("accept", "application/json")]
+    )
+    assert erased.json["erased"] == 2
+
+
+def test_ids_withdrawn_before_sharing_can_still_be_erased() -> None:
+    log = MemorySink()
+    browser = Browser(site(SITE, access_log=log))
+    browser.answer(SHOP, "accept_all")
+    browser.request(SHOP)
+    browser.answer(SHOP, "refuse_all")
+    browser.site = site(access_log=log)
+    erased = browser.request(
+        SHOP, "POST", f"{PREFIX}/erase", [("sec-fetch-site", "same-origin"), ("accept", "application/json")]
+    )
+    assert erased.json["erased"] == 1
+    assert browser.names() == {("__Host-consent", f"={SHOP}")}
+
+
+def test_app_sees_shared_cookie_as_it_sees_host_only_one() -> None:
+    seen: list[list[str]] = []
+    browser = Browser(install(reply_app(seen=seen), SHARED, access_log=MemorySink()))
+    browser.answer(WWW, "accept_all")
+    browser.request(SHOP)
+    assert {name.partition("=")[0] for name in seen[-1][0].split("; ")} == {"__Secure-consent", "__Secure-visitor"}
+
+
+def test_app_cannot_set_shared_cookies() -> None:
+    forged = ("__Secure-consent=x; Domain=site.example; Secure", "__Secure-visitor=x; Secure")
+    browser = Browser(install(reply_app(sets=forged), SHARED))
+    assert browser.request(WWW).all("set-cookie") == []
+
+
+def test_post_from_sister_host_is_cross_site() -> None:
+    fields = [("content-type", "application/json"), ("origin", f"https://{SHOP}")]
+    for more in ([], [("sec-fetch-site", "same-site")]):
+        reply = call(site(), "POST", PREFIX, [*fields, *more], b'{"choice": "accept_all"}', host=WWW)
+        assert reply.status == 403
+
+
+def test_names_can_be_chosen() -> None:
+    browser = Browser(site(consent_cookie="choice", visitor_cookie="id", access_log=MemorySink()))
+    browser.answer(WWW, "accept_all")
+    assert {name for name, _ in browser.names()} == {"__Secure-choice", "__Secure-id"}
+
+
+def test_cookie_stays_small() -> None:
+    browser = Browser(site())
+    field = browser.answer(WWW, "accept_all").set_cookies["__Secure-consent"]
+    alone = Browser(site(SITE)).answer(WWW, "accept_all").set_cookies["__Host-consent"]
+    assert len(field) - len(alone) == len("__Secure-") - len("__Host-") + len("~*shop*www") + len(
+        "; Domain=site.example"
+    )
+
+
+def test_unreadable_and_bare_values_count_nowhere() -> None:
+    own = site()._installed.own_cookies
+    for value in (b"", b"x", b"a.b.c", b"~.~"):
+        assert own.records(b"__Secure-consent=" + value, place=Place(secure=True, host=WWW)) == []
+    assert own.records(b"", place=HTTPS) == []
+
+
+def test_request_without_host_is_host_only() -> None:
+    own = site()._installed.own_cookies
+    assert own.place({"scheme": "https", "headers": []}) == HTTPS
+    assert own.place({"headers": [(b"host", b"x" * 70_000)]}) == Place(secure=False)
+
+
+def test_many_host_fields_are_bounded() -> None:
+    own = site()._installed.own_cookies
+    for port in range(3000):
+        own.place({"headers": [(b"host", b"www.site.example:%d" % port)]})
+    assert own.place({"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(secure=False, host=WWW)
