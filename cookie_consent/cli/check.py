@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
-from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, compare
+from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, compare, hosts_asking_again
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.exemptions import overdue
 from cookie_consent.policy.policy import Policy, policy_in_use
@@ -24,7 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         metavar="OLD",
         help="compare with an earlier version: what changed, whom that asks again; the exit status is 1 if a change is "
-        "material",
+        "material or asks again",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -44,7 +44,8 @@ def _check(arguments: argparse.Namespace) -> int:
             return _report_error(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
         comparison = summary["against"] = _comparison(old, policy, _today())
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
-        status = FINDING if any(change["material"] for change in comparison["changes"]) else GOOD
+        is_material = any(change["material"] for change in comparison["changes"])
+        status = FINDING if is_material or "asks_again_on" in comparison else GOOD
     # It does not change the exit status: whether the law still allows it is for the site to judge.
     sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
@@ -73,6 +74,7 @@ def _summary(policy: Policy) -> dict[str, Any]:
         "features": [feature.id for feature in policy.features],
         "services": [service.id for service in policy.services],
         "languages": list(policy.site.languages),
+        **({"hosts": list(policy.site.hosts)} if policy.site.hosts else {}),
     }
 
 
@@ -94,6 +96,7 @@ def _comparison(old: Policy, new: Policy, today: date) -> dict[str, Any]:
         "asks_again": asks_again(old, new),
         "asks_again_without_history": asks_again(old, new, history=False),
         "announcement": announcement(old, new, today),
+        **({"asks_again_on": list(hosts)} if (hosts := hosts_asking_again(old, new)) else {}),
     }
 
 
@@ -114,11 +117,10 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
         f'"{purpose}" of {"everybody" if whom == EVERYBODY else "those who had accepted it"}'
         for purpose, whom in comparison["asks_again"].items()
     ]
-    lines = [
-        f"Asked again: {', '.join(asked)}. What was refused stays refused, without being asked."
-        if asked
-        else "Nobody is asked again."
-    ]
+    lines = [f"Asked again: {', '.join(asked)}. What was refused stays refused, without being asked."] if asked else []
+    if hosts := comparison.get("asks_again_on"):
+        lines += [f"Asked again on {', '.join(hosts)}: everybody, since no earlier answer counts there."]
+    lines = lines or ["Nobody is asked again."]
     # The cookie holds only digests of what was accepted. Without the old file, less looks like more.
     unknown = [f'"{id_}"' for id_ in comparison["asks_again_without_history"] if id_ not in comparison["asks_again"]]
     if unknown:

@@ -75,6 +75,20 @@ def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, s
     }
 
 
+def hosts_asking_again(old: Policy, new: Policy) -> tuple[str, ...]:
+    """Return the hosts on which everybody is asked again, because earlier answers do not count there.
+
+    An answer counts on the hosts that it names, in the domain in which it was given. Answers from before a site shared
+    them stay where they are.
+    """
+    before, now = old.site.hosts, new.site.hosts
+    if not before:
+        return ()
+    if old.site.domain != new.site.domain:
+        return tuple(dict.fromkeys([*now, *before]))
+    return tuple(host for host in dict.fromkeys([*now, *before]) if host not in before or host not in now)
+
+
 def announcement(old: Policy, new: Policy, today: date) -> str:
     """Return the lines of TOML to announce a change, or "" if nothing changed or the new policy announces it.
 

@@ -77,6 +77,11 @@ class Inquiry:
         return self.place.secure
 
     @property
+    def counts_on(self) -> tuple[str, ...]:
+        """The hosts on which an answer counts that is given here; none if it counts on this host alone."""
+        return self.visit.decision.policy.site.hosts if self.place.host else ()
+
+    @property
     def wants_json(self) -> bool:
         """Whether the client accepts JSON rather than a page."""
         return "json" in self.request.headers.get("accept", "")

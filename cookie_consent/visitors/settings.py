@@ -77,6 +77,7 @@ class SettingsEndpoints:
             next_path=next_path,
             notice=notice,
             kept=kept,
+            counts_on=inquiry.counts_on,
             own_cookies=self._cookie_list.under(inquiry.visit.decision.policy, base=inquiry.base, place=inquiry.place),
         )
         return page(html, inquiry.language, status)

@@ -201,6 +201,25 @@ def test_changed_words_are_reported_and_ask_nobody_again(tmp_path: Path, capsys:
     assert asked == "Nobody is asked again."
 
 
+def test_new_host_is_a_finding_and_asks_everybody_there(tmp_path: Path, capsys: Capture) -> None:
+    keys = 'name = "Small"\ndomain = "a.example"\nhosts = ["a.example"{}]'
+    old, new = (SMALL.replace('name = "Small"', keys.format(more), 1) for more in ("", ', "b.a.example"'))
+    assert checked_against(tmp_path, SMALL, old) == GOOD
+    summary, changed, asked, *_ = paragraphs(capsys)
+    assert summary.endswith(", 1 host (a.example).")
+    assert changed.splitlines()[1:] == [
+        '- site: domain not set -> "a.example"',
+        '- site: hosts not set -> ["a.example"]',
+    ]
+    assert asked == "Nobody is asked again."
+    assert checked_against(tmp_path, old, new) == FINDING
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed.splitlines()[1:] == ['- site: hosts "b.a.example" added']
+    assert asked == "Asked again on b.a.example: everybody, since no earlier answer counts there."
+    assert checked_against(tmp_path, old, new, "--json") == FINDING
+    assert json.loads(capsys.readouterr().out)["against"]["asks_again_on"] == ["b.a.example"]
+
+
 def test_material_change_is_a_finding_and_is_listed_first(tmp_path: Path, capsys: Capture) -> None:
     new = SMALL.replace('"Small"', '"Little"') + ADDED
     assert checked_against(tmp_path, SMALL, new) == FINDING

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import State
-from cookie_consent.policy.diff import EVERYBODY, WHO_ACCEPTED, PolicyChange, announcement, asks_again, compare
+from cookie_consent.policy.diff import (
+    EVERYBODY,
+    WHO_ACCEPTED,
+    PolicyChange,
+    announcement,
+    asks_again,
+    compare,
+    hosts_asking_again,
+)
 from cookie_consent.policy.material import widened
 from cookie_consent.policy.parts import Change, Cookie
 from cookie_consent.policy.policy import Policy
@@ -527,3 +535,31 @@ def test_pasted_announcement_announces_change(today: date) -> None:
 def test_change_of_announcements_needs_no_announcement() -> None:
     assert announcement(POLICY, POLICY, TODAY) == ""
     assert announcement(POLICY, edited(drop("changes")), TODAY) == ""
+
+
+def sharing(domain: str, *hosts: str) -> Policy:
+    return replace(POLICY, site=replace(POLICY.site, domain=domain, hosts=hosts))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "asking"),
+    [
+        (("", ()), ("a.example", ("a.example", "b.a.example")), ()),
+        (("a.example", ("a.example",)), ("a.example", ("a.example",)), ()),
+        (("a.example", ("a.example",)), ("a.example", ("c.a.example", "a.example")), ("c.a.example",)),
+        (("a.example", ("a.example", "c.a.example")), ("a.example", ("a.example",)), ("c.a.example",)),
+        (
+            ("a.example", ("b.a.example", "c.b.a.example")),
+            ("b.a.example", ("b.a.example",)),
+            ("b.a.example", "c.b.a.example"),
+        ),
+        (("a.example", ("a.example",)), ("", ()), ("a.example",)),
+    ],
+)
+def test_hosts_ask_again_where_no_earlier_answer_counts(
+    old: tuple[str, tuple[str, ...]], new: tuple[str, tuple[str, ...]], asking: tuple[str, ...]
+) -> None:
+    before, after = sharing(old[0], *old[1]), sharing(new[0], *new[1])
+    assert hosts_asking_again(before, after) == asking
+    assert bool(compare(before, after)) == (old != new)
+    assert asks_again(before, after) == {}

@@ -280,7 +280,7 @@ def test_missing_required_key_is_named(tmp_path: Path, place: Place) -> None:
 
 TEXTS = [place for place in PLACES if isinstance(table_of(full_policy_data(), place)[str(place[-1])], str)]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-KNOWN = {place[-1] for place in PLACES} | catalog.names() | {"domain"}
+KNOWN = {place[-1] for place in PLACES} | catalog.names() | {"domain", "hosts"}
 UNKNOWN = TEXT.filter(lambda name: name not in KNOWN)
 INVALID_EVERYWHERE = st.one_of(
     st.integers(-9, 9),

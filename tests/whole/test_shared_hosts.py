@@ -10,8 +10,9 @@ import pytest
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.decision.place import HTTPS, Place
+from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks.memory import MemorySink
-from tests.support.asgi import PREFIX, SITE, SITE_TABLE, Clock, Fields, Reply, call, install, reply_app
+from tests.support.asgi import PREFIX, SITE, SITE_TABLE, Clock, Fields, Reply, call, install, policy, reply_app, run
 
 WWW, SHOP, APEX, OTHER = "www.site.example", "shop.site.example", "site.example", "blog.site.example"
 
@@ -354,3 +355,33 @@ def test_many_host_fields_are_bounded() -> None:
     for port in range(3000):
         own.place({"headers": [(b"host", b"www.site.example:%d" % port)]})
     assert own.place({"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(secure=False, host=WWW)
+
+
+def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:
+    said = "Your choice counts on: site.example, shop.site.example, www.site.example."
+    browser = Browser(site())
+    for _ in range(2):
+        assert said in browser.request(SHOP, path=PREFIX).text
+        browser.answer(WWW, "refuse_all")
+    assert "Your choice counts on" not in browser.request(OTHER, path=PREFIX).text
+    assert "Your choice counts on" not in Browser(site(SITE)).request(SHOP, path=PREFIX).text
+
+
+def test_hosts_are_part_of_the_text_that_is_kept_as_proof() -> None:
+    ledger = MemoryLedger()
+    for number, (host, says) in enumerate([(SHOP, True), (OTHER, False), (WWW, True)], 1):
+        browser = Browser(site(ledger=ledger), "http")
+        form = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")]
+        body = b"choice=accept_all&surface=settings&source=settings&answered=0&language=en&once=form-%d" % number
+        assert browser.request(host, "POST", PREFIX, form, body).status == 303
+        text = run(ledger.text(ledger.kept[-1]["text"]))
+        assert ("Your choice counts on" in text) is says
+
+
+def test_own_cookies_are_listed_with_their_domain() -> None:
+    log = MemorySink()
+    own = site(access_log=log)._installed.own_cookies
+    for place, domain in ((Place(secure=True, host=WWW), APEX), (HTTPS, None)):
+        cookies = own.declared(policy(SHARED), place=place)
+        assert {cookie.domain for cookie in cookies} == {domain}
+        assert len(cookies) == 3

@@ -156,7 +156,7 @@ class AnswerRecords:
         return shown(
             self._pages,
             then,
-            Surface(posted.surface, feature, missing, posted.notice),
+            Surface(posted.surface, feature, missing, posted.notice, inquiry.counts_on),
             base=inquiry.base,
             language=inquiry.language,
             own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, place=inquiry.place),

@@ -69,12 +69,14 @@ class Surface:
         feature: the feature that needs consent, for a box or page about one.
         missing: the ids of the purposes that a page asks for.
         notice: the name of the message on a settings page; see `Pages.settings`.
+        counts_on: the hosts that a settings page names; see `Pages.settings`.
     """
 
     kind: str
     feature: Feature | None = None
     missing: tuple[str, ...] = ()
     notice: str = ""
+    counts_on: tuple[str, ...] = ()
 
 
 def shown(  # noqa: PLR0913 (all that the text is made from)
@@ -127,7 +129,7 @@ def _template(
     record, feature = decision.record, surface.feature
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
-    place = (surface.kind, feature.id if feature else "", surface.missing, surface.notice)
+    place = (surface.kind, feature.id if feature else "", surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
     key = (state, decision.should_ask, place, cookies, where["base"], where["language"])
 
@@ -147,7 +149,14 @@ def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, o
     if kind in ("banner", "again"):
         return pages.banner(decision, options=QuestionOptions(again=kind == "again"), **where).decode()
     if kind == "settings":
-        return pages.settings(decision, own_cookies=own_cookies, kept=_NO_VISITOR, notice=surface.notice, **where)
+        return pages.settings(
+            decision,
+            own_cookies=own_cookies,
+            counts_on=surface.counts_on,
+            kept=_NO_VISITOR,
+            notice=surface.notice,
+            **where,
+        )
     if kind == "opt_out":
         return pages.do_not_sell(decision, **where)
     if kind == "box" and feature is not None:

@@ -101,6 +101,7 @@ class Pages:
         next_path: str = "",
         notice: str = "",
         own_cookies: tuple[Cookie, ...] = (),
+        counts_on: tuple[str, ...] = (),
         kept: KeptSummary | None = None,
     ) -> str:
         """Return the settings page.
@@ -112,6 +113,7 @@ class Pages:
             next_path: see the class.
             notice: the name of a message, one of `NOTICES`. A name that begins with "error" marks an error.
             own_cookies: the middleware's own cookies for the answer and the visitor id, listed with the declared ones.
+            counts_on: the hosts on which an answer counts; none for this host alone, which is not said.
             kept: what is stored about the visitor; None to leave that out.
         """
         policy, record = decision.policy, decision.record
@@ -123,6 +125,7 @@ class Pages:
             notice=notice,
             message=words.paragraph(*(words(text) for text in NOTICES[notice])),
             error=notice.startswith("error"),
+            counts_on=counts_on,
             kept=kept,
             expires=record and record.decided_at + self.lifetime.total_seconds(),
             cookies={
