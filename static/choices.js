@@ -190,6 +190,8 @@ async function send(form, button) {
       method: "POST",
       headers: { accept: json, "content-type": json },
       body: written(form, button),
+      // Who goes on at once has answered nevertheless.
+      keepalive: true,
       signal: AbortSignal.timeout?.(10000),
     });
     if (!reply.ok) return reply.status === 409 ? "changed" : reply.status < 500 ? "rejected" : "unavailable";
@@ -204,6 +206,12 @@ async function send(form, button) {
     await new Promise((resolve) => setTimeout(resolve, 200));
     return "failed";
   }
+}
+
+/** Show that an answer is on its way, or that it has come. @param {HTMLButtonElement} button @param {boolean} waits */
+function wait(button, waits) {
+  busy = waits;
+  button.setAttribute("aria-busy", `${waits}`);
 }
 
 /** Do what the server says that holds. @param {State} state @returns {boolean} whether the page stays */
@@ -251,11 +259,17 @@ async function submitted(event) {
   event.preventDefault();
   event.stopPropagation();
   if (busy) return;
-  busy = true;
+  wait(button, true);
   for (const old of all(".pchoice-alert")) old.textContent = "";
   const result = await send(form, button);
-  busy = false;
-  if (typeof result !== "string") {
+  wait(button, false);
+  // What is put off was set aside at once, and there is nothing to say.
+  if (button.value === "later") {
+    if (typeof result !== "string") {
+      channel?.postMessage("");
+      adopt(result);
+    }
+  } else if (typeof result !== "string") {
     leave(section);
     channel?.postMessage("");
     if (adopt(result)) {
@@ -336,7 +350,7 @@ function ask(state) {
   }
 }
 
-/** What holds now. A page that asks says it by itself, so that nothing is requested before an answer. */
+/** What holds now. The first page of a visit that asks says it by itself: nothing is requested before an answer. */
 async function load() {
   // Asked without heeding the signal: the server says what is left to ask.
   if (gpc) all(".pchoice:not([data-gpc])")[0]?.remove();
@@ -353,7 +367,11 @@ async function load() {
   }
   tend();
   new MutationObserver(tend).observe(document, { childList: true, subtree: true });
-  painted().then(() => ask(state));
+  painted().then(() => {
+    ask(state);
+    // The visitor may have gone on before an answer was taken.
+    if (!state && banner() && document.referrer.startsWith(location.origin)) refresh();
+  });
   return { ...purposes };
 }
 
@@ -407,7 +425,9 @@ function start() {
     true,
   );
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && banner()?.contains(document.activeElement)) setAside();
+    const question = banner();
+    if (event.key === "Escape" && question?.contains(document.activeElement))
+      /** @type {HTMLElement | null} */ (question.querySelector(".pchoice-later"))?.click();
   });
   listen();
   // An open channel keeps some browsers from keeping the page for the back button.

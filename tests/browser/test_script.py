@@ -10,6 +10,7 @@ from playwright.sync_api import Route, expect
 from tests.support.browsers.life_browser import until
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.browser_site import TEMPLATES
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
@@ -209,6 +210,54 @@ def test_clicks_during_request_send_no_second_answer(visitor: Visitor) -> None:
     expect(visitor.banner).to_have_count(0)
     assert len(held) == 1
     assert visitor.state["status"] == "refused"
+
+
+def test_button_shows_that_answer_is_on_its_way(visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
+    pressed, other = visitor.choice("refuse_all"), visitor.choice("accept_all")
+    pressed.click()
+    expect(pressed).to_have_attribute("aria-busy", "true")
+    expect(pressed).to_have_css("opacity", "0.6")
+    expect(other).not_to_have_attribute("aria-busy", "true")
+    expect(other).to_have_css("opacity", "1")
+    held.pop().abort()
+    expect(visitor.alert).to_have_text(FAILED)
+    expect(pressed).to_have_attribute("aria-busy", "false")
+    expect(pressed).to_have_css("opacity", "1")
+
+
+def test_answer_is_taken_although_page_was_left(visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.context.route(f"**{PREFIX}", lambda route: held.append(route))
+    visitor.choice("refuse_all").click()
+    visitor.page.evaluate("fetch('/')")
+    visitor.page.locator("#start").click()
+    visitor.page.wait_for_load_state()
+    held.pop().continue_()
+    assert eventually(lambda: visitor.state["status"] == "refused")
+
+
+def test_page_that_came_before_answer_was_taken_asks_no_more(visitor: Visitor) -> None:
+    def held_up(route: Route) -> None:
+        page = route.fetch()
+        assert 'class="pchoice ' in page.text()
+        answer = visitor.context.request.post(
+            visitor.sites.address + PREFIX,
+            data={"choice": "refuse_all"},
+            headers={"sec-fetch-site": "same-origin"},
+        )
+        assert answer.ok
+        route.fulfill(response=page)
+
+    visitor.page.route("**/?next", held_up)
+    visitor.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<a id=next href=/?next>Next</a>')")
+    visitor.requests()
+    visitor.page.locator("#next").click(no_wait_after=True)
+    expect(visitor.page).to_have_url(f"{visitor.sites.address}/?next")
+    expect(visitor.page.locator("footer")).to_be_visible()
+    expect(visitor.banner).to_have_count(0)
+    assert sum("/state" in request.url for request in visitor.requests()) == 1
 
 
 def test_saving_grants_ticked_purposes(visitor: Visitor) -> None:
