@@ -66,6 +66,8 @@ class ConsentMiddleware(FailsAtStart):
         inject: whether to insert the banner into HTML pages while a visitor should be asked.
         layout: where the banner is: in a "corner" (on phones at the lower edge), as a "bar" at the lower edge, or as a
             "modal" dialog, which (with JavaScript) covers the page until it is answered or closed.
+        later: what "Decide later" does. With "ask", the question comes back in another browser session, at most once a
+            day. With "refuse" it refuses everything, as the button then says.
         settings_link: whether to insert a link to the settings page at the end of HTML pages. Set it to False if your
             pages have one.
         language: how the app chooses its language: "path" for the first segment of the path (/ja/...), or a function
@@ -114,6 +116,7 @@ class ConsentMiddleware(FailsAtStart):
         access_log: Sink | str | PathLike[str] | None = None,
         inject: bool = True,
         layout: str = "corner",
+        later: str = "ask",
         settings_link: bool = True,
         language: str | Callable[[HTTPConnection], str | None] | None = None,
         edit_csp: bool = False,
@@ -151,7 +154,7 @@ class ConsentMiddleware(FailsAtStart):
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
         # What visitors see.
         prefix = checked_prefix(prefix)
-        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds())
+        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=later)
         page_options = PageOptions(inject=inject, settings_link=settings_link, edit_csp=edit_csp)
         tells_language = app_language(language, policy.site.languages)
         help_desk = desk_notifier_of(desk, has_ledger=ledger is not None)

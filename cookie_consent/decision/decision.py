@@ -48,13 +48,15 @@ class Decision:
         policy: the policy that applies here, with the service's conditions.
         purposes: purpose id -> whether it is allowed now, "necessary" included.
         status: what the visitor answered: "unknown", "granted", "refused" or "partial".
-        should_ask: whether neither the visitor nor a signal has answered for some purpose.
+        should_ask: whether neither the visitor nor a signal has answered for some purpose, and the visitor has not
+            chosen to decide later.
         signals: names of the browser's signals, sorted.
         record: the valid consent record, or None.
         language: the language of the features' fallback texts.
         news: the date of a policy change to announce without asking again, or None.
         honours_gpc: whether Global Privacy Control turns something off, now or at some time since the answer. Pages
             then say so (11 CCR 7025(c)(6)).
+        postponed: whether there is something to ask, but the visitor has chosen to decide later.
     """
 
     policy: Policy
@@ -66,6 +68,12 @@ class Decision:
     language: str
     news: date | None = None
     honours_gpc: bool = False
+    postponed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither the visitor nor a signal has answered for some purpose, whenever that is asked."""
+        return self.should_ask or self.postponed
 
     @property
     def traces(self) -> bool:
@@ -121,6 +129,7 @@ def decide(
     now: float,
     *,
     lifetime: timedelta = CONSENT_LIFETIME,
+    postponed: bool = False,
 ) -> Decision:
     """Decide which purposes are allowed.
 
@@ -142,6 +151,7 @@ def decide(
         signals: names of the browser's signals.
         now: seconds since 1970.
         lifetime: how long an answer is valid.
+        postponed: whether the visitor has chosen to decide later. That answers nothing; only the question waits.
     """
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
@@ -150,31 +160,34 @@ def decide(
     since = (signals | record.overridden_by) - record.signals if record else signals
     refused_by_new_signals = purposes_refused_by(policy, since)
     changed = _changed_since(policy, record)
-    allowed, should_ask = dict.fromkeys(policy.in_force, True), False
+    allowed, is_open = dict.fromkeys(policy.in_force, True), False
     for purpose in policy.optional:
         answer = record.answers.get(purpose, _UNANSWERED) if record else _UNANSWERED
         unanswered, granted = answer.state is State.UNANSWERED, answer.state is State.GRANTED
         by_signal = purpose in (refused_by_signals if unanswered else refused_by_new_signals)
         ruled_out = policy.in_force[purpose].refused or by_signal
-        if purpose == policy.exempt:  # it is never asked for, so it has no part in `should_ask`
+        if purpose == policy.exempt:  # it is never asked for, so it leaves nothing open
             allowed[purpose] = not ruled_out and not has_objected(policy, record)
             continue
         allowed[purpose] = granted and not ruled_out and purpose not in changed
-        should_ask |= not ruled_out and (unanswered or (granted and purpose in changed))
+        is_open |= not ruled_out and (unanswered or (granted and purpose in changed))
     return Decision(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
         status=record.status if record else "unknown",
-        should_ask=should_ask,
+        should_ask=is_open and not postponed,
         signals=tuple(sorted(signals)),
         record=record,
         language=policy.site.prevailing_language,
-        news=None if should_ask else _news(policy, record, now),
+        news=None if is_open else _news(policy, record, now),
         honours_gpc=_honours_gpc(policy, signals.union(record.overridden_by if record else ()), allowed),
+        postponed=is_open and postponed,
     )
 
 
-def decision_key(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Hashable:
+def decision_key(
+    policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float, *, postponed: bool = False
+) -> Hashable:
     """Return everything that `decide` looks at, as a cache key, or None if the answers are too long to be shared.
 
     Decisions with equal keys differ only in their record.
@@ -184,14 +197,15 @@ def decision_key(policy: Policy, record: ConsentRecord | None, signals: frozense
         record: the visitor's newest record, valid now, if any.
         signals: names of the browser's signals.
         now: seconds since 1970.
+        postponed: whether the visitor has chosen to decide later.
     """
     if record is None:
-        return policy, signals
+        return policy, signals, postponed
     if not isinstance(record.answers, SharedAnswers):
         return None
     is_earlier = policy.changes and record.policy != policy.version
     days = (now // DAY, record.decided_at // DAY) if is_earlier else None  # `_news` compares dates
-    return policy, signals, record.answers, record.policy, record.signals, record.overridden_by, days
+    return policy, signals, postponed, record.answers, record.policy, record.signals, record.overridden_by, days
 
 
 def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
@@ -206,6 +220,7 @@ def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
         decision.language,
         decision.news,
         decision.honours_gpc,
+        decision.postponed,
     )
 
 

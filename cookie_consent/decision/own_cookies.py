@@ -17,6 +17,7 @@ from cookie_consent.base.checks import check
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.decision import CONSENT_LIFETIME, OPT_OUT_LIFETIME
+from cookie_consent.decision.later_cookies import LaterCookies
 from cookie_consent.decision.place import HTTPS, Place, Places
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.signing import Signer
@@ -44,7 +45,8 @@ class CookieSettings:
 
     Args:
         secret_keys: oldest first; the last one signs.
-        consent_name: the consent cookie's name over plain http. The signal cookie adds "-signal" to it.
+        consent_name: the consent cookie's name over plain http. The signal cookie adds "-signal" to it, and those that
+            postpone the question add "-later" and "-later-day".
         visitor_name: the visitor cookie's name over plain http. The erasure cookie adds "-erasure" to it.
         consent_lifetime: how long an answer is valid, for refusals and grants alike; at most 400 days.
         visitor_lifetime: how long a visitor id is valid; at most 395 days. It is not renewed.
@@ -78,7 +80,8 @@ class CookieSettings:
             ):
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
         consent, visitor = self.consent_name, self.visitor_name
-        if {consent, f"{consent}-signal"} & {visitor, f"{visitor}-erasure"}:
+        kinds = ("", "-signal", "-later", "-later-day")
+        if {f"{consent}{kind}" for kind in kinds} & {visitor, f"{visitor}-erasure"}:
             raise ValueError(
                 f"two cookies of {consent!r} and {visitor!r} would share a name: give them different names"
             )
@@ -164,13 +167,14 @@ class _Tokens:
 
 
 class OwnCookies:
-    """Reads and sets our four cookies: "consent", "signal", "visitor" and "erasure".
+    """Reads and sets our cookies: "consent", "signal", "later", "later-day", "visitor" and "erasure".
 
     Attributes:
         lifetime: how long an answer is valid.
         new_id: returns a random id.
         place: returns the place of the cookies for an ASGI scope.
         hosts: the hosts that share an answer; none if each host has its own.
+        later: reads and sets the cookies that postpone the question.
     """
 
     def __init__(self, settings: CookieSettings) -> None:
@@ -184,6 +188,8 @@ class OwnCookies:
             (secure, shared): {
                 "consent": broad + settings.consent_name,
                 "signal": f"{broad}{settings.consent_name}-signal",
+                "later": f"{broad}{settings.consent_name}-later",
+                "later-day": f"{broad}{settings.consent_name}-later-day",
                 "visitor": broad + settings.visitor_name,
                 "erasure": f"{narrow}{settings.visitor_name}-erasure",
             }
@@ -199,9 +205,11 @@ class OwnCookies:
         self._answering = {
             where: (names["consent"].encode(), names["signal"].encode()) for where, names in self._names.items()
         }
+        later = {where: (names["later"], names["later-day"]) for where, names in self._names.items()}
+        self.later = LaterCookies(later, settings.domain)
 
     def names(self, kind: str) -> list[str]:
-        """Return all names, over https and http, of "consent", "signal", "visitor" or "erasure"."""
+        """Return all names, over https and http, of a kind of our cookies, such as "consent"."""
         return list(dict.fromkeys(names[kind] for names in self._names.values()))
 
     def readable(self, policy: Policy) -> dict[str, frozenset[str]]:
@@ -211,7 +219,11 @@ class OwnCookies:
             PolicyError: the policy declares one of these names for another purpose.
         """
         necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
-        purposes = {"consent": necessary, "signal": necessary, "visitor": policy.traced, "erasure": nobody}
+        purposes = {
+            **dict.fromkeys(("consent", "signal", "later", "later-day"), necessary),
+            "visitor": policy.traced,
+            "erasure": nobody,
+        }
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
@@ -244,7 +256,7 @@ class OwnCookies:
         return tuple(cookie for cookie in (consent, *signals, *visitors) if cookie.name not in by_site)
 
     def name(self, kind: str, *, place: Place) -> str:
-        """Return the name of "consent", "signal", "visitor" or "erasure" in a place."""
+        """Return the name of a kind of our cookies, such as "consent", in a place."""
         return self._names[place.secure, place.host != ""][kind]
 
     def domain(self, place: Place) -> str | None:

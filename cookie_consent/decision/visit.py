@@ -206,10 +206,13 @@ class Visits:
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been an objection.
         denies = record is None and policy.exempt != "" and self._own_cookies.has_answer(cookies, place=place)
-        key = (decision_key(policy, record, signals, now), denies, len(crumbs), b";".join([name for name, _ in crumbs]))
+        postponed = self._own_cookies.later.postpone(cookies, place=place)
+        decided_by = decision_key(policy, record, signals, now, postponed=postponed)
+        key = (decided_by, denies, len(crumbs), b";".join([name for name, _ in crumbs]))
         shared = self._shared_visits.get(key)
         if shared is None:
-            decision = decide(policy, record, signals, now, lifetime=self._own_cookies.lifetime)
+            lifetime = self._own_cookies.lifetime
+            decision = decide(policy, record, signals, now, lifetime=lifetime, postponed=postponed)
             shared = self._new_shared_visit(key, without_optional(decision) if denies else decision, cookies)
         visit, passed = shared.visit, cookies
         if visit.held:

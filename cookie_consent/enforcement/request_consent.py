@@ -65,6 +65,7 @@ class RequestConsent(Decision):
     record: ConsentRecord | None = _read_noted("record")
     news: date | None = _read_noted("news")
     honours_gpc: bool = _read_noted("honours_gpc")
+    postponed: bool = _read_noted("postponed")
     was_read = False
     asks_itself = False
     chose_language = False

@@ -18,10 +18,11 @@ class CookieList:
     Args:
         own_cookies: the middleware's own cookies.
         has_log: whether there is an access log. A visitor who withdraws then gets a cookie for erasing the records.
+        postpones: whether "Decide later" postpones the question. The visitor then gets two cookies.
     """
 
-    def __init__(self, own_cookies: OwnCookies, *, has_log: bool) -> None:
-        self._own_cookies, self._has_log = own_cookies, has_log
+    def __init__(self, own_cookies: OwnCookies, *, has_log: bool, postpones: bool) -> None:
+        self._own_cookies, self._has_log, self._postpones = own_cookies, has_log, postpones
         self._lists: dict[tuple[Policy, str, Place], tuple[Cookie, ...]] = {}
 
     def under(self, policy: Policy, *, base: str, place: Place) -> tuple[Cookie, ...]:
@@ -42,16 +43,19 @@ class CookieList:
         return cookies
 
     def _make(self, policy: Policy, base: str, *, place: Place) -> tuple[Cookie, ...]:
+        words = {language: Wording(policy, language) for language in policy.site.languages}
         declared = self._own_cookies.declared(policy, place=place)
+        if self._postpones:
+            about = {language: text("cookie_later", later=text("later")) for language, text in words.items()}
+            declared = (*declared, *self._own_cookies.later.declared(about, place=place))
         if not self._has_log or all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
             return declared
-        languages = policy.site.languages
         erasure = Cookie(
             name=self._own_cookies.name("erasure", place=place),
             purpose=NECESSARY,
             duration=min(policy.access_records_kept or LONGEST_COOKIE, LONGEST_COOKIE),
             path=base,
             domain=self._own_cookies.domain(place),
-            description={language: Wording(policy, language)("cookie_erasure") for language in languages},
+            description={language: text("cookie_erasure") for language, text in words.items()},
         )
         return (*declared, erasure)

@@ -142,7 +142,7 @@ class OwnData:
         return erased
 
     def _deletion_fields(self, inquiry: Inquiry) -> list[bytes]:
-        """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
+        """Return the Set-Cookie fields that delete the visitor's pseudonyms, and the wish to decide later."""
         stored = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
         return [
             *self._own_cookies.forget_host_only(stored, inquiry.cookies, base=inquiry.base, place=inquiry.place),
@@ -151,4 +151,5 @@ class OwnData:
                 for kind, ids in stored.items()
                 if ids
             ),
+            *self._own_cookies.later.forget(inquiry.cookies, place=inquiry.place),
         ]

@@ -47,7 +47,7 @@ class Routes:
         policy, own_cookies, ledger, log = parts.policy, parts.own_cookies, parts.ledger, parts.access_log
         kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
         cookie_list, states = (
-            CookieList(own_cookies, has_log=log is not None),
+            CookieList(own_cookies, has_log=log is not None, postpones=not parts.pages.later_refuses),
             States(own_cookies.lifetime, edits_csp=parts.edit_csp),
         )
         self._prefix = parts.prefix
@@ -140,6 +140,7 @@ def _answers(parts: Installation, states: States, cookie_list: CookieList) -> An
         cookies=AnswerCookies(parts.own_cookies, parts.gate),
         tracing=AnswerTracing(parts.own_cookies, parts.access_log, parts.recent_answers),
         lifetime=parts.own_cookies.lifetime,
+        later_refuses=parts.pages.later_refuses,
     )
 
 

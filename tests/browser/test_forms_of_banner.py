@@ -12,7 +12,7 @@ from playwright.sync_api import FloatRect, Locator, Request, Response, Route, Vi
 
 from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.life_browser import another_tab, life_sites, moved_to, until
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, with_and_without_scripts
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
@@ -121,25 +121,12 @@ def test_non_modal_banner_never_takes_focus(new_visitor: NewVisitor, site: str) 
     expect(visitor.page.locator("dialog")).to_have_count(0)
 
 
-def press_escape(visitor: Visitor) -> None:
-    """Dismiss the banner with the Escape key."""
-    visitor.choice("refuse_all").focus()
-    visitor.page.keyboard.press("Escape")
-
-
-def decide_later(visitor: Visitor) -> None:
-    """Dismiss the banner with its button."""
-    visitor.banner.get_by_role("button", name=LATER).click()
-
-
 @pytest.mark.parametrize("site", ["corner", "bar", "modal", "shared"])
-@pytest.mark.parametrize("dismiss", [press_escape, decide_later])
-def test_dismissed_banner_returns_on_next_page(
-    new_visitor: NewVisitor, site: str, dismiss: Callable[[Visitor], None]
-) -> None:
+def test_banner_dismissed_by_escape_returns_on_next_page(new_visitor: NewVisitor, site: str) -> None:
     visitor = moved_to(new_visitor(), site)
     open_with_banner(visitor, "/with-script")
-    dismiss(visitor)
+    visitor.choice("refuse_all").focus()
+    visitor.page.keyboard.press("Escape")
     expect(visitor.banner).to_be_hidden()
     expect(visitor.page.get_by_role("main")).to_be_focused()
     assert is_unanswered(visitor)
@@ -154,6 +141,50 @@ def test_dismissed_banner_returns_on_next_page(
     assert is_unanswered(visitor)
     visitor.accept()
     assert visitor.state["status"] == "granted"
+
+
+@pytest.mark.parametrize(
+    ("site", "scripts"),
+    [*(("corner", False), ("bar", False), ("modal", False)), *(("corner", True), ("modal", True), ("shared", True))],
+)
+def test_postponed_question_does_not_return(new_visitor: NewVisitor, site: str, scripts: bool) -> None:
+    visitor = moved_to(new_visitor(java_script_enabled=scripts), site)
+    visitor.go("/with-script")
+    expect(visitor.choice("refuse_all")).to_be_visible()
+    visitor.mark()
+    assert visitor.answer(visitor.banner.get_by_role("button", name=LATER)).status == (200 if scripts else 303)
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.path.endswith("/with-script")
+    assert visitor.page.evaluate("document.marked === true") is scripts
+    assert {name: (cookie["value"], cookie["expires"] < 0) for name, cookie in visitor.cookies.items()} == {
+        "consent-later": ("1", True),
+        "consent-later-day": ("1", False),
+    }
+    assert (visitor.state["status"], visitor.state["should_ask"]) == ("unknown", False)
+    # Neither on the next page, nor in another session of the same day,
+    for ends in ("nothing", "consent-later"):
+        visitor.context.clear_cookies(name=ends)
+        visitor.go("/with-script")
+        expect(visitor.page.get_by_role("main")).to_be_visible()
+        if scripts:
+            visitor.page.evaluate("consent.ready")
+        expect(visitor.banner).to_have_count(0)
+    # but when the day is over, too.
+    visitor.context.clear_cookies(name="consent-later-day")
+    visitor.go("/with-script")
+    expect(visitor.choice("refuse_all")).to_be_visible()
+
+
+@with_and_without_scripts
+def test_postponed_question_can_be_answered_in_the_settings(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts)
+    visitor.go("/")
+    visitor.answer(visitor.banner.get_by_role("button", name=LATER))
+    expect(visitor.banner).to_have_count(0)
+    visitor.page.get_by_role("link", name=SETTINGS).last.click()
+    visitor.answer(visitor.choice("refuse_all"))
+    expect(visitor.page.get_by_role("main")).to_be_visible()
+    assert list(visitor.cookies) == ["consent"]
 
 
 @pytest.mark.parametrize("layout", ["corner", "bar"])
@@ -259,7 +290,7 @@ def test_dialog_and_page_are_usable_without_javascript(new_visitor: NewVisitor, 
     visitor.go("/long")
     expect(visitor.banner).to_be_visible()
     expect(visitor.page.locator("dialog:modal")).to_have_count(0)
-    expect(visitor.banner.get_by_role("button", name=LATER)).to_have_count(0)
+    expect(visitor.banner.get_by_role("button", name=LATER)).to_be_visible()
     for value in ("refuse_all", "accept_all"):
         expect(visitor.choice(value)).to_be_in_viewport(ratio=1)
     visitor.page.mouse.move(5, 5)

@@ -21,7 +21,7 @@ LANGUAGES = [
     *("ro", "sk", "sl", "es", "sv", "no", "is", "uk", "tr", "ar", "he", "fa", "ja", "ko", "zh-Hans", "zh-Hant", "th"),
     *("vi", "id", "hi"),
 ]
-BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "close")
+BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "later_refuses", "close")
 """The buttons of the banner. "erase" is not one: it has a line of its own on the settings page."""
 QUESTION_TEXTS = (
     *("banner_title", "banner_freedom", "accept_all", "refuse_all", "choose", "save", "later", "purposes"),

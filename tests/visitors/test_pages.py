@@ -422,7 +422,7 @@ def test_first_banner_shows_no_state_and_closed_details(policy: Policy) -> None:
     assert not outline.all("p", **{"class": "pchoice-state"})
     assert "open" not in outline.one("details")
     later = outline.one("button", **{"class": "pchoice-later"})
-    assert (later["text"], later["type"]) == ("Decide later", "button")
+    assert (later["text"], later["type"]) == ("Decide later", "submit")
 
 
 def test_each_checkbox_is_described_by_its_purpose(policy: Policy) -> None:

@@ -45,19 +45,20 @@ def values(field: bytes, name: bytes) -> list[bytes]:
 
 
 def set_cookie(
-    name: str, value: str, max_age: int, *, path: str = "/", domain: str | None = None, secure: bool
+    name: str, value: str, max_age: int | None, *, path: str = "/", domain: str | None = None, secure: bool
 ) -> bytes:
     """Return a Set-Cookie field for one of our own cookies, which are HttpOnly and SameSite=Lax.
 
     Args:
         name: its name.
         value: its value, in cookie octets.
-        max_age: its lifetime in seconds.
+        max_age: its lifetime in seconds; None for the browser session.
         path: its path, percent-encoded.
         domain: its domain; None if it is host-only.
         secure: whether the connection is https.
     """
-    line = f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite=Lax"
+    lifetime = "" if max_age is None else f"; Max-Age={max_age}"
+    line = f"{name}={value}{lifetime}; Path={path}; HttpOnly; SameSite=Lax"
     if domain:
         line += f"; Domain={domain}"
     return (line + "; Secure" if secure else line).encode("ascii")

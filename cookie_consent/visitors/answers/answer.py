@@ -9,6 +9,8 @@ The steps of an answer:
 5. `tracing`: start or stop tracing.
 6. `cookies`: set the consent cookie, and expire what was refused.
 7. Reply with the new state to a script, with a redirect to a form.
+
+"Decide later" is no answer: there is no record, and two cookies without a value of their own postpone the question.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.cookies import AnswerCookies
-from cookie_consent.visitors.answers.posted import PostedAnswer, make_record, read_answer
+from cookie_consent.visitors.answers.posted import LATER, PostedAnswer, make_record, read_answer
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.inquiry import Inquiry
@@ -44,6 +46,7 @@ class Answers:
         cookies: returns the cookies to set and to expire.
         tracing: starts and stops access tracing.
         lifetime: how long an answer is valid.
+        later_refuses: whether "Decide later" is a refusal of everything.
     """
 
     def __init__(  # noqa: PLR0913 (each step of the way)
@@ -56,10 +59,11 @@ class Answers:
         cookies: AnswerCookies,
         tracing: AnswerTracing,
         lifetime: timedelta,
+        later_refuses: bool,
     ) -> None:
         self._policy, self._visits, self._states = policy, visits, states
         self._records, self._cookies, self._tracing = records, cookies, tracing
-        self._lifetime = lifetime
+        self._lifetime, self._later_refuses = lifetime, later_refuses
 
     async def take(self, inquiry: Inquiry) -> Response:
         """Take the answer in the body of a request.
@@ -76,6 +80,9 @@ class Answers:
         if posted.language in self._policy.site.languages:
             # The record names the language of the form, whichever the browser prefers now.
             inquiry = replace(inquiry, language=posted.language)
+        if posted.choice == LATER and not self._later_refuses:
+            return self._postpone(inquiry, posted)
+        posted = replace(posted, choice="refuse_all") if posted.choice == LATER else posted
         try:
             return await self._take(inquiry, posted)
         except Problem as problem:
@@ -96,11 +103,26 @@ class Answers:
             record, is_new = await self._records.keep(inquiry, before, posted, record)
         # Another process may have stored the same answer a moment ago, and its clock may be ahead.
         now = max(inquiry.now, record.decided_at)
-        after = decide(before.policy, record, frozenset(before.signals), now, lifetime=self._lifetime)
+        after = decide(
+            before.policy,
+            record,
+            frozenset(before.signals),
+            now,
+            lifetime=self._lifetime,
+            postponed=before.postponed,
+        )
         begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
-        of_answer = self._cookies.fields(inquiry, record)
+        of_answer = self._cookies.fields(inquiry, record, leaves_open=after.is_open)
         response = self._reply(inquiry, posted, after, begins=begins)
         response.raw_headers += [*of_answer, *of_visitor]
+        return response
+
+    def _postpone(self, inquiry: Inquiry, posted: PostedAnswer) -> Response:
+        """Return the response to "Decide later". Without anything to decide, it sets no cookie."""
+        before = self._before(inquiry, posted)
+        response = self._reply(inquiry, posted, replace(before, should_ask=False), begins=False)
+        if before.is_open:
+            response.raw_headers += self._cookies.of_later(inquiry)
         return response
 
     def _before(self, inquiry: Inquiry, posted: PostedAnswer) -> Decision:
@@ -109,7 +131,14 @@ class Answers:
         here = self._visits.policy_in(posted.service) if posted.service else None
         if here is None or here is decision.policy:
             return decision
-        return decide(here, decision.record, frozenset(decision.signals), inquiry.now, lifetime=self._lifetime)
+        return decide(
+            here,
+            decision.record,
+            frozenset(decision.signals),
+            inquiry.now,
+            lifetime=self._lifetime,
+            postponed=decision.postponed,
+        )
 
     def _reply(self, inquiry: Inquiry, posted: PostedAnswer, after: Decision, *, begins: bool) -> Response:
         if inquiry.is_form:

@@ -16,7 +16,9 @@ from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 
-_CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
+LATER = "later"
+"""The choice that answers nothing."""
+_CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out", LATER)
 _OF_SOME = ("grant", "opt_out")
 """Choices that leave the other purposes as they are."""
 _SOURCES = ("banner", "settings", "feature", "api")
@@ -33,7 +35,8 @@ class PostedAnswer:
 
     Args:
         choice: "accept_all", "refuse_all", "save" (grants `purposes`, refuses all others), "grant" (grants `purposes`,
-            leaves all others as they are) or "opt_out" (refuses every sale or sharing, leaves all others as they are).
+            leaves all others as they are), "opt_out" (refuses every sale or sharing, leaves all others as they are) or
+            "later" (answers nothing).
         purposes: purpose id -> whether it was ticked, for the purposes that the answer names.
         policy: the version of the policy that was shown; "" if not given.
         next: the address to continue at; "" if not given.
@@ -86,9 +89,11 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         raise Problem(400, f"There is no choice {posted.choice[:40]!r}. Known: {', '.join(_CHOICES)}.")
     if posted.source not in _SOURCES:
         raise Problem(400, f"There is no source {posted.source[:40]!r}. Known: {', '.join(_SOURCES)}.")
+    services = [service.id for service in policy.services]
+    if posted.choice == LATER:  # nothing depends on what the form showed
+        return replace(posted, purposes={}, service=posted.service if posted.service in services else "")
     for purpose in sorted(posted.purposes.keys() - {NECESSARY, *policy.optional}):
         raise Problem(400, f"There is no purpose {purpose[:40]!r}. {did_you_mean(purpose[:40], policy.optional)}")
-    services = [service.id for service in policy.services]
     if posted.service and posted.service not in services:
         raise Problem(
             400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}"

@@ -110,7 +110,14 @@ class RecentAnswers:
 
     def _narrowed(self, decision: Decision, record: ConsentRecord) -> Decision:
         """Return the decision for a newer record, without anything that the earlier decision did not allow."""
-        newer = decide(decision.policy, record, frozenset(decision.signals), self._clock(), lifetime=self._lifetime)
+        newer = decide(
+            decision.policy,
+            record,
+            frozenset(decision.signals),
+            self._clock(),
+            lifetime=self._lifetime,
+            postponed=decision.postponed,
+        )
         both = {id_: is_allowed and newer.purposes[id_] for id_, is_allowed in decision.purposes.items()}
         return replace(newer, purposes=MappingProxyType(both))
 

@@ -116,7 +116,7 @@ def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRe
     """
     outcome = proof.event(before.record, record)
     if outcome != "withdrawn":
-        outcome = record.status if before.should_ask or before.record is None else "changed"
+        outcome = record.status if before.is_open or before.record is None else "changed"
     if outcome != "unknown":
         host = inquiry.request.headers.get("host", "").encode("latin-1")
         log.counts.add(outcome, host, language=record.language)

@@ -131,7 +131,7 @@ def _template(
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
     place = (surface.kind, feature.id if feature else "", surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
-    key = (state, decision.should_ask, place, cookies, where["base"], where["language"])
+    key = (state, decision.is_open, place, cookies, where["base"], where["language"])
 
     def make() -> str:
         text = _OF_ONE_FORM.sub(r"\1", _render(pages, decision, surface, where, own_cookies))

@@ -40,6 +40,8 @@ NOTICES: Mapping[str, tuple[str, ...]] = {
 LAYOUTS = ("corner", "bar", "modal")
 """Where the question is shown: in a box in the corner (on phones at the bottom), in a bar at the bottom, or in a
 dialog."""
+LATER_OPTIONS = ("ask", "refuse")
+"""What "Decide later" does: the question comes back another time, or everything is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,13 @@ class Pages:
         lifetime: how long an answer is valid.
         layout: where the question is shown, one of `LAYOUTS`.
         make_id: returns a random id for the forms of a page.
+        later: what "Decide later" does, one of `LATER_OPTIONS`.
+
+    Attributes:
+        later_refuses: whether it refuses. The button then says so.
 
     Raises:
-        ValueError: there is no such layout.
+        ValueError: there is no such layout, or no such `later`.
     """
 
     def __init__(
@@ -84,8 +90,11 @@ class Pages:
         lifetime: timedelta = CONSENT_LIFETIME,
         layout: str = "corner",
         make_id: Callable[[], str] = lambda: "",
+        later: str = "ask",
     ) -> None:
         check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
+        check("later", later, is_valid=later in LATER_OPTIONS, remedy='Write "ask" or "refuse".')
+        self.later_refuses = later == "refuse"
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
@@ -182,6 +191,7 @@ class Pages:
                 "banner.html",
                 cacheable_context(decision, base, language, next_path) | banner_variables(decision, options),
                 layout=self._layout,
+                later="later_refuses" if self.later_refuses else "later",
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         return template
