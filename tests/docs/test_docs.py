@@ -75,6 +75,12 @@ def policy_in(languages: list[str], **more: Any) -> Policy:
     return Policy(**vars(from_toml.declarations({"site": site, **more})))
 
 
+def test_hosts_of_the_example_share_an_answer() -> None:
+    site = tomllib.loads(blocks("docs/subdomains.md", "toml")[0])["site"]
+    shared = Policy(**vars(from_toml.declarations({"site": site}))).site
+    assert (shared.domain, shared.hosts[-1]) == ("example.jp", "shop.example.jp")
+
+
 def test_languages_of_the_example_are_accepted() -> None:
     languages = tomllib.loads(blocks("docs/banner.md", "toml")[0])["site"]["languages"]
     assert list(policy_in(languages).texts) == languages

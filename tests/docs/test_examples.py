@@ -331,5 +331,19 @@ async def test_fastapi_example_answers_json_clients_in_json(museum: Any) -> None
     assert (answer["available"], answer["feature"], answer["missing"]) == (False, "map", ["media"])
 
 
+@pytest.mark.anyio
+async def test_answer_on_one_host_of_the_subdomains_example_counts_on_the_other() -> None:
+    transport = httpx.ASGITransport(app=load(EXAMPLES / "subdomains" / "app.py").app)
+    shop, museum = "http://shop.museum.localhost", "http://www.museum.localhost"
+    async with httpx.AsyncClient(transport=transport, headers=BROWSER) as client:
+        assert "Status: unknown" in (await client.get(museum)).text
+        await client.post(f"{shop}/privacy-choices", json={"choice": "refuse_all"}, headers=SAME_ORIGIN)
+        assert "<h1>Shop</h1><p>Status: refused" in (await client.get(shop)).text
+        assert "<h1>Museum</h1><p>Status: refused" in (await client.get(museum)).text
+        assert "Status: unknown" in (await client.get("http://localhost")).text
+        settings = (await client.get(f"{museum}/privacy-choices")).text
+    assert "Your choice counts on: www.museum.localhost, shop.museum.localhost." in settings
+
+
 def test_fastapi_example_has_at_most_60_lines() -> None:
     assert len((EXAMPLES / "fastapi_app.py").read_text(encoding="utf-8").splitlines()) <= 60

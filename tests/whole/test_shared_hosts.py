@@ -357,6 +357,21 @@ def test_many_host_fields_are_bounded() -> None:
     assert own.place({"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(secure=False, host=WWW)
 
 
+def test_answer_on_unlisted_host_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    browser = Browser(site())
+    for host in (OTHER, OTHER, WWW, 'a"b.test', *(f"h{number}.test" for number in range(20))):
+        browser.answer(host, "refuse_all")
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged[0].startswith(
+        'An answer was given on "blog.site.example", and counts there alone: [site] hosts lists site.example, '
+        "shop.site.example, www.site.example."
+    )
+    assert 'answer was given on "a\'b.test", and' in logged[1]
+    assert len(logged) == 10
+    Browser(site(SITE)).answer(OTHER, "refuse_all")
+    assert len(caplog.records) == 10
+
+
 def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:
     said = "Your choice counts on: site.example, shop.site.example, www.site.example."
     browser = Browser(site())

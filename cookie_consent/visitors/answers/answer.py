@@ -25,12 +25,13 @@ from cookie_consent.base.forms import read_body
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, decide
-from cookie_consent.decision.visit import Visits
+from cookie_consent.decision.visit import Visits, host_of
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.posted import LATER, PostedAnswer, make_record, read_answer
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
+from cookie_consent.visitors.host_advice import HostAdvice
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.state import States
 
@@ -64,6 +65,7 @@ class Answers:
         self._policy, self._visits, self._states = policy, visits, states
         self._records, self._cookies, self._tracing = records, cookies, tracing
         self._lifetime, self._later_refuses = lifetime, later_refuses
+        self._host_advice = HostAdvice(policy.site.hosts)
 
     async def take(self, inquiry: Inquiry) -> Response:
         """Take the answer in the body of a request.
@@ -113,6 +115,8 @@ class Answers:
         )
         begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
         of_answer = self._cookies.fields(inquiry, record, leaves_open=after.is_open)
+        if not inquiry.place.host:
+            self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
         response.raw_headers += [*of_answer, *of_visitor]
         return response

@@ -1,0 +1,136 @@
+"""Tests of one answer for several hosts in a real browser, over https and http."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.support.asgi import PREFIX, SITE, SITE_TABLE, install, page_app
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
+from tests.support.servers.mail_server import make_certificate
+from tests.whole.test_live_server import wait_for
+
+pytestmark = pytest.mark.browser
+
+DOMAIN, WWW, SHOP, BLOG = "example.test", "www.example.test", "shop.example.test", "blog.example.test"
+KEYS = f'domain = "{DOMAIN}"\nhosts = ["{DOMAIN}", "{WWW}", "{SHOP}"]\n'
+SHARED = SITE.replace(SITE_TABLE, SITE_TABLE + KEYS)
+
+
+@dataclass
+class Served:
+    """A site under any host name.
+
+    Args:
+        scheme: "https" or "http".
+        port: its port.
+        app: the app, which can be replaced.
+    """
+
+    scheme: str
+    port: int = 0
+    app: ASGIApp = field(default_factory=lambda: install(page_app(), SHARED))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+    def at(self, host: str, path: str = "/") -> str:
+        return f"{self.scheme}://{host}:{self.port}{path}"
+
+
+@pytest.fixture(params=["https", "http"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+    served = Served(request.param)
+    certificate = make_certificate(tmp_path) if served.scheme == "https" else None
+    config = uvicorn.Config(served, port=0, ws="none", lifespan="off", log_level="warning", ssl_certfile=certificate)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for(lambda: server.started, 60)
+        served.port = server.servers[0].sockets[0].getsockname()[1]
+        yield served
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium that resolves every host to this machine."""
+    options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS.get("args", ()), "--host-resolver-rules=MAP * 127.0.0.1"]}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(ignore_https_errors=True, locale="en")
+    yield context.new_page()
+    context.close()
+
+
+def press(page: Page, choice: str) -> None:
+    """Press a button of the banner or of the settings page, and wait for the answer to be taken."""
+    with page.expect_response(lambda response: response.request.method == "POST"):
+        page.locator(f"button[name=choice][value={choice}]").first.click()
+    page.wait_for_load_state()
+
+
+def asks(page: Page, address: str) -> bool:
+    page.goto(address)
+    return page.locator("button[name=choice][value=refuse_all]").count() > 0
+
+
+def kept(context: BrowserContext) -> set[tuple[str, str]]:
+    return {(cookie["name"], cookie["domain"]) for cookie in context.cookies()}
+
+
+def status(page: Page, address: str) -> str:
+    page.goto(f"{address}{PREFIX.removeprefix('/')}/state")
+    return str(page.evaluate("JSON.parse(document.body.textContent).status"))
+
+
+def test_refusal_on_one_host_counts_on_another(site: Served, page: Page) -> None:
+    assert asks(page, site.at(SHOP))
+    press(page, "refuse_all")
+    assert kept(page.context) == {(f"{'__Secure-' if site.scheme == 'https' else ''}consent", f".{DOMAIN}")}
+    for host in (WWW, SHOP, DOMAIN):
+        assert not asks(page, site.at(host)), host
+    page.goto(site.at(WWW, PREFIX))
+    expect(page.locator("main")).to_contain_text(f"Your choice counts on: {DOMAIN}, {WWW}, {SHOP}.")
+    assert asks(page, site.at(BLOG)), "not listed"
+    press(page, "accept_all")
+    assert [status(page, site.at(host)) for host in (BLOG, SHOP)] == ["granted", "refused"]
+
+
+def test_withdrawal_on_one_host_counts_on_another(site: Served, page: Page) -> None:
+    page.goto(site.at(SHOP))
+    press(page, "accept_all")
+    assert status(page, site.at(WWW)) == "granted"
+    page.goto(site.at(WWW, PREFIX))
+    press(page, "refuse_all")
+    assert status(page, site.at(SHOP)) == "refused"
+    assert len(kept(page.context)) == 1
+
+
+def test_first_shared_answer_replaces_that_of_the_host(site: Served, page: Page) -> None:
+    site.app = install(page_app())
+    page.goto(site.at(DOMAIN))
+    press(page, "accept_all")
+    assert {domain for _, domain in kept(page.context)} == {DOMAIN}
+    site.app = install(page_app(), SHARED)
+    assert asks(page, site.at(DOMAIN)) is (site.scheme == "http")
+    page.goto(site.at(DOMAIN, PREFIX))
+    press(page, "refuse_all")
+    assert {domain for _, domain in kept(page.context)} == {f".{DOMAIN}"}
+    assert status(page, site.at(WWW)) == "refused"
