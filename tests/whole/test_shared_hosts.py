@@ -55,7 +55,7 @@ class Browser:
             assert given["Path"] == "/", line
             assert not domain, line
         key = (cookie, given["Path"], domain or host, not domain)
-        if given["Max-Age"] == "0":
+        if given.get("Max-Age") == "0":
             self.jar.pop(key, None)
         else:
             self.jar[key] = value
@@ -299,6 +299,16 @@ def test_ids_withdrawn_before_sharing_can_still_be_erased() -> None:
     )
     assert erased.json["erased"] == 1
     assert browser.names() == {("__Host-consent", f"={SHOP}")}
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_decide_later_on_one_host_waits_on_all(scheme: str) -> None:
+    browser = Browser(site(), scheme)
+    browser.answer(SHOP, "later")
+    assert {domain for _, domain in browser.names()} == {APEX}
+    assert browser.state(WWW)["should_ask"] is False
+    browser.answer(WWW, "refuse_all")
+    assert len(browser.names()) == 1
 
 
 def test_app_sees_shared_cookie_as_it_sees_host_only_one() -> None:
