@@ -26,7 +26,9 @@ _PARTS = {
 }
 """Table -> the name of one of its entries."""
 _ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
-_TEXTS = frozenset({"title", "description", "receives", "fallback", "text", "wording"})
+_TEXTS = frozenset(
+    {"title", "description", "data", "legal_basis", "receives", "use", "fallback", "text", "wording", "name"}
+)
 _UNSET = {"duration": "session"}
 _NO_OVERRIDE = asdict(ServicePurpose())
 _UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
@@ -210,6 +212,8 @@ def _key_changes(subject: _Subject, before: Plain, after: Plain, above: str = ""
     """Compare two tables key by key, including the tables in them."""
     for key, old, new in _differing(before, after):
         key_subject, place = subject, f"{above}{key}"
+        if key in _TEXTS and dict in (type(old), type(new)):  # a document leaves out some texts that nobody wrote
+            old, new = old or {}, new or {}
         if subject.name == "signals":  # a signal's value is a list of purposes; those in one list only are touched
             key_subject = replace(subject, touches=tuple(sorted({*(old or ())} ^ {*(new or ())})))
         if key == "purposes" and isinstance(new, dict):

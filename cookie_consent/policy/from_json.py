@@ -7,7 +7,17 @@ from datetime import date, timedelta
 from typing import Any, TypeVar
 
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
-from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
+from cookie_consent.policy.parts import (
+    Authority,
+    Change,
+    Cookie,
+    Feature,
+    Purpose,
+    Recipient,
+    Service,
+    ServicePurpose,
+    Site,
+)
 
 Part = TypeVar("Part")
 _DURATIONS = ("retention", "duration", "due", "keep", "keep_address")
@@ -47,13 +57,21 @@ def _change(**data: Any) -> Change:
     return Change(**{**data, "date": date.fromisoformat(data["date"])})
 
 
+def _site(**data: Any) -> Site:
+    if data.get("updated"):
+        data["updated"] = date.fromisoformat(data["updated"])
+    if data.get("authority"):
+        data["authority"] = Authority(**data["authority"])
+    return Site(**data)
+
+
 def _service(**data: Any) -> Service:
     make = _one(ServicePurpose)
     return Service(**{**data, "purposes": {id_: make(override) for id_, override in data["purposes"].items()}})
 
 
 _PARTS: Mapping[str, Callable[[Any], Any]] = {
-    "site": _one(Site),
+    "site": _one(_site),
     "purposes": _several(Purpose),
     "cookies": _several(Cookie),
     "recipients": _several(Recipient),

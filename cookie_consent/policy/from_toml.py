@@ -13,7 +13,17 @@ from typing import Any, TypeVar
 
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
+from cookie_consent.policy.parts import (
+    Authority,
+    Change,
+    Cookie,
+    Feature,
+    Purpose,
+    Recipient,
+    Service,
+    ServicePurpose,
+    Site,
+)
 from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.texts.catalog import Text
 
@@ -211,6 +221,9 @@ _SITE: Readers = {
     "policy_url": _string,
     "domain": _string,
     "hosts": _strings,
+    "updated": _date,
+    "regions": _strings,
+    "authority": partial(_part, Authority, {"name": _texts, "url": _string}, "[site.authority]"),
 }
 _PURPOSE: Readers = {
     "title": _texts,
@@ -220,6 +233,8 @@ _PURPOSE: Readers = {
     "exempt": _string,
     "erase_on_withdrawal": _boolean,
     "sells": _boolean,
+    "data": _texts,
+    "legal_basis": _texts,
 }
 _COOKIE: Readers = {
     "name": _string,
@@ -237,6 +252,8 @@ _RECIPIENT: Readers = {
     "origins": _strings,
     "directives": _strings,
     "policy_url": _string,
+    "country": _string,
+    "use": _texts,
 }
 _FEATURE: Readers = {"title": _texts, "purposes": _strings, "fallback": _texts}
 _SERVICE_PURPOSE: Readers = {"title": _texts, "description": _texts, "retention": _duration, "refused": _true}

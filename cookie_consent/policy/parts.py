@@ -11,6 +11,7 @@ from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.exemptions import check
 from cookie_consent.policy.hosts import check_hosts
+from cookie_consent.policy.regions import require_known
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
     HOST,
@@ -18,6 +19,7 @@ from cookie_consent.policy.syntax import (
     PATH,
     lists_to_tuples,
     require,
+    require_country,
     require_id,
     require_link,
     require_origin,
@@ -39,6 +41,22 @@ Texts = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """The data protection authority that visitors can complain to.
+
+    Args:
+        name: its name, per language.
+        url: the https:// address of its page for complaints.
+    """
+
+    name: Texts
+    url: str
+
+    def __post_init__(self) -> None:
+        require_link(self.url, "url")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Who asks for consent.
 
@@ -51,6 +69,9 @@ class Site:
         policy_url: the path or address of the site's privacy policy, or "".
         domain: the domain in which one answer counts on several hosts; "" if each host asks for itself.
         hosts: those hosts, the domain itself or below it.
+        updated: the date of the policy's text; None for the date of its newest announced change.
+        regions: codes of the regions whose laws ask the policy for more; see `regions`.
+        authority: the authority that visitors can complain to, or None.
     """
 
     name: str
@@ -61,9 +82,13 @@ class Site:
     policy_url: str = ""
     domain: str = ""
     hosts: tuple[str, ...] = ()
+    updated: date | None = None
+    regions: tuple[str, ...] = ()
+    authority: Authority | None = None
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
+        require_known(self.regions)
         for key in ("name", "controller", "contact"):
             require_text(getattr(self, key), key)
         for language in self.languages:
@@ -99,6 +124,8 @@ class Purpose:
         erase_on_withdrawal: whether a withdrawal erases the access records.
         sells: whether it is a sale or sharing of personal information (Cal. Civ. Code 1798.140). Then it has an opt-out
             page, and a visitor who refused is not asked again for 12 months.
+        data: which kinds of data it uses, per language.
+        legal_basis: the legal basis, per language; empty for the visitor's consent.
     """
 
     id: str
@@ -110,6 +137,8 @@ class Purpose:
     exempt: str = ""
     erase_on_withdrawal: bool = False
     sells: bool = False
+    data: Texts = field(default_factory=dict)
+    legal_basis: Texts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_id(self.id)
@@ -207,6 +236,8 @@ class Recipient:
         receives: what data it gets, per language.
         directives: the Content-Security-Policy directives that its origins belong in, without "-src".
         policy_url: the address of its privacy policy, or "".
+        country: where it handles the data, as a code of ISO 3166-1 ("US"); "" if the policy does not say.
+        use: what the recipient itself uses the data for, per language.
     """
 
     id: str
@@ -216,6 +247,8 @@ class Recipient:
     origins: tuple[str, ...] = ()
     directives: tuple[str, ...] = ()
     policy_url: str = ""
+    country: str = ""
+    use: Texts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
@@ -228,6 +261,8 @@ class Recipient:
                 raise PolicyError(
                     f'"{directive}" is no directive', did_you_mean(directive, DIRECTIVES), key="directives"
                 )
+        if self.country:
+            require_country(self.country, "country")
         if self.policy_url:
             require_link(self.policy_url, "policy_url")
 

@@ -27,8 +27,9 @@ VERSION_DIGITS = 16
 # the version of a policy that does not use them.
 _TABLES_LEFT_OUT = (RecordRules(), RequestRules())
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
-    Site: {"domain": "", "hosts": ()},
-    Purpose: {"exempt": "", "erase_on_withdrawal": False, "sells": False},
+    Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "authority": None},
+    Purpose: {"exempt": "", "erase_on_withdrawal": False, "sells": False, "data": {}, "legal_basis": {}},
+    Recipient: {"country": "", "use": {}},
 }
 
 
@@ -135,6 +136,11 @@ class Policy(Declarations):
     def sells(self) -> tuple[str, ...]:
         """The ids of the purposes that sell or share personal information, in the order of the policy."""
         return tuple(purpose.id for purpose in self.purposes if purpose.sells)
+
+    @cached_property
+    def updated(self) -> date | None:
+        """The date of the policy's text, or else of its newest announced change; None if it says neither."""
+        return self.site.updated or max((change.date for change in self.changes), default=None)
 
     @cached_property
     def access_records_kept(self) -> timedelta | None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from cookie_consent.policy.errors import PolicyError
+from cookie_consent.texts.locales import is_country
 
 HIGHEST_PORT = 65535
 
@@ -74,6 +75,14 @@ def require_origin(value: str, key: str) -> None:
     port = value.rpartition(":")[2]
     if port.isdigit() and int(port) > HIGHEST_PORT:
         raise PolicyError(f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}.", key=key)
+
+
+def require_country(value: str, key: str) -> None:
+    """Raise a PolicyError unless a value is the code of a country."""
+    if not is_country(value):
+        raise PolicyError(
+            f"{value!r} is no country", 'Write its code of ISO 3166-1, as in "JP", "US" or "GB".', key=key
+        )
 
 
 def parse_duration(text: str) -> timedelta:

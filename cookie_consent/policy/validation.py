@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from cookie_consent.policy.declarations import Declarations
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, Service, Texts
+from cookie_consent.policy.regions import regions, require_keys
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
 
@@ -30,6 +31,8 @@ def check(policy: Declarations) -> None:
     _check_signals(policy)
     for number, change in enumerate(policy.changes, 1):
         _require_all_languages(policy, change.text, f"[[changes]] no. {number}", "text")
+    if policy.site.authority:
+        _require_all_languages(policy, policy.site.authority.name, "[site.authority]", "name")
     _check_wording(policy)
 
 
@@ -37,7 +40,7 @@ def check_in_force(policy: Declarations) -> None:
     """Check what only the policy in force has to satisfy; earlier versions may lack it.
 
     Raises:
-        PolicyError: a purpose that traces has no retention.
+        PolicyError: a purpose that traces has no retention, or a key is missing that the law of a region asks for.
     """
     for purpose in policy.purposes:
         if purpose.traces and purpose.retention is None:
@@ -47,6 +50,19 @@ def check_in_force(policy: Declarations) -> None:
                 table=f"[purposes.{purpose.id}]",
                 key="retention",
             )
+    for region in policy.site.regions:
+        _check_region(policy, region)
+
+
+def _check_region(policy: Declarations, region: str) -> None:
+    law, language = regions()[region], policy.site.languages[0]
+    for purpose in policy.purposes:
+        if purpose.id != NECESSARY:
+            table = f"[purposes.{purpose.id}]"
+            require_keys(purpose, law.purposes, region=region, table=table, language=language)
+    for recipient in policy.recipients:
+        table = f'[[recipients]] "{recipient.id}"'
+        require_keys(recipient, law.recipients, region=region, table=table, language=language)
 
 
 def _check_wording(policy: Declarations) -> None:
@@ -129,6 +145,9 @@ def _check_purposes(policy: Declarations) -> None:
     for purpose in policy.purposes:
         _require_all_languages(policy, purpose.title, f"[purposes.{purpose.id}]", "title")
         _require_all_languages(policy, purpose.description, f"[purposes.{purpose.id}]", "description")
+        for key in ("data", "legal_basis"):
+            if text := getattr(purpose, key):
+                _require_all_languages(policy, text, f"[purposes.{purpose.id}]", key)
 
 
 def _check_exempt(policy: Declarations) -> None:
@@ -171,6 +190,8 @@ def _check_recipients(policy: Declarations) -> None:
         table = f'[[recipients]] "{recipient.id}"'
         _require_known_purpose(policy, recipient.purpose, table, "purpose")
         _require_all_languages(policy, recipient.receives, table, "receives")
+        if recipient.use:
+            _require_all_languages(policy, recipient.use, table, "use")
 
 
 def _check_features(policy: Declarations) -> None:

@@ -39,6 +39,17 @@ def language_name(language: str, reader: str = "") -> str:
     return (named.get_display_name(_locale(reader)) if reader else "") or named.get_display_name() or language
 
 
+def is_country(code: str) -> bool:
+    """Return whether a code stands for a country or territory, by ISO 3166-1 alpha-2: "JP"."""
+    return len(code) == 2 and code not in _NO_COUNTRIES and code in _locale("en").territories
+
+
+def country_name(code: str, language: str) -> str:
+    """Return a country's name in a language, or else in English."""
+    name = _locale(language).territories.get(code) or _locale("en").territories[code]
+    return str(name)
+
+
 def listed(items: Iterable[str], language: str) -> str:
     """Return texts joined as a list in a sentence: "a, b and c"."""
     return format_list(list(items), locale=_locale(language))
@@ -89,5 +100,7 @@ def language_and_script(language: str) -> tuple[str, str]:
     return base, script or likely_tag.lower().split("_")[1]
 
 
+_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
+"""Codes of the CLDR that stand for no country or territory: unions, test locales, and unknown regions."""
 _CURRENT = {"nb": "no", "nn": "no", "iw": "he", "in": "id"}
 """Readers of one written standard of Norwegian can read the other. "iw" and "in" are obsolete tags."""

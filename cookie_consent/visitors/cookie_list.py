@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import Place
@@ -10,6 +13,8 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.wording import Wording
 
 _MAX_KEPT = 64
+_DESCRIPTIONS = {"consent": "cookie_consent", "signal": "cookie_signal", "visitor": "cookie_visitor"}
+"""Kind of our own cookies -> the name of the text that describes it."""
 
 
 class CookieList:
@@ -44,7 +49,7 @@ class CookieList:
 
     def _make(self, policy: Policy, base: str, *, place: Place) -> tuple[Cookie, ...]:
         words = {language: Wording(policy, language) for language in policy.site.languages}
-        declared = self._own_cookies.declared(policy, place=place)
+        declared = self._described(policy, words, place=place)
         if self._postpones:
             about = {language: text("cookie_later", later=text("later")) for language, text in words.items()}
             declared = (*declared, *self._own_cookies.later.declared(about, place=place))
@@ -59,3 +64,11 @@ class CookieList:
             description={language: text("cookie_erasure") for language, text in words.items()},
         )
         return (*declared, erasure)
+
+    def _described(self, policy: Policy, words: Mapping[str, Wording], *, place: Place) -> tuple[Cookie, ...]:
+        """Return the cookies of answers, signals and visitor ids, with what each is for."""
+        texts = {self._own_cookies.name(kind, place=place): text for kind, text in _DESCRIPTIONS.items()}
+        return tuple(
+            replace(cookie, description={language: words[language](texts[cookie.name]) for language in words})
+            for cookie in self._own_cookies.declared(policy, place=place)
+        )

@@ -94,7 +94,7 @@ BODIES = {
   - paragraph: You have not answered yet.
   - heading "Recipients" [level=3]
   - list:
-    - listitem: Example Maps Inc. (IP address, address of the page)
+    - listitem: "Example Maps Inc. (IP address, address of the page) Country: United States"
   - button "Allow Maps and films and go on"
   - paragraph:
     - link "Privacy settings"
@@ -125,9 +125,15 @@ BODIES = {
   - region "Maps and films":
     - heading "Maps and films" [level=3]
     - 'checkbox "Allow: Maps and films" [checked=false]'
-    - table "Recipients"
+    - term: Legal basis
+    - definition: Your consent
+    - term: Recipients
+    - definition:
+      - link "Example Maps Inc."
     - heading "Not available without it" [level=4]
   - button "Save my choice"
+  - heading "Recipients" [level=2]
+  - table "Maps and films"
   - heading "Services with conditions of their own" [level=2]
   - heading "Your data" [level=2]
   - button "Erase my access records"
@@ -230,14 +236,15 @@ BODIES = {
 """,
 }
 RECIPIENTS = """
-- table "Recipients":
+- table "Maps and films":
   - rowgroup:
-    - row "Recipient What it receives":
+    - row "Recipient What it receives What it uses it for":
       - columnheader "Recipient"
       - columnheader "What it receives"
+      - columnheader "What it uses it for"
   - rowgroup:
     - row:
-      - rowheader "Example Maps Inc. Privacy policy of Example Maps Inc."
+      - 'rowheader "Example Maps Inc. Country: United States Privacy policy of Example Maps Inc."'
       - cell
 """
 
@@ -260,7 +267,7 @@ def test_settings_in_place_tell_current_answer(museum_visitor: Visitor) -> None:
 
 def test_recipients_are_table_on_wide_screens(museum_visitor: Visitor) -> None:
     SURFACES["settings page"](museum_visitor, "en")
-    expect(museum_visitor.page.get_by_role("table", name="Recipients")).to_match_aria_snapshot(RECIPIENTS)
+    expect(museum_visitor.page.get_by_role("table", name="Maps and films")).to_match_aria_snapshot(RECIPIENTS)
 
 
 def test_table_cells_carry_labels_on_narrow_screens(museum_visitor: Visitor) -> None:

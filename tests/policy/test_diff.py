@@ -122,6 +122,9 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     # The site.
     'site: name "Example Registry" -> "Registry"': (put("site", "name", to="Registry"), ()),
     'site: policy_url "https://example.jp/privacy" -> not set': (drop("site", "policy_url"), ()),
+    'site: updated "2026-11-25" -> "2026-11-26"': (put("site", "updated", to=date(2026, 11, 26)), ()),
+    'site: regions "EU" added': (put("site", "regions", to=["JP", "EU"]), ()),
+    "site: authority.name.ja reworded": (put("site", "authority", "name", "ja", to="T"), ()),
     "site: languages reordered": (put("site", "languages", to=["en", "ja"]), ()),
     # Purposes.
     'purpose "social" added': (
@@ -134,6 +137,8 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     'purpose "media": retention not set -> 1 day': (put("purposes", "media", "retention", to="1 day"), ("media",)),
     'purpose "media": traces false -> true': (put("purposes", "media", "traces", to=True), ("media",)),
     "purposes reordered": (reverse("purposes"), ()),
+    'purpose "media": data.ja reworded': (put("purposes", "media", "data", "ja", to="T"), ("media",)),
+    'purpose "media": legal_basis.ja reworded': (put("purposes", "media", "legal_basis", "ja", to="T"), ("media",)),
     # Cookies.
     'cookie "_new" added to "analytics"': (
         append_part("cookies", name="_new", purpose="analytics", duration="1 day"), ("analytics",)
@@ -172,6 +177,9 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     ),
     'recipient "example-maps": directives "img" removed': (drop("recipients", 0, "directives", 1), ("media",)),
     'recipient "example-maps": receives.en reworded': (put("recipients", 0, "receives", "en", to="T"), ("media",)),
+    'recipient "example-maps": country "US" -> "JP"': (put("recipients", 0, "country", to="JP"), ("media",)),
+    'recipient "example-maps": country "US" -> not set': (drop("recipients", 0, "country"), ("media",)),
+    'recipient "example-maps": use.en reworded': (put("recipients", 0, "use", "en", to="T"), ("media",)),
     # Features.
     'feature "tour" added': (
         put("features", "tour", to={"title": bilingual("T"), "fallback": bilingual("T"), "purposes": ["media"]}),

@@ -12,7 +12,7 @@ from hypothesis import given
 from cookie_consent import Policy, PolicyError
 from cookie_consent.policy.declarations import Declarations
 from tests.support.asgi import SITE, policy
-from tests.support.policies import full_policy_in
+from tests.support.policies import FULL_POLICY, full_policy_in
 from tests.support.policy_strategies import policies
 
 RULES = '\n[records]\nkeep = "10 days"\n[requests]\ndue = "2 days"\nkeep_address = "1 day"\nkeep = "5 days"\n'
@@ -24,7 +24,7 @@ COMPLETE = (
 )
 
 
-@pytest.mark.parametrize("text", [SITE, SITE + RULES, COMPLETE])
+@pytest.mark.parametrize("text", [SITE, SITE + RULES, COMPLETE, FULL_POLICY])
 def test_policy_is_restored_from_its_document(text: str) -> None:
     kept = policy(text)
     read = Policy.from_document(json.loads(json.dumps(kept.document())))
@@ -51,6 +51,8 @@ def test_any_policy_is_restored(kept: Policy) -> None:
         {"cookies": [{"name": "a", "purpose": "nothing", "duration": 1}]},
         {"purposes": 1},
         {"changes": [{"date": "yesterday", "text": {}}]},
+        {"site": {**policy(SITE).document()["site"], "updated": "yesterday"}},
+        {"site": {**policy(SITE).document()["site"], "authority": "Commission"}},
         {"services": [{"id": "a", "path": "/a", "purposes": []}]},
         {"wording": {"en": {"a text that is gone": "x"}}},
         {"cookies": [{"name": "a", "purpose": "media", "duration": "long"}]},

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.from_toml import declarations, read
-from cookie_consent.policy.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
+from cookie_consent.policy.parts import Authority, Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from tests.support.examples import examples
@@ -101,11 +101,16 @@ def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
         prevailing_language="ja",
         languages=("ja", "en"),
         policy_url="https://example.jp/privacy",
+        updated=date(2026, 11, 25),
+        regions=("JP",),
+        authority=Authority(name={"en": "Commission", "ja": "委員会"}, url="https://authority.example/complaints"),
     )
     analytics, media = found.purposes
     assert (analytics.id, analytics.traces, analytics.retention) == ("analytics", True, timedelta(days=395))
     assert (media.id, media.traces, media.retention, media.refused) == ("media", False, None, False)
     assert media.title == {"en": "Maps and videos", "ja": "地図と動画"}
+    assert media.data == {"en": "Address of your device", "ja": "端末のアドレス"}
+    assert media.legal_basis == {"en": "Consent (GDPR Art. 6(1)(a))", "ja": "同意（GDPR第6条1項a）"}
     session, pattern, player = found.cookies
     assert session.description == {"en": "Keeps you signed in.", "ja": "ログインを保ちます。"}
     assert (session.purpose, session.duration, session.path, session.domain) == ("necessary", None, "/", None)
@@ -120,6 +125,8 @@ def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
             receives={"en": "IP address, address of the page", "ja": "IPアドレス、ページのアドレス"},
             directives=("frame", "img"),
             policy_url="https://maps.example.com/privacy",
+            country="US",
+            use={"en": "Counts how often maps are shown.", "ja": "地図の表示回数を数えます。"},
         ),
     )
     assert found.features == (
@@ -260,6 +267,7 @@ def test_missing_site_table_is_rejected() -> None:
 
 REQUIRED = [
     *[("site", key) for key in ("name", "controller", "contact", "prevailing_language", "languages")],
+    *[("site", "authority", key) for key in ("name", "url")],
     *[("purposes", "media", key) for key in ("title", "description")],
     *[("cookies", 0, key) for key in ("name", "purpose")],
     *[("recipients", 0, key) for key in ("id", "name", "purpose", "receives")],

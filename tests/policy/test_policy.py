@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.parts import NECESSARY, Purpose, Service, ServicePurpose, Site
+from cookie_consent.policy.parts import NECESSARY, Change, Purpose, Service, ServicePurpose, Site
 from cookie_consent.policy.policy import Policy, canonical_json
 from tests.support.asgi import SITE, policy
 from tests.support.policies import (
@@ -222,6 +222,29 @@ def test_document_has_durations_in_seconds_and_dates_as_text() -> None:
     assert document["services"][0]["purposes"]["analytics"]["retention"] == 30 * 86_400
     assert document["changes"][0]["date"] == "2026-11-25"
     assert document["signals"] == {"gpc": ["media"], "dnt": None}
+
+
+def test_keys_that_were_added_later_are_in_document_only_if_written() -> None:
+    """The version of a policy that does not use them stays the same from release to release."""
+    document = small_policy("media", recipients=(recipient("maps", "media"),)).document()
+    assert document["site"].keys() == {
+        *("name", "controller", "contact", "prevailing_language", "languages", "policy_url")
+    }
+    assert {"data", "legal_basis"}.isdisjoint(document["purposes"][-1])
+    assert {"country", "use"}.isdisjoint(document["recipients"][0])
+    document = POLICY.document()
+    assert document["site"]["updated"] == "2026-11-25"
+    assert document["site"]["regions"] == ["JP"]
+    assert document["site"]["authority"]["name"]["en"] == "Commission"
+    assert document["purposes"][-1]["data"]["en"] == "Address of your device"
+    assert document["recipients"][0]["country"] == "US"
+
+
+def test_policy_is_as_old_as_its_date_or_newest_change() -> None:
+    changes = tuple(Change(date=date(2026, month, 1), text={"en": "A change."}) for month in (3, 5, 4))
+    assert small_policy(changes=changes).updated == date(2026, 5, 1)
+    assert small_policy(changes=changes, site=replace(site(), updated=date(2026, 6, 1))).updated == date(2026, 6, 1)
+    assert small_policy().updated is None
 
 
 def test_canonical_json_sorts_keys() -> None:

@@ -58,6 +58,34 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["recipients"][0].update(receives={"ja": "IPアドレス"}),
         '[[recipients]] "example-maps"', "receives", 'there is no text in the offered language "en"',
     ),
+    "what a recipient uses data for lacks an offered language": (
+        lambda data: data["recipients"][0]["use"].pop("ja"),
+        '[[recipients]] "example-maps"', "use", 'there is no text in the offered language "ja"',
+    ),
+    "a recipient's country is no code": (
+        lambda data: data["recipients"][0].update(country="USA"),
+        '[[recipients]] "example-maps"', "country", "'USA' is no country. Write its code of ISO 3166-1, as in \"JP\"",
+    ),
+    "a purpose's data lacks an offered language": (
+        lambda data: data["purposes"]["media"]["data"].pop("ja"),
+        "[purposes.media]", "data", 'there is no text in the offered language "ja"',
+    ),
+    "a purpose's legal basis lacks an offered language": (
+        lambda data: data["purposes"]["media"]["legal_basis"].pop("en"),
+        "[purposes.media]", "legal_basis", 'there is no text in the offered language "en"',
+    ),
+    "the authority's name lacks an offered language": (
+        lambda data: data["site"]["authority"]["name"].pop("ja"),
+        "[site.authority]", "name", 'there is no text in the offered language "ja"',
+    ),
+    "the authority's address is no link": (
+        lambda data: data["site"]["authority"].update(url="javascript:alert(1)"),
+        "[site.authority]", "url", "is no link",
+    ),
+    "the site names an unknown region": (
+        lambda data: data["site"].update(regions=["JA"]),
+        "[site]", "regions", 'there is no region "JA" here. Did you mean "JP"?',
+    ),
     "a feature's purpose is not declared": (
         lambda data: data["features"]["map"].update(purposes=["media", "medai"]),
         "[features.map]", "purposes", 'there is no purpose "medai". Did you mean "media"?',

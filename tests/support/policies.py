@@ -24,6 +24,9 @@ contact = "privacy@example.jp"
 prevailing_language = "ja"
 languages = ["ja", "en"]
 policy_url = "https://example.jp/privacy"
+updated = 2026-11-25
+regions = ["JP"]
+authority = { name = { en = "Commission", ja = "委員会" }, url = "https://authority.example/complaints" }
 
 [purposes.analytics]
 title = { en = "Access tracing", ja = "アクセス履歴の追跡" }
@@ -34,6 +37,8 @@ traces = true
 [purposes.media]
 title = { en = "Maps and videos", ja = "地図と動画" }
 description = { en = "We show maps and videos.", ja = "地図と動画を表示します。" }
+data = { en = "Address of your device", ja = "端末のアドレス" }
+legal_basis = { en = "Consent (GDPR Art. 6(1)(a))", ja = "同意（GDPR第6条1項a）" }
 
 [[cookies]]
 name = "session"
@@ -62,6 +67,8 @@ origins = ["https://maps.example.com", "https://*.tiles.example.com:8443"]
 receives = { en = "IP address, address of the page", ja = "IPアドレス、ページのアドレス" }
 directives = ["frame", "img"]
 policy_url = "https://maps.example.com/privacy"
+country = "US"
+use = { en = "Counts how often maps are shown.", ja = "地図の表示回数を数えます。" }
 
 [features.map]
 title = { en = "Map of offices", ja = "事務所の地図" }

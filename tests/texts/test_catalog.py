@@ -75,7 +75,16 @@ def test_shipped_language_has_same_placeholders(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_counted_texts_have_plural_forms_of_whole_numbers(language: str) -> None:
     counted = {name: text for name, text in catalog.shipped(language).items() if not isinstance(text, str)}
-    assert counted.keys() == {"banner_recipients", "kept_records", "days", "hours", "minutes", "seconds"}
+    assert counted.keys() == {
+        "banner_recipients",
+        "kept_records",
+        "days",
+        "hours",
+        "minutes",
+        "months",
+        "seconds",
+        "years",
+    }
     for name, text in counted.items():
         assert text.keys() == numbers(language).keys(), name
         for category, form in text.items():

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cookie_consent.texts.catalog import shipped_languages
 from cookie_consent.texts.locales import (
     between_sentences,
+    country_name,
     direction,
+    is_country,
     language_and_script,
     language_name,
     listed,
@@ -43,6 +46,35 @@ def test_list_is_written_as_in_language(language: str, one: str, two: str, four:
     assert listed(iter("a"), language) == one
     assert listed(("a", "b"), language) == two
     assert listed("abcd", language) == four
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        *(("en", "United States"), ("de", "Vereinigte Staaten"), ("ja", "アメリカ合衆国"), ("zh-Hant", "美國")),
+        *(("de-CH", "Vereinigte Staaten"), ("xx", "United States"), ("", "United States")),
+    ],
+)
+def test_country_has_name_in_language_or_english(language: str, name: str) -> None:
+    assert country_name("US", language) == name
+
+
+@pytest.mark.parametrize("language", shipped_languages())
+def test_each_shipped_language_names_countries(language: str) -> None:
+    codes = ("DE", "GB", "IE", "IN", "JP", "SG", "US")
+    names = [country_name(code, language) for code in codes]
+    assert len(set(names)) == len(codes)
+    assert language == "en" or names != [country_name(code, "en") for code in codes]
+
+
+@pytest.mark.parametrize("code", ["US", "JP", "GB", "TW", "HK", "XK"])
+def test_code_of_iso_3166_is_country(code: str) -> None:
+    assert is_country(code)
+
+
+@pytest.mark.parametrize("code", ["", "us", "USA", "UK", "EU", "ZZ", "XA", "UN", "001", "840", "Japan"])
+def test_other_code_is_no_country(code: str) -> None:
+    assert not is_country(code)
 
 
 @pytest.mark.parametrize(

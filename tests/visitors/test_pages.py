@@ -18,15 +18,19 @@ import html5lib
 import pytest
 
 from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests
-from cookie_consent.policy.parts import Cookie, Feature
+from cookie_consent.policy.parts import Authority, Cookie, Feature
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
+from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import LAYOUTS, Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from tests.support.policies import full_policy_data, full_policy_in, policy_of, text_of
+from tests.support.policies import KEY, full_policy_data, full_policy_in, policy_of, text_of
 
 BASE = "/mounted/privacy-choices"
 NOW = 1_780_000_000  # 2026-05-28, UTC
@@ -238,9 +242,17 @@ def test_hostile_policy_texts_are_escaped(policy: Policy) -> None:
     both = {"en": evil, "ja": evil}
     hostile = replace(
         policy,
-        site=replace(policy.site, name=evil, controller=evil, contact=f"javascript:{evil}"),
-        purposes=tuple(replace(purpose, title=both, description=both) for purpose in policy.purposes),
-        recipients=tuple(replace(recipient, name=evil, receives=both) for recipient in policy.recipients),
+        site=replace(
+            policy.site,
+            name=evil,
+            controller=evil,
+            contact=f"javascript:{evil}",
+            authority=Authority(name=both, url=f"https://authority.example/{evil}"),
+        ),
+        purposes=tuple(
+            replace(purpose, title=both, description=both, data=both, legal_basis=both) for purpose in policy.purposes
+        ),
+        recipients=tuple(replace(part, name=evil, receives=both, use=both) for part in policy.recipients),
         features=tuple(replace(feature, title=both, fallback=both) for feature in policy.features),
         services=tuple(replace(service, title=both) for service in policy.services),
         changes=tuple(replace(change, text=both) for change in policy.changes),
@@ -447,12 +459,95 @@ def test_banner_counts_recipients_and_links_to_their_list(policy: Policy) -> Non
     assert "No third party receives data for purposes of its own." not in banner(several)
 
 
-def test_settings_page_has_one_anchor_for_recipients(policy: Policy) -> None:
-    assert Outline(settings(policy)).one("table", id="pchoice-recipients")
+def test_recipients_link_leads_to_section_with_all_recipients(policy: Policy) -> None:
     maps = policy.recipients[0]
-    everywhere = replace(policy, recipients=(maps, replace(maps, id="stats", purpose="analytics")))
-    assert len(Outline(settings(everywhere)).all("table", id="pchoice-recipients")) == 1
-    assert not Outline(settings(replace(policy, recipients=()))).all("table", id="pchoice-recipients")
+    stats = replace(maps, id="stats", name="Stats Ltd.", purpose="analytics", country="JP", use={})
+    everywhere = replace(policy, recipients=(maps, stats))
+    html = settings(everywhere)
+    outline = Outline(html)
+    assert outline.one("h2", id="pchoice-recipients")["text"] == "Recipients"
+    section = html.partition('id="pchoice-recipients"')[2].partition("<h2")[0]
+    assert re.findall("<caption>(.*)</caption>", section) == ["Access tracing", "Maps and videos"]
+    assert section.count("<table>") == html.count('scope="col">What it receives') == 2
+    # The link of a purpose leads to the row of its recipient.
+    for recipient in everywhere.recipients:
+        assert outline.one("tr", id=f"pchoice-recipient-{recipient.id}")
+        assert outline.one("a", href=f"#pchoice-recipient-{recipient.id}")
+    assert not Outline(settings(replace(policy, recipients=()))).all("h2", id="pchoice-recipients")
+
+
+def test_recipient_has_country_and_use_in_language_of_reader(policy: Policy) -> None:
+    english, japanese = settings(policy), settings(policy, language="ja")
+    assert "Country: United States" in english
+    assert 'data-label="What it uses it for">Counts how often maps are shown.</td>' in english
+    assert "所在国：アメリカ合衆国" in japanese
+    assert "地図の表示回数を数えます。" in japanese
+    assert "Country: United States" in unavailable(policy)
+    silent = replace(policy, recipients=(replace(policy.recipients[0], country="", use={}),))
+    assert "Country" not in settings(silent)
+    assert "What it uses it for" not in settings(silent)
+    # One of two recipients of a purpose says what it uses the data for: the other's cell is empty.
+    both = replace(policy, recipients=(*policy.recipients, replace(policy.recipients[0], id="more", use={})))
+    assert settings(both).count("<td></td>") == 1
+
+
+# Further facts of purposes, and of the policy.
+
+
+def facts(html: str) -> list[tuple[str, str]]:
+    """Return the rows of the lists of facts about purposes: term, text."""
+    return re.findall(r"<dt>([^<]+)</dt>\n<dd>([^<\n]+)</dd>", html.partition('id="pchoice-recipients"')[0])
+
+
+def test_each_purpose_has_legal_basis_and_kinds_of_data(policy: Policy) -> None:
+    assert facts(settings(policy)) == [
+        ("Legal basis", "Your consent"),
+        ("Kinds of data", "Address of your device"),
+        ("Legal basis", "Consent (GDPR Art. 6(1)(a))"),
+    ]
+    assert ("法的根拠", "ご本人の同意") in facts(settings(policy, language="ja"))
+
+
+def test_purpose_that_runs_without_consent_does_not_claim_it(policy: Policy) -> None:
+    audience = replace(policy.purposes[1], id="audience", exempt="cnil_audience")
+    no_parts: dict[str, Any] = dict.fromkeys(("recipients", "features", "services", "cookies"), ())
+    exempt = replace(policy, purposes=(policy.purposes[0], audience), signals=SignalRules(), **no_parts)
+    assert "Legal basis" not in settings(exempt)
+    assert "Article 82 of the Data Protection Act" in settings(exempt)
+    # Nor does a purpose that the service never uses.
+    _, shop = policy.services
+    silent = replace(policy, purposes=(*policy.purposes[:2], replace(policy.purposes[2], legal_basis={})))
+    assert settings(silent).count("Legal basis") == 2
+    assert settings(silent.under(shop)).count("Legal basis") == 1
+
+
+def test_own_cookies_are_described(policy: Policy) -> None:
+    own_cookies = OwnCookies(CookieSettings(KEY))
+    for place in (HTTPS, HTTP):
+        ours = CookieList(own_cookies, has_log=True, postpones=True).under(policy, base=BASE, place=place)
+        assert len(ours) == 6
+        for language in policy.site.languages:
+            html = settings(policy, own_cookies=ours, language=language)
+            described = [html.count(f"<code>{cookie.name}</code><br>{cookie.description[language]}") for cookie in ours]
+            assert described == [1] * 6
+
+
+def test_version_comes_with_date_of_policy(policy: Policy) -> None:
+    version = f"Version {policy.version} is in force. Last updated on "
+    assert f'{version}<time datetime="2026-11-25">November 25, 2026</time>.' in settings(policy)
+    undated = replace(policy, site=replace(policy.site, updated=None), changes=())
+    assert "is in force." in settings(undated)
+    assert "Last updated" not in settings(undated)
+
+
+def test_visitor_is_told_of_complaint_to_authority(policy: Policy) -> None:
+    link = Outline(settings(policy)).one("a", href="https://authority.example/complaints")
+    assert link
+    assert "<bdi>Commission</bdi>" in settings(policy)
+    assert "<bdi>委員会</bdi>" in settings(policy, language="ja")
+    unnamed = replace(policy, site=replace(policy.site, authority=None))
+    assert "You may also complain to a data protection authority." in settings(unnamed)
+    assert "authority.example" not in settings(unnamed)
 
 
 def test_banner_without_recipients_says_so_without_link(policy: Policy) -> None:
@@ -687,7 +782,7 @@ def test_policy_changes_are_listed_newest_first(policy: Policy) -> None:
     (change,) = policy.changes
     earlier, later = replace(change, date=date(2026, 3, 1)), replace(change, date=date(2026, 5, 20))
     html = settings(replace(policy, changes=(earlier, later)))
-    assert [time["datetime"] for time in Outline(html).all("time")] == ["2026-05-20", "2026-03-01"]
+    assert [time["datetime"] for time in Outline(html).all("time")][-2:] == ["2026-05-20", "2026-03-01"]
     assert "Nothing so far." in settings(replace(policy, changes=()))
 
 
@@ -740,7 +835,7 @@ def test_only_translated_questions_name_prevailing_language(policy: Policy) -> N
 def test_site_in_one_language_has_no_language_links(policy: Policy) -> None:
     english = catalog.shipped("en")
     one = Policy(
-        site=replace(policy.site, languages=("en",), prevailing_language="en", contact="by post"),
+        site=replace(policy.site, languages=("en",), prevailing_language="en", contact="by post", authority=None),
         wording={"en": english},
     )
     html = settings(one)

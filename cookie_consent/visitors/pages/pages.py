@@ -141,7 +141,6 @@ class Pages:
                 purpose: [cookie for cookie in (*own_cookies, *policy.cookies) if cookie.purpose == purpose]
                 for purpose in policy.in_force
             },
-            first_with_recipients=next((id_ for id_ in policy.in_force if policy.recipients_of(id_)), ""),
             service_refuses={service.id: refused_in(service) for service in policy.services},
             changes=sorted(policy.changes, key=lambda change: change.date, reverse=True),
         )

@@ -14,6 +14,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.catalog import Text
 from cookie_consent.texts.locales import (
     between_sentences,
+    country_name,
     direction,
     language_name,
     listed,
@@ -23,12 +24,17 @@ from cookie_consent.texts.locales import (
     written_number,
 )
 
+# Years and months are as long as in the policy file. From 4 months on, that many times 30 days are never longer than
+# the months of the calendar: nobody reads a shorter time than is meant. "30 days" and "90 days" stay days.
 _UNITS = (
-    ("days", timedelta(days=1)),
-    ("hours", timedelta(hours=1)),
-    ("minutes", timedelta(minutes=1)),
-    ("seconds", timedelta(seconds=1)),
+    ("years", timedelta(days=365), timedelta(days=365)),
+    ("months", timedelta(days=30), timedelta(days=120)),
+    ("days", timedelta(days=1), timedelta(0)),
+    ("hours", timedelta(hours=1), timedelta(0)),
+    ("minutes", timedelta(minutes=1), timedelta(0)),
+    ("seconds", timedelta(seconds=1), timedelta(0)),
 )
+"""Name of a unit, its length, and the shortest duration that is written in it."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}(\.?)")
 _NAMES = frozenset({"controller", "recipient", "site"})
 """Placeholders of names, which may be written in another direction than the text."""
@@ -75,9 +81,17 @@ class Wording:
         return listed((self.of(known[id_].title) if id_ in known else id_ for id_ in purposes), self._language)
 
     def duration(self, duration: timedelta) -> Markup:
-        """Return a duration in the largest exact unit, up to days."""
-        unit, length = next((unit, length) for unit, length in _UNITS if not duration % length or unit == "seconds")
+        """Return a duration in the largest exact unit: "2 years", "13 months", "184 days", "36 hours"."""
+        unit, length = next(
+            (unit, length)
+            for unit, length, shortest in _UNITS
+            if (not duration % length and duration >= shortest) or unit == "seconds"
+        )
         return self.pluralize(unit, duration // length)
+
+    def country(self, code: str) -> str:
+        """Return the name of a country, given its code of ISO 3166-1."""
+        return country_name(code, self._language)
 
     def day(self, when: date | float) -> Markup:
         """Return a date, or seconds since 1970 as a UTC date, in a <time> element."""

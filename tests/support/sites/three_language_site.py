@@ -28,6 +28,7 @@ contact = "privacy@museum.example"
 policy_url = "/privacy"
 prevailing_language = "en"
 languages = ["en", "ja", "ar"]
+authority = { name = { en = "Data office", ja = "データ委員会", ar = "لجنة البيانات" }, url = "https://data.example" }
 
 [purposes.analytics]
 title = { en = "Counting visits", ja = "閲覧の集計", ar = "إحصاء الزيارات" }
@@ -37,6 +38,10 @@ traces = true
 en = "We count visits to see which pages help."
 ja = "役立つページを知るため、閲覧を集計します。"
 ar = "نحصي الزيارات لنعرف أي الصفحات مفيدة."
+[purposes.analytics.data]
+en = "Addresses of pages, times, kind of browser"
+ja = "ページのアドレス、日時、ブラウザーの種類"
+ar = "عناوين الصفحات والأوقات ونوع المتصفح"
 
 [purposes.media]
 title = { en = "Maps and films", ja = "地図と動画", ar = "الخرائط والأفلام" }
@@ -63,10 +68,15 @@ name = "Example Maps Inc."
 purpose = "media"
 origins = ["https://maps.example.com"]
 policy_url = "https://maps.example.com/privacy"
+country = "US"
 [recipients.receives]
 en = "IP address, address of the page"
 ja = "IPアドレス、ページのアドレス"
 ar = "عنوان IP وعنوان الصفحة"
+[recipients.use]
+en = "Shows maps and films, and counts how often."
+ja = "地図と動画を表示し、表示回数を数えます。"
+ar = "عرض الخرائط والأفلام وإحصاء مرات عرضها."
 
 [features.map]
 title = { en = "Map of the museum", ja = "博物館の地図", ar = "خريطة المتحف" }
