@@ -29,6 +29,7 @@ from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.report.live.app import report_app
 from cookie_consent.sinks import JsonLinesSink, MemorySink
 from tests.support.asgi import PHONE, PREFIX, Clock, Visitor, bodies, install, page_app, response_to, scope
+from tests.support.ledger_files import ledger_url
 from tests.support.servers.processes import free_port, kill_process_group, process_group_options
 
 pytestmark = pytest.mark.server
@@ -44,7 +45,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(ledger_url(tmp_path))
     yield ledger
     for thread in threading.enumerate():
         if thread.name == "consent-retention":

@@ -16,7 +16,7 @@ from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashe
 from tests.support.browsers.visitor_browser import PREFIX, Sites
 from tests.support.sites.engines_site import engines_site, policy
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value(all_of="Chromium")]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 VISITORS = {
     "with JavaScript": Setting(),

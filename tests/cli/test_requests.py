@@ -20,6 +20,7 @@ from cookie_consent.ledgers import Ledger, Requests, open_ledger
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest
 from tests.support.asgi import run
 from tests.support.desk import DAY, help_desk_request
+from tests.support.ledger_files import ledger_url
 from tests.support.policies import NOW
 
 (REQUESTS,) = COMMANDS
@@ -32,9 +33,7 @@ Capture = pytest.CaptureFixture[str]
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty ledger."""
     monkeypatch.delenv("CONSENT_LEDGER", raising=False)
-    address = f"sqlite:///{tmp_path}/consent.db"
-    open_ledger(address).close()
-    return address
+    return ledger_url(tmp_path)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import run
 from tests.support.desk import help_desk_request
+from tests.support.ledger_files import ledger_url
 from tests.support.ledger_writer import POLICY, PREVAILING_TEXT, SHOWN_TEXT, digest, entry, policy_version, run_writers
 from tests.support.policies import NOW
 from tests.support.servers.postgres import HOST, PrivateServer
@@ -109,9 +110,11 @@ def place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    with closing(
-        MemoryLedger() if request.param == "memory" else open_ledger(place(request.param, request, tmp_path).url)
-    ) as ledger:
+    if request.param == "memory":
+        yield MemoryLedger()
+        return
+    url = ledger_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    with closing(open_ledger(url)) as ledger:
         yield ledger
 
 
@@ -128,7 +131,7 @@ def sql(database: Place) -> Iterator[Ledger]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Place:
-    return Place("sqlite", f"sqlite:///{tmp_path}/consent.db")
+    return Place("sqlite", ledger_url(tmp_path))
 
 
 def keep(ledger: Ledger, *entries: Entry) -> list[Any]:

@@ -26,6 +26,7 @@ from cookie_consent.ledgers.tables import REQUESTS
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import run
 from tests.support.desk import DAY, help_desk_request
+from tests.support.ledger_files import ledger_url
 from tests.support.policies import NOW
 from tests.support.servers.postgres import PrivateServer
 
@@ -51,7 +52,7 @@ def open_database(url: str) -> Iterator[Opened]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Requests]:
     ledger: Ledger = MemoryLedger()
     if request.param == "sqlite":
-        ledger = open_ledger(f"sqlite:///{tmp_path}/consent.db")
+        ledger = open_ledger(ledger_url(tmp_path))
     elif request.param == "postgresql":
         ledger = open_ledger(request.getfixturevalue("postgres_url"))
     yield ledger.requests

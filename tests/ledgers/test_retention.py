@@ -23,6 +23,7 @@ from cookie_consent.tracing.retention import AccessRetention
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
 from tests.support.browsers.browser import forms
 from tests.support.desk import help_desk_request
+from tests.support.ledger_files import ledger_url
 from tests.support.ledger_writer import PREVAILING_TEXT, SHOWN_TEXT, digest, entry
 from tests.support.waiting import eventually
 
@@ -111,7 +112,7 @@ def test_retention_tolerates_clock_skew() -> None:
 
 def test_altered_record_is_not_removed_but_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "cookie_consent")
-    with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
+    with closing(open_ledger(ledger_url(tmp_path))) as ledger:
         run(ledger.append(entry(keep_until=int(NOW))))
         with closing(sqlite3.connect(tmp_path / "consent.db")) as connection:
             connection.execute("DROP TRIGGER consent_records_stay")

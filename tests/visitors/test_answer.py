@@ -34,6 +34,7 @@ from tests.support.asgi import (
     scope,
     without_form_ids,
 )
+from tests.support.ledger_files import ledger_url
 from tests.support.policies import text_of
 
 JSON = ("content-type", "application/json")
@@ -475,7 +476,7 @@ def alternating(visitor: Visitor, times: int, clock: Clock) -> list[int]:
 
 @pytest.mark.slow
 def test_answers_over_hourly_limit_get_429_but_refusals_are_taken(tmp_path: Path) -> None:
-    clock, ledger = Clock(), open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    clock, ledger = Clock(), open_ledger(ledger_url(tmp_path))
     app = install(ledger=ledger, clock=clock)
     visitor = Visitor(app)
     codes = alternating(visitor, 100, clock)

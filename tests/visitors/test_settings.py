@@ -10,6 +10,7 @@ import pytest
 
 from cookie_consent.ledgers import MemoryLedger, open_ledger
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, call, install, policy
+from tests.support.ledger_files import ledger_url
 from tests.support.policies import text_of
 
 # The settings page.
@@ -144,7 +145,7 @@ def test_current_policy_is_served() -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_answered_policy_is_served_after_policy_changed(kind: str, tmp_path: Path) -> None:
-    ledger = MemoryLedger() if kind == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    ledger = MemoryLedger() if kind == "memory" else open_ledger(ledger_url(tmp_path))
     old = install(text=SITE.replace("We count visits.", "We count all visits."), ledger=ledger)
     new = install(ledger=ledger)
     shown = call(old, path=f"{PREFIX}/policy").json

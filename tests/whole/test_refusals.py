@@ -19,6 +19,7 @@ from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.pages.evidence import explain
 from tests.support.asgi import NOW, PREFIX, SITE, Clock, Fields, Visitor, install, policy, run
 from tests.support.browsers.browser import forms
+from tests.support.ledger_files import ledger_url
 from tests.support.policies import KEY, consent_record, text_of
 
 EXPORT, RECORDS = f"{PREFIX}/export", f"{PREFIX}/records"
@@ -27,7 +28,7 @@ ID = "an-id-from-before-1234"
 
 @pytest.fixture(params=["memory", "sqlite"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(ledger_url(tmp_path))
     yield ledger
     ledger.close()
 

@@ -33,6 +33,7 @@ from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import counts_path
 from cookie_consent.tracing.visitor_lag import VisitorLag
 from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
+from tests.support.ledger_files import ledger_url
 from tests.support.policies import KEY
 
 DAY = 86_400.0
@@ -116,7 +117,7 @@ class WholeLife(RuleBasedStateMachine):
         self.clock = Clock(1_750_000_000 - 1_750_000_000 % DAY + DAY / 2)
         self.log = place / "access.jsonl"
         self.sink = JsonLinesSink(self.log, compress=None)
-        self.ledger = open_ledger(f"sqlite:///{place}/consent.db")
+        self.ledger = open_ledger(ledger_url(place))
         self.lives: list[Life] = []
         self.proofs: list[Proof] = []
         self.roots: list[Root] = []
