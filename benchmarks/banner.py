@@ -7,6 +7,7 @@ take turns in each round. Ratios are taken within a round; shown are their media
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,10 @@ from playwright.sync_api import Browser, Page, Response, sync_playwright
 from benchmarks.banner_site import OURS, PLAIN, STYLE_PATH, VARIANTS, Variant, compressed, install_peers
 from benchmarks.table import Row, print_table
 from cookie_consent.cli.demo.site import LOOPBACK, started
+from cookie_consent.visitors.pages.pages import LAYOUTS
+from tests.support.browsers.share import SCREENS, share_site, shares, show_banner
 from tests.support.servers.processes import program_path
+from tests.support.sites.share_site import LANGUAGES
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +83,7 @@ class Runs:
         html: its page.
         files: what else is requested for the banner.
         blocking: how many of these files block rendering.
+        shares: the percentage of each window that the banner covers.
         later: how many files are requested once the visitor has answered.
     """
 
@@ -86,6 +91,7 @@ class Runs:
     html: bytes
     files: list[bytes]
     blocking: int
+    shares: dict[str, float]
     loads: dict[str, list[Load]] = field(default_factory=lambda: {profile.name: [] for profile in PROFILES})
     answers: list[float] = field(default_factory=list)
     later: int = 0
@@ -111,7 +117,7 @@ class Visits:
             page.wait_for_timeout(SETTLE * 1000)
             files = [each.body() for each in responses if self._is_banners(each.url, variant)]
             blocking = sum(self._is_banners(address, variant) for address in page.evaluate("blockingFiles()"))
-            return Runs(variant, html, files, blocking)
+            return Runs(variant, html, files, blocking, shares(page, variant.banner) if variant.banner else {})
 
     def load(self, variant: Variant, profile: Profile) -> Load:
         """Load the page, and return what was seen."""
@@ -202,9 +208,12 @@ def spread(values: Iterable[float]) -> str:
 def figures(runs: Runs, plain: Runs) -> Row:
     """Return what one banner costs."""
     loads = [load for loads in runs.loads.values() for load in loads]
+    files = sum(len(compressed(file)) for file in runs.files) / 1000
+    added = (len(compressed(runs.html)) - len(compressed(plain.html))) / 1000
     found: Row = {
-        "script + style, brotli (kB)": round(sum(len(compressed(file)) for file in runs.files) / 1000, 2),
-        "added to the HTML, brotli (kB)": round((len(compressed(runs.html)) - len(compressed(plain.html))) / 1000, 2),
+        **{f"of {window} covered (%)": share for window, share in runs.shares.items()},
+        "files, brotli (kB)": round(files, 2),
+        "files and what is added to the HTML, brotli (kB)": round(files + added, 2),
         "requests": len(runs.files),
         "requests once answered": runs.later,
         "files that block rendering": runs.blocking,
@@ -222,7 +231,8 @@ def figures(runs: Runs, plain: Runs) -> Row:
 
 
 TARGETS = {
-    "script + style, brotli (kB)": 4,
+    **{f"of {window} covered (%)": most for window, most in zip(SCREENS, (45, 38, 30, 12, 7), strict=True)},
+    "files, brotli (kB)": 4,
     "files that block rendering": 0,
     "requests": 2,
     "requests once answered": 0,
@@ -235,6 +245,17 @@ TARGETS = {
     "frames without its style, worst": 0,
 }
 """What ours should have at most."""
+
+
+def cover(browser: Browser) -> list[Row]:
+    """Return how much of each window our banner covers, in all layouts, where it asks for two purposes."""
+    rows: list[Row] = []
+    with TemporaryDirectory() as folder, share_site(Path(folder)) as address, browser.new_context() as context:
+        page = context.new_page()
+        for layout, language in itertools.product(LAYOUTS, LANGUAGES):
+            show_banner(page, address, layout, language)
+            rows.append({"layout": layout, "language": language, **shares(page)})
+    return rows
 
 
 def main() -> None:
@@ -252,6 +273,7 @@ def main() -> None:
         playwright.chromium.launch(executable_path=program_path("chromium", "chromium"), args=options) as browser,
     ):
         plain, *others = measure(Visits(browser, site.address), arguments.rounds)
+        covered = cover(browser)
     paints = [f"{name} {median(load.first_paint for load in loads):.0f} ms" for name, loads in plain.loads.items()]
     banners = {each.variant.name: figures(each, plain) for each in others}
     rows: list[Row] = [
@@ -259,6 +281,7 @@ def main() -> None:
         for name in banners[OURS.name]
     ]
     print_table(f"FCP of the plain page: {', '.join(paints)}", rows)
+    print_table("Window covered (%), with two purposes, a recipient and a feature", covered)
 
 
 if __name__ == "__main__":
