@@ -68,8 +68,8 @@ class ConsentMiddleware(FailsAtStart):
             "modal" dialog, which (with JavaScript) covers the page until it is answered or closed.
         later: what "Decide later" does. With "ask", the question comes back in another browser session, at most once a
             day. With "refuse" it refuses everything, as the button then says.
-        settings_link: whether to insert a link to the settings page at the end of HTML pages. Set it to False if your
-            pages have one.
+        settings_link: whether to insert a link to the settings page, which says what holds, at the end of HTML pages.
+            Set it to False if your pages have one.
         language: how the app chooses its language: "path" for the first segment of the path (/ja/...), or a function
             that takes a request and returns a language tag or None. Without it, or if it returns None, the page's
             `<html lang>` counts, then Accept-Language.

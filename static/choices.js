@@ -236,7 +236,12 @@ function adopt(state) {
   if (decided !== state.decided_at && (answered || decided !== undefined))
     for (const reason of all(".pchoice-why")) reason.style.visibility = "hidden";
   decided = state.decided_at;
-  if (changed[0]) document.dispatchEvent(new CustomEvent("consentchange", { detail: { ...purposes } }));
+  if (changed[0]) {
+    // The link at the end says what held before.
+    for (const link of all(".pchoice-way-back [data-privacy-settings]"))
+      link.textContent = link.closest("[aria-label]")?.getAttribute("aria-label") ?? "";
+    document.dispatchEvent(new CustomEvent("consentchange", { detail: { ...purposes } }));
+  }
   return !reload;
 }
 

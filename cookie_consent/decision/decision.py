@@ -22,6 +22,9 @@ CONSENT_LIFETIME = timedelta(days=184)
 OPT_OUT_LIFETIME = timedelta(days=366)
 """12 months without asking again after an opt-out of sale or sharing (Cal. Civ. Code 1798.135(c)(4))."""
 
+OUTCOMES = ("", "granted", "refused", "partial")
+"""What may hold on the whole; see `Decision`."""
+
 _UNANSWERED = Answer(State.UNANSWERED, "")
 
 
@@ -57,6 +60,8 @@ class Decision:
         honours_gpc: whether Global Privacy Control turns something off, now or at some time since the answer. Pages
             then say so (11 CCR 7025(c)(6)).
         postponed: whether there is something to ask, but the visitor has chosen to decide later.
+        outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered.
+            Other than `status`, it heeds signals, services and policy changes.
     """
 
     policy: Policy
@@ -69,6 +74,7 @@ class Decision:
     news: date | None = None
     honours_gpc: bool = False
     postponed: bool = False
+    outcome: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -182,6 +188,7 @@ def decide(
         news=None if is_open else _news(policy, record, now),
         honours_gpc=_honours_gpc(policy, signals.union(record.overridden_by if record else ()), allowed),
         postponed=is_open and postponed,
+        outcome=_outcome(policy, record, allowed, is_open=is_open),
     )
 
 
@@ -221,13 +228,14 @@ def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
         decision.news,
         decision.honours_gpc,
         decision.postponed,
+        decision.outcome,
     )
 
 
 def without_optional(decision: Decision) -> Decision:
     """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
-    return replace(decision, purposes=MappingProxyType(off))
+    return replace(decision, purposes=MappingProxyType(off), outcome="")
 
 
 def has_objected(policy: Policy, record: ConsentRecord | None) -> bool:
@@ -314,6 +322,19 @@ def signal_refuses_more(decision: Decision) -> bool:
 
 def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, bool]) -> bool:
     return "gpc" in signals and not all(allowed[purpose] for purpose in policy.gpc_refuses)
+
+
+def _outcome(policy: Policy, record: ConsentRecord | None, allowed: Mapping[str, bool], *, is_open: bool) -> str:
+    """Return what holds for all purposes that may be allowed here; a signal that refuses them counts as an answer.
+
+    A purpose that runs without consent counts only if there is no other, once it was answered.
+    """
+    offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
+    asked = [purpose for purpose in offered if purpose != policy.exempt] or (offered if record else [])
+    granted = [purpose for purpose in asked if allowed[purpose]]
+    if granted:
+        return "granted" if granted == asked else "partial"
+    return "refused" if asked and not is_open else ""
 
 
 def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:

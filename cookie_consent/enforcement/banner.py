@@ -104,6 +104,11 @@ class Fragments:
         """The language of the inserted HTML, once `question` was called."""
         return str(self._where["language"])
 
-    def footer(self, *, link: bool) -> bytes:
-        """Return the link to the settings page, if `link` is set, and the announcement of a policy change, if any."""
-        return self._pages.footer(self._decision, link=link, **self._where)
+    def footer(self, *, link: bool, style_nonce: str | None) -> bytes:
+        """Return the link to the settings page, if `link` is set, and the announcement of a policy change, if any.
+
+        Args:
+            link: whether there is a link to the settings page.
+            style_nonce: the nonce for an inline style; "" for none, None if the page must not have such a style.
+        """
+        return self._pages.footer(self._decision, link=link, style_nonce=style_nonce, **self._where)

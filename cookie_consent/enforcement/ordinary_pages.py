@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.decision import OUTCOMES, Decision
 from cookie_consent.enforcement.banner import referrer
 from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
@@ -70,7 +70,7 @@ class PagePlan:
     Attributes:
         language: the offered language for the page's language, or None.
         head: the beginning of the document, to the end of its body tag; empty until it is known.
-        links: language -> the link to the settings page.
+        links: outcome of the decision -> language -> the link to the settings page.
         questions: language -> the decision of the visitors who are asked, and the banner in pieces, which are joined
             with the id of the form.
     """
@@ -81,7 +81,7 @@ class PagePlan:
         self.begun, self.tag, self.next_path, self.encoding = begun, tag, next_path, encoding
         self.language = match_short(tag, offered) if tag else None
         self.head = b""
-        self.links: dict[str, bytes] = {}
+        self.links: dict[str, dict[str, bytes]] = {outcome: {} for outcome in OUTCOMES}
         self.questions: dict[str, tuple[Decision, list[bytes]]] = {}
 
 
@@ -121,7 +121,7 @@ class OrdinaryPages:
     def keep_link(self, plan: PagePlan, decision: Decision, language: str) -> bytes:
         """Make the link to the settings page for the end of a page in a language, and cache it in the plan."""
         link = self._pages.footer(decision, self._prefix, language, plan.next_path, plan.encoding)
-        plan.links[language] = link
+        plan.links[decision.outcome][language] = link
         self._evict_if_full(len(link))
         return link
 

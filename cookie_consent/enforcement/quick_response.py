@@ -129,7 +129,8 @@ class QuickResponse(Response):
         at, question = enforcement.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
         if at < 0:
             return None
-        link = plan.links.get(language) or enforcement.ordinary.keep_link(plan, decision, language)
+        links = plan.links[decision.outcome]
+        link = links.get(language) or enforcement.ordinary.keep_link(plan, decision, language)
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
         end = end_of_body(body)
         if self._length_at >= 0:

@@ -66,6 +66,7 @@ class RequestConsent(Decision):
     news: date | None = _read_noted("news")
     honours_gpc: bool = _read_noted("honours_gpc")
     postponed: bool = _read_noted("postponed")
+    outcome: str = _read_noted("outcome")
     was_read = False
     asks_itself = False
     chose_language = False

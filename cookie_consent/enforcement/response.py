@@ -228,7 +228,8 @@ class Response:
         fragments = banner.Fragments(
             enforcement.pages, decision, consent, self.scope, encoding=encoding, options=options
         )
-        footer = partial(fragments.footer, link=enforcement.settings_link)
+        style_nonce = consent.nonce or content_security.inline_style_nonce(headers)
+        footer = partial(fragments.footer, link=enforcement.settings_link, style_nonce=style_nonce)
         question = fragments.question if options is None else partial(self._counted_question, fragments)
         send_released = partial(self._send_released, self._out, self._visit)
         self.injection = Injection(send_released, question, footer if has_tail else bytes)

@@ -104,6 +104,7 @@ def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
     for expected in (
         "static/built/choices.js",
         "static/built/choices.css",
+        "static/built/link.css",
         "static/built/settings.css",
         "visitors/pages/templates/banner.html",
         "texts/ja.toml",

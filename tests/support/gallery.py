@@ -28,6 +28,7 @@ from tests.support.report_sample import compared_report
 FOLDER = ROOT / "docs" / "gallery"
 README = "README.md"
 DESK, PHONE = ViewportSize(width=1120, height=700), ViewportSize(width=360, height=640)
+LARGE_PHONE = ViewportSize(width=390, height=844)
 TALL = ViewportSize(width=1120, height=1500)
 LIGHT: dict[str, Any] = {"color_scheme": "light", "forced_colors": "none"}
 DARK: dict[str, Any] = {**LIGHT, "color_scheme": "dark"}
@@ -114,6 +115,12 @@ _SURFACES = (
         "A page with the box that asked before, now titled “Privacy settings”, which says what was answered",
     ),
     Picture(
+        "link",
+        "The link at the end of a page",
+        "link",
+        "The end of a page; below it, in the middle and in its font, the link “Privacy settings: refused”",
+    ),
+    Picture(
         "box",
         "In place of what is off",
         "fallback box",
@@ -178,6 +185,11 @@ def _variants(kind: str, surface: str, what: str) -> tuple[Picture, ...]:
     )
 
 
+_LINK = "The end of a page on a phone with the link to the settings"
+_LINKS = (
+    Picture("link-phone", "On a phone", "link", _LINK, size=LARGE_PHONE),
+    Picture("link-dark", "Dark", "link", f"{_LINK}, in light letters on dark", size=LARGE_PHONE, media=DARK),
+)
 _THEMES = tuple(
     Picture(f"theme-{name}", name.capitalize(), "first layer", f"The question in the theme “{name}”", theme=name)
     for name in THEMES
@@ -196,6 +208,7 @@ _REPORT = (
 SECTIONS = {
     "Everything that is seen": _SURFACES,
     "The question elsewhere": _variants("corner", "first layer", "The question"),
+    "The link elsewhere": _LINKS,
     "The settings page elsewhere": _variants("settings", "settings page", "The settings page"),
     "Themes": _THEMES,
     "What analytics teams see": _REPORT,

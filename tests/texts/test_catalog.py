@@ -124,7 +124,7 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
     html = {
         "question": pages.banner(unanswered, **where).decode() + question,
         "settings": pages.settings(decision, **where),
-        "link": pages.footer(decision, encoding="utf-8", **where).decode(),
+        "link": pages.footer(decision, encoding="utf-8", style_nonce=None, **where).decode(),
         "off": pages.unavailable(unanswered, missing=("media", "analytics"), feature=policy.features[0], **where),
         "box": pages.unavailable_box(unanswered, feature=policy.features[0], **where),
     }

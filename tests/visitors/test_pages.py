@@ -113,9 +113,9 @@ def reopened_banner(policy: Policy, record: ConsentRecord | None = None, **more:
     return banner(policy, record, options=QuestionOptions(again=True), **more)
 
 
-def settings_link(policy: Policy, **more: Any) -> str:
-    given = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
-    return Pages().footer(decision(policy), **given).decode(given["encoding"])
+def settings_link(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
+    given = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", "style_nonce": None, **more}
+    return Pages().footer(decision(policy, record, *signals), **given).decode(given["encoding"])
 
 
 def settings(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
@@ -191,7 +191,7 @@ def test_every_page_names_its_language_and_direction(policy: Policy, language: s
     for html in (banner(policy, language=language), box(policy, language=language)):
         assert Outline(html).one("section", lang=language, dir="ltr")
     assert Outline(banner(policy, language=language, layout="modal")).one("dialog", lang=language, dir="ltr")
-    assert Outline(settings_link(policy, language=language)).one("nav", lang=language, dir="ltr")
+    assert Outline(settings_link(policy, language=language)).one("div", lang=language, dir="ltr")
 
 
 def test_page_in_right_to_left_language_has_dir_rtl() -> None:
@@ -591,18 +591,65 @@ def test_settings_link_carries_language_and_next_path(policy: Policy, language: 
     way_back = outline.one("a", href=f"{BASE}?language={language}&next=/a%3Fb%3D1")
     assert way_back["text"] == expected
     assert "data-privacy-settings" in way_back
-    assert [tag for tag, _, _ in outline.elements] == ["nav", "a"]
+    assert outline.one("div")["role"] == "navigation"
+    assert [tag for tag, _, _ in outline.elements] == ["div", "span", "a", "link"]
     assert Outline(settings_link(policy, language=language, next_path="")).one("a", href=f"{BASE}?language={language}")
 
 
-def test_settings_link_is_cached_for_all_visitors(
+@pytest.mark.parametrize(
+    ("language", "media", "analytics", "signals", "expected"),
+    [
+        ("en", State.GRANTED, State.GRANTED, (), "Privacy settings: accepted"),
+        ("en", State.REFUSED, State.REFUSED, (), "Privacy settings: refused"),
+        ("en", State.GRANTED, State.REFUSED, (), "Privacy settings: partly accepted"),
+        ("ja", State.GRANTED, State.REFUSED, (), "プライバシー設定：一部に同意済み"),
+        ("en", State.GRANTED, State.UNANSWERED, (), "Privacy settings: partly accepted"),
+        ("en", State.REFUSED, State.UNANSWERED, (), "Privacy settings"),
+        ("en", State.REFUSED, State.UNANSWERED, ("dnt",), "Privacy settings: refused"),
+        ("en", State.GRANTED, State.GRANTED, ("gpc",), "Privacy settings: partly accepted"),
+        ("en", State.GRANTED, State.GRANTED, ("gpc", "dnt"), "Privacy settings: refused"),
+    ],
+)
+def test_settings_link_says_what_holds(
+    policy: Policy, language: str, media: State, analytics: State, signals: tuple[str, ...], expected: str
+) -> None:
+    record = answered(policy, media=media, analytics=analytics)
+    html = settings_link(policy, record, *signals, language=language)
+    assert [attrs["text"] for attrs in Outline(html).all("a") if "data-privacy-settings" in attrs] == [expected]
+
+
+@pytest.mark.parametrize(("signals", "expected"), [((), ""), (("gpc",), ""), (("gpc", "dnt"), ": refused")])
+def test_settings_link_says_nothing_before_answer_unless_signal_refuses_all(
+    policy: Policy, signals: tuple[str, ...], expected: str
+) -> None:
+    html = settings_link(policy, None, *signals)
+    texts = [attrs["text"] for attrs in Outline(html).all("a") if "data-privacy-settings" in attrs]
+    assert texts == [f"Privacy settings{expected}"]
+
+
+def test_settings_link_is_cached_for_all_visitors_with_same_outcome(
     policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where: dict[str, Any] = {"base": BASE, "language": "en", "encoding": "utf-8"}
-    first = pages.footer(decision(policy), next_path="/a", **where)
+    both = {"media": State.GRANTED, "analytics": State.GRANTED}
+    first, earlier = (answered(policy, **both), replace(answered(policy, **both), consent_id="another"))
+    html = pages.footer(decision(policy, first), next_path="/a", **where)
     monkeypatch.setattr(pages, "_templates", None)
-    granted = decision(policy, answered(policy, media=State.GRANTED, analytics=State.GRANTED))
-    assert pages.footer(granted, next_path="/b?c=&d", **where) == first.replace(b"=/a", b"=/b%3Fc%3D%26d")
+    expected = html.replace(b"=/a", b"=/b%3Fc%3D%26d")
+    assert pages.footer(decision(policy, earlier), next_path="/b?c=&d", **where) == expected
+
+
+@pytest.mark.parametrize("nonce", ["", "a+/1=="])
+def test_inline_style_of_settings_link_has_nonce(policy: Policy, nonce: str) -> None:
+    outline = Outline(settings_link(policy, style_nonce=nonce))
+    style = outline.one("style")
+    assert style.get("nonce", "") == nonce
+    assert ("nonce" in style) is bool(nonce)
+    assert style["text"] == assets()["link.css"].content.decode().strip()
+    assert not outline.all("link")
+    linked = Outline(settings_link(policy))
+    assert linked.one("link", rel="stylesheet", href=f"{BASE}/assets/{assets()['link.css'].name}")
+    assert not linked.all("style")
 
 
 def test_settings_link_is_in_encoding_of_page(policy: Policy, pages: Pages) -> None:
@@ -982,7 +1029,7 @@ def test_every_shipped_text_is_used() -> None:
     package = Path(catalog.__file__).parents[1]
     sources = [*package.rglob("*.py"), *package.rglob("*.html")]
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    made = re.compile(r"status_|signal_|why_|event_|given_|exempt_|(day|hour|minute|second)s?$")
+    made = re.compile(r"status_|link_|signal_|why_|event_|given_|exempt_|(day|hour|minute|second)s?$")
     assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
 
 

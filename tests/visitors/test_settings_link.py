@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, requires
+from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import (
     PAGE,
     PHONE,
@@ -52,13 +53,15 @@ def visitor_with_answer(app: ASGIApp, choice: str = "refuse_all") -> Visitor:
     return visitor
 
 
-@pytest.mark.parametrize("choice", [None, "refuse_all", "accept_all"])
-def test_every_page_ends_with_settings_link(choice: str | None) -> None:
+@pytest.mark.parametrize(("choice", "state"), [(None, ""), ("refuse_all", ": refused"), ("accept_all", ": accepted")])
+def test_every_page_ends_with_settings_link(choice: str | None, state: str) -> None:
     visitor = visitor_with_answer(linked(), choice) if choice else Visitor(linked(), HTML)
     reply = visitor.get("/there", query=b"a=b&c")
-    assert links(reply) == [(f"{PREFIX}?language=en&next=/there%3Fa%3Db%26c", "Privacy settings")]
-    before, _, end = reply.text.rpartition("<nav ")
-    assert re.fullmatch(r'class="pchoice-way-back" [^>]*><a [^>]*>Privacy settings</a></nav></body></html>', end)
+    assert links(reply) == [(f"{PREFIX}?language=en&next=/there%3Fa%3Db%26c", f"Privacy settings{state}")]
+    before, _, end = reply.text.rpartition("<div ")
+    assert re.fullmatch(
+        r'class="pchoice-way-back" [^>]*><style>[^<>]*</style><span><a [^>]*>[^<]*</a></span></div></body></html>', end
+    )
     assert ("refuse_all" in before) is (choice is None)
 
 
@@ -143,14 +146,14 @@ def test_settings_link_is_in_language_of_page_or_of_browser(page_language: str, 
     visitor = visitor_with_answer(linked(reply_app(html, "text/html; charset=utf-8")))
     ((address, words),) = links(visitor.get(headers=[("accept-language", accepted)]))
     assert f"language={language}&" in address
-    assert words == {"en": "Privacy settings", "ja": "プライバシー設定"}[language]
+    assert words == {"en": "Privacy settings: refused", "ja": "プライバシー設定：拒否済み"}[language]
 
 
 def test_settings_link_is_ascii_in_other_encodings() -> None:
     html = PAGE.replace(b'"en"', b'"ja"')
     reply = visitor_with_answer(linked(reply_app(html, "text/html; charset=shift_jis"))).get()
     assert reply.body.isascii()
-    assert unescape(links(reply)[0][1]) == "プライバシー設定"
+    assert unescape(links(reply)[0][1]) == "プライバシー設定：拒否済み"
 
 
 def test_settings_link_includes_mount_path() -> None:
@@ -165,6 +168,72 @@ def test_hostile_path_is_quoted_in_settings_link(path: str) -> None:
     ((address, _),) = links(visitor_with_answer(linked()).get(path, query=b'"&\xff<'))
     assert address.startswith(f"{PREFIX}?language=en")
     assert len(address) < 7000
+
+
+# What it says, and how it looks.
+
+
+def test_settings_link_says_what_was_answered_last() -> None:
+    visitor = Visitor(linked(), HTML)
+    said = [links(visitor.get())[0][1]]
+    for choice in ("refuse_all", "accept_all", "refuse_all"):
+        visitor.post({"choice": choice})
+        said.append(links(visitor.get())[0][1])
+    visitor.post({"choice": "save", "purposes": {"media": True}})
+    said.append(links(visitor.get())[0][1])
+    said.append(links(visitor.get(headers=[("sec-gpc", "1")]))[0][1])
+    states = ("", ": refused", ": accepted", ": refused", ": partly accepted", ": refused")
+    assert said == [f"Privacy settings{state}" for state in states]
+
+
+@pytest.mark.parametrize(("signals", "state"), [(["sec-gpc", "dnt"], ": refused"), (["sec-gpc"], ""), ([], "")])
+def test_signals_that_refuse_everything_count_as_refusal_in_settings_link(signals: list[str], state: str) -> None:
+    reply = call(linked(), headers=[*HTML, *((signal, "1") for signal in signals)])
+    assert links(reply)[0][1] == f"Privacy settings{state}"
+
+
+@pytest.mark.parametrize("path", ["/whois/x", "/"])
+def test_settings_link_leaves_out_purposes_that_service_refuses(path: str) -> None:
+    visitor = visitor_with_answer(linked())
+    visitor.post({"choice": "save", "purposes": {"media": True}})
+    said = {"/whois/x": ": accepted", "/": ": partly accepted"}[path]
+    assert links(visitor.get(path))[0][1] == f"Privacy settings{said}"
+
+
+_INLINE = re.compile(r"<style([^>]*)>:where")
+_FILE = re.compile(r'</div><link rel="stylesheet" href="([^"]*/assets/link\.[^"]*\.css)">')
+
+
+@pytest.mark.parametrize("choice", [None, "refuse_all"])
+@pytest.mark.parametrize(
+    ("field", "attributes"),
+    [
+        ("script-src 'self'", [""]),
+        ("style-src 'unsafe-inline'", [""]),
+        ("style-src 'nonce-abc'; script-src 'nonce-def'", [' nonce="abc"']),
+        ("default-src 'self'", []),
+    ],
+)
+def test_style_of_settings_link_is_inline_where_policy_allows_it(
+    field: str, attributes: list[str], choice: str | None
+) -> None:
+    site = linked(page_app(headers=[("content-security-policy", field)]))
+    visitor = visitor_with_answer(site, choice) if choice else Visitor(site, HTML)
+    html = visitor.get().text
+    assert _INLINE.findall(html) == attributes
+    files = _FILE.findall(html)
+    assert len(files) == (not attributes)
+    for address in files:
+        reply = visitor.get(address)
+        assert (reply.status, reply.text) == (200, assets()["link.css"].content.decode())
+
+
+def test_style_of_settings_link_has_nonce_set_by_app() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["consent"].nonce = "n0nce"
+        await page_app()(scope, receive, send)
+
+    assert _INLINE.findall(visitor_with_answer(linked(app)).get().text) == [' nonce="n0nce"']
 
 
 # Caches and validators.
@@ -230,5 +299,5 @@ def test_streamed_page_ends_with_settings_link() -> None:
     visitor = visitor_with_answer(linked(app))
     request = scope(headers=[*HTML, ("cookie", visitor.cookies)])
     run(drive(visitor.app, request, seen=lambda message: arrived.append(message.get("body", b""))))
-    assert b"".join(arrived).startswith(PAGE + b"<nav class=")
-    assert arrived[-1].endswith(b"</a></nav>")
+    assert b"".join(arrived).startswith(PAGE + b"<div class=")
+    assert arrived[-1].endswith(b"</a></span></div>")

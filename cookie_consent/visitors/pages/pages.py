@@ -14,11 +14,18 @@ from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, has_opted_out, purposes_switched_off
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie, Feature
-from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
+from cookie_consent.visitors.pages.context import (
+    banner_variables,
+    cacheable_context,
+    context_of,
+    inline_style,
+    templates,
+)
 from cookie_consent.visitors.pages.explanations import has_changed, refused_in, status_text, what_is_off
 from cookie_consent.visitors.pages.question import (
     DEFAULT_OPTIONS,
     FORM_ID,
+    STYLE_NONCE,
     QuestionOptions,
     banner_values,
     escaped_path,
@@ -200,23 +207,46 @@ class Pages:
         context = context_of(decision, base, language, next_path)
         return self._render("do_not_sell.html", context, done=has_opted_out(decision))
 
-    def footer(
-        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, link: bool = True
+    def footer(  # noqa: PLR0913 (where the page is, and what it allows)
+        self,
+        decision: Decision,
+        base: str,
+        language: str,
+        next_path: str,
+        encoding: str,
+        *,
+        link: bool = True,
+        style_nonce: str | None = "",
     ) -> bytes:
         """Return what is inserted last in <body>; the arguments are those of `banner`.
 
         That is a link to the settings page (unless the site has its own), a line about a policy change, and a line
         saying that Global Privacy Control is honoured.
+
+        Args:
+            decision: see `banner`.
+            base: see the class.
+            language: see the class.
+            next_path: see the class.
+            encoding: see `banner`.
+            link: whether there is a link to the settings page.
+            style_nonce: the nonce for an inline style; "" for none, None if the page must not have such a style.
         """
         in_field, in_link = escaped_path(next_path)
-        key = (decision.policy, base, language, encoding, bool(next_path), link, decision.news, decision.honours_gpc)
+        says = (decision.news, decision.honours_gpc, decision.outcome)
+        key = (decision.policy, base, language, encoding, bool(next_path), link, says, style_nonce is None)
         template = self._cache.get(key)
         if template is None:
             text = self._render_to_keep(
-                "footer.html", cacheable_context(decision, base, language, next_path), shows_link=link
+                "footer.html",
+                cacheable_context(decision, base, language, next_path),
+                shows_link=link,
+                inline_style="" if style_nonce is None else inline_style("link.css"),
+                style_nonce=STYLE_NONCE,
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
-        return template.fill({b"field": in_field, b"link": in_link})
+        style = nonce_attribute(style_nonce).encode() if style_nonce else b""
+        return template.fill({b"field": in_field, b"link": in_link, b"style": style})
 
     def unavailable(
         self,

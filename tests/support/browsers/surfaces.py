@@ -82,6 +82,13 @@ def _open_the_settings_in_place(visitor: Visitor, language: str) -> None:
     expect(visitor.page.locator(".pchoice[data-live]")).to_be_visible()
 
 
+def _show_the_link(visitor: Visitor, language: str) -> None:
+    forget_answer(visitor)
+    send_answer(visitor, "refuse_all")
+    visitor.go(f"/linked/{language}/")
+    visitor.page.locator("[data-privacy-settings]").scroll_into_view_if_needed()
+
+
 def _show_fallback_box(visitor: Visitor, language: str) -> None:
     forget_answer(visitor)
     send_answer(visitor, "refuse_all")
@@ -167,6 +174,7 @@ SURFACES: dict[str, Surface] = {
     "error": _fail_to_answer,
     "answer kept": _answer,
     "settings in place": _open_the_settings_in_place,
+    "link": _show_the_link,
     "fallback box": _show_fallback_box,
     "explaining page": _show_explaining_page,
     "settings page": _show_the_settings,

@@ -31,3 +31,8 @@ def policy_page(name: str) -> str:
 def translated_page(tag: str) -> str:
     """Return the path of a page in a language."""
     return f"/in/{tag}"
+
+
+def ending_page(name: str, language: str = "en") -> str:
+    """Return the path of a page of several parts, by whose end the link to the settings is looked at."""
+    return f"/ending/{quote(name)}?in={language}"

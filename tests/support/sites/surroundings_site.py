@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.enforcement.features import fallback_box
+from cookie_consent.texts import locales
 from cookie_consent.texts.catalog import shipped_languages
 from cookie_consent.visitors.pages.pages import LAYOUTS
 from tests.support.policies import KEY, policy_of
@@ -60,6 +61,20 @@ STYLES = {
     "covered": "#cover { position: fixed; inset: 0; z-index: 2147483647; background: gold }",
 }
 """The name of a style -> its rules. The page is `<html id=root><body id=app>` with an element `#cover`."""
+ENDS = {
+    "narrow": "body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; font: 1.1rem/1.5 serif; color: #234 }",
+    "beside": "body { margin: 0 0 0 5rem }",
+    "card": "body { display: flex; place-content: center; align-items: center; min-height: 100vh; margin: 0 }",
+    "columns": "body { display: flex; margin: 0 } aside { flex: 0 0 30% } main { flex: 1 }",
+    "column": "body { display: flex; flex-direction: column; min-height: 100vh; margin: 0 } main { flex: 1 }",
+    "grid": (
+        "body { display: grid; grid-template: 'a m' 1fr 'f f' auto / 30% 1fr; min-height: 100vh; margin: 0 }"
+        " aside { grid-area: a } main { grid-area: m } footer { grid-area: f }"
+    ),
+    "dark": "body { background: #111; color: #eee; font-family: sans-serif } a { text-decoration: none; color: #222 }",
+    "reset": "* { margin: 0; padding: 0; box-sizing: border-box } nav, nav a { background: red; float: left }",
+}
+"""The name of a style of a whole page, by whose end the link to the settings is looked at -> its rules."""
 COLLECTING = "; report-uri /reports"
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'"
 NONCES = (
@@ -134,6 +149,17 @@ async def _style(request: Request) -> Response:
     return Response(style, media_type="text/css")
 
 
+async def _ending(request: Request) -> Response:
+    """Show a page of several parts with a style from ENDS or of a framework, in a language and its direction."""
+    name, language = request.path_params["name"], request.query_params.get("in", "en")
+    style = f"<style>{ENDS[name]}</style>" if name in ENDS else f'<link rel="stylesheet" href="/styles/{name}">'
+    page = _document(request, head=style, main="<p>Words about the house.</p>" * 9, language=language)
+    begun, rest = page.split("<main>")
+    around = "<aside>Menu</aside><main class=container>", "</main><footer class=container>The house</footer>"
+    direction = f'dir="{locales.direction(language)}" id="root"'
+    return HTMLResponse(around[0].join((begun.replace('id="root"', direction), rest.replace("</main>", around[1]))))
+
+
 async def _translated(request: Request) -> Response:
     return HTMLResponse(_document(request, language=request.path_params["tag"]))
 
@@ -165,6 +191,7 @@ def _with_banner(layout: str) -> Callable[..., Any]:
     pages = [
         Route("/styled/{name}", _styled),
         Route("/in/{tag}", _translated),
+        Route("/ending/{name}", _ending),
         Route("/governed/{name}", _governed),
     ]
     return ConsentMiddleware(Starlette(routes=pages), policy=policy(), secret_keys=KEY, layout=layout)

@@ -1,0 +1,138 @@
+"""Tests of the link to the settings at the end of pages: large, centred, like the page's text, and in nobody's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, ViewportSize, expect
+
+from tests.support.browsers.surroundings import ending_page, policy_page, surroundings_site
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
+from tests.support.sites.surroundings_site import ENDS
+
+pytestmark = pytest.mark.browser
+
+DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
+LINK = "[data-privacy-settings]"
+BOXES = """() => Object.fromEntries([...document.querySelectorAll("main, aside, footer, h1")].map(it => {
+    const { x, y, width, height } = it.getBoundingClientRect();
+    return [it.tagName, [x, y, width, height].map(Math.round)];
+}))"""
+WIDENS = "() => document.documentElement.scrollWidth > innerWidth"
+STYLE = """(element, names) => names.map(name => getComputedStyle(element)[name])"""
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The sites under test."""
+    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
+        yield sites
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, sites: Sites) -> Iterator[Visitor]:
+    """A visitor who has refused."""
+    with browser.new_context() as context:
+        visitor = Visitor(context, sites)
+        refuse(visitor)
+        yield visitor
+
+
+def refuse(visitor: Visitor) -> None:
+    own = {"sec-fetch-site": "same-origin"}
+    assert visitor.context.request.post(visitor.sites.address + PREFIX, data={"choice": "refuse_all"}, headers=own).ok
+
+
+def style_of(element: Locator, *names: str) -> list[str]:
+    values: list[str] = element.evaluate(STYLE, list(names))
+    return values
+
+
+def middle_of(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2
+
+
+def shown(visitor: Visitor, name: str, screen: ViewportSize, **more: str) -> Locator:
+    """Open a page and return its link."""
+    visitor.page.set_viewport_size(screen)
+    visitor.go(ending_page(name, **more))
+    return visitor.page.locator(LINK)
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("name", [*ENDS, "bootstrap", "pico", "tailwind"])
+def test_link_is_large_and_centred_below_the_page(visitor: Visitor, name: str, screen: ViewportSize) -> None:
+    link = shown(visitor, name, screen)
+    expect(link).to_have_text("Privacy settings: refused")
+    box = link.bounding_box()
+    assert box is not None
+    assert box["height"] >= 44
+    # Inside of the page's margins; in a row, there is no room but below it.
+    page = visitor.page.locator("body")
+    centre = screen["width"] / 2 if name in ("card", "columns") else middle_of(page)
+    assert middle_of(link) == pytest.approx(centre, abs=1)
+    ends = [it["y"] + it["height"] for part in ("main", "footer") if (it := visitor.page.locator(part).bounding_box())]
+    assert box["y"] >= max(ends) - 1
+    assert not visitor.page.evaluate(WIDENS)
+
+
+@pytest.mark.parametrize("name", ["narrow", "card", "columns", "bootstrap"])
+def test_link_moves_nothing_else(visitor: Visitor, name: str) -> None:
+    shown(visitor, name, DESK)
+    boxes = visitor.page.evaluate(BOXES)
+    assert boxes
+    visitor.page.evaluate("document.querySelector('.pchoice-way-back').remove()")
+    assert visitor.page.evaluate(BOXES) == boxes
+
+
+@pytest.mark.parametrize("name", ["narrow", "dark", "bootstrap", "pico"])
+def test_link_has_font_and_colour_of_page(visitor: Visitor, name: str) -> None:
+    link, body = shown(visitor, name, DESK), visitor.page.locator("body")
+    inherited = ("fontFamily", "fontSize", "fontStyle", "color")
+    assert style_of(link, *inherited) == style_of(body, *inherited)
+    assert style_of(link, "textDecorationLine") == ["underline"]
+    assert style_of(visitor.page.locator(".pchoice-way-back"), "backgroundColor") == ["rgba(0, 0, 0, 0)"]
+
+
+@pytest.mark.parametrize("name", ["narrow", "columns"])
+def test_link_is_centred_on_right_to_left_page(visitor: Visitor, name: str) -> None:
+    link = shown(visitor, name, PHONE, language="ar")
+    assert middle_of(link) == pytest.approx(PHONE["width"] / 2, abs=1)
+    assert not visitor.page.evaluate(WIDENS)
+
+
+def test_link_shows_focus_and_is_not_printed(visitor: Visitor) -> None:
+    link = shown(visitor, "narrow", DESK)
+    visitor.page.evaluate("document.querySelector('main a').focus()")
+    visitor.page.keyboard.press("Tab")
+    expect(link).to_be_focused()
+    assert style_of(link, "outlineStyle", "outlineWidth") == ["solid", "2px"]
+    visitor.page.emulate_media(media="print")
+    expect(link).to_be_hidden()
+    visitor.page.emulate_media(media="screen")
+
+
+@pytest.mark.parametrize("name", ["files", "nonces", "trusted types"])
+@pytest.mark.parametrize("trial", ["", "?trial"])
+def test_link_is_styled_under_content_security_policy(visitor: Visitor, name: str, trial: str) -> None:
+    visitor.context.request.get(f"{visitor.sites.address}/reports")
+    visitor.go(policy_page(name) + trial)
+    expect(visitor.page.locator(LINK)).to_have_css("min-block-size", "44px")
+    assert visitor.context.request.get(f"{visitor.sites.address}/reports").json() == []
+
+
+def test_link_says_no_state_that_has_ended_in_place(new_visitor: NewVisitor, sites: Sites) -> None:
+    visitor = new_visitor()
+    visitor.sites = sites
+    refuse(visitor)
+    link = shown(visitor, "narrow", DESK)
+    expect(link).to_have_text("Privacy settings: refused")
+    visitor.page.evaluate("consent.ready")
+    link.click()
+    visitor.accept()
+    expect(link).to_have_text("Privacy settings")
+    visitor.page.reload()
+    expect(link).to_have_text("Privacy settings: accepted")
