@@ -14,7 +14,7 @@ import pytest
 from tests.support.built import changed_sources, complaint
 from tests.support.examples import register_profiles
 
-pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
+pytest_plugins = ["tests.support.coverage", "tests.support.selection", "tests.support.servers.fixtures"]
 
 # Modules and tests stay until the end. While they are collected, the garbage collector would take half of the time.
 gc.disable()
@@ -31,19 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts programs in its background with SIGINT ignored, and so would be those to which tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    """Measure no coverage in the fixtures of a test whose coverage is not measured: pytest-cov measures it there."""
-    plugin = item.config.pluginmanager.getplugin("_cov")
-    if not item.get_closest_marker("no_cover") or plugin is None or plugin.cov_controller is None:
-        return (yield)
-    plugin.cov_controller.pause()
-    try:
-        return (yield)
-    finally:
-        plugin.cov_controller.resume()
 
 
 @pytest.hookimpl(wrapper=True)
