@@ -90,6 +90,20 @@ def plain_looks(browser: Browser, sites: Sites) -> dict[str, Look]:
         return {layout: look_at(visitor, "none", layout) for layout in LAYOUTS}
 
 
+@pytest.fixture(scope="module")
+def plain_look_without_scripts(browser: Browser, sites: Sites) -> Look:
+    """The look of the banner on a page without styles, without scripts."""
+    with browser.new_context(java_script_enabled=False) as context:
+        return look_at(Visitor(context, sites, scripts=False), "none", "corner")
+
+
+@pytest.fixture(scope="module")
+def plain_box_and_message(browser: Browser, sites: Sites) -> list[Look]:
+    """The looks of the message after an answer and of the fallback box, on a page without styles."""
+    with browser.new_context() as context:
+        return box_and_message(Visitor(context, sites), "none")
+
+
 def look_at(visitor: Visitor, style: str, layout: str) -> Look:
     """Return the look of the unfolded banner on a page with a style."""
     visitor.page.set_viewport_size(PLACES[layout])
@@ -168,24 +182,28 @@ def test_page_styles_do_not_change_or_cover_banner(
 
 
 @pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_page_styles_do_not_change_banner_without_scripts(new_visitor: NewVisitor, style: str) -> None:
+def test_page_styles_do_not_change_banner_without_scripts(
+    new_visitor: NewVisitor, plain_look_without_scripts: Look, style: str
+) -> None:
     visitor = new_visitor(java_script_enabled=False)
-    plain = look_at(visitor, "none", "corner")
-    assert differences(plain, look_at(visitor, style, "corner")) == []
+    assert differences(plain_look_without_scripts, look_at(visitor, style, "corner")) == []
 
 
 @pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_page_styles_do_not_change_fallback_box_and_message(new_visitor: NewVisitor, style: str) -> None:
-    visitor = new_visitor()
-    looks = []
-    for name in ("none", style):
-        visitor.go(f"{styled_page(name)}?box")
-        visitor.refuse()
-        expect(visitor.status).not_to_be_empty()
-        looks.append([look(visitor, ".pchoice-status", around=True)])
-        looks[-1].append(without_sizes(look(visitor, ".pchoice-box", around=False)))
-        visitor.context.clear_cookies()
-    assert list(starmap(differences, zip(*looks, strict=True))) == [[], []]
+def test_page_styles_do_not_change_fallback_box_and_message(
+    new_visitor: NewVisitor, plain_box_and_message: list[Look], style: str
+) -> None:
+    looks = box_and_message(new_visitor(), style)
+    assert list(starmap(differences, zip(plain_box_and_message, looks, strict=True))) == [[], []]
+
+
+def box_and_message(visitor: Visitor, style: str) -> list[Look]:
+    """Return the looks of the message after an answer and of the fallback box, on a page with a style."""
+    visitor.go(f"{styled_page(style)}?box")
+    visitor.refuse()
+    expect(visitor.status).not_to_be_empty()
+    message = look(visitor, ".pchoice-status", around=True)
+    return [message, without_sizes(look(visitor, ".pchoice-box", around=False))]
 
 
 # Rules for our classes and properties
