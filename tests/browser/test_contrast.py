@@ -49,7 +49,8 @@ MEASURE = """() => {
     const named = (element, end = "") =>
         `${element.tagName} ${element.className} "${element.textContent.trim().slice(0, 20)}"${end}`;
     const ours = [...document.querySelectorAll(
-        ":is(.pchoice, .pchoice-box, .pchoice-status, body.pchoice-page), :is(.pchoice, .pchoice-box, .pchoice-page) *"
+        ":is(.pchoice, .pchoice-box, .pchoice-status, body.pchoice-page), " +
+        ":is(.pchoice, .pchoice-box, .pchoice-page, .pchoice-way-back) *"
     )].filter(it => it.checkVisibility({ visibilityProperty: true }) && it.getClientRects().length);
     const texts = ours.flatMap(it => ["", "::before"].filter(pseudo => pseudo
         ? !["none", "normal"].includes(getComputedStyle(it, pseudo).content)
