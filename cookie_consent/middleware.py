@@ -75,6 +75,8 @@ class ConsentMiddleware(FailsAtStart):
             `<html lang>` counts, then Accept-Language.
         edit_csp: whether to add a recipient's origins to the app's Content-Security-Policy while its purpose is
             allowed, in the directives that the policy declares, and to remove them otherwise.
+        inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
+            allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.
         undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
             reports them.
         history: earlier versions of the policy, as paths or policies. With them, visitors are not asked again for
@@ -120,6 +122,7 @@ class ConsentMiddleware(FailsAtStart):
         settings_link: bool = True,
         language: str | Callable[[HTTPConnection], str | None] | None = None,
         edit_csp: bool = False,
+        inline_style: bool = True,
         undeclared: str = "hold",
         history: Iterable[Policy | str | PathLike[str]] = (),
         consent_cookie: str = "consent",
@@ -155,7 +158,9 @@ class ConsentMiddleware(FailsAtStart):
         # What visitors see.
         prefix = checked_prefix(prefix)
         pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=later)
-        page_options = PageOptions(inject=inject, settings_link=settings_link, edit_csp=edit_csp)
+        page_options = PageOptions(
+            inject=inject, settings_link=settings_link, edit_csp=edit_csp, inline_style=inline_style
+        )
         tells_language = app_language(language, policy.site.languages)
         help_desk = desk_notifier_of(desk, has_ledger=ledger is not None)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.

@@ -110,9 +110,38 @@ function raise(question) {
   }
 }
 
+/**
+ * Apply a stylesheet that the page does not wait for, and show the question that was hidden until then. Where a policy
+ * forbids the inline one, load the file. @param {HTMLLinkElement | HTMLStyleElement} style
+ */
+function dress(style) {
+  if (style instanceof HTMLStyleElement) {
+    if (style.sheet) return;
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = style.dataset.href ?? "";
+    return style.replaceWith(link);
+  }
+  const apply = () => {
+    style.media = "";
+    const question = banner();
+    if (!question?.getAttribute("hidden")) return;
+    question.hidden = false;
+    raise(question);
+  };
+  if (style.sheet) return apply();
+  style.onload = style.onerror = apply;
+  // It may have failed already.
+  addEventListener("load", apply);
+}
+
 /** Whatever comes into the page later is treated as what was there: templates, and questions of swapped pages. */
 function tend() {
   activate();
+  for (const style of /** @type {NodeListOf<HTMLLinkElement>} */ (all(".pchoice-style"))) {
+    if (!tended.has(style)) dress(style);
+    tended.add(style);
+  }
   const question = banner();
   if (question && answered && !("again" in question.dataset)) question.remove();
   else if (question && !tended.has(question)) {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cookie_consent.decision.decision import Decision
+from cookie_consent.enforcement.content_security import allows_inline_style, allows_own_script, meta_policies
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
-from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
+from cookie_consent.visitors.pages.stylesheet import stylesheet_address, stylesheet_at_end
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))
@@ -51,14 +53,43 @@ def referrer(fields: Mapping[bytes, bytes]) -> str:
 def preload(base: str, nonce: str) -> tuple[bytes, bytes]:
     """Return the Link field that makes the browser load the banner's stylesheet early (RFC 8288).
 
-    The stylesheet is at the beginning of <body>, and browsers do not show what follows before it is loaded.
+    Without it, browsers load a deferred stylesheet after all else.
 
     Args:
         base: the path of the endpoints.
         nonce: the nonce for stylesheets, or "".
     """
     attribute = f'; nonce="{nonce}"' if nonce else ""
-    return b"link", f"<{base}/assets/{assets()['choices.css'].name}>; rel=preload; as=style{attribute}".encode()
+    return b"link", f"<{stylesheet_address(base)}>; rel=preload; as=style{attribute}".encode()
+
+
+@dataclass(slots=True)
+class PageStyle:
+    """Whether our stylesheets are inline in a page, by its Content-Security-Policies.
+
+    Args:
+        policies: the policies in its header fields.
+        nonce: the nonce for stylesheets, or "".
+        is_inline: whether they may be inline, but for the policies.
+    """
+
+    policies: list[bytes]
+    nonce: str
+    is_inline: bool
+
+    def __post_init__(self) -> None:
+        self.is_inline = self.is_inline and allows_inline_style(self.policies, self.nonce)
+
+    def read(self, received: bytes) -> None:
+        """Heed the policies in a page's meta tags. While its whole head is not known, nothing is inline.
+
+        Args:
+            received: the beginning of the page.
+        """
+        place = received.find(b"<body")
+        in_head = meta_policies(received[: max(place, 0)])
+        self.policies += in_head
+        self.is_inline = self.is_inline and place >= 0 and allows_inline_style(in_head, self.nonce)
 
 
 class Fragments:
@@ -71,11 +102,12 @@ class Fragments:
         scope: the request's ASGI scope.
         encoding: the page's character encoding.
         options: how the page asks, or None if it does not.
+        style: whether stylesheets are inline.
     """
 
-    __slots__ = ("_consent", "_decision", "_options", "_pages", "_where")
+    __slots__ = ("_consent", "_decision", "_options", "_pages", "_style", "_where")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what is shown, where and how)
         self,
         pages: Pages,
         decision: Decision,
@@ -84,31 +116,43 @@ class Fragments:
         *,
         encoding: str,
         options: QuestionOptions | None,
+        style: PageStyle,
     ) -> None:
-        self._pages, self._decision, self._consent, self._options = pages, decision, consent, options
+        self._pages, self._decision, self._consent = pages, decision, consent
+        self._options, self._style = options, style
         self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
 
-    def question(self, page_language: str | None) -> bytes:
+    def question(self, page_language: str | None, received: bytes) -> bytes:
         """Return the banner, or nothing if the page does not ask. This sets `language`.
 
         Args:
             page_language: the value of the page's lang attribute, if it has one.
+            received: the beginning of the page.
         """
         self._where["language"] = self._consent.language_of_page(page_language)
+        self._style.read(received)
         if self._options is None:
             return b""
-        return self._pages.banner(self._decision, options=self._options, **self._where)
+        options = replace(self._options, style="inline" if self._style.is_inline else "deferred")
+        return self._pages.banner(self._decision, options=options, **self._where)
 
     @property
     def language(self) -> str:
         """The language of the inserted HTML, once `question` was called."""
         return str(self._where["language"])
 
-    def footer(self, *, link: bool, style_nonce: str | None) -> bytes:
-        """Return the link to the settings page, if `link` is set, and the announcement of a policy change, if any.
+    def end(self, *, footer: bool, link: bool) -> bytes:
+        """Return what is inserted at the end of the page.
 
         Args:
-            link: whether there is a link to the settings page.
-            style_nonce: the nonce for an inline style; "" for none, None if the page must not have such a style.
+            footer: whether to add the link to the settings page and the announcement of a policy change, if any.
+            link: whether to add the link.
         """
-        return self._pages.footer(self._decision, link=link, style_nonce=style_nonce, **self._where)
+        options, style, parts = self._options, self._style, list[bytes]()
+        if options is not None and not style.is_inline:
+            has_script = allows_own_script(style.policies, options.script_nonce)
+            parts.append(stylesheet_at_end(self._consent.base, style.nonce, has_script=has_script).encode())
+        if footer:
+            nonce = style.nonce if style.is_inline else None
+            parts.append(self._pages.footer(self._decision, link=link, style_nonce=nonce, **self._where))
+        return b"".join(parts)

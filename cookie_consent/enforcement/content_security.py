@@ -1,10 +1,11 @@
-"""Reads nonces from the app's Content-Security-Policy, and adds and removes the recipients' origins.
+"""Reads from the app's Content-Security-Policy what our tags may do, and adds and removes the recipients' origins.
 
 Section numbers refer to CSP Level 3, https://www.w3.org/TR/CSP3/.
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,9 +34,12 @@ _NAMES = {
 """A recipient's directive -> its names in a policy, where they are not just the directive and "-src"."""
 _OF_ELEMENTS = (b"script-src-elem", b"style-src-elem")
 _NONE = b"'none'"
-_HASHES = (b"'sha256-", b"'sha384-", b"'sha512-")
 _NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
+_HASH = (b"'sha256-", b"'sha384-", b"'sha512-")
+_ANYWHERE = frozenset((b"'self'", b"*", b"http:", b"https:"))
 _WORD = re.compile(rb"[^\t\n\f\r ]+")
+_META = re.compile(rb"<meta\b[^>]*content-security-policy[^>]*>", re.IGNORECASE)
+_CONTENT = re.compile(rb"""(?<![\w-])content\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +76,59 @@ def nonces(headers: Headers) -> tuple[str, str]:
     return _first_nonce(policies, b"script-src-elem"), _first_nonce(policies, b"style-src-elem")
 
 
+def header_policies(headers: Headers) -> list[bytes]:
+    """Return the Content-Security-Policies of a response, enforced or report-only."""
+    return [value for name, value in headers if name.lower() in (_ENFORCED, _REPORTED)]
+
+
+def meta_policies(head: bytes) -> list[bytes]:
+    """Return the Content-Security-Policies in the meta tags of a page's head (HTML section 4.2.5.3).
+
+    A tag that cannot be read counts as a policy that allows nothing.
+    """
+    if b"content-security-policy" not in head.lower():
+        return []
+    contents = [_CONTENT.search(tag) for tag in _META.findall(head)]
+    return [_unescaped(content[content.lastindex or 0]) if content else b"default-src 'none'" for content in contents]
+
+
+def allows_inline_style(policies: Iterable[bytes], nonce: str) -> bool:
+    """Return whether a `<style>` may be in a page under policies (section 6.7.3.2 and 6.7.3.3).
+
+    Hashes are not looked at: 'unsafe-inline' does not count beside one, and the style's own is in no app's policy.
+
+    Args:
+        policies: the values of the policies. Report-only ones should be among them, for nothing should be reported.
+        nonce: the nonce of the `<style>`, or "".
+    """
+    return all(
+        policy.holding(b"style-src-elem") is None or _allows_inline(policy.words(b"style-src-elem"), nonce)
+        for value in policies
+        for policy in _policies(value)
+    )
+
+
+def allows_own_script(policies: Iterable[bytes], nonce: str) -> bool:
+    """Return whether policies surely allow a script of the page's own origin.
+
+    Args:
+        policies: the values of the policies.
+        nonce: the nonce of the script's tag, or "".
+    """
+    return all(
+        policy.holding(b"script-src-elem") is None or _allows_own(policy.words(b"script-src-elem"), nonce)
+        for value in policies
+        for policy in _policies(value)
+    )
+
+
 def inline_style_nonce(headers: Headers) -> str | None:
     """Return the nonce that a <style> element needs, "" if it needs none, or None if some policy forbids it.
 
-    Report-only policies count too, so that nothing is reported. A nonce or hash in a directive disables its
-    'unsafe-inline' (section 6.7.3.2).
+    Report-only policies count too, so that nothing is reported.
     """
-    policies = [
-        policy for name, value in headers if name.lower() in (_ENFORCED, _REPORTED) for policy in _policies(value)
-    ]
-    governing = [policy for policy in policies if policy.holding(b"style-src-elem") is not None]
-    nonce = _first_nonce(governing, b"style-src-elem")
-    for policy in governing:
-        words = policy.words(b"style-src-elem")
-        allowed = {match[1].decode() for word in words if (match := _NONCE.fullmatch(word))}
-        if nonce in allowed:
-            continue
-        lowered = _lowered(words)
-        if allowed or b"'unsafe-inline'" not in lowered or any(word.startswith(_HASHES) for word in lowered):
-            return None
-    return nonce
+    _, nonce = nonces(headers)
+    return nonce if allows_inline_style(header_policies(headers), nonce) else None
 
 
 def recipient_sources(policy: Policy, purposes: Mapping[str, bool]) -> Sources:
@@ -206,6 +243,26 @@ class _AppPolicy:
 
 def _policies(value: bytes) -> list[_AppPolicy]:
     return [_AppPolicy(policy) for policy in value.split(b",")]
+
+
+def _unescaped(attribute: bytes) -> bytes:
+    return html.unescape(attribute.decode("latin-1")).encode("latin-1", "replace")
+
+
+def _has_nonce(words: Iterable[bytes], nonce: str) -> bool:
+    found = (_NONCE.fullmatch(word) for word in words)
+    return bool(nonce) and any(match is not None and match[1] == nonce.encode() for match in found)
+
+
+def _allows_inline(words: list[bytes], nonce: str) -> bool:
+    lowered = _lowered(words)
+    is_listed = any(word.startswith((b"'nonce-", *_HASH)) for word in lowered)
+    return _has_nonce(words, nonce) or (b"'unsafe-inline'" in lowered and not is_listed)
+
+
+def _allows_own(words: list[bytes], nonce: str) -> bool:
+    lowered = _lowered(words)
+    return _has_nonce(words, nonce) or (b"'strict-dynamic'" not in lowered and not _ANYWHERE.isdisjoint(lowered))
 
 
 def _first_nonce(policies: Iterable[_AppPolicy], directive: bytes) -> str:

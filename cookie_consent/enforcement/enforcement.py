@@ -27,6 +27,7 @@ class PageOptions:
         inject: whether to insert the banner.
         settings_link: whether to insert a link to the settings page.
         edit_csp: whether to add and remove recipients' origins in the Content-Security-Policy.
+        inline_style: whether the question brings its stylesheet inline, where the page's policies allow it.
 
     Raises:
         ValueError: one is not a boolean.
@@ -35,9 +36,15 @@ class PageOptions:
     inject: bool
     settings_link: bool
     edit_csp: bool
+    inline_style: bool
 
     def __post_init__(self) -> None:
-        check_booleans(inject=self.inject, settings_link=self.settings_link, edit_csp=self.edit_csp)
+        check_booleans(
+            inject=self.inject,
+            settings_link=self.settings_link,
+            edit_csp=self.edit_csp,
+            inline_style=self.inline_style,
+        )
 
     def edits_csp(self, policy: Policy) -> bool:
         """Return whether to edit the Content-Security-Policy, which needs recipients with directives."""
@@ -65,7 +72,7 @@ class Enforcement:
         self.installed = installed
         self.signal_proofs = signal_proofs
         self.app_language = installed.app_language
-        self.inject = options.inject
+        self.inject, self.inline_style = options.inject, options.inline_style
         self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
         self.gate, self.access_log, self.edit_csp = installed.gate, installed.access_log, installed.edit_csp
@@ -73,8 +80,9 @@ class Enforcement:
         self.has_quick_pages = self.settings_link and not self.edit_csp
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
-        self.banner_page_headers = [banner.preload(self.prefix, ""), *self.page_headers]
-        self.ordinary = OrdinaryPages(self.pages, self.prefix)
+        preloads = [] if self.inline_style else [banner.preload(self.prefix, "")]
+        self.banner_page_headers = [*preloads, *self.page_headers]
+        self.ordinary = OrdinaryPages(self.pages, self.prefix, inline_style=self.inline_style)
         self._to_be_read = linked_paths(installed.policy)
 
     def may_show_banner(self, scope: Scope) -> bool:

@@ -7,4 +7,5 @@ cdef class PagePlan:
 
 cdef class OrdinaryPages:
     cdef public dict plans
-    cdef object _pages, _prefix, _bytes
+    cdef public tuple styles
+    cdef object _is_inline, _options, _pages, _prefix, _bytes

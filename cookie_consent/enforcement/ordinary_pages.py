@@ -7,17 +7,20 @@ The result is the same as for other pages; a test compares the two ways.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import OUTCOMES, Decision
 from cookie_consent.enforcement.banner import referrer
+from cookie_consent.enforcement.content_security import meta_policies
 from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
+from cookie_consent.visitors.pages.stylesheet import style_tag, stylesheet_at_end
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""
@@ -91,18 +94,26 @@ class OrdinaryPages:
     Args:
         pages: renders the banner and the link.
         prefix: the path of the endpoints.
+        inline_style: whether pages bring the stylesheet inline.
 
     Attributes:
+        styles: what brings the stylesheet before the question, and at the end of the page. All pages share these bytes.
         plans: policy, path, query and encoding -> plan. A plan applies only to a document that begins with its `begun`.
     """
 
-    def __init__(self, pages: Pages, prefix: str) -> None:
+    def __init__(self, pages: Pages, prefix: str, *, inline_style: bool) -> None:
         self._pages, self._prefix = pages, prefix
+        before = style_tag("inline", prefix, "").encode() if inline_style else b""
+        at_end = b"" if inline_style else stylesheet_at_end(prefix, "", has_script=True).encode()
+        self.styles = before, at_end
+        self._is_inline, self._options = inline_style, QuestionOptions(style="apart" if inline_style else "deferred")
         self.plans: dict[Key, PagePlan] = {}
         self._bytes = 0
 
     def new_plan(self, key: Key, body: bytes) -> PagePlan | None:
         """Make and cache the plan of a page; None if no earlier page began like it, or its address is too long.
+
+        There is no plan for a page with a Content-Security-Policy in a meta tag.
 
         Args:
             key: the key in `plans`.
@@ -111,7 +122,7 @@ class OrdinaryPages:
         policy, path, query, encoding = key
         begun = body[: body.find(b">", body.find(b"<html", 0, LONGEST_KNOWN), LONGEST_KNOWN) + 1]
         tag = known_starts.get(begun)
-        if tag is None or len(path) + len(query) > LONGEST_KEPT:
+        if tag is None or len(path) + len(query) > LONGEST_KEPT or meta_policies(body[: body.find(b"<body")]):
             return None
         next_path = own_path({"path": path, "query_string": query})
         plan = self.plans[key] = PagePlan(begun, tag, policy.site.languages, next_path, encoding)
@@ -120,7 +131,9 @@ class OrdinaryPages:
 
     def keep_link(self, plan: PagePlan, decision: Decision, language: str) -> bytes:
         """Make the link to the settings page for the end of a page in a language, and cache it in the plan."""
-        link = self._pages.footer(decision, self._prefix, language, plan.next_path, plan.encoding)
+        nonce = "" if self._is_inline else None
+        where = (self._prefix, language, plan.next_path, plan.encoding)
+        link = self._pages.footer(decision, *where, style_nonce=nonce)
         plan.links[decision.outcome][language] = link
         self._evict_if_full(len(link))
         return link
@@ -129,6 +142,8 @@ class OrdinaryPages:
         self, plan: PagePlan, decision: Decision, language: str, body: bytes, fields: Mapping[bytes, bytes]
     ) -> tuple[int, bytes]:
         """Return the position for the banner in a page, and the banner; -1 if no earlier page had the same head.
+
+        A head with a Content-Security-Policy counts as one that no earlier page had.
 
         Args:
             plan: the page's plan.
@@ -140,16 +155,16 @@ class OrdinaryPages:
         at = len(plan.head)
         if not at or not body.startswith(plan.head):
             at = known_head(body, len(plan.begun))
-            if not at:
+            if not at or meta_policies(body[:at]):
                 return -1, b""
             plan.head = body[:at]
             self._evict_if_full(at)
         where, origin = (self._prefix, language, plan.next_path, plan.encoding), referrer(fields)
         if origin:
-            return at, self._pages.banner(decision, *where, options=QuestionOptions(referrer=origin))
+            return at, self._pages.banner(decision, *where, options=replace(self._options, referrer=origin))
         asked, pieces = plan.questions.get(language, (None, []))
         if asked is not decision:
-            pieces = self._pages.banner_parts(decision, *where)
+            pieces = self._pages.banner_parts(decision, *where, self._options)
             plan.questions[language] = decision, pieces
             self._evict_if_full(sum(map(len, pieces)))
         return at, self._pages.make_id().encode().join(pieces)

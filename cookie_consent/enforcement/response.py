@@ -217,24 +217,34 @@ class Response:
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
-        options = None
+        style, options = self._page_style(headers), None
         if asks:
-            script, style = content_security.nonces(headers)
-            referrer = banner.referrer(self._fields_by_name())
+            script, _ = content_security.nonces(headers)
             options = QuestionOptions(
-                script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins, referrer=referrer
+                script or consent.nonce,
+                style.nonce,
+                reloads=self._withholds_origins,
+                referrer=banner.referrer(self._fields_by_name()),
             )
-            headers = [*headers, banner.preload(consent.base, options.style_nonce)]
+            if not style.is_inline:
+                headers = [*headers, banner.preload(consent.base, style.nonce)]
         fragments = banner.Fragments(
-            enforcement.pages, decision, consent, self.scope, encoding=encoding, options=options
+            enforcement.pages, decision, consent, self.scope, encoding=encoding, options=options, style=style
         )
-        style_nonce = consent.nonce or content_security.inline_style_nonce(headers)
-        footer = partial(fragments.footer, link=enforcement.settings_link, style_nonce=style_nonce)
+        end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
         question = fragments.question if options is None else partial(self._counted_question, fragments)
         send_released = partial(self._send_released, self._out, self._visit)
-        self.injection = Injection(send_released, question, footer if has_tail else bytes)
+        self.injection = Injection(send_released, question, end)
         self._out, self.is_unfinished = self.injection.send, True
         return headers
+
+    def _page_style(self, headers: Headers) -> banner.PageStyle:
+        """Return whether stylesheets are inline in a page, by its header fields."""
+        nonce = content_security.nonces(headers)[1] or self._consent.nonce
+        # A page that a script puts into another one is under the policy of that one, which has another nonce.
+        is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
+        may_inline = self._enforcement.inline_style and not (is_swapped and nonce)
+        return banner.PageStyle(content_security.header_policies(headers), nonce, is_inline=may_inline)
 
     def _send_released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
         """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.
@@ -262,9 +272,9 @@ class Response:
             passed = [*passed, (b"set-cookie", new_visitor)]
         return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
 
-    def _counted_question(self, fragments: banner.Fragments, page_language: str | None) -> bytes:
+    def _counted_question(self, fragments: banner.Fragments, page_language: str | None, received: bytes) -> bytes:
         """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
-        question, access_log = fragments.question(page_language), self._enforcement.access_log
+        question, access_log = fragments.question(page_language, received), self._enforcement.access_log
         self._apply_recent_answers()
         if not self.asks:
             return b""

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from cookie_consent.enforcement.features import consent_of, fallback_box
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.visitors.pages.assets import assets, script_address
-from cookie_consent.visitors.pages.question import nonce_attribute
+from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
 
 
 def consent_context(request: Request) -> dict[str, Any]:
@@ -40,12 +40,9 @@ def consent_context(request: Request) -> dict[str, Any]:
             address, quote(own_path(request.scope)), consent.policy.texts[consent.language]["privacy_settings"]
         ),
         "privacy_opt_out_link": _opt_out(consent, own_path(request.scope)) if consent.policy.sells else Markup(),
-        "privacy_assets": Markup(
-            '<link rel="stylesheet" href="{base}/assets/{style}"{nonce}>'
-            '<script type="module" src="{base}/assets/{script}"{nonce}></script>'
-        ).format(
+        "privacy_assets": Markup('{style}<script type="module" src="{base}/assets/{script}"{nonce}></script>').format(
             base=consent.base,
-            style=assets()["choices.css"].name,
+            style=deferred_stylesheet(consent.base, consent.nonce),
             script=assets()["choices.js"].name,
             nonce=nonce_attribute(consent.nonce),
         ),

@@ -36,7 +36,7 @@ def sent_after_each(
         steps[-1].append(message)
 
     async def app() -> None:
-        injection = Injection(server, lambda _: fragment.encode(), tail.encode)
+        injection = Injection(server, lambda *_: fragment.encode(), tail.encode)
         for message in messages:
             steps.append([])
             await injection.send(message)
@@ -63,7 +63,7 @@ def sent_after_chunks(*chunks: bytes) -> list[bytes]:
 def languages_asked_for(*chunks: bytes) -> list[str | None]:
     languages: list[str | None] = []
 
-    def fragment(language: str | None) -> bytes:
+    def fragment(language: str | None, _: bytes) -> bytes:
         languages.append(language)
         return PROBE.encode()
 
@@ -80,7 +80,7 @@ def languages_asked_for(*chunks: bytes) -> list[str | None]:
 
 
 def streamed(chunks: Iterable[bytes]) -> bytes:
-    document = Document(lambda _: PROBE.encode())
+    document = Document(lambda *_: PROBE.encode())
     return b"".join([*map(document.feed, chunks), document.close()])
 
 
@@ -619,7 +619,7 @@ def test_fragment_and_tail_are_made_once_per_document() -> None:
         pass
 
     async def app(chunks: list[bytes]) -> None:
-        injection = Injection(server, lambda _: note("fragment"), lambda: note("tail"))
+        injection = Injection(server, lambda *_: note("fragment"), lambda: note("tail"))
         for message in stream(chunks):
             await injection.send(message)
         await injection.finish()

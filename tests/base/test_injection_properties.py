@@ -83,7 +83,7 @@ def inject(chunks: list[bytes], length: int, fragment: str = PROBE, tail: str = 
         messages.append(message)
 
     async def app() -> None:
-        injection = Injection(server, lambda _: fragment.encode(), tail.encode)
+        injection = Injection(server, lambda *_: fragment.encode(), tail.encode)
         headers = [(b"content-length", b"%d" % length)]
         await injection.send({"type": "http.response.start", "status": 200, "headers": headers})
         for at, chunk in enumerate(chunks, 1):

@@ -94,6 +94,7 @@ refused = true
 Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]
 
+_INLINE_STYLE = re.compile(r'<style class="pchoice-style" data-href="([^"]*)">[^<]*</style>')
 _FORM_ID = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -220,6 +221,11 @@ def scope(
     else:
         made["subprotocols"] = []
     return made
+
+
+def with_linked_style(html: str) -> str:
+    """Return a page with a link to our stylesheet in place of the stylesheet."""
+    return _INLINE_STYLE.sub(r'<link rel="stylesheet" href="\1">', html)
 
 
 def without_form_ids(html: str) -> str:

@@ -577,7 +577,7 @@ def test_banner_tags_carry_nonces_of_page(policy: Policy, pages: Pages) -> None:
 @pytest.mark.parametrize("nonce", ["", "abc=", '"><b>'])
 def test_box_tags_carry_nonce_set_by_app(policy: Policy, nonce: str) -> None:
     outline = Outline(box(policy, options=QuestionOptions(nonce, nonce)))
-    for tag in (outline.one("script"), outline.one("link")):
+    for tag in (outline.one("script"), *outline.all("link")):
         assert tag.get("nonce", "") == nonce
         assert ("nonce" in tag) is bool(nonce)
 

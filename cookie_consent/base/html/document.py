@@ -152,8 +152,8 @@ class Document:
     head.
 
     Args:
-        make: makes the fragment from the lang attribute of the html tag, or None if there is none. It is called once,
-            when the document is recognised.
+        make: makes the fragment from the lang attribute of the html tag, or None if there is none, and the bytes
+            received so far. It is called once, when the document is recognised.
     """
 
     is_document: bool | None = None
@@ -170,7 +170,7 @@ class Document:
     _head = "head"
     _templates = 0
 
-    def __init__(self, make: Callable[[str | None], bytes]) -> None:
+    def __init__(self, make: Callable[[str | None, bytes], bytes]) -> None:
         self._make = make
 
     @property
@@ -183,6 +183,8 @@ class Document:
         if self._state == "passing":
             return chunk
         data = self.held + chunk
+        if self.is_document is None:
+            self.held = data
         while _STEPS.get(self._state, Document._within)(self, data):
             pass
         if self.is_document is None and len(data) >= UNDECIDED_LIMIT:
@@ -215,7 +217,7 @@ class Document:
         self.is_document = is_document
         self._limit = maxsize
         if is_document:
-            self.fragment = self._make(language)
+            self.fragment = self._make(language, self.held)
         else:
             self._state = "passing"
 

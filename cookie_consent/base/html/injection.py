@@ -110,7 +110,8 @@ class Injection:
     Args:
         send: the ASGI send function.
         fragment: makes the HTML for the beginning of the body, in the encoding from `injectable`. It gets the lang
-            attribute of the html tag, or None. It is called at most once. If it returns nothing, nothing is inserted.
+            attribute of the html tag, or None, and the bytes received so far. It is called at most once. If it returns
+            nothing, nothing is inserted.
         tail: makes the HTML for the end of the body. It is inserted before the end tag if that is in the last message,
             else after the document, which HTML parses as the same place. It is called at most once, after `fragment`.
             A page that gets only a tail keeps its validators.
@@ -119,7 +120,7 @@ class Injection:
     def __init__(
         self,
         send: Callable[[Message], Awaitable[None]],
-        fragment: Callable[[str | None], bytes],
+        fragment: Callable[[str | None, bytes], bytes],
         tail: Callable[[], bytes] = bytes,
     ) -> None:
         self._send, self._make_tail, self._tail = send, tail, b""

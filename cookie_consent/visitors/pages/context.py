@@ -22,7 +22,7 @@ from cookie_consent.visitors.pages.question import (
     IN_FIELD,
     IN_LINK,
     SCRIPT_NONCE,
-    STYLE_NONCE,
+    STYLE,
     QuestionOptions,
     answered_at,
 )
@@ -93,7 +93,7 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
     return {
         "options": options,
         "script_nonce": SCRIPT_NONCE,
-        "style_nonce": STYLE_NONCE,
+        "style": STYLE,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,
         # No box may be ticked in advance. What runs without consent is shown, ticked, only to visitors who opened the

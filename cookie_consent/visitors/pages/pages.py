@@ -25,12 +25,12 @@ from cookie_consent.visitors.pages.explanations import has_changed, refused_in, 
 from cookie_consent.visitors.pages.question import (
     DEFAULT_OPTIONS,
     FORM_ID,
-    STYLE_NONCE,
+    STYLE,
     QuestionOptions,
     banner_values,
     escaped_path,
-    nonce_attribute,
 )
+from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
 
 _MAX_KEPT = 256
 _LARGEST_EVIDENCE = 4_000_000
@@ -175,10 +175,12 @@ class Pages:
         template = self._cached_banner(decision, base, language, next_path, encoding, options)
         return template.fill(banner_values(decision, base, next_path, options, self.make_id().encode()))
 
-    def banner_parts(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> list[bytes]:
-        """Return the usual question, split where the form id goes; see `banner`."""
-        template = self._cached_banner(decision, base, language, next_path, encoding, DEFAULT_OPTIONS)
-        return template.fill(banner_values(decision, base, next_path, DEFAULT_OPTIONS, b"\0")).split(b"\0")
+    def banner_parts(
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, options: QuestionOptions
+    ) -> list[bytes]:
+        """Return the question, split where the form id goes; see `banner`."""
+        template = self._cached_banner(decision, base, language, next_path, encoding, options)
+        return template.fill(banner_values(decision, base, next_path, options, b"\0")).split(b"\0")
 
     def _cached_banner(
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, options: QuestionOptions
@@ -189,7 +191,7 @@ class Pages:
             off = purposes_switched_off(decision)
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
-        how = (options.reloads, options.again, options.by_script)
+        how = (options.reloads, options.again, options.by_script, options.style == "deferred")
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:
@@ -242,7 +244,7 @@ class Pages:
                 cacheable_context(decision, base, language, next_path),
                 shows_link=link,
                 inline_style="" if style_nonce is None else inline_style("link.css"),
-                style_nonce=STYLE_NONCE,
+                style_nonce=STYLE,
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         style = nonce_attribute(style_nonce).encode() if style_nonce else b""
@@ -301,7 +303,7 @@ class Pages:
             context,
             options=options,
             script_nonce=nonce_attribute(options.script_nonce),
-            style_nonce=nonce_attribute(options.style_nonce),
+            style=deferred_stylesheet(base, options.style_nonce),
         )
 
     def message(

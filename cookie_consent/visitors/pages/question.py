@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
+from cookie_consent.visitors.pages.stylesheet import StyleTag, nonce_attribute, style_tag
 
 IN_FIELD, IN_LINK = "\0field\0", "\0link\0"
 """Marks for the return path in cached HTML. No policy contains a NUL."""
@@ -19,7 +20,9 @@ ANSWERED = Markup("\0answered\0")
 """Mark for the time of the answer that the question shows."""
 ARRIVED = Markup("\0arrived\0")
 """Mark for the referrer, on the buttons that may allow tracing."""
-SCRIPT_NONCE, STYLE_NONCE = Markup("\0script\0"), Markup("\0style\0")
+SCRIPT_NONCE = Markup("\0script\0")
+STYLE = Markup("\0style\0")
+"""Mark for the tag that brings the stylesheet."""
 REFERRER = "referrer"
 """The parameter with the origin that the visitor came from, in forms that may allow tracing."""
 
@@ -36,6 +39,7 @@ class QuestionOptions:
         referrer: the origin of the site that the visitor came from; "" for none.
         by_script: whether the script reported Global Privacy Control, possibly without a header field. The form then
             reports it too.
+        style: how the question brings its stylesheet.
     """
 
     script_nonce: str = ""
@@ -44,15 +48,11 @@ class QuestionOptions:
     again: bool = False
     referrer: str = ""
     by_script: bool = False
+    style: StyleTag = "linked"
 
 
 DEFAULT_OPTIONS = QuestionOptions()
 """How most pages ask."""
-
-
-def nonce_attribute(nonce: str) -> Markup:
-    """Return the nonce attribute of a tag; empty without a nonce."""
-    return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
 
 
 def banner_values(
@@ -60,7 +60,7 @@ def banner_values(
 ) -> dict[bytes, bytes]:
     """Return the values for the marks in a cached question."""
     in_field, in_link = escaped_path(next_path)
-    script, style = options.script_nonce, options.style_nonce
+    script = options.script_nonce
     return {
         b"field": in_field,
         b"link": in_link,
@@ -68,7 +68,7 @@ def banner_values(
         b"answered": b"%d" % answered_at(decision),
         b"arrived": _from(base, options.referrer) if options.referrer else b"",
         b"script": nonce_attribute(script).encode() if script else b"",
-        b"style": nonce_attribute(style).encode() if style else b"",
+        b"style": style_tag(options.style, base, options.style_nonce).encode("ascii", "xmlcharrefreplace"),
     }
 
 

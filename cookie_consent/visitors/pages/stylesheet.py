@@ -1,0 +1,79 @@
+"""The tags that bring the stylesheet of the question and of the boxes, and never make the page wait for it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+from markupsafe import Markup
+
+from cookie_consent.visitors.pages.assets import assets
+
+StyleTag = Literal["linked", "inline", "deferred", "apart"]
+"""How the question brings its stylesheet:
+
+- "linked": by a `<link>` before it, for the script that fetches the question.
+- "inline": in a `<style>` before it.
+- "deferred": by a `<link>` that no browser waits for. The question is hidden until the script has the stylesheet, or
+  until the tag of `stylesheet_at_end` brings it.
+- "apart": not at all; it is put before the question elsewhere.
+"""
+
+
+def nonce_attribute(nonce: str) -> Markup:
+    """Return the nonce attribute of a tag; empty without a nonce."""
+    return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
+
+
+def style_tag(tag: StyleTag, base: str, nonce: str) -> Markup:
+    """Return the tag before the question.
+
+    Args:
+        tag: how it brings the stylesheet.
+        base: the address of the settings page.
+        nonce: the nonce for stylesheets, or "".
+    """
+    if tag == "inline":
+        # Where a policy that we do not see forbids the style, the script loads the file.
+        begun = Markup('<style class="pchoice-style" data-href="{}"{}>').format(
+            stylesheet_address(base), nonce_attribute(nonce)
+        )
+        return begun + _inlined()
+    if tag == "deferred":
+        return _link(base, nonce, Markup(' media="print" class="pchoice-style"'))
+    return _link(base, nonce) if tag == "linked" else Markup()
+
+
+def stylesheet_at_end(base: str, nonce: str, *, has_script: bool) -> Markup:
+    """Return the tag at the end of a page with a deferred question, for browsers where no script shows the question.
+
+    Args:
+        base: the address of the settings page.
+        nonce: the nonce for stylesheets, or "".
+        has_script: whether the page's policies surely allow our script. WebKit paints nothing before a stylesheet that
+            it has seen anywhere in the document, and all browsers hold deferred scripts back for it.
+    """
+    link = _link(base, nonce)
+    return Markup("<noscript>{}</noscript>").format(link) if has_script else link
+
+
+def deferred_stylesheet(base: str, nonce: str) -> Markup:
+    """Return the tags in a page of the app's that bring the stylesheet: by the script, or without scripts by a link."""
+    return style_tag("deferred", base, nonce) + stylesheet_at_end(base, nonce, has_script=True)
+
+
+def stylesheet_address(base: str) -> str:
+    """Return the address of the stylesheet."""
+    return f"{base}/assets/{assets()['choices.css'].name}"
+
+
+def _link(base: str, nonce: str, more: str = "") -> Markup:
+    return Markup('<link rel="stylesheet"{} href="{}"{}>\n').format(
+        more, stylesheet_address(base), nonce_attribute(nonce)
+    )
+
+
+@cache
+def _inlined() -> Markup:
+    """Return the stylesheet as the content of a `<style>`, with its end tag."""
+    return Markup(f"{assets()['choices.css'].content.decode().strip()}</style>\n")  # noqa: S704 (our own file)
