@@ -86,6 +86,7 @@ POLICIES = {
     "trusted types": f"{STRICT}; require-trusted-types-for 'script'; trusted-types 'none'",
     "nonces": NONCES,
     "sandbox": "sandbox allow-forms allow-same-origin",
+    "no scripts": STRICT.replace("script-src 'self'; ", ""),
     "no connections": STRICT.replace("connect-src 'self'", "connect-src 'none'"),
 }
 """The name of a Content-Security-Policy -> its text, with placeholders for nonces."""
