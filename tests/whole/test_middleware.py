@@ -120,6 +120,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"settings_link": 1}, "settings_link: .* Write True or False"),
     ({"edit_csp": None}, "edit_csp: .* Write True or False"),
     ({"inline_style": ""}, "inline_style: .* Write True or False"),
+    ({"later": "never"}, 'later: .* Write "ask" or "refuse"'),
     ({"language": "en"}, 'language: .* Write "path", or a function that takes a request'),
     ({"language": True}, 'language: .* Write "path", or a function that takes a request'),
     ({"language": ["en", "ja"]}, 'language: .* Write "path", or a function that takes a request'),
