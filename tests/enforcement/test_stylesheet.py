@@ -49,7 +49,7 @@ def _style_in(reply: Reply) -> str:
         return "inline"
     assert text.count('<link rel="stylesheet" media="print" class="pchoice-style" href="') == 1
     assert '<section class="pchoice pchoice-corner" hidden="until-styled"' in text
-    assert end.count('<link rel="stylesheet" href="') == 1
+    assert end.count(f'<link rel="stylesheet" href="{ADDRESS}"') == 1
     return "deferred" if "<noscript><link" in end else "deferred, no script"
 
 
