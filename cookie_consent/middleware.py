@@ -81,7 +81,8 @@ class ConsentMiddleware(FailsAtStart):
             reports them.
         history: earlier versions of the policy, as paths or policies. With them, visitors are not asked again for
             purposes that only became narrower.
-        consent_cookie: the name of the consent cookie; over https it gets the prefix "__Host-".
+        consent_cookie: the name of the consent cookie; over https it gets the prefix "__Host-", or "__Secure-" on hosts
+            that share answers.
         visitor_cookie: the name of the visitor cookie, with the same prefix.
         consent_days: how long an answer is valid, for refusals and grants alike; at most 400 days. The default is 184,
             or 366 if a purpose has `sells = true`, since its refusal must be respected for 12 months.

@@ -228,10 +228,8 @@ class OwnCookies:
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
             # A policy may list our own cookies under their default names, to describe them.
-            is_plainly_ours = name.removeprefix("__Host-").removeprefix(
-                "__Secure-"
-            ) in purposes and purpose in names.get(name, ())
-            if name in names and not is_plainly_ours:
+            plain_name = name.removeprefix("__Host-").removeprefix("__Secure-")
+            if name in names and not (plain_name in purposes and purpose in names[name]):
                 raise PolicyError(
                     "this is the name of one of our own cookies",
                     "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy.",

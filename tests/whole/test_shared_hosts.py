@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,22 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.decision.place import HTTPS, Place
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks.memory import MemorySink
-from tests.support.asgi import PREFIX, SITE, SITE_TABLE, Clock, Fields, Reply, call, install, policy, reply_app, run
+from cookie_consent.visitors.cookie_list import CookieList
+from tests.support.asgi import (
+    NOW,
+    PREFIX,
+    SITE,
+    SITE_TABLE,
+    Clock,
+    Fields,
+    Reply,
+    call,
+    install,
+    policy,
+    reply_app,
+    run,
+)
+from tests.support.policies import granting_record
 
 WWW, SHOP, APEX, OTHER = "www.site.example", "shop.site.example", "site.example", "blog.site.example"
 
@@ -332,6 +348,79 @@ def test_post_from_sister_host_is_cross_site() -> None:
         assert reply.status == 403
 
 
+def test_service_on_one_host_can_refuse_without_answering_for_the_others() -> None:
+    service = f'[services.shop]\nhost = "{SHOP}"\n[services.shop.purposes.analytics]\nrefused = true\n'
+    browser = Browser(site(SHARED + service))
+    fields = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
+    body = json.dumps({"choice": "accept_all", "service": "shop"}).encode()
+    assert browser.request(SHOP, "POST", PREFIX, fields, body).status == 200
+    assert browser.state(SHOP)["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert browser.state(WWW)["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert [browser.state(host)["should_ask"] for host in (SHOP, WWW)] == [False, True]
+    browser.answer(WWW, "accept_all")
+    assert [browser.state(host)["purposes"]["analytics"] for host in (SHOP, WWW)] == [False, True]
+
+
+def test_cached_answer_of_one_host_does_not_count_on_another() -> None:
+    browser = Browser(site(), "http")
+    browser.answer(WWW, "accept_all")
+    for _ in range(3):
+        assert browser.request(WWW, path=f"{PREFIX}/state").json["status"] == "granted"
+    assert browser.state(OTHER)["status"] == "unknown"
+
+
+def test_cookie_with_host_prefix_counts_only_over_https() -> None:
+    """Over http, no browser has checked the prefix."""
+    browser = Browser(site(SITE, access_log=MemorySink()))
+    browser.answer(WWW, "accept_all")
+    own = site()._installed.own_cookies
+    cookies = "; ".join(f"{name}={value}" for (name, *_), value in browser.jar.items()).encode()
+    for secure in (True, False):
+        place = Place(secure=secure, host=WWW)
+        assert bool(own.records(cookies, place=place)) is secure
+        assert bool(own.visitor(cookies, NOW + 1, place=place)) is secure
+
+
+def test_signals_over_each_of_two_answers_are_read() -> None:
+    """The shared signal cookie belongs to one answer, and hides no signal over another."""
+    alone, own = site(SITE)._installed.own_cookies, site()._installed.own_cookies
+    place, now = Place(secure=True, host=WWW), int(NOW)
+    records = [granting_record(policy()), replace(granting_record(policy()), decided_at=now + 9)]
+    fields = [
+        alone.set_consent(records[0], place=HTTPS),
+        alone.set_signals(frozenset({"gpc"}), records[0].decided_at, NOW, place=HTTPS),
+        own.set_consent(records[1], place=place),
+        own.set_signals(frozenset({"dnt"}), records[1].decided_at, NOW, place=place),
+    ]
+    read = own.records(b"; ".join(field.partition(b";")[0] for field in fields), place=place)
+    assert {record.decided_at: set(record.overridden_by) for record in read} == {
+        records[0].decided_at: {"gpc"},
+        records[1].decided_at: {"dnt"},
+    }
+
+
+def test_answer_deletes_nothing_that_did_not_come() -> None:
+    assert len(Browser(site()).answer(WWW, "accept_all").all("set-cookie")) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "domains"),
+    [
+        (WWW, "__Secure-visitor", ["; Domain=site.example"]),
+        (WWW, "__Host-visitor", [""]),
+        (WWW, "visitor", ["; Domain=site.example", ""]),
+        (OTHER, "__Secure-visitor", []),
+        (OTHER, "__Host-visitor", [""]),
+        (OTHER, "visitor", [""]),
+    ],
+)
+def test_own_cookies_are_deleted_where_they_were_set(host: str, name: str, domains: list[str]) -> None:
+    secure = "; Secure" if name.startswith("__") else ""
+    gone = "=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"
+    fields = site()._installed.gate.deletions([name.encode()], host, secure=bool(secure))
+    assert [value.decode() for _, value in fields] == [f"{name}{gone}{domain}{secure}" for domain in domains]
+
+
 def test_names_can_be_chosen() -> None:
     browser = Browser(site(consent_cookie="choice", visitor_cookie="id", access_log=MemorySink()))
     browser.answer(WWW, "accept_all")
@@ -356,7 +445,7 @@ def test_unreadable_and_bare_values_count_nowhere() -> None:
 
 def test_request_without_host_is_host_only() -> None:
     own = site()._installed.own_cookies
-    assert own.place({"scheme": "https", "headers": []}) == HTTPS
+    assert own.place({"scheme": "https", "headers": [(b"accept", b"*/*")]}) == HTTPS
     assert own.place({"headers": [(b"host", b"x" * 70_000)]}) == Place(secure=False)
 
 
@@ -394,8 +483,9 @@ def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:
 
 def test_hosts_are_part_of_the_text_that_is_kept_as_proof() -> None:
     ledger = MemoryLedger()
+    here = site(ledger=ledger)
     for number, (host, says) in enumerate([(SHOP, True), (OTHER, False), (WWW, True)], 1):
-        browser = Browser(site(ledger=ledger), "http")
+        browser = Browser(here, "http")
         form = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")]
         body = b"choice=accept_all&surface=settings&source=settings&answered=0&language=en&once=form-%d" % number
         assert browser.request(host, "POST", PREFIX, form, body).status == 303
@@ -404,9 +494,8 @@ def test_hosts_are_part_of_the_text_that_is_kept_as_proof() -> None:
 
 
 def test_own_cookies_are_listed_with_their_domain() -> None:
-    log = MemorySink()
-    own = site(access_log=log)._installed.own_cookies
+    own = site()._installed.own_cookies
     for place, domain in ((Place(secure=True, host=WWW), APEX), (HTTPS, None)):
-        cookies = own.declared(policy(SHARED), place=place)
+        cookies = CookieList(own, has_log=True, postpones=True).under(policy(SHARED), base=PREFIX, place=place)
         assert {cookie.domain for cookie in cookies} == {domain}
-        assert len(cookies) == 3
+        assert {cookie.name.rpartition("-")[2] for cookie in cookies} >= {"consent", "signal", "visitor", "erasure"}
