@@ -97,6 +97,11 @@ def _comparison(old: Policy, new: Policy, today: date) -> dict[str, Any]:
         "asks_again_without_history": asks_again(old, new, history=False),
         "announcement": announcement(old, new, today),
         **({"asks_again_on": list(hosts)} if (hosts := hosts_asking_again(old, new)) else {}),
+        **(
+            {"updated_still": str(new.site.updated)}
+            if new.site.updated and old.site.updated == new.site.updated
+            else {}
+        ),
     }
 
 
@@ -109,6 +114,10 @@ def _differences(old: str, comparison: dict[str, Any]) -> list[str]:
     paragraphs = ["\n".join([f"Changed since {old}:", *changes]), _asked_again(old, comparison)]
     if comparison["announcement"]:
         paragraphs += ["Nothing announces it yet. To paste, with your own words:", comparison["announcement"]]
+    if day := comparison.get("updated_still"):
+        paragraphs += [
+            f"The policy says that it was last updated on {day}, as before. Write a new date: updated, in [site]."
+        ]
     return paragraphs
 
 

@@ -255,6 +255,19 @@ def test_check_suggests_an_announcement_until_the_policy_has_it(tmp_path: Path, 
     assert "[[changes]]" not in capsys.readouterr().out
 
 
+def test_check_tells_of_date_that_stays_though_policy_changed(tmp_path: Path, capsys: Capture) -> None:
+    dated = SMALL.replace("[site]\n", "[site]\nupdated = 2026-11-25\n")
+    assert dated != SMALL
+    changed = dated.replace('"Small"', '"Little"')
+    assert checked_against(tmp_path, dated, changed) == GOOD
+    assert "last updated on 2026-11-25, as before" in capsys.readouterr().out
+    assert checked_against(tmp_path, dated, changed, "--json") == GOOD
+    assert json.loads(capsys.readouterr().out)["against"]["updated_still"] == "2026-11-25"
+    for new in (dated, changed.replace("2026-11-25", "2026-11-27")):
+        checked_against(tmp_path, dated, new)
+        assert "as before" not in capsys.readouterr().out
+
+
 def test_check_against_old_policy_prints_json(tmp_path: Path, capsys: Capture) -> None:
     longer = SMALL + ADDED.replace("30 days", "60 days").replace('"We show films."', '"We show them."')
     assert checked_against(tmp_path, SMALL + ADDED, longer, "--json") == FINDING
