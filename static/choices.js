@@ -459,9 +459,7 @@ function start() {
     true,
   );
   addEventListener("keydown", (event) => {
-    const question = banner();
-    if (event.key === "Escape" && question?.contains(document.activeElement))
-      /** @type {HTMLElement | null} */ (question.querySelector(".pchoice-later"))?.click();
+    if (event.key === "Escape" && banner()?.contains(document.activeElement)) setAside();
   });
   listen();
   // An open channel keeps some browsers from keeping the page for the back button.

@@ -20,6 +20,7 @@ from cookie_consent.decision.decision import CONSENT_LIFETIME, OPT_OUT_LIFETIME
 from cookie_consent.decision.later_cookies import LaterCookies
 from cookie_consent.decision.place import HTTPS, Place, Places
 from cookie_consent.decision.record import ConsentRecord
+from cookie_consent.decision.saved_cookie import SavedCookie
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import VISITOR_LIFETIME, Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.errors import PolicyError
@@ -46,7 +47,7 @@ class CookieSettings:
     Args:
         secret_keys: oldest first; the last one signs.
         consent_name: the consent cookie's name over plain http. The signal cookie adds "-signal" to it, and those that
-            postpone the question add "-later" and "-later-day".
+            postpone the question add "-later" and "-later-day", the one that confirms an answer adds "-saved".
         visitor_name: the visitor cookie's name over plain http. The erasure cookie adds "-erasure" to it.
         consent_lifetime: how long an answer is valid, for refusals and grants alike; at most 400 days.
         visitor_lifetime: how long a visitor id is valid; at most 395 days. It is not renewed.
@@ -80,7 +81,7 @@ class CookieSettings:
             ):
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
         consent, visitor = self.consent_name, self.visitor_name
-        kinds = ("", "-signal", "-later", "-later-day")
+        kinds = ("", "-signal", "-later", "-later-day", "-saved")
         if {f"{consent}{kind}" for kind in kinds} & {visitor, f"{visitor}-erasure"}:
             raise ValueError(
                 f"two cookies of {consent!r} and {visitor!r} would share a name: give them different names"
@@ -167,7 +168,7 @@ class _Tokens:
 
 
 class OwnCookies:
-    """Reads and sets our cookies: "consent", "signal", "later", "later-day", "visitor" and "erasure".
+    """Reads and sets our cookies: "consent", "signal", "later", "later-day", "saved", "visitor" and "erasure".
 
     Attributes:
         lifetime: how long an answer is valid.
@@ -175,6 +176,7 @@ class OwnCookies:
         place: returns the place of the cookies for an ASGI scope.
         hosts: the hosts that share an answer; none if each host has its own.
         later: reads and sets the cookies that postpone the question.
+        saved: reads and sets the cookie that has the next page confirm an answer.
     """
 
     def __init__(self, settings: CookieSettings) -> None:
@@ -207,6 +209,7 @@ class OwnCookies:
         }
         later = {where: (names["later"], names["later-day"]) for where, names in self._names.items()}
         self.later = LaterCookies(later, settings.domain)
+        self.saved = SavedCookie(f"{settings.consent_name}-saved")
 
     def names(self, kind: str) -> list[str]:
         """Return all names, over https and http, of a kind of our cookies, such as "consent"."""
@@ -225,6 +228,7 @@ class OwnCookies:
             "erasure": nobody,
         }
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
+        names |= dict.fromkeys(self.saved.names, necessary)
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
             # A policy may list our own cookies under their default names, to describe them.

@@ -70,6 +70,7 @@ class Visit:
         valid_from: when this starts being valid. If the clock is set back further, the request is read again.
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
             or no signal does.
+        saved: whether the next page is to say that an answer is saved.
     """
 
     decision: Decision
@@ -85,6 +86,7 @@ class Visit:
     exempt: str = ""
     valid_from: float = 0.0
     signal_cookie: bytes | None = None
+    saved: bool = False
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
@@ -95,7 +97,7 @@ class Visit:
     def __post_init__(self) -> None:
         self.should_ask = self.decision.should_ask
         adds = self.exempt or self.refused_cookies or self.arrival is not None or self.signal_cookie is not None
-        self.is_quick = not adds
+        self.is_quick = not (adds or self.saved)
         self.needs_preparation = self.traced or self.depends_on_signals or bool(adds)
 
 
@@ -233,6 +235,7 @@ class Visits:
             valid_until=min(valid_until, visitor.valid_until) if visitor else valid_until,
             arrival=visitor.arrival if visitor else None,
             exempt=visit.exempt,
+            saved=visit.saved,
             valid_from=valid_from,
             signal_cookie=self._signal_cookie(decision, now, place) if signals else None,
         )
@@ -252,6 +255,7 @@ class Visits:
             depends_on_signals=depends_on_signals(decision),
             valid_until=math.inf,
             exempt=decision.exempt,
+            saved=self._own_cookies.saved.is_in(cookies),
         )
         shared = _SharedVisit(visit, frozenset([name for name, _ in pairs(passed)]))
         if key[0] is not None and len(key[-1]) <= LONGEST_KEPT:

@@ -103,9 +103,10 @@ class Fragments:
         encoding: the page's character encoding.
         options: how the page asks, or None if it does not.
         style: whether stylesheets are inline.
+        says_saved: whether the page says that an answer is saved.
     """
 
-    __slots__ = ("_consent", "_decision", "_options", "_pages", "_style", "_where")
+    __slots__ = ("_consent", "_decision", "_options", "_pages", "_says_saved", "_style", "_where")
 
     def __init__(  # noqa: PLR0913 (what is shown, where and how)
         self,
@@ -117,13 +118,14 @@ class Fragments:
         encoding: str,
         options: QuestionOptions | None,
         style: PageStyle,
+        says_saved: bool = False,
     ) -> None:
         self._pages, self._decision, self._consent = pages, decision, consent
-        self._options, self._style = options, style
+        self._options, self._style, self._says_saved = options, style, says_saved
         self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
 
     def question(self, page_language: str | None, received: bytes) -> bytes:
-        """Return the banner, or nothing if the page does not ask. This sets `language`.
+        """Return the banner if the page asks, and the message that an answer is saved. This sets `language`.
 
         Args:
             page_language: the value of the page's lang attribute, if it has one.
@@ -131,10 +133,15 @@ class Fragments:
         """
         self._where["language"] = self._consent.language_of_page(page_language)
         self._style.read(received)
-        if self._options is None:
-            return b""
-        options = replace(self._options, style="inline" if self._style.is_inline else "deferred")
-        return self._pages.banner(self._decision, options=options, **self._where)
+        options, style, shown = self._options, self._style, b""
+        if options is not None:
+            options = replace(options, style="inline" if style.is_inline else "deferred")
+            shown = self._pages.banner(self._decision, options=options, **self._where)
+        if self._says_saved:
+            brings = options is None and style.is_inline
+            told = QuestionOptions(style_nonce=style.nonce, style="inline" if brings else "apart")
+            shown += self._pages.saved(self._decision, options=told, **self._where)
+        return shown
 
     @property
     def language(self) -> str:
@@ -149,8 +156,8 @@ class Fragments:
             link: whether to add the link.
         """
         options, style, parts = self._options, self._style, list[bytes]()
-        if options is not None and not style.is_inline:
-            has_script = allows_own_script(style.policies, options.script_nonce)
+        if (options is not None or self._says_saved) and not style.is_inline:
+            has_script = options is not None and allows_own_script(style.policies, options.script_nonce)
             parts.append(stylesheet_at_end(self._consent.base, style.nonce, has_script=has_script).encode())
         if footer:
             nonce = style.nonce if style.is_inline else None

@@ -212,8 +212,10 @@ class Response:
         consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
         asks = self.asks and not is_from_robot(self._fields_by_name())
         says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
-        has_tail = says_something and self.scope["method"] == "GET"
-        self._differs_in_frames = asks or has_tail
+        is_get = self.scope["method"] == "GET"
+        has_tail = says_something and is_get
+        says_saved = self._visit.saved and decision.record is not None and is_get
+        self._differs_in_frames = asks or has_tail or says_saved
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
@@ -228,8 +230,17 @@ class Response:
             )
             if not style.is_inline:
                 headers = [*headers, banner.preload(consent.base, style.nonce)]
+        if says_saved:
+            headers = self._said_once(headers)
         fragments = banner.Fragments(
-            enforcement.pages, decision, consent, self.scope, encoding=encoding, options=options, style=style
+            enforcement.pages,
+            decision,
+            consent,
+            self.scope,
+            encoding=encoding,
+            options=options,
+            style=style,
+            says_saved=says_saved,
         )
         end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
         question = fragments.question if options is None else partial(self._counted_question, fragments)
@@ -245,6 +256,12 @@ class Response:
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         may_inline = self._enforcement.inline_style and not (is_swapped and nonce)
         return banner.PageStyle(content_security.header_policies(headers), nonce, is_inline=may_inline)
+
+    def _said_once(self, headers: Headers) -> Headers:
+        """Return the header fields of a page that says that an answer is saved. No reload or cache repeats it."""
+        forget = self._enforcement.installed.own_cookies.saved.forget(secure=is_secure(self.scope))
+        passed = [field for field in headers if field[0].lower() != b"cache-control"]
+        return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]
 
     def _send_released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
         """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.

@@ -53,6 +53,7 @@ class Routes:
         self._prefix = parts.prefix
         self.settings = settings = SettingsEndpoints(
             policy,
+            own_cookies,
             parts.visits,
             parts.pages,
             kept=kept,

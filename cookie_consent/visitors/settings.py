@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.paths import path_inside, split_address
 from cookie_consent.base.problem import Problem
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.links import linked_paths
 from cookie_consent.policy.policy import Policy
@@ -28,6 +29,7 @@ class SettingsEndpoints:
 
     Args:
         policy: the site's policy.
+        own_cookies: the middleware's own cookies.
         visits: reads the decision for another page.
         pages: renders the pages.
         kept: finds what is stored about a visitor.
@@ -40,6 +42,7 @@ class SettingsEndpoints:
     def __init__(  # noqa: PLR0913 (each page has its own parts)
         self,
         policy: Policy,
+        own_cookies: OwnCookies,
         visits: Visits,
         pages: Pages,
         *,
@@ -49,14 +52,29 @@ class SettingsEndpoints:
         cookie_list: CookieList,
         since: date,
     ) -> None:
-        self._policy, self._visits, self._pages, self._kept = policy, visits, pages, kept
+        self._policy, self._own_cookies, self._visits, self._pages, self._kept = (
+            policy,
+            own_cookies,
+            visits,
+            pages,
+            kept,
+        )
         self._past_policies, self._states, self._cookie_list, self._since = past_policies, states, cookie_list, since
 
     async def settings(self, inquiry: Inquiry) -> Response:
         """Respond with the settings page."""
         erased = inquiry.request.query_params.get("erased")
         notice = "" if erased is None else "erased_nothing" if erased == "nothing" else "erased"
-        return await self.settings_page(inquiry, next_path=inquiry.next_path, notice=notice)
+        if inquiry.visit.saved and inquiry.visit.decision.record:
+            notice = "saved"
+        response = await self.settings_page(inquiry, next_path=inquiry.next_path, notice=notice)
+        return self._said(inquiry, response)
+
+    def _said(self, inquiry: Inquiry, response: Response) -> Response:
+        """Return the response of a page that has said that an answer is saved, so that no page says it again."""
+        if inquiry.visit.saved:
+            response.raw_headers.append((b"set-cookie", self._own_cookies.saved.forget(secure=inquiry.place.secure)))
+        return response
 
     async def settings_page(self, inquiry: Inquiry, *, next_path: str, notice: str, status: int = 200) -> Response:
         """Return the response with the settings page.
@@ -96,7 +114,7 @@ class SettingsEndpoints:
             language=inquiry.language,
             next_path=inquiry.next_path,
         )
-        return page(html, inquiry.language)
+        return self._said(inquiry, page(html, inquiry.language))
 
     async def question(self, inquiry: Inquiry) -> Response:
         """Respond with the question, for the script to insert into a page.

@@ -184,6 +184,7 @@ def test_postponed_question_can_be_answered_in_the_settings(new_visitor: NewVisi
     visitor.page.get_by_role("link", name=SETTINGS).last.click()
     visitor.answer(visitor.choice("refuse_all"))
     expect(visitor.page.get_by_role("main")).to_be_visible()
+    expect(visitor.page.get_by_role("status")).to_contain_text("Your choice is saved.")
     assert list(visitor.cookies) == ["consent"]
 
 

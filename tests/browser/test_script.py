@@ -260,6 +260,22 @@ def test_page_that_came_before_answer_was_taken_asks_no_more(visitor: Visitor) -
     assert sum("/state" in request.url for request in visitor.requests()) == 1
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_later_closes_question_at_once_and_says_nothing(visitor: Visitor, fails: bool) -> None:
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
+    visitor.choice("later").click()
+    expect(visitor.banner).to_be_hidden()
+    expect(visitor.page.get_by_role("main")).to_be_focused()
+    with visitor.page.expect_event("requestfailed" if fails else "requestfinished"):
+        held.pop().abort() if fails else held.pop().continue_()
+    visitor.page.evaluate("fetch('/')")
+    expect(visitor.banner).to_be_hidden()
+    expect(visitor.page.locator(".pchoice-status")).to_have_count(0)
+    assert visitor.state["should_ask"] is fails
+    assert not visitor.complaints
+
+
 def test_saving_grants_ticked_purposes(visitor: Visitor) -> None:
     visitor.banner.get_by_text("Choose").click()
     visitor.banner.get_by_label("Maps").check()

@@ -737,7 +737,8 @@ def test_refusal_expires_cookies_of_its_request(accepted_before: bool, way: str)
     visitor.jar |= {"_ga": "1", "_ga_2": "1", "player": "p", "session": "s", "_ga_session": "s", "mystery": "m"}
     reply = visitor.refuse() if way == "json" else visitor.send_form("choice=refuse_all")
     past = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
-    assert reply.all("set-cookie")[1:] == [
+    deleted = [field for field in reply.all("set-cookie") if "=;" in field]
+    assert deleted == [
         f"player=; {past}; Path=/videos; Secure",
         f"_ga=; {past}; Path=/; Domain=site.example; Secure",
         f"_ga_2=; {past}; Path=/; Domain=site.example; Secure",
@@ -746,7 +747,7 @@ def test_refusal_expires_cookies_of_its_request(accepted_before: bool, way: str)
         f"_ga_2=; {past}; Path=/; Secure",
     ]
     assert reply.all("set-cookie")[0].startswith("__Host-consent=")
-    assert all(stored_cookie(line.encode(), NOW) is None for line in reply.all("set-cookie")[1:])
+    assert all(stored_cookie(line.encode(), NOW) is None for line in deleted)
 
 
 def test_refusal_of_one_purpose_expires_only_its_cookies() -> None:

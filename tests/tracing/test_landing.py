@@ -97,7 +97,7 @@ def test_visitor_cookie_holds_referrer_until_landing_page_is_recorded() -> None:
     assert SEARCH in visitor.visitor_cookie
     first = visitor.visitor_cookie.partition("~")[0]
     page = visitor.come_back(reply)
-    assert "private" in page.get("cache-control")
+    assert page.get("cache-control") == "no-store"
     assert "~" not in visitor.visitor_cookie
     assert visitor.visitor_cookie.partition(".")[0] == first
     assert visitor.see().all("set-cookie") == []
@@ -132,7 +132,7 @@ def test_refusal_neither_sends_nor_keeps_the_referrer() -> None:
     assert form.addresses["accept_all"] == form.addresses["save"] == f"{PREFIX}?referrer=https%3A%2F%2Fsearch.example"
     assert "search.example" not in form.pressed("accept_all")
     visitor.press(landing, "refuse_all")
-    assert list(visitor.jar) == ["__Host-consent"]
+    assert list(visitor.jar) == ["__Host-consent", "__Host-consent-saved"]
     assert "search" not in visitor.jar["__Host-consent"]
 
 

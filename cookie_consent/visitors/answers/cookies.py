@@ -50,6 +50,9 @@ class AnswerCookies:
             secure=place.secure,
             unsent=self._gate.cookies_not_sent_to(refused, outer_path(scope)),
         )
+        if inquiry.is_form:
+            # The script says it by itself.
+            fields.append((b"set-cookie", self._own_cookies.saved.set(secure=place.secure)))
         if inquiry.is_form or any(before.purposes[purpose] for purpose in refused):
             # Otherwise the back button would restore pages as they were, with their scripts running (back-forward
             # cache). If nothing was taken away, our script updates its own pages, and the answer need not wait for the

@@ -37,6 +37,7 @@ _LARGEST_EVIDENCE = 4_000_000
 """In characters. A settings page has a few tens of thousands."""
 NOTICES: Mapping[str, tuple[str, ...]] = {
     "": (),
+    "saved": ("kept",),
     "erased": ("erased",),
     "erased_not_proof": ("erased", "proof_stays"),
     "erased_nothing": ("erased_nothing",),
@@ -249,6 +250,18 @@ class Pages:
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         style = nonce_attribute(style_nonce).encode() if style_nonce else b""
         return template.fill({b"field": in_field, b"link": in_link, b"style": style})
+
+    def saved(
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, options: QuestionOptions
+    ) -> bytes:
+        """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
+        key = (decision.policy, base, language, encoding, bool(next_path), "saved", status_text(decision))
+        template = self._cache.get(key)
+        if template is None:
+            marked = cacheable_context(decision, base, language, next_path) | {"style": STYLE}
+            text = self._render_to_keep("saved.html", marked)
+            template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
+        return template.fill(banner_values(decision, base, next_path, options, b""))
 
     def unavailable(
         self,

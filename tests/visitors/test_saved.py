@@ -1,0 +1,149 @@
+"""Tests of the message that an answer is saved, which the next page says once to visitors without JavaScript."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cookie_consent.decision.saved_cookie import SAVED_LIFETIME
+from tests.support.asgi import PAGE, PHONE, PREFIX, SITE, Reply, Visitor, call, install, page_app, policy
+from tests.support.browsers.browser import forms
+from tests.support.policies import text_of
+
+HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE)]
+COOKIE = "__Host-consent-saved"
+SAVED, BACK = text_of(policy(), "en", "kept"), text_of(policy(), "en", "back")
+SELLS = SITE.replace("[purposes.media]", "[purposes.media]\nsells = true")
+
+
+@pytest.fixture
+def visitor() -> Visitor:
+    return Visitor(install(page_app()), HTML)
+
+
+def messages(reply: Reply) -> list[str]:
+    """Return the messages about an answer in a page, without tags."""
+    found: list[str] = re.findall(
+        r'<p class="pchoice-(?:status|notice)" role="status".*?>(.*?)</p>', reply.text, re.DOTALL
+    )
+    return [" ".join(re.sub(r"<.*?>", " ", message).split()) for message in found]
+
+
+@pytest.mark.parametrize(
+    ("choice", "status"), [("refuse_all", "refused"), ("accept_all", "granted"), ("save", "refused")]
+)
+def test_page_says_once_that_answer_of_form_is_saved(visitor: Visitor, choice: str, status: str) -> None:
+    (form,) = forms(visitor.get("/there", query=b"a=1&b=2").text)
+    reply = visitor.send_form(form.pressed(choice))
+    assert f"{COOKIE}=1; Max-Age={SAVED_LIFETIME.seconds}; Path=/; HttpOnly; SameSite=Lax; Secure" in reply.all(
+        "set-cookie"
+    )
+    assert reply.get("location") == "/there?a=1&b=2#pchoice"
+    page = visitor.get("/there", query=b"a=1&b=2")
+    assert messages(page) == [f"{SAVED} {text_of(policy(), 'en', f'status_{status}')} {BACK}"]
+    assert '<a href="/there?a=1&amp;b=2"' in page.text
+    # Neither a reload nor a cache says it again.
+    assert page.all("cache-control") == ["no-store"]
+    assert COOKIE not in visitor.jar
+    again = visitor.get("/there", query=b"a=1&b=2")
+    assert messages(again) == []
+    assert again.all("cache-control") == ["private"]
+
+
+def test_withdrawal_is_said_on_settings_page_once(visitor: Visitor) -> None:
+    visitor.accept()
+    assert COOKIE not in visitor.jar
+    settings = visitor.get(PREFIX, query=b"language=en&next=/there")
+    form = forms(settings.text)[0]
+    reply = visitor.send_form(form.pressed("refuse_all"))
+    assert (reply.status, reply.get("location")) == (303, f"{PREFIX}?language=en&next=/there#pchoice")
+    said = visitor.get(PREFIX, query=b"language=en&next=/there")
+    assert messages(said) == [f"{SAVED} {BACK}"]
+    assert '<a href="/there">Back to the page</a>' in said.text
+    assert text_of(policy(), "en", "status_refused") in said.text
+    assert messages(visitor.get(PREFIX, query=b"language=en&next=/there")) == []
+    assert messages(visitor.get("/there")) == []
+
+
+@pytest.mark.parametrize("next_path", ["", "//evil.example", "https://evil.example/", "/\\evil.example"])
+def test_message_leads_to_no_other_site(visitor: Visitor, next_path: str) -> None:
+    visitor.send_form("choice=refuse_all")
+    said = visitor.get(PREFIX, query=f"language=en&next={next_path}".encode())
+    assert messages(said) == [SAVED]
+    assert "evil" not in said.text
+
+
+def test_answer_of_script_is_said_by_script_alone(visitor: Visitor) -> None:
+    visitor.refuse()
+    assert COOKIE not in visitor.jar
+    assert visitor.get().body == PAGE
+
+
+def test_browser_without_cookies_is_told_of_nothing_saved(visitor: Visitor) -> None:
+    visitor.send_form("choice=refuse_all")
+    visitor.jar.clear()
+    assert messages(visitor.get()) == []
+    # Only the message could be kept, for example: it would not be true.
+    visitor.jar[COOKIE] = "1"
+    assert messages(visitor.get()) == []
+    assert messages(visitor.get(PREFIX)) == []
+
+
+def test_only_a_page_of_its_own_says_it(visitor: Visitor) -> None:
+    visitor.send_form("choice=refuse_all")
+    assert messages(visitor.get(headers=[("sec-fetch-dest", "iframe")])) == []
+    assert messages(visitor.request("POST", "/")) == []
+    assert len(messages(visitor.get())) == 1
+
+
+def test_page_that_still_asks_says_it_below_the_question(visitor: Visitor) -> None:
+    visitor.send_form("choice=grant&purpose=media")
+    page = visitor.get()
+    assert [*re.findall(r'value="refuse_all"|class="pchoice-status"|Hello', page.text)] == [
+        'value="refuse_all"',
+        'class="pchoice-status"',
+        "Hello",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "before", "after"),
+    [
+        ("*", "", '<link rel="stylesheet" href="'),
+        ("'unsafe-inline'", '<style class="pchoice-style"', ""),
+        ("'nonce-abc'", '<style class="pchoice-style"', ""),
+    ],
+)
+def test_message_brings_its_stylesheet_as_the_page_allows(sources: str, before: str, after: str) -> None:
+    policy_field = ("content-security-policy", f"style-src {sources}; script-src 'none'")
+    visitor = Visitor(install(page_app(headers=[policy_field])), HTML)
+    visitor.send_form("choice=refuse_all")
+    start, _, rest = visitor.get().text.partition('<p class="pchoice-status"')
+    end = rest.partition("</h1>")[2]
+    assert (before or "<body>") in start
+    assert (".pchoice-status" in start) == bool(before)
+    assert ("choices." in end) == bool(after)
+    assert after in end
+    assert ('nonce="abc"' in start) == ("nonce" in sources)
+
+
+def test_pages_without_our_html_say_nothing() -> None:
+    visitor = Visitor(install(page_app(), inject=False), HTML)
+    visitor.send_form("choice=refuse_all")
+    assert visitor.get().body == PAGE
+    assert messages(visitor.get(PREFIX)) == [SAVED]
+
+
+def test_opt_out_is_said_by_its_own_page_alone() -> None:
+    visitor = Visitor(install(page_app(), SELLS), HTML)
+    form = forms(visitor.get(f"{PREFIX}/do-not-sell", query=b"next=/there").text)[0]
+    visitor.send_form(form.pressed("opt_out"))
+    assert messages(visitor.get(f"{PREFIX}/do-not-sell")) == [text_of(policy(), "en", "do_not_sell_done")]
+    assert messages(visitor.get("/there")) == []
+
+
+def test_settings_page_describes_the_cookie() -> None:
+    text = call(install(page_app()), path=PREFIX, headers=HTML).text
+    assert COOKIE in text
+    assert text_of(policy(), "en", "cookie_saved") in text
