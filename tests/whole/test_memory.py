@@ -30,8 +30,8 @@ from tests.whole.test_live_server import Server, serving
 pytestmark = pytest.mark.server
 
 MEGABYTE = 1024 * 1024
-ROUNDS = 120
-MOST_MORE = 3 * MEGABYTE
+ROUNDS = 40
+MOST_MORE = MEGABYTE
 """Less than one cache would keep of one kind of text from half of the rounds."""
 MARK = "zq7"
 
