@@ -89,6 +89,24 @@ def test_database_in_use_is_dropped(postgres: PostgresServer) -> None:
             connection.execute("SELECT 1")
 
 
+def test_database_taken_back_is_empty_at_its_next_use(postgres: PostgresServer) -> None:
+    before = postgres.new_database()
+    keep_a_row(before)
+    with psycopg.connect(before, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA of_its_own CREATE TABLE others (number int)")
+        connection.execute(f"ALTER DATABASE {before.rpartition('/')[2]} SET application_name = 'before'")
+        postgres.take_back(before)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    after = postgres.new_database()
+    assert answer(after, TABLES) == 0
+    assert answer(after, "SHOW application_name") == ""
+    keep_a_row(after)
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        answer(before, TABLES)
+    postgres.drop_databases()
+
+
 def test_postgres_url_fixture_gives_empty_database(postgres_url: str) -> None:
     assert answer(postgres_url, TABLES) == 0
     assert answer(postgres_url, "SELECT current_database()") == postgres_url.rpartition("/")[2]

@@ -38,7 +38,9 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """An empty database of the test's own."""
-    yield postgres.new_database()
+    url = postgres.new_database()
+    yield url
+    postgres.take_back(url)
     postgres.drop_databases()
 
 
