@@ -122,15 +122,6 @@ def allows_own_script(policies: Iterable[bytes], nonce: str) -> bool:
     )
 
 
-def inline_style_nonce(headers: Headers) -> str | None:
-    """Return the nonce that a <style> element needs, "" if it needs none, or None if some policy forbids it.
-
-    Report-only policies count too, so that nothing is reported.
-    """
-    _, nonce = nonces(headers)
-    return nonce if allows_inline_style(header_policies(headers), nonce) else None
-
-
 def recipient_sources(policy: Policy, purposes: Mapping[str, bool]) -> Sources:
     """Return the recipients' origins for each directive that they name.
 
