@@ -424,7 +424,7 @@ def banner_html(decision: Decision, *, again: bool = False) -> str:
 
 def test_banner_mentions_exempt_purpose_without_asking() -> None:
     html = banner_html(decision_for(POLICY))
-    assert "for: analytics and media?" in html
+    assert "for: <b>analytics</b> and <b>media</b>?" in html
     assert "Runs without consent until you object under “Privacy settings”: audience." in html
     assert ticked_boxes(html) == {"analytics": False, "media": False}
     assert "without consent" not in banner_html(decision_for(BEFORE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from babel import Locale
 
 from cookie_consent.decision.decision import decide
 from cookie_consent.texts import catalog
+from cookie_consent.texts.locales import written_number
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from tests.support.policies import NOW, full_policy_in, granting_record, text_of
@@ -24,7 +26,7 @@ LANGUAGES = [
 BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "later_refuses", "close")
 """The buttons of the banner. "erase" is not one: it has a line of its own on the settings page."""
 QUESTION_TEXTS = (
-    *("banner_title", "banner_freedom", "accept_all", "refuse_all", "choose", "save", "later", "purposes"),
+    *("banner_title", "accept_all", "refuse_all", "choose", "save", "later", "purposes"),
     *("privacy_settings", "privacy_policy", "cookies_blocked", "status_granted", "not_kept", "changed_meanwhile"),
 )
 SETTINGS_TEXTS = (
@@ -141,12 +143,18 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
         assert "{" not in re.sub(r'data-state="[^"]*"', "", text)
         unescaped = text.replace("&#39;", "'").replace("&#34;", '"').replace("&amp;", "&")
         assert [name for name in expected[kind] if text_of(policy, language, name) not in unescaped] == []
-    # The banner counts one recipient, in the plural form for one.
+    # The banner names one recipient, and counts four, in the plural form for four.
+    one = html["question"].replace("&#39;", "'").replace("&#34;", '"')
+    assert text_of(policy, language, "banner_named_recipients").partition("{")[0] in one
+    recipients = [replace(policy.recipients[0], id=id_, name=id_) for id_ in "abcd"]
+    many = replace(policy, recipients=tuple(recipients), features=())
+    html["many"] = pages.banner(decide(many, None, frozenset(), NOW), **where).decode()
+    shown = re.sub("[\u2068\u2069]", "", html["many"].replace("&#39;", "'").replace("&#34;", '"'))  # isolates
     counted = catalog.shipped(language)["banner_recipients"]
     assert not isinstance(counted, str)
-    form = counted[Locale.parse(language, sep="-").plural_form(1)]
-    shown = html["question"].replace("&#39;", "'").replace("&#34;", '"')
-    assert form.replace("{number}", "1") in re.sub("[\u2068\u2069]", "", shown)  # isolates in right-to-left texts
+    form = counted[Locale.parse(language, sep="-").plural_form(4)]
+    assert form.replace("{number}", written_number(4, language)) in shown
+    assert text_of(policy, language, "banner_freedom") in shown
 
 
 # Choosing the texts of a language.

@@ -333,14 +333,16 @@ def test_refuse_button_comes_first_and_looks_like_accept_button(policy: Policy, 
             "en",
             [
                 "Example Registry",
-                "for: Access tracing and Maps and videos?",
+                "for: <b>Access tracing</b> and <b>Maps and videos</b>?",
                 "is responsible.",
-                "You may refuse",
-                "Switched off if you refuse: Map of offices.",
-                "under “Privacy settings”",
+                "Off if you refuse: Map of offices.",
+                "Withdraw consent at any time: <a ",
+                ">Privacy settings</a>.",
+                "Data would go to <a ",
+                "><bdi>Example Maps Inc.</bdi></a></p>",
             ],
         ),
-        ("ja", ["アクセス履歴の追跡、地図と動画", "拒否しても", "いつでも", "「プライバシー設定」", "事務所の地図"]),
+        ("ja", ["<b>アクセス履歴の追跡</b>、<b>地図と動画</b>", "拒否時", "いつでも", ">プライバシー設定</a>", "事務所の地図"]),
     ],
 )
 def test_banner_names_controller_purposes_and_cost_of_refusal(
@@ -425,7 +427,15 @@ def test_reopened_banner_shows_current_answer(policy: Policy) -> None:
     boxes = {field["value"]: "checked" in field for field in outline.all("input", type="checkbox")}
     assert boxes == {"analytics": False, "media": True}
     assert outline.one("button", **{"class": "pchoice-later"})["text"] == "Close without changes"
-    assert [button["value"] for button in outline.all("button", name="choice")] == ["save", "refuse_all", "accept_all"]
+    saving, *shown = outline.all("button", name="choice")
+    assert (saving["value"], "hidden" in saving) == ("save", True)
+    assert [button["value"] for button in shown] == ["refuse_all", "accept_all", "save"]
+
+
+def test_reopened_banner_asks_only_who_has_not_answered(policy: Policy) -> None:
+    record = answered(policy, media=State.GRANTED, analytics=State.REFUSED)
+    assert "pchoice-question" not in reopened_banner(policy, record)
+    assert "pchoice-question" in reopened_banner(policy, None)
 
 
 def test_first_banner_shows_no_state_and_closed_details(policy: Policy) -> None:
@@ -447,15 +457,23 @@ def test_each_checkbox_is_described_by_its_purpose(policy: Policy) -> None:
 # Recipients.
 
 
-def test_banner_counts_recipients_and_links_to_their_list(policy: Policy) -> None:
-    address = f"{BASE}?language=en&next=/a%3Fb%3D1#pchoice-recipients"
-    assert Outline(banner(policy)).one("a", href=address)["text"] == "1 third party would receive data"
-    # A recipient for two purposes counts once, and a recipient for necessary does not count.
-    maps, more = policy.recipients[0], [("stats", "analytics"), ("host", "necessary")]
-    others = tuple(replace(maps, id=id_, purpose=purpose) for id_, purpose in more)
-    several = replace(policy, recipients=(maps, *others))
-    assert Outline(banner(several)).one("a", href=address)["text"] == "2 third parties would receive data"
-    assert "No third party receives data for purposes of its own." not in banner(several)
+def test_banner_names_few_recipients_and_counts_many_with_link_to_their_list(policy: Policy) -> None:
+    def link(*named: tuple[str, str, str]) -> str:
+        maps = policy.recipients[0]
+        others = tuple(replace(maps, id=id_, name=name, purpose=purpose) for id_, name, purpose in named)
+        html = banner(replace(policy, recipients=(maps, *others)))
+        assert "No third party receives data for purposes of its own." not in html
+        address = f"{BASE}?language=en&amp;next=/a%3Fb%3D1#pchoice-recipients"
+        (found,) = re.findall(rf'<a href="{re.escape(address)}"[^>]*>(.*?)</a>', html)
+        return re.sub("</?bdi>", "", found)
+
+    assert link() == "Example Maps Inc."
+    # A recipient for two purposes comes once, and a recipient for necessary does not come.
+    again, host = ("statistics", "Example Maps Inc.", "analytics"), ("host", "Host Ltd.", "necessary")
+    assert link(again, host) == "Example Maps Inc."
+    three = [("a", "A & B", "analytics"), ("c", "C", "media")]
+    assert link(*three) == "Example Maps Inc., A &amp; B, and C"
+    assert link(*three, ("d", "D", "media")) == "4 third parties would receive data"
 
 
 def test_recipients_link_leads_to_section_with_all_recipients(policy: Policy) -> None:
@@ -717,9 +735,9 @@ def test_banner_and_settings_mention_honoured_signal(policy: Policy) -> None:
 
 def test_banner_of_service_uses_its_texts_and_omits_refused_purposes(policy: Policy) -> None:
     whois, shop = (banner(policy.under(service)) for service in policy.services)
-    assert "for: Tracing of searches and Maps and videos?" in whois
+    assert "for: <b>Tracing of searches</b> and <b>Maps and videos</b>?" in whois
     assert Outline(whois).one("a", href="/whois/terms")["text"] == "Terms of this service"
-    assert "for: Access tracing?" in shop
+    assert "for: <b>Access tracing</b>?" in shop
     assert "Map" not in shop
     assert "Terms of this service" not in shop
 
@@ -728,8 +746,10 @@ def test_banner_omits_missing_policy_url_and_features(policy: Policy) -> None:
     plain = replace(policy, site=replace(policy.site, policy_url=""), features=())
     for html in (banner(plain), settings(plain)):
         assert "Privacy policy<" not in html
-    assert "Switched off if you refuse" in banner(policy)
-    assert "Switched off if you refuse" not in banner(plain)
+    assert "Off if you refuse" in banner(policy)
+    assert "You may refuse" not in banner(policy)
+    assert "Off if you refuse" not in banner(plain)
+    assert "You may refuse: the site works without it." in banner(plain)
 
 
 def test_cached_banner_gets_next_path_of_each_page(
@@ -872,8 +892,8 @@ def test_names_and_contact_keep_their_writing_direction_on_arabic_pages() -> Non
     assert f"<bdi>{policy.site.name}</bdi>" in banner(policy, language="ar")
 
 
-def test_only_translated_questions_name_prevailing_language(policy: Policy) -> None:
-    for make in (banner, box, unavailable):
+def test_only_translated_pages_and_boxes_name_prevailing_language(policy: Policy) -> None:
+    for make in (settings, box, unavailable):
         assert "the version in Japanese prevails" in make(policy, language="en")
         assert text_of(policy, "ja", "prevails").partition("{")[0] not in make(policy, language="ja")
 

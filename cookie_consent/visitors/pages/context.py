@@ -99,7 +99,7 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
         # No box may be ticked in advance. What runs without consent is shown, ticked, only to visitors who opened the
         # question.
         "ticks": offered if options.again else asked,
-        "recipients": len({recipient.id for recipient in policy.recipients if recipient.purpose in asked}),
+        "recipients": [*dict.fromkeys(recipient.name for recipient in policy.recipients if recipient.purpose in asked)],
         "features": [feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
         "state": json.dumps(dict(decision.purposes)),
     }

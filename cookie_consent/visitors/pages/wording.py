@@ -36,6 +36,7 @@ _UNITS = (
 )
 """Name of a unit, its length, and the shortest duration that is written in it."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}(\.?)")
+_END_TAGS = re.compile(r"(?:</\w+>)+$")
 _NAMES = frozenset({"controller", "recipient", "site"})
 """Placeholders of names, which may be written in another direction than the text."""
 
@@ -80,6 +81,15 @@ class Wording:
         known = self._policy.in_force
         return listed((self.of(known[id_].title) if id_ in known else id_ for id_ in purposes), self._language)
 
+    def bold_titles(self, purposes: Iterable[str]) -> Markup:
+        """Return the titles of purposes like `titles`, in bold: a title may itself be a list."""
+        bold = (f"<b>{escape(self.titles([id_]))}</b>" for id_ in purposes)
+        return Markup(listed(bold, self._language))  # noqa: S704
+
+    def names(self, names: Iterable[str]) -> Markup:
+        """Return names as a list in a sentence. Each keeps its own writing direction."""
+        return Markup(listed((f"<bdi>{escape(name)}</bdi>" for name in names), self._language))  # noqa: S704
+
     def duration(self, duration: timedelta) -> Markup:
         """Return a duration in the largest exact unit: "2 years", "13 months", "184 days", "36 hours"."""
         unit, length = next(
@@ -108,7 +118,7 @@ class Wording:
         def fill(match: re.Match[str]) -> str:
             value, stop = filled.get(match[1], f"{{{match[1]}}}"), match[2]
             # Names like "Example Ltd.", and some dates, already end with a full stop.
-            stop = "" if value.removesuffix("</time>").endswith(".") else stop
+            stop = "" if _END_TAGS.sub("", value).endswith(".") else stop
             return f"{self._isolated(match[1], value)}{stop}"
 
         # Not Markup.format: a stray brace in a site's own text must not break the page.
