@@ -53,7 +53,86 @@ def test_only_changed_sources_are_reported(tmp_path: Path) -> None:
     (tmp_path / "new.css").write_text("p {}")
     (tmp_path / "landing.js").unlink()
     assert changed_sources(tmp_path) == ["choices.js", "landing.js", "new.css"]
-    (tmp_path / "built" / "sources.json").write_text("    # Dark mode: by rules of our own, by the system's colours in the page's scheme, or as the page has it.
+    (tmp_path / "built" / "sources.json").write_text("<<<<<<< HEAD")
+    assert changed_sources(tmp_path) == sorted({*SCRIPTS, *STYLES, "new.css"} - {"landing.js"})
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *STYLES])
+def test_served_file_has_no_comments_and_fewer_bytes(name: str) -> None:
+    assert not re.search(r"/\*|\n.|  ", served(name))
+    assert len(served(name)) < len(source(name)) * 0.8
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *STYLES])
+def test_names_that_pages_use_are_as_in_the_source(name: str) -> None:
+    """Custom properties, classes, attributes, exports and properties of objects: only local names are shortened."""
+    names = re.compile(r"--[a-z][a-z-]*|\.pchoice[a-z-]*|\bdata-[a-z-]+|(?<=dataset\.)\w+|\bwindow\.\w+")
+    comments = re.compile(r"/\*.*?\*/|^\s*//.*|//(?= ).*", re.DOTALL if name in STYLES else re.MULTILINE)
+    assert set(names.findall(served(name))) == set(names.findall(comments.sub("", source(name))))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.slow
+def test_served_script_is_valid_javascript(name: str, tmp_path: Path) -> None:
+    script = tmp_path / f"{name}.mjs"
+    script.write_bytes(assets()[name].content)
+    subprocess.run(["node", "--check", script], check=True)
+
+
+def test_banner_script_and_style_are_under_4_kb() -> None:
+    sizes = [len(brotli.compress(assets()[name].content, quality=11)) for name in ("choices.js", "choices.css")]
+    assert sum(sizes) < 4000
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "never",
+    ["document.cookie", "cookieStore", "setItem", "getItem", "sessionStorage", "indexedDB", "caches", "innerHTML",
+     "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"],
+)  # fmt: skip
+def test_scripts_store_nothing_and_evaluate_no_text(name: str, never: str) -> None:
+    assert never not in source(name)
+
+
+def test_banner_script_checks_local_storage_without_storing() -> None:
+    assert [line for line in code_lines(source("choices.js")) if "localStorage" in line] == [
+        "void window.localStorage;"
+    ]
+    assert "localStorage" not in source("question.js")
+
+
+def test_banner_script_imports_only_optional_scripts() -> None:
+    imports = re.compile(r"^\s*import\b(?!\.meta|\().*|\bimport\([^)]*\)|\bfrom\s+[\"'].*", re.MULTILINE)
+    assert imports.findall("\n".join(code_lines(source("choices.js")))) == [
+        f"import(`${{base}}/{name}.js`)" for name in ("landing", "question")
+    ]
+    assert imports.findall("\n".join(code_lines(source("question.js")))) == []
+
+
+def test_scripts_export_expected_names() -> None:
+    exported = {name: re.findall(r"^export (?:async )?\w+ (\w+)", source(name), re.MULTILINE) for name in SCRIPTS}
+    assert exported == {
+        "choices.js": ["consent"],
+        "landing.js": ["tell"],
+        "question.js": ["bring"],
+        "track.js": ["track"],
+    }
+
+
+def test_selectors_unknown_to_old_browsers_stand_alone() -> None:
+    """A browser drops the whole list if it does not know one selector, except inside :is() (Selectors 4)."""
+    for selectors in re.findall(r"([^{}]*)\{", served("choices.css")):
+        outside = re.sub(r":is\((?:[^()]|\([^()]*\))*\)", "", selectors)
+        parts = re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", outside).split(",")
+        assert len(parts) == 1 or not re.search(r":has\b|:modal", outside), selectors
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_styles_load_nothing_and_are_accessible(name: str) -> None:
+    style = source(name)
+    assert "url(" not in style
+    assert "@import" not in style
+    # Dark mode: by rules of our own, by the system's colours in the page's scheme, or as the page has it.
     dark = r"prefers-color-scheme: dark|color-scheme: var\(--pchoice-scheme, inherit\)|[^-]color: inherit;\n  text-d"
     assert re.search(dark, style)
     assert ":focus-visible" in style
