@@ -342,7 +342,16 @@ def test_refuse_button_comes_first_and_looks_like_accept_button(policy: Policy, 
                 "><bdi>Example Maps Inc.</bdi></a></p>",
             ],
         ),
-        ("ja", ["<b>アクセス履歴の追跡</b>、<b>地図と動画</b>", "拒否時", "いつでも", ">プライバシー設定</a>", "事務所の地図"]),
+        (
+            "ja",
+            [
+                "<b>アクセス履歴の追跡</b>、<b>地図と動画</b>",
+                "拒否時",
+                "いつでも",
+                ">プライバシー設定</a>",
+                "事務所の地図",
+            ],
+        ),
     ],
 )
 def test_banner_names_controller_purposes_and_cost_of_refusal(
