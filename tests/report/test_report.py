@@ -174,6 +174,7 @@ def test_sessions_computed_in_parts_give_the_same_figures(
     assert question != "all days" or max(parts) > 3
 
 
+@pytest.mark.full_matrix
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_report_of_a_million_records_fits_in_64_mb(tmp_path: Path) -> None:
