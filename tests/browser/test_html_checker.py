@@ -143,6 +143,9 @@ EXPLAINED = {
     "CSS: Unrecognized at-rule “@container”": "the same",
 }
 """The beginning of a message about the style of the report -> why it is ignored."""
+ROOM_FOR_BANNER = "The selector “html:has(.pchoice:not("
+"""The beginning of a message about a rule of the banner's style, which makes room for the banner at the page's end. The
+checker wants a style in the body to match nothing before it; browsers apply it to the whole document."""
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +161,8 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in made}
     for message in json.loads(done.stdout)["messages"]:
         name = Path(unquote(message["url"])).stem
-        if name not in REPORTS or not message["message"].startswith(tuple(EXPLAINED)):
+        explained = tuple(EXPLAINED) if name in REPORTS else ROOM_FOR_BANNER
+        if not message["message"].startswith(explained):
             found[name].append(f"{message['message']} {message.get('extract', '')}")
     return found
 
