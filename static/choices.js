@@ -112,27 +112,26 @@ function raise(question) {
 
 /**
  * Apply a stylesheet that the page does not wait for, and show the question that was hidden until then. Where a policy
- * forbids the inline one, load the file. @param {HTMLLinkElement | HTMLStyleElement} style
+ * forbids the inline one, load the file. @param {HTMLLinkElement} style a link, or the inline one
  */
 function dress(style) {
-  if (style instanceof HTMLStyleElement) {
-    if (style.sheet) return;
-    const link = document.createElement("link");
-    link.rel = "stylesheet";
-    link.href = style.dataset.href ?? "";
-    return style.replaceWith(link);
-  }
+  const { href } = style.dataset;
   const apply = () => {
     style.media = "";
     const question = banner();
-    if (!question?.getAttribute("hidden")) return;
-    question.hidden = false;
-    raise(question);
+    if (question?.getAttribute("hidden")) {
+      question.hidden = false;
+      raise(question);
+    }
   };
-  if (style.sheet) return apply();
-  style.onload = style.onerror = apply;
-  // It may have failed already.
-  addEventListener("load", apply);
+  if (style.sheet) apply();
+  else if (href)
+    style.replaceWith(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
+  else {
+    style.onload = style.onerror = apply;
+    // It may have failed already.
+    addEventListener("load", apply);
+  }
 }
 
 /** Whatever comes into the page later is treated as what was there: templates, and questions of swapped pages. */
