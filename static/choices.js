@@ -448,12 +448,12 @@ function start() {
     },
     true,
   );
-  // The purposes open below what can be seen.
+  // In a small window the answers may be below what can be seen.
   addEventListener(
     "toggle",
     (event) => {
       const target = /** @type {Element} */ (event.target);
-      if (target.matches(".pchoice:not([data-again]) details")) target.scrollIntoView();
+      if (target.matches(".pchoice:not([data-again]) details")) target.parentElement?.scrollIntoView(false);
     },
     true,
   );
