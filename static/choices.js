@@ -458,7 +458,9 @@ function start() {
     true,
   );
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && banner()?.contains(document.activeElement)) setAside();
+    const question = banner();
+    if (event.key === "Escape" && question?.contains(document.activeElement))
+      /** @type {HTMLElement | null} */ (question.querySelector(".pchoice-later"))?.click();
   });
   listen();
   // An open channel keeps some browsers from keeping the page for the back button.

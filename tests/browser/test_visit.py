@@ -68,7 +68,7 @@ def test_acceptance_loads_waiting_content_at_once(new_visitor: NewVisitor) -> No
 def check_first_page(visitor: Visitor) -> None:
     visitor.go("/")
     expect(visitor.banner).to_be_visible()
-    first = visitor.page.locator("body > :not(link)").first
+    first = visitor.page.locator("body > :not(link, style)").first
     expect(first).to_have_class("pchoice pchoice-corner")
     expect(visitor.banner.locator("form[method=post]")).to_be_visible()
     assert visitor.hosts() == {visitor.sites.address}
