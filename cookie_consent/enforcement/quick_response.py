@@ -28,6 +28,9 @@ class QuickResponse(Response):
     careful way handles.
     """
 
+    _encoding: str
+    _length_at: int
+
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
         if self._held is not None:

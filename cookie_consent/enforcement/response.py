@@ -76,7 +76,6 @@ class Response:
         self._is_quick = visit.is_quick and not enforcement.edit_csp
         self._held: Message | None = None
         """The held start of a response that may be an ordinary page, until its body comes."""
-        self._encoding, self._length_at = "", -1
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide, decision_key
+from cookie_consent.decision.decision import (
+    CONSENT_LIFETIME,
+    Decision,
+    decide,
+    decision_key,
+    has_objected,
+    signal_refuses_more,
+)
 from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
@@ -100,6 +107,46 @@ def test_lifetime_of_answer_can_be_set() -> None:
     assert timedelta(days=184) == CONSENT_LIFETIME
     assert allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 9, lifetime=timedelta(seconds=10)))
     assert not allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 10, lifetime=timedelta(seconds=10)))
+
+
+@pytest.mark.parametrize(
+    ("states", "objects"),
+    [
+        ({"analytics": GRANTED, "media": GRANTED}, False),
+        ({"analytics": GRANTED}, False),
+        ({"analytics": UNANSWERED, "media": GRANTED}, False),
+        ({"media": GRANTED}, True),
+        ({"analytics": UNANSWERED}, False),
+        ({}, True),
+    ],
+)
+def test_refusing_everything_or_tracing_objects_to_exempt_purpose_added_later(
+    states: dict[str, State], objects: bool
+) -> None:
+    analytics, audience = (purpose(id_, traces=True, days=30) for id_ in ("analytics", "audience"))
+    before = small_policy(purposes=(analytics, purpose("media")))
+    policy = replace(before, purposes=(*before.purposes, replace(audience, exempt="cnil_audience")))
+    assert has_objected(policy, consent_record(before, states)) is objects
+    assert not has_objected(policy, None)
+
+
+@pytest.mark.parametrize(
+    ("states", "signals", "more"),
+    [
+        (None, GPC, True),
+        (None, NO_SIGNAL, False),
+        ({"media": UNANSWERED}, GPC, True),
+        ({"media": GRANTED}, GPC, True),
+        ({"media": REFUSED}, GPC, False),
+        ({"analytics": GRANTED}, GPC, False),
+        ({"analytics": GRANTED}, BOTH, True),
+    ],
+)
+def test_signal_refuses_more_than_visitor_unless_all_its_purposes_are_refused(
+    states: dict[str, State] | None, signals: frozenset[str], more: bool
+) -> None:
+    record = None if states is None else consent_record(POLICY, states)
+    assert signal_refuses_more(decide(POLICY, record, signals, NOW)) is more
 
 
 # Signals and services: the order of precedence

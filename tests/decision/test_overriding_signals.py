@@ -130,6 +130,18 @@ def test_signal_that_overrides_no_grant_is_not_remembered() -> None:
     assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
 
 
+def test_only_the_start_of_a_response_sets_signal_cookie() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.trailers", "headers": [(b"x", b"y")]})
+
+    visitor = accepting_visitor(app)
+    start, _, trailers = run(drive(visitor.app, scope(headers=[("cookie", visitor.cookies), GPC])))
+    assert [name for name, _ in start["headers"]].count(b"set-cookie") == 1
+    assert trailers["headers"] == [(b"x", b"y")]
+
+
 def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
     for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
         assert SIGNAL_COOKIE in accepting_visitor().get(path, [GPC]).set_cookies, path

@@ -14,7 +14,7 @@ from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.decision.place import HTTPS
-from cookie_consent.decision.visit import Visits
+from cookie_consent.decision.visit import Visits, cookies_of
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page_app, policy, scope
@@ -71,6 +71,21 @@ def test_cached_visit_does_not_hold_before_its_request() -> None:
         visitor.get(f"{PREFIX}/state")
     clock.forward(seconds=-60)
     assert visitor.state()["status"] == "unknown"
+
+
+def test_visits_stay_cached_next_to_each_other() -> None:
+    visits = make_visits()
+    requests = [request_with(b"session=%d; undeclared=1" % number) for number in range(5)]
+    *_, second, third = ([visits.read(request, "/") for request in requests] for _ in range(3))
+    assert all(visit is same for visit, same in zip(second, third, strict=True))
+    assert len(set(map(id, second))) == 5
+
+
+@pytest.mark.parametrize(("length", "left"), [(64 * 1024, 64 * 1024), (64 * 1024 + 1, len(b"a=1"))])
+def test_cookies_are_read_up_to_64_kib(length: int, left: int) -> None:
+    cookies = b"a=1; b=".ljust(length, b"x")
+    assert len(cookies_of(request_with(cookies))) == left
+    assert make_visits().read(request_with(cookies), "/").held == {"undeclared": 2 if left == length else 1}
 
 
 # A decision that fails.

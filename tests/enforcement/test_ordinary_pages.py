@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import PHONE, SITE, Clock, Visitor, drive, install, run, scope
+from tests.support.asgi import PAGE, PHONE, SITE, Clock, Fields, Visitor, drive, install, page_app, run, scope
 from tests.support.examples import examples
 
 BEGINS = [
@@ -73,6 +73,9 @@ ASKED_BY = [
 ]
 PATHS = ["/", "/a%20b/ü", "/whois/x", f"/{'long' * 70}"]
 
+CHANGED = SITE.replace("We count visits.", "We count each visit.") + (
+    '\n[[changes]]\ndate = 2025-06-20\ntext = { en = "Clearer words.", ja = "表現の見直し" }\n'
+)
 
 HTML_START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
 
@@ -223,6 +226,45 @@ def test_repeated_page_takes_quick_way(answer: str, monkeypatch: pytest.MonkeyPa
     first = [site.response_to("/", headers, "GET", b"") for _ in range(2)][-1]
     monkeypatch.setattr("cookie_consent.enforcement.response.injectable", None)  # the careful way
     assert site.response_to("/", headers, "GET", b"") == first
+
+
+@pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
+def test_quick_way_corrects_content_length(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = Visitor(install(page_app(), settings_link=True), [("user-agent", PHONE), ("accept", "text/html")])
+    if answer != "none":
+        getattr(visitor, answer)()
+    visitor.get(), visitor.get()
+    monkeypatch.setattr("cookie_consent.enforcement.response.injectable", None)  # the careful way
+    reply = visitor.get()
+    assert int(reply.get("content-length")) == len(reply.body) > len(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("text", "headers", "part"),
+    [
+        (SITE, [("x-nonce", "abc")], ' nonce="abc"'),
+        (SITE, [("sec-gpc", "1")], "Global Privacy Control honoured"),
+        (CHANGED, [], "pchoice-news"),
+    ],
+    ids=["nonce", "signal", "news"],
+)
+def test_page_that_says_more_says_it_each_time_and_to_nobody_else(text: str, headers: Fields, part: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["consent"].nonce = dict(scope["headers"]).get(b"x-nonce", b"").decode()
+        await page_app()(scope, receive, send)
+
+    clock = Clock()
+    before = Visitor(install(clock=clock))
+    before.save(analytics=True)
+    clock.forward(days=6)
+    site, browser = (
+        install(app, text, settings_link=True, clock=clock),
+        [("user-agent", PHONE), ("accept", "text/html")],
+    )
+    visitor, other = Visitor(site, [*browser, *headers]), Visitor(site, browser)
+    visitor.jar = before.jar
+    other.save(analytics=True)
+    assert [part in one.get().text for one in [visitor, other] * 4] == [True, False] * 4
 
 
 @pytest.mark.parametrize("destination", ["document", "iframe"])

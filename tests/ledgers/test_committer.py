@@ -126,6 +126,12 @@ def test_refused_record_does_not_fail_its_batch() -> None:
     assert disk.all_written == ["first", "0", "1", "3"]
 
 
+def test_refused_record_does_not_fail_the_only_other_one() -> None:
+    wrong = LookupError("this one")
+    disk = disk_refusing("0", error=wrong)
+    assert put_while_writing(Committer(disk.write), disk, *numbers(2)) == [wrong, "kept 1"]
+
+
 @pytest.mark.parametrize("error", [OSError("no space"), ConnectionError("gone"), LookupError("no such table")])
 def test_shared_error_fails_whole_batch_without_retry(error: Exception) -> None:
     disk = disk_refusing("2", error=error)

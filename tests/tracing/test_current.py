@@ -57,6 +57,15 @@ def test_request_has_the_decision_of_its_visitor() -> None:
     assert seen == [True, False, False, True, False]
 
 
+def test_request_with_another_consent_is_not_traced() -> None:
+    seen: list[bool] = []
+    visitor = Visitor(install(noting_app(seen)))
+    visitor.save(media=True)
+    visitor.get()
+    visitor.get(headers=[("sec-gpc", "1")])
+    assert seen == [False, False]
+
+
 def test_websocket_has_the_decision_of_its_visitor() -> None:
     seen: list[bool] = []
     app = install(noting_app(seen))

@@ -16,6 +16,7 @@ from starlette.types import Message
 
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
 from cookie_consent.sinks import MemorySink
+from cookie_consent.visitors.answers import first_answers
 from tests.support.asgi import (
     PHONE,
     PREFIX,
@@ -215,6 +216,26 @@ def test_grant_for_feature_leaves_other_purposes_unanswered() -> None:
     state = visitor.state()
     assert (state["status"], state["should_ask"], state["source"]) == ("partial", True, "feature")
     assert state["purposes"] == {"necessary": True, "analytics": False, "media": True}
+
+
+@pytest.mark.parametrize("ledger", [None, MemoryLedger()])
+def test_answer_without_record_is_counted(ledger: MemoryLedger | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_answers, "FROM_ELSEWHERE", 0)
+    sink = MemorySink()
+    app = install(access_log=sink, ledger=ledger)
+    Visitor(app).refuse()
+    log = app._installed.access_log
+    assert log is not None
+    log.counts.flush()
+    assert [(count["count.name"], count["count.value"]) for count in sink.counts] == [("refused", 1)]
+    assert not ledger or not ledger.kept
+
+
+def test_answer_tells_script_that_tracing_began() -> None:
+    visitor = Visitor(install(access_log=MemorySink()))
+    assert "tracing_began" not in visitor.save(media=True).json
+    assert visitor.accept().json["tracing_began"] is True
+    assert "tracing_began" not in visitor.accept().json
 
 
 def test_grant_given_despite_signal_overrides_signal() -> None:

@@ -130,12 +130,13 @@ def test_head_has_headers_of_get_without_body(path: str) -> None:
     assert (head.status, head.headers) == (got.status, got.headers)
 
 
-def test_prefix_option_moves_endpoints() -> None:
-    app = install(prefix="/about/cookies")
-    assert call(app, path="/about/cookies/state").status == 200
+@pytest.mark.parametrize("prefix", ["/about/cookies", "/cookies-", "/c"])
+def test_prefix_option_moves_endpoints(prefix: str) -> None:
+    app = install(prefix=prefix)
+    assert call(app, path=f"{prefix}/state").status == 200
     assert call(app, path=PREFIX).body == b"ok"
-    text = call(app, path="/about/cookies", headers=[("accept", "text/html")]).text
-    assert 'action="/about/cookies"' in text
+    text = call(app, path=prefix, headers=[("accept", "text/html")]).text
+    assert f'action="{prefix}"' in text
     assert PREFIX not in text
 
 

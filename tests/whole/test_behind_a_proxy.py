@@ -25,8 +25,6 @@ from tests.docs.test_docs import blocks
 from tests.support.asgi import PREFIX, Fields, Reply, bodies, call, install, response_to, scope
 from tests.support.servers.processes import free_port, program_path, running_program
 
-pytestmark = pytest.mark.server
-
 DOCS = "docs/behind-a-proxy.md"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 ACCEPT, JSON = b'{"choice": "accept_all"}', ("content-type", "application/json")
@@ -190,6 +188,7 @@ def answer_through(port: int, folder: Path) -> httpx.Response:
 
 @needs_nginx
 @pytest.mark.parametrize("complete", [True, False], ids=["as documented", "without proxy_set_header"])
+@pytest.mark.server
 def test_documented_nginx_settings_let_answers_through(tmp_path: Path, complete: bool) -> None:
     (config,) = blocks(DOCS, "nginx")
     port = free_port()
@@ -208,6 +207,7 @@ def test_documented_nginx_settings_let_answers_through(tmp_path: Path, complete:
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["hypercorn", "granian"])
+@pytest.mark.server
 def test_documented_wrapper_sets_scheme_and_client(number: int) -> None:
     code = blocks(DOCS, "python")[number]
     seen: list[Any] = []

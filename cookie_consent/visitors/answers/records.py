@@ -24,6 +24,7 @@ from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
 from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.question import answered_at
 
 MAX_ANSWERS, ANSWERS_WITHIN = 60, HOUR
 """Limit of records for one consent id, in each process: number of answers, and seconds."""
@@ -168,8 +169,8 @@ class AnswerRecords:
 
         The visitor may have answered since then, for example in another tab.
         """
-        answered, newest = int(posted.answered or -1), before.record.decided_at if before.record else 0
-        if answered in (-1, newest):
+        answered = int(posted.answered or -1)
+        if answered in (-1, answered_at(before)):
             return before
         signals = frozenset(before.signals)
         if answered == 0:
