@@ -14,7 +14,7 @@ import pytest
 from tests.support.built import changed_sources, complaint
 from tests.support.examples import register_profiles
 
-pytest_plugins = ["tests.support.coverage", "tests.support.selection", "tests.support.servers.fixtures"]
+pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
 # Modules and tests stay until the end. While they are collected, the garbage collector would take half of the time.
 gc.disable()

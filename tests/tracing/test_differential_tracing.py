@@ -18,7 +18,7 @@ from cookie_consent.sinks.files.closed_files import counts_path
 from tests.support.asgi import request_time
 from tests.support.tracing_simulation import Simulation
 
-pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
+pytestmark = pytest.mark.slow
 
 REQUESTS, FEWER, SEEDS = 25_000, 4_000, (1, 2, 3, 4)
 SECRETS = (b"s3cr3t", b"203.0.113.77", b"Pixel", b"consent=", b"visitor=")

@@ -452,7 +452,6 @@ def test_long_path_and_query_are_cut() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.no_cover
 def test_many_pages_are_recorded_with_their_paths() -> None:
     visitor = Traced()
     for number in range(4200):
