@@ -24,7 +24,7 @@ function build() {
       legalComments: "none",
       // Of scripts only: no syntax that the sources do without, of which `||=` is the newest. Style sheets keep theirs.
       target: "es2021",
-    }).code;
+    }).code.trimEnd();
   }
   return { ...files, "sources.json": `${JSON.stringify(hashes, null, 2)}\n` };
 }

@@ -296,16 +296,12 @@ async function submitted(event) {
   for (const old of all(".pchoice-alert")) old.textContent = "";
   const result = await send(form, button);
   wait(button, false);
-  // What is put off was set aside at once, and there is nothing to say.
-  if (button.value === "later") {
-    if (typeof result !== "string") {
-      channel?.postMessage("");
-      adopt(result);
-    }
-  } else if (typeof result !== "string") {
+  // Set aside at once: there is nothing to say.
+  const later = button.value === "later";
+  if (typeof result !== "string") {
     leave(section);
     channel?.postMessage("");
-    if (adopt(result)) {
+    if (adopt(result) && !later) {
       say(section, section.dataset[result.status]);
       result.page?.then(
         (it) => it.tell(closed),
@@ -316,7 +312,7 @@ async function submitted(event) {
   } else if (result === "blocked" && section === banner()) {
     leave(section);
     say(section, section.dataset.blocked);
-  } else {
+  } else if (!later) {
     // Asked about another policy, or kept from asking by the page's own: the form does what the script cannot.
     if (sealed) return form.requestSubmit(button);
     if (result === "changed") section.dataset.stale = "";

@@ -660,6 +660,7 @@ def test_answer_on_settings_page_holds_on_next_page(swapping: Visitor) -> None:
     swapping.page.locator("#settings").click()
     expect(swapping.page.get_by_role("heading", name="Privacy settings", level=1)).to_be_visible()
     swapping.answer(swapping.choice("refuse_all"))
+    swapping.page.get_by_role("status").get_by_role("link", name="Back to the page").click()
     expect(swapping.page.get_by_role("heading", name="Second", level=1)).to_be_visible()
     assert swapping.state["status"] == "refused"
     expect_purposes(swapping, NOTHING)
