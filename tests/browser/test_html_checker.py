@@ -82,6 +82,17 @@ def outdated_answer(language: str) -> Reply:
     return visitor_with_answer(language).send_form(urlencode(given), path=SITE)
 
 
+def after_form(address: str) -> Callable[[str], Reply]:
+    """Return a function that requests the page after a refusal without JavaScript, which says that it is saved."""
+
+    def page(language: str) -> Reply:
+        visitor = visitor_with_answer(language)
+        visitor.send_form(urlencode({"choice": "refuse_all", "language": language}), path=SITE)
+        return visitor.get(address.format(language=language), query=f"language={language}&next=/a".encode())
+
+    return page
+
+
 def request_received(language: str) -> Reply:
     """Return the page after a request to the help desk."""
     return Person().write(address="a@b.example")
@@ -111,6 +122,8 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "settings page": own_page(""),
     "settings page after an answer": own_page("", "accept_all"),
     "settings page after an error": outdated_answer,
+    "page that says an answer is saved": after_form("/linked/{language}/"),
+    "settings page that says an answer is saved": after_form(SITE),
     "error page": error_page,
     "not found page": own_page("/nothing"),
     "records page": own_page("/records", "accept_all"),
@@ -191,6 +204,8 @@ def test_checked_pages_contain_expected_markup(language: str) -> None:
         "settings page": ('value="save"',),
         "settings page after an answer": ("/receipt/page",),
         "settings page after an error": ('role="alert"', 'value="save"'),
+        "page that says an answer is saved": ('<p class="pchoice-status" role="status"',),
+        "settings page that says an answer is saved": ('<p class="pchoice-notice" role="status"', '<a href="/a">'),
         "error page": ('role="alert"',),
         "not found page": ('role="alert"',),
         "records page": ('name="note"',),
