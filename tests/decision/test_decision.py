@@ -149,6 +149,15 @@ def test_signal_refuses_more_than_visitor_unless_all_its_purposes_are_refused(
     assert signal_refuses_more(decide(POLICY, record, signals, NOW)) is more
 
 
+@pytest.mark.parametrize(("states", "more"), [(None, True), ({"media": GRANTED}, True), ({}, False)])
+def test_signal_refuses_exempt_purpose_unless_visitor_has_objected(states: Any, more: bool) -> None:
+    audience = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
+    before = small_policy("media")
+    policy = small_policy(purposes=(*before.purposes, audience), signals=SignalRules(gpc=("audience",)))
+    record = None if states is None else consent_record(before, states)
+    assert signal_refuses_more(decide(policy, record, GPC, NOW)) is more
+
+
 # Signals and services: the order of precedence
 
 

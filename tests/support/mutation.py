@@ -33,7 +33,8 @@ from cosmic_ray.work_db import use_db
 
 TESTS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 PYTEST = (
-    "-m pytest -x -q -p no:cacheprovider -m 'not browser and not server' --timeout=60 --hypothesis-profile=mutation"
+    "-m pytest -x -q -p no:cacheprovider -m 'not browser and not server' --timeout=60 --timeout-method=thread"
+    " --hypothesis-profile=mutation"
 )
 SAME = re.compile(r".*_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot)$")  # equivalent when None or a constant is compared
 

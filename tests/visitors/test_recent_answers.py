@@ -49,6 +49,7 @@ class Site:
         content_type: the page's.
         sets: its Set-Cookie fields.
         headers: its further fields.
+        reads: whether the app reads the decision.
     """
 
     def __init__(
@@ -58,11 +59,12 @@ class Site:
         content_type: str = "text/plain",
         sets: Iterable[str] = ("_ga=1",),
         headers: Iterable[tuple[str, str]] = (),
+        reads: bool = True,
         text: str = SITE,
         clock: Clock | None = None,
         **options: Any,
     ) -> None:
-        self.sink, self.clock, self._begins = MemorySink(), clock or Clock(), begins
+        self.sink, self.clock, self._begins, self._reads = MemorySink(), clock or Clock(), begins, reads
         self._fields = raw_headers([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
         self.allowed = list[bool]()
         self.app: ConsentMiddleware = install(
@@ -72,7 +74,8 @@ class Site:
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         consent = scope["state"]["consent"]
-        self.allowed.append(consent.allows("analytics"))
+        if self._reads:
+            self.allowed.append(consent.allows("analytics"))
         start: Message = {"type": "http.response.start", "status": 200, "headers": list(self._fields)}
         if scope["type"] == "websocket":
             start = {"type": "websocket.accept", "headers": list(self._fields)}
@@ -82,7 +85,8 @@ class Site:
         await self.go_on.wait()
         if not self._begins:
             await send(start)
-        self.allowed.append(consent.allows("analytics"))
+        if self._reads:
+            self.allowed.append(consent.allows("analytics"))
         self.was_traced = current.is_traced()
         if scope["type"] == "http":
             await send({"type": "http.response.body", "body": PAGE})
@@ -224,6 +228,15 @@ def test_refusal_during_response_deletes_cookies_and_makes_response_private() ->
     assert {line.partition(";")[0] for line in reply.all("set-cookie")} == {"player="}
     assert "public" not in reply.get("cache-control")
     assert "private" in reply.get("cache-control")
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_response_started_after_refusal_is_private_though_app_reads_nothing(traced: bool) -> None:
+    site = Site(sets=[], headers=[("cache-control", "public, max-age=60")], reads=False)
+    site.visitor.save(analytics=traced, media=True)
+    reply = site.while_answering(NONE)
+    assert "private" in reply.get("cache-control")
+    assert "Cookie" in reply.get("vary")
 
 
 NEW_PURPOSE = """
