@@ -147,7 +147,7 @@ class Visitor:
 
     def choice(self, value: str) -> Locator:
         """Return the button of the banner, or of the settings page, that gives an answer."""
-        return self.page.locator(f"button[name=choice][value={value}]").first
+        return self.page.locator(f"button[name=choice][value={value}]:not([hidden])").first
 
     def answer(self, button: Locator) -> Response:
         """Press a button that gives an answer, and return the response."""
