@@ -141,7 +141,6 @@ class QuickResponse(Response):
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))
-        self._differs_in_frames = True
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
             self._count_seen(enforcement.access_log.counts, fields, 200, asked_in=language if asks else "")
         return passed, b"".join((body[:at], style, question, body[at:end], style_at_end, link, body[end:]))

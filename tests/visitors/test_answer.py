@@ -475,9 +475,17 @@ def test_answer_on_service_page_skips_purposes_refused_by_service() -> None:
     assert visitor.state()["purposes"]["analytics"] is False
 
 
+SHOP = '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.media]\nrefused = true\n'
+
+
+def test_answer_skips_only_purposes_refused_by_its_own_service() -> None:
+    visitor = Visitor(install(text=SITE + SHOP))
+    visitor.send_form("choice=accept_all&service=whois")
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
+
+
 def test_answer_on_service_host_counts_for_whole_site() -> None:
-    text = SITE + '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.media]\nrefused = true\n'
-    visitor = Visitor(install(text=text))
+    visitor = Visitor(install(text=SITE + SHOP))
     reply = visitor.request("POST", PREFIX, [JSON, OWN], b'{"choice": "accept_all"}', host="shop.example")
     assert reply.json["purposes"]["media"] is False
     assert visitor.state()["purposes"]["analytics"] is True

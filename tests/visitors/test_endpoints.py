@@ -130,6 +130,16 @@ def test_head_has_headers_of_get_without_body(path: str) -> None:
     assert (head.status, head.headers) == (got.status, got.headers)
 
 
+@pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False)])
+def test_private_endpoint_deletes_refused_cookies(scheme: str, is_secure: bool) -> None:
+    visitor = Visitor(install(), scheme=scheme)
+    visitor.refuse()
+    visitor.jar["player"] = "1"
+    ((name, line),) = visitor.get(f"{PREFIX}/state").set_cookies.items()
+    assert name == "player"
+    assert line.endswith("; Secure") is is_secure
+
+
 @pytest.mark.parametrize("prefix", ["/about/cookies", "/cookies-", "/c"])
 def test_prefix_option_moves_endpoints(prefix: str) -> None:
     app = install(prefix=prefix)
