@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -68,18 +69,20 @@ def test_forked_process_opens_its_own_ledger_connections(tmp_path: Path) -> None
 
 
 def test_committer_writes_after_fork() -> None:
-    written: list[str] = []
+    written, threads = list[str](), set[int]()
 
     def write(entries: Any) -> list[str]:
+        threads.add(threading.get_ident())
         written.extend(one.document["consent_id"] for one in entries)
         return ["kept"] * len(entries)
 
     committer = Committer(write)
     assert run(committer.put(entry("before"))) == "kept"
-    committer.after_fork()
+    after_fork()
     assert run(committer.put(entry("after"))) == "kept"
     committer.close()
     assert written == ["before", "after"]
+    assert len(threads) == 2, "a forked process has no thread of the parent's"
 
 
 @pytest.mark.slow

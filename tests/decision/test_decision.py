@@ -158,6 +158,44 @@ def test_signal_refuses_exempt_purpose_unless_visitor_has_objected(states: Any, 
     assert signal_refuses_more(decide(policy, record, GPC, NOW)) is more
 
 
+@pytest.mark.parametrize(
+    ("states", "signals", "outcome"),
+    [
+        (None, NO_SIGNAL, ""),
+        (None, GPC, ""),
+        (None, BOTH, "refused"),
+        ({"analytics": GRANTED, "media": GRANTED}, NO_SIGNAL, "granted"),
+        ({"analytics": GRANTED, "media": GRANTED}, GPC, "partial"),
+        ({"analytics": GRANTED}, NO_SIGNAL, "partial"),
+        ({"analytics": GRANTED, "media": UNANSWERED}, NO_SIGNAL, "partial"),
+        ({"media": UNANSWERED}, NO_SIGNAL, ""),
+        ({"media": UNANSWERED}, GPC, "refused"),
+        ({"media": GRANTED}, GPC, "refused"),
+        ({}, NO_SIGNAL, "refused"),
+    ],
+)
+def test_outcome_heeds_answers_and_signals(
+    states: dict[str, State] | None, signals: frozenset[str], outcome: str
+) -> None:
+    record = None if states is None else consent_record(POLICY, states)
+    assert decide(POLICY, record, signals, NOW).outcome == outcome
+
+
+@pytest.mark.parametrize(("states", "outcome"), [(None, ""), ({}, "refused"), ({"audience": GRANTED}, "granted")])
+def test_outcome_heeds_exempt_purpose_only_if_answered_and_there_is_no_other(states: Any, outcome: str) -> None:
+    audience = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
+    policy = small_policy(purposes=(audience,))
+    record = None if states is None else consent_record(policy, states)
+    assert decide(policy, record, NO_SIGNAL, NOW).outcome == outcome
+    both = small_policy(purposes=(audience, purpose("media")))
+    record = None if states is None else consent_record(both, states)
+    assert decide(both, record, NO_SIGNAL, NOW).outcome == ("" if states is None else "refused")
+
+
+def test_outcome_without_anything_to_allow_is_empty() -> None:
+    assert decide(small_policy(), None, NO_SIGNAL, NOW).outcome == ""
+
+
 # Signals and services: the order of precedence
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -135,6 +136,10 @@ def test_private_endpoint_deletes_refused_cookies(scheme: str, is_secure: bool) 
     visitor = Visitor(install(), scheme=scheme)
     visitor.refuse()
     visitor.jar["player"] = "1"
+    page = visitor.get(f"{PREFIX}/question").text
+    (script,) = re.findall(r'src="([^"]*\.js[^"]*)"', page)
+    visitor.jar["player"] = "1"
+    assert visitor.get(script).set_cookies == {}
     ((name, line),) = visitor.get(f"{PREFIX}/state").set_cookies.items()
     assert name == "player"
     assert line.endswith("; Secure") is is_secure
