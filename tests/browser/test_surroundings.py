@@ -135,7 +135,9 @@ def differences(one: Look, other: Look) -> list[str]:
         f"{name} {{ {property_}: {value} -> {other[name].get(property_)} }}"
         for name, values in one.items()
         for property_, value in values.items()
-        if value != other[name].get(property_) and not is_near(value, other[name].get(property_, ""))
+        if property_ != "color-scheme"  # the page's, as documented
+        and value != other[name].get(property_)
+        and not is_near(value, other[name].get(property_, ""))
     ]
 
 

@@ -158,16 +158,6 @@ def test_few_repeated_cookies_are_cached() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.no_cover
-def test_cached_cookies_are_limited_in_bytes() -> None:
-    visits = make_visits()
-    cookies = b"session=%03900d; undeclared=1"
-    assert (
-        1_000_000 < allocated(lambda number: visits.read(request_with(cookies % (number // 2)), "/"), 4000) < 6_000_000
-    )
-
-
-@pytest.mark.slow
 def test_long_cookies_are_not_cached() -> None:
     visits = make_visits()
     assert (
