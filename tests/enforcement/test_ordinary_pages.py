@@ -280,6 +280,15 @@ def test_fields_of_other_meaning_leave_a_page_ordinary() -> None:
     assert ordinary_encoding(fields) == ("utf-8", 2)
 
 
+def test_trailers_pass_after_response_that_is_no_page() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.trailers", "headers": [(b"x", b"y")]})
+
+    assert run(drive(install(app), scope()))[-1]["headers"] == [(b"x", b"y")]
+
+
 START: Message = {
     "type": "http.response.start",
     "status": 200,

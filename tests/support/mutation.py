@@ -32,8 +32,13 @@ from cosmic_ray.testing import run_tests
 from cosmic_ray.work_db import use_db
 
 TESTS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+# A process that does not end fails half a minute after its tests.
+MAIN = (
+    "import faulthandler, pytest, sys; code = pytest.main(); faulthandler.dump_traceback_later(30, exit=True); "
+    "sys.exit(code)"
+)
 PYTEST = (
-    "-m pytest -x -q -p no:cacheprovider -m 'not browser and not server' --timeout=60 --timeout-method=thread"
+    f"-c '{MAIN}' -x -q -p no:cacheprovider -m 'not browser and not server' --timeout=60 --timeout-method=thread"
     " --hypothesis-profile=mutation"
 )
 SAME = re.compile(r".*_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot)$")  # equivalent when None or a constant is compared
