@@ -148,7 +148,7 @@ function tend() {
     question.dataset.live = "";
     // The page can be scrolled out from behind it, and no further.
     new ResizeObserver(() =>
-      document.documentElement.style.setProperty("--pchoice-block", `${question.offsetHeight}px`),
+      document.documentElement.style.setProperty("--consent-block", `${question.offsetHeight}px`),
     ).observe(question);
     // At once, so that it need not move; what does not move can wait.
     if (question instanceof HTMLDialogElement) raise(question);

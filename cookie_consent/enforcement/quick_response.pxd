@@ -3,4 +3,5 @@
 from cookie_consent.enforcement.response cimport Response
 
 cdef class QuickResponse(Response):
-    pass
+    cdef str _encoding
+    cdef Py_ssize_t _length_at

@@ -6,5 +6,3 @@ cdef class Response:
     cdef object _enforcement, _receive, _out, _plain_out, _visit, _request, _consent, _fields, _page_view_host, _began
     cdef object _held
     cdef bint _withholds_origins, _differs_in_frames, _replaced, _was_answered, _is_quick
-    cdef str _encoding
-    cdef Py_ssize_t _length_at
