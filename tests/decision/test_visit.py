@@ -13,7 +13,7 @@ import pytest
 from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
-from cookie_consent.decision.place import HTTPS
+from cookie_consent.decision.place import HTTPS, Places
 from cookie_consent.decision.visit import Visits, cookies_of
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
@@ -174,6 +174,15 @@ def test_long_cookies_are_not_cached() -> None:
         allocated(lambda number: visits.read(request_with(b"session=%05000d" % (number // 2)), "/"), times=2000)
         < 50_000
     )
+
+
+@pytest.mark.parametrize(("field", "times"), [(b"h%d.example", MANY), (b"%02000d.example", 500)], ids=["short", "long"])
+@pytest.mark.slow
+@pytest.mark.no_cover
+def test_few_hosts_are_remembered(field: bytes, times: int) -> None:
+    places = Places(["site.example"])
+    request = {"scheme": "https"}
+    assert allocated(lambda number: places.of({**request, "headers": [(b"host", field % number)]}), times) < 500_000
 
 
 @pytest.mark.parametrize("length", [10, 240])

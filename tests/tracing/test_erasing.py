@@ -19,7 +19,7 @@ from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
 from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.pending_erasures import PendingErasures
 from tests.sinks.test_buffered import MemoryStore, sink_to
-from tests.support.asgi import PHONE, SITE, Visitor, install
+from tests.support.asgi import PHONE, SITE, Clock, Visitor, install
 from tests.support.waiting import eventually
 from tests.tracing.test_counts import drive_lifespan
 
@@ -102,6 +102,25 @@ def test_nothing_is_erased_without_policy_option_or_visitor_id() -> None:
     visitor, sink = traced()
     del visitor.jar["__Host-visitor"]
     visitor.refuse()
+    assert sink.all_erased() == []
+
+
+def test_withdrawing_the_only_purpose_that_promises_erasure_erases_records() -> None:
+    visitor, sink = traced(ERASE_ON_WITHDRAWAL + RESEARCH)
+    visitor.refuse()
+    assert sink.all_erased()
+    assert sink.records == []
+
+
+def test_refusal_after_consent_expired_is_no_withdrawal() -> None:
+    clock, sink = Clock(), Erased()
+    visitor = Visitor(
+        install(text=ERASE_ON_WITHDRAWAL + RESEARCH, access_log=sink, clock=clock), [("user-agent", PHONE)]
+    )
+    visitor.accept()
+    visitor.get("/")
+    clock.forward(days=200)
+    assert visitor.refuse().status == 200
     assert sink.all_erased() == []
 
 

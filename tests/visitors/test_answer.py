@@ -475,6 +475,16 @@ def test_answer_on_service_page_skips_purposes_refused_by_service() -> None:
     assert visitor.state()["purposes"]["analytics"] is False
 
 
+def test_old_answer_within_lifetime_of_the_site_is_changed_on_service_page() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock, consent_days=390))
+    visitor.accept()
+    clock.forward(days=389)
+    visitor.send_form("choice=refuse_all&service=whois")
+    assert [record["event"] for record in ledger.kept] == ["granted", "changed"]
+    assert len({record["consent_id"] for record in ledger.kept}) == 1
+
+
 SHOP = '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.media]\nrefused = true\n'
 
 
