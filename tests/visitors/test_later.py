@@ -423,3 +423,12 @@ def test_question_waits_on_each_host_that_shares_an_answer(scheme: str, prefix: 
     assert QUESTION in visitor.get(host="other.site.example").text or scheme == "http"
     deleted = visitor.refuse().set_cookies
     assert all("Domain=site.example" in deleted[f"{prefix}consent-{name}"] for name in ("later", "later-day"))
+
+
+def test_later_still_waits_after_grant_on_service_page() -> None:
+    research = '[purposes.research]\ntitle = { en = "R", ja = "R" }\ndescription = { en = "R.", ja = "R." }\n'
+    visitor = Visitor(install(text=SITE.replace("[purposes.media]", f"{research}\n[purposes.media]")))
+    visitor.post(LATER)
+    reply = visitor.post({"choice": "grant", "purposes": {"media": True}, "service": "whois"})
+    assert reply.json["purposes"]["media"] is True
+    assert reply.json["should_ask"] is False
