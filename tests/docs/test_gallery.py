@@ -47,8 +47,9 @@ def test_command_makes_the_requested_pictures(tmp_path: Path, capsys: pytest.Cap
     gallery.main(["--folder", str(tmp_path / "new"), *(f"--only={name}" for name in few)])
     assert capsys.readouterr().out.startswith("3 pictures")
     made = {path.name: size_of(path) for path in (tmp_path / "new").glob("*.png")}
-    desk, phone = (gallery.DESK["width"], gallery.DESK["height"]), (gallery.PHONE["width"], gallery.PHONE["height"])
-    assert made == {"settings-phone.png": phone, "theme-paper.png": desk, "purposes.png": desk}
+    desk, phone = (gallery.DESK["width"], gallery.DESK["height"]), gallery.LARGE_PHONE
+    phones = (3 * phone["width"] + 2 * gallery.GAP, phone["height"])
+    assert made == {"settings-phone.png": phones, "theme-paper.png": desk, "purposes.png": desk}
     assert (tmp_path / "new" / gallery.README).is_file()
 
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from cookie_consent.report.page.page import page
 from tests.support.browsers.surfaces import SURFACES, museum_site
@@ -32,7 +32,11 @@ LARGE_PHONE = ViewportSize(width=390, height=844)
 TALL = ViewportSize(width=1120, height=1500)
 LIGHT: dict[str, Any] = {"color_scheme": "light", "forced_colors": "none"}
 DARK: dict[str, Any] = {**LIGHT, "color_scheme": "dark"}
+PHONES = ((LIGHT, "en"), (DARK, "en"), (LIGHT, "ar"))
+"""The media features and the language of each of three phones."""
 FORCED: dict[str, Any] = {"color_scheme": "dark", "forced_colors": "active"}
+GAP = 24
+"""Pixels between phones."""
 COLOURS = 256
 """The most colours of a picture: enough for its content, in a fraction of the bytes."""
 _SHOW_THE_PURPOSES = "document.querySelector('.pchoice details').scrollIntoView({ block: 'end' })"
@@ -69,6 +73,7 @@ class Picture:
         size: the size of the screen.
         media: the media features of the browser.
         theme: the theme of the site; "" for the default look.
+        phones: whether it is shown on three phones side by side instead, as `PHONES` says.
     """
 
     name: str
@@ -79,6 +84,7 @@ class Picture:
     size: ViewportSize | None = None
     media: dict[str, Any] | None = None
     theme: str = ""
+    phones: bool = False
 
 
 _QUESTION = "a question, links, and “Refuse all” and “Accept all” side by side and alike"
@@ -168,8 +174,21 @@ _SURFACES = (
 )
 
 
+_ON_THREE_PHONES = tuple(
+    Picture(
+        f"{picture.name}-phone",
+        picture.title,
+        picture.surface,
+        f"Three phones, in English, in English and dark, and in Arabic. {picture.alt}",
+        size=LARGE_PHONE,
+        phones=True,
+    )
+    for picture in _SURFACES
+)
+
+
 def _variants(kind: str, surface: str, what: str) -> tuple[Picture, ...]:
-    """Return pictures of a surface in dark and forced colours, on a phone, in Japanese and Arabic."""
+    """Return pictures of a surface in dark and forced colours, in Japanese and Arabic."""
     return (
         Picture(f"{kind}-dark", "Dark", surface, f"{what}, in light letters on dark", media=DARK),
         Picture(
@@ -181,15 +200,9 @@ def _variants(kind: str, surface: str, what: str) -> tuple[Picture, ...]:
         ),
         Picture(f"{kind}-ja", "Japanese", surface, f"{what}, in Japanese", "ja"),
         Picture(f"{kind}-ar", "Arabic", surface, f"{what}, in Arabic: from right to left, as if in a mirror", "ar"),
-        Picture(f"{kind}-phone", "On a phone", surface, f"{what}, as wide as the screen of a phone", size=PHONE),
     )
 
 
-_LINK = "The end of a page on a phone with the link to the settings"
-_LINKS = (
-    Picture("link-phone", "On a phone", "link", _LINK, size=LARGE_PHONE),
-    Picture("link-dark", "Dark", "link", f"{_LINK}, in light letters on dark", size=LARGE_PHONE, media=DARK),
-)
 _THEMES = tuple(
     Picture(f"theme-{name}", name.capitalize(), "first layer", f"The question in the theme “{name}”", theme=name)
     for name in THEMES
@@ -207,8 +220,8 @@ _REPORT = (
 )
 SECTIONS = {
     "Everything that is seen": _SURFACES,
+    "On phones: light, dark, and from right to left": _ON_THREE_PHONES,
     "The question elsewhere": _variants("corner", "first layer", "The question"),
-    "The link elsewhere": _LINKS,
     "The settings page elsewhere": _variants("settings", "settings page", "The settings page"),
     "Themes": _THEMES,
     "What analytics teams see": _REPORT,
@@ -237,18 +250,41 @@ def make(pictures: Sequence[Picture], folder: Path) -> None:
     """Make pictures, and write them to a folder."""
     with _museum_visitor() as visitor:
         for picture in pictures:
-            visitor.page.emulate_media(**(picture.media or LIGHT))
-            visitor.page.set_viewport_size(picture.size or DESK)
-            _open(visitor, picture)
-            adopt_rules(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
-            (folder / f"{picture.name}.png").write_bytes(_screenshot(visitor.page, picture))
+            looks = PHONES if picture.phones else ((picture.media or LIGHT, picture.language),)
+            shown = [_screenshot(visitor, picture, media, language) for media, language in looks]
+            (folder / f"{picture.name}.png").write_bytes(_png(_side_by_side(shown)))
 
 
-def _open(visitor: Visitor, picture: Picture) -> None:
+def _screenshot(visitor: Visitor, picture: Picture, media: dict[str, Any], language: str) -> Image.Image:
+    visitor.page.emulate_media(**media)
+    visitor.page.set_viewport_size(picture.size or DESK)
     if picture.surface == REPORT:
         visitor.page.set_content(page(compared_report()))
     else:
-        SURFACES[picture.surface](visitor, picture.language)
+        SURFACES[picture.surface](visitor, language)
+    adopt_rules(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
+    if picture.surface == "purposes open":
+        visitor.page.evaluate(_SHOW_THE_PURPOSES)
+    if picture.surface in ("records page", "receipt page", "requests page"):
+        visitor.page.evaluate(_FIX_CHANGING_TEXTS)
+    return Image.open(io.BytesIO(visitor.page.screenshot(animations="disabled"))).convert("RGB")
+
+
+def _side_by_side(images: Sequence[Image.Image]) -> Image.Image:
+    """Return images of one size in a row, with space between them."""
+    first = images[0]
+    joined = Image.new("RGB", ((first.width + GAP) * len(images) - GAP, first.height), "white")
+    for place, image in enumerate(images):
+        joined.paste(image, (place * (first.width + GAP), 0))
+    return joined
+
+
+def _png(image: Image.Image) -> bytes:
+    """Return an image in few bytes."""
+    few = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    few.save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 @contextmanager
@@ -262,19 +298,6 @@ def _museum_visitor() -> Iterator[Visitor]:
         playwright.chromium.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--hide-scrollbars"]) as browser,
     ):
         yield Visitor(browser.new_context(locale="en-GB"), sites)
-
-
-def _screenshot(shown: Page, picture: Picture) -> bytes:
-    """Return a picture of the current page, in few bytes."""
-    if picture.surface == "purposes open":
-        shown.evaluate(_SHOW_THE_PURPOSES)
-    if picture.surface in ("records page", "receipt page", "requests page"):
-        shown.evaluate(_FIX_CHANGING_TEXTS)
-    image = Image.open(io.BytesIO(shown.screenshot(animations="disabled"))).convert("RGB")
-    few = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    out = io.BytesIO()
-    few.save(out, "PNG", optimize=True)
-    return out.getvalue()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
