@@ -4,7 +4,8 @@
 marks say which tests may be left out:
 
 - `full_matrix`: the test, or this value of a parameter, runs in the full matrix only.
-- `each_value`: only so many combinations of the parameters run that each value comes once.
+- `each_value`: only so many combinations of the parameters run that each value comes once. A test without parameters
+  runs.
   `each_value(all_of="Chromium")` also keeps all combinations with this word in their id.
 """
 
@@ -47,7 +48,7 @@ def selected(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
     used: Counter[Value] = Counter()
     for group in groups.values():
         mark = group[0].get_closest_marker("each_value")
-        if mark is None:
+        if mark is None or not values_of(group[0]):
             yield from group
             continue
         all_of = mark.kwargs.get("all_of")

@@ -36,6 +36,9 @@ def test_end(end): ...
 
 @pytest.mark.full_matrix
 def test_wheel(): ...
+
+@pytest.mark.each_value
+def test_alone(): ...
 """
 
 
@@ -68,7 +71,7 @@ def collected(folder: Path, *options: str) -> tuple[list[str], str]:
 @pytest.mark.slow
 def test_full_matrix_runs_everything(tmp_path: Path) -> None:
     names, summary = collected(tmp_path, "--full-matrix")
-    assert len(names) == 9 + 8 + 2 + 1
+    assert len(names) == 9 + 8 + 2 + 1 + 1
     assert "deselected" not in summary
 
 
@@ -85,6 +88,7 @@ def test_default_selection_covers_each_value_and_counts_deselected_tests(
     assert sorted(size for _, size in sizes) == sorted(["S", "M", "L", "XL"])
     assert [name for name in names if "test_end" in name] == ["test_end[kill]"]
     assert "test_wheel" not in names
+    assert "test_alone" in names
     assert "10 deselected" in summary
 
 
