@@ -113,7 +113,7 @@ def check_shown_text(visitor: Visitor, words: Wording, asked: str) -> None:
     assert words_of(shown) == asked
     expect(shown.get_by_role("heading", name=str(words("banner_title")))).to_be_visible()
     # The purposes can be unfolded; the buttons are disabled.
-    title = shown.get_by_text(words.titles([POLICY.optional[0]]), exact=True)
+    title = shown.locator("label").filter(has_text=words.titles([POLICY.optional[0]]))
     expect(title).to_be_hidden()
     shown.locator("summary").click()
     expect(title).to_be_visible()

@@ -17,7 +17,7 @@ HEADING = """
 TEXT = """
   - paragraph:
     - /children: equal
-    - text: /May City Museum .* for. Counting visits and Maps and films\\? City Museum Foundation is .* Off if you refuse/
+    - text: /May City Museum .* Counting visits and Maps and films\\? City Museum Foundation is .* Off if you refuse/
     - link "Privacy settings"
     - text: . Data would go to
     - link "Example Maps Inc."

@@ -29,6 +29,7 @@ EDGES = """
 const { left, top, right, bottom } = arguments[0].getBoundingClientRect();
 return [left, top, right, bottom];
 """
+SIZE = "const { clientWidth, clientHeight } = document.documentElement; return [clientWidth, clientHeight];"
 STYLE = """
 const style = getComputedStyle(arguments[0]);
 return Object.fromEntries(Array.from(style, (name) => [name, style.getPropertyValue(name)]));
@@ -95,8 +96,8 @@ class BrowserWindow:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The width and height of the viewport."""
-        width, height = self.driver.execute_script("return [innerWidth, innerHeight]")
+        """The width and height of the viewport, without scrollbars."""
+        width, height = self.driver.execute_script(SIZE)
         return width, height
 
     @property

@@ -97,8 +97,9 @@ class Guest(BrowserWindow):
     @contextmanager
     def on_a_phone(self) -> Iterator[None]:
         """Make the window as small as a phone, or as small as the engine can make it."""
+        before, _ = self.size
         self.driver.set_window_size(*PHONE)
-        self.until(lambda: self.size[0] < self.setting.size[0])
+        self.until(lambda: self.size[0] < before)
         try:
             yield
         finally:
@@ -153,8 +154,8 @@ class Guest(BrowserWindow):
         self.until(lambda: not self.shows_banner and self.is_loaded and not self.shows_banner)
 
     def button(self, choice: str) -> WebElement:
-        """Return the button of the banner, or of the settings page, that gives an answer."""
-        return self.find(f"button[name=choice][value={choice}]")
+        """Return the button of the banner, or of the settings page, that gives an answer and can be pressed."""
+        return self.find(f"button[name=choice][value={choice}]:not([hidden])")
 
     def answer(self, choice: str) -> None:
         """Press a button of the banner. With scripts the page stays; without them the server redirects back to it."""

@@ -49,6 +49,7 @@ def document(request: Request, main: str, *, head: str = "") -> HTMLResponse:
         f'<!doctype html><html lang="{lang}" dir="{"rtl" if lang == "ar" else "ltr"}">'
         '<head><meta charset="utf-8"><title>City Museum</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
         f'{head}<script type="module" src="{base}/choices.js"></script></head><body>'
         '<header><a href="./" id="start">Start</a></header>'
         f"<main><h1>A page</h1>{main}</main>"
