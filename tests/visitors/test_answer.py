@@ -125,7 +125,7 @@ def test_withdrawal_and_every_form_answer_clear_browser_cache(
 def test_form_answer_redirects_to_next_path_within_site(next_path: str, location: str) -> None:
     reply = Visitor(install()).send_form(f"choice=refuse_all{next_path}")
     assert (reply.status, reply.get("location"), reply.body) == (303, location, b"")
-    assert list(reply.set_cookies) == ["__Host-consent", "player", "__Host-consent-saved"]
+    assert list(reply.set_cookies) == ["__Host-consent", "player"]
 
 
 def test_form_without_ticked_purposes_refuses_all() -> None:

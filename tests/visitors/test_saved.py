@@ -51,6 +51,13 @@ def test_page_says_once_that_answer_of_form_is_saved(visitor: Visitor, choice: s
     assert again.all("cache-control") == ["private"]
 
 
+def test_answer_of_form_that_is_not_ours_sets_only_its_own_cookie(visitor: Visitor) -> None:
+    reply = visitor.send_form("choice=accept_all&next=/there")
+    assert (reply.status, reply.get("location")) == (303, "/there")
+    assert "__Host-consent" in reply.set_cookies
+    assert COOKIE not in reply.set_cookies
+
+
 def test_withdrawal_is_said_on_settings_page_once(visitor: Visitor) -> None:
     visitor.accept()
     assert COOKIE not in visitor.jar
@@ -68,7 +75,7 @@ def test_withdrawal_is_said_on_settings_page_once(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("next_path", ["", "//evil.example", "https://evil.example/", "/\\evil.example"])
 def test_message_leads_to_no_other_site(visitor: Visitor, next_path: str) -> None:
-    visitor.send_form("choice=refuse_all")
+    visitor.send_form("choice=refuse_all&surface=banner")
     said = visitor.get(PREFIX, query=f"language=en&next={next_path}".encode())
     assert messages(said) == [SAVED]
     assert "evil" not in said.text
@@ -81,7 +88,7 @@ def test_answer_of_script_is_said_by_script_alone(visitor: Visitor) -> None:
 
 
 def test_browser_without_cookies_is_told_of_nothing_saved(visitor: Visitor) -> None:
-    visitor.send_form("choice=refuse_all")
+    visitor.send_form("choice=refuse_all&surface=banner")
     visitor.jar.clear()
     assert messages(visitor.get()) == []
     # Only the message could be kept, for example: it would not be true.
@@ -91,14 +98,14 @@ def test_browser_without_cookies_is_told_of_nothing_saved(visitor: Visitor) -> N
 
 
 def test_only_a_page_of_its_own_says_it(visitor: Visitor) -> None:
-    visitor.send_form("choice=refuse_all")
+    visitor.send_form("choice=refuse_all&surface=banner")
     assert messages(visitor.get(headers=[("sec-fetch-dest", "iframe")])) == []
     assert messages(visitor.request("POST", "/")) == []
     assert len(messages(visitor.get())) == 1
 
 
 def test_page_that_still_asks_says_it_below_the_question(visitor: Visitor) -> None:
-    visitor.send_form("choice=grant&purpose=media")
+    visitor.send_form("choice=grant&purpose=media&surface=banner")
     page = visitor.get()
     assert [*re.findall(r'value="refuse_all"|class="pchoice-status"|Hello', page.text)] == [
         'value="refuse_all"',
@@ -118,7 +125,7 @@ def test_page_that_still_asks_says_it_below_the_question(visitor: Visitor) -> No
 def test_message_brings_its_stylesheet_as_the_page_allows(sources: str, before: str, after: str) -> None:
     policy_field = ("content-security-policy", f"style-src {sources}; script-src 'none'")
     visitor = Visitor(install(page_app(headers=[policy_field])), HTML)
-    visitor.send_form("choice=refuse_all")
+    visitor.send_form("choice=refuse_all&surface=banner")
     start, _, rest = visitor.get().text.partition('<p class="pchoice-status"')
     end = rest.partition("</h1>")[2]
     assert (before or "<body>") in start
@@ -130,7 +137,7 @@ def test_message_brings_its_stylesheet_as_the_page_allows(sources: str, before: 
 
 def test_pages_without_our_html_say_nothing() -> None:
     visitor = Visitor(install(page_app(), inject=False), HTML)
-    visitor.send_form("choice=refuse_all")
+    visitor.send_form("choice=refuse_all&surface=banner")
     assert visitor.get().body == PAGE
     assert messages(visitor.get(PREFIX)) == [SAVED]
 

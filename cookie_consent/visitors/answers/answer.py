@@ -114,7 +114,9 @@ class Answers:
             postponed=before.postponed,
         )
         begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
-        of_answer = self._cookies.fields(inquiry, record, leaves_open=after.is_open)
+        # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
+        says_saved = inquiry.is_form and bool(posted.surface)
+        of_answer = self._cookies.fields(inquiry, record, leaves_open=after.is_open, says_saved=says_saved)
         if not inquiry.place.host:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)

@@ -25,7 +25,9 @@ class AnswerCookies:
     def __init__(self, own_cookies: OwnCookies, gate: Gate) -> None:
         self._own_cookies, self._gate = own_cookies, gate
 
-    def fields(self, inquiry: Inquiry, record: ConsentRecord, *, leaves_open: bool) -> list[tuple[bytes, bytes]]:
+    def fields(
+        self, inquiry: Inquiry, record: ConsentRecord, *, leaves_open: bool, says_saved: bool
+    ) -> list[tuple[bytes, bytes]]:
         """Return the header fields.
 
         Args:
@@ -33,6 +35,7 @@ class AnswerCookies:
             record: the answer to be stored in the browser.
             leaves_open: whether something is still to be asked. Then a visitor who chose to decide later is not asked
                 for the rest at once.
+            says_saved: whether the next page says that the answer is saved.
         """
         scope, place, before = inquiry.request.scope, inquiry.place, inquiry.visit.decision
         refused = frozenset(record.in_state(State.REFUSED))
@@ -50,8 +53,7 @@ class AnswerCookies:
             secure=place.secure,
             unsent=self._gate.cookies_not_sent_to(refused, outer_path(scope)),
         )
-        if inquiry.is_form:
-            # The script says it by itself.
+        if says_saved:
             fields.append((b"set-cookie", self._own_cookies.saved.set(secure=place.secure)))
         if inquiry.is_form or any(before.purposes[purpose] for purpose in refused):
             # Otherwise the back button would restore pages as they were, with their scripts running (back-forward
