@@ -87,7 +87,7 @@ def after_form(address: str) -> Callable[[str], Reply]:
 
     def page(language: str) -> Reply:
         visitor = visitor_with_answer(language)
-        visitor.send_form(urlencode({"choice": "refuse_all", "language": language}), path=SITE)
+        visitor.send_form(urlencode({"choice": "refuse_all", "surface": "banner", "language": language}), path=SITE)
         return visitor.get(address.format(language=language), query=f"language={language}&next=/a".encode())
 
     return page
