@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cookie_consent.base.cross_site import is_judged_by_origin, origin_of
-from cookie_consent.base.limits import LONGEST_SHOWN
+from cookie_consent.visitors.first_seen import FirstSeen, shown
 
 MAX_ORIGINS = 10
 """The largest number of origins to log."""
@@ -29,8 +28,7 @@ class OriginAdvice:
     """Logs each origin once whose POST was refused although it may be the site's own; at most ten origins."""
 
     def __init__(self) -> None:
-        self._logged: set[str] = set()
-        self._changes = threading.Lock()
+        self._seen = FirstSeen(MAX_ORIGINS)
 
     def log_advice(
         self, scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str
@@ -46,19 +44,17 @@ class OriginAdvice:
         origin = origin_of(origins[0]) if origins else None
         if origin is None or not is_judged_by_origin(fetch_sites):
             return
-        scheme, shown = str(scope.get("scheme", "http")), _shown(origins[0])
+        scheme, name = str(scope.get("scheme", "http")), shown(origins[0])
         advice = _advice(origin, scheme, host)
-        with self._changes:
-            if not advice or shown in self._logged or len(self._logged) >= MAX_ORIGINS:
-                return
-            self._logged.add(shown)
+        if not advice or not self._seen.is_new(name):
+            return
         _log.warning(
             'A POST was refused with 403: it came from a page of "%s", and the app believes it is at "%s://%s" '
             '(root_path "%s"). If the first is the site\'s own address, %s. docs/behind-a-proxy.md has the settings.',
-            shown,
-            _shown(scheme),
-            _shown(host),
-            _shown(str(scope.get("root_path", ""))),
+            name,
+            shown(scheme),
+            shown(host),
+            shown(str(scope.get("root_path", ""))),
             "; and ".join(advice),
         )
 
@@ -69,8 +65,3 @@ def _advice(origin: tuple[str, str, int | None], scheme: str, host: str) -> list
     here = origin_of(f"{origin[0]}://{host}")
     advice = [] if here == origin else [_HOST]
     return advice if origin[0] == scheme else [*advice, _SCHEME.format(scheme=origin[0])]
-
-
-def _shown(text: str) -> str:
-    """Return the beginning of a client's text, safe for a log: printable ASCII without quotes."""
-    return ascii(text[:LONGEST_SHOWN])[1:-1].replace('"', "'")[:LONGEST_SHOWN]
