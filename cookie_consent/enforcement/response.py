@@ -218,9 +218,9 @@ class Response:
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
-        style, options = self._page_style(headers), None
+        (script, style_nonce), options = content_security.nonces(headers), None
+        style = self._page_style(headers, style_nonce or consent.nonce)
         if asks:
-            script, _ = content_security.nonces(headers)
             options = QuestionOptions(
                 script or consent.nonce,
                 style.nonce,
@@ -248,9 +248,8 @@ class Response:
         self._out, self.is_unfinished = self.injection.send, True
         return headers
 
-    def _page_style(self, headers: Headers) -> banner.PageStyle:
-        """Return whether stylesheets are inline in a page, by its header fields."""
-        nonce = content_security.nonces(headers)[1] or self._consent.nonce
+    def _page_style(self, headers: Headers, nonce: str) -> banner.PageStyle:
+        """Return whether stylesheets are inline in a page, by its header fields and its nonce for them."""
         # A page that a script puts into another one is under the policy of that one, which has another nonce.
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         may_inline = self._enforcement.inline_style and not (is_swapped and nonce)

@@ -50,11 +50,6 @@ def templates() -> Environment:
     return environment
 
 
-def inline_style(name: str) -> Markup:
-    """Return a stylesheet in static/ for a <style> element."""
-    return Markup(assets()[name].content.decode())  # noqa: S704 (our own file)
-
-
 def context_of(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
     """Return the variables that all templates use."""
     policy = decision.policy

@@ -14,13 +14,7 @@ from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, has_opted_out, purposes_switched_off
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie, Feature
-from cookie_consent.visitors.pages.context import (
-    banner_variables,
-    cacheable_context,
-    context_of,
-    inline_style,
-    templates,
-)
+from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
 from cookie_consent.visitors.pages.explanations import has_changed, refused_in, status_text, what_is_off
 from cookie_consent.visitors.pages.question import (
     DEFAULT_OPTIONS,
@@ -30,7 +24,7 @@ from cookie_consent.visitors.pages.question import (
     banner_values,
     escaped_path,
 )
-from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
+from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, inline_style, nonce_attribute
 
 _MAX_KEPT = 256
 _LARGEST_EVIDENCE = 4_000_000

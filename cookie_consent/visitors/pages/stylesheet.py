@@ -38,7 +38,7 @@ def style_tag(tag: StyleTag, base: str, nonce: str) -> Markup:
         begun = Markup('<style class="pchoice-style" data-href="{}"{}>').format(
             stylesheet_address(base), nonce_attribute(nonce)
         )
-        return begun + _inlined()
+        return begun + inline_style("choices.css") + Markup("</style>\n")
     if tag == "deferred":
         return _link(base, nonce, Markup(' media="print" class="pchoice-style"'))
     return _link(base, nonce) if tag == "linked" else Markup()
@@ -74,6 +74,6 @@ def _link(base: str, nonce: str, more: str = "") -> Markup:
 
 
 @cache
-def _inlined() -> Markup:
-    """Return the stylesheet as the content of a `<style>`, with its end tag."""
-    return Markup(f"{assets()['choices.css'].content.decode().strip()}</style>\n")  # noqa: S704 (our own file)
+def inline_style(name: str) -> Markup:
+    """Return one of the stylesheets as the content of a `<style>`."""
+    return Markup(assets()[name].content.decode())  # noqa: S704 (our own file)
