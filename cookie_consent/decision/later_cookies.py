@@ -21,16 +21,15 @@ class LaterCookies:
 
     Args:
         names: whether the connection is https, and whether hosts share the cookies -> the names of both.
-        domain: the domain of shared cookies.
     """
 
-    def __init__(self, names: Mapping[tuple[bool, bool], tuple[str, str]], domain: str) -> None:
-        self._names, self._domain = names, domain
+    def __init__(self, names: Mapping[tuple[bool, bool], tuple[str, str]]) -> None:
+        self._names = names
         self._read = {where: (session.encode(), day.encode()) for where, (session, day) in names.items()}
 
     def postpone(self, cookies: bytes, *, place: Place) -> bool:
         """Return whether a Cookie field postpones the question."""
-        session, day = self._read[place.secure, place.host != ""]
+        session, day = self._read[place.secure, place.is_shared]
         # The name of the first is the beginning of the second's.
         if cookies.find(session) < 0:
             return False
@@ -38,27 +37,24 @@ class LaterCookies:
 
     def set(self, *, place: Place) -> list[bytes]:
         """Return the Set-Cookie fields that postpone the question."""
-        max_ages, domain = (None, int(LATER_LIFETIME.total_seconds())), self._domain_in(place)
+        max_ages = (None, int(LATER_LIFETIME.total_seconds()))
         return [
-            set_cookie(name, _VALUE, max_age, domain=domain, secure=place.secure)
-            for name, max_age in zip(self._names[place.secure, place.host != ""], max_ages, strict=True)
+            set_cookie(name, _VALUE, max_age, domain=place.domain, secure=place.secure)
+            for name, max_age in zip(self._names[place.secure, place.is_shared], max_ages, strict=True)
         ]
 
     def forget(self, cookies: bytes, *, place: Place) -> list[bytes]:
         """Return the Set-Cookie fields that delete those of the cookies that a Cookie field has."""
         return [
-            expire_cookie(name, domain=self._domain_in(place), secure=place.secure)
-            for name in self._read[place.secure, place.host != ""]
+            expire_cookie(name, domain=place.domain, secure=place.secure)
+            for name in self._read[place.secure, place.is_shared]
             if values(cookies, name)
         ]
 
     def declared(self, description: Texts, *, place: Place) -> tuple[Cookie, ...]:
         """Return the cookies as a policy would declare them."""
-        lifetimes, domain = (None, LATER_LIFETIME), self._domain_in(place)
+        lifetimes = (None, LATER_LIFETIME)
         return tuple(
-            Cookie(name=name, purpose=NECESSARY, duration=lifetime, domain=domain, description=description)
-            for name, lifetime in zip(self._names[place.secure, place.host != ""], lifetimes, strict=True)
+            Cookie(name=name, purpose=NECESSARY, duration=lifetime, domain=place.domain, description=description)
+            for name, lifetime in zip(self._names[place.secure, place.is_shared], lifetimes, strict=True)
         )
-
-    def _domain_in(self, place: Place) -> str | None:
-        return self._domain if place.host else None

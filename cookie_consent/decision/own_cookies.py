@@ -181,7 +181,7 @@ class OwnCookies:
 
     def __init__(self, settings: CookieSettings) -> None:
         self.lifetime, self.new_id, self.hosts = settings.consent_lifetime, settings.make_id, settings.hosts
-        self.place, self._domain = Places(settings.hosts).of, settings.domain
+        self.place = Places(settings.hosts, settings.domain).of
         before = _Tokens(settings)
         self._tokens = (before, _Tokens(settings, settings.domain, settings.hosts) if settings.hosts else before)
         """For cookies of one host, and for those that hosts share."""
@@ -208,7 +208,7 @@ class OwnCookies:
             where: (names["consent"].encode(), names["signal"].encode()) for where, names in self._names.items()
         }
         later = {where: (names["later"], names["later-day"]) for where, names in self._names.items()}
-        self.later = LaterCookies(later, settings.domain)
+        self.later = LaterCookies(later)
         self.saved = SavedCookie(f"{settings.consent_name}-saved")
 
     def names(self, kind: str) -> list[str]:
@@ -247,7 +247,7 @@ class OwnCookies:
         The signal cookie is among them only if a signal can refuse something, and the visitor cookie once for each
         purpose that traces by consent.
         """
-        names, domain = self._names[place.secure, place.host != ""], self.domain(place)
+        names, domain = self._names[place.secure, place.is_shared], place.domain
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
         lifetime = timedelta(seconds=self._max_age_of_visitor)
         traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
@@ -259,11 +259,7 @@ class OwnCookies:
 
     def name(self, kind: str, *, place: Place) -> str:
         """Return the name of a kind of our cookies, such as "consent", in a place."""
-        return self._names[place.secure, place.host != ""][kind]
-
-    def domain(self, place: Place) -> str | None:
-        """Return the Domain of our cookies in a place; None if they are host-only."""
-        return self._domain if place.host else None
+        return self._names[place.secure, place.is_shared][kind]
 
     def records(self, cookies: bytes, *, place: Place) -> list[ConsentRecord]:
         """Return the validly signed consent records in a Cookie field, with the signals that overrode each."""
@@ -300,12 +296,12 @@ class OwnCookies:
 
     def has_answer(self, cookies: bytes, *, place: Place) -> bool:
         """Return whether a Cookie field has a consent cookie, readable or not."""
-        names = {self._answering[place.secure, shared][0] for shared in {place.host != "", False}}
+        names = {self._answering[place.secure, shared][0] for shared in {place.is_shared, False}}
         return any(values(cookies, name) for name in names)
 
     def visitor(self, cookies: bytes, now: float, *, place: Place) -> KnownVisitor | None:
         """Return the content of the newest visitor cookie in a Cookie field, or None."""
-        shared = place.host != ""
+        shared = place.is_shared
         name = self._names[place.secure, shared]["visitor"].encode()
         visitor = self._tokens[shared].visitor.read(values(cookies, name), now) if name in cookies else None
         if shared and place.secure:
@@ -315,7 +311,7 @@ class OwnCookies:
 
     def set_consent(self, record: ConsentRecord, *, place: Place) -> bytes:
         """Return the Set-Cookie field that stores a record in the browser."""
-        token, max_age = self._tokens[place.host != ""].consent.write(record), int(self.lifetime.total_seconds())
+        token, max_age = self._tokens[place.is_shared].consent.write(record), int(self.lifetime.total_seconds())
         return self._set("consent", token, max_age, place=place)
 
     def set_signals(self, signals: frozenset[str], decided_at: int, now: float, *, place: Place) -> bytes:
@@ -328,13 +324,13 @@ class OwnCookies:
             place: where the cookie lives.
         """
         left = int(decided_at + self.lifetime.total_seconds() - now)
-        token = self._tokens[place.host != ""].signal.write(signals, decided_at)
+        token = self._tokens[place.is_shared].signal.write(signals, decided_at)
         return self._set("signal", token, max(left, 1), place=place)  # 0 would delete the cookie
 
     def forget_signals(self, *, place: Place) -> bytes:
         """Return the Set-Cookie field that deletes the signal cookie."""
         name = self.name("signal", place=place).encode()
-        return expire_cookie(name, domain=self.domain(place), secure=place.secure)
+        return expire_cookie(name, domain=place.domain, secure=place.secure)
 
     def set_visitor(self, now: float, *, place: Place, referrer: str | None = None) -> tuple[str, bytes]:
         """Return a new visitor id and the Set-Cookie field that stores it in the browser.
@@ -345,13 +341,13 @@ class OwnCookies:
             referrer: the origin of the referring site ("" for none) if the browser next reloads the page on which
                 tracing was allowed, so that its record has it; None if there is nothing more to record of that page.
         """
-        visitor_id, token = self._tokens[place.host != ""].visitor.make(now, referrer)
+        visitor_id, token = self._tokens[place.is_shared].visitor.make(now, referrer)
         return visitor_id, self._set("visitor", token, self._max_age_of_visitor, place=place)
 
     def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, place: Place) -> bytes:
         """Return the Set-Cookie field that removes the arrival and leaves the id and its expiry unchanged."""
         left = max(1, arrival.at + self._max_age_of_visitor - int(now))  # 0 would delete the cookie
-        token = self._tokens[place.host != ""].visitor.token(visitor_id, arrival.at)
+        token = self._tokens[place.is_shared].visitor.token(visitor_id, arrival.at)
         return self._set("visitor", token, left, place=place)
 
     def withdrawn(self, cookies: bytes, now: float, *, place: Place) -> tuple[WithdrawnVisitor, ...]:
@@ -359,7 +355,7 @@ class OwnCookies:
 
         On a host that shares answers, these include the ids from before it did.
         """
-        shared = place.host != ""
+        shared = place.is_shared
         name = self._names[place.secure, shared]["erasure"].encode()
         visitors = self._tokens[shared].erasure.read(values(cookies, name), now) if name in cookies else ()
         if not shared:
@@ -382,7 +378,7 @@ class OwnCookies:
         """
         visitors = tuple(withdrawn)
         max_age = min(max(visitor.until for visitor in visitors) - int(now), int(LONGEST_COOKIE.total_seconds()))
-        token = self._tokens[place.host != ""].erasure.write(visitors, now)
+        token = self._tokens[place.is_shared].erasure.write(visitors, now)
         return self._set("erasure", token, max_age, place=place, path=_path_of("erasure", base))
 
     def forget_visitor(self, kind: str, *, base: str, place: Place) -> bytes:
@@ -394,7 +390,7 @@ class OwnCookies:
             place: where the cookie lives.
         """
         name, path = self.name(kind, place=place).encode(), _path_of(kind, base)
-        return expire_cookie(name, path=path, domain=self.domain(place), secure=place.secure)
+        return expire_cookie(name, path=path, domain=place.domain, secure=place.secure)
 
     def forget_host_only(self, kinds: Iterable[str], cookies: bytes, *, base: str, place: Place) -> list[bytes]:
         """Return the Set-Cookie fields that delete what a host set for itself before it shared answers.
@@ -415,8 +411,8 @@ class OwnCookies:
         ]
 
     def _set(self, kind: str, token: str, max_age: int, *, place: Place, path: str = "/") -> bytes:
-        name, domain = self.name(kind, place=place), self.domain(place)
-        return set_cookie(name, token, max_age, path=path, domain=domain, secure=place.secure)
+        name = self.name(kind, place=place)
+        return set_cookie(name, token, max_age, path=path, domain=place.domain, secure=place.secure)
 
 
 def _path_of(kind: str, base: str) -> str:

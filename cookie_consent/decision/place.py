@@ -18,10 +18,17 @@ class Place(NamedTuple):
     Args:
         secure: whether the connection is https.
         host: the host of the request if it shares answers with others; "" if cookies are host-only.
+        domain: the Domain of the cookies; None if they are host-only.
     """
 
     secure: bool
     host: str = ""
+    domain: str | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the cookies are shared with other hosts."""
+        return self.domain is not None
 
 
 HTTPS, HTTP = Place(secure=True), Place(secure=False)
@@ -32,10 +39,11 @@ class Places:
 
     Args:
         hosts: the hosts that share answers; none if each host has its own.
+        domain: the domain in which they do.
     """
 
-    def __init__(self, hosts: Sequence[str]) -> None:
-        self._hosts = frozenset(hosts)
+    def __init__(self, hosts: Sequence[str], domain: str) -> None:
+        self._hosts, self._domain = frozenset(hosts), domain
         self._known: dict[tuple[bool, bytes], Place] = {}
 
     def of(self, scope: Mapping[str, Any]) -> Place:
@@ -51,7 +59,7 @@ class Places:
     def _find(self, key: tuple[bool, bytes]) -> Place:
         secure, field = key
         host = host_name(field)
-        place = Place(secure, host if host in self._hosts else "")
+        place = Place(secure, host, self._domain) if host in self._hosts else Place(secure)
         if len(field) <= LONGEST_KEPT:
             evict_if_full(self._known, _MAX_KNOWN)
             self._known[key] = place

@@ -62,7 +62,7 @@ class CookieList:
             purpose=NECESSARY,
             duration=min(policy.access_records_kept or LONGEST_COOKIE, LONGEST_COOKIE),
             path=base,
-            domain=self._own_cookies.domain(place),
+            domain=place.domain,
             description={language: text("cookie_erasure") for language, text in words.items()},
         )
         return (*declared, erasure)

@@ -111,7 +111,7 @@ class Endpoints:
         # Shared caches would hand a Set-Cookie on a public response to everybody.
         if visit.refused_cookies and "public" not in caching:
             deletions = self._gate.deletions(
-                visit.refused_cookies, host_of(inquiry.request.scope), secure=inquiry.secure
+                visit.refused_cookies, host_of(inquiry.request.scope), secure=inquiry.place.secure
             )
             response.raw_headers.extend(deletions)
 

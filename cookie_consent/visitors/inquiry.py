@@ -72,11 +72,6 @@ class Inquiry:
         )
 
     @property
-    def secure(self) -> bool:
-        """Whether the connection is encrypted."""
-        return self.place.secure
-
-    @property
     def counts_on(self) -> tuple[str, ...]:
         """The hosts on which an answer counts that is given here; none if it counts on this host alone."""
         return self.visit.decision.policy.site.hosts if self.place.host else ()

@@ -180,7 +180,7 @@ def test_long_cookies_are_not_cached() -> None:
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_few_hosts_are_remembered(field: bytes, times: int) -> None:
-    places = Places(["site.example"])
+    places = Places(["site.example"], "site.example")
     request = {"scheme": "https"}
     assert allocated(lambda number: places.of({**request, "headers": [(b"host", field % number)]}), times) < 500_000
 

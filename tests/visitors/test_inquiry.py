@@ -26,7 +26,7 @@ def test_base_includes_mount_path() -> None:
 
 @pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
 def test_only_https_is_secure(scheme: str, secure: bool) -> None:
-    assert inquiry(scheme=scheme).secure is secure
+    assert inquiry(scheme=scheme).place.secure is secure
 
 
 def test_cookie_fields_are_joined() -> None:

@@ -267,12 +267,18 @@ def test_refusal_on_unlisted_host_leaves_the_shared_visitor_id(scheme: str) -> N
     assert before <= browser.names()
 
 
-def test_visitor_id_from_before_sharing_is_used_and_erased() -> None:
-    log, clock = MemorySink(), Clock()
+def traced_before_sharing(log: MemorySink, clock: Clock) -> Browser:
+    """Return a browser that was traced on one host, on a site whose hosts share answers now."""
     browser = Browser(site(SITE, access_log=log, clock=clock))
     browser.answer(SHOP, "accept_all")
     browser.request(SHOP)
     browser.site = site(access_log=log, clock=clock)
+    return browser
+
+
+def test_visitor_id_from_before_sharing_is_used_and_erased() -> None:
+    log, clock = MemorySink(), Clock()
+    browser = traced_before_sharing(log, clock)
     browser.request(SHOP)
     assert len({record["visitor.id"] for record in log.records}) == 1
     clock.forward(seconds=1)
@@ -288,10 +294,7 @@ def test_visitor_id_from_before_sharing_is_used_and_erased() -> None:
 
 def test_withdrawal_keeps_old_visitor_ids_for_erasure() -> None:
     log, clock = MemorySink(), Clock()
-    browser = Browser(site(SITE, access_log=log, clock=clock))
-    browser.answer(SHOP, "accept_all")
-    browser.request(SHOP)
-    browser.site = site(access_log=log, clock=clock)
+    browser = traced_before_sharing(log, clock)
     clock.forward(seconds=1)
     browser.answer(WWW, "accept_all")
     browser.request(WWW)
@@ -376,7 +379,7 @@ def test_cookie_with_host_prefix_counts_only_over_https() -> None:
     own = site()._installed.own_cookies
     cookies = "; ".join(f"{name}={value}" for (name, *_), value in browser.jar.items()).encode()
     for secure in (True, False):
-        place = Place(secure=secure, host=WWW)
+        place = Place(secure=secure, host=WWW, domain=APEX)
         assert bool(own.records(cookies, place=place)) is secure
         assert bool(own.visitor(cookies, NOW + 1, place=place)) is secure
 
@@ -384,7 +387,7 @@ def test_cookie_with_host_prefix_counts_only_over_https() -> None:
 def test_signals_over_each_of_two_answers_are_read() -> None:
     """The shared signal cookie belongs to one answer, and hides no signal over another."""
     alone, own = site(SITE)._installed.own_cookies, site()._installed.own_cookies
-    place, now = Place(secure=True, host=WWW), int(NOW)
+    place, now = Place(secure=True, host=WWW, domain=APEX), int(NOW)
     records = [granting_record(policy()), replace(granting_record(policy()), decided_at=now + 9)]
     fields = [
         alone.set_consent(records[0], place=HTTPS),
@@ -439,7 +442,7 @@ def test_cookie_stays_small() -> None:
 def test_unreadable_and_bare_values_count_nowhere() -> None:
     own = site()._installed.own_cookies
     for value in (b"", b"x", b"a.b.c", b"~.~"):
-        assert own.records(b"__Secure-consent=" + value, place=Place(secure=True, host=WWW)) == []
+        assert own.records(b"__Secure-consent=" + value, place=Place(secure=True, host=WWW, domain=APEX)) == []
     assert own.records(b"", place=HTTPS) == []
 
 
@@ -453,7 +456,9 @@ def test_many_host_fields_are_bounded() -> None:
     own = site()._installed.own_cookies
     for port in range(3000):
         own.place({"headers": [(b"host", b"www.site.example:%d" % port)]})
-    assert own.place({"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(secure=False, host=WWW)
+    assert own.place({"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(
+        secure=False, host=WWW, domain=APEX
+    )
 
 
 def test_answer_on_unlisted_host_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -495,7 +500,7 @@ def test_hosts_are_part_of_the_text_that_is_kept_as_proof() -> None:
 
 def test_own_cookies_are_listed_with_their_domain() -> None:
     own = site()._installed.own_cookies
-    for place, domain in ((Place(secure=True, host=WWW), APEX), (HTTPS, None)):
+    for place, domain in ((Place(secure=True, host=WWW, domain=APEX), APEX), (HTTPS, None)):
         cookies = CookieList(own, has_log=True, postpones=True).under(policy(SHARED), base=PREFIX, place=place)
         # "saved" tells only the next page, so it stays on its host.
         found = {(cookie.domain, cookie.name.endswith("consent-saved")) for cookie in cookies}
