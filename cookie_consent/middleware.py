@@ -20,8 +20,9 @@ from cookie_consent.base.paths import local_path
 from cookie_consent.base.process.startup import FailsAtStart, fails_at_start
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.current import CurrentRequest
+from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime, new_id, visitor_lifetime
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, consent_lifetime, new_id, visitor_lifetime
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
 from cookie_consent.enforcement import banner

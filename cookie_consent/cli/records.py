@@ -34,7 +34,7 @@ from cookie_consent.cli.options import (
     with_id_option,
     with_options,
 )
-from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.records import digest

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.policy.parts import Feature
 from cookie_consent.visitors.pages.explanations import why_off

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import requires
 from cookie_consent.decision.consent_cookie import SIGNAL_SALT, SignalCookie
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.cookie_settings import CookieSettings
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import MemoryLedger
 from tests.support.asgi import (

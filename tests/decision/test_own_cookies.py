@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, new_id
+from cookie_consent.decision.cookie_settings import CookieSettings, new_id
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, Place
 from cookie_consent.decision.record import newest
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor

@@ -11,8 +11,9 @@ from itertools import pairwise, product
 import pytest
 
 from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.record import State
 from cookie_consent.decision.visit import Visit, Visits

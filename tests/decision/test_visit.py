@@ -10,9 +10,10 @@ from itertools import count
 
 import pytest
 
+from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS, Places
 from cookie_consent.decision.visit import Visits, cookies_of
 from cookie_consent.sinks import MemorySink

@@ -18,7 +18,8 @@ import httpx
 import pytest
 
 from cookie_consent.cli.demo.site import Site, started
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.cookie_settings import CookieSettings
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import Verified, verify

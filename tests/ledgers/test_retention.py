@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.retention import Retention

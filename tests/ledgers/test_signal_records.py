@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
-from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.decision.record import State
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
 from cookie_consent.ledgers.signal_records import SignalProofs

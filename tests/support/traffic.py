@@ -20,7 +20,8 @@ from typing import Self
 
 import httpx
 
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.cookie_settings import CookieSettings
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP
 from tests.support.asgi import PHONE, PREFIX
 from tests.support.policies import KEY

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, CookieSettings, OwnCookies
+from cookie_consent.decision.cookie_settings import CookieSettings
+from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import ERASURE_SALT, WithdrawnVisitor

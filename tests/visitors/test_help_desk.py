@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.cookie_settings import CookieSettings
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.cli.main import FINDING, GOOD, main
-from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.ledgers import MemoryLedger, open_ledger
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.retention import Retention

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cookie_consent.decision.own_cookies import CookieSettings
+from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.ledgers import Ledger, MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import (

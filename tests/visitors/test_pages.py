@@ -17,8 +17,9 @@ from typing import Any
 import html5lib
 import pytest
 
+from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.decision import Decision, decide
-from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.declarations import SignalRules

@@ -24,8 +24,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.base.dates import rfc3339
+from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.decision.decision import CONSENT_LIFETIME
-from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, new_id
+from cookie_consent.decision.own_cookies import MAX_WITHDRAWN
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import Root, verify
 from cookie_consent.policy.declarations import RecordRules
