@@ -268,3 +268,12 @@ def test_gap_property_sets_distance_from_both_edges(new_visitor: NewVisitor) -> 
     box = visitor.banner.bounding_box()
     assert box
     assert (box["x"], DESK["height"] - box["y"] - box["height"]) == (42, 42)
+
+
+def test_box_is_printed_and_banner_is_not(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.go(f"{styled_page('none')}?box")
+    expect(visitor.banner).to_be_visible()
+    visitor.page.emulate_media(media="print")
+    expect(visitor.banner).to_be_hidden()
+    expect(visitor.page.locator(".pchoice-box")).to_be_visible()
