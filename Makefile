@@ -1,5 +1,5 @@
-# Three commands: `make demo` shows it, `make check` answers in half a minute, `make test` proves it. Each sets up all
-# that it needs.
+# Three commands: `make demo` shows it, `make check` answers within half a minute, `make test` proves it. Each sets up
+# all that it needs.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -18,13 +18,14 @@ demo: $(VENV)/.demo built
 # Without it, each run and each worker would compile all tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Lint, types and the quick tests. `make check ARGS=tests/decision` takes those of one room.
+# Lint, types and the quick tests of the rooms that changed: see tests/support/rooms.py. `make check ARGS=tests` takes
+# those of all rooms.
 check: $(VENV)/.test
 	@$(MAKE) --no-print-directory --jobs lint types quick
 
 quick: $(VENV)/.test built
 	$(BIN)/python -m pytest --quiet -m "not browser and not server and not slow" --ignore tests/browser \
-		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(ARGS)
+		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(or $(ARGS),$(shell $(BIN)/python -m tests.support.rooms))
 
 # What stands for others runs, and with FULL_MATRIX=1 everything: see tests/support/selection.py.
 test: system $(VENV)/.test node_modules/.installed lint types browser-side unit

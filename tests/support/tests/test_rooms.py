@@ -1,0 +1,78 @@
+"""Tests of which rooms' tests `make check` runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.rooms import ROOT, changed_files, rooms_of
+
+
+@pytest.mark.parametrize(
+    ("changed", "rooms"),
+    [
+        (["cookie_consent/decision/gate.py"], ["decision", "docs", "whole"]),
+        (["cookie_consent/base/html/document.py", "tests/sinks/test_nats.py"], ["base", "docs", "sinks", "whole"]),
+        (["tests/browser/test_life.py", "CHANGELOG.md", "docs/policy.md"], ["docs", "whole"]),
+        (["static/choices.js"], ["docs", "enforcement", "visitors", "whole"]),
+        *(
+            ([path, "cookie_consent/decision/gate.py"], None)
+            for path in (
+                "cookie_consent/middleware.py",
+                "cookie_consent/new/module.py",
+                "tests/conftest.py",
+                "tests/support/asgi.py",
+                "pyproject.toml",
+            )
+        ),
+    ],
+)
+def test_rooms_of_changed_files_are_tested(changed: list[str], rooms: list[str] | None) -> None:
+    assert rooms_of(changed, ROOT) == rooms
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with two commits, each of one file."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    git(tmp_path, "init", "--quiet")
+    for name in ("first", "second"):
+        commit(tmp_path, name)
+    return tmp_path
+
+
+def commit(folder: Path, name: str) -> None:
+    (folder / name).write_text(name, "utf-8")
+    git(folder, "add", name)
+    git(folder, "-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", name)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+def test_uncommitted_and_new_files_are_changed(repository: Path) -> None:
+    (repository / "first").unlink()
+    (repository / "new ö").touch()
+    assert changed_files(repository) == ["first", "new ö"]
+
+
+def test_without_other_changes_last_commit_is_the_change(repository: Path) -> None:
+    assert changed_files(repository) == ["second"]
+
+
+def test_without_other_changes_branch_is_the_change(repository: Path) -> None:
+    git(repository, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(repository, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    assert changed_files(repository) is None, "the branch is the main branch"
+    for name in ("third", "fourth"):
+        commit(repository, name)
+    assert changed_files(repository) == ["fourth", "third"]
+
+
+def test_without_git_nothing_is_known(tmp_path: Path) -> None:
+    assert changed_files(tmp_path) is None
