@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.process.forking import after_fork
 from cookie_consent.base.process.waiting import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
@@ -22,6 +21,7 @@ from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import call, run
+from tests.support.forking import fork_hook
 from tests.support.ledger_writer import entry
 from tests.support.waiting import eventually
 
@@ -76,11 +76,12 @@ def test_committer_writes_after_fork() -> None:
         written.extend(one.document["consent_id"] for one in entries)
         return ["kept"] * len(entries)
 
-    committer = Committer(write)
-    assert run(committer.put(entry("before"))) == "kept"
-    after_fork()
-    assert run(committer.put(entry("after"))) == "kept"
-    committer.close()
+    with fork_hook() as after_fork:
+        committer = Committer(write)
+        assert run(committer.put(entry("before"))) == "kept"
+        after_fork()
+        assert run(committer.put(entry("after"))) == "kept"
+        committer.close()
     assert written == ["before", "after"]
     assert len(threads) == 2, "a forked process has no thread of the parent's"
 
@@ -88,7 +89,7 @@ def test_committer_writes_after_fork() -> None:
 @pytest.mark.slow
 def test_ledger_live_file_and_report_work_after_fork(tmp_path: Path) -> None:
     """Call the hook in this process, as `os.fork` does in the child."""
-    with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
+    with fork_hook() as after_fork, closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
         app, live = report_app(tmp_path / "no.jsonl", authorize=lambda request: True), tmp_path / "access.jsonl"
         file = LiveFile(live, Rotation(live), lambda: None)
         for number in (1, 2):

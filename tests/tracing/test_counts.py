@@ -15,12 +15,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.base.process.forking import after_fork
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.counts import Counts
 from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
+from tests.support.forking import fork_hook
 
 ANOTHER_COOKIE = '[[cookies]]\nname = "more"\npurpose = "media"\n'
 BROWSER = (("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"))
@@ -337,12 +337,13 @@ def test_counts_are_empty_after_fork() -> None:
     sink = MemorySink()
 
     async def serve() -> None:
-        counts, other = make_counts(sink, Clock()), make_counts(sink, Clock())
-        counts.add("views", b"site.example")
-        after_fork()
-        other.flush()
-        counts.add("asked", b"site.example")
-        counts.flush()
+        with fork_hook() as after_fork:
+            counts, other = make_counts(sink, Clock()), make_counts(sink, Clock())
+            counts.add("views", b"site.example")
+            after_fork()
+            other.flush()
+            counts.add("asked", b"site.example")
+            counts.flush()
 
     run(serve())
     assert [count["count.name"] for count in sink.counts] == ["asked"]

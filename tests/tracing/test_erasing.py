@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import stat
 import subprocess
@@ -558,6 +559,7 @@ def test_note_remains_while_new_withdrawal_waits_for_a_thread(tmp_path: Path) ->
     assert sleep.asleep.acquire(timeout=20)
     assert (sink.erased, "one" in notes(tmp_path)) == (["one"], True)
     erasing.after_fork()
+    atexit.unregister(erasing.close)  # it would wait for the forgotten threads
     sink.go_on.set()
     sleep.go_on.release(10)
 

@@ -1,0 +1,24 @@
+"""Calls the hook of a forked process in the process of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from cookie_consent.base.process import forking
+
+
+@contextmanager
+def fork_hook() -> Iterator[Callable[[], None]]:
+    """Yield a function that resets what was made since, as `os.fork` does in the child.
+
+    It leaves what other tests made: their threads would wait for a lost queue, and the process for these threads when
+    it ends.
+    """
+    earlier = set(forking._forked)
+
+    def after_fork() -> None:
+        for forked in set(forking._forked) - earlier:
+            forked.after_fork()
+
+    yield after_fork
