@@ -350,6 +350,7 @@ def test_erase_says_that_proof_without_end_stays_for_ever(path: Path, access_log
     assert ", for ever.\n" in said
 
 
+@pytest.mark.slow
 def test_erase_without_ledger_says_that_proof_was_not_searched(access_log: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", VISITOR, "--access-log", str(access_log)]) == GOOD
     assert capsys.readouterr().out.splitlines() == [

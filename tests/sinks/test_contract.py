@@ -139,6 +139,7 @@ def test_erase_removes_only_records_of_the_visitor(sink: Sink) -> None:
     assert numbers(sink.read("a")) == [5]
 
 
+@pytest.mark.slow
 def test_empty_sink_has_nothing_to_read_erase_or_purge(sink: Sink) -> None:
     assert list(sink.read(UNKNOWN_VISITOR)) == []
     assert sink.erase(UNKNOWN_VISITOR) == 0

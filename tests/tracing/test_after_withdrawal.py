@@ -97,6 +97,7 @@ def test_withdrawn_visitor_can_export_and_erase_records() -> None:
     assert visitor.export()["withdrawn_visitor_ids"] == []
 
 
+@pytest.mark.slow
 def test_withdrawn_visitor_can_export_and_erase_records_in_file(tmp_path: Path) -> None:
     visitor = Traced(access_log=tmp_path / "access.jsonl")
     visitor.refuse()

@@ -650,6 +650,7 @@ def test_export_is_empty_where_nothing_is_kept() -> None:
     assert own_records(later) == []
 
 
+@pytest.mark.slow
 def test_export_and_erasure_work_on_access_log_file(tmp_path: Path) -> None:
     visitor = traced_visitor(access_log=tmp_path / "access.jsonl")
     assert [record["url.path"] for record in visitor.get(EXPORT).json["access_records"]] == ["/one", "/two"]

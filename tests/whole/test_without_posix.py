@@ -152,6 +152,7 @@ def test_posix_shared_lock_admits_several_holders(file_open_twice: tuple[int, in
 
 
 @pytest.mark.usefixtures("without_posix")
+@pytest.mark.slow
 def test_files_are_written_without_posix_functions(tmp_path: Path) -> None:
     check_purge(tmp_path / "old.jsonl")
     check_shared_salt(tmp_path / "salt")
