@@ -16,7 +16,7 @@ from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashe
 from tests.support.browsers.visitor_browser import PREFIX, Sites
 from tests.support.sites.engines_site import engines_site, policy
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 VISITORS = {
     "with JavaScript": Setting(),

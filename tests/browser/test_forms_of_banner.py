@@ -14,7 +14,7 @@ from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.life_browser import another_tab, life_sites, moved_to, until
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, with_and_without_scripts
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 NOTHING = {"necessary": True, "analytics": False, "media": False}
 ALL = {"necessary": True, "analytics": True, "media": True}

@@ -25,7 +25,7 @@ from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Vi
 from tests.support.sites.life_site import LIBRARIES
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 NOTHING = {"necessary": True, "analytics": False, "media": False}
 ALL = {"necessary": True, "analytics": True, "media": True}

@@ -15,7 +15,7 @@ from tests.support.browsers.themes import adopt_rules
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, Sites, Visitor
 from tests.support.sites.three_language_site import LANGUAGES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=6)]
 
 SCREENS = {
     "desk": ViewportSize(width=1280, height=800),
@@ -107,7 +107,6 @@ def test_cookie_name_runs_left_to_right_in_arabic(museum_visitor: Visitor) -> No
     assert name.evaluate(ORDER) == sorted(name.evaluate(ORDER))
 
 
-@pytest.mark.each_value
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_nothing_is_animated(museum_visitor: Visitor, surface: str, motion: Any) -> None:

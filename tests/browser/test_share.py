@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, ViewportSize
 from tests.support.browsers.share import SCREENS, share_site, shares, show_banner
 from tests.support.sites.share_site import LANGUAGES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 NewBanner = Callable[[str, str], Page]
 """Shows the banner in a layout and a language."""

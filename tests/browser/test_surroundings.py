@@ -16,7 +16,7 @@ from tests.support.browsers.surroundings import styled_page, surroundings_site
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import FRAMEWORKS, STYLES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=3)]
 
 Look = dict[str, dict[str, str]]
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=360, height=640)

@@ -17,7 +17,7 @@ from tests.support.browsers.surroundings import styled_page, surroundings_site, 
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import MODULES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ marks say which tests may be left out:
 - `each_value`: only so many combinations of the parameters run that each value comes once. A test without parameters
   runs.
   `each_value(all_of="Chromium")` also keeps all combinations with this word in their id.
+  `each_value(at_most=1)` keeps at most so many. They have the values that the tests before used least, so that tests
+  with the same parameters share the values. At a test, the mark goes before that of its module.
 """
 
 from __future__ import annotations
@@ -51,11 +53,11 @@ def selected(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
         if mark is None or not values_of(group[0]):
             yield from group
             continue
-        all_of = mark.kwargs.get("all_of")
+        all_of, at_most = mark.kwargs.get("all_of"), mark.kwargs.get("at_most")
         kept = [item for item in group if all_of and all_of in item.nodeid.partition("[")[2]]
         yield from kept
         by_row = {values_of(item): item for item in group}
-        for row in rows_with_each_value(list(by_row), given=map(values_of, kept), used=used):
+        for row in rows_with_each_value(list(by_row), given=map(values_of, kept), used=used, at_most=at_most):
             yield by_row[row]
 
 

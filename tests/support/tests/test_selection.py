@@ -39,6 +39,19 @@ def test_wheel(): ...
 
 @pytest.mark.each_value
 def test_alone(): ...
+
+class TestFew:
+    pytestmark = pytest.mark.each_value(at_most=2)
+
+    @pytest.mark.parametrize("shape", ["round", "square", "flat", "long", "thin"])
+    def test_shapes(self, shape): ...
+
+    @pytest.mark.parametrize("shape", ["round", "square", "flat", "long", "thin"])
+    def test_same_shapes(self, shape): ...
+
+    @pytest.mark.each_value
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_numbers(self, number): ...
 """
 
 
@@ -71,7 +84,7 @@ def collected(folder: Path, *options: str) -> tuple[list[str], str]:
 @pytest.mark.slow
 def test_full_matrix_runs_everything(tmp_path: Path) -> None:
     names, summary = collected(tmp_path, "--full-matrix")
-    assert len(names) == 9 + 8 + 2 + 1 + 1
+    assert len(names) == 9 + 8 + 2 + 1 + 1 + 5 + 5 + 3
     assert "deselected" not in summary
 
 
@@ -89,7 +102,10 @@ def test_default_selection_covers_each_value_and_counts_deselected_tests(
     assert [name for name in names if "test_end" in name] == ["test_end[kill]"]
     assert "test_wheel" not in names
     assert "test_alone" in names
-    assert "10 deselected" in summary
+    few = [name.partition("[")[2].rstrip("]") for name in names if "shapes" in name]
+    assert (len(few), len(set(few))) == (4, 4), "the second test takes values that the first left"
+    assert len([name for name in names if "test_numbers" in name]) == 3, "a test's mark goes before the others"
+    assert "16 deselected" in summary
 
 
 def test_least_used_values_win_among_equal_rows() -> None:
