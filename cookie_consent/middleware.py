@@ -155,7 +155,7 @@ class ConsentMiddleware(FailsAtStart):
             domain=policy.site.domain,
             hosts=policy.site.hosts,
         )
-        own_cookies = OwnCookies(cookies)
+        own_cookies = OwnCookies(cookies, (policy, *policy.history))
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
         # What visitors see.
         prefix = checked_prefix(prefix)
@@ -269,7 +269,8 @@ class ConsentMiddleware(FailsAtStart):
                 now = recent.apply_to(visit, began, visit.visitor_id)
                 if now is not visit:
                     request.decide(traced=now.traced)
-                passed = gate.outgoing(fields, now.decision.purposes)
+                decision = now.decision
+                passed = gate.outgoing(fields, decision.purposes, decision.refused_recipients)
                 if now.refused_cookies:
                     passed = [*passed, *gate.deletions(now.refused_cookies, host_of(scope), secure=is_secure(scope))]
                 message = {**message, "headers": passed}

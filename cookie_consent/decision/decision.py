@@ -26,6 +26,7 @@ OUTCOMES = ("", "granted", "refused", "partial")
 """What may hold on the whole; see `Decision`."""
 
 _UNANSWERED = Answer(State.UNANSWERED, "")
+_NONE = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Decision:
         postponed: whether there is something to ask, but the visitor has chosen to decide later.
         outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered.
             Other than `status`, it heeds signals, services and policy changes.
+        refused_recipients: ids of the recipients that are not allowed although their purpose is.
     """
 
     policy: Policy
@@ -75,6 +77,7 @@ class Decision:
     honours_gpc: bool = False
     postponed: bool = False
     outcome: str = ""
+    refused_recipients: frozenset[str] = frozenset()
 
     @property
     def is_open(self) -> bool:
@@ -109,6 +112,15 @@ class Decision:
             known = f"Known: {', '.join(sorted(self.purposes))}."
             hints = dict.fromkeys([did_you_mean(str(purpose), self.purposes), known])
             raise LookupError(f'there is no purpose "{purpose}". {" ".join(hints)}') from None
+
+    def allows_recipient(self, recipient: str) -> bool:
+        """Return whether a recipient may get data now: its purpose is allowed, and the visitor has not left it out.
+
+        Raises:
+            LookupError: the policy has no such recipient. The message names the most similar one.
+        """
+        declared = self.policy.recipient(recipient)
+        return self.purposes[declared.purpose] and recipient not in self.refused_recipients
 
     def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
         """Return whether a feature is available, and its fallback.
@@ -145,7 +157,8 @@ def decide(
     2. A purpose that the service refuses is not.
     3. An explicit answer overrides the signals that were present when it was given.
     4. A signal refuses its purposes. One that has overridden an answer still does when it is gone (11 CCR 7025).
-    5. The last explicit answer holds for each purpose that has not changed materially since.
+    5. The last explicit answer holds for each purpose that has not changed materially since, and for the recipients
+       that it grants.
     6. Anything else is not allowed.
 
     A refused purpose stays refused and is not asked for again. An exempt purpose is allowed until the visitor objects,
@@ -177,6 +190,7 @@ def decide(
             continue
         allowed[purpose] = granted and not ruled_out and purpose not in changed
         is_open |= not ruled_out and (unanswered or (granted and purpose in changed))
+    refused_recipients = _refuse_recipients(policy, record, allowed) if record and policy.by_recipient else _NONE
     return Decision(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
@@ -188,7 +202,8 @@ def decide(
         news=None if is_open else _news(policy, record, now),
         honours_gpc=_honours_gpc(policy, signals.union(record.overridden_by if record else ()), allowed),
         postponed=is_open and postponed,
-        outcome=_outcome(policy, record, allowed, is_open=is_open),
+        outcome=_outcome(policy, record, allowed, is_open=is_open, is_partial=bool(refused_recipients)),
+        refused_recipients=refused_recipients,
     )
 
 
@@ -229,13 +244,14 @@ def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
         decision.honours_gpc,
         decision.postponed,
         decision.outcome,
+        decision.refused_recipients,
     )
 
 
 def without_optional(decision: Decision) -> Decision:
     """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
-    return replace(decision, purposes=MappingProxyType(off), outcome="")
+    return replace(decision, purposes=MappingProxyType(off), outcome="", refused_recipients=_NONE)
 
 
 def has_objected(policy: Policy, record: ConsentRecord | None) -> bool:
@@ -324,7 +340,24 @@ def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, 
     return "gpc" in signals and not all(allowed[purpose] for purpose in policy.gpc_refuses)
 
 
-def _outcome(policy: Policy, record: ConsentRecord | None, allowed: Mapping[str, bool], *, is_open: bool) -> str:
+def _refuse_recipients(policy: Policy, record: ConsentRecord, allowed: dict[str, bool]) -> frozenset[str]:
+    """Return the ids of the recipients that are refused although their purpose is allowed.
+
+    A purpose for which no recipient is left is set to not allowed.
+    """
+    refused: set[str] = set()
+    for purpose in policy.by_recipient:
+        granted = record.answers[purpose].recipients if allowed[purpose] else None
+        if granted is not None:
+            recipients = {recipient.id for recipient in policy.recipients_of(purpose)}
+            allowed[purpose] = not granted.isdisjoint(recipients)
+            refused |= recipients - granted if allowed[purpose] else set()
+    return frozenset(refused)
+
+
+def _outcome(
+    policy: Policy, record: ConsentRecord | None, allowed: Mapping[str, bool], *, is_open: bool, is_partial: bool
+) -> str:
     """Return what holds for all purposes that may be allowed here; a signal that refuses them counts as an answer.
 
     A purpose that runs without consent counts only if there is no other, once it was answered.
@@ -333,7 +366,7 @@ def _outcome(policy: Policy, record: ConsentRecord | None, allowed: Mapping[str,
     asked = [purpose for purpose in offered if purpose != policy.exempt] or (offered if record else [])
     granted = [purpose for purpose in asked if allowed[purpose]]
     if granted:
-        return "granted" if granted == asked else "partial"
+        return "granted" if granted == asked and not is_partial else "partial"
     return "refused" if asked and not is_open else ""
 
 
@@ -347,14 +380,20 @@ def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | No
 
 
 def _changed_since(policy: Policy, record: ConsentRecord | None) -> frozenset[str]:
-    """Return the purposes whose material facts changed since the answer.
+    """Return the purposes that an answer no longer covers, because their material facts changed since.
 
     Without the earlier policy at hand, the digests in the record only tell that the facts differ.
     """
     if record is None or record.policy == policy.version:
         return frozenset()
+    # An answer that left recipients out covers nothing where they can no longer be chosen.
+    undone = frozenset(
+        id_
+        for id_, answer in record.answers.items()
+        if answer.recipients is not None and id_ not in policy.by_recipient
+    )
     for earlier in policy.history:
         if earlier.version == record.policy:
-            return widened(earlier, policy)
+            return widened(earlier, policy) | undone
     now = digests(policy)
-    return frozenset(id_ for id_, answer in record.answers.items() if id_ in now and answer.facts != now[id_])
+    return undone.union(id_ for id_, answer in record.answers.items() if id_ in now and answer.facts != now[id_])

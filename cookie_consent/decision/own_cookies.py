@@ -15,6 +15,7 @@ from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.later_cookies import LaterCookies
 from cookie_consent.decision.place import HTTPS, Place, Places
+from cookie_consent.decision.recipients import RecipientBits
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.saved_cookie import SavedCookie
 from cookie_consent.decision.signing import Signer
@@ -36,9 +37,12 @@ class _Tokens:
         domain: the domain in which hosts share the tokens; "" for those of one host. A token of one is invalid in
             another.
         hosts: those hosts.
+        recipients: writes and reads which recipients an answer grants.
     """
 
-    def __init__(self, settings: CookieSettings, domain: str = "", hosts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, settings: CookieSettings, recipients: RecipientBits, domain: str = "", hosts: Sequence[str] = ()
+    ) -> None:
         salts = {
             "consent": consent_cookie.SALT,
             "signal": consent_cookie.SIGNAL_SALT,
@@ -48,7 +52,7 @@ class _Tokens:
         self._signers = {
             kind: Signer(settings.secret_keys, f"{salt}@{domain}" if domain else salt) for kind, salt in salts.items()
         }
-        self.consent = consent_cookie.ConsentCookie(self._signers["consent"], domain, hosts)
+        self.consent = consent_cookie.ConsentCookie(self._signers["consent"], domain, hosts, recipients)
         self.signal = consent_cookie.SignalCookie(self._signers["signal"])
         self.visitor = visitor_cookie.VisitorCookie(
             self._signers["visitor"], settings.visitor_lifetime, settings.make_id
@@ -63,6 +67,10 @@ class _Tokens:
 class OwnCookies:
     """Reads and sets our cookies: "consent", "signal", "later", "later-day", "saved", "visitor" and "erasure".
 
+    Args:
+        settings: names, lifetimes and keys.
+        policies: the policy in force and the known earlier ones, whose recipients visitors may choose.
+
     Attributes:
         lifetime: how long an answer is valid.
         new_id: returns a random id.
@@ -72,11 +80,13 @@ class OwnCookies:
         saved: reads and sets the cookie that has the next page confirm an answer.
     """
 
-    def __init__(self, settings: CookieSettings) -> None:
+    def __init__(self, settings: CookieSettings, policies: Iterable[Policy] = ()) -> None:
         self.lifetime, self.new_id, self.hosts = settings.consent_lifetime, settings.make_id, settings.hosts
         self.place = Places(settings.hosts, settings.domain).of
-        before = _Tokens(settings)
-        self._tokens = (before, _Tokens(settings, settings.domain, settings.hosts) if settings.hosts else before)
+        recipients = RecipientBits(policies)
+        before = _Tokens(settings, recipients)
+        shared = _Tokens(settings, recipients, settings.domain, settings.hosts) if settings.hosts else before
+        self._tokens = (before, shared)
         """For cookies of one host, and for those that hosts share."""
         self._max_age_of_visitor = before.visitor.max_age
         self._names = {

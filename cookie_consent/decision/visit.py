@@ -26,7 +26,7 @@ from cookie_consent.decision.decision import (
     with_record,
     without_optional,
 )
-from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.gate import Gate, RefusableCookie
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place
 from cookie_consent.decision.record import ConsentRecord, State, newest
@@ -58,7 +58,7 @@ class Visit:
     Args:
         decision: the decision on the request.
         visible_cookies: the Cookie field that the app may see; None if it may see all of it.
-        refusable_cookies: the names of cookies that can be refused, each with its purposes; see `Gate.carried`.
+        refusable_cookies: the cookies that can be refused; see `Gate.refusable_cookies`.
         refused_cookies: those of them that the visitor has refused, but the browser still sends.
         held: reason -> how many cookies are held back from the app.
         visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
@@ -75,7 +75,7 @@ class Visit:
 
     decision: Decision
     visible_cookies: bytes | None
-    refusable_cookies: tuple[tuple[bytes, frozenset[str]], ...]
+    refusable_cookies: tuple[RefusableCookie, ...]
     refused_cookies: tuple[bytes, ...]
     held: Mapping[str, int]
     visitor_id: str | None
@@ -242,7 +242,7 @@ class Visits:
 
     def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
-        passed, held = self._gate.incoming(cookies, decision.purposes)
+        passed, held = self._gate.incoming(cookies, decision.purposes, decision.refused_recipients)
         refusable_cookies = self._gate.refusable_cookies(cookies)
         visit = Visit(
             decision=with_record(decision, None),
@@ -309,16 +309,22 @@ def _cut_to_limit(cookies: bytes) -> bytes:
 
 
 def refused_cookie_names(
-    refusable_cookies: Iterable[tuple[bytes, frozenset[str]]], record: ConsentRecord | None
+    refusable_cookies: Iterable[RefusableCookie], record: ConsentRecord | None
 ) -> tuple[bytes, ...]:
-    """Return the names of the cookies whose purposes an answer has all refused. Signals do not count.
+    """Return the names of the cookies whose purposes, or whose recipient, an answer has refused. Signals do not count.
 
     Args:
-        refusable_cookies: the result of `Gate.carried`.
+        refusable_cookies: the result of `Gate.refusable_cookies`.
         record: the visitor's answer, if any.
     """
-    refused = frozenset(record.in_state(State.REFUSED)) if record else frozenset()
-    return tuple(name for name, purposes in refusable_cookies if purposes <= refused)
+    if record is None:
+        return ()
+    refused = frozenset(record.in_state(State.REFUSED))
+    return tuple(
+        name
+        for name, purposes, recipient in refusable_cookies
+        if purposes <= refused or (recipient and any(record.refuses_recipient(id_, recipient) for id_ in purposes))
+    )
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:

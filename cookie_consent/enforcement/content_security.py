@@ -47,8 +47,8 @@ class Origins:
     """The recipients' origins in one directive, in lowercase.
 
     Args:
-        allowed: those whose purpose is allowed.
-        refused: those whose purpose is not allowed, and that no allowed recipient needs.
+        allowed: those of the allowed recipients.
+        refused: those of the others, without the ones that an allowed recipient needs.
     """
 
     allowed: tuple[bytes, ...]
@@ -122,28 +122,31 @@ def allows_own_script(policies: Iterable[bytes], nonce: str) -> bool:
     )
 
 
-def recipient_sources(policy: Policy, purposes: Mapping[str, bool]) -> Sources:
+def recipient_sources(policy: Policy, purposes: Mapping[str, bool], refused: frozenset[str] = frozenset()) -> Sources:
     """Return the recipients' origins for each directive that they name.
 
     Args:
         policy: declares the recipients.
         purposes: purpose id -> whether it is allowed; a missing one is not.
+        refused: ids of the recipients that are refused although their purpose is allowed.
     """
-    return _sources(policy, frozenset(purpose for purpose, is_allowed in purposes.items() if is_allowed))
+    return _sources(policy, frozenset(purpose for purpose, is_allowed in purposes.items() if is_allowed), refused)
 
 
 @lru_cache(maxsize=256)
-def _sources(policy: Policy, purposes: frozenset[str]) -> Sources:
-    """Return the recipients' origins, given the ids of the allowed purposes."""
+def _sources(policy: Policy, purposes: frozenset[str], refused: frozenset[str]) -> Sources:
+    """Return the recipients' origins, given the ids of the allowed purposes and of the refused recipients."""
     sources: dict[bytes, Origins] = {}
     # In the order of DIRECTIVES, fallbacks such as "child" come before the directives that use them.
     for directive in DIRECTIVES:
         recipients = [recipient for recipient in policy.recipients if directive in recipient.directives]
-        allowed = _origins(recipient for recipient in recipients if recipient.purpose in purposes)
-        refused = frozenset(_origins(recipients)) - frozenset(allowed)
-        if allowed or refused:
+        allowed = _origins(
+            recipient for recipient in recipients if recipient.purpose in purposes and recipient.id not in refused
+        )
+        others = frozenset(_origins(recipients)) - frozenset(allowed)
+        if allowed or others:
             names = _NAMES.get(directive, (f"{directive}-src".encode(),))
-            sources |= dict.fromkeys(names, Origins(allowed, refused))
+            sources |= dict.fromkeys(names, Origins(allowed, others))
     return sources
 
 

@@ -142,7 +142,8 @@ class Response:
         elif message["type"] == "http.response.trailers":
             self._apply_recent_answers()
             fields = plain_fields(message.get("headers", ()))
-            passed = self._enforcement.gate.outgoing(fields, self._visit.decision.purposes)
+            decision = self._visit.decision
+            passed = self._enforcement.gate.outgoing(fields, decision.purposes, decision.refused_recipients)
             message = {**message, "headers": passed}
         return self._out(message)
 
@@ -154,7 +155,8 @@ class Response:
         is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
         headers = given if is_plain else plain_fields(given)
         self._apply_recent_answers()
-        passed = enforcement.gate.outgoing(headers, self._visit.decision.purposes)
+        decision = self._visit.decision
+        passed = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
         edits_csp = enforcement.edit_csp and content_security.has_policy(passed)
         if edits_csp:
             passed = self._with_recipients(passed)
@@ -202,7 +204,7 @@ class Response:
     def _with_recipients(self, headers: Headers) -> Headers:
         """Return header fields whose Content-Security-Policy names only the allowed recipients."""
         decision = self._visit.decision
-        sources = content_security.recipient_sources(decision.policy, decision.purposes)
+        sources = content_security.recipient_sources(decision.policy, decision.purposes, decision.refused_recipients)
         headers, self._withholds_origins = content_security.with_recipients(headers, sources)
         return headers
 
@@ -280,7 +282,8 @@ class Response:
         """Return the header fields of a page without what the visitor has refused in the meantime."""
         enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
         passed = [field for field in headers if field[1] is not new_visitor]
-        passed = enforcement.gate.outgoing(passed, self._visit.decision.purposes)
+        decision = self._visit.decision
+        passed = enforcement.gate.outgoing(passed, decision.purposes, decision.refused_recipients)
         if enforcement.edit_csp and content_security.has_policy(passed):
             passed = self._with_recipients(passed)
         if self.trace is not None and new_visitor is not None:

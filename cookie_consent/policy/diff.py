@@ -257,6 +257,8 @@ def _is_more(key: str, before: Any, after: Any) -> bool:
     # No value means that nothing is kept, or only for the session. Any time is more.
     if key in ("retention", "duration"):
         return (after or 0) > (before or 0)
+    if key == "recipient":  # of a cookie: who refused that recipient has refused the cookie
+        return bool(before)
     # What moves to another purpose serves that one from now on, so it is asked for there.
     return key == "purpose" or (key in ("traces", "sells") and bool(after)) or (key == "exempt" and not after)
 

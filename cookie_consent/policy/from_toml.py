@@ -235,6 +235,7 @@ _PURPOSE: Readers = {
     "sells": _boolean,
     "data": _texts,
     "legal_basis": _texts,
+    "choice": _string,
 }
 _COOKIE: Readers = {
     "name": _string,
@@ -243,6 +244,7 @@ _COOKIE: Readers = {
     "path": _string,
     "domain": _string,
     "description": _texts,
+    "recipient": _string,
 }
 _RECIPIENT: Readers = {
     "id": _string,

@@ -27,6 +27,7 @@ def widened(old: Policy, new: Policy) -> frozenset[str]:
 
     - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
     - its retention, or the lifetime of one of its cookies, is longer;
+    - a cookie no longer belongs to the recipient that it belonged to;
     - it now traces, or now is a sale or sharing;
     - it was exempt from consent.
 
@@ -50,13 +51,18 @@ def _facts(policy: Policy, purpose: str) -> object:
         purpose,
         declared.traces,
         _seconds(declared.retention),
-        sorted((cookie.name, _seconds(cookie.duration) or 0) for cookie in policy.cookies_of(purpose)),
+        sorted(_cookie_facts(cookie) for cookie in policy.cookies_of(purpose)),
         sorted((recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)),
         # These facts were added later. Only purposes that have them list them, so that the digests of others in
         # existing cookies stay the same.
         *([declared.exempt] if declared.exempt else []),
         *(["sells"] if declared.sells else []),
     ]
+
+
+def _cookie_facts(cookie: Cookie) -> tuple[str | int, ...]:
+    # A recipient was added later, too.
+    return (cookie.name, _seconds(cookie.duration) or 0, *([cookie.recipient] if cookie.recipient else []))
 
 
 def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
@@ -75,11 +81,15 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
 
 
 def _cookies_wider(old: list[Cookie], new: list[Cookie]) -> bool:
+    before = {cookie.name: cookie for cookie in old}
+    return any(cookie.name not in before or _cookie_wider(before[cookie.name], cookie) for cookie in new)
+
+
+def _cookie_wider(old: Cookie, new: Cookie) -> bool:
     # A session cookie counts as the shortest: any fixed lifetime outlives the session.
-    lifetimes = {cookie.name: cookie.duration or timedelta(0) for cookie in old}
-    return any(
-        cookie.name not in lifetimes or (cookie.duration or timedelta(0)) > lifetimes[cookie.name] for cookie in new
-    )
+    lasts_longer = (new.duration or timedelta(0)) > (old.duration or timedelta(0))
+    # Who refused the recipient has refused the cookie, too.
+    return lasts_longer or (old.recipient != "" and new.recipient != old.recipient)
 
 
 def _recipients_wider(old: list[Recipient], new: list[Recipient]) -> bool:

@@ -31,6 +31,8 @@ LONGEST_COOKIE = timedelta(days=400)
 """Browsers may cap a cookie's lifetime at 400 days (RFC 6265bis section 5.5)."""
 LONGEST_PURPOSE_ID = 27
 """Keeps the consent cookie for eight purposes under 400 bytes."""
+CHOICES = ("purpose", "recipient")
+"""What visitors allow or refuse: the purpose as a whole, or each of its recipients."""
 DIRECTIVES = (
     "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
     "worker",
@@ -126,6 +128,7 @@ class Purpose:
             page, and a visitor who refused is not asked again for 12 months.
         data: which kinds of data it uses, per language.
         legal_basis: the legal basis, per language; empty for the visitor's consent.
+        choice: what visitors allow or refuse, one of `CHOICES`.
     """
 
     id: str
@@ -139,6 +142,7 @@ class Purpose:
     sells: bool = False
     data: Texts = field(default_factory=dict)
     legal_basis: Texts = field(default_factory=dict)
+    choice: str = "purpose"
 
     def __post_init__(self) -> None:
         require_id(self.id)
@@ -148,6 +152,8 @@ class Purpose:
                 f"Use at most {LONGEST_PURPOSE_ID}, so that answers fit into a small cookie.",
                 key="id",
             )
+        if self.choice not in CHOICES:
+            raise PolicyError(f'"{self.choice}" is no choice', did_you_mean(self.choice, CHOICES), key="choice")
         if self.id == NECESSARY and (self.traces or self.refused):
             raise PolicyError("the necessary purpose can neither trace nor be refused", "Make it another purpose.")
         if self.sells and (self.exempt or self.id == NECESSARY):
@@ -174,6 +180,8 @@ class Cookie:
         path: its path as the browser sees it. A refusal expires the cookie there.
         domain: its Domain attribute; None if it is host-only.
         description: what it is for, per language.
+        recipient: the id of the recipient that it belongs to, if the purpose lets visitors choose among its recipients;
+            "" for none.
     """
 
     name: str
@@ -182,6 +190,7 @@ class Cookie:
     path: str = "/"
     domain: str | None = None
     description: Texts = field(default_factory=dict)
+    recipient: str = ""
 
     def __post_init__(self) -> None:
         require(COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 
 from cookie_consent.policy.declarations import Declarations
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.parts import NECESSARY, Service, Texts
+from cookie_consent.policy.parts import NECESSARY, Cookie, Service, Texts
 from cookie_consent.policy.regions import regions, require_keys
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
 
 MAX_PURPOSES = 32
 """Nobody reads more, and the answers would not fit in a cookie."""
+MAX_CHOSEN_RECIPIENTS = 120
+"""A form has at most 200 fields, and the purposes and what describes the form need some of them."""
 
 
 def check(policy: Declarations) -> None:
@@ -148,6 +150,35 @@ def _check_purposes(policy: Declarations) -> None:
         for key in ("data", "legal_basis"):
             if text := getattr(purpose, key):
                 _require_all_languages(policy, text, f"[purposes.{purpose.id}]", key)
+    _check_choices(policy)
+
+
+def _check_choices(policy: Declarations) -> None:
+    """Check that visitors can choose among the recipients of the purposes which offer that."""
+    chosen = [purpose.id for purpose in policy.purposes if purpose.choice == "recipient"]
+    for purpose in chosen:
+        _check_choice(policy, purpose)
+    number = sum(recipient.purpose in chosen for recipient in policy.recipients)
+    if number > MAX_CHOSEN_RECIPIENTS:
+        raise PolicyError(
+            f"visitors would choose among {number} recipients",
+            f"Let them choose among {MAX_CHOSEN_RECIPIENTS} at most.",
+            table=f"[purposes.{chosen[0]}]",
+            key="choice",
+        )
+
+
+def _check_choice(policy: Declarations, purpose: str) -> None:
+    table = f"[purposes.{purpose}]"
+    if purpose == NECESSARY:
+        raise PolicyError("nobody is asked for what is necessary", "Leave it out.", table=table, key="choice")
+    if not any(recipient.purpose == purpose for recipient in policy.recipients):
+        raise PolicyError(
+            "it has no recipients to choose from",
+            f'Declare them in [[recipients]] with purpose = "{purpose}", or leave it out.',
+            table=table,
+            key="choice",
+        )
 
 
 def _check_exempt(policy: Declarations) -> None:
@@ -182,6 +213,19 @@ def _check_cookies(policy: Declarations) -> None:
         _require_known_purpose(policy, cookie.purpose, table, "purpose")
         if cookie.description:
             _require_all_languages(policy, cookie.description, table, "description")
+        if cookie.recipient:
+            _check_recipient_of(policy, cookie, table)
+
+
+def _check_recipient_of(policy: Declarations, cookie: Cookie, table: str) -> None:
+    known = [recipient.id for recipient in policy.recipients if recipient.purpose == cookie.purpose]
+    if cookie.recipient not in known:
+        raise PolicyError(
+            f'the purpose "{cookie.purpose}" has no recipient "{cookie.recipient}"',
+            f"{did_you_mean(cookie.recipient, known)} Or leave it out.",
+            table=table,
+            key="recipient",
+        )
 
 
 def _check_recipients(policy: Declarations) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.decision.decision import Decision, has_opted_out, purposes_refused_by, purposes_switched_off
+from cookie_consent.decision.recipients import granted_recipients
 
 
 class States:
@@ -37,4 +38,13 @@ class States:
             "overruled": sorted(purposes_switched_off(decision)),
             "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
             "edits_csp": self._edits_csp,
+            **_recipients(decision),
         }
+
+
+def _recipients(decision: Decision) -> dict[str, dict[str, bool]]:
+    """Return which recipients are allowed, if the policy has visitors choose among them; else nothing."""
+    if not decision.policy.by_recipient:
+        return {}
+    granted = granted_recipients(decision)
+    return {"recipients": {recipient.id: recipient.id in granted for recipient in decision.policy.recipients}}

@@ -12,7 +12,7 @@ import pytest
 
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.decision import CONSENT_LIFETIME
-from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.gate import Gate, RefusableCookie
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS, Places
 from cookie_consent.decision.visit import Visits, cookies_of
@@ -105,7 +105,7 @@ def test_cookies_are_read_up_to_64_kib(length: int, left: int) -> None:
 @pytest.mark.logs_an_exception
 def test_failed_decision_denies_everything_and_is_not_cached() -> None:
     class Failing(Gate):
-        def refusable_cookies(self, cookies: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
+        def refusable_cookies(self, field: bytes) -> tuple[RefusableCookie, ...]:
             raise ValueError("broken")
 
     own = OwnCookies(CookieSettings(KEY))

@@ -138,6 +138,7 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     'purpose "media": traces false -> true': (put("purposes", "media", "traces", to=True), ("media",)),
     "purposes reordered": (reverse("purposes"), ()),
     'purpose "media": data.ja reworded': (put("purposes", "media", "data", "ja", to="T"), ("media",)),
+    'purpose "media": choice not set -> "recipient"': (put("purposes", "media", "choice", to="recipient"), ("media",)),
     'purpose "media": legal_basis.ja reworded': (put("purposes", "media", "legal_basis", "ja", to="T"), ("media",)),
     # Cookies.
     'cookie "_new" added to "analytics"': (
@@ -156,6 +157,9 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     ),
     'cookie "player": path "/videos" -> "/"': (put("cookies", 2, "path", to="/"), ("media",)),
     'cookie "session": description.en reworded': (put("cookies", 0, "description", "en", to="T"), ("necessary",)),
+    'cookie "player": recipient not set -> "example-maps"': (
+        put("cookies", 2, "recipient", to="example-maps"), ("media",)
+    ),
     "cookies reordered": (reverse("cookies"), ()),
     # Recipients.
     'recipient "films" added to "media"': (append_part("recipients", **FILMS, purpose="media"), ("media",)),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from cookie_consent.base.paths import outer_path
+from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.recipients import takes_recipients_away
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visit import host_of, refused_cookie_names
 from cookie_consent.visitors.inquiry import Inquiry
@@ -38,7 +40,6 @@ class AnswerCookies:
             says_saved: whether the next page says that the answer is saved.
         """
         scope, place, before = inquiry.request.scope, inquiry.place, inquiry.visit.decision
-        refused = frozenset(record.in_state(State.REFUSED))
         replaced = self._own_cookies.forget_host_only(_ANSWERS, inquiry.cookies, base=inquiry.base, place=place)
         fields = [(b"set-cookie", field) for field in (*replaced, self._own_cookies.set_consent(record, place=place))]
         if before.record is not None and before.record.overridden_by:
@@ -51,11 +52,11 @@ class AnswerCookies:
             refused_cookie_names(inquiry.visit.refusable_cookies, record),
             host_of(scope),
             secure=place.secure,
-            unsent=self._gate.cookies_not_sent_to(refused, outer_path(scope)),
+            unsent=self._gate.cookies_not_sent_to(record, outer_path(scope)),
         )
         if says_saved:
             fields.append((b"set-cookie", self._own_cookies.saved.set(secure=place.secure)))
-        if inquiry.is_form or any(before.purposes[purpose] for purpose in refused):
+        if inquiry.is_form or _takes_away(before, record):
             # Otherwise the back button would restore pages as they were, with their scripts running (back-forward
             # cache). If nothing was taken away, our script updates its own pages, and the answer need not wait for the
             # cache to be emptied.
@@ -67,3 +68,9 @@ class AnswerCookies:
         fields = [(b"set-cookie", field) for field in self._own_cookies.later.set(place=inquiry.place)]
         # Otherwise the back button would restore pages that ask.
         return [*fields, _EMPTY_CACHE] if inquiry.is_form else fields
+
+
+def _takes_away(before: Decision, record: ConsentRecord) -> bool:
+    """Return whether an answer refuses something that was allowed until now."""
+    refused = record.in_state(State.REFUSED)
+    return any(before.purposes[purpose] for purpose in refused) or takes_recipients_away(before, record)

@@ -141,11 +141,11 @@ class AnswerRecords:
         if not wait:
             return None
         newest, granted = proof.newest_answer(await self._ledger.records(last["consent_id"], _MAX_SEARCHED))
-        if not granted.issuperset(entry.document["granted"]):
+        if proof.grants_more(entry.document, granted, newest):
             raise too_many(
                 wait, f"At most {MAX_ANSWERS} answers in {ANSWERS_WITHIN:.0f} seconds; a refusal at any time."
             )
-        return newest if newest and set(newest["refused"]).issuperset(entry.document["refused"]) else None
+        return None if proof.refuses_more(entry.document, newest) else newest
 
     async def _shown(self, inquiry: Inquiry, before: Decision, posted: PostedAnswer) -> proof.ShownText | None:
         """Return the text that the visitor saw; None if it is unknown or the site's own form or program asked."""
