@@ -192,11 +192,11 @@ class ConsentMiddleware(FailsAtStart):
         self._visits = self._installed.visits
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
-        self._own_paths = (prefix, GPC_PATH)
+        self._own_paths, self._imports = (prefix, GPC_PATH), self._endpoints.imports
         signal_proofs = SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 (a call costs time)
         """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
         # Nearly all servers send header fields as tuples of bytes. A middleware adds other ones at either end, so that
         # looking at both ends finds them without a loop.
@@ -214,6 +214,8 @@ class ConsentMiddleware(FailsAtStart):
             await self._answer(scope, receive, send, path, request)
             return
         visit = self._visits.read(scope, path)
+        if self._imports is not None and self._imports.concern(scope):
+            scope, visit = await self._imports.take(scope, path, visit)
         child = scope if visit.visible_cookies is None and not self._masks_client else self._app_scope(scope, visit)
         asks = visit.should_ask and self._enforcement.may_show_banner(child)
         child = banner.requesting_whole_page(child) if asks else child

@@ -121,8 +121,10 @@ class OwnCookies:
     def readable(self, policy: Policy) -> dict[str, frozenset[str]]:
         """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough.
 
+        The cookies of other consent tools that are taken over are among them: nobody else may read or set them.
+
         Raises:
-            PolicyError: the policy declares one of these names for another purpose.
+            PolicyError: the policy declares one of our names for another purpose, or as that of another tool.
         """
         necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
         purposes = {
@@ -142,7 +144,15 @@ class OwnCookies:
                     "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy.",
                     table=f'[[cookies]] "{name}"',
                 )
-        return names
+        for imported in policy.imports:
+            if imported.cookie in names:
+                raise PolicyError(
+                    "this is the name of one of our own cookies",
+                    "Rename ours with consent_cookie= or visitor_cookie=.",
+                    table=f"[imports.{imported.id}]",
+                    key="cookie",
+                )
+        return names | {imported.cookie: nobody for imported in policy.imports}
 
     def declared(self, policy: Policy, *, place: Place) -> tuple[Cookie, ...]:
         """Return our own cookies as a policy would declare them, without those that the policy itself declares.

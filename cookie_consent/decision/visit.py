@@ -71,6 +71,7 @@ class Visit:
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
             or no signal does.
         saved: whether the next page is to say that an answer is saved.
+        set_cookies: Set-Cookie fields of an answer that comes from elsewhere, such as another tool.
     """
 
     decision: Decision
@@ -87,6 +88,7 @@ class Visit:
     valid_from: float = 0.0
     signal_cookie: bytes | None = None
     saved: bool = False
+    set_cookies: tuple[bytes, ...] = ()
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
@@ -96,7 +98,8 @@ class Visit:
 
     def __post_init__(self) -> None:
         self.should_ask = self.decision.should_ask
-        adds = self.exempt or self.refused_cookies or self.arrival is not None or self.signal_cookie is not None
+        stores = self.signal_cookie is not None or self.set_cookies
+        adds = self.exempt or self.refused_cookies or self.arrival is not None or stores
         self.is_quick = not (adds or self.saved)
         self.needs_preparation = self.traced or self.depends_on_signals or bool(adds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from itertools import chain
 
@@ -87,8 +87,9 @@ class Response:
         enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
         if visit.depends_on_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
-        if visit.signal_cookie is not None:
-            self._out, self._consent.was_read = setting(visit.signal_cookie, self._out), True
+        stored = visit.set_cookies if visit.signal_cookie is None else (*visit.set_cookies, visit.signal_cookie)
+        if stored:
+            self._out, self._consent.was_read = setting(stored, self._out), True
         if visit.traced and self._request.outer is None:
             self._request.is_traced = True
         else:
@@ -332,12 +333,13 @@ class Response:
             counts.add("asked", host, language=asked_in)
 
 
-def setting(field: bytes, send: Send) -> Send:
-    """Return `send` with one more Set-Cookie field in the response."""
+def setting(fields: Iterable[bytes], send: Send) -> Send:
+    """Return `send` with more Set-Cookie fields in the response."""
+    added = [(b"set-cookie", field) for field in fields]
 
     async def with_cookie(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", field)]}
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
         await send(message)
 
     return with_cookie

@@ -33,6 +33,8 @@ CONSENT_RECORD: Mapping[str, str] = {
     "service": "The part of the site whose own conditions applied; none where the site's did.",
     "signals": "The signals that your browser sent by itself, such as Global Privacy Control (gpc).",
     "build": "A digest of the program and the templates that showed the question.",
+    "imported_from": "The tool that the answer was given to, if it was given before this one asked.",
+    "imported_sha256": "The SHA-256 of the cookie in which that tool kept the answer, which is proof of it.",
     "previous": "The id of the record before this one.",
     "keep_until": "Until when the record is kept.",
     "repeat_key": "A digest by which the same, sent twice, is known again.",

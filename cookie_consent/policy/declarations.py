@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.texts.catalog import Text
@@ -79,6 +80,7 @@ class Declarations:
         signals: what the browser's signals refuse.
         records: how long consent records are kept.
         requests: deadlines and retention for visitors' requests.
+        imports: the answers of other consent tools that are taken over.
         wording: language -> text name -> text, for shipped texts that the site words itself.
     """
 
@@ -92,4 +94,5 @@ class Declarations:
     signals: SignalRules = field(default_factory=SignalRules)
     records: RecordRules = field(default_factory=RecordRules)
     requests: RequestRules = field(default_factory=RequestRules)
+    imports: tuple[Import, ...] = ()
     wording: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)

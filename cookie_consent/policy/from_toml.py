@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
 from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import (
     Authority,
     Change,
@@ -91,6 +92,18 @@ def _texts(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise PolicyError(f"{value!r} is not one text per language", 'Write it as in { en = "…", ja = "…" }.')
     return {language: _string(text) for language, text in value.items()}
+
+
+def _names(value: object) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"{value!r} maps no purposes", 'Write it as in { analytics = "statistics" }.')
+    return {id_: _strings(names) if isinstance(names, list) else (_string(names),) for id_, names in value.items()}
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PolicyError(f"{value!r} is no whole number", "Write it without quotes.")
+    return value
 
 
 def _duration(value: object) -> timedelta:
@@ -260,6 +273,13 @@ _RECIPIENT: Readers = {
 _FEATURE: Readers = {"title": _texts, "purposes": _strings, "fallback": _texts}
 _SERVICE_PURPOSE: Readers = {"title": _texts, "description": _texts, "retention": _duration, "refused": _true}
 _SERVICE: Readers = {"path": _string, "host": _string, "policy_url": _string, "title": _texts}
+_IMPORT: Readers = {
+    "purposes": _names,
+    "cookie": _string,
+    "path": _string,
+    "domain": _string,
+    "revision": _number,
+}
 _TABLES: Readers = {
     "site": partial(_part, Site, _SITE, "[site]"),
     "purposes": partial(_named_tables, Purpose, _PURPOSE, "purposes"),
@@ -271,6 +291,7 @@ _TABLES: Readers = {
     "signals": partial(_part, SignalRules, {"gpc": _refusals, "dnt": _refusals}, "[signals]"),
     "records": partial(_part, RecordRules, {"keep": _duration}, "[records]"),
     "requests": partial(_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), _duration), "[requests]"),
+    "imports": partial(_named_tables, Import, _IMPORT, "imports"),
     "texts": _wording,
 }
 _ARGUMENT = {"texts": "wording"}

@@ -26,6 +26,7 @@ VERSION_DIGITS = 16
 # These were added to policies later. At their defaults they are left out of the document, so that they do not change
 # the version of a policy that does not use them.
 _TABLES_LEFT_OUT = (RecordRules(), RequestRules())
+_EMPTY_TABLES_LEFT_OUT = ("imports",)
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "authority": None},
     Purpose: {
@@ -222,7 +223,12 @@ class Policy(Declarations):
     def document(self) -> dict[str, Any]:
         """Return the whole policy as plain data for JSON, with durations in seconds."""
         tables = {part.name: getattr(self, part.name) for part in fields(Declarations)}
-        return {name: _plain(value) for name, value in tables.items() if value not in _TABLES_LEFT_OUT}
+        left_out = [name for name in _EMPTY_TABLES_LEFT_OUT if not tables[name]]
+        return {
+            name: _plain(value)
+            for name, value in tables.items()
+            if value not in _TABLES_LEFT_OUT and name not in left_out
+        }
 
     def _overlay(self, purpose: Purpose) -> Purpose:
         override = self.service.purposes.get(purpose.id) if self.service else None

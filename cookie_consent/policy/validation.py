@@ -31,6 +31,7 @@ def check(policy: Declarations) -> None:
     _check_features(policy)
     _check_services(policy)
     _check_signals(policy)
+    _check_imports(policy)
     for number, change in enumerate(policy.changes, 1):
         _require_all_languages(policy, change.text, f"[[changes]] no. {number}", "text")
     if policy.site.authority:
@@ -296,3 +297,14 @@ def _check_signals(policy: Declarations) -> None:
             _require_known_purpose(policy, purpose, "[signals]", key)
             if purpose == NECESSARY:
                 raise PolicyError("no signal refuses what is necessary", "Leave it out.", table="[signals]", key=key)
+
+
+def _check_imports(policy: Declarations) -> None:
+    _require_unique((part.id for part in policy.imports), "[imports]", "id", "the tool")
+    _require_unique((part.cookie for part in policy.imports), "[imports]", "cookie", "the cookie")
+    for part in policy.imports:
+        table = f"[imports.{part.id}]"
+        for purpose in part.purposes:
+            _require_known_purpose(policy, purpose, table, "purposes")
+            if purpose == NECESSARY:
+                raise PolicyError("what is necessary needs no answer", "Leave it out.", table=table, key="purposes")

@@ -45,6 +45,9 @@ class Endpoints:
 
     Args:
         parts: the parts of the middleware.
+
+    Attributes:
+        imports: takes over answers to other consent tools; None if the policy names none.
     """
 
     def __init__(self, parts: Installation) -> None:
@@ -52,6 +55,7 @@ class Endpoints:
         self._site, self._app_language = parts.policy.site, parts.app_language
         self._place_of = parts.own_cookies.place
         self._guard, self._routes = Guard(), Routes(parts)
+        self.imports = self._routes.imports
         self._refusals = Refusals(parts.policy, parts.pages, self._routes.settings, parts.prefix)
 
     def serves(self, path: str) -> bool:

@@ -18,6 +18,7 @@ from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
 from cookie_consent.visitors.help_desk_form import FormTokens
+from cookie_consent.visitors.imported_answers import ImportedAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.kept_data import KeptData
@@ -41,6 +42,7 @@ class Routes:
 
     Attributes:
         settings: the handlers of the settings page.
+        imports: takes over answers to other consent tools; None if the policy names none.
     """
 
     def __init__(self, parts: Installation) -> None:
@@ -62,7 +64,9 @@ class Routes:
             cookie_list=cookie_list,
             since=day_of(parts.clock()),
         )
-        answers = _answers(parts, states, cookie_list)
+        records = _answer_records(parts, cookie_list)
+        answers = _answers(parts, states, records)
+        self.imports = ImportedAnswers(parts, records) if policy.imports else None
         own_records = OwnRecords(
             policy, own_cookies, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies
         )
@@ -129,10 +133,13 @@ class Routes:
         return methods
 
 
-def _answers(parts: Installation, states: States, cookie_list: CookieList) -> Answers:
-    records = None
-    if parts.ledger is not None and parts.retention is not None:
-        records = AnswerRecords(parts.ledger, parts.retention, parts.own_cookies, parts.pages, cookie_list)
+def _answer_records(parts: Installation, cookie_list: CookieList) -> AnswerRecords | None:
+    if parts.ledger is None or parts.retention is None:
+        return None
+    return AnswerRecords(parts.ledger, parts.retention, parts.own_cookies, parts.pages, cookie_list)
+
+
+def _answers(parts: Installation, states: States, records: AnswerRecords | None) -> Answers:
     return Answers(
         parts.policy,
         parts.visits,
