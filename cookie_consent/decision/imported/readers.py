@@ -93,7 +93,7 @@ def _klaro(text: str) -> EarlierAnswer | None:
 
 
 def _orejime(text: str) -> EarlierAnswer | None:
-    """Read a cookie of orejime: "analytics=1;ads=0", or, before version 4, JSON with booleans. It has no time.
+    """Read a cookie of orejime: "analytics=1;ads=0", or, in earlier versions, JSON with booleans. It has no time.
 
     Source: github.com/boscop-fr/orejime, src/core/CookieConsentsRepository.ts and src/core/utils/purposes.ts,
     `serializeConsents`; read on 2026-11-28.
