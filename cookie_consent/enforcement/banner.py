@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cookie_consent.decision.decision import Decision
-from cookie_consent.enforcement.content_security import allows_inline_style, allows_own_script, meta_policies
+from cookie_consent.enforcement.csp.tags import allows_inline_style, allows_own_script, meta_policies
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.visitors.pages.pages import Pages

@@ -14,7 +14,7 @@ from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import OUTCOMES, Decision
 from cookie_consent.enforcement.banner import referrer
-from cookie_consent.enforcement.content_security import meta_policies
+from cookie_consent.enforcement.csp.tags import meta_policies
 from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short

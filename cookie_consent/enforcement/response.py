@@ -16,7 +16,10 @@ from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import signal_refuses_more
 from cookie_consent.decision.visit import Visit, host_of, is_secure
-from cookie_consent.enforcement import banner, content_security
+from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.csp.parsing import has_policy, header_policies
+from cookie_consent.enforcement.csp.recipients import recipient_sources, with_recipients
+from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.tracing.counts import Counts
@@ -158,7 +161,7 @@ class Response:
         self._apply_recent_answers()
         decision = self._visit.decision
         passed = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
-        edits_csp = enforcement.edit_csp and content_security.has_policy(passed)
+        edits_csp = enforcement.edit_csp and has_policy(passed)
         if edits_csp:
             passed = self._with_recipients(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
@@ -205,8 +208,8 @@ class Response:
     def _with_recipients(self, headers: Headers) -> Headers:
         """Return header fields whose Content-Security-Policy names only the allowed recipients."""
         decision = self._visit.decision
-        sources = content_security.recipient_sources(decision.policy, decision.purposes, decision.refused_recipients)
-        headers, self._withholds_origins = content_security.with_recipients(headers, sources)
+        sources = recipient_sources(decision.policy, decision.purposes, decision.refused_recipients)
+        headers, self._withholds_origins = with_recipients(headers, sources)
         return headers
 
     def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
@@ -221,7 +224,7 @@ class Response:
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
-        (script, style_nonce), options = content_security.nonces(headers), None
+        (script, style_nonce), options = nonces(headers), None
         style = self._page_style(headers, style_nonce or consent.nonce)
         if asks:
             options = QuestionOptions(
@@ -256,7 +259,7 @@ class Response:
         # A page that a script puts into another one is under the policy of that one, which has another nonce.
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         may_inline = self._enforcement.inline_style and not (is_swapped and nonce)
-        return banner.PageStyle(content_security.header_policies(headers), nonce, is_inline=may_inline)
+        return banner.PageStyle(header_policies(headers), nonce, is_inline=may_inline)
 
     def _said_once(self, headers: Headers) -> Headers:
         """Return the header fields of a page that says that an answer is saved. No reload or cache repeats it."""
@@ -285,7 +288,7 @@ class Response:
         passed = [field for field in headers if field[1] is not new_visitor]
         decision = self._visit.decision
         passed = enforcement.gate.outgoing(passed, decision.purposes, decision.refused_recipients)
-        if enforcement.edit_csp and content_security.has_policy(passed):
+        if enforcement.edit_csp and has_policy(passed):
             passed = self._with_recipients(passed)
         if self.trace is not None and new_visitor is not None:
             passed = [*passed, (b"set-cookie", new_visitor)]

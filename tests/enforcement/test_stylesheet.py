@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.enforcement.content_security import allows_inline_style, allows_own_script, meta_policies
+from cookie_consent.enforcement.csp.tags import allows_inline_style, allows_own_script, meta_policies
 from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import PREFIX, ROBOT, Fields, Reply, Visitor, call, install, reply_app
 

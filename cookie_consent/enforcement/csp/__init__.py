@@ -1,0 +1,1 @@
+"""Content-Security-Policies: which third parties a browser may reach, and what our tags may do."""

@@ -1,0 +1,94 @@
+"""Reads from Content-Security-Policies what our tags may do: their nonces, inline styles, and our script."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+from cookie_consent.base.caching import Headers
+from cookie_consent.enforcement.csp.parsing import ENFORCED, REPORTED, ParsedPolicy, lowered, parsed
+
+_NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
+_HASH = (b"'sha256-", b"'sha384-", b"'sha512-")
+_ANYWHERE = frozenset((b"'self'", b"*", b"http:", b"https:"))
+_META = re.compile(rb"<meta\b[^>]*content-security-policy[^>]*>", re.IGNORECASE)
+_CONTENT = re.compile(rb"""(?<![\w-])content\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.IGNORECASE)
+
+
+def nonces(headers: Headers) -> tuple[str, str]:
+    """Return the app's nonces for a script and for a stylesheet; "" for one that the app does not give.
+
+    In each policy the directive that applies to the element counts (section 6.8.3). A report-only policy counts only
+    if no enforced one gives a nonce. A nonce is case-sensitive (section 6.7.2.3). It consists of base64 characters
+    (section 2.3.1), so it is safe in an HTML attribute.
+    """
+    fields = [value for kind in (ENFORCED, REPORTED) for name, value in headers if name.lower() == kind]
+    policies = [policy for value in fields for policy in parsed(value)]
+    return _first_nonce(policies, b"script-src-elem"), _first_nonce(policies, b"style-src-elem")
+
+
+def meta_policies(head: bytes) -> list[bytes]:
+    """Return the Content-Security-Policies in the meta tags of a page's head (HTML section 4.2.5.3).
+
+    A tag that cannot be read counts as a policy that allows nothing.
+    """
+    if b"content-security-policy" not in head.lower():
+        return []
+    contents = [_CONTENT.search(tag) for tag in _META.findall(head)]
+    return [_unescaped(content[content.lastindex or 0]) if content else b"default-src 'none'" for content in contents]
+
+
+def allows_inline_style(policies: Iterable[bytes], nonce: str) -> bool:
+    """Return whether a `<style>` may be in a page under policies (section 6.7.3.2 and 6.7.3.3).
+
+    Hashes are not looked at: 'unsafe-inline' does not count beside one, and the style's own is in no app's policy.
+
+    Args:
+        policies: the values of the policies. Report-only ones should be among them, for nothing should be reported.
+        nonce: the nonce of the `<style>`, or "".
+    """
+    return all(
+        policy.holding(b"style-src-elem") is None or _allows_inline(policy.words(b"style-src-elem"), nonce)
+        for value in policies
+        for policy in parsed(value)
+    )
+
+
+def allows_own_script(policies: Iterable[bytes], nonce: str) -> bool:
+    """Return whether policies surely allow a script of the page's own origin.
+
+    Args:
+        policies: the values of the policies.
+        nonce: the nonce of the script's tag, or "".
+    """
+    return all(
+        policy.holding(b"script-src-elem") is None or _allows_own(policy.words(b"script-src-elem"), nonce)
+        for value in policies
+        for policy in parsed(value)
+    )
+
+
+def _unescaped(attribute: bytes) -> bytes:
+    return html.unescape(attribute.decode("latin-1")).encode("latin-1", "replace")
+
+
+def _has_nonce(words: Iterable[bytes], nonce: str) -> bool:
+    found = (_NONCE.fullmatch(word) for word in words)
+    return bool(nonce) and any(match is not None and match[1] == nonce.encode() for match in found)
+
+
+def _allows_inline(words: list[bytes], nonce: str) -> bool:
+    present = lowered(words)
+    is_listed = any(word.startswith((b"'nonce-", *_HASH)) for word in present)
+    return _has_nonce(words, nonce) or (b"'unsafe-inline'" in present and not is_listed)
+
+
+def _allows_own(words: list[bytes], nonce: str) -> bool:
+    present = lowered(words)
+    return _has_nonce(words, nonce) or (b"'strict-dynamic'" not in present and not _ANYWHERE.isdisjoint(present))
+
+
+def _first_nonce(policies: Iterable[ParsedPolicy], directive: bytes) -> str:
+    matches = (_NONCE.fullmatch(word) for policy in policies for word in policy.words(directive))
+    return next((match[1].decode() for match in matches if match), "")
