@@ -26,6 +26,7 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
 from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.csp.security_fields import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
@@ -74,8 +75,12 @@ class ConsentMiddleware(FailsAtStart):
         language: how the app chooses its language: "path" for the first segment of the path (/ja/...), or a function
             that takes a request and returns a language tag or None. Without it, or if it returns None, the page's
             `<html lang>` counts, then Accept-Language.
-        edit_csp: whether to add a recipient's origins to the app's Content-Security-Policy while its purpose is
-            allowed, in the directives that the policy declares, and to remove them otherwise.
+        csp: what to do about Content-Security-Policies. "edit" edits those of the app: a recipient's origins are in
+            them while its purpose is allowed, in the directives that the policy declares, and are removed otherwise.
+            "enforce" does so too, and sends a policy where the app sends none: `content_security_policy` of the policy
+            file, or a default. "report" enforces nothing; browsers report what "enforce" would forbid. Without it, a
+            policy file with a `content_security_policy` is enforced.
+        edit_csp: the older way to write `csp="edit"`.
         inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
             allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.
         undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
@@ -123,6 +128,7 @@ class ConsentMiddleware(FailsAtStart):
         later: str = "ask",
         settings_link: bool = True,
         language: str | Callable[[HTTPConnection], str | None] | None = None,
+        csp: str | None = None,
         edit_csp: bool = False,
         inline_style: bool = True,
         undeclared: str = "hold",
@@ -160,9 +166,8 @@ class ConsentMiddleware(FailsAtStart):
         # What visitors see.
         prefix = checked_prefix(prefix)
         pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=later)
-        page_options = PageOptions(
-            inject=inject, settings_link=settings_link, edit_csp=edit_csp, inline_style=inline_style
-        )
+        page_options = PageOptions(inject=inject, settings_link=settings_link, inline_style=inline_style)
+        security = security_fields(policy, csp, edit_csp=edit_csp)
         tells_language = app_language(language, policy.site.languages)
         help_desk = desk_notifier_of(desk, has_ledger=ledger is not None)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
@@ -184,17 +189,16 @@ class ConsentMiddleware(FailsAtStart):
             clock=clock,
             app_language=tells_language,
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
-            edit_csp=page_options.edits_csp(policy),
+            edits_csp=security is not None and security.edits,
         )
-        self.app = app
         self._retention = self._installed.retention
-        self._masks_client = mask_client
+        self.app, self._masks_client = app, mask_client
         self._visits = self._installed.visits
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
         self._own_paths, self._imports = (prefix, GPC_PATH), self._endpoints.imports
         signal_proofs = SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
-        self._enforcement = Enforcement(self._installed, page_options, signal_proofs)
+        self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 (a call costs time)
         """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""

@@ -10,6 +10,7 @@ from cookie_consent.base.caching import depending_on
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.csp.security_fields import SecurityFields
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.policy.links import linked_paths
@@ -26,7 +27,6 @@ class PageOptions:
     Args:
         inject: whether to insert the banner.
         settings_link: whether to insert a link to the settings page.
-        edit_csp: whether to add and remove recipients' origins in the Content-Security-Policy.
         inline_style: whether the question brings its stylesheet inline, where the page's policies allow it.
 
     Raises:
@@ -35,20 +35,14 @@ class PageOptions:
 
     inject: bool
     settings_link: bool
-    edit_csp: bool
     inline_style: bool
 
     def __post_init__(self) -> None:
         check_booleans(
             inject=self.inject,
             settings_link=self.settings_link,
-            edit_csp=self.edit_csp,
             inline_style=self.inline_style,
         )
-
-    def edits_csp(self, policy: Policy) -> bool:
-        """Return whether to edit the Content-Security-Policy, which needs recipients with directives."""
-        return self.edit_csp and any(recipient.directives for recipient in policy.recipients)
 
 
 class Enforcement:
@@ -58,6 +52,7 @@ class Enforcement:
         installed: the parts of the installation.
         options: the options for pages.
         signal_proofs: records signals that override answers as proof; None without a ledger.
+        security: adds and edits the header fields that limit browsers; None if there is nothing to do.
 
     Attributes:
         depends_on: names of the request fields that a decision depends on.
@@ -68,16 +63,22 @@ class Enforcement:
         ordinary: the plans of ordinary pages.
     """
 
-    def __init__(self, installed: Installation, options: PageOptions, signal_proofs: SignalProofs | None) -> None:
+    def __init__(
+        self,
+        installed: Installation,
+        options: PageOptions,
+        signal_proofs: SignalProofs | None,
+        security: SecurityFields | None,
+    ) -> None:
         self.installed = installed
         self.signal_proofs = signal_proofs
         self.app_language = installed.app_language
         self.inject, self.inline_style = options.inject, options.inline_style
         self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
-        self.gate, self.access_log, self.edit_csp = installed.gate, installed.access_log, installed.edit_csp
+        self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
         self.pages, self.prefix = installed.pages, installed.prefix
-        self.has_quick_pages = self.settings_link and not self.edit_csp
+        self.has_quick_pages = self.settings_link and security is None
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
         preloads = [] if self.inline_style else [banner.preload(self.prefix, "")]

@@ -17,8 +17,8 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import signal_refuses_more
 from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement import banner
-from cookie_consent.enforcement.csp.parsing import has_policy, header_policies
-from cookie_consent.enforcement.csp.recipients import recipient_sources, with_recipients
+from cookie_consent.enforcement.csp.parsing import header_policies
+from cookie_consent.enforcement.csp.security_fields import Asked, SecurityFields
 from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
@@ -64,6 +64,9 @@ class Response:
         # Copy the state, because some servers share one dict between the requests of a connection.
         state = scope.get("state")
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
+        if enforcement.security is not None:
+            consent.new_nonce = enforcement.security.new_nonce if enforcement.security.makes_nonces else None
+            consent.tags_need_nonce = enforcement.security.needs_nonce
         self._began = enforcement.recent_answers.sequence
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
@@ -76,7 +79,7 @@ class Response:
         self._was_answered = False
         """Whether the visitor has answered or erased since the request arrived."""
         # For `QuickResponse`, to save it an `__init__`.
-        self._is_quick = visit.is_quick and not enforcement.edit_csp
+        self._is_quick = visit.is_quick and enforcement.security is None
         self._held: Message | None = None
         """The held start of a response that may be an ordinary page, until its body comes."""
 
@@ -161,9 +164,9 @@ class Response:
         self._apply_recent_answers()
         decision = self._visit.decision
         passed = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
-        edits_csp = enforcement.edit_csp and has_policy(passed)
-        if edits_csp:
-            passed = self._with_recipients(passed)
+        limits = False
+        if enforcement.security is not None:
+            passed, limits = self._secured(enforcement.security, message["status"], passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
         if encoding is not None and not self._consent.asks_itself:
             passed = self._prepare_injection(encoding, passed)
@@ -171,7 +174,7 @@ class Response:
             self._count(enforcement.access_log.counts, message["status"], passed)
         # Tracing under an exemption does not change the page, so the response does not depend on it.
         traced = self.trace is not None and not self._visit.exempt
-        depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
+        depends = self._consent.was_read or encoding is not None or traced or limits or self._was_answered
         if self.trace is not None and self.trace.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.trace.new_visitor)]
         if self._visit.refused_cookies:
@@ -205,12 +208,15 @@ class Response:
         if not visit.traced and not visit.exempt:
             self.trace = None
 
-    def _with_recipients(self, headers: Headers) -> Headers:
-        """Return header fields whose Content-Security-Policy names only the allowed recipients."""
-        decision = self._visit.decision
-        sources = recipient_sources(decision.policy, decision.purposes, decision.refused_recipients)
-        headers, self._withholds_origins = with_recipients(headers, sources)
-        return headers
+    def _secured(self, security: SecurityFields, status: int, headers: Headers) -> tuple[Headers, bool]:
+        """Return header fields with those that limit the browser, and whether they depend on the decision."""
+        consent, scope = self._consent, self.scope
+        accepts_pages = b"text/html" in self._fields_by_name().get(b"accept", b"")
+        consent.new_nonce = None
+        asked = Asked(consent.base, is_secure(scope), accepts_pages, self.asks, consent.made_nonce)
+        secured = security.secure(headers, status, self._visit.decision, asked)
+        self._withholds_origins = secured.withholds
+        return secured.headers, secured.depends
 
     def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
         """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
@@ -225,10 +231,10 @@ class Response:
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
         (script, style_nonce), options = nonces(headers), None
-        style = self._page_style(headers, style_nonce or consent.nonce)
+        style = self._page_style(headers, style_nonce or consent.nonce_so_far)
         if asks:
             options = QuestionOptions(
-                script or consent.nonce,
+                script or consent.nonce_so_far,
                 style.nonce,
                 reloads=self._withholds_origins,
                 referrer=banner.referrer(self._fields_by_name()),
@@ -288,8 +294,8 @@ class Response:
         passed = [field for field in headers if field[1] is not new_visitor]
         decision = self._visit.decision
         passed = enforcement.gate.outgoing(passed, decision.purposes, decision.refused_recipients)
-        if enforcement.edit_csp and has_policy(passed):
-            passed = self._with_recipients(passed)
+        if enforcement.security is not None:
+            passed, self._withholds_origins = enforcement.security.edited(passed, decision)
         if self.trace is not None and new_visitor is not None:
             passed = [*passed, (b"set-cookie", new_visitor)]
         return [*passed, *(field for field in self._deletion_fields() if field not in passed)]

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from cookie_consent.enforcement.features import consent_of, fallback_box
@@ -24,6 +24,8 @@ def consent_context(request: Request) -> dict[str, Any]:
     - `privacy_settings_link`: a link to it. The script opens the settings within the page.
     - `privacy_opt_out_link`: a link to the page for refusing a sale or sharing; empty if the policy has neither.
     - `privacy_assets`: tags for a page with boxes or `<template data-purpose>` and without a banner.
+    - `csp_nonce`: the nonce for the app's own inline scripts and styles: `<script nonce="{{ csp_nonce }}">`. Where the
+      middleware sends the Content-Security-Policy, it is made when a template prints it.
     - `privacy_tracking`: the tag of the script that sends events; empty if the visitor does not allow tracing.
 
     Args:
@@ -34,6 +36,7 @@ def consent_context(request: Request) -> dict[str, Any]:
     address = f"{consent.base}?language={consent.language}"
     return {
         "consent": consent,
+        "csp_nonce": _Nonce(consent),
         "consent_fallback": partial(_box, request),
         "privacy_settings_url": address,
         "privacy_settings_link": Markup('<a href="{}&amp;next={}" data-privacy-settings>{}</a>').format(
@@ -42,12 +45,25 @@ def consent_context(request: Request) -> dict[str, Any]:
         "privacy_opt_out_link": _opt_out(consent, own_path(request.scope)) if consent.policy.sells else Markup(),
         "privacy_assets": Markup('{style}<script type="module" src="{base}/assets/{script}"{nonce}></script>').format(
             base=consent.base,
-            style=deferred_stylesheet(consent.base, consent.nonce),
+            style=deferred_stylesheet(consent.base, consent.tag_nonce),
             script=assets()["choices.js"].name,
-            nonce=nonce_attribute(consent.nonce),
+            nonce=nonce_attribute(consent.tag_nonce),
         ),
         "privacy_tracking": _tracking(consent) if consent.traces else Markup(),
     }
+
+
+class _Nonce:
+    """The nonce of a response as a template prints it. Only printing makes one."""
+
+    def __init__(self, consent: RequestConsent) -> None:
+        self._consent = consent
+
+    def __html__(self) -> str:
+        return escape(self._consent.nonce)
+
+    def __str__(self) -> str:
+        return self._consent.nonce
 
 
 def _opt_out(consent: RequestConsent, next_path: str) -> Markup:
@@ -58,7 +74,7 @@ def _opt_out(consent: RequestConsent, next_path: str) -> Markup:
 
 def _tracking(consent: RequestConsent) -> Markup:
     return Markup('<script type="module" src="{}/assets/{}"{}></script>').format(
-        consent.base, script_address(consent.policy.traced), nonce_attribute(consent.nonce)
+        consent.base, script_address(consent.policy.traced), nonce_attribute(consent.tag_nonce)
     )
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
+from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.texts.catalog import Text
 
@@ -81,6 +82,7 @@ class Declarations:
         records: how long consent records are kept.
         requests: deadlines and retention for visitors' requests.
         imports: the answers of other consent tools that are taken over.
+        security: header fields that limit what browsers do.
         wording: language -> text name -> text, for shipped texts that the site words itself.
     """
 
@@ -95,4 +97,5 @@ class Declarations:
     records: RecordRules = field(default_factory=RecordRules)
     requests: RequestRules = field(default_factory=RequestRules)
     imports: tuple[Import, ...] = ()
+    security: SecurityRules = field(default_factory=SecurityRules)
     wording: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)

@@ -29,6 +29,8 @@ _ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
 _TEXTS = frozenset(
     {"title", "description", "data", "legal_basis", "receives", "use", "fallback", "text", "wording", "name"}
 )
+_NOT_ANNOUNCED = frozenset({"changes", "security"})
+"""Tables whose changes visitors need not read of."""
 _UNSET = {"duration": "session"}
 _NO_OVERRIDE = asdict(ServicePurpose())
 _UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
@@ -99,7 +101,7 @@ def announcement(old: Policy, new: Policy, today: date) -> str:
         new: the policy that will be.
         today: the date of the announcement, unless the new policy has a later one already.
     """
-    changed = any(changes for table, changes in _by_table(old, new).items() if table != "changes")
+    changed = any(changes for table, changes in _by_table(old, new).items() if table not in _NOT_ANNOUNCED)
     if not changed or _last_announced(new) > _last_announced(old):
         return ""
     texts = ", ".join(f'{language} = "…"' for language in new.site.languages)

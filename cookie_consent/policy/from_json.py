@@ -19,6 +19,7 @@ from cookie_consent.policy.parts import (
     ServicePurpose,
     Site,
 )
+from cookie_consent.policy.security import SecurityRules
 
 Part = TypeVar("Part")
 _DURATIONS = ("retention", "duration", "due", "keep", "keep_address")
@@ -83,4 +84,5 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "records": _one(RecordRules),
     "requests": _one(RequestRules),
     "imports": _several(Import),
+    "security": _one(SecurityRules),
 }

@@ -25,6 +25,7 @@ from cookie_consent.policy.parts import (
     ServicePurpose,
     Site,
 )
+from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.texts.catalog import Text
 
@@ -280,6 +281,7 @@ _IMPORT: Readers = {
     "domain": _string,
     "revision": _number,
 }
+_SECURITY = ("content_security_policy", "permissions_policy", "referrer_policy")
 _TABLES: Readers = {
     "site": partial(_part, Site, _SITE, "[site]"),
     "purposes": partial(_named_tables, Purpose, _PURPOSE, "purposes"),
@@ -292,6 +294,7 @@ _TABLES: Readers = {
     "records": partial(_part, RecordRules, {"keep": _duration}, "[records]"),
     "requests": partial(_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), _duration), "[requests]"),
     "imports": partial(_named_tables, Import, _IMPORT, "imports"),
+    "security": partial(_part, SecurityRules, dict.fromkeys(_SECURITY, _string), "[security]"),
     "texts": _wording,
 }
 _ARGUMENT = {"texts": "wording"}

@@ -37,6 +37,8 @@ DIRECTIVES = (
     "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
     "worker",
 )  # fmt: skip
+_ALIASES = {"form": "form-action"}
+"""Another name of a directive -> the directive."""
 
 Texts = Mapping[str, str]
 """A text in several languages: language tag -> text."""
@@ -265,7 +267,9 @@ class Recipient:
         require_text(self.name, "name")
         for origin in self.origins:
             require_origin(origin, "origins")
-        for directive in self.directives:
+        directives = tuple(_ALIASES.get(directive, directive) for directive in self.directives)
+        object.__setattr__(self, "directives", directives)
+        for directive in directives:
             if directive not in DIRECTIVES:
                 raise PolicyError(
                     f'"{directive}" is no directive', did_you_mean(directive, DIRECTIVES), key="directives"

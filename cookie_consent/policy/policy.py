@@ -17,6 +17,7 @@ from cookie_consent.policy import from_json, from_toml, validation
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Site
+from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
@@ -25,7 +26,7 @@ VERSION_DIGITS = 16
 """A version is the first 16 hexadecimal digits of the SHA-256 of the policy's document."""
 # These were added to policies later. At their defaults they are left out of the document, so that they do not change
 # the version of a policy that does not use them.
-_TABLES_LEFT_OUT = (RecordRules(), RequestRules())
+_TABLES_LEFT_OUT = (RecordRules(), RequestRules(), SecurityRules())
 _EMPTY_TABLES_LEFT_OUT = ("imports",)
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "authority": None},

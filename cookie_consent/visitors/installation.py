@@ -37,7 +37,7 @@ class Installation:
         desk: notifies the help desk, or None.
         clock: returns seconds since 1970.
         app_language: returns the app's language for a request; None if the app makes no choice.
-        edit_csp: whether to add recipients' origins to the app's Content-Security-Policy.
+        edits_csp: whether the policy that browsers enforce differs with the allowed recipients.
         recent_answers: remembers answers and erasures for requests that are still running.
     """
 
@@ -54,5 +54,5 @@ class Installation:
     desk: DeskNotifier | None
     clock: Callable[[], float]
     app_language: AppLanguage | None
-    edit_csp: bool
+    edits_csp: bool
     recent_answers: RecentAnswers

@@ -50,7 +50,7 @@ class Routes:
         kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
         cookie_list, states = (
             CookieList(own_cookies, has_log=log is not None, postpones=not parts.pages.later_refuses),
-            States(own_cookies.lifetime, edits_csp=parts.edit_csp),
+            States(own_cookies.lifetime, edits_csp=parts.edits_csp),
         )
         self._prefix = parts.prefix
         self.settings = settings = SettingsEndpoints(

@@ -15,7 +15,7 @@ class States:
 
     Args:
         lifetime: how long an answer is valid.
-        edits_csp: whether the middleware adds recipients' origins to the app's Content-Security-Policy.
+        edits_csp: whether the policy that browsers enforce differs with the allowed recipients.
     """
 
     def __init__(self, lifetime: timedelta, *, edits_csp: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlencode
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.integrations.jinja import consent_context
-from tests.support.asgi import PREFIX, Visitor, call, policy
+from tests.support.asgi import PREFIX, SITE, Visitor, call, policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import KEY
 
@@ -124,3 +125,26 @@ def test_page_that_reads_consent_is_private(site: ASGIApp) -> None:
 def test_template_without_middleware_raises_helpful_error() -> None:
     with pytest.raises(RuntimeError, match="add_middleware"):
         consent_context(Request({"type": "http", "headers": []}))
+
+
+@pytest.mark.parametrize(
+    ("csp", "names_it"),
+    [("default-src 'self'", False), ("script-src 'strict-dynamic'", True)],
+)
+def test_nonce_is_made_when_a_template_prints_it_or_our_tags_need_it(csp: str, names_it: bool, tmp_path: Path) -> None:
+    (tmp_path / "plain.html").write_text(TEMPLATE)
+    (tmp_path / "inline.html").write_text(TEMPLATE.replace("<head>", '<head><script nonce="{{ csp_nonce }}"></script>'))
+    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
+
+    async def page(request: Request) -> Response:
+        return templates.TemplateResponse(request, request.path_params["name"])
+
+    declared = policy(f'{SITE}\n[security]\ncontent_security_policy = "{csp}"\n')
+    middleware = Middleware(ConsentMiddleware, policy=declared, secret_keys=[KEY], inject=False)
+    visitor = Visitor(Starlette(routes=[Route("/{name}", page)], middleware=[middleware]))
+    for name, is_made in (("plain.html", names_it), ("inline.html", True)):
+        reply = visitor.get(f"/{name}")
+        sources = re.findall(r"'nonce-([^']+)'", reply.get("content-security-policy"))
+        assert bool(sources) is is_made
+        scripts = re.findall(r'<script[^>]*nonce="([^"]*)"', reply.text)
+        assert set(scripts) == set(sources)

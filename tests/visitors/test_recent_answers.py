@@ -262,11 +262,13 @@ def test_answer_during_response_removes_banner(begins: bool) -> None:
     [{}, {"begins": True, "content_type": "text/html", "settings_link": True}],
     ids=["not started", "held"],
 )
-def test_csp_names_only_recipients_allowed_when_response_starts(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("ours", [False, True], ids=["the app's policy", "ours"])
+def test_csp_names_only_recipients_allowed_when_response_starts(options: dict[str, Any], *, ours: bool) -> None:
     origins = 'origins = ["https://maps.example.com"]'
     text = SITE.replace(origins, f'{origins}\ndirectives = ["img"]')
-    policy = [("content-security-policy", "img-src 'self'")]
-    site = Site(text=text, edit_csp=True, headers=policy, **options)
+    policy = [] if ours else [("content-security-policy", "img-src 'self'")]
+    options = {"content_type": "text/html", "csp": "enforce" if ours else "edit", "headers": policy, **options}
+    site = Site(text=text, **options)
     site.visitor.accept()
     assert "maps.example.com" in site.while_answering().get("content-security-policy")
     assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")

@@ -12,7 +12,10 @@ from cookie_consent.base.caching import Headers
 
 ENFORCED, REPORTED = b"content-security-policy", b"content-security-policy-report-only"
 CHILD, DEFAULT, SCRIPT, STYLE, WORKER = b"child-src", b"default-src", b"script-src", b"style-src", b"worker-src"
+REPORT_TO, REPORT_URI = b"report-to", b"report-uri"
+NONE = b"'none'"
 _FALLBACKS = {
+    b"base-uri": (),
     b"form-action": (),
     b"frame-src": (CHILD, DEFAULT),
     b"script-src-elem": (SCRIPT, DEFAULT),
@@ -33,6 +36,10 @@ class ParsedPolicy:
             name = _WORD.search(part)
             if name and part.isascii():
                 self._places.setdefault(name[0].lower(), place)
+
+    def has(self, directive: bytes) -> bool:
+        """Return whether the policy has a directive of this name."""
+        return directive in self._places
 
     def holding(self, directive: bytes) -> bytes | None:
         """Return the directive that applies for another: itself or its first present fallback, or None."""

@@ -10,6 +10,7 @@ from cookie_consent.base.caching import Headers
 from cookie_consent.enforcement.csp.parsing import (
     CHILD,
     ENFORCED,
+    NONE,
     REPORTED,
     SCRIPT,
     STYLE,
@@ -28,7 +29,6 @@ _NAMES = {
 }
 """A recipient's directive -> its names in a policy, where they are not just the directive and "-src"."""
 _OF_ELEMENTS = (b"script-src-elem", b"style-src-elem")
-_NONE = b"'none'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,18 @@ def with_recipients(headers: Headers, sources: Sources) -> tuple[Headers, bool]:
     for position, (name, value) in enumerate(headers):
         kind = name.lower()
         if kind in (ENFORCED, REPORTED):
-            field, lacks = _edited_field(value, sources)
+            field, lacks = edited_field(value, sources)
             withheld |= lacks and kind == ENFORCED
             if field != value:
                 edited[position] = (name, field)
     return (headers if edited == headers else edited), withheld
+
+
+def edit(policy: ParsedPolicy, sources: Sources) -> bool:
+    """Edit a policy as `with_recipients` does; return whether a grant would add an origin."""
+    # Not `any` over a generator, which would stop before every directive is edited.
+    lacks = [_edit(policy, *source) for source in sources.items()]
+    return any(lacks)
 
 
 def _edit(policy: ParsedPolicy, directive: bytes, origins: Origins) -> bool:
@@ -128,10 +135,10 @@ def _origins(recipients: Iterable[Recipient]) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(origin.encode() for recipient in recipients for origin in recipient.origins))
 
 
-def _edited_field(value: bytes, sources: Sources) -> tuple[bytes, bool]:
+def edited_field(value: bytes, sources: Sources) -> tuple[bytes, bool]:
+    """Edit the policies in one header field as `with_recipients` does."""
     policies = parsed(value)
-    # This is a list because `any` would stop a generator before every policy is edited.
-    lacks = [_edit(policy, *source) for policy in policies for source in sources.items()]
+    lacks = [edit(policy, sources) for policy in policies]
     return b",".join(policy.serialized() for policy in policies), any(lacks)
 
 
@@ -144,5 +151,5 @@ def _edited_words(words: list[bytes], origins: Origins) -> list[bytes]:
     present = lowered(remaining)
     added = [origin for origin in origins.allowed if origin not in present]
     if added:
-        remaining = [word for word in remaining if word.lower() != _NONE]
-    return [*remaining, *added] or [_NONE]
+        remaining = [word for word in remaining if word.lower() != NONE]
+    return [*remaining, *added] or [NONE]

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from cookie_consent.base.caching import Headers
-from cookie_consent.enforcement.csp.parsing import ENFORCED, REPORTED, ParsedPolicy, lowered, parsed
+from cookie_consent.enforcement.csp.parsing import (
+    DEFAULT,
+    ENFORCED,
+    NONE,
+    REPORTED,
+    SCRIPT,
+    STYLE,
+    ParsedPolicy,
+    lowered,
+    parsed,
+)
+from cookie_consent.visitors.pages.stylesheet import inline_style
 
 _NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
 _HASH = (b"'sha256-", b"'sha384-", b"'sha512-")
@@ -42,7 +56,7 @@ def meta_policies(head: bytes) -> list[bytes]:
 def allows_inline_style(policies: Iterable[bytes], nonce: str) -> bool:
     """Return whether a `<style>` may be in a page under policies (section 6.7.3.2 and 6.7.3.3).
 
-    Hashes are not looked at: 'unsafe-inline' does not count beside one, and the style's own is in no app's policy.
+    'unsafe-inline' does not count beside a hash. Of the hashes, those of our own stylesheets count.
 
     Args:
         policies: the values of the policies. Report-only ones should be among them, for nothing should be reported.
@@ -69,6 +83,33 @@ def allows_own_script(policies: Iterable[bytes], nonce: str) -> bool:
     )
 
 
+def with_nonce(value: bytes, nonce: str) -> bytes:
+    """Return a header field whose policies allow inline scripts and styles with a nonce.
+
+    Where a policy allows all of them, it stays as it is: beside a nonce, 'unsafe-inline' does not count.
+    """
+    policies, source = parsed(value), f"'nonce-{nonce}'".encode()
+    for policy in policies:
+        for directive in (SCRIPT, STYLE):
+            _add_nonce(policy, directive, source)
+    return b",".join(policy.serialized() for policy in policies)
+
+
+def _add_nonce(policy: ParsedPolicy, directive: bytes, source: bytes) -> None:
+    element = directive + b"-elem"
+    holding, words = policy.holding(element), policy.words(element)
+    if holding is not None and not _allows_all_inline(words):
+        kept = [word for word in words if word.lower() != NONE]
+        policy.write(directive if holding == DEFAULT else holding, [*kept, source])
+
+
+@cache
+def own_styles() -> frozenset[bytes]:
+    """Return the hashes of our inline stylesheets, as sources (section 2.3.1)."""
+    styles = (inline_style(name).encode() for name in ("choices.css", "link.css"))
+    return frozenset(b"'sha256-%b'" % base64.b64encode(hashlib.sha256(style).digest()) for style in styles)
+
+
 def _unescaped(attribute: bytes) -> bytes:
     return html.unescape(attribute.decode("latin-1")).encode("latin-1", "replace")
 
@@ -79,9 +120,13 @@ def _has_nonce(words: Iterable[bytes], nonce: str) -> bool:
 
 
 def _allows_inline(words: list[bytes], nonce: str) -> bool:
+    return _allows_all_inline(words) or _has_nonce(words, nonce) or own_styles() <= set(words)
+
+
+def _allows_all_inline(words: list[bytes]) -> bool:
     present = lowered(words)
     is_listed = any(word.startswith((b"'nonce-", *_HASH)) for word in present)
-    return _has_nonce(words, nonce) or (b"'unsafe-inline'" in present and not is_listed)
+    return b"'unsafe-inline'" in present and not is_listed
 
 
 def _allows_own(words: list[bytes], nonce: str) -> bool:

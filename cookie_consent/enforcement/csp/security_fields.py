@@ -1,0 +1,206 @@
+"""The header fields that limit what a browser does with a response: Content-Security-Policy above all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from cookie_consent.base.caching import Headers
+from cookie_consent.base.limits import evict_if_full
+from cookie_consent.base.random_ids import RandomIds
+from cookie_consent.decision.decision import Decision
+from cookie_consent.enforcement.csp.content import Content, content_of
+from cookie_consent.enforcement.csp.modes import EDIT, ENFORCE, REPORT, checked_mode, has_directives
+from cookie_consent.enforcement.csp.own_policy import OwnPolicy, endpoints_field, with_reports
+from cookie_consent.enforcement.csp.parsing import ENFORCED, REPORTED, has_policy
+from cookie_consent.enforcement.csp.recipients import Sources, edited_field, recipient_sources, with_recipients
+from cookie_consent.enforcement.csp.tags import allows_own_script, with_nonce
+from cookie_consent.policy.parts import NECESSARY
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.security import SecurityRules
+from cookie_consent.visitors.csp_reports import PATH as REPORTS
+
+_MAX_KEPT = 512
+_OF_ONE_VERSION = (b"etag", b"last-modified")
+_NOTHING_ALLOWED = {NECESSARY: True}
+_IN_PATH = "/%:@!$&'()*+=~"
+"""Characters that a path may have in both Content-Security-Policy and Reporting-Endpoints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What counts of a request.
+
+    Args:
+        base: the address of the endpoints.
+        secure: whether it came over https.
+        accepts_pages: whether it accepts HTML.
+        asks: whether its page brings our script.
+        nonce: the nonce that was made for its page; "" for none.
+    """
+
+    base: str
+    secure: bool
+    accepts_pages: bool
+    asks: bool = False
+    nonce: str = ""
+
+
+@dataclass(slots=True)
+class Secured:
+    """The header fields of a response.
+
+    Args:
+        headers: the fields.
+        depends: whether they depend on the decision.
+        withholds: whether an enforced policy lacks an origin that a grant would add.
+    """
+
+    headers: Headers
+    depends: bool = False
+    withholds: bool = False
+
+
+class SecurityFields:
+    """Edits the app's Content-Security-Policies, and adds this and other fields where the app sends none.
+
+    Args:
+        policy: the site's policy.
+        mode: what is done about Content-Security-Policies; see `modes`.
+
+    Attributes:
+        edits: whether an enforced policy differs with the allowed recipients.
+        makes_nonces: whether a policy of ours may name nonces of ours.
+        new_nonce: makes one.
+        needs_nonce: whether our own script needs a nonce under our own policy.
+    """
+
+    def __init__(self, policy: Policy, mode: str) -> None:
+        self.edits = mode in (EDIT, ENFORCE) and has_directives(policy)
+        self._tries = mode == REPORT
+        self._own = OwnPolicy(policy.security.content_security_policy) if mode in (ENFORCE, REPORT) else None
+        self._further = _further_fields(policy.security, enforces=mode == ENFORCE)
+        # By the identity of the sources, which the values keep alive.
+        self._kept: dict[tuple[int, str, bool], tuple[Sources, Headers]] = {}
+        self.makes_nonces, self.new_nonce = self._own is not None, RandomIds()
+        self.needs_nonce = self._own is not None and not allows_own_script([self._own.text], "")
+
+    def secure(self, headers: Headers, status: int, decision: Decision, asked: Asked) -> Secured:
+        """Return the header fields of a response with those that limit the browser.
+
+        A page's policy names the recipients that the visitor allows. Whatever else a browser takes a policy from gets
+        that of a visitor who allowed nothing, so that caches may keep it for all.
+
+        Args:
+            headers: the header fields of the app's response.
+            status: the status code.
+            decision: the decision.
+            asked: what counts of the request.
+        """
+        made = Secured(headers)
+        if self.edits and has_policy(headers):
+            made.headers, made.withholds = self.edited(headers, decision)
+            made.depends = True
+        content = content_of(status, headers, accepts_pages=asked.accepts_pages)
+        if content is not Content.INERT:
+            self._add(made, decision if content is Content.PAGE else None, decision.policy, asked)
+        nonce = asked.nonce
+        if self.needs_nonce and not nonce and asked.asks and content is Content.PAGE and not _has_enforced(headers):
+            nonce = self.new_nonce()
+        if nonce:
+            made.headers = _with_nonce(made.headers, nonce)
+        return made
+
+    def edited(self, headers: Headers, decision: Decision) -> tuple[Headers, bool]:
+        """Return header fields whose enforced policies suit a decision, and whether these withhold origins."""
+        return with_recipients(headers, _sources(decision)) if self.edits else (headers, False)
+
+    def _add(self, made: Secured, decision: Decision | None, policy: Policy, asked: Asked) -> None:
+        """Add what the app does not send.
+
+        Args:
+            made: the response.
+            decision: the decision; None if nothing counts as allowed.
+            policy: the policy that applies here.
+            asked: what counts of the request.
+        """
+        present = {name.lower() for name, _ in made.headers}
+        added = [field for field in self._further if field[0] not in present]
+        if self._own is not None:
+            sources = recipient_sources(policy, _NOTHING_ALLOWED) if decision is None else _sources(decision)
+            made.depends |= bool(sources) and decision is not None
+            if ENFORCED in present:
+                added += self._trial(made.headers, sources, asked)
+            else:
+                added += self._own_fields(self._own, sources, asked)
+                made.withholds |= not self._tries and any(origins.refused for origins in sources.values())
+        made.headers = [*made.headers, *added] if added else made.headers
+
+    def _own_fields(self, own: OwnPolicy, sources: Sources, asked: Asked) -> Headers:
+        """Return the fields with our own policy, which are made once for each set of allowed recipients."""
+        key = (id(sources), asked.base, asked.secure)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept[1]
+        reports = _reports(asked)
+        value = own.value(sources, reports, secure=asked.secure)
+        fields = [(REPORTED if self._tries else ENFORCED, value)]
+        if asked.secure and own.reports_here:
+            fields.append(endpoints_field(reports))
+        evict_if_full(self._kept, _MAX_KEPT)
+        self._kept[key] = sources, fields
+        return fields
+
+    def _trial(self, headers: Headers, sources: Sources, asked: Asked) -> Headers:
+        """Return report-only copies of the app's policies, edited; none where an edit would change nothing."""
+        if not self._tries:
+            return []
+        values = [value for name, value in headers if name.lower() == ENFORCED]
+        changed = [edited for value in values if (edited := edited_field(value, sources)[0]) != value]
+        reports = _reports(asked)
+        fields = [(REPORTED, with_reports(value, reports, secure=asked.secure)) for value in changed]
+        return [*fields, endpoints_field(reports)] if fields and asked.secure else fields
+
+
+def security_fields(policy: Policy, csp: Any, *, edit_csp: Any = False) -> SecurityFields | None:
+    """Return what adds and edits the fields of a site, by the middleware's options; None if there is nothing to do.
+
+    Raises:
+        ValueError: an option is invalid; see `checked_mode`.
+    """
+    rules, mode = policy.security, checked_mode(csp, policy, edit_csp=edit_csp)
+    is_used = mode in (ENFORCE, REPORT) or rules.permissions_policy or rules.referrer_policy
+    return SecurityFields(policy, mode) if is_used or (mode == EDIT and has_directives(policy)) else None
+
+
+def _sources(decision: Decision) -> Sources:
+    return recipient_sources(decision.policy, decision.purposes, decision.refused_recipients)
+
+
+def _reports(asked: Asked) -> str:
+    return quote(asked.base + REPORTS, safe=_IN_PATH)
+
+
+def _further_fields(rules: SecurityRules, *, enforces: bool) -> Headers:
+    """Return the fields that are the same for everybody."""
+    texts = {b"permissions-policy": rules.permissions_policy, b"referrer-policy": rules.referrer_policy}
+    fields = [(name, text.encode()) for name, text in texts.items() if text]
+    # No Content-Security-Policy stops a browser from looking up the names of hosts that a page links to.
+    return [*fields, (b"x-dns-prefetch-control", b"off")] if enforces else fields
+
+
+def _has_enforced(headers: Headers) -> bool:
+    return any(name.lower() == ENFORCED for name, _ in headers)
+
+
+def _with_nonce(headers: Headers, nonce: str) -> Headers:
+    """Return the fields of a page with a nonce of ours.
+
+    It loses its validators: a 304 would bring a new policy for the stored page, which has the old nonce.
+    """
+    return [
+        (name, with_nonce(value, nonce) if name.lower() in (ENFORCED, REPORTED) else value)
+        for name, value in headers
+        if name.lower() not in _OF_ONE_VERSION
+    ]
