@@ -39,12 +39,13 @@ from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.visitor_lag import VisitorLag
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
+from cookie_consent.visitors.app_country import Country, regime_by_country
 from cookie_consent.visitors.app_language import app_language
 from cookie_consent.visitors.endpoints import Endpoints, checked_prefix
 from cookie_consent.visitors.help_desk_form import SALT as FORM_SALT
 from cookie_consent.visitors.help_desk_notice import desk_notifier_of
 from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.pages import Pages, checked_later
 from cookie_consent.visitors.routes import GPC_PATH
 
 _log = logging.getLogger("cookie_consent")
@@ -75,6 +76,9 @@ class ConsentMiddleware(FailsAtStart):
         language: how the app chooses its language: "path" for the first segment of the path (/ja/...), or a function
             that takes a request and returns a language tag or None. Without it, or if it returns None, the page's
             `<html lang>` counts, then Accept-Language.
+        country: where the visitor is, if the policy has regimes by country: the name of a header field that your proxy
+            sets, such as "CF-IPCountry", or a function that takes a request and returns a code of ISO 3166 ("JP",
+            "CA-QC") or None. The proxy must replace a field that the visitor sent.
         csp: what to do about Content-Security-Policies. "edit" edits those of the app: a recipient's origins are in
             them while its purpose is allowed, in the directives that the policy declares, and are removed otherwise.
             "enforce" does so too, and sends a policy where the app sends none: `content_security_policy` of the policy
@@ -128,6 +132,7 @@ class ConsentMiddleware(FailsAtStart):
         later: str = "ask",
         settings_link: bool = True,
         language: str | Callable[[HTTPConnection], str | None] | None = None,
+        country: Country | None = None,
         csp: str | None = None,
         edit_csp: bool = False,
         inline_style: bool = True,
@@ -163,9 +168,12 @@ class ConsentMiddleware(FailsAtStart):
         )
         own_cookies = OwnCookies(cookies, (policy, *policy.history))
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
+        visits = Visits(policy, own_cookies, gate, clock, regime_by_country(country, policy))
         # What visitors see.
         prefix = checked_prefix(prefix)
-        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=later)
+        pages = Pages(
+            lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=checked_later(later, policy)
+        )
         page_options = PageOptions(inject=inject, settings_link=settings_link, inline_style=inline_style)
         security = security_fields(policy, csp, edit_csp=edit_csp)
         tells_language = app_language(language, policy.site.languages)
@@ -179,7 +187,7 @@ class ConsentMiddleware(FailsAtStart):
             prefix=prefix,
             own_cookies=own_cookies,
             gate=gate,
-            visits=Visits(policy, own_cookies, gate, clock),
+            visits=visits,
             pages=pages,
             ledger=ledger,
             retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
@@ -191,9 +199,8 @@ class ConsentMiddleware(FailsAtStart):
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
             edits_csp=security is not None and security.edits,
         )
+        self.app, self._visits, self._masks_client = app, visits, mask_client
         self._retention = self._installed.retention
-        self.app, self._masks_client = app, mask_client
-        self._visits = self._installed.visits
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
         self._own_paths, self._imports = (prefix, GPC_PATH), self._endpoints.imports

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
+from cookie_consent.policy import regimes
 from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, compare, hosts_asking_again
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.exemptions import overdue
@@ -36,7 +37,7 @@ def _check(arguments: argparse.Namespace) -> int:
     except (PolicyError, OSError) as error:
         return _report_error(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)
-    text, status = _sentences(path, summary), GOOD
+    text, status = _sentences(path, summary) + _regimes(policy), GOOD
     if arguments.against is not None:
         try:
             old = Policy.load(arguments.against)
@@ -48,6 +49,7 @@ def _check(arguments: argparse.Namespace) -> int:
         status = FINDING if is_material or "asks_again_on" in comparison else GOOD
     # It does not change the exit status: whether the law still allows it is for the site to judge.
     sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
+    sys.stderr.write(regimes.overdue(policy.regimes, _today()) + _vague(policy))
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
     return status
 
@@ -75,7 +77,30 @@ def _summary(policy: Policy) -> dict[str, Any]:
         "services": [service.id for service in policy.services],
         "languages": list(policy.site.languages),
         **({"hosts": list(policy.site.hosts)} if policy.site.hosts else {}),
+        **({"regimes": [regime.code for regime in policy.regimes]} if policy.regimes else {}),
     }
+
+
+def _regimes(policy: Policy) -> str:
+    """Say of each regime what it does here, by which law, and how sure that is."""
+    return "".join(
+        f"\nRegime {regime.code}, {regime.name}: {regime.model}, by {regime.law}. Compared with "
+        f"{'the law' if regime.certainty == 'primary' else 'what others write about the law'} on {regime.reviewed_on}."
+        for regime in policy.regimes
+    )
+
+
+def _vague(policy: Policy) -> str:
+    """Return a line for each recipient whose `receives` has a word that does not say what is sent."""
+    lines = (
+        f'[[recipients]] "{recipient.id}" key "receives": "{word}" does not say what is sent, as the law of '
+        f"{regime.name} asks ({regime.law}). Name it.\n"
+        for regime in policy.regimes
+        for recipient in policy.recipients
+        for word in regime.vague_words
+        if word in recipient.receives[regime.notice_language]
+    )
+    return "".join(lines)
 
 
 def _sentences(path: str, summary: dict[str, Any]) -> str:

@@ -84,22 +84,34 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
     """Return how long an answer is valid.
 
     Args:
-        consent_days: the middleware's option; None for six months, or 12 where the policy has a sale or sharing.
+        consent_days: the middleware's option; None for six months, or 12 where the policy has a sale or sharing, or a
+            regime asks for it.
         policy: the policy.
 
     Raises:
         ValueError: it is no number of days, or more than 400; or the policy has a sale or sharing and it is less than
-            12 months.
+            12 months, or less than a regime of the policy asks for.
     """
     if consent_days is None:
-        return OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME
+        return max(OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME, _asked_again_after(policy))
     lifetime = _days("consent_days", consent_days, most=LONGEST_COOKIE)
     if policy.sells and lifetime < OPT_OUT_LIFETIME:
         raise ValueError(
             f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
             f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
         )
+    if lifetime < (least := _asked_again_after(policy)):
+        asking = next(regime for regime in policy.regimes if regime.asked_again_after == least)
+        raise ValueError(
+            f"consent_days: {consent_days!r} is not valid. Who refused is not asked again for {least.days} days under "
+            f"the law of {asking.name}: leave it out, or write at least that."
+        )
     return lifetime
+
+
+def _asked_again_after(policy: Policy) -> timedelta:
+    """Return how long nobody may be asked again, by the strictest of the regimes that the policy names."""
+    return max((regime.asked_again_after or timedelta(0) for regime in policy.regimes), default=timedelta(0))
 
 
 def visitor_lifetime(visitor_days: float) -> timedelta:

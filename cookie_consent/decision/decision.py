@@ -61,8 +61,9 @@ class Decision:
         honours_gpc: whether Global Privacy Control turns something off, now or at some time since the answer. Pages
             then say so (11 CCR 7025(c)(6)).
         postponed: whether there is something to ask, but the visitor has chosen to decide later.
-        outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered.
-            Other than `status`, it heeds signals, services and policy changes.
+        outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered,
+            and while something runs without an answer because the law is one of opting out. Other than `status`, it
+            heeds signals, services and policy changes.
         refused_recipients: ids of the recipients that are not allowed although their purpose is.
     """
 
@@ -159,13 +160,14 @@ def decide(
     4. A signal refuses its purposes. One that has overridden an answer still does when it is gone (11 CCR 7025).
     5. The last explicit answer holds for each purpose that has not changed materially since, and for the recipients
        that it grants.
-    6. Anything else is not allowed.
+    6. Where the law is one of opting out, what nobody has refused is allowed, and nothing is asked.
+    7. Anything else is not allowed.
 
     A refused purpose stays refused and is not asked for again. An exempt purpose is allowed until the visitor objects,
     by an answer or by a signal. It is never asked for.
 
     Args:
-        policy: the policy that applies to the request, with the service's conditions.
+        policy: the policy that applies to the request, with the service's conditions and the law of the place.
         record: the visitor's newest record, if any. An expired or future one is ignored.
         signals: names of the browser's signals.
         now: seconds since 1970.
@@ -188,8 +190,9 @@ def decide(
         if purpose == policy.exempt:  # it is never asked for, so it leaves nothing open
             allowed[purpose] = not ruled_out and not has_objected(policy, record)
             continue
-        allowed[purpose] = granted and not ruled_out and purpose not in changed
-        is_open |= not ruled_out and (unanswered or (granted and purpose in changed))
+        is_unclear = unanswered or (granted and purpose in changed)
+        allowed[purpose] = not ruled_out and (policy.is_opt_out if is_unclear else granted)
+        is_open |= is_unclear and not ruled_out and not policy.is_opt_out
     refused_recipients = _refuse_recipients(policy, record, allowed) if record and policy.by_recipient else _NONE
     return Decision(
         policy=policy,
@@ -347,7 +350,8 @@ def _refuse_recipients(policy: Policy, record: ConsentRecord, allowed: dict[str,
     """
     refused: set[str] = set()
     for purpose in policy.by_recipient:
-        granted = record.answers[purpose].recipients if allowed[purpose] else None
+        # Where the law is one of opting out, a purpose may be allowed without an answer.
+        granted = record.answers.get(purpose, _UNANSWERED).recipients if allowed[purpose] else None
         if granted is not None:
             recipients = {recipient.id for recipient in policy.recipients_of(purpose)}
             allowed[purpose] = not granted.isdisjoint(recipients)
@@ -365,9 +369,23 @@ def _outcome(
     offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
     asked = [purpose for purpose in offered if purpose != policy.exempt] or (offered if record else [])
     granted = [purpose for purpose in asked if allowed[purpose]]
+    if runs_unanswered(policy, record, granted):
+        return ""
     if granted:
         return "granted" if granted == asked and not is_partial else "partial"
     return "refused" if asked and not is_open else ""
+
+
+def runs_unanswered(policy: Policy, record: ConsentRecord | None, allowed: Collection[str]) -> bool:
+    """Return whether one of the allowed purposes is allowed only because nobody has refused it.
+
+    Args:
+        policy: the policy that applies.
+        record: the visitor's valid answer, if any.
+        allowed: ids of purposes that are allowed.
+    """
+    granted = record.in_state(State.GRANTED) if record else ()
+    return policy.is_opt_out and not set(granted).issuperset(allowed)
 
 
 def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:

@@ -17,6 +17,7 @@ from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
+from cookie_consent.decision.country import RegimeByCountry
 from cookie_consent.decision.decision import (
     Decision,
     decide,
@@ -31,6 +32,7 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place
 from cookie_consent.decision.record import ConsentRecord, State, newest
 from cookie_consent.decision.visitor_cookie import Arrival
+from cookie_consent.policy.parts import Service
 from cookie_consent.policy.policy import Policy
 
 _MAX_KNOWN = 4096
@@ -119,6 +121,8 @@ class _SharedVisit(NamedTuple):
 _Key = tuple[Hashable, bool, int, bytes]
 """The key of the decision, whether there is an unreadable answer, the number of cookies, and their names."""
 _NO_RECORD = (None, 0.0, math.inf)
+_Services = list[tuple[str, str, Policy]]
+"""The host and the path of each service, and the policy with its conditions; the most specific one first."""
 
 
 class Visits:
@@ -129,17 +133,33 @@ class Visits:
         own_cookies: our own cookies.
         gate: the gate for cookies.
         clock: returns seconds since 1970.
+        by_country: chooses the regime for a request; None if the same one applies everywhere.
 
     Attributes:
-        paths: the path prefixes of services.
+        paths: the beginnings of paths at which another policy than the site's may apply.
+        country_field: the name of the header field that the regime depends on; "" for none.
     """
 
-    def __init__(self, policy: Policy, own_cookies: OwnCookies, gate: Gate, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        own_cookies: OwnCookies,
+        gate: Gate,
+        clock: Callable[[], float],
+        by_country: RegimeByCountry | None = None,
+    ) -> None:
         self._policy, self._own_cookies, self._gate, self._clock = policy, own_cookies, gate, clock
-        by_detail = sorted(policy.services, key=lambda part: (part.host, len(part.path)), reverse=True)
-        self._services = [(part.host, part.path.rstrip("/"), policy.under(part)) for part in by_detail]
+        self._by_country = by_country
+        self._services = _under_services(policy)
+        self._in_regimes: dict[str, tuple[Policy, _Services]] = {}
+        if by_country is not None:
+            for regime in policy.regimes:
+                there = policy.in_regime(regime)
+                self._in_regimes[regime.code] = there, _under_services(there)
         self._hosts = any(part.host for part in policy.services)
-        self.paths = tuple(path for _, path, _ in self._services)
+        # With regimes by country, no path says which policy applies.
+        self.paths = ("",) if by_country is not None else tuple(path for _, path, _ in self._services)
+        self.country_field = by_country.field if by_country is not None else ""
         self._known: dict[tuple[object, ...], Visit] = {}
         self._known_bytes = 0
         self._seen_once = array("q", bytes(8 * _MAX_SEEN_ONCE))
@@ -180,19 +200,31 @@ class Visits:
             self._gate.count("request", visit.held)
         return visit
 
-    def policy_in(self, service: str) -> Policy | None:
-        """Return the policy with the conditions of a service, by the service's id, or None if there is no such one."""
-        return next(
-            (policy for _, _, policy in self._services if policy.service and policy.service.id == service), None
-        )
+    def policy_in(self, service: str, like: Policy) -> Policy | None:
+        """Return the policy with the conditions of a service, by the service's id, or None if there is no such one.
+
+        Args:
+            service: the id of the service.
+            like: a policy under the same regime.
+        """
+        services = self._services
+        if like.regime is not None and self._in_regimes:
+            _, services = self._in_regimes[like.regime.code]
+        return next((policy for _, _, policy in services if policy.service and policy.service.id == service), None)
 
     def _policy_at(self, scope: Mapping[str, Any], path: str) -> Policy:
-        """Return the policy of the most specific service for a request, host before path, or the site's."""
+        """Return the policy of the most specific service for a request, host before path, or the site's.
+
+        It is under the regime of the visitor's country, if the policy has regimes by country.
+        """
+        of_site, services = self._policy, self._services
+        if self._by_country is not None:
+            of_site, services = self._in_regimes[self._by_country.of(scope).code]
         host = host_of(scope) if self._hosts else ""
-        for own_host, own_path, policy in self._services:
+        for own_host, own_path, policy in services:
             if own_host in ("", host) and (path == own_path or path.startswith(f"{own_path}/")):
                 return policy
-        return self._policy
+        return of_site
 
     def _visit_safely(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         """Call `_visit`. After an error nothing optional is allowed and no cookie reaches the app, but it is served."""
@@ -210,7 +242,7 @@ class Visits:
         crumbs, records = pairs(cookies), self._own_cookies.records(cookies, place=place)
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been an objection.
-        denies = record is None and policy.exempt != "" and self._own_cookies.has_answer(cookies, place=place)
+        denies = record is None and policy.runs_unasked and self._own_cookies.has_answer(cookies, place=place)
         postponed = self._own_cookies.later.postpone(cookies, place=place)
         decided_by = decision_key(policy, record, signals, now, postponed=postponed)
         key = (decided_by, denies, len(crumbs), b";".join([name for name, _ in crumbs]))
@@ -222,7 +254,7 @@ class Visits:
         visit, passed = shared.visit, cookies
         if visit.held:
             passed = b"; ".join([pair for name, pair in crumbs if name in shared.visible_names])
-        if not records and passed == came:
+        if not records and not visit.traced and passed == came:
             return visit  # the request has nothing of its own
         decision = with_record(visit.decision, record)
         visitor = self._own_cookies.visitor(cookies, now, place=place) if visit.traced else None
@@ -301,6 +333,11 @@ class Visits:
             evict_if_full(self._known, _MAX_KNOWN if self._known_bytes + length <= _MAX_KNOWN_BYTES else 0)
             self._known_bytes = (self._known_bytes if self._known else 0) + length
             self._known[key] = visit
+
+
+def _under_services(policy: Policy) -> _Services:
+    by_detail: list[Service] = sorted(policy.services, key=lambda part: (part.host, len(part.path)), reverse=True)
+    return [(part.host, part.path.rstrip("/"), policy.under(part)) for part in by_detail]
 
 
 _digest = partial(blake2b, digest_size=_DIGEST_BYTES)

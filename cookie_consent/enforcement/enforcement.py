@@ -14,7 +14,6 @@ from cookie_consent.enforcement.csp.security_fields import SecurityFields
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.policy.links import linked_paths
-from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.installation import Installation
 
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
@@ -75,7 +74,7 @@ class Enforcement:
         self.app_language = installed.app_language
         self.inject, self.inline_style = options.inject, options.inline_style
         self.settings_link = options.inject and options.settings_link
-        self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
+        self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
         self.pages, self.prefix = installed.pages, installed.prefix
         self.has_quick_pages = self.settings_link and security is None
@@ -94,8 +93,9 @@ class Enforcement:
         return path.rstrip("/") not in self._to_be_read
 
 
-def _depends_on(policy: Policy) -> tuple[bytes, ...]:
+def _depends_on(installed: Installation) -> tuple[bytes, ...]:
     """Return the names of the request fields that a decision depends on."""
+    policy, country = installed.policy, installed.visits.country_field.encode()
     gpc = (b"Sec-GPC",) if policy.gpc_refuses else ()
     dnt = (b"DNT",) if policy.dnt_refuses else ()
-    return (b"Cookie", *gpc, *dnt)
+    return (b"Cookie", *gpc, *dnt, *((country,) if country else ()))

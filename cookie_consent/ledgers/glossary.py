@@ -31,6 +31,7 @@ CONSENT_RECORD: Mapping[str, str] = {
     "policy": "The version of the policy that was in force.",
     "policy_sha256": "The SHA-256 of what that policy said.",
     "service": "The part of the site whose own conditions applied; none where the site's did.",
+    "regime": "The law that applied to you, by the name that the policy has for it; only where the policy names one.",
     "signals": "The signals that your browser sent by itself, such as Global Privacy Control (gpc).",
     "build": "A digest of the program and the templates that showed the question.",
     "imported_from": "The tool that the answer was given to, if it was given before this one asked.",

@@ -54,8 +54,8 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
       and the ids of its `purposes`.
 
     Durations follow ISO 8601, except "session" for session cookies. Values that begin with "dpv:" are DPV terms. A
-    field is None if neither the record nor the policy states it: always `jurisdiction` and `party_address`, and without
-    a ledger the fields that only a ledger sets.
+    field is None if neither the record nor the policy states it: always `party_address`, `jurisdiction` unless the
+    policy names a regime, and without a ledger the fields that only a ledger sets.
 
     A purpose has only those recipients that the visitor granted. Those of a purpose that is not granted are all listed.
 
@@ -94,7 +94,7 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
         "purposes": purposes,
         "pii_controllers": [_controller_id(address)],
         "services": [record["service"]] if record["service"] else [],
-        "jurisdiction": None,
+        "jurisdiction": record.get("regime"),
         "withdraw_at": address,
         "withdrawal_method": address,
         "privacy_rights": address,

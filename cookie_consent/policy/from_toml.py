@@ -107,6 +107,12 @@ def _number(value: object) -> int:
     return value
 
 
+def _by_place(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"{value!r} is no table", 'Write it as in { JP = "jp", CA-QC = "ca-qc" }.')
+    return {place: _string(regime) for place, regime in value.items()}
+
+
 def _duration(value: object) -> timedelta:
     try:
         return parse_duration(_string(value))
@@ -237,6 +243,8 @@ _SITE: Readers = {
     "hosts": _strings,
     "updated": _date,
     "regions": _strings,
+    "regime": _string,
+    "regimes": _by_place,
     "authority": partial(_part, Authority, {"name": _texts, "url": _string}, "[site.authority]"),
 }
 _PURPOSE: Readers = {

@@ -11,6 +11,7 @@ from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.exemptions import check
 from cookie_consent.policy.hosts import check_hosts
+from cookie_consent.policy.regimes import check_named
 from cookie_consent.policy.regions import require_known
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
@@ -75,6 +76,9 @@ class Site:
         hosts: those hosts, the domain itself or below it.
         updated: the date of the policy's text; None for the date of its newest announced change.
         regions: codes of the regions whose laws ask the policy for more; see `regions`.
+        regime: the code of the regime that applies, or that applies where `regimes` says nothing; "" for none; see
+            `regimes`.
+        regimes: code of a country ("CA"), or of a part of one ("CA-QC") -> code of the regime that applies there.
         authority: the authority that visitors can complain to, or None.
     """
 
@@ -88,11 +92,14 @@ class Site:
     hosts: tuple[str, ...] = ()
     updated: date | None = None
     regions: tuple[str, ...] = ()
+    regime: str = ""
+    regimes: Mapping[str, str] = field(default_factory=dict)
     authority: Authority | None = None
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
         require_known(self.regions)
+        check_named(self.regime, self.regimes)
         for key in ("name", "controller", "contact"):
             require_text(getattr(self, key), key)
         for language in self.languages:

@@ -17,6 +17,8 @@ from cookie_consent.policy import from_json, from_toml, validation
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Site
+from cookie_consent.policy.regimes import Regime, regimes
+from cookie_consent.policy.regions import regions
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.texts import catalog
@@ -29,7 +31,7 @@ VERSION_DIGITS = 16
 _TABLES_LEFT_OUT = (RecordRules(), RequestRules(), SecurityRules())
 _EMPTY_TABLES_LEFT_OUT = ("imports",)
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
-    Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "authority": None},
+    Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "regime": "", "regimes": {}, "authority": None},
     Purpose: {
         "exempt": "",
         "erase_on_withdrawal": False,
@@ -52,6 +54,7 @@ class Policy(Declarations):
     Args:
         history: earlier versions. With them, visitors are not asked again for purposes that only became narrower.
         service: the service whose conditions apply; None for the site's.
+        regime: the law that applies; None for the one that the site names, if it names one.
 
     The other arguments are those of `Declarations`.
 
@@ -61,10 +64,13 @@ class Policy(Declarations):
 
     history: tuple[Policy, ...] = field(default=(), repr=False)
     service: Service | None = field(default=None, repr=False)
+    regime: Regime | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
         validation.check(self)
+        if self.regime is None and self.site.regime:
+            object.__setattr__(self, "regime", regimes()[self.site.regime])
         # A site may declare the necessary purpose itself, to describe it in its own words.
         if NECESSARY not in {purpose.id for purpose in self.purposes}:
             object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))
@@ -111,6 +117,33 @@ class Policy(Declarations):
     def under(self, service: Service) -> Self:
         """Return this policy with the conditions of one of its services."""
         return replace(self, service=service)
+
+    def in_regime(self, regime: Regime) -> Self:
+        """Return this policy under the law of another place."""
+        return self if regime is self.regime else replace(self, regime=regime)
+
+    @cached_property
+    def regimes(self) -> tuple[Regime, ...]:
+        """The regimes that the site names, the one for all other places first."""
+        site = self.site
+        return tuple(regimes()[code] for code in dict.fromkeys((site.regime, *site.regimes.values())) if code)
+
+    @cached_property
+    def is_opt_out(self) -> bool:
+        """Whether optional purposes run until the visitor refuses them, by the law that applies."""
+        return self.regime is not None and self.regime.is_opt_out
+
+    @cached_property
+    def runs_unasked(self) -> bool:
+        """Whether something optional may run before the visitor answers."""
+        return self.is_opt_out or self.exempt != ""
+
+    @cached_property
+    def tells_transmission(self) -> bool:
+        """Whether a page tells what is sent to whom, as the law of a region or regime asks."""
+        return any(regime.transmission_notice for regime in self.regimes) or any(
+            regions()[code].transmission_notice for code in self.site.regions
+        )
 
     @cached_property
     def version(self) -> str:
@@ -232,6 +265,9 @@ class Policy(Declarations):
         }
 
     def _overlay(self, purpose: Purpose) -> Purpose:
+        if purpose.exempt and self.regime is not None and purpose.exempt not in self.regime.exemptions:
+            # It was never asked for, so it is off where the law has no such exemption.
+            return replace(purpose, refused=True)
         override = self.service.purposes.get(purpose.id) if self.service else None
         if override is None:
             return purpose

@@ -29,6 +29,7 @@ class Region:
         sources: the sources.
         purposes: key of [purposes.ID] -> the provision that asks for it.
         recipients: key of [[recipients]] -> the provision that asks for it.
+        transmission_notice: whether a page has to tell what is sent to whom.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Region:
     sources: tuple[str, ...]
     purposes: Mapping[str, str] = field(default_factory=dict)
     recipients: Mapping[str, str] = field(default_factory=dict)
+    transmission_notice: bool = False
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from cookie_consent.policy.declarations import Declarations
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, Cookie, Service, Texts
+from cookie_consent.policy.regimes import Regime, regimes
 from cookie_consent.policy.regions import regions, require_keys
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
@@ -43,7 +44,7 @@ def check_in_force(policy: Declarations) -> None:
     """Check what only the policy in force has to satisfy; earlier versions may lack it.
 
     Raises:
-        PolicyError: a purpose that traces has no retention, or a key is missing that the law of a region asks for.
+        PolicyError: a purpose that traces has no retention, or the law of a region or regime asks for more.
     """
     for purpose in policy.purposes:
         if purpose.traces and purpose.retention is None:
@@ -55,6 +56,9 @@ def check_in_force(policy: Declarations) -> None:
             )
     for region in policy.site.regions:
         _check_region(policy, region)
+    for code in dict.fromkeys((policy.site.regime, *policy.site.regimes.values())):
+        if code:
+            _check_regime(policy, regimes()[code])
 
 
 def _check_region(policy: Declarations, region: str) -> None:
@@ -66,6 +70,33 @@ def _check_region(policy: Declarations, region: str) -> None:
     for recipient in policy.recipients:
         table = f'[[recipients]] "{recipient.id}"'
         require_keys(recipient, law.recipients, region=region, table=table, language=language)
+
+
+def _check_regime(policy: Declarations, regime: Regime) -> None:
+    if "gpc" in regime.binding_signals and policy.signals.gpc == ():
+        raise PolicyError(
+            f"no site may ignore Sec-GPC under the law of {regime.name} ({regime.law})",
+            "Leave the line out, or list the purposes that it refuses.",
+            table="[signals]",
+            key="gpc",
+        )
+    if not regime.transmission_notice:
+        return
+    if regime.notice_language not in policy.site.languages:
+        raise PolicyError(
+            f'the law of {regime.name} asks for a page in the language "{regime.notice_language}" ({regime.law})',
+            f'Add "{regime.notice_language}", and write each text in it.',
+            table="[site]",
+            key="languages",
+        )
+    for recipient in policy.recipients:
+        if not recipient.use:
+            raise PolicyError(
+                f"the law of {regime.name} asks for this key ({regime.law})",
+                f'Say what the recipient uses the data for, as in use = {{ {regime.notice_language} = "…" }}.',
+                table=f'[[recipients]] "{recipient.id}"',
+                key="use",
+            )
 
 
 def _check_wording(policy: Declarations) -> None:

@@ -93,7 +93,7 @@ class AccessLog:
 
         Args:
             scope: the request's ASGI scope.
-            visit: a visit that may be traced, by consent or by an exemption.
+            visit: a visit that may be traced: by consent, by an exemption, or where the law is one of opting out.
             own_cookies: our own cookies.
         """
         fields, now = dict(scope["headers"]), self.clock()
@@ -108,11 +108,12 @@ class AccessLog:
             return None
         if visit.exempt:
             return exempt_trace(scope, fields, visit, self.daily_salt, now)
-        record, visitor_id, new_visitor = visit.decision.record, visit.visitor_id, None
-        assert record is not None  # noqa: S101 (a visit that is not exempt has consented)
+        decision, visitor_id, new_visitor = visit.decision, visit.visitor_id, None
+        # Where the law is one of opting out, there may be no answer.
+        policy = decision.record.policy if decision.record is not None else decision.policy.version
         if visitor_id is None:
             visitor_id, new_visitor = own_cookies.set_visitor(now, place=own_cookies.place(scope))
-        trace = Trace(fields, visitor_id, record.policy, now)
+        trace = Trace(fields, visitor_id, policy, now)
         if visit.arrival is not None:
             new_visitor = _record_landing(scope, trace, visit.arrival, own_cookies)
         trace.new_visitor = new_visitor

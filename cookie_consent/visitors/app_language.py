@@ -35,19 +35,25 @@ def app_language(
     if given is None:
         return None
     if callable(given):
-        return lambda scope: match_language(_asked(given, scope), offered)
+        return lambda scope: match_language(told_by_app("language", given, scope), offered)
     by_segment = {tag.lower(): tag for tag in offered}
     return lambda scope: by_segment.get(local_path(scope).lower().partition("/")[2].partition("/")[0])
 
 
-def _asked(function: Callable[[HTTPConnection], str | None], scope: Mapping[str, Any]) -> str:
-    """Return the result of the app's function; "" if it returns None or fails."""
+def told_by_app(option: str, function: Callable[[HTTPConnection], str | None], scope: Mapping[str, Any]) -> str:
+    """Return what a function of the app says about a request; "" if it returns None or fails.
+
+    Args:
+        option: the middleware's option that names the function.
+        function: the function.
+        scope: the request's ASGI scope.
+    """
     try:
         # A copy: Starlette adds `state` to the scope of a request whose state is read.
-        language = function(HTTPConnection({**scope})) or ""
-        if not isinstance(language, str):
-            raise TypeError(f"language= has to return a text or None, not {language!r}")
-        return language
-    except Exception:  # noqa: BLE001 (an unknown language must not fail the page)
-        _log.exception("language= failed; the page's or the browser's language is taken.")
+        told = function(HTTPConnection({**scope})) or ""
+        if not isinstance(told, str):
+            raise TypeError(f"{option}= has to return a text or None, not {told!r}")
+        return told
+    except Exception:  # noqa: BLE001 (what the app does not know must not fail the page)
+        _log.exception("%s= failed; the request is served as if it had returned None.", option)
         return ""

@@ -105,14 +105,14 @@ class EventIntake:
 
 
 def _consented_policy(visit: Visit, event: Event) -> str:
-    """Return the version of the policy that the visitor consented to.
+    """Return the version of the policy that the visitor consented to, or that applies where no consent is needed.
 
     Raises:
         Problem: 403, the visitor does not allow the event on its page.
     """
     decision = visit.decision
-    if decision.record is None or not visit.traced:
+    if not visit.traced:
         raise Problem(403, "The visitor does not allow tracing on that page.")
     if event.purpose and not decision.purposes[event.purpose]:
         raise Problem(403, f"The visitor does not allow {event.purpose!r} on that page.")
-    return decision.record.policy
+    return decision.record.policy if decision.record is not None else decision.policy.version

@@ -87,6 +87,7 @@ class Routes:
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": settings.settings, "POST": answers.take},
             "/do-not-sell": {"GET": settings.do_not_sell},
+            "/transmission": {"GET": settings.transmission},
             "/question": {"GET": settings.question},
             "/state": {"GET": settings.state},
             "/receipt": {"GET": own_records.receipt},

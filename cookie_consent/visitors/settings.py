@@ -116,6 +116,19 @@ class SettingsEndpoints:
         )
         return self._said(inquiry, page(html, inquiry.language))
 
+    async def transmission(self, inquiry: Inquiry) -> Response:
+        """Respond with the page that tells what is sent to whom.
+
+        Raises:
+            Problem: 404, the laws that the policy names ask for no such page.
+        """
+        if not self._policy.tells_transmission:
+            raise Problem(404, "There is no such page here.")
+        html = self._pages.transmission(
+            inquiry.visit.decision, base=inquiry.base, language=inquiry.language, next_path=inquiry.next_path
+        )
+        return page(html, inquiry.language)
+
     async def question(self, inquiry: Inquiry) -> Response:
         """Respond with the question, for the script to insert into a page.
 

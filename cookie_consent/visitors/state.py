@@ -39,6 +39,7 @@ class States:
             "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
             "edits_csp": self._edits_csp,
             **_recipients(decision),
+            **({"regime": decision.policy.regime.code} if decision.policy.regime else {}),
         }
 
 

@@ -124,6 +124,32 @@ def test_check_prints_one_json_object(policy: Path, capsys: Capture) -> None:
     }
 
 
+JAPAN = """
+regime = "eu"
+regimes = { JP = "jp" }
+
+[[recipients]]
+id = "maps"
+name = "Maps Inc."
+purpose = "necessary"
+receives = { ja = "IPアドレス等" }
+use = { ja = "地図の表示" }
+"""
+
+
+def test_check_says_what_each_regime_is_and_which_words_are_vague(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "consent.toml"
+    site, _, cookies = SMALL.replace('"en"', '"ja"').partition("\n[[cookies]]")
+    path.write_text(f"{site}{JAPAN}\n[[cookies]]{cookies}", encoding="utf-8")
+    assert main(["check", str(path)]) == GOOD
+    out, err = capsys.readouterr()
+    assert "2 regimes (eu, jp)" in out
+    assert "\nRegime jp, Japan: opt-out, by Telecommunications Business Act, Article 27-12. Compared with what" in out
+    assert err.startswith('[[recipients]] "maps" key "receives": "等" does not say what is sent')
+    assert main(["check", str(path), "--json"]) == GOOD
+    assert json.loads(capsys.readouterr().out)["regimes"] == ["eu", "jp"]
+
+
 def test_check_explains_an_invalid_policy(wrong: Path, capsys: Capture) -> None:
     assert main(["check", str(wrong)]) == FINDING
     said = capsys.readouterr()

@@ -16,6 +16,7 @@ from cookie_consent.cli.main import main
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.policy import from_toml
 from cookie_consent.policy.declarations import RecordRules, RequestRules
+from cookie_consent.policy.regimes import regimes
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.asgi import Visitor, install
 from tests.support.browsers.browser import forms
@@ -73,6 +74,21 @@ def policy_in(languages: list[str], **more: Any) -> Policy:
     who = {"name": "Site", "controller": "Site Ltd.", "contact": "privacy@site.example"}
     site = {**who, "languages": languages, "prevailing_language": languages[0]}
     return Policy(**vars(from_toml.declarations({"site": site, **more})))
+
+
+def test_policy_of_the_page_on_regimes_loads() -> None:
+    site = tomllib.loads(blocks("docs/regimes.md", "toml")[0])["site"]
+    policy = Policy(**vars(from_toml.declarations({"site": site})))
+    assert [regime.code for regime in policy.regimes] == ["eu", "us-optout", "jp", "ca-qc"]
+
+
+def test_page_on_regimes_lists_them() -> None:
+    page = (ROOT / "docs" / "regimes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
+    assert [code for code, _ in rows] == list(regimes())
+    assert [code for code, before in rows if "until refused" in before] == [
+        code for code, regime in regimes().items() if regime.is_opt_out
+    ]
 
 
 def test_hosts_of_the_example_share_an_answer() -> None:

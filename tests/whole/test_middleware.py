@@ -148,6 +148,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"make_id": "id"}, "make_id: 'id' is not valid. It returns a random id"),
     ({"desk": 7}, "desk: 7 is not valid. Write a function"),
     ({"desk": print, "ledger": None}, "desk: requests are kept beside the ledger"),
+    ({"country": "CF IPCountry"}, "country: .* Write the name of a header field"),
+    ({"country": "CF-IPCountry"}, "country: nothing depends on it"),
     ({"consent_days": "180"}, "consent_days: .* Write a number of days"),
     ({"visitor_days": math.nan}, "visitor_days: .* Write a number of days"),
     ({"query_keys": "utm_*"}, "query_keys: .* Write a list of names"),  # split into letters, its * would keep every key

@@ -25,6 +25,7 @@ from cookie_consent.base.forms import read_body
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Visits, host_of
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.cookies import AnswerCookies
@@ -99,6 +100,8 @@ class Answers:
         record = make_record(
             posted, inquiry.visit.decision, before.policy, now=int(inquiry.now), language=inquiry.language
         )
+        if _answers_nothing(before, record):
+            return self._unchanged(inquiry, posted, before)
         is_new = True
         # First of all: if the proof cannot be kept, no cookie may say that the answer was taken.
         if self._records is not None:
@@ -131,10 +134,14 @@ class Answers:
             response.raw_headers += self._cookies.of_later(inquiry)
         return response
 
+    def _unchanged(self, inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Response:
+        """Return the response to an answer that answers nothing."""
+        return self._reply(inquiry, posted, before, begins=False)
+
     def _before(self, inquiry: Inquiry, posted: PostedAnswer) -> Decision:
         """Return the decision until now, under the conditions of the service on whose page the answer was given."""
         decision = inquiry.visit.decision
-        here = self._visits.policy_in(posted.service) if posted.service else None
+        here = self._visits.policy_in(posted.service, decision.policy) if posted.service else None
         if here is None or here is decision.policy:
             return decision
         return decide(
@@ -153,3 +160,8 @@ class Answers:
             return RedirectResponse(safe_next(posted.next) or inquiry.base, status_code=303)
         # The page view was not recorded, because tracing was off. The page's script reports it now.
         return JSONResponse(self._states.of(after) | ({"tracing_began": True} if begins else {}))
+
+
+def _answers_nothing(before: Decision, record: ConsentRecord) -> bool:
+    """Tell whether a visitor left every box as it was, where the law is one of opting out and boxes come ticked."""
+    return before.policy.is_opt_out and before.record is None and record.status == "unknown"

@@ -9,7 +9,7 @@ from typing import Any
 
 from cookie_consent.base.forms import FORM, JSON, each_once, form_fields, json_object, reader_for
 from cookie_consent.base.problem import Problem
-from cookie_consent.decision.decision import Decision, has_objected, purposes_refused_by
+from cookie_consent.decision.decision import Decision, has_objected, purposes_refused_by, runs_unanswered
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
@@ -169,7 +169,10 @@ def _state(posted: PostedAnswer, before: Decision, shown: Policy, purpose: str) 
     # The banner has no checkbox for the exempt purpose, so its absence is no objection.
     if shown.in_force[purpose].refused or (exempt and (posted.choice, posted.surface) == ("save", "banner")):
         return _state_so_far(before, purpose)
-    if posted.choice == "accept_all" or _grants(posted, before, purpose):
+    grants = _grants(posted, before, purpose)
+    if grants and _leaves_ticked(posted, before, purpose):
+        return State.UNANSWERED
+    if posted.choice == "accept_all" or grants:
         return State.GRANTED
     if posted.choice not in _OF_SOME or _takes_all(posted, before, purpose):
         return State.REFUSED
@@ -183,6 +186,18 @@ def _grants(posted: PostedAnswer, before: Decision, purpose: str) -> bool:
     if purpose in before.policy.by_recipient:
         return bool(_chosen(posted, before, purpose))
     return posted.purposes.get(purpose, False)
+
+
+def _leaves_ticked(posted: PostedAnswer, before: Decision, purpose: str) -> bool:
+    """Return whether the box of a purpose that ran unasked stays as it was.
+
+    That is no consent (GDPR, recital 32), should the visitor move to where consent is needed.
+    """
+    if not before.purposes[purpose] or not runs_unanswered(before.policy, before.record, [purpose]):
+        return False
+    return purpose not in before.policy.by_recipient or len(_chosen(posted, before, purpose)) == len(
+        before.policy.recipients_of(purpose)
+    )
 
 
 def _takes_all(posted: PostedAnswer, before: Decision, purpose: str) -> bool:
@@ -222,7 +237,8 @@ def _state_so_far(before: Decision, purpose: str) -> State | None:
             return State.REFUSED
         return answer.state if answer else None
     if before.purposes[purpose]:
-        return State.GRANTED
+        unanswered = runs_unanswered(before.policy, before.record, [purpose])
+        return State.UNANSWERED if unanswered else State.GRANTED
     is_refused = answer is not None and answer.state is State.REFUSED
     return State.REFUSED if is_refused or _is_opted_out(before, purpose) else State.UNANSWERED
 

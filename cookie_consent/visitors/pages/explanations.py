@@ -28,6 +28,8 @@ def status_text(decision: Decision) -> str:
     # Nothing is granted, so "partly" would promise too much: all that was answered is an opt-out.
     if decision.status == "partial" and record is not None and not record.in_state(State.GRANTED):
         return "status_opted_out"
+    if decision.status == "unknown" and decision.policy.is_opt_out:
+        return "status_unknown_opt_out"
     return f"status_{decision.status}"
 
 

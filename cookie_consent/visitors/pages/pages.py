@@ -14,6 +14,7 @@ from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, has_opted_out, purposes_switched_off
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie, Feature
+from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
 from cookie_consent.visitors.pages.explanations import has_changed, refused_in, status_text, what_is_off
 from cookie_consent.visitors.pages.question import (
@@ -44,6 +45,21 @@ LAYOUTS = ("corner", "bar", "modal")
 dialog."""
 LATER_OPTIONS = ("ask", "refuse")
 """What "Decide later" does: the question comes back another time, or everything is refused."""
+
+
+def checked_later(later: str, policy: Policy) -> str:
+    """Return the middleware's option, checked against the laws that the policy names.
+
+    Raises:
+        ValueError: the law of a regime takes closing the question for a refusal, and it is none.
+    """
+    for regime in policy.regimes:
+        if regime.closing_refuses and later == "ask":
+            raise ValueError(
+                f'later: "ask" is not valid. Who closes the question has refused, by the law of {regime.name} '
+                f'({regime.law}): write later="refuse".'
+            )
+    return later
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +219,10 @@ class Pages:
         """Return the page for refusing the sale or sharing of personal information (11 CCR 7026)."""
         context = context_of(decision, base, language, next_path)
         return self._render("do_not_sell.html", context, done=has_opted_out(decision))
+
+    def transmission(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
+        """Return the page that tells what is sent to whom (Telecommunications Business Act of Japan, Article 27-12)."""
+        return self._render("transmission.html", context_of(decision, base, language, next_path))
 
     def footer(  # noqa: PLR0913 (where the page is, and what it allows)
         self,

@@ -1,0 +1,48 @@
+"""The visitor's country, from a header field that the site's proxy sets or from a function of the app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from starlette.requests import HTTPConnection
+
+from cookie_consent.base.checks import check
+from cookie_consent.decision.country import RegimeByCountry
+from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.app_language import told_by_app
+
+Country = str | Callable[[HTTPConnection], str | None]
+"""The name of a header field, or a function from a request to a code of ISO 3166 or None."""
+
+_FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_REMEDY = (
+    'Write the name of a header field that your proxy sets, as in "CF-IPCountry", or a function that takes a request '
+    "and returns a code of ISO 3166 or None."
+)
+
+
+def regime_by_country(country: Country | None, policy: Policy) -> RegimeByCountry | None:
+    """Return what chooses the regime for a request; None if the same one applies everywhere.
+
+    Args:
+        country: the middleware's option.
+        policy: the policy.
+
+    Raises:
+        ValueError: it is neither the name of a header field nor a function, the policy has regimes by country and it is
+            missing, or the policy has none and it is given.
+    """
+    is_field = isinstance(country, str) and _FIELD_NAME.fullmatch(country) is not None
+    check("country", country, is_valid=country is None or is_field or callable(country), remedy=_REMEDY)
+    if country is None:
+        if policy.site.regimes:
+            raise ValueError(f"country: it is missing, and the policy has regimes by country. {_REMEDY}")
+        return None
+    if not policy.site.regimes:
+        raise ValueError(
+            "country: nothing depends on it. Write in the policy which regime applies where, as in regimes = "
+            '{ US = "us-optout" }, or leave it out.'
+        )
+    return RegimeByCountry(country if isinstance(country, str) else partial(told_by_app, "country", country), policy)
