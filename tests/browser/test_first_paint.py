@@ -20,6 +20,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 PAINTED = "performance.getEntriesByName('first-contentful-paint').length === 1"
 SCRIPTS_RAN = "document.readyState === 'interactive' && 'consent' in window"
 STYLESHEET = "**/choices.*.css"
+WATCH_DISPLAY = """
+window.displays = [];
+requestAnimationFrame(function look() {
+    const question = document.querySelector(".pchoice");
+    if (question) displays.push(getComputedStyle(question).display);
+    requestAnimationFrame(look);
+});
+"""
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +73,29 @@ def test_banner_with_inline_style_requests_no_stylesheet(new_visitor: NewVisitor
     visitor.page.wait_for_load_state()
     assert not [request.url for request in visitor.requests() if fnmatch(request.url, STYLESHEET)]
     expect_no_violation(visitor)
+
+
+def test_first_frame_does_not_wait_for_the_question(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.page.add_init_script(WATCH_DISPLAY)
+    visitor.page.route("**/choices.*.js", lambda _: None)
+    visitor.page.goto(visitor.sites.address + styled_page("none"), wait_until="commit")
+    expect_styled(visitor)
+    displays = visitor.page.evaluate("displays")
+    assert displays[0] == "none"
+    assert displays[-1] == "block"
+
+
+def test_page_that_pauses_its_animations_has_the_question(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.page.add_init_script("""addEventListener("DOMContentLoaded", () => {
+        document.head.append(Object.assign(document.createElement("style"), {
+            textContent: "* { animation-play-state: paused !important; animation-duration: 9s !important }"
+        }));
+    })""")
+    visitor.page.route("**/choices.*.js", lambda route: route.abort())
+    visitor.page.goto(visitor.sites.address + styled_page("none"))
+    expect_styled(visitor)
 
 
 @with_and_without_scripts
