@@ -15,6 +15,7 @@ from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, comp
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.exemptions import overdue
 from cookie_consent.policy.policy import Policy, policy_in_use
+from cookie_consent.policy.vendors.mapping import undisclosed
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,7 @@ def _check(arguments: argparse.Namespace) -> int:
     # It does not change the exit status: whether the law still allows it is for the site to judge.
     sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
     sys.stderr.write(regimes.overdue(policy.regimes, _today()) + _vague(policy))
+    sys.stderr.writelines(f"{sentence}\n" for sentence in undisclosed(policy.vendors, policy.recipients))
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
     return status
 
@@ -75,6 +77,7 @@ def _summary(policy: Policy) -> dict[str, Any]:
         "recipients": [recipient.id for recipient in policy.recipients],
         "features": [feature.id for feature in policy.features],
         "services": [service.id for service in policy.services],
+        **({"vendors": [mapping.id for mapping in policy.vendors]} if policy.vendors else {}),
         "languages": list(policy.site.languages),
         **({"hosts": list(policy.site.hosts)} if policy.site.hosts else {}),
         **({"regimes": [regime.code for regime in policy.regimes]} if policy.regimes else {}),

@@ -11,6 +11,7 @@ from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.syntax import lists_to_tuples
+from cookie_consent.policy.vendors.mapping import VendorMapping
 from cookie_consent.texts.catalog import Text
 
 
@@ -83,6 +84,7 @@ class Declarations:
         requests: deadlines and retention for visitors' requests.
         imports: the answers of other consent tools that are taken over.
         security: header fields that limit what browsers do.
+        vendors: the vendors whose tags are told what the visitor allows.
         wording: language -> text name -> text, for shipped texts that the site words itself.
     """
 
@@ -98,4 +100,5 @@ class Declarations:
     requests: RequestRules = field(default_factory=RequestRules)
     imports: tuple[Import, ...] = ()
     security: SecurityRules = field(default_factory=SecurityRules)
+    vendors: tuple[VendorMapping, ...] = ()
     wording: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from cookie_consent.policy.parts import (
     Site,
 )
 from cookie_consent.policy.security import SecurityRules
+from cookie_consent.policy.vendors.mapping import VendorMapping
 
 Part = TypeVar("Part")
 _DURATIONS = ("retention", "duration", "due", "keep", "keep_address")
@@ -85,4 +86,5 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "requests": _one(RequestRules),
     "imports": _several(Import),
     "security": _one(SecurityRules),
+    "vendors": _several(VendorMapping),
 }

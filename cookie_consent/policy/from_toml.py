@@ -27,6 +27,7 @@ from cookie_consent.policy.parts import (
 )
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.syntax import parse_duration
+from cookie_consent.policy.vendors import mapping as vendors
 from cookie_consent.texts.catalog import Text
 
 Part = TypeVar("Part")
@@ -303,6 +304,7 @@ _TABLES: Readers = {
     "requests": partial(_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), _duration), "[requests]"),
     "imports": partial(_named_tables, Import, _IMPORT, "imports"),
     "security": partial(_part, SecurityRules, dict.fromkeys(_SECURITY, _string), "[security]"),
+    "vendors": vendors.read,
     "texts": _wording,
 }
 _ARGUMENT = {"texts": "wording"}

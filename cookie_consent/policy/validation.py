@@ -33,6 +33,7 @@ def check(policy: Declarations) -> None:
     _check_services(policy)
     _check_signals(policy)
     _check_imports(policy)
+    _check_vendors(policy)
     for number, change in enumerate(policy.changes, 1):
         _require_all_languages(policy, change.text, f"[[changes]] no. {number}", "text")
     if policy.site.authority:
@@ -292,6 +293,12 @@ def _check_services(policy: Declarations) -> None:
             _require_all_languages(policy, service.title, table, "title")
         for purpose in service.purposes:
             _check_override(policy, service, purpose)
+
+
+def _check_vendors(policy: Declarations) -> None:
+    for mapping in policy.vendors:
+        for purpose in mapping.purposes.values():
+            _require_known_purpose(policy, purpose, "[vendors]", mapping.id)
 
 
 def _check_override(policy: Declarations, service: Service, purpose: str) -> None:

@@ -55,6 +55,16 @@ _LANGUAGE = _compile(
 )
 _DOCTYPE = _compile(rf"<!doctype (?: [{_S}]*+ (?P<html> html [{_S}>] ) )?")
 
+# What may come before the beginning of the head's content. A `<meta charset>` stays first, because browsers look for it
+# in the first 1024 bytes only.
+_BEFORE_HEAD = _compile(rf"(?> [{_S}]++ | <!-- (?! -?> ) (?>(?: [^-]++ | - (?! -!?> ) )*) --!?> )*")
+_HEAD_TAG = _compile(rf"<head {_REST}")
+_CHARSET = _compile(rf"[{_S}]*+ <meta (?= [{_S}]++ charset [{_S}=] ) {_REST}")
+_OTHER_META = _compile(rf"[{_S}]*+ <meta {_REST}")
+_UNFINISHED = _compile(rf"[{_S}]*+ (?: <? \Z | <[a-z]{{1,4}} \Z | <!-{{0,2}} \Z | <!-- | <(?:head|meta) {_NAMED} )")
+_LONGEST_HEAD_TAG = 8192
+"""Bytes within which the tag after the html tag must end, so that no more are held."""
+
 # One token, or the beginning of one. Relevant tag names have at most nine letters.
 _TOKEN = _compile(
     rf"""
@@ -102,6 +112,32 @@ def known_head(data: bytes, start: int) -> int:
     """
     head = _through_tag(data, b"<body", start)
     return start + len(head) if head in _heads else 0
+
+
+def start_of_head(data: bytes, at: int, *, is_all: bool = False) -> int:
+    """Return the position at which the head's content begins; after a `<meta charset>` that comes first.
+
+    Without a head tag that is where the head begins by itself. It is -1 if more bytes are needed to know.
+
+    Args:
+        data: the document.
+        at: the position after the html tag.
+        is_all: whether no more bytes come.
+    """
+    before = _end(_BEFORE_HEAD, data, at)
+    tag = _end(_HEAD_TAG, data, before)
+    place = tag if tag > before else at
+    charset = _end(_CHARSET, data, place)
+    if charset == place and not is_all and len(data) - at < _LONGEST_HEAD_TAG:
+        following = max(tag, before)
+        if _UNFINISHED.match(data, following) and not _OTHER_META.match(data, following):
+            return -1
+    return charset
+
+
+def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
+    match = pattern.match(data, at)
+    return match.end() if match else at
 
 
 # Each group's name is the state that follows; "done" is the end of a tag or comment.
@@ -154,6 +190,7 @@ class Document:
     Args:
         make: makes the fragment from the lang attribute of the html tag, or None if there is none, and the bytes
             received so far. It is called once, when the document is recognised.
+        head: what to insert at the beginning of the head, before everything that can run or load.
     """
 
     is_document: bool | None = None
@@ -169,9 +206,12 @@ class Document:
     _then = ""  # the state after the current tag or comment
     _head = "head"
     _templates = 0
+    _is_all = False  # whether no more bytes come
+    _head_at = -1  # where the head's content begins in the held bytes, or -1: not known, or already behind
 
-    def __init__(self, make: Callable[[str | None, bytes], bytes]) -> None:
+    def __init__(self, make: Callable[[str | None, bytes], bytes], head: bytes = b"") -> None:
         self._make = make
+        self.head = self._due = head
 
     @property
     def passing(self) -> bool:
@@ -189,7 +229,7 @@ class Document:
             pass
         if self.is_document is None and len(data) >= UNDECIDED_LIMIT:
             self._decide(False)
-        if self.is_document and not self.fragment:
+        if self.is_document and not self.fragment and self._state != "before_head":
             self._state = "passing"
         if self._state == "passing":
             return self._whole(data)
@@ -197,21 +237,39 @@ class Document:
         self.held = data[parsed:]
         self._at -= parsed
         self._began -= parsed
-        return data[:parsed]
+        return self._with_head(data[:parsed]) if self._due else data[:parsed]
 
     def close(self) -> bytes:
         """Return the remaining bytes at the end of the response."""
+        ready, self._is_all = b"", True
+        if self._state == "before_head":
+            ready = self.feed(b"")
         if self._state == "passing":
-            return b""
+            return ready
         if self.is_document is None:
             self._decide(self._doctype)
         self._state = "passing"
         self._at = self._began if self._began >= 0 else len(self.held)
-        return self._whole(self.held)
+        return ready + self._whole(self.held)
 
     def _whole(self, data: bytes) -> bytes:
         self.held = b""
-        return b"".join((data[: self._at], self.fragment, data[self._at :]))
+        if self._due and self._head_at < 0:
+            self._head_at = self._at  # it has no head, or none whose beginning can be seen
+        if self._due and self._head_at > self._at:
+            return self._with_head(data)  # there is only this to insert
+        before = self._with_head(data[: self._at]) if self._due else data[: self._at]
+        return b"".join((before, self.fragment, data[self._at :]))
+
+    def _with_head(self, data: bytes) -> bytes:
+        """Return bytes to send, with what belongs at the beginning of the head if that is among them."""
+        at = self._head_at
+        if at > len(data):
+            self._head_at -= len(data)
+        if not 0 <= at <= len(data):
+            return data
+        due, self._due, self._head_at = self._due, b"", -1
+        return b"".join((data[:at], due, data[at:]))
 
     def _decide(self, is_document: bool, language: str | None = None) -> None:
         self.is_document = is_document
@@ -219,7 +277,7 @@ class Document:
         if is_document:
             self.fragment = self._make(language, self.held)
         else:
-            self._state = "passing"
+            self._state, self.head, self._due = "passing", b"", b""
 
     # Each step parses some of the bytes and returns whether another step may follow.
 
@@ -247,6 +305,16 @@ class Document:
 
     def _recognised(self, language: str) -> bool:
         self._decide(True, language or None)
+        if self._due:
+            self._state = "before_head"
+            return True
+        self._state = "head" if self.fragment else "passing"
+        return bool(self.fragment)
+
+    def _before_head(self, data: bytes) -> bool:
+        self._head_at = start_of_head(data, self._at, is_all=self._is_all)
+        if self._head_at < 0:
+            return False
         self._state = "head" if self.fragment else "passing"
         return bool(self.fragment)
 
@@ -297,6 +365,9 @@ class Document:
     def _tag(self, name: bytes) -> bool:
         if self.is_document is None and name != b"html":
             self._decide(self._doctype or name in (b"head", b"body"))
+            if self._due:
+                self._state, self._at = "before_head", self._began
+                return True
         other = _SAME if self._templates or name.startswith(b"/") else _OPENS
         then = _BETWEEN[self._level].get(name, other)
         if then == _OPENS or self._state == "passing":
@@ -345,5 +416,6 @@ _STEPS: dict[str, Callable[[Document, bytes], bool]] = {
     "html": Document._html,
     "declared": Document._declared,
     "body": Document._open,
+    "before_head": Document._before_head,
     **dict.fromkeys(_BETWEEN, Document._between),
 }

@@ -115,6 +115,7 @@ class Injection:
         tail: makes the HTML for the end of the body. It is inserted before the end tag if that is in the last message,
             else after the document, which HTML parses as the same place. It is called at most once, after `fragment`.
             A page that gets only a tail keeps its validators.
+        head: the HTML for the beginning of the head. It says what holds now, as the fragment does.
     """
 
     def __init__(
@@ -122,10 +123,11 @@ class Injection:
         send: Callable[[Message], Awaitable[None]],
         fragment: Callable[[str | None, bytes], bytes],
         tail: Callable[[], bytes] = bytes,
+        head: bytes = b"",
     ) -> None:
         self._send, self._make_tail, self._tail = send, tail, b""
         self._start: Message | None = None
-        self._document: Document | None = Document(fragment)
+        self._document: Document | None = Document(fragment, head)
 
     async def send(self, message: Message) -> None:
         """Send a message. The start is held until the body shows whether it is a document."""
@@ -157,7 +159,7 @@ class Injection:
             self._document = None
         if self._start is not None:
             self._tail = self._make_tail() if document.is_document else b""
-            await self._send_start(_corrected(self._start, document.fragment, self._tail))
+            await self._send_start(_corrected(self._start, document.head + document.fragment, self._tail))
         if ready or not more:
             await self._send(self._ended({**message, "body": ready} if ready != body else message))
 

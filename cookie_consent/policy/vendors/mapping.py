@@ -1,0 +1,136 @@
+"""What [vendors] of a policy says: by which purposes each vendor's signals go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.parts import Recipient
+from cookie_consent.policy.vendors.catalog import Vendor, vendors
+
+_TABLE = "[vendors]"
+_LONGEST_WAIT = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorMapping:
+    """One vendor that a site uses, and the purposes that its signals go by.
+
+    Args:
+        id: the vendor's id in the catalog.
+        purposes: signal -> the id of its purpose. A vendor that is told one thing has the signal "".
+        options: option -> its value.
+
+    Raises:
+        PolicyError: there is no such vendor, signal or option, or a value is not valid.
+    """
+
+    id: str
+    purposes: Mapping[str, str]
+    options: Mapping[str, bool | int | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            _check(self)
+        except PolicyError as error:
+            raise error.at(table=_TABLE, key=self.id) from None
+
+    @property
+    def vendor(self) -> Vendor:
+        """What the catalog says of the vendor."""
+        return vendors()[self.id]
+
+
+def read(data: object) -> tuple[VendorMapping, ...]:
+    """Read the table [vendors] of a policy file.
+
+    Raises:
+        PolicyError: a vendor, signal or option is unknown, or a value is not valid.
+    """
+    if not isinstance(data, dict):
+        raise PolicyError("this is no table", "Write [vendors] and a line for each vendor below.", table=_TABLE)
+    return tuple(_mapping(id_, value) for id_, value in data.items())
+
+
+def _mapping(id_: str, value: object) -> VendorMapping:
+    if isinstance(value, str):
+        return VendorMapping(id=id_, purposes={"": value})
+    if not isinstance(value, dict):
+        raise PolicyError(f"{value!r} is no purpose", 'Write it as in "ads".', table=_TABLE, key=id_)
+    options = vendors()[id_].options if id_ in vendors() else {}
+    return VendorMapping(
+        id=id_,
+        purposes={key: item for key, item in value.items() if key not in options},
+        options={key: item for key, item in value.items() if key in options},
+    )
+
+
+def _check(mapping: VendorMapping) -> None:
+    if mapping.id not in vendors():
+        raise PolicyError(f'there is no vendor "{mapping.id}"', did_you_mean(mapping.id, vendors()))
+    vendor, signals = mapping.vendor, mapping.purposes
+    if not vendor.has_signals and set(signals) != {""}:
+        raise PolicyError(f"{vendor.name} goes by one purpose", f'Write it as in {mapping.id} = "ads".')
+    if vendor.has_signals and (not signals or "" in signals):
+        example = vendor.signals[0] if vendor.signals else "Advertising"
+        raise PolicyError(
+            f"{vendor.name} has signals of its own", f'Write which goes by which purpose: {{ {example} = "ads" }}.'
+        )
+    for signal, purpose in signals.items():
+        if signal and not vendor.any_signal and signal not in vendor.signals:
+            known = (*vendor.signals, *vendor.options)
+            raise PolicyError(f'{vendor.name} has no signal "{signal}"', did_you_mean(signal, known))
+        if not isinstance(purpose, str):
+            raise PolicyError(f"{purpose!r} is no purpose", 'Write it as in "ads".')
+    for name, value in mapping.options.items():
+        _check_option(vendor.options.get(name), name, value)
+    _check_wait(mapping)
+
+
+def _check_option(kind: Any, name: str, value: object) -> None:
+    if isinstance(kind, list):
+        if value not in kind:
+            raise PolicyError(f"{value!r} is not valid for {name}", did_you_mean(str(value), kind))
+    elif kind == "boolean":
+        if not isinstance(value, bool):
+            raise PolicyError(f"{name} is either true or false", "Write it without quotes.")
+    elif kind != "milliseconds":
+        raise PolicyError(f'there is no option "{name}"', "Leave it out.")
+    elif type(value) is not int or not 0 < value <= _LONGEST_WAIT:
+        raise PolicyError(f"{name} is a number of milliseconds", f"Write one up to {_LONGEST_WAIT}, as in 500.")
+
+
+def _check_wait(mapping: VendorMapping) -> None:
+    if "wait_for_update" in mapping.options and mapping.options.get("mode") != "advanced":
+        raise PolicyError(
+            "in basic mode no tag runs before the answer, so none can wait",
+            'Leave wait_for_update out, or write mode = "advanced".',
+        )
+
+
+def undisclosed(mappings: Iterable[VendorMapping], recipients: Iterable[Recipient]) -> Iterator[str]:
+    """Yield a sentence for each vendor and purpose without a recipient, of whom visitors are then not told.
+
+    Args:
+        mappings: the vendors that a site uses.
+        recipients: the recipients that its policy declares.
+    """
+    declared = [
+        (recipient.purpose, urlsplit(origin).hostname or "") for recipient in recipients for origin in recipient.origins
+    ]
+    for mapping in mappings:
+        hosts = mapping.vendor.hosts
+        for purpose in dict.fromkeys(mapping.purposes.values()):
+            found = any(of == purpose and _is_at(host, hosts) for of, host in declared)
+            if hosts and not found:
+                yield (
+                    f'[vendors] {mapping.id} goes by "{purpose}", but no recipient with that purpose has an origin at '
+                    f"{hosts[0]}: visitors do not read of {mapping.vendor.name}. Declare it in [[recipients]]."
+                )
+
+
+def _is_at(host: str, hosts: Iterable[str]) -> bool:
+    return any(host == known or host.endswith(f".{known}") for known in hosts)

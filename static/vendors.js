@@ -1,0 +1,118 @@
+// Tells vendors' tags what the visitor allows: before any of them runs, and once for each change. It loads nothing of
+// theirs. The server puts it first into the page's head, with what holds, and says what to call.
+
+/** @typedef {Readonly<Record<string, unknown>>} Purposes purpose id -> whether it is allowed */
+/** @typedef {[path: string, ...values: unknown[]]} Call */
+/** @typedef {{ always?: Call[], granted?: Call[], denied?: Call[] }} Calls */
+/**
+ * @typedef {object} Vendor
+ * @property {{ array?: string, function?: string, queue?: string, property?: string, as_list?: boolean,
+ *   set?: object, also?: string[] }} stub
+ * @property {Record<string, string>} signals signal -> purpose; "" for a vendor that is told one thing
+ * @property {[unknown, unknown]} values what a signal is, granted and denied
+ * @property {Calls} default
+ * @property {Calls} update
+ * @property {object} [more] what the default says besides the signals
+ */
+
+(() => {
+  /** @type {{ purposes: Purposes, state: string, vendors: Vendor[] }} */
+  const page = JSON.parse(document.currentScript?.dataset.vendors ?? "");
+  const { vendors } = page;
+  let { purposes } = page;
+
+  /** The object that holds what a path names, and the name in it. @param {string} path @returns {[any, string]} */
+  const place = (path) => {
+    const names = path.split(".");
+    const last = /** @type {string} */ (names.pop());
+    return [names.reduce((/** @type {any} */ at, name) => at?.[name], window), last];
+  };
+
+  /** @param {Vendor} vendor */
+  const signals = ({ signals, values }) =>
+    Object.fromEntries(
+      Object.entries(signals).map(([name, purpose]) => [name, values[purposes[purpose] === true ? 0 : 1]]),
+    );
+
+  /** Keep the vendor's calls until its script comes, as its own code does. @param {Vendor["stub"]} stub */
+  function keep({ array, function: name, queue, property = "", as_list, set, also = [] }) {
+    const there = /** @type {any} */ (window);
+    if (array) there[array] ??= [];
+    if (!name || there[name]) return;
+    /** @param {any[]} values */
+    function stub(...values) {
+      if (stub.callMethod) stub.callMethod(...values);
+      // Google and Clarity tell calls from other things by this type.
+      // biome-ignore lint/complexity/noArguments: see above
+      else at[queue ?? property].push(as_list ? values : arguments);
+    }
+    /** @type {undefined | ((...values: any[]) => void)} the library's function, once it is there */
+    stub.callMethod = undefined;
+    there[name] = Object.assign(stub, set);
+    const at = queue ? there : stub;
+    at[queue ?? property] ??= [];
+    for (const path of also) {
+      const [holder, last] = place(path);
+      holder[last] ??= stub;
+    }
+  }
+
+  /** A middleware that writes the signals into each event. @param {Vendor} vendor @param {string[]} path */
+  const stamp =
+    (vendor, path) =>
+    (/** @type {any} */ { payload, next }) => {
+      const last = /** @type {string} */ (path.at(-1));
+      path.slice(0, -1).reduce((at, name) => (at[name] ??= {}), payload.obj)[last] = signals(vendor);
+      next(payload);
+    };
+
+  /** @param {Vendor} vendor @param {Calls} calls @param {object} [more] */
+  function tell(vendor, calls, more) {
+    const now = signals(vendor);
+    const answer = /** @type {"granted" | "denied"} */ (now[""]);
+    for (const [path, ...values] of [...(calls.always ?? []), ...(calls[answer] ?? [])]) {
+      const given = values.map((value) => {
+        if (value === "$signals") return { ...now, ...more };
+        const [word, to] = `${value}`.split(" ");
+        return word === "$stamp" ? stamp(vendor, to.split(".")) : value;
+      });
+      const [at, name] = place(path);
+      try {
+        // Where there is no such method yet, an array keeps its name.
+        if (typeof at?.[name] === "function") at[name](...given);
+        else at?.push([name, ...given]);
+      } catch (error) {
+        // The others are told nevertheless.
+        console.error(error);
+      }
+    }
+  }
+
+  /** @param {Vendor} vendor */
+  const said = (vendor) => JSON.stringify(signals(vendor));
+
+  /** Tell each vendor what has changed for it. @param {Purposes} now */
+  function change(now) {
+    const before = vendors.map(said);
+    purposes = now;
+    for (const [number, vendor] of vendors.entries())
+      if (said(vendor) !== before[number]) tell(vendor, vendor.update);
+  }
+
+  // The page was swapped into another one, which has told them already.
+  if (window.consentSignals) return window.consentSignals(purposes);
+  window.consentSignals = change;
+  for (const vendor of vendors) {
+    keep(vendor.stub);
+    tell(vendor, vendor.default, vendor.more);
+  }
+  document.addEventListener("consentchange", (event) => change(event.detail));
+  // The back button brings a page as it was, and the visitor may have answered since.
+  addEventListener("pageshow", async (event) => {
+    if (!event.persisted) return;
+    try {
+      const reply = await fetch(`${page.state}?page=${encodeURIComponent(location.pathname)}`);
+      if (reply.ok) change((await reply.json()).purposes);
+    } catch {}
+  });
+})();
