@@ -229,7 +229,7 @@ class ConsentMiddleware(FailsAtStart):
             scope, visit = await self._imports.take(scope, path, visit)
         child = scope if visit.visible_cookies is None and not self._masks_client else self._app_scope(scope, visit)
         asks = visit.should_ask and self._enforcement.may_show_banner(child)
-        child = banner.requesting_whole_page(child) if asks else child
+        child = banner.requesting_whole_page(child) if asks or self._enforcement.fills_heads else child
         response = QuickResponse(self._enforcement, child, receive, send, visit, request)
         response.asks = asks
         if visit.needs_preparation:

@@ -17,7 +17,7 @@ declare global {
     /** What `choices.js` has made, so that it is made once. */
     consentChoices?: Consent;
     /** Tells vendors' tags what holds now, each if that has changed for it; there where `vendors.js` has run. */
-    consentSignals?: (purposes: Readonly<Record<string, unknown>>) => void;
+    consentSignals?: (holds: Readonly<Record<string, unknown>>) => void;
   }
   interface Navigator {
     /** Global Privacy Control, section "JavaScript Property". */

@@ -12,6 +12,7 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.security_fields import SecurityFields
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
+from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.policy.links import linked_paths
 from cookie_consent.visitors.installation import Installation
@@ -60,6 +61,8 @@ class Enforcement:
         page_headers: header fields to add to an ordinary page.
         banner_page_headers: header fields to add to an ordinary page with the banner.
         ordinary: the plans of ordinary pages.
+        vendor_signals: tells vendors' tags what holds; None if there is nobody to tell.
+        fills_heads: whether every page has something in its head that says what holds.
     """
 
     def __init__(
@@ -77,6 +80,8 @@ class Enforcement:
         self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
         self.pages, self.prefix = installed.pages, installed.prefix
+        self.vendor_signals = vendor_signals(installed.policy) if options.inject else None
+        self.fills_heads = self.vendor_signals is not None
         self.has_quick_pages = self.settings_link and security is None
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))

@@ -1,7 +1,7 @@
 # The attributes of these classes as C fields, for compiled wheels; see docs/performance.md.
 
 cdef class PagePlan:
-    cdef public bytes begun, head
+    cdef public bytes begun, head, before_head
     cdef public dict links, questions
     cdef public object encoding, language, next_path, tag
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts
+from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts, start_of_head
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import OUTCOMES, Decision
@@ -72,18 +72,19 @@ class PagePlan:
 
     Attributes:
         language: the offered language for the page's language, or None.
+        before_head: the beginning of the document, to where the content of its head begins.
         head: the beginning of the document, to the end of its body tag; empty until it is known.
         links: outcome of the decision -> language -> the link to the settings page.
         questions: language -> the decision of the visitors who are asked, and the banner in pieces, which are joined
             with the id of the form.
     """
 
-    __slots__ = ("begun", "encoding", "head", "language", "links", "next_path", "questions", "tag")
+    __slots__ = ("before_head", "begun", "encoding", "head", "language", "links", "next_path", "questions", "tag")
 
     def __init__(self, begun: bytes, tag: str, offered: tuple[str, ...], next_path: str, encoding: str) -> None:
         self.begun, self.tag, self.next_path, self.encoding = begun, tag, next_path, encoding
         self.language = match_short(tag, offered) if tag else None
-        self.head = b""
+        self.before_head = self.head = b""
         self.links: dict[str, dict[str, bytes]] = {outcome: {} for outcome in OUTCOMES}
         self.questions: dict[str, tuple[Decision, list[bytes]]] = {}
 
@@ -126,7 +127,8 @@ class OrdinaryPages:
             return None
         next_path = own_path({"path": path, "query_string": query})
         plan = self.plans[key] = PagePlan(begun, tag, policy.site.languages, next_path, encoding)
-        self._evict_if_full(len(begun) + 2 * len(next_path))
+        plan.before_head = body[: start_of_head(body, len(begun), is_all=True)]
+        self._evict_if_full(len(begun) + len(plan.before_head) + 2 * len(next_path))
         return plan
 
     def keep_link(self, plan: PagePlan, decision: Decision, language: str) -> bytes:

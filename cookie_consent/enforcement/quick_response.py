@@ -119,10 +119,10 @@ class QuickResponse(Response):
             body: the body of the response.
         """
         enforcement, decision, scope = self._enforcement, self._visit.decision, self.scope
-        ordinary = enforcement.ordinary
+        ordinary, signals = enforcement.ordinary, enforcement.vendor_signals
         key = (decision.policy, scope["path"], scope.get("query_string", b""), self._encoding)
         plan = ordinary.plans.get(key)
-        if plan is None or not body.startswith(plan.begun):
+        if plan is None or not body.startswith(plan.begun if signals is None else plan.before_head):
             plan = ordinary.new_plan(key, body)
             if plan is None:
                 return None
@@ -130,20 +130,24 @@ class QuickResponse(Response):
         # Bots are not asked, and not counted until they answer. The user agent is read only if that matters.
         is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
         asks = self.asks and not is_robot
-        at, question = ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
+        begins = 0 if signals is None else len(plan.before_head)
+        told = b"" if signals is None else self._told_vendors(signals, [], "")
+        at, question = ordinary.question(plan, decision, language, body, fields) if asks else (begins, b"")
         if at < 0:
             return None
         style, style_at_end = ordinary.styles if asks else (b"", b"")
         links = plan.links[decision.outcome]
         link = links.get(language) or ordinary.keep_link(plan, decision, language)
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
-        inserted, end = (style, question, style_at_end, link), end_of_body(body)
+        inserted, end = (told, style, question, style_at_end, link), end_of_body(body)
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
             self._count_seen(enforcement.access_log.counts, fields, 200, asked_in=language if asks else "")
-        return passed, b"".join((body[:at], style, question, body[at:end], style_at_end, link, body[end:]))
+        return passed, b"".join(
+            (body[:begins], told, body[begins:at], style, question, body[at:end], style_at_end, link, body[end:])
+        )
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         """Send this message and all that follow it in the careful way."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import chain
 
@@ -22,11 +22,17 @@ from cookie_consent.enforcement.csp.security_fields import Asked, SecurityFields
 from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.enforcement.vendor_signals import VendorSignals
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.tracer import Fields, Trace
 from cookie_consent.visitors.pages.question import QuestionOptions
 
 _START, _BODY = "http.response.start", "http.response.body"
+
+
+def _nothing(_language: str | None, _received: bytes) -> bytes:
+    """Return what a page gets that does not ask: nothing."""
+    return b""
 
 
 class Response:
@@ -168,7 +174,7 @@ class Response:
         if enforcement.security is not None:
             passed, limits = self._secured(enforcement.security, message["status"], passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
-        if encoding is not None and not self._consent.asks_itself:
+        if encoding is not None:
             passed = self._prepare_injection(encoding, passed)
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], passed)
@@ -213,7 +219,8 @@ class Response:
         consent, scope = self._consent, self.scope
         accepts_pages = b"text/html" in self._fields_by_name().get(b"accept", b"")
         consent.new_nonce = None
-        asked = Asked(consent.base, is_secure(scope), accepts_pages, self.asks, consent.made_nonce)
+        brings_script = self.asks or self._enforcement.fills_heads
+        asked = Asked(consent.base, is_secure(scope), accepts_pages, brings_script, consent.made_nonce)
         secured = security.secure(headers, status, self._visit.decision, asked)
         self._withholds_origins = secured.withholds
         return secured.headers, secured.depends
@@ -223,12 +230,15 @@ class Response:
         consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
         asks = self.asks and not is_from_robot(self._fields_by_name())
         says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
-        is_get = self.scope["method"] == "GET"
-        has_tail = says_something and is_get
+        is_get = self.scope["method"] == "GET" and not consent.asks_itself
+        asks, has_tail = asks and not consent.asks_itself, says_something and is_get
         says_saved = self._visit.saved and decision.record is not None and is_get
         self._differs_in_frames = asks or has_tail or says_saved
         # For a page in a frame, the page around it asks.
+        head = self._make_head(headers)
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
+            if head is not bytes:
+                self._inject(head)
             return headers
         (script, style_nonce), options = nonces(headers), None
         style = self._page_style(headers, style_nonce or consent.nonce_so_far)
@@ -255,17 +265,40 @@ class Response:
         )
         end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
         question = fragments.question if options is None else partial(self._counted_question, fragments)
-        send_released = partial(self._send_released, self._out, self._visit)
-        self.injection = Injection(send_released, question, end)
-        self._out, self.is_unfinished = self.injection.send, True
+        self._inject(head, question, end)
         return headers
+
+    def _inject(
+        self,
+        head: Callable[[], bytes],
+        question: Callable[[str | None, bytes], bytes] = _nothing,
+        end: Callable[[], bytes] = bytes,
+    ) -> None:
+        send_released = partial(self._send_released, self._out, self._visit)
+        self.injection = Injection(send_released, question, end, head)
+        self._out, self.is_unfinished = self.injection.send, True
+
+    def _make_head(self, headers: Headers) -> Callable[[], bytes]:
+        """Return what makes the beginning of a page's head: what vendors are told; `bytes` if nothing."""
+        if self._enforcement.vendor_signals is None or self.scope["method"] == "HEAD":
+            return bytes
+        nonce = nonces(headers)[0] or self._consent.nonce_so_far
+        return partial(self._told_vendors, self._enforcement.vendor_signals, headers, nonce)
+
+    def _told_vendors(self, signals: VendorSignals, headers: Headers, nonce: str) -> bytes:
+        self._apply_recent_answers()
+        policies, may_inline = header_policies(headers), self._may_inline(nonce)
+        return signals.tag(self._consent.base, self._visit.decision, policies, nonce, may_inline=may_inline)
 
     def _page_style(self, headers: Headers, nonce: str) -> banner.PageStyle:
         """Return whether stylesheets are inline in a page, by its header fields and its nonce for them."""
+        return banner.PageStyle(header_policies(headers), nonce, is_inline=self._may_inline(nonce))
+
+    def _may_inline(self, nonce: str) -> bool:
+        """Return whether what is ours may be inline in a page, but for its policies."""
         # A page that a script puts into another one is under the policy of that one, which has another nonce.
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
-        may_inline = self._enforcement.inline_style and not (is_swapped and nonce)
-        return banner.PageStyle(header_policies(headers), nonce, is_inline=may_inline)
+        return self._enforcement.inline_style and not (is_swapped and nonce)
 
     def _said_once(self, headers: Headers) -> Headers:
         """Return the header fields of a page that says that an answer is saved. No reload or cache repeats it."""

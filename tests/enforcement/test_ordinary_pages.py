@@ -77,6 +77,8 @@ CHANGED = SITE.replace("We count visits.", "We count each visit.") + (
     '\n[[changes]]\ndate = 2025-06-20\ntext = { en = "Clearer words.", ja = "表現の見直し" }\n'
 )
 
+WITH_VENDORS = SITE + '[vendors]\nmatomo = "analytics"\nmicrosoft_clarity = { analytics_Storage = "analytics" }\n'
+
 HTML_START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
 
 
@@ -85,11 +87,12 @@ class Site:
 
     Args:
         quick: whether ordinary pages take the quick way.
+        text: the policy file.
     """
 
-    def __init__(self, *, quick: bool) -> None:
+    def __init__(self, text: str = SITE, *, quick: bool) -> None:
         self.sink = MemorySink()
-        app = install(self.app, SITE, access_log=self.sink, settings_link=True, clock=Clock())
+        app = install(self.app, text, access_log=self.sink, settings_link=True, clock=Clock())
         app._enforcement.has_quick_pages = quick and app._enforcement.has_quick_pages
         self.site, self.visitor = app, Visitor(app)
         self.start = HTML_START
@@ -147,6 +150,7 @@ pages = st.tuples(
     st.sampled_from([b"", b"a=1&b=%22"]),
     st.sampled_from([1, 1, 2]),
     st.booleans(),
+    st.sampled_from([SITE, WITH_VENDORS]),
 )
 
 
@@ -154,14 +158,14 @@ pages = st.tuples(
 @given(page=pages)
 @pytest.mark.slow
 def test_quick_way_sends_and_records_same_as_careful_way(page: Any) -> None:
-    begin, end, language, fields, kind, headers, path, answer, status, method, query, parts, reads = page
+    begin, end, language, fields, kind, headers, path, answer, status, method, query, parts, reads, text = page
     body = (begin.format(language) + "<p>Grüße</p>" * 3 + end).encode("utf-8")
     given_fields = [
         (name, bytes(value).replace(b"LENGTH", b"%d" % len(body)) if type(value) is bytes else value)
         for name, value in fields
     ]
     results = []
-    for site in (Site(quick=True), Site(quick=False)):
+    for site in (Site(text, quick=True), Site(text, quick=False)):
         site.answer(answer)
         site.start = {"type": "http.response.start", "status": status}
         site.start["headers"] = [(b"content-type", kind), *given_fields]
@@ -183,13 +187,14 @@ documents = st.builds(
     turns=st.lists(st.tuples(documents, st.sampled_from(ASKED_BY)), min_size=2, max_size=4),
     answer=st.sampled_from(["none", "refuse", "accept", "in part"]),
     query=st.sampled_from([b"", b"a=1"]),
+    text=st.sampled_from([SITE, WITH_VENDORS]),
 )
 @pytest.mark.slow
 def test_quick_way_agrees_on_alternating_documents_at_one_address(
-    turns: list[tuple[bytes, Any]], answer: str, query: bytes
+    turns: list[tuple[bytes, Any]], answer: str, query: bytes, text: str
 ) -> None:
     results = []
-    for site in (Site(quick=True), Site(quick=False)):
+    for site in (Site(text, quick=True), Site(text, quick=False)):
         site.answer(answer)
         replies = []
         for body, headers in turns * 3:
@@ -217,9 +222,10 @@ def test_page_plans_are_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPa
     assert all(len(path) < 300 for _, path, _, _ in plans.plans)
 
 
+@pytest.mark.parametrize("text", [SITE, WITH_VENDORS], ids=["without vendors", "with vendors"])
 @pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
-def test_repeated_page_takes_quick_way(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(quick=True)
+def test_repeated_page_takes_quick_way(answer: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(text, quick=True)
     site.answer(answer)
     site.bodies = [b'<!doctype html><html lang="en"><head><title>t</title></head><body><p></body></html>']
     headers = [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html")]

@@ -190,7 +190,8 @@ class Document:
     Args:
         make: makes the fragment from the lang attribute of the html tag, or None if there is none, and the bytes
             received so far. It is called once, when the document is recognised.
-        head: what to insert at the beginning of the head, before everything that can run or load.
+        make_head: makes what to insert at the beginning of the head, before everything that can run or load. It is
+            called once, before `make`.
     """
 
     is_document: bool | None = None
@@ -198,6 +199,8 @@ class Document:
     held = b""
     """Bytes that were taken and not yet returned."""
     fragment = b""
+    head = b""
+    _due = b""  # the head until it is inserted
     _limit = UNDECIDED_LIMIT
     _at = 0  # how many of the held bytes are parsed
     _began = 0  # the position of the current token while undecided
@@ -209,9 +212,8 @@ class Document:
     _is_all = False  # whether no more bytes come
     _head_at = -1  # where the head's content begins in the held bytes, or -1: not known, or already behind
 
-    def __init__(self, make: Callable[[str | None, bytes], bytes], head: bytes = b"") -> None:
-        self._make = make
-        self.head = self._due = head
+    def __init__(self, make: Callable[[str | None, bytes], bytes], make_head: Callable[[], bytes] = bytes) -> None:
+        self._make, self._make_head = make, make_head
 
     @property
     def passing(self) -> bool:
@@ -275,9 +277,10 @@ class Document:
         self.is_document = is_document
         self._limit = maxsize
         if is_document:
+            self.head = self._due = self._make_head()
             self.fragment = self._make(language, self.held)
         else:
-            self._state, self.head, self._due = "passing", b"", b""
+            self._state = "passing"
 
     # Each step parses some of the bytes and returns whether another step may follow.
 

@@ -115,7 +115,8 @@ class Injection:
         tail: makes the HTML for the end of the body. It is inserted before the end tag if that is in the last message,
             else after the document, which HTML parses as the same place. It is called at most once, after `fragment`.
             A page that gets only a tail keeps its validators.
-        head: the HTML for the beginning of the head. It says what holds now, as the fragment does.
+        head: makes the HTML for the beginning of the head. It is called at most once, before `fragment`, and a page
+            with it has no validators either.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Injection:
         send: Callable[[Message], Awaitable[None]],
         fragment: Callable[[str | None, bytes], bytes],
         tail: Callable[[], bytes] = bytes,
-        head: bytes = b"",
+        head: Callable[[], bytes] = bytes,
     ) -> None:
         self._send, self._make_tail, self._tail = send, tail, b""
         self._start: Message | None = None

@@ -69,6 +69,27 @@ def allows_inline_style(policies: Iterable[bytes], nonce: str) -> bool:
     )
 
 
+def allows_inline_script(policies: Iterable[bytes], nonce: str) -> bool:
+    """Return whether an inline `<script>` may be in a page under policies.
+
+    'unsafe-inline' does not count beside 'strict-dynamic', either (section 6.7.3.2).
+
+    Args:
+        policies: the values of the policies. Report-only ones should be among them, for nothing should be reported.
+        nonce: the nonce of the `<script>`, or "".
+    """
+    sources = [
+        policy.words(b"script-src-elem")
+        for value in policies
+        for policy in parsed(value)
+        if policy.holding(b"script-src-elem") is not None
+    ]
+    return all(
+        _has_nonce(words, nonce) or (_allows_all_inline(words) and b"'strict-dynamic'" not in lowered(words))
+        for words in sources
+    )
+
+
 def allows_own_script(policies: Iterable[bytes], nonce: str) -> bool:
     """Return whether policies surely allow a script of the page's own origin.
 

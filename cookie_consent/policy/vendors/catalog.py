@@ -31,7 +31,7 @@ class Vendor:
         signals: what is told, for vendors that are told more than one thing.
         any_signal: whether sites name the signals themselves.
         values: what a signal is, granted and denied.
-        options: name -> what it may be: "boolean", "milliseconds", or a list of words of which the first is the default.
+        options: name -> what it may be: "boolean", "milliseconds", or a list of words.
         stub: the function or array that keeps calls until the vendor's script runs. It loads nothing.
         default: the calls before any tag.
         update: the calls for each change.
@@ -66,5 +66,6 @@ def vendors() -> Mapping[str, Vendor]:
 
 
 def _read(name: str) -> Vendor:
-    data = tomllib.loads((files(__package__) / name).read_text(encoding="utf-8"))
-    return Vendor(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+    data: dict[str, Any] = tomllib.loads((files(__package__) / name).read_text(encoding="utf-8"))
+    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+    return Vendor(**(data | lists))

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.parts import Recipient
+from cookie_consent.policy.parts import NECESSARY, Recipient
 from cookie_consent.policy.vendors.catalog import Vendor, vendors
 
 _TABLE = "[vendors]"
@@ -42,6 +42,18 @@ class VendorMapping:
     def vendor(self) -> Vendor:
         """What the catalog says of the vendor."""
         return vendors()[self.id]
+
+    def recipients(self, declared: Iterable[Recipient], purpose: str) -> list[Recipient]:
+        """Return those of the declared recipients of a purpose that are the vendor, by the hosts of their origins."""
+        return [
+            recipient
+            for recipient in declared
+            if recipient.purpose == purpose and any(map(self._is_vendors, recipient.origins))
+        ]
+
+    def _is_vendors(self, origin: str) -> bool:
+        host = urlsplit(origin).hostname or ""
+        return any(host == known or host.endswith(f".{known}") for known in self.vendor.hosts)
 
 
 def read(data: object) -> tuple[VendorMapping, ...]:
@@ -118,19 +130,12 @@ def undisclosed(mappings: Iterable[VendorMapping], recipients: Iterable[Recipien
         mappings: the vendors that a site uses.
         recipients: the recipients that its policy declares.
     """
-    declared = [
-        (recipient.purpose, urlsplit(origin).hostname or "") for recipient in recipients for origin in recipient.origins
-    ]
+    declared = [*recipients]
     for mapping in mappings:
         hosts = mapping.vendor.hosts
         for purpose in dict.fromkeys(mapping.purposes.values()):
-            found = any(of == purpose and _is_at(host, hosts) for of, host in declared)
-            if hosts and not found:
+            if hosts and purpose != NECESSARY and not mapping.recipients(declared, purpose):
                 yield (
                     f'[vendors] {mapping.id} goes by "{purpose}", but no recipient with that purpose has an origin at '
                     f"{hosts[0]}: visitors do not read of {mapping.vendor.name}. Declare it in [[recipients]]."
                 )
-
-
-def _is_at(host: str, hosts: Iterable[str]) -> bool:
-    return any(host == known or host.endswith(f".{known}") for known in hosts)

@@ -1,0 +1,113 @@
+"""The script at the beginning of pages' heads that tells vendors' tags what the visitor allows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from cookie_consent.decision.decision import Decision
+from cookie_consent.enforcement.csp.tags import allows_inline_script
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.vendors.mapping import VendorMapping
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.stylesheet import nonce_attribute
+
+_SCRIPT = "vendors.js"
+_MAX_SCRIPTS = 256
+
+
+class VendorSignals:
+    """Makes the script for what holds on a page.
+
+    The script is the same for all pages: its tag says whom to tell, of what, and what holds. It is inline, so that no
+    page waits for it. Where a page's policies forbid that, it is the file of the same script, which the tags below it
+    wait for.
+
+    Args:
+        policy: the site's policy.
+        mappings: those of its vendors that are told something.
+    """
+
+    def __init__(self, policy: Policy, mappings: Iterable[VendorMapping]) -> None:
+        self._vendors = [_for_script(policy, mapping) for mapping in mappings]
+        needed = [need for vendor in self._vendors for need in vendor["signals"].values()]
+        self._needs = tuple(dict.fromkeys(word for need in needed for word in need.split()))
+        self._content = f">{assets()[_SCRIPT].content.decode('ascii')}</script>"
+        self._file = f"/assets/{assets()[_SCRIPT].name}"
+        self._known: dict[tuple[object, ...], tuple[str, str]] = {}
+
+    def tag(self, base: str, decision: Decision, policies: Iterable[bytes], nonce: str, *, may_inline: bool) -> bytes:
+        """Return the script's tag.
+
+        Args:
+            base: the path of the endpoints.
+            decision: the decision.
+            policies: the Content-Security-Policies in the page's header fields.
+            nonce: the nonce for scripts, or "".
+            may_inline: whether the script may be inline, but for the policies.
+        """
+        is_inline = may_inline and allows_inline_script(policies, nonce)
+        holds = [_holds(need, decision) for need in self._needs]
+        key = (base, is_inline, *holds)
+        if key not in self._known:
+            if len(self._known) >= _MAX_SCRIPTS:
+                self._known.clear()
+            self._known[key] = self._parts(base, holds, is_inline=is_inline)
+        begun, ended = self._known[key]
+        return f"{begun}{nonce_attribute(nonce)}{ended}".encode("ascii")
+
+    def _parts(self, base: str, holds: Iterable[bool], *, is_inline: bool) -> tuple[str, str]:
+        """Return the tag in two pieces, between which the nonce goes."""
+        page = {
+            "state": f"{base}/state",
+            "holds": dict(zip(self._needs, holds, strict=True)),
+            "vendors": self._vendors,
+        }
+        # Quotes are the most frequent character in it, so that the attribute is in the other ones.
+        data = json.dumps(page, separators=(",", ":")).replace("&", "&amp;").replace("'", "&#39;").replace("<", "&lt;")
+        begun = f"<script data-vendors='{data}'"
+        return begun, self._content if is_inline else f' src="{base}{self._file}"></script>'
+
+
+# By the identity of the policy, of which there are few.
+@lru_cache(maxsize=64)
+def vendor_signals(policy: Policy) -> VendorSignals | None:
+    """Return what makes the script of a policy; None if it names no vendor that can be told anything."""
+    told = [mapping for mapping in policy.vendors if not mapping.vendor.gate_only]
+    return VendorSignals(policy, told) if told else None
+
+
+def _holds(need: str, decision: Decision) -> bool:
+    """Return whether a purpose, or a recipient with "@" before its id, is allowed."""
+    if need.startswith("@"):
+        recipient = decision.policy.recipient(need[1:])
+        return decision.purposes[recipient.purpose] and recipient.id not in decision.refused_recipients
+    return decision.purposes[need]
+
+
+def _for_script(policy: Policy, mapping: VendorMapping) -> dict[str, Any]:
+    """Return what the script has to know of a vendor; see `Vendor` in static/vendors.js."""
+    vendor, options = mapping.vendor, mapping.options
+    default = {when: [*calls] for when, calls in vendor.default.items() if when != "if_option"}
+    for option, calls in vendor.default.get("if_option", {}).items():
+        if options.get(option):
+            default["always"] += calls
+    # What no purpose is named for is denied.
+    needs = {signal: _need(policy, mapping, purpose) for signal, purpose in mapping.purposes.items()}
+    waits = {name: options[name] for name, kind in vendor.options.items() if kind == "milliseconds" and name in options}
+    return {
+        "stub": vendor.stub,
+        "signals": dict.fromkeys(vendor.signals, "") | needs,
+        "values": vendor.values,
+        "default": default,
+        "update": vendor.update,
+        **({"more": waits} if waits else {}),
+    }
+
+
+def _need(policy: Policy, mapping: VendorMapping, purpose: str) -> str:
+    """Return what a signal needs: its purpose, and one of the vendor's recipients if visitors choose among them."""
+    recipients = mapping.recipients(policy.recipients, purpose) if purpose in policy.by_recipient else []
+    return " ".join([purpose, *(f"@{recipient.id}" for recipient in recipients)])

@@ -1,0 +1,280 @@
+"""Tests of vendors.js: the exact calls to each vendor and their order, and that none of them loads anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from cookie_consent.cli.demo.site import LOOPBACK, started
+from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+QUEUES = """() => JSON.stringify({
+    google: dataLayer.map((call) => [...call]),
+    uet: [...uetq],
+    clarity: clarity.q.map((call) => [...call]),
+    meta: fbq.queue.map((call) => [...call]),
+    tiktok: [...ttq],
+    pinterest: pintrk.queue,
+    matomo: [..._paq],
+    posthog: [...posthog],
+    segment: analytics.map(([name, ...given]) => [name, ...given.map((it) => typeof it)]),
+})"""
+"""What each vendor's queue holds, as its script would find it."""
+KEEPS_THE_LAST = f"addEventListener('pagehide', () => {{ sessionStorage.last = ({QUEUES})() }})"
+"""Makes each page leave its queues for the next one."""
+OPTIONS = [["set", "url_passthrough", True], ["set", "ads_data_redaction", True]]
+MIDDLEWARE = [["addSourceMiddleware", "function"]]
+
+
+def google(command: str, *, ads: str, analytics: str) -> list[Any]:
+    of_ads = {"ad_storage": ads, "ad_user_data": ads, "ad_personalization": ads, "analytics_storage": analytics}
+    rest = {"functionality_storage": "denied", "personalization_storage": "denied", "security_storage": "granted"}
+    return ["consent", command, of_ads | rest]
+
+
+def clarity(*, ads: str, analytics: str) -> list[Any]:
+    return ["consentv2", {"ad_Storage": ads, "analytics_Storage": analytics}]
+
+
+DENIED: dict[str, list[Any]] = {
+    "google": [google("default", ads="denied", analytics="denied"), *OPTIONS],
+    "uet": ["consent", "default", {"ad_storage": "denied"}],
+    "clarity": [clarity(ads="denied", analytics="denied")],
+    "meta": [["consent", "revoke"]],
+    "tiktok": [["holdConsent"]],
+    "pinterest": [["setconsent", False]],
+    "matomo": [["requireConsent"]],
+    "posthog": [["opt_out_capturing"]],
+    "segment": MIDDLEWARE,
+}
+"""What a page tells whose visitor has not answered, or has refused."""
+GRANTED: dict[str, list[Any]] = {
+    "google": [google("default", ads="granted", analytics="granted"), *OPTIONS],
+    "uet": ["consent", "default", {"ad_storage": "granted"}],
+    "clarity": [clarity(ads="granted", analytics="granted")],
+    "meta": [["consent", "grant"]],
+    "tiktok": [["grantConsent"]],
+    "pinterest": [["setconsent", True]],
+    "matomo": [["requireConsent"], ["setConsentGiven"]],
+    "posthog": [["opt_in_capturing", {"captureEventName": False}]],
+    "segment": MIDDLEWARE,
+}
+"""What a page tells whose visitor has accepted all."""
+GRANT: dict[str, list[Any]] = {
+    "google": [google("update", ads="granted", analytics="granted")],
+    "uet": ["consent", "update", {"ad_storage": "granted"}],
+    "clarity": [clarity(ads="granted", analytics="granted")],
+    "meta": [["consent", "grant"]],
+    "tiktok": [["grantConsent"]],
+    "pinterest": [["setconsent", True]],
+    "matomo": [["setConsentGiven"]],
+    "posthog": [["opt_in_capturing", {"captureEventName": False}]],
+    "segment": [],
+}
+WITHDRAWAL: dict[str, list[Any]] = {
+    "google": [google("update", ads="denied", analytics="denied")],
+    "uet": ["consent", "update", {"ad_storage": "denied"}],
+    "clarity": [clarity(ads="denied", analytics="denied")],
+    "meta": [["consent", "revoke"]],
+    "tiktok": [["revokeConsent"]],
+    "pinterest": [["setconsent", False]],
+    "matomo": [["forgetConsentGiven"]],
+    "posthog": [["opt_out_capturing"]],
+    "segment": [],
+}
+ANALYTICS_ALONE: dict[str, list[Any]] = {
+    **{vendor: [] for vendor in DENIED},
+    "google": [google("update", ads="denied", analytics="granted")],
+    "clarity": [clarity(ads="denied", analytics="granted")],
+    "matomo": GRANT["matomo"],
+    "posthog": GRANT["posthog"],
+}
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    folder = tmp_path_factory.mktemp("vendors")
+    with started("tests.support.sites.vendor_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
+        yield Sites(site.address, "", folder / "access.jsonl")
+
+
+@pytest.fixture
+def visitor(new_visitor: NewVisitor) -> Iterator[Visitor]:
+    """A visitor whose browser may load the site alone. It fails if anything else was asked for."""
+    visitor = new_visitor()
+    yield visitor
+    assert visitor.hosts() == {visitor.sites.address}
+
+
+def told(visitor: Visitor) -> dict[str, Any]:
+    """Return what the current page has told each vendor, in order."""
+    queues: dict[str, Any] = json.loads(visitor.page.evaluate(QUEUES))
+    return queues
+
+
+def and_then(first: dict[str, list[Any]], later: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {vendor: [*calls, *later[vendor]] for vendor, calls in first.items()}
+
+
+def test_first_visit_is_denied_before_the_first_script_of_the_site(visitor: Visitor) -> None:
+    visitor.go("/")
+    assert visitor.page.evaluate("toldBefore") == len(DENIED["google"])
+    expect(visitor.banner).to_be_visible()
+    assert told(visitor) == DENIED
+
+
+def test_refusal_changes_nothing_so_that_nothing_is_told(visitor: Visitor) -> None:
+    visitor.go("/")
+    visitor.refuse()
+    assert told(visitor) == DENIED
+    visitor.go("/other")
+    assert told(visitor) == DENIED
+
+
+def test_grant_is_told_once_and_withdrawal_before_the_page_reloads(visitor: Visitor) -> None:
+    visitor.context.add_init_script(KEEPS_THE_LAST)
+    visitor.go("/")
+    visitor.accept()
+    assert told(visitor) == and_then(DENIED, GRANT)
+    visitor.go("/other")
+    assert visitor.page.evaluate("toldBefore") == len(GRANTED["google"])
+    assert told(visitor) == GRANTED
+    visitor.page.evaluate("consent.ready")
+    visitor.page.get_by_role("link", name="Privacy settings").first.click()
+    visitor.answer(visitor.choice("refuse_all"))
+    assert eventually(lambda: told(visitor) == DENIED)
+    assert json.loads(visitor.page.evaluate("sessionStorage.last")) == and_then(GRANTED, WITHDRAWAL)
+
+
+def test_answer_in_part_is_told_to_those_whom_it_changes(visitor: Visitor) -> None:
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    visitor.page.evaluate(
+        "document.dispatchEvent(new CustomEvent('consentchange', { detail: { necessary: true, analytics: true } }))"
+    )
+    expected = and_then(DENIED, ANALYTICS_ALONE)
+    assert told(visitor) == expected
+    visitor.page.evaluate("consentSignals({ necessary: true, analytics: true, other: true })")
+    assert told(visitor) == expected
+
+
+def test_opt_out_signal_denies_what_was_granted(visitor: Visitor) -> None:
+    visitor.go("/")
+    visitor.accept()
+    visitor.context.set_extra_http_headers({"sec-gpc": "1"})
+    visitor.go("/other")
+    assert told(visitor) == {
+        **{vendor: GRANTED[vendor] for vendor in ("matomo", "posthog", "segment")},
+        **{vendor: DENIED[vendor] for vendor in ("uet", "meta", "tiktok", "pinterest")},
+        "google": [google("default", ads="denied", analytics="granted"), *OPTIONS],
+        "clarity": [clarity(ads="denied", analytics="granted")],
+    }
+
+
+def test_other_tab_tells_the_same(visitor: Visitor) -> None:
+    visitor.go("/")
+    first = visitor.page
+    visitor.page = visitor.context.new_page()
+    visitor.go("/other")
+    visitor.page.evaluate("consent.ready")
+    visitor.accept()
+    assert told(visitor) == and_then(DENIED, GRANT)
+    visitor.page = first
+    assert eventually(lambda: told(visitor) == and_then(DENIED, GRANT))
+
+
+def test_page_that_allows_no_inline_script_tells_the_same(visitor: Visitor) -> None:
+    visitor.go("/strict")
+    visitor.accept()
+    assert told(visitor) == and_then(DENIED, GRANT)
+
+
+def test_page_that_is_swapped_in_tells_only_what_changed(visitor: Visitor) -> None:
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    swap = """async () => {
+        const page = new DOMParser().parseFromString(await (await fetch("/other")).text(), "text/html");
+        const script = document.createElement("script");
+        for (const { name, value } of page.querySelector("[data-vendors]").attributes) script.setAttribute(name, value);
+        script.textContent = page.querySelector("[data-vendors]").textContent;
+        document.head.append(script);
+    }"""
+    visitor.page.evaluate(swap)
+    assert told(visitor) == DENIED
+    visitor.context.request.post(
+        f"{visitor.sites.address}/privacy-choices",
+        data={"choice": "accept_all"},
+        headers={"sec-fetch-site": "same-origin"},
+    )
+    visitor.page.evaluate(swap)
+    assert told(visitor) == and_then(DENIED, GRANT)
+
+
+def test_segment_events_carry_what_holds_when_they_are_sent(visitor: Visitor) -> None:
+    visitor.go("/")
+    stamp = """() => {
+        const payload = { obj: { context: { page: 1 } } };
+        analytics[0][1]({ payload, next() {} });
+        return payload.obj.context;
+    }"""
+    stamped = [visitor.page.evaluate(stamp)]
+    visitor.accept()
+    stamped.append(visitor.page.evaluate(stamp))
+    assert stamped == [
+        {"page": 1, "consent": {"categoryPreferences": {"Advertising": allowed, "Analytics": allowed}}}
+        for allowed in (False, True)
+    ]
+
+
+def test_libraries_that_are_there_are_called_and_a_failing_one_stops_no_other(visitor: Visitor) -> None:
+    visitor.go("/")
+    visitor.page.evaluate(
+        """() => {
+            window.heard = [];
+            ttq.grantConsent = () => { throw new Error("TikTok") };
+            fbq.callMethod = (...given) => heard.push(["meta", ...given]);
+            window.posthog = { opt_in_capturing: (given) => heard.push(["posthog", given]) };
+            window.clarity = undefined;
+        }"""
+    )
+    visitor.accept()
+    assert visitor.page.evaluate("heard") == [
+        ["meta", "consent", "grant"],
+        ["posthog", {"captureEventName": False}],
+    ]
+
+
+START_SERVICE_WORKER = """async () => {
+    await navigator.serviceWorker.register("worker.js");
+    await navigator.serviceWorker.ready;
+    if (!navigator.serviceWorker.controller)
+        await new Promise(resolve => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+}"""
+
+
+@pytest.mark.parametrize("kept_by", ["back button", "service worker"])
+def test_kept_page_tells_what_was_answered_since(caching_browser: Browser, sites: Sites, kept_by: str) -> None:
+    with caching_browser.new_context() as context:
+        visitor = Visitor(context, sites)
+        visitor.go("/")
+        visitor.refuse()
+        if kept_by == "service worker":
+            visitor.page.evaluate(START_SERVICE_WORKER)
+        visitor.go("/plain")
+        visitor.go("/other")
+        visitor.page.evaluate("consent.ready")
+        visitor.page.get_by_role("link", name="Privacy settings").first.click()
+        visitor.accept()
+        if kept_by == "service worker":
+            visitor.go("/plain")
+        else:
+            visitor.go_back()
+            assert eventually(lambda: visitor.path == "/plain")
+        assert eventually(lambda: told(visitor) == and_then(DENIED, GRANT))

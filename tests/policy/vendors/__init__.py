@@ -1,0 +1,1 @@
+"""Tests of `cookie_consent.policy.vendors`."""

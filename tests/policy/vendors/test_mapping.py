@@ -1,0 +1,102 @@
+"""Tests of [vendors] in a policy file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.from_toml import declarations
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.vendors.mapping import undisclosed
+from tests.support.policies import recipient
+
+SITE = {
+    "name": "Site",
+    "controller": "Site Ltd.",
+    "contact": "privacy@site.example",
+    "languages": ["en"],
+    "prevailing_language": "en",
+}
+PURPOSES = {id_: {"title": {"en": id_}, "description": {"en": id_}} for id_ in ("ads", "analytics")}
+
+
+def policy_with(vendors: Any) -> Policy:
+    return Policy(**vars(declarations({"site": SITE, "purposes": PURPOSES, "vendors": vendors})))
+
+
+def test_signals_and_options_share_a_table() -> None:
+    (google,) = policy_with({"google_consent_mode": {"ad_storage": "ads", "url_passthrough": True}}).vendors
+    assert google.purposes == {"ad_storage": "ads"}
+    assert google.options == {"url_passthrough": True}
+
+
+def test_vendor_that_is_told_one_thing_goes_by_one_purpose() -> None:
+    assert policy_with({"meta_pixel": "ads"}).vendors[0].purposes == {"": "ads"}
+
+
+def test_segment_has_the_sites_own_signals() -> None:
+    assert policy_with({"segment": {"Anything": "ads"}}).vendors[0].purposes == {"Anything": "ads"}
+
+
+@pytest.mark.parametrize(
+    ("vendors", "message"),
+    [
+        ([], "this is no table"),
+        ({"meta_pixl": "ads"}, 'there is no vendor "meta_pixl". Did you mean "meta_pixel"?'),
+        ({"meta_pixl": {"a": "ads"}}, 'Did you mean "meta_pixel"?'),
+        ({"meta_pixel": "add"}, 'there is no purpose "add". Did you mean "ads"?'),
+        ({"meta_pixel": 1}, "1 is no purpose"),
+        ({"meta_pixel": {"ad_storage": "ads"}}, 'Meta Pixel goes by one purpose. Write it as in meta_pixel = "ads".'),
+        ({"microsoft_clarity": "ads"}, 'Write which goes by which purpose: { ad_Storage = "ads" }.'),
+        ({"microsoft_clarity": {}}, "Microsoft Clarity has signals of its own"),
+        ({"segment": "ads"}, '{ Advertising = "ads" }'),
+        ({"microsoft_clarity": {"ad_storage": "ads"}}, 'has no signal "ad_storage". Did you mean "ad_Storage"?'),
+        ({"microsoft_clarity": {"ad_Storage": True}}, "True is no purpose"),
+        ({"google_consent_mode": {"ad_storage": "ads", "mode": "advance"}}, 'Did you mean "advanced"?'),
+        ({"google_consent_mode": {"ad_storage": "ads", "url_passthrough": 1}}, "url_passthrough is either true or"),
+        ({"google_consent_mode": {"ad_storage": "ads", "wait_for_update": 500}}, "in basic mode no tag runs before"),
+        (
+            {"google_consent_mode": {"ad_storage": "ads", "mode": "advanced", "wait_for_update": True}},
+            "wait_for_update is a number of milliseconds",
+        ),
+    ],
+)
+def test_wrong_table_is_refused_with_what_would_be_right(vendors: Any, message: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        policy_with(vendors)
+    assert message in str(error.value)
+    assert str(error.value).startswith("[vendors]")
+
+
+def test_unknown_option_in_a_document_is_refused() -> None:
+    document = policy_with({"meta_pixel": "ads"}).document()
+    document["vendors"][0]["options"] = {"mode": "basic"}
+    with pytest.raises(PolicyError, match='there is no option "mode"'):
+        Policy.from_document(document)
+
+
+def test_policy_without_vendors_keeps_its_version_and_one_with_them_comes_back_from_its_document() -> None:
+    without = policy_with({})
+    assert "vendors" not in without.document()
+    google = {"ad_storage": "ads", "mode": "advanced", "wait_for_update": 500}
+    policy = policy_with({"google_consent_mode": google, "linkedin": "ads"})
+    assert policy.version != without.version
+    again = Policy.from_document(json.loads(json.dumps(policy.document())))
+    assert again.vendors == policy.vendors
+    assert again.version == policy.version
+
+
+def test_vendor_without_a_recipient_is_noticed() -> None:
+    vendors = policy_with({"meta_pixel": "ads", "matomo": "analytics", "tiktok": "ads"}).vendors
+    found = [*undisclosed(vendors, [recipient("m", "ads", "https://connect.facebook.net")])]
+    assert len(found) == 1
+    assert found[0].startswith('[vendors] tiktok goes by "ads", but no recipient')
+
+
+def test_recipient_of_another_purpose_or_host_does_not_count() -> None:
+    vendors = policy_with({"meta_pixel": "ads"}).vendors
+    others = [recipient("a", "media", "https://facebook.net"), recipient("b", "ads", "https://notfacebook.net")]
+    assert len([*undisclosed(vendors, others)]) == 1

@@ -1,0 +1,101 @@
+"""A small site that tells every vendor of the catalog what its visitors allow, without any vendor's script."""
+
+from __future__ import annotations
+
+import tomllib
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from cookie_consent import ConsentMiddleware
+from tests.support.policies import KEY, policy_of
+
+POLICY = """
+[site]
+name = "Vendor Site"
+controller = "Vendor Site Ltd."
+contact = "privacy@site.example"
+prevailing_language = "en"
+languages = ["en"]
+
+[purposes.analytics]
+title = { en = "Counting" }
+description = { en = "We count visits." }
+retention = "30 days"
+
+[purposes.ads]
+title = { en = "Advertising" }
+description = { en = "We measure campaigns." }
+sells = true
+
+[vendors]
+linkedin = "ads"
+plausible = "analytics"
+hotjar = "analytics"
+google_consent_mode = { ad_storage = "ads", ad_user_data = "ads", ad_personalization = "ads", analytics_storage = "analytics", security_storage = "necessary", ads_data_redaction = true, url_passthrough = true }
+microsoft_uet = "ads"
+microsoft_clarity = { ad_Storage = "ads", analytics_Storage = "analytics" }
+meta_pixel = "ads"
+tiktok = "ads"
+pinterest = "ads"
+matomo = "analytics"
+posthog = "analytics"
+segment = { Advertising = "ads", Analytics = "analytics" }
+"""  # noqa: E501 (TOML has no line breaks in inline tables)
+STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'"
+PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">{first}<title>Vendor Site</title>'
+    '<script type="module" src="/privacy-choices/choices.js"></script></head><body><main><h1>A page</h1></main>'
+    '<footer><a href="/privacy-choices" data-privacy-settings>Privacy settings</a></footer></body></html>'
+)
+FIRST = "<script>window.toldBefore = window.dataLayer?.length ?? 0</script>"
+"""The first script of the site's own."""
+WORKER = """
+addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+addEventListener("fetch", (event) => {
+    if (event.request.url.endsWith("/plain"))
+        event.respondWith((async () => {
+            const cache = await caches.open("pages");
+            const kept = await cache.match("/plain", { ignoreVary: true });
+            if (kept) return kept;
+            const reply = await fetch(event.request);
+            await cache.put("/plain", reply.clone());
+            return reply;
+        })());
+});
+"""
+"""A service worker."""
+
+
+async def start(request: Request) -> HTMLResponse:
+    """Show a page."""
+    return HTMLResponse(PAGE.format(first=FIRST))
+
+
+async def plain(request: Request) -> HTMLResponse:
+    """Show a page without scripts of its own."""
+    return HTMLResponse("<!doctype html><title>Plain</title><h1>Plain</h1>")
+
+
+async def worker(request: Request) -> Response:
+    """Return a service worker that keeps the plain page as it first was."""
+    return Response(WORKER, media_type="text/javascript")
+
+
+async def strict(request: Request) -> HTMLResponse:
+    """Show a page under a policy that allows no inline script."""
+    return HTMLResponse(PAGE.format(first=""), headers={"content-security-policy": STRICT})
+
+
+app = Starlette(
+    routes=[
+        Route("/", start),
+        Route("/other", start),
+        Route("/plain", plain),
+        Route("/worker.js", worker),
+        Route("/strict", strict),
+    ]
+)
+app.add_middleware(ConsentMiddleware, policy=policy_of(tomllib.loads(POLICY)), secret_keys=KEY)
