@@ -89,13 +89,33 @@ async def strict(request: Request) -> HTMLResponse:
     return HTMLResponse(PAGE.format(first=""), headers={"content-security-policy": STRICT})
 
 
-app = Starlette(
-    routes=[
-        Route("/", start),
-        Route("/other", start),
-        Route("/plain", plain),
-        Route("/worker.js", worker),
-        Route("/strict", strict),
-    ]
+BY_RECIPIENT = (
+    POLICY.replace("sells = true", 'sells = true\nchoice = "recipient"')
+    + """
+[[recipients]]
+id = "meta"
+name = "Meta Platforms Ireland Ltd."
+purpose = "ads"
+origins = ["https://connect.facebook.net"]
+receives = { en = "IP address, address of the page" }
+
+[[recipients]]
+id = "tiktok"
+name = "TikTok Technology Ltd."
+purpose = "ads"
+origins = ["https://analytics.tiktok.com"]
+receives = { en = "IP address, address of the page" }
+"""
 )
-app.add_middleware(ConsentMiddleware, policy=policy_of(tomllib.loads(POLICY)), secret_keys=KEY)
+
+
+def site(policy: str) -> Starlette:
+    """Return the site with a policy."""
+    routes = {"/": start, "/other": start, "/plain": plain, "/worker.js": worker, "/strict": strict}
+    made = Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
+    made.add_middleware(ConsentMiddleware, policy=policy_of(tomllib.loads(policy)), secret_keys=KEY)
+    return made
+
+
+app = site(POLICY)
+by_recipient = site(BY_RECIPIENT)
