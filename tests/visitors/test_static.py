@@ -14,7 +14,8 @@ from cookie_consent.visitors.pages.assets import assets
 from tests.support.built import STATIC, changed_sources
 
 HIDING = "@keyframes pchoice { 0%, to { display: none; } }"
-SCRIPTS, STYLES = ("choices.js", "landing.js", "question.js", "track.js"), ("choices.css", "link.css", "settings.css")
+SCRIPTS = ("choices.js", "landing.js", "question.js", "track.js", "vendors.js")
+STYLES = ("choices.css", "link.css", "settings.css")
 
 
 def source(name: str) -> str:
@@ -117,6 +118,7 @@ def test_scripts_export_expected_names() -> None:
         "landing.js": ["tell"],
         "question.js": ["bring"],
         "track.js": ["track"],
+        "vendors.js": [],
     }
 
 
@@ -143,3 +145,11 @@ def test_styles_load_nothing_and_are_accessible(name: str) -> None:
     # Nothing moves, so prefers-reduced-motion needs no rule. What an animation may do is to hide for a moment.
     assert "transition" not in style
     assert re.sub(r"\s+", " ", "".join(re.findall(r"@keyframes.*?\n}", style, re.DOTALL))) in ("", HIDING)
+
+
+def test_script_for_vendors_is_small_and_fits_into_a_script_tag() -> None:
+    content = assets()["vendors.js"].content
+    assert len(brotli.compress(content, quality=11)) < 1000
+    assert content.isascii()
+    assert b"</script" not in content
+    assert b"<!--" not in content

@@ -801,7 +801,7 @@ _paths = st.one_of(
     st.sampled_from(
         [
             *("state", "receipt", "export", "erase", "policy", "policy/0", "assets/x", "x", "policy/\0"),
-            *("question", "choices.js", "landing.js", "question.js", "track.js", "events"),
+            *("question", "choices.js", "landing.js", "question.js", "track.js", "vendors.js", "events"),
         ]
     ).map(f"{PREFIX}/".__add__),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map("/".__add__),
