@@ -1,0 +1,225 @@
+"""A site with a hostile page: it tries every way out to the recipients in HOSTILE_RECIPIENTS, a JSON object.
+
+Its middleware sends a Content-Security-Policy; the app sends none. HOSTILE_OPTIONS are further options of the
+middleware, and HOSTILE_SECURITY the policy file's table `security`, both in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from cookie_consent import ConsentMiddleware, Policy
+from tests.support.policies import KEY, policy_of
+
+RECIPIENTS: dict[str, dict[str, Any]] = json.loads(os.environ.get("HOSTILE_RECIPIENTS", "{}"))
+"""Id -> purpose, origin and directives. One without a purpose is not declared."""
+OPTIONS: dict[str, Any] = json.loads(os.environ.get("HOSTILE_OPTIONS", "{}"))
+SECURITY: dict[str, Any] = json.loads(os.environ.get("HOSTILE_SECURITY", "{}"))
+
+_SPECULATION = (
+    ' type="speculationrules">'
+    '{{"prefetch": [{{"source": "list", "urls": ["{to}"], "eagerness": "immediate"}}]}}</script>'
+)
+MARKUP = {
+    "preload": '<link rel="preload" as="image" href="{to}">',
+    "modulepreload": '<link rel="modulepreload" href="{to}">',
+    "prefetch": '<link rel="prefetch" href="{to}">',
+    "prerender": '<link rel="prerender" href="{to}">',
+    "preconnect": '<link rel="preconnect" href="{to}">',
+    "dns-prefetch": '<link rel="dns-prefetch" href="{to}">',
+    "stylesheet": '<link rel="stylesheet" href="{to}">',
+    "icon": '<link rel="icon" href="{to}">',
+    "manifest": '<link rel="manifest" href="{to}">',
+    "pixel": '<img src="{to}" alt="">',
+    "srcset": '<img srcset="{to} 1x" alt="">',
+    "picture": '<picture><source srcset="{to}"><img alt=""></picture>',
+    "image-button": '<input type="image" src="{to}" alt="">',
+    "poster": '<video poster="{to}"></video>',
+    "video": '<video src="{to}" preload="auto"></video>',
+    "audio": '<audio src="{to}" preload="auto"></audio>',
+    "track": '<video src="/silence.webm"><track default kind="captions" src="{to}"></video>',
+    "iframe": '<iframe src="{to}"></iframe>',
+    "frame-in-frame": "<iframe srcdoc='<iframe src=\"{to}\"></iframe>'></iframe>",
+    "srcdoc": "<iframe srcdoc='<img src=\"{to}\">'></iframe>",
+    "object": '<object data="{to}"></object>',
+    "embed": '<embed src="{to}">',
+    "svg-image": '<svg width="9" height="9"><image href="{to}" width="9" height="9"/></svg>',
+    "svg-use": '<svg width="9" height="9"><use href="{to}#x"/></svg>',
+    "svg-document": '<iframe src="/picture.svg?to={to}"></iframe>',
+    "css-url": '<style>.a{n} {{ background: url("{to}") }}</style><p class="a{n}">a</p>',
+    "css-import": '<style>@import "{to}";</style>',
+    "css-font": '<style>@font-face {{ font-family: f{n}; src: url("{to}") }}</style><p style="font-family:f{n}">a</p>',
+    "style-attribute": "<p style=\"background: url('{to}')\">a</p>",
+    "handler": """<img src="data:," alt="" onerror="fetch('{to}')">""",
+    "inline-script": "<script>fetch('{to}')</script>",
+    "script": '<script src="{to}"></script>',
+    "module": '<script type="module" src="{to}"></script>',
+    "script-with-nonce": '<script nonce="{nonce}">new Image().src = "{to}"</script>',
+    "speculation": f"<script{_SPECULATION}",
+}
+"""The name of a way out -> its HTML."""
+NOT_STOPPED = {
+    "speculation-with-nonce": f'<script nonce="{{nonce}}"{_SPECULATION}',
+    "refresh": '<meta http-equiv="refresh" content="0; url={to}">',
+}
+"""Ways that no Content-Security-Policy stops. The page tries them only if it is asked to."""
+SCRIPT = """
+const wait = time => new Promise(done => setTimeout(done, time));
+const frame = name => { const made = document.createElement("iframe"); made.name = name; document.body.append(made); };
+const add = (tag, values) => document.body.append(Object.assign(document.createElement(tag), values));
+const send = values => {
+  frame(values.target);
+  const form = Object.assign(document.createElement("form"), values);
+  document.body.append(form);
+  form.submit();
+};
+const ways = {
+  appended: to => add("script", { src: to }),
+  image: to => { new Image().src = to; },
+  player: to => new Audio(to).play(),
+  fetch: to => fetch(to, { mode: "no-cors" }),
+  keepalive: to => fetch(to, { mode: "no-cors", keepalive: true }),
+  xhr: to => { const it = new XMLHttpRequest(); it.open("GET", to); it.send(); },
+  beacon: to => navigator.sendBeacon(to, "x"),
+  events: to => new EventSource(to),
+  websocket: to => new WebSocket(to.replace("http", "ws")),
+  import: to => import(to),
+  fontface: to => new FontFace("f", `url(${to})`).load(),
+  adopted: to => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(`main { list-style: url("${to}"); display: list-item }`);
+    document.adoptedStyleSheets.push(sheet);
+  },
+  form: to => send({ action: to, method: "post", target: "posted" }),
+  "form-get": to => send({ action: to, target: "sent" }),
+  ping: to => { add("a", { ping: to, href: "#here", id: "p" }); p.click(); p.remove(); },
+  worker: to => new Worker(`/worker.js?to=${to}`),
+  "worker-import": to => new Worker(`/worker.js?import=${to}`),
+  "shared-worker": to => new SharedWorker(`/worker.js?to=${to}`),
+  "blob-worker": to => new Worker(URL.createObjectURL(new Blob([`fetch("${to}", { mode: "no-cors" })`]))),
+  "foreign-worker": to => new Worker(to),
+  "service-worker": to => navigator.serviceWorker.register(`/worker.js?to=${to}`, { scope: "/nowhere" }),
+  "blank-frame": to => { frame("blank"); frames.blank.document.write(`<img src="${to}">`); },
+  "frame-script": to => { frame("js"); new frames.js.Image().src = to; },
+  "data-frame": to => add("iframe", { src: `data:text/html,<img src="${to}">` }),
+  "moved-base": to => {
+    const base = Object.assign(document.createElement("base"), { href: to });
+    document.head.append(base);
+    add("img", { src: "moved-base" });
+    base.remove();
+  },
+};
+const only = new URLSearchParams(location.search).get("only");
+for (const origin of ORIGINS) {
+  for (const [name, go] of Object.entries(ways)) {
+    if (!only || only === name) try { Promise.resolve(go(`${origin}/${name}`)).catch(() => {}); } catch {}
+    await wait(5);
+  }
+}
+if (only === "webrtc") {
+  for (const origin of ORIGINS) {
+    const peer = new RTCPeerConnection({ iceServers: [{ urls: `stun:${new URL(origin).host}` }] });
+    peer.createDataChannel("out");
+    await peer.setLocalDescription(await peer.createOffer());
+  }
+}
+await wait(1500);
+document.title = "done";
+"""
+WORKER = """
+const asked = new URL(location).searchParams;
+if (asked.has("import")) importScripts(asked.get("import"));
+fetch(asked.get("to"), { mode: "no-cors" });
+"""
+PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="{to}" width="9" height="9"/>
+<script>fetch("{to}", {{ mode: "no-cors" }})</script></svg>"""
+
+
+def _texts(text: str) -> dict[str, str]:
+    return {"en": text}
+
+
+def policy() -> Policy:
+    """Return the policy of the site."""
+    return policy_of(
+        {
+            "site": {
+                "name": "Example",
+                "controller": "Example Ltd.",
+                "contact": "office@site.example",
+                "prevailing_language": "en",
+                "languages": ["en"],
+            },
+            "purposes": {
+                id_: {"title": _texts(id_), "description": _texts(id_), "retention": "30 days"}
+                for id_ in ("media", "analytics")
+            },
+            "recipients": [
+                {
+                    "id": id_,
+                    "name": id_,
+                    "purpose": it["purpose"],
+                    "origins": it["origins"],
+                    "directives": it["directives"],
+                    "receives": _texts("IP address"),
+                }
+                for id_, it in RECIPIENTS.items()
+                if it["purpose"]
+            ],
+            **({"security": SECURITY} if SECURITY else {}),
+        }
+    )
+
+
+def _origins() -> list[str]:
+    return [it["origins"][0] for it in RECIPIENTS.values()]
+
+
+async def _page(request: Request) -> Response:
+    """Show the hostile page, or with `?only=` one way out."""
+    only, nonce = request.query_params.get("only"), request.state.consent.nonce
+    ways = [(name, html) for name, html in {**MARKUP, **(NOT_STOPPED if only else {})}.items() if only in (None, name)]
+    tags = [
+        html.format(to=f"{origin}/{name}", n=number, nonce=nonce)
+        for number, origin in enumerate(_origins())
+        for name, html in ways
+    ]
+    page = (
+        '<!doctype html><html lang="en"><head><title>trying</title></head><body><main>Hello</main>'
+        f'{"".join(tags)}<script type="module" src="/hostile.js"></script></body></html>'
+    )
+    return HTMLResponse(page)
+
+
+async def _script(_: Request) -> Response:
+    return Response(f"const ORIGINS = {json.dumps(_origins())};\n{SCRIPT}", media_type="text/javascript")
+
+
+async def _worker(_: Request) -> Response:
+    return Response(WORKER, media_type="text/javascript")
+
+
+async def _picture(request: Request) -> Response:
+    return Response(PICTURE.format(to=request.query_params["to"]), media_type="image/svg+xml")
+
+
+app = ConsentMiddleware(
+    Starlette(
+        routes=[
+            Route("/", _page),
+            Route("/hostile.js", _script),
+            Route("/worker.js", _worker),
+            Route("/picture.svg", _picture),
+        ]
+    ),
+    policy(),
+    KEY,
+    **{"csp": "enforce", **OPTIONS},
+)
