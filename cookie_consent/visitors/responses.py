@@ -14,11 +14,9 @@ from starlette.types import Receive, Scope, Send
 from cookie_consent.base.limits import LONGEST_WAIT, log_failure
 from cookie_consent.base.problem import Problem
 
-_STRICT = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "referrer-policy": "same-origin",
-}
+_STRICT = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 
 Result = TypeVar("Result")
 
@@ -47,9 +45,18 @@ class JSONInChunks(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-def page(html: str, language: str, status: int = 200) -> Response:
-    """Return a page of the endpoints. Its Content-Security-Policy forbids scripts, frames and other origins."""
-    return HTMLResponse(html, status, headers={**_STRICT, "content-language": language})
+def page(html: str, language: str, status: int = 200, *, scripts: bool = False) -> Response:
+    """Return a page of the endpoints. Its Content-Security-Policy forbids scripts, frames and other origins.
+
+    Args:
+        html: the page.
+        language: the language of the page.
+        status: the HTTP status code.
+        scripts: whether the page has a script of ours.
+    """
+    policy = f"{_STRICT}; script-src 'self'" if scripts else _STRICT
+    headers = {"content-security-policy": policy, "referrer-policy": "same-origin", "content-language": language}
+    return HTMLResponse(html, status, headers=headers)
 
 
 async def wait_for_store(store: Awaitable[Result], longest: float | None = LONGEST_WAIT) -> Result:

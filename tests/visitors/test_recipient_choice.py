@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -18,6 +20,8 @@ from cookie_consent.ledgers import records as proof
 from cookie_consent.policy.parts import Service, ServicePurpose
 from cookie_consent.visitors.answers.posted import make_record, read_answer
 from cookie_consent.visitors.answers.records import MAX_ANSWERS
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.evidence import explain
 from tests.support.asgi import PREFIX, Visitor, install, reply_app
 from tests.support.policies import NOW, chosen_policy, granting_recipients, granting_record, refusing_record
 
@@ -341,3 +345,84 @@ def test_over_the_hourly_limit_a_recipient_can_be_refused_but_not_granted() -> N
         assert reply.status == status
     assert len(records_of(ledger)) == known + 1
     assert visitor.state()["recipients"]["bidder"] is False
+
+
+# The pages.
+
+
+def boxes(html: str) -> dict[str, bool]:
+    """Return the tick boxes of a page: their value -> whether they are ticked."""
+    inputs = re.findall(r'<input type="checkbox" name="(purpose|recipient)" value="([^"]*)"([^>]*)>', html)
+    return {f"{name} {value}": "checked" in rest for name, value, rest in inputs}
+
+
+def test_settings_page_has_a_box_for_each_recipient() -> None:
+    visitor = Visitor(install(text=SITE))
+    nothing = ("purpose ads", "recipient adnet", "recipient bidder", "purpose media")
+    assert boxes(visitor.get(PREFIX).text) == dict.fromkeys(nothing, False)
+    partly(visitor)
+    page = visitor.get(PREFIX)
+    assert boxes(page.text) == dict.fromkeys(nothing, True) | {"recipient bidder": False}
+    assert re.findall('name="shown_on" value="([^"]*)"', page.text) == ["ads"]
+    assert "You accepted all purposes, but not all recipients." in page.text
+    assert page.get("content-security-policy").endswith("; script-src 'self'")
+    assert (
+        page.text.count(f'<script type="module" src="{PREFIX}/assets/{assets()["recipients.js"].name}"></script>') == 1
+    )
+
+
+def test_form_of_the_settings_page_leaves_a_recipient_out() -> None:
+    visitor = Visitor(install(text=SITE))
+    visitor.accept()
+    visitor.send_form("choice=save&shown_on=ads&purpose=ads&purpose=media&recipient=adnet&source=settings")
+    assert visitor.state()["recipients"] == {"adnet": True, "bidder": False, "maps": True}
+    visitor.send_form("choice=save&shown_on=ads&purpose=media&recipient=adnet&source=settings")
+    assert visitor.state()["purposes"] == {"necessary": True, "ads": False, "media": True}
+
+
+def test_page_of_a_policy_without_choice_has_no_boxes_and_no_script() -> None:
+    page = Visitor(install(text=SITE.replace('choice = "recipient"', ""))).get(PREFIX)
+    assert boxes(page.text) == {"purpose ads": False, "purpose media": False}
+    assert "<script" not in page.text
+    assert "script-src" not in page.get("content-security-policy")
+
+
+def test_service_that_refuses_the_purpose_offers_no_recipients() -> None:
+    shop = '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.ads]\nrefused = true\n'
+    page = Visitor(install(text=SITE + shop)).get(PREFIX, host="shop.example")
+    assert boxes(page.text) == {"purpose media": False}
+
+
+def test_question_links_to_the_choice_of_recipients() -> None:
+    visitor = Visitor(install(text=SITE))
+    question = visitor.get(f"{PREFIX}/question").text
+    link = '<a href="/privacy-choices?language=en#pchoice-purpose-ads"'
+    assert question.count(link) == question.count("Choose recipients one by one") == 1
+    assert 'id="pchoice-purpose-ads"' in visitor.get(PREFIX).text
+    assert boxes(question) == {"purpose ads": False, "purpose media": False}
+
+
+def test_records_and_receipt_name_the_granted_recipients() -> None:
+    visitor = Visitor(install(text=SITE, ledger=MemoryLedger()))
+    partly(visitor)
+    for path in ("records", "receipt/page"):
+        page = visitor.get(f"{PREFIX}/{path}").text
+        assert "<dd>Advertising: <bdi>AdNet Inc.</bdi></dd>" in page
+        assert "<dd>Media</dd>" in page
+        assert "Bidder" not in page
+
+
+def test_proof_shows_the_boxes_as_they_were() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(text=SITE, ledger=ledger))
+    partly(visitor)
+    page = visitor.get(PREFIX).text
+    fields = dict(re.findall('<input type="hidden" name="(surface|language|answered|once)" value="([^"]*)">', page))
+    visitor.send_form(f"choice=save&shown_on=ads&purpose=ads&recipient=adnet&{urlencode(fields)}")
+    shown = asyncio.run(explain(ledger, records_of(ledger)[-1]))
+    assert shown is not None
+    assert (
+        boxes(shown.html)
+        == boxes(page)
+        == {"purpose ads": True, "recipient adnet": True, "recipient bidder": False, "purpose media": True}
+    )

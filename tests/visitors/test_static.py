@@ -14,7 +14,7 @@ from cookie_consent.visitors.pages.assets import assets
 from tests.support.built import STATIC, changed_sources
 
 HIDING = "@keyframes pchoice { 0%, to { display: none; } }"
-SCRIPTS = ("choices.js", "landing.js", "question.js", "track.js", "vendors.js")
+SCRIPTS = ("choices.js", "landing.js", "question.js", "recipients.js", "track.js", "vendors.js")
 STYLES = ("choices.css", "link.css", "settings.css")
 
 
@@ -117,6 +117,7 @@ def test_scripts_export_expected_names() -> None:
         "choices.js": ["consent"],
         "landing.js": ["tell"],
         "question.js": ["bring"],
+        "recipients.js": [],
         "track.js": ["track"],
         "vendors.js": [],
     }

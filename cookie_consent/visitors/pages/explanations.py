@@ -30,6 +30,8 @@ def status_text(decision: Decision) -> str:
         return "status_opted_out"
     if decision.status == "unknown" and decision.policy.is_opt_out:
         return "status_unknown_opt_out"
+    if record is not None and record.chooses_recipients and len(record.in_state(State.GRANTED)) == len(record.answers):
+        return "status_recipients"
     return f"status_{decision.status}"
 
 
