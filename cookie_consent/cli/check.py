@@ -11,11 +11,25 @@ from typing import Any
 
 from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
 from cookie_consent.policy import regimes
-from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, compare, hosts_asking_again
+from cookie_consent.policy.diff import (
+    EVERYBODY,
+    WHO_ACCEPTED,
+    WHO_CHOSE,
+    announcement,
+    asks_again,
+    compare,
+    hosts_asking_again,
+)
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.exemptions import overdue
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.policy.vendors.mapping import undisclosed
+
+_WHOM = {
+    EVERYBODY: "everybody",
+    WHO_ACCEPTED: "those who had accepted it",
+    WHO_CHOSE: "those who had accepted it without some of its recipients",
+}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -150,10 +164,7 @@ def _differences(old: str, comparison: dict[str, Any]) -> list[str]:
 
 
 def _asked_again(old: str, comparison: dict[str, Any]) -> str:
-    asked = [
-        f'"{purpose}" of {"everybody" if whom == EVERYBODY else "those who had accepted it"}'
-        for purpose, whom in comparison["asks_again"].items()
-    ]
+    asked = [f'"{purpose}" of {_WHOM[whom]}' for purpose, whom in comparison["asks_again"].items()]
     lines = [f"Asked again: {', '.join(asked)}. What was refused stays refused, without being asked."] if asked else []
     if hosts := comparison.get("asks_again_on"):
         lines += [f"Asked again on {', '.join(hosts)}: everybody, since no earlier answer counts there."]

@@ -12,8 +12,9 @@ from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY, ServicePurpose
 from cookie_consent.policy.policy import Policy
 
-EVERYBODY, WHO_ACCEPTED = "everybody", "who accepted"
-"""Who is asked for a purpose: everybody for a new one, else those who accepted it."""
+EVERYBODY, WHO_ACCEPTED, WHO_CHOSE = "everybody", "who accepted", "who left recipients out"
+"""Who is asked for a purpose: everybody for a new one, else those who accepted it; if only its recipients can no longer
+be chosen, those who accepted it without some of them."""
 
 Plain = Mapping[str, Any]
 
@@ -60,7 +61,7 @@ def compare(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
 
 
 def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, str]:
-    """Return which purposes are asked for again: purpose id -> "everybody" or "who accepted".
+    """Return which purposes are asked for again, and of whom: purpose id -> `EVERYBODY` or another of these constants.
 
     A refused purpose stays refused and is not asked for again.
 
@@ -72,10 +73,10 @@ def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, s
     """
     before, now = digests(old), digests(new)
     changed = widened(old, new) if history else {id_ for id_ in now if before.get(id_) != now[id_]}
+    asked = dict.fromkeys(old.by_recipient - new.by_recipient, WHO_CHOSE)
+    asked |= {id_: WHO_ACCEPTED if id_ in before and id_ != old.exempt else EVERYBODY for id_ in changed}
     return {
-        id_: WHO_ACCEPTED if id_ in before and id_ != old.exempt else EVERYBODY
-        for id_ in new.optional
-        if id_ in changed and id_ != new.exempt and not new.in_force[id_].refused
+        id_: asked[id_] for id_ in new.optional if id_ in asked and id_ != new.exempt and not new.in_force[id_].refused
     }
 
 

@@ -24,6 +24,7 @@ from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.policy import from_toml
 from cookie_consent.sinks import JsonLinesSink
+from cookie_consent.visitors.answers.posted import read_answer
 from tests.tracing.test_access_record import problems
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def blocks(kind: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
-(POLICY,) = blocks("toml", POLICY_PAGE)
+POLICY, CHOICE = blocks("toml", POLICY_PAGE)
 WRONG_POLICY, CHANGED_POLICY = blocks("text", POLICY_PAGE)
 ONE_LINE, FEATURES, FASTAPI, PROOF, REPORT = blocks("python")
 KEY = "a key of the tests, long enough to be one"
@@ -96,6 +97,26 @@ def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
     with pytest.raises(PolicyError) as error:
         Policy.load("consent.toml")
     assert str(error.value) == WRONG_POLICY.strip()
+
+
+def test_choice_example_lets_visitors_choose_each_recipient(folder: Path) -> None:
+    site = POLICY[: POLICY.index("[purposes.")].replace('"ja"', '"en"').replace("regions", "# regions")
+    (folder / "consent.toml").write_text(re.sub(r"languages = .*", 'languages = ["en"]', site) + CHOICE, "utf-8")
+    policy = Policy.load(folder / "consent.toml")
+    assert policy.by_recipient == {"ads"}
+    (form,) = re.findall(r"A form answers with `([^`]*)`", POLICY_PAGE)
+    (data,) = re.findall(r"JSON has\s+`([^`]*)`", POLICY_PAGE)
+    assert form == "recipient=adnet"
+    app = run(ONE_LINE)["app"]
+    steps = [
+        ("POST", "/privacy-choices", {"choice": "save", "recipient": "adnet"}),
+        ("GET", "/privacy-choices/state", {}),
+    ]
+    _, state = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
+    (said,) = re.findall(r"`(\"recipients\": [^`]*)` as well", POLICY_PAGE)
+    assert {"recipients": state.json()["recipients"]} == json.loads(f"{{{said}}}")
+    posted = read_answer("application/json", data.encode(), policy)
+    assert (posted.purposes, posted.recipients) == ({"ads": True}, {"bidder": False})
 
 
 def test_check_command_lists_changes_since_earlier_policy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from cookie_consent.decision.record import State
 from cookie_consent.policy.diff import (
     EVERYBODY,
     WHO_ACCEPTED,
+    WHO_CHOSE,
     PolicyChange,
     announcement,
     asks_again,
@@ -451,6 +452,15 @@ def test_zero_retention_is_not_longer_than_none() -> None:
 def test_feature_change_lists_old_and_new_purposes() -> None:
     old, new = (small_policy("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
     assert [change.purposes for change in compare(old, new)] == [("ads", "media")] * 2
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_end_of_a_choice_asks_who_left_recipients_out(history: bool) -> None:
+    chosen = edited(put("purposes", "media", "choice", to="recipient"))
+    assert asks_again(chosen, POLICY, history=history) == {"media": WHO_CHOSE}
+    assert asks_again(POLICY, chosen, history=history) == {}
+    longer = edited(put("purposes", "media", "retention", to="1 day"))
+    assert asks_again(chosen, longer, history=history) == {"media": WHO_ACCEPTED}
 
 
 def test_purpose_refused_by_site_is_reported_and_asks_nobody() -> None:
