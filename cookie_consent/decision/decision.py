@@ -193,7 +193,7 @@ def decide(
         is_unclear = unanswered or (granted and purpose in changed)
         allowed[purpose] = not ruled_out and (policy.is_opt_out if is_unclear else granted)
         is_open |= is_unclear and not ruled_out and not policy.is_opt_out
-    refused_recipients = _refuse_recipients(policy, record, allowed) if record and policy.by_recipient else _NONE
+    refused_recipients = _refuse_recipients(policy, record, allowed) if record else _NONE
     return Decision(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
@@ -346,15 +346,16 @@ def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, 
 def _refuse_recipients(policy: Policy, record: ConsentRecord, allowed: dict[str, bool]) -> frozenset[str]:
     """Return the ids of the recipients that are refused although their purpose is allowed.
 
-    A purpose for which no recipient is left is set to not allowed.
+    A purpose for which no recipient is left, or whose recipients can no longer be told apart, is set to not allowed.
     """
+    if not (policy.by_recipient or policy.is_opt_out):
+        return _NONE
     refused: set[str] = set()
-    for purpose in policy.by_recipient:
-        # Where the law is one of opting out, a purpose may be allowed without an answer.
-        granted = record.answers.get(purpose, _UNANSWERED).recipients if allowed[purpose] else None
-        if granted is not None:
+    for purpose, answer in record.answers.items():
+        granted = answer.recipients
+        if granted is not None and allowed.get(purpose):
             recipients = {recipient.id for recipient in policy.recipients_of(purpose)}
-            allowed[purpose] = not granted.isdisjoint(recipients)
+            allowed[purpose] = purpose in policy.by_recipient and not granted.isdisjoint(recipients)
             refused |= recipients - granted if allowed[purpose] else set()
     return frozenset(refused)
 

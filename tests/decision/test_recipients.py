@@ -22,6 +22,7 @@ from cookie_consent.decision.visit import refused_cookie_names
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.parts import LONGEST_PURPOSE_ID, Cookie, Service, ServicePurpose
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.regimes import regimes
 from tests.support.policies import (
     KEY,
     NOW,
@@ -140,6 +141,24 @@ def test_who_left_one_out_is_asked_again_where_there_is_no_choice_any_more(histo
     decision = decided(after, SOME)
     assert (granted_recipients(decision), decision.should_ask) == (NOBODY, True)
     assert granted_recipients(decided(after, granting_record(POLICY))) == {"adnet", "bidder", "counter"}
+
+
+# Where the law is one of opting out.
+
+
+def opt_out(policy: Policy) -> Policy:
+    return policy.in_regime(regimes()["us-optout"])
+
+
+def test_refused_recipients_stay_refused_where_the_rest_is_allowed_without_an_answer() -> None:
+    more, without_choice = (
+        chosen_policy("adnet", "another", "bidder", "counter"),
+        replace(POLICY, purposes=(purpose("ads"), purpose("media"))),
+    )
+    assert granted_recipients(decided(opt_out(POLICY), None)) == {"adnet", "bidder", "counter"}
+    for policy in (POLICY, more):
+        assert granted_recipients(decided(opt_out(policy), SOME)) == {"adnet", "counter"}
+    assert granted_recipients(decided(opt_out(without_choice), SOME)) == set()
 
 
 # The cookie.
