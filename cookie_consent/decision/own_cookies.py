@@ -14,6 +14,8 @@ from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.later_cookies import LaterCookies
+from cookie_consent.decision.once_cookie import SALT as ONCE_SALT
+from cookie_consent.decision.once_cookie import OnceCookie
 from cookie_consent.decision.place import HTTPS, Place, Places
 from cookie_consent.decision.recipients import RecipientBits
 from cookie_consent.decision.record import ConsentRecord
@@ -65,7 +67,7 @@ class _Tokens:
 
 
 class OwnCookies:
-    """Reads and sets our cookies: "consent", "signal", "later", "later-day", "saved", "visitor" and "erasure".
+    """Reads and sets our cookies, such as "consent", "signal" and "visitor".
 
     Args:
         settings: names, lifetimes and keys.
@@ -78,6 +80,7 @@ class OwnCookies:
         hosts: the hosts that share an answer; none if each host has its own.
         later: reads and sets the cookies that postpone the question.
         saved: reads and sets the cookie that has the next page confirm an answer.
+        once: reads and sets the cookie that has the next page show the content of a card once.
     """
 
     def __init__(self, settings: CookieSettings, policies: Iterable[Policy] = ()) -> None:
@@ -113,6 +116,7 @@ class OwnCookies:
         later = {where: (names["later"], names["later-day"]) for where, names in self._names.items()}
         self.later = LaterCookies(later)
         self.saved = SavedCookie(f"{settings.consent_name}-saved")
+        self.once = OnceCookie(f"{settings.consent_name}-once", Signer(settings.secret_keys, ONCE_SALT))
 
     def names(self, kind: str) -> list[str]:
         """Return all names, over https and http, of a kind of our cookies, such as "consent"."""
@@ -133,7 +137,7 @@ class OwnCookies:
             "erasure": nobody,
         }
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
-        names |= dict.fromkeys(self.saved.names, necessary)
+        names |= dict.fromkeys((*self.saved.names, *self.once.names), necessary)
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
             # A policy may list our own cookies under their default names, to describe them.

@@ -74,6 +74,7 @@ class Visit:
             or no signal does.
         saved: whether the next page is to say that an answer is saved.
         set_cookies: Set-Cookie fields of an answer that comes from elsewhere, such as another tool.
+        once: whether a page may be to show the content of a card once.
     """
 
     decision: Decision
@@ -91,6 +92,7 @@ class Visit:
     signal_cookie: bytes | None = None
     saved: bool = False
     set_cookies: tuple[bytes, ...] = ()
+    once: bool = False
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
@@ -102,8 +104,9 @@ class Visit:
         self.should_ask = self.decision.should_ask
         stores = self.signal_cookie is not None or self.set_cookies
         adds = self.exempt or self.refused_cookies or self.arrival is not None or stores
-        self.is_quick = not (adds or self.saved)
-        self.needs_preparation = self.traced or self.depends_on_signals or bool(adds)
+        comes_back = self.saved or self.once
+        self.is_quick = not (adds or comes_back)
+        self.needs_preparation = self.traced or self.depends_on_signals or bool(adds) or comes_back
 
 
 class _SharedVisit(NamedTuple):
@@ -271,6 +274,7 @@ class Visits:
             arrival=visitor.arrival if visitor else None,
             exempt=visit.exempt,
             saved=visit.saved,
+            once=visit.once,
             valid_from=valid_from,
             signal_cookie=self._signal_cookie(decision, now, place) if signals else None,
         )
@@ -291,6 +295,7 @@ class Visits:
             valid_until=math.inf,
             exempt=decision.exempt,
             saved=self._own_cookies.saved.is_in(cookies),
+            once=self._own_cookies.once.is_in(cookies),
         )
         shared = _SharedVisit(visit, frozenset([name for name, _ in pairs(passed)]))
         if key[0] is not None and len(key[-1]) <= LONGEST_KEPT:

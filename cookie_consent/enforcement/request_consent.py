@@ -57,6 +57,10 @@ class RequestConsent(Decision):
         tags_need_nonce: whether our own policy allows our script only with a nonce.
         replacement: an ASGI app whose response replaces the app's, or None.
         degraded: ids of the features that gave their fallback.
+        returned: whether the visitor comes back to this page from one of our forms.
+        shown_once: the id of the card whose content this page shows once; "" for none.
+        edits_csp: whether the page's Content-Security-Policy names recipients only where they are allowed.
+        cards: how many cards of each id the page has so far.
     """
 
     # Properties are faster than __getattr__, which slows down every attribute access of the class.
@@ -81,6 +85,10 @@ class RequestConsent(Decision):
     nonce_so_far = ""
     replacement: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
+    returned = False
+    shown_once = ""
+    edits_csp = False
+    cards: Mapping[str, int] = {}
     _language: str | None = None
     _root_path = ""
     _app_language: Callable[[], str | None] | None = None
@@ -129,6 +137,12 @@ class RequestConsent(Decision):
     def degrade(self, feature: str) -> None:
         """Note that a feature gave its fallback."""
         self.degraded |= {feature}
+
+    def count_card(self, card: str) -> int:
+        """Count a card, and return how many of its id the page has by now."""
+        number = self.cards.get(card, 0) + 1
+        self.cards = {**self.cards, card: number}
+        return number
 
     @property
     def base(self) -> str:

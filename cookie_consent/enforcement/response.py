@@ -12,10 +12,11 @@ from cookie_consent.base import page_views
 from cookie_consent.base.caching import ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import Injection, injectable
 from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
+from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import signal_refuses_more
-from cookie_consent.decision.visit import Visit, host_of, is_secure
+from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.security_fields import Asked, SecurityFields
@@ -23,6 +24,7 @@ from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.enforcement.vendor_signals import VendorSignals
+from cookie_consent.policy.card import recipients_shown_once
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.tracer import Fields, Trace
 from cookie_consent.visitors.pages.question import QuestionOptions
@@ -73,6 +75,7 @@ class Response:
         if enforcement.security is not None:
             consent.new_nonce = enforcement.security.new_nonce if enforcement.security.makes_nonces else None
             consent.tags_need_nonce = enforcement.security.needs_nonce
+            consent.edits_csp = enforcement.security.edits
         self._began = enforcement.recent_answers.sequence
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
@@ -82,6 +85,8 @@ class Response:
         self._withholds_origins = self._differs_in_frames = self._replaced = False
         self._page_view_host: bytes | None = None
         """The Host field of a page view, or of an error page, which may ask too."""
+        self._shown_recipients = frozenset[str]()
+        """The ids of the recipients whose content the page shows once."""
         self._was_answered = False
         """Whether the visitor has answered or erased since the request arrived."""
         # For `QuickResponse`, to save it an `__init__`.
@@ -102,6 +107,8 @@ class Response:
         stored = visit.set_cookies if visit.signal_cookie is None else (*visit.set_cookies, visit.signal_cookie)
         if stored:
             self._out, self._consent.was_read = setting(stored, self._out), True
+        if visit.saved or visit.once:
+            self._note_return()
         if visit.traced and self._request.outer is None:
             self._request.is_traced = True
         else:
@@ -110,6 +117,16 @@ class Response:
             self.trace = log.trace(self.scope, visit, enforcement.installed.own_cookies)
             if self.trace is not None:
                 self._plain_out, self._out = self._out, self._send_and_record
+
+    def _note_return(self) -> None:
+        """Note that the visitor comes back from one of our forms, and what this page is to show once."""
+        enforcement, scope, decision = self._enforcement, self.scope, self._visit.decision
+        self._consent.returned = True
+        if self._visit.once and scope["method"] == "GET":
+            once, now = enforcement.installed.own_cookies.once, enforcement.installed.clock()
+            shown = once.read(cookies_of(scope), outer_path(scope), now, secure=is_secure(scope))
+            self._shown_recipients = recipients_shown_once(decision.policy, shown)
+            self._consent.shown_once = shown
 
     def end(self) -> None:
         """End the request when the app has returned or raised, and write a record that is still due."""
@@ -173,6 +190,8 @@ class Response:
         limits = False
         if enforcement.security is not None:
             passed, limits = self._secured(enforcement.security, message["status"], passed)
+        if self._consent.shown_once:
+            passed = self._shown_once(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
         if encoding is not None:
             passed = self._prepare_injection(encoding, passed)
@@ -186,8 +205,7 @@ class Response:
         if self._visit.refused_cookies:
             passed, depends = [*passed, *self._deletion_fields()], True
         if depends:
-            chooses_language = self._consent.chose_language or self.injection is not None
-            language = (b"Accept-Language",) if chooses_language else ()
+            language = (b"Accept-Language",) if self._consent.chose_language or self.injection is not None else ()
             frames = (b"Sec-Fetch-Dest",) if self._differs_in_frames else ()
             passed = depending_on(passed, (*enforcement.depends_on, *language, *frames))
         return message if passed is given else {**message, "headers": passed}
@@ -219,8 +237,14 @@ class Response:
         consent, scope = self._consent, self.scope
         accepts_pages = b"text/html" in self._fields_by_name().get(b"accept", b"")
         consent.new_nonce = None
-        brings_script = self.asks or self._enforcement.fills_heads
-        asked = Asked(consent.base, is_secure(scope), accepts_pages, brings_script, consent.made_nonce)
+        asked = Asked(
+            consent.base,
+            is_secure(scope),
+            accepts_pages,
+            self.asks or self._enforcement.fills_heads,
+            consent.made_nonce,
+            self._shown_recipients,
+        )
         secured = security.secure(headers, status, self._visit.decision, asked)
         self._withholds_origins = secured.withholds
         return secured.headers, secured.depends
@@ -252,7 +276,8 @@ class Response:
             if not style.is_inline:
                 headers = [*headers, banner.preload(consent.base, style.nonce)]
         if says_saved:
-            headers = self._said_once(headers)
+            saved = self._enforcement.installed.own_cookies.saved
+            headers = _once_only(headers, saved.forget(secure=is_secure(self.scope)))
         fragments = banner.Fragments(
             enforcement.pages,
             decision,
@@ -300,11 +325,10 @@ class Response:
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         return self._enforcement.inline_style and not (is_swapped and nonce)
 
-    def _said_once(self, headers: Headers) -> Headers:
-        """Return the header fields of a page that says that an answer is saved. No reload or cache repeats it."""
-        forget = self._enforcement.installed.own_cookies.saved.forget(secure=is_secure(self.scope))
-        passed = [field for field in headers if field[0].lower() != b"cache-control"]
-        return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]
+    def _shown_once(self, headers: Headers) -> Headers:
+        """Return the header fields of a page that shows the content of a card once."""
+        once = self._enforcement.installed.own_cookies.once
+        return _once_only(headers, once.forget(secure=is_secure(self.scope)))
 
     def _send_released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
         """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.
@@ -328,7 +352,7 @@ class Response:
         decision = self._visit.decision
         passed = enforcement.gate.outgoing(passed, decision.purposes, decision.refused_recipients)
         if enforcement.security is not None:
-            passed, self._withholds_origins = enforcement.security.edited(passed, decision)
+            passed, self._withholds_origins = enforcement.security.edited(passed, decision, self._shown_recipients)
         if self.trace is not None and new_visitor is not None:
             passed = [*passed, (b"set-cookie", new_visitor)]
         return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
@@ -385,6 +409,17 @@ def setting(fields: Iterable[bytes], send: Send) -> Send:
         await send(message)
 
     return with_cookie
+
+
+def _once_only(headers: Headers, forget: bytes) -> Headers:
+    """Return the header fields of a page that neither a reload nor a cache repeats.
+
+    Args:
+        headers: the header fields.
+        forget: the Set-Cookie field that deletes the cookie which had the page say or show something.
+    """
+    passed = [field for field in headers if field[0].lower() != b"cache-control"]
+    return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]
 
 
 async def _send_nothing() -> None:

@@ -1,14 +1,20 @@
-"""Jinja2: the visitor's consent in templates."""
+"""Jinja2: the visitor's consent in templates, and a block for content that waits for it."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.requests import Request
 
+from cookie_consent.enforcement.cards import consent_card
 from cookie_consent.enforcement.features import consent_of, fallback_box
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.visitors.pages.assets import assets, script_address
@@ -20,6 +26,7 @@ def consent_context(request: Request) -> dict[str, Any]:
 
     - `consent`: the decision.
     - `consent_fallback("map")`: the box that replaces a feature.
+    - `consent_card("maps", content)`: content of a recipient, or a card in its place; see `ConsentedExtension`.
     - `privacy_settings_url`: the address of the settings page.
     - `privacy_settings_link`: a link to it. The script opens the settings within the page.
     - `privacy_opt_out_link`: a link to the page for refusing a sale or sharing; empty if the policy has neither.
@@ -38,6 +45,7 @@ def consent_context(request: Request) -> dict[str, Any]:
         "consent": consent,
         "csp_nonce": _Nonce(consent),
         "consent_fallback": partial(_box, request),
+        "consent_card": partial(_card, request),
         "privacy_settings_url": address,
         "privacy_settings_link": Markup('<a href="{}&amp;next={}" data-privacy-settings>{}</a>').format(
             address, quote(own_path(request.scope)), consent.policy.texts[consent.language]["privacy_settings"]
@@ -80,3 +88,53 @@ def _tracking(consent: RequestConsent) -> Markup:
 
 def _box(request: Request, feature: str) -> Markup:
     return Markup(fallback_box(request.scope, feature))  # noqa: S704 (rendered with autoescape)
+
+
+def _card(request: Request, card: str, content: str, *, preview: str = "", title: str = "") -> Markup:
+    html = consent_card(request.scope, card, escape(content), preview=preview, title=title)
+    return Markup(html)  # noqa: S704 (rendered with autoescape)
+
+
+class ConsentedExtension(Extension):
+    """The block `{% consented "maps" %}…{% endconsented %}`; use as `Jinja2Templates(..., extensions=[...])`.
+
+    It prints its content where it is allowed, and else a card in its place. It takes the id of a recipient, a feature
+    or a purpose, and after it `preview=` and `title=`; see `consent_card`. The template needs the variable `request`,
+    as Starlette gives it.
+    """
+
+    tags = {"consented"}  # noqa: RUF012 (as the base class has it)
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """Parse the block."""
+        line = next(parser.stream).lineno
+        arguments, options = [nodes.ContextReference(), parser.parse_expression()], list[nodes.Keyword]()
+        while parser.stream.skip_if("comma"):
+            name = parser.stream.expect("name")
+            parser.stream.expect("assign")
+            options.append(nodes.Keyword(name.value, parser.parse_expression(), lineno=name.lineno))
+        body = parser.parse_statements(("name:endconsented",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_print", arguments, options), [], [], body).set_lineno(line)
+
+    def _print(
+        self, context: Context, card: str, *, caller: Callable[[], Any], **options: str
+    ) -> Markup | Awaitable[Markup]:
+        request = context.get("request")
+        if not isinstance(request, Request):
+            raise RuntimeError(
+                'The block "consented" needs the variable "request": render with '
+                'templates.TemplateResponse(request, …), and import macros "with context".'
+            )
+        content = caller()
+        if isinstance(content, Awaitable):
+            return _print_later(request, card, content, options)
+        return _printed(request, card, content, options)
+
+
+async def _print_later(request: Request, card: str, content: Awaitable[str], options: dict[str, str]) -> Markup:
+    return _printed(request, card, await content, options)
+
+
+def _printed(request: Request, card: str, content: str, options: dict[str, str]) -> Markup:
+    # The content of a block is HTML, also in templates without autoescape.
+    return Markup(consent_card(request.scope, card, content, **options))  # noqa: S704

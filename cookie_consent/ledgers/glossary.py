@@ -24,8 +24,8 @@ CONSENT_RECORD: Mapping[str, str] = {
     "text": "The SHA-256 of the text that was shown; the text itself is kept under it.",
     "prevailing_language": "The language whose text binds where translations differ.",
     "prevailing_text": "The SHA-256 of the same text in the prevailing language.",
-    "surface": "What the answer was given on: the banner, the banner called for again, the settings page, or a box or "
-    "a page in place of a feature.",
+    "surface": "What the answer was given on: the banner, the banner called for again, the settings page, or a box, "
+    "a card or a page in place of a feature.",
     "feature": "The id of the feature that the box or the page stood for.",
     "answered_before": "When you had answered before, if you had, and that answer is among your records.",
     "policy": "The version of the policy that was in force.",

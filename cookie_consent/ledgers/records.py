@@ -35,7 +35,7 @@ class ShownText:
     """What the visitor saw when answering.
 
     Args:
-        surface: "banner", "again" (the banner, reopened to change an answer), "settings", "box" or "page".
+        surface: "banner", "again" (the banner, reopened to change an answer), "settings", "box", "card" or "page".
         feature: the id of the feature that needed consent, on a box or page; None elsewhere.
         html: the text exactly as shown.
         prevailing_html: the same text in the prevailing language.

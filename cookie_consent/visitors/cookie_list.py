@@ -55,6 +55,9 @@ class CookieList:
             declared = (*declared, *self._own_cookies.later.declared(about, place=place))
         about = {language: text("cookie_saved") for language, text in words.items()}
         declared = (*declared, self._own_cookies.saved.declared(about, secure=place.secure))
+        if policy.recipients:
+            about = {language: text("cookie_once", once=text("show_once")) for language, text in words.items()}
+            declared = (*declared, self._own_cookies.once.declared(about, secure=place.secure))
         if not self._has_log or all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
             return declared
         erasure = Cookie(

@@ -48,26 +48,35 @@ Sources = Mapping[bytes, Origins]
 """Directive -> the recipients' origins in it. Fallbacks come before the directives that use them."""
 
 
-def recipient_sources(policy: Policy, purposes: Mapping[str, bool], refused: frozenset[str] = frozenset()) -> Sources:
+def recipient_sources(
+    policy: Policy,
+    purposes: Mapping[str, bool],
+    refused: frozenset[str] = frozenset(),
+    shown: frozenset[str] = frozenset(),
+) -> Sources:
     """Return the recipients' origins for each directive that they name.
 
     Args:
         policy: declares the recipients.
         purposes: purpose id -> whether it is allowed; a missing one is not.
         refused: ids of the recipients that are refused although their purpose is allowed.
+        shown: ids of the recipients that are allowed on this page alone, whatever the visitor answered.
     """
-    return _sources(policy, frozenset(purpose for purpose, is_allowed in purposes.items() if is_allowed), refused)
+    allowed = frozenset(purpose for purpose, is_allowed in purposes.items() if is_allowed)
+    return _sources(policy, allowed, refused, shown)
 
 
 @lru_cache(maxsize=256)
-def _sources(policy: Policy, purposes: frozenset[str], refused: frozenset[str]) -> Sources:
-    """Return the recipients' origins, given the ids of the allowed purposes and of the refused recipients."""
+def _sources(policy: Policy, purposes: frozenset[str], refused: frozenset[str], shown: frozenset[str]) -> Sources:
+    """Return the recipients' origins, given the ids of the allowed purposes and of refused and shown recipients."""
     sources: dict[bytes, Origins] = {}
     # In the order of DIRECTIVES, fallbacks such as "child" come before the directives that use them.
     for directive in DIRECTIVES:
         recipients = [recipient for recipient in policy.recipients if directive in recipient.directives]
         allowed = _origins(
-            recipient for recipient in recipients if recipient.purpose in purposes and recipient.id not in refused
+            party
+            for party in recipients
+            if party.id in shown or (party.purpose in purposes and party.id not in refused)
         )
         others = frozenset(_origins(recipients)) - frozenset(allowed)
         if allowed or others:

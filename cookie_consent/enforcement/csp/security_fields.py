@@ -38,6 +38,7 @@ class Asked:
         accepts_pages: whether it accepts HTML.
         asks: whether its page brings our script.
         nonce: the nonce that was made for its page; "" for none.
+        shown: ids of the recipients that the page may load from once, whatever the visitor answered.
     """
 
     base: str
@@ -45,6 +46,7 @@ class Asked:
     accepts_pages: bool
     asks: bool = False
     nonce: str = ""
+    shown: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ class SecurityFields:
         """
         made = Secured(headers)
         if self.edits and has_policy(headers):
-            made.headers, made.withholds = self.edited(headers, decision)
+            made.headers, made.withholds = self.edited(headers, decision, asked.shown)
             made.depends = True
         content = content_of(status, headers, accepts_pages=asked.accepts_pages)
         if content is not Content.INERT:
@@ -112,9 +114,15 @@ class SecurityFields:
             made.headers = _with_nonce(made.headers, nonce)
         return made
 
-    def edited(self, headers: Headers, decision: Decision) -> tuple[Headers, bool]:
-        """Return header fields whose enforced policies suit a decision, and whether these withhold origins."""
-        return with_recipients(headers, _sources(decision)) if self.edits else (headers, False)
+    def edited(self, headers: Headers, decision: Decision, shown: frozenset[str]) -> tuple[Headers, bool]:
+        """Return header fields whose enforced policies suit a decision, and whether these withhold origins.
+
+        Args:
+            headers: the fields.
+            decision: the decision.
+            shown: see `Asked`.
+        """
+        return with_recipients(headers, _sources(decision, shown)) if self.edits else (headers, False)
 
     def _add(self, made: Secured, decision: Decision | None, policy: Policy, asked: Asked) -> None:
         """Add what the app does not send.
@@ -128,7 +136,9 @@ class SecurityFields:
         present = {name.lower() for name, _ in made.headers}
         added = [field for field in self._further if field[0] not in present]
         if self._own is not None:
-            sources = recipient_sources(policy, _NOTHING_ALLOWED) if decision is None else _sources(decision)
+            sources = (
+                recipient_sources(policy, _NOTHING_ALLOWED) if decision is None else _sources(decision, asked.shown)
+            )
             made.depends |= bool(sources) and decision is not None
             if ENFORCED in present:
                 added += self._trial(made.headers, sources, asked)
@@ -174,8 +184,8 @@ def security_fields(policy: Policy, csp: Any, *, edit_csp: Any = False) -> Secur
     return SecurityFields(policy, mode) if is_used or (mode == EDIT and has_directives(policy)) else None
 
 
-def _sources(decision: Decision) -> Sources:
-    return recipient_sources(decision.policy, decision.purposes, decision.refused_recipients)
+def _sources(decision: Decision, shown: frozenset[str]) -> Sources:
+    return recipient_sources(decision.policy, decision.purposes, decision.refused_recipients, shown)
 
 
 def _reports(asked: Asked) -> str:

@@ -25,7 +25,7 @@ _OF_SOME = ("grant", "opt_out")
 _SOURCES = ("banner", "settings", "feature", "api")
 _FORM_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
-_SAME = ("language", "service", "surface", "feature", "answered", "notice")
+_SAME = ("language", "service", "surface", "feature", "card", "answered", "notice")
 _OF_FORMS = {**{name: name for name in _SAME}, "once": "form_id"}
 """Fields in which a form describes itself -> attribute of `PostedAnswer`."""
 
@@ -48,6 +48,7 @@ class PostedAnswer:
         service: the id of the service on whose page it was given; "" for none.
         surface: the kind of page or box that was shown; "" if not given.
         feature: the id of the feature that needed consent; "" if not given.
+        card: the id of the recipient, feature or purpose that a card was about; "" if not given.
         form_id: the id of the form; "" if not given.
         answered: the time of the answer that the form showed, in seconds since 1970; "0" for no answer, "" if not
             given.
@@ -65,6 +66,7 @@ class PostedAnswer:
     service: str = ""
     surface: str = ""
     feature: str = ""
+    card: str = ""
     form_id: str = ""
     answered: str = ""
     notice: str = ""

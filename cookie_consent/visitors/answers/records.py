@@ -18,6 +18,7 @@ from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.retention import Retention
+from cookie_consent.policy.card import find_card
 from cookie_consent.visitors.answers.first_answers import FirstAnswers
 from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.cookie_list import CookieList
@@ -168,11 +169,12 @@ class AnswerRecords:
         if then is None:
             return None
         feature = next((feature for feature in then.policy.features if feature.id == posted.feature), None)
+        card = find_card(then.policy, posted.card) if posted.surface == "card" else None
         missing = tuple(id_ for id_, wanted in posted.purposes.items() if wanted and not then.purposes[id_])
         return shown(
             self._pages,
             then,
-            Surface(posted.surface, feature, missing, posted.notice, inquiry.counts_on),
+            Surface(posted.surface, feature, missing, posted.notice, inquiry.counts_on, card),
             base=inquiry.base,
             language=inquiry.language,
             own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, place=inquiry.place),

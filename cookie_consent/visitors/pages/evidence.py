@@ -16,13 +16,14 @@ from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import ShownText
+from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import NOTICES, KeptSummary, Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import written_day
 
-SURFACES = ("banner", "again", "settings", "box", "page", "opt_out")
+SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""
 _OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
@@ -70,6 +71,7 @@ class Surface:
         missing: the ids of the purposes that a page asks for.
         notice: the name of the message on a settings page; see `Pages.settings`.
         counts_on: the hosts that a settings page names; see `Pages.settings`.
+        card: what a card is about; None for other kinds.
     """
 
     kind: str
@@ -77,6 +79,7 @@ class Surface:
     missing: tuple[str, ...] = ()
     notice: str = ""
     counts_on: tuple[str, ...] = ()
+    card: Card | None = None
 
 
 def shown(  # noqa: PLR0913 (all that the text is made from)
@@ -129,7 +132,8 @@ def _template(
     record, feature = decision.record, surface.feature
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
-    place = (surface.kind, feature.id if feature else "", surface.missing, surface.notice, surface.counts_on)
+    about = surface.card.id if surface.card else feature.id if feature else ""
+    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
     key = (state, decision.is_open, place, cookies, where["base"], where["language"])
 
@@ -159,6 +163,8 @@ def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, o
         )
     if kind == "opt_out":
         return pages.do_not_sell(decision, **where)
+    if surface.card is not None:
+        return pages.card(decision, card=surface.card, **where)
     if kind == "box" and feature is not None:
         return pages.unavailable_box(decision, feature=feature, **where)
     return pages.unavailable(decision, missing=surface.missing, feature=feature, **where)

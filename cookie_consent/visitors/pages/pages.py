@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from markupsafe import Markup
+
 from cookie_consent.base.checks import check
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, has_opted_out, purposes_switched_off
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
+from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
@@ -81,6 +84,29 @@ class KeptSummary:
     takes_requests: bool = False
     refused_without_id: bool = False
     withdrawn: tuple[WithdrawnVisitor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardContent:
+    """What a card stands for.
+
+    Args:
+        html: the content.
+        title: its name; "" for the name of what the card is about.
+        preview: the path of a picture of it; "" for none.
+        place: the id of the card's element; "" for one that follows from the card.
+        can_be_shown: whether "Show once" is offered.
+    """
+
+    html: Markup
+    title: str = ""
+    preview: str = ""
+    place: str = ""
+    can_be_shown: bool = True
+
+
+NO_CONTENT = CardContent(html=Markup())
+"""For the text of a card alone."""
 
 
 class Pages:
@@ -331,6 +357,47 @@ class Pages:
             options=options,
             script_nonce=nonce_attribute(options.script_nonce),
             style=deferred_stylesheet(base, options.style_nonce),
+        )
+
+    def card(  # noqa: PLR0913 (what it says, and about what)
+        self,
+        decision: Decision,
+        *,
+        base: str,
+        language: str,
+        next_path: str,
+        card: Card,
+        content: CardContent = NO_CONTENT,
+        options: QuestionOptions = DEFAULT_OPTIONS,
+    ) -> str:
+        """Return a card, to be placed in a page instead of content that sends data to somebody else.
+
+        The content is beside it, in a `<template>`.
+
+        Args:
+            decision: the decision, with the visitor's answer.
+            base: see the class.
+            language: see the class.
+            next_path: see the class.
+            card: what the card is about.
+            content: what it stands for.
+            options: how the page asks.
+        """
+        missing = tuple(purpose for purpose in card.purposes if not decision.purposes[purpose])
+        context = context_of(decision, base, language, next_path) | what_is_off(decision, missing, card.feature)
+        title = content.title or context["words"]("unavailable_title", feature=context["words"].of(card.title))
+        return self._render(
+            "card.html",
+            context,
+            card=card,
+            title=title,
+            place=content.place or f"pchoice-card-{card.id}",
+            preview=content.preview,
+            content=content.html,
+            can_be_shown=content.can_be_shown,
+            reloads=options.reloads,
+            script_nonce=nonce_attribute(options.script_nonce),
+            style=deferred_stylesheet(base, options.style_nonce, "choices.css", "cards.css"),
         )
 
     def message(

@@ -20,6 +20,9 @@ StyleTag = Literal["linked", "inline", "deferred", "apart"]
 """
 
 
+_DEFERRED = Markup(' media="print" class="pchoice-style"')
+
+
 def nonce_attribute(nonce: str) -> Markup:
     """Return the nonce attribute of a tag; empty without a nonce."""
     return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
@@ -40,7 +43,7 @@ def style_tag(tag: StyleTag, base: str, nonce: str) -> Markup:
         )
         return begun + inline_style("choices.css") + Markup("</style>\n")
     if tag == "deferred":
-        return _link(base, nonce, Markup(' media="print" class="pchoice-style"'))
+        return _link(base, nonce, _DEFERRED)
     return _link(base, nonce) if tag == "linked" else Markup()
 
 
@@ -57,19 +60,28 @@ def stylesheet_at_end(base: str, nonce: str, *, has_script: bool) -> Markup:
     return Markup("<noscript>{}</noscript>").format(link) if has_script else link
 
 
-def deferred_stylesheet(base: str, nonce: str) -> Markup:
-    """Return the tags in a page of the app's that bring the stylesheet: by the script, or without scripts by a link."""
-    return style_tag("deferred", base, nonce) + stylesheet_at_end(base, nonce, has_script=True)
+def deferred_stylesheet(base: str, nonce: str, *names: str) -> Markup:
+    """Return the tags in a page of the app's that bring stylesheets: by the script, or without scripts by a link.
+
+    Args:
+        base: the address of the settings page.
+        nonce: the nonce for stylesheets, or "".
+        names: the files; none for the one of the question and of the boxes.
+    """
+    files = names or ("choices.css",)
+    deferred = Markup().join(_link(base, nonce, _DEFERRED, name) for name in files)
+    linked = Markup().join(_link(base, nonce, name=name) for name in files)
+    return deferred + Markup("<noscript>{}</noscript>").format(linked)
 
 
-def stylesheet_address(base: str) -> str:
+def stylesheet_address(base: str, name: str = "choices.css") -> str:
     """Return the address of the stylesheet."""
-    return f"{base}/assets/{assets()['choices.css'].name}"
+    return f"{base}/assets/{assets()[name].name}"
 
 
-def _link(base: str, nonce: str, more: str = "") -> Markup:
+def _link(base: str, nonce: str, more: str = "", name: str = "choices.css") -> Markup:
     return Markup('<link rel="stylesheet"{} href="{}"{}>\n').format(
-        more, stylesheet_address(base), nonce_attribute(nonce)
+        more, stylesheet_address(base, name), nonce_attribute(nonce)
     )
 
 

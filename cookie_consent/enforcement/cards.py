@@ -1,0 +1,126 @@
+"""Content of somebody else's: printed where it is allowed, and else a card that says who would receive what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+from markupsafe import Markup
+
+from cookie_consent.base.cross_site import safe_next
+from cookie_consent.base.paths import split_address
+from cookie_consent.decision.cookie_settings import new_id
+from cookie_consent.enforcement.features import consent_of
+from cookie_consent.enforcement.request_consent import RequestConsent, own_path
+from cookie_consent.policy.card import Card, card_of
+from cookie_consent.texts.locales import direction
+from cookie_consent.visitors.pages.pages import CardContent, Pages
+from cookie_consent.visitors.pages.question import QuestionOptions
+
+_pages = Pages(make_id=new_id)
+_TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
+_FRAGMENT_FIELDS = frozenset((b"hx-request", b"turbo-frame"))
+_WHOLE_PAGE_FIELD = b"hx-boosted"
+
+
+def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: str = "", title: str = "") -> str:
+    """Return HTML: the content if what it needs is allowed, else a card in its place.
+
+    The card names the recipients, and has the buttons "Show once" and "Always allow". The content waits beside it in a
+    `<template>`, from which browsers load nothing.
+
+    Args:
+        scope: the ASGI scope of the request for the page, or the request.
+        card: the id of a recipient, or else of a feature, or else of a purpose.
+        content: the HTML, such as an `<iframe>`.
+        preview: the address of a picture to show on the card; "" for none. It is the site's own.
+        title: the name of the content; "" for the name of the recipient, the feature or the purpose.
+
+    Raises:
+        LookupError: the policy has nothing with this id.
+        ValueError: the preview is at another site, or the content opens or closes a `<template>` alone.
+    """
+    consent = consent_of(scope)
+    about, picture, html = card_of(consent.policy, card), _own_picture(preview, scope), _whole(content)
+    place = _place(consent, about, own_path(scope))
+    if all(map(consent.allows, about.purposes)):
+        # Where the form of the card leads back to, so that the page stays where it was.
+        return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
+    if consent.shown_once == about.id and not about.is_refused:
+        return _note(consent, place) + html
+    if about.feature is not None:
+        consent.degrade(about.feature.id)
+    return _pages.card(
+        consent,
+        base=consent.base,
+        language=consent.language,
+        next_path=own_path(scope),
+        card=about,
+        content=CardContent(
+            html=html, title=title, preview=picture, place=place, can_be_shown=_can_be_shown(consent, scope)
+        ),
+        options=QuestionOptions(consent.tag_nonce, consent.tag_nonce, reloads=consent.edits_csp),
+    )
+
+
+def _note(consent: RequestConsent, place: str) -> Markup:
+    """Return the note above content that is shown once. The form of the card leads back to it."""
+    text = consent.policy.texts[consent.language]["shown_once"]
+    return Markup('<p class="pchoice-shown" id="{}" role="status" tabindex="-1" lang="{}" dir="{}">{}</p>\n').format(
+        place, consent.language, direction(consent.language), text
+    )
+
+
+def _place(consent: RequestConsent, card: Card, path: str) -> str:
+    """Return the id of a card's element: the same when the page comes again, and another in what is loaded later."""
+    number = consent.count_card(card.id)
+    return f"pchoice-card-{card.id}-{crc32(path.encode()):08x}{f'-{number}' if number > 1 else ''}"
+
+
+def _can_be_shown(consent: RequestConsent, scope: Mapping[str, Any]) -> bool:
+    """Return whether "Show once" can keep its promise: it needs a page to return to.
+
+    Where the page's policy has to let the recipient in, that is the page itself: a fragment that a script loads comes
+    under the policy that the page has already.
+    """
+    names = {name for name, _ in scope["headers"]}
+    is_fragment = not names.isdisjoint(_FRAGMENT_FIELDS) and _WHOLE_PAGE_FIELD not in names
+    return bool(own_path(scope)) and not (consent.edits_csp and is_fragment)
+
+
+def _own_picture(preview: str, scope: Mapping[str, Any]) -> str:
+    """Return the path of a preview.
+
+    Raises:
+        ValueError: it is at another site, which would hear of the visitor before the answer.
+    """
+    address = split_address(str(preview))
+    if not preview or (not address.scheme and safe_next(str(preview)) is not None):
+        return str(preview)
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+    path = f"{address.path}?{address.query}" if address.query else address.path
+    is_own = address.scheme in ("http", "https") and address.authority.lower() == host.lower()
+    if not is_own or safe_next(path) is None:
+        raise ValueError(
+            f"preview={str(preview)!r}: a card loads nothing from other sites. Put the picture on your own site, and "
+            'write its path, like "/static/map.png".'
+        )
+    return path
+
+
+def _whole(content: str) -> Markup:
+    """Return content as HTML.
+
+    Raises:
+        ValueError: it would end the `<template>` that it is put into, and then load.
+    """
+    depth = 0
+    for tag in _TEMPLATE_TAG.finditer(content):
+        depth += -1 if tag[1] else 1
+        if depth < 0:
+            break
+    if depth:
+        raise ValueError("The content of a card opens or closes a <template> without the other tag.")
+    return Markup(content)  # noqa: S704 (the app's own HTML)

@@ -1,0 +1,91 @@
+"""What a card in place of somebody else's content is about: a recipient, a feature or a purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cookie_consent.policy.errors import did_you_mean
+from cookie_consent.policy.parts import Feature, Recipient, Texts
+from cookie_consent.policy.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a card names, and what it asks for.
+
+    Args:
+        id: the id of the recipient, the feature or the purpose.
+        title: its name, per language.
+        purposes: the ids of the purposes that the content needs, all of them.
+        recipients: who receives data when the content is shown.
+        feature: the feature that the card is about, or None.
+        is_refused: whether one of the purposes is off here, whatever the visitor answered.
+    """
+
+    id: str
+    title: Texts
+    purposes: tuple[str, ...]
+    recipients: tuple[Recipient, ...]
+    feature: Feature | None = None
+    is_refused: bool = False
+
+
+def card_of(policy: Policy, id_: str) -> Card:
+    """Return the card for an id. A recipient is looked up first, then a feature, then a purpose.
+
+    Args:
+        policy: the policy that applies to the page.
+        id_: the id.
+
+    Raises:
+        LookupError: the policy has nothing with this id.
+    """
+    card = find_card(policy, id_)
+    if card is None:
+        known = [*(part.id for parts in (policy.recipients, policy.features) for part in parts), *policy.optional]
+        raise LookupError(f'there is no recipient, feature or purpose "{id_}" for a card. {did_you_mean(id_, known)}')
+    return card
+
+
+def find_card(policy: Policy, id_: str) -> Card | None:
+    """Return the card for an id, or None; see `card_of`."""
+    recipient = next((recipient for recipient in policy.recipients if recipient.id == id_), None)
+    if recipient is not None:
+        names = dict.fromkeys(policy.site.languages, recipient.name)
+        return _card(policy, id_, names, (recipient.purpose,), (recipient,))
+    feature = next((feature for feature in policy.features if feature.id == id_), None)
+    if feature is not None:
+        recipients = _recipients_of(policy, feature.purposes)
+        return _card(policy, id_, feature.title, feature.purposes, recipients, feature)
+    if id_ in policy.optional:
+        return _card(policy, id_, policy.in_force[id_].title, (id_,), _recipients_of(policy, (id_,)))
+    return None
+
+
+def recipients_shown_once(policy: Policy, id_: str) -> frozenset[str]:
+    """Return the ids of the recipients that a page may load from to show the content of a card once.
+
+    Args:
+        policy: the policy that applies to the page.
+        id_: the id of the card; "" for none.
+    """
+    card = find_card(policy, id_)
+    if card is None or card.is_refused:
+        return frozenset()
+    return frozenset(recipient.id for recipient in card.recipients)
+
+
+def _card(
+    policy: Policy,
+    id_: str,
+    title: Texts,
+    purposes: tuple[str, ...],
+    recipients: tuple[Recipient, ...],
+    feature: Feature | None = None,
+) -> Card:
+    is_refused = any(policy.in_force[purpose].refused for purpose in purposes)
+    return Card(id=id_, title=title, purposes=purposes, recipients=recipients, feature=feature, is_refused=is_refused)
+
+
+def _recipients_of(policy: Policy, purposes: tuple[str, ...]) -> tuple[Recipient, ...]:
+    return tuple(recipient for recipient in policy.recipients if recipient.purpose in purposes)
