@@ -186,8 +186,7 @@ class Response:
         headers = given if is_plain else plain_fields(given)
         self._apply_recent_answers()
         decision = self._visit.decision
-        passed = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
-        limits = False
+        passed, limits = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients), False
         if enforcement.security is not None:
             passed, limits = self._secured(enforcement.security, message["status"], passed)
         if self._consent.shown_once:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from jinja2 import Environment, FileSystemLoader, TemplateSyntaxError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.integrations.jinja import ConsentedExtension, consent_context
 from tests.support.asgi import PREFIX, SITE, Visitor, call, policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import KEY
@@ -148,3 +150,67 @@ def test_nonce_is_made_when_a_template_prints_it_or_our_tags_need_it(csp: str, n
         assert bool(sources) is is_made
         scripts = re.findall(r'<script[^>]*nonce="([^"]*)"', reply.text)
         assert set(scripts) == set(sources)
+
+
+# The block and the function for content that waits for consent.
+
+MAP = '<iframe src="https://maps.example.com/embed"></iframe>'
+BLOCK = '{% consented "maps", preview="/static/map.png", title=place %}' + MAP + "{% endconsented %}"
+
+
+def site_with(tmp_path: Path, template: str, **options: Any) -> ASGIApp:
+    """Return a site with this template, which gets the variables "place" and "untrusted"."""
+    (tmp_path / "page.html").write_text(f"<!doctype html><html lang=en><body>{template}</body></html>")
+    (tmp_path / "macros.html").write_text("{% macro map() %}" + BLOCK + "{% endmacro %}")
+    settings: dict[str, Any] = {"loader": FileSystemLoader(tmp_path), "autoescape": True, **options}
+    environment = Environment(extensions=[ConsentedExtension], **settings)  # noqa: S701 (one test is without)
+    templates = Jinja2Templates(env=environment, context_processors=[consent_context])
+    context = {"place": "Our offices", "untrusted": "<img src=//evil.example>"}
+
+    async def page(request: Request) -> Response:
+        if environment.is_async:
+            variables = {**context, **consent_context(request), "request": request}
+            return HTMLResponse(await environment.get_template("page.html").render_async(variables))
+        return templates.TemplateResponse(request, "page.html", dict(context))
+
+    middleware = Middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], settings_link=False)
+    return Starlette(routes=[Route("/offices", page)], middleware=[middleware])
+
+
+@pytest.mark.parametrize("options", [{}, {"autoescape": False}, {"enable_async": True}])
+def test_block_prints_content_only_where_allowed(tmp_path: Path, options: dict[str, Any]) -> None:
+    visitor = Visitor(site_with(tmp_path, BLOCK, **options), HTML)
+    visitor.refuse()
+    page = visitor.get("/offices").text
+    assert "<p><b>Our offices</b></p>" in page
+    assert 'src="/static/map.png"' in page
+    assert f'<template data-purpose="media">{MAP}</template>' in page
+    visitor.accept()
+    assert visitor.get("/offices").text.endswith(f"<body>{MAP}</body></html>")
+
+
+def test_block_may_be_in_macro_imported_with_context(tmp_path: Path) -> None:
+    page = '{% from "macros.html" import map with context %}{{ map() }}'
+    assert "Our offices" in call(site_with(tmp_path, page), path="/offices").text
+
+
+def test_block_without_request_raises_helpful_error(tmp_path: Path) -> None:
+    page = '{% from "macros.html" import map %}{{ map() }}'
+    with pytest.raises(RuntimeError, match="with context"):
+        call(site_with(tmp_path, page), path="/offices")
+
+
+@pytest.mark.parametrize(
+    "block", ["{% consented %}", '{% consented "maps" preview="/a" %}', '{% consented "maps", "/a" %}']
+)
+def test_malformed_block_is_a_syntax_error(tmp_path: Path, block: str) -> None:
+    with pytest.raises(TemplateSyntaxError):
+        call(site_with(tmp_path, block + "{% endconsented %}"), path="/offices")
+
+
+def test_function_prints_card_and_escapes_what_is_no_html(tmp_path: Path) -> None:
+    page = call(site_with(tmp_path, '{{ consent_card("maps", untrusted, title="A map") }}'), path="/offices").text
+    assert "<p><b>A map</b></p>" in page
+    assert '<template data-purpose="media">&lt;img src=//evil.example&gt;</template>' in page
+    page = call(site_with(tmp_path, "{{ consent_card('maps', '<b>1</b>' | safe) }}"), path="/offices").text
+    assert '<template data-purpose="media"><b>1</b></template>' in page

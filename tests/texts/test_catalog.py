@@ -12,6 +12,7 @@ import pytest
 from babel import Locale
 
 from cookie_consent.decision.decision import decide
+from cookie_consent.policy.card import card_of
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import written_number
 from cookie_consent.visitors.pages.pages import Pages
@@ -23,8 +24,8 @@ LANGUAGES = [
     *("ro", "sk", "sl", "es", "sv", "no", "is", "uk", "tr", "ar", "he", "fa", "ja", "ko", "zh-Hans", "zh-Hant", "th"),
     *("vi", "id", "hi"),
 ]
-BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "later_refuses", "close")
-"""The buttons of the banner. "erase" is not one: it has a line of its own on the settings page."""
+BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "later_refuses", "close", "show_once", "always_allow")
+"""The buttons of the banner and of cards. "erase" is not one: it has a line of its own on the settings page."""
 QUESTION_TEXTS = (
     *("banner_title", "accept_all", "refuse_all", "choose", "save", "later", "purposes"),
     *("privacy_settings", "privacy_policy", "cookies_blocked", "status_granted", "not_kept", "changed_meanwhile"),
@@ -129,6 +130,7 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
         "link": pages.footer(decision, encoding="utf-8", style_nonce=None, **where).decode(),
         "off": pages.unavailable(unanswered, missing=("media", "analytics"), feature=policy.features[0], **where),
         "box": pages.unavailable_box(unanswered, feature=policy.features[0], **where),
+        "card": pages.card(unanswered, card=card_of(policy, policy.recipients[0].id), **where),
     }
     expected = {
         "question": QUESTION_TEXTS,
@@ -136,6 +138,7 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
         "link": ("privacy_settings",),
         "off": ("privacy_settings", "why_unanswered", "why_dnt"),
         "box": ("privacy_settings", "why_unanswered"),
+        "card": ("privacy_settings", "show_once", "always_allow", "shown_once"),
     }
     direction = "rtl" if language in ("ar", "he", "fa") else "ltr"
     for kind, text in html.items():

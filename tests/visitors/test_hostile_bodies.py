@@ -29,8 +29,9 @@ FIELD_VALUES = {
     "source": ["banner", "settings", "feature", "api"],
     "language": ["en", "ja", "de", ""],
     "service": ["", "whois"],
-    "surface": ["banner", "again", "settings", "box", "page", "letter", ""],
+    "surface": ["banner", "again", "settings", "box", "card", "page", "letter", ""],
     "feature": ["", "map", "nothing"],
+    "card": ["", "map", "maps", "media", "nothing"],
     "once": ["", "f-1", "x" * 64, "x" * 65, "\ud800"],
 }
 PURPOSES = ["analytics", "media", "necessary", "nothing", ""]
