@@ -96,7 +96,7 @@ def _card(request: Request, card: str, content: str, *, preview: str = "", title
 
 
 class ConsentedExtension(Extension):
-    """The block `{% consented "maps" %}…{% endconsented %}`; use as `Jinja2Templates(..., extensions=[...])`.
+    """The block `{% consented "maps" %}…{% endconsented %}`; use as `templates.env.add_extension(ConsentedExtension)`.
 
     It prints its content where it is allowed, and else a card in its place. It takes the id of a recipient, a feature
     or a purpose, and after it `preview=` and `title=`; see `consent_card`. The template needs the variable `request`,

@@ -34,7 +34,7 @@ from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy, requires
-from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.integrations.jinja import ConsentedExtension, consent_context
 from cookie_consent.report.live.app import report_app
 
 HERE = Path(__file__).parent
@@ -62,6 +62,7 @@ def page_context(request: Request) -> dict[str, Any]:
 
 
 templates = Jinja2Templates(HERE / "templates", context_processors=[consent_context, page_context])
+templates.env.add_extension(ConsentedExtension)
 
 
 async def home(request: Request) -> Response:

@@ -41,7 +41,7 @@ def test_visit_from_first_page_to_withdrawal(new_visitor: NewVisitor, scripts: b
     visitor = new_visitor(java_script_enabled=scripts)
     check_first_page(visitor)
     refuse_and_check(visitor)
-    check_fallback_box(visitor)
+    check_card(visitor)
     allow_map_in_place(visitor)
     accept_all_and_check_records(visitor)
     withdraw_and_check_cookies(visitor)
@@ -90,12 +90,13 @@ def refuse_and_check(visitor: Visitor) -> None:
     assert not visitor.sites.access_log.exists()
 
 
-def check_fallback_box(visitor: Visitor) -> None:
+def check_card(visitor: Visitor) -> None:
     visitor.go("/offices")
     box = map_box(visitor)
     expect(box).to_contain_text("The map is switched off. The addresses and the ways to us are written below.")
     expect(box).to_contain_text("You refused it.")
-    expect(box.get_by_role("button", name="Allow Maps and tours and go on")).to_be_visible()
+    expect(box).to_contain_text("If you show it, Example Maps Inc. receives: IP address, address of the page.")
+    expect(box.get_by_role("button", name="Show once")).to_be_visible()
     expect(visitor.page.get_by_text("1-2-3 Example, Chiyoda-ku")).to_be_visible()
     expect(visitor.page.locator("#map")).to_have_count(0)
     assert visitor.hosts() == {visitor.sites.address}
@@ -103,7 +104,7 @@ def check_fallback_box(visitor: Visitor) -> None:
 
 
 def allow_map_in_place(visitor: Visitor) -> None:
-    answer_in_place(visitor, map_box(visitor).get_by_role("button"))
+    answer_in_place(visitor, map_box(visitor).get_by_role("button", name="Always allow"))
     expect(visitor.page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
     expect(map_box(visitor)).to_have_count(0)
     assert visitor.path == "/offices"

@@ -134,6 +134,13 @@ _SURFACES = (
         "Maps and films and go on”",
     ),
     Picture(
+        "card",
+        "In place of somebody else’s content",
+        "card",
+        "A page with a box where a map would be: a picture, who would receive what, and the buttons “Show once” and "
+        "“Always allow” side by side and alike",
+    ),
+    Picture(
         "explaining",
         "A page that is off",
         "explaining page",

@@ -96,6 +96,13 @@ def _show_fallback_box(visitor: Visitor, language: str) -> None:
     expect(visitor.page.locator(".pchoice-box")).to_be_visible()
 
 
+def _show_card(visitor: Visitor, language: str) -> None:
+    forget_answer(visitor)
+    send_answer(visitor, "refuse_all")
+    visitor.go(f"/corner/{language}/map")
+    expect(visitor.page.locator(".pchoice-box")).to_be_visible()
+
+
 def _show_explaining_page(visitor: Visitor, language: str) -> None:
     forget_answer(visitor)
     visitor.go(f"/corner/{language}/film")
@@ -176,6 +183,7 @@ SURFACES: dict[str, Surface] = {
     "settings in place": _open_the_settings_in_place,
     "link": _show_the_link,
     "fallback box": _show_fallback_box,
+    "card": _show_card,
     "explaining page": _show_explaining_page,
     "settings page": _show_the_settings,
     "settings page after an answer": _show_settings_after_answer,

@@ -1,8 +1,8 @@
 """The site of a small museum in English, Japanese and Arabic, once for each layout of the banner.
 
 The first part of a path is the layout, the second the language: `/corner/en/`. There is a start page, a page with a
-fallback box for the map, and a film that is replaced by an explaining page. Below `/linked` the middleware injects the
-link to the settings; elsewhere each page has its own link.
+fallback box for the map, one with a card for it, and a film that is replaced by an explaining page. Below `/linked` the
+middleware injects the link to the settings; elsewhere each page has its own link.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, requires
+from cookie_consent.enforcement.cards import consent_card
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.visitors.pages.pages import LAYOUTS
@@ -108,6 +109,7 @@ TEXTS = {
         "start": "Open every day but Monday",
         "way": "How to find us",
         "film": "Film of the house",
+        "map": "Map of the museum",
         "story": "Our house tells how the town grew along its river: boats, markets, letters and the things people "
         "kept. The new rooms on the upper floor show what was found under the old bridge.",
         "path": "From the station, follow the river for ten minutes. We are in the brick house behind the bridge.",
@@ -118,6 +120,7 @@ TEXTS = {
         "start": "月曜日を除き毎日開館",
         "way": "アクセス",
         "film": "館内の動画",
+        "map": "博物館の地図",
         "story": "当館では、川沿いに発展した町の歩みを、船、市場、手紙、暮らしの品々でご紹介しています。"
         "上の階の新しい展示室では、古い橋の下から見つかったものをご覧いただけます。",
         "path": "駅から川沿いに10分ほど歩き、橋の裏のれんが造りの建物です。",
@@ -128,6 +131,7 @@ TEXTS = {
         "start": "مفتوح كل يوم ما عدا الاثنين",
         "way": "كيف تصل إلينا",
         "film": "فيلم عن المتحف",
+        "map": "خريطة المتحف",
         "story": "يروي متحفنا كيف نمت المدينة على ضفة النهر: القوارب والأسواق والرسائل وما احتفظ به الناس. "
         "وتعرض القاعات الجديدة في الطابق العلوي ما عُثر عليه تحت الجسر القديم.",
         "path": "سِر من المحطة بمحاذاة النهر عشر دقائق. نحن في المبنى القديم خلف الجسر.",
@@ -145,6 +149,13 @@ a { color: inherit }
 """
 
 ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1H0z" fill="#6b3f2a"/></svg>'
+
+MAP = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 180"><path d="M0 0h640v180H0z" fill="#dfe8ee"/>'
+    '<path d="M0 130Q160 70 320 110T640 60V180H0Z" fill="#b9d3e6"/>'
+    '<path d="M0 50H640M120 0V180M430 0V180" stroke="#fff" stroke-width="9"/>'
+    '<circle cx="430" cy="50" r="13" fill="#6b3f2a"/></svg>'
+)
 
 
 def document(request: Request, title: str, main: str) -> HTMLResponse:
@@ -182,6 +193,19 @@ async def way(request: Request) -> Response:
     return document(request, text["way"], f"{box}<p>{text['path']}</p>")
 
 
+async def map_card(request: Request) -> Response:
+    """Show the way: the card of the map while it is off, and a text."""
+    _, text = texts_of(request)
+    preview = f"{request.scope['root_path']}/map.svg"
+    card = consent_card(request, "maps", "<p>A map</p>", preview=preview, title=text["map"])
+    return document(request, text["way"], f"{card}<p>{text['path']}</p>")
+
+
+async def map_preview(request: Request) -> Response:
+    """Return the picture on the card."""
+    return Response(MAP, media_type="image/svg+xml")
+
+
 @requires("media", feature="film")
 async def film(request: Request) -> Response:
     """Show the film."""
@@ -196,8 +220,9 @@ def site(layout: str, *, linked: bool = False) -> Starlette:
         layout: the layout.
         linked: whether the middleware injects the link to the settings.
     """
-    paths = {"": start, "way": way, "film": film}
-    app = Starlette(routes=[Route(f"/{{language}}/{path}", endpoint) for path, endpoint in paths.items()])
+    paths = {"": start, "way": way, "map": map_card, "film": film}
+    routes = [Route(f"/{{language}}/{path}", endpoint) for path, endpoint in paths.items()]
+    app = Starlette(routes=[Route("/map.svg", map_preview), *routes])
     app.add_middleware(
         ConsentMiddleware,
         policy=policy_of(tomllib.loads(POLICY)),
