@@ -45,7 +45,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     consent = consent_of(scope)
     about, picture, html = card_of(consent.policy, card), _own_picture(preview, scope), _whole(content)
     place = _place(consent, about, own_path(scope))
-    if all(map(consent.allows, about.purposes)):
+    if _is_allowed(consent, about):
         # Where the form of the card leads back to, so that the page stays where it was.
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
     if consent.shown_once == about.id and not about.is_refused:
@@ -63,6 +63,12 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         ),
         options=QuestionOptions(consent.tag_nonce, consent.tag_nonce, reloads=consent.edits_csp),
     )
+
+
+def _is_allowed(consent: RequestConsent, card: Card) -> bool:
+    """Return whether all purposes and all recipients of a card are allowed."""
+    recipients = (recipient.id for recipient in card.recipients)
+    return all(map(consent.allows, card.purposes)) and all(map(consent.allows_recipient, recipients))
 
 
 def _note(consent: RequestConsent, place: str) -> Markup:

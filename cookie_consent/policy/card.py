@@ -20,6 +20,7 @@ class Card:
         recipients: who receives data when the content is shown.
         feature: the feature that the card is about, or None.
         is_refused: whether one of the purposes is off here, whatever the visitor answered.
+        by_recipient: the ids of those of the purposes whose recipients visitors choose one by one.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Card:
     recipients: tuple[Recipient, ...]
     feature: Feature | None = None
     is_refused: bool = False
+    by_recipient: frozenset[str] = frozenset()
 
 
 def card_of(policy: Policy, id_: str) -> Card:
@@ -83,8 +85,15 @@ def _card(
     recipients: tuple[Recipient, ...],
     feature: Feature | None = None,
 ) -> Card:
-    is_refused = any(policy.in_force[purpose].refused for purpose in purposes)
-    return Card(id=id_, title=title, purposes=purposes, recipients=recipients, feature=feature, is_refused=is_refused)
+    return Card(
+        id=id_,
+        title=title,
+        purposes=purposes,
+        recipients=recipients,
+        feature=feature,
+        is_refused=any(policy.in_force[purpose].refused for purpose in purposes),
+        by_recipient=policy.by_recipient.intersection(purposes),
+    )
 
 
 def _recipients_of(policy: Policy, purposes: tuple[str, ...]) -> tuple[Recipient, ...]:

@@ -265,6 +265,46 @@ def test_ledger_keeps_same_text_for_all_visitors() -> None:
     assert len(texts) == 1
 
 
+# Recipients that are chosen one by one.
+
+CHOSEN = RICH.replace("[purposes.media]", '[purposes.media]\nchoice = "recipient"')
+
+
+def test_always_allow_grants_only_the_recipient_of_the_card() -> None:
+    visitor = visitor_of(card_app(), CHOSEN)
+    form = always_form(visitor.get("/offices"))
+    assert ("recipient", "maps") in form.hidden
+    visitor.send_form(form.pressed("grant"))
+    assert visitor.state()["recipients"] == {"maps": True, "films": False}
+    assert f"{MAP}</body>" in visitor.get("/offices").text
+    for card in ("films", "map", "media"):
+        visitor.app = install(card_app(card), CHOSEN)
+        page = visitor.get("/offices")
+        assert not is_shown(page)
+        assert "It needs your consent to: Maps and videos. You refused it." in words(page.text)
+
+
+def test_script_of_answers_leaves_recipients_that_are_chosen_alone() -> None:
+    """It knows purposes only, and would show the content once any recipient of the purpose is allowed."""
+    page = visitor_of(card_app(), CHOSEN).get("/offices").text
+    assert "data-purpose" not in page
+    box = page[page.index("<section") : page.index("</section>")]
+    assert "<form" not in box
+    buttons = re.findall(r'<button type="submit"[^>]*form="([^"]*)"', box)
+    assert [id_.rpartition("-")[2] for id_ in buttons] == ["once", "always"]
+    assert set(buttons) <= set(re.findall(r'<form[^>]* id="([^"]*)"', page))
+
+
+def test_show_once_lets_in_recipient_that_was_left_out() -> None:
+    visitor = visitor_of(card_app("films", headers={"content-security-policy": CSP}), CHOSEN, edit_csp=True)
+    visitor.post({"choice": "grant", "recipients": {"maps": True}})
+    assert visitor.get("/offices").all("content-security-policy") == [f"default-src 'self'; frame-src {MAPS}"]
+    show_once(visitor)
+    page = visitor.get("/offices")
+    assert is_shown(page)
+    assert page.all("content-security-policy") == [f"default-src 'self'; frame-src {MAPS} https://films.example.com"]
+
+
 # Show once.
 
 
@@ -437,10 +477,20 @@ def test_policy_of_page_lets_in_the_recipient_that_is_shown_once() -> None:
     assert visitor.get("/offices").all("content-security-policy") == [CSP]
 
 
-def test_script_leaves_show_once_to_form_where_policy_is_edited() -> None:
-    for edit_csp in (False, True):
-        page = visitor_of(card_app(), RICH, edit_csp=edit_csp).get("/offices").text
-        assert ("data-reload" in page) is edit_csp
+def test_own_policy_lets_in_the_recipient_that_is_shown_once() -> None:
+    visitor = visitor_of(card_app(), RICH, csp="enforce")
+    show_once(visitor)
+    policies = [visitor.get("/offices").get("content-security-policy") for _ in range(2)]
+    assert [f"frame-src 'self' {MAPS}" in policy for policy in policies] == [True, False]
+    assert "films.example.com" not in policies[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "reloads"),
+    [({}, False), ({"csp": "report"}, False), ({"csp": "enforce"}, True), ({"csp": "edit"}, True)],
+)
+def test_script_leaves_show_once_to_form_where_policy_is_edited(options: dict[str, Any], reloads: bool) -> None:
+    assert ("data-reload" in visitor_of(card_app(), RICH, **options).get("/offices").text) is reloads
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 from cookie_consent.decision.decision import Decision, purposes_switched_off
 from cookie_consent.decision.record import State
+from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Feature, Service
 
 
@@ -43,6 +44,20 @@ def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature |
         "missing": missing,
         "why": {purpose: why_off(decision, purpose) for purpose in missing},
         "can_be_allowed": not any(in_force[purpose].refused for purpose in missing),
+    }
+
+
+def what_card_needs(decision: Decision, card: Card) -> dict[str, Any]:
+    """Return template variables about a card: what is off and why, and what "Always allow" grants."""
+    refused = {recipient.purpose for recipient in card.recipients if recipient.id in decision.refused_recipients}
+    missing = tuple(id_ for id_ in card.purposes if id_ in refused or not decision.purposes[id_])
+    of_recipients = card.by_recipient.intersection(missing)
+    return {
+        "card": card,
+        "missing": missing,
+        "why": {id_: "why_refused" if id_ in refused else why_off(decision, id_) for id_ in missing},
+        "granted_purposes": [id_ for id_ in missing if id_ not in of_recipients],
+        "granted_recipients": [recipient.id for recipient in card.recipients if recipient.purpose in of_recipients],
     }
 
 

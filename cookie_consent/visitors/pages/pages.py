@@ -19,7 +19,13 @@ from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
-from cookie_consent.visitors.pages.explanations import has_changed, refused_in, status_text, what_is_off
+from cookie_consent.visitors.pages.explanations import (
+    has_changed,
+    refused_in,
+    status_text,
+    what_card_needs,
+    what_is_off,
+)
 from cookie_consent.visitors.pages.question import (
     DEFAULT_OPTIONS,
     FORM_ID,
@@ -383,13 +389,11 @@ class Pages:
             content: what it stands for.
             options: how the page asks.
         """
-        missing = tuple(purpose for purpose in card.purposes if not decision.purposes[purpose])
-        context = context_of(decision, base, language, next_path) | what_is_off(decision, missing, card.feature)
+        context = context_of(decision, base, language, next_path) | what_card_needs(decision, card)
         title = content.title or context["words"]("unavailable_title", feature=context["words"].of(card.title))
         return self._render(
             "card.html",
             context,
-            card=card,
             title=title,
             place=content.place or f"pchoice-card-{card.id}",
             preview=content.preview,

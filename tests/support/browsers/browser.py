@@ -106,16 +106,27 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[Form] = []
+        self._by_id: dict[str, Form] = {}
+        self._outside: list[tuple[str, str, str]] = []
+        """Buttons outside of their form: the id of the form, name and value."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append(Form(given["action"], given["method"], [], [], {}))
+            self._by_id[given.get("id", "")] = self.forms[-1]
         elif tag == "input" and given["type"] == "hidden":
             self.forms[-1].hidden.append((given["name"], given["value"]))
+        elif tag == "button" and "name" in given and "form" in given:
+            self._outside.append((given["form"], given["name"], given["value"]))
         elif tag == "button" and "name" in given:
             self.forms[-1].buttons.append((given["name"], given["value"]))
             self.forms[-1].addresses[given["value"]] = given.get("formaction", self.forms[-1].action)
+
+    def close(self) -> None:
+        super().close()
+        for id_, name, value in self._outside:
+            self._by_id[id_].buttons.append((name, value))
 
 
 @dataclass(frozen=True)
@@ -145,4 +156,5 @@ def forms(html: str) -> list[Form]:
     """Return the forms of a page."""
     parser = _Forms()
     parser.feed(html)
+    parser.close()
     return parser.forms
