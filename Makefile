@@ -28,7 +28,10 @@ quick: $(VENV)/.test built
 		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(or $(ARGS),$(shell $(BIN)/python -m tests.support.rooms))
 
 # What stands for others runs, and with FULL_MATRIX=1 everything: see tests/support/selection.py.
-test: system $(VENV)/.test node_modules/.installed lint types browser-side unit
+test: system
+	@$(MAKE) --no-print-directory --jobs $(VENV)/.test node_modules/.installed
+	@$(MAKE) --no-print-directory --jobs lint types browser-side
+	@$(MAKE) --no-print-directory unit
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashe
 from tests.support.browsers.visitor_browser import Sites
 from tests.support.sites.engines_site import engines_site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 
 def at_engines(names: Iterable[str], *, scripts: bool) -> pytest.MarkDecorator:

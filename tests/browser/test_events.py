@@ -15,7 +15,7 @@ from tests.docs.test_docs import blocks
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, NewVisitor, Sites, Visitor
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 HIDE = """() => {
   Object.defineProperty(document, "hidden", { configurable: true, value: true });

@@ -15,7 +15,7 @@ from tests.support.policies import text_of
 from tests.support.sites.surroundings_site import policy
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 PAINTED = "performance.getEntriesByName('first-contentful-paint').length === 1"
 SCRIPTS_RAN = "document.readyState === 'interactive' && 'consent' in window"

@@ -17,7 +17,7 @@ from cookie_consent.report import report
 from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 LANDING = "/before?utm_source=search&utm_medium=cpc&utm_campaign=autumn&key=s3cr3t"
 CAMPAIGN = {"source": "search", "medium": "cpc", "campaign": "autumn", "sessions": 1, "visitors": 1}

@@ -34,7 +34,7 @@ from tests.support.browsers.visitor_browser import (
 )
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 POLICY = Policy.load(REGISTRY / "consent.toml")
 COMMAND = [sys.executable, "-c", "import sys; from cookie_consent.cli import main; sys.exit(main())", "requests"]

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, with_and_without_scripts
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 SAVED = "Your choice is saved."
 STATUS = {

@@ -12,7 +12,7 @@ from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Vi
 from tests.support.sites.browser_site import TEMPLATES
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 FAILED = "Your choice could not be saved. Please check the connection and try again."
 REJECTED = "Your choice was not accepted. Please reload the page and answer again."

@@ -11,7 +11,7 @@ from cookie_consent.testing import dark_patterns
 from tests.docs.test_docs import blocks
 from tests.support.browsers.visitor_browser import NewVisitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
 
 
 @pytest.mark.parametrize("width", [1440, 768, 320])

@@ -42,6 +42,9 @@ from tests.support.servers.postgres import HOST, PrivateServer
 DAY = 86_400
 EARLIER = {**POLICY, "purposes": []}
 TABLES = ("consent_records", "consent_policies", "consent_texts")
+sqlite_stands_for_both, postgresql_stands_for_both = (
+    pytest.mark.each_value(all_of=kind, at_most=0) for kind in ("sqlite", "postgresql")
+)
 
 
 def connect_without_secure_delete(
@@ -682,6 +685,7 @@ def test_erasure_leaves_record_moved_to_consent_id(database: Place, sql: Ledger)
     assert verify(sql.links()).wrong == 2
 
 
+@sqlite_stands_for_both
 @pytest.mark.slow
 def test_altered_records_do_not_block_removal_of_others(database: Place, sql: Ledger) -> None:
     for number in range(4):
@@ -798,6 +802,7 @@ def test_postgresql_allows_blanking_only_during_removal(postgres_url: str) -> No
 # Several processes.
 
 
+@postgresql_stands_for_both
 @pytest.mark.slow
 def test_several_processes_append_to_one_chain(database: Place) -> None:
     record_ids = run_writers(*(["append", database.url, name, 20, "key"] for name in "abc"))
@@ -828,6 +833,7 @@ def test_text_removed_by_another_process_is_kept_again(database: Place, sql: Led
     assert verify_intact(sql).records == 3
 
 
+@sqlite_stands_for_both
 @pytest.mark.slow
 def test_removal_of_more_records_than_one_batch(database: Place, sql: Ledger) -> None:
     for number in range(4):
@@ -1238,6 +1244,7 @@ def test_removal_creates_tables_once_postgresql_starts(private_postgres: Private
         assert ledger.last_removal() == NOW
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_ledger_works_after_postgresql_restart(private_postgres: PrivateServer, end: str) -> None:
     with closing(open_ledger(private_postgres.new_database())) as ledger:

@@ -31,10 +31,10 @@ from tests.support.servers.processes import running_program
 
 pytestmark = pytest.mark.server
 
-ANSWERS = 1000
 VISITORS = 12
 LONGEST = 60
 OWN = OwnCookies(CookieSettings([KEY]))
+sqlite_stands_for_both = pytest.mark.each_value(all_of="sqlite", at_most=0)
 
 
 @contextmanager
@@ -142,6 +142,12 @@ async def check_recovery(given: Answers) -> None:
     assert given.refused == refused
 
 
+@pytest.fixture
+def answers(request: pytest.FixtureRequest) -> int:
+    """How many answers are given."""
+    return 1000 if request.config.getoption("--full-matrix") else 400
+
+
 def check_ledger(url: str, given: Answers, *, at_most: int | None = None) -> None:
     """Check that all confirmed answers are kept, and no more records than `at_most`."""
     with closing(open_ledger(url)) as ledger:
@@ -149,15 +155,16 @@ def check_ledger(url: str, given: Answers, *, at_most: int | None = None) -> Non
     assert given.count <= records <= (given.count if at_most is None else at_most)
 
 
-def test_confirmed_answers_survive_kill_of_app(url: str, tmp_path: Path) -> None:
+@sqlite_stands_for_both
+def test_confirmed_answers_survive_kill_of_app(url: str, tmp_path: Path, answers: int) -> None:
     async def answer_until_killed(site: Site) -> Answers:
         given = Answers(site.address)
 
         async def kill() -> None:
-            await given.until(lambda: given.count >= ANSWERS // 2)
+            await given.until(lambda: given.count >= answers // 2)
             site.process.kill()
 
-        await asyncio.gather(kill(), given.give(ANSWERS))
+        await asyncio.gather(kill(), given.give(answers))
         return given
 
     with site(url, tmp_path) as killed:
@@ -170,18 +177,16 @@ def test_confirmed_answers_survive_kill_of_app(url: str, tmp_path: Path) -> None
 
     async def go_on(site: Site) -> None:
         given.address, given.lost = site.address, False
-        await given.give(ANSWERS - given.count)
+        await given.give(answers - given.count)
 
     with site(url, tmp_path) as again:
         run(go_on(again))
     check_ledger(url, given, at_most=given.count + VISITORS)
 
 
-@pytest.mark.parametrize(
-    ("end", "answers"), [pytest.param("stop", ANSWERS // 4, marks=pytest.mark.full_matrix), ("kill", ANSWERS)]
-)
+@pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.full_matrix), "kill"])
 def test_confirmed_answers_survive_restart_of_postgresql(
-    private_postgres: PrivateServer, tmp_path: Path, end: str, answers: int
+    private_postgres: PrivateServer, tmp_path: Path, answers: int, end: str
 ) -> None:
     url = private_postgres.new_database()
 
@@ -333,6 +338,7 @@ def removals(ledger: Ledger) -> list[int]:
     return numbers
 
 
+@sqlite_stands_for_both
 def test_killed_removal_is_finished_by_two_concurrent_removals(url: str) -> None:
     due = 11_000
     fill(url, due, 100)

@@ -55,6 +55,7 @@ class Done:
     place: int = -1
 
 
+@pytest.mark.each_value(all_of="sqlite", at_most=0)
 @pytest.mark.flaky(reruns=0)  # the test looks for rare failures
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 @pytest.mark.slow

@@ -81,6 +81,7 @@ def test_opening_ledger_again_changes_nothing(url: str, engine: Engine) -> None:
     assert len(before) == 1
 
 
+@pytest.mark.each_value(all_of="postgresql", at_most=0)
 @pytest.mark.slow
 def test_several_processes_can_create_tables_at_once(url: str, engine: Engine) -> None:
     run_writers(*(["open", url] for _ in range(3)))

@@ -128,6 +128,7 @@ def named(row: Record) -> str:
     return str([value for value in row.values() if isinstance(value, str)] or row)
 
 
+@pytest.mark.each_value(all_of="files")
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.slow
 def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question: str) -> None:
@@ -151,6 +152,7 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
         assert sizes == sorted(sizes, reverse=True), name
 
 
+@pytest.mark.each_value(all_of="all days", at_most=3)
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.slow
 def test_sessions_computed_in_parts_give_the_same_figures(

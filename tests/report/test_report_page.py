@@ -282,6 +282,7 @@ def test_every_figure_without_data_says_so() -> None:
     assert [said[0] for said in numbers(html).values()] == ["0", "0", "0", "–", "–", "–"]
 
 
+@pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize("length", [1, 400, 3661])
 @pytest.mark.slow
 def test_range_of_any_length_is_drawn(length: int) -> None:

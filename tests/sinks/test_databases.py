@@ -89,6 +89,7 @@ def test_lines_written_twice_are_stored_once(store: Store, database: Database) -
     assert database.count_sums() == [("registry.example", "en", "degraded", "map", 6)]
 
 
+@pytest.mark.each_value(at_most=1)
 def test_concurrent_processes_create_tables_and_store_each_record_once(database: Database, tmp_path: Path) -> None:
     write_from_processes(f"{database.url}?spill={tmp_path}", (0, 600), (300, 900), (600, 1200))
     assert sorted(database.uids()) == sorted(uid(number) for number in range(1200))
@@ -98,7 +99,7 @@ def test_concurrent_processes_create_tables_and_store_each_record_once(database:
 @pytest.mark.parametrize(
     ("kind", "end"),
     [
-        ("postgresql", "stop"),
+        pytest.param("postgresql", "stop", marks=pytest.mark.full_matrix),
         ("postgresql", "kill"),
         pytest.param("clickhouse", "stop", marks=pytest.mark.full_matrix),
         ("clickhouse", "kill"),
@@ -112,6 +113,7 @@ def test_records_written_during_an_outage_are_stored_once(
         write_through_an_outage(sink, getattr(server, end), server.start, database_of_server.uids)
 
 
+@pytest.mark.each_value(at_most=1)
 def test_records_wait_for_a_server_that_is_down_at_the_start(
     server: Server, database_of_server: Database, tmp_path: Path
 ) -> None:

@@ -219,6 +219,7 @@ def set_clock(log: Log, ahead: timedelta) -> None:
     new.rename(log.clock)
 
 
+@pytest.mark.full_matrix
 def test_unwritable_folder_costs_no_page_and_no_record(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "access.jsonl"
     path.parent.mkdir(mode=0o500)
@@ -263,6 +264,7 @@ def test_postgresql_restart_costs_no_page_and_no_record(private_postgres: Privat
     check_restart_of_store(tmp_path, private_postgres.new_database(), private_postgres.stop, private_postgres.start)
 
 
+@pytest.mark.full_matrix
 def test_nats_kill_and_restart_costs_no_page_and_no_record(tmp_path: Path) -> None:
     with nats_server(tmp_path / "nats") as nats:
         check_restart_of_store(tmp_path, f"nats://{nats.address}/RECORDS", nats.kill, nats.start)

@@ -106,6 +106,7 @@ def flood(server: Server, cookies: str, number: int) -> list[int]:
     ]
 
 
+@pytest.mark.full_matrix
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
 def test_long_texts_do_not_grow_server_memory(tmp_path: Path) -> None:
     """httptools does not limit header fields, so a kept field may be as long as the client likes."""

@@ -71,6 +71,7 @@ def start(folder: Path, server: str, policy: str, options: str = "") -> tuple[bo
         kill_process_group(process)
 
 
+@pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize("server", SERVERS)
 def test_invalid_policy_stops_the_server_with_advice(server: str, tmp_path: Path) -> None:
     ended, output = start(tmp_path, server, WRONG)
@@ -79,6 +80,7 @@ def test_invalid_policy_stops_the_server_with_advice(server: str, tmp_path: Path
     assert "startup complete" not in output
 
 
+@pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize("server", SERVERS)
 def test_missing_extra_stops_the_server_with_advice(server: str, tmp_path: Path) -> None:
     missing = 'raise ModuleNotFoundError("No module named \'sqlalchemy\'", name="sqlalchemy")'

@@ -1,10 +1,10 @@
-"""Combinations of values: all, or few that still contain each pair or each value."""
+"""Combinations of values: all, or few that still contain each value."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations, product
+from itertools import product
 
 Row = tuple[str, ...]
 """One value for each dimension, in order."""
@@ -15,26 +15,6 @@ Value = tuple[str, str]
 def every_row(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
     """Return all combinations."""
     return list(product(*dimensions.values()))
-
-
-def paired_rows(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Return few combinations in which each value meets each value of the other dimensions at least once.
-
-    The result is always the same: each step takes the first combination with the most new pairs.
-    """
-    rows = every_row(dimensions)
-    missing = {pair for row in rows for pair in pairs(row)}
-    chosen = []
-    while missing:
-        best = max(rows, key=lambda row: len(missing & pairs(row)))
-        missing -= pairs(best)
-        chosen.append(best)
-    return sorted(chosen, key=rows.index)
-
-
-def pairs(row: Row) -> set[tuple[tuple[int, str], ...]]:
-    """Return the pairs of values in a combination, each value with the number of its dimension."""
-    return set(combinations(enumerate(row), 2))
 
 
 def rows_with_each_value(
