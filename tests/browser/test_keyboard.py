@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.support.browsers.contrast import contrast, parse_colour
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Visitor, with_and_without_scripts
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 
 RING = """() => {

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, ViewportSize, expect
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.browser_site import LINKS
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 SCREENS = {
     "phone": ViewportSize(width=320, height=568),

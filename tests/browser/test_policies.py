@@ -15,7 +15,7 @@ from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Vi
 from tests.support.sites.surroundings_site import POLICIES
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 WITH_SCRIPTS = ("files", "trusted types", "nonces")
 """The policies that let our script work."""

@@ -19,7 +19,7 @@ from tests.support.browsers.visitor_browser import (
     with_and_without_scripts,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 
 def shipped(language: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tests.support.browsers.visitor_browser import REGISTRY, ROOT
 from tests.support.report_sample import compared_report, empty_report
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 WIDTHS = (1280, 320)
 OPEN_ALL = "document.querySelectorAll('details').forEach(it => { it.open = true })"

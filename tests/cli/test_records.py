@@ -1044,6 +1044,7 @@ def test_reader_may_close_the_pipe_early(many: Path) -> None:
         assert process.wait(60) == GOOD
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("command", [["records"], ["verify"]])
 @pytest.mark.slow
 def test_command_succeeds_if_nobody_reads_its_output(command: list[str], many: Path) -> None:
@@ -1068,6 +1069,7 @@ def terminal() -> Iterator[list[str]]:
         said.append(b"".join(parts).decode())
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("command", [["verify"], ["records", "--explain", "no record"]])
 @pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_and_cleared(command: list[str], many: Path, capsys: Capture) -> None:

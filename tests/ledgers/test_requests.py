@@ -131,6 +131,7 @@ def test_requests_of_visitor_are_limited_per_day(store: Requests) -> None:
     kept(store, consent_id="a", created_at=NOW + DAY)
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.slow
 def test_hourly_limit_is_lower_for_new_visitors(store: Requests) -> None:
     for number in range(MAX_BEFORE_STRANGERS_WAIT):
@@ -148,6 +149,7 @@ def test_hourly_limit_is_lower_for_new_visitors(store: Requests) -> None:
     assert run(store.add(help_desk_request(created_at=then + 1))) is None
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.slow
 def test_hourly_limit_grows_with_age_of_consent(store: Requests) -> None:
     """Consents of each age can fill only their own share of the limit."""
