@@ -1,4 +1,7 @@
-"""Prometheus: counters of a sink. Needs prometheus-client: pip install "cookie-consent[metrics]"."""
+"""Prometheus: counters of a sink, and of browsers' reports.
+
+Needs prometheus-client: pip install "cookie-consent[metrics]".
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from cookie_consent.sinks import Sink
+from cookie_consent.visitors.csp_reports.counts import ReportCounts, counts
 
 _PREFIX = "cookie_consent_access_records"
 _DROPPED = "dropped_"
@@ -49,3 +53,26 @@ class SinkCollector(Collector):
         yield GaugeMetricFamily(
             f"{_PREFIX}_waiting", "Access records and counts that are still to be kept.", value=waiting
         )
+
+
+class CspReportCollector(Collector):
+    """Collects the counts of browsers' reports about Content-Security-Policies, of all middlewares in this process.
+
+    `REGISTRY.register(CspReportCollector())`. The label `what` is "incident" if a page reached for a recipient whose
+    purpose was not allowed, else "undeclared". `mode` is "enforce" if the browser stopped it, else "report". Anybody
+    can send reports.
+
+    Args:
+        reports: the counts.
+    """
+
+    def __init__(self, reports: ReportCounts = counts) -> None:
+        self._reports = reports
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one counter."""
+        labels = ["directive", "recipient", "what", "mode"]
+        reported = CounterMetricFamily("cookie_consent_csp_reports", "Reports of browsers.", labels=labels)
+        for key, number in self._reports.totals().items():
+            reported.add_metric(list(key), number)
+        yield reported

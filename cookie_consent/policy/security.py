@@ -16,6 +16,8 @@ _OTHER = (
     "base-uri", "form-action", "frame-ancestors", "report-to", "report-uri", "require-sri-for",
     "require-trusted-types-for", "sandbox", "trusted-types", "upgrade-insecure-requests", "webrtc",
 )  # fmt: skip
+DIRECTIVES = frozenset((*_FETCH, *_OTHER))
+"""The names of directives."""
 _OF_SOURCES = frozenset((*_FETCH, "base-uri", "form-action", "frame-ancestors"))
 _KEYWORDS = frozenset((
     "none", "report-sample", "self", "strict-dynamic", "unsafe-eval", "unsafe-hashes", "unsafe-inline",
@@ -72,8 +74,8 @@ def _check_content_security_policy(value: str) -> None:
         raise PolicyError("a comma would begin a second policy", remedy, key=key)
     for words in filter(None, (part.split() for part in value.split(";"))):
         directive, sources = words[0].lower(), words[1:]
-        if directive not in _FETCH and directive not in _OTHER:
-            remedy = did_you_mean(directive, (*_FETCH, *_OTHER))
+        if directive not in DIRECTIVES:
+            remedy = did_you_mean(directive, DIRECTIVES)
             raise PolicyError(f'"{directive}" is no directive', remedy, key=key)
         if directive in seen:
             remedy = "Write all its sources behind the first one."

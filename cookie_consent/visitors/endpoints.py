@@ -94,7 +94,7 @@ class Endpoints:
     async def _respond(self, inquiry: Inquiry) -> Response:
         handler = self._routes.handler(inquiry.request.method, inquiry.path)
         if inquiry.request.method == "POST":
-            self._guard.check(inquiry.request)
+            self._guard.check(inquiry.request, inquiry.path.rstrip("/"))
         return await handler(inquiry)
 
     def _finish(self, response: Response, inquiry: Inquiry) -> None:

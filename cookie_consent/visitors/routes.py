@@ -16,6 +16,8 @@ from cookie_consent.visitors.answers.show_once import ShowOnce
 from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
+from cookie_consent.visitors.csp_reports import PATH as REPORTS
+from cookie_consent.visitors.csp_reports.intake import ReportIntake
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
 from cookie_consent.visitors.help_desk_form import FormTokens
@@ -103,6 +105,7 @@ class Routes:
             "/requests/look-up": {"POST": desk.look_up},
             "/policy": {"GET": settings.policy},
             "/events": {"POST": events.take},
+            REPORTS: {"POST": ReportIntake(policy).take},
             **_of_assets(script_address(policy.traced)),
         }
 

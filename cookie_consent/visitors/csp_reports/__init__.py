@@ -1,4 +1,4 @@
-"""Reports of browsers about what a Content-Security-Policy forbids."""
+"""Browsers' reports about what a Content-Security-Policy forbids: read, counted, and logged."""
 
 PATH = "/csp-reports"
 """The path of the endpoint that takes them, below the prefix."""
