@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from cookie_consent.base.caching import Headers
 from cookie_consent.base.limits import evict_if_full
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.decision.decision import Decision
+from cookie_consent.enforcement.csp.advice import advice
 from cookie_consent.enforcement.csp.content import Content, content_of
 from cookie_consent.enforcement.csp.modes import EDIT, ENFORCE, REPORT, checked_mode, has_directives
 from cookie_consent.enforcement.csp.own_policy import OwnPolicy, endpoints_field, with_reports
@@ -22,6 +24,7 @@ from cookie_consent.policy.security import SecurityRules
 from cookie_consent.visitors.csp_reports import PATH as REPORTS
 
 _MAX_KEPT = 512
+_log = logging.getLogger("cookie_consent")
 _OF_ONE_VERSION = (b"etag", b"last-modified")
 _NOTHING_ALLOWED = {NECESSARY: True}
 _IN_PATH = "/%:@!$&'()*+=~"
@@ -180,6 +183,8 @@ def security_fields(policy: Policy, csp: Any, *, edit_csp: Any = False) -> Secur
         ValueError: an option is invalid; see `checked_mode`.
     """
     rules, mode = policy.security, checked_mode(csp, policy, edit_csp=edit_csp)
+    for sentence in advice(policy) if mode in (ENFORCE, REPORT) else ():
+        _log.warning("%s", sentence)
     is_used = mode in (ENFORCE, REPORT) or rules.permissions_policy or rules.referrer_policy
     return SecurityFields(policy, mode) if is_used or (mode == EDIT and has_directives(policy)) else None
 
