@@ -13,6 +13,8 @@ _ANY = frozenset(_PORTS)
 def covers(source: str, origin: str) -> bool:
     """Return whether a source covers an origin, whose host may begin with "*.". Keywords such as 'self' cover nothing.
 
+    A web socket counts as a connection to the same host by http, as some browsers see it.
+
     Args:
         source: a source expression, such as "https:", "*.example.com" or "https://maps.example.com:8443/path".
         origin: scheme, host and port, such as "https://maps.example.com".
