@@ -9,7 +9,9 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
+from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, guarded, print_problem
+from cookie_consent.cli.csp_pages import forbidden_on, sentences_about
+from cookie_consent.enforcement.csp.advice import advice
 from cookie_consent.policy import regimes
 from cookie_consent.policy.diff import (
     EVERYBODY,
@@ -42,6 +44,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with an earlier version: what changed, whom that asks again; the exit status is 1 if a change is "
         "material or asks again",
     )
+    parser.add_argument(
+        "--page",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="a page of the running site: what the Content-Security-Policy would forbid there; the exit status is 1 if "
+        "it would break something for everybody (repeatable)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -62,9 +72,16 @@ def _check(arguments: argparse.Namespace) -> int:
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         is_material = any(change["material"] for change in comparison["changes"])
         status = FINDING if is_material or "asks_again_on" in comparison else GOOD
+    pages = [(address, forbidden_on(policy, address)) for address in arguments.page]
+    if pages:
+        summary["pages"] = [{"page": address, "forbidden": [asdict(it) for it in found]} for address, found in pages]
+        text = "\n\n".join([text, *(sentences_about(*page) for page in pages)])
+        status = FINDING if any(not it.until for _, found in pages for it in found) else status
     # It does not change the exit status: whether the law still allows it is for the site to judge.
     sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
     sys.stderr.write(regimes.overdue(policy.regimes, _today()) + _vague(policy))
+    if pages or policy.security.content_security_policy:
+        sys.stderr.writelines(f"{sentence}\n" for sentence in advice(policy))
     sys.stderr.writelines(f"{sentence}\n" for sentence in undisclosed(policy.vendors, policy.recipients))
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
     return status
@@ -179,4 +196,4 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-CHECK = Command("check", "Check a policy file.", _arguments, _check)
+CHECK = Command("check", "Check a policy file.", _arguments, guarded(_check))

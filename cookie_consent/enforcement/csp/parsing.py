@@ -18,7 +18,9 @@ _FALLBACKS = {
     b"base-uri": (),
     b"form-action": (),
     b"frame-src": (CHILD, DEFAULT),
+    b"script-src-attr": (SCRIPT, DEFAULT),
     b"script-src-elem": (SCRIPT, DEFAULT),
+    b"style-src-attr": (STYLE, DEFAULT),
     b"style-src-elem": (STYLE, DEFAULT),
     WORKER: (CHILD, SCRIPT, DEFAULT),
 }

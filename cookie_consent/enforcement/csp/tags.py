@@ -85,7 +85,7 @@ def allows_inline_script(policies: Iterable[bytes], nonce: str) -> bool:
         if policy.holding(b"script-src-elem") is not None
     ]
     return all(
-        _has_nonce(words, nonce) or (_allows_all_inline(words) and b"'strict-dynamic'" not in lowered(words))
+        _has_nonce(words, nonce) or (allows_all_inline(words) and b"'strict-dynamic'" not in lowered(words))
         for words in sources
     )
 
@@ -119,7 +119,7 @@ def with_nonce(value: bytes, nonce: str) -> bytes:
 def _add_nonce(policy: ParsedPolicy, directive: bytes, source: bytes) -> None:
     element = directive + b"-elem"
     holding, words = policy.holding(element), policy.words(element)
-    if holding is not None and not _allows_all_inline(words):
+    if holding is not None and not allows_all_inline(words):
         kept = [word for word in words if word.lower() != NONE]
         policy.write(directive if holding == DEFAULT else holding, [*kept, source])
 
@@ -141,10 +141,11 @@ def _has_nonce(words: Iterable[bytes], nonce: str) -> bool:
 
 
 def _allows_inline(words: list[bytes], nonce: str) -> bool:
-    return _allows_all_inline(words) or _has_nonce(words, nonce) or own_styles() <= set(words)
+    return allows_all_inline(words) or _has_nonce(words, nonce) or own_styles() <= set(words)
 
 
-def _allows_all_inline(words: list[bytes]) -> bool:
+def allows_all_inline(words: list[bytes]) -> bool:
+    """Return whether source expressions allow all inline code (section 6.7.3.2)."""
     present = lowered(words)
     is_listed = any(word.startswith((b"'nonce-", *_HASH)) for word in present)
     return b"'unsafe-inline'" in present and not is_listed
