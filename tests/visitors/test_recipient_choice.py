@@ -11,19 +11,24 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cookie_consent.base.problem import Problem
+from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
 from cookie_consent.decision.decision import decide
+from cookie_consent.decision.recipients import RecipientBits, granted_recipients
 from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.policy.parts import Service, ServicePurpose
-from cookie_consent.visitors.answers.posted import make_record, read_answer
+from cookie_consent.visitors.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.visitors.answers.records import MAX_ANSWERS
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.evidence import explain
 from tests.support.asgi import PREFIX, Visitor, install, reply_app
-from tests.support.policies import NOW, chosen_policy, granting_recipients, granting_record, refusing_record
+from tests.support.policies import KEY, NOW, chosen_policy, granting_recipients, granting_record, refusing_record
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 POLICY = chosen_policy("adnet", "bidder", "counter")
@@ -204,6 +209,36 @@ def test_deciding_later_names_no_recipients() -> None:
 def test_form_with_unknown_recipient_is_refused() -> None:
     with pytest.raises(Problem, match="There is no recipient 'nobody'"):
         read_answer(FORM, b"choice=save&recipient=nobody", POLICY)
+
+
+@given(
+    st.sampled_from(["save", "grant", "accept_all", "refuse_all", "opt_out"]),
+    st.dictionaries(st.sampled_from(["ads", "media", "necessary"]), st.booleans()),
+    st.dictionaries(st.sampled_from(["adnet", "bidder", "counter"]), st.booleans()),
+    st.sampled_from([None, ON, OFF, SOME]),
+    st.frozensets(st.sampled_from(["gpc", "dnt"])),
+)
+def test_no_answer_grants_a_recipient_that_it_refuses_or_none_at_all(
+    choice: str,
+    purposes: dict[str, bool],
+    recipients: dict[str, bool],
+    before: ConsentRecord | None,
+    signals: frozenset[str],
+) -> None:
+    purposes = {**purposes, "necessary": True}
+    posted = PostedAnswer(choice=choice, purposes=purposes, recipients=recipients, source="api")
+    decision = decide(POLICY, before, signals, NOW)
+    record = make_record(posted, decision, POLICY, now=NOW, language="en")
+    ads = record.answers["ads"]
+    assert (ads.recipients is None) or (ads.state is G and ads.recipients and ads.recipients < ALL)
+    after = granted_recipients(decide(POLICY, record, signals, NOW))
+    if choice in ("save", "grant"):
+        assert not any(recipients.get(id_) is False for id_ in after)
+        held, named = granted_recipients(decision), {id_ for id_ in ALL if recipients.get(id_)}
+        assert after <= held | named or purposes.get("ads")
+    # Read back from the cookie, the record is the same.
+    cookie = ConsentCookie(Signer(KEY, SALT), recipients=RecipientBits([POLICY]))
+    assert cookie.read([cookie.write(record).encode()]) == [record]
 
 
 # What an answer does not ask about stays as it was.
