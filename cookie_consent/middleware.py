@@ -38,6 +38,7 @@ from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.visitor_lag import VisitorLag
+from cookie_consent.visitors.accounts import AccountAnswers, accounts_of
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_country import Country, regime_by_country
 from cookie_consent.visitors.app_language import app_language
@@ -106,6 +107,8 @@ class ConsentMiddleware(FailsAtStart):
             several middlewares wins.
         mask_client: whether the app sees only a truncated client address, with port 0, of visitors who did not consent
             to tracing.
+        accounts: the functions with which the app keeps answers with its users' accounts, so that an answer holds on
+            all devices on which somebody signs in.
         clock: returns seconds since 1970.
         make_id: returns a random id of at least 128 bits, in cookie octets.
 
@@ -146,6 +149,7 @@ class ConsentMiddleware(FailsAtStart):
         desk: Callable[[dict[str, Any]], Any] | str | None = None,
         server_logs: str = "mask",
         mask_client: bool = False,
+        accounts: AccountAnswers | None = None,
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
@@ -198,12 +202,13 @@ class ConsentMiddleware(FailsAtStart):
             app_language=tells_language,
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
             edits_csp=security is not None and security.edits,
+            accounts=accounts_of(accounts),
         )
         self.app, self._visits, self._masks_client = app, visits, mask_client
         self._retention = self._installed.retention
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
-        self._own_paths, self._imports = (prefix, GPC_PATH), self._endpoints.imports
+        self._own_paths, self._other_answers = (prefix, GPC_PATH), self._endpoints.other_answers
         signal_proofs = SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security)
 
@@ -225,8 +230,8 @@ class ConsentMiddleware(FailsAtStart):
             await self._answer(scope, receive, send, path, request)
             return
         visit = self._visits.read(scope, path)
-        if self._imports is not None and self._imports.concern(scope):
-            scope, visit = await self._imports.take(scope, path, visit)
+        if self._other_answers:
+            scope, visit = await self._with_other_answers(scope, path, visit)
         child = scope if visit.visible_cookies is None and not self._masks_client else self._app_scope(scope, visit)
         asks = visit.should_ask and self._enforcement.may_show_banner(child)
         child = banner.requesting_whole_page(child) if asks or self._enforcement.fills_heads else child
@@ -242,6 +247,13 @@ class ConsentMiddleware(FailsAtStart):
             request.is_running = False
             if visit.needs_preparation:
                 (request if response.trace is None else response).end()
+
+    async def _with_other_answers(self, scope: Scope, path: str, visit: Visit) -> tuple[Scope, Visit]:
+        """Return a request and its visit with what the visitor answered to another tool, or on another device."""
+        for source in self._other_answers:
+            if source.concern(scope):
+                scope, visit = await source.take(scope, path, visit)
+        return scope, visit
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
         """Serve a request to one of our own endpoints."""

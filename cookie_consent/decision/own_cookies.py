@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
+from cookie_consent.decision.account_cookie import AccountCookie
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.later_cookies import LaterCookies
 from cookie_consent.decision.once_cookie import SALT as ONCE_SALT
@@ -81,6 +82,7 @@ class OwnCookies:
         later: reads and sets the cookies that postpone the question.
         saved: reads and sets the cookie that has the next page confirm an answer.
         once: reads and sets the cookie that has the next page show the content of a card once.
+        account: reads and sets the cookie that remembers which account the answer follows.
     """
 
     def __init__(self, settings: CookieSettings, policies: Iterable[Policy] = ()) -> None:
@@ -98,6 +100,7 @@ class OwnCookies:
                 "signal": f"{broad}{settings.consent_name}-signal",
                 "later": f"{broad}{settings.consent_name}-later",
                 "later-day": f"{broad}{settings.consent_name}-later-day",
+                "account": f"{broad}{settings.consent_name}-account",
                 "visitor": broad + settings.visitor_name,
                 "erasure": f"{narrow}{settings.visitor_name}-erasure",
             }
@@ -117,6 +120,7 @@ class OwnCookies:
         self.later = LaterCookies(later)
         self.saved = SavedCookie(f"{settings.consent_name}-saved")
         self.once = OnceCookie(f"{settings.consent_name}-once", Signer(settings.secret_keys, ONCE_SALT))
+        self.account = AccountCookie({where: names["account"] for where, names in self._names.items()}, settings)
 
     def names(self, kind: str) -> list[str]:
         """Return all names, over https and http, of a kind of our cookies, such as "consent"."""
@@ -134,6 +138,7 @@ class OwnCookies:
         purposes = {
             **dict.fromkeys(("consent", "signal", "later", "later-day"), necessary),
             "visitor": policy.traced,
+            "account": nobody,
             "erasure": nobody,
         }
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}

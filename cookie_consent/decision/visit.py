@@ -53,6 +53,20 @@ _log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
 
+class Announcement(NamedTuple):
+    """What a page says once, of an answer that the visitor did not give on this device.
+
+    Args:
+        text: the name of the text.
+        said: the Set-Cookie field of the response that says it.
+        unsaid: that of a response that does not, such as a redirect; None for none.
+    """
+
+    text: str
+    said: bytes
+    unsaid: bytes | None
+
+
 @dataclass(slots=True)
 class Visit:
     """What a request's cookies and signals tell. Never change one: requests share it.
@@ -75,6 +89,8 @@ class Visit:
         saved: whether the next page is to say that an answer is saved.
         set_cookies: Set-Cookie fields of an answer that comes from elsewhere, such as another tool.
         once: whether a page may be to show the content of a card once.
+        announcement: what the next page is to say of such an answer; None for nothing.
+        signed_in: whether an answer is kept with an account too, so that the question says so.
     """
 
     decision: Decision
@@ -93,6 +109,8 @@ class Visit:
     saved: bool = False
     set_cookies: tuple[bytes, ...] = ()
     once: bool = False
+    announcement: Announcement | None = None
+    signed_in: bool = False
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
@@ -102,10 +120,10 @@ class Visit:
 
     def __post_init__(self) -> None:
         self.should_ask = self.decision.should_ask
-        stores = self.signal_cookie is not None or self.set_cookies
+        stores = self.signal_cookie is not None or self.set_cookies or self.announcement is not None
         adds = self.exempt or self.refused_cookies or self.arrival is not None or stores
         comes_back = self.saved or self.once
-        self.is_quick = not (adds or comes_back)
+        self.is_quick = not (adds or comes_back or (self.signed_in and self.should_ask))
         self.needs_preparation = self.traced or self.depends_on_signals or bool(adds) or comes_back
 
 

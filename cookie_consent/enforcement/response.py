@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import chain
 
@@ -82,6 +82,8 @@ class Response:
         self.trace: Trace | None = None
         self._plain_out = send
         self._fields: Fields | None = None
+        self._stored: list[bytes] = []
+        """Set-Cookie fields of ours that `prepare` adds to the response."""
         self._withholds_origins = self._differs_in_frames = self._replaced = False
         self._page_view_host: bytes | None = None
         """The Host field of a page view, or of an error page, which may ask too."""
@@ -104,9 +106,11 @@ class Response:
         enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
         if visit.depends_on_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
-        stored = visit.set_cookies if visit.signal_cookie is None else (*visit.set_cookies, visit.signal_cookie)
-        if stored:
-            self._out, self._consent.was_read = setting(stored, self._out), True
+        told = visit.announcement
+        stored = [*visit.set_cookies, *filter(None, (visit.signal_cookie, told and told.unsaid))]
+        if stored or told is not None:
+            self._stored, self._consent.was_read = stored, True
+            self._out = setting(stored, self._out)
         if visit.saved or visit.once:
             self._note_return()
         if visit.traced and self._request.outer is None:
@@ -255,8 +259,8 @@ class Response:
         says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
         is_get = self.scope["method"] == "GET" and not consent.asks_itself
         asks, has_tail = asks and not consent.asks_itself, says_something and is_get
-        says_saved = self._visit.saved and decision.record is not None and is_get
-        self._differs_in_frames = asks or has_tail or says_saved
+        message = self._message() if is_get else ""
+        self._differs_in_frames = asks or has_tail or bool(message)
         # For a page in a frame, the page around it asks.
         head = self._make_head(headers)
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
@@ -271,12 +275,12 @@ class Response:
                 style.nonce,
                 reloads=self._withholds_origins,
                 referrer=banner.referrer(self._fields_by_name()),
+                account=self._visit.signed_in,
             )
             if not style.is_inline:
                 headers = [*headers, banner.preload(consent.base, style.nonce)]
-        if says_saved:
-            saved = self._enforcement.installed.own_cookies.saved
-            headers = _once_only(headers, saved.forget(secure=is_secure(self.scope)))
+        if message:
+            headers = self._said_once(headers)
         fragments = banner.Fragments(
             enforcement.pages,
             decision,
@@ -285,7 +289,7 @@ class Response:
             encoding=encoding,
             options=options,
             style=style,
-            says_saved=says_saved,
+            message=message,
         )
         end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
         question = fragments.question if options is None else partial(self._counted_question, fragments)
@@ -328,6 +332,21 @@ class Response:
         """Return the header fields of a page that shows the content of a card once."""
         once = self._enforcement.installed.own_cookies.once
         return _once_only(headers, once.forget(secure=is_secure(self.scope)))
+
+    def _message(self) -> str:
+        """Return the name of the text that the page says once about the answer; "" for none."""
+        visit = self._visit
+        if visit.decision.record is None or not (visit.saved or visit.announcement):
+            return ""
+        return "kept" if visit.announcement is None else visit.announcement.text
+
+    def _said_once(self, headers: Headers) -> Headers:
+        """Return the header fields of a page that says something of an answer once."""
+        told, saved = self._visit.announcement, self._enforcement.installed.own_cookies.saved
+        if told is not None:
+            self._stored[:] = [*(field for field in self._stored if field != told.unsaid), told.said]
+        forget = (saved.forget(secure=is_secure(self.scope)),) if self._visit.saved else ()
+        return _once_only(headers, *forget)
 
     def _send_released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
         """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.
@@ -398,27 +417,27 @@ class Response:
             counts.add("asked", host, language=asked_in)
 
 
-def setting(fields: Iterable[bytes], send: Send) -> Send:
-    """Return `send` with more Set-Cookie fields in the response."""
-    added = [(b"set-cookie", field) for field in fields]
+def setting(fields: list[bytes], send: Send) -> Send:
+    """Return `send` with more Set-Cookie fields in the response, those in the list when the response starts."""
 
     async def with_cookie(message: Message) -> None:
         if message["type"] == "http.response.start":
+            added = [(b"set-cookie", field) for field in fields]
             message = {**message, "headers": [*message.get("headers", ()), *added]}
         await send(message)
 
     return with_cookie
 
 
-def _once_only(headers: Headers, forget: bytes) -> Headers:
+def _once_only(headers: Headers, *forget: bytes) -> Headers:
     """Return the header fields of a page that neither a reload nor a cache repeats.
 
     Args:
         headers: the header fields.
-        forget: the Set-Cookie field that deletes the cookie which had the page say or show something.
+        forget: the Set-Cookie fields that delete what had the page say or show something.
     """
     passed = [field for field in headers if field[0].lower() != b"cache-control"]
-    return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]
+    return [*passed, (b"cache-control", b"no-store"), *((b"set-cookie", field) for field in forget)]
 
 
 async def _send_nothing() -> None:

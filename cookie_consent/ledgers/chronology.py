@@ -22,6 +22,8 @@ from cookie_consent.ledgers.chain import REMOVED, listed_ranges
 CLOCK_SKEW = 60 * 60
 """How far the clocks of several hosts may differ (seconds). Without NTP a clock drifts by minutes a month, and a
 resumed virtual machine is late until it next synchronises."""
+_DATED_ELSEWHERE = ("imported", "account")
+"""Sources of answers that were given before their record was made."""
 _REASONS = ("retention", "erasure")
 
 
@@ -106,7 +108,8 @@ class _Dates:
 class Chronology:
     """Checks the dates of a chain's records, one by one in their order.
 
-    Imported records have the dates of an earlier system, so they are only counted.
+    Imported records have the dates of an earlier system, so they are only counted. Records of an answer that was kept
+    with an account have its date.
 
     Attributes:
         imported: the number of imported records.
@@ -143,8 +146,9 @@ class Chronology:
             self._check_emptied(number)
             return
         at = _time(document, "decided_at")
-        if at is None or document.get("source") == "imported":
-            self.imported += at is not None
+        source = document.get("source")
+        if at is None or source in _DATED_ELSEWHERE:
+            self.imported += at is not None and source == "imported"
             return
         if self._emptied and self._emptied[-1].last == number - 1:
             # One record with a fast clock must not date all records after it.

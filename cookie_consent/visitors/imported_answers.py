@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from cookie_consent.base.cookies.fields import pairs
-from cookie_consent.base.page_views import page_view_host_in
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.decision import grants_consent
 from cookie_consent.decision.imported.records import ImportedAnswer, import_answer
@@ -20,6 +19,7 @@ from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.opened_pages import is_page_opened, with_cookies, without_cookies
 
 
 class ImportedAnswers:
@@ -52,7 +52,7 @@ class ImportedAnswers:
         """
         named = {name for name, _ in pairs(cookies_of(scope))}
         expired = [cookie for cookie in self._expired if cookie.name.encode("ascii") in named]
-        if not expired or not _is_page_opened(scope):
+        if not expired or not is_page_opened(scope):
             return scope, visit
         place = self._parts.own_cookies.place(scope)
         deletions = self._parts.gate.deletions((), host_of(scope), secure=place.secure, unsent=expired)
@@ -63,7 +63,7 @@ class ImportedAnswers:
             return scope, visit
         if record is not None:
             field = self._parts.own_cookies.set_consent(record, place=place)
-            scope = with_cookie(scope, field)
+            scope = with_cookies(without_cookies(scope, self._names), [field])
             visit, fields = self._parts.visits.read(scope, path), (field, *fields)
         return scope, replace(visit, set_cookies=fields)
 
@@ -99,27 +99,3 @@ def _origin(found: ImportedAnswer, *, consents: bool) -> dict[str, str]:
     """
     digest = {"imported_sha256": found.digest} if consents else {}
     return {"imported_from": found.tool, **digest}
-
-
-def _is_page_opened(scope: Mapping[str, Any]) -> bool:
-    """Return whether a visitor opens a page, which is not in a frame and not loaded in advance."""
-    fields = dict(scope["headers"])
-    return (
-        scope["method"] == "GET"
-        and b"text/html" in fields.get(b"accept", b"")
-        and page_view_host_in(fields) is not None
-    )
-
-
-def with_cookie(scope: Scope, set_cookie: bytes) -> Scope:
-    """Return a request as the browser sends it after a Set-Cookie field of ours.
-
-    Args:
-        scope: the ASGI scope.
-        set_cookie: the field.
-    """
-    ours = set_cookie.partition(b";")[0]
-    name = ours.partition(b"=")[0]
-    others = [pair for other, pair in pairs(cookies_of(scope)) if other != name]
-    headers = [field for field in scope["headers"] if field[0] != b"cookie"]
-    return {**scope, "headers": [*headers, (b"cookie", b"; ".join([ours, *others]))]}

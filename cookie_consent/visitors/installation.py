@@ -13,6 +13,7 @@ from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_log import AccessLog
+from cookie_consent.visitors.accounts import Accounts
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import AppLanguage
 from cookie_consent.visitors.help_desk_notice import DeskNotifier
@@ -39,6 +40,7 @@ class Installation:
         app_language: returns the app's language for a request; None if the app makes no choice.
         edits_csp: whether the policy that browsers enforce differs with the allowed recipients.
         recent_answers: remembers answers and erasures for requests that are still running.
+        accounts: calls the functions with which the app keeps answers with its accounts, or None.
     """
 
     policy: Policy
@@ -56,3 +58,4 @@ class Installation:
     app_language: AppLanguage | None
     edits_csp: bool
     recent_answers: RecentAnswers
+    accounts: Accounts | None

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.problem import Problem
-from cookie_consent.visitors.answers.answer import Answers
+from cookie_consent.visitors.account_answers import FollowedAccounts
+from cookie_consent.visitors.answers.answer import Answers, KeepWithAccount
 from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.show_once import ShowOnce
@@ -45,14 +46,19 @@ class Routes:
 
     Attributes:
         settings: the handlers of the settings page.
-        imports: takes over answers to other consent tools; None if the policy names none.
+        other_answers: what takes over answers that a visitor gave elsewhere; mostly nothing.
     """
 
     def __init__(self, parts: Installation) -> None:
         policy, own_cookies, ledger, log = parts.policy, parts.own_cookies, parts.ledger, parts.access_log
         kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
         cookie_list, states = (
-            CookieList(own_cookies, has_log=log is not None, postpones=not parts.pages.later_refuses),
+            CookieList(
+                own_cookies,
+                has_log=log is not None,
+                postpones=not parts.pages.later_refuses,
+                follows_accounts=parts.accounts is not None,
+            ),
             States(own_cookies.lifetime, edits_csp=parts.edits_csp),
         )
         self._prefix = parts.prefix
@@ -68,8 +74,13 @@ class Routes:
             since=day_of(parts.clock()),
         )
         records = _answer_records(parts, cookie_list)
-        answers = _answers(parts, states, records)
-        self.imports = ImportedAnswers(parts, records) if policy.imports else None
+        tracing = AnswerTracing(own_cookies, log, parts.recent_answers)
+        accounts = None if parts.accounts is None else FollowedAccounts(parts, parts.accounts, records, tracing)
+        keep_with_account = None if accounts is None else accounts.keep
+        answers = _answers(parts, states, records, tracing, keep_with_account)
+        imports = ImportedAnswers(parts, records) if policy.imports else None
+        self.other_answers = tuple(source for source in (imports, accounts) if source is not None)
+        named = _named if accounts is None else partial(_named_by, accounts)
         own_records = OwnRecords(
             policy, own_cookies, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies
         )
@@ -88,11 +99,11 @@ class Routes:
             policy, parts.visits, own_cookies, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
         )
         self._table: dict[str, dict[str, Handler]] = {
-            "": {"GET": settings.settings, "POST": answers.take},
+            "": {"GET": named(settings.settings), "POST": named(answers.take)},
             "/show-once": {"POST": ShowOnce(policy, own_cookies.once).take},
             "/do-not-sell": {"GET": settings.do_not_sell},
             "/transmission": {"GET": settings.transmission},
-            "/question": {"GET": settings.question},
+            "/question": {"GET": named(settings.question)},
             "/state": {"GET": settings.state},
             "/receipt": {"GET": own_records.receipt},
             "/receipt/page": {"GET": own_records.receipt_page},
@@ -145,16 +156,37 @@ def _answer_records(parts: Installation, cookie_list: CookieList) -> AnswerRecor
     return AnswerRecords(parts.ledger, parts.retention, parts.own_cookies, parts.pages, cookie_list)
 
 
-def _answers(parts: Installation, states: States, records: AnswerRecords | None) -> Answers:
+def _named(handler: Handler) -> Handler:
+    """Return a handler as it is: there are no accounts."""
+    return handler
+
+
+def _named_by(accounts: FollowedAccounts, handler: Handler) -> Handler:
+    """Return a handler whose inquiries name the account that is signed in."""
+
+    async def handle(inquiry: Inquiry) -> Response:
+        return await handler(await accounts.named(inquiry))
+
+    return handle
+
+
+def _answers(
+    parts: Installation,
+    states: States,
+    records: AnswerRecords | None,
+    tracing: AnswerTracing,
+    keep_with_account: KeepWithAccount | None,
+) -> Answers:
     return Answers(
         parts.policy,
         parts.visits,
         states,
         records=records,
         cookies=AnswerCookies(parts.own_cookies, parts.gate),
-        tracing=AnswerTracing(parts.own_cookies, parts.access_log, parts.recent_answers),
+        tracing=tracing,
         lifetime=parts.own_cookies.lifetime,
         later_refuses=parts.pages.later_refuses,
+        keep_with_account=keep_with_account,
     )
 
 

@@ -96,6 +96,7 @@ class SettingsEndpoints:
             notice=notice,
             kept=kept,
             counts_on=inquiry.counts_on,
+            account=bool(inquiry.account),
             own_cookies=self._cookie_list.under(inquiry.visit.decision.policy, base=inquiry.base, place=inquiry.place),
         )
         return page(html, inquiry.language, status, scripts=bool(self._policy.by_recipient))
@@ -147,7 +148,11 @@ class SettingsEndpoints:
             base=inquiry.base,
             language=inquiry.language,
             next_path=next_path,
-            options=QuestionOptions(again=again, by_script=inquiry.request.query_params.get("gpc") == "1"),
+            options=QuestionOptions(
+                again=again,
+                by_script=inquiry.request.query_params.get("gpc") == "1",
+                account=bool(inquiry.account),
+            ),
         )
         return page(html.decode(), inquiry.language)
 

@@ -15,6 +15,7 @@ The steps of an answer:
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -36,6 +37,8 @@ from cookie_consent.visitors.host_advice import HostAdvice
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.state import States
 
+KeepWithAccount = Callable[[Inquiry, ConsentRecord], Awaitable[list[tuple[bytes, bytes]]]]
+
 
 class Answers:
     """Takes answers.
@@ -49,6 +52,7 @@ class Answers:
         tracing: starts and stops access tracing.
         lifetime: how long an answer is valid.
         later_refuses: whether "Decide later" is a refusal of everything.
+        keep_with_account: has the app keep an answer with the account that is signed in, and returns header fields.
     """
 
     def __init__(  # noqa: PLR0913 (each step of the way)
@@ -62,10 +66,11 @@ class Answers:
         tracing: AnswerTracing,
         lifetime: timedelta,
         later_refuses: bool,
+        keep_with_account: KeepWithAccount | None = None,
     ) -> None:
         self._policy, self._visits, self._states = policy, visits, states
         self._records, self._cookies, self._tracing = records, cookies, tracing
-        self._lifetime, self._later_refuses = lifetime, later_refuses
+        self._lifetime, self._later_refuses, self._keep_with_account = lifetime, later_refuses, keep_with_account
         self._host_advice = HostAdvice(policy.site.hosts)
 
     async def take(self, inquiry: Inquiry) -> Response:
@@ -124,6 +129,8 @@ class Answers:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
         response.raw_headers += [*of_answer, *of_visitor]
+        if self._keep_with_account is not None:
+            response.raw_headers += await self._keep_with_account(inquiry, record)
         return response
 
     def _postpone(self, inquiry: Inquiry, posted: PostedAnswer) -> Response:

@@ -72,6 +72,7 @@ class Surface:
         notice: the name of the message on a settings page; see `Pages.settings`.
         counts_on: the hosts that a settings page names; see `Pages.settings`.
         card: what a card is about; None for other kinds.
+        account: whether it said that the answer is kept with the account.
     """
 
     kind: str
@@ -80,6 +81,7 @@ class Surface:
     notice: str = ""
     counts_on: tuple[str, ...] = ()
     card: Card | None = None
+    account: bool = False
 
 
 def shown(  # noqa: PLR0913 (all that the text is made from)
@@ -133,7 +135,7 @@ def _template(
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
     about = surface.card.id if surface.card else feature.id if feature else ""
-    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on)
+    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on, surface.account)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
     key = (state, decision.is_open, place, cookies, where["base"], where["language"])
 
@@ -151,7 +153,9 @@ def _template(
 def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
     kind, feature = surface.kind, surface.feature
     if kind in ("banner", "again"):
-        return pages.banner(decision, options=QuestionOptions(again=kind == "again"), **where).decode()
+        return pages.banner(
+            decision, options=QuestionOptions(again=kind == "again", account=surface.account), **where
+        ).decode()
     if kind == "settings":
         return pages.settings(
             decision,
@@ -159,6 +163,7 @@ def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, o
             counts_on=surface.counts_on,
             kept=_NO_VISITOR,
             notice=surface.notice,
+            account=surface.account,
             **where,
         )
     if kind == "opt_out":

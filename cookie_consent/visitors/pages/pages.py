@@ -162,6 +162,7 @@ class Pages:
         own_cookies: tuple[Cookie, ...] = (),
         counts_on: tuple[str, ...] = (),
         kept: KeptSummary | None = None,
+        account: bool = False,
     ) -> str:
         """Return the settings page.
 
@@ -174,6 +175,7 @@ class Pages:
             own_cookies: the middleware's own cookies for the answer and the visitor id, listed with the declared ones.
             counts_on: the hosts on which an answer counts; none for this host alone, which is not said.
             kept: what is stored about the visitor; None to leave that out.
+            account: whether the answer is kept with the visitor's account too.
         """
         policy, record = decision.policy, decision.record
         context = context_of(decision, base, language, next_path)
@@ -186,6 +188,7 @@ class Pages:
             error=notice.startswith("error"),
             counts_on=counts_on,
             kept=kept,
+            account=account,
             expires=record and record.decided_at + self.lifetime.total_seconds(),
             cookies={
                 purpose: [cookie for cookie in (*own_cookies, *policy.cookies) if cookie.purpose == purpose]
@@ -234,7 +237,7 @@ class Pages:
             off = purposes_switched_off(decision)
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
-        how = (options.reloads, options.again, options.by_script, options.style == "deferred")
+        how = (options.reloads, options.again, options.by_script, options.style == "deferred", options.account)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:
@@ -297,16 +300,34 @@ class Pages:
         style = nonce_attribute(style_nonce).encode() if style_nonce else b""
         return template.fill({b"field": in_field, b"link": in_link, b"style": style})
 
-    def saved(
-        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, options: QuestionOptions
+    def saved(  # noqa: PLR0913 (where the page is, and what it says)
+        self,
+        decision: Decision,
+        base: str,
+        language: str,
+        next_path: str,
+        encoding: str,
+        *,
+        options: QuestionOptions,
+        text: str = "kept",
     ) -> bytes:
-        """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
-        key = (decision.policy, base, language, encoding, bool(next_path), "saved", status_text(decision))
+        """Return a message about an answer, to be inserted first in <body>; the arguments are those of `banner`.
+
+        Args:
+            decision: see `banner`.
+            base: see the class.
+            language: see the class.
+            next_path: see the class.
+            encoding: see `banner`.
+            options: see `banner`.
+            text: the name of what it says: that the answer is saved, or that one of the account applies.
+        """
+        key = (decision.policy, base, language, encoding, bool(next_path), text, status_text(decision))
         template = self._cache.get(key)
         if template is None:
-            marked = cacheable_context(decision, base, language, next_path) | {"style": STYLE}
-            text = self._render_to_keep("saved.html", marked)
-            template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
+            marked = cacheable_context(decision, base, language, next_path) | {"style": STYLE, "message": text}
+            html = self._render_to_keep("saved.html", marked)
+            template = self._keep(key, html.encode(encoding, "xmlcharrefreplace"))
         return template.fill(banner_values(decision, base, next_path, options, b""))
 
     def unavailable(

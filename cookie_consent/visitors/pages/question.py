@@ -40,6 +40,7 @@ class QuestionOptions:
         by_script: whether the script reported Global Privacy Control, possibly without a header field. The form then
             reports it too.
         style: how the question brings its stylesheet.
+        account: whether the answer is kept with the visitor's account too, which the question then says.
     """
 
     script_nonce: str = ""
@@ -49,6 +50,7 @@ class QuestionOptions:
     referrer: str = ""
     by_script: bool = False
     style: StyleTag = "linked"
+    account: bool = False
 
 
 DEFAULT_OPTIONS = QuestionOptions()
