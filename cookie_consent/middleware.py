@@ -181,7 +181,7 @@ class ConsentMiddleware(FailsAtStart):
         page_options = PageOptions(inject=inject, settings_link=settings_link, inline_style=inline_style)
         security = security_fields(policy, csp, edit_csp=edit_csp)
         tells_language = app_language(language, policy.site.languages)
-        help_desk = desk_notifier_of(desk, has_ledger=ledger is not None)
+        help_desk, hooks = desk_notifier_of(desk, has_ledger=ledger is not None), accounts_of(accounts)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
         log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys))
         ledger = ledger_of(ledger)
@@ -202,7 +202,7 @@ class ConsentMiddleware(FailsAtStart):
             app_language=tells_language,
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
             edits_csp=security is not None and security.edits,
-            accounts=accounts_of(accounts),
+            accounts=hooks,
         )
         self.app, self._visits, self._masks_client = app, visits, mask_client
         self._retention = self._installed.retention

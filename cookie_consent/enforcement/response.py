@@ -57,6 +57,9 @@ class Response:
         trace: the traced request, if there will be an access record.
     """
 
+    _stored: list[bytes]
+    """Set-Cookie fields of ours that `prepare` adds to the response, if there are any."""
+
     def __init__(
         self,
         enforcement: Enforcement,
@@ -82,8 +85,6 @@ class Response:
         self.trace: Trace | None = None
         self._plain_out = send
         self._fields: Fields | None = None
-        self._stored: list[bytes] = []
-        """Set-Cookie fields of ours that `prepare` adds to the response."""
         self._withholds_origins = self._differs_in_frames = self._replaced = False
         self._page_view_host: bytes | None = None
         """The Host field of a page view, or of an error page, which may ask too."""
