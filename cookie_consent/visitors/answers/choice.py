@@ -72,5 +72,5 @@ def chosen_recipients(
     elif says:
         granted = held or offered
     else:
-        granted = held if adds else named
+        granted = held if adds else frozenset()
     return granted - refused
