@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from cookie_consent.base.random_ids import RandomIds
+from cookie_consent.base.random_ids import IdPool, RandomIds
+from tests.support.forking import fork_hook
 
 
 def test_ids_are_unique() -> None:
@@ -31,3 +32,16 @@ def test_forked_process_makes_other_ids_than_parent() -> None:
         in_child = file.read().split("\n")
     assert len(set(in_child)) == 100
     assert set(in_child).isdisjoint(ids() for _ in range(300))
+
+
+class Numbers(IdPool[int]):
+    def _make(self) -> list[int]:
+        return [3, 2, 1]
+
+
+def test_forked_process_drops_inherited_ids() -> None:
+    with fork_hook() as after_fork:
+        numbers = Numbers()
+        assert [numbers(), numbers()] == [1, 2]
+        after_fork()
+        assert numbers() == 1

@@ -88,6 +88,7 @@ class Reader:
         return self.visits.read({"scheme": scheme, "headers": [(b"cookie", field), *signals]}, path)
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.slow
 @pytest.mark.no_cover

@@ -186,6 +186,7 @@ def test_few_hosts_are_remembered(field: bytes, times: int) -> None:
     assert allocated(lambda number: places.of({**request, "headers": [(b"host", field % number)]}), times) < 500_000
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("length", [10, 240])
 @pytest.mark.slow
 @pytest.mark.no_cover
@@ -195,6 +196,7 @@ def test_tracing_caches_few_pages(length: int) -> None:
     assert allocated(lambda number: tracing.write(scope(path=f"/{number:0{length}}"), trace)) < 4_000_000
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("length", [10, 240])
 @pytest.mark.slow
 @pytest.mark.no_cover

@@ -117,6 +117,7 @@ def test_log_without_attributes_is_unchanged() -> None:
     assert before_send_attributes({"attributes": {}}, {}) == {"attributes": {}}
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("arguments", [[], ["stream"]])
 @pytest.mark.slow
 def test_sentry_gets_personal_data_only_after_consent(arguments: list[str]) -> None:

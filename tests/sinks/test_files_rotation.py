@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -531,7 +531,8 @@ def numbers_in_running(found: Sequence[Source]) -> Counter[int]:
     for source in found:
         for text in lines_of(source).splitlines(keepends=True):
             if text.endswith(b"\n") and text.strip():
-                whole[int(json.loads(text)["log.record.uid"].partition("-")[2], 16)] += 1
+                with suppress(ValueError):  # the last line of a killed writer may be cut off
+                    whole[int(json.loads(text)["log.record.uid"].partition("-")[2], 16)] += 1
     return whole
 
 

@@ -16,9 +16,8 @@ def fork_hook() -> Iterator[Callable[[], None]]:
     it ends.
     """
     earlier = set(forking._forked)
-
-    def after_fork() -> None:
-        for forked in set(forking._forked) - earlier:
-            forked.after_fork()
-
-    yield after_fork
+    forking._forked.difference_update(earlier)
+    try:
+        yield forking.after_fork
+    finally:
+        forking._forked.update(earlier)

@@ -191,6 +191,7 @@ def visit_with_long_texts(site: ASGIApp, times: int) -> None:
         visitor.get("/", [("sec-gpc", "1")] * 300)
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("undeclared", ["hold", "allow"])
 @pytest.mark.no_cover
 def test_no_cache_keeps_long_text_of_a_client(undeclared: str) -> None:
@@ -249,6 +250,7 @@ def test_only_64_kib_of_cookie_fields_are_read() -> None:
     assert seen[2:] == [["session=s"], []]
 
 
+@pytest.mark.full_matrix
 @pytest.mark.no_cover
 def test_cookies_with_many_declared_names_use_little_memory() -> None:
     site = install()
