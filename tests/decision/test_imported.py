@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -11,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.decision.decision import CONSENT_LIFETIME, decide
+from cookie_consent.decision.decision import CONSENT_LIFETIME, decide, has_objected
 from cookie_consent.decision.imported.readers import LONGEST_VALUE, EarlierAnswer, read
 from cookie_consent.decision.imported.records import import_answer
 from cookie_consent.decision.record import State
 from cookie_consent.policy.imports import TOOLS, Import
 from cookie_consent.policy.policy import Policy
 from tests.support.examples import examples
-from tests.support.policies import NOW, small_policy
+from tests.support.policies import NOW, purpose, site, small_policy
 
 ISO = "2025-06-01T10:00:00.000Z"
 AT = 1_748_772_000
@@ -297,6 +298,17 @@ def test_answer_without_a_time_is_of_now() -> None:
     assert found is not None
     assert found.record.decided_at == NOW
     assert found.record.answers["ads"].state is State.GRANTED
+
+
+def test_purpose_that_runs_without_consent_is_left_out_unless_it_was_answered_there() -> None:
+    audience = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
+    for names, expected in (({"media": ("a",)}, {"media"}), ({"audience": ("b",)}, {"media", "audience"})):
+        declared = Import(id="klaro", purposes=names)
+        policy = Policy(site=site(), purposes=(purpose("media"), audience), imports=(declared,))
+        found = import_answer(policy, b"klaro=" + encoded({"a": True, "b": False}), NOW, CONSENT_LIFETIME)
+        assert found is not None
+        assert found.record.answers.keys() == expected
+        assert has_objected(policy, found.record) == ("audience" in expected)
 
 
 def test_answer_to_another_revision_does_not_count() -> None:
