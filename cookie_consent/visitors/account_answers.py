@@ -13,6 +13,7 @@ from cookie_consent.base.cookies.fields import cookie_name, expire_cookie
 from cookie_consent.base.paths import address
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.account import account_document, differ, read_account, stricter
+from cookie_consent.decision.account_cookie import AccountMark
 from cookie_consent.decision.place import Place
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Announcement, Visit, cookies_of, without_held
@@ -67,9 +68,20 @@ class FollowedAccounts:
         return is_page_opened(scope)
 
     async def named(self, inquiry: Inquiry) -> Inquiry:
-        """Return a request to an endpoint with the id of the account that is signed in."""
-        user = await self._accounts.user(without_held(inquiry.request.scope, inquiry.visit))
-        return replace(inquiry, account=user or "")
+        """Return a request to an endpoint with the id of the account that is signed in.
+
+        What another account left on the device is not in it, so that no answer builds on it.
+        """
+        scope, visit, place = inquiry.request.scope, inquiry.visit, inquiry.place
+        user = await self._accounts.user(without_held(scope, visit))
+        if user is None:
+            return inquiry
+        mark = self._mark_of(visit, inquiry.cookies, place)
+        if mark is not None and not self._cookie.is_of(mark, user):
+            scope, visit = self._forget(scope, inquiry.path, visit, place)
+            request = Request(scope, inquiry.request.receive)
+            inquiry = replace(inquiry, request=request, visit=visit, cookies=cookies_of(scope))
+        return replace(inquiry, account=user)
 
     async def keep(self, inquiry: Inquiry, record: ConsentRecord) -> list[tuple[bytes, bytes]]:
         """Have the app keep an answer that was given on this device, and return the header fields.
@@ -102,9 +114,7 @@ class FollowedAccounts:
         parts, place = self._parts, self._parts.own_cookies.place(scope)
         given = await self._accounts.load(user)
         account = read_account(given, parts.policy, parts.clock(), parts.own_cookies.lifetime)
-        mark, device = self._cookie.read(cookies_of(scope), place=place), visit.decision.record
-        if device is None or (mark is not None and mark.decided_at != device.decided_at):
-            mark = None  # it is about another answer
+        mark = self._mark_of(visit, cookies_of(scope), place)
         if mark is not None and not self._cookie.is_of(mark, user):
             scope, visit = self._forget(scope, path, visit, place)
             mark = None
@@ -114,6 +124,11 @@ class FollowedAccounts:
             said = self._cookie.set(user, decided_at=mark.decided_at, followed=mark.followed, is_told=True, place=place)
             visit = replace(visit, announcement=Announcement(_APPLIES, said, None))
         return scope, replace(visit, signed_in=True)
+
+    def _mark_of(self, visit: Visit, cookies: bytes, place: Place) -> AccountMark | None:
+        """Return the mark of the answer on the device; None if there is none, or if it is about another answer."""
+        mark, device = self._cookie.read(cookies, place=place), visit.decision.record
+        return mark if mark is not None and device is not None and mark.decided_at == device.decided_at else None
 
     def _forget(self, scope: Scope, path: str, visit: Visit, place: Place) -> tuple[Scope, Visit]:
         """Return the request and the visit without what another account left on the device: answer and visitor ids."""

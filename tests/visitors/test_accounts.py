@@ -324,6 +324,30 @@ def test_tracing_begins_on_the_page_that_applies_it() -> None:
     assert len({record["visitor.id"] for record in sink.records}) == 1
 
 
+def test_answer_builds_on_nothing_that_another_account_left() -> None:
+    """Somebody may sign in without opening a page, and allow one thing more."""
+    ledger, sink = MemoryLedger(), MemorySink()
+    site = Site(ledger=ledger, access_log=sink)
+    laptop = site.device("ann")
+    laptop.save(analytics=True)
+    laptop.get()
+    anns = laptop.jar["__Host-visitor"]
+    laptop.sign_in("ben")
+    settings = laptop.get(PREFIX)
+    assert text_of(policy(), "en", "status_unknown") in settings.text
+    export = laptop.get(f"{PREFIX}/export").json
+    assert (export["consent_records"], export["access_records"], export["visitor_id"]) == ([], [], None)
+    laptop.post({"choice": "grant", "purposes": {"media": True}})
+    assert site.kept["ben"]["answers"] == {"media": "granted"}
+    assert laptop.allowed == {"media"}
+    assert anns not in laptop.jar.values()
+    # Nor do the records of the two have an id in common.
+    assert len({record["consent_id"] for record in ledger.kept}) == 2
+    laptop.accept()
+    laptop.get()
+    assert laptop.jar["__Host-visitor"] != anns
+
+
 def test_anonymous_answer_on_a_shared_device_is_not_kept_with_an_account(site: Site) -> None:
     laptop = site.device()
     laptop.accept()

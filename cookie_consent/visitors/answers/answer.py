@@ -128,7 +128,9 @@ class Answers:
         if not inquiry.place.host:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
-        response.raw_headers += [*of_answer, *of_visitor]
+        # First, what is deleted of another account: some of it is set anew.
+        of_others = [(b"set-cookie", field) for field in inquiry.visit.set_cookies]
+        response.raw_headers += [*of_others, *of_answer, *of_visitor]
         if self._keep_with_account is not None:
             response.raw_headers += await self._keep_with_account(inquiry, record)
         return response
