@@ -105,7 +105,7 @@ gallery: system $(VENV)/.test built
 system:
 	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
 		locale-gen=locales openssl nats-server goaccess java=default-jre-headless
-	@.ci/system --optional postgres=postgresql
+	@.ci/system --optional postgres=postgresql nginx varnishd=varnish
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }

@@ -30,6 +30,7 @@ from cookie_consent.enforcement.csp.security_fields import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.enforcement.shared_pages import checked_shared_pages
 from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.ledgers.signal_records import SignalProofs
@@ -88,6 +89,9 @@ class ConsentMiddleware(FailsAtStart):
         edit_csp: the older way to write `csp="edit"`.
         inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
             allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.
+        shared_pages: whether pages are the same for everybody, so that shared caches may keep them. The question is in
+            the page, hidden, and a script shows it. It goes without `csp`, and without `[vendors]`
+            and `[imports]` in the policy file.
         undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
             reports them.
         history: earlier versions of the policy, as paths or policies. With them, visitors are not asked again for
@@ -139,6 +143,7 @@ class ConsentMiddleware(FailsAtStart):
         csp: str | None = None,
         edit_csp: bool = False,
         inline_style: bool = True,
+        shared_pages: bool = False,
         undeclared: str = "hold",
         history: Iterable[Policy | str | PathLike[str]] = (),
         consent_cookie: str = "consent",
@@ -169,6 +174,7 @@ class ConsentMiddleware(FailsAtStart):
             make_id=make_id,
             domain=policy.site.domain,
             hosts=policy.site.hosts,
+            tells_state=shared_pages,
         )
         own_cookies = OwnCookies(cookies, (policy, *policy.history))
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
@@ -178,8 +184,15 @@ class ConsentMiddleware(FailsAtStart):
         pages = Pages(
             lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=checked_later(later, policy)
         )
-        page_options = PageOptions(inject=inject, settings_link=settings_link, inline_style=inline_style)
         security = security_fields(policy, csp, edit_csp=edit_csp)
+        page_options = PageOptions(
+            inject=inject,
+            settings_link=settings_link,
+            inline_style=inline_style,
+            shared_pages=checked_shared_pages(
+                shared_pages, policy, limits=security is not None, accounts=accounts is not None
+            ),
+        )
         tells_language = app_language(language, policy.site.languages)
         help_desk, hooks = desk_notifier_of(desk, has_ledger=ledger is not None), accounts_of(accounts)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
@@ -204,7 +217,7 @@ class ConsentMiddleware(FailsAtStart):
             edits_csp=security is not None and security.edits,
             accounts=hooks,
         )
-        self.app, self._visits, self._masks_client = app, visits, mask_client
+        self.app, self._visits, self._masks_client = page_options.app(app), visits, mask_client
         self._retention = self._installed.retention
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)

@@ -106,5 +106,11 @@ def _private(headers: Headers, target: bytes) -> Headers:
     return fields
 
 
+def is_shared(headers: Headers) -> bool:
+    """Return whether a response says that shared caches may keep it: by "public" or "s-maxage" in Cache-Control."""
+    values = (value for name, value in headers if name.lower().endswith(_TARGETED))
+    return any(_is_shared(match) for value in values for match in _DIRECTIVE.findall(value))
+
+
 def _is_shared(directive: bytes) -> bool:
     return directive.partition(b"=")[0].strip().lower() in _SHARED

@@ -40,6 +40,7 @@ class CookieSettings:
         make_id: returns a random id of at least 128 bits, in cookie octets.
         domain: the Domain of cookies that several hosts share; "" if each host has its own.
         hosts: the hosts that share an answer, in `domain`.
+        tells_state: whether a cookie tells scripts what holds; its name is `consent_name` with "-state".
 
     Raises:
         ValueError: a name is no cookie name or is used twice, a lifetime is too long or under a second, or `make_id`
@@ -55,6 +56,7 @@ class CookieSettings:
     make_id: Callable[[], str] = new_id
     domain: str = ""
     hosts: tuple[str, ...] = ()
+    tells_state: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.consent_name, self.visitor_name):
@@ -67,7 +69,7 @@ class CookieSettings:
             ):
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
         consent, visitor = self.consent_name, self.visitor_name
-        kinds = ("", "-signal", "-later", "-later-day", "-saved", "-account")
+        kinds = ("", "-signal", "-later", "-later-day", "-saved", "-account", "-state")
         if {f"{consent}{kind}" for kind in kinds} & {visitor, f"{visitor}-erasure"}:
             raise ValueError(
                 f"two cookies of {consent!r} and {visitor!r} would share a name: give them different names"

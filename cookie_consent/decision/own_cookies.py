@@ -22,6 +22,7 @@ from cookie_consent.decision.recipients import RecipientBits
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.saved_cookie import SavedCookie
 from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.state_cookie import StateCookie
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
@@ -83,6 +84,7 @@ class OwnCookies:
         saved: reads and sets the cookie that has the next page confirm an answer.
         once: reads and sets the cookie that has the next page show the content of a card once.
         account: reads and sets the cookie that remembers which account the answer follows.
+        state: sets the cookie that tells scripts what holds; None without it.
     """
 
     def __init__(self, settings: CookieSettings, policies: Iterable[Policy] = ()) -> None:
@@ -101,6 +103,7 @@ class OwnCookies:
                 "later": f"{broad}{settings.consent_name}-later",
                 "later-day": f"{broad}{settings.consent_name}-later-day",
                 "account": f"{broad}{settings.consent_name}-account",
+                "state": f"{broad}{settings.consent_name}-state",
                 "visitor": broad + settings.visitor_name,
                 "erasure": f"{narrow}{settings.visitor_name}-erasure",
             }
@@ -121,6 +124,8 @@ class OwnCookies:
         self.saved = SavedCookie(f"{settings.consent_name}-saved")
         self.once = OnceCookie(f"{settings.consent_name}-once", Signer(settings.secret_keys, ONCE_SALT))
         self.account = AccountCookie({where: names["account"] for where, names in self._names.items()}, settings)
+        state = {where: names["state"] for where, names in self._names.items()}
+        self.state = StateCookie(state, self.lifetime) if settings.tells_state else None
 
     def names(self, kind: str) -> list[str]:
         """Return all names, over https and http, of a kind of our cookies, such as "consent"."""
@@ -143,6 +148,8 @@ class OwnCookies:
         }
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
         names |= dict.fromkeys((*self.saved.names, *self.once.names), necessary)
+        if self.state is not None:
+            names |= dict.fromkeys(self.state.names, necessary)
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
             # A policy may list our own cookies under their default names, to describe them.
@@ -178,6 +185,10 @@ class OwnCookies:
         visitors = [Cookie(name=names["visitor"], purpose=id_, duration=lifetime, domain=domain) for id_ in traced]
         by_site = {cookie.name for cookie in policy.cookies}
         return tuple(cookie for cookie in (consent, *signals, *visitors) if cookie.name not in by_site)
+
+    def plain_name(self, kind: str) -> str:
+        """Return the name of a kind of our cookies over http, which has no prefix."""
+        return self._names[False, False][kind]
 
     def name(self, kind: str, *, place: Place) -> str:
         """Return the name of a kind of our cookies, such as "consent", in a place."""

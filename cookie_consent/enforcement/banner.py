@@ -38,6 +38,13 @@ def requesting_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str
     return whole
 
 
+def without_conditions(scope: MutableMapping[str, Any]) -> None:
+    """Change the scope of a request to ask for a complete, uncompressed page; see `requesting_whole_page`."""
+    scope["headers"] = [field for field in scope["headers"] if field[0] not in _UNHELPFUL]
+    if _PATHSEND in (scope.get("extensions") or ()):
+        scope["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
+
+
 def referrer(fields: Mapping[bytes, bytes]) -> str:
     """Return the origin of the other site that a visitor came from, or "".
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from cookie_consent.base.caching import depending_on
 from cookie_consent.base.checks import check_booleans
@@ -12,6 +12,7 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.security_fields import SecurityFields
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
+from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.policy.links import linked_paths
@@ -28,21 +29,30 @@ class PageOptions:
         inject: whether to insert the banner.
         settings_link: whether to insert a link to the settings page.
         inline_style: whether the question brings its stylesheet inline, where the page's policies allow it.
+        shared_pages: whether pages are the same for everybody.
 
     Raises:
-        ValueError: one is not a boolean.
+        ValueError: one is not a boolean, or shared pages could not ask.
     """
 
     inject: bool
     settings_link: bool
     inline_style: bool
+    shared_pages: bool = False
 
     def __post_init__(self) -> None:
         check_booleans(
             inject=self.inject,
             settings_link=self.settings_link,
             inline_style=self.inline_style,
+            shared_pages=self.shared_pages,
         )
+        if self.shared_pages and not self.inject:
+            raise ValueError("shared_pages: the question has to be in the pages. Leave inject out, or shared_pages.")
+
+    def app(self, app: ASGIApp) -> ASGIApp:
+        """Return the app as the middleware calls it."""
+        return WholePages(app) if self.shared_pages else app
 
 
 class Enforcement:
@@ -63,6 +73,8 @@ class Enforcement:
         ordinary: the plans of ordinary pages.
         vendor_signals: tells vendors' tags what holds; None if there is nobody to tell.
         fills_heads: whether every page has something in its head that says what holds.
+        shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
+        is_quick: whether responses may take the quick way.
     """
 
     def __init__(
@@ -89,6 +101,15 @@ class Enforcement:
         self.banner_page_headers = [*preloads, *self.page_headers]
         self.ordinary = OrdinaryPages(self.pages, self.prefix, inline_style=self.inline_style)
         self._to_be_read = linked_paths(installed.policy)
+        self.shared_pages = None
+        if options.shared_pages:
+            self.shared_pages = SharedPages(
+                installed,
+                settings_link=self.settings_link,
+                inline_style=self.inline_style,
+                may_ask=self.may_show_banner,
+            )
+        self.is_quick = security is None and self.shared_pages is None
 
     def may_show_banner(self, scope: Scope) -> bool:
         """Return whether a page at this path may have the banner. Pages that the banner links to may not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 
@@ -23,6 +24,7 @@ from cookie_consent.enforcement.csp.security_fields import Asked, SecurityFields
 from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.enforcement.shared_pages import SharedPages
 from cookie_consent.enforcement.vendor_signals import VendorSignals
 from cookie_consent.policy.card import recipients_shown_once
 from cookie_consent.tracing.counts import Counts
@@ -93,7 +95,7 @@ class Response:
         self._was_answered = False
         """Whether the visitor has answered or erased since the request arrived."""
         # For `QuickResponse`, to save it an `__init__`.
-        self._is_quick = visit.is_quick and enforcement.security is None
+        self._is_quick = visit.is_quick and enforcement.is_quick
         self._held: Message | None = None
         """The held start of a response that may be an ordinary page, until its body comes."""
 
@@ -105,6 +107,10 @@ class Response:
     def prepare(self) -> None:
         """Do what some visits need before the app is called: record and store signals, and start the trace."""
         enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
+        if enforcement.shared_pages is not None:
+            # A page for everybody sets no cookie. Our endpoints do.
+            visit = replace(visit, signal_cookie=None, arrival=None, announcement=None, set_cookies=())
+            log = log if visit.visitor_id is not None or visit.exempt else None
         if visit.depends_on_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
         told = visit.announcement
@@ -185,8 +191,10 @@ class Response:
     def _pass(self, message: Message) -> Awaitable[None]:
         return self._out(self._start(message) if message["type"] == "http.response.start" else message)
 
-    def _start(self, message: Message) -> Message:
+    def _start(self, message: Message) -> Message:  # noqa: C901, PLR0915 (a call costs time)
         enforcement, given = self._enforcement, message.get("headers", ())
+        if enforcement.shared_pages is not None:
+            return self._start_shared(enforcement.shared_pages, message)
         is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
         headers = given if is_plain else plain_fields(given)
         self._apply_recent_answers()
@@ -213,6 +221,26 @@ class Response:
             frames = (b"Sec-Fetch-Dest",) if self._differs_in_frames else ()
             passed = depending_on(passed, (*enforcement.depends_on, *language, *frames))
         return message if passed is given else {**message, "headers": passed}
+
+    def _start_shared(self, shared: SharedPages, message: Message) -> Message:
+        """Begin a response that is the same for everybody, unless the app itself read the decision."""
+        enforcement, headers = self._enforcement, plain_fields(message.get("headers", ()))
+        self._apply_recent_answers()
+        decision, consent = self._visit.decision, self._consent
+        headers = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
+        encoding = injectable(message["status"], headers) if self.scope["method"] == "GET" else None
+        if encoding is not None and not consent.asks_itself:
+            self.injection = shared.injection(
+                consent, decision.policy, self.scope, headers, encoding=encoding, out=self._out
+            )
+            self._out, self.is_unfinished = self.injection.send, True
+        if enforcement.access_log is not None:
+            self._count(enforcement.access_log.counts, message["status"], headers)
+        if not consent.was_read and not self._was_answered:
+            return {**message, "headers": shared.without_cookies(headers)}
+        language = (b"Accept-Language",) if consent.chose_language else ()
+        headers = depending_on([*headers, *self._deletion_fields()], (*enforcement.depends_on, *language))
+        return {**message, "headers": headers}
 
     def _deletion_fields(self) -> Headers:
         """Return the fields that delete refused cookies which the browser still sends."""

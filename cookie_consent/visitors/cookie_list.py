@@ -65,6 +65,9 @@ class CookieList:
         if self._follows_accounts:
             about = {language: text("cookie_account") for language, text in words.items()}
             declared = (*declared, self._own_cookies.account.declared(about, place=place))
+        if self._own_cookies.state is not None:
+            about = {language: text("cookie_state") for language, text in words.items()}
+            declared = (*declared, self._own_cookies.state.declared(about, place=place))
         if not self._has_log or all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
             return declared
         erasure = Cookie(

@@ -161,7 +161,13 @@ class SettingsEndpoints:
         visit, path = inquiry.visit, inquiry.request.query_params.get("page", "")
         if path.startswith("/"):
             visit = self._visits.read(inquiry.request.scope, path_inside(path, inquiry.request.scope))
-        return JSONResponse(self._states.of(visit.decision))
+        response = JSONResponse(self._states.of(visit.decision))
+        if self._own_cookies.state is not None:
+            fields = self._own_cookies.state.fields(
+                inquiry.visit.decision, inquiry.cookies, inquiry.now, place=inquiry.place
+            )
+            response.raw_headers += [(b"set-cookie", field) for field in fields]
+        return response
 
     async def policy(self, inquiry: Inquiry) -> Response:
         """Respond with the current policy."""

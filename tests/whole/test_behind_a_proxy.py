@@ -147,8 +147,10 @@ def proxied(folder: Path, config: str) -> Iterator[None]:
     """Start nginx with a documented server block."""
     assert NGINX is not None
     main = folder / "nginx.conf"
+    # As root, its workers would be another user, who may not write into our folder.
+    user = "user root; " if os.geteuid() == 0 else ""
     main.write_text(
-        f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ access_log off; "
+        f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ access_log off; "
         f"{''.join(f'{kind}_temp_path {folder}/{kind}; ' for kind in TEMPORARY)}\n{config}\n}}"
     )
     command = [NGINX, "-e", str(folder / "error.log"), "-c", str(main)]

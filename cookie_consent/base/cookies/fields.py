@@ -44,10 +44,17 @@ def values(field: bytes, name: bytes) -> list[bytes]:
     return matching
 
 
-def set_cookie(
-    name: str, value: str, max_age: int | None, *, path: str = "/", domain: str | None = None, secure: bool
+def set_cookie(  # noqa: PLR0913 (the attributes of a cookie)
+    name: str,
+    value: str,
+    max_age: int | None,
+    *,
+    path: str = "/",
+    domain: str | None = None,
+    secure: bool,
+    http_only: bool = True,
 ) -> bytes:
-    """Return a Set-Cookie field for one of our own cookies, which are HttpOnly and SameSite=Lax.
+    """Return a Set-Cookie field for one of our own cookies, which are SameSite=Lax.
 
     Args:
         name: its name.
@@ -56,9 +63,10 @@ def set_cookie(
         path: its path, percent-encoded.
         domain: its domain; None if it is host-only.
         secure: whether the connection is https.
+        http_only: whether no script may read it.
     """
     lifetime = "" if max_age is None else f"; Max-Age={max_age}"
-    line = f"{name}={value}{lifetime}; Path={path}; HttpOnly; SameSite=Lax"
+    line = f"{name}={value}{lifetime}; Path={path}; {'HttpOnly; ' if http_only else ''}SameSite=Lax"
     if domain:
         line += f"; Domain={domain}"
     return (line + "; Secure" if secure else line).encode("ascii")

@@ -128,9 +128,10 @@ class Answers:
         if not inquiry.place.host:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
+        of_state = self._cookies.of_state(inquiry, self._on_site(inquiry, record, now))
         # First, what is deleted of another account: some of it is set anew.
         of_others = [(b"set-cookie", field) for field in inquiry.visit.set_cookies]
-        response.raw_headers += [*of_others, *of_answer, *of_visitor]
+        response.raw_headers += [*of_others, *of_answer, *of_visitor, *of_state]
         if self._keep_with_account is not None:
             response.raw_headers += await self._keep_with_account(inquiry, record)
         return response
@@ -140,8 +141,21 @@ class Answers:
         before = self._before(inquiry, posted)
         response = self._reply(inquiry, posted, replace(before, should_ask=False), begins=False)
         if before.is_open:
-            response.raw_headers += self._cookies.of_later(inquiry)
+            postponed = replace(inquiry.visit.decision, should_ask=False, postponed=True)
+            response.raw_headers += [*self._cookies.of_later(inquiry), *self._cookies.of_state(inquiry, postponed)]
         return response
+
+    def _on_site(self, inquiry: Inquiry, record: ConsentRecord, now: float) -> Decision:
+        """Return the decision for the site, whose conditions may be others than those of a service."""
+        decision = inquiry.visit.decision
+        return decide(
+            decision.policy,
+            record,
+            frozenset(decision.signals),
+            now,
+            lifetime=self._lifetime,
+            postponed=decision.postponed,
+        )
 
     def _unchanged(self, inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Response:
         """Return the response to an answer that answers nothing."""

@@ -63,6 +63,19 @@ class AnswerCookies:
             fields.append(_EMPTY_CACHE)
         return fields
 
+    def of_state(self, inquiry: Inquiry, decision: Decision) -> list[tuple[bytes, bytes]]:
+        """Return the header fields that make the cookie for scripts say what holds; none if there is no such cookie.
+
+        Args:
+            inquiry: the request.
+            decision: what holds for the site from now on.
+        """
+        state = self._own_cookies.state
+        if state is None:
+            return []
+        fields = state.fields(decision, inquiry.cookies, inquiry.now, place=inquiry.place)
+        return [(b"set-cookie", field) for field in fields]
+
     def of_later(self, inquiry: Inquiry) -> list[tuple[bytes, bytes]]:
         """Return the header fields that postpone the question."""
         fields = [(b"set-cookie", field) for field in self._own_cookies.later.set(place=inquiry.place)]

@@ -91,6 +91,7 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
         "style": STYLE,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,
+        "refused_here": " ".join(purpose for purpose in policy.optional if purpose not in offered),
         # No box may be ticked in advance. What runs without consent is shown, ticked, only to visitors who opened the
         # question.
         "ticks": offered if options.again else asked,

@@ -237,7 +237,8 @@ class Pages:
             off = purposes_switched_off(decision)
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
-        how = (options.reloads, options.again, options.by_script, options.style == "deferred", options.account)
+        style = (options.style == "deferred", options.shared)
+        how = (options.reloads, options.again, options.by_script, options.account, *style)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:

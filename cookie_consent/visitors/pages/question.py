@@ -41,6 +41,9 @@ class QuestionOptions:
             reports it too.
         style: how the question brings its stylesheet.
         account: whether the answer is kept with the visitor's account too, which the question then says.
+        shared: in a page that is the same for everybody, the name without prefix of the cookie that tells what holds;
+            "" in other pages.
+        asks_first: whether such a page may show the question only after the server was asked.
     """
 
     script_nonce: str = ""
@@ -51,6 +54,8 @@ class QuestionOptions:
     by_script: bool = False
     style: StyleTag = "linked"
     account: bool = False
+    shared: str = ""
+    asks_first: bool = False
 
 
 DEFAULT_OPTIONS = QuestionOptions()

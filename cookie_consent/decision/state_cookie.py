@@ -1,0 +1,81 @@
+"""The cookie that tells the scripts of pages for everybody what holds, so that they need not ask the server.
+
+Scripts may read it. The server never does: it only compares it, to send it anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from string import ascii_letters
+
+from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
+from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.later_cookies import LATER_LIFETIME
+from cookie_consent.decision.place import Place
+from cookie_consent.policy.parts import NECESSARY, Cookie, Texts
+
+VERSION_LENGTH = 8
+"""How many digits of the policy's version it has."""
+_UNSAID = "~"
+"""In place of the purposes, where the cookie cannot say what holds. The script then asks the server."""
+
+
+class StateCookie:
+    """Sets the cookie: the policy's version, a letter for each purpose that is allowed, and the signals heeded.
+
+    `1a2b3c4d.ac.g` says that the first and the third optional purpose are allowed, in sight of Global Privacy Control.
+    It is the same for all who answered alike.
+
+    Args:
+        names: whether the connection is https, and whether hosts share the cookie -> its name.
+        lifetime: how long an answer is valid.
+    """
+
+    def __init__(self, names: Mapping[tuple[bool, bool], str], lifetime: timedelta) -> None:
+        self._names, self._lifetime = names, lifetime.total_seconds()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All its names."""
+        return frozenset(self._names.values())
+
+    def fields(self, decision: Decision, cookies: bytes, now: float, *, place: Place) -> list[bytes]:
+        """Return the Set-Cookie field that makes a browser's cookie say what holds; nothing if it does.
+
+        Args:
+            decision: what holds for the site.
+            cookies: the Cookie field of the request.
+            now: seconds since 1970.
+            place: where our own cookies live.
+        """
+        name, value = self._names[place.secure, place.is_shared], state_value(decision)
+        there = values(cookies, name.encode())
+        if there == ([value.encode()] if value else []):
+            return []
+        if not value:
+            return [expire_cookie(name.encode(), domain=place.domain, secure=place.secure)]
+        record = decision.record
+        left = record.decided_at + self._lifetime - now if record else LATER_LIFETIME.total_seconds()
+        return [set_cookie(name, value, math.ceil(left), domain=place.domain, secure=place.secure, http_only=False)]
+
+    def declared(self, description: Texts, *, place: Place) -> Cookie:
+        """Return the cookie as a policy would declare it."""
+        return Cookie(
+            name=self._names[place.secure, place.is_shared],
+            purpose=NECESSARY,
+            duration=timedelta(seconds=self._lifetime),
+            domain=place.domain,
+            description=description,
+        )
+
+
+def state_value(decision: Decision) -> str:
+    """Return the cookie's value for a decision; "" while nothing was answered, or something is to be asked."""
+    if decision.should_ask or (decision.record is None and not decision.postponed):
+        return ""
+    policy = decision.policy
+    allowed = (letter for letter, id_ in zip(ascii_letters, policy.optional, strict=False) if decision.purposes[id_])
+    letters = _UNSAID if decision.refused_recipients else "".join(allowed)
+    return f"{policy.version[:VERSION_LENGTH]}.{letters}.{''.join(signal[0] for signal in decision.signals)}"

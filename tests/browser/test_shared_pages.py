@@ -1,0 +1,137 @@
+"""Tests of pages that are the same for everybody, in a real browser: who is asked, when, and what needs a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor
+from tests.support.waiting import wait_until
+from tests.whole.test_shared_caches import answers, served
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+STATE = "**/privacy-choices/state*"
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The site of `shared_site`."""
+    with served() as port:
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{address}/made"), 60)
+        yield Sites(address, "", tmp_path_factory.mktemp("shared") / Path("access.jsonl"))
+
+
+def hold_state(visitor: Visitor) -> list[Route]:
+    """Keep the server's word back; return the requests for it."""
+    held: list[Route] = []
+    visitor.page.route(STATE, lambda route: held.append(route))
+    return held
+
+
+def release(visitor: Visitor, held: list[Route]) -> None:
+    """Let the server's word through, now and later."""
+    visitor.page.route(STATE, lambda route: route.continue_())
+    for route in held:
+        route.continue_()
+
+
+def asked_server(visitor: Visitor, path: str) -> list[str]:
+    """Open a page of somebody who is not asked; return the requests that it makes for what is not the same for all."""
+    made: list[str] = []
+    visitor.page.on("request", lambda request: made.append(request.url))
+    visitor.go(path)
+    expect(visitor.page.locator(".pchoice-shared")).to_have_count(0)
+    visitor.page.wait_for_load_state("networkidle")
+    return [url for url in made if "/assets/" not in url and path not in url and "favicon" not in url]
+
+
+def test_question_is_there_before_the_server_has_said_anything(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    held = hold_state(visitor)
+    visitor.go("/pages/one")
+    expect(visitor.banner).to_be_visible()
+    expect(visitor.page.locator("#map")).to_have_count(0)
+    wait_until(lambda: len(held) == 1)
+    release(visitor, held)
+    visitor.page.wait_for_function("'consent' in window")
+    visitor.choice("accept_all").click()
+    expect(visitor.page.locator("#map")).to_be_visible()
+    expect(visitor.banner).to_have_count(0)
+
+
+@pytest.mark.parametrize("granted", [True, False], ids=["granted", "refused"])
+def test_who_has_answered_is_not_asked_and_asks_nobody(new_visitor: NewVisitor, granted: bool) -> None:
+    visitor = new_visitor()
+    visitor.go("/pages/one")
+    visitor.page.wait_for_function("'consent' in window")
+    visitor.choice("accept_all" if granted else "refuse_all").click()
+    expect(visitor.banner).to_have_count(0)
+    assert asked_server(visitor, "/pages/two") == []
+    expect(visitor.page.locator("#map")).to_have_count(int(granted))
+    expect(visitor.page.locator("#both")).to_have_count(int(granted))
+
+
+def test_answer_without_its_cookie_is_found_and_the_cookie_comes_back(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.go("/pages/one")
+    visitor.page.wait_for_function("'consent' in window")
+    visitor.choice("accept_all").click()
+    expect(visitor.page.locator("#map")).to_be_visible()
+    visitor.context.clear_cookies(name="consent-state")
+    visitor.go("/pages/two")
+    expect(visitor.page.locator("#map")).to_be_visible()
+    expect(visitor.banner).to_have_count(0)
+    assert asked_server(visitor, "/pages/three") == []
+
+
+def test_forged_cookie_changes_this_page_at_most(new_visitor: NewVisitor) -> None:
+    """The server does not read it: what is this visitor's own stays off."""
+    visitor = new_visitor()
+    visitor.go("/pages/one")
+    version = visitor.page.locator(".pchoice [name=policy]").first.input_value()
+    visitor.page.evaluate(f"document.cookie = 'consent-state={version[:8]}.ab.; path=/'")
+    visitor.go("/pages/two")
+    expect(visitor.page.locator("#map")).to_be_visible()
+    assert visitor.page.evaluate("fetch('/mine?visitor=1').then((reply) => reply.json())") == {
+        "status": "unknown",
+        "media": False,
+    }
+
+
+def test_signal_of_the_browser_sends_the_script_to_the_server_first(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })")
+    held = hold_state(visitor)
+    visitor.go("/pages/one")
+    wait_until(lambda: len(held) == 1)
+    assert "gpc=1" in held[0].request.url
+    expect(visitor.banner).to_have_count(0)
+    release(visitor, held)
+    # The purpose without a recipient is left to ask for.
+    expect(visitor.banner).to_be_visible()
+
+
+def test_page_under_strict_policy_shows_the_question_with_its_style(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.go("/pages/strict")
+    expect(visitor.banner).to_be_visible()
+    expect(visitor.banner).to_have_css("position", "fixed")
+
+
+def test_page_in_a_frame_and_page_without_scripts_ask_nobody(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.go("/pages/one")
+    visitor.page.evaluate("document.body.innerHTML = '<iframe src=\"/pages/two\"></iframe>'")
+    frame = visitor.page.frame_locator("iframe")
+    expect(frame.locator("h1")).to_be_visible()
+    expect(frame.locator(".pchoice-shared")).to_have_count(0)
+    expect(frame.locator(".pchoice")).to_have_count(0)
+    plain = new_visitor(java_script_enabled=False)
+    plain.go("/pages/one")
+    expect(plain.page.locator(".pchoice-shared")).to_be_hidden()
+    expect(plain.page.locator("[data-privacy-settings]")).to_be_visible()

@@ -1,0 +1,178 @@
+"""Tests of pages for everybody behind nginx and Varnish, configured as documented: nothing is mixed up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.docs.test_docs import blocks
+from tests.support.asgi import PHONE, PREFIX
+from tests.support.servers.processes import free_port, running_program
+from tests.support.waiting import wait_until
+from tests.whole.test_behind_a_proxy import needs_nginx, proxied
+
+DOCS = "docs/caching.md"
+VARNISH = shutil.which("varnishd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+NEW, RETURNING = 500, 500
+PAGES = [f"/pages/{name}" for name in ("one", "two", "three", "strict")]
+SIMULTANEOUS = 40
+ALSO_SENT = frozenset({"date", "age", "via", "x-varnish", "server", "connection"})
+"""Fields that caches and servers add."""
+
+pytestmark = pytest.mark.server
+
+
+@contextmanager
+def served() -> Iterator[int]:
+    """Start the site with uvicorn; return its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--factory", "tests.support.sites.shared_site:site"]
+    with running_program([*command, "--port", str(port), "--log-level", "warning", "--no-access-log"]):
+        yield port
+
+
+@contextmanager
+def behind_nginx(folder: Path, site: int) -> Iterator[int]:
+    (config,) = blocks(DOCS, "nginx")
+    port = free_port()
+    config = config.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("127.0.0.1:8000", f"127.0.0.1:{site}")
+    with proxied(folder, config.replace("/var/cache/nginx/pages", str(folder / "pages"))):
+        yield port
+
+
+@contextmanager
+def behind_varnish(folder: Path, site: int) -> Iterator[int]:
+    assert VARNISH is not None
+    (config,) = blocks(DOCS, "vcl")
+    port, vcl = free_port(), folder / "site.vcl"
+    vcl.write_text(config.replace('"8000"', f'"{site}"'))
+    # Jails need another user, who may not read our folder. This option comes first.
+    varnish = [VARNISH, "-j", "none", "-n", str(folder / "varnish")]
+    checked = subprocess.run([*varnish, "-C", "-f", str(vcl)], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr.decode()
+    with running_program([*varnish, "-F", "-f", str(vcl), "-a", f"127.0.0.1:{port}", "-s", "malloc,64m"]):
+        yield port
+
+
+@dataclass
+class Seen:
+    """What visitors were served."""
+
+    pages: dict[str, set[tuple[int, tuple[tuple[str, str], ...], bytes]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    views: int = 0
+    answers: list[tuple[bool, str, dict[str, Any]]] = field(default_factory=list)
+
+
+class Visitor:
+    """A visitor's browser behind the cache."""
+
+    def __init__(self, client: httpx.AsyncClient, seen: Seen, number: int, cookies: dict[str, str]) -> None:
+        self._client, self._seen, self.number, self.cookies = client, seen, number, dict(cookies)
+        self.grants = number % 2 == 0
+
+    async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {"cookie": cookies, **more.pop("headers", {})}
+        reply = await self._client.request(method, path, headers=headers, **more)
+        for line in reply.headers.get_list("set-cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        return reply
+
+    async def view(self, path: str) -> None:
+        reply = await self.request("GET", path, headers={"accept": "text/html", "sec-fetch-dest": "document"})
+        fields = tuple((name, value) for name, value in reply.headers.multi_items() if name not in ALSO_SENT)
+        self._seen.pages[path].add((reply.status_code, fields, reply.content))
+        self._seen.views += 1
+
+    async def answer(self) -> None:
+        choice = "accept_all" if self.grants else "refuse_all"
+        own = {"sec-fetch-site": "same-origin"}
+        (await self.request("POST", PREFIX, json={"choice": choice}, headers=own)).raise_for_status()
+
+    async def look(self) -> None:
+        """Ask for what is this visitor's own."""
+        mine = await self.request("GET", f"/mine?visitor={self.number}")
+        self._seen.answers.append((self.grants, self.cookies["consent-state"], mine.json()))
+        assert self.cookies["session"] == str(self.number)
+
+    async def come(self) -> None:
+        await self.view(PAGES[self.number % len(PAGES)])
+        await self.answer()
+        await self.view(PAGES[(self.number + 1) % len(PAGES)])
+        await self.look()
+
+    async def come_again(self) -> None:
+        await self.view(PAGES[(self.number + 2) % len(PAGES)])
+        await self.look()
+
+
+async def visit(port: int) -> Seen:
+    """Have new visitors come and answer, and others come who have answered."""
+    seen, room = Seen(), asyncio.Semaphore(SIMULTANEOUS)
+    limits = httpx.Limits(max_connections=SIMULTANEOUS, max_keepalive_connections=SIMULTANEOUS)
+    base = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=base, limits=limits, headers={"user-agent": PHONE}, timeout=60) as client:
+
+        async def one(step: Callable[[], Any]) -> None:
+            async with room:
+                await step()
+                client.cookies.clear()
+
+        new = [Visitor(client, seen, number, {}) for number in range(NEW)]
+        await asyncio.gather(*(one(visitor.come) for visitor in new))
+        again = [Visitor(client, seen, number, new[number % NEW].cookies) for number in range(RETURNING)]
+        await asyncio.gather(*(one(visitor.come_again) for visitor in again))
+    return seen
+
+
+@pytest.mark.parametrize(
+    "cache",
+    [
+        pytest.param(behind_nginx, marks=needs_nginx, id="nginx"),
+        pytest.param(
+            behind_varnish,
+            marks=[pytest.mark.skipif(VARNISH is None, reason="varnish is not installed"), pytest.mark.full_matrix],
+            id="varnish",
+        ),
+    ],
+)
+def test_thousand_visitors_behind_a_cache_get_the_same_pages_and_their_own_answers(cache: Any, tmp_path: Path) -> None:
+    with served() as site, cache(tmp_path, site) as port:
+        made = f"http://127.0.0.1:{port}/made"
+        wait_until(lambda: answers(made), 60)
+        seen = asyncio.run(visit(port))
+        reached = httpx.get(made).json()
+    assert {path: len(kinds) for path, kinds in seen.pages.items()} == dict.fromkeys(PAGES, 1)
+    for ((status, fields, body),) in seen.pages.values():
+        assert status == 200
+        assert b"pchoice-shared" in body
+        assert not {"set-cookie", "vary"} & {name for name, _ in fields}
+    # The app made each page once for all.
+    assert reached == len(PAGES)
+    assert seen.views == 2 * NEW + RETURNING
+    assert len(seen.answers) == NEW + RETURNING
+    for grants, cookie, mine in seen.answers:
+        assert mine == {"status": "granted" if grants else "refused", "media": grants}
+        assert cookie.partition(".")[2] == ("ab." if grants else ".")
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address).status_code == 200
+    except httpx.TransportError:
+        return False
