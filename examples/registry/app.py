@@ -9,6 +9,7 @@ In the environment, all of it optional: REGISTRY_KEY signs the cookies (without 
 REGISTRY_ACCESS_LOG is the file of the access records, REGISTRY_LEDGER like "sqlite:///consent.db" keeps the proofs,
 REGISTRY_PARTNER is the second origin, REGISTRY_ANALYSTS are the names, parted by commas, that see the report of the
 access records at /report once they have signed in. (Here anybody signs in as anybody. Yours has passwords.)
+REGISTRY_CSP is the Content-Security-Policy for visitors who allow nothing, such as "default-src 'self'".
 """
 
 from __future__ import annotations
@@ -156,10 +157,14 @@ class LanguageMiddleware:
         await self.app(scope, receive, remembering)
 
 
-def policy_for(partner: str) -> Policy:
-    """Return the policy as it is written, with the second origin of this installation."""
+def policy_for(partner: str, csp: str) -> Policy:
+    """Return the policy as written, with the second origin and the Content-Security-Policy of this installation."""
     policy = Policy.load(HERE / "consent.toml")
-    return replace(policy, recipients=tuple(replace(them, origins=(partner,)) for them in policy.recipients))
+    return replace(
+        policy,
+        recipients=tuple(replace(them, origins=(partner,)) for them in policy.recipients),
+        security=replace(policy.security, content_security_policy=csp),
+    )
 
 
 def report_for(analysts: str, access_log: str) -> ASGIApp:
@@ -193,7 +198,7 @@ def create_app(environ: Mapping[str, str]) -> Starlette:
     # middleware above, and nothing that it holds back from the app gets past it.
     site.add_middleware(
         ConsentMiddleware,
-        policy=policy_for(site.state.partner),
+        policy=policy_for(site.state.partner, environ.get("REGISTRY_CSP", "")),
         secret_keys=[key],
         access_log=access_log,
         ledger=environ.get("REGISTRY_LEDGER"),

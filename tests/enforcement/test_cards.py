@@ -489,8 +489,12 @@ def test_own_policy_lets_in_the_recipient_that_is_shown_once() -> None:
     ("options", "reloads"),
     [({}, False), ({"csp": "report"}, False), ({"csp": "enforce"}, True), ({"csp": "edit"}, True)],
 )
-def test_script_leaves_show_once_to_form_where_policy_is_edited(options: dict[str, Any], reloads: bool) -> None:
-    assert ("data-reload" in visitor_of(card_app(), RICH, **options).get("/offices").text) is reloads
+def test_scripts_leave_card_to_its_forms_where_policy_is_edited(options: dict[str, Any], reloads: bool) -> None:
+    """They would put the content into a page whose policy forbids it, and the browser would report that."""
+    page = visitor_of(card_app(), RICH, **options).get("/offices").text
+    assert ("data-reload" in page) is reloads
+    assert ("data-purpose" not in page) is reloads
+    assert (re.search(r'<form id="[^"]*-always"', page) is not None) is reloads
 
 
 @pytest.mark.parametrize(

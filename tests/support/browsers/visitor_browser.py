@@ -68,8 +68,13 @@ class Sites:
 
 
 @contextmanager
-def registry_sites(folder: Path) -> Iterator[Sites]:
-    """Start the registry site and its partner, with their files in the folder."""
+def registry_sites(folder: Path, **more: str) -> Iterator[Sites]:
+    """Start the registry site and its partner, with their files in the folder.
+
+    Args:
+        folder: the folder.
+        more: further variables of the site's environment.
+    """
     with started("analytics:app", REGISTRY, folder / "partner.log", (LOOPBACK, 0), {}) as partner:
         # Another host name makes it another site to browsers.
         elsewhere = f"http://localhost:{partner.port}"
@@ -79,6 +84,7 @@ def registry_sites(folder: Path) -> Iterator[Sites]:
             "REGISTRY_ACCESS_LOG": str(folder / "access.jsonl"),
             "REGISTRY_LEDGER": ledger,
             "REGISTRY_PARTNER": elsewhere,
+            **more,
         }
         with started("app:app", REGISTRY, folder / "site.log", (LOOPBACK, 0), environ) as site:
             yield Sites(site.address, elsewhere, folder / "access.jsonl", ledger)
