@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Request, expect
+from playwright.sync_api import Browser, Locator, Request, ViewportSize, expect
 
 from tests.support.browsers.visitor_browser import (
     PREFIX,
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 
 NOTE = "Shown this once. Your privacy settings have not changed."
 SEALED = "default-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
-PHONE = {"width": 390, "height": 500}
+PHONE = ViewportSize(width=390, height=500)
 
 
 def card(visitor: Visitor) -> Locator:
