@@ -157,7 +157,7 @@ class LanguageMiddleware:
         await self.app(scope, receive, remembering)
 
 
-def policy_for(partner: str, csp: str) -> Policy:
+def policy_for(partner: str, csp: str = "") -> Policy:
     """Return the policy as written, with the second origin and the Content-Security-Policy of this installation."""
     policy = Policy.load(HERE / "consent.toml")
     return replace(
