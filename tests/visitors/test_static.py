@@ -17,6 +17,7 @@ HIDING = "@keyframes pchoice { 0%, to { display: none; } }"
 SCRIPTS = (
     "cards.js",
     "choices.js",
+    "gated.js",
     "landing.js",
     "question.js",
     "recipients.js",
@@ -101,6 +102,12 @@ def test_script_and_style_of_cards_are_under_half_a_kb() -> None:
     assert sum(sizes) < 500
 
 
+def test_script_of_what_waits_has_the_size_that_the_docs_say() -> None:
+    size = len(brotli.compress(assets()["gated.js"].content, quality=11))
+    docs = (STATIC.parent / "docs" / "gated.md").read_text(encoding="utf-8")
+    assert f"The script has {size / 1000:.1f} kB (brotli)." in docs
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.parametrize(
     "never",
@@ -133,6 +140,7 @@ def test_scripts_export_expected_names() -> None:
     assert exported == {
         "cards.js": [],
         "choices.js": ["consent"],
+        "gated.js": [],
         "landing.js": ["tell"],
         "question.js": ["bring"],
         "recipients.js": [],

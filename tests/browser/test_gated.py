@@ -1,0 +1,477 @@
+"""Tests of gated.js: what waits for consent, in each tool's markup, starts once it is allowed, and never before."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Route, expect
+
+from cookie_consent.cli.demo.site import LOOPBACK, started
+from tests.support.browsers.engines import Setting
+from tests.support.browsers.guest import Guest, guest_at
+from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor
+from tests.support.sites.gated_site import PAGES, TOOLS
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.browser
+
+EVERYTHING = {"analytics", "media", "ads"}
+ORDER = ["1 inline", "2-slow.js", "3.js", "4 inline", "5-slow.js", "6 inline", "7 inline"]
+INSERT = "html => { document.querySelector('#place').innerHTML = html; }"
+HTMX = "address => { htmx.ajax('GET', address, { target: '#place', swap: 'innerHTML' }); }"
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The site of `gated_site`."""
+    folder = tmp_path_factory.mktemp("gated")
+    with started("tests.support.sites.gated_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
+        yield Sites(site.address, "", folder / "access.jsonl")
+
+
+def asked_with(sites: Sites, key: str) -> list[str]:
+    """Return the files that the third party was asked for with a key, in order."""
+    names: list[str] = httpx.get(f"{sites.address}/asked/{key}").json()
+    return names
+
+
+class Viewer:
+    """A visitor of the gallery, with a key of their own for what the third party is asked for.
+
+    Args:
+        visitor: the visitor.
+    """
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor, self.page, self.key = visitor, visitor.page, secrets.token_hex(8)
+        self.said: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+
+    def go(self, name: str, **query: str) -> None:
+        """Open a page, and wait until gated.js has run."""
+        self.visitor.go(f"/{name}?{httpx.QueryParams({'key': self.key, **query})}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page has loaded whatever it loads."""
+        self.page.evaluate(f"import('{PREFIX}/gated.js')")
+        self.page.evaluate("window.consent?.ready")
+        self.page.wait_for_load_state("networkidle")
+
+    def answer(self, *, recipients: dict[str, bool] | None = None, **purposes: bool) -> None:
+        """Answer by a request of its own, so that the open page does not notice."""
+        data = {"choice": "save", "purposes": purposes, "recipients": recipients or {}}
+        own = {"sec-fetch-site": "same-origin"}
+        assert self.visitor.context.request.post(f"{self.visitor.sites.address}{PREFIX}", data=data, headers=own).ok
+
+    @property
+    def asked(self) -> list[str]:
+        """The files that the third party was asked for, in order."""
+        return asked_with(self.visitor.sites, self.key)
+
+    @property
+    def ran(self) -> list[str]:
+        """The scripts that have run, in order."""
+        names: list[str] = self.page.evaluate("order")
+        return names
+
+    @property
+    def complaints(self) -> list[str]:
+        """What gated.js has said in the console."""
+        return [text.removeprefix("cookie-consent: ") for text in self.said if text.startswith("cookie-consent: ")]
+
+    @property
+    def state_requests(self) -> int:
+        """How often the page has asked the server what holds, since the last time."""
+        return sum("/state" in request.url for request in self.visitor.requests())
+
+
+@pytest.fixture
+def viewer(new_visitor: NewVisitor) -> Viewer:
+    """A visitor who has not answered."""
+    return Viewer(new_visitor())
+
+
+def expected(granted: set[str], tools: dict[str, dict[str, str]] = TOOLS) -> tuple[Counter[str], Counter[str]]:
+    """Return the files that are asked for, and the scripts that run, if these purposes are granted."""
+    files, ran = Counter[str](), Counter[str]()
+    for tool in tools.values():
+        for needed, html in tool.items():
+            is_off = needed.startswith("!")
+            if is_off == set(needed.strip("!").split()).issubset(granted):
+                continue
+            names = re.findall(r"THIRD/([\w.-]+)", html)
+            files.update(name for name in names if name != "ours.png")
+            ran.update(name for name in names if name.endswith(".js"))
+            ran.update(re.findall(r'note\("(.*?)"\)', html))
+    return files, ran
+
+
+def assert_started(viewer: Viewer, granted: set[str], tools: dict[str, dict[str, str]] = TOOLS) -> None:
+    files, ran = expected(granted, tools)
+    if files["ours-wide.png"]:
+        # The screen decides between the two pictures of a srcset.
+        del files["ours-wide.png"]
+        files["ours.png"] = 1
+    assert eventually(lambda: Counter(viewer.ran) == ran), (ran - Counter(viewer.ran), Counter(viewer.ran) - ran)
+    assert eventually(lambda: set(viewer.asked) >= set(files)), set(files) - set(viewer.asked)
+    viewer.page.wait_for_load_state("networkidle")
+    assert Counter(viewer.ran) == ran
+    # A browser asks for a film in parts.
+    asked = Counter({name: 1 if name.endswith(("webm", "ogg")) else n for name, n in Counter(viewer.asked).items()})
+    assert asked == files
+
+
+def test_nothing_starts_before_answer_and_all_once_after_grant(viewer: Viewer) -> None:
+    viewer.go("all")
+    assert viewer.asked == []
+    assert_started(viewer, set())
+    viewer.visitor.mark()
+    viewer.visitor.accept()
+    assert viewer.visitor.is_marked
+    files, ran = expected(EVERYTHING)
+    off = set(expected(set())[1])
+    assert eventually(lambda: set(viewer.ran) == set(ran) | off)
+    assert max(Counter(viewer.ran).values()) == 1
+    assert eventually(lambda: set(viewer.asked) >= set(files) - {"ours-wide.png"})
+    script = viewer.page.locator("script[data-kept]")
+    assert (script.get_attribute("data-purpose"), script.get_attribute("data-kept")) == ("analytics", "as it was")
+    assert viewer.complaints == []
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [
+        pytest.param(set(), id="nothing"),
+        pytest.param({"analytics"}, id="analytics", marks=pytest.mark.full_matrix),
+        pytest.param({"media", "ads"}, id="media and ads", marks=pytest.mark.full_matrix),
+        pytest.param(EVERYTHING, id="everything"),
+    ],
+)
+def test_page_of_visitor_who_answered_starts_what_is_granted(viewer: Viewer, granted: set[str]) -> None:
+    viewer.answer(**dict.fromkeys(granted, True))
+    viewer.go("all")
+    assert_started(viewer, granted)
+    assert viewer.state_requests == 1
+    assert viewer.page.locator("script[src*='/choices.']").count() == 0
+    assert viewer.complaints == []
+
+
+def test_page_where_nothing_waits_asks_no_server(viewer: Viewer) -> None:
+    viewer.answer(analytics=True)
+    viewer.go("nothing")
+    assert viewer.state_requests == 0
+
+
+def test_scripts_start_in_the_order_of_the_page(viewer: Viewer) -> None:
+    viewer.answer(analytics=True)
+    viewer.go("order")
+    assert eventually(lambda: viewer.ran == ORDER), viewer.ran
+    assert "missing.js" in viewer.asked
+    assert "never.js" not in viewer.asked
+
+
+@pytest.mark.parametrize(
+    "granted_before",
+    [
+        pytest.param(True, id="granted before"),
+        pytest.param(False, id="granted after", marks=pytest.mark.full_matrix),
+    ],
+)
+def test_what_is_inserted_later_is_treated_alike(viewer: Viewer, granted_before: bool) -> None:
+    if granted_before:
+        viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.go("later")
+    html = viewer.page.evaluate("document.querySelector('#later').innerHTML")
+    viewer.page.evaluate(INSERT, html)
+    viewer.settle()
+    if granted_before:
+        assert_started(viewer, EVERYTHING)
+    else:
+        assert_started(viewer, set())
+        viewer.visitor.accept()
+        assert eventually(lambda: {"klaro.js", "orejime 3, after its file"} <= set(viewer.ran))
+        assert max(Counter(viewer.ran).values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("library", "go"),
+    [
+        pytest.param("@hotwired/turbo/dist/turbo.es2017-umd.js", "address => Turbo.visit(address)", id="Turbo"),
+        pytest.param("htmx.org/dist/htmx.min.js", HTMX, id="htmx 4"),
+        pytest.param("htmx2/dist/htmx.min.js", HTMX, id="htmx 2", marks=pytest.mark.full_matrix),
+    ],
+)
+def test_pages_that_libraries_bring_are_treated_alike(viewer: Viewer, library: str, go: str) -> None:
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.go("later")
+    viewer.visitor.mark()
+    viewer.page.add_script_tag(path=ROOT / "node_modules" / library)
+    viewer.page.evaluate(go, f"/all?key={viewer.key}")
+    assert_started(viewer, EVERYTHING)
+    assert viewer.visitor.is_marked
+
+
+@pytest.mark.full_matrix
+def test_what_is_removed_before_grant_never_starts(viewer: Viewer) -> None:
+    viewer.go("all")
+    viewer.page.evaluate("document.querySelectorAll('body > :not(.pchoice)').forEach((it) => it.remove())")
+    viewer.visitor.accept()
+    viewer.page.wait_for_load_state("networkidle")
+    assert viewer.asked == []
+    assert_started(viewer, set())
+
+
+def test_morphed_page_starts_files_anew_but_no_script(viewer: Viewer) -> None:
+    """As Turbo and htmx do it: the elements stay, their attributes become those of the server."""
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.go("ours")
+    assert eventually(lambda: len(viewer.ran) == 3)
+    viewer.page.evaluate("""() => {
+        const frame = document.querySelector("iframe"), script = document.querySelector("script[data-kept]");
+        frame.setAttribute("data-src", frame.src);
+        frame.removeAttribute("src");
+        script.type = "text/plain";
+        document.body.append("changed");
+    }""")
+    expect(viewer.page.locator("iframe")).to_have_attribute("src", re.compile("ours.html"))
+    assert viewer.ran.count("ours.js") == 1
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["without question", "with question"])
+def test_only_chosen_recipients_start(viewer: Viewer, asks: bool) -> None:
+    if not asks:
+        viewer.answer(social=True, recipients={"photos": False})
+    viewer.go("recipients")
+    if asks:
+        assert viewer.ran == []
+        viewer.visitor.accept()
+    assert eventually(lambda: "social" in viewer.ran)
+    viewer.page.wait_for_load_state("networkidle")
+    recipients = ["chirp", "photos"] if asks else ["chirp"]
+    assert (sorted(viewer.ran), sorted(viewer.asked)) == (
+        sorted([*recipients, "social"]),
+        [f"{name}.html" for name in recipients],
+    )
+    assert viewer.complaints == []
+
+
+def test_unknown_names_load_nothing_and_console_says_what_to_write(viewer: Viewer) -> None:
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.go("unmapped", map="")
+    assert (viewer.asked, viewer.ran) == ([], [])
+    (said,) = viewer.complaints
+    assert '"statistics" is none of ' in said
+    assert """data-map='{"statistics": "analytics"}'""" in said
+
+
+@pytest.mark.full_matrix
+def test_wrong_map_is_named_in_console(viewer: Viewer) -> None:
+    viewer.answer(analytics=True)
+    viewer.go("cookieconsent", map="{statistics: analytics}")
+    assert "vanilla.js" in viewer.asked
+    assert any("data-map" in said for said in viewer.complaints)
+
+
+def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.go("hostile", map='{"constructor": "nothing"}')
+    address = viewer.page.url
+    viewer.page.wait_for_timeout(200)
+    assert (viewer.asked, viewer.ran) == ([], [])
+    assert viewer.page.url == address
+    assert {frame.url for frame in viewer.page.frames} <= {address, "about:blank", ""}
+    assert {"Nothing loads from javascript:", "Nothing loads from data:"} <= {
+        said.removeprefix("Error: ") for said in viewer.complaints
+    }
+
+
+def test_thousands_of_elements_start_once(viewer: Viewer) -> None:
+    viewer.answer(analytics=True)
+    viewer.go("later")
+    count = 3000
+    viewer.page.evaluate(
+        INSERT,
+        '<script type="text/plain" data-purpose="analytics">note("one")</script>' * count
+        + '<img alt="" data-purpose="unknown" data-src="/x.png">' * count,
+    )
+    assert eventually(lambda: len(viewer.ran) >= count)
+    viewer.settle()
+    assert len(viewer.ran) == count
+    assert len(viewer.complaints) == 1
+
+
+@pytest.mark.full_matrix
+@pytest.mark.parametrize("name", ["Firefox", "WebKit"])
+def test_other_engines_start_everything_once_and_in_order(sites: Sites, name: str) -> None:
+    key = secrets.token_hex(8)
+    with guest_at(name, Setting(), sites) as guest:
+        guest.driver.get(f"{sites.address}/all?key={key}")
+        guest.wait_for_banner()
+        assert asked_with(sites, key) == []
+        guest.answer("accept_all")
+        for page, counts in (("all", expected(EVERYTHING)[1]), ("order", Counter(ORDER))):
+            guest.driver.get(f"{sites.address}/{page}?key={key}")
+            assert eventually(partial(has_run, guest, counts.total()))
+            assert ran_in(guest) == counts
+        assert guest.driver.execute_script("return order") == ORDER
+        assert guest.driver.execute_script("return violations") == []
+
+
+def has_run(guest: Guest, number: int) -> bool:
+    return ran_in(guest).total() >= number
+
+
+def ran_in(guest: Guest) -> Counter[str]:
+    return Counter(guest.driver.execute_script("return order"))
+
+
+# Withdrawal, and answers elsewhere
+
+
+def test_withdrawal_in_page_reloads_it_and_nothing_starts(viewer: Viewer) -> None:
+    viewer.go("all")
+    viewer.visitor.accept()
+    assert eventually(lambda: "ours.js" in viewer.ran)
+    viewer.page.evaluate("consent.show()")
+    with viewer.page.expect_event("load"):
+        viewer.visitor.answer(viewer.visitor.choice("refuse_all"))
+    before = len(viewer.asked)
+    viewer.settle()
+    assert_no_more(viewer, before)
+
+
+def assert_no_more(viewer: Viewer, before: int) -> None:
+    """Check that a page starts only what is for the times without consent, and asks for nothing more."""
+    _, ran = expected(set())
+    assert eventually(lambda: Counter(viewer.ran) == ran)
+    assert len(viewer.asked) == before
+
+
+def test_page_without_question_follows_answers_elsewhere(viewer: Viewer) -> None:
+    viewer.answer()
+    viewer.go("all")
+    viewer.visitor.mark()
+    assert viewer.asked == []
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert eventually(lambda: "ours.js" in viewer.ran)
+    assert viewer.visitor.is_marked
+    viewer.page.wait_for_load_state("networkidle")
+    before = len(viewer.asked)
+    viewer.answer()
+    with viewer.page.expect_event("load"):
+        # Another tab says that there is an answer.
+        other = viewer.visitor.context.new_page()
+        other.goto(f"{viewer.visitor.sites.address}{PREFIX}/policy")
+        other.evaluate(f"new BroadcastChannel('{viewer.visitor.sites.address}{PREFIX}').postMessage('')")
+    viewer.settle()
+    assert_no_more(viewer, before)
+
+
+@pytest.mark.full_matrix
+def test_withdrawal_of_what_did_not_start_leaves_page_as_it_is(viewer: Viewer) -> None:
+    viewer.answer(analytics=True, ads=True)
+    viewer.go("klaro")
+    assert eventually(lambda: "klaro.js" in viewer.ran)
+    viewer.visitor.mark()
+    viewer.answer(analytics=True)
+    viewer.visitor.requests()
+    viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert eventually(lambda: viewer.state_requests == 1)
+    viewer.page.wait_for_load_state("networkidle")
+    assert viewer.visitor.is_marked
+
+
+@pytest.mark.full_matrix
+def test_page_restored_by_back_button_after_withdrawal_starts_nothing(caching_browser: Any, sites: Sites) -> None:
+    viewer = Viewer(Visitor(caching_browser.new_context(), sites))
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.go("ours")
+    assert eventually(lambda: "ours.js" in viewer.ran)
+    viewer.visitor.go(PREFIX)
+    viewer.answer()
+    viewer.visitor.go_back()
+    assert eventually(lambda: viewer.page.url.endswith(viewer.key) and viewer.ran == [])
+    assert viewer.page.locator("iframe[src]").count() == 0
+    viewer.visitor.context.close()
+
+
+def test_unreachable_server_starts_nothing_and_console_says_so(viewer: Viewer) -> None:
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.page.route("**/state*", lambda route: route.abort())
+    viewer.go("all")
+    assert (viewer.asked, viewer.ran) == ([], [])
+    assert any("/state" in said for said in viewer.complaints)
+
+
+# Policies
+
+
+def test_everything_starts_under_trusted_types_without_violation(viewer: Viewer) -> None:
+    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.go("all", csp="trusted", nonce="fresh")
+    assert_started(viewer, EVERYTHING)
+    assert viewer.page.evaluate("violations") == []
+    assert viewer.complaints == []
+
+
+@pytest.mark.full_matrix
+def test_page_that_forbids_our_policy_says_which(viewer: Viewer) -> None:
+    viewer.answer(analytics=True)
+    viewer.go("cookieconsent", csp="untrusted", nonce="fresh")
+    assert viewer.ran == []
+    assert any('"cookie-consent" disallowed' in said for said in viewer.complaints)
+
+
+@pytest.mark.parametrize("nonce", [pytest.param("", marks=pytest.mark.full_matrix), "stolen"])
+def test_script_without_nonce_of_page_does_not_start(viewer: Viewer, nonce: str) -> None:
+    """Under 'strict-dynamic', what a script of the page inserts may run: injected markup could use that."""
+    viewer.answer(analytics=True)
+    viewer.go("cookieconsent", csp="trusted", nonce=nonce)
+    assert (viewer.asked, viewer.ran) == ([], [])
+    assert any("nonce" in said for said in viewer.complaints)
+
+
+def test_without_javascript_nothing_is_loaded(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor(java_script_enabled=False)
+    key = secrets.token_hex(8)
+    visitor.go(f"/all?key={key}")
+    visitor.answer(visitor.choice("accept_all"))
+    visitor.go(f"/all?key={key}")
+    assert asked_with(visitor.sites, key) == []
+
+
+# Examples of the docs
+
+
+def test_examples_of_docs_work(viewer: Viewer) -> None:
+    loaded: list[str] = []
+
+    def serve(route: Route) -> None:
+        loaded.append(route.request.url)
+        route.fulfill(content_type="text/javascript", body="var counter = { start: note };")
+
+    viewer.page.route(re.compile(r"^https://\w+\.example/"), serve)
+    viewer.go("docs-0")
+    assert loaded == []
+    viewer.visitor.accept()
+    assert eventually(lambda: len(loaded) == 3 and viewer.ran == ["example.jp"]), (loaded, viewer.ran)
+    viewer.go("docs-1")
+    assert viewer.page.evaluate("dataLayer") == []
+    assert "not counted" not in viewer.said
+    viewer.answer()
+    viewer.go("docs-1")
+    assert eventually(lambda: "not counted" in viewer.said)
+    mapped = re.search(r"data-map='(.*?)'", PAGES["docs-2"])
+    assert mapped
+    assert json.loads(mapped[1])["statistics"] == "analytics"
+    assert viewer.complaints == []
