@@ -11,7 +11,13 @@ addEventListener(
     event.preventDefault();
     event.stopPropagation();
     const { dir, id, lang } = card;
-    const note = Object.assign(document.createElement("p"), { className: "pchoice-shown", dir, id, lang, tabIndex: -1 });
+    const note = Object.assign(document.createElement("p"), {
+      className: "pchoice-shown",
+      dir,
+      id,
+      lang,
+      tabIndex: -1,
+    });
     note.setAttribute("role", "status");
     card.replaceWith(note);
     template.replaceWith(template.content);

@@ -14,23 +14,23 @@ const own = tag("gated");
 const named = ":is([data-purpose],[data-category],[data-name],[data-cookieconsent],.tac_iframe)";
 const held = ["src", "srcset", "href", "poster", "data", "cookieblock-src"].map((name) => `data-${name}`);
 const isHeld = /^data-(cookieblock-)?(?=(src|srcset|href|poster|data|type)$)/;
-const isInert = /^(text.plain|opt-in)$/;
-const runs = /^(|module|.*script)$/;
+const isInert = /^(text.plain|opt-in)$/i;
+const runs = /^(|module|.*script)$/i;
 const waiting = [
   "div.tac_iframe[data-url]",
   `${named}:is(template,script:is([type="text/plain"],[type=opt-in]))`,
   // The files of a video may stand in elements of their own.
   ...held.map((name) => `:is(${named},:is(video,audio,picture)${named}>*)[${name}]`),
 ].join();
-/** Names in other tools -> ids of purposes. @type {Map<string, string>} */
+/** Names in other tools -> ids of purposes and recipients. @type {Map<string, string>} */
 const map = new Map();
 const said = new Set();
 /** Scripts whose turn comes or came, and templates that are prepared. @type {WeakSet<Element>} */
 const tended = new WeakSet();
-/** The purposes that something on this page was started for. @type {Set<string>} */
+/** The ids that something on this page was started for. @type {Set<string>} */
 const used = new Set();
 
-/** @type {Purposes} */
+/** What holds, of recipients too once the server has said it. @type {Purposes} */
 let purposes = {};
 let isAsked = false;
 /** Whether this script asks the server itself, and whether it has heard from it. */
@@ -80,10 +80,8 @@ function isAllowed(element) {
   if (unknown !== undefined) {
     // It may be the id of a recipient, which other scripts do not know.
     follow();
-    const known = Object.keys(purposes);
-    const example = `data-map='{"${unknown}": "${known[1]}"}'`;
-    if (isHeard)
-      complain(`"${unknown}" is none of ${known}. Say which it is: ${example} in the tag of gated.js`);
+    const hint = `Say which it is in the tag of gated.js: data-map='{"${unknown}": "…"}'`;
+    if (isHeard) complain(`"${unknown}" is none of ${Object.keys(purposes)}. ${hint}`);
     return false;
   }
   const isOn = ids.every((id) => purposes[id]);
@@ -142,7 +140,7 @@ function run(script, isFile) {
   const fresh = document.createElement("script");
   // Browsers hide it from the attributes.
   const { nonce } = script;
-  // Under 'strict-dynamic' it would no longer count. A page's own scripts have it.
+  // What we insert needs none under 'strict-dynamic'. So markup that somebody else got into the page would run.
   if (own?.nonce && nonce !== own.nonce) throw new Error("A script that waits lacks the page's nonce");
   tended.add(fresh);
   load(fresh, script);
@@ -216,7 +214,7 @@ function tend() {
 
 /** Go by what holds now. @param {Purposes} now @param {boolean} [isClosed] whether the page may not load what came */
 function adopt(now, isClosed) {
-  const came = purposes.necessary && Object.keys(now).some((id) => now[id] && !purposes[id]);
+  const came = Object.keys(now).some((id) => now[id] && purposes[id] === false);
   purposes = now;
   // What runs already cannot be stopped in place.
   if ((isClosed && came) || [...used].some((id) => !now[id])) location.reload();
@@ -227,7 +225,9 @@ function adopt(now, isClosed) {
 async function look() {
   try {
     const address = `${base}/state?page=${encodeURIComponent(location.pathname)}${gpc}`;
-    const state = await (await fetch(address)).json();
+    const reply = await fetch(address);
+    if (!reply.ok) throw reply;
+    const state = await reply.json();
     isHeard = true;
     adopt({ ...state.recipients, ...state.purposes }, state.edits_csp);
   } catch {

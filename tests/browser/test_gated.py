@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -66,9 +66,10 @@ class Viewer:
         self.page.evaluate("window.consent?.ready")
         self.page.wait_for_load_state("networkidle")
 
-    def answer(self, *, recipients: dict[str, bool] | None = None, **purposes: bool) -> None:
-        """Answer by a request of its own, so that the open page does not notice."""
-        data = {"choice": "save", "purposes": purposes, "recipients": recipients or {}}
+    def answer(self, granted: Iterable[str] = (), *, without: Iterable[str] = ()) -> None:
+        """Grant purposes, without some recipients, by a request of its own, so that the open page does not notice."""
+        purposes, recipients = dict.fromkeys(granted, True), dict.fromkeys(without, False)
+        data = {"choice": "save", "purposes": purposes, "recipients": recipients}
         own = {"sec-fetch-site": "same-origin"}
         assert self.visitor.context.request.post(f"{self.visitor.sites.address}{PREFIX}", data=data, headers=own).ok
 
@@ -157,7 +158,7 @@ def test_nothing_starts_before_answer_and_all_once_after_grant(viewer: Viewer) -
     ],
 )
 def test_page_of_visitor_who_answered_starts_what_is_granted(viewer: Viewer, granted: set[str]) -> None:
-    viewer.answer(**dict.fromkeys(granted, True))
+    viewer.answer(granted)
     viewer.go("all")
     assert_started(viewer, granted)
     assert viewer.state_requests == 1
@@ -166,13 +167,13 @@ def test_page_of_visitor_who_answered_starts_what_is_granted(viewer: Viewer, gra
 
 
 def test_page_where_nothing_waits_asks_no_server(viewer: Viewer) -> None:
-    viewer.answer(analytics=True)
+    viewer.answer({"analytics"})
     viewer.go("nothing")
     assert viewer.state_requests == 0
 
 
 def test_scripts_start_in_the_order_of_the_page(viewer: Viewer) -> None:
-    viewer.answer(analytics=True)
+    viewer.answer({"analytics"})
     viewer.go("order")
     assert eventually(lambda: viewer.ran == ORDER), viewer.ran
     assert "missing.js" in viewer.asked
@@ -188,7 +189,7 @@ def test_scripts_start_in_the_order_of_the_page(viewer: Viewer) -> None:
 )
 def test_what_is_inserted_later_is_treated_alike(viewer: Viewer, granted_before: bool) -> None:
     if granted_before:
-        viewer.answer(**dict.fromkeys(EVERYTHING, True))
+        viewer.answer(EVERYTHING)
     viewer.go("later")
     html = viewer.page.evaluate("document.querySelector('#later').innerHTML")
     viewer.page.evaluate(INSERT, html)
@@ -211,7 +212,7 @@ def test_what_is_inserted_later_is_treated_alike(viewer: Viewer, granted_before:
     ],
 )
 def test_pages_that_libraries_bring_are_treated_alike(viewer: Viewer, library: str, go: str) -> None:
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.go("later")
     viewer.visitor.mark()
     viewer.page.add_script_tag(path=ROOT / "node_modules" / library)
@@ -232,7 +233,7 @@ def test_what_is_removed_before_grant_never_starts(viewer: Viewer) -> None:
 
 def test_morphed_page_starts_files_anew_but_no_script(viewer: Viewer) -> None:
     """As Turbo and htmx do it: the elements stay, their attributes become those of the server."""
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.go("ours")
     assert eventually(lambda: len(viewer.ran) == 3)
     viewer.page.evaluate("""() => {
@@ -249,12 +250,14 @@ def test_morphed_page_starts_files_anew_but_no_script(viewer: Viewer) -> None:
 @pytest.mark.parametrize("asks", [False, True], ids=["without question", "with question"])
 def test_only_chosen_recipients_start(viewer: Viewer, asks: bool) -> None:
     if not asks:
-        viewer.answer(social=True, recipients={"photos": False})
+        viewer.answer({"social"}, without={"photos"})
     viewer.go("recipients")
     if asks:
         assert viewer.ran == []
+        viewer.visitor.mark()
         viewer.visitor.accept()
     assert eventually(lambda: "social" in viewer.ran)
+    assert viewer.visitor.is_marked == asks
     viewer.page.wait_for_load_state("networkidle")
     recipients = ["chirp", "photos"] if asks else ["chirp"]
     assert (sorted(viewer.ran), sorted(viewer.asked)) == (
@@ -265,24 +268,24 @@ def test_only_chosen_recipients_start(viewer: Viewer, asks: bool) -> None:
 
 
 def test_unknown_names_load_nothing_and_console_says_what_to_write(viewer: Viewer) -> None:
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.go("unmapped", map="")
     assert (viewer.asked, viewer.ran) == ([], [])
     (said,) = viewer.complaints
     assert '"statistics" is none of ' in said
-    assert """data-map='{"statistics": "analytics"}'""" in said
+    assert """data-map='{"statistics": "…"}'""" in said
 
 
 @pytest.mark.full_matrix
 def test_wrong_map_is_named_in_console(viewer: Viewer) -> None:
-    viewer.answer(analytics=True)
+    viewer.answer({"analytics"})
     viewer.go("cookieconsent", map="{statistics: analytics}")
     assert "vanilla.js" in viewer.asked
     assert any("data-map" in said for said in viewer.complaints)
 
 
 def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.go("hostile", map='{"constructor": "nothing"}')
     address = viewer.page.url
     viewer.page.wait_for_timeout(200)
@@ -295,7 +298,7 @@ def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
 
 
 def test_thousands_of_elements_start_once(viewer: Viewer) -> None:
-    viewer.answer(analytics=True)
+    viewer.answer({"analytics"})
     viewer.go("later")
     count = 3000
     viewer.page.evaluate(
@@ -361,7 +364,7 @@ def test_page_without_question_follows_answers_elsewhere(viewer: Viewer) -> None
     viewer.go("all")
     viewer.visitor.mark()
     assert viewer.asked == []
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     assert eventually(lambda: "ours.js" in viewer.ran)
     assert viewer.visitor.is_marked
@@ -379,11 +382,11 @@ def test_page_without_question_follows_answers_elsewhere(viewer: Viewer) -> None
 
 @pytest.mark.full_matrix
 def test_withdrawal_of_what_did_not_start_leaves_page_as_it_is(viewer: Viewer) -> None:
-    viewer.answer(analytics=True, ads=True)
+    viewer.answer({"analytics", "ads"})
     viewer.go("klaro")
     assert eventually(lambda: "klaro.js" in viewer.ran)
     viewer.visitor.mark()
-    viewer.answer(analytics=True)
+    viewer.answer({"analytics"})
     viewer.visitor.requests()
     viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     assert eventually(lambda: viewer.state_requests == 1)
@@ -394,7 +397,7 @@ def test_withdrawal_of_what_did_not_start_leaves_page_as_it_is(viewer: Viewer) -
 @pytest.mark.full_matrix
 def test_page_restored_by_back_button_after_withdrawal_starts_nothing(caching_browser: Any, sites: Sites) -> None:
     viewer = Viewer(Visitor(caching_browser.new_context(), sites))
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.go("ours")
     assert eventually(lambda: "ours.js" in viewer.ran)
     viewer.visitor.go(PREFIX)
@@ -406,18 +409,48 @@ def test_page_restored_by_back_button_after_withdrawal_starts_nothing(caching_br
 
 
 def test_unreachable_server_starts_nothing_and_console_says_so(viewer: Viewer) -> None:
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.page.route("**/state*", lambda route: route.abort())
     viewer.go("all")
     assert (viewer.asked, viewer.ran) == ([], [])
     assert any("/state" in said for said in viewer.complaints)
 
 
+@pytest.mark.full_matrix
+def test_failure_of_server_after_start_leaves_page_as_it_is(viewer: Viewer) -> None:
+    viewer.answer(EVERYTHING)
+    viewer.go("klaro")
+    assert eventually(lambda: "klaro.js" in viewer.ran)
+    viewer.visitor.mark()
+    viewer.page.route("**/state*", lambda route: route.fulfill(status=503, json={}))
+    with viewer.page.expect_console_message(lambda message: "/state" in message.text):
+        viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert viewer.visitor.is_marked
+
+
+@pytest.mark.full_matrix
+def test_page_whose_policy_is_edited_is_reloaded_once_for_grant_elsewhere(viewer: Viewer) -> None:
+    def edit(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "edits_csp": True})
+
+    viewer.page.route("**/state*", edit)
+    viewer.answer()
+    viewer.go("klaro")
+    viewer.visitor.mark()
+    viewer.answer(EVERYTHING)
+    with viewer.page.expect_event("load"):
+        viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    viewer.visitor.mark()
+    assert eventually(lambda: "klaro.js" in viewer.ran)
+    viewer.settle()
+    assert viewer.visitor.is_marked
+
+
 # Policies
 
 
 def test_everything_starts_under_trusted_types_without_violation(viewer: Viewer) -> None:
-    viewer.answer(**dict.fromkeys(EVERYTHING, True))
+    viewer.answer(EVERYTHING)
     viewer.go("all", csp="trusted", nonce="fresh")
     assert_started(viewer, EVERYTHING)
     assert viewer.page.evaluate("violations") == []
@@ -426,7 +459,7 @@ def test_everything_starts_under_trusted_types_without_violation(viewer: Viewer)
 
 @pytest.mark.full_matrix
 def test_page_that_forbids_our_policy_says_which(viewer: Viewer) -> None:
-    viewer.answer(analytics=True)
+    viewer.answer({"analytics"})
     viewer.go("cookieconsent", csp="untrusted", nonce="fresh")
     assert viewer.ran == []
     assert any('"cookie-consent" disallowed' in said for said in viewer.complaints)
@@ -435,7 +468,7 @@ def test_page_that_forbids_our_policy_says_which(viewer: Viewer) -> None:
 @pytest.mark.parametrize("nonce", [pytest.param("", marks=pytest.mark.full_matrix), "stolen"])
 def test_script_without_nonce_of_page_does_not_start(viewer: Viewer, nonce: str) -> None:
     """Under 'strict-dynamic', what a script of the page inserts may run: injected markup could use that."""
-    viewer.answer(analytics=True)
+    viewer.answer({"analytics"})
     viewer.go("cookieconsent", csp="trusted", nonce=nonce)
     assert (viewer.asked, viewer.ran) == ([], [])
     assert any("nonce" in said for said in viewer.complaints)
