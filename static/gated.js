@@ -36,6 +36,8 @@ let isAsked = false;
 /** Whether this script asks the server itself, and whether it has heard from it. */
 let isFollowing = false;
 let isHeard = false;
+/** How often it has asked. */
+let looks = 0;
 /** The timer of what changes ask for. */
 let due = 0;
 /** When the next file may start: among files, browsers keep the order. */
@@ -223,13 +225,15 @@ function adopt(now, isClosed) {
 
 /** Ask the server what holds on this page. */
 async function look() {
+  const number = ++looks;
   try {
     const address = `${base}/state?page=${encodeURIComponent(location.pathname)}${gpc}`;
     const reply = await fetch(address);
     if (!reply.ok) throw reply;
     const state = await reply.json();
     isHeard = true;
-    adopt({ ...state.recipients, ...state.purposes }, state.edits_csp);
+    // Replies may come in another order.
+    if (number === looks) adopt({ ...state.recipients, ...state.purposes }, state.edits_csp);
   } catch {
     complain(`no answer from ${base}/state. Let it pass policies, workers and proxies`);
   }
