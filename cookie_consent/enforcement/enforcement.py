@@ -75,6 +75,7 @@ class Enforcement:
         fills_heads: whether every page has something in its head that says what holds.
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
+        is_secured: whether they may, but for header fields that limit the browser.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Enforcement:
         self.pages, self.prefix = installed.pages, installed.prefix
         self.vendor_signals = vendor_signals(installed.policy) if options.inject else None
         self.fills_heads = self.vendor_signals is not None
-        self.has_quick_pages = self.settings_link and security is None
+        self.has_quick_pages = self.settings_link
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
         preloads = [] if self.inline_style else [banner.preload(self.prefix, "")]
@@ -110,6 +111,7 @@ class Enforcement:
                 may_ask=self.may_show_banner,
             )
         self.is_quick = security is None and self.shared_pages is None
+        self.is_secured = security is not None and self.shared_pages is None
 
     def may_show_banner(self, scope: Scope) -> bool:
         """Return whether a page at this path may have the banner. Pages that the banner links to may not."""

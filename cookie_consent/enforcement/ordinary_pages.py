@@ -107,7 +107,8 @@ class OrdinaryPages:
         before = style_tag("inline", prefix, "").encode() if inline_style else b""
         at_end = b"" if inline_style else stylesheet_at_end(prefix, "", has_script=True).encode()
         self.styles = before, at_end
-        self._is_inline, self._options = inline_style, QuestionOptions(style="apart" if inline_style else "deferred")
+        self._is_inline, options = inline_style, QuestionOptions(style="apart" if inline_style else "deferred")
+        self._options = options, replace(options, reloads=True)
         self.plans: dict[Key, PagePlan] = {}
         self._bytes = 0
 
@@ -141,7 +142,14 @@ class OrdinaryPages:
         return link
 
     def question(
-        self, plan: PagePlan, decision: Decision, language: str, body: bytes, fields: Mapping[bytes, bytes]
+        self,
+        plan: PagePlan,
+        decision: Decision,
+        language: str,
+        body: bytes,
+        fields: Mapping[bytes, bytes],
+        *,
+        reloads: bool,
     ) -> tuple[int, bytes]:
         """Return the position for the banner in a page, and the banner; -1 if no earlier page had the same head.
 
@@ -153,6 +161,7 @@ class OrdinaryPages:
             language: the language of the banner.
             body: the document.
             fields: the request's header fields by name, in lowercase.
+            reloads: whether the page has to be reloaded after a grant. It depends on the decision alone.
         """
         at = len(plan.head)
         if not at or not body.startswith(plan.head):
@@ -162,11 +171,12 @@ class OrdinaryPages:
             plan.head = body[:at]
             self._evict_if_full(at)
         where, origin = (self._prefix, language, plan.next_path, plan.encoding), referrer(fields)
+        options = self._options[reloads]
         if origin:
-            return at, self._pages.banner(decision, *where, options=replace(self._options, referrer=origin))
+            return at, self._pages.banner(decision, *where, options=replace(options, referrer=origin))
         asked, pieces = plan.questions.get(language, (None, []))
         if asked is not decision:
-            pieces = self._pages.banner_parts(decision, *where, self._options)
+            pieces = self._pages.banner_parts(decision, *where, options)
             plan.questions[language] = decision, pieces
             self._evict_if_full(sum(map(len, pieces)))
         return at, self._pages.make_id().encode().join(pieces)

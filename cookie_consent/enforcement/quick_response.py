@@ -11,11 +11,14 @@ from cookie_consent.base.caching import CACHE_FIELDS, Headers, depending_on, pla
 from cookie_consent.base.html.injection import end_of_body
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.decision.visit import is_secure
+from cookie_consent.enforcement.csp.content import Content
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.enforcement.response import Response
 from cookie_consent.tracing.tracer import Fields, Trace
 
 _START, _BODY = "http.response.start", "http.response.body"
+_NO_LIMITS: tuple[Headers, bool] = ([], False)
 _NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
 """Beginnings of content types that are no page, as nearly all apps write them."""
 
@@ -42,7 +45,7 @@ class QuickResponse(Response):
         """Send a message of the app's, or the response that replaces it."""
         kind = message["type"]
         if not self._is_quick or self._consent.replacement is not None:
-            return self._send_carefully(message)
+            return self._send_secured(message) if self._is_secured else self._send_carefully(message)
         if kind == _BODY:
             return self._out(message) if self._held is None else self._send_held(self._held, message)
         headers = message.get("headers")
@@ -57,6 +60,22 @@ class QuickResponse(Response):
                     break
             else:
                 if message["status"] != NOT_MODIFIED and not self._consent.was_read:
+                    return self._out(message) if self.trace is None else self._send_traced(self.trace, message)
+        return self._send_carefully(message)
+
+    def _send_secured(self, message: Message) -> Awaitable[None]:
+        """Send a message of a response that may get header fields which limit the browser, and needs nothing else."""
+        kind, headers, security = message["type"], message.get("headers"), self._enforcement.security
+        if self._consent.replacement is None and security is not None:
+            if kind == _BODY:
+                return self._out(message) if self._held is None else self._send_held(self._held, message)
+            is_first = kind == _START and self._held is None
+            if is_first and type(headers) is list and self._enforcement.recent_answers.sequence == self._began:
+                content = security.quick_content(headers)
+                if content is Content.PAGE:
+                    return self._begin_page(message)
+                if content is Content.INERT and message["status"] != NOT_MODIFIED and not self._consent.was_read:
+                    self._consent.new_nonce = None
                     return self._out(message) if self.trace is None else self._send_traced(self.trace, message)
         return self._send_carefully(message)
 
@@ -80,6 +99,7 @@ class QuickResponse(Response):
         if (
             start["status"] == 200
             and self._enforcement.has_quick_pages
+            and not (self._consent.tags_need_nonce and (self.asks or self._enforcement.fills_heads))
             and not has_more
             and self.scope["method"] == "GET"
         ):
@@ -94,7 +114,12 @@ class QuickResponse(Response):
         self._held, self.is_unfinished = None, False
         body, scope, enforcement, page = message.get("body", b""), self.scope, self._enforcement, None
         is_whole = type(body) is bytes and not message.get("more_body", False)
-        if is_whole and not scope.get("root_path") and enforcement.recent_answers.sequence == self._began:
+        if (
+            is_whole
+            and not self._consent.made_nonce
+            and not scope.get("root_path")
+            and enforcement.recent_answers.sequence == self._began
+        ):
             self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
             if fields.get(b"sec-fetch-dest") not in page_views.FRAMES:
                 page = self._ordinary(fields, start["headers"], body)
@@ -119,7 +144,12 @@ class QuickResponse(Response):
             body: the body of the response.
         """
         enforcement, decision, scope = self._enforcement, self._visit.decision, self.scope
-        ordinary, signals = enforcement.ordinary, enforcement.vendor_signals
+        ordinary, signals, security = enforcement.ordinary, enforcement.vendor_signals, enforcement.security
+        limits, reloads = (
+            _NO_LIMITS
+            if security is None
+            else security.of_ordinary_page(headers, decision, enforcement.prefix, secure=is_secure(scope))
+        )
         key = (decision.policy, scope["path"], scope.get("query_string", b""), self._encoding)
         plan = ordinary.plans.get(key)
         if plan is None or not body.startswith(plan.begun if signals is None else plan.before_head):
@@ -131,14 +161,15 @@ class QuickResponse(Response):
         is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
         asks = self.asks and not is_robot
         begins = 0 if signals is None else len(plan.before_head)
-        told = b"" if signals is None else self._told_vendors(signals, [], "")
-        at, question = ordinary.question(plan, decision, language, body, fields) if asks else (begins, b"")
+        told = b"" if signals is None else self._told_vendors(signals, limits, "")
+        at, question = (
+            ordinary.question(plan, decision, language, body, fields, reloads=reloads) if asks else (begins, b"")
+        )
         if at < 0:
             return None
         style, style_at_end = ordinary.styles if asks else (b"", b"")
-        links = plan.links[decision.outcome]
-        link = links.get(language) or ordinary.keep_link(plan, decision, language)
-        passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
+        link = plan.links[decision.outcome].get(language) or ordinary.keep_link(plan, decision, language)
+        passed = [*headers, *limits, *(enforcement.banner_page_headers if asks else enforcement.page_headers)]
         inserted, end = (told, style, question, style_at_end, link), end_of_body(body)
         if self._length_at >= 0:
             name, length = passed[self._length_at]
@@ -151,5 +182,5 @@ class QuickResponse(Response):
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         """Send this message and all that follow it in the careful way."""
-        self._is_quick = False
+        self._is_quick = self._is_secured = False
         return super().send(message) if self._held is None else self._send_behind(self._held, message)

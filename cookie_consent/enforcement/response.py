@@ -72,20 +72,18 @@ class Response:
         request: CurrentRequest,
     ) -> None:
         self._enforcement, self.scope, self._receive, self._out = enforcement, scope, receive, send
-        self._visit, self._request = visit, request
+        self._visit, self._request, self._plain_out = visit, request, send
         self._consent = consent = RequestConsent(visit.decision, scope, enforcement.prefix, enforcement.app_language)
         # Copy the state, because some servers share one dict between the requests of a connection.
         state = scope.get("state")
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
-        if enforcement.security is not None:
-            consent.new_nonce = enforcement.security.new_nonce if enforcement.security.makes_nonces else None
-            consent.tags_need_nonce = enforcement.security.needs_nonce
-            consent.edits_csp = enforcement.security.edits
+        security = enforcement.security
+        if security is not None:
+            consent.new_nonce, consent.tags_need_nonce, consent.edits_csp = security.told_to_apps
         self._began = enforcement.recent_answers.sequence
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
         self.trace: Trace | None = None
-        self._plain_out = send
         self._fields: Fields | None = None
         self._withholds_origins = self._differs_in_frames = self._replaced = False
         self._page_view_host: bytes | None = None
@@ -96,6 +94,7 @@ class Response:
         """Whether the visitor has answered or erased since the request arrived."""
         # For `QuickResponse`, to save it an `__init__`.
         self._is_quick = visit.is_quick and enforcement.is_quick
+        self._is_secured = visit.is_quick and enforcement.is_secured
         self._held: Message | None = None
         """The held start of a response that may be an ordinary page, until its body comes."""
 

@@ -52,6 +52,8 @@ FIELDS = [
     [(b"x-accel-expires", b"60")],
     [(b"set-cookie", b"_ga=1"), (b"set-cookie", b"session=1")],
     [(b"content-security-policy", b"script-src 'nonce-abc'")],
+    [(b"Content-Security-Policy-Report-Only", b"img-src https://maps.example.com")],
+    [(b"permissions-policy", b"camera=()"), (b"referrer-policy", b"no-referrer")],
     [(b"content-encoding", b"br")],
     [(b"content-type", b"text/plain")],
     [(b"x-other", memoryview(b"1"))],
@@ -62,6 +64,10 @@ KINDS = [
     b"text/html; charset=shift_jis",
     b"TEXT/HTML; charset=UTF-16",
     b"text/plain",
+    b"application/json",
+    b"text/javascript",
+    b"application/xhtml+xml",
+    b"image/svg+xml",
 ]
 ASKED_BY = [
     [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html"), ("accept-encoding", "br")],
@@ -79,6 +85,23 @@ CHANGED = SITE.replace("We count visits.", "We count each visit.") + (
 
 WITH_VENDORS = SITE + '[vendors]\nmatomo = "analytics"\nmicrosoft_clarity = { analytics_Storage = "analytics" }\n'
 
+WITH_DIRECTIVES = SITE.replace("[features.map]", '[security]\nreferrer_policy = "origin"\n\n[features.map]').replace(
+    'origins = ["https://maps.example.com"]', 'origins = ["https://maps.example.com"]\ndirectives = ["img", "frame"]'
+)
+STRICT = WITH_DIRECTIVES.replace("[security]", '[security]\ncontent_security_policy = "default-src CSP"')
+CSP_OF = {
+    f"{WITH_DIRECTIVES}# enforced": "enforce",
+    f"{WITH_DIRECTIVES}# enforced\n{WITH_VENDORS.removeprefix(SITE)}": "enforce",
+    STRICT.replace("CSP", "'none'"): "enforce",
+    STRICT.replace("CSP", "'self'; script-src 'strict-dynamic'"): "enforce",
+    f"{WITH_DIRECTIVES}# tried": "report",
+    f"{WITH_DIRECTIVES}# edited": "edit",
+    WITH_DIRECTIVES: None,
+}
+"""A policy file -> the option `csp`."""
+NONCE = re.compile(rb'(nonce[-=]"?)[\w-]{22}\b')
+TEXTS = [SITE, WITH_VENDORS, *CSP_OF]
+
 HTML_START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
 
 
@@ -92,8 +115,11 @@ class Site:
 
     def __init__(self, text: str = SITE, *, quick: bool) -> None:
         self.sink = MemorySink()
-        app = install(self.app, text, access_log=self.sink, settings_link=True, clock=Clock())
+        csp = CSP_OF.get(text)
+        app = install(self.app, text, access_log=self.sink, settings_link=True, clock=Clock(), csp=csp)
         app._enforcement.has_quick_pages = quick and app._enforcement.has_quick_pages
+        if app._enforcement.security is not None and not quick:
+            app._enforcement.security.quick_content = lambda headers: None  # type: ignore[method-assign]
         self.site, self.visitor = app, Visitor(app)
         self.start = HTML_START
         self.bodies: Sequence[bytes] = ()
@@ -124,7 +150,8 @@ class Site:
         fields = [*headers, *([("cookie", cookies)] if cookies else [])]
         run(self.site(scope(method, path, fields, query=query), never, send))
         body = b"".join(message.get("body", b"") for message in sent)
-        given = [(bytes(name), bytes(value)) for name, value in sent[0]["headers"]]
+        body = NONCE.sub(rb"\1", body)
+        given = [(bytes(name), NONCE.sub(rb"\1", bytes(value))) for name, value in sent[0]["headers"]]
         shown = sorted((name, b"?" if b"visitor=" in value else value) for name, value in given)
         return sent[0]["status"], shown, re.sub(rb'(name="(?:once|answered)" value=")[^"]*', rb"\1", body)
 
@@ -150,7 +177,7 @@ pages = st.tuples(
     st.sampled_from([b"", b"a=1&b=%22"]),
     st.sampled_from([1, 1, 2]),
     st.booleans(),
-    st.sampled_from([SITE, WITH_VENDORS]),
+    st.sampled_from(TEXTS),
 )
 
 
@@ -187,7 +214,7 @@ documents = st.builds(
     turns=st.lists(st.tuples(documents, st.sampled_from(ASKED_BY)), min_size=2, max_size=4),
     answer=st.sampled_from(["none", "refuse", "accept", "in part"]),
     query=st.sampled_from([b"", b"a=1"]),
-    text=st.sampled_from([SITE, WITH_VENDORS]),
+    text=st.sampled_from(TEXTS),
 )
 @pytest.mark.slow
 def test_quick_way_agrees_on_alternating_documents_at_one_address(
@@ -222,7 +249,7 @@ def test_page_plans_are_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPa
     assert all(len(path) < 300 for _, path, _, _ in plans.plans)
 
 
-@pytest.mark.parametrize("text", [SITE, WITH_VENDORS], ids=["without vendors", "with vendors"])
+@pytest.mark.parametrize("text", TEXTS[:4], ids=["alone", "with vendors", "with a policy", "with both"])
 @pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
 def test_repeated_page_takes_quick_way(answer: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(text, quick=True)

@@ -40,14 +40,20 @@ def content_of(status: int, headers: Headers, *, accepts_pages: bool) -> Content
         accepts_pages: whether the request accepts HTML. Then a "not modified" may be about a page, whose stored header
             fields it replaces (RFC 9111, section 3.2).
     """
-    kind = next((value for name, value in headers if len(name) == 12 and name.lower() == b"content-type"), b"")
     if status == NOT_MODIFIED:
         return Content.PAGE if accepts_pages else Content.INERT
     if status < 200 or 300 <= status < 400 or status in _WITHOUT_CONTENT:
         return Content.INERT
-    if len(kind) > LONGEST_KEPT:
+    kinds = {kind_of(value) for name, value in headers if len(name) == 12 and name.lower() == b"content-type"}
+    # Of several types, browsers take the last that they can read (Fetch, "extract a MIME type").
+    return next((kind for kind in Content if kind in kinds), Content.ACTIVE)
+
+
+def kind_of(content_type: bytes) -> Content:
+    """Return what a browser makes of a response with a Content-Type."""
+    if len(content_type) > LONGEST_KEPT:
         return Content.ACTIVE
-    kind = kind.strip(b"\t ")
-    if _PAGE.match(kind):
+    content_type = content_type.strip(b"\t ")
+    if _PAGE.match(content_type):
         return Content.PAGE
-    return Content.INERT if _INERT.match(kind) else Content.ACTIVE
+    return Content.INERT if _INERT.match(content_type) else Content.ACTIVE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,6 +46,7 @@ class Origins:
 
 Sources = Mapping[bytes, Origins]
 """Directive -> the recipients' origins in it. Fallbacks come before the directives that use them."""
+Edit = Callable[[bytes, Sources], tuple[bytes, bool]]
 
 
 def recipient_sources(
@@ -85,7 +86,7 @@ def _sources(policy: Policy, purposes: frozenset[str], refused: frozenset[str], 
     return sources
 
 
-def with_recipients(headers: Headers, sources: Sources) -> tuple[Headers, bool]:
+def with_recipients(headers: Headers, sources: Sources, edit: Edit | None = None) -> tuple[Headers, bool]:
     """Return header fields whose policies list the allowed recipients' origins and none of the refused ones.
 
     The app's policies are edited, because an additional policy could only restrict further (section 8.1). An app
@@ -99,6 +100,7 @@ def with_recipients(headers: Headers, sources: Sources) -> tuple[Headers, bool]:
     Args:
         headers: the header fields of a response.
         sources: the result of `recipient_sources`.
+        edit: does what `edited_field` does.
 
     Returns:
         The fields, and whether an enforced policy lacks an origin that a grant would add. Then a grant needs a reload,
@@ -108,7 +110,7 @@ def with_recipients(headers: Headers, sources: Sources) -> tuple[Headers, bool]:
     for position, (name, value) in enumerate(headers):
         kind = name.lower()
         if kind in (ENFORCED, REPORTED):
-            field, lacks = edited_field(value, sources)
+            field, lacks = (edit or edited_field)(value, sources)
             withheld |= lacks and kind == ENFORCED
             if field != value:
                 edited[position] = (name, field)

@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from cookie_consent.base.caching import Headers
-from cookie_consent.base.limits import evict_if_full
+from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.decision.decision import Decision
 from cookie_consent.enforcement.csp.advice import advice
-from cookie_consent.enforcement.csp.content import Content, content_of
+from cookie_consent.enforcement.csp.content import Content, content_of, kind_of
+from cookie_consent.enforcement.csp.edits import Edits
 from cookie_consent.enforcement.csp.modes import EDIT, ENFORCE, REPORT, checked_mode, has_directives
 from cookie_consent.enforcement.csp.own_policy import OwnPolicy, endpoints_field, with_reports
 from cookie_consent.enforcement.csp.parsing import ENFORCED, REPORTED, has_policy
@@ -26,6 +27,9 @@ from cookie_consent.visitors.csp_reports import PATH as REPORTS
 _MAX_KEPT = 512
 _log = logging.getLogger("cookie_consent")
 _OF_ONE_VERSION = (b"etag", b"last-modified")
+_NEED_CARE = frozenset((b"set-cookie", ENFORCED, REPORTED))
+_SIZES_TO_READ = frozenset(map(len, (*_NEED_CARE, b"content-type")))
+_FURTHER = frozenset((b"permissions-policy", b"referrer-policy", b"x-dns-prefetch-control"))
 _NOTHING_ALLOWED = {NECESSARY: True}
 _IN_PATH = "/%:@!$&'()*+=~"
 """Characters that a path may have in both Content-Security-Policy and Reporting-Endpoints."""
@@ -76,9 +80,8 @@ class SecurityFields:
 
     Attributes:
         edits: whether an enforced policy differs with the allowed recipients.
-        makes_nonces: whether a policy of ours may name nonces of ours.
-        new_nonce: makes one.
-        needs_nonce: whether our own script needs a nonce under our own policy.
+        told_to_apps: what a `RequestConsent` needs to know: what makes a nonce, or None if no policy of ours names one;
+            whether our script needs one; and `edits`.
     """
 
     def __init__(self, policy: Policy, mode: str) -> None:
@@ -88,8 +91,13 @@ class SecurityFields:
         self._further = _further_fields(policy.security, enforces=mode == ENFORCE)
         # By the identity of the sources, which the values keep alive.
         self._kept: dict[tuple[int, str, bool], tuple[Sources, Headers]] = {}
-        self.makes_nonces, self.new_nonce = self._own is not None, RandomIds()
-        self.needs_nonce = self._own is not None and not allows_own_script([self._own.text], "")
+        self._kept_sources: dict[tuple[object, ...], Sources] = {}
+        self._pages: dict[tuple[object, ...], tuple[Headers, bool]] = {}
+        self._kinds: dict[bytes, Content] = {}
+        self._edit = Edits()
+        self._new_nonce = RandomIds()
+        self._needs_nonce = self._own is not None and not allows_own_script([self._own.text], "")
+        self.told_to_apps = None if self._own is None else self._new_nonce, self._needs_nonce, self.edits
 
     def secure(self, headers: Headers, status: int, decision: Decision, asked: Asked) -> Secured:
         """Return the header fields of a response with those that limit the browser.
@@ -111,8 +119,8 @@ class SecurityFields:
         if content is not Content.INERT:
             self._add(made, decision if content is Content.PAGE else None, decision.policy, asked)
         nonce = asked.nonce
-        if self.needs_nonce and not nonce and asked.asks and content is Content.PAGE and not _has_enforced(headers):
-            nonce = self.new_nonce()
+        if self._needs_nonce and not nonce and asked.asks and content is Content.PAGE and not _has_enforced(headers):
+            nonce = self._new_nonce()
         if nonce:
             made.headers = _with_nonce(made.headers, nonce)
         return made
@@ -125,7 +133,66 @@ class SecurityFields:
             decision: the decision.
             shown: see `Asked`.
         """
-        return with_recipients(headers, _sources(decision, shown)) if self.edits else (headers, False)
+        return with_recipients(headers, self._sources(decision, shown), self._edit) if self.edits else (headers, False)
+
+    def quick_content(self, headers: Headers) -> Content | None:
+        """Return what a browser makes of a response that gets at most our own fields; None if it may need more.
+
+        Args:
+            headers: the header fields of the app's response, of any types.
+        """
+        content: Content | None = None
+        for name, value in headers:
+            size = len(name)
+            if size in _SIZES_TO_READ:
+                if type(name) is not bytes or type(value) is not bytes or name.lower() in _NEED_CARE:
+                    return None
+                if name.lower() == b"content-type":
+                    if content is not None:
+                        return None
+                    content = self._kinds.get(value) or self._keep_kind(value)
+        return content or Content.ACTIVE
+
+    def _keep_kind(self, content_type: bytes) -> Content:
+        kind = kind_of(content_type)
+        if len(content_type) <= LONGEST_KEPT:
+            evict_if_full(self._kinds, _MAX_KEPT)
+            self._kinds[content_type] = kind
+        return kind
+
+    def of_ordinary_page(
+        self, headers: Headers, decision: Decision, prefix: str, *, secure: bool
+    ) -> tuple[Headers, bool]:
+        """Return the fields to add to a page for which the app sends no policy, and whether ours withholds origins.
+
+        Args:
+            headers: the header fields of the app's response, with names in lowercase.
+            decision: the decision.
+            prefix: the path of the endpoints.
+            secure: whether the request came over https.
+        """
+        key = (decision.policy, decision.refused_recipients, secure, *decision.purposes.values())
+        kept = self._pages.get(key)
+        if kept is None:
+            made = Secured([])
+            self._add(made, decision, decision.policy, Asked(prefix, secure, accepts_pages=True))
+            evict_if_full(self._pages, _MAX_KEPT)
+            kept = self._pages[key] = made.headers, made.withholds
+        fields, withholds = kept
+        for name, _ in headers:
+            if name in _FURTHER:
+                present = {own for own, _ in headers}
+                return [field for field in fields if field[0] not in present], withholds
+        return fields, withholds
+
+    def _sources(self, decision: Decision, shown: frozenset[str]) -> Sources:
+        key = (decision.policy, decision.refused_recipients, shown, *decision.purposes.values())
+        sources = self._kept_sources.get(key)
+        if sources is None:
+            evict_if_full(self._kept_sources, _MAX_KEPT)
+            sources = recipient_sources(decision.policy, decision.purposes, decision.refused_recipients, shown)
+            self._kept_sources[key] = sources
+        return sources
 
     def _add(self, made: Secured, decision: Decision | None, policy: Policy, asked: Asked) -> None:
         """Add what the app does not send.
@@ -140,7 +207,9 @@ class SecurityFields:
         added = [field for field in self._further if field[0] not in present]
         if self._own is not None:
             sources = (
-                recipient_sources(policy, _NOTHING_ALLOWED) if decision is None else _sources(decision, asked.shown)
+                recipient_sources(policy, _NOTHING_ALLOWED)
+                if decision is None
+                else self._sources(decision, asked.shown)
             )
             made.depends |= bool(sources) and decision is not None
             if ENFORCED in present:
@@ -187,10 +256,6 @@ def security_fields(policy: Policy, csp: Any, *, edit_csp: Any = False) -> Secur
         _log.warning("%s", sentence)
     is_used = mode in (ENFORCE, REPORT) or rules.permissions_policy or rules.referrer_policy
     return SecurityFields(policy, mode) if is_used or (mode == EDIT and has_directives(policy)) else None
-
-
-def _sources(decision: Decision, shown: frozenset[str]) -> Sources:
-    return recipient_sources(decision.policy, decision.purposes, decision.refused_recipients, shown)
 
 
 def _reports(asked: Asked) -> str:

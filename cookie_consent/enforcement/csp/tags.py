@@ -23,7 +23,7 @@ from cookie_consent.enforcement.csp.parsing import (
 )
 from cookie_consent.visitors.pages.stylesheet import inline_style
 
-_NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
+NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
 _HASH = (b"'sha256-", b"'sha384-", b"'sha512-")
 _ANYWHERE = frozenset((b"'self'", b"*", b"http:", b"https:"))
 _META = re.compile(rb"<meta\b[^>]*content-security-policy[^>]*>", re.IGNORECASE)
@@ -136,7 +136,7 @@ def _unescaped(attribute: bytes) -> bytes:
 
 
 def _has_nonce(words: Iterable[bytes], nonce: str) -> bool:
-    found = (_NONCE.fullmatch(word) for word in words)
+    found = (NONCE.fullmatch(word) for word in words)
     return bool(nonce) and any(match is not None and match[1] == nonce.encode() for match in found)
 
 
@@ -157,5 +157,5 @@ def _allows_own(words: list[bytes], nonce: str) -> bool:
 
 
 def _first_nonce(policies: Iterable[ParsedPolicy], directive: bytes) -> str:
-    matches = (_NONCE.fullmatch(word) for policy in policies for word in policy.words(directive))
+    matches = (NONCE.fullmatch(word) for policy in policies for word in policy.words(directive))
     return next((match[1].decode() for match in matches if match), "")
