@@ -35,7 +35,7 @@ _IN_PATH = "/%:@!$&'()*+=~"
 """Characters that a path may have in both Content-Security-Policy and Reporting-Endpoints."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """What counts of a request.
 
@@ -89,6 +89,7 @@ class SecurityFields:
         self._tries = mode == REPORT
         self._own = OwnPolicy(policy.security.content_security_policy) if mode in (ENFORCE, REPORT) else None
         self._further = _further_fields(policy.security, enforces=mode == ENFORCE)
+        self._adds = self._own is not None or bool(self._further)
         # By the identity of the sources, which the values keep alive.
         self._kept: dict[tuple[int, str, bool], tuple[Sources, Headers]] = {}
         self._kept_sources: dict[tuple[object, ...], Sources] = {}
@@ -115,6 +116,8 @@ class SecurityFields:
         if self.edits and has_policy(headers):
             made.headers, made.withholds = self.edited(headers, decision, asked.shown)
             made.depends = True
+        if not self._adds:
+            return made
         content = content_of(status, headers, accepts_pages=asked.accepts_pages)
         if content is not Content.INERT:
             self._add(made, decision if content is Content.PAGE else None, decision.policy, asked)
