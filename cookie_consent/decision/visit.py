@@ -89,6 +89,8 @@ class Visit:
         saved: whether the next page is to say that an answer is saved.
         set_cookies: Set-Cookie fields of an answer that comes from elsewhere, such as another tool.
         once: whether a page may be to show the content of a card once.
+        supersedes: identifies the cookies before such an answer, which other requests may still have; see
+            `RecentAnswers`.
         announcement: what the next page is to say of such an answer; None for nothing.
         signed_in: whether an answer is kept with an account too, so that the question says so.
     """
@@ -108,6 +110,7 @@ class Visit:
     signal_cookie: bytes | None = None
     saved: bool = False
     set_cookies: tuple[bytes, ...] = ()
+    supersedes: str | int | None = None
     once: bool = False
     announcement: Announcement | None = None
     signed_in: bool = False

@@ -257,6 +257,10 @@ class Response:
         visit = recent_answers.apply_to(self._visit, began, visitor_id)
         if visit is self._visit:
             return
+        if visit.set_cookies or visit.announcement is not None:
+            # The answer from elsewhere is older: it must not replace the one that was given here.
+            self._stored.clear()
+            visit = replace(visit, set_cookies=(), announcement=None)
         self._visit, self._was_answered = visit, True
         self.asks = self.asks and visit.decision.should_ask
         self._request.decide(traced=visit.traced)

@@ -19,6 +19,7 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Announcement, Visit, cookies_of, without_held
 from cookie_consent.visitors.accounts import Accounts
 from cookie_consent.visitors.answers.posted import PostedAnswer
+from cookie_consent.visitors.answers.recent_answers import cookie_key
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.inquiry import Inquiry
@@ -159,6 +160,8 @@ class FollowedAccounts:
             fields.append(parts.own_cookies.set_signals(signals, record.decided_at, parts.clock(), place=place))
         scope = with_cookies(scope, fields)
         now = self._read(scope, path, visit, [*fields, *ended])
+        if device is not None:
+            now = replace(now, supersedes=cookie_key(device))
         return scope, self._marked(now, given, record, place, tells=differs)
 
     def _marked(self, visit: Visit, given: _Given, record: ConsentRecord, place: Place, *, tells: bool) -> Visit:

@@ -12,7 +12,7 @@ from starlette.types import Scope
 from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.decision import grants_consent
-from cookie_consent.decision.imported.records import ImportedAnswer, import_answer
+from cookie_consent.decision.imported.records import ImportedAnswer, import_answer, imported_key
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Visit, cookies_of, host_of
 from cookie_consent.visitors.answers.posted import PostedAnswer
@@ -54,7 +54,7 @@ class ImportedAnswers:
         expired = [cookie for cookie in self._expired if cookie.name.encode("ascii") in named]
         if not expired or not is_page_opened(scope):
             return scope, visit
-        place = self._parts.own_cookies.place(scope)
+        place, key = self._parts.own_cookies.place(scope), imported_key(self._parts.policy, cookies_of(scope))
         deletions = self._parts.gate.deletions((), host_of(scope), secure=place.secure, unsent=expired)
         fields = tuple(field for _, field in deletions)
         try:
@@ -65,7 +65,7 @@ class ImportedAnswers:
             field = self._parts.own_cookies.set_consent(record, place=place)
             scope = with_cookies(without_cookies(scope, self._names), [field])
             visit, fields = self._parts.visits.read(scope, path), (field, *fields)
-        return scope, replace(visit, set_cookies=fields)
+        return scope, replace(visit, set_cookies=fields, supersedes=key)
 
     async def _record(self, scope: Scope, path: str, visit: Visit) -> ConsentRecord | None:
         """Return the answer to take over, as the ledger stored it; None if there is none, or one of ours already."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import AccountAnswers, ConsentMiddleware
 from cookie_consent.decision.decision import CONSENT_LIFETIME
@@ -26,11 +26,14 @@ from tests.support.asgi import (
     Fields,
     Reply,
     Visitor,
+    bodies,
     install,
     page_app,
     policy,
     reply_app,
+    response_to,
 )
+from tests.support.asgi import scope as request_scope
 from tests.support.browsers.browser import forms
 from tests.support.policies import text_of
 
@@ -384,6 +387,28 @@ def test_redirect_after_signing_in_leaves_the_message_to_the_next_page() -> None
     assert told(page)
     assert page.set_cookies.keys() == {MARK}
     assert not told(phone.get("/"))
+
+
+def test_answer_that_is_given_while_the_page_is_made_is_not_replaced() -> None:
+    async def slow_page(scope: Scope, receive: Receive, send: Send) -> None:
+        """A page during which somebody answers in another tab."""
+        if waits:
+            fields = [*HTML, ("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
+            request = request_scope("POST", PREFIX, [*fields, ("cookie", waits.pop())])
+            await response_to(site.app, request, bodies(b'{"choice": "refuse_all"}'))
+        await page_app()(scope, receive, send)
+
+    waits = list[str]()
+    site = Site(slow_page)
+    laptop = site.device("ann")
+    laptop.save(media=True)
+    site.clock.forward(days=1)
+    site.device("ann").accept()
+    site.clock.forward(days=1)
+    waits.append(laptop.cookies)
+    page = laptop.get()
+    assert (OURS in page.set_cookies, MARK in page.set_cookies, told(page)) == (False, False, False)
+    assert site.kept["ann"]["answers"] == {"analytics": "refused", "media": "refused"}
 
 
 def test_ledger_records_the_source_and_the_time_of_the_answer() -> None:

@@ -8,7 +8,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, PolicyError
 from cookie_consent.decision.decision import CONSENT_LIFETIME
@@ -23,12 +23,16 @@ from tests.support.asgi import (
     Fields,
     Reply,
     Visitor,
+    bodies,
     install,
     page_app,
     reply_app,
+    response_to,
 )
+from tests.support.asgi import scope as request_scope
 from tests.support.policies import KEY, policy_of
 
+POSTED = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
 HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE), ("sec-fetch-dest", "document")]
 IMPORTS = """
 [imports.cookiebot]
@@ -213,6 +217,24 @@ def test_answer_that_cannot_be_recorded_is_not_taken_over_and_tried_again() -> N
     assert reply.all("set-cookie") == []
     assert "refuse_all" in reply.text
     assert came.jar == {THEIRS: GRANTED}
+
+
+@pytest.mark.parametrize("in_same_browser", [True, False])
+def test_answer_that_is_given_while_the_page_is_made_is_not_replaced(in_same_browser: bool) -> None:
+    cookies = [("cookie", f"{THEIRS}={GRANTED if in_same_browser else PARTLY}")]
+
+    async def slow_page(scope: Scope, receive: Receive, send: Send) -> None:
+        """A page during which somebody answers in another tab, or another visitor does."""
+        request = request_scope("POST", PREFIX, [*HTML, *POSTED, *cookies])
+        answered.append(await response_to(app, request, bodies(b'{"choice": "refuse_all"}')))
+        await page(scope, receive, send)
+
+    answered, page, app = list[Reply](), page_app(reads=["media"], sets=["player=1; Max-Age=60"]), site(slow_page)
+    came = Visitor(app, HTML)
+    came.jar[THEIRS] = GRANTED
+    reply = came.get()
+    assert OURS in answered[0].set_cookies
+    assert (OURS in reply.set_cookies) == ("player" in reply.set_cookies) == (not in_same_browser)
 
 
 def test_hosts_that_share_answers_share_an_imported_one() -> None:

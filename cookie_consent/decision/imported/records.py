@@ -57,6 +57,19 @@ def import_answer(policy: Policy, cookies: bytes, now: float, lifetime: timedelt
     return None
 
 
+def imported_key(policy: Policy, cookies: bytes) -> str | None:
+    """Return what identifies the cookie of another tool in a Cookie field; None if there is none.
+
+    Args:
+        policy: the site's policy, with its imports.
+        cookies: the Cookie field.
+    """
+    for declared in policy.imports:
+        for value in values(cookies, declared.cookie.encode("ascii")):
+            return f"{declared.id} {hashlib.sha256(value).hexdigest()}"
+    return None
+
+
 def _read(declared: Import, value: bytes, now: float, lifetime: timedelta) -> EarlierAnswer:
     """Read one cookie. An answer to another revision, from the future, or older than its lifetime is none."""
     answer = read(declared.id, value)
