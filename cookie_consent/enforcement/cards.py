@@ -50,6 +50,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
     if consent.shown_once == about.id and not about.is_refused:
         return _note(consent, place) + html
+    consent.shows_card = True
     if about.feature is not None:
         consent.degrade(about.feature.id)
     return _pages.card(

@@ -95,7 +95,8 @@ class QuickResponse(Response):
     async def _begin_page(self, start: Message) -> None:
         """Hold the start of what may be an ordinary page until its body comes."""
         consent, decision = self._consent, self._visit.decision
-        has_more = consent.asks_itself or consent.nonce_so_far or decision.news is not None or decision.honours_gpc
+        is_special = consent.asks_itself or consent.nonce_so_far or consent.shows_card
+        has_more = is_special or decision.news is not None or decision.honours_gpc
         if (
             start["status"] == 200
             and self._enforcement.has_quick_pages

@@ -59,6 +59,7 @@ class RequestConsent(Decision):
         degraded: ids of the features that gave their fallback.
         returned: whether the visitor comes back to this page from one of our forms.
         shown_once: the id of the card whose content this page shows once; "" for none.
+        shows_card: whether the page has a card in place of its content.
         edits_csp: whether the page's Content-Security-Policy names recipients only where they are allowed.
         cards: how many cards of each id the page has so far.
     """
@@ -87,6 +88,7 @@ class RequestConsent(Decision):
     degraded: frozenset[str] = frozenset()
     returned = False
     shown_once = ""
+    shows_card = False
     edits_csp = False
     cards: Mapping[str, int] = {}
     _language: str | None = None

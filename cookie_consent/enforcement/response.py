@@ -201,8 +201,8 @@ class Response:
         passed, limits = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients), False
         if enforcement.security is not None:
             passed, limits = self._secured(enforcement.security, message["status"], passed)
-        if self._consent.shown_once:
-            passed = self._shown_once(passed)
+        if self._consent.shown_once or self._consent.shows_card:
+            passed = self._with_cards(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
         if encoding is not None:
             passed = self._prepare_injection(encoding, passed)
@@ -237,6 +237,8 @@ class Response:
             self._count(enforcement.access_log.counts, message["status"], headers)
         if not consent.was_read and not self._was_answered:
             return {**message, "headers": shared.without_cookies(headers)}
+        if consent.shown_once or consent.shows_card:
+            headers = self._with_cards(headers)
         language = (b"Accept-Language",) if consent.chose_language else ()
         headers = depending_on([*headers, *self._deletion_fields()], (*enforcement.depends_on, *language))
         return {**message, "headers": headers}
@@ -360,10 +362,16 @@ class Response:
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         return self._enforcement.inline_style and not (is_swapped and nonce)
 
-    def _shown_once(self, headers: Headers) -> Headers:
-        """Return the header fields of a page that shows the content of a card once."""
-        once = self._enforcement.installed.own_cookies.once
-        return _once_only(headers, once.forget(secure=is_secure(self.scope)))
+    def _with_cards(self, headers: Headers) -> Headers:
+        """Return the header fields of a page with cards, or with content that is shown once."""
+        if self._consent.shown_once:
+            once = self._enforcement.installed.own_cookies.once
+            return _once_only(headers, once.forget(secure=is_secure(self.scope)))
+        if any(b"no-store" in value.lower() for name, value in headers if name.lower() == b"cache-control"):
+            return headers
+        # "Show once" leads to the same address. Browsers that keep a page for a while do not heed Vary: Cookie.
+        kept = [field for field in headers if field[0].lower() not in (b"cache-control", b"expires")]
+        return [*kept, (b"cache-control", b"no-cache")]
 
     def _message(self) -> str:
         """Return the name of the text that the page says once about the answer; "" for none."""

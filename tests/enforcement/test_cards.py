@@ -22,7 +22,7 @@ from cookie_consent.decision.once_cookie import ONCE_LIFETIME
 from cookie_consent.enforcement.cards import consent_card
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.visitors.pages.evidence import explain
-from tests.support.asgi import PREFIX, SITE, Clock, Fields, Reply, Visitor, call, install, policy, run
+from tests.support.asgi import PAGE, PREFIX, SITE, Clock, Fields, Reply, Visitor, call, install, policy, run
 from tests.support.browsers.browser import Form, forms
 from tests.support.policies import text_of
 
@@ -56,7 +56,7 @@ def card_app(card: str = "maps", content: str = MAP, headers: Mapping[str, str] 
     async def page(request: Request) -> Response:
         times = 2 if request.url.path == "/twice" else 1
         cards = "".join(consent_card(request, card, content, **options) for _ in range(times))
-        return HTMLResponse(f"<!doctype html><html lang=en><body>{cards}</body></html>", headers=dict(headers))
+        return HTMLResponse(PAGE.decode().replace("<h1>Hello</h1>", cards), headers=dict(headers))
 
     return Starlette(routes=[Route("/{path:path}", page, methods=["GET", "POST"])])
 
@@ -222,6 +222,24 @@ def test_card_of_feature_counts_its_fallback(visitor: Visitor) -> None:
     assert seen == [{"map"}]
 
 
+@pytest.mark.parametrize("options", [{}, {"settings_link": True}, {"shared_pages": True}])
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [({}, "no-cache, private"), ({"cache-control": "max-age=600", "expires": "0"}, "no-cache, private"),
+     ({"cache-control": "no-store"}, "no-store")],
+)  # fmt: skip
+def test_browsers_keep_no_page_with_card_without_asking(
+    given: dict[str, str], sent: str, options: dict[str, Any]
+) -> None:
+    visitor = visitor_of(card_app(headers=given), **options)
+    for _ in range(3):  # the first pages at an address take another way
+        page = visitor.get("/offices")
+        assert (page.all("cache-control"), page.all("expires")) == ([sent], [])
+    visitor.accept()
+    page = visitor.get("/offices")
+    assert page.all("expires") == ([given["expires"]] if "expires" in given else [])
+
+
 # Always allow.
 
 
@@ -326,7 +344,7 @@ def test_show_once_shows_content_on_one_page_view(visitor: Visitor) -> None:
     assert ONCE not in visitor.jar
     again = visitor.get("/offices")
     assert not is_shown(again)
-    assert again.all("cache-control") == ["private"]
+    assert again.all("cache-control") == ["no-cache, private"]
 
 
 def test_show_once_is_no_answer_and_leaves_no_record() -> None:
@@ -385,6 +403,16 @@ def test_show_once_works_over_http() -> None:
     assert visitor.jar.keys() == {"consent-once"}
     assert is_shown(visitor.get("/offices"))
     assert not visitor.jar
+
+
+def test_show_once_works_where_other_pages_are_shared() -> None:
+    visitor = visitor_of(card_app(headers={"cache-control": "public, max-age=600"}), shared_pages=True)
+    assert visitor.get("/offices").all("cache-control") == ["no-cache, private"]
+    show_once(visitor)
+    page = visitor.get("/offices")
+    assert is_shown(page)
+    assert page.all("cache-control") == ["no-store"]
+    assert not is_shown(visitor.get("/offices"))
 
 
 def test_cookie_of_show_once_is_worth_nothing_after_a_minute() -> None:
