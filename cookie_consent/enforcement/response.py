@@ -188,7 +188,9 @@ class Response:
         return self._out(message)
 
     def _pass(self, message: Message) -> Awaitable[None]:
-        return self._out(self._start(message) if message["type"] == "http.response.start" else message)
+        if message["type"] == _START:
+            message = self._start(message)  # this may change the way out, also for this message
+        return self._out(message)
 
     def _start(self, message: Message) -> Message:  # noqa: C901, PLR0915 (a call costs time)
         enforcement, given = self._enforcement, message.get("headers", ())

@@ -5,11 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from cookie_consent import requires
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from tests.support.asgi import PAGE, PHONE, SITE, Fields, Reply, Visitor, call, install, page_app, policy, reply_app
 
@@ -119,6 +123,17 @@ def test_page_that_asks_by_itself_has_the_script() -> None:
     reply = site(app, settings_link=True).get()
     assert told(reply)
     assert "pchoice" not in reply.text
+
+
+def test_page_that_explains_what_is_off_has_the_script_and_its_right_length() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(HTTPException):  # as FastAPI's dependencies do
+            requires("media")(Request(scope))
+        await page_app()(scope, receive, send)
+
+    reply = site(app).get()
+    assert told(reply)["holds"]["media"] is False
+    assert reply.get("content-length") == str(len(reply.body))
 
 
 def test_page_is_whole_and_never_confirmed_as_unchanged() -> None:
