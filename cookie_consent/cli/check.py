@@ -25,7 +25,7 @@ from cookie_consent.policy.diff import (
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.exemptions import overdue
 from cookie_consent.policy.policy import Policy, policy_in_use
-from cookie_consent.policy.vendors.mapping import undisclosed
+from cookie_consent.policy.vendors.mapping import vendor_advice
 
 _WHOM = {
     EVERYBODY: "everybody",
@@ -82,7 +82,7 @@ def _check(arguments: argparse.Namespace) -> int:
     sys.stderr.write(regimes.overdue(policy.regimes, _today()) + _vague(policy))
     if pages or policy.security.content_security_policy:
         sys.stderr.writelines(f"{sentence}\n" for sentence in advice(policy))
-    sys.stderr.writelines(f"{sentence}\n" for sentence in undisclosed(policy.vendors, policy.recipients))
+    sys.stderr.writelines(f"{sentence}\n" for sentence in vendor_advice(policy.vendors, policy.recipients))
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
     return status
 

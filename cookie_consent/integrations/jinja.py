@@ -17,6 +17,7 @@ from starlette.requests import Request
 from cookie_consent.enforcement.cards import consent_card
 from cookie_consent.enforcement.features import consent_of, fallback_box
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
+from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.visitors.pages.assets import assets, script_address
 from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
 
@@ -33,6 +34,8 @@ def consent_context(request: Request) -> dict[str, Any]:
     - `privacy_assets`: tags for a page with boxes or `<template data-purpose>` and without a banner.
     - `csp_nonce`: the nonce for the app's own inline scripts and styles: `<script nonce="{{ csp_nonce }}">`. Where the
       middleware sends the Content-Security-Policy, it is made when a template prints it.
+    - `privacy_vendors`: the tag of the script that tells vendors' tags what holds, first in the head of pages
+      without injection; empty if the policy names no such vendor.
     - `privacy_tracking`: the tag of the script that sends events; empty if the visitor does not allow tracing.
 
     Args:
@@ -57,6 +60,7 @@ def consent_context(request: Request) -> dict[str, Any]:
             script=assets()["choices.js"].name,
             nonce=nonce_attribute(consent.tag_nonce),
         ),
+        "privacy_vendors": _vendors(consent) if consent.policy.vendors else Markup(),
         "privacy_tracking": _tracking(consent) if consent.traces else Markup(),
     }
 
@@ -84,6 +88,15 @@ def _tracking(consent: RequestConsent) -> Markup:
     return Markup('<script type="module" src="{}/assets/{}"{}></script>').format(
         consent.base, script_address(consent.policy.traced), nonce_attribute(consent.tag_nonce)
     )
+
+
+def _vendors(consent: RequestConsent) -> Markup:
+    signals = vendor_signals(consent.policy)
+    if signals is None:
+        return Markup()
+    # The header fields of the page, which could allow an inline script, are not known yet.
+    tag = signals.tag(consent.base, consent, [], consent.tag_nonce, may_inline=False)
+    return Markup(tag.decode("ascii"))  # noqa: S704 (made of escaped parts)
 
 
 def _box(request: Request, feature: str) -> Markup:

@@ -214,3 +214,24 @@ def test_function_prints_card_and_escapes_what_is_no_html(tmp_path: Path) -> Non
     assert '<template data-purpose="media">&lt;img src=//evil.example&gt;</template>' in page
     page = call(site_with(tmp_path, "{{ consent_card('maps', '<b>1</b>' | safe) }}"), path="/offices").text
     assert '<template data-purpose="media"><b>1</b></template>' in page
+
+
+def test_template_prints_what_vendors_are_told_first_in_a_page_without_injection(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<!doctype html><head>{{ privacy_vendors }}<title>t</title>")
+    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
+
+    async def page(request: Request) -> Response:
+        return templates.TemplateResponse(request, "page.html")
+
+    printed = {}
+    for vendor in ("matomo", "hotjar", ""):
+        text = f'{SITE}[vendors]\n{vendor} = "media"\n' if vendor else SITE
+        own = Middleware(ConsentMiddleware, policy=policy(text), secret_keys=[KEY], inject=False)
+        visitor = Visitor(Starlette(routes=[Route("/", page)], middleware=[own]), HTML)
+        visitor.save(media=True)
+        printed[vendor] = visitor.get().text.partition("<head>")[2].partition("<title>")[0]
+    assert printed["hotjar"] == printed[""] == ""
+    assert re.fullmatch(
+        r"""<script data-vendors='{[^']*"holds":{"media":true}[^']*' src="[^"]*/vendors\.[^"]*"></script>""",
+        printed["matomo"],
+    )

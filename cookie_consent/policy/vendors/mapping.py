@@ -123,8 +123,8 @@ def _check_wait(mapping: VendorMapping) -> None:
         )
 
 
-def undisclosed(mappings: Iterable[VendorMapping], recipients: Iterable[Recipient]) -> Iterator[str]:
-    """Yield a sentence for each vendor and purpose without a recipient, of whom visitors are then not told.
+def vendor_advice(mappings: Iterable[VendorMapping], recipients: Iterable[Recipient]) -> Iterator[str]:
+    """Yield a sentence for each vendor of which visitors do not read, or which gets data before an answer.
 
     Args:
         mappings: the vendors that a site uses.
@@ -133,6 +133,8 @@ def undisclosed(mappings: Iterable[VendorMapping], recipients: Iterable[Recipien
     declared = [*recipients]
     for mapping in mappings:
         hosts = mapping.vendor.hosts
+        if mapping.options.get("mode") == "advanced":
+            yield f"[vendors] {mapping.id}: in advanced mode, tags send data about the visit before there is an answer."
         for purpose in dict.fromkeys(mapping.purposes.values()):
             if hosts and purpose != NECESSARY and not mapping.recipients(declared, purpose):
                 yield (

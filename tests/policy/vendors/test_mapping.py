@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cookie_consent.cli.main import main
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.vendors.mapping import undisclosed
+from cookie_consent.policy.vendors.mapping import vendor_advice
+from tests.support.asgi import SITE_TABLE
 from tests.support.policies import recipient
 
 SITE = {
@@ -91,7 +94,7 @@ def test_policy_without_vendors_keeps_its_version_and_one_with_them_comes_back_f
 
 def test_vendor_without_a_recipient_is_noticed() -> None:
     vendors = policy_with({"meta_pixel": "ads", "matomo": "analytics", "tiktok": "ads"}).vendors
-    found = [*undisclosed(vendors, [recipient("m", "ads", "https://connect.facebook.net")])]
+    found = [*vendor_advice(vendors, [recipient("m", "ads", "https://connect.facebook.net")])]
     assert len(found) == 1
     assert found[0].startswith('[vendors] tiktok goes by "ads", but no recipient')
 
@@ -99,4 +102,27 @@ def test_vendor_without_a_recipient_is_noticed() -> None:
 def test_recipient_of_another_purpose_or_host_does_not_count() -> None:
     vendors = policy_with({"meta_pixel": "ads"}).vendors
     others = [recipient("a", "media", "https://facebook.net"), recipient("b", "ads", "https://notfacebook.net")]
-    assert len([*undisclosed(vendors, others)]) == 1
+    assert len([*vendor_advice(vendors, others)]) == 1
+
+
+def test_advanced_mode_is_noticed() -> None:
+    google = {"ad_storage": "ads", "mode": "advanced"}
+    found = [*vendor_advice(policy_with({"google_consent_mode": google}).vendors, [])]
+    assert found[0] == (
+        "[vendors] google_consent_mode: in advanced mode, tags send data about the visit before there is an answer."
+    )
+
+
+def test_check_command_says_of_whom_visitors_do_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "consent.toml"
+    file.write_text(SITE_TABLE + '[vendors]\nmeta_pixel = "necessary"\nmatomo = "necessary"\n')
+    assert main(["check", str(file)]) == 0
+    shown = capsys.readouterr()
+    assert "2 vendors (meta_pixel, matomo)" in shown.out
+    assert shown.err == ""
+    file.write_text(
+        f'{SITE_TABLE}[purposes.ads]\ntitle = {{ en = "A", ja = "広告" }}\n'
+        'description = { en = "A", ja = "広告" }\n[vendors]\nmeta_pixel = "ads"\n'
+    )
+    assert main(["check", str(file)]) == 0
+    assert 'meta_pixel goes by "ads", but no recipient' in capsys.readouterr().err
