@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from markupsafe import escape
+
 from cookie_consent.decision.decision import Decision
 from cookie_consent.enforcement.csp.tags import allows_inline_script
 from cookie_consent.policy.policy import Policy
@@ -36,7 +38,7 @@ class VendorSignals:
         self._needs = tuple(dict.fromkeys(word for need in needed for word in need.split()))
         self._content = f">{assets()[_SCRIPT].content.decode('ascii')}</script>"
         self._file = f"/assets/{assets()[_SCRIPT].name}"
-        self._known: dict[tuple[object, ...], tuple[str, str]] = {}
+        self._known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
 
     def tag(self, base: str, decision: Decision, policies: Iterable[bytes], nonce: str, *, may_inline: bool) -> bytes:
         """Return the script's tag.
@@ -55,10 +57,9 @@ class VendorSignals:
             if len(self._known) >= _MAX_SCRIPTS:
                 self._known.clear()
             self._known[key] = self._parts(base, holds, is_inline=is_inline)
-        begun, ended = self._known[key]
-        return f"{begun}{nonce_attribute(nonce)}{ended}".encode("ascii")
+        return nonce_attribute(nonce).encode().join(self._known[key])
 
-    def _parts(self, base: str, holds: Iterable[bool], *, is_inline: bool) -> tuple[str, str]:
+    def _parts(self, base: str, holds: Iterable[bool], *, is_inline: bool) -> tuple[bytes, bytes]:
         """Return the tag in two pieces, between which the nonce goes."""
         page = {
             "state": f"{base}/state",
@@ -67,8 +68,8 @@ class VendorSignals:
         }
         # Quotes are the most frequent character in it, so that the attribute is in the other ones.
         data = json.dumps(page, separators=(",", ":")).replace("&", "&amp;").replace("'", "&#39;").replace("<", "&lt;")
-        begun = f"<script data-vendors='{data}'"
-        return begun, self._content if is_inline else f' src="{base}{self._file}"></script>'
+        ended = self._content if is_inline else f' src="{escape(base)}{self._file}"></script>'
+        return f"<script data-vendors='{data}'".encode("ascii"), ended.encode("ascii", "xmlcharrefreplace")
 
 
 # By the identity of the policy, of which there are few.
