@@ -297,8 +297,8 @@ class Response:
         asks, has_tail = asks and not consent.asks_itself, says_something and is_get
         message = self._message() if is_get else ""
         self._differs_in_frames = asks or has_tail or bool(message)
-        # For a page in a frame, the page around it asks.
         head = self._make_head(headers)
+        # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             if head is not bytes:
                 self._inject(head)

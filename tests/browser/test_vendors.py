@@ -191,6 +191,21 @@ def test_other_tab_tells_the_same(visitor: Visitor) -> None:
     assert eventually(lambda: told(visitor) == and_then(DENIED, GRANT))
 
 
+def test_tag_that_waits_runs_after_the_vendors_are_told_of_an_answer_in_another_tab(visitor: Visitor) -> None:
+    visitor.go("/")
+    visitor.refuse()
+    visitor.go("/waiting")
+    first = visitor.page
+    visitor.page = visitor.context.new_page()
+    visitor.go("/other")
+    visitor.page.evaluate("consent.ready")
+    visitor.page.get_by_role("link", name="Privacy settings").first.click()
+    visitor.accept()
+    visitor.page = first
+    assert eventually(lambda: visitor.page.evaluate("window.toldBeforeTag") == len(DENIED["google"]) + 1)
+    assert told(visitor) == and_then(DENIED, GRANT)
+
+
 def test_page_that_allows_no_inline_script_tells_the_same(visitor: Visitor) -> None:
     visitor.go("/strict")
     visitor.accept()

@@ -52,6 +52,11 @@ PAGE = (
 )
 FIRST = "<script>window.toldBefore = window.dataLayer?.length ?? 0</script>"
 """The first script of the site's own."""
+WAITING = """
+<script type="text/plain" data-purpose="ads">window.toldBeforeTag = dataLayer.length</script>
+<script type="module" src="/privacy-choices/gated.js"></script>
+"""
+"""A tag that waits."""
 WORKER = """
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 addEventListener("fetch", (event) => {
@@ -77,6 +82,11 @@ async def start(request: Request) -> HTMLResponse:
 async def plain(request: Request) -> HTMLResponse:
     """Show a page without scripts of its own."""
     return HTMLResponse("<!doctype html><title>Plain</title><h1>Plain</h1>")
+
+
+async def waiting(request: Request) -> HTMLResponse:
+    """Show a page with a tag that waits, and without `choices.js`."""
+    return HTMLResponse(f"<!doctype html><title>Waiting</title>{WAITING}")
 
 
 async def worker(request: Request) -> Response:
@@ -111,7 +121,14 @@ receives = { en = "IP address, address of the page" }
 
 def site(policy: str) -> Starlette:
     """Return the site with a policy."""
-    routes = {"/": start, "/other": start, "/plain": plain, "/worker.js": worker, "/strict": strict}
+    routes = {
+        "/": start,
+        "/other": start,
+        "/plain": plain,
+        "/waiting": waiting,
+        "/worker.js": worker,
+        "/strict": strict,
+    }
     made = Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
     made.add_middleware(ConsentMiddleware, policy=policy_of(tomllib.loads(policy)), secret_keys=KEY)
     return made
