@@ -218,6 +218,8 @@ function tend() {
 function adopt(now, isClosed) {
   const came = Object.keys(now).some((id) => now[id] && purposes[id] === false);
   purposes = now;
+  // Tags that come run after their vendors are told.
+  window.consentSignals?.(now);
   // What runs already cannot be stopped in place.
   if ((isClosed && came) || [...used].some((id) => !now[id])) location.reload();
   else tend();

@@ -116,18 +116,21 @@
     } catch {}
   }
 
+  /** Go by purposes that are known to hold, or not. @param {Holds} now */
+  function hear(now) {
+    change(now);
+    // They do not say which recipients were chosen.
+    if (byRecipient) look();
+  }
+
   // The page was swapped into another one, which has told them already.
   if (window.consentSignals) return window.consentSignals(holds);
-  window.consentSignals = change;
+  window.consentSignals = hear;
   for (const vendor of vendors) {
     keep(vendor.stub);
     tell(vendor, vendor.default, vendor.more);
   }
-  document.addEventListener("consentchange", (event) => {
-    change(event.detail);
-    // The event does not say which recipients were chosen.
-    if (byRecipient) look();
-  });
+  document.addEventListener("consentchange", (event) => hear(event.detail));
   // A service worker and the back button bring a page as it was, and the visitor may have answered since.
   addEventListener("pageshow", (event) => {
     const [visit] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));

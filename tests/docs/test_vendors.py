@@ -101,7 +101,9 @@ def test_table_names_each_vendor_as_the_policy_file_does() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_declares_its_recipients_and_cookies(name: str) -> None:
     policy = RECIPES[name].policy
-    assert [sentence for sentence in vendor_advice(policy.vendors, policy.recipients) if "no recipient" in sentence] == []
+    assert [
+        sentence for sentence in vendor_advice(policy.vendors, policy.recipients) if "no recipient" in sentence
+    ] == []
 
 
 @pytest.fixture(scope="module")
