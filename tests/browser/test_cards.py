@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Request, ViewportSize, expect
 
 from tests.support.browsers.visitor_browser import (
     PREFIX,
+    ROOT,
     NewVisitor,
     Sites,
     Visitor,
@@ -21,6 +22,20 @@ pytestmark = pytest.mark.browser
 
 NOTE = "Shown this once. Your privacy settings have not changed."
 SEALED = "default-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+LATER = {
+    "fetch": (
+        "",
+        """async () => {
+            const page = new DOMParser().parseFromString(await (await fetch("/offices")).text(), "text/html");
+            const part = document.createRange().createContextualFragment(page.querySelector("main").innerHTML);
+            document.querySelector("main").replaceChildren(part);
+        }""",
+    ),
+    "htmx 2": ("htmx2/dist/htmx.min.js", "htmx.ajax('GET', '/offices', { target: 'main', select: 'main > *' })"),
+    "htmx": ("htmx.org/dist/htmx.min.js", "htmx.ajax('GET', '/offices', { target: 'main', select: 'main > *' })"),
+    "Turbo": ("@hotwired/turbo/dist/turbo.es2017-umd.js", "Turbo.visit('/offices')"),
+}
+"""How a page gets a card later -> the library, and the script that brings it."""
 PHONE = ViewportSize(width=390, height=500)
 
 
@@ -136,24 +151,23 @@ def test_site_under_strict_policy_has_no_violations(browser: Browser, sealed_sit
     context.close()
 
 
-def test_card_that_comes_later_shows_its_content_in_place(new_visitor: NewVisitor) -> None:
-    visitor = refusing_visitor(new_visitor)
+@pytest.mark.parametrize(
+    "how", ["htmx", *(pytest.param(how, marks=pytest.mark.full_matrix) for how in ("fetch", "htmx 2", "Turbo"))]
+)
+def test_card_that_comes_later_shows_its_content_in_place(new_visitor: NewVisitor, how: str) -> None:
+    visitor, (library, load) = refusing_visitor(new_visitor), LATER[how]
     visitor.go("/names")
-    # As htmx inserts a part of another page: its scripts run.
-    visitor.page.evaluate(
-        """async () => {
-            const page = new DOMParser().parseFromString(await (await fetch("/offices")).text(), "text/html");
-            const part = document.createRange().createContextualFragment(page.querySelector("main").innerHTML);
-            document.querySelector("main").replaceChildren(part);
-        }"""
-    )
+    visitor.mark()
+    if library:
+        visitor.page.add_script_tag(path=ROOT / "node_modules" / library)
+    visitor.page.evaluate(load)
+    expect(visitor.page.get_by_role("heading", name="Sapporo")).to_be_visible()
     expect(card(visitor)).to_be_visible()
     visitor.page.wait_for_load_state("networkidle")
     assert of_recipient(visitor) == []
-    visitor.mark()
     button(visitor, "Show once").click()
     expect_map(visitor)
-    assert (len(of_recipient(visitor)), visitor.path) == (1, "/names")
+    assert len(of_recipient(visitor)) == 1
     assert visitor.is_marked
 
 
