@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -113,6 +114,25 @@ def test_granted_page_reaches_exactly_what_is_declared(
     assert pictures - HINTS <= opened("img")
     assert pictures >= opened("img") - EITHER
     assert recipients["stats"].ways == recipients["unknown"].ways == []
+
+
+@pytest.mark.parametrize(("csp", "told"), [("report", "It was not stopped"), ("enforce", "It was stopped")])
+def test_browser_reports_a_page_that_reaches_a_recipient_too_early(
+    browser: Browser, tmp_path: Path, csp: str, told: str
+) -> None:
+    recipients = {"maps": Recipient("media"), "unknown": Recipient("")}
+    with hostile_site(tmp_path, recipients, HOSTILE_OPTIONS={"csp": csp}) as site:
+        page = browser.new_page()
+        page.goto(f"{site.address}/?only=pixel", wait_until="commit")
+        expect(page).to_have_title("done", timeout=LONGEST)
+        assert (recipients["maps"].ways == ["pixel"]) is (csp == "report")
+        log = tmp_path / "site.log"
+        incident = f'reached for "{recipients["maps"].origin}" (recipient "maps", img-src) although "media" was not'
+        assert eventually(lambda: incident in log.read_text("utf-8"))
+        said = log.read_text("utf-8")
+        assert told in said
+        assert f'declare it: [[recipients]] with origins = ["{recipients["unknown"].origin}"]' in said
+        page.close()
 
 
 @pytest.mark.full_matrix
