@@ -290,7 +290,12 @@ _IMPORT: Readers = {
     "domain": _string,
     "revision": _number,
 }
-_SECURITY = ("content_security_policy", "permissions_policy", "referrer_policy")
+_SECURITY: Readers = {
+    "content_security_policy": _string,
+    "permissions_policy": _string,
+    "referrer_policy": _string,
+    "connection_allowlist": _strings,
+}
 _TABLES: Readers = {
     "site": partial(_part, Site, _SITE, "[site]"),
     "purposes": partial(_named_tables, Purpose, _PURPOSE, "purposes"),
@@ -303,7 +308,7 @@ _TABLES: Readers = {
     "records": partial(_part, RecordRules, {"keep": _duration}, "[records]"),
     "requests": partial(_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), _duration), "[requests]"),
     "imports": partial(_named_tables, Import, _IMPORT, "imports"),
-    "security": partial(_part, SecurityRules, dict.fromkeys(_SECURITY, _string), "[security]"),
+    "security": partial(_part, SecurityRules, _SECURITY, "[security]"),
     "vendors": vendors.read,
     "texts": _wording,
 }

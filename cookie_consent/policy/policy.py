@@ -41,6 +41,7 @@ _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
         "choice": "purpose",
     },
     Cookie: {"recipient": ""},
+    SecurityRules: {"connection_allowlist": None},
     Recipient: {"country": "", "use": {}},
 }
 

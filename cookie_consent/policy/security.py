@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.syntax import lists_to_tuples, require_origin
 
 _FETCH = (
     "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src", "frame-src", "img-src", "manifest-src",
@@ -39,6 +40,8 @@ class SecurityRules:
         content_security_policy: what browsers may load and connect to (CSP Level 3). The origins of recipients are
             added for those who granted their purposes.
         permissions_policy: which features of the browser pages may use (Permissions Policy, section 5).
+        connection_allowlist: the origins that pages may connect to and link to beside their own and those of allowed
+            recipients; None to send no Connection-Allowlist.
         referrer_policy: what other sites learn of the page that a request comes from (Referrer Policy, section 3).
 
     Raises:
@@ -48,8 +51,12 @@ class SecurityRules:
     content_security_policy: str = ""
     permissions_policy: str = ""
     referrer_policy: str = ""
+    connection_allowlist: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        lists_to_tuples(self)
+        for origin in self.connection_allowlist or ():
+            require_origin(origin, "connection_allowlist")
         for key in ("content_security_policy", "permissions_policy", "referrer_policy"):
             _require_field(getattr(self, key), key)
         _check_content_security_policy(self.content_security_policy)

@@ -135,6 +135,26 @@ def test_browser_reports_a_page_that_reaches_a_recipient_too_early(
         page.close()
 
 
+def test_connection_allowlist_stops_what_no_such_policy_stops(browser: Browser, tmp_path: Path) -> None:
+    recipients = {"maps": Recipient("media"), "stats": Recipient("analytics"), "unknown": Recipient("")}
+    with hostile_site(tmp_path, recipients, HOSTILE_SECURITY={"connection_allowlist": []}) as site:
+        context = browser.new_context()
+        page = context.new_page()
+        for way in ("webrtc", "speculation-with-nonce", "preconnect", "dns-prefetch"):
+            page.goto(f"{site.address}/?only={way}", wait_until="commit")
+            expect(page).to_have_title("done", timeout=LONGEST)
+        page.goto(f"{site.address}/?only=refresh", wait_until="commit")
+        page.wait_for_timeout(1000)
+        assert {id_: it.ways for id_, it in recipients.items() if it.ways or it.connections} == {}
+        page.goto(f"{site.address}/?only=none")
+        page.get_by_role("button", name="Accept all").click()
+        expect(page.locator(".pchoice")).to_have_count(0)
+        page.goto(f"{site.address}/?only=pixel", wait_until="commit")
+        assert eventually(lambda: all(recipients[id_].ways == ["pixel"] for id_ in ("maps", "stats")))
+        assert recipients["unknown"].ways == []
+        context.close()
+
+
 @pytest.mark.full_matrix
 @pytest.mark.parametrize("way", ["webrtc", "speculation-with-nonce", "refresh"])
 def test_documentation_names_the_ways_that_no_such_policy_stops(

@@ -28,8 +28,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
 def documented_policy() -> Policy:
     """Return the policy that the page's examples make."""
     data = tomllib.loads(SITE.replace('languages = ["en", "ja"]', 'languages = ["en"]'))
-    first, second = map(tomllib.loads, blocks("docs/security.md", "toml"))
-    data["recipients"], data["security"] = first["recipients"], {**first["security"], **second["security"]}
+    tables = [tomllib.loads(block) for block in blocks("docs/security.md", "toml")]
+    data["recipients"] = tables[0]["recipients"]
+    data["security"] = {key: value for table in tables for key, value in table["security"].items()}
     for part in (*data["purposes"].values(), *data["features"].values()):
         for texts in part.values():
             if isinstance(texts, dict):
@@ -58,6 +59,8 @@ def test_documented_policy_is_sent_and_its_template_works(tmp_path: Path) -> Non
         assert nonce
         assert f"'nonce-{nonce[1]}'" in sent["script-src"]
         assert reply.get("referrer-policy") == "strict-origin-when-cross-origin"
+        assert ("https://maps.example.com" in reply.get("connection-allowlist")) is grants
+        assert "https://partner.example" in reply.get("connection-allowlist")
         assert reply.get("permissions-policy").startswith("browsing-topics=()")
 
 

@@ -20,6 +20,7 @@ content_security_policy = \"\"\"default-src 'self'; img-src 'self' data: https:;
     upgrade-insecure-requests; webrtc 'block'; report-uri /r\"\"\"
 permissions_policy = 'camera=(), geolocation=(self "https://maps.example.com"), usb=*, midi=self;report-to=x'
 referrer_policy = "no-referrer, strict-origin-when-cross-origin"
+connection_allowlist = ["https://*.example.com", "wss://live.example.com"]
 """
 
 
@@ -61,6 +62,8 @@ def test_change_of_the_table_is_no_news_for_visitors() -> None:
         ("referrer_policy", "none", "is no referrer policy"),
         ("referrer_policy", "no-referer", 'Did you mean "no-referrer"'),
         ("referrer_policy", 5, "5 is no text"),
+        ("connection_allowlist", ["https://a.example/path"], "An origin is scheme and host only"),
+        ("connection_allowlist", "https://a.example", "is no list"),
         ("referer_policy", "origin", 'Did you mean "referrer_policy"'),
     ],
 )

@@ -14,7 +14,7 @@ OFF, EDIT, ENFORCE, REPORT = "", "edit", "enforce", "report"
 def checked_mode(csp: Any, policy: Policy, *, edit_csp: Any) -> str:
     """Return the mode that the middleware's options choose.
 
-    Without the option, a policy file that has a Content-Security-Policy is enforced.
+    Without the option, a Content-Security-Policy or Connection-Allowlist of the policy file is enforced.
 
     Args:
         csp: the option.
@@ -29,10 +29,10 @@ def checked_mode(csp: Any, policy: Policy, *, edit_csp: Any) -> str:
     check("csp", csp, is_valid=is_known, remedy='Write None, "edit", "enforce" or "report".')
     is_contradicted = edit_csp and csp not in (None, EDIT)
     check("csp", csp, is_valid=not is_contradicted, remedy='It contradicts edit_csp=True, which means "edit".')
-    has_text = bool(policy.security.content_security_policy)
-    mode = csp or (EDIT if edit_csp else ENFORCE if has_text else OFF)
-    remedy = 'The policy file has a content_security_policy, which only "enforce" and "report" send.'
-    check("edit_csp" if edit_csp else "csp", csp or edit_csp, is_valid=not (mode == EDIT and has_text), remedy=remedy)
+    has_own = bool(policy.security.content_security_policy) or policy.security.connection_allowlist is not None
+    mode = csp or (EDIT if edit_csp else ENFORCE if has_own else OFF)
+    remedy = 'The policy file has a policy in [security], which only "enforce" and "report" send.'
+    check("edit_csp" if edit_csp else "csp", csp or edit_csp, is_valid=not (mode == EDIT and has_own), remedy=remedy)
     return mode
 
 

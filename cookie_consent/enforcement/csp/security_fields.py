@@ -11,7 +11,9 @@ from cookie_consent.base.caching import Headers
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.decision.decision import Decision
+from cookie_consent.enforcement.csp import connections
 from cookie_consent.enforcement.csp.advice import advice
+from cookie_consent.enforcement.csp.connections import Connections
 from cookie_consent.enforcement.csp.content import Content, content_of, kind_of
 from cookie_consent.enforcement.csp.edits import Edits
 from cookie_consent.enforcement.csp.modes import EDIT, ENFORCE, REPORT, checked_mode, has_directives
@@ -29,7 +31,9 @@ _log = logging.getLogger("cookie_consent")
 _OF_ONE_VERSION = (b"etag", b"last-modified")
 _NEED_CARE = frozenset((b"set-cookie", ENFORCED, REPORTED))
 _SIZES_TO_READ = frozenset(map(len, (*_NEED_CARE, b"content-type")))
-_FURTHER = frozenset((b"permissions-policy", b"referrer-policy", b"x-dns-prefetch-control"))
+_FURTHER = frozenset(
+    (b"permissions-policy", b"referrer-policy", b"x-dns-prefetch-control", connections.ENFORCED, connections.REPORTED)
+)
 _NOTHING_ALLOWED = {NECESSARY: True}
 _IN_PATH = "/%:@!$&'()*+=~"
 """Characters that a path may have in both Content-Security-Policy and Reporting-Endpoints."""
@@ -89,6 +93,8 @@ class SecurityFields:
         self._tries = mode == REPORT
         self._own = OwnPolicy(policy.security.content_security_policy) if mode in (ENFORCE, REPORT) else None
         self._further = _further_fields(policy.security, enforces=mode == ENFORCE)
+        allowlist = policy.security.connection_allowlist
+        self._connections = None if allowlist is None else Connections(allowlist, tries=self._tries)
         self._adds = self._own is not None or bool(self._further)
         # By the identity of the sources, which the values keep alive.
         self._kept: dict[tuple[int, str, bool], tuple[Sources, Headers]] = {}
@@ -215,6 +221,8 @@ class SecurityFields:
                 else self._sources(decision, asked.shown)
             )
             made.depends |= bool(sources) and decision is not None
+            if self._connections is not None and self._connections.name not in present:
+                added.append(self._connections.field(sources))
             if ENFORCED in present:
                 added += self._trial(made.headers, sources, asked)
             else:

@@ -24,6 +24,7 @@ WITH_TEXT = SITE + "\n[security]\ncontent_security_policy = \"default-src 'self'
         (None, False, WITH_TEXT, "enforce"),
         ("enforce", False, WITH_TEXT, "enforce"),
         ("report", False, WITH_TEXT, "report"),
+        (None, False, f"{SITE}\n[security]\nconnection_allowlist = []\n", "enforce"),
     ],
 )
 def test_policy_file_with_a_policy_is_enforced_unless_an_option_says_more(
@@ -41,6 +42,12 @@ def test_policy_file_with_a_policy_is_enforced_unless_an_option_says_more(
         ("enforce", True, SITE, "contradicts edit_csp=True"),
         ("report", True, SITE, "contradicts edit_csp=True"),
         ("edit", False, WITH_TEXT, 'csp: .* which only "enforce" and "report" send'),
+        (
+            "edit",
+            False,
+            f"{SITE}\n[security]\nconnection_allowlist = []\n",
+            'csp: .* which only "enforce" and "report"',
+        ),
         (None, True, WITH_TEXT, 'edit_csp: .* which only "enforce" and "report" send'),
     ],
 )

@@ -247,6 +247,38 @@ def test_further_fields_alone_do_not_make_a_page_private() -> None:
     assert (reply.get("cache-control"), reply.get("vary"), reply.all(CSP)) == ("", "", [])
 
 
+# Connection-Allowlist.
+
+ALLOWLIST = f'{RECIPIENTS}\n[security]\nconnection_allowlist = ["https://partner.example"]\n'
+
+
+def test_connection_allowlist_names_the_origins_of_the_file_and_of_allowed_recipients() -> None:
+    visitor = enforcing(text=ALLOWLIST, csp=None)
+    fixed = 'response-origin "https://partner.example"'
+    assert visitor.get().all("connection-allowlist") == [f"({fixed});redirects=allow"]
+    visitor.save(media=True)
+    reply = visitor.get()
+    assert reply.all("connection-allowlist") == [f'({fixed} "{MAPS}");redirects=allow']
+    assert "default-src" in directives(reply)
+    assert reply.get("cache-control") == "private"
+
+
+def test_connection_allowlist_of_the_app_replaces_ours() -> None:
+    own = [("connection-allowlist", "(response-origin)")]
+    assert enforcing(page_app(headers=own), ALLOWLIST, csp=None).get().all("connection-allowlist") == [own[0][1]]
+
+
+def test_connection_allowlist_is_sent_beside_policy_of_the_app() -> None:
+    reply = enforcing(page_app(headers=[(CSP, "img-src 'self'")]), ALLOWLIST, csp=None).get()
+    assert (len(reply.all(CSP)), len(reply.all("connection-allowlist"))) == (1, 1)
+
+
+def test_trial_sends_connection_allowlist_report_only() -> None:
+    reply = enforcing(text=ALLOWLIST, csp="report").get()
+    assert reply.all("connection-allowlist") == []
+    assert len(reply.all("connection-allowlist-report-only")) == 1
+
+
 # Nonces.
 
 
