@@ -371,7 +371,7 @@ class Response:
             return _once_only(headers, once.forget(secure=is_secure(self.scope)))
         if any(b"no-store" in value.lower() for name, value in headers if name.lower() == b"cache-control"):
             return headers
-        # "Show once" leads to the same address. Browsers that keep a page for a while do not heed Vary: Cookie.
+        # "Show once" leads to the same address. A browser that kept the page for a while would show the card again.
         kept = [field for field in headers if field[0].lower() not in (b"cache-control", b"expires")]
         return [*kept, (b"cache-control", b"no-cache")]
 
