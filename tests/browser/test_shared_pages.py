@@ -33,6 +33,11 @@ def hold_state(visitor: Visitor) -> list[Route]:
     return held
 
 
+def wait_for_request(visitor: Visitor, held: list[Route]) -> None:
+    """Wait until the page has asked the server. Playwright calls what handles routes while it is called itself."""
+    wait_until(lambda: visitor.page.evaluate("true") and len(held) == 1)
+
+
 def release(visitor: Visitor, held: list[Route]) -> None:
     """Let the server's word through, now and later."""
     visitor.page.route(STATE, lambda route: route.continue_())
@@ -56,7 +61,7 @@ def test_question_is_there_before_the_server_has_said_anything(new_visitor: NewV
     visitor.go("/pages/one")
     expect(visitor.banner).to_be_visible()
     expect(visitor.page.locator("#map")).to_have_count(0)
-    wait_until(lambda: len(held) == 1)
+    wait_for_request(visitor, held)
     release(visitor, held)
     visitor.page.wait_for_function("'consent' in window")
     visitor.choice("accept_all").click()
@@ -108,7 +113,7 @@ def test_signal_of_the_browser_sends_the_script_to_the_server_first(new_visitor:
     visitor.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })")
     held = hold_state(visitor)
     visitor.go("/pages/one")
-    wait_until(lambda: len(held) == 1)
+    wait_for_request(visitor, held)
     assert "gpc=1" in held[0].request.url
     expect(visitor.banner).to_have_count(0)
     release(visitor, held)
