@@ -23,6 +23,7 @@ from tests.support.sites.three_language_site import LANGUAGES, app
 from tests.visitors.test_do_not_sell import PATH as OPT_OUT
 from tests.visitors.test_do_not_sell import SELLS
 from tests.visitors.test_help_desk import REQUESTS, Person
+from tests.visitors.test_regimes import COUNTRY, with_regimes
 
 pytestmark = pytest.mark.browser
 
@@ -118,6 +119,23 @@ def seller_page(language: str, path: str) -> Reply:
     return Browser(site, [*HTML, ("accept-language", language), ("sec-gpc", "1")]).get(path)
 
 
+def page_under_law(country: str, path: str) -> Callable[[str], Reply]:
+    """Return a function that requests a page of a site that follows the law of the visitor's place."""
+
+    def page(language: str) -> Reply:
+        site = install(asgi_page(), with_regimes(), settings_link=True, country=COUNTRY)
+        visitor = Browser(site, [*HTML, (COUNTRY, country), ("accept-language", language)])
+        return visitor.get(path, query=f"language={language}".encode())
+
+    return page
+
+
+def shared_page(language: str) -> Reply:
+    """Return a page that is the same for everybody."""
+    site = install(asgi_page(), settings_link=True, shared_pages=True, language=lambda _: language)
+    return Browser(site, HTML).get()
+
+
 PAGES: dict[str, Callable[[str], Reply]] = {
     "banner": page_with_link(),
     "banner in a bar": lambda language: visitor_with_answer(language).get(f"/bar/{language}/"),
@@ -143,6 +161,10 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "do not sell": lambda language: seller_page(language, OPT_OUT),
     "link of a site that sells": lambda language: seller_page(language, "/"),
     "settings page of a site that sells": lambda language: seller_page(language, PREFIX),
+    "what is sent to whom": page_under_law("JP", f"{PREFIX}/transmission"),
+    "link where the law asks to tell what is sent": page_under_law("JP", "/"),
+    "settings page of a law of opting out": page_under_law("US", PREFIX),
+    "page for everybody": shared_page,
     "request received": request_received,
     "request sent too fast": request_sent_too_fast,
 }
@@ -156,6 +178,8 @@ REPORTS = {
 LANGUAGES_OF = {
     **dict.fromkeys(("request received", "request sent too fast"), ("en",)),
     **dict.fromkeys(("do not sell", "link of a site that sells", "settings page of a site that sells"), ("en", "ja")),
+    **dict.fromkeys(("what is sent to whom", "link where the law asks to tell what is sent"), ("en", "ja")),
+    **dict.fromkeys(("settings page of a law of opting out", "page for everybody"), ("en", "ja")),
 }
 NAMES = [f"{name}, {language}" for name in PAGES for language in LANGUAGES_OF.get(name, LANGUAGES)]
 

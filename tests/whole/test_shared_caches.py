@@ -35,10 +35,10 @@ pytestmark = pytest.mark.server
 
 
 @contextmanager
-def served() -> Iterator[int]:
-    """Start the site with uvicorn; return its port."""
+def served(site: str = "tests.support.sites.shared_site:site") -> Iterator[int]:
+    """Start a site with uvicorn; return its port."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--factory", "tests.support.sites.shared_site:site"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", site]
     with running_program([*command, "--port", str(port), "--log-level", "warning", "--no-access-log"]):
         yield port
 
