@@ -33,11 +33,9 @@ const used = new Set();
 /** What holds, of recipients too once the server has said it. @type {Purposes} */
 let purposes = {};
 let isAsked = false;
-/** Whether this script asks the server itself, and whether it has heard from it. */
-let isFollowing = false;
-let isHeard = false;
-/** How often it has asked. */
+/** How often this script has asked the server itself, and whether it has heard from it. */
 let looks = 0;
+let isHeard = false;
 /** The timer of what changes ask for. */
 let due = 0;
 /** When the next file may start: among files, browsers keep the order. */
@@ -243,8 +241,7 @@ async function look() {
 
 /** Ask the server, and again when somebody may have answered. */
 function follow() {
-  if (isFollowing) return;
-  isFollowing = true;
+  if (looks) return;
   /** @type {BroadcastChannel | undefined} */
   let channel;
   const listen = () => {
@@ -277,7 +274,7 @@ try {
 } catch (error) {
   complain(`data-map: ${error}`);
 }
-document.addEventListener("consentchange", ({ detail }) => (isFollowing ? look() : adopt(detail)));
+document.addEventListener("consentchange", ({ detail }) => (looks ? look() : adopt(detail)));
 tend();
 // Once for many changes: each script that starts is one.
 new MutationObserver(() => {

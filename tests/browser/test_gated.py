@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.browser
 
 EVERYTHING = {"analytics", "media", "ads"}
-ORDER = ["1 inline", "2-slow.js", "3.js", "4 inline", "5-slow.js", "6 inline", "7 inline"]
+ORDER = ["1 inline", "2-slow.js", "3.js", "4 inline", "5.js", "6 inline", "7 inline"]
 INSERT = "html => { document.querySelector('#place').innerHTML = html; }"
 SETTLE = """async () => {
     for (let round = 0; round < 3; round++) {
@@ -254,23 +254,43 @@ def test_morphed_page_starts_files_anew_but_no_script(viewer: Viewer) -> None:
     assert viewer.ran.count("ours.js") == 1
 
 
-@pytest.mark.parametrize("asks", [False, True], ids=["without question", "with question"])
-def test_only_chosen_recipients_start(viewer: Viewer, asks: bool) -> None:
-    if not asks:
-        viewer.answer({"social"}, without={"photos"})
-    viewer.go("recipients")
-    if asks:
-        assert viewer.ran == []
-        viewer.visitor.mark()
-        viewer.visitor.accept()
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param({}, id="by itself", marks=pytest.mark.full_matrix),
+        pytest.param({"choices": "1"}, id="beside choices.js"),
+    ],
+)
+def test_only_chosen_recipients_start(viewer: Viewer, query: dict[str, str]) -> None:
+    viewer.answer({"social"}, without={"photos"})
+    viewer.go("recipients", **query)
     assert eventually(lambda: "social" in viewer.ran)
-    assert viewer.visitor.is_marked == asks
-    viewer.page.evaluate(SETTLE)
-    recipients = ["chirp", "photos"] if asks else ["chirp"]
-    assert (sorted(viewer.ran), sorted(viewer.asked)) == (
-        sorted([*recipients, "social"]),
-        [f"{name}.html" for name in recipients],
-    )
+    viewer.settle()
+    assert (sorted(viewer.ran), viewer.asked) == (["chirp", "social"], ["chirp.html"])
+    assert viewer.complaints == []
+
+
+def test_recipients_start_with_answer_in_page(viewer: Viewer) -> None:
+    viewer.go("recipients")
+    assert viewer.ran == []
+    viewer.visitor.mark()
+    viewer.visitor.accept()
+    assert eventually(lambda: sorted(viewer.ran) == ["chirp", "photos", "social"])
+    assert eventually(lambda: sorted(viewer.asked) == ["chirp.html", "photos.html"])
+    assert viewer.visitor.is_marked
+    assert viewer.complaints == []
+
+
+@pytest.mark.full_matrix
+@pytest.mark.parametrize("button", ["Show once", "Always allow"])
+def test_content_of_card_starts_once(viewer: Viewer, button: str) -> None:
+    viewer.answer()
+    viewer.go("card")
+    assert (viewer.ran, viewer.asked) == ([], [])
+    viewer.page.get_by_role("button", name=button).click()
+    assert eventually(lambda: viewer.ran == ["card"])
+    viewer.settle()
+    assert (viewer.ran, viewer.asked) == (["card"], ["card.html"])
     assert viewer.complaints == []
 
 

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
+from cookie_consent.enforcement.cards import consent_card
 from tests.docs.test_docs import blocks
 from tests.support.policies import KEY, policy_of
 
@@ -144,12 +145,14 @@ ORDER = """
   <script type="text/plain" data-purpose="analytics" data-src="THIRD/2-slow.js"></script>
   <script type="text/plain" data-purpose="analytics" data-src="THIRD/3.js"></script>
   <script type="text/plain" data-purpose="analytics">note("4 inline")</script>
-  <script type="text/plain" data-purpose="analytics" data-src="THIRD/5-slow.js"></script>
+  <script type="text/plain" data-purpose="analytics" data-src="THIRD/5.js"></script>
   <script type="text/plain" data-purpose="analytics" nomodule data-src="THIRD/never.js"></script>
   <script type="text/plain" data-purpose="analytics" data-src="THIRD/missing.js"></script>
   <script type="text/plain" data-purpose="analytics">note("6 inline")</script>
   <script type="text/plain" data-purpose="analytics" data-type="application/ld+json">{}</script>
   <script type="text/plain" data-purpose="analytics">note("7 inline")</script>"""
+CARD = """
+  <iframe title="Film" src="THIRD/card.html"></iframe><script>note("card")</script>"""
 RECIPIENTS = """
   <iframe title="Post" data-purpose="chirp" data-src="THIRD/chirp.html"></iframe>
   <iframe title="Picture" data-purpose="photos" data-src="THIRD/photos.html"></iframe>
@@ -207,17 +210,23 @@ asked: dict[str, list[str]] = {}
 
 
 async def page(request: Request) -> Response:
-    """Show a page. `?map=` sets other names than `MAP`, `?csp=` names a policy, `?nonce=` is on what waits."""
+    """Show a page. `?map=` sets other names than `MAP`, `?csp=` names a policy, `?nonce=` is on what waits.
+
+    `?choices=1` adds choices.js.
+    """
     name, query = request.path_params["name"], request.query_params
     third = f"http://localhost:{request.url.port}/third/{query['key']}"
     mapped = query.get("map", "" if name == "unmapped" else MAP)
     nonce = ' nonce="fresh"' if "csp" in query else ""
-    body = PAGES[name].replace("THIRD", third)
+    body = PAGES[name] if name != "card" else consent_card(request, "media", CARD)
+    body = body.replace("THIRD", third)
     if query.get("nonce"):
         body = body.replace("<script", f'<script nonce="{query["nonce"]}"')
     tag = f"""<script type="module" src="/privacy-choices/gated.js"{nonce} data-map='{mapped}'></script>"""
     if name.startswith("docs-"):
         tag = ""
+    if "choices" in query:
+        tag = f'<script type="module" src="/privacy-choices/choices.js"></script>{tag}'
     html = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Gallery</title>'
         f"<script{nonce}>{NOTE}</script>"
