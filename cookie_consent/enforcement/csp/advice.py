@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cookie_consent.enforcement.csp.own_policy import OwnPolicy
-from cookie_consent.enforcement.csp.parsing import DEFAULT, ParsedPolicy, lowered
+from cookie_consent.enforcement.csp.parsing import DEFAULT, ParsedPolicy, lowered, parsed
 from cookie_consent.policy.origins import covers
 from cookie_consent.policy.parts import NECESSARY, Recipient
 from cookie_consent.policy.policy import Policy
@@ -19,6 +19,33 @@ def advice(policy: Policy) -> list[str]:
     own = ParsedPolicy(OwnPolicy(policy.security.content_security_policy).text)
     recipients = [it for it in policy.recipients if it.origins and it.purpose != NECESSARY]
     return [*_about_reach(own, recipients), *_about_sources(own, recipients), *_about_us(own)]
+
+
+def advice_for_app(value: bytes, recipients: Iterable[Recipient]) -> list[str]:
+    """Return sentences about a policy that the app sends.
+
+    Args:
+        value: the value of the header field.
+        recipients: the site's recipients.
+    """
+    sentences = []
+    if not any(policy.has(b"form-action") for policy in parsed(value)):
+        sentences.append(
+            "the app's Content-Security-Policy has no form-action, and default-src does not cover forms: a page may "
+            "send one to anybody, whatever was answered. Add form-action 'self'."
+        )
+    if any(b"'strict-dynamic'" in lowered(policy.words(b"script-src-elem")) for policy in parsed(value)):
+        sentences.append(_voided([it for it in recipients if it.purpose != NECESSARY], "the app's policy has"))
+    return sentences
+
+
+def _voided(recipients: list[Recipient], who: str) -> str:
+    scripts = [f'"{it.id}"' for it in recipients if "script" in it.directives]
+    held = f" It does not hold the scripts of {', '.join(scripts)} back." if scripts else ""
+    return (
+        f"{who} 'strict-dynamic', with which browsers ignore the hosts listed for scripts, 'self' too: only a nonce or "
+        f"a hash allows a script, and what it loads is allowed as well.{held}"
+    )
 
 
 def _about_reach(own: ParsedPolicy, recipients: list[Recipient]) -> Iterator[str]:
@@ -39,12 +66,7 @@ def _about_reach(own: ParsedPolicy, recipients: list[Recipient]) -> Iterator[str
 
 def _about_sources(own: ParsedPolicy, recipients: list[Recipient]) -> Iterator[str]:
     if b"'strict-dynamic'" in lowered(own.words(b"script-src-elem")):
-        scripts = [f'"{it.id}"' for it in recipients if "script" in it.directives]
-        yield (
-            "with 'strict-dynamic', browsers ignore the hosts listed for scripts, 'self' too: only a nonce or a hash "
-            "allows a script, and what it loads is allowed as well"
-            + (f". The policy does not hold the scripts of {', '.join(scripts)} back." if scripts else ".")
-        )
+        yield _voided(recipients, "content_security_policy has")
     for name in _FETCHES:
         for source in own.words(name.encode()):
             reached = [it.id for it in recipients if any(covers(source.decode(), origin) for origin in it.origins)]

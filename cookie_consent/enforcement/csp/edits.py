@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cookie_consent.base.limits import evict_if_full
 from cookie_consent.enforcement.csp.recipients import Sources, edited_field
 from cookie_consent.enforcement.csp.tags import NONCE
@@ -14,9 +16,14 @@ _IN_PLACE = b"\0"
 
 
 class Edits:
-    """Edits header fields as `edited_field` does. A policy with a new nonce is the same policy."""
+    """Edits header fields as `edited_field` does. A policy with a new nonce is the same policy.
 
-    def __init__(self) -> None:
+    Args:
+        note: is called with each policy that is not remembered.
+    """
+
+    def __init__(self, note: Callable[[bytes], None] = lambda _: None) -> None:
+        self._note = note
         # By the identity of the sources, which the values keep alive.
         self._kept: dict[tuple[int, bytes], tuple[Sources, bytes, bool]] = {}
 
@@ -32,6 +39,7 @@ class Edits:
         shape = value.replace(nonce, _IN_PLACE) if nonce else value
         kept = self._kept.get((id(sources), shape))
         if kept is None:
+            self._note(value)
             edited, lacks = edited_field(value, sources)
             if not self._may_keep(value, shape):
                 return edited, lacks

@@ -12,7 +12,7 @@ from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.decision.decision import Decision
 from cookie_consent.enforcement.csp import connections
-from cookie_consent.enforcement.csp.advice import advice
+from cookie_consent.enforcement.csp.advice import advice, advice_for_app
 from cookie_consent.enforcement.csp.connections import Connections
 from cookie_consent.enforcement.csp.content import Content, content_of, kind_of
 from cookie_consent.enforcement.csp.edits import Edits
@@ -25,8 +25,10 @@ from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.visitors.csp_reports import PATH as REPORTS
+from cookie_consent.visitors.first_seen import FirstSeen
 
 _MAX_KEPT = 512
+_MAX_SAID = 10
 _log = logging.getLogger("cookie_consent")
 _OF_ONE_VERSION = (b"etag", b"last-modified")
 _NEED_CARE = frozenset((b"set-cookie", ENFORCED, REPORTED))
@@ -101,7 +103,8 @@ class SecurityFields:
         self._kept_sources: dict[tuple[object, ...], Sources] = {}
         self._pages: dict[tuple[object, ...], tuple[Headers, bool]] = {}
         self._kinds: dict[bytes, Content] = {}
-        self._edit = Edits()
+        self._recipients, self._said = policy.recipients, FirstSeen(_MAX_SAID)
+        self._edit = Edits(self._advise)
         self._new_nonce = RandomIds()
         self._needs_nonce = self._own is not None and not allows_own_script([self._own.text], "")
         self.told_to_apps = None if self._own is None else self._new_nonce, self._needs_nonce, self.edits
@@ -143,6 +146,12 @@ class SecurityFields:
             shown: see `Asked`.
         """
         return with_recipients(headers, self._sources(decision, shown), self._edit) if self.edits else (headers, False)
+
+    def _advise(self, value: bytes) -> None:
+        """Log what a policy of the app does not do, each once."""
+        for sentence in advice_for_app(value, self._recipients):
+            if self._said.is_new(sentence):
+                _log.warning("%s", sentence)
 
     def quick_content(self, headers: Headers) -> Content | None:
         """Return what a browser makes of a response that gets at most our own fields; None if it may need more.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from cookie_consent.enforcement.csp.advice import advice
 from tests.enforcement.csp.test_edit_csp import MAPS, RECIPIENTS
-from tests.support.asgi import SITE, install, policy
+from tests.support.asgi import SITE, Visitor, install, page_app, policy
 
 GOOD = "default-src 'self'; img-src 'self' data:; script-src 'self' 'unsafe-inline'; form-action https:"
 SCRIPTS = RECIPIENTS.replace('["connect"]', '["script"]')
@@ -47,6 +48,33 @@ def test_source_of_necessary_recipient_is_meant() -> None:
 def test_policy_without_default_src_may_name_each_directive() -> None:
     every = "script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; style-src 'self'"
     assert said(f"{every}; font-src 'self'; media-src 'self'") == []
+
+
+@pytest.mark.parametrize(
+    ("csp", "advised"),
+    [
+        ("default-src 'self'; form-action 'self'", []),
+        ("default-src 'self', form-action 'self'", []),
+        ("default-src 'self'", ["has no form-action"]),
+        ("script-src 'nonce-N' 'strict-dynamic'; form-action 'self'", ['the scripts of "stats" back']),
+        ("script-src 'nonce-N' 'strict-dynamic'", ["has no form-action", "'strict-dynamic'"]),
+    ],
+)
+def test_log_says_once_what_policy_of_the_app_does_not_do(
+    csp: str, advised: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = iter(range(99))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        field = csp.replace("N", f"{next(numbers):022}")
+        await page_app(headers=[("content-security-policy", field)])(scope, receive, send)
+
+    visitor = Visitor(install(app, SCRIPTS, csp="edit"))
+    for _ in range(3):
+        visitor.get()
+        visitor.accept()
+    assert len(caplog.messages) == len(advised)
+    assert all(words in message for words, message in zip(advised, caplog.messages, strict=True))
 
 
 @pytest.mark.parametrize(("csp", "lines"), [(None, 0), ("edit", 0), ("enforce", 1), ("report", 1)])
