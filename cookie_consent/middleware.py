@@ -85,7 +85,7 @@ class ConsentMiddleware(FailsAtStart):
             them while its purpose is allowed, in the directives that the policy declares, and are removed otherwise.
             "enforce" does so too, and sends a policy where the app sends none: `content_security_policy` of the policy
             file, or a default. "report" enforces nothing; browsers report what "enforce" would forbid. Without it, a
-            policy file with a `content_security_policy` is enforced.
+            policy file with a `content_security_policy` or `connection_allowlist` is enforced.
         edit_csp: the older way to write `csp="edit"`.
         inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
             allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.

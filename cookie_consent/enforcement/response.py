@@ -20,7 +20,8 @@ from cookie_consent.decision.decision import signal_refuses_more
 from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.parsing import header_policies
-from cookie_consent.enforcement.csp.security_fields import Asked, SecurityFields
+from cookie_consent.enforcement.csp.secured import Asked
+from cookie_consent.enforcement.csp.security_fields import SecurityFields
 from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent

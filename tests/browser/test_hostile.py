@@ -92,7 +92,9 @@ def test_hostile_page_tries_every_way_that_its_directives_name() -> None:
     }
 
 
-@pytest.mark.parametrize("is_refused", [False, True], ids=["not asked", "refused"])
+@pytest.mark.parametrize(
+    "is_refused", [False, pytest.param(True, marks=pytest.mark.full_matrix)], ids=["not asked", "refused"]
+)
 def test_refused_page_reaches_nobody(
     page: Page, site: Sites, recipients: dict[str, Recipient], *, is_refused: bool
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cookie_consent.base.caching import Headers
 from cookie_consent.base.limits import evict_if_full
 from cookie_consent.enforcement.csp.recipients import Sources
 
@@ -35,6 +36,11 @@ class Connections:
             evict_if_full(self._kept, _MAX_KEPT)
             kept = self._kept[id(sources)] = sources, (self.name, self._value(sources))
         return kept[1]
+
+    def renewed(self, headers: Headers, sources: Sources) -> Headers:
+        """Return header fields with the field for these sources in place of one that was made for others."""
+        made = {field for _, field in self._kept.values()}
+        return [self.field(sources) if field in made else field for field in headers]
 
     def _value(self, sources: Sources) -> bytes:
         allowed = dict.fromkeys(origin.decode() for origins in sources.values() for origin in origins.allowed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ from cookie_consent.enforcement.csp.modes import EDIT, ENFORCE, REPORT, checked_
 from cookie_consent.enforcement.csp.own_policy import OwnPolicy, endpoints_field, with_reports
 from cookie_consent.enforcement.csp.parsing import ENFORCED, REPORTED, has_policy
 from cookie_consent.enforcement.csp.recipients import Sources, edited_field, recipient_sources, with_recipients
+from cookie_consent.enforcement.csp.secured import Asked, Secured
 from cookie_consent.enforcement.csp.tags import allows_own_script, with_nonce
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
@@ -39,42 +39,6 @@ _FURTHER = frozenset(
 _NOTHING_ALLOWED = {NECESSARY: True}
 _IN_PATH = "/%:@!$&'()*+=~"
 """Characters that a path may have in both Content-Security-Policy and Reporting-Endpoints."""
-
-
-@dataclass(slots=True)
-class Asked:
-    """What counts of a request.
-
-    Args:
-        base: the address of the endpoints.
-        secure: whether it came over https.
-        accepts_pages: whether it accepts HTML.
-        asks: whether its page brings our script.
-        nonce: the nonce that was made for its page; "" for none.
-        shown: ids of the recipients that the page may load from once, whatever the visitor answered.
-    """
-
-    base: str
-    secure: bool
-    accepts_pages: bool
-    asks: bool = False
-    nonce: str = ""
-    shown: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class Secured:
-    """The header fields of a response.
-
-    Args:
-        headers: the fields.
-        depends: whether they depend on the decision.
-        withholds: whether an enforced policy lacks an origin that a grant would add.
-    """
-
-    headers: Headers
-    depends: bool = False
-    withholds: bool = False
 
 
 class SecurityFields:
@@ -145,13 +109,10 @@ class SecurityFields:
             decision: the decision.
             shown: see `Asked`.
         """
-        return with_recipients(headers, self._sources(decision, shown), self._edit) if self.edits else (headers, False)
-
-    def _advise(self, value: bytes) -> None:
-        """Log what a policy of the app does not do, each once."""
-        for sentence in advice_for_app(value, self._recipients):
-            if self._said.is_new(sentence):
-                _log.warning("%s", sentence)
+        sources = self._sources(decision, shown)
+        if self._connections is not None:
+            headers = self._connections.renewed(headers, sources)
+        return with_recipients(headers, sources, self._edit) if self.edits else (headers, False)
 
     def quick_content(self, headers: Headers) -> Content | None:
         """Return what a browser makes of a response that gets at most our own fields; None if it may need more.
@@ -170,13 +131,6 @@ class SecurityFields:
                         return None
                     content = self._kinds.get(value) or self._keep_kind(value)
         return content or Content.ACTIVE
-
-    def _keep_kind(self, content_type: bytes) -> Content:
-        kind = kind_of(content_type)
-        if len(content_type) <= LONGEST_KEPT:
-            evict_if_full(self._kinds, _MAX_KEPT)
-            self._kinds[content_type] = kind
-        return kind
 
     def of_ordinary_page(
         self, headers: Headers, decision: Decision, prefix: str, *, secure: bool
@@ -202,6 +156,19 @@ class SecurityFields:
                 present = {own for own, _ in headers}
                 return [field for field in fields if field[0] not in present], withholds
         return fields, withholds
+
+    def _keep_kind(self, content_type: bytes) -> Content:
+        kind = kind_of(content_type)
+        if len(content_type) <= LONGEST_KEPT:
+            evict_if_full(self._kinds, _MAX_KEPT)
+            self._kinds[content_type] = kind
+        return kind
+
+    def _advise(self, value: bytes) -> None:
+        """Log what a policy of the app does not do, each once."""
+        for sentence in advice_for_app(value, self._recipients):
+            if self._said.is_new(sentence):
+                _log.warning("%s", sentence)
 
     def _sources(self, decision: Decision, shown: frozenset[str]) -> Sources:
         key = (decision.policy, decision.refused_recipients, shown, *decision.purposes.values())
