@@ -67,8 +67,8 @@
   const stamp =
     (vendor, path) =>
     (/** @type {any} */ { payload, next }) => {
-      const last = /** @type {string} */ (path.at(-1));
-      path.slice(0, -1).reduce((at, name) => (at[name] ??= {}), payload.obj)[last] = signals(vendor);
+      const last = path.length - 1;
+      path.slice(0, last).reduce((at, name) => (at[name] ??= {}), payload.obj)[path[last]] = signals(vendor);
       next(payload);
     };
 

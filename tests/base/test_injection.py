@@ -809,3 +809,69 @@ def test_other_fields_leave_response_injectable(name: str, value: str) -> None:
 
 def test_response_without_content_type_is_not_injectable() -> None:
     assert injectable(200, []) is None
+
+
+# What belongs at the beginning of the head
+
+HEADS = [
+    (b"<!doctype html><html lang=en><head>", b"<title>x</title></head><body>", b"<p>hi</body></html>"),
+    (b"<!doctype html>\n<html>\n<head prefix='a>b'>\n<meta charset=\"utf-8\">", b"\n<title>x</title><body>", b"hi"),
+    (b"<!doctype html><html><!-- > --><head ><META CHARSET=utf-8 >", b"<script>1</script></head><body>", b""),
+    (b"<html><head>", b"<meta name=x content='charset='><meta charset=utf-8><body>", b""),
+    (b"<html><head>", b"<!-- <head> --><meta charset=utf-8>", b""),
+    (b"<html>", b"<title>x</title>", b"<p>hi"),
+    (b"<html>", b"", b"<header>hi"),
+    (b"<html>", b"<body class=x>", b"hi"),
+    (b"<html>", b"", b"text"),
+    (b"<!doctype html>", b"<title>x</title>", b"<p>hi"),
+    (b"<!doctype html>", b"", b"text"),
+    (b"<head>", b"<title>x</title></head>", b"text"),
+    (b"", b"<body>", b"hi"),
+    (b"<html><head>", b"", b""),
+    (b"<html>", b"", b""),
+    (b"<!doctype html>", b"", b""),
+]
+"""Beginning of a document up to its head's content -> up to its body's content -> the rest."""
+
+
+@pytest.mark.parametrize(("before", "head", "rest"), HEADS)
+@pytest.mark.parametrize("fragment", [b"", b"<aside></aside>"], ids=["head alone", "head and body"])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_head_is_inserted_where_its_content_begins(
+    before: bytes, head: bytes, rest: bytes, fragment: bytes, size: int
+) -> None:
+    document, whole = Document(lambda *_: fragment, lambda: b"<script></script>"), before + head + rest
+    chunks = [document.feed(whole[at : at + size]) for at in range(0, len(whole), size)]
+    assert b"".join(chunks) + document.close() == before + b"<script></script>" + head + fragment + rest
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_nothing_is_inserted_into_what_is_no_document(size: int) -> None:
+    document, whole = Document(lambda *_: b"<p>", lambda: b"<script></script>"), b"<p>a part</p>"
+    assert (
+        b"".join(document.feed(whole[at : at + size]) for at in range(0, len(whole), size)) + document.close() == whole
+    )
+
+
+def test_head_tag_that_does_not_end_is_not_waited_for() -> None:
+    document = Document(lambda *_: b"", lambda: b"<script></script>")
+    assert document.feed(b"<html><head ") == b"<html>"
+    assert document.feed(b"x" * 10_000).startswith(b"<script></script><head x")
+
+
+def test_page_with_a_head_has_its_length_and_no_validators() -> None:
+    page = b"<html><head></head><body>"
+    fields = [(b"content-length", b"25"), (b"etag", b'"1"'), (b"last-modified", b"Thu, 01 Jan 1970 00:00:00 GMT")]
+    server: list[Message] = []
+
+    async def send(message: Message) -> None:
+        server.append(message)
+
+    async def app() -> None:
+        injection = Injection(send, lambda *_: b"", head=lambda: b"<script></script>")
+        await injection.send(start(*fields))
+        await injection.send(body(page))
+
+    asyncio.run(app())
+    assert server[0]["headers"] == [HTML, (b"content-length", b"42")]
+    assert content(server) == b"<html><head><script></script></head><body>"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cookie_consent.base.html.document import Document
 from cookie_consent.base.html.injection import Injection, Message
 from tests.support.examples import examples
 
@@ -201,3 +202,19 @@ def test_tail_is_added_only_to_documents(beginning: bytes, rest: bytes, sizes: l
         assert before + after == without
         assert bool(tail) is is_document
         assert not after or END_OF_BODY.fullmatch(after)
+
+
+@settings(deadline=None)
+@given(documents([*HEADS, *TEMPLATES]), splits, st.sampled_from([PROBE, ""]))
+def test_head_comes_once_and_at_the_same_place_for_any_split(document: str, sizes: list[int], fragment: str) -> None:
+    head, data = b"<script data-first></script>", document.encode()
+
+    def sent(sizes: list[int], first: bytes) -> bytes:
+        parser = Document(lambda *_: fragment.encode(), lambda: first)
+        return b"".join([parser.feed(chunk) for chunk in split(data, sizes)]) + parser.close()
+
+    whole, plain = sent([], head), sent([], b"")
+    assert sent(sizes, head) == whole
+    assert whole.replace(head, b"") == plain
+    assert whole.count(head) == 1
+    assert whole.startswith(data[: whole.index(head)])  # before the fragment

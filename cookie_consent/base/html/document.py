@@ -266,9 +266,7 @@ class Document:
     def _with_head(self, data: bytes) -> bytes:
         """Return bytes to send, with what belongs at the beginning of the head if that is among them."""
         at = self._head_at
-        if at > len(data):
-            self._head_at -= len(data)
-        if not 0 <= at <= len(data):
+        if at < 0:
             return data
         due, self._due, self._head_at = self._due, b"", -1
         return b"".join((data[:at], due, data[at:]))
