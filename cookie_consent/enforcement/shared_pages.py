@@ -174,7 +174,7 @@ class _Fragments:
             parts.append(stylesheet_at_end(self._consent.base, style.nonce, has_script=has_script).encode())
         if link:
             nonce = style.nonce if style.is_inline else None
-            parts.append(self._shared._pages.footer(self._decision, style_nonce=nonce, **self._where))
+            parts.append(self._shared._pages.footer(self._decision, style_nonce=nonce, wherever=True, **self._where))
         return b"".join(parts)
 
 

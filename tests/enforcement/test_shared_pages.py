@@ -135,6 +135,14 @@ def test_page_whose_law_depends_on_the_country_asks_the_server_first() -> None:
     assert " data-first" in call(site(text=with_regimes(lines='regime = "us-optout"\n')), headers=BROWSER).text
 
 
+def test_page_links_to_what_the_law_of_one_of_the_places_asks_for() -> None:
+    link = f'href="{PREFIX}/transmission'
+    for app in (site(text=with_regimes(), country=COUNTRY), site(text=with_regimes(lines='regime = "jp"\n'))):
+        assert link in call(app, headers=BROWSER).text
+    for app in (site(), site(text=with_regimes(lines='regime = "eu"\n'))):
+        assert link not in call(app, headers=BROWSER).text
+
+
 def test_page_that_read_the_decision_is_private() -> None:
     app = site(page_app(headers=[PUBLIC], reads=["media"]))
     visitor = Visitor(app, BROWSER)

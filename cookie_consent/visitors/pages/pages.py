@@ -270,6 +270,7 @@ class Pages:
         *,
         link: bool = True,
         style_nonce: str | None = "",
+        wherever: bool = False,
     ) -> bytes:
         """Return what is inserted last in <body>; the arguments are those of `banner`.
 
@@ -284,9 +285,10 @@ class Pages:
             encoding: see `banner`.
             link: whether there is a link to the settings page.
             style_nonce: the nonce for an inline style; "" for none, None if the page must not have such a style.
+            wherever: whether the page is the same wherever the visitor is, so that all regimes of the site count.
         """
         in_field, in_link = escaped_path(next_path)
-        says = (decision.news, decision.honours_gpc, decision.outcome)
+        says = (decision.news, decision.honours_gpc, decision.outcome, wherever)
         key = (decision.policy, base, language, encoding, bool(next_path), link, says, style_nonce is None)
         template = self._cache.get(key)
         if template is None:
@@ -294,6 +296,7 @@ class Pages:
                 "footer.html",
                 cacheable_context(decision, base, language, next_path),
                 shows_link=link,
+                regimes=decision.policy.regimes if wherever else filter(None, (decision.policy.regime,)),
                 inline_style="" if style_nonce is None else inline_style("link.css"),
                 style_nonce=STYLE,
             )
