@@ -35,7 +35,8 @@ class Edits:
             sources: the result of `recipient_sources`.
         """
         found = NONCE.search(value)
-        nonce = found[1] if found else b""
+        # With its quotes, or else the text of a short nonce might be in an origin, too.
+        nonce = found[0] if found else b""
         shape = value.replace(nonce, _IN_PLACE) if nonce else value
         kept = self._kept.get((id(sources), shape))
         if kept is None:

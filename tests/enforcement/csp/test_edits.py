@@ -37,6 +37,12 @@ def test_policy_with_a_new_nonce_each_time_is_remembered_once() -> None:
     assert len(again._kept) == 1
 
 
+def test_short_nonce_is_no_part_of_an_origin() -> None:
+    edits, same = Edits(), allowing(MAPS)
+    for nonce in (b"a", b"b"):
+        assert edits(b"img-src 'nonce-%b'" % nonce, same)[0] == b"img-src 'nonce-%b' %b" % (nonce, MAPS)
+
+
 def test_memory_is_bounded() -> None:
     edits, same = Edits(), allowing(MAPS)
     for number in range(2000):
