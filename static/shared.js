@@ -47,6 +47,8 @@ function show(section) {
   const once = field(section, "[name=once]");
   // So that an answer that comes twice counts once.
   if (once) once.value = crypto.randomUUID?.() ?? "";
+  // The page was painted long ago: nothing is gained by a frame without it.
+  section.dataset.live = "";
   // Else the script of the question shows it, with the style.
   if ("deferred" in section.dataset) section.setAttribute("hidden", "until-styled");
   else section.hidden = false;

@@ -15,6 +15,14 @@ from tests.whole.test_shared_caches import answers, served
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 STATE = "**/privacy-choices/state*"
+WATCH_DISPLAY = """
+window.displays = [];
+requestAnimationFrame(function look() {
+    const question = document.querySelector(".pchoice:not([hidden])");
+    if (question) displays.push(getComputedStyle(question).display);
+    requestAnimationFrame(look);
+});
+"""
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +65,11 @@ def asked_server(visitor: Visitor, path: str) -> list[str]:
 
 def test_question_is_there_before_the_server_has_said_anything(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
+    visitor.page.add_init_script(WATCH_DISPLAY)
     held = hold_state(visitor)
     visitor.go("/pages/one")
     expect(visitor.banner).to_be_visible()
+    assert visitor.page.evaluate("displays[0]") == "block"
     expect(visitor.page.locator("#map")).to_have_count(0)
     wait_for_request(visitor, held)
     release(visitor, held)
