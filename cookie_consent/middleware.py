@@ -90,8 +90,7 @@ class ConsentMiddleware(FailsAtStart):
         inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
             allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.
         shared_pages: whether pages are the same for everybody, so that shared caches may keep them. The question is in
-            the page, hidden, and a script shows it. It goes without `csp`, and without `[vendors]`
-            and `[imports]` in the policy file.
+            the page, hidden, and a script shows it. It goes without `csp`, and without `[imports]` in the policy file.
         undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
             reports them.
         history: earlier versions of the policy, as paths or policies. With them, visitors are not asked again for

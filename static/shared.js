@@ -57,6 +57,7 @@ function show(section) {
 /** Put what is allowed in the place of its template. @param {HTMLElement} section @param {string[]} allowed */
 function hold(section, allowed) {
   section.remove();
+  window.consentSignals?.(Object.fromEntries(allowed.map((id) => [id, true])));
   for (const template of /** @type {NodeListOf<HTMLTemplateElement>} */ (
     document.querySelectorAll("template[data-purpose]")
   )) {

@@ -17,7 +17,7 @@
  */
 
 (() => {
-  /** @type {{ holds: Holds, state: string, vendors: Vendor[] }} */
+  /** @type {{ holds: Holds, state: string, vendors: Vendor[], shared?: boolean }} */
   const page = JSON.parse(document.currentScript?.dataset.vendors ?? "");
   const { vendors } = page;
   let { holds } = page;
@@ -131,9 +131,10 @@
     tell(vendor, vendor.default, vendor.more);
   }
   document.addEventListener("consentchange", (event) => hear(event.detail));
-  // A service worker and the back button bring a page as it was, and the visitor may have answered since.
+  // A service worker and the back button bring a page as it was, and the visitor may have answered since. Of a page that
+  // is the same for everybody, another script knows what holds.
   addEventListener("pageshow", (event) => {
     const [visit] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
-    if (event.persisted || visit?.transferSize === 0) look();
+    if (event.persisted || (!page.shared && visit?.transferSize === 0)) look();
   });
 })();

@@ -72,7 +72,7 @@ class Enforcement:
         banner_page_headers: header fields to add to an ordinary page with the banner.
         ordinary: the plans of ordinary pages.
         vendor_signals: tells vendors' tags what holds; None if there is nobody to tell.
-        fills_heads: whether every page has something in its head that says what holds.
+        fills_heads: whether the head of each visitor's pages says what holds.
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
         is_secured: whether they may, but for header fields that limit the browser.
@@ -94,7 +94,7 @@ class Enforcement:
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
         self.pages, self.prefix = installed.pages, installed.prefix
         self.vendor_signals = vendor_signals(installed.policy) if options.inject else None
-        self.fills_heads = self.vendor_signals is not None
+        self.fills_heads = self.vendor_signals is not None and not options.shared_pages
         self.has_quick_pages = self.settings_link
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))

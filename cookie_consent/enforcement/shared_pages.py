@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cookie_consent.base.caching import Headers, is_shared
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.html.injection import Injection
-from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.decision import Decision, decide, without_optional
 from cookie_consent.enforcement.banner import PageStyle, without_conditions
 from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.tags import allows_own_script, nonces
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
-from cookie_consent.enforcement.vendor_signals import vendor_signals
+from cookie_consent.enforcement.vendor_signals import VendorSignals, vendor_signals
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_language
 from cookie_consent.visitors.installation import Installation
@@ -48,8 +48,6 @@ def checked_shared_pages(given: bool, policy: Policy, *, limits: bool, accounts:
             "shared_pages: csp and the table [security] make fields that differ between visitors. Leave them out, and "
             "send a Content-Security-Policy that is the same for everybody from the app."
         )
-    if given and vendor_signals(policy) is not None:
-        raise ValueError("shared_pages: [vendors] writes what holds into each page. Leave one of the two out.")
     if given and (policy.imports or accounts):
         raise ValueError("shared_pages: [imports] and accounts need pages that set cookies. Leave it out, or them.")
     return given
@@ -75,6 +73,7 @@ class SharedPages:
     ) -> None:
         self._policy, self._visits, self._pages = installed.policy, installed.visits, installed.pages
         self._settings_link, self._inline_style, self._may_ask = settings_link, inline_style, may_ask
+        self._vendors = vendor_signals(installed.policy)
         self._cookie = installed.own_cookies.plain_name("state")
         # Where the question may not be asked at all, the server has to be asked first.
         self._asks_first = bool(installed.policy.site.regimes) or installed.policy.is_opt_out
@@ -96,7 +95,8 @@ class SharedPages:
         """
         fragments = _Fragments(self, consent, self._decision(policy), scope, headers, encoding)
         question = fragments.question if self._may_ask(scope) else fragments.no_question
-        return Injection(out, question, partial(fragments.end, link=self._settings_link))
+        head = bytes if self._vendors is None else partial(fragments.head, self._vendors)
+        return Injection(out, question, partial(fragments.end, link=self._settings_link), head)
 
     def without_cookies(self, headers: Headers) -> Headers:
         """Return the header fields of a response without cookies, if it says that shared caches may keep it.
@@ -142,6 +142,17 @@ class _Fragments:
         self._style = PageStyle(header_policies(headers), style_nonce or consent.nonce, is_inline=shared._inline_style)
         self._where: dict[str, Any] = {"base": consent.base, "next_path": path, "encoding": encoding}
         self._asks = False
+
+    def head(self, vendors: VendorSignals) -> bytes:
+        """Return what vendors are told: that nothing is allowed. The script tells them more, once it knows."""
+        return vendors.tag(
+            self._consent.base,
+            without_optional(self._decision),
+            list(self._style.policies),
+            self._script_nonce,
+            may_inline=self._shared._inline_style,
+            is_shared=True,
+        )
 
     def question(self, page_language: str | None, received: bytes) -> bytes:
         """Return the question, hidden. This chooses the language."""

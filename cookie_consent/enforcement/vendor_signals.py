@@ -40,7 +40,16 @@ class VendorSignals:
         self._file = f"/assets/{assets()[_SCRIPT].name}"
         self._known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
 
-    def tag(self, base: str, decision: Decision, policies: Iterable[bytes], nonce: str, *, may_inline: bool) -> bytes:
+    def tag(
+        self,
+        base: str,
+        decision: Decision,
+        policies: Iterable[bytes],
+        nonce: str,
+        *,
+        may_inline: bool,
+        is_shared: bool = False,
+    ) -> bytes:
         """Return the script's tag.
 
         Args:
@@ -49,22 +58,24 @@ class VendorSignals:
             policies: the Content-Security-Policies in the page's header fields.
             nonce: the nonce for scripts, or "".
             may_inline: whether the script may be inline, but for the policies.
+            is_shared: whether the page is the same for everybody, so that another script knows what holds.
         """
         is_inline = may_inline and allows_inline_script(policies, nonce)
         holds = [_holds(need, decision) for need in self._needs]
-        key = (base, is_inline, *holds)
+        key = (base, is_inline, is_shared, *holds)
         if key not in self._known:
             if len(self._known) >= _MAX_SCRIPTS:
                 self._known.clear()
-            self._known[key] = self._parts(base, holds, is_inline=is_inline)
+            self._known[key] = self._parts(base, holds, is_inline=is_inline, is_shared=is_shared)
         return nonce_attribute(nonce).encode().join(self._known[key])
 
-    def _parts(self, base: str, holds: Iterable[bool], *, is_inline: bool) -> tuple[bytes, bytes]:
+    def _parts(self, base: str, holds: Iterable[bool], *, is_inline: bool, is_shared: bool) -> tuple[bytes, bytes]:
         """Return the tag in two pieces, between which the nonce goes."""
         page = {
             "state": f"{base}/state",
             "holds": dict(zip(self._needs, holds, strict=True)),
             "vendors": self._vendors,
+            **({"shared": True} if is_shared else {}),
         }
         # Quotes are the most frequent character in it, so that the attribute is in the other ones.
         data = json.dumps(page, separators=(",", ":")).replace("&", "&amp;").replace("'", "&#39;").replace("<", "&lt;")

@@ -255,6 +255,19 @@ def test_vendor_is_told_of_a_grant_only_if_it_is_among_the_chosen_recipients(
         assert visitor.hosts() == {site.address}
 
 
+def test_page_that_is_the_same_for_everybody_denies_and_then_tells_what_is_granted(
+    new_visitor: NewVisitor, tmp_path: Path
+) -> None:
+    with started("tests.support.sites.vendor_site:shared", ROOT, tmp_path / "site.log", (LOOPBACK, 0), {}) as site:
+        visitor = new_visitor()
+        visitor.page.goto(site.address)
+        visitor.accept()
+        assert told(visitor) == and_then(DENIED, GRANT)
+        visitor.page.goto(f"{site.address}/plain")
+        assert eventually(lambda: told(visitor) == and_then(DENIED, GRANT))
+        assert visitor.hosts() == {site.address}
+
+
 def test_segment_events_carry_what_holds_when_they_are_sent(visitor: Visitor) -> None:
     visitor.go("/")
     stamp = """() => {

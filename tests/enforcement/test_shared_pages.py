@@ -222,10 +222,6 @@ def test_what_makes_pages_differ_stops_the_start(options: dict[str, Any], advice
     ("table", "advice"),
     [
         (
-            '[vendors]\nmicrosoft_clarity = { ad_Storage = "media", analytics_Storage = "analytics" }\n',
-            r"\[vendors\] writes",
-        ),
-        (
             '[imports.klaro]\npurposes = { media = "maps" }\n',
             r"\[imports\] and accounts",
         ),
@@ -234,6 +230,14 @@ def test_what_makes_pages_differ_stops_the_start(options: dict[str, Any], advice
 def test_tables_that_make_pages_differ_stop_the_start(table: str, advice: str) -> None:
     with pytest.raises(ValueError, match=f"shared_pages: {advice}"):
         site(text=SITE + table)
+
+
+def test_page_tells_vendors_that_nothing_is_allowed_whoever_asks() -> None:
+    text = SITE + '[vendors]\nmatomo = "analytics"\nmicrosoft_uet = "necessary"\n'
+    replies = [neutral(visitor.get("/page")) for visitor in everybody(site(text=text))]
+    assert replies == replies[:1] * len(replies)
+    assert b'"holds":{"analytics":false,"necessary":true}' in replies[0][2]
+    assert replies[0][2].index(b"data-vendors") < replies[0][2].index(b"<title>")
 
 
 # The cookie.

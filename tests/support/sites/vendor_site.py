@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -119,8 +120,8 @@ receives = { en = "IP address, address of the page" }
 )
 
 
-def site(policy: str) -> Starlette:
-    """Return the site with a policy."""
+def site(policy: str, **options: Any) -> Starlette:
+    """Return the site with a policy and options of the middleware."""
     routes = {
         "/": start,
         "/other": start,
@@ -130,9 +131,10 @@ def site(policy: str) -> Starlette:
         "/strict": strict,
     }
     made = Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
-    made.add_middleware(ConsentMiddleware, policy=policy_of(tomllib.loads(policy)), secret_keys=KEY)
+    made.add_middleware(ConsentMiddleware, policy=policy_of(tomllib.loads(policy)), secret_keys=KEY, **options)
     return made
 
 
 app = site(POLICY)
 by_recipient = site(BY_RECIPIENT)
+shared = site(POLICY, shared_pages=True)
