@@ -42,10 +42,14 @@ _NEED_CARE = frozenset(
 """Header fields that no ordinary page has. Other fields are sent unchanged if their names are in lowercase."""
 
 
-def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]:
+def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]], *, may_have_policy: bool = False) -> tuple[str, int]:
     """Return the encoding of an ordinary page and the position of Content-Length among its header fields.
 
     The encoding is "" if the fields are not those of an ordinary page. The position is -1 without Content-Length.
+
+    Args:
+        headers: the header fields.
+        may_have_policy: whether a Content-Security-Policy needs no care, because it leaves the page as it is.
     """
     kind, length_at = b"", -1
     for position, (name, value) in enumerate(headers):
@@ -55,6 +59,8 @@ def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]
             kind = value
         elif name == b"content-length" and length_at < 0 and value.isdigit() and len(value) < 19:
             length_at = position
+        elif may_have_policy and name == b"content-security-policy":
+            continue
         elif name in _NEED_CARE or name.endswith(b"cache-control") or not name.islower():
             return "", -1
     return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else "", length_at

@@ -18,7 +18,6 @@ from cookie_consent.enforcement.response import Response
 from cookie_consent.tracing.tracer import Fields, Trace
 
 _START, _BODY = "http.response.start", "http.response.body"
-_NO_LIMITS: tuple[Headers, bool] = ([], False)
 _NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
 """Beginnings of content types that are no page, as nearly all apps write them."""
 
@@ -104,7 +103,7 @@ class QuickResponse(Response):
             and not has_more
             and self.scope["method"] == "GET"
         ):
-            self._encoding, self._length_at = ordinary_encoding(start["headers"])
+            self._encoding, self._length_at = ordinary_encoding(start["headers"], may_have_policy=self._is_secured)
             if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
                 return
@@ -146,8 +145,8 @@ class QuickResponse(Response):
         """
         enforcement, decision, scope = self._enforcement, self._visit.decision, self.scope
         ordinary, signals, security = enforcement.ordinary, enforcement.vendor_signals, enforcement.security
-        limits, reloads = (
-            _NO_LIMITS
+        headers, reloads = (
+            (headers, False)
             if security is None
             else security.of_ordinary_page(headers, decision, enforcement.prefix, secure=is_secure(scope))
         )
@@ -162,7 +161,7 @@ class QuickResponse(Response):
         is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
         asks = self.asks and not is_robot
         begins = 0 if signals is None else len(plan.before_head)
-        told = b"" if signals is None else self._told_vendors(signals, limits, "")
+        told = b"" if signals is None else self._told_vendors(signals, headers, "")
         at, question = (
             ordinary.question(plan, decision, language, body, fields, reloads=reloads) if asks else (begins, b"")
         )
@@ -170,7 +169,7 @@ class QuickResponse(Response):
             return None
         style, style_at_end = ordinary.styles if asks else (b"", b"")
         link = plan.links[decision.outcome].get(language) or ordinary.keep_link(plan, decision, language)
-        passed = [*headers, *limits, *(enforcement.banner_page_headers if asks else enforcement.page_headers)]
+        passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
         inserted, end = (told, style, question, style_at_end, link), end_of_body(body)
         if self._length_at >= 0:
             name, length = passed[self._length_at]

@@ -20,7 +20,7 @@ from cookie_consent.enforcement.csp.own_policy import OwnPolicy, endpoints_field
 from cookie_consent.enforcement.csp.parsing import ENFORCED, REPORTED, has_policy
 from cookie_consent.enforcement.csp.recipients import Sources, edited_field, recipient_sources, with_recipients
 from cookie_consent.enforcement.csp.secured import Asked, Secured
-from cookie_consent.enforcement.csp.tags import allows_own_script, with_nonce
+from cookie_consent.enforcement.csp.tags import NONCE, allows_inline_style, allows_own_script, with_nonce
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.security import SecurityRules
@@ -31,8 +31,11 @@ _MAX_KEPT = 512
 _MAX_SAID = 10
 _log = logging.getLogger("cookie_consent")
 _OF_ONE_VERSION = (b"etag", b"last-modified")
-_NEED_CARE = frozenset((b"set-cookie", ENFORCED, REPORTED))
-_SIZES_TO_READ = frozenset(map(len, (*_NEED_CARE, b"content-type")))
+_NEED_CARE = frozenset((b"set-cookie", b"content-type", ENFORCED, REPORTED))
+"""Fields that need care, but for the first Content-Type and a plain policy."""
+_SIZES_TO_READ = frozenset(map(len, _NEED_CARE))
+_LONGEST_POLICY = 4096
+_NOBODY = frozenset[str]()
 _FURTHER = frozenset(
     (b"permissions-policy", b"referrer-policy", b"x-dns-prefetch-control", connections.ENFORCED, connections.REPORTED)
 )
@@ -67,6 +70,7 @@ class SecurityFields:
         self._kept_sources: dict[tuple[object, ...], Sources] = {}
         self._pages: dict[tuple[object, ...], tuple[Headers, bool]] = {}
         self._kinds: dict[bytes, Content] = {}
+        self._plain: dict[bytes, bool] = {}
         self._recipients, self._said = policy.recipients, FirstSeen(_MAX_SAID)
         self._edit = Edits(self._advise)
         self._new_nonce = RandomIds()
@@ -115,27 +119,31 @@ class SecurityFields:
         return with_recipients(headers, sources, self._edit) if self.edits else (headers, False)
 
     def quick_content(self, headers: Headers) -> Content | None:
-        """Return what a browser makes of a response that gets at most our own fields; None if it may need more.
+        """Return what a browser makes of a response that may take the quick way; None if it needs care.
 
         Args:
             headers: the header fields of the app's response, of any types.
         """
         content: Content | None = None
+        has_policy = False
         for name, value in headers:
-            size = len(name)
-            if size in _SIZES_TO_READ:
-                if type(name) is not bytes or type(value) is not bytes or name.lower() in _NEED_CARE:
-                    return None
-                if name.lower() == b"content-type":
-                    if content is not None:
-                        return None
-                    content = self._kinds.get(value) or self._keep_kind(value)
-        return content or Content.ACTIVE
+            if len(name) not in _SIZES_TO_READ:
+                continue
+            if type(name) is not bytes or type(value) is not bytes:
+                return None
+            lowered = name.lower()
+            if lowered == b"content-type" and content is None:
+                content = self._kinds.get(value) or self._keep_kind(value)
+            elif name == ENFORCED and not has_policy and self._is_plain(value):
+                has_policy = True
+            elif lowered in _NEED_CARE:
+                return None
+        return None if has_policy and content is not Content.PAGE else content or Content.ACTIVE
 
     def of_ordinary_page(
         self, headers: Headers, decision: Decision, prefix: str, *, secure: bool
     ) -> tuple[Headers, bool]:
-        """Return the fields to add to a page for which the app sends no policy, and whether ours withholds origins.
+        """Return the header fields of an ordinary page, and whether an enforced policy withholds origins.
 
         Args:
             headers: the header fields of the app's response, with names in lowercase.
@@ -143,19 +151,32 @@ class SecurityFields:
             prefix: the path of the endpoints.
             secure: whether the request came over https.
         """
-        key = (decision.policy, decision.refused_recipients, secure, *decision.purposes.values())
+        names = {name for name, _ in headers}
+        has_policy = ENFORCED in names
+        key = (decision.policy, decision.refused_recipients, secure, has_policy, *decision.purposes.values())
         kept = self._pages.get(key)
         if kept is None:
-            made = Secured([])
+            made = Secured([(ENFORCED, b"")] if has_policy else [])
             self._add(made, decision, decision.policy, Asked(prefix, secure, accepts_pages=True))
             evict_if_full(self._pages, _MAX_KEPT)
-            kept = self._pages[key] = made.headers, made.withholds
-        fields, withholds = kept
-        for name, _ in headers:
-            if name in _FURTHER:
-                present = {own for own, _ in headers}
-                return [field for field in fields if field[0] not in present], withholds
-        return fields, withholds
+            kept = self._pages[key] = made.headers[has_policy:], made.withholds
+        added, withholds = kept
+        if has_policy:
+            headers, withholds = self.edited(headers, decision, _NOBODY)
+        if not _FURTHER.isdisjoint(names):
+            added = [field for field in added if field[0] not in names]
+        return headers + added, withholds
+
+    def _is_plain(self, policy: bytes) -> bool:
+        """Tell whether a policy of the app leaves a page as it would be without one, but for its recipients."""
+        is_plain = self._plain.get(policy)
+        if is_plain is None:
+            allows = allows_inline_style([policy], "") and allows_own_script([policy], "")
+            is_plain = allows and not self._tries and NONCE.search(policy) is None
+            if len(policy) <= _LONGEST_POLICY:
+                evict_if_full(self._plain, _MAX_KEPT)
+                self._plain[policy] = is_plain
+        return is_plain
 
     def _keep_kind(self, content_type: bytes) -> Content:
         kind = kind_of(content_type)
