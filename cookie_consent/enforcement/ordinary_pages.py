@@ -14,7 +14,7 @@ from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import OUTCOMES, Decision
 from cookie_consent.enforcement.banner import referrer
-from cookie_consent.enforcement.csp.tags import meta_policies
+from cookie_consent.enforcement.csp.tags import is_plain, meta_policies
 from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
@@ -39,19 +39,16 @@ _NEED_CARE = frozenset(
         *(b"content-type", b"content-length"),  # if there is a second one
     )
 )
-"""Header fields that no ordinary page has. Other fields are sent unchanged if their names are in lowercase."""
+"""Header fields that no ordinary page has, but for one plain Content-Security-Policy. Other fields are sent unchanged
+if their names are in lowercase."""
 
 
-def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]], *, may_have_policy: bool = False) -> tuple[str, int]:
+def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]:
     """Return the encoding of an ordinary page and the position of Content-Length among its header fields.
 
     The encoding is "" if the fields are not those of an ordinary page. The position is -1 without Content-Length.
-
-    Args:
-        headers: the header fields.
-        may_have_policy: whether a Content-Security-Policy needs no care, because it leaves the page as it is.
     """
-    kind, length_at = b"", -1
+    kind, length_at, has_policy = b"", -1, False
     for position, (name, value) in enumerate(headers):
         if type(name) is not bytes or type(value) is not bytes:
             return "", -1
@@ -59,10 +56,10 @@ def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]], *, may_have_policy
             kind = value
         elif name == b"content-length" and length_at < 0 and value.isdigit() and len(value) < 19:
             length_at = position
-        elif may_have_policy and name == b"content-security-policy":
-            continue
         elif name in _NEED_CARE or name.endswith(b"cache-control") or not name.islower():
-            return "", -1
+            if has_policy or name != b"content-security-policy" or not is_plain(value):
+                return "", -1
+            has_policy = True
     return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else "", length_at
 
 

@@ -103,7 +103,7 @@ class QuickResponse(Response):
             and not has_more
             and self.scope["method"] == "GET"
         ):
-            self._encoding, self._length_at = ordinary_encoding(start["headers"], may_have_policy=self._is_secured)
+            self._encoding, self._length_at = ordinary_encoding(start["headers"])
             if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
                 return

@@ -57,6 +57,7 @@ FIELDS = [
     [(b"Content-Security-Policy", b"img-src 'self'")],
     [(b"content-security-policy", b"img-src a"), (b"content-security-policy", b"img-src b")],
     [(b"content-security-policy", b"default-src 'self'")],
+    [(b"content-security-policy", b"")],
     [(b"Content-Security-Policy-Report-Only", b"img-src https://maps.example.com")],
     [(b"permissions-policy", b"camera=()"), (b"referrer-policy", b"no-referrer")],
     [(b"content-encoding", b"br")],

@@ -20,7 +20,7 @@ from cookie_consent.enforcement.csp.own_policy import OwnPolicy, endpoints_field
 from cookie_consent.enforcement.csp.parsing import ENFORCED, REPORTED, has_policy
 from cookie_consent.enforcement.csp.recipients import Sources, edited_field, recipient_sources, with_recipients
 from cookie_consent.enforcement.csp.secured import Asked, Secured
-from cookie_consent.enforcement.csp.tags import NONCE, allows_inline_style, allows_own_script, with_nonce
+from cookie_consent.enforcement.csp.tags import allows_own_script, is_plain, with_nonce
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.security import SecurityRules
@@ -35,7 +35,12 @@ _NEED_CARE = frozenset((b"set-cookie", b"content-type", ENFORCED, REPORTED))
 """Fields that need care, but for the first Content-Type and a plain policy."""
 _SIZES_TO_READ = frozenset(map(len, _NEED_CARE))
 _LONGEST_POLICY = 4096
+"""Bytes. What is made of longer policies of the app is not kept."""
 _NOBODY = frozenset[str]()
+PageKey = tuple[Any, ...]
+"""Policy, refused recipients, whether over https, the app's policy for browsers or b"", and the allowed purposes."""
+PageFields = tuple[bytes, Headers, bool]
+"""The app's policy, edited; the fields to add; whether a policy withholds origins."""
 _FURTHER = frozenset(
     (b"permissions-policy", b"referrer-policy", b"x-dns-prefetch-control", connections.ENFORCED, connections.REPORTED)
 )
@@ -68,9 +73,8 @@ class SecurityFields:
         # By the identity of the sources, which the values keep alive.
         self._kept: dict[tuple[int, str, bool], tuple[Sources, Headers]] = {}
         self._kept_sources: dict[tuple[object, ...], Sources] = {}
-        self._pages: dict[tuple[object, ...], tuple[Headers, bool]] = {}
+        self._pages: dict[PageKey, PageFields] = {}
         self._kinds: dict[bytes, Content] = {}
-        self._plain: dict[bytes, bool] = {}
         self._recipients, self._said = policy.recipients, FirstSeen(_MAX_SAID)
         self._edit = Edits(self._advise)
         self._new_nonce = RandomIds()
@@ -134,7 +138,7 @@ class SecurityFields:
             lowered = name.lower()
             if lowered == b"content-type" and content is None:
                 content = self._kinds.get(value) or self._keep_kind(value)
-            elif name == ENFORCED and not has_policy and self._is_plain(value):
+            elif name == ENFORCED and not (has_policy or self._tries) and is_plain(value):
                 has_policy = True
             elif lowered in _NEED_CARE:
                 return None
@@ -151,32 +155,33 @@ class SecurityFields:
             prefix: the path of the endpoints.
             secure: whether the request came over https.
         """
-        names = {name for name, _ in headers}
-        has_policy = ENFORCED in names
-        key = (decision.policy, decision.refused_recipients, secure, has_policy, *decision.purposes.values())
-        kept = self._pages.get(key)
-        if kept is None:
-            made = Secured([(ENFORCED, b"")] if has_policy else [])
-            self._add(made, decision, decision.policy, Asked(prefix, secure, accepts_pages=True))
-            evict_if_full(self._pages, _MAX_KEPT)
-            kept = self._pages[key] = made.headers[has_policy:], made.withholds
-        added, withholds = kept
-        if has_policy:
-            headers, withholds = self.edited(headers, decision, _NOBODY)
-        if not _FURTHER.isdisjoint(names):
-            added = [field for field in added if field[0] not in names]
+        policy, has_further = b"", False
+        for name, value in headers:
+            if name == ENFORCED:
+                policy = value
+            elif name in _FURTHER:
+                has_further = True
+        key = (decision.policy, decision.refused_recipients, secure, policy, *decision.purposes.values())
+        edited, added, withholds = self._pages.get(key) or self._page_fields(key, decision, prefix)
+        if edited != policy:
+            headers = [(name, edited if name == ENFORCED else value) for name, value in headers]
+        if has_further:
+            present = {name for name, _ in headers}
+            added = [field for field in added if field[0] not in present]
         return headers + added, withholds
 
-    def _is_plain(self, policy: bytes) -> bool:
-        """Tell whether a policy of the app leaves a page as it would be without one, but for its recipients."""
-        is_plain = self._plain.get(policy)
-        if is_plain is None:
-            allows = allows_inline_style([policy], "") and allows_own_script([policy], "")
-            is_plain = allows and not self._tries and NONCE.search(policy) is None
-            if len(policy) <= _LONGEST_POLICY:
-                evict_if_full(self._plain, _MAX_KEPT)
-                self._plain[policy] = is_plain
-        return is_plain
+    def _page_fields(self, key: PageKey, decision: Decision, prefix: str) -> PageFields:
+        """Return the app's policy for a decision, the fields to add, and whether a policy withholds origins."""
+        _, _, secure, policy, *_ = key
+        given = [(ENFORCED, policy)] if policy else []
+        headers, withholds = self.edited(given, decision, _NOBODY)
+        made = Secured(headers, withholds=withholds and bool(policy))
+        self._add(made, decision, decision.policy, Asked(prefix, secure, accepts_pages=True))
+        found = made.headers[0][1] if policy else b"", made.headers[len(given) :], made.withholds
+        if len(policy) <= _LONGEST_POLICY:
+            evict_if_full(self._pages, _MAX_KEPT)
+            self._pages[key] = found
+        return found
 
     def _keep_kind(self, content_type: bytes) -> Content:
         kind = kind_of(content_type)

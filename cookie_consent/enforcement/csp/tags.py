@@ -7,7 +7,7 @@ import hashlib
 import html
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 from cookie_consent.base.caching import Headers
 from cookie_consent.enforcement.csp.parsing import (
@@ -25,6 +25,7 @@ from cookie_consent.visitors.pages.stylesheet import inline_style
 
 NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
 _HASH = (b"'sha256-", b"'sha384-", b"'sha512-")
+_LONGEST_KEPT = 4096
 _ANYWHERE = frozenset((b"'self'", b"*", b"http:", b"https:"))
 _META = re.compile(rb"<meta\b[^>]*content-security-policy[^>]*>", re.IGNORECASE)
 _CONTENT = re.compile(rb"""(?<![\w-])content\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.IGNORECASE)
@@ -102,6 +103,17 @@ def allows_own_script(policies: Iterable[bytes], nonce: str) -> bool:
         for value in policies
         for policy in parsed(value)
     )
+
+
+def is_plain(policy: bytes) -> bool:
+    """Return whether a page under a policy of the app has the same tags of ours as without it: they need no nonce."""
+    return _is_plain(policy) if len(policy) <= _LONGEST_KEPT else _is_plain.__wrapped__(policy)
+
+
+@lru_cache(maxsize=256)
+def _is_plain(policy: bytes) -> bool:
+    is_given = bool(policy) and NONCE.search(policy) is None
+    return is_given and allows_inline_style([policy], "") and allows_own_script([policy], "")
 
 
 def with_nonce(value: bytes, nonce: str) -> bytes:
