@@ -213,7 +213,7 @@ class ConsentMiddleware(FailsAtStart):
             clock=clock,
             app_language=tells_language,
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
-            edits_csp=security is not None and security.edits,
+            edits_csp=security is not None and security.differs,
             accounts=hooks,
         )
         self.app, self._visits, self._masks_client = page_options.app(app), visits, mask_client

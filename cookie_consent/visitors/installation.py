@@ -38,7 +38,7 @@ class Installation:
         desk: notifies the help desk, or None.
         clock: returns seconds since 1970.
         app_language: returns the app's language for a request; None if the app makes no choice.
-        edits_csp: whether the policy that browsers enforce differs with the allowed recipients.
+        edits_csp: whether a policy that browsers get, even if only to report, differs with the allowed recipients.
         recent_answers: remembers answers and erasures for requests that are still running.
         accounts: calls the functions with which the app keeps answers with its accounts, or None.
     """

@@ -15,7 +15,7 @@ class States:
 
     Args:
         lifetime: how long an answer is valid.
-        edits_csp: whether the policy that browsers enforce differs with the allowed recipients.
+        edits_csp: whether a policy that browsers get, even if only to report, differs with the allowed recipients.
     """
 
     def __init__(self, lifetime: timedelta, *, edits_csp: bool) -> None:

@@ -58,12 +58,15 @@ class SecurityFields:
 
     Attributes:
         edits: whether an enforced policy differs with the allowed recipients.
+        differs: whether an enforced policy does, or one that is only tried. Then a page that a grant changes is loaded
+            again; else browsers would report what the grant allows.
         told_to_apps: what a `RequestConsent` needs to know: what makes a nonce, or None if no policy of ours names one;
-            whether our script needs one; and `edits`.
+            whether our script needs one; and `differs`.
     """
 
     def __init__(self, policy: Policy, mode: str) -> None:
-        self.edits = mode in (EDIT, ENFORCE) and has_directives(policy)
+        self.differs = mode in (EDIT, ENFORCE, REPORT) and has_directives(policy)
+        self.edits = self.differs and mode != REPORT
         self._tries = mode == REPORT
         self._own = OwnPolicy(policy.security.content_security_policy) if mode in (ENFORCE, REPORT) else None
         self._further = _further_fields(policy.security, enforces=mode == ENFORCE)
@@ -79,7 +82,7 @@ class SecurityFields:
         self._edit = Edits(self._advise)
         self._new_nonce = RandomIds()
         self._needs_nonce = self._own is not None and not allows_own_script([self._own.text], "")
-        self.told_to_apps = None if self._own is None else self._new_nonce, self._needs_nonce, self.edits
+        self.told_to_apps = None if self._own is None else self._new_nonce, self._needs_nonce, self.differs
 
     def secure(self, headers: Headers, status: int, decision: Decision, asked: Asked) -> Secured:
         """Return the header fields of a response with those that limit the browser.
@@ -226,10 +229,11 @@ class SecurityFields:
             if self._connections is not None and self._connections.name not in present:
                 added.append(self._connections.field(sources))
             if ENFORCED in present:
-                added += self._trial(made.headers, sources, asked)
+                differing = self._trial(made.headers, sources, asked)
             else:
-                added += self._own_fields(self._own, sources, asked)
-                made.withholds |= not self._tries and any(origins.refused for origins in sources.values())
+                differing = self._own_fields(self._own, sources, asked)
+            added += differing
+            made.withholds |= bool(differing) and any(origins.refused for origins in sources.values())
         made.headers = [*made.headers, *added] if added else made.headers
 
     def _own_fields(self, own: OwnPolicy, sources: Sources, asked: Asked) -> Headers:
