@@ -267,6 +267,65 @@ def test_repeated_page_takes_quick_way(answer: str, text: str, monkeypatch: pyte
     assert site.response_to("/", headers, "GET", b"") == first
 
 
+@pytest.mark.parametrize("option", ["enforce", "edit", None])
+@pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b"content-security-policy", b"default-src 'self' 'unsafe-inline' https://maps.example.com")],
+        [(b"referrer-policy", b"no-referrer"), (b"content-security-policy", b"base-uri 'none'")],
+        [(b"content-security-policy", b"img-src 'self'" + b" https://a.example" * 300)],
+        [(b"referrer-policy", b"no-referrer")],
+    ],
+)
+def test_page_with_plain_policy_of_the_app_takes_quick_way(
+    answer: str, option: str | None, fields: Fields, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = next(text for text in CSP_OF if CSP_OF[text] == option)
+    sites = [Site(text, quick=True), Site(text, quick=False)]
+    replies = []
+    for site in sites:
+        site.answer(answer)
+        site.start = {**HTML_START, "headers": [*HTML_START["headers"], *fields]}
+        site.bodies = [b'<!doctype html><html lang="en"><head><title>t</title></head><body><p></body></html>']
+        headers = [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html")]
+        replies += [site.response_to("/", headers, "GET", b"") for _ in range(2)]
+    assert replies[1:] == replies[:-1]
+    monkeypatch.setattr("cookie_consent.enforcement.response.injectable", None)  # the careful way
+    assert sites[0].response_to("/", headers, "GET", b"") == replies[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "is_quick"),
+    [
+        (b"application/json", [], True),
+        (b"application/json", [(b"content-security-policy", b"base-uri 'none'")], False),
+        (b"application/json", [(b"content-type", b"text/html")], False),
+        (b"image/png", [(b"set-cookie", b"session=1")], False),
+        (b"image/svg+xml", [], False),
+        (b"text/css", [(b"etag-etag-12", memoryview(b"1"))], False),
+        (b"text/css", [(b"x", memoryview(b"1"))], True),
+        (b"text/css", [(b"x-12345678", b"1")], True),
+        (b"text/css; x=" + b"y" * 300, [], False),
+    ],
+)
+def test_response_that_no_browser_runs_takes_quick_way_where_a_policy_is_sent(
+    kind: bytes, fields: Fields, *, is_quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(next(text for text in CSP_OF if CSP_OF[text] == "enforce"), quick=True)
+    site.start = {**HTML_START, "headers": [(b"content-type", kind), *fields]}
+    site.bodies = [b"{}"]
+    took_care: list[int] = []
+
+    def noted(status: int, headers: object) -> None:
+        took_care.append(status)
+
+    monkeypatch.setattr("cookie_consent.enforcement.response.injectable", noted)  # only the careful way calls it
+    site.answer("accept")
+    site.response_to("/", [("user-agent", PHONE)], "GET", b"")
+    assert bool(took_care) is not is_quick
+
+
 @pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
 def test_quick_way_corrects_content_length(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     visitor = Visitor(install(page_app(), settings_link=True), [("user-agent", PHONE), ("accept", "text/html")])

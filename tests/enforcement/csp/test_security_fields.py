@@ -6,8 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cookie_consent import requires
 from tests.enforcement.csp.test_edit_csp import MAPS, RECIPIENTS, STATS
 from tests.support.asgi import PAGE, PHONE, PREFIX, Fields, Reply, Visitor, install, page_app, reply_app
 
@@ -182,6 +187,16 @@ def test_trial_withholds_nothing_if_it_leaves_the_policy_of_the_app() -> None:
     app = page_app(headers=[(CSP, "default-src 'none'")])
     assert " data-reload " not in enforcing(app, csp="report").get().text
     assert " data-reload " in enforcing(page_app(headers=[(CSP, f"img-src {MAPS}")]), csp="report").get().text
+
+
+def test_page_that_explains_a_missing_purpose_has_the_policy_too() -> None:
+    async def offices(request: Request) -> Response:
+        raise AssertionError
+
+    app = Starlette(routes=[Route("/", requires("media")(offices))])
+    reply = enforcing(app).get()
+    assert "Maps and videos" in reply.text
+    assert directives(reply)["default-src"] == {"'self'"}
 
 
 def test_pages_of_ours_keep_their_own_policy() -> None:
