@@ -141,5 +141,8 @@ def _stricter(one: Answer | None, other: Answer | None, facts: str) -> Answer | 
             # Of two grants, the one that was given to other facts: what changed since is asked again.
             chosen = next((answer for answer in found if answer.facts != facts), found[0])
             limits = [answer.recipients for answer in found if answer.recipients is not None]
-            return replace(chosen, recipients=frozenset.intersection(*limits) if limits else None)
+            common = frozenset.intersection(*limits) if limits else None
+            if common == frozenset():  # nobody is granted in both, which is a refusal
+                return replace(chosen, state=State.REFUSED, recipients=None)
+            return replace(chosen, recipients=common)
     return both[0] if both else None

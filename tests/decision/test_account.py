@@ -111,6 +111,12 @@ def test_recipients_have_to_be_granted_in_both() -> None:
     assert not differ(one, replace(one, decided_at=1))
 
 
+def test_purpose_without_a_recipient_that_both_grant_is_refused() -> None:
+    applied = stricter(choosing(ads={"a"}), choosing(ads={"b"}), POLICY)
+    assert (applied.answers["ads"].state, applied.answers["ads"].recipients) == (State.REFUSED, None)
+    assert applied.status == "partial"
+
+
 def test_grant_of_what_has_changed_since_is_asked_again() -> None:
     earlier = replace(granting_record(POLICY), policy="0" * 16)
     changed = replace(earlier, answers={**earlier.answers, "ads": Answer(State.GRANTED, "old00")})
