@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.problem import Problem
-from cookie_consent.visitors.account_answers import FollowedAccounts
 from cookie_consent.visitors.answers.answer import Answers, KeepWithAccount
 from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.records import AnswerRecords
@@ -19,10 +18,11 @@ from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.csp_reports import PATH as REPORTS
 from cookie_consent.visitors.csp_reports.intake import ReportIntake
+from cookie_consent.visitors.elsewhere.account_answers import FollowedAccounts
+from cookie_consent.visitors.elsewhere.imported_answers import ImportedAnswers
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
 from cookie_consent.visitors.help_desk_form import FormTokens
-from cookie_consent.visitors.imported_answers import ImportedAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.kept_data import KeptData

@@ -22,9 +22,9 @@ from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.answers.recent_answers import cookie_key
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
+from cookie_consent.visitors.elsewhere.opened_pages import is_page_opened, with_cookies, without_cookies
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.opened_pages import is_page_opened, with_cookies, without_cookies
 
 _APPLIES = "account_applies"
 """The text that says that the account's answer applies."""

@@ -17,9 +17,9 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Visit, cookies_of, host_of
 from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.answers.records import AnswerRecords
+from cookie_consent.visitors.elsewhere.opened_pages import is_page_opened, with_cookies, without_cookies
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.opened_pages import is_page_opened, with_cookies, without_cookies
 
 
 class ImportedAnswers:
