@@ -118,6 +118,8 @@ def _absolute(base: str, address: str) -> str | None:
 
 
 def _addresses(tag: str, attributes: dict[str, str]) -> Iterator[tuple[str, str]]:
+    if tag == "script" and attributes.get("type") in _INERT_SCRIPTS:
+        return
     for name, value in attributes.items():
         if value and (tag, name) in _SOURCES:
             yield _SOURCES[tag, name], value
@@ -130,7 +132,9 @@ def _addresses(tag: str, attributes: dict[str, str]) -> Iterator[tuple[str, str]
 
 def _inline(tag: str, attributes: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the directives for code in a tag that has no nonce; the page has one of another response."""
-    if tag == "script" and not attributes.keys() & {"src", "nonce"} and attributes.get("type") not in _INERT_SCRIPTS:
+    # The script with data-vendors is ours, and is a file where it may not be inline.
+    is_allowed = attributes.keys() & {"src", "nonce", "data-vendors"} or attributes.get("type") in _INERT_SCRIPTS
+    if tag == "script" and not is_allowed:
         yield "script-src-elem", _INLINE
     if tag == "style" and "nonce" not in attributes:
         yield "style-src-elem", _INLINE
