@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from inspect import iscoroutinefunction
 
 from starlette.requests import HTTPConnection
 
@@ -18,8 +19,8 @@ Country = str | Callable[[HTTPConnection], str | None]
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _REMEDY = (
-    'Write the name of a header field that your proxy sets, as in "CF-IPCountry", or a function that takes a request '
-    "and returns a code of ISO 3166 or None."
+    'Write the name of a header field that your proxy sets, as in "CF-IPCountry", or a function (without async) that '
+    "takes a request and returns a code of ISO 3166 or None."
 )
 
 
@@ -35,7 +36,8 @@ def regime_by_country(country: Country | None, policy: Policy) -> RegimeByCountr
             missing, or the policy has none and it is given.
     """
     is_field = isinstance(country, str) and _FIELD_NAME.fullmatch(country) is not None
-    check("country", country, is_valid=country is None or is_field or callable(country), remedy=_REMEDY)
+    is_function = callable(country) and not iscoroutinefunction(country)
+    check("country", country, is_valid=country is None or is_field or is_function, remedy=_REMEDY)
     if country is None:
         if policy.site.regimes:
             raise ValueError(f"country: it is missing, and the policy has regimes by country. {_REMEDY}")

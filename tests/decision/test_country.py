@@ -82,7 +82,11 @@ def test_failing_function_gets_the_strictest_regime(result: Any) -> None:
     assert chosen.of(scope()).code == "de"
 
 
-@pytest.mark.parametrize("country", [7, "", "Two Words", "a" * 65, "Field:"])
+async def asynchronous(_: HTTPConnection) -> str:
+    return "US"
+
+
+@pytest.mark.parametrize("country", [7, "", "Two Words", "a" * 65, "Field:", asynchronous])
 def test_option_is_checked(country: Any) -> None:
     with pytest.raises(ValueError, match=r"country: .* is not valid. Write the name of a header field"):
         regime_by_country(country, policy())

@@ -387,6 +387,13 @@ def test_show_once_works_on_any_address(visitor: Visitor, path: str, query: byte
     assert is_shown(visitor.get(path, query=query))
 
 
+def test_show_once_works_for_any_id() -> None:
+    id_ = "m" * 100
+    visitor = visitor_of(card_app(id_), RICH.replace('id = "maps"', f'id = "{id_}"'))
+    assert show_once(visitor).status == 303
+    assert MAP in without_templates(visitor.get("/offices").text)
+
+
 def test_show_once_works_in_mounted_app() -> None:
     site = Starlette(routes=[Mount("/shop", install(card_app()))])
     visitor = Visitor(site, HTML)

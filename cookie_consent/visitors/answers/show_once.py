@@ -11,7 +11,7 @@ from cookie_consent.base.forms import read_body, read_fields
 from cookie_consent.base.paths import split_address
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.once_cookie import OnceCookie
-from cookie_consent.policy.card import card_of
+from cookie_consent.policy.card import find_card
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.inquiry import Inquiry
 
@@ -52,10 +52,8 @@ class ShowOnce:
             raise Problem(400, "There is no page to show it on.")
         if version not in ("", self._policy.version):
             raise Problem(409, f"The policy in force is {self._policy.version}.", "error_policy_changed")
-        try:
-            card_of(self._policy, card[:_LONGEST_SHOWN])
-        except LookupError as error:
-            raise Problem(400, str(error)) from None
+        if find_card(self._policy, card) is None:
+            raise Problem(400, f"There is no recipient, feature or purpose {card[:_LONGEST_SHOWN]!r} for a card.")
         response = RedirectResponse(next_path, status_code=303)
         path = unquote(split_address(next_path).path)
         field = self._cookie.set(card, path, inquiry.now, secure=inquiry.place.secure)
