@@ -88,7 +88,7 @@ def test_global_privacy_control_refuses_without_banner(new_visitor: NewVisitor, 
 
     # An explicit grant overrides the signal.
     visitor.go("/offices")
-    visitor.answer(box.get_by_role("button", name="Allow Maps and tours and go on"))
+    visitor.answer(box.get_by_role("button", name="Always allow"))
     expect(page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
     assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": True, "functional": False}
     expect(visitor.banner).to_have_count(0)
@@ -124,7 +124,7 @@ def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: V
     box = page.locator(".pchoice-box")
     assert {request.method for request in visitor.requests()} == {"GET"}
     expect(box.get_by_text(blocked)).to_be_hidden()
-    visitor.answer(box.get_by_role("button"))
+    visitor.answer(box.get_by_role("button", name="Always allow"))
     if visitor.scripts:
         expect(box.locator("[role=alert]")).to_have_text(blocked)
     else:

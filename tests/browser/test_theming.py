@@ -40,7 +40,7 @@ def test_documented_classes_exist() -> None:
     assert len(CLASSES) == 16
     written = TEMPLATES + (ROOT / "static" / "choices.js").read_text("utf-8")
     layouts = {"pchoice-corner", "pchoice-bar", "pchoice-modal"}
-    assert 'class="pchoice pchoice-{{ layout }}"' in TEMPLATES
+    assert 'classes = "pchoice pchoice-" ~ layout' in TEMPLATES
     assert [name for name in CLASSES if name not in layouts and not re.search(rf'["\s]{name}["\s]', written)] == []
 
 

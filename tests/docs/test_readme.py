@@ -38,7 +38,7 @@ def blocks(kind: str, page: str = README) -> list[str]:
 
 POLICY, CHOICE = blocks("toml", POLICY_PAGE)
 WRONG_POLICY, CHANGED_POLICY = blocks("text", POLICY_PAGE)
-ONE_LINE, FEATURES, FASTAPI, PROOF, REPORT = blocks("python")
+ONE_LINE, FEATURES, FASTAPI, BROWSER, PROOF, REPORT = blocks("python")
 KEY = "a key of the tests, long enough to be one"
 
 
@@ -126,6 +126,15 @@ def test_check_command_lists_changes_since_earlier_policy(folder: Path, capsys: 
     (folder / "consent.2025.toml").write_text(earlier, encoding="utf-8")
     assert main(["check", "--against", "consent.2025.toml"]) == FINDING
     assert capsys.readouterr().out.endswith(f"\n\n{CHANGED_POLICY}")
+
+
+def test_browser_example_lets_no_recipient_in_before_a_yes() -> None:
+    app = run(ONE_LINE.replace(ONE_LINE.splitlines()[-1], BROWSER))["app"]
+    steps = [("GET", "/", {}), answer("accept_all"), ("GET", "/", {})]
+    before, _, after = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
+    recipients = [origin for table in tomllib.loads(POLICY)["recipients"] for origin in table["origins"]]
+    policies = [page.headers["content-security-policy"] for page in (before, after)]
+    assert [any(origin in policy for origin in recipients) for policy in policies] == [False, True]
 
 
 @pytest.mark.slow
