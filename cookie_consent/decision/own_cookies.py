@@ -141,15 +141,14 @@ class OwnCookies:
         """
         necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
         purposes = {
-            **dict.fromkeys(("consent", "signal", "later", "later-day"), necessary),
+            # The state too where none is set: browsers may have it from before a change of the options.
+            **dict.fromkeys(("consent", "signal", "later", "later-day", "state"), necessary),
             "visitor": policy.traced,
             "account": nobody,
             "erasure": nobody,
         }
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
         names |= dict.fromkeys((*self.saved.names, *self.once.names), necessary)
-        if self.state is not None:
-            names |= dict.fromkeys(self.state.names, necessary)
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
             # A policy may list our own cookies under their default names, to describe them.

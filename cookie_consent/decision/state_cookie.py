@@ -36,11 +36,6 @@ class StateCookie:
     def __init__(self, names: Mapping[tuple[bool, bool], str], lifetime: timedelta) -> None:
         self._names, self._lifetime = names, lifetime.total_seconds()
 
-    @property
-    def names(self) -> frozenset[str]:
-        """All its names."""
-        return frozenset(self._names.values())
-
     def fields(self, decision: Decision, cookies: bytes, now: float, *, place: Place) -> list[bytes]:
         """Return the Set-Cookie field that makes a browser's cookie say what holds; nothing if it does.
 

@@ -153,6 +153,13 @@ def test_page_that_read_the_decision_is_private() -> None:
     assert "pchoice-shared" in reply.text
 
 
+def test_nobody_is_told_to_declare_the_cookie_that_is_left_when_the_option_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    call(site(shared_pages=False), headers=[*BROWSER, ("cookie", f"{STATE}=1a2b3c4d..")])
+    assert caplog.messages == []
+
+
 def test_cookies_of_the_app_pass_the_gate_but_not_on_public_responses(caplog: pytest.LogCaptureFixture) -> None:
     sets = ["session=1; Path=/", "_ga=1; Path=/; Domain=site.example"]
     private, public = (site(page_app(sets=sets, headers=fields)) for fields in ([], [PUBLIC]))
