@@ -83,7 +83,7 @@ ORDER: dict[str, tuple[str, list[Any]]] = {
 }
 """Recipe -> what shows the calls that a vendor's script would find, and these calls in order after a grant."""
 UET = "window.UET = class { constructor({ q }) { this.heard = q } push(...given) { this.heard.push(...given) } };"
-NORMAL = "JSON.stringify({}, (key, value) => key && /^\\d{{4}}-\\d\\d-\\d\\dT/.test(value) ? '{}' : value)"
+NORMAL = "JSON.stringify({} ?? null, (key, value) => key && /^\\d{{4}}-\\d\\d-\\d\\dT/.test(value) ? '{}' : value)"
 
 
 def test_each_vendor_has_a_recipe() -> None:
