@@ -8,6 +8,9 @@ from typing import Any
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.regimes import Regime, is_place, regimes, strictest
 
+_LONGEST = 16
+"""Bytes of a code with white space around it. What is longer is no code."""
+
 
 class RegimeByCountry:
     """Chooses the regime for a request.
@@ -45,4 +48,5 @@ class RegimeByCountry:
     def _in_field(self, scope: Mapping[str, Any]) -> str:
         """Return the value of the field; "" without one or with several, since a visitor may have sent one of them."""
         values = [value for name, value in scope["headers"] if name.lower() == self._name]
-        return bytes(values[0][:16]).decode("latin-1") if len(values) == 1 else ""
+        is_known = len(values) == 1 and len(values[0]) <= _LONGEST
+        return bytes(values[0]).decode("latin-1") if is_known else ""

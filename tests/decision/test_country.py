@@ -41,7 +41,7 @@ def test_field_names_the_place(country: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "country", ["", "XX", "T1", "ZZ", "EU", "USA", "U", "US,", "\xff\xff", "US" * 40, "US-", "-QC"]
+    "country", ["", "XX", "T1", "ZZ", "EU", "USA", "U", "US,", "\xff\xff", "US" * 40, f"US{' ' * 14}DE", "US-", "-QC"]
 )
 def test_unknown_place_gets_the_strictest_regime(country: str) -> None:
     site = policy_of(under("us-optout", DE="de", JP="jp"))
