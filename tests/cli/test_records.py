@@ -1018,9 +1018,10 @@ def test_process_exits_with_the_status(path: Path) -> None:
     assert process("verify", "--ledger", f"{url(path)}.other").returncode == WRONG_USAGE
 
 
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    path = tmp_path / "many.db"
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with many records, which tests only read."""
+    path = tmp_path_factory.mktemp("many") / "many.db"
     ledger = open_ledger(url(path))
 
     async def append() -> None:
@@ -1044,7 +1045,6 @@ def test_reader_may_close_the_pipe_early(many: Path) -> None:
         assert process.wait(60) == GOOD
 
 
-@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("command", [["records"], ["verify"]])
 @pytest.mark.slow
 def test_command_succeeds_if_nobody_reads_its_output(command: list[str], many: Path) -> None:
@@ -1069,7 +1069,6 @@ def terminal() -> Iterator[list[str]]:
         said.append(b"".join(parts).decode())
 
 
-@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("command", [["verify"], ["records", "--explain", "no record"]])
 @pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_and_cleared(command: list[str], many: Path, capsys: Capture) -> None:
