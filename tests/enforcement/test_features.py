@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import HTMLResponse as FastHTMLResponse
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -308,9 +309,9 @@ def test_endpoint_without_request_parameter_raises() -> None:
 # FastAPI.
 
 
-def fastapi_site(**options: Any) -> tuple[FastAPI, Visitor]:
+def fastapi_site(text: str = SITE, **options: Any) -> tuple[FastAPI, Visitor]:
     app = FastAPI()
-    app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], **options)
+    app.add_middleware(ConsentMiddleware, policy=policy(text), secret_keys=[KEY], **options)
     return app, Visitor(app, HTML)
 
 
@@ -345,6 +346,30 @@ def test_fastapi_endpoint_can_depend_on_requires() -> None:
     assert "<p>the map</p>" in visitor.get("/map").text
     as_json = Visitor(app).get("/map")
     assert (as_json.status, as_json.json["available"], as_json.json["feature"]) == (200, False, "map")
+
+
+@pytest.mark.parametrize("more", ["", "[security]\ncontent_security_policy = \"default-src 'self'\"\n"])
+def test_fallback_is_sent_in_place_of_an_error_page_of_the_app(more: str) -> None:
+    app, visitor = fastapi_site(f"{SITE}\n{more}")
+
+    layout = '<!doctype html><html lang="en"><head><title>t</title></head><body>{}</body></html>'
+
+    @app.exception_handler(HTTPException)
+    async def error_page(request: Request, error: HTTPException) -> FastHTMLResponse:
+        return FastHTMLResponse(layout.format("our error page"), error.status_code)
+
+    @app.get("/")
+    async def ordinary_page() -> FastHTMLResponse:
+        return FastHTMLResponse(layout.format("our page"))
+
+    @app.get("/map", dependencies=[Depends(requires("media"))])
+    async def show_map() -> None: ...
+
+    assert "our page" in visitor.get("/").text  # pages that begin as an earlier one may take the quick way
+    reply = visitor.get("/map")
+    assert "No map without consent." in reply.text
+    assert "our error page" not in reply.text
+    assert bool(reply.get("content-security-policy")) is bool(more)
 
 
 NeedsMedia = Annotated[None, Depends(requires("media", fallback=_data))]
