@@ -815,6 +815,14 @@ def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
     assert len(pages._cache) <= 256
 
 
+def test_page_below_a_long_base_is_not_cached(policy: Policy, pages: Pages) -> None:
+    """A mount path can come from the client."""
+    where: dict[str, Any] = {"base": f"/{'a' * 300}", "language": "en", "next_path": "/", "encoding": "utf-8"}
+    pages.banner(decision(policy), **where)
+    pages.footer(decision(policy), **where)
+    assert not pages._cache
+
+
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
