@@ -9,8 +9,17 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, guarded, print_problem
-from cookie_consent.cli.csp_pages import forbidden_on, sentences_about
+from cookie_consent.cli.command import (
+    FINDING,
+    GOOD,
+    POLICY_FILE,
+    WRONG_USAGE,
+    Command,
+    UnusableError,
+    guarded,
+    print_problem,
+)
+from cookie_consent.cli.csp_pages import Forbidden, forbidden_on, sentences_about
 from cookie_consent.enforcement.csp.advice import advice
 from cookie_consent.policy import regimes
 from cookie_consent.policy.diff import (
@@ -72,7 +81,7 @@ def _check(arguments: argparse.Namespace) -> int:
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         is_material = any(change["material"] for change in comparison["changes"])
         status = FINDING if is_material or "asks_again_on" in comparison else GOOD
-    pages = [(address, forbidden_on(policy, address)) for address in arguments.page]
+    pages, unread = _pages(policy, arguments.page)
     if pages:
         summary["pages"] = [{"page": address, "forbidden": [asdict(it) for it in found]} for address, found in pages]
         text = "\n\n".join([text, *(sentences_about(*page) for page in pages)])
@@ -82,9 +91,20 @@ def _check(arguments: argparse.Namespace) -> int:
     sys.stderr.write(regimes.overdue(policy.regimes, _today()) + _vague(policy))
     if pages or policy.security.content_security_policy:
         sys.stderr.writelines(f"{sentence}\n" for sentence in advice(policy))
-    sys.stderr.writelines(f"{sentence}\n" for sentence in vendor_advice(policy.vendors, policy.recipients))
+    sys.stderr.writelines(f"{sentence}\n" for sentence in (*vendor_advice(policy.vendors, policy.recipients), *unread))
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
-    return status
+    return WRONG_USAGE if unread else status
+
+
+def _pages(policy: Policy, addresses: list[str]) -> tuple[list[tuple[str, list[Forbidden]]], list[str]]:
+    """Return what the policy would forbid on each page that can be read, and why the others cannot be read."""
+    pages, unread = [], []
+    for address in addresses:
+        try:
+            pages.append((address, forbidden_on(policy, address)))
+        except UnusableError as error:
+            unread.append(str(error))
+    return pages, unread
 
 
 def _today() -> date:

@@ -127,3 +127,11 @@ def test_policy_without_default_src_allows_what_it_does_not_name(address: str, t
 def test_page_that_cannot_be_read_is_wrong_usage(address: str, why: str, strict: str, capsys: Capture) -> None:
     assert main(["check", strict, "--page", address]) == WRONG_USAGE
     assert why in capsys.readouterr().err
+
+
+def test_other_pages_are_read_beside_one_that_cannot_be(address: str, strict: str, capsys: Capture) -> None:
+    show("<script>1</script>")
+    assert main(["check", strict, "--page", "http://127.0.0.1:1/", "--page", address]) == WRONG_USAGE
+    said = capsys.readouterr()
+    assert "- line 1, script-src-elem" in said.out
+    assert "http://127.0.0.1:1/ cannot be read" in said.err
