@@ -97,6 +97,7 @@ def test_banner_shows_required_texts_in_page_language(guest: Guest, language: st
 
 def test_name_of_recipient_leads_to_recipients(guest: Guest) -> None:
     guest.go("/")
+    guest.wait_for_banner()
     page = guest.document
     guest.find(".pchoice-text a[href$='#pchoice-recipients']").click()
     guest.wait_for_page_after(page)
@@ -137,7 +138,7 @@ def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
 
 def test_banner_comes_first_with_both_answers_in_view(guest: Guest) -> None:
     guest.go("/")
-    assert guest.shows_banner
+    guest.wait_for_banner()
     first = next(it for it in guest.find_all("body > *") if it.tag_name not in {"link", "style"})
     assert "pchoice" in str(first.get_dom_attribute("class")).split()
     for choice in ("refuse_all", "accept_all"):
@@ -327,7 +328,7 @@ def test_dialog_is_modal(guest: Guest) -> None:
     guest.click_at(guest.find("#start"))
     guest.wait_for_frame()
     assert is_current(page)
-    assert guest.shows_banner
+    guest.wait_for_banner()
 
 
 @with_scripts
@@ -428,7 +429,7 @@ def test_unanswered_banner_stays_open_after_going_back(guest: Guest) -> None:
 @retry_if_webkit_crashes
 def test_banner_answered_on_next_page_is_gone_after_going_back(guest: Guest) -> None:
     guest.go("/")
-    assert guest.shows_banner
+    guest.wait_for_banner()
     guest.go("/long")
     guest.answer("refuse_all")
     guest.go_back_to("/")
@@ -448,7 +449,7 @@ def test_answer_in_one_window_holds_in_another(guest: Guest) -> None:
     first = guest.window
     guest.open_window()
     guest.go("/")
-    assert guest.shows_banner
+    guest.wait_for_banner()
     guest.answer("accept_all")
     guest.switch_to(first)
     guest.go("/")
