@@ -171,7 +171,10 @@ class Gate:
         return [
             cookie
             for cookie in self._cookies
-            if (cookie.purpose in refused or (cookie.recipient and _refuses_recipient_of(record, cookie)))
+            if (
+                cookie.purpose in refused
+                or (cookie.recipient and record.refuses_recipient(cookie.purpose, cookie.recipient))
+            )
             and "*" not in cookie.name
             and not is_sent_to(path, cookie.path)
         ]
@@ -289,10 +292,6 @@ class Gate:
 
 def _pattern(name: str) -> re.Pattern[bytes]:
     return re.compile(b".*".join(re.escape(part.encode("ascii")) for part in name.split("*")), re.DOTALL)
-
-
-def _refuses_recipient_of(record: ConsentRecord, cookie: Cookie) -> bool:
-    return record.refuses_recipient(cookie.purpose, cookie.recipient)
 
 
 def _own_deletions(name: bytes, domain: str, *, secure: bool) -> Iterator[bytes]:

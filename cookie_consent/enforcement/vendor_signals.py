@@ -93,10 +93,7 @@ def vendor_signals(policy: Policy) -> VendorSignals | None:
 
 def _holds(need: str, decision: Decision) -> bool:
     """Return whether a purpose, or a recipient with "@" before its id, is allowed."""
-    if need.startswith("@"):
-        recipient = decision.policy.recipient(need[1:])
-        return decision.purposes[recipient.purpose] and recipient.id not in decision.refused_recipients
-    return decision.purposes[need]
+    return decision.allows_recipient(need[1:]) if need.startswith("@") else decision.purposes[need]
 
 
 def _for_script(policy: Policy, mapping: VendorMapping) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from os import PathLike, fspath
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import rfc8785
 
@@ -44,6 +44,9 @@ _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     SecurityRules: {"connection_allowlist": None},
     Recipient: {"country": "", "use": {}},
 }
+
+
+Named = TypeVar("Named", Feature, Recipient)
 
 
 # Compared by identity: a policy is in the cache key of each request, and hashing its content would cost more than the
@@ -233,11 +236,7 @@ class Policy(Declarations):
         Raises:
             LookupError: there is no such recipient. The message names the most similar one.
         """
-        for declared in self.recipients:
-            if declared.id == recipient:
-                return declared
-        known = (declared.id for declared in self.recipients)
-        raise LookupError(f'there is no recipient "{recipient}". {did_you_mean(recipient, known)}')
+        return _named("recipient", recipient, self.recipients)
 
     def features_of(self, purpose: str) -> list[Feature]:
         """Return the features that need a purpose."""
@@ -249,11 +248,7 @@ class Policy(Declarations):
         Raises:
             LookupError: there is no such feature. The message names the most similar one.
         """
-        for declared in self.features:
-            if declared.id == feature:
-                return declared
-        known = (declared.id for declared in self.features)
-        raise LookupError(f'there is no feature "{feature}". {did_you_mean(feature, known)}')
+        return _named("feature", feature, self.features)
 
     def document(self) -> dict[str, Any]:
         """Return the whole policy as plain data for JSON, with durations in seconds."""
@@ -279,6 +274,18 @@ class Policy(Declarations):
             retention=override.retention or purpose.retention,
             refused=override.refused or purpose.refused,  # a service can refuse, but never allow
         )
+
+
+def _named(kind: str, id_: str, parts: tuple[Named, ...]) -> Named:
+    """Return the part of a kind with an id.
+
+    Raises:
+        LookupError: there is no such part. The message names the most similar one.
+    """
+    for part in parts:
+        if part.id == id_:
+            return part
+    raise LookupError(f'there is no {kind} "{id_}". {did_you_mean(id_, (part.id for part in parts))}')
 
 
 def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -38,10 +38,14 @@ class EarlierAnswer(NamedTuple):
 
     def state(self, names: Iterable[str]) -> bool | None:
         """Return whether all of these names were granted: False if one was refused, None if that is unclear."""
-        states = [self.states.get(name, self.others) for name in names]
-        if False in states:
-            return False
-        return None if None in states else True
+        return agreed([self.states.get(name, self.others) for name in names])
+
+
+def agreed(states: Collection[bool | None]) -> bool | None:
+    """Return what several states say together: False if one was refused, True if all were granted, else None."""
+    if False in states:
+        return False
+    return None if None in states else True
 
 
 def read(tool: str, value: bytes) -> EarlierAnswer | None:

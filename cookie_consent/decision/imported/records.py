@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from cookie_consent.base.clock import is_future
 from cookie_consent.base.cookies.fields import values
-from cookie_consent.decision.imported.readers import EarlierAnswer, read
+from cookie_consent.decision.imported.readers import EarlierAnswer, agreed, read
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.imports import Import
 from cookie_consent.policy.material import digests
@@ -85,7 +85,7 @@ def _record(policy: Policy, declared: Import, answers: list[EarlierAnswer], now:
     facts, states = digests(policy), dict[str, State]()
     for purpose in policy.optional:
         names = declared.purposes.get(purpose)
-        state = _STATES[_agreed([answer.state(names) for answer in answers])] if names else State.UNANSWERED
+        state = _STATES[agreed([answer.state(names) for answer in answers])] if names else State.UNANSWERED
         # Nobody is asked for the exempt purpose, so it has an answer or is left out.
         if purpose != policy.exempt or state is not State.UNANSWERED:
             states[purpose] = state
@@ -99,9 +99,3 @@ def _record(policy: Policy, declared: Import, answers: list[EarlierAnswer], now:
         # No signal is overridden: those of today may be newer than the answer.
         language=policy.site.prevailing_language,
     )
-
-
-def _agreed(states: list[bool | None]) -> bool | None:
-    if False in states:
-        return False
-    return None if None in states else True

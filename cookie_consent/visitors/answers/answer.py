@@ -106,21 +106,14 @@ class Answers:
             posted, inquiry.visit.decision, before.policy, now=int(inquiry.now), language=inquiry.language
         )
         if _answers_nothing(before, record):
-            return self._unchanged(inquiry, posted, before)
+            return self._reply(inquiry, posted, before, begins=False)
         is_new = True
         # First of all: if the proof cannot be kept, no cookie may say that the answer was taken.
         if self._records is not None:
             record, is_new = await self._records.keep(inquiry, before, posted, record)
         # Another process may have stored the same answer a moment ago, and its clock may be ahead.
         now = max(inquiry.now, record.decided_at)
-        after = decide(
-            before.policy,
-            record,
-            frozenset(before.signals),
-            now,
-            lifetime=self._lifetime,
-            postponed=before.postponed,
-        )
+        after = self._decided(before, record, now)
         begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
         # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
         says_saved = inquiry.is_form and bool(posted.surface)
@@ -128,10 +121,13 @@ class Answers:
         if not inquiry.place.host:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
-        of_state = self._cookies.of_state(inquiry, self._on_site(inquiry, record, now))
         # First, what is deleted of another account: some of it is set anew.
         of_others = [(b"set-cookie", field) for field in inquiry.visit.set_cookies]
-        response.raw_headers += [*of_others, *of_answer, *of_visitor, *of_state]
+        response.raw_headers += [*of_others, *of_answer, *of_visitor]
+        if self._cookies.tell_state:
+            # For the site, whose conditions may be others than those of a service.
+            on_site = self._decided(inquiry.visit.decision, record, now)
+            response.raw_headers += self._cookies.of_state(inquiry, on_site)
         if self._keep_with_account is not None:
             response.raw_headers += await self._keep_with_account(inquiry, record)
         return response
@@ -145,21 +141,16 @@ class Answers:
             response.raw_headers += [*self._cookies.of_later(inquiry), *self._cookies.of_state(inquiry, postponed)]
         return response
 
-    def _on_site(self, inquiry: Inquiry, record: ConsentRecord, now: float) -> Decision:
-        """Return the decision for the site, whose conditions may be others than those of a service."""
-        decision = inquiry.visit.decision
+    def _decided(self, before: Decision, record: ConsentRecord, now: float) -> Decision:
+        """Return the decision under the same conditions as another one, once an answer is given."""
         return decide(
-            decision.policy,
+            before.policy,
             record,
-            frozenset(decision.signals),
+            frozenset(before.signals),
             now,
             lifetime=self._lifetime,
-            postponed=decision.postponed,
+            postponed=before.postponed,
         )
-
-    def _unchanged(self, inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Response:
-        """Return the response to an answer that answers nothing."""
-        return self._reply(inquiry, posted, before, begins=False)
 
     def _before(self, inquiry: Inquiry, posted: PostedAnswer) -> Decision:
         """Return the decision until now, under the conditions of the service on whose page the answer was given."""

@@ -22,7 +22,7 @@ from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.answers.recent_answers import cookie_key
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
-from cookie_consent.visitors.elsewhere.opened_pages import is_page_opened, with_cookies, without_cookies
+from cookie_consent.visitors.elsewhere.opened_pages import inquiry_on, is_page_opened, with_cookies, without_cookies
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
 
@@ -204,15 +204,7 @@ class FollowedAccounts:
             Problem: the ledger cannot store it.
         """
         before, parts = visit.decision, self._parts
-        inquiry = Inquiry.of(
-            Request(scope),
-            visit,
-            place=parts.own_cookies.place(scope),
-            language=record.language,
-            path=path,
-            prefix=parts.prefix,
-            now=parts.clock(),
-        )
+        inquiry = inquiry_on(parts, scope, path, visit, record.language, parts.clock())
         posted = PostedAnswer(choice="save", source=record.source)
         if self._records is not None:
             record, _ = await self._records.keep(inquiry, before, posted, record)

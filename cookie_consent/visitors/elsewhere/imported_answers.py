@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import Request
 from starlette.types import Scope
 
 from cookie_consent.base.cookies.fields import pairs
@@ -17,8 +16,7 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Visit, cookies_of, host_of
 from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.answers.records import AnswerRecords
-from cookie_consent.visitors.elsewhere.opened_pages import is_page_opened, with_cookies, without_cookies
-from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.elsewhere.opened_pages import inquiry_on, is_page_opened, with_cookies, without_cookies
 from cookie_consent.visitors.installation import Installation
 
 
@@ -77,15 +75,7 @@ class ImportedAnswers:
             return None
         if self._records is None:
             return found.record
-        inquiry = Inquiry.of(
-            Request(scope),
-            visit,
-            place=parts.own_cookies.place(scope),
-            language=found.record.language,
-            path=path,
-            prefix=parts.prefix,
-            now=now,
-        )
+        inquiry = inquiry_on(parts, scope, path, visit, found.record.language, now)
         posted = PostedAnswer(choice="save", source=found.record.source)
         origin = _origin(found, consents=grants_consent(parts.policy, found.record))
         record, _ = await self._records.keep(inquiry, visit.decision, posted, found.record, origin)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from starlette.requests import Request
 from starlette.types import Scope
 
 from cookie_consent.base.cookies.fields import cookie_name, pairs
 from cookie_consent.base.page_views import page_view_host_in
-from cookie_consent.decision.visit import cookies_of
+from cookie_consent.decision.visit import Visit, cookies_of
+from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.installation import Installation
 
 
 def is_page_opened(scope: Mapping[str, Any]) -> bool:
@@ -18,6 +21,21 @@ def is_page_opened(scope: Mapping[str, Any]) -> bool:
         return False
     fields = dict(scope["headers"])
     return b"text/html" in fields.get(b"accept", b"") and page_view_host_in(fields) is not None
+
+
+def inquiry_on(parts: Installation, scope: Scope, path: str, visit: Visit, language: str, now: float) -> Inquiry:
+    """Return the request for a page as the ledger and tracing take one that has an answer.
+
+    Args:
+        parts: the parts of the middleware.
+        scope: the ASGI scope.
+        path: the path inside the app.
+        visit: the visit.
+        language: the language of the answer.
+        now: seconds since 1970.
+    """
+    place = parts.own_cookies.place(scope)
+    return Inquiry.of(Request(scope), visit, place=place, language=language, path=path, prefix=parts.prefix, now=now)
 
 
 def with_cookies(scope: Scope, fields: Iterable[bytes]) -> Scope:
