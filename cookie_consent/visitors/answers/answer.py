@@ -106,7 +106,7 @@ class Answers:
             posted, inquiry.visit.decision, before.policy, now=int(inquiry.now), language=inquiry.language
         )
         if _answers_nothing(before, record):
-            return self._reply(inquiry, posted, before, begins=False)
+            return self._unchanged(inquiry, posted, before)
         is_new = True
         # First of all: if the proof cannot be kept, no cookie may say that the answer was taken.
         if self._records is not None:
@@ -140,6 +140,10 @@ class Answers:
             postponed = replace(inquiry.visit.decision, should_ask=False, postponed=True)
             response.raw_headers += [*self._cookies.of_later(inquiry), *self._cookies.of_state(inquiry, postponed)]
         return response
+
+    def _unchanged(self, inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Response:
+        """Return the response to an answer that answers nothing."""
+        return self._reply(inquiry, posted, before, begins=False)
 
     def _decided(self, before: Decision, record: ConsentRecord, now: float) -> Decision:
         """Return the decision under the same conditions as another one, once an answer is given."""
