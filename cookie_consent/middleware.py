@@ -47,7 +47,8 @@ from cookie_consent.visitors.endpoints import Endpoints, checked_prefix
 from cookie_consent.visitors.help_desk_form import SALT as FORM_SALT
 from cookie_consent.visitors.help_desk_notice import desk_notifier_of
 from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.pages.pages import Pages, checked_later
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.rendering import checked_later
 from cookie_consent.visitors.routes import GPC_PATH
 
 _log = logging.getLogger("cookie_consent")

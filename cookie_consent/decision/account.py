@@ -114,7 +114,7 @@ def stricter(device: ConsentRecord, account: ConsentRecord, policy: Policy) -> C
     answers = {
         id_: answer
         for id_ in policy.optional
-        if (answer := _stricter(device.answers.get(id_), account.answers.get(id_), digests(policy)[id_]))
+        if (answer := _stricter_answer(device.answers.get(id_), account.answers.get(id_), digests(policy)[id_]))
     }
     times, grants = (device.decided_at, account.decided_at), State.GRANTED in {one.state for one in answers.values()}
     return replace(
@@ -126,7 +126,7 @@ def stricter(device: ConsentRecord, account: ConsentRecord, policy: Policy) -> C
     )
 
 
-def _stricter(one: Answer | None, other: Answer | None, facts: str) -> Answer | None:
+def _stricter_answer(one: Answer | None, other: Answer | None, facts: str) -> Answer | None:
     """Return the stricter of two answers for a purpose; None if there is none.
 
     Args:

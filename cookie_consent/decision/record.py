@@ -110,12 +110,12 @@ def newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
 
 
 def _refusals_of_both(first: ConsentRecord, other: ConsentRecord) -> ConsentRecord:
-    both = {id_: _stricter(answer, other.answers.get(id_)) for id_, answer in first.answers.items()}
+    both = {id_: _limited_by(answer, other.answers.get(id_)) for id_, answer in first.answers.items()}
     refused = {id_: answer for id_, answer in other.answers.items() if answer.state is State.REFUSED}
     return replace(first, answers={**both, **refused})
 
 
-def _stricter(answer: Answer, other: Answer | None) -> Answer:
+def _limited_by(answer: Answer, other: Answer | None) -> Answer:
     """Return an answer without the recipients that another answer for the same purpose does not grant."""
     if other is None or other.recipients is None or answer.state is not State.GRANTED:
         return answer

@@ -117,7 +117,7 @@ class Visit:
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
-    """Whether the visit itself adds nothing to the response; see `enforcement.response`."""
+    """Whether the visit itself adds nothing to the response; see `enforcement.visit_response`."""
     needs_preparation: bool = field(init=False)
     """Whether the request needs more than holding cookies back."""
 

@@ -19,30 +19,28 @@ _SHORTEST = min(map(len, _UNHELPFUL))
 _PATHSEND = "http.response.pathsend"
 
 
-def requesting_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def requesting_whole_page(scope: MutableMapping[str, Any], *, is_page: bool = False) -> MutableMapping[str, Any]:
     """Return the scope of a request, changed to ask for a complete, uncompressed page if the request is for a page.
 
     A banner cannot be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"
     response would show a page from before the question.
+
+    Args:
+        scope: the request's ASGI scope.
+        is_page: whether it is for a page, whatever it accepts.
     """
     for name, value in scope["headers"]:
         if name == b"accept" and b"text/html" in value:
             break
     else:
-        return scope
+        if not is_page:
+            return scope
     # All these names are long, and comparing lengths first is cheaper than hashing each name.
     headers = [field for field in scope["headers"] if len(field[0]) < _SHORTEST or field[0] not in _UNHELPFUL]
     whole = {**scope, "headers": headers}
     if _PATHSEND in (scope.get("extensions") or ()):
         whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
     return whole
-
-
-def without_conditions(scope: MutableMapping[str, Any]) -> None:
-    """Change the scope of a request to ask for a complete, uncompressed page; see `requesting_whole_page`."""
-    scope["headers"] = [field for field in scope["headers"] if field[0] not in _UNHELPFUL]
-    if _PATHSEND in (scope.get("extensions") or ()):
-        scope["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
 
 
 def referrer(fields: Mapping[bytes, bytes]) -> str:

@@ -16,7 +16,8 @@ from cookie_consent.enforcement.features import consent_of
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.policy.card import Card, card_of
 from cookie_consent.texts.locales import direction
-from cookie_consent.visitors.pages.pages import CardContent, Pages
+from cookie_consent.visitors.pages.inserted import CardContent
+from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 
 _pages = Pages(make_id=new_id)

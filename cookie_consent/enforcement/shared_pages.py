@@ -16,7 +16,7 @@ from cookie_consent.base.caching import Headers, is_shared
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.html.injection import Injection
 from cookie_consent.decision.decision import Decision, decide, without_optional
-from cookie_consent.enforcement.banner import PageStyle, without_conditions
+from cookie_consent.enforcement.banner import PageStyle, requesting_whole_page
 from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.tags import allows_own_script, nonces
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
@@ -202,7 +202,7 @@ class WholePages:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run the app. The scope is changed in place, since the router writes into it what access records name."""
         if scope["type"] == "http" and _may_be_page(scope):
-            without_conditions(scope)
+            scope.update(requesting_whole_page(scope, is_page=True))
         return self.app(scope, receive, send)
 
 

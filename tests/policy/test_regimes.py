@@ -12,7 +12,7 @@ from cookie_consent.decision.cookie_settings import consent_lifetime
 from cookie_consent.policy.exemptions import exemptions
 from cookie_consent.policy.policy import policy_in_use
 from cookie_consent.policy.regimes import overdue, regimes, strictest
-from cookie_consent.visitors.pages.pages import checked_later
+from cookie_consent.visitors.pages.rendering import checked_later
 from tests.support.policies import full_policy_data, policy_of
 
 CODES = {"eu", "fr", "de", "it", "uk", "us-optout", "jp", "br", "ca-qc"}

@@ -29,8 +29,9 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.pages import LAYOUTS, Pages
+from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 from tests.support.policies import KEY, full_policy_data, full_policy_in, policy_of, text_of
 
 BASE = "/mounted/privacy-choices"

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.cli.demo.site import LOOPBACK, started
-from cookie_consent.visitors.pages.pages import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 from tests.support.browsers.visitor_browser import ROOT, Sites
 from tests.support.policies import KEY, policy_of
 from tests.support.sites.three_language_site import POLICY

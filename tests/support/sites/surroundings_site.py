@@ -19,7 +19,7 @@ from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.texts import locales
 from cookie_consent.texts.catalog import shipped_languages
-from cookie_consent.visitors.pages.pages import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 from tests.support.policies import KEY, policy_of
 
 MODULES = Path(__file__).parents[3] / "node_modules"

@@ -18,7 +18,7 @@ from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.enforcement.cards import consent_card
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.visitors.pages.pages import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 from tests.support.policies import KEY, policy_of
 
 POLICY = """

@@ -1,0 +1,185 @@
+"""What a response gets if it is a page: the banner, the link, messages, what vendors are told, and cards' fields."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from starlette.types import Message, Send
+
+from cookie_consent.base import page_views
+from cookie_consent.base.caching import Headers
+from cookie_consent.base.html.injection import Injection
+from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.decision.visit import Visit, is_secure
+from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.csp.parsing import header_policies
+from cookie_consent.enforcement.csp.tags import nonces
+from cookie_consent.enforcement.vendor_signals import VendorSignals
+from cookie_consent.enforcement.visit_response import VisitResponse
+from cookie_consent.tracing.tracer import Trace
+from cookie_consent.visitors.pages.question import QuestionOptions
+
+_START = "http.response.start"
+
+
+def _nothing(_language: str | None, _received: bytes) -> bytes:
+    """Return what a page gets that does not ask: nothing."""
+    return b""
+
+
+class PageResponse(VisitResponse):
+    """A response that may be a page: inserts what pages get, and writes the header fields that go with it."""
+
+    async def finish(self) -> None:
+        """Send what is still held when the app has returned."""
+        if self.injection is not None:
+            await self.injection.finish()
+
+    def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
+        """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
+        consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
+        asks = self.asks and not is_from_robot(self._fields_by_name())
+        says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
+        is_get = self.scope["method"] == "GET" and not consent.asks_itself
+        asks, has_tail = asks and not consent.asks_itself, says_something and is_get
+        message = self._message() if is_get else ""
+        self._differs_in_frames = asks or has_tail or bool(message)
+        signals = enforcement.vendor_signals if self.scope["method"] != "HEAD" else None
+        # For a page in a frame, the page around it asks.
+        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
+            if signals is not None:
+                self._inject(self._head(signals, headers, nonces(headers)[0]))
+            return headers
+        (script, style_nonce), options = nonces(headers), None
+        head = bytes if signals is None else self._head(signals, headers, script)
+        style = self._page_style(headers, style_nonce or consent.nonce_so_far)
+        if asks:
+            options = QuestionOptions(
+                script or consent.nonce_so_far,
+                style.nonce,
+                reloads=self._withholds_origins,
+                referrer=banner.referrer(self._fields_by_name()),
+                account=self._visit.signed_in,
+            )
+            if not style.is_inline:
+                headers = [*headers, banner.preload(consent.base, style.nonce)]
+        if message:
+            headers = self._said_once(headers)
+        fragments = banner.Fragments(
+            enforcement.pages,
+            decision,
+            consent,
+            self.scope,
+            encoding=encoding,
+            options=options,
+            style=style,
+            message=message,
+        )
+        end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
+        question = fragments.question if options is None else partial(self._counted_question, fragments)
+        self._inject(head, question, end)
+        return headers
+
+    def _inject(
+        self,
+        head: Callable[[], bytes],
+        question: Callable[[str | None, bytes], bytes] = _nothing,
+        end: Callable[[], bytes] = bytes,
+    ) -> None:
+        send_released = partial(self._send_released, self._out, self._visit)
+        self.injection = Injection(send_released, question, end, head)
+        self._out, self.is_unfinished = self.injection.send, True
+
+    def _head(self, signals: VendorSignals, headers: Headers, nonce: str) -> Callable[[], bytes]:
+        """Return what makes the beginning of a page's head: what vendors are told."""
+        return partial(self._told_vendors, signals, headers, nonce or self._consent.nonce_so_far)
+
+    def _told_vendors(self, signals: VendorSignals, headers: Headers, nonce: str) -> bytes:
+        self._apply_recent_answers()
+        policies, may_inline = header_policies(headers), self._may_inline(nonce)
+        return signals.tag(self._consent.base, self._visit.decision, policies, nonce, may_inline=may_inline)
+
+    def _page_style(self, headers: Headers, nonce: str) -> banner.PageStyle:
+        """Return whether stylesheets are inline in a page, by its header fields and its nonce for them."""
+        return banner.PageStyle(header_policies(headers), nonce, is_inline=self._may_inline(nonce))
+
+    def _may_inline(self, nonce: str) -> bool:
+        """Return whether what is ours may be inline in a page, but for its policies."""
+        # A page that a script puts into another one is under the policy of that one, which has another nonce.
+        is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
+        return self._enforcement.inline_style and not (is_swapped and nonce)
+
+    def _with_cards(self, headers: Headers) -> Headers:
+        """Return the header fields of a page with cards, or with content that is shown once."""
+        if self._consent.shown_once:
+            once = self._enforcement.installed.own_cookies.once
+            return _once_only(headers, once.forget(secure=is_secure(self.scope)))
+        if any(b"no-store" in value.lower() for name, value in headers if name.lower() == b"cache-control"):
+            return headers
+        # "Show once" leads to the same address. A browser that kept the page for a while would show the card again.
+        kept = [field for field in headers if field[0].lower() not in (b"cache-control", b"expires")]
+        return [*kept, (b"cache-control", b"no-cache")]
+
+    def _message(self) -> str:
+        """Return the name of the text that the page says once about the answer; "" for none."""
+        visit = self._visit
+        if visit.decision.record is None or not (visit.saved or visit.announcement):
+            return ""
+        return "kept" if visit.announcement is None else visit.announcement.text
+
+    def _said_once(self, headers: Headers) -> Headers:
+        """Return the header fields of a page that says something of an answer once."""
+        told, saved = self._visit.announcement, self._enforcement.installed.own_cookies.saved
+        if told is not None:
+            self._stored[:] = [*(field for field in self._stored if field != told.unsaid), told.said]
+        forget = (saved.forget(secure=is_secure(self.scope)),) if self._visit.saved else ()
+        return _once_only(headers, *forget)
+
+    def _send_released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
+        """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.
+
+        Args:
+            out: the send function.
+            visit: the visit when the app began the response.
+            message: the message.
+        """
+        if message["type"] == _START:
+            before = self.trace
+            self._apply_recent_answers()
+            if self._visit is not visit:
+                message = {**message, "headers": self._without_newly_refused(message["headers"], before)}
+        return out(message)
+
+    def _without_newly_refused(self, headers: Headers, before: Trace | None) -> Headers:
+        """Return the header fields of a page without what the visitor has refused in the meantime."""
+        enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
+        passed = [field for field in headers if field[1] is not new_visitor]
+        decision = self._visit.decision
+        passed = enforcement.gate.outgoing(passed, decision.purposes, decision.refused_recipients)
+        if enforcement.security is not None:
+            passed, self._withholds_origins = enforcement.security.edited(passed, decision, self._shown_recipients)
+        if self.trace is not None and new_visitor is not None:
+            passed = [*passed, (b"set-cookie", new_visitor)]
+        return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
+
+    def _counted_question(self, fragments: banner.Fragments, page_language: str | None, received: bytes) -> bytes:
+        """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
+        question, access_log = fragments.question(page_language, received), self._enforcement.access_log
+        self._apply_recent_answers()
+        if not self.asks:
+            return b""
+        if access_log is not None and self._page_view_host is not None:
+            access_log.counts.add("asked", self._page_view_host, language=fragments.language)
+        return question
+
+
+def _once_only(headers: Headers, *forget: bytes) -> Headers:
+    """Return the header fields of a page that neither a reload nor a cache repeats.
+
+    Args:
+        headers: the header fields.
+        forget: the Set-Cookie fields that delete what had the page say or show something.
+    """
+    passed = [field for field in headers if field[0].lower() != b"cache-control"]
+    return [*passed, (b"cache-control", b"no-store"), *((b"set-cookie", field) for field in forget)]
