@@ -10,7 +10,7 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast gallery clean
+.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast gallery docs clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -101,6 +101,11 @@ bench-fast: $(VENV)/.bench built
 gallery: system $(VENV)/.test built
 	$(BIN)/python -m tests.support.gallery
 
+# The documentation as a site, in build/docs. ARGS="-b linkcheck" asks the servers of all other sites that it links to.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees $(ARGS) docs build/docs
+	@echo "Open build/docs/index.html"
+
 # From the system's own packages, where this user may install them.
 system:
 	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
@@ -115,9 +120,13 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[demo]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.docs
 
 $(VENV)/.mutation: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[mutation]'
@@ -133,4 +142,4 @@ node_modules/.installed: package.json package-lock.json
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-* node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist .compiled
+	rm -rf $(VENV) $(VENV)-* node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist .compiled
