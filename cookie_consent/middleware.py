@@ -28,6 +28,7 @@ from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, wit
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.security_fields import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
+from cookie_consent.enforcement.left_out import Inject, leaves_out
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.enforcement.shared_pages import checked_shared_pages
@@ -69,7 +70,10 @@ class ConsentMiddleware(FailsAtStart):
         prefix: the path of the endpoints.
         ledger: where consent records are kept as proof: a `Ledger`, or a URL such as "sqlite:///consent.db".
         access_log: where the access records of visitors who consented are written: a `Sink`, or the path or URL of one.
-        inject: whether to insert the banner into HTML pages while a visitor should be asked.
+        inject: whether to insert the banner into HTML pages while a visitor should be asked, and what else belongs to
+            it: the link to the settings page, and what vendors' tags are told. A list of paths, with * as wildcard,
+            names the pages to leave out: ["/docs*", "/admin*"]. A function takes a request and returns whether its page
+            gets the banner. Cookies are held back on pages that are left out too.
         layout: where the banner is: in a "corner" (on phones at the lower edge), as a "bar" at the lower edge, or as a
             "modal" dialog, which (with JavaScript) covers the page until it is answered or closed.
         later: what "Decide later" does. With "ask", the question comes back in another browser session, at most once a
@@ -134,7 +138,7 @@ class ConsentMiddleware(FailsAtStart):
         prefix: str = "/privacy-choices",
         ledger: Ledger | str | None = None,
         access_log: Sink | str | PathLike[str] | None = None,
-        inject: bool = True,
+        inject: Inject = True,
         layout: str = "corner",
         later: str = "ask",
         settings_link: bool = True,
@@ -186,7 +190,8 @@ class ConsentMiddleware(FailsAtStart):
         )
         security = security_fields(policy, csp, edit_csp=edit_csp)
         page_options = PageOptions(
-            inject=inject,
+            inject=inject is not False,
+            leaves_out=leaves_out(inject),
             settings_link=settings_link,
             inline_style=inline_style,
             shared_pages=checked_shared_pages(
@@ -217,13 +222,13 @@ class ConsentMiddleware(FailsAtStart):
             edits_csp=security is not None and security.differs,
             accounts=hooks,
         )
-        self.app, self._visits, self._masks_client = page_options.app(app), visits, mask_client
+        self.app, self._visits, self._masks_client = app, visits, mask_client
         self._retention = self._installed.retention
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
         self._own_paths, self._other_answers = (prefix, GPC_PATH), self._endpoints.other_answers
         signal_proofs = SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
-        self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security)
+        self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security, app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 (a call costs time)
         """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
@@ -246,14 +251,16 @@ class ConsentMiddleware(FailsAtStart):
         if self._other_answers:
             scope, visit = await self._with_other_answers(scope, path, visit)
         child = scope if visit.visible_cookies is None and not self._masks_client else self._app_scope(scope, visit)
-        asks = visit.should_ask and self._enforcement.may_show_banner(child)
-        child = banner.requesting_whole_page(child) if asks or self._enforcement.fills_heads else child
-        response = QuickResponse(self._enforcement, child, receive, send, visit, request)
+        choose, enforcement = self._enforcement.choose, self._enforcement
+        enforcement = enforcement if choose is None else choose(child, path)
+        asks = visit.should_ask and enforcement.may_show_banner(child)
+        child = banner.requesting_whole_page(child) if asks or enforcement.fills_heads else child
+        response = QuickResponse(enforcement, child, receive, send, visit, request)
         response.asks = asks
         if visit.needs_preparation:
             response.prepare()
         try:
-            await self.app(child, receive, response.send)
+            await enforcement.app(child, receive, response.send)
             if response.is_unfinished:
                 await response.finish()
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Scope
@@ -11,6 +13,7 @@ from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.security_fields import SecurityFields
+from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
 from cookie_consent.enforcement.vendor_signals import vendor_signals
@@ -30,6 +33,7 @@ class PageOptions:
         settings_link: whether to insert a link to the settings page.
         inline_style: whether the question brings its stylesheet inline, where the page's policies allow it.
         shared_pages: whether pages are the same for everybody.
+        leaves_out: says into which requests' pages nothing is inserted; None if all pages are treated alike.
 
     Raises:
         ValueError: one is not a boolean, or shared pages could not ask.
@@ -39,20 +43,12 @@ class PageOptions:
     settings_link: bool
     inline_style: bool
     shared_pages: bool = False
+    leaves_out: LeavesOut | None = None
 
     def __post_init__(self) -> None:
-        check_booleans(
-            inject=self.inject,
-            settings_link=self.settings_link,
-            inline_style=self.inline_style,
-            shared_pages=self.shared_pages,
-        )
+        check_booleans(settings_link=self.settings_link, inline_style=self.inline_style, shared_pages=self.shared_pages)
         if self.shared_pages and not self.inject:
             raise ValueError("shared_pages: the question has to be in the pages. Leave inject out, or shared_pages.")
-
-    def app(self, app: ASGIApp) -> ASGIApp:
-        """Return the app as the middleware calls it."""
-        return WholePages(app) if self.shared_pages else app
 
 
 class Enforcement:
@@ -63,8 +59,10 @@ class Enforcement:
         options: the options for pages.
         signal_proofs: records signals that override answers as proof; None without a ledger.
         security: adds and edits the header fields that limit browsers; None if there is nothing to do.
+        app: the app.
 
     Attributes:
+        app: the app as the middleware calls it for these responses.
         depends_on: names of the request fields that a decision depends on.
         has_quick_pages: whether ordinary pages take the quick way.
         traced_headers: header fields to add to a traced response that is no page.
@@ -76,6 +74,8 @@ class Enforcement:
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
         is_secured: whether they may, but for header fields that limit the browser.
+        choose: takes a request's scope and its path inside the app, and returns this, or the like for pages into which
+            nothing is inserted. None if no page is left out.
     """
 
     def __init__(
@@ -84,7 +84,9 @@ class Enforcement:
         options: PageOptions,
         signal_proofs: SignalProofs | None,
         security: SecurityFields | None,
+        app: ASGIApp,
     ) -> None:
+        self.app = WholePages(app) if options.shared_pages else app
         self.installed = installed
         self.signal_proofs = signal_proofs
         self.app_language = installed.app_language
@@ -112,6 +114,7 @@ class Enforcement:
             )
         self.is_quick = security is None and self.shared_pages is None
         self.is_secured = security is not None and self.shared_pages is None
+        self.choose = None if options.leaves_out is None else self._chooser(options.leaves_out, app)
 
     def may_show_banner(self, scope: Scope) -> bool:
         """Return whether a page at this path may have the banner. Pages that the banner links to may not."""
@@ -119,6 +122,12 @@ class Enforcement:
             return False
         path = outer_path(scope) if scope.get("root_path") else scope["path"]
         return path.rstrip("/") not in self._to_be_read
+
+    def _chooser(self, leaves_out: LeavesOut, app: ASGIApp) -> Callable[[Scope, str], Enforcement]:
+        left_out = copy(self)
+        left_out.app, left_out.inject, left_out.vendor_signals = app, False, None
+        left_out.settings_link = left_out.has_quick_pages = left_out.fills_heads = False
+        return lambda scope, path: left_out if leaves_out(scope, path) else self
 
 
 def _depends_on(installed: Installation) -> tuple[bytes, ...]:

@@ -83,7 +83,8 @@ class Response(PageResponse):
         self._apply_recent_answers()
         decision, consent = self._visit.decision, self._consent
         headers = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
-        encoding = injectable(message["status"], headers) if self.scope["method"] == "GET" else None
+        may_inject = enforcement.inject and self.scope["method"] == "GET"
+        encoding = injectable(message["status"], headers) if may_inject else None
         if encoding is not None and not consent.asks_itself:
             self.injection = shared.injection(
                 consent, decision.policy, self.scope, headers, encoding=encoding, out=self._out
