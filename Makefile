@@ -10,7 +10,7 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast gallery docs clean
+.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast gallery docs reference clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -105,6 +105,10 @@ gallery: system $(VENV)/.test built
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees $(ARGS) docs build/docs
 	@echo "Open build/docs/index.html"
+
+# The pages of docs/reference, from the code. A test says when they are out of date.
+reference: $(VENV)/.test
+	$(BIN)/python -m tests.support.reference
 
 # From the system's own packages, where this user may install them.
 system:

@@ -216,4 +216,10 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-CHECK = Command("check", "Check a policy file.", _arguments, guarded(_check))
+CHECK = Command(
+    "check",
+    "Check a policy file.",
+    _arguments,
+    guarded(_check),
+    "the policy cannot be used, a change since OLD is material or asks again, or a page would break for everybody",
+)

@@ -51,12 +51,20 @@ class Command:
         help: one line about it.
         arguments: adds its arguments to a parser.
         run: runs it and returns the exit status.
+        finding: when the exit status is 1, as the end of a sentence; "" for a command that finds nothing.
     """
 
     name: str
     help: str
     arguments: Callable[[argparse.ArgumentParser], object]
     run: Callable[[argparse.Namespace], int]
+    finding: str = ""
+
+    @property
+    def statuses(self) -> str:
+        """The exit statuses, in a line for its help."""
+        found = f" {FINDING} if {self.finding}," if self.finding else ""
+        return f"Exit status: {GOOD} good,{found} {WRONG_USAGE} wrong usage."
 
 
 def port_number(text: str) -> int:

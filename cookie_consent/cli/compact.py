@@ -82,4 +82,5 @@ COMPACT = Command(
     "Turn the closed files of an access log into Parquet files. Run it by cron, while the site runs.",
     _arguments,
     guarded(_compact),
+    "a file cannot be read, and stays as it is",
 )

@@ -205,5 +205,6 @@ COMMANDS = (
         "Move access records from a NATS stream to another sink. Runs until stopped, on any number of hosts.",
         _arguments,
         guarded(_forward),
+        "the records of some visitors are not erased yet",
     ),
 )

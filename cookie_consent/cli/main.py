@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cookie-consent", description="Cookie consent for ASGI apps.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:
-        subparser = commands.add_parser(command.name, help=command.help, description=command.help)
+        subparser = commands.add_parser(
+            command.name, help=command.help, description=command.help, epilog=command.statuses
+        )
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)
     arguments = parser.parse_args(with_ids_joined(sys.argv[1:] if argv is None else argv))

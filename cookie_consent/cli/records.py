@@ -297,12 +297,14 @@ def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_ru
 
 
 _EITHER_ID = "a visitor's consent id or visitor id; the settings page shows both, and no record connects them"
+_MISFILED = "a consent record is not as it was recorded, and so stays"
 COMMANDS = (
     Command(
         "records",
         "List consent records, or print the text that was shown for one.",
         with_options("--id", "--ledger", "--explain", "--prevailing"),
         guarded(_records),
+        "--explain names a record that does not exist, or whose text is missing or changed",
     ),
     Command(
         "export",
@@ -316,11 +318,13 @@ COMMANDS = (
         # Each record has its own end date. --policy is accepted only so that all commands take the same options.
         with_id_option(_EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
         guarded(_erase),
+        _MISFILED,
     ),
     Command(
         "purge",
         "Remove expired records and requests. Run it by cron, on any number of hosts.",
         with_options("--ledger", "--access-log", "--policy", "--dry-run"),
         guarded(_purge),
+        _MISFILED,
     ),
 )

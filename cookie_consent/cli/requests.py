@@ -166,5 +166,11 @@ def _document(request: DeskRequest, now: float) -> dict[str, Any]:
 
 
 COMMANDS = (
-    Command("requests", "List, show, answer and close what visitors ask of the site.", _arguments, guarded(_run)),
+    Command(
+        "requests",
+        "List, show, answer and close what visitors ask of the site.",
+        _arguments,
+        guarded(_run),
+        "a listed request is overdue, or the named one does not exist or is closed already",
+    ),
 )

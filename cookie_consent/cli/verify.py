@@ -310,4 +310,5 @@ VERIFY = Command(
     "Verify that no consent record, and nothing that one cites, was changed, left out or added.",
     with_options("--ledger", "--root", "--write-root", "--shortest-keep"),
     guarded(_verify),
+    "something was changed, left out or added",
 )

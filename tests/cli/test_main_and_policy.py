@@ -359,6 +359,19 @@ def test_help_names_the_commands(capsys: Capture) -> None:
     assert {"init", "check", "demo"} <= set(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(
+    ("command", "statuses"),
+    [
+        ("verify", "0 good, 1 if something was changed, left out or added, 2 wrong usage."),
+        ("report", "0 good, 2 wrong usage."),
+    ],
+)
+def test_help_of_a_command_says_its_exit_statuses(command: str, statuses: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match=str(GOOD)):
+        main([command, "--help"])
+    assert f"Exit status: {statuses}" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("missing", ["httpx", "uvicorn"])
 def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:

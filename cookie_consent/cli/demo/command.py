@@ -36,4 +36,6 @@ def _demo(arguments: argparse.Namespace) -> int:
     return GOOD if all_held else FINDING
 
 
-DEMO = Command("demo", "Start a small site and walk three visitors through it.", _arguments, _demo)
+DEMO = Command(
+    "demo", "Start a small site and walk three visitors through it.", _arguments, _demo, "a promise did not hold"
+)

@@ -1,0 +1,15 @@
+"""Writes the pages of docs/reference: `python -m tests.support.reference`, or `make reference`."""
+
+from __future__ import annotations
+
+from tests.support.reference.pages import FOLDER, PAGES
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

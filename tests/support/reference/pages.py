@@ -1,0 +1,24 @@
+"""The pages of docs/reference: the name of each file, and the function that returns its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.support.reference import commands, consent, options, texts
+from tests.support.reference.markdown import FOLDER, joined
+
+__all__ = ["FOLDER", "PAGES"]
+
+_MARK = "<!-- Made from the code by `make reference`: change the code, or tests/support/reference. -->"
+
+
+def _marked(page: Callable[[], str]) -> Callable[[], str]:
+    return lambda: joined(_MARK, page())
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "options.md": _marked(options.page),
+    "consent.md": _marked(consent.page),
+    "commands.md": _marked(commands.page),
+    "texts.md": _marked(texts.page),
+}
