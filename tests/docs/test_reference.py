@@ -26,7 +26,7 @@ def test_page_is_up_to_date(name: str) -> None:
 
 
 def test_no_page_is_left_over() -> None:
-    assert {path.name for path in FOLDER.glob("*.md")} == PAGES.keys()
+    assert {path.name for path in FOLDER.glob("*.md")} == {"README.md", *PAGES}
 
 
 def test_every_option_is_explained_and_belongs_to_a_group() -> None:

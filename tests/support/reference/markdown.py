@@ -14,8 +14,8 @@ FOLDER = DOCS / "reference"
 _CODE = re.compile(r"(`+[^`]+`+)")
 _ACTIVE = re.compile(r"([*<]|__)")
 """What Markdown would read as more than text, outside of code."""
-_QUOTED = re.compile(r'("[^"\s`]+")')
-"""A value in quotes, as opposed to words that somebody reads."""
+_QUOTED = re.compile(r'(\["[^"\s`]+"(?:, "[^"\s`]+")*\]|"[^"\s`]+")')
+"""A value in quotes, or a list of them, as opposed to words that somebody reads."""
 
 
 def prose(text: str) -> str:

@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from cookie_consent import ConsentMiddleware
+from cookie_consent import ConsentMiddleware, middleware
 from cookie_consent.ledgers import MemoryLedger
 from tests.support.asgi import policy, reply_app
 from tests.support.policies import KEY
@@ -52,6 +52,8 @@ READ_ON = {
     "accounts": ("Accounts", "accounts.md"),
 }
 """Option -> the text of a link, and the page that explains it."""
+_KNOWN = ("ASGIApp", "Callable", "Any")
+"""Names of types that need no explanation."""
 
 
 def page() -> str:
@@ -116,11 +118,21 @@ def _section(option: inspect.Parameter) -> str:
     says_more = option.annotation != "bool" and not asked_for.startswith("It ")
     return joined(
         f"### `{option.name}`",
-        f"{code(option.annotation)}, {_is_needed(option)}",
+        f"{code(_type(option.annotation))}, {_is_needed(option)}",
         sentence(meanings()[option.name]),
         f"**Values.** {sentence(asked_for)}" if says_more else "",
         f"Read on: {link(text, target)}." if text else "",
     )
+
+
+def _type(annotation: str) -> str:
+    """Return an annotation with what the names of types in it stand for."""
+    return re.sub(r"\b[A-Z]\w+\b", lambda name: _meant(name[0]), annotation)
+
+
+def _meant(name: str) -> str:
+    type_ = None if name in _KNOWN else getattr(middleware, name, None)
+    return name if type_ is None or isinstance(type_, type) else re.sub(r"(?:\w+\.)+", "", str(type_))
 
 
 def _is_needed(option: inspect.Parameter) -> str:
