@@ -17,7 +17,7 @@ from cookie_consent.base.addresses import truncated
 from cookie_consent.base.caching import plain_fields
 from cookie_consent.base.checks import check, check_booleans
 from cookie_consent.base.paths import local_path
-from cookie_consent.base.process.startup import FailsAtStart, fails_at_start
+from cookie_consent.base.process.startup import FailsAtStart, check_app, fails_at_start
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime, new_id, visitor_lifetime
@@ -164,7 +164,7 @@ class ConsentMiddleware(FailsAtStart):
     ) -> None:
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
-        check("app", app, is_valid=callable(app), remedy="It is the ASGI app.")
+        check_app(app)
         check("clock", clock, is_valid=callable(clock), remedy="It returns seconds since 1970.")
         check_booleans(mask_client=mask_client)
         # The policy, and the cookies that store visitors' answers.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection, Request
@@ -25,7 +26,17 @@ from cookie_consent.visitors.pages.wording import Wording
 
 Endpoint = Callable[..., Any]
 
-_MAY_BE_A_REQUEST = (inspect.Parameter.empty, Request, "Request", HTTPConnection, "HTTPConnection")
+
+class AnyRequest(Protocol):
+    """A request of any ASGI framework. All have their ASGI scope."""
+
+    @property
+    def scope(self) -> Any:
+        """The ASGI scope."""
+        ...
+
+
+_NAMES_OF_REQUESTS = ("Request", "HTTPConnection")
 _NOT_GIVEN = "This needs a consent that was not given."
 _pages = Pages(make_id=new_id)
 
@@ -52,9 +63,13 @@ def requires(*purposes: str, fallback: Endpoint | None = None, feature: str | No
     `HTTPEndpoint` class), or as a FastAPI dependency: `dependencies=[Depends(requires("media"))]`. A websocket that
     depends on it is closed with code 1008 (RFC 6455 section 7.4.1).
 
+    It decorates endpoints of other frameworks, too, if they take the request and may return nothing. In all others, ask
+    `requires("media").unmet(request)` in the endpoint.
+
     Args:
         purposes: ids of the purposes that are needed, all of them.
-        fallback: an endpoint that responds instead. Without one, a page (or JSON) explains what is off and why, and
+        fallback: an endpoint that responds instead, with the same arguments in frameworks other than Starlette and
+            FastAPI. Without one, a page (or JSON) explains what is off and why, and
             offers to allow just that, with status 200.
         feature: the id of the feature whose title and fallback the explanation shows. It is needed only if several
             features need the same purposes.
@@ -102,12 +117,29 @@ class Requires:
             consent_of(request.scope).replacement = replacement
             raise HTTPException(status_code=200, detail=_NOT_GIVEN)
 
+    def unmet(self, request: AnyRequest) -> bool:
+        """Return whether a purpose is not allowed. The explanation then replaces what the endpoint returns.
+
+        It is for frameworks in which the decorator does not fit, such as Quart and Django:
+        `if needs_media.unmet(request): return ""`. On a websocket, nothing is replaced: close it.
+
+        Args:
+            request: the request, or anything else with the ASGI scope as its attribute `scope`.
+        """
+        missing = self._missing(request)
+        if missing:
+            feature = self._degrade(request)
+            consent_of(request.scope).replacement = explanation(request, missing, feature)
+        return bool(missing)
+
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
         position, name = _request_parameter(endpoint)
 
         @functools.wraps(endpoint)
         async def degrading(*args: Any, **kwargs: Any) -> Any:
             request = kwargs[name] if name in kwargs else args[position]
+            if not isinstance(request, HTTPConnection):
+                return await _call(self._chosen(endpoint, request), *args, **kwargs)
             missing = self._missing(request)
             return await self._degraded(request, missing) if missing else await _call(endpoint, *args, **kwargs)
 
@@ -129,16 +161,22 @@ class Requires:
         functools.update_wrapper(Degrading, endpoint, updated=())
         return Degrading
 
-    def _missing(self, request: HTTPConnection) -> tuple[str, ...]:
+    def _chosen(self, endpoint: Endpoint, request: AnyRequest) -> Endpoint:
+        """Return the endpoint to run in another framework, which cannot send a response of Starlette's."""
+        if self._fallback is None:
+            return _nothing if self.unmet(request) else endpoint
+        if not self._missing(request):
+            return endpoint
+        self._degrade(request)
+        return self._fallback
+
+    def _missing(self, request: AnyRequest) -> tuple[str, ...]:
         consent = consent_of(request.scope)
         return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
 
     async def _degraded(self, request: HTTPConnection, missing: tuple[str, ...]) -> ASGIApp:
         """Return the response to send in place of the endpoint's."""
-        consent = consent_of(request.scope)
-        feature = _feature_of(consent, self._purposes, self._feature)
-        if feature is not None:
-            consent.degrade(feature.id)
+        feature = self._degrade(request)
         if self._fallback is None:
             return explanation(request, missing, feature)
         if inspect.isclass(self._fallback):
@@ -146,8 +184,16 @@ class Requires:
         result = await _call(self._fallback, request)
         return result if isinstance(result, Response) else JSONResponse(result)
 
+    def _degrade(self, request: AnyRequest) -> Feature | None:
+        """Return the feature that is off, if it is known, and note that it gives its fallback."""
+        consent = consent_of(request.scope)
+        feature = _feature_of(consent, self._purposes, self._feature)
+        if feature is not None:
+            consent.degrade(feature.id)
+        return feature
 
-def explanation(request: HTTPConnection, missing: tuple[str, ...], feature: Feature | None) -> Response:
+
+def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature | None) -> Response:
     """Return a response that says what is off, why, and how to allow it.
 
     It is a page if the request accepts HTML or comes from an element with hx-boost, else JSON.
@@ -157,10 +203,10 @@ def explanation(request: HTTPConnection, missing: tuple[str, ...], feature: Feat
         missing: ids of the purposes that are not allowed.
         feature: the feature that needs them, if it is known.
     """
-    consent = consent_of(request.scope)
+    consent, headers = consent_of(request.scope), Headers(scope=request.scope)
     consent.asks_itself = True
     # htmx loads boosted links and forms without asking for HTML in Accept, but shows the response as a page.
-    if "text/html" in request.headers.get("accept", "") or "hx-boosted" in request.headers:
+    if "text/html" in headers.get("accept", "") or "hx-boosted" in headers:
         page = _pages.unavailable(
             consent,
             base=consent.base,
@@ -232,9 +278,17 @@ def _request_parameter(endpoint: Endpoint) -> tuple[int, str]:
         return names.index("request"), "request"
     without_self = names[1:] if names[:1] == ["self"] else names
     parameter = inspect.signature(endpoint).parameters[without_self[0]] if without_self else None
-    if parameter is None or parameter.annotation not in _MAY_BE_A_REQUEST:
+    if parameter is None or not _may_be_a_request(parameter.annotation):
         raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
     return names.index(parameter.name), parameter.name
+
+
+def _may_be_a_request(annotation: Any) -> bool:
+    if annotation is inspect.Parameter.empty:
+        return True
+    # By its name, since other frameworks have classes of their own: falcon.asgi.Request, Request[Any, Any, Any].
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return name.partition("[")[0].rpartition(".")[2] in _NAMES_OF_REQUESTS
 
 
 def _endpoint_app(endpoint: type[Any]) -> ASGIApp:
@@ -244,6 +298,10 @@ def _endpoint_app(endpoint: type[Any]) -> ASGIApp:
         await endpoint(scope, receive, send)
 
     return app
+
+
+async def _nothing(*_: Any, **__: Any) -> None:
+    """Respond with nothing, in place of an endpoint whose response is replaced."""
 
 
 async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:

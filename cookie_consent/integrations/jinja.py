@@ -12,17 +12,16 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
-from starlette.requests import Request
 
 from cookie_consent.enforcement.cards import consent_card
-from cookie_consent.enforcement.features import consent_of, fallback_box
+from cookie_consent.enforcement.features import AnyRequest, consent_of, fallback_box
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.visitors.pages.assets import assets, script_address
 from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
 
 
-def consent_context(request: Request) -> dict[str, Any]:
+def consent_context(request: AnyRequest) -> dict[str, Any]:
     """Return variables for templates; use as `Jinja2Templates(..., context_processors=[consent_context])`.
 
     - `consent`: the decision.
@@ -39,7 +38,8 @@ def consent_context(request: Request) -> dict[str, Any]:
     - `privacy_tracking`: the tag of the script that sends events; empty if the visitor does not allow tracing.
 
     Args:
-        request: the current request, behind the middleware.
+        request: the current request, behind the middleware: Starlette's, or that of another framework with its ASGI
+            scope as the attribute `scope`.
     """
     consent = consent_of(request.scope)
     # The settings page is another request, and cannot see which language this page has.
@@ -99,11 +99,11 @@ def _vendors(consent: RequestConsent) -> Markup:
     return Markup(tag.decode("ascii"))  # noqa: S704 (made of escaped parts)
 
 
-def _box(request: Request, feature: str) -> Markup:
+def _box(request: AnyRequest, feature: str) -> Markup:
     return Markup(fallback_box(request.scope, feature))  # noqa: S704 (rendered with autoescape)
 
 
-def _card(request: Request, card: str, content: str, *, preview: str = "", title: str = "") -> Markup:
+def _card(request: AnyRequest, card: str, content: str, *, preview: str = "", title: str = "") -> Markup:
     html = consent_card(request.scope, card, escape(content), preview=preview, title=title)
     return Markup(html)  # noqa: S704 (rendered with autoescape)
 
@@ -133,7 +133,7 @@ class ConsentedExtension(Extension):
         self, context: Context, card: str, *, caller: Callable[[], Any], **options: str
     ) -> Markup | Awaitable[Markup]:
         request = context.get("request")
-        if not isinstance(request, Request):
+        if not hasattr(request, "scope"):
             raise RuntimeError(
                 'The block "consented" needs the variable "request": render with '
                 'templates.TemplateResponse(request, …), and import macros "with context".'
@@ -144,10 +144,10 @@ class ConsentedExtension(Extension):
         return _printed(request, card, content, options)
 
 
-async def _print_later(request: Request, card: str, content: Awaitable[str], options: dict[str, str]) -> Markup:
+async def _print_later(request: AnyRequest, card: str, content: Awaitable[str], options: dict[str, str]) -> Markup:
     return _printed(request, card, await content, options)
 
 
-def _printed(request: Request, card: str, content: str, options: dict[str, str]) -> Markup:
+def _printed(request: AnyRequest, card: str, content: str, options: dict[str, str]) -> Markup:
     # The content of a block is HTML, also in templates without autoescape.
     return Markup(consent_card(request.scope, card, content, **options))  # noqa: S704

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cookie_consent.base.checks import check
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
 _MADE_LATE = "build_middleware_stack"
 """The method in which Starlette and FastAPI construct their middleware, at the app's first call."""
+_MADE_FOR_A_ROUTE = "build_route_middleware_stack"
+"""The function in which Litestar constructs its middleware, once for each route."""
 
 
 class FailsAtStart:
@@ -60,3 +64,27 @@ def _is_made_late() -> bool:
     while frame.f_code.co_name == "__init__" and frame.f_back is not None:  # the __init__ of a subclass
         frame = frame.f_back
     return frame.f_code.co_name == _MADE_LATE
+
+
+def check_app(app: Any) -> None:
+    """Check what the calling middleware shall wrap: an ASGI app, and not one route of a Litestar app.
+
+    Litestar constructs middleware of its option "middleware" once for each route, and runs it behind its routing. Ours
+    would show its question there, but its endpoints would be unknown paths (404). The stack tells that it is
+    constructed there. So no request has to be looked at.
+
+    Args:
+        app: the ASGI app.
+
+    Raises:
+        ValueError: it is something else. The message says what would be right.
+    """
+    check("app", app, is_valid=callable(app), remedy="It is the ASGI app.")
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == _MADE_FOR_A_ROUTE:
+            raise ValueError(
+                'middleware: Litestar runs what is in its option "middleware" behind its routing, where answers do not '
+                "arrive. Wrap the app instead: app = ConsentMiddleware(Litestar(...), policy=..., secret_keys=[...])"
+            )
+        frame = frame.f_back

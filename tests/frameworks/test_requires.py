@@ -1,0 +1,146 @@
+"""Tests of `requires` in frameworks other than Starlette and FastAPI: as a decorator, and asked in the endpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import blacksheep
+import falcon
+import falcon.asgi
+import httpx
+import litestar
+import pytest
+import quart
+
+from cookie_consent import ConsentMiddleware, requires
+from tests.frameworks.running import running
+from tests.support.asgi import policy
+from tests.support.policies import KEY
+
+HTML = {"accept": "text/html", "accept-language": "en"}
+JSON = {"accept": "application/json"}
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+
+needs_media = requires("media")
+
+
+def litestar_app() -> Any:
+    @litestar.get("/decorated", media_type="text/html")
+    @requires("media")
+    async def decorated(request: litestar.Request[Any, Any, Any]) -> str:
+        return "the map"
+
+    @litestar.get("/fallback", media_type="text/html")
+    @requires("media", fallback=lambda request: "a list")
+    async def with_fallback(request: litestar.Request[Any, Any, Any]) -> str:
+        return "the map"
+
+    @litestar.get("/asked", media_type="text/html")
+    async def asked(request: litestar.Request[Any, Any, Any]) -> str:
+        return "" if needs_media.unmet(request) else "the map"
+
+    return litestar.Litestar([decorated, with_fallback, asked], logging_config=None)
+
+
+def quart_app() -> Any:
+    app = quart.Quart(__name__)
+
+    async def listed(request: Any) -> str:
+        return "a list"
+
+    @app.get("/<any(decorated, fallback):kind>")
+    async def decorated(kind: str) -> str:
+        @requires("media", fallback=listed if kind == "fallback" else None)
+        async def map_(request: Any) -> str:
+            return "the map"
+
+        return await map_(quart.request) or ""
+
+    @app.get("/asked")
+    async def asked() -> str:
+        return "" if needs_media.unmet(quart.request) else "the map"
+
+    return app
+
+
+def blacksheep_app() -> Any:
+    app = blacksheep.Application(router=blacksheep.Router())
+
+    async def listed(request: blacksheep.Request) -> blacksheep.Response:
+        return blacksheep.text("a list")
+
+    @app.router.get("/decorated")
+    @requires("media")
+    async def decorated(request: blacksheep.Request) -> blacksheep.Response:
+        return blacksheep.text("the map")
+
+    @app.router.get("/fallback")
+    @requires("media", fallback=listed)
+    async def with_fallback(request: blacksheep.Request) -> blacksheep.Response:
+        return blacksheep.text("the map")
+
+    @app.router.get("/asked")
+    async def asked(request: blacksheep.Request) -> blacksheep.Response:
+        return blacksheep.text("" if needs_media.unmet(request) else "the map")
+
+    return app
+
+
+def falcon_app() -> Any:
+    class Map:
+        async def on_get_list(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+            resp.text = "a list"
+
+        @requires("media")
+        async def on_get_decorated(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+            resp.text = "the map"
+
+        @requires("media", fallback=on_get_list)
+        async def on_get_fallback(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+            resp.text = "the map"
+
+        async def on_get_asked(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+            if not needs_media.unmet(req):
+                resp.text = "the map"
+
+    app = falcon.asgi.App()
+    for path in ("decorated", "fallback", "asked"):
+        app.add_route(f"/{path}", Map(), suffix=path)
+    return app
+
+
+APPS = [litestar_app, quart_app, blacksheep_app, falcon_app]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/decorated", "/asked"])
+@pytest.mark.parametrize("make_app", APPS)
+async def test_page_explains_until_the_purpose_is_granted(
+    make_app: Callable[[], Any], path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with running(ConsentMiddleware(make_app(), policy(), KEY)) as client:
+            page = await client.get(path, headers=HTML)
+            data = await client.get(path, headers=JSON)
+            await client.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+            granted = await client.get(path, headers=JSON)
+    assert page.status_code == data.status_code == 200
+    assert "No map without consent." in page.text
+    assert 'value="grant"' in page.text
+    assert page.headers["cache-control"] == "no-store"
+    assert data.json()["missing"] == ["media"]
+    assert granted.text == "the map"
+    assert caplog.messages == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("make_app", APPS)
+async def test_fallback_responds_in_the_words_of_the_framework(make_app: Callable[[], Any]) -> None:
+    async with running(ConsentMiddleware(make_app(), policy(), KEY)) as client:
+        refused: httpx.Response = await client.get("/fallback", headers=JSON)
+        await client.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+        granted = await client.get("/fallback", headers=JSON)
+    assert refused.text == "a list"
+    assert granted.text == "the map"
