@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -17,6 +18,7 @@ from cookie_consent.base.addresses import truncated
 from cookie_consent.base.caching import plain_fields
 from cookie_consent.base.checks import check, check_booleans
 from cookie_consent.base.paths import local_path
+from cookie_consent.base.process.lifespan import Lifespan
 from cookie_consent.base.process.startup import FailsAtStart, check_app, fails_at_start
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.current import CurrentRequest
@@ -60,7 +62,7 @@ class ConsentMiddleware(FailsAtStart):
     """Asks visitors for their consent, stores the answer, and enforces it on every request.
 
     Add it last, so that it is the outermost middleware. It is pure ASGI, and passes scopes that are neither http nor
-    websocket to the app.
+    websocket to the app. If the app has no lifespan, it answers the server's lifespan events itself.
 
     Args:
         app: the ASGI app.
@@ -296,7 +298,8 @@ class ConsentMiddleware(FailsAtStart):
             finally:
                 request.end()
         elif scope["type"] == "lifespan":
-            await self.app(scope, receive, _with_lifespan(self._installed, send))
+            begin, end = partial(_run_if_due, self._installed), partial(_close, self._installed)
+            await Lifespan(receive, send, at_startup=begin, at_shutdown=end).run(self.app, scope)
         else:
             await self.app(scope, receive, send)
 
@@ -337,21 +340,8 @@ def _masked(client: Sequence[Any]) -> tuple[str, int] | None:
     return None if address is None else (address, 0)
 
 
-def _with_lifespan(installed: Installation, send: Send) -> Send:
-    """Return `send` for lifespan messages: run overdue retention at start-up; flush before shutdown."""
-
-    async def send_lifespan(message: Message) -> None:
-        if message["type"] == "lifespan.startup.complete":
-            _run_if_due(installed)
-        elif message["type"].startswith("lifespan.shutdown."):
-            # Before the server hears of it, because then it may end the process.
-            await _close(installed)
-        await send(message)
-
-    return send_lifespan
-
-
 def _run_if_due(installed: Installation) -> None:
+    """Run overdue retention when the server has started."""
     if installed.retention is not None:
         installed.retention.run_if_due(installed.clock())
     if installed.access_log is not None:
@@ -359,6 +349,7 @@ def _run_if_due(installed: Installation) -> None:
 
 
 async def _close(installed: Installation) -> None:
+    """Flush and close what is kept when the server ends."""
     # The counts first: they go into the access log, which is closed next.
     if installed.access_log is not None:
         installed.access_log.counts.flush()

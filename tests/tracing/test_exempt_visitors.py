@@ -158,6 +158,7 @@ def test_salt_is_beside_access_log_and_needed_for_recording(tmp_path: Path) -> N
 def test_startup_overwrites_salt_of_past_day(tmp_path: Path) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def ignore(message: Message) -> None:
         pass

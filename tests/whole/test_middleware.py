@@ -116,7 +116,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"layout": "popup"}, "Write one of: corner, bar, modal"),
     ({"layout": ["corner"]}, "Write one of: corner, bar, modal"),
     ({"layout": None}, "Write one of: corner, bar, modal"),
-    ({"inject": "yes"}, "inject: .* Write True or False"),
+    ({"inject": "yes"}, "inject: .* Write True, False, a list"),
     ({"settings_link": 1}, "settings_link: .* Write True or False"),
     ({"edit_csp": None}, "edit_csp: .* Write True or False"),
     ({"csp": "on"}, 'csp: .* Write None, "edit", "enforce" or "report"'),
@@ -139,7 +139,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"consent_days": 401}, "at most 400 days"),
     ({"consent_days": 0}, "at most 400 days"),
     ({"visitor_days": 396}, "at most 395 days"),
-    ({"inject": ["/docs*"]}, "inject: .* Write True or False"),
+    ({"inject": ["docs*"]}, "inject: .* Write a path"),
     ({"mask_client": None}, "mask_client: .* Write True or False"),
     ({"accounts": print}, "accounts: .* Write AccountAnswers"),
     ({"server_logs": True}, "server_logs: .* Write one of: mask, drop, keep"),
@@ -279,6 +279,7 @@ def test_startup_removes_due_ledger_records() -> None:
 
 async def started(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 class Unclosable(MemorySink):
@@ -306,13 +307,14 @@ def test_sink_that_fails_to_close_does_not_stop_shutdown(caplog: pytest.LogCaptu
     assert "could not be brought" in caplog.text
 
 
-@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}])
-def test_app_without_lifespan_raises_its_own_error(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}, {"ledger": MemoryLedger()}])
+def test_lifespan_events_are_answered_for_an_app_that_refuses_them(options: dict[str, Any]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        raise AssertionError("only http here")
+        raise ValueError(f"only http here, not {scope['type']}")
 
-    with pytest.raises(AssertionError, match="only http here"):
-        asyncio.run(drive(install(app, **options), {"type": "lifespan"}, []))
+    events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent = asyncio.run(drive(install(app, **options), {"type": "lifespan"}, events))
+    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
 
 
 def test_unknown_scope_type_passes_unchanged() -> None:

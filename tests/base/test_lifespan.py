@@ -1,0 +1,223 @@
+"""Tests of the lifespan: apps that have none are answered for, and errors of those that have one reach the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cookie_consent.base.process.lifespan import Lifespan
+from tests.support.asgi import drive
+
+STARTUP, SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
+EVENTS: list[Message] = [{"type": STARTUP}, {"type": SHUTDOWN}]
+SCOPE = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+
+
+class Server:
+    """Runs an app's lifespan as a server does.
+
+    Attributes:
+        happened: the types of the messages that the server got, and when our work was done.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app, self.happened = app, list[str]()
+
+    async def _close(self) -> None:
+        self.happened.append("closed")
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = Lifespan(receive, send, at_startup=lambda: self.happened.append("started"), at_shutdown=self._close)
+        await began.run(self.app, scope)
+
+    def run(self) -> list[str]:
+        """Start and end the server, and return what happened."""
+        asyncio.run(drive(self._lifespan, dict(SCOPE), EVENTS, lambda sent: self.happened.append(sent["type"])))
+        return self.happened
+
+
+WHOLE = ["started", "lifespan.startup.complete", "closed", "lifespan.shutdown.complete"]
+
+
+async def asserting(scope: Scope, receive: Receive, send: Send) -> None:
+    assert scope["type"] == "http"
+
+
+async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ValueError(f"Only requests, not {scope['type']}.")
+
+
+async def looking_for_path(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(scope["path"])(scope, receive, send)
+
+
+async def making_a_request(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(Request(scope).url.path)(scope, receive, send)
+
+
+async def copying_the_scope(scope: Scope, receive: Receive, send: Send) -> None:
+    await asserting({**scope, "more": 1}, receive, send)
+
+
+async def returning(scope: Scope, receive: Receive, send: Send) -> None:
+    """Return at once."""
+
+
+async def responding(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("Hello")(scope, receive, send)
+
+
+async def responding_whatever_happens(scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await responding(scope, receive, send)
+    except Exception:  # noqa: BLE001 (as an app that shows a page about each error)
+        await PlainTextResponse("Sorry")(scope, receive, send)
+
+
+async def reading_a_body(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive()).get("more_body"):
+        """Read on."""
+    await responding(scope, receive, send)
+
+
+WITHOUT = [
+    *(asserting, refusing, looking_for_path, making_a_request, copying_the_scope),
+    *(returning, responding, responding_whatever_happens, reading_a_body),
+]
+
+
+@pytest.mark.parametrize("app", WITHOUT, ids=lambda app: app.__name__)
+def test_app_without_lifespan_is_answered_for(app: ASGIApp) -> None:
+    assert Server(app).run() == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("app", "level"),
+    [(refusing, logging.INFO), (looking_for_path, logging.WARNING), (responding, logging.WARNING), (returning, None)],
+)
+def test_log_says_that_the_app_has_no_lifespan(
+    app: ASGIApp, level: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="cookie_consent"):
+        Server(app).run()
+    assert [record.levelno for record in caplog.records] == ([] if level is None else [level])
+
+
+async def returning_early(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def starting_unasked(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def forgetting_the_end(scope: Scope, receive: Receive, send: Send) -> None:
+    await returning_early(scope, receive, send)
+    await receive()
+
+
+async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+    for _ in range(2):
+        await send({"type": f"{(await receive())['type']}.complete"})
+
+
+@pytest.mark.parametrize("app", [returning_early, starting_unasked, forgetting_the_end, whole])
+def test_events_that_the_app_leaves_unanswered_are_answered(app: ASGIApp) -> None:
+    assert Server(app).run() == WHOLE
+
+
+class StartupError(Exception):
+    """What a site's own start raises."""
+
+
+def failing(at: str) -> ASGIApp:
+    """Return an app with a lifespan that fails at some time."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for event in (STARTUP, SHUTDOWN):
+            await receive()
+            if at == event:
+                raise StartupError(f"the lifespan fails at {event}")
+            await send({"type": f"{event}.complete"})
+            if at == f"after {event}":
+                raise StartupError("it fails later")
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("at", "happened"),
+    [
+        (STARTUP, []),
+        (f"after {STARTUP}", WHOLE[:2]),
+        (SHUTDOWN, WHOLE[:3]),
+        (f"after {SHUTDOWN}", WHOLE),
+    ],
+)
+def test_error_of_app_with_lifespan_reaches_the_server(at: str, happened: list[str]) -> None:
+    server = Server(failing(at))
+    with pytest.raises(StartupError):
+        server.run()
+    assert server.happened == happened
+
+
+def test_failed_startup_is_passed_on() -> None:
+    def fails(app: Starlette) -> Any:
+        raise StartupError("no database")
+
+    server = Server(Starlette(lifespan=fails))
+    with pytest.raises(StartupError):
+        server.run()
+    assert server.happened == ["lifespan.startup.failed"]
+
+
+@pytest.mark.parametrize("failed", ["lifespan.startup.failed", "lifespan.shutdown.failed"])
+def test_failure_that_the_app_reports_is_the_last_event(failed: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if failed.startswith(SHUTDOWN):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": failed})
+
+    happened = Server(app).run()
+    assert happened[-1] == failed
+    assert ("closed" in happened) == failed.startswith(SHUTDOWN)
+
+
+def _broken(app: ASGIApp) -> ASGIApp:
+    raise StartupError("a wrong option")
+
+
+def _misses_an_argument(app: ASGIApp, secret: str) -> ASGIApp:
+    return app
+
+
+def _asserts(app: ASGIApp) -> ASGIApp:
+    raise AssertionError("a secret is missing")
+
+
+@pytest.mark.parametrize("make", [_broken, _misses_an_argument, _asserts])
+def test_app_that_cannot_be_built_is_no_app_without_lifespan(make: Callable[..., ASGIApp]) -> None:
+    """Starlette builds its middleware when it is first called, which is the server's call for the lifespan."""
+    server = Server(Starlette(middleware=[Middleware(make)]))
+    with pytest.raises((StartupError, TypeError, AssertionError)):
+        server.run()
+    assert server.happened == []
+
+
+def test_what_is_no_asgi_app_is_no_app_without_lifespan() -> None:
+    server = Server(lambda scope: None)  # type: ignore[arg-type, misc]
+    with pytest.raises(TypeError):
+        server.run()
+    assert server.happened == []
