@@ -17,11 +17,13 @@ class CurrentRequest:
 
     Attributes:
         outer: the same request in an outer middleware of ours, or None.
+        outer_consent: what that middleware left for the app in the request's state, or None.
         is_running: whether the app has not returned yet.
         is_traced: whether tracing is allowed; see `decide`.
     """
 
     outer: CurrentRequest | None = None
+    outer_consent: Any = None
     is_running = True
     is_traced = False
     _task: weakref.ref[Any] | None = None
@@ -65,7 +67,7 @@ def begin(scope: Mapping[str, Any]) -> CurrentRequest:
     outer, request = _current.get(), CurrentRequest()
     if outer is not None:
         if outer is not _UNSURE and "consent" in (scope.get("state") or ()):
-            request.outer = outer
+            request.outer, request.outer_consent = outer, scope["state"]["consent"]
         elif outer.is_running:
             request.outer = _UNSURE
             _current.set(_UNSURE)

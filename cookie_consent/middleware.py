@@ -31,6 +31,7 @@ from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.security_fields import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
 from cookie_consent.enforcement.left_out import Inject, leaves_out
+from cookie_consent.enforcement.nesting import Nesting
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.enforcement.shared_pages import checked_shared_pages
@@ -225,14 +226,14 @@ class ConsentMiddleware(FailsAtStart):
             accounts=hooks,
         )
         self.app, self._visits, self._masks_client = app, visits, mask_client
-        self._retention = self._installed.retention
+        self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
         self._own_paths, self._other_answers = (prefix, GPC_PATH), self._endpoints.other_answers
         signal_proofs = SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security, app)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 (a call costs time)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0915 (a call costs time)
         """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
         # Nearly all servers send header fields as tuples of bytes. A middleware adds other ones at either end, so that
         # looking at both ends finds them without a loop.
@@ -259,6 +260,8 @@ class ConsentMiddleware(FailsAtStart):
         child = banner.requesting_whole_page(child) if asks or enforcement.fills_heads else child
         response = QuickResponse(enforcement, child, receive, send, visit, request)
         response.asks = asks
+        if request.outer_consent is not None:
+            self._nesting.heed(request.outer_consent, child["state"]["consent"])
         if visit.needs_preparation:
             response.prepare()
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
@@ -13,6 +12,7 @@ from cookie_consent.base.cookies.fields import CONTROL, cookie_name, expire_cook
 from cookie_consent.base.cookies.lifetime import lifetime, limited
 from cookie_consent.base.cookies.places import is_sent_to, settable_domains
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, evict_if_full
+from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
@@ -62,10 +62,7 @@ class Gate:
             app may set none of them.
         undeclared: "hold" holds undeclared cookies back, "allow" only reports them.
         clock: returns seconds since 1970.
-
-    Attributes:
-        held: (direction, reason) -> how many cookies were held back. The direction is "request" or "response". The
-            reason is the purpose that was not allowed, purpose/recipient, "undeclared" or "reserved".
+        held: counts the cookies that are held back.
 
     Raises:
         ValueError: `undeclared` is neither "hold" nor "allow".
@@ -78,6 +75,7 @@ class Gate:
         *,
         undeclared: str = "hold",
         clock: Callable[[], float],
+        held: HeldCookies = held_cookies,
     ) -> None:
         is_valid = undeclared in ("hold", "allow")
         check("undeclared", undeclared, is_valid=is_valid, remedy='Write "hold" or "allow".')
@@ -88,7 +86,7 @@ class Gate:
         self._hold_undeclared, self._clock = undeclared == "hold", clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
         self._limited_names: set[str] = set()
-        self.held: Counter[tuple[str, str]] = Counter()
+        self._held = held
 
     def reason_to_hold(
         self, name: bytes, purposes: Mapping[str, bool], refused: frozenset[str] = frozenset()
@@ -217,7 +215,7 @@ class Gate:
     def count(self, direction: str, held: Mapping[str, int]) -> None:
         """Add held cookies (reason -> number) to the counters."""
         for reason, times in held.items():
-            self.held[direction, reason] += times
+            self._held.add(direction, reason, times)
 
     def _reason_to_hold_read(self, name: bytes, purposes: Mapping[str, bool], refused: frozenset[str]) -> str | None:
         """Return why a cookie is held back, judged by each name under which a framework may read it."""
@@ -272,11 +270,19 @@ class Gate:
         return passed
 
     def _holds(self, direction: str, name: bytes, reason: str, lasts: float | None = None) -> bool:
-        """Return whether a cookie is held back, and warn once for each name.
+        """Return whether a cookie is held back. Warn of what the site has to change, once for each name.
+
+        That a declared cookie waits for consent is no warning: it is what the policy says.
 
         A response that sets a lifetime warns again about a name known from requests: only now can the warning propose
         a duration.
         """
+        if reason not in ("undeclared", "reserved"):
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug(
+                    'The cookie "%s" is held back from a %s: "%s" is not allowed.', _shown(name), direction, reason
+                )
+            return True
         if direction == "request" and reason == "reserved":
             return True  # browsers always send our own cookies back, so that is nothing to warn about
         holds = reason != "undeclared" or self._hold_undeclared
@@ -327,6 +333,11 @@ def _deletions(name: bytes, cookie: Cookie, domains: list[str], *, secure: bool)
         yield expire_cookie(name, path=cookie.path, domain=domain, secure=secure)
 
 
+def _shown(name: bytes) -> str:
+    """Return the beginning of a cookie's name, safe for a log and for TOML."""
+    return ascii(name[:LONGEST_SHOWN].decode("latin-1"))[1:-1].replace('"', r"\"")[:LONGEST_SHOWN]
+
+
 def _lasts_longer(cookie: Cookie, seconds: float) -> str:
     declared = "the browser session" if cookie.duration is None else written_duration(cookie.duration.total_seconds())
     return (
@@ -337,17 +348,12 @@ def _lasts_longer(cookie: Cookie, seconds: float) -> str:
 
 
 def _warning(direction: str, name: bytes, reason: str, lasts: float | None, *, holds: bool) -> str:
-    shown = ascii(name[:LONGEST_SHOWN].decode("latin-1"))[1:-1].replace('"', r"\"")[:LONGEST_SHOWN]
+    shown = _shown(name)
     outcome = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
     if reason == "reserved":
         return (
             f"The cookie \"{shown}\" was {outcome}: it is the consent layer's own. Give the app's cookie another name."
         )
-    purpose, is_recipient, recipient = reason.partition("/")
-    if is_recipient:
-        return f'The cookie "{shown}" was {outcome}: its recipient "{recipient}" is not allowed on this request.'
-    if reason != "undeclared":
-        return f'The cookie "{shown}" was {outcome}: its purpose "{purpose}" is not allowed on this request.'
     duration = "session" if lasts is None or lasts < 1 else written_duration(min(lasts, LONGEST_COOKIE.total_seconds()))
     return (
         f'The cookie "{shown}" was {outcome}: no policy declares it. If it is the site\'s, declare it:\n\n'

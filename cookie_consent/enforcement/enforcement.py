@@ -12,6 +12,7 @@ from cookie_consent.base.caching import depending_on
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.compression_advice import CompressionAdvice
 from cookie_consent.enforcement.csp.security_fields import SecurityFields
 from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
@@ -71,6 +72,7 @@ class Enforcement:
         ordinary: the plans of ordinary pages.
         vendor_signals: tells vendors' tags what holds; None if there is nobody to tell.
         fills_heads: whether the head of each visitor's pages says what holds.
+        compression: logs advice about pages that come compressed.
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
         is_secured: whether they may, but for header fields that limit the browser.
@@ -103,6 +105,7 @@ class Enforcement:
         preloads = [] if self.inline_style else [banner.preload(self.prefix, "")]
         self.banner_page_headers = [*preloads, *self.page_headers]
         self.ordinary = OrdinaryPages(self.pages, self.prefix, inline_style=self.inline_style)
+        self.compression = CompressionAdvice()
         self._to_be_read = linked_paths(installed.policy)
         self.shared_pages = None
         if options.shared_pages:

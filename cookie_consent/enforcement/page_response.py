@@ -10,6 +10,7 @@ from starlette.types import Message, Send
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.html.injection import Injection
+from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import Visit, is_secure
 from cookie_consent.enforcement import banner
@@ -80,6 +81,15 @@ class PageResponse(VisitResponse):
         question = fragments.question if options is None else partial(self._counted_question, fragments)
         self._inject(head, question, end)
         return headers
+
+    def _note_compressed(self) -> None:
+        """Have a page logged that came compressed, and so cannot get what it would get."""
+        fields, may_get = self._fields_by_name(), self.asks or self._enforcement.settings_link
+        is_asked_for = fields.get(b"sec-fetch-dest", b"document") == b"document" and b"text/html" in fields.get(
+            b"accept", b""
+        )
+        if may_get and is_asked_for and self.scope["method"] == "GET":
+            self._enforcement.compression.log_advice(outer_path(self.scope))
 
     def _inject(
         self,

@@ -60,13 +60,15 @@ class Response(PageResponse):
         if self._consent.shown_once or self._consent.shows_card:
             passed = self._with_cards(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
-        if encoding is not None:
+        if encoding:
             passed = self._prepare_injection(encoding, passed)
+        elif encoding is not None:
+            self._note_compressed()
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], passed)
         # Tracing under an exemption does not change the page, so the response does not depend on it.
         traced = self.trace is not None and not self._visit.exempt
-        depends = self._consent.was_read or encoding is not None or traced or limits or self._was_answered
+        depends = self._consent.was_read or bool(encoding) or traced or limits or self._was_answered
         if self.trace is not None and self.trace.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.trace.new_visitor)]
         if self._visit.refused_cookies:
@@ -85,7 +87,9 @@ class Response(PageResponse):
         headers = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
         may_inject = enforcement.inject and self.scope["method"] == "GET"
         encoding = injectable(message["status"], headers) if may_inject else None
-        if encoding is not None and not consent.asks_itself:
+        if encoding == "":
+            self._note_compressed()
+        elif encoding is not None and not consent.asks_itself:
             self.injection = shared.injection(
                 consent, decision.policy, self.scope, headers, encoding=encoding, out=self._out
             )

@@ -1,4 +1,4 @@
-"""Prometheus: counters of a sink, and of browsers' reports.
+"""Prometheus: counters of a sink, of held cookies, and of browsers' reports.
 
 Needs prometheus-client: pip install "cookie-consent[metrics]".
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
 from cookie_consent.sinks import Sink
 from cookie_consent.visitors.csp_reports.counts import ReportCounts, counts
 
@@ -53,6 +54,30 @@ class SinkCollector(Collector):
         yield GaugeMetricFamily(
             f"{_PREFIX}_waiting", "Access records and counts that are still to be kept.", value=waiting
         )
+
+
+class HeldCookieCollector(Collector):
+    """Collects the counts of cookies that were held back, of all middlewares in this process.
+
+    `REGISTRY.register(HeldCookieCollector())`. The label `direction` is "response" for cookies that the app set, and
+    "request" for those that the browser sent. `reason` is the id of the purpose that was not allowed, the ids of a
+    purpose and its recipient with a slash between, "undeclared", or "reserved" for our own cookies.
+
+    Args:
+        held: the counts.
+    """
+
+    def __init__(self, held: HeldCookies = held_cookies) -> None:
+        self._held = held
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one counter."""
+        held = CounterMetricFamily(
+            "cookie_consent_held_cookies", "Cookies that were held back.", labels=["direction", "reason"]
+        )
+        for key, number in self._held.totals().items():
+            held.add_metric(list(key), number)
+        yield held
 
 
 class CspReportCollector(Collector):

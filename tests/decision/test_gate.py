@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.decision.gate import Gate, Headers
+from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
 from cookie_consent.sinks.memory import MemorySink
 from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import (
@@ -61,8 +63,9 @@ LISTS: dict[str, Callable[[list[tuple[Any, Any]]], Any]] = {
 }
 
 
-def gate(text: str = SITE, *, hold_undeclared: bool = True) -> Gate:
-    return Gate(policy(text), OWN_COOKIES, undeclared="hold" if hold_undeclared else "allow", clock=lambda: NOW)
+def gate(text: str = SITE, *, hold_undeclared: bool = True, held: HeldCookies | None = None) -> Gate:
+    undeclared = "hold" if hold_undeclared else "allow"
+    return Gate(policy(text), OWN_COOKIES, undeclared=undeclared, clock=lambda: NOW, held=held or HeldCookies())
 
 
 def passes(field: str | bytes, purposes: Mapping[str, bool] = NECESSARY_ONLY, *, hold_undeclared: bool = True) -> bool:
@@ -80,9 +83,9 @@ def test_only_necessary_cookies_are_set_before_answer() -> None:
 
 
 def test_name_with_no_break_space_is_held_as_undeclared() -> None:
-    held = gate()
-    assert held.outgoing([(b"set-cookie", b"player\xa0=1")], NECESSARY_ONLY) == []
-    assert {reason for (_, reason), times in held.held.items() if times} == {"undeclared"}
+    held = HeldCookies()
+    assert gate(held=held).outgoing([(b"set-cookie", b"player\xa0=1")], NECESSARY_ONLY) == []
+    assert held.totals() == {("response", "undeclared"): 1}
 
 
 def test_allowed_cookies_are_set_byte_for_byte() -> None:
@@ -527,14 +530,11 @@ def test_lifetime_is_logged_for_name_seen_in_request_before(
 ) -> None:
     own = gate()
     for _ in range(2):
-        own.incoming(b"mystery=1; _ga=1", NECESSARY_ONLY)
-        own.outgoing(
-            [(b"set-cookie", b"mystery=1; Max-Age=1800"), (b"set-cookie", b"_ga=1; Max-Age=9")], NECESSARY_ONLY
-        )
+        own.incoming(b"mystery=1", NECESSARY_ONLY)
+        own.outgoing([(b"set-cookie", b"mystery=1; Max-Age=1800")], NECESSARY_ONLY)
     messages = [record.getMessage() for record in caplog.records]
     assert [re.findall(r'cookie "(\w+)"|duration = "(.*)"', message) for message in messages] == [
         [("mystery", ""), ("", "session")],
-        [("_ga", "")],
         [("mystery", ""), ("", "30 minutes")],
     ]
 
@@ -652,20 +652,21 @@ def test_pasted_toml_declares_any_cookie_name(name: str) -> None:
     assert new_gate.reason_to_hold(undeclared.encode(), NECESSARY_ONLY) is None
 
 
-def test_warning_of_held_cookie_names_its_purpose(caplog: pytest.LogCaptureFixture) -> None:
+def test_declared_cookie_that_waits_for_consent_is_counted_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    before = Counter(held_cookies.totals())
     app = install(reply_app(sets=["_ga=1"]))
     call(app)
-    call(app, headers=[("cookie", "_ga=1")])
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        'The cookie "_ga" was held back: its purpose "analytics" is not allowed on this request.'
-    )
+    call(app, headers=[("cookie", "player=1; session=1")])
+    assert caplog.records == []
+    assert Counter(held_cookies.totals()) - before == {("response", "analytics"): 2, ("request", "media"): 1}
 
 
-def test_cookie_held_back_from_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    call(install(), headers=[("cookie", "player=1")])
-    assert [record.getMessage() for record in caplog.records] == [
-        'The cookie "player" was held back from the app: its purpose "media" is not allowed on this request.'
+def test_declared_cookie_that_waits_for_consent_is_shown_at_level_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "cookie_consent")
+    call(install(reply_app(sets=["_ga=1"])), headers=[("cookie", "player=1")])
+    assert [record.getMessage() for record in caplog.records if "held" in record.getMessage()] == [
+        'The cookie "player" is held back from a request: "media" is not allowed.',
+        'The cookie "_ga" is held back from a response: "analytics" is not allowed.',
     ]
 
 
@@ -709,13 +710,14 @@ def test_cookie_name_cannot_forge_log_lines(caplog: pytest.LogCaptureFixture, na
 
 
 def test_held_cookies_are_counted_by_direction_and_reason() -> None:
-    own = gate()
+    held = HeldCookies()
+    own = gate(held=held)
     own.outgoing(
         [(b"set-cookie", b"_ga=1"), (b"set-cookie", b"mystery=1"), (b"set-cookie", b"_ga_2=1")], NECESSARY_ONLY
     )
     own.outgoing([(b"set-cookie", b"__Host-consent=1")], NECESSARY_ONLY)
     own.count("request", own.incoming(b"player=1; session=1; _ga=1", NECESSARY_ONLY)[1])
-    assert own.held == {
+    assert held.totals() == {
         ("response", "analytics"): 2,
         ("response", "undeclared"): 1,
         ("response", "reserved"): 1,

@@ -1,10 +1,11 @@
-"""Tests of the counters of a sink in Prometheus."""
+"""Tests of the counters of a sink, and of held cookies, in Prometheus."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from cookie_consent.integrations.prometheus import SinkCollector
+from cookie_consent.decision.held_cookies import HeldCookies
+from cookie_consent.integrations.prometheus import HeldCookieCollector, SinkCollector
 from tests.sinks.test_buffered import MemoryStore, line, sink_to
 
 
@@ -25,3 +26,13 @@ def test_prometheus_exports_counters_of_sink() -> None:
     store.is_down = False
     sink.close()
     assert "cookie_consent_access_records_written_total 3.0" in generate_latest(registry).decode()
+
+
+def test_prometheus_exports_held_cookies_by_direction_and_reason() -> None:
+    held, registry = HeldCookies(), CollectorRegistry()
+    registry.register(HeldCookieCollector(held))
+    for direction, reason, number in (("response", "ads/bidder", 1), ("request", "media", 2), ("request", "media", 3)):
+        held.add(direction, reason, number)
+    exported = generate_latest(registry).decode()
+    assert 'cookie_consent_held_cookies_total{direction="response",reason="ads/bidder"} 1.0' in exported
+    assert 'cookie_consent_held_cookies_total{direction="request",reason="media"} 5.0' in exported

@@ -42,8 +42,8 @@ def injectable(status: int, headers: Headers) -> str | None:
         headers: the header fields of the response.
 
     Returns:
-        "utf-8"; or "ascii" if the charset is another one or not declared; or None if the response is not HTML, not
-        complete, compressed or a download. The caller has to rule out responses to HEAD.
+        "utf-8"; or "ascii" if the charset is another one or not declared; or "" if it is compressed; or None if the
+        response is not HTML, not complete or a download. The caller has to rule out responses to HEAD.
     """
     encoding = None
     for name, value in headers:
@@ -53,27 +53,22 @@ def injectable(status: int, headers: Headers) -> str | None:
             encoding = html_encoding(value) if len(value) <= LONGEST_KEPT else None
             if not encoding:
                 return None
-    if (
-        not encoding
-        or status < 200
-        or 300 <= status < 400
-        or status in _NO_WHOLE_BODY
-        or _is_partial_or_encoded(headers)
-    ):
+    if not encoding or status < 200 or 300 <= status < 400 or status in _NO_WHOLE_BODY:
         return None
-    return encoding
+    return _if_readable(encoding, headers)
 
 
-def _is_partial_or_encoded(headers: Headers) -> bool:
+def _if_readable(encoding: str, headers: Headers) -> str | None:
+    """Return the encoding of a page; "" if it is compressed, None if it is partial or a download."""
     for name, value in headers:
         match name.lower():
             case b"content-range":
-                return True
+                return None
             case b"content-encoding" if value.strip().lower() != b"identity":
-                return True
+                encoding = ""
             case b"content-disposition" if value.partition(b";")[0].strip().lower() == b"attachment":
-                return True
-    return False
+                return None
+    return encoding
 
 
 @lru_cache(maxsize=256)
