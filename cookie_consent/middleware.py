@@ -11,10 +11,11 @@ from typing import Any
 
 from anyio import to_thread
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import current
 from cookie_consent.base.addresses import truncated
+from cookie_consent.base.asgi import ASGIApp
 from cookie_consent.base.caching import plain_fields
 from cookie_consent.base.checks import check, check_booleans
 from cookie_consent.base.paths import local_path

@@ -1,15 +1,25 @@
-"""Tests of the middleware in Litestar: in its option "middleware", where it cannot work."""
+"""Tests of docs/frameworks/litestar.md, and of the middleware where it cannot work in Litestar."""
 
 from __future__ import annotations
 
+import os
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import httpx
+import litestar
 import pytest
-from litestar import Litestar, MediaType, get
+from litestar import Litestar, MediaType, Request, get
 from litestar.middleware import DefineMiddleware
+from litestar.middleware.session.client_side import CookieBackendConfig
+from litestar.testing import TestClient
 
 from cookie_consent import ConsentMiddleware
+from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
+from tests.frameworks.page import page
+from tests.frameworks.running import SAME_ORIGIN, running
 from tests.support.asgi import install, policy
 from tests.support.policies import KEY
 
@@ -40,3 +50,98 @@ def test_middleware_of_one_handler_stops_the_start() -> None:
     handler = get("/other", middleware=[DefineMiddleware(INSTALLED, **OPTIONS)])(home.fn)
     with pytest.raises(ValueError, match="behind its routing"):
         Litestar([handler])
+
+
+PAGE = page("litestar")
+DAY = 86_400
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_first_steps_of_the_page_lead_to_a_record() -> None:
+    await take_first_steps(PAGE)
+
+
+@pytest.mark.usefixtures("folder")
+def test_tests_of_the_page_pass() -> None:
+    run_tests(PAGE)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_cookies_of_the_example_pass_before_consent_and_last_as_declared() -> None:
+    example = start_example(PAGE)
+    async with running(example.site) as visitor:
+        own = await visitor.get("/")
+    async with running(example.app) as visitor:
+        passed = await visitor.get("/")
+        assert "Visit 2." in (await visitor.get("/")).text
+        token = {"x-csrftoken": visitor.cookies["csrftoken"]}
+        assert (await visitor.post("/comment", headers=token)).json() == {"comment": "kept"}
+    assert lifetimes(passed) == lifetimes(own) == {"session": 14 * DAY, "csrftoken": None}
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_long_session_in_cookies_passes_before_consent_and_lasts_as_declared() -> None:
+    start_example(PAGE)
+
+    @get("/", media_type=MediaType.HTML)
+    async def long(request: Request[Any, Any, Any]) -> str:
+        size = len(request.session.get("text", ""))
+        request.set_session({"text": "x" * 4000})
+        return str(size)
+
+    session = CookieBackendConfig(secret=os.urandom(16)).middleware
+    site = ConsentMiddleware(Litestar([long], middleware=[session]), "consent.toml", KEY)
+    async with running(site) as visitor:
+        first, second = await visitor.get("/"), await visitor.get("/")
+    assert lifetimes(first) == {"session-0": 14 * DAY, "session-1": 14 * DAY}
+    assert second.text.startswith("4000")
+
+
+def test_cookie_of_tokens_lasts_as_declared() -> None:
+    # Its module needs PyJWT, so this reads the defaults in its text.
+    text = (Path(litestar.__file__).parent / "security" / "jwt" / "auth.py").read_text(encoding="utf-8")
+    fields = text.partition("class JWTCookieAuth")[2].partition("\nclass ")[0]
+    assert re.search(r'key: str = field\(default="token"\)', fields)
+    assert re.search(
+        r"default_token_expiration: timedelta = field\(default_factory=lambda: timedelta\(days=1\)\)", fields
+    )
+    assert 'name = "token"\npurpose = "necessary"\nduration = "1 day"' in PAGE.cookies
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_features_of_the_example_follow_the_answer() -> None:
+    async with running(start_example(PAGE).app) as visitor:
+        off = [(await visitor.get(path)).text for path in ("/suggestions", "/tour", "/offices")]
+        await visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+        on = [(await visitor.get(path)).text for path in ("/suggestions", "/tour", "/offices")]
+    assert off[0] == '["for everybody"]'
+    assert all("The map is switched off." in page and 'value="grant"' in page for page in off[1:])
+    assert on[0] == '["for you"]'
+    assert "The film" in on[1]
+    assert "<iframe" in on[2]
+    assert "/privacy-choices?language=en" in on[2]
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_compressed_page_of_the_example_has_the_question() -> None:
+    async with running(start_example(PAGE).app) as visitor:
+        page: httpx.Response = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
+    assert page.headers["content-encoding"] == "gzip"
+    assert "refuse_all" in page.text
+
+
+@pytest.mark.usefixtures("folder")
+def test_websocket_of_the_example_follows_the_answer() -> None:
+    with TestClient(start_example(PAGE).app) as client:
+        client.get("/")
+        with client.websocket_connect("/live") as socket:
+            before = socket.receive_json()
+        client.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+        with client.websocket_connect("/live") as socket:
+            after = socket.receive_json()
+    assert (before, after) == ({"media": False}, {"media": True})

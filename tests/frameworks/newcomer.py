@@ -1,0 +1,119 @@
+"""Does in this process what a page of docs/frameworks tells a newcomer to do."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import inspect
+import json
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+
+from cookie_consent.cli.main import GOOD, main
+from tests.frameworks.page import FALLBACK, SHOWN, Page
+from tests.frameworks.running import SAME_ORIGIN, running
+from tests.support.browsers.browser import forms, stored_cookie
+
+_POLICY = Path("consent.toml")
+_ACCESS_LOG = Path("logs/access.jsonl")
+_EXAMPLE_COOKIE = re.compile(r'^\[\[cookies\]\]\nname = "session".*?(?=^\[\[)', re.M | re.S)
+
+
+async def take_first_steps(page: Page) -> None:
+    """Save and type what a page says up to its report, in the current folder, and visit the site as two browsers do.
+
+    Args:
+        page: the page.
+    """
+    _, init, _, _, _, report, *_ = page.steps
+    _type(str(init))
+    async with running(save(page, "app.py").app) as client:
+        refused, granted = await answered(client, "refuse_all"), await answered(client, "accept_all")
+    assert FALLBACK in refused
+    assert SHOWN in granted
+    # The last records are written before the server hears that the app has ended.
+    assert _recorded_paths() == ["/"]
+    _type(str(report))
+
+
+def _recorded_paths() -> list[str]:
+    records = [json.loads(line) for line in _ACCESS_LOG.read_text(encoding="utf-8").splitlines()]
+    return [record["url.path"] for record in records if record.get("record.kind") == "view"]
+
+
+async def answered(client: httpx.AsyncClient, choice: str) -> str:
+    """Answer the home page's question as a new visitor, with its form, and return the page as it is then."""
+    client.cookies.clear()
+    asked = await client.get("/")
+    assert FALLBACK in asked.text
+    assert "set-cookie" not in asked.headers
+    form = next(form for form in forms(asked.text) if choice in dict(form.buttons).values() or choice in form.addresses)
+    headers = {**SAME_ORIGIN, "content-type": "application/x-www-form-urlencoded"}
+    await client.post(form.action, content=form.pressed(choice), headers=headers)
+    page = await client.get("/")
+    assert "refuse_all" not in page.text
+    return page.text
+
+
+def run_tests(page: Page) -> None:
+    """Save a page's app and its tests, and run them as pytest does."""
+    _type(str(page.steps[1]))
+    save(page, "app.py")
+    tests = [test for name, test in vars(save(page, "test_app.py")).items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        result = test()
+        if inspect.iscoroutine(result):
+            asyncio.run(result)
+
+
+def start_example(page: Page) -> Any:
+    """Return a page's example as a module, in a folder with the first policy file and the page's cookies."""
+    _type(str(page.steps[1]))
+    first = _POLICY.read_text(encoding="utf-8")
+    own, replaced = _EXAMPLE_COOKIE.subn(lambda _: f"{page.cookies}\n", first)
+    assert replaced == 1
+    _POLICY.write_text(own, encoding="utf-8")
+    return load(page.example)
+
+
+def save(page: Page, file: str) -> Any:
+    """Save one of a page's files in the current folder, and return it as a module."""
+    Path(file).write_text(page.files[file], encoding="utf-8")
+    return load(Path(file))
+
+
+def load(path: Path) -> ModuleType:
+    """Execute a file anew, and return it as a module that others can import by its name."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def lifetimes(response: httpx.Response) -> dict[str, int | None]:
+    """Return the cookies that a response sets: name -> for how many seconds; None until the browser closes."""
+    return _lifetimes(response.headers.get_list("set-cookie"))
+
+
+def _lifetimes(fields: Iterable[str]) -> dict[str, int | None]:
+    now = time.time()
+    stored = [cookie for field in fields if (cookie := stored_cookie(field.encode(), now))]
+    return {cookie.name.decode(): None if cookie.expiry is None else round(cookie.expiry - now) for cookie in stored}
+
+
+def _type(command: str) -> None:
+    """Run a command of ours in this process."""
+    program, *arguments = shlex.split(command)
+    assert program == "cookie-consent"
+    assert main(arguments) == GOOD

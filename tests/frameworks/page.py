@@ -1,0 +1,128 @@
+"""Reads a page of docs/frameworks: what a newcomer saves and types.
+
+The form of such a page, which test_pages.py checks:
+
+- `# NAME`, what the page is for, and then at least the sections `SECTIONS`, in this order.
+- A file is a block after the line "Save this as `app.py`:". What the page saves is complete: it runs as it stands.
+- A block of the kind "console" has what a newcomer types, each line after "$ ". What they type after the server runs
+  on is for a second terminal.
+- The server is `uvicorn app:app`, and the home page "/" shows the feature `map` of the file that
+  `cookie-consent init` writes: its text is `SHOWN` with consent, and without it the feature's fallback.
+- "Test it" has the file `test_app.py`, which `pytest` runs.
+- Each other block of Python stands word for word in `examples/frameworks/NAME_app.py`, which a test visits. It may be
+  indented less there or here.
+- A block of the kind "toml" has `[[cookies]]` of the framework's own cookies, ready to paste. A test has the framework
+  set these cookies, and holds names and durations against the block.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "frameworks"
+EXAMPLES = ROOT / "examples" / "frameworks"
+SECTIONS = (
+    "Start",
+    "Test it",
+    "Where the decision is",
+    "Switch features on and off",
+    "Templates",
+    "The framework's own cookies",
+    "Compression",
+    "When it does not work",
+)
+SHOWN = "Here is the map."
+"""What the home page of each page's app.py says if the feature is available."""
+FALLBACK = "The map is switched off."
+"""How the fallback of the feature begins."""
+
+_BLOCK = re.compile(r"^(?:Save this as `(?P<file>[^`]+)`:\n\n)?```(?P<kind>\S+)\n(?P<text>.*?)^```$", re.M | re.S)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a page.
+
+    Args:
+        kind: its kind, as after the three backticks.
+        text: what it says.
+        file: the name of the file to save it as; "" for none.
+    """
+
+    kind: str
+    text: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of docs/frameworks.
+
+    Args:
+        path: the file.
+    """
+
+    path: Path
+
+    @cached_property
+    def text(self) -> str:
+        """The page's Markdown."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """The page's blocks, in order."""
+        return [Block(found["kind"], found["text"], found["file"] or "") for found in _BLOCK.finditer(self.text)]
+
+    @property
+    def sections(self) -> list[str]:
+        """The headings of the page's sections."""
+        return re.findall(r"^## (.+)$", self.text, re.M)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Name -> text of the files to save."""
+        return {block.file: block.text for block in self.blocks if block.file}
+
+    @property
+    def steps(self) -> list[Block | str]:
+        """What a newcomer does, in order: files to save, and commands to type."""
+        done: list[Block | str] = []
+        for block in self.blocks:
+            if block.file:
+                done.append(block)
+            elif block.kind == "console":
+                done += [line.removeprefix("$ ") for line in block.text.splitlines()]
+        return done
+
+    @property
+    def excerpts(self) -> list[str]:
+        """The blocks of Python that are part of the example, without common indentation."""
+        return [textwrap.dedent(block.text) for block in self.blocks if block.kind == "python" and not block.file]
+
+    @property
+    def cookies(self) -> str:
+        """All blocks of `[[cookies]]`, as one text of TOML."""
+        return "\n".join(block.text for block in self.blocks if block.kind == "toml")
+
+    @property
+    def example(self) -> Path:
+        """The example that the page's excerpts are from."""
+        return EXAMPLES / f"{self.path.stem}_app.py"
+
+
+def page(name: str) -> Page:
+    """Return the page of a framework.
+
+    Args:
+        name: the framework's name in lower case.
+    """
+    return Page(FOLDER / f"{name}.md")
+
+
+PAGES = [Page(path) for path in sorted(FOLDER.glob("*.md")) if path.stem != "README"]
