@@ -312,7 +312,14 @@ class Feature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePurpose:
-    """A service's overrides of one purpose. What it leaves out stays as the site has it."""
+    """A service's overrides of one purpose. What it leaves out stays as the site has it.
+
+    Args:
+        title: its title there, per language.
+        description: what is done there and why, per language.
+        retention: how long data is kept there; at most as long as the site keeps it.
+        refused: whether it is never used there, whatever the visitor answers.
+    """
 
     title: Texts = field(default_factory=dict)
     description: Texts = field(default_factory=dict)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+import cookie_consent.policy
 from cookie_consent import ConsentMiddleware
 from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.policy import from_toml
 from tests.support.asgi import Visitor
 from tests.support.policies import KEY
 from tests.support.reference import consent, options
 from tests.support.reference.docstrings import docstring_of
 from tests.support.reference.example import policy
 from tests.support.reference.pages import FOLDER, PAGES
+from tests.support.reference.policy_errors import WRONG, WRONG_KINDS, WRONG_PLACES, wrong_file
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -41,6 +46,47 @@ def test_page_on_consent_lists_every_name_that_is_for_apps() -> None:
     assert {"allows", "feature", "purposes", "language", "nonce"} <= names
     assert [name for name in names if f"`{name}`" not in page] == []
     assert not names & consent.NOT_FOR_APPS
+
+
+def test_page_on_the_policy_file_has_every_table() -> None:
+    tables = re.findall(r"^## `\[+(\w+)", PAGES["policy-file.md"](), re.MULTILINE)
+    assert set(tables) == from_toml._TABLES.keys()
+
+
+NOT_OF_A_KEY = {
+    "this is no TOML file in UTF-8": "of the file as a whole",
+    "this is a folder": "of the file as a whole",
+    "what was kept is no policy": "of what the ledger keeps",
+    "there is no option": "a file cannot have it: the key would be a signal",
+}
+"""The beginning of a message -> why the page lacks it."""
+
+
+def messages_of_the_code() -> list[tuple[str, str]]:
+    """Return the pattern and the beginning of each error that the code can make of a policy."""
+    found = []
+    for path in sorted(Path(cookie_consent.policy.__path__[0]).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "PolicyError" and node.args:
+                parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else [node.args[0]]
+                texts = [str(part.value) if isinstance(part, ast.Constant) else "" for part in parts]
+                found.append((".*".join(map(re.escape, texts)), texts[0]))
+    return found
+
+
+def test_page_on_the_policy_file_has_every_error_of_the_code() -> None:
+    shown = [*WRONG_KINDS, *WRONG_PLACES, *(wrong for changes in WRONG.values() for wrong in changes)]
+    problems = [wrong_file(wrong).problem for wrong in shown]
+    messages = messages_of_the_code()
+    assert len(messages) > 50
+    missing = [
+        pattern
+        for pattern, beginning in messages
+        if pattern
+        and not beginning.startswith(tuple(NOT_OF_A_KEY))
+        and not any(re.search(pattern, problem) for problem in problems)
+    ]
+    assert missing == [], "Add a file that has this error to tests/support/reference/policy_errors.py"
 
 
 def test_docstring_is_read_in_its_parts() -> None:

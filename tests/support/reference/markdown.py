@@ -18,10 +18,15 @@ _QUOTED = re.compile(r'(\["[^"\s`]+"(?:, "[^"\s`]+")*\]|"[^"\s`]+")')
 """A value in quotes, or a list of them, as opposed to words that somebody reads."""
 
 
+def plain(text: str) -> str:
+    """Return text as Markdown that shows it word for word."""
+    return _ACTIVE.sub(r"\\\1", text)
+
+
 def prose(text: str) -> str:
     """Return text of a docstring as Markdown: code and values in quotes are code, all else is plain."""
     parts = _CODE.split(_with_values_as_code(text))
-    return "".join(part if number % 2 else _ACTIVE.sub(r"\\\1", part) for number, part in enumerate(parts))
+    return "".join(part if number % 2 else plain(part) for number, part in enumerate(parts))
 
 
 def _with_values_as_code(text: str) -> str:
@@ -76,8 +81,10 @@ def link(text: str, to: str) -> str:
 
 @cache
 def found(name: str) -> Path:
-    """Return the one page with this name, wherever in docs/ it is."""
-    (page,) = [ROOT / name] if (ROOT / name).is_file() else DOCS.rglob(name)
+    """Return README.md, a page of the reference, or else the one page with this name, wherever in docs/ it is."""
+    if name == "README.md" or name.startswith("reference/"):
+        return (ROOT if name == "README.md" else DOCS) / name
+    (page,) = DOCS.rglob(name)
     return page
 
 

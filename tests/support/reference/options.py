@@ -19,7 +19,7 @@ _TITLE = """\
 
 Every option, with its type, its default and what it takes. Only `policy` and `secret_keys` are needed, and a wrong
 value stops the start with a message that says what would be right. What visitors are asked stands in the [policy
-file](../policy.md)."""
+file](policy-file.md)."""
 GROUPS = {
     "What is needed": ("app", "policy", "secret_keys"),
     "Where records are kept": ("ledger", "access_log", "query_keys", "server_logs", "mask_client"),
@@ -31,7 +31,7 @@ GROUPS = {
 }
 """Heading -> the options below it."""
 READ_ON = {
-    "policy": ("The policy file", "policy.md"),
+    "policy": ("Policy file, every key", "reference/policy-file.md"),
     "ledger": ("Proof", "proof.md"),
     "access_log": ("Analytics", "analytics.md"),
     "query_keys": ("Access records", "access-record.md"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
-from tests.support.reference import commands, consent, options, texts
+from tests.support.reference import commands, consent, options, policy_file, texts
 from tests.support.reference.markdown import FOLDER, joined
 
 __all__ = ["FOLDER", "PAGES"]
@@ -13,11 +14,12 @@ _MARK = "<!-- Made from the code by `make reference`: change the code, or tests/
 
 
 def _marked(page: Callable[[], str]) -> Callable[[], str]:
-    return lambda: joined(_MARK, page())
+    return cache(lambda: joined(_MARK, page()))
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "options.md": _marked(options.page),
+    "policy-file.md": _marked(policy_file.page),
     "consent.md": _marked(consent.page),
     "commands.md": _marked(commands.page),
     "texts.md": _marked(texts.page),
