@@ -349,7 +349,9 @@ def _lasts_longer(cookie: Cookie, seconds: float) -> str:
 
 def _warning(direction: str, name: bytes, reason: str, lasts: float | None, *, holds: bool) -> str:
     shown = _shown(name)
-    outcome = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
+    outcome = "held back" if holds else "let through"
+    if direction == "request":
+        outcome += " from the app" if holds else " to the app"
     if reason == "reserved":
         return (
             f"The cookie \"{shown}\" was {outcome}: it is the consent layer's own. Give the app's cookie another name."
