@@ -1,7 +1,8 @@
 """Cookie consent for ASGI apps, enforced on the server."""
 
-from cookie_consent.decision.decision import Decision
-from cookie_consent.enforcement.features import requires
+from cookie_consent.decision.decision import Decision, FeatureState
+from cookie_consent.enforcement.request_consent import RequestConsent, consent_of
+from cookie_consent.enforcement.requires import requires
 from cookie_consent.middleware import ConsentMiddleware
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import Cookie, Feature, Purpose, Recipient, Service, Site
@@ -14,11 +15,14 @@ __all__ = [
     "Cookie",
     "Decision",
     "Feature",
+    "FeatureState",
     "Policy",
     "PolicyError",
     "Purpose",
     "Recipient",
+    "RequestConsent",
     "Service",
     "Site",
+    "consent_of",
     "requires",
 ]

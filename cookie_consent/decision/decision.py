@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from cookie_consent.base.clock import DAY
+from cookie_consent.base.frozen import quick_maker
 from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests, widened
@@ -44,7 +45,7 @@ class FeatureState:
     missing: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The purposes allowed on a request, and what the visitor answered.
 
@@ -141,6 +142,9 @@ class Decision:
         return FeatureState(available=not missing, fallback=fallback, missing=missing)
 
 
+_new_decision = quick_maker(Decision)
+
+
 def decide(
     policy: Policy,
     record: ConsentRecord | None,
@@ -235,7 +239,7 @@ def decision_key(
 
 def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
     """Return the decision for another record with the same `decision_key`."""
-    return Decision(
+    return _new_decision(
         decision.policy,
         decision.purposes,
         decision.status,

@@ -15,6 +15,7 @@ from cookie_consent.base.addresses import host_name
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies.fields import pairs
+from cookie_consent.base.frozen import quick_maker
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.decision.country import RegimeByCountry
@@ -67,9 +68,9 @@ class Announcement(NamedTuple):
     unsaid: bytes | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Visit:
-    """What a request's cookies and signals tell. Never change one: requests share it.
+    """What a request's cookies and signals tell. Requests share it.
 
     Args:
         decision: the decision on the request.
@@ -122,12 +123,22 @@ class Visit:
     """Whether the request needs more than holding cookies back."""
 
     def __post_init__(self) -> None:
-        self.should_ask = self.decision.should_ask
-        stores = self.signal_cookie is not None or self.set_cookies or self.announcement is not None
-        adds = self.exempt or self.refused_cookies or self.arrival is not None or stores
-        comes_back = self.saved or self.once
-        self.is_quick = not (adds or comes_back or (self.signed_in and self.should_ask))
-        self.needs_preparation = self.traced or self.depends_on_signals or bool(adds) or comes_back
+        object.__setattr__(self, "__class__", _new_visit)
+        _complete(self)
+
+
+def _complete(visit: Any) -> None:
+    """Set the fields that follow from the others, and freeze the visit."""
+    visit.should_ask = visit.decision.should_ask
+    stores = visit.signal_cookie is not None or visit.set_cookies or visit.announcement is not None
+    adds = visit.exempt or visit.refused_cookies or visit.arrival is not None or stores
+    comes_back = visit.saved or visit.once
+    visit.is_quick = not (adds or comes_back or (visit.signed_in and visit.should_ask))
+    visit.needs_preparation = visit.traced or visit.depends_on_signals or bool(adds) or comes_back
+    visit.__class__ = Visit
+
+
+_new_visit = quick_maker(Visit, _complete)
 
 
 class _SharedVisit(NamedTuple):
@@ -282,7 +293,7 @@ class Visits:
             return visit  # the request has nothing of its own
         decision = with_record(visit.decision, record)
         visitor = self._own_cookies.visitor(cookies, now, place=place) if visit.traced else None
-        return Visit(
+        return _new_visit(
             decision=decision,
             visible_cookies=None if passed == came else passed,
             refusable_cookies=visit.refusable_cookies,

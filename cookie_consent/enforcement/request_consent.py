@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
+
+from starlette.requests import HTTPConnection
 
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.paths import address, outer_path
@@ -94,6 +97,9 @@ class RequestConsent(Decision):
     _language: str | None = None
     _root_path = ""
     _app_language: Callable[[], str | None] | None = None
+    # Other than the decision, this object changes. These are the methods of `object`, so that it does at no cost.
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
 
     def __init__(
         self, decision: Decision, scope: Mapping[str, Any], prefix: str, app_language: AppLanguage | None = None
@@ -107,6 +113,9 @@ class RequestConsent(Decision):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self)  # the slots of `Decision` are empty
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
     def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
         """Return whether a feature is available, and its fallback; see `Decision.feature`."""
@@ -190,6 +199,46 @@ class RequestConsent(Decision):
         site = self._decision.policy.site
         self.chose_language = True
         return accepted_language(_accept_language(self._headers), site.languages) or site.prevailing_language
+
+
+class AnyRequest(Protocol):
+    """A request or websocket of any ASGI framework. All have their ASGI scope."""
+
+    @property
+    def scope(self) -> Any:
+        """The ASGI scope."""
+        ...
+
+
+# FastAPI reads the arguments of a dependency from its signature.
+OF_A_REQUEST = inspect.Signature(
+    [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
+)
+
+
+def consent_of(request: AnyRequest | Mapping[str, Any]) -> RequestConsent:
+    """Return the decision for a request.
+
+    It is a FastAPI dependency too, of endpoints and websockets: `Annotated[RequestConsent, Depends(consent_of)]`.
+
+    Args:
+        request: a request or websocket of any ASGI framework, or anything else with the ASGI scope as its attribute
+            `scope`, or the scope itself.
+
+    Raises:
+        RuntimeError: the middleware is not installed.
+    """
+    scope: Any = getattr(request, "scope", request)
+    consent = scope.get("state", {}).get("consent")
+    if not isinstance(consent, RequestConsent):
+        raise RuntimeError(
+            "There is no consent decision on this request: install the middleware, as in "
+            'app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=[...])'
+        )
+    return consent
+
+
+vars(consent_of)["__signature__"] = OF_A_REQUEST
 
 
 def own_path(scope: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from cookie_consent.enforcement.cards import consent_card
-from cookie_consent.enforcement.features import AnyRequest, consent_of, fallback_box
-from cookie_consent.enforcement.request_consent import RequestConsent, own_path
+from cookie_consent.enforcement.features import fallback_box
+from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.visitors.pages.assets import assets, script_address
 from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute

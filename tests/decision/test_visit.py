@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -204,6 +205,31 @@ def test_tracing_caches_few_visitors(length: int) -> None:
     tracing = make_tracing()
     request = scope(path="/")
     assert allocated(lambda number: tracing.write(request, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
+
+
+def test_visit_and_its_decision_are_frozen() -> None:
+    records = OwnCookies(CookieSettings(KEY)).set_consent(granting_record(policy()), place=HTTPS)
+    for headers in ([], [(b"cookie", records.partition(b";")[0])]):
+        visit = make_visits().read({"headers": headers, "scheme": "https"}, "/")
+        assert visit.decision.status == ("granted" if headers else "unknown")
+        changes = {"should_ask": True, "is_quick": True, "traced": True}
+        for frozen, name in [*((visit, name) for name in changes), (visit.decision, "purposes")]:
+            with pytest.raises(FrozenInstanceError):
+                setattr(frozen, name, True)
+            with pytest.raises(FrozenInstanceError):
+                delattr(frozen, name)
+        with pytest.raises(FrozenInstanceError):
+            visit.traced = True  # type: ignore[misc]
+        with pytest.raises(FrozenInstanceError):
+            visit.decision.status = "granted"  # type: ignore[misc]
+
+
+def test_changed_copy_of_visit_knows_what_follows() -> None:
+    visit = make_visits().read({"headers": [], "scheme": "https"}, "/")
+    assert (visit.is_quick, visit.needs_preparation) == (True, False)
+    changed = replace(visit, set_cookies=(b"a=1",))
+    assert (changed.is_quick, changed.needs_preparation) == (False, True)
+    assert replace(visit, traced=True).needs_preparation
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent import ConsentMiddleware, Decision, requires
-from cookie_consent.enforcement.features import consent_of, fallback_box
+from cookie_consent import ConsentMiddleware, Decision, consent_of, requires
+from cookie_consent.enforcement.features import fallback_box
 from tests.support.asgi import PREFIX, SITE, Reply, Visitor, call, drive, install, policy, scope
 from tests.support.browsers.browser import forms
 from tests.support.policies import KEY, text_of

@@ -1,0 +1,311 @@
+"""`requires`: endpoints that run only if purposes are allowed, and otherwise give a fallback."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from starlette.concurrency import run_in_threadpool
+from starlette.endpoints import HTTPEndpoint
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.status import WS_1008_POLICY_VIOLATION
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cookie_consent.enforcement.features import DOCUMENT_SCHEMA, explaining_document, explanation
+from cookie_consent.enforcement.request_consent import OF_A_REQUEST, AnyRequest, RequestConsent, consent_of
+from cookie_consent.policy.parts import Feature
+
+Endpoint = Callable[..., Any]
+_Decorated = TypeVar("_Decorated", bound=Endpoint)
+Responses = dict[int | str, dict[str, Any]]
+"""What FastAPI takes as `responses`: status -> OpenAPI's description of the response."""
+
+_NAMES_OF_REQUESTS = ("Request", "HTTPConnection")
+_NOT_GIVEN = "This needs a consent that was not given."
+_WITHOUT_BODY = (204, 205, 304)
+
+
+def requires(
+    *purposes: str, fallback: Endpoint | None = None, feature: str | None = None, status: int | None = None
+) -> Requires:
+    """Run an endpoint only if purposes are allowed, and otherwise respond with a fallback.
+
+    Use it as a decorator of a Starlette or FastAPI endpoint that takes a request (a function, a method or an
+    `HTTPEndpoint` class), or as a FastAPI dependency: `dependencies=[Depends(requires("media"))]`. A websocket that
+    depends on it is closed with code 1008 (RFC 6455 section 7.4.1).
+
+    It decorates endpoints of other frameworks, too, if they take the request and may return nothing. In all others, ask
+    `requires("media").unmet(request)` in the endpoint.
+
+    Args:
+        purposes: ids of the purposes that are needed, all of them.
+        fallback: an endpoint that responds instead. In frameworks other than Starlette and FastAPI it has the same
+            arguments as the endpoint, and is no coroutine function if the endpoint is none. Without a fallback, a page
+            (or JSON) explains what is off and why, and offers to allow just that.
+        feature: the id of the feature whose title and fallback the explanation shows. It is needed only if several
+            features need the same purposes.
+        status: the status code of what is sent instead of the endpoint's response; by default that of the fallback, or
+            200. In other frameworks it is that of the explanation only.
+
+    Raises:
+        ValueError: the status code is none of a response with a body.
+        LookupError: on the first request, if the policy has no such purpose or feature.
+    """
+    return Requires(purposes, fallback, feature, status)
+
+
+class Requires:
+    """The result of `requires`. Call it with an endpoint to decorate it, or with a request to check it."""
+
+    def __init__(
+        self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None, status: int | None
+    ) -> None:
+        if status is not None and (not 200 <= status <= 599 or status in _WITHOUT_BODY):
+            raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
+        self._purposes, self._fallback, self._feature, self._status = purposes, fallback, feature, status
+        self._fallback_blocks = fallback is not None and not inspect.isclass(fallback) and not _is_async(fallback)
+        self.__signature__ = OF_A_REQUEST
+
+    @property
+    def responses(self) -> Responses:
+        """What is sent without consent, for FastAPI's argument `responses` and so for the OpenAPI document."""
+        status = 200 if self._status is None else self._status
+        needs = ", ".join(self._purposes)
+        if self._fallback is not None:
+            return {status: {"description": f"Without consent to {needs}: the fallback."}}
+        told = explaining_document(
+            self._feature, self._purposes, "This needs your consent.", settings="/privacy-choices"
+        )
+        as_json: dict[str, Any] = {"examples": {"without_consent": {"summary": "Without consent", "value": told}}}
+        if status != 200:  # there the endpoint's own schema stands
+            as_json["schema"] = DOCUMENT_SCHEMA
+        return {
+            status: {
+                "description": f"Without consent to {needs}: what is off and why, as a page or as JSON.",
+                "content": {"text/html": {"schema": {"type": "string"}}, "application/json": as_json},
+            }
+        }
+
+    @overload
+    def __call__(self, request: HTTPConnection) -> None: ...
+
+    @overload
+    def __call__(self, request: _Decorated) -> _Decorated: ...
+
+    def __call__(self, request: Any) -> Any:
+        """Decorate an endpoint, or check a request.
+
+        An endpoint keeps its type: one that is no coroutine function stays so. Without consent it returns a response.
+
+        Raises:
+            HTTPException: the request lacks a purpose. The middleware replaces the response with the fallback.
+            WebSocketException: the websocket lacks a purpose.
+            TypeError: the endpoint takes no request.
+        """
+        if isinstance(request, HTTPConnection):
+            return self._check(request)
+        if inspect.isclass(request) and issubclass(request, HTTPEndpoint):
+            return self._decorate_class(request)
+        return self._decorate(request)
+
+    def _check(self, request: HTTPConnection) -> None:
+        missing = self._missing(request)
+        if missing and request.scope["type"] == "websocket":
+            raise WebSocketException(code=WS_1008_POLICY_VIOLATION, reason=_NOT_GIVEN)
+        if missing:
+
+            async def replacement(scope: Scope, receive: Receive, send: Send) -> None:
+                await (await self._instead(request, missing))(scope, receive, send)
+
+            # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
+            # page itself, because the app's error handlers would turn the exception into JSON.
+            consent_of(request).replacement = replacement
+            raise HTTPException(status_code=self._status or 200, detail=_NOT_GIVEN)
+
+    def unmet(self, request: AnyRequest) -> bool:
+        """Return whether a purpose is not allowed. The explanation then replaces what the endpoint returns.
+
+        It is for frameworks in which the decorator does not fit, such as Quart and Django:
+        `if needs_media.unmet(request): return ""`. On a websocket, nothing is replaced: close it.
+
+        Args:
+            request: the request, or anything else with the ASGI scope as its attribute `scope`.
+        """
+        missing = self._missing(request)
+        if missing:
+            feature = self._degrade(request)
+            consent_of(request).replacement = self._response(explanation(request, missing, feature))
+        return bool(missing)
+
+    def _decorate(self, endpoint: Endpoint) -> Endpoint:
+        position, name = _request_parameter(endpoint)
+
+        def chosen(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Endpoint, AnyRequest, tuple[str, ...]]:
+            request: AnyRequest = kwargs[name] if name in kwargs else args[position]
+            if isinstance(request, HTTPConnection):
+                return endpoint, request, self._missing(request)
+            return self._in_other_framework(endpoint, request), request, ()
+
+        async def degrading(*args: Any, **kwargs: Any) -> Any:
+            run, request, missing = chosen(args, kwargs)
+            return await self._instead(request, missing) if missing else await _call(run, *args, **kwargs)
+
+        # Starlette runs endpoints that are no coroutine functions in threads, and so it does with this one.
+        def degrading_in_thread(*args: Any, **kwargs: Any) -> Any:
+            run, request, missing = chosen(args, kwargs)
+            return self._instead_in_thread(request, missing) if missing else run(*args, **kwargs)
+
+        return functools.wraps(endpoint)(degrading if _is_async(endpoint) else degrading_in_thread)
+
+    def _decorate_class(self, endpoint: type[HTTPEndpoint]) -> type[HTTPEndpoint]:
+        required = self
+
+        class Degrading(endpoint):  # type: ignore[valid-type, misc]
+            async def dispatch(self) -> None:
+                request = Request(self.scope, self.receive)
+                missing = required._missing(request)
+                if missing:
+                    await (await required._instead(request, missing))(self.scope, self.receive, self.send)
+                else:
+                    await super().dispatch()
+
+        # `updated=()`, because the `__dict__` of a class cannot be updated.
+        functools.update_wrapper(Degrading, endpoint, updated=())
+        return Degrading
+
+    def _in_other_framework(self, endpoint: Endpoint, request: AnyRequest) -> Endpoint:
+        """Return the endpoint to run in another framework, which cannot send a response of Starlette's."""
+        if self._fallback is None:
+            return _nothing if self.unmet(request) else endpoint
+        if not self._missing(request):
+            return endpoint
+        self._degrade(request)
+        return self._fallback
+
+    def _missing(self, request: AnyRequest) -> tuple[str, ...]:
+        consent = consent_of(request)
+        return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
+
+    async def _instead(self, request: AnyRequest, missing: tuple[str, ...]) -> Response:
+        """Return the response to send in place of the endpoint's."""
+        blocks = self._fallback_blocks
+        begun = await run_in_threadpool(self._begin, request, missing) if blocks else self._begin(request, missing)
+        return self._response(await begun if isinstance(begun, Awaitable) else begun)
+
+    def _instead_in_thread(self, request: AnyRequest, missing: tuple[str, ...]) -> Response:
+        """Return the response to send in place of the endpoint's. What has to be awaited is awaited as it is sent."""
+        begun = self._begin(request, missing)
+        if not isinstance(begun, Awaitable):
+            return self._response(begun)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._response(await begun)(scope, receive, send)
+
+        return _AppResponse(app)
+
+    def _begin(self, request: AnyRequest, missing: tuple[str, ...]) -> Any:
+        """Return what is sent in place of the endpoint's response, or an awaitable of it."""
+        feature = self._degrade(request)
+        if self._fallback is None:
+            return explanation(request, missing, feature)
+        if inspect.isclass(self._fallback):
+            return _AppResponse(_endpoint_app(self._fallback, self._status))
+        return self._fallback(request)
+
+    def _degrade(self, request: AnyRequest) -> Feature | None:
+        """Return the feature that is off, if it is known, and note that it gives its fallback."""
+        consent = consent_of(request)
+        feature = _feature_of(consent, self._purposes, self._feature)
+        if feature is not None:
+            consent.degrade(feature.id)
+        return feature
+
+    def _response(self, result: Any) -> Response:
+        response = result if isinstance(result, Response) else JSONResponse(result)
+        if self._status is not None:
+            response.status_code = self._status
+        return response
+
+
+class _AppResponse(Response):
+    """A response that an ASGI app makes when it is sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__()
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+        if self.background is not None:
+            await self.background()
+
+
+def _feature_of(consent: RequestConsent, purposes: tuple[str, ...], feature: str | None) -> Feature | None:
+    """Return the named feature, or else the only feature that needs exactly these purposes."""
+    if feature is not None:
+        return consent.policy.feature(feature)
+    matching = [declared for declared in consent.policy.features if set(declared.purposes) == set(purposes)]
+    return matching[0] if len(matching) == 1 else None
+
+
+def _request_parameter(endpoint: Endpoint) -> tuple[int, str]:
+    """Return position and name of the parameter that takes the request: "request", or else the first after self.
+
+    Raises:
+        TypeError: the endpoint takes no request.
+    """
+    names = list(inspect.signature(endpoint).parameters)
+    if "request" in names:
+        return names.index("request"), "request"
+    without_self = names[1:] if names[:1] == ["self"] else names
+    parameter = inspect.signature(endpoint).parameters[without_self[0]] if without_self else None
+    if parameter is None or not _may_be_a_request(parameter.annotation):
+        raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
+    return names.index(parameter.name), parameter.name
+
+
+def _may_be_a_request(annotation: Any) -> bool:
+    if annotation is inspect.Parameter.empty:
+        return True
+    # By its name, since other frameworks have classes of their own: falcon.asgi.Request, Request[Any, Any, Any].
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return name.partition("[")[0].rpartition(".")[2] in _NAMES_OF_REQUESTS
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Respond with nothing, in place of an endpoint whose response is replaced."""
+
+
+def _endpoint_app(endpoint: type[Any], status: int | None) -> ASGIApp:
+    """Return an ASGI app that runs an endpoint class as Starlette does: make an instance and await it.
+
+    Args:
+        endpoint: the class.
+        status: the status code of its responses; None for its own.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_status(message: Message) -> None:
+            await send({**message, "status": status} if message["type"] == "http.response.start" else message)
+
+        await endpoint(scope, receive, send if status is None else with_status)
+
+    return app
+
+
+def _is_async(endpoint: Endpoint) -> bool:
+    """Return whether calling an endpoint makes a coroutine: a function, a partial one, or an object with `__call__`."""
+    call = getattr(type(endpoint), "__call__", None)  # noqa: B004 (what kind of function it is)
+    return inspect.iscoroutinefunction(endpoint) or inspect.iscoroutinefunction(call)
+
+
+async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
+    if _is_async(endpoint):
+        return await endpoint(*args, **kwargs)
+    # Starlette runs endpoints that are no coroutine functions in threads, too. They may still return an awaitable.
+    result = await run_in_threadpool(endpoint, *args, **kwargs)
+    return await result if isinstance(result, Awaitable) else result
