@@ -1,0 +1,104 @@
+"""Tests of docs/frameworks/fastapi.md."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from cookie_consent import ConsentMiddleware
+from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
+from tests.frameworks.page import page
+from tests.frameworks.running import SAME_ORIGIN, running
+from tests.support.asgi import policy
+from tests.support.policies import KEY
+
+PAGE = page("fastapi")
+DAY = 86_400
+DOCUMENTATION = ("/docs", "/docs/oauth2-redirect", "/redoc")
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_first_steps_of_the_page_lead_to_a_record() -> None:
+    await take_first_steps(PAGE)
+
+
+@pytest.mark.usefixtures("folder")
+def test_tests_of_the_page_pass() -> None:
+    run_tests(PAGE)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_session_of_the_example_passes_before_consent_and_lasts_as_declared() -> None:
+    async with running(start_example(PAGE).app) as visitor:
+        first, second = await visitor.get("/"), await visitor.get("/")
+    assert lifetimes(first) == {"session": 14 * DAY}
+    assert "Visit 2." in second.text
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_features_of_the_example_follow_the_answer() -> None:
+    paths = ("/suggestions", "/branches", "/tour", "/offices")
+    async with running(start_example(PAGE).app) as visitor:
+        off = [(await visitor.get(path)).text for path in paths]
+        await visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+        on = [(await visitor.get(path)).text for path in paths]
+    assert off[:2] == ['["for everybody"]', "Ginza, Shibuya"]
+    assert all("The map is switched off." in page and 'value="grant"' in page for page in off[2:])
+    assert on[0] == '["for you"]'
+    for page_on, shown in zip(on[1:], ("The map", "The film", "<iframe"), strict=True):
+        assert shown in page_on
+    assert "/privacy-choices?language=en" in on[-1]
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_pages_about_the_api_are_left_out_and_set_no_cookies() -> None:
+    async with running(start_example(PAGE).app) as visitor:
+        pages: list[httpx.Response] = [await visitor.get(path) for path in DOCUMENTATION]
+        asking = await visitor.get("/")
+    for reply in pages:
+        assert reply.status_code == 200
+        assert "privacy-choices" not in reply.text
+        assert "set-cookie" not in reply.headers
+        assert "cache-control" not in reply.headers
+    assert "refuse_all" in asking.text
+
+
+@pytest.mark.anyio
+async def test_policy_of_ours_forbids_the_third_parties_of_the_pages_about_the_api() -> None:
+    async with running(ConsentMiddleware(FastAPI(), policy(), KEY, csp="enforce")) as visitor:
+        for path in ("/docs", "/redoc"):
+            reply = await visitor.get(path)
+            assert "https://cdn.jsdelivr.net" in reply.text
+            assert "cdn.jsdelivr.net" not in reply.headers["content-security-policy"]
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_compressed_page_of_the_example_has_the_question() -> None:
+    async with running(start_example(PAGE).app) as visitor:
+        page = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
+    assert page.headers["content-encoding"] == "gzip"
+    assert "refuse_all" in page.text
+
+
+@pytest.mark.usefixtures("folder")
+def test_websockets_of_the_example_follow_the_answer() -> None:
+    with TestClient(start_example(PAGE).app) as client:
+        with client.websocket_connect("/live") as socket:
+            before = socket.receive_json()
+        with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/live-tour"):
+            """It is closed at once."""
+        client.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+        with client.websocket_connect("/live") as socket:
+            after = socket.receive_json()
+        with client.websocket_connect("/live-tour") as socket:
+            assert socket.receive_text() == "The film"
+    assert (before, after) == ({"media": False}, {"media": True})
+    assert closed.value.code == 1008
