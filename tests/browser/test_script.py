@@ -473,7 +473,7 @@ def test_script_in_template_runs_after_grant(visitor: Visitor) -> None:
 
 @pytest.fixture
 def reader(new_visitor: NewVisitor) -> Visitor:
-    """A visitor who types into a form on the page of the README's Jinja2 template."""
+    """A visitor who types into a form on the page of the Jinja2 template of docs/features.md."""
     reader = new_visitor()
     reader.go("/offices")
     reader.page.evaluate("consent.ready")

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import shlex
 import tomllib
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
-import httpx
 import pytest
-from jinja2 import Environment
-from starlette.applications import Starlette
-from starlette.middleware.sessions import SessionMiddleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
-from cookie_consent import ConsentMiddleware, Policy, PolicyError
+from cookie_consent import Policy, PolicyError
 from cookie_consent.cli.main import FINDING, GOOD, main
-from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.policy import from_toml
-from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.visitors.answers.posted import read_answer
-from tests.tracing.test_access_record import problems
+from tests.support.documentation import ROOT, answer, blocks, run, visit
+from tests.support.policies import KEY
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 POLICY_PAGE = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
-
-
-def blocks(kind: str, page: str = README) -> list[str]:
-    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-
-
-POLICY, CHOICE = blocks("toml", POLICY_PAGE)
-WRONG_POLICY, CHANGED_POLICY = blocks("text", POLICY_PAGE)
-ONE_LINE, FEATURES, FASTAPI, BROWSER, PROOF, REPORT = blocks("python")
-KEY = "a key of the tests, long enough to be one"
+POLICY, CHOICE = blocks("docs/policy.md", "toml")
+WRONG_POLICY, CHANGED_POLICY = blocks("docs/policy.md", "text")
+(IN_APP,) = blocks("docs/policy.md", "python")
+(ONE_LINE,) = blocks("README.md", "python")
+(SMALL_POLICY,) = blocks("README.md", "toml")
 
 
 @pytest.fixture(autouse=True)
@@ -51,26 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(code: str) -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "readme"}
-    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 (our own README)
-    return names
-
-
-def visit(app: Any, *steps: tuple[str, str, dict[str, str]], **headers: str) -> list[httpx.Response]:
-    async def walk() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="https://site.example", headers=headers) as client:
-            return [await client.request(method, path, data=data or None) for method, path, data in steps]
-
-    return asyncio.run(walk())
-
-
-def answer(choice: str) -> tuple[str, str, dict[str, str]]:
-    return ("POST", "/privacy-choices", {"choice": choice})
-
-
-@pytest.mark.parametrize("policy", [*blocks("toml"), POLICY], ids=["small", "whole"])
+@pytest.mark.parametrize("policy", [SMALL_POLICY, POLICY], ids=["small", "whole"])
 def test_one_line_example_asks_holds_back_and_allows(folder: Path, policy: str) -> None:
     (folder / "consent.toml").write_text(policy, encoding="utf-8")
     app = run(ONE_LINE)["app"]
@@ -88,6 +52,21 @@ def test_one_line_example_asks_holds_back_and_allows(folder: Path, policy: str) 
     assert "_ga=; Max-Age=0" in refusal.headers["set-cookie"]
     assert "refuse_all" not in refused.text
     assert "set-cookie" not in refused.headers
+
+
+def test_policy_of_the_readme_has_the_words_of_the_one_that_init_writes() -> None:
+    assert main(["init", "written.toml"]) == GOOD
+    written, shown = tomllib.loads(Path("written.toml").read_text("utf-8")), tomllib.loads(SMALL_POLICY)
+    purpose, texts = written["purposes"]["analytics"], {"title", "description"}
+    assert shown["site"] == {key: written["site"][key] for key in shown["site"]} | {"languages": ["en"]}
+    assert shown["purposes"]["analytics"] == {
+        key: {"en": purpose[key]["en"]} if key in texts else purpose[key] for key in shown["purposes"]["analytics"]
+    }
+    assert [cookie for cookie in shown["cookies"] if cookie not in written["cookies"]] == []
+
+
+def test_readme_has_at_most_150_lines() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
 
 
 def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
@@ -119,6 +98,13 @@ def test_choice_example_lets_visitors_choose_each_recipient(folder: Path) -> Non
     assert (posted.purposes, posted.recipients) == ({"ads": True}, {"bidder": False})
 
 
+def test_app_of_the_policy_page_asks_for_a_recipient_by_its_id() -> None:
+    asked: list[str] = []
+    consent = SimpleNamespace(allows_recipient=lambda id_: asked.append(id_))
+    run(IN_APP, request=SimpleNamespace(state=SimpleNamespace(consent=consent)))
+    assert asked == ["adnet"]
+
+
 def test_check_command_lists_changes_since_earlier_policy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now = (folder / "consent.toml").read_text(encoding="utf-8")
     earlier = re.sub(r"^\[\[(recipients|changes)\]\].*\n(.+\n)+", "", now, flags=re.MULTILINE)
@@ -128,119 +114,6 @@ def test_check_command_lists_changes_since_earlier_policy(folder: Path, capsys: 
     assert capsys.readouterr().out.endswith(f"\n\n{CHANGED_POLICY}")
 
 
-def test_browser_example_lets_no_recipient_in_before_a_yes() -> None:
-    app = run(ONE_LINE.replace(ONE_LINE.splitlines()[-1], BROWSER))["app"]
-    steps = [("GET", "/", {}), answer("accept_all"), ("GET", "/", {})]
-    before, _, after = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
-    recipients = [origin for table in tomllib.loads(POLICY)["recipients"] for origin in table["origins"]]
-    policies = [page.headers["content-security-policy"] for page in (before, after)]
-    assert [any(origin in policy for origin in recipients) for policy in policies] == [False, True]
-
-
-@pytest.mark.slow
-def test_proof_example_keeps_and_verifies_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    app = run(ONE_LINE.replace(ONE_LINE.splitlines()[-1], PROOF))["app"]
-    visit(app, ("GET", "/", {}), answer("accept_all"), answer("refuse_all"), **{"sec-fetch-site": "same-origin"})
-    commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in blocks("console")[1].splitlines()]
-    assert [command[1] for command in commands] == ["verify", "records", "requests", "purge"]
-    for command in commands:
-        assert main(command[1:]) == GOOD
-    said = capsys.readouterr().out
-    assert "granted" in said
-    assert "withdrawn" in said
-
-
-@pytest.mark.slow
-def test_analytics_commands_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = JsonLinesSink(folder / "logs" / "access.jsonl")
-    log.write(blocks("json")[0].encode())
-    log.close()
-    commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in blocks("console")[2].splitlines()]
-    assert [" ".join(command[:2]) for command in commands] == [
-        "pip install",
-        "cookie-consent report",
-        "cookie-consent report",
-        "cookie-consent serve-report",
-        "cookie-consent compact",
-    ]
-    for command in commands[1:]:
-        if command[1] == "serve-report":  # serves until it is stopped; see tests/report/test_serve_report.py
-            with pytest.raises(SystemExit, match="0"):
-                main([*command[1:], "--help"])
-        else:
-            assert main(command[1:]) == GOOD
-    assert "visitors" in capsys.readouterr().out.lower()
-    assert (folder / "report.html").is_file()
-
-
-@pytest.mark.slow
-def test_report_example_requires_sign_in(folder: Path) -> None:
-    async def sign_in(request: Request) -> Response:
-        request.session["analyst"] = True
-        return PlainTextResponse("welcome")
-
-    names = run(ONE_LINE)
-    app = names["app"]
-    app.router.routes.append(Route("/sign-in", sign_in))
-    app.add_middleware(SessionMiddleware, secret_key=KEY)
-    exec(REPORT, names)  # noqa: S102 (our own README)
-    (folder / "logs").mkdir()
-    (folder / "logs" / "access.jsonl").write_text(blocks("json")[0], encoding="utf-8")
-    before, _, after = visit(app, ("GET", "/report/", {}), ("GET", "/sign-in", {}), ("GET", "/report/", {}))
-    assert before.status_code == 403
-    assert after.status_code == 200
-    assert "Visits" in after.text
-
-
-def test_feature_example_gives_fallback_until_granted() -> None:
-    names = run(FEATURES)
-    site = Starlette(routes=[Route("/offices", names["offices"]), Route("/tour", names["tour"])])
-    app = ConsentMiddleware(site, "consent.toml", KEY)
-    steps = [
-        ("GET", "/offices", {}),
-        ("GET", "/tour", {}),
-        answer("accept_all"),
-        ("GET", "/offices", {}),
-        ("GET", "/tour", {}),
-    ]
-    headers = {"sec-fetch-site": "same-origin", "accept": "text/html", "accept-language": "en"}
-    degraded, explained, _, full, video = visit(app, *steps, **headers)
-    assert degraded.text == "The map needs your consent. The addresses are listed below."
-    assert explained.status_code == 200
-    assert 'value="grant"' in explained.text
-    assert (full.text, video.text) == ("the map", "the video")
-
-
-def test_fastapi_example_gives_fallback_until_granted() -> None:
-    steps = [
-        ("GET", "/tour", {}),
-        ("GET", "/suggestions", {}),
-        answer("accept_all"),
-        ("GET", "/tour", {}),
-        ("GET", "/suggestions", {}),
-    ]
-    off, plain, _, on, own = visit(run(FASTAPI)["app"], *steps, **{"sec-fetch-site": "same-origin"})
-    assert off.status_code == 200
-    assert off.json()["missing"] == ["media"]
-    assert plain.json() == ["for everybody"]
-    assert (on.json(), own.json()) == ({"video": "tour.mp4"}, ["for you"])
-
-
-def test_template_example_renders_before_and_after_grant() -> None:
-    template = Environment(autoescape=True).from_string(blocks("html+jinja")[0])
-
-    async def page(request: Request) -> Any:
-        return HTMLResponse(template.render(consent_context(request)))
-
-    app = ConsentMiddleware(Starlette(routes=[Route("/", page)]), "consent.toml", KEY)
-    steps = [("GET", "/", {}), answer("accept_all"), ("GET", "/", {})]
-    off, _, on = visit(app, *steps, **{"sec-fetch-site": "same-origin", "accept-language": "en"})
-    assert "<iframe" not in off.text
-    assert "The map needs your consent." in off.text
-    assert "<iframe" in on.text
-    assert '<a href="/privacy-choices?language=en&amp;next=/" data-privacy-settings>' in on.text
-
-
 def test_stable_script_address_leads_to_script() -> None:
     app = run(ONE_LINE)["app"]
     (lead,) = visit(app, ("GET", "/privacy-choices/choices.js", {}))
@@ -248,15 +121,6 @@ def test_stable_script_address_leads_to_script() -> None:
     assert path
     (script,) = visit(app, ("GET", f"/privacy-choices{path[1]}", {}))
     assert "window" in script.text
-
-
-def test_access_record_example_matches_schema() -> None:
-    assert problems("access_record", json.loads(blocks("json")[0])) == []
-
-
-def test_readme_has_no_untested_kind_of_block() -> None:
-    kinds = set(re.findall(r"^```(\S+)", README, re.MULTILINE))
-    assert kinds == {"console", "python", "toml", "text", "html+jinja", "json"}
 
 
 def test_policy_page_has_section_for_every_table() -> None:

@@ -47,7 +47,7 @@ def page() -> str:
         _TITLE,
         table(("where", "how to get it"), _PLACES),
         block("python", _EXAMPLE),
-        f"Read on: {link('switch features on and off', 'README.md#switch-features-on-and-off')}.",
+        f"Read on: {link('switch features on and off', 'features.md')}.",
         "## Attributes",
         table(("attribute", "type", "what it is"), _attributes(members)),
         "## What they are after an answer",

@@ -47,7 +47,7 @@ STRICT = (
 TEMPLATES = {"media": "media", "both": "analytics media", "weather": "media weather", "nothing": ""}
 """The id of an element -> the purposes that its template needs."""
 LINKS = 40
-README = Path(__file__).parents[3] / "README.md"
+FEATURES = Path(__file__).parents[3] / "docs" / "features.md"
 
 
 def document(main: str) -> str:
@@ -85,9 +85,9 @@ async def long(request: Request) -> HTMLResponse:
     return HTMLResponse(document(links))
 
 
-def readme_template() -> str:
-    """Return the README's Jinja2 template without the lines that load other sites."""
-    block = re.search(r"```html\+jinja\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+def features_template() -> str:
+    """Return the Jinja2 template without the lines that load other sites."""
+    block = re.search(r"```html\+jinja\n(.*?)```", FEATURES.read_text("utf-8"), re.DOTALL)
     assert block
     lines = [line for line in block[1].splitlines() if "https://" not in line]
     assert 'consent.feature("map").available' in lines[0]
@@ -96,7 +96,7 @@ def readme_template() -> str:
 
 templates = Jinja2Templates(
     env=Environment(
-        loader=DictLoader({"offices": document(f'{readme_template()}<label>Name <input name="name"></label>')}),
+        loader=DictLoader({"offices": document(f'{features_template()}<label>Name <input name="name"></label>')}),
         autoescape=True,
     ),
     context_processors=[consent_context],
@@ -104,7 +104,7 @@ templates = Jinja2Templates(
 
 
 async def offices(request: Request) -> Response:
-    """Show the README's template and a form."""
+    """Show the template of docs/features.md and a form."""
     return templates.TemplateResponse(request, "offices")
 
 

@@ -1,0 +1,81 @@
+"""Tests of docs/start.md: each of its apps does what the page says that the reader sees."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.cli.main import GOOD, main
+from tests.support.documentation import ROOT, blocks, commands
+
+PAGE = "docs/start.md"
+STARLETTE, FASTAPI, DJANGO = blocks(PAGE, "python")
+INSTALL, WITH_FASTAPI, WITH_DJANGO, SERVE, REPORT = blocks(PAGE, "console")
+WALK = """
+import json, os, sys
+from starlette.testclient import TestClient
+from app import app
+
+browser = {
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "accept": "text/html",
+    "sec-fetch-site": "same-origin",
+}
+seen = []
+with TestClient(app, base_url="http://127.0.0.1:8000", headers=browser) as client:
+    for choice in (None, "refuse_all", "accept_all"):
+        if choice:
+            client.post("/privacy-choices", data={"choice": choice})
+        page = client.get("/")
+        assert page.status_code == 200, page.text
+        seen.append(
+            {
+                "asks": "refuse_all" in page.text,
+                "cookies": sorted(client.cookies.keys()),
+                "link": "Privacy settings: refused" in page.text,
+            }
+        )
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("site_folder")
+@pytest.mark.parametrize("code", [STARLETTE, FASTAPI, DJANGO], ids=["starlette", "fastapi", "django"])
+def test_app_asks_and_obeys_as_the_page_says(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("app.py").write_text(code, encoding="utf-8")
+    walk = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True)
+    assert walk.returncode == 0, walk.stderr
+    before, refused, granted = json.loads(walk.stdout)
+    assert before == {"asks": True, "cookies": [], "link": False}
+    assert refused == {"asks": False, "cookies": ["consent"], "link": True}
+    assert granted == {"asks": False, "cookies": ["_ga", "consent", "visitor"], "link": False}
+    (report,) = commands(REPORT)
+    assert main(report[1:]) == GOOD
+    assert "Firefox" in capsys.readouterr().out
+
+
+def test_starlette_app_is_that_of_the_readme() -> None:
+    (of_readme,) = blocks("README.md", "python")
+    last_line = of_readme.splitlines(keepends=True)[-1]
+    assert STARLETTE.startswith(of_readme.removesuffix(last_line))
+
+
+def test_commands_name_extras_and_packages_that_the_tests_install() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    installed = {name.partition(">")[0] for names in project["optional-dependencies"].values() for name in names}
+    asked = [name for block in (INSTALL, WITH_FASTAPI, WITH_DJANGO) for name in packages(block)]
+    assert asked == ["cookie-consent[analytics]", "uvicorn", "fastapi", "django"]
+    assert {*asked} - installed == {"cookie-consent[analytics]"}
+    assert "analytics" in project["optional-dependencies"]
+    assert commands(SERVE) == [["uvicorn", "app:app"]]
+    assert [command[1] for command in commands(INSTALL) if command[0] == "cookie-consent"] == ["init", "check"]
+
+
+def packages(block: str) -> list[str]:
+    return [name for command in commands(block) if command[:2] == ["pip", "install"] for name in command[2:]]
