@@ -68,6 +68,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/start.md": (["docs/test_start"], {"console": 5, "python": 3}),
     "docs/subdomains.md": (["docs/test_docs", "docs/test_snippets"], {"toml": 1, "console": 1}),
     "docs/users/analysts.md": (["docs/test_users"], {"console": 1, "python": 1, "json": 1}),
+    "docs/warnings.md": (["docs/test_warnings_page"], {"python": 2}),
     "docs/vendors.md": (["docs/test_vendors", "support/sites/recipe_site"], {"toml": 15, "html": 15}),
 }
 """Page -> the modules below `tests/` that run its blocks, and how many blocks of each kind these run."""
