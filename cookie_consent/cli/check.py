@@ -116,7 +116,10 @@ def _report_error(path: str, error: PolicyError | OSError, invalid: int, *, as_j
     if isinstance(error, OSError):
         return print_problem(f"{path} cannot be read: {error.strerror}.", WRONG_USAGE)
     if as_json:
-        print(json.dumps({"file": path, "valid": False, "error": str(error)}, ensure_ascii=False))
+        errors = [
+            {"table": one.table, "key": one.key, "problem": one.problem, "remedy": one.remedy} for one in error.errors
+        ]
+        print(json.dumps({"file": path, "valid": False, "error": str(error), "errors": errors}, ensure_ascii=False))
     return print_problem(str(error), invalid)
 
 

@@ -5,7 +5,7 @@ Cookies that several hosts share carry a Domain, which rules out the prefix __Ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
@@ -24,7 +24,7 @@ from cookie_consent.decision.saved_cookie import SavedCookie
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.state_cookie import StateCookie
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
-from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.errors import PolicyError, raise_all
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 
@@ -149,24 +149,7 @@ class OwnCookies:
         }
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
         names |= dict.fromkeys((*self.saved.names, *self.once.names), necessary)
-        for declared in policy.cookies:
-            name, purpose = declared.name, declared.purpose
-            # A policy may list our own cookies under their default names, to describe them.
-            plain_name = name.removeprefix("__Host-").removeprefix("__Secure-")
-            if name in names and not (plain_name in purposes and purpose in names[name]):
-                raise PolicyError(
-                    "this is the name of one of our own cookies",
-                    "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy.",
-                    table=f'[[cookies]] "{name}"',
-                )
-        for imported in policy.imports:
-            if imported.cookie in names:
-                raise PolicyError(
-                    "this is the name of one of our own cookies",
-                    "Rename ours with consent_cookie= or visitor_cookie=.",
-                    table=f"[imports.{imported.id}]",
-                    key="cookie",
-                )
+        raise_all(_names_taken(policy, names, purposes))
         return names | {imported.cookie: nobody for imported in policy.imports}
 
     def declared(self, policy: Policy, *, place: Place) -> tuple[Cookie, ...]:
@@ -345,6 +328,30 @@ class OwnCookies:
     def _set(self, kind: str, token: str, max_age: int, *, place: Place, path: str = "/") -> bytes:
         name = self.name(kind, place=place)
         return set_cookie(name, token, max_age, path=path, domain=place.domain, secure=place.secure)
+
+
+def _names_taken(
+    policy: Policy, names: Mapping[str, frozenset[str]], described: Collection[str]
+) -> Iterator[PolicyError]:
+    """Yield an error for each cookie of a policy that has a name of ours.
+
+    Args:
+        policy: the policy.
+        names: name of ours -> the purposes that let the app read it.
+        described: our names that a policy may list without their prefix, to describe them.
+    """
+    problem, remedy = (
+        "this is the name of one of our own cookies",
+        "Rename ours with consent_cookie= or visitor_cookie=",
+    )
+    for declared in policy.cookies:
+        plain_name = declared.name.removeprefix("__Host-").removeprefix("__Secure-")
+        if declared.name in names and not (plain_name in described and declared.purpose in names[declared.name]):
+            remedy_here = f"{remedy}, or take it out of the policy."
+            yield PolicyError(problem, remedy_here, table=f'[[cookies]] "{declared.name}"', key="name")
+    for imported in policy.imports:
+        if imported.cookie in names:
+            yield PolicyError(problem, f"{remedy}.", table=f"[imports.{imported.id}]", key="cookie")
 
 
 def _path_of(kind: str, base: str) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy.security import SecurityRules
-from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.policy.vendors.mapping import VendorMapping
 from cookie_consent.texts.catalog import Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignalRules:
+class SignalRules(CheckedPart):
     """What each signal of the browser refuses.
 
     Args:
@@ -28,12 +28,9 @@ class SignalRules:
     gpc: tuple[str, ...] | None = None
     dnt: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        lists_to_tuples(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRules:
+class RecordRules(CheckedPart):
     """How long consent records are kept as proof.
 
     Args:
@@ -44,7 +41,7 @@ class RecordRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRules:
+class RequestRules(CheckedPart):
     """Deadlines and retention for visitors' requests and complaints.
 
     Args:
@@ -60,9 +57,9 @@ class RequestRules:
     keep_address: timedelta = timedelta(days=30)
     keep: timedelta = timedelta(days=1095)
 
-    def __post_init__(self) -> None:
+    def _errors(self) -> Iterator[PolicyError]:
         if self.keep_address > self.keep:
-            raise PolicyError(
+            yield PolicyError(
                 "a mail address cannot be kept for longer than its request", "Write a shorter time.", key="keep_address"
             )
 
@@ -102,3 +99,43 @@ class Declarations:
     security: SecurityRules = field(default_factory=SecurityRules)
     vendors: tuple[VendorMapping, ...] = ()
     wording: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
+
+
+def labelled_parts(declared: Declarations) -> Iterator[tuple[str, CheckedPart]]:
+    """Yield each part, behind its table as the policy file writes it: "[site]", '[[cookies]] "session"'."""
+    yield "[site]", declared.site
+    if declared.site.authority:
+        yield "[site.authority]", declared.site.authority
+    for table, named in (
+        ("purposes", declared.purposes),
+        ("features", declared.features),
+        ("imports", declared.imports),
+    ):
+        yield from ((f"[{table}.{part.id}]", part) for part in named)
+    yield from labelled_cookies(declared)
+    yield from labelled_recipients(declared)
+    for service in declared.services:
+        yield f"[services.{service.id}]", service
+        yield from ((f"[services.{service.id}.purposes.{id_}]", part) for id_, part in service.purposes.items())
+    yield from ((item_label("changes", number), change) for number, change in enumerate(declared.changes, 1))
+    for table in ("signals", "records", "requests", "security"):
+        yield f"[{table}]", getattr(declared, table)
+    yield from (("[vendors]", mapping) for mapping in declared.vendors)
+
+
+def labelled_cookies(declared: Declarations) -> Iterator[tuple[str, Cookie]]:
+    """Yield each cookie, behind its table."""
+    for number, cookie in enumerate(declared.cookies, 1):
+        yield item_label("cookies", number, cookie.name), cookie
+
+
+def labelled_recipients(declared: Declarations) -> Iterator[tuple[str, Recipient]]:
+    """Yield each recipient, behind its table."""
+    for number, recipient in enumerate(declared.recipients, 1):
+        yield item_label("recipients", number, recipient.id, recipient.name), recipient
+
+
+def item_label(table: str, number: int, *names: str) -> str:
+    """Return how messages name an item of an array of tables: by its first name that is not empty, or its number."""
+    name = next(filter(None, names), "")
+    return f'[[{table}]] "{name}"' if name else f"[[{table}]] no. {number}"

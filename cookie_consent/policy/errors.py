@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_SHOWN = 20
+"""A message has at most so many errors. Then it says how many more there are."""
+
 
 class PolicyError(ValueError):
-    """A policy cannot be used. The message says where, what is wrong and what would be right.
+    """A policy cannot be used. The message says of each error where it is, what is wrong and what would be right.
 
     Attributes:
         problem: what is wrong.
@@ -15,28 +18,73 @@ class PolicyError(ValueError):
         key: the key in the table, or "".
         table: the table, as the policy file writes it: "[site]"; or "".
         file: the path of the policy file, or "".
+        others: the other errors of the same policy. The attributes above are those of the first one.
     """
 
-    def __init__(self, problem: str, remedy: str = "", *, key: str = "", table: str = "", file: str = "") -> None:
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "",
+        *,
+        key: str = "",
+        table: str = "",
+        file: str = "",
+        others: Iterable[PolicyError] = (),
+    ) -> None:
         self.problem, self.remedy, self.key, self.table, self.file = problem, remedy, key, table, file
+        self.others = tuple(others)
         place = " ".join(filter(None, [file and f"{file}:", table, key and f'key "{key}":']))
-        super().__init__(" ".join(filter(None, [place, problem.rstrip(".") + ".", remedy])))
+        first = " ".join(filter(None, [place, problem.rstrip(".") + ".", remedy]))
+        lines = [first, *map(str, self.others)]
+        if more := lines[MOST_SHOWN:]:
+            lines[MOST_SHOWN:] = [f"and {len(more)} more {'error' if len(more) == 1 else 'errors'}"]
+        super().__init__("\n".join(lines))
+
+    @property
+    def errors(self) -> tuple[PolicyError, ...]:
+        """All errors of the policy, each by itself."""
+        return (self._with(), *self.others) if self.others else (self,)
 
     def at(self, *, table: str = "", key: str = "", file: str = "") -> PolicyError:
         """Return the same error with those of its places filled in that are still empty."""
+        others = [other.at(table=table, key=key, file=file) for other in self.others]
+        return self._with(table=table, key=key, file=file, others=others)
+
+    def _with(
+        self, *, table: str = "", key: str = "", file: str = "", others: Iterable[PolicyError] = ()
+    ) -> PolicyError:
         return PolicyError(
             self.problem,
             self.remedy,
             key=self.key or key,
             table=self.table or table,
             file=self.file or file,
+            others=others,
         )
+
+
+def raise_all(errors: Iterable[PolicyError]) -> None:
+    """Raise one PolicyError for all of the errors, unless there are none."""
+    found = [one for error in errors for one in error.errors]
+    if found:
+        first, *others = found
+        raise PolicyError(first.problem, first.remedy, key=first.key, table=first.table, file=first.file, others=others)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a sentence that names the known word most like `word`, or else all known words."""
     names = sorted(known)
-    near = get_close_matches(word, names, n=1, cutoff=0.5)
-    if near:
-        return f'Did you mean "{near[0]}"?'
+    if near := nearest(word, names):
+        return f'Did you mean "{near}"?'
     return f"Known: {', '.join(names)}." if names else "None is declared."
+
+
+def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
+    """Return the known word most like `word`, or "" if none is like it.
+
+    Args:
+        word: the word.
+        known: the known words.
+        likeness: how alike they have to be, from 0 to 1 (Ratcliff and Obershelp).
+    """
+    return next(iter(get_close_matches(word, known, n=1, cutoff=likeness)), "")

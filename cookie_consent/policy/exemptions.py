@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -64,39 +64,36 @@ def overdue(names: Iterable[str], today: date) -> str:
     )
 
 
-def check(name: str, *, traces: bool, erases: bool, retention: timedelta | None) -> None:
-    """Check a purpose against its exemption (CNIL, 4 July 2025; PECR, Schedule A1, paragraph 5).
+def unmet(name: str, *, traces: bool, erases: bool, retention: timedelta | None) -> Iterator[PolicyError]:
+    """Yield an error for each condition of its exemption that a purpose does not meet.
+
+    The conditions are those of CNIL, 4 July 2025, and of PECR, Schedule A1, paragraph 5.
 
     Args:
         name: the name of the exemption.
         traces: whether its visitors are traced.
         erases: whether its records are erased when consent is withdrawn.
         retention: how long its records are kept.
-
-    Raises:
-        PolicyError: there is no such exemption, or the purpose does not meet its conditions.
     """
     known = exemptions()
     if name not in known:
-        raise PolicyError(f'there is no exemption "{name}"', did_you_mean(name, known), key="exempt")
+        yield PolicyError(f'there is no exemption "{name}"', did_you_mean(name, known), key="exempt")
+        return
     if not traces:
-        raise PolicyError(
+        yield PolicyError(
             "only counting the audience can do without consent",
             "Write traces = true, or leave exempt out, so that visitors are asked.",
             key="exempt",
         )
     if erases:
-        raise PolicyError(
+        yield PolicyError(
             "after a day nobody can tell which records of an exempt purpose are whose",
             "Leave it out, or leave exempt out.",
             key="erase_on_withdrawal",
         )
-    _check_retention(name, retention, known[name].longest_retention)
-
-
-def _check_retention(name: str, retention: timedelta | None, longest: timedelta | None) -> None:
+    longest = known[name].longest_retention
     remedy = f'Write "{longest.days} days" at most.' if longest else "Write how long its records are kept."
     if retention is None:
-        raise PolicyError("what is exempt has to say how long it is kept", remedy, key="retention")
-    if longest is not None and retention > longest:
-        raise PolicyError(f'{retention.days} days are longer than "{name}" allows', remedy, key="retention")
+        yield PolicyError("what is exempt has to say how long it is kept", remedy, key="retention")
+    elif longest is not None and retention > longest:
+        yield PolicyError(f'{retention.days} days are longer than "{name}" allows', remedy, key="retention")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cookie_consent.base.cookies.places import is_domain
 from cookie_consent.policy.errors import PolicyError
@@ -19,33 +19,36 @@ def host_label(host: str, domain: str) -> str:
     return host.removesuffix(domain).removesuffix(".")
 
 
-def check_hosts(domain: str, hosts: Sequence[str]) -> None:
-    """Check that a cookie in the domain can reach all hosts, and names each once.
+def wrong_hosts(domain: str, hosts: Sequence[str]) -> Iterator[PolicyError]:
+    """Yield an error for each host that no cookie in the domain can reach, or that is named twice.
 
     Public suffixes such as "co.uk" pass, because no list of them is complete. Browsers refuse cookies for them.
-
-    Raises:
-        PolicyError: it cannot, or one of the two is missing.
     """
     if not hosts:
         example = f'Write the hosts on which one answer counts: hosts = ["{domain}", "www.{domain}"].'
-        raise PolicyError("hosts are missing", example, key="hosts")
-    for host in hosts:
-        _require_domain(host, "hosts")
+        yield PolicyError("hosts are missing", example, key="hosts")
+    for host in dict.fromkeys(hosts):
+        yield from _no_domain(host, "hosts")
         if hosts.count(host) > 1:
-            raise PolicyError(f'the host "{host}" is listed twice', "List each once.", key="hosts")
+            yield PolicyError(f'the host "{host}" is listed twice', "List each once.", key="hosts")
     common = _common_domain(hosts)
-    if not domain:
+    if domain:
+        yield from _no_domain(domain, "domain")
+    else:
         remedy = f'Write domain = "{common}".' if common else _NOTHING_IN_COMMON
-        raise PolicyError("the domain in which the hosts share their cookie is missing", remedy, key="domain")
-    _require_domain(domain, "domain")
+        yield PolicyError("the domain in which the hosts share their cookie is missing", remedy, key="domain")
+    if is_domain(domain):
+        yield from _out_of_reach(domain, [host for host in hosts if is_domain(host)], common)
+
+
+def _out_of_reach(domain: str, hosts: Sequence[str], common: str) -> Iterator[PolicyError]:
     for host in hosts:
         if host != domain and not host.endswith(f".{domain}"):
             fits = f'Write domain = "{common}", or take the host out.' if common else _NOTHING_IN_COMMON
-            raise PolicyError(f'no cookie of "{domain}" reaches "{host}"', fits, key="hosts")
+            yield PolicyError(f'no cookie of "{domain}" reaches "{host}"', fits, key="hosts")
     length = sum(len(host_label(host, domain)) + 1 for host in hosts)
     if length > LONGEST_HOST_NAMES:
-        raise PolicyError(
+        yield PolicyError(
             f"the hosts take {length} bytes in a cookie that comes with each request",
             f"List fewer; {LONGEST_HOST_NAMES} bytes are the most.",
             key="hosts",
@@ -55,20 +58,21 @@ def check_hosts(domain: str, hosts: Sequence[str]) -> None:
 _NOTHING_IN_COMMON = "Hosts share a cookie only within one domain: take out those of other domains."
 
 
-def _require_domain(value: str, key: str) -> None:
-    """Raise a PolicyError unless a value is the name of a host or domain for which browsers store a Domain cookie."""
+def _no_domain(value: str, key: str) -> Iterator[PolicyError]:
+    """Yield an error unless a value is the name of a host or domain for which browsers store a Domain cookie."""
     if is_domain(value):
         return
     meant = _NOT_IN_HOST.sub("", value.strip()).lower()
     if not meant.isascii():
         meant = _in_ascii(meant)
     if is_domain(meant):
-        raise PolicyError(f"{value!r} is no bare host name in small ASCII letters", f'Write "{meant}".', key=key)
-    raise PolicyError(
-        f"browsers store no cookie with the domain {value!r}",
-        'Write a name with a dot, like "example.jp"; no address, and no single word such as "localhost".',
-        key=key,
-    )
+        yield PolicyError(f"{value!r} is no bare host name in small ASCII letters", f'Write "{meant}".', key=key)
+    else:
+        yield PolicyError(
+            f"browsers store no cookie with the domain {value!r}",
+            'Write a name with a dot, like "example.jp"; no address, and no single word such as "localhost".',
+            key=key,
+        )
 
 
 def _in_ascii(host: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, Cookie
-from cookie_consent.policy.syntax import require_text
+from cookie_consent.policy.syntax import empty_text
 
 TOOLS: Mapping[str, str] = {
     "vanilla-cookieconsent": "cc_cookie",
@@ -24,7 +25,7 @@ WITH_REVISIONS = "vanilla-cookieconsent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
+class Import(CheckedPart):
     """The answers of another tool.
 
     Args:
@@ -46,22 +47,30 @@ class Import:
     domain: str | None = None
     revision: int = 0
 
-    def __post_init__(self) -> None:
-        if self.id not in TOOLS:
-            raise PolicyError(f'there is no reader for the cookie of "{self.id}"', did_you_mean(self.id, TOOLS))
+    def _normalize(self) -> None:
         object.__setattr__(self, "purposes", {purpose: tuple(names) for purpose, names in self.purposes.items()})
+        if not self.cookie:
+            object.__setattr__(self, "cookie", TOOLS.get(self.id, ""))
+
+    def _errors(self) -> Iterator[PolicyError]:
+        if self.id not in TOOLS:
+            yield PolicyError(f'there is no reader for the cookie of "{self.id}"', did_you_mean(self.id, TOOLS))
         if not self.purposes:
-            raise PolicyError("nothing is mapped", 'Write it as in { analytics = "statistics" }.', key="purposes")
+            yield PolicyError("nothing is mapped", 'Write it as in { analytics = "statistics" }.', key="purposes")
         for purpose, names in self.purposes.items():
             if not names:
-                raise PolicyError(f'"{purpose}" is mapped to nothing', "Name what was granted there.", key="purposes")
+                yield PolicyError(f'"{purpose}" is mapped to nothing', "Name what was granted there.", key="purposes")
             for name in names:
-                require_text(name, "purposes")
-        if not self.cookie:
-            object.__setattr__(self, "cookie", TOOLS[self.id])
-        self.to_expire()  # checks name, path and domain
+                yield from empty_text(name, "purposes")
+        if self.cookie:
+            yield from self._errors_of_cookie()
         if self.revision and self.id != WITH_REVISIONS:
-            raise PolicyError(f"only cookies of {WITH_REVISIONS} name a revision", "Leave it out.", key="revision")
+            yield PolicyError(f"only cookies of {WITH_REVISIONS} name a revision", "Leave it out.", key="revision")
+
+    def _errors_of_cookie(self) -> Iterator[PolicyError]:
+        cookie = {"name": self.cookie, "purpose": NECESSARY, "path": self.path, "domain": self.domain}
+        for error in Cookie.unchecked(cookie).errors():
+            yield PolicyError(error.problem, error.remedy, key="cookie" if error.key == "name" else error.key)
 
     def to_expire(self) -> Cookie:
         """Return the tool's cookie, to expire it once it is read."""

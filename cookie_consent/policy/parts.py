@@ -1,30 +1,30 @@
-"""The parts of a policy. Each part validates itself when it is made and raises `PolicyError`."""
+"""The parts of a policy. Each part checks itself when it is made and raises `PolicyError`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
 from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.exemptions import check
-from cookie_consent.policy.hosts import check_hosts
-from cookie_consent.policy.regimes import check_named
-from cookie_consent.policy.regions import require_known
+from cookie_consent.policy.exemptions import unmet
+from cookie_consent.policy.hosts import wrong_hosts
+from cookie_consent.policy.regimes import wrong_names
+from cookie_consent.policy.regions import unknown_regions
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
     HOST,
     LANGUAGE,
     PATH,
-    lists_to_tuples,
-    require,
-    require_country,
-    require_id,
-    require_link,
-    require_origin,
-    require_text,
+    empty_text,
+    mismatch,
+    wrong_country,
+    wrong_id,
+    wrong_link,
+    wrong_origin,
 )
 
 NECESSARY = "necessary"
@@ -46,7 +46,7 @@ Texts = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
+class Authority(CheckedPart):
     """The data protection authority that visitors can complain to.
 
     Args:
@@ -57,12 +57,12 @@ class Authority:
     name: Texts
     url: str
 
-    def __post_init__(self) -> None:
-        require_link(self.url, "url")
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from wrong_link(self.url, "url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Site(CheckedPart):
     """Who asks for consent.
 
     Args:
@@ -96,30 +96,29 @@ class Site:
     regimes: Mapping[str, str] = field(default_factory=dict)
     authority: Authority | None = None
 
-    def __post_init__(self) -> None:
-        lists_to_tuples(self)
-        require_known(self.regions)
-        check_named(self.regime, self.regimes)
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from unknown_regions(self.regions)
+        yield from wrong_names(self.regime, self.regimes)
         for key in ("name", "controller", "contact"):
-            require_text(getattr(self, key), key)
+            yield from empty_text(getattr(self, key), key)
         for language in self.languages:
-            require(LANGUAGE, language, "languages", 'Write language tags like "ja" or "en-GB".')
+            yield from mismatch(LANGUAGE, language, "languages", 'Write language tags like "ja" or "en-GB".')
         if len(set(self.languages)) < len(self.languages):
-            raise PolicyError("a language is listed twice", "List each once.", key="languages")
+            yield PolicyError("a language is listed twice", "List each once.", key="languages")
         if self.prevailing_language not in self.languages:
-            raise PolicyError(
+            yield PolicyError(
                 f'the prevailing language "{self.prevailing_language}" is not offered',
                 f"Add it to languages, or choose one of: {', '.join(self.languages) or 'none listed'}.",
                 key="prevailing_language",
             )
         if self.policy_url:
-            require_link(self.policy_url, "policy_url")
+            yield from wrong_link(self.policy_url, "policy_url")
         if self.domain or self.hosts:
-            check_hosts(self.domain, self.hosts)
+            yield from wrong_hosts(self.domain, self.hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purpose:
+class Purpose(CheckedPart):
     """One reason to store or read something on the visitor's device; the unit of consent.
 
     Args:
@@ -153,24 +152,26 @@ class Purpose:
     legal_basis: Texts = field(default_factory=dict)
     choice: str = "purpose"
 
-    def __post_init__(self) -> None:
-        require_id(self.id)
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from wrong_id(self.id)
         if len(self.id) > LONGEST_PURPOSE_ID:
-            raise PolicyError(
+            yield PolicyError(
                 f"the id {self.id!r} has {len(self.id)} characters",
                 f"Use at most {LONGEST_PURPOSE_ID}, so that answers fit into a small cookie.",
                 key="id",
             )
         if self.choice not in CHOICES:
-            raise PolicyError(f'"{self.choice}" is no choice', did_you_mean(self.choice, CHOICES), key="choice")
+            yield PolicyError(f'"{self.choice}" is no choice', did_you_mean(self.choice, CHOICES), key="choice")
         if self.id == NECESSARY and (self.traces or self.refused):
-            raise PolicyError("the necessary purpose can neither trace nor be refused", "Make it another purpose.")
+            yield PolicyError(
+                "the necessary purpose can neither trace nor be refused", "Make it another purpose.", key="traces"
+            )
         if self.sells and (self.exempt or self.id == NECESSARY):
-            raise PolicyError("a sale or sharing is never without consent", "Make it another purpose.", key="sells")
+            yield PolicyError("a sale or sharing is never without consent", "Make it another purpose.", key="sells")
         if self.exempt:
-            check(self.exempt, traces=self.traces, erases=self.erase_on_withdrawal, retention=self.retention)
+            yield from unmet(self.exempt, traces=self.traces, erases=self.erase_on_withdrawal, retention=self.retention)
         if self.erase_on_withdrawal and not self.traces:
-            raise PolicyError(
+            yield PolicyError(
                 "nothing is recorded that could be erased",
                 "Leave it out, or write traces = true.",
                 key="erase_on_withdrawal",
@@ -178,7 +179,7 @@ class Purpose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cookie:
+class Cookie(CheckedPart):
     """A cookie that the site sets or reads.
 
     Args:
@@ -201,41 +202,43 @@ class Cookie:
     description: Texts = field(default_factory=dict)
     recipient: str = ""
 
-    def __post_init__(self) -> None:
-        require(COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from mismatch(
+            COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265)."
+        )
         if len(self.name) > LONGEST_KEPT:
-            raise PolicyError(
+            yield PolicyError(
                 f"a name of {len(self.name)} characters is longer than the gate reads",
                 f"Write {LONGEST_KEPT} at most.",
                 key="name",
             )
         if set(self.name) == {"*"}:
-            raise PolicyError(
+            yield PolicyError(
                 f"{self.name!r} would declare every cookie",
                 'Name the cookies, or use undeclared="allow" while you collect them.',
                 key="name",
             )
         if self.duration is not None and self.duration > LONGEST_COOKIE:
-            raise PolicyError(
+            yield PolicyError(
                 f"a lifetime of {self.duration.days} days is over the 400 days that browsers keep a cookie",
                 'Write "400 days" at most (RFC 6265bis, section 5.5).',
                 key="duration",
             )
-        self._check_place()
+        yield from self._errors_of_place()
 
-    def _check_place(self) -> None:
+    def _errors_of_place(self) -> Iterator[PolicyError]:
         if not PATH.fullmatch(self.path) or ";" in self.path:
-            raise PolicyError(f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.', key="path")
+            yield PolicyError(f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.', key="path")
         if len(self.path) > LONGEST_ATTRIBUTE:
-            raise PolicyError(
+            yield PolicyError(
                 f"a path of {len(self.path)} characters is longer than browsers read",
                 f"Write {LONGEST_ATTRIBUTE} at most (RFC 6265bis, section 5.6).",
                 key="path",
             )
         if self.domain is not None:
-            require(HOST, self.domain.removeprefix("."), "domain", 'Write a host name like "example.jp".')
+            yield from mismatch(HOST, self.domain.removeprefix("."), "domain", 'Write a host name like "example.jp".')
         if self.name.lower().startswith("__host-") and (self.domain is not None or self.path != "/"):
-            raise PolicyError(
+            yield PolicyError(
                 "browsers take a __Host- cookie only without domain and with path /",
                 "Leave domain and path out (RFC 6265bis, section 4.1.3.2).",
                 key="domain" if self.domain is not None else "path",
@@ -243,7 +246,7 @@ class Cookie:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class Recipient(CheckedPart):
     """A third party that gets data once its purpose is granted.
 
     Args:
@@ -268,27 +271,28 @@ class Recipient:
     country: str = ""
     use: Texts = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        lists_to_tuples(self)
-        require_id(self.id)
-        require_text(self.name, "name")
-        for origin in self.origins:
-            require_origin(origin, "origins")
+    def _normalize(self) -> None:
         directives = tuple(_ALIASES.get(directive, directive) for directive in self.directives)
         object.__setattr__(self, "directives", directives)
-        for directive in directives:
+
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from wrong_id(self.id)
+        yield from empty_text(self.name, "name")
+        for origin in self.origins:
+            yield from wrong_origin(origin, "origins")
+        for directive in self.directives:
             if directive not in DIRECTIVES:
-                raise PolicyError(
+                yield PolicyError(
                     f'"{directive}" is no directive', did_you_mean(directive, DIRECTIVES), key="directives"
                 )
         if self.country:
-            require_country(self.country, "country")
+            yield from wrong_country(self.country, "country")
         if self.policy_url:
-            require_link(self.policy_url, "policy_url")
+            yield from wrong_link(self.policy_url, "policy_url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feature:
+class Feature(CheckedPart):
     """Something the site offers that needs purposes, and its fallback.
 
     Args:
@@ -303,15 +307,14 @@ class Feature:
     purposes: tuple[str, ...]
     fallback: Texts
 
-    def __post_init__(self) -> None:
-        lists_to_tuples(self)
-        require_id(self.id)
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from wrong_id(self.id)
         if not self.purposes:
-            raise PolicyError("a feature needs at least one purpose", "Name what it needs.", key="purposes")
+            yield PolicyError("a feature needs at least one purpose", "Name what it needs.", key="purposes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServicePurpose:
+class ServicePurpose(CheckedPart):
     """A service's overrides of one purpose. What it leaves out stays as the site has it.
 
     Args:
@@ -328,7 +331,7 @@ class ServicePurpose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(CheckedPart):
     """A part of the site with conditions of its own, which take priority over the site's.
 
     Args:
@@ -347,20 +350,22 @@ class Service:
     title: Texts = field(default_factory=dict)
     purposes: Mapping[str, ServicePurpose] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        require_id(self.id)
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from wrong_id(self.id)
         if not (self.path or self.host):
-            raise PolicyError("a service is found by its path or its host", 'Write path = "/…" or host = "…".')
+            yield PolicyError(
+                "a service is found by its path or its host", 'Write path = "/…" or host = "…".', key="path"
+            )
         if self.path:
-            require(PATH, self.path, "path", 'A path begins with "/".')
+            yield from mismatch(PATH, self.path, "path", 'A path begins with "/".')
         if self.host:
-            require(HOST, self.host, "host", 'Write a host name in small letters, like "shop.example.jp".')
+            yield from mismatch(HOST, self.host, "host", 'Write a host name in small letters, like "shop.example.jp".')
         if self.policy_url:
-            require_link(self.policy_url, "policy_url")
+            yield from wrong_link(self.policy_url, "policy_url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(CheckedPart):
     """An announced change of the policy.
 
     Args:

@@ -7,20 +7,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, Self, TypeVar
 
 import rfc8785
 
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.policy import from_json, from_toml, validation
+from cookie_consent.policy.checked_part import lists_to_tuples
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules
-from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
+from cookie_consent.policy.in_force import errors_in_force
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy.regimes import Regime, regimes
 from cookie_consent.policy.regions import regions
 from cookie_consent.policy.security import SecurityRules
-from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
 
@@ -72,7 +73,7 @@ class Policy(Declarations):
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
-        validation.check(self)
+        raise_all(validation.errors(self))
         if self.regime is None and self.site.regime:
             object.__setattr__(self, "regime", regimes()[self.site.regime])
         # A site may declare the necessary purpose itself, to describe it in its own words.
@@ -91,11 +92,7 @@ class Policy(Declarations):
             PolicyError: the file is no valid policy. The message names the file, table and key, and what is right.
             FileNotFoundError: there is no such file.
         """
-        try:
-            policy = cls(**vars(from_toml.read(path)))
-        except PolicyError as error:
-            raise error.at(file=fspath(path)) from None
-        return policy.with_history(history)
+        return cls(**vars(from_toml.read(path))).with_history(history)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -304,11 +301,11 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
     check("policy", given, is_valid=is_valid, remedy=remedy)
     remedy = 'Write a list of files or policies, as in ["consent.2025.toml"].'
     check("history", history, is_valid=is_list(history), remedy=remedy)
-    policy = given if isinstance(given, Policy) else Policy.load(given)
-    try:
-        validation.check_in_force(policy)
-    except PolicyError as error:
-        raise error.at(file="" if isinstance(given, Policy) else fspath(given)) from None
+    if isinstance(given, Policy):
+        raise_all(errors_in_force(given))
+        policy = given
+    else:
+        policy = Policy(**vars(from_toml.read(given, is_in_force=True)))
     return policy.with_history(history)
 
 

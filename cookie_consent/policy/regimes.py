@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -78,28 +78,25 @@ def _regime(code: str, data: Mapping[str, Any]) -> Regime:
     return Regime(code=code, **values)
 
 
-def check_named(regime: str, by_place: Mapping[str, str]) -> None:
-    """Check the regimes that a site names.
+def wrong_names(regime: str, by_place: Mapping[str, str]) -> Iterator[PolicyError]:
+    """Yield an error for each regime or place that there is not, and if no regime is named for all other places.
 
     Args:
-        regime: the code of the regime; "" for none.
+        regime: the code of the regime that a site names; "" for none.
         by_place: code of a country, or of a part of one -> code of the regime there.
-
-    Raises:
-        PolicyError: there is no such regime or place, or none is named for all other places.
     """
     for key, code in (("regime", regime), *((f"regimes.{place}", code) for place, code in by_place.items())):
         if code not in regimes() and (code or key != "regime"):
-            raise PolicyError(f'there is no regime "{code}" here', did_you_mean(code, regimes()), key=key)
+            yield PolicyError(f'there is no regime "{code}" here', did_you_mean(code, regimes()), key=key)
     for place in by_place:
         if not is_place(place):
-            raise PolicyError(
+            yield PolicyError(
                 f'"{place}" is no country, and no part of one',
                 'Write codes of ISO 3166, as in "JP" or "CA-QC".',
                 key="regimes",
             )
     if by_place and not regime:
-        raise PolicyError(
+        yield PolicyError(
             "the regime for all other places is missing",
             'Write it too, as in regime = "eu".',
             key="regime",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -48,15 +48,17 @@ def regions() -> Mapping[str, Region]:
     return {code: Region(**{**data, "sources": tuple(data["sources"])}) for code, data in tomllib.loads(text).items()}
 
 
-def require_known(codes: tuple[str, ...]) -> None:
-    """Raise a PolicyError unless each code names a region."""
+def unknown_regions(codes: tuple[str, ...]) -> Iterator[PolicyError]:
+    """Yield an error for each code that names no region."""
     for code in codes:
         if code not in regions():
-            raise PolicyError(f'there is no region "{code}" here', did_you_mean(code, regions()), key="regions")
+            yield PolicyError(f'there is no region "{code}" here', did_you_mean(code, regions()), key="regions")
 
 
-def require_keys(part: object, asked_for: Mapping[str, str], *, region: str, table: str, language: str) -> None:
-    """Raise a PolicyError unless a part of a policy has each key that a region's laws ask for.
+def missing_keys(
+    part: object, asked_for: Mapping[str, str], *, region: str, table: str, language: str
+) -> Iterator[PolicyError]:
+    """Yield an error for each key that a region's laws ask for and a part of a policy lacks.
 
     Args:
         part: the purpose or recipient.
@@ -67,7 +69,7 @@ def require_keys(part: object, asked_for: Mapping[str, str], *, region: str, tab
     """
     for key, provision in asked_for.items():
         if not getattr(part, key):
-            raise PolicyError(
+            yield PolicyError(
                 f"the law of {regions()[region].name} asks for this key ({provision})",
                 _REMEDIES[key].format(example=f'{language} = "…"'),
                 table=table,

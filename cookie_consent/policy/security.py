@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.syntax import lists_to_tuples, require_origin
+from cookie_consent.policy.syntax import wrong_origin
 
 _FETCH = (
     "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src", "frame-src", "img-src", "manifest-src",
@@ -33,7 +35,7 @@ _REFERRER_POLICIES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecurityRules:
+class SecurityRules(CheckedPart):
     """Header fields that the middleware sends where the app sends none; "" for one that it does not send.
 
     Args:
@@ -53,56 +55,55 @@ class SecurityRules:
     referrer_policy: str = ""
     connection_allowlist: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        lists_to_tuples(self)
+    def _errors(self) -> Iterator[PolicyError]:
         for origin in self.connection_allowlist or ():
-            require_origin(origin, "connection_allowlist")
+            yield from wrong_origin(origin, "connection_allowlist")
         for key in ("content_security_policy", "permissions_policy", "referrer_policy"):
-            _require_field(getattr(self, key), key)
-        _check_content_security_policy(self.content_security_policy)
+            yield from _unprintable(getattr(self, key), key)
+        yield from _errors_in_csp(self.content_security_policy)
         if self.permissions_policy:
-            _check_permissions_policy(self.permissions_policy)
+            yield from _errors_in_permissions(self.permissions_policy)
         for word in self.referrer_policy.replace(",", " ").split():
             if word not in _REFERRER_POLICIES:
                 remedy = did_you_mean(word, _REFERRER_POLICIES)
-                raise PolicyError(f'"{word}" is no referrer policy', remedy, key="referrer_policy")
+                yield PolicyError(f'"{word}" is no referrer policy', remedy, key="referrer_policy")
 
 
-def _require_field(value: str, key: str) -> None:
+def _unprintable(value: str, key: str) -> Iterator[PolicyError]:
     if not (value.isascii() and value.isprintable()):
         remedy = "Write it in one line of ASCII characters; three quotes with a backslash at the end of each line do."
-        raise PolicyError("a header field has only printable ASCII characters", remedy, key=key)
+        yield PolicyError("a header field has only printable ASCII characters", remedy, key=key)
 
 
-def _check_content_security_policy(value: str) -> None:
+def _errors_in_csp(value: str) -> Iterator[PolicyError]:
     key, seen = "content_security_policy", set[str]()
     if "," in value:
         remedy = 'Part directives by ";" and sources by spaces.'
-        raise PolicyError("a comma would begin a second policy", remedy, key=key)
+        yield PolicyError("a comma would begin a second policy", remedy, key=key)
     for words in filter(None, (part.split() for part in value.split(";"))):
         directive, sources = words[0].lower(), words[1:]
         if directive not in DIRECTIVES:
             remedy = did_you_mean(directive, DIRECTIVES)
-            raise PolicyError(f'"{directive}" is no directive', remedy, key=key)
+            yield PolicyError(f'"{directive}" is no directive', remedy, key=key)
         if directive in seen:
             remedy = "Write all its sources behind the first one."
-            raise PolicyError(f'browsers ignore the second "{directive}"', remedy, key=key)
+            yield PolicyError(f'browsers ignore the second "{directive}"', remedy, key=key)
         seen.add(directive)
         if directive in _OF_SOURCES:
-            _check_sources(sources, key)
+            yield from _errors_in_sources(sources, key)
 
 
-def _check_sources(sources: list[str], key: str) -> None:
+def _errors_in_sources(sources: list[str], key: str) -> Iterator[PolicyError]:
     for source in sources:
         if source.lower() in _KEYWORDS:
-            raise PolicyError(f"browsers read {source} as the name of a host", f"Write '{source}'.", key=key)
+            yield PolicyError(f"browsers read {source} as the name of a host", f"Write '{source}'.", key=key)
         if source.lower().startswith(_NONCE):
             remedy = "Leave it out: {{ csp_nonce }} and request.state.consent.nonce make one for each response."
-            raise PolicyError("a nonce that never changes protects nothing", remedy, key=key)
+            yield PolicyError("a nonce that never changes protects nothing", remedy, key=key)
 
 
-def _check_permissions_policy(value: str) -> None:
+def _errors_in_permissions(value: str) -> Iterator[PolicyError]:
     features = re.split(r",(?![^()]*\))", value)
     if wrong := next((feature for feature in features if not _FEATURE.fullmatch(feature.strip())), None):
         remedy = 'Write features with their origins, as in "camera=(), geolocation=(self)".'
-        raise PolicyError(f'"{wrong.strip()}" cannot be read', remedy, key="permissions_policy")
+        yield PolicyError(f'"{wrong.strip()}" cannot be read', remedy, key="permissions_policy")

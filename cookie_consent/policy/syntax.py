@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import fields
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.texts.locales import is_country
@@ -37,50 +36,43 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5}) (second|minute|hour|day|week|month|ye
 """Six digits at most, so that `timedelta` cannot overflow."""
 
 
-def lists_to_tuples(part: Any) -> None:
-    """Replace the lists in a part's fields by tuples, so that the part is immutable and hashable."""
-    for declared in fields(part):
-        value = getattr(part, declared.name)
-        if isinstance(value, list):
-            object.__setattr__(part, declared.name, tuple(value))
-
-
-def require(pattern: re.Pattern[str], value: str, key: str, remedy: str) -> None:
-    """Raise a PolicyError unless a value matches a pattern."""
+def mismatch(pattern: re.Pattern[str], value: str, key: str, remedy: str) -> Iterator[PolicyError]:
+    """Yield an error unless a value matches a pattern."""
     if not pattern.fullmatch(value):
-        raise PolicyError(f"{value!r} is not valid here", remedy, key=key)
+        yield PolicyError(f"{value!r} is not valid here", remedy, key=key)
 
 
-def require_id(value: str, key: str = "id") -> None:
-    """Raise a PolicyError unless a value is a valid id."""
-    require(ID, value, key, "Use small letters, digits, - and _, a letter first.")
+def wrong_id(value: str, key: str = "id") -> Iterator[PolicyError]:
+    """Yield an error unless a value is a valid id."""
+    yield from mismatch(ID, value, key, "Use small letters, digits, - and _, a letter first.")
 
 
-def require_text(value: str, key: str) -> None:
-    """Raise a PolicyError if a text is empty or blank."""
+def empty_text(value: str, key: str) -> Iterator[PolicyError]:
+    """Yield an error if a text is empty or blank."""
     if not value.strip():
-        raise PolicyError("the text is empty", "Write it, or leave the whole table out.", key=key)
+        yield PolicyError("the text is empty", "Write it, or leave the whole table out.", key=key)
 
 
-def require_link(value: str, key: str) -> None:
-    """Raise a PolicyError unless a value is a safe link: a path, or an http or https address."""
+def wrong_link(value: str, key: str) -> Iterator[PolicyError]:
+    """Yield an error unless a value is a safe link: a path, or an http or https address."""
     # Browsers read "//host" as an address on another host.
     if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
-        raise PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
+        yield PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
 
 
-def require_origin(value: str, key: str) -> None:
-    """Raise a PolicyError unless a value is an origin: scheme, host and optionally a port."""
-    require(ORIGIN, value, key, 'An origin is scheme and host only, in small letters: "https://maps.example.com".')
-    port = value.rpartition(":")[2]
-    if port.isdigit() and int(port) > HIGHEST_PORT:
-        raise PolicyError(f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}.", key=key)
+def wrong_origin(value: str, key: str) -> Iterator[PolicyError]:
+    """Yield an error unless a value is an origin: scheme, host and optionally a port."""
+    if not ORIGIN.fullmatch(value):
+        remedy = 'An origin is scheme and host only, in small letters: "https://maps.example.com".'
+        yield PolicyError(f"{value!r} is not valid here", remedy, key=key)
+    elif (port := value.rpartition(":")[2]).isdigit() and int(port) > HIGHEST_PORT:
+        yield PolicyError(f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}.", key=key)
 
 
-def require_country(value: str, key: str) -> None:
-    """Raise a PolicyError unless a value is the code of a country."""
+def wrong_country(value: str, key: str) -> Iterator[PolicyError]:
+    """Yield an error unless a value is the code of a country."""
     if not is_country(value):
-        raise PolicyError(
+        yield PolicyError(
             f"{value!r} is no country", 'Write its code of ISO 3166-1, as in "JP", "US" or "GB".', key=key
         )
 

@@ -12,6 +12,7 @@ from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.imported.records import import_answer
 from cookie_consent.policy import from_toml
 from cookie_consent.policy.imports import TOOLS, Import
+from cookie_consent.policy.reading import read_all
 from tests.docs.test_docs import ROOT
 from tests.support.policies import small_policy
 
@@ -29,7 +30,8 @@ def block(tool: str, kind: str) -> str:
 @pytest.mark.parametrize("tool", TOOLS)
 def test_cookie_of_the_page_becomes_an_answer_by_the_mapping_of_the_page(tool: str) -> None:
     table = tomllib.loads(block(tool, "toml"))["imports"]
-    declared = from_toml._TABLES["imports"](table)
+    declared, errors = read_all(from_toml._TABLES["imports"](table))
+    assert errors == []
     policy = small_policy("analytics", "media", imports=declared)
     found = import_answer(policy, block(tool, "text").encode(), NOW, CONSENT_LIFETIME)
     assert found is not None

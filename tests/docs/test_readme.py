@@ -72,7 +72,8 @@ def test_readme_has_at_most_150_lines() -> None:
 def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
     path = folder / "consent.toml"
     assert Policy.load(path).optional == ("analytics", "media")
-    path.write_text(path.read_text(encoding="utf-8").replace("traces = true", "traced = true"), encoding="utf-8")
+    wrong = path.read_text(encoding="utf-8").replace("traces = true", "traced = true")
+    path.write_text(wrong.replace('purpose = "necessary"', 'purpose = "nescessary"'), encoding="utf-8")
     with pytest.raises(PolicyError) as error:
         Policy.load("consent.toml")
     assert str(error.value) == WRONG_POLICY.strip()

@@ -55,6 +55,7 @@ def test_page_on_the_policy_file_has_every_table() -> None:
 
 NOT_OF_A_KEY = {
     "this is no TOML file in UTF-8": "of the file as a whole",
+    "this file is in ": "of the file as a whole",
     "this is a folder": "of the file as a whole",
     "what was kept is no policy": "of what the ledger keeps",
     "there is no option": "a file cannot have it: the key would be a signal",

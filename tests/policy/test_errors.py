@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,38 @@ from cookie_consent.policy.errors import PolicyError, did_you_mean
 )
 def test_message_has_place_problem_and_remedy(error: PolicyError, message: str) -> None:
     assert str(error) == message
+
+
+def test_message_of_several_errors_has_a_line_for_each() -> None:
+    first, second = PolicyError("it is wrong", "Right it.", key="name", table="[site]"), PolicyError("so is this")
+    with pytest.raises(PolicyError) as caught:
+        raise_all([first, second])
+    error = caught.value.at(file="a.toml")
+    assert str(error) == 'a.toml: [site] key "name": it is wrong. Right it.\na.toml: so is this.'
+    assert (error.file, error.table, error.key, error.problem) == ("a.toml", "[site]", "name", "it is wrong")
+    assert [str(one) for one in error.errors] == str(error).splitlines()
+    assert [len(one.errors) for one in error.errors] == [1, 1]
+
+
+@pytest.mark.parametrize(("number", "last"), [(20, "error 19."), (21, "and 1 more error"), (45, "and 25 more errors")])
+def test_message_has_twenty_errors_and_the_number_of_the_rest(number: int, last: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        raise_all(PolicyError(f"error {one}") for one in range(number))
+    lines = str(caught.value).splitlines()
+    assert lines[:20] == [f"error {one}." for one in range(20)]
+    assert lines[-1] == last
+    assert len(caught.value.errors) == number
+
+
+def test_no_errors_raise_nothing() -> None:
+    raise_all([])
+
+
+def test_errors_of_errors_stand_side_by_side() -> None:
+    several = PolicyError("one", others=[PolicyError("two")])
+    with pytest.raises(PolicyError) as caught:
+        raise_all([several, PolicyError("three")])
+    assert [error.problem for error in caught.value.errors] == ["one", "two", "three"]
 
 
 def test_policy_error_is_value_error() -> None:

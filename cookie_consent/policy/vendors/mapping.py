@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, Recipient
+from cookie_consent.policy.reading import Reading
 from cookie_consent.policy.vendors.catalog import Vendor, vendors
 
 _TABLE = "[vendors]"
@@ -16,7 +18,7 @@ _LONGEST_WAIT = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VendorMapping:
+class VendorMapping(CheckedPart):
     """One vendor that a site uses, and the purposes that its signals go by.
 
     Args:
@@ -32,11 +34,9 @@ class VendorMapping:
     purposes: Mapping[str, str]
     options: Mapping[str, bool | int | str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        try:
-            _check(self)
-        except PolicyError as error:
-            raise error.at(table=_TABLE, key=self.id) from None
+    def _errors(self) -> Iterator[PolicyError]:
+        for error in _errors_in(self):
+            yield error.at(table=_TABLE, key=self.id)
 
     @property
     def vendor(self) -> Vendor:
@@ -56,68 +56,69 @@ class VendorMapping:
         return any(host == known or host.endswith(f".{known}") for known in self.vendor.hosts)
 
 
-def read(data: object) -> tuple[VendorMapping, ...]:
-    """Read the table [vendors] of a policy file.
-
-    Raises:
-        PolicyError: a vendor, signal or option is unknown, or a value is not valid.
-    """
+def read(data: object) -> Reading[tuple[VendorMapping, ...]]:
+    """Read the table [vendors] of a policy file."""
     if not isinstance(data, dict):
-        raise PolicyError("this is no table", "Write [vendors] and a line for each vendor below.", table=_TABLE)
-    return tuple(_mapping(id_, value) for id_, value in data.items())
+        yield PolicyError("this is no table", "Write [vendors] and a line for each vendor below.", table=_TABLE)
+        return ()
+    for id_, value in data.items():
+        if not isinstance(value, str | dict):
+            yield PolicyError(f"{value!r} is no purpose", 'Write it as in "ads".', table=_TABLE, key=id_)
+    return tuple(_mapping(id_, value) for id_, value in data.items() if isinstance(value, str | dict))
 
 
-def _mapping(id_: str, value: object) -> VendorMapping:
+def _mapping(id_: str, value: str | dict[str, Any]) -> VendorMapping:
     if isinstance(value, str):
-        return VendorMapping(id=id_, purposes={"": value})
-    if not isinstance(value, dict):
-        raise PolicyError(f"{value!r} is no purpose", 'Write it as in "ads".', table=_TABLE, key=id_)
+        return VendorMapping.unchecked({"id": id_, "purposes": {"": value}})
     options = vendors()[id_].options if id_ in vendors() else {}
-    return VendorMapping(
-        id=id_,
-        purposes={key: item for key, item in value.items() if key not in options},
-        options={key: item for key, item in value.items() if key in options},
+    return VendorMapping.unchecked(
+        {
+            "id": id_,
+            "purposes": {key: item for key, item in value.items() if key not in options},
+            "options": {key: item for key, item in value.items() if key in options},
+        }
     )
 
 
-def _check(mapping: VendorMapping) -> None:
+def _errors_in(mapping: VendorMapping) -> Iterator[PolicyError]:
     if mapping.id not in vendors():
-        raise PolicyError(f'there is no vendor "{mapping.id}"', did_you_mean(mapping.id, vendors()))
+        yield PolicyError(f'there is no vendor "{mapping.id}"', did_you_mean(mapping.id, vendors()))
+        return
     vendor, signals = mapping.vendor, mapping.purposes
     if not vendor.has_signals and set(signals) != {""}:
-        raise PolicyError(f"{vendor.name} goes by one purpose", f'Write it as in {mapping.id} = "ads".')
+        yield PolicyError(f"{vendor.name} goes by one purpose", f'Write it as in {mapping.id} = "ads".')
     if vendor.has_signals and (not signals or "" in signals):
         example = vendor.signals[0] if vendor.signals else "Advertising"
-        raise PolicyError(
+        yield PolicyError(
             f"{vendor.name} has signals of its own", f'Write which goes by which purpose: {{ {example} = "ads" }}.'
         )
     for signal, purpose in signals.items():
         if signal and not vendor.any_signal and signal not in vendor.signals:
             known = (*vendor.signals, *vendor.options)
-            raise PolicyError(f'{vendor.name} has no signal "{signal}"', did_you_mean(signal, known))
+            yield PolicyError(f'{vendor.name} has no signal "{signal}"', did_you_mean(signal, known))
         if not isinstance(purpose, str):
-            raise PolicyError(f"{purpose!r} is no purpose", 'Write it as in "ads".')
+            yield PolicyError(f"{purpose!r} is no purpose", 'Write it as in "ads".')
     for name, value in mapping.options.items():
-        _check_option(vendor.options.get(name), name, value)
-    _check_wait(mapping)
+        yield from _errors_in_option(vendor.options.get(name), name, value)
+    yield from _errors_in_wait(mapping)
 
 
-def _check_option(kind: Any, name: str, value: object) -> None:
+def _errors_in_option(kind: Any, name: str, value: object) -> Iterator[PolicyError]:
     if isinstance(kind, list):
         if value not in kind:
-            raise PolicyError(f"{value!r} is not valid for {name}", did_you_mean(str(value), kind))
+            yield PolicyError(f"{value!r} is not valid for {name}", did_you_mean(str(value), kind))
     elif kind == "boolean":
         if not isinstance(value, bool):
-            raise PolicyError(f"{name} is either true or false", "Write it without quotes.")
+            yield PolicyError(f"{name} is either true or false", "Write it without quotes.")
     elif kind != "milliseconds":
-        raise PolicyError(f'there is no option "{name}"', "Leave it out.")
+        yield PolicyError(f'there is no option "{name}"', "Leave it out.")
     elif type(value) is not int or not 0 < value <= _LONGEST_WAIT:
-        raise PolicyError(f"{name} is a number of milliseconds", f"Write one up to {_LONGEST_WAIT}, as in 500.")
+        yield PolicyError(f"{name} is a number of milliseconds", f"Write one up to {_LONGEST_WAIT}, as in 500.")
 
 
-def _check_wait(mapping: VendorMapping) -> None:
+def _errors_in_wait(mapping: VendorMapping) -> Iterator[PolicyError]:
     if "wait_for_update" in mapping.options and mapping.options.get("mode") != "advanced":
-        raise PolicyError(
+        yield PolicyError(
             "in basic mode no tag runs before the answer, so none can wait",
             'Leave wait_for_update out, or write mode = "advanced".',
         )

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cookie_consent import PolicyError
-from cookie_consent.policy import validation
+from cookie_consent.policy.errors import raise_all
+from cookie_consent.policy.in_force import errors_in_force
 from tests.support.policies import policy_of, toml_inline
 from tests.support.reference.example import REMOVED, changed, in_another_language
 from tests.support.reference.markdown import code, plain, table
@@ -52,6 +53,7 @@ WRONG_PLACES: Sequence[Wrong] = (
     {"records": "…", "": '`records = "…"`'},
     {"cookies": {"name": "_ad"}, "": "`[cookies]`"},
     {"purposes": [], "": "`[[purposes]]`"},
+    {"features map": [{}], "": "`[[features.map]]`"},
     {f"{_ADS} title": {"en": ""}},
     {f"{_ADS} title": {"en": "Ads", "de": "Werbung"}},
 )
@@ -60,8 +62,9 @@ WRONG_PLACES: Sequence[Wrong] = (
 WRONG: Mapping[str, Sequence[Wrong]] = {
     "[site]": (
         {"site name": " "},
-        {"site languages": ["english!"]},
+        {"site languages": ["en", "english!"]},
         {"site languages": ["en", "en"]},
+        {"site languages": ["EN"]},
         {"site prevailing_language": "ja"},
         {"site policy_url": "terms.html"},
         {"site hosts": []},
@@ -247,7 +250,7 @@ def _message(change: Wrong) -> str:
 def wrong_file(change: Wrong) -> PolicyError:
     """Return the first error of a changed file."""
     try:
-        validation.check_in_force(policy_of(changed({path: value for path, value in change.items() if path})))
+        raise_all(errors_in_force(policy_of(changed({path: value for path, value in change.items() if path}))))
     except PolicyError as error:
         return errors_of(error)[0]
     raise AssertionError(f"{change} is no error")

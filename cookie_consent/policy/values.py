@@ -1,0 +1,125 @@
+"""Reads the values of a policy file: texts, numbers, dates, durations and lists of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.reading import Reading
+from cookie_consent.policy.syntax import parse_duration
+from cookie_consent.texts.catalog import Text
+
+
+def string(value: object) -> Reading[str]:
+    """Read a text."""
+    if isinstance(value, str):
+        return value
+    yield PolicyError(f"{value!r} is no text", "Put it in quotes.")
+    return ""
+
+
+def strings(value: object) -> Reading[tuple[str, ...]]:
+    """Read a list of texts."""
+    if not isinstance(value, list):
+        yield PolicyError(f"{value!r} is no list", 'Write it as in ["first", "second"].')
+        return ()
+    for item in value:
+        yield from string(item)
+    return tuple(value) if all(isinstance(item, str) for item in value) else ()
+
+
+def boolean(value: object) -> Reading[bool]:
+    """Read true or false."""
+    if isinstance(value, bool):
+        return value
+    yield PolicyError(f"{value!r} is neither true nor false", "Write true or false, without quotes.")
+    return str(value).lower() in ("true", "yes", "on", "1")
+
+
+def true(value: object) -> Reading[bool]:
+    """Read the true of `refused = true`."""
+    # "refused = false" would read as if a service could allow what the site refuses.
+    if value is not True:
+        yield PolicyError("a service can only refuse", "Write true, or leave the line out.")
+    return True
+
+
+def texts(value: object) -> Reading[dict[str, str]]:
+    """Read a text in several languages."""
+    if not isinstance(value, dict):
+        yield PolicyError(f"{value!r} is not one text per language", 'Write it as in { en = "…", ja = "…" }.')
+        return {}
+    found = {}
+    for language, text in value.items():
+        found[language] = yield from string(text)
+    return found
+
+
+def wording(value: object) -> Reading[Text]:
+    """Read a text of the pages: one text, or one for each plural form."""
+    return (yield from texts(value)) if isinstance(value, dict) else (yield from string(value))
+
+
+def names(value: object) -> Reading[dict[str, tuple[str, ...]]]:
+    """Read which names of another tool each purpose has."""
+    if not isinstance(value, dict):
+        yield PolicyError(f"{value!r} maps no purposes", 'Write it as in { analytics = "statistics" }.')
+        return {}
+    found = {}
+    for id_, named in value.items():
+        found[id_] = yield from strings(named if isinstance(named, list) else [named])
+    return found
+
+
+def number(value: object) -> Reading[int]:
+    """Read a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    yield PolicyError(f"{value!r} is no whole number", "Write it without quotes.")
+    return 0
+
+
+def by_place(value: object) -> Reading[dict[str, str]]:
+    """Read the regime of each place."""
+    if not isinstance(value, dict):
+        yield PolicyError(f"{value!r} is no table", 'Write it as in { JP = "jp", CA-QC = "ca-qc" }.')
+        return {}
+    found = {}
+    for place, regime in value.items():
+        found[place] = yield from string(regime)
+    return found
+
+
+def duration(value: object) -> Reading[timedelta]:
+    """Read a duration."""
+    text = yield from string(value)
+    try:
+        return parse_duration(text)
+    except ValueError:
+        if isinstance(value, str):
+            yield PolicyError(f"{value!r} is no duration", 'Write a whole number and a unit, as in "395 days".')
+    # No other duration is longer than this one.
+    return timedelta.max
+
+
+def cookie_duration(value: object) -> Reading[timedelta | None]:
+    """Read the lifetime of a cookie."""
+    return None if value == "session" else (yield from duration(value))
+
+
+def day(value: object) -> Reading[date]:
+    """Read a date."""
+    if isinstance(value, date) and not isinstance(value, datetime):  # a datetime is a date, too
+        return value
+    yield PolicyError(f"{value!r} is no date", "Write it as in 2026-11-25, without quotes.")
+    return date.max
+
+
+def refusals(value: object) -> Reading[tuple[str, ...] | None]:
+    """Read what a signal refuses."""
+    if value in ("default", "ignore"):
+        return None if value == "default" else ()
+    if isinstance(value, str):
+        yield PolicyError(f"{value!r} is not valid here", 'Write "default", "ignore" or a list of purposes.')
+        return None
+    return (yield from strings(value))
