@@ -78,6 +78,11 @@ class HelpDesk:
 
         A person gets the form back with the text and the problem. A program gets the problem as JSON.
 
+        - `token`: the token of the form, from `GET`, between two seconds and a day old.
+        - `kind`: "see", "correct", "erase" or "complain".
+        - `text`: the message, at most 4000 characters.
+        - `address`: a mail address for the answer; may be left out.
+
         Raises:
             Problem: 404, there is no ledger; 413, the body is too large; for programs also 400, the request is not
                 valid; 429, too many requests; 503, the ledger cannot be reached.
@@ -104,8 +109,11 @@ class HelpDesk:
     async def look_up(self, inquiry: Inquiry) -> Response:
         """Respond with the progress of a request, found by its reference and secret.
 
+        - `reference`: the reference that the visitor was given.
+        - `secret`: the access code that came with it.
+
         Raises:
-            Problem: as for `send`; for programs also 404, the reference or the secret is wrong.
+            Problem: as for sending a request; for programs also 404, the reference or the secret is wrong.
         """
         store = self._store()
         body, typed = await read_body(inquiry.request.stream()), ""

@@ -63,6 +63,15 @@ class OwnData:
     async def export(self, inquiry: Inquiry) -> Response:
         """Respond with everything that is stored about the visitor, as JSON.
 
+        - `consent`: the answer in the consent cookie, or null.
+        - `consent_records`: the records in the ledger, oldest first.
+        - `receipts`: the receipt of each.
+        - `visitor_id`: the visitor id in the visitor cookie, or null.
+        - `withdrawn_visitor_ids`: those of before a withdrawal, as long as records may be left.
+        - `access_records`: the access records of all these ids.
+        - `requests`: the visitor's requests to the help desk.
+        - `meanings`: field -> its meaning, for each of these kinds of records.
+
         Raises:
             Problem: 429, too many requests; 503, a store cannot be read.
         """
@@ -102,6 +111,10 @@ class OwnData:
 
     async def erase(self, inquiry: Inquiry) -> Response:
         """Erase the visitor's access records and visitor id. The response says what stays, and why.
+
+        - `erased`: how many access records were erased.
+        - `consent_records`: ids of the consent records that stay.
+        - `why`: why they stay, or null.
 
         Raises:
             Problem: 413, the body is too large; 429, too many requests; 503, a store cannot be reached. Nothing more is

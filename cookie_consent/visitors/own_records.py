@@ -98,6 +98,9 @@ class OwnRecords:
     async def note(self, inquiry: Inquiry) -> Response:
         """Attach the visitor's note to one of the visitor's records.
 
+        - `record`: the id of the record.
+        - `note`: the text, at most 2000 characters.
+
         Raises:
             Problem: 400 or 413, the note is unreadable or too long; 404, the visitor has no such record; 409, the
                 record has too many notes; 429, too many requests; 503, the ledger cannot be reached.

@@ -22,7 +22,25 @@ class States:
         self._lifetime, self._edits_csp = lifetime, edits_csp
 
     def of(self, decision: Decision) -> dict[str, Any]:
-        """Return a decision as JSON data."""
+        """Return a decision as JSON data.
+
+        - `status`: what the visitor answered: "unknown", "granted", "refused" or "partial".
+        - `purposes`: purpose id -> whether it is allowed now, "necessary" included.
+        - `should_ask`: whether the question is to be shown.
+        - `policy`: the version of the policy in force.
+        - `decided_at`: when the visitor answered, or null.
+        - `expires_at`: when that answer ends, or null.
+        - `source`: where it was given: "banner", "settings", "feature", "api", "imported" or "account"; "signal" if
+          only a signal refuses something; else null.
+        - `signals`: names of the browser's signals: "gpc", "dnt".
+        - `honours_gpc`: whether Global Privacy Control turns something off, now or at some time since the answer.
+        - `opted_out`: whether the visitor has refused every sale or sharing; false if the policy has none.
+        - `overruled`: ids of the purposes that the visitor granted and that a signal has refused since.
+        - `features`: feature id -> whether it is available.
+        - `edits_csp`: whether the page's Content-Security-Policy names recipients only where they are allowed.
+        - `recipients`: recipient id -> whether it is allowed; only if the policy lets visitors choose among them.
+        - `regime`: the code of the law that applies; only if the policy names one.
+        """
         record, by_signal = decision.record, purposes_refused_by(decision.policy, decision.signals)
         return {
             "status": decision.status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import cookie_consent.policy
 from cookie_consent import ConsentMiddleware
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.policy import from_toml
+from cookie_consent.visitors.answers.posted import PostedAnswer
 from tests.support.asgi import Visitor
-from tests.support.policies import KEY
-from tests.support.reference import consent, options
+from tests.support.policies import KEY, policy_of
+from tests.support.reference import consent, css, events, options
 from tests.support.reference.docstrings import docstring_of
-from tests.support.reference.example import policy
+from tests.support.reference.example import every_table, policy
+from tests.support.reference.exchanges import Site
+from tests.support.reference.http import PREFIX
+from tests.support.reference.markdown import ROOT, blocks_of
 from tests.support.reference.pages import FOLDER, PAGES
 from tests.support.reference.policy_errors import WRONG, WRONG_KINDS, WRONG_PLACES, wrong_file
 
@@ -88,6 +93,61 @@ def test_page_on_the_policy_file_has_every_error_of_the_code() -> None:
         and not any(re.search(pattern, problem) for problem in problems)
     ]
     assert missing == [], "Add a file that has this error to tests/support/reference/policy_errors.py"
+
+
+def test_page_on_http_has_every_endpoint_and_explains_what_it_takes() -> None:
+    page = PAGES["http.md"]()
+    paths = {path for path in Site().app._endpoints._routes._table if not path.startswith("/assets/")}
+    assert [path for path in paths if f"{PREFIX}{path}`" not in page] == []
+    # Each field of an answer is in one of the two tables.
+    fields = {
+        "purpose=ID",
+        "recipient=ID",
+        *(docstring_of(PostedAnswer).names.keys() - {"purposes", "recipients", "form_id"}),
+    }
+    assert [name for name in fields if not re.search(rf"^\| `{name}`", page, re.MULTILINE)] == []
+
+
+def test_page_on_http_shows_no_secret_value() -> None:
+    page = PAGES["http.md"]()
+    assert "__Host-consent=…; Max-Age=" in page
+    assert not re.search(r"[A-Za-z0-9_-]{43}", page)
+
+
+def test_page_on_css_has_every_property_of_the_style_sheets() -> None:
+    read = dict(css.properties())
+    assert len(read) == len(set(css.properties()))
+    assert css.PROPERTIES.keys() == read.keys()
+    sheets = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "static").glob("*.css"))
+    assert css.PROPERTIES.keys() == set(re.findall(r"--pchoice-([a-z-]+)", sheets))
+    assert {path.name for path in (ROOT / "static").glob("*.css")} == css.SHEETS.keys()
+
+
+def test_classes_of_the_page_on_css_exist() -> None:
+    templates = ROOT / "cookie_consent" / "visitors" / "pages" / "templates"
+    paths = (*templates.glob("*.html"), *(ROOT / "static").glob("*.js"))
+    written = "".join(path.read_text(encoding="utf-8") for path in paths)
+    layouts = {"pchoice-corner", "pchoice-bar", "pchoice-modal"}
+    assert 'classes = "pchoice pchoice-" ~ layout' in written
+    assert [name for name in css.CLASSES.keys() - layouts if not re.search(rf'["\s]{name}["\s]', written)] == []
+
+
+def test_page_on_events_has_every_attribute_of_scripts_and_templates() -> None:
+    for_sites = {name.removeprefix("data-") for name in events.ATTRIBUTES}
+    assert for_sites | events.OUR_OWN == events.attributes_in_code()
+    assert not for_sites & events.OUR_OWN
+
+
+def test_events_of_the_page_are_those_that_the_script_sends() -> None:
+    script = (ROOT / "static" / "track.js").read_text(encoding="utf-8")
+    sent = re.findall(r'(?:tell|track|written)\("([a-z_]+)"', script)
+    assert events.SENT.keys() == set(sent)
+
+
+def test_own_texts_of_the_example_are_used() -> None:
+    own = tomllib.loads(blocks_of("texts.md", "toml")[0])
+    offered = policy_of({**every_table(), **own})
+    assert offered.texts["en"]["banner_title"] == "Your choice"
 
 
 def test_docstring_is_read_in_its_parts() -> None:

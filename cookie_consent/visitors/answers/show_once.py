@@ -34,6 +34,10 @@ class ShowOnce:
     async def take(self, inquiry: Inquiry) -> Response:
         """Lead back to the page of the card, with the cookie that has it show the content.
 
+        - `card`: the id of a recipient, a feature or a purpose.
+        - `next`: the path of the page.
+        - `policy`: the version of the policy that the card showed; may be left out.
+
         Raises:
             Problem: 413 or 400, the body is no valid form of a card; 409, the policy has changed since the card was
                 made: it may have named another recipient.

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import dedent
 
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields):\n((?:    .*\n|\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w[\w.]*): (.*(?:\n    .*)*)", re.MULTILINE)
@@ -37,7 +38,7 @@ class Docstring:
 def docstring_of(documented: object) -> Docstring:
     """Return the docstring of a class, a function or a property."""
     text = f"{inspect.cleandoc(getattr(documented, '__doc__', None) or '')}\n"
-    sections = {section: inspect.cleandoc(body) for section, body in _SECTION.findall(text)}
+    sections = {section: dedent(body).strip() for section, body in _SECTION.findall(text)}
     before = _SECTION.split(text, maxsplit=1)[0]
     paragraphs = [_one_line(paragraph) for paragraph in before.strip().split("\n\n")]
     entries = {

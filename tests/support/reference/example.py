@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
@@ -11,7 +10,7 @@ from typing import Any
 
 from cookie_consent import Policy
 from tests.support.policies import policy_of
-from tests.support.reference.markdown import found
+from tests.support.reference.markdown import blocks_of
 
 _EVERY_TABLE = """
 [site]
@@ -108,9 +107,7 @@ REMOVED = object()
 @cache
 def policy() -> Policy:
     """Return the policy of the first example in docs/policy.md."""
-    text = found("policy.md").read_text(encoding="utf-8")
-    (first, *_) = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return policy_of(tomllib.loads(first))
+    return policy_of(tomllib.loads(blocks_of("policy.md", "toml")[0]))
 
 
 def every_table() -> dict[str, Any]:

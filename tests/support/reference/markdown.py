@@ -62,6 +62,11 @@ def block(kind: str, text: str) -> str:
     return f"```{kind}\n{text.rstrip()}\n```\n"
 
 
+def blocks_of(name: str, kind: str) -> list[str]:
+    """Return the fenced blocks of a kind in a page."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", found(name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
 def anchor(heading: str) -> str:
     """Return the anchor that code hosts give to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

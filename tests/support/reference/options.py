@@ -32,6 +32,9 @@ GROUPS = {
 """Heading -> the options below it."""
 READ_ON = {
     "policy": ("Policy file, every key", "reference/policy-file.md"),
+    "prefix": ("Every path below it", "reference/http.md"),
+    "consent_cookie": ("Cookies of our own", "reference/cookies.md"),
+    "visitor_cookie": ("Cookies of our own", "reference/cookies.md"),
     "ledger": ("Proof", "proof.md"),
     "access_log": ("Analytics", "analytics.md"),
     "query_keys": ("Access records", "access-record.md"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from tests.support.reference import commands, consent, options, policy_file, texts
+from tests.support.reference import commands, consent, cookies, css, events, http, options, policy_file, texts
 from tests.support.reference.markdown import FOLDER, joined
 
 __all__ = ["FOLDER", "PAGES"]
@@ -21,6 +21,10 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "options.md": _marked(options.page),
     "policy-file.md": _marked(policy_file.page),
     "consent.md": _marked(consent.page),
+    "http.md": _marked(http.page),
+    "cookies.md": _marked(cookies.page),
+    "css.md": _marked(css.page),
+    "events.md": _marked(events.page),
     "commands.md": _marked(commands.page),
     "texts.md": _marked(texts.page),
 }
