@@ -177,6 +177,12 @@ class RequestConsent(Decision):
             raise LookupError(f'the language "{tag}" is not offered. {did_you_mean(tag, offered)}')
         self._language, self.follows_page = tag, False
 
+    def prefer_language(self, tag: str) -> None:
+        """Use the offered language for a tag, such as "en" for "en-us", if there is one."""
+        language = match_language(tag, self._decision.policy.site.languages)
+        if language is not None:
+            self.language = language
+
     @property
     def app_language(self) -> str | None:
         """The language that the app has set or returns for this request, or None."""

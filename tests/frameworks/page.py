@@ -9,8 +9,8 @@ The form of such a page, which test_pages.py checks:
 - The server is `uvicorn app:app`, and the home page "/" shows the feature `map` of the file that
   `cookie-consent init` writes: its text is `SHOWN` with consent, and without it the feature's fallback.
 - "Test it" has the file `test_app.py`, which `pytest` runs.
-- Each other block of Python stands word for word in `examples/frameworks/NAME_app.py`, which a test visits. It may be
-  indented less there or here.
+- Each other block of Python stands word for word in `examples/frameworks/NAME_app.py`, which a test visits, or in
+  another `NAME_*.py` there. It may be indented less there or here.
 - A block of the kind "toml" has `[[cookies]]` of the framework's own cookies, ready to paste. A test has the framework
   set these cookies, and holds names and durations against the block.
 """
@@ -112,8 +112,14 @@ class Page:
 
     @property
     def example(self) -> Path:
-        """The example that the page's excerpts are from."""
+        """The example that most of the page's excerpts are from."""
         return EXAMPLES / f"{self.path.stem}_app.py"
+
+    @property
+    def example_text(self) -> str:
+        """The example, and what belongs to it."""
+        files = sorted(EXAMPLES.glob(f"{self.path.stem}_*.py"))
+        return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
 def page(name: str) -> Page:

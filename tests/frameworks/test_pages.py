@@ -19,7 +19,7 @@ def test_page_has_the_sections_in_order(page: Page) -> None:
 
 @each_page
 def test_page_has_no_block_of_a_kind_that_nothing_tests(page: Page) -> None:
-    assert {block.kind for block in page.blocks} <= {"console", "python", "toml", "html+jinja"}
+    assert {block.kind for block in page.blocks} <= {"console", "python", "toml", "html+jinja", "html+django"}
 
 
 @each_page
@@ -38,7 +38,7 @@ def test_page_begins_with_what_to_save_and_type(page: Page) -> None:
 
 @each_page
 def test_blocks_of_python_are_parts_of_the_example(page: Page) -> None:
-    example = page.example.read_text(encoding="utf-8")
+    example = page.example_text
     assert page.excerpts
     assert [
         part for part in page.excerpts if part not in example and textwrap.indent(part, "    ") not in example
@@ -48,7 +48,7 @@ def test_blocks_of_python_are_parts_of_the_example(page: Page) -> None:
 @each_page
 def test_blocks_of_templates_are_parts_of_an_example(page: Page) -> None:
     templates = "\n".join(path.read_text(encoding="utf-8") for path in EXAMPLES.rglob("*.html"))
-    lines = [line for block in page.blocks if block.kind == "html+jinja" for line in block.text.splitlines()]
+    lines = [line for block in page.blocks if block.kind.startswith("html+") for line in block.text.splitlines()]
     assert [line for line in lines if line.strip() not in templates] == []
 
 

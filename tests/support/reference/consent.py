@@ -17,7 +17,7 @@ from tests.support.reference.docstrings import docstring_of
 from tests.support.reference.example import policy
 from tests.support.reference.markdown import block, code, joined, link, sentence, table
 
-NOT_FOR_APPS = frozenset({"tag_nonce", "degrade", "count_card", "app_language", "language_of_page"})
+NOT_FOR_APPS = frozenset({"tag_nonce", "degrade", "count_card", "app_language", "language_of_page", "prefer_language"})
 """Names of `RequestConsent` that only the middleware uses, beside its "Attributes"."""
 _TITLE = """\
 # `request.state.consent`
