@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from starlette.requests import HTTPConnection
@@ -36,25 +36,19 @@ from cookie_consent.enforcement.nesting import Nesting
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.enforcement.shared_pages import checked_shared_pages
-from cookie_consent.ledgers import Ledger, ledger_of
-from cookie_consent.ledgers.retention import Retention
-from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.policy import Policy, policy_in_use
-from cookie_consent.sinks import Sink
-from cookie_consent.tracing.access_log import AccessLog
-from cookie_consent.tracing.visitor_lag import VisitorLag
 from cookie_consent.visitors.accounts import AccountAnswers, accounts_of
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_country import Country, regime_by_country
 from cookie_consent.visitors.app_language import app_language
-from cookie_consent.visitors.endpoints import Endpoints, checked_prefix
-from cookie_consent.visitors.help_desk_form import SALT as FORM_SALT
-from cookie_consent.visitors.help_desk_notice import desk_notifier_of
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.rendering import checked_later
-from cookie_consent.visitors.routes import GPC_PATH
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers import Ledger
+    from cookie_consent.sinks import Sink
 
 _log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
@@ -133,7 +127,7 @@ class ConsentMiddleware(FailsAtStart):
     """
 
     @fails_at_start
-    def __init__(  # noqa: PLR0913 (what a developer may set, in one place)
+    def __init__(  # noqa: PLR0913, PLR0915 (what a developer may set, in one place)
         self,
         app: ASGIApp,
         policy: Policy | str | PathLike[str],
@@ -166,6 +160,8 @@ class ConsentMiddleware(FailsAtStart):
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
+        from cookie_consent.visitors import loaded_late as late
+
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
         check_app(app)
@@ -188,7 +184,7 @@ class ConsentMiddleware(FailsAtStart):
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
         visits = Visits(policy, own_cookies, gate, clock, regime_by_country(country, policy))
         # What visitors see.
-        prefix = checked_prefix(prefix)
+        prefix = late.checked_prefix(prefix)
         pages = Pages(
             lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=checked_later(later, policy)
         )
@@ -203,10 +199,10 @@ class ConsentMiddleware(FailsAtStart):
             ),
         )
         tells_language = app_language(language, policy.site.languages)
-        help_desk, hooks = desk_notifier_of(desk, has_ledger=ledger is not None), accounts_of(accounts)
+        help_desk, hooks = late.desk_notifier_of(desk, has_ledger=ledger is not None), accounts_of(accounts)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
-        log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys))
-        ledger = ledger_of(ledger)
+        log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys))
+        ledger = late.ledger_of(ledger)
         # Join the parts.
         self._installed = Installation(
             policy=policy,
@@ -216,9 +212,9 @@ class ConsentMiddleware(FailsAtStart):
             visits=visits,
             pages=pages,
             ledger=ledger,
-            retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
+            retention=late.Retention(ledger, policy.requests, make_id) if ledger is not None else None,
             access_log=log,
-            forms=Signer(secret_keys, FORM_SALT),
+            forms=Signer(secret_keys, late.FORM_SALT),
             desk=help_desk,
             clock=clock,
             app_language=tells_language,
@@ -229,9 +225,9 @@ class ConsentMiddleware(FailsAtStart):
         self.app, self._visits, self._masks_client = app, visits, mask_client
         self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
         self._recent_answers = self._installed.recent_answers
-        self._endpoints = Endpoints(self._installed)
-        self._own_paths, self._other_answers = (prefix, GPC_PATH), self._endpoints.other_answers
-        signal_proofs = SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
+        self._endpoints = late.Endpoints(self._installed)
+        self._own_paths, self._other_answers = (prefix, late.GPC_PATH), self._endpoints.other_answers
+        signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security, app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0915 (a call costs time)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from zlib import crc32
 
@@ -19,10 +20,14 @@ from cookie_consent.visitors.pages.inserted import CardContent
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 
-_pages = Pages(make_id=new_id)
 _TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
 _FRAGMENT_FIELDS = frozenset((b"hx-request", b"turbo-frame"))
 _WHOLE_PAGE_FIELD = b"hx-boosted"
+
+
+@cache
+def _pages() -> Pages:
+    return Pages(make_id=new_id)
 
 
 def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: str = "", title: str = "") -> str:
@@ -53,7 +58,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     consent.shows_card = True
     if about.feature is not None:
         consent.degrade(about.feature.id)
-    return _pages.card(
+    return _pages().card(
         consent,
         base=consent.base,
         language=consent.language,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from cookie_consent.visitors.first_seen import shown
+from cookie_consent.base.first_seen import shown
 
 _log = logging.getLogger("cookie_consent")
 

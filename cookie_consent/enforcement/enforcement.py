@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Scope
 
+from cookie_consent.base import user_agents
 from cookie_consent.base.caching import depending_on
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.paths import outer_path
@@ -18,9 +20,11 @@ from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
 from cookie_consent.enforcement.vendor_signals import vendor_signals
-from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.policy.links import linked_paths
-from cookie_consent.visitors.installation import Installation
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers.signal_records import SignalProofs
+    from cookie_consent.visitors.installation import Installation
 
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
 
@@ -107,14 +111,18 @@ class Enforcement:
         self.ordinary = OrdinaryPages(self.pages, self.prefix, inline_style=self.inline_style)
         self.compression = CompressionAdvice()
         self._to_be_read = linked_paths(installed.policy)
-        self.shared_pages = None
-        if options.shared_pages:
-            self.shared_pages = SharedPages(
+        self.shared_pages = (
+            SharedPages(
                 installed,
                 settings_link=self.settings_link,
                 inline_style=self.inline_style,
                 may_ask=self.may_show_banner,
             )
+            if options.shared_pages
+            else None
+        )
+        if options.inject or installed.access_log is not None:
+            user_agents.parser()  # now, so that the first request need not wait for its tables
         self.is_quick = security is None and self.shared_pages is None
         self.is_secured = security is not None and self.shared_pages is None
         self.choose = None if options.leaves_out is None else self._chooser(options.leaves_out, app)

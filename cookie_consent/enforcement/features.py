@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -16,7 +17,10 @@ from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import Wording
 
-_pages = Pages(make_id=new_id)
+
+@cache
+def _pages() -> Pages:
+    return Pages(make_id=new_id)
 
 
 def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature | None) -> Response:
@@ -33,7 +37,7 @@ def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature 
     consent.asks_itself = True
     # htmx loads boosted links and forms without asking for HTML in Accept, but shows the response as a page.
     if "text/html" in headers.get("accept", "") or "hx-boosted" in headers:
-        page = _pages.unavailable(
+        page = _pages().unavailable(
             consent,
             base=consent.base,
             language=consent.language,
@@ -79,7 +83,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
     """
     consent = consent_of(scope)
     consent.degrade(feature)
-    return _pages.unavailable_box(
+    return _pages().unavailable_box(
         consent,
         base=consent.base,
         language=consent.language,

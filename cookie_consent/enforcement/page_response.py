@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.types import Message, Send
 
@@ -18,8 +19,10 @@ from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.vendor_signals import VendorSignals
 from cookie_consent.enforcement.visit_response import VisitResponse
-from cookie_consent.tracing.tracer import Trace
 from cookie_consent.visitors.pages.question import QuestionOptions
+
+if TYPE_CHECKING:
+    from cookie_consent.tracing.tracer import Trace
 
 _START = "http.response.start"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from starlette.types import Message
 
@@ -15,7 +16,9 @@ from cookie_consent.decision.visit import is_secure
 from cookie_consent.enforcement.csp.content import Content
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.enforcement.response import Response
-from cookie_consent.tracing.tracer import Fields, Trace
+
+if TYPE_CHECKING:
+    from cookie_consent.tracing.tracer import Fields, Trace
 
 _START, _BODY = "http.response.start", "http.response.body"
 _NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,9 +23,11 @@ from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.enforcement.vendor_signals import VendorSignals, vendor_signals
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_language
-from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.stylesheet import stylesheet_at_end
+
+if TYPE_CHECKING:
+    from cookie_consent.visitors.installation import Installation
 
 _log = logging.getLogger("cookie_consent")
 

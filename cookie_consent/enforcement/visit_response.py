@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -18,8 +19,10 @@ from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.policy.card import recipients_shown_once
-from cookie_consent.tracing.counts import Counts
-from cookie_consent.tracing.tracer import Fields, Trace
+
+if TYPE_CHECKING:
+    from cookie_consent.tracing.counts import Counts
+    from cookie_consent.tracing.tracer import Fields, Trace
 
 _START, _BODY = "http.response.start", "http.response.body"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from babel import Locale, UnknownLocaleError
-from babel.core import get_global
-from babel.dates import format_date, format_datetime
-from babel.lists import format_list
-from babel.numbers import format_decimal
+if TYPE_CHECKING:
+    from babel import Locale
+
+# Babel is loaded with the first policy or page, and not by a program that only imports the package.
 
 _MAX_LOCALES = 128
 
@@ -18,6 +18,8 @@ _MAX_LOCALES = 128
 @lru_cache(maxsize=_MAX_LOCALES)
 def _locale(language: str) -> Locale:
     """Return the locale for a language tag, or for a more general one; the CLDR's root if there is none."""
+    from babel import Locale, UnknownLocaleError
+
     tag = language
     while tag:
         try:
@@ -52,6 +54,8 @@ def country_name(code: str, language: str) -> str:
 
 def listed(items: Iterable[str], language: str) -> str:
     """Return texts joined as a list in a sentence: "a, b and c"."""
+    from babel.lists import format_list
+
     return format_list(list(items), locale=_locale(language))
 
 
@@ -62,16 +66,22 @@ def between_sentences(language: str) -> str:
 
 def written_number(number: int, language: str) -> str:
     """Return an integer with the language's digit grouping."""
+    from babel.numbers import format_decimal
+
     return format_decimal(number, locale=_locale(language))
 
 
 def written_date(day: date, language: str) -> str:
     """Return a date with the month in words."""
+    from babel.dates import format_date
+
     return format_date(day, "long", locale=_locale(language))
 
 
 def written_moment(moment: datetime, language: str) -> str:
     """Return a date and time in UTC, to the second, with the name of the time zone."""
+    from babel.dates import format_datetime
+
     return format_datetime(moment, "long", tzinfo=UTC, locale=_locale(language))
 
 
@@ -90,6 +100,8 @@ def plurals(language: str) -> frozenset[str]:
 @lru_cache(maxsize=512)
 def language_and_script(language: str) -> tuple[str, str]:
     """Return the language and the script of a tag, with the likely script if it has none: "zh-TW" is ("zh", "hant")."""
+    from babel.core import get_global
+
     parts = language.lower().split("-")
     script = next((part for part in parts[1:] if len(part) == 4 and part.isalpha()), "")
     region = next((part.upper() for part in parts[1:] if len(part) == 2), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from cookie_consent.visitors.first_seen import FirstSeen, shown
+from cookie_consent.base.first_seen import FirstSeen, shown
 
 MAX_HOSTS = 10
 """The largest number of hosts to log."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits
-from cookie_consent.ledgers import Ledger
-from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.policy import Policy
-from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.visitors.accounts import Accounts
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import AppLanguage
-from cookie_consent.visitors.help_desk_notice import DeskNotifier
 from cookie_consent.visitors.pages.pages import Pages
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers import Ledger
+    from cookie_consent.ledgers.retention import Retention
+    from cookie_consent.tracing.access_log import AccessLog
+    from cookie_consent.visitors.help_desk_notice import DeskNotifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

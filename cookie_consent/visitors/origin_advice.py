@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cookie_consent.base.cross_site import is_judged_by_origin, origin_of
-from cookie_consent.visitors.first_seen import FirstSeen, shown
+from cookie_consent.base.first_seen import FirstSeen, shown
 
 MAX_ORIGINS = 10
 """The largest number of origins to log."""

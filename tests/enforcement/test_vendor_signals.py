@@ -183,18 +183,14 @@ def test_site_whose_policy_is_added_later_gets_the_file() -> None:
 
 
 def test_answer_given_while_the_page_is_made_counts() -> None:
-    site_ = install(None, VENDORS)
-    visitor = Visitor(site_, BROWSER)
-    visitor.accept()
-
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/slow":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", HTML.encode())]})
-            await refuse(visitor)
-            await send({"type": "http.response.body", "body": PAGE})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", HTML.encode())]})
+        await refuse(visitor)
+        await send({"type": "http.response.body", "body": PAGE})
 
-    site_.app = app
-    assert told(visitor.get("/slow"))["holds"]["media"] is False
+    visitor = Visitor(install(app, VENDORS), BROWSER)
+    visitor.accept()
+    assert told(visitor.get())["holds"]["media"] is False
 
 
 async def refuse(visitor: Visitor) -> None:

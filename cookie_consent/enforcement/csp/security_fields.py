@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cookie_consent.base.caching import Headers
+from cookie_consent.base.first_seen import FirstSeen
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.decision.decision import Decision
@@ -25,7 +26,6 @@ from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.visitors.csp_reports import PATH as REPORTS
-from cookie_consent.visitors.first_seen import FirstSeen
 
 _MAX_KEPT = 512
 _MAX_SAID = 10

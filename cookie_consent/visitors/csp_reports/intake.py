@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
+from cookie_consent.base.first_seen import FirstSeen
 from cookie_consent.base.forms import read_body
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.policy.origins import covers
@@ -14,7 +15,6 @@ from cookie_consent.policy.parts import Recipient
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.csp_reports.counts import ENFORCED, INCIDENT, TRIED, UNDECLARED, ReportCounts, counts
 from cookie_consent.visitors.csp_reports.violation import OTHER, Violation, read_violations
-from cookie_consent.visitors.first_seen import FirstSeen
 from cookie_consent.visitors.inquiry import Inquiry
 
 MAX_LOGGED = 50

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cookie_consent.decision.decision import Decision, purposes_switched_off
@@ -28,6 +27,9 @@ from cookie_consent.visitors.pages.question import (
 )
 from cookie_consent.visitors.pages.wording import Wording, link
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
 """Keeps htmx and Turbo from loading the targets of links and forms into the page: they are pages of their own."""
 
@@ -35,6 +37,8 @@ _NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
 @cache
 def templates() -> Environment:
     """Return the templates, compiled once for all users."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
