@@ -177,7 +177,7 @@ def test_answer_counts_on_each_host_of_the_example() -> None:
 
 def test_layout_and_properties_of_the_look_exist() -> None:
     (css,) = blocks(page("change-the-look"), "css")
-    table = (ROOT / "docs" / "banner.md").read_text("utf-8").partition("### Properties")[2]
+    table = (ROOT / "docs" / "reference" / "css.md").read_text("utf-8")
     assert [name for name in re.findall(r"--pchoice-\w+", css) if f"`{name}`" not in table] == []
     (home,) = visit(installed("change-the-look"), get())
     assert "pchoice-bar" in home.text
