@@ -230,6 +230,11 @@ class ConsentMiddleware(FailsAtStart):
         signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security, app)
 
+    @property
+    def prefix(self) -> str:
+        """The path of the endpoints, inside of what the app is mounted at."""
+        return self._installed.prefix
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0915 (a call costs time)
         """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
         # Nearly all servers send header fields as tuples of bytes. A middleware adds other ones at either end, so that

@@ -1,4 +1,4 @@
-"""For a site's tests: checks that its banner, as styled by the site, has no dark patterns."""
+"""Checks that a site's banner, as styled by the site, has no dark patterns."""
 
 from __future__ import annotations
 

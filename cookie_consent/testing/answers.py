@@ -1,0 +1,169 @@
+"""Answers the question with a test client, as a visitor does: `answer(client, {"media"})`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Protocol
+
+from cookie_consent.testing.prefix import prefix_of
+
+_Request = tuple[str, str, dict[str, Any]]
+"""A request to send: its method, its address, and the options of the client's method `request`."""
+_Requests = Generator[_Request, Any, dict[str, Any]]
+"""Yields requests, takes their responses and returns the state after the answer."""
+
+# Browsers say so themselves when a page of the site sends a request. Without it, a POST is refused.
+_HEADERS = {"sec-fetch-site": "same-origin", "accept": "application/json"}
+_LONGEST_SHOWN = 500
+"""Characters of a response that a message shows."""
+
+
+class Client(Protocol):
+    """A client that keeps cookies, such as Starlette's `TestClient`, `httpx.Client` and `httpx.AsyncClient`."""
+
+    @property
+    def request(self) -> Any:
+        """The method that sends a request: `request(method, url, *, headers, json)`."""
+        ...
+
+
+def answer(
+    client: Client,
+    purposes: Iterable[str] | None = None,
+    *,
+    recipients: Iterable[str] = (),
+    service: str = "",
+    prefix: str = "",
+) -> dict[str, Any]:
+    """Answer as a visitor who grants these purposes and refuses all others. By default, everything is granted.
+
+    The answer is posted to the site, as the script of the question does. The client then has the cookies that a browser
+    has after it.
+
+    Args:
+        client: the client.
+        purposes: ids of the granted purposes; None for all of them, or for none if recipients are named.
+        recipients: ids of the granted recipients, of purposes with `choice = "recipient"`.
+            If one of a purpose is named, the purpose's others are refused.
+        service: the id of the service on whose page the answer is given; "" for none.
+        prefix: the path of the endpoints, or their address. By default it is found in the app, if the client calls one
+            in this process, and is "/privacy-choices" otherwise.
+
+    Returns:
+        The state after the answer, as `GET /privacy-choices/state` tells it.
+
+    Raises:
+        LookupError: the policy has no such purpose or recipient. The message names the known ones.
+        RuntimeError: the site refused the answer, or the client does not keep its cookie. The message says why.
+        TypeError: the client is asynchronous, or the purposes are a string.
+    """
+    return _run(client, _requests(_body(purposes, recipients, service), prefix or prefix_of(client)))
+
+
+def refuse(client: Client, *, service: str = "", prefix: str = "") -> dict[str, Any]:
+    """Answer as a visitor who refuses everything; see `answer`."""
+    return _run(client, _requests(_refusal(service), prefix or prefix_of(client)))
+
+
+async def aanswer(
+    client: Client,
+    purposes: Iterable[str] | None = None,
+    *,
+    recipients: Iterable[str] = (),
+    service: str = "",
+    prefix: str = "",
+) -> dict[str, Any]:
+    """Answer with an asynchronous client, such as `httpx.AsyncClient`; see `answer`."""
+    return await _arun(client, _requests(_body(purposes, recipients, service), prefix or prefix_of(client)))
+
+
+async def arefuse(client: Client, *, service: str = "", prefix: str = "") -> dict[str, Any]:
+    """Refuse everything with an asynchronous client, such as `httpx.AsyncClient`; see `answer`."""
+    return await _arun(client, _requests(_refusal(service), prefix or prefix_of(client)))
+
+
+def _body(purposes: Iterable[str] | None, recipients: Iterable[str], service: str) -> dict[str, Any]:
+    for name, given in (("purposes", purposes), ("recipients", recipients)):
+        if isinstance(given, str):
+            raise TypeError(f'{name} are several: write {{"{given}"}} instead of "{given}"')
+    chosen = dict.fromkeys(recipients, True)
+    if purposes is None and not chosen:
+        return {"choice": "accept_all", "service": service}
+    granted = dict.fromkeys(purposes or (), True)
+    return {"choice": "save", "purposes": granted, "recipients": chosen, "service": service}
+
+
+def _refusal(service: str) -> dict[str, Any]:
+    return {"choice": "refuse_all", "service": service}
+
+
+def _requests(body: Mapping[str, Any], prefix: str) -> _Requests:
+    prefix = prefix.rstrip("/")
+    posted = yield "POST", prefix, {"headers": _HEADERS, "json": body}
+    told, after = _state_in(posted), None
+    if told is not None or posted.status_code == 400:
+        after = _state_in((yield "GET", f"{prefix}/state", {"headers": _HEADERS}))
+    if told is None:
+        raise _refused(posted, prefix, body, after or {})
+    if after is None or any(after[key] != told[key] for key in ("status", "decided_at")):
+        raise RuntimeError(
+            f"the client does not send back the cookie of the answer, {posted.headers.get('set-cookie')!r}. Its base "
+            "URL has to be one of the site's hosts, and the client has to keep cookies."
+        )
+    return told
+
+
+def _state_in(response: Any) -> dict[str, Any] | None:
+    """Return the state that a response tells, or None if it tells none."""
+    if response.status_code != 200:
+        return None
+    try:
+        state = response.json()
+    except ValueError:
+        return None
+    return state if isinstance(state, dict) and "decided_at" in state else None
+
+
+def _refused(posted: Any, prefix: str, body: Mapping[str, Any], state: Mapping[str, Any]) -> Exception:
+    """Return the exception for an answer that was not taken."""
+    for kind in ("purposes", "recipients"):
+        known = state.get(kind, {})
+        unknown = [name for name in body.get(kind, ()) if name not in known]
+        if unknown and known:
+            return LookupError(f'there is no {kind[:-1]} "{unknown[0]}". Known: {", ".join(sorted(known))}')
+    if not posted.headers.get("content-type", "").startswith("application/problem+json"):
+        return RuntimeError(
+            f"POST {prefix} was answered with {posted.status_code}, and not by ConsentMiddleware. If its prefix is "
+            f'another one, name it: answer(client, prefix="…"). The response: {posted.text[:_LONGEST_SHOWN]}'
+        )
+    return RuntimeError(f"the answer was refused with {posted.status_code}: {posted.json()['detail']}")
+
+
+def _run(client: Client, requests: _Requests) -> dict[str, Any]:
+    if inspect.iscoroutinefunction(client.request):
+        raise TypeError("the client is asynchronous: use `await aanswer(client)` or `await arefuse(client)`")
+    response = None
+    while True:
+        try:
+            method, url, options = requests.send(response)
+        except StopIteration as end:
+            return _returned(end)
+        response = client.request(method, url, **options)
+
+
+async def _arun(client: Client, requests: _Requests) -> dict[str, Any]:
+    if not inspect.iscoroutinefunction(client.request):
+        raise TypeError("the client is not asynchronous: use `answer(client)` or `refuse(client)`")
+    response = None
+    while True:
+        try:
+            method, url, options = requests.send(response)
+        except StopIteration as end:
+            return _returned(end)
+        response = await client.request(method, url, **options)
+
+
+def _returned(end: StopIteration) -> dict[str, Any]:
+    state: dict[str, Any] = end.value
+    return state

@@ -1,0 +1,44 @@
+"""Finds the path of the endpoints in the app that a test client calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cookie_consent.middleware import ConsentMiddleware
+
+DEFAULT = "/privacy-choices"
+_INNER = ("app", "asgi_app")
+"""Attributes with which middlewares and frameworks name the app that they wrap."""
+_DEEPEST = 50
+
+
+def prefix_of(client: Any) -> str:
+    """Return the path of the endpoints for a client that calls an app in the same process; else the default.
+
+    Args:
+        client: a `TestClient`, or a client of httpx with an `ASGITransport`.
+    """
+    app = getattr(client, "app", None) or getattr(getattr(client, "_transport", None), "app", None)
+    return next(_prefixes(app, "", _DEEPEST), DEFAULT)
+
+
+def _prefixes(app: Any, base: str, depth: int) -> Iterator[str]:
+    """Yield the prefixes of all installations in an app, the outermost first.
+
+    Args:
+        app: an app, or a middleware around one.
+        base: the path that it is mounted at.
+        depth: how many more apps to look into.
+    """
+    if app is None or not depth:
+        return
+    if isinstance(app, ConsentMiddleware):
+        yield base + app.prefix
+    for added in getattr(app, "user_middleware", ()):  # Starlette and FastAPI
+        if added.cls is ConsentMiddleware:
+            yield base + added.kwargs.get("prefix", DEFAULT)
+    for name in _INNER:
+        yield from _prefixes(getattr(app, name, None), base, depth - 1)
+    for route in getattr(app, "routes", ()):
+        yield from _prefixes(getattr(route, "app", None), base + getattr(route, "path", ""), depth - 1)

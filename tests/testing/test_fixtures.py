@@ -1,0 +1,87 @@
+"""Tests of fixtures for visitors who have answered. The fixtures of this module are made as in a site's tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from cookie_consent.testing.fixtures import aanswering, answering, arefusing, refusing
+from tests.support.asgi import SITE
+from tests.testing.test_answers import starlette_site
+from tests.visitors.test_recipient_choice import SITE as SITE_WITH_RECIPIENTS
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[TestClient]:
+    with TestClient(starlette_site()) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shopper() -> TestClient:
+    return TestClient(starlette_site(SITE_WITH_RECIPIENTS))
+
+
+@pytest.fixture
+async def remote() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(starlette_site(SITE, prefix="/choices"))
+    async with httpx.AsyncClient(transport=transport, base_url="https://site.example") as client:
+        yield client
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+consenting = answering("browser")
+viewer = answering("browser", {"media"})
+refuser = refusing("browser", prefix="/privacy-choices")
+targeted = answering("shopper", {"ads"}, recipients={"adnet"})
+remote_viewer = aanswering("remote", {"media"})
+remote_refuser = arefusing("remote", prefix="/choices")
+
+
+def test_fixture_is_the_client_of_a_visitor_who_granted_all(consenting: TestClient, browser: TestClient) -> None:
+    assert consenting is browser
+    assert consenting.get("/").text == "analytics media necessary"
+
+
+def test_fixture_grants_some_purposes(viewer: TestClient) -> None:
+    assert viewer.get("/").text == "media necessary"
+
+
+def test_fixture_refuses_all(refuser: TestClient) -> None:
+    assert refuser.get("/privacy-choices/state").json()["status"] == "refused"
+
+
+def test_fixture_grants_recipients(targeted: TestClient) -> None:
+    recipients = targeted.get("/privacy-choices/state").json()["recipients"]
+    assert [recipient for recipient, allowed in recipients.items() if allowed] == ["adnet"]
+
+
+def test_client_has_its_own_cookies_after_the_test(browser: TestClient) -> None:
+    # The tests above used the same client, which lives as long as the module.
+    assert [cookie.name for cookie in browser.cookies.jar] == []
+    browser.cookies.set("session", "1", domain="testserver.local")
+
+
+def test_client_keeps_cookies_that_it_had(viewer: TestClient) -> None:
+    assert {cookie.name for cookie in viewer.cookies.jar} == {"session", "consent"}
+
+
+def test_client_still_has_them_afterwards(browser: TestClient) -> None:
+    assert [cookie.name for cookie in browser.cookies.jar] == ["session"]
+
+
+@pytest.mark.anyio
+async def test_fixture_of_asynchronous_client_grants(remote_viewer: httpx.AsyncClient) -> None:
+    assert (await remote_viewer.get("/")).text == "media necessary"
+
+
+@pytest.mark.anyio
+async def test_fixture_of_asynchronous_client_refuses(remote_refuser: httpx.AsyncClient) -> None:
+    assert (await remote_refuser.get("/choices/state")).json()["status"] == "refused"
