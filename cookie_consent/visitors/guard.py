@@ -7,7 +7,7 @@ from starlette.requests import Request
 from cookie_consent.base.cross_site import is_cross_site
 from cookie_consent.base.problem import Problem
 from cookie_consent.visitors.csp_reports import PATH as REPORTS
-from cookie_consent.visitors.origin_advice import OriginAdvice
+from cookie_consent.visitors.origin_advice import UNSAID, OriginAdvice
 
 
 class Guard:
@@ -37,4 +37,5 @@ class Guard:
         fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")
         if is_cross_site(fetch_sites, origins, scheme, host):
             self._advice.log_advice(request.scope, fetch_sites, origins, host)
-            raise Problem(403, "Only the site's own pages may do this.", "error_cross_site")
+            detail = "Only the site's own pages may do this."
+            raise Problem(403, detail if fetch_sites or origins else f"{detail} {UNSAID}", "error_cross_site")

@@ -1,4 +1,4 @@
-"""Logs advice for a proxy that makes the site's own pages look like those of another site."""
+"""Logs advice about POSTs of the site's own that do not look so: behind a proxy, and from a test client."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from cookie_consent.base.first_seen import FirstSeen, shown
 
 MAX_ORIGINS = 10
 """The largest number of origins to log."""
+MAX_UNSAID = 10
+"""How many requests are logged that do not say where they come from."""
+UNSAID = (
+    "The POST has neither Sec-Fetch-Site nor Origin, one of which every browser sends, so it is refused with 403. In a "
+    "test, use cookie_consent.testing: answer(client) or refuse(client)."
+)
 _log = logging.getLogger("cookie_consent")
 _SCHEME = (
     "the server does not know that the proxy speaks {scheme}. Let the proxy send X-Forwarded-Proto (nginx: "
@@ -25,15 +31,19 @@ _HOST = (
 
 
 class OriginAdvice:
-    """Logs each origin once whose POST was refused although it may be the site's own; at most ten origins."""
+    """Logs each origin once whose POST was refused although it may be the site's own; at most ten origins.
+
+    It also logs the first requests that do not say where they come from, as those of test clients. The responses to
+    forms are pages for visitors, which do not explain it.
+    """
 
     def __init__(self) -> None:
-        self._seen = FirstSeen(MAX_ORIGINS)
+        self._seen, self._unsaid = FirstSeen(MAX_ORIGINS), 0
 
     def log_advice(
         self, scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str
     ) -> None:
-        """Log advice, if only the Origin field made the request cross-site.
+        """Log advice, if only the Origin field made the request cross-site, or nothing says where it comes from.
 
         Args:
             scope: the ASGI scope.
@@ -41,6 +51,9 @@ class OriginAdvice:
             origins: all values of Origin.
             host: the Host field.
         """
+        if not fetch_sites and not origins and self._unsaid < MAX_UNSAID:
+            self._unsaid += 1
+            _log.warning(UNSAID)
         origin = origin_of(origins[0]) if origins else None
         if origin is None or not is_judged_by_origin(fetch_sites):
             return

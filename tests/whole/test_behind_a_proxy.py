@@ -85,7 +85,6 @@ def test_refused_answer_of_own_page_logs_proxy_advice(
         [("origin", "https://www.site.example"), ("sec-fetch-site", "same-site")],
         [("origin", "null")],
         [("origin", "nothing")],
-        [],
         [("origin", "https://site.example"), ("origin", "https://evil.example")],
     ],
 )
