@@ -54,6 +54,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/how-to/read-your-first-report.md": (["docs/test_how_tos"], {"python": 1, "console": 1}),
     "docs/how-to/replace-a-secret-key.md": (["docs/test_how_tos"], {"python": 1}),
     "docs/how-to/show-a-map-only-with-consent.md": (["docs/test_how_tos"], {"toml": 1, "python": 2, "html+jinja": 1}),
+    "docs/how-to/test-as-a-consenting-visitor.md": (["docs/test_testing_page"], {"python": 4}),
     "docs/moving.md": (["docs/test_moving"], {"toml": 8}),
     "docs/mutation.md": (["docs/test_snippets"], {"console": 1}),
     "docs/other-logs.md": (

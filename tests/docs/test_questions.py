@@ -17,6 +17,7 @@ ASKED = {
     "How do I use Google Analytics 4?": "how-to/gate-google-analytics-4.md",
     "Which platforms, servers and browsers?": "start.md",
     "How am I asked again?": "how-to/ask-again-while-developing.md",
+    "How do I test a granted page?": "how-to/test-as-a-consenting-visitor.md",
 }
 """What new developers could not find."""
 
