@@ -14,6 +14,7 @@ from cookie_consent.base.process.locking import is_posix
 from cookie_consent.cli import check, compact, forward, init, records, report, requests, serve_report, verify
 from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, with_ids_joined
 from cookie_consent.cli.demo import command as demo
+from cookie_consent.cli.playground import command as playground
 from cookie_consent.sinks.optional import is_interruption
 
 __all__ = ["FINDING", "GOOD", "INTERRUPTED", "WRONG_USAGE", "main"]
@@ -22,6 +23,7 @@ _COMMANDS = (
     init.INIT,
     check.CHECK,
     demo.DEMO,
+    playground.PLAYGROUND,
     *records.COMMANDS,
     verify.VERIFY,
     *requests.COMMANDS,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, port_number, print_problem
-from cookie_consent.cli.options import option_value, print_text
+from cookie_consent.cli.local_server import serve
+from cookie_consent.cli.options import option_value
 from cookie_consent.cli.report import add_memory_option
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import open_engine
@@ -46,18 +44,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 (before the access log is opened)
     except ModuleNotFoundError as error:
         raise UnusableError(f'serve-report needs {error.name}: pip install "cookie-consent[analytics]"') from None
     app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file), arguments.memory)
-    with _listening(arguments.host, arguments.port) as listening:
-        print_text(f"The report is at {_address(listening)} (Ctrl-C ends it).")
-        sys.stdout.flush()
-        config = uvicorn.Config(
-            app, ws="none", lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=2
-        )
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+    serve(app, arguments.host, arguments.port, "The report")
     return GOOD
 
 
@@ -101,25 +92,6 @@ def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIA
         )
     print_problem("Over http a password can be read on its way: put a proxy that speaks https before this port.", GOOD)
     return app
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        # A socket of our own, so that the chosen port is known before the server runs.
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family)
-    except OSError as error:
-        raise UnusableError(f"It cannot listen on {host}, port {port}: {_why(error)}.") from None
-
-
-def _why(error: OSError) -> str:
-    """Return the reason without asyncio's remark about the address, which the message already names."""
-    return (error.strerror or str(error)).partition(" (while attempting")[0]
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 SERVE_REPORT = Command(

@@ -1,0 +1,52 @@
+"""The `playground` command. It imports the playground only when it runs: that needs an extra of packages."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, port_number
+from cookie_consent.cli.local_server import serve
+
+LOOPBACK = "127.0.0.1"
+_EXAMPLE = files(__package__) / "example.toml"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="the policy to start with, which stays as it is (default: an example)"
+    )
+    parser.add_argument("--port", type=port_number, default=0, help="where it listens (default: a free port)")
+
+
+def _playground(arguments: argparse.Namespace) -> int:
+    policy = _EXAMPLE.read_text(encoding="utf-8") if arguments.file is None else _policy(arguments.file)
+    with TemporaryDirectory(prefix="cookie-consent-") as folder:
+        from cookie_consent.cli.playground.app import playground_app
+
+        try:
+            serve(playground_app(policy, Path(folder)), LOOPBACK, arguments.port, "The playground")
+        except ModuleNotFoundError as error:
+            needs = f'The playground needs {error.name}: pip install "cookie-consent[demo]"'
+            raise UnusableError(needs) from None
+    return GOOD
+
+
+def _policy(file: str) -> str:
+    """Return the text of a policy file, whether it is a good policy or not."""
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UnusableError(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UnusableError(f"{file} is no text in UTF-8.") from None
+
+
+PLAYGROUND = Command(
+    "playground",
+    "Try out the question in a browser: policy, languages and looks.",
+    _arguments,
+    guarded(_playground),
+)

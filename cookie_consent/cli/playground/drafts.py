@@ -1,0 +1,177 @@
+"""A draft of a policy as the page sends it, what is wrong with it, and where in its text."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.cli.playground.languages import with_language
+from cookie_consent.cli.playground.toml_text import Table, tables
+from cookie_consent.policy import from_toml
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.policy import Policy
+from cookie_consent.texts.catalog import shipped
+
+LONGEST_POLICY = 64 * 1024
+"""The most characters of a policy. The package's own examples have less than a tenth."""
+LONGEST_THEME = 16 * 1024
+LAYOUTS, LATER, SCHEMES = ("corner", "bar", "modal"), ("ask", "refuse"), ("light", "dark")
+"""The possible values of the fields; the first is the default."""
+_POLICY_FILE = "consent.toml"
+_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the page asks to show.
+
+    Args:
+        policy: the text of the policy file.
+        theme: the CSS of the site.
+        layout: where the question stands; one of `LAYOUTS`.
+        later: what closing the question does; one of `LATER`.
+        scheme: whether the site is light or dark; one of `SCHEMES`.
+        language: the tag of the visitor's language; "" for the prevailing one.
+    """
+
+    policy: str
+    theme: str = ""
+    layout: str = LAYOUTS[0]
+    later: str = LATER[0]
+    scheme: str = SCHEMES[0]
+    language: str = ""
+
+    @classmethod
+    def from_data(cls, data: object) -> Draft:
+        """Return the draft in JSON data.
+
+        Raises:
+            ValueError: the data are no draft, or too long.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(data, dict) or "policy" not in data or not names.issuperset(data):
+            raise ValueError(f"A draft has a policy, and may have: {', '.join(sorted(names))}.")
+        if not all(isinstance(value, str) for value in data.values()):
+            raise ValueError("Each part of a draft is a text.")
+        draft = cls(**data)
+        for name, known in (("layout", LAYOUTS), ("later", LATER), ("scheme", SCHEMES)):
+            if getattr(draft, name) not in known:
+                raise ValueError(f'A draft\'s "{name}" is one of: {", ".join(known)}.')
+        if len(draft.policy) > LONGEST_POLICY or len(draft.theme) > LONGEST_THEME:
+            raise ValueError(f"A policy has at most {LONGEST_POLICY:,} characters here, and its CSS {LONGEST_THEME:,}.")
+        return draft
+
+    @property
+    def code(self) -> str:
+        """The lines of Python that install the middleware with these options."""
+        options = {"layout": (self.layout, LAYOUTS), "later": (self.later, LATER)}
+        more = "".join(f', {name}="{value}"' for name, (value, known) in options.items() if value != known[0])
+        return (
+            "import os\n\n"
+            "from cookie_consent import ConsentMiddleware\n\n"
+            f'app.add_middleware(ConsentMiddleware, policy="{_POLICY_FILE}", '
+            f'secret_keys=[os.environ["CONSENT_KEY"]]{more})'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a policy.
+
+    Args:
+        text: the message of the package.
+        line: the number of the line that it is about; 0 if that is not known.
+    """
+
+    text: str
+    line: int
+
+
+class WrongDraftError(Exception):
+    """A draft cannot be shown.
+
+    Attributes:
+        problems: what is wrong.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(problem.text for problem in problems))
+        self.problems = problems
+
+
+def load(draft: Draft, folder: Path) -> Policy:
+    """Return the policy of a draft. It offers the draft's language, also if the file does not.
+
+    Args:
+        draft: the draft.
+        folder: a folder for the file; the package reads policies from files.
+
+    Raises:
+        WrongDraftError: the policy cannot be used.
+    """
+    file = folder / _POLICY_FILE
+    file.write_text(draft.policy, encoding="utf-8", errors="replace", newline="\n")
+    try:
+        policy = Policy.load(file)
+        if not adds_language(draft, policy):
+            return policy
+        data = with_language(tomllib.loads(draft.policy), draft.language)
+        return Policy(**vars(from_toml.declarations(data)))
+    except PolicyError as error:
+        text = str(error).replace(str(file), _POLICY_FILE)
+        raise WrongDraftError([Problem(text, line_of(error, draft.policy))]) from None
+    except RecursionError:
+        raise WrongDraftError([Problem(f"{_POLICY_FILE}: its tables are nested too deeply.", 0)]) from None
+
+
+def adds_language(draft: Draft, policy: Policy) -> bool:
+    """Return whether a draft asks for a shipped language that its policy does not offer."""
+    return bool(draft.language and draft.language not in policy.site.languages and shipped(draft.language))
+
+
+def outline(text: str) -> dict[str, Any]:
+    """Return the purposes and languages in the text of a policy, as far as they can be read; {} if it is no TOML."""
+    try:
+        data = tomllib.loads(text)
+        site, purposes = data.get("site", {}), data.get("purposes", {})
+        return {
+            "languages": [str(tag) for tag in site.get("languages", ())],
+            "prevailing": str(site.get("prevailing_language", "")),
+            "purposes": [{"id": id_, "title": _titles(purpose)} for id_, purpose in purposes.items()],
+        }
+    except (tomllib.TOMLDecodeError, AttributeError, TypeError, RecursionError):
+        return {}
+
+
+def _titles(purpose: Mapping[str, Any]) -> dict[str, str]:
+    titles = purpose.get("title", {})
+    return {tag: str(title) for tag, title in titles.items()} if isinstance(titles, dict) else {}
+
+
+def line_of(error: PolicyError, text: str) -> int:
+    """Return the number of the line that an error is about, from 1; 0 if that is not known."""
+    if match := _LINE.search(str(error)):
+        return int(match[1])
+    lines, counted = text.split("\n"), Counter[tuple[str, ...]]()
+    try:
+        found = tables(lines)
+    except (tomllib.TOMLDecodeError, LookupError):
+        return 0
+    for table in found:
+        counted[table.path] += 1
+        if error.table in _names(table, counted[table.path]):
+            key = re.compile(rf"\s*{re.escape(error.key)}\s*=")
+            in_table = range(table.first, table.last)
+            return 1 + next((number for number in in_table if error.key and key.match(lines[number])), table.first)
+    return 0
+
+
+def _names(table: Table, number: int) -> tuple[str, ...]:
+    """Return the names that errors have for a table: by its path, and in an array by its name or number."""
+    path, name = ".".join(table.path), table.values.get("id", table.values.get("name"))
+    return f"[{path}]", f'[[{path}]] "{name}"', f"[[{path}]] no. {number}"
