@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
-def serve(app: ASGIApp, host: str, port: int, what: str) -> None:
+def serve(app: ASGIApp, host: str, port: int, *, what: str, command: str, extra: str) -> None:
     """Serve an app until Ctrl-C, and print its address.
 
     Args:
@@ -22,13 +22,16 @@ def serve(app: ASGIApp, host: str, port: int, what: str) -> None:
         host: the address to listen on.
         port: the port; 0 for a free one.
         what: what is at the address, as the subject of a sentence.
+        command: the command that serves it.
+        extra: the extra of packages that the command needs.
 
     Raises:
-        UnusableError: it cannot listen there.
-        ModuleNotFoundError: uvicorn is not installed.
+        UnusableError: it cannot listen there, or uvicorn is not installed.
     """
-    import uvicorn
-
+    try:
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise UnusableError(f'{command} needs {error.name}: pip install "cookie-consent[{extra}]"') from None
     with _listening(host, port) as listening:
         print_text(f"{what} is at {_address(listening)} (Ctrl-C ends it).")
         sys.stdout.flush()

@@ -43,12 +43,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    try:
-        import uvicorn  # noqa: F401 (before the access log is opened)
-    except ModuleNotFoundError as error:
-        raise UnusableError(f'serve-report needs {error.name}: pip install "cookie-consent[analytics]"') from None
     app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file), arguments.memory)
-    serve(app, arguments.host, arguments.port, "The report")
+    serve(app, arguments.host, arguments.port, what="The report", command="serve-report", extra="analytics")
     return GOOD
 
 

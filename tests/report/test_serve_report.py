@@ -6,16 +6,12 @@ import argparse
 import asyncio
 import errno
 import os
-import re
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +36,7 @@ from tests.report.test_report_page import figures, table
 from tests.support.asgi import Reply, call, response_to, scope
 from tests.support.report_records import DAYS, FIRST, line, random_counts, random_records
 from tests.support.report_sample import sample_report
+from tests.support.served import visited
 
 NOW = datetime(2026, 11, 25, 14, 2, tzinfo=UTC).timestamp()
 LONGEST_WAIT = 30.0
@@ -484,31 +481,6 @@ def access_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "access.jsonl").touch()
     return str(tmp_path / "access.jsonl")
-
-
-@contextmanager
-def visited(capsys: pytest.CaptureFixture[str], *auth: str) -> Iterator[list[httpx.Response]]:
-    """Open the page as soon as it is served, and end the server as Ctrl-C does."""
-    replies: list[httpx.Response] = []
-
-    def visit() -> None:
-        said, end = "", time.monotonic() + LONGEST_WAIT
-        while not (found := re.search(r"http://\S+/", said)) and time.monotonic() < end:
-            said += capsys.readouterr().out
-            time.sleep(0.02)
-        if found:
-            try:
-                for pair in [None, *(("me", password) for password in auth)]:
-                    replies.append(httpx.get(found[0], auth=pair, timeout=LONGEST_WAIT, trust_env=False))
-            finally:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    visitor = threading.Thread(target=visit)
-    visitor.start()
-    try:
-        yield replies
-    finally:
-        visitor.join()
 
 
 @pytest.mark.slow

@@ -18,7 +18,15 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from cookie_consent.base.cross_site import is_cross_site
-from cookie_consent.cli.playground.drafts import LAYOUTS, LONGEST_POLICY, LONGEST_THEME, Draft, WrongDraftError, outline
+from cookie_consent.cli.playground.drafts import (
+    LAYOUTS,
+    LONGEST_POLICY,
+    LONGEST_THEME,
+    Draft,
+    WrongDraftError,
+    outline,
+    require_short,
+)
 from cookie_consent.cli.playground.files import file_endpoint
 from cookie_consent.cli.playground.languages import add_language
 from cookie_consent.cli.playground.previews import COOKIES, PATH, Previews
@@ -140,6 +148,7 @@ async def _edit(data: Any) -> Mapping[str, Any]:
         inspect.signature(edit).bind(text, **given)
     except (TypeError, LookupError, AttributeError):
         raise ValueError(f"An edit is one of: {', '.join(_EDITS)}, with what it needs.") from None
+    require_short(text)
     try:
         return {"policy": edit(text, **given)}
     except tomllib.TOMLDecodeError:

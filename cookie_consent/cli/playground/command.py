@@ -1,4 +1,4 @@
-"""The `playground` command. It imports the playground only when it runs: that needs an extra of packages."""
+"""The `playground` command. It imports the playground only when it runs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _playground(arguments: argparse.Namespace) -> int:
     policy = _EXAMPLE.read_text(encoding="utf-8") if arguments.file is None else _policy(arguments.file)
     with TemporaryDirectory(prefix="cookie-consent-") as folder:
+        # Here, because other commands should not wait for the web framework.
         from cookie_consent.cli.playground.app import playground_app
 
-        try:
-            serve(playground_app(policy, Path(folder)), LOOPBACK, arguments.port, "The playground")
-        except ModuleNotFoundError as error:
-            needs = f'The playground needs {error.name}: pip install "cookie-consent[demo]"'
-            raise UnusableError(needs) from None
+        app = playground_app(policy, Path(folder))
+        serve(app, LOOPBACK, arguments.port, what="The playground", command="playground", extra="demo")
     return GOOD
 
 

@@ -20,6 +20,8 @@ from cookie_consent.texts.catalog import shipped
 LONGEST_POLICY = 64 * 1024
 """The most characters of a policy. The package's own examples have less than a tenth."""
 LONGEST_THEME = 16 * 1024
+_MOST_DOTS = 300
+"""The most dots in a line. The time to read a key grows with the square of its parts."""
 LAYOUTS, LATER, SCHEMES = ("corner", "bar", "modal"), ("ask", "refuse"), ("light", "dark")
 """The possible values of the fields; the first is the default."""
 _POLICY_FILE = "consent.toml"
@@ -62,8 +64,9 @@ class Draft:
         for name, known in (("layout", LAYOUTS), ("later", LATER), ("scheme", SCHEMES)):
             if getattr(draft, name) not in known:
                 raise ValueError(f'A draft\'s "{name}" is one of: {", ".join(known)}.')
-        if len(draft.policy) > LONGEST_POLICY or len(draft.theme) > LONGEST_THEME:
-            raise ValueError(f"A policy has at most {LONGEST_POLICY:,} characters here, and its CSS {LONGEST_THEME:,}.")
+        require_short(draft.policy)
+        if len(draft.theme) > LONGEST_THEME:
+            raise ValueError(f"A style sheet has at most {LONGEST_THEME:,} characters here.")
         return draft
 
     @property
@@ -102,6 +105,18 @@ class WrongDraftError(Exception):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(problem.text for problem in problems))
         self.problems = problems
+
+
+def require_short(policy: str) -> None:
+    """Check that the text of a policy can be read in a short time.
+
+    Raises:
+        ValueError: it is too long, or has a key with too many parts.
+    """
+    if len(policy) > LONGEST_POLICY:
+        raise ValueError(f"A policy has at most {LONGEST_POLICY:,} characters here.")
+    if max(line.count(".") for line in policy.split("\n")) > _MOST_DOTS:
+        raise ValueError(f"A line of a policy has at most {_MOST_DOTS} dots here.")
 
 
 def load(draft: Draft, folder: Path) -> Policy:
@@ -158,6 +173,8 @@ def line_of(error: PolicyError, text: str) -> int:
     if match := _LINE.search(str(error)):
         return int(match[1])
     lines, counted = text.split("\n"), Counter[tuple[str, ...]]()
+    if "(at end of document)" in str(error):
+        return len(lines)
     try:
         found = tables(lines)
     except (tomllib.TOMLDecodeError, LookupError):

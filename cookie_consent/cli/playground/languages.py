@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,7 +16,6 @@ _PHRASES = files(__package__) / "phrases.toml"
 _LISTED = re.compile(r"(\s*languages\s*=\s*\[[^\]]*?)(\s*,?\s*)(\].*)")
 _NOT_TEXTS = ("texts", "imports", "vendors", "signals", "records", "requests", "security")
 """Tables without texts in several languages that a policy file must write."""
-Translate = Callable[[str, str], str]
 
 
 def phrase(text: str, language: str) -> str:
@@ -29,7 +28,7 @@ def _phrases() -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads(_PHRASES.read_text(encoding="utf-8"))
 
 
-def with_language(data: Mapping[str, Any], language: str, translate: Translate = phrase) -> dict[str, Any]:
+def with_language(data: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Return the data of a policy file with one more language.
 
     Texts of the example policy are translated. Others are those of the prevailing language.
@@ -37,7 +36,6 @@ def with_language(data: Mapping[str, Any], language: str, translate: Translate =
     Args:
         data: the data of the file.
         language: the tag of the language.
-        translate: returns a text in a language.
     """
     site = data["site"]
     offered, prevailing = frozenset(site["languages"]), site["prevailing_language"]
@@ -48,20 +46,19 @@ def with_language(data: Mapping[str, Any], language: str, translate: Translate =
         if not isinstance(value, dict):
             return value
         if prevailing in value and offered.issuperset(value):
-            return {**value, language: translate(value[prevailing], language)}
+            return {**value, language: phrase(value[prevailing], language)}
         return {key: added(item) for key, item in value.items()}
 
     parts = {name: table if name in _NOT_TEXTS else added(table) for name, table in data.items()}
     return {**parts, "site": {**parts["site"], "languages": [*site["languages"], language]}}
 
 
-def add_language(text: str, language: str, translate: Translate = phrase) -> str:
+def add_language(text: str, language: str) -> str:
     """Return the text of a policy file with one more language; all else in it stays as it is.
 
     Args:
         text: the policy file.
         language: the tag of the language.
-        translate: returns a text in a language.
 
     Raises:
         ValueError: the texts are written in another way than `{ en = "…" }` in one line.
@@ -69,8 +66,8 @@ def add_language(text: str, language: str, translate: Translate = phrase) -> str
     data = tomllib.loads(text)
     prevailing = data["site"]["prevailing_language"]
     lines = [_LISTED.sub(rf'\1, "{language}"\3', line) for line in text.split("\n")]
-    edited = "".join(_with_texts(tokens("\n".join(lines)), language, prevailing, translate))
-    if tomllib.loads(edited) != with_language(data, language, translate):
+    edited = "".join(_with_texts(tokens("\n".join(lines)), language, prevailing))
+    if tomllib.loads(edited) != with_language(data, language):
         raise ValueError(
             f'Add "{language}" by hand: the file does not write all its languages and texts in one line each, as in '
             '{ en = "…", ja = "…" }.'
@@ -78,7 +75,7 @@ def add_language(text: str, language: str, translate: Translate = phrase) -> str
     return edited
 
 
-def _with_texts(parts: list[str], language: str, prevailing: str, translate: Translate) -> list[str]:
+def _with_texts(parts: list[str], language: str, prevailing: str) -> list[str]:
     """Return the tokens of a text with the language added in each inline table that has the prevailing one."""
     key = re.compile(rf"(?:^|[\s{{,]){re.escape(prevailing)}\s*=\s*\Z")
     done: list[str] = []
@@ -90,7 +87,7 @@ def _with_texts(parts: list[str], language: str, prevailing: str, translate: Tra
                 found.append(part)
         elif "}" in part and found and part[0] != "#":
             head, _, tail = part.partition("}")
-            new = json.dumps(translate(tomllib.loads(f"text = {found.pop()}")["text"], language), ensure_ascii=False)
+            new = json.dumps(phrase(tomllib.loads(f"text = {found.pop()}")["text"], language), ensure_ascii=False)
             part = f"{head.rstrip().rstrip(',')}, {language} = {new} }}{tail}"
         before = part
         done.append(part)

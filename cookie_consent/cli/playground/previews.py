@@ -129,6 +129,5 @@ def _framed(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, byt
     for name, value in headers:
         if name.lower() == b"content-security-policy":
             value = _FRAME_ANCESTORS.sub(b"", value)
-        if name.lower() != b"x-frame-options":
-            yield name, value
+        yield name, value
     yield b"content-security-policy", b"frame-ancestors 'self'"

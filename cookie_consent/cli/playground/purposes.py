@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
-from itertools import count
+from itertools import chain, count
 
 from cookie_consent.cli.playground.languages import phrase
 from cookie_consent.cli.playground.toml_text import Table, tables
@@ -32,10 +32,8 @@ def add_purpose(text: str) -> str:
     """
     data = tomllib.loads(text)
     known = data.get("purposes", {})
-    numbered = (
-        (f"purpose-{number}", f"Purpose {number}", "Say here what is done, and why.") for number in range(1, 99)
-    )
-    id_, title, description = next(new for new in (*_NEW, *numbered) if new[0] not in known)
+    numbered = ((f"purpose-{number}", f"Purpose {number}", "Say here what is done, and why.") for number in count(1))
+    id_, title, description = next(new for new in chain(_NEW, numbered) if new[0] not in known)
     languages = data["site"]["languages"]
     new = [
         "",

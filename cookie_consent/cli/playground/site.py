@@ -18,7 +18,9 @@ from cookie_consent.policy.policy import Policy
 
 MOST_FEATURES = 4
 """The most features that the site shows."""
-_CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'"
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'"
+)
 
 templates = Environment(
     loader=PackageLoader(__package__, "."),

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 _TOKENS = re.compile(
@@ -39,8 +40,7 @@ def tables(lines: list[str]) -> list[Table]:
     """
     in_text = set(_lines_in_texts("\n".join(lines)))
     headers = [number for number, line in enumerate(lines) if number not in in_text and _path(line)]
-    ends = [*headers[1:], len(lines)]
-    return [_table(lines, first, end, in_text) for first, end in zip(headers, ends, strict=True)]
+    return [_table(lines, first, end, in_text) for first, end in pairwise([*headers, len(lines)])]
 
 
 def _table(lines: list[str], first: int, end: int, in_text: set[int]) -> Table:
@@ -62,7 +62,8 @@ def _values(text: str, path: tuple[str, ...]) -> Mapping[str, Any]:
     found: Any = tomllib.loads(text)
     for key in path:
         found = found[key]
-    return found[0] if isinstance(found, list) else found
+    values: Mapping[str, Any] = found[0] if isinstance(found, list) else found
+    return values
 
 
 def _path(line: str) -> tuple[str, ...]:
@@ -76,9 +77,10 @@ def _path(line: str) -> tuple[str, ...]:
         return ()
     path: list[str] = []
     while found:
-        found = found[0] if isinstance(found, list) else found
-        for key, found in found.items():  # noqa: B007, B020 (one key, and its value)
-            path.append(key)
+        ((key, found),) = found.items()
+        path.append(key)
+        if isinstance(found, list):
+            (found,) = found
     return tuple(path)
 
 
