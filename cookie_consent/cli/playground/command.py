@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 
 from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, port_number
 from cookie_consent.cli.local_server import serve
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.toml_text import read_text
 
 LOOPBACK = "127.0.0.1"
 _EXAMPLE = files(__package__) / "example.toml"
@@ -35,11 +37,11 @@ def _playground(arguments: argparse.Namespace) -> int:
 def _policy(file: str) -> str:
     """Return the text of a policy file, whether it is a good policy or not."""
     try:
-        return Path(file).read_text(encoding="utf-8-sig")
+        return read_text(file)
+    except PolicyError as error:
+        raise UnusableError(str(error.at(file=file))) from None
     except OSError as error:
         raise UnusableError(f"{file} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UnusableError(f"{file} is no text in UTF-8.") from None
 
 
 PLAYGROUND = Command(

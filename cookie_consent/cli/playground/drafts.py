@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.cli.playground.languages import with_language
-from cookie_consent.cli.playground.toml_text import Table, tables
+from cookie_consent.cli.playground.tables import Table, tables
 from cookie_consent.policy import from_toml
-from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.errors import MOST_SHOWN, PolicyError
+from cookie_consent.policy.policy import Policy, policy_in_use
+from cookie_consent.policy.toml_text import read_text
 from cookie_consent.texts.catalog import shipped
 
 LONGEST_POLICY = 64 * 1024
@@ -25,7 +26,7 @@ _MOST_DOTS = 300
 LAYOUTS, LATER, SCHEMES = ("corner", "bar", "modal"), ("ask", "refuse"), ("light", "dark")
 """The possible values of the fields; the first is the default."""
 _POLICY_FILE = "consent.toml"
-_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+_LINE = re.compile(r"(?:^|at |: )line (\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +133,17 @@ def load(draft: Draft, folder: Path) -> Policy:
     file = folder / _POLICY_FILE
     file.write_text(draft.policy, encoding="utf-8", errors="replace", newline="\n")
     try:
-        policy = Policy.load(file)
+        policy = policy_in_use(file)
         if not adds_language(draft, policy):
             return policy
-        data = with_language(tomllib.loads(draft.policy), draft.language)
+        data = with_language(tomllib.loads(read_text(file)), draft.language)
         return Policy(**vars(from_toml.declarations(data)))
     except PolicyError as error:
-        text = str(error).replace(str(file), _POLICY_FILE)
-        raise WrongDraftError([Problem(text, line_of(error, draft.policy))]) from None
+        problems = [
+            Problem(str(one).replace(str(file), _POLICY_FILE), line_of(one, draft.policy)) for one in error.errors
+        ]
+        more = Problem(f"And {len(problems) - MOST_SHOWN} more.", 0)
+        raise WrongDraftError([*problems[:MOST_SHOWN], *([more] if problems[MOST_SHOWN:] else [])]) from None
     except RecursionError:
         raise WrongDraftError([Problem(f"{_POLICY_FILE}: its tables are nested too deeply.", 0)]) from None
 
@@ -170,10 +174,10 @@ def _titles(purpose: Mapping[str, Any]) -> dict[str, str]:
 
 def line_of(error: PolicyError, text: str) -> int:
     """Return the number of the line that an error is about, from 1; 0 if that is not known."""
-    if match := _LINE.search(str(error)):
+    if match := _LINE.search(error.problem):
         return int(match[1])
     lines, counted = text.split("\n"), Counter[tuple[str, ...]]()
-    if "(at end of document)" in str(error):
+    if "(at end of document)" in error.problem:
         return len(lines)
     try:
         found = tables(lines)

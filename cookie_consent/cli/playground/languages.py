@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from cookie_consent.cli.playground.toml_text import tokens
+from cookie_consent.cli.playground.tables import tokens
 
 _PHRASES = files(__package__) / "phrases.toml"
 _LISTED = re.compile(r"(\s*languages\s*=\s*\[[^\]]*?)(\s*,?\s*)(\].*)")

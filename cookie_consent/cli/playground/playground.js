@@ -127,7 +127,9 @@ function giveBackFocus() {
 function sitePage() {
   const page = site.contentDocument;
   // Another window has other classes, so `instanceof` would not know its elements.
-  const link = /** @type {HTMLLinkElement | null | undefined} */ (page?.querySelector('link[href^="theme.css"]'));
+  const link = /** @type {HTMLLinkElement | null | undefined} */ (
+    page?.querySelector('link[href^="theme.css"]')
+  );
   return page && link ? { page, link } : null;
 }
 

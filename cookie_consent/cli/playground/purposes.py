@@ -9,8 +9,9 @@ from collections.abc import Callable
 from itertools import chain, count
 
 from cookie_consent.cli.playground.languages import phrase
-from cookie_consent.cli.playground.toml_text import Table, tables
-from cookie_consent.policy.syntax import require_id
+from cookie_consent.cli.playground.tables import Table, tables
+from cookie_consent.policy.errors import raise_all
+from cookie_consent.policy.syntax import wrong_id
 
 _LISTS = re.compile(r"\s*(?:purposes|gpc|dnt)\s*=\s*\[")
 _NAMES = re.compile(r"\s*(?:purpose\s*=|(?:purposes|gpc|dnt)\s*=\s*\[)")
@@ -74,7 +75,7 @@ def rename_purpose(text: str, purpose: str, new: str) -> str:
     Raises:
         ValueError: the new id is taken or invalid, or it cannot be changed there.
     """
-    require_id(new, "id")
+    raise_all(wrong_id(new))
     known = tomllib.loads(text).get("purposes", {})
     if new in known:
         raise ValueError(f'There is a purpose "{new}" already.')

@@ -41,7 +41,7 @@ def test_command_reports_port_in_use(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "cannot be read: No such file"), (b"\xff\xfe", "is no text in UTF-8")]
+    ("content", "said"), [(None, " cannot be read: No such file"), (b"\xff\xfea", ": this file is in UTF-16")]
 )
 def test_file_that_cannot_be_read_is_named(
     content: bytes | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -50,7 +50,7 @@ def test_file_that_cannot_be_read_is_named(
     if content is not None:
         file.write_bytes(content)
     assert run(str(file)) == WRONG_USAGE
-    assert f"{file} {said}" in capsys.readouterr().err
+    assert f"{file}{said}" in capsys.readouterr().err
 
 
 def test_command_without_uvicorn_says_how_to_install(

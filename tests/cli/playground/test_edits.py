@@ -12,7 +12,7 @@ import pytest
 from cookie_consent import PolicyError
 from cookie_consent.cli.playground.languages import add_language, with_language
 from cookie_consent.cli.playground.purposes import add_purpose, remove_purpose, rename_purpose, retitle_purpose
-from cookie_consent.cli.playground.toml_text import tables
+from cookie_consent.cli.playground.tables import tables
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.catalog import shipped_languages
