@@ -62,6 +62,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
         {"python": 5, "nginx": 2},
     ),
     "docs/performance.md": (["docs/test_snippets"], {"console": 2}),
+    "docs/playground.md": (["cli/playground/test_command"], {"console": 1}),
     "docs/policy.md": (["docs/test_readme", "docs/test_snippets"], {"console": 1, "toml": 2, "python": 1}),
     "docs/proof.md": (["docs/test_docs"], {"json": 1, "python": 1, "console": 3, "toml": 2}),
     "docs/regimes.md": (["docs/test_docs", "docs/test_snippets"], {"toml": 1, "python": 1, "nginx": 1}),

@@ -17,20 +17,25 @@ from tests.support.waiting import LONGEST_WAIT
 
 
 @contextmanager
-def visited(capsys: pytest.CaptureFixture[str], *passwords: str) -> Iterator[list[httpx.Response]]:
+def visited(
+    capsys: pytest.CaptureFixture[str], *passwords: str, said: list[str] | None = None
+) -> Iterator[list[httpx.Response]]:
     """Open the page of a command as soon as it is served, and end the command as Ctrl-C does.
 
     Args:
         capsys: what the command prints, which names the address.
         passwords: passwords with which to open the page again.
+        said: a list for what the command printed.
     """
     replies: list[httpx.Response] = []
 
     def visit() -> None:
-        said, end = "", time.monotonic() + LONGEST_WAIT
-        while not (found := re.search(r"http://\S+/", said)) and time.monotonic() < end:
-            said += capsys.readouterr().out
+        printed, end = "", time.monotonic() + LONGEST_WAIT
+        while not (found := re.search(r"http://\S+/", printed)) and time.monotonic() < end:
+            printed += capsys.readouterr().out
             time.sleep(0.02)
+        if said is not None:
+            said.append(printed)
         if found:
             try:
                 for pair in [None, *(("me", password) for password in passwords)]:

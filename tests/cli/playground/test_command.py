@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from cookie_consent.cli.command import GOOD, WRONG_USAGE
 from cookie_consent.cli.playground.command import PLAYGROUND
+from tests.docs.test_docs import blocks
 from tests.support.served import visited
 
 
@@ -26,11 +28,17 @@ def run(*argv: str) -> int:
 def test_command_serves_a_policy_until_it_is_interrupted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "own.toml"
     file.write_text('# Our own\n[site]\nname = "Grüße"\n', encoding="utf-8")
-    with visited(capsys) as replies:
+    said: list[str] = []
+    with visited(capsys, said=said) as replies:
         assert run(str(file)) == GOOD
     assert [reply.status_code for reply in replies] == [200]
     assert "Grüße" in replies[0].text
     assert file.read_text(encoding="utf-8").startswith("# Our own\n")
+    # The page of the documentation says the same, with another port.
+    (block,) = blocks("docs/playground.md", "console")
+    install, start, printed = block.splitlines()
+    assert (install, start) == ('$ pip install "cookie-consent[demo]"', "$ cookie-consent playground")
+    assert re.sub(r":\d+", ":0", printed) == re.sub(r":\d+", ":0", said[0].strip())
 
 
 def test_command_reports_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
