@@ -14,7 +14,7 @@ from cookie_consent.policy.errors import raise_all
 from cookie_consent.policy.in_force import errors_in_force
 from tests.support.policies import policy_of, toml_inline
 from tests.support.reference.example import REMOVED, changed, in_another_language
-from tests.support.reference.markdown import code, plain, table
+from tests.support.reference.markdown import code, table
 
 Wrong = Mapping[str, Any]
 """What `example.changed` takes; its first change is what the page shows. "" is what it shows instead."""
@@ -244,7 +244,7 @@ def _written(value: object) -> str:
 def _message(change: Wrong) -> str:
     error = wrong_file(change)
     said = str(PolicyError(error.problem, error.remedy, key=error.key))
-    return plain(said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…")
+    return code(said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…")
 
 
 def wrong_file(change: Wrong) -> PolicyError:

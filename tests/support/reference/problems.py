@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cookie_consent
-from tests.support.reference.markdown import code, plain, table
+from tests.support.reference.markdown import code, table
 
 _NAMES = ("Problem", "too_many")
 _WORDS = re.compile("[a-z]{3}")
@@ -57,5 +57,5 @@ def _text(node: ast.expr) -> str:
 def problems_table() -> str:
     """Return a table of all problems."""
     # Without the words for the status: those of 413 differ between versions of Python.
-    rows = ((f"`{status}`", plain(detail), code(text)) for status, detail, text in raised() if _WORDS.search(detail))
+    rows = ((f"`{status}`", code(detail), code(text)) for status, detail, text in raised() if _WORDS.search(detail))
     return table(("status", "`detail`", "text for people"), rows)
