@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,25 +33,38 @@ def raised() -> list[Raised]:
     """Return the problems, by status and detail."""
     package = Path(cookie_consent.__path__[0])
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sorted(package.rglob("*.py")))
-    found = {problem for tree in trees for node in ast.walk(tree) for problem in _in(node)}
-    return sorted(found)
+    return sorted({problem for tree in trees for problem in _in(tree)})
 
 
-def _in(node: ast.AST) -> Iterator[Raised]:
-    if not isinstance(node, ast.Call) or getattr(node.func, "id", "") not in _NAMES:
-        return
-    first, *more = [_text(argument) for argument in node.args]
-    if node.func.id == "too_many":  # type: ignore[attr-defined]
-        yield Raised(429, more[0], "error_too_many")
-    elif first.isdecimal():
-        yield Raised(int(first), more[0], more[1] if len(more) > 1 and more[1] else "error_malformed")
+def _in(tree: ast.Module) -> Iterator[Raised]:
+    """Yield the problems that a module raises."""
+    named = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _NAMES:
+            first, second, *more = [*node.args, ast.Constant("")][:3]
+            late = getattr(node.func, "id", "") == "too_many"
+            status, detail = (ast.Constant(429), second) if late else (first, second)
+            text = "error_too_many" if late else next(iter(_texts(more[0], named)), "") or "error_malformed"
+            if isinstance(status, ast.Constant) and isinstance(status.value, int):
+                yield from (Raised(status.value, said, text) for said in _texts(detail, named))
 
 
-def _text(node: ast.expr) -> str:
-    """Return a text, with "…" for what is filled in; "" for what is no text."""
+def _texts(node: ast.expr, named: Mapping[str, ast.expr]) -> list[str]:
+    """Return the texts that an argument can be, with "…" for what is filled in."""
+    if isinstance(node, ast.Name) and node.id in named:
+        return _texts(named[node.id], named)
+    if isinstance(node, ast.IfExp):
+        return [*_texts(node.body, named), *_texts(node.orelse, named)]
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part) if isinstance(part, ast.Constant) else "…" for part in node.values)
-    return str(node.value) if isinstance(node, ast.Constant) else ""
+        parts = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
+        return ["".join(next(iter(_texts(part, named)), "") or "…" for part in parts)]
+    return [str(node.value)] if isinstance(node, ast.Constant) else []
 
 
 def problems_table() -> str:
