@@ -1,4 +1,7 @@
-"""Cookie consent for ASGI apps, enforced on the server."""
+"""Cookie consent for ASGI apps, enforced on the server.
+
+What is public, here and in other modules, is listed in docs/reference/public-api.md.
+"""
 
 from cookie_consent.decision.decision import Decision, FeatureState
 from cookie_consent.enforcement.request_consent import RequestConsent, consent_of

@@ -9,6 +9,8 @@ from typing import Any
 
 from cookie_consent.base.process.event_loop import current_task
 
+__all__ = ["is_traced"]
+
 
 class CurrentRequest:
     """A request, from its arrival to the end of its task.

@@ -10,6 +10,8 @@ from cookie_consent.base.addresses import truncated
 from cookie_consent.base.checks import check
 from cookie_consent.current import is_traced
 
+__all__ = ["filter_access_logs"]
+
 ACCESS_LOGGERS = ("uvicorn.access", "hypercorn.access", "granian.access", "gunicorn.access")
 """The loggers to which servers write a line for each request."""
 MODES = ("mask", "drop")

@@ -1,4 +1,7 @@
-"""The ASGI middleware: reads each request, decides on it and acts on it. Start reading the program here."""
+"""The ASGI middleware: reads each request, decides on it and acts on it. Start reading the program here.
+
+Internal: what is public is in docs/reference/public-api.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command line. The script `cookie-consent` calls `main`."""
+"""The command line. The script `cookie-consent` calls `main`.
+
+Internal: what is public is in docs/reference/public-api.md.
+"""
 
 from cookie_consent.cli.main import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, main
 

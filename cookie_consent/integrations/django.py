@@ -28,6 +28,8 @@ from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.enforcement.requires import requires as required_by_endpoint
 from cookie_consent.integrations.jinja import consent_context as context_of_jinja
 
+__all__ = ["consent_context", "requires"]
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 _VARIABLES = (

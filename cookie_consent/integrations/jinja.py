@@ -20,6 +20,8 @@ from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.visitors.pages.assets import assets, script_address
 from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
 
+__all__ = ["ConsentedExtension", "consent_context"]
+
 
 def consent_context(request: AnyRequest) -> dict[str, Any]:
     """Return variables for templates; use as `Jinja2Templates(..., context_processors=[consent_context])`.

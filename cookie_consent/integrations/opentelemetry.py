@@ -8,6 +8,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from cookie_consent.current import is_traced
 from cookie_consent.integrations.personal_data import without_personal
 
+__all__ = ["ConsentSpanProcessor"]
+
 
 class ConsentSpanProcessor(SpanProcessor):
     """Removes personal data from spans, unless they end in the request of a visitor who consented to tracing.

@@ -1,6 +1,8 @@
 """Names of attributes that identify people, in spans and error reports.
 
 The names are those of OpenTelemetry's semantic conventions, current and deprecated, and Sentry's additions.
+
+Internal: what is public is in docs/reference/public-api.md.
 """
 
 from __future__ import annotations

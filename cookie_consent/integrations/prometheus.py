@@ -14,6 +14,8 @@ from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
 from cookie_consent.sinks import Sink
 from cookie_consent.visitors.csp_reports.counts import ReportCounts, counts
 
+__all__ = ["CspReportCollector", "HeldCookieCollector", "SinkCollector"]
+
 _PREFIX = "cookie_consent_access_records"
 _DROPPED = "dropped_"
 _COUNTERS = {

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from cookie_consent.current import is_traced
 from cookie_consent.integrations.personal_data import without_personal, without_query
 
+__all__ = ["before_send", "before_send_attributes", "before_send_transaction"]
+
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 

@@ -1,4 +1,7 @@
-"""Consent records as proof: append-only stores and what they hold."""
+"""Consent records as proof: append-only stores and what they hold.
+
+What `__all__` names here is public; the modules inside are internal.
+"""
 
 from __future__ import annotations
 

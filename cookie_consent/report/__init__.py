@@ -1,4 +1,7 @@
-"""Compute figures about visits and consent from an access log. See docs/decisions/028."""
+"""Compute figures about visits and consent from an access log. See docs/decisions/028.
+
+Internal: what is public is in docs/reference/public-api.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sinks: where access records are written."""
+"""Sinks: where access records are written.
+
+What `__all__` names here is public; the modules inside are internal.
+"""
 
 from __future__ import annotations
 

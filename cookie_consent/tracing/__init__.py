@@ -1,1 +1,4 @@
-"""Access records and counts: which ones are made, and when they are erased."""
+"""Access records and counts: which ones are made, and when they are erased.
+
+Internal: what is public is in docs/reference/public-api.md.
+"""

@@ -1,1 +1,4 @@
-"""The pages and endpoints under the prefix, for visitors."""
+"""The pages and endpoints under the prefix, for visitors.
+
+Internal: what is public is in docs/reference/public-api.md.
+"""

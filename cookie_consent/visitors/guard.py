@@ -37,5 +37,5 @@ class Guard:
         fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")
         if is_cross_site(fetch_sites, origins, scheme, host):
             self._advice.log_advice(request.scope, fetch_sites, origins, host)
-            detail = "Only the site's own pages may do this."
-            raise Problem(403, detail if fetch_sites or origins else f"{detail} {UNSAID}", "error_cross_site")
+            why = "" if fetch_sites or origins else f" {UNSAID}"
+            raise Problem(403, f"Only the site's own pages may do this.{why}", "error_cross_site")

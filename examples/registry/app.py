@@ -36,7 +36,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy, requires
 from cookie_consent.integrations.jinja import ConsentedExtension, consent_context
-from cookie_consent.report.live.app import report_app
+from cookie_consent.serve_report import report_app
 
 HERE = Path(__file__).parent
 PARTNER = "http://localhost:8001"

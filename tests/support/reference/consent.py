@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from cookie_consent import requires
+from cookie_consent import consent_of, requires
 from cookie_consent.decision.decision import Decision, FeatureState, decide
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.enforcement.requires import Requires
 from cookie_consent.integrations.jinja import consent_context
 from tests.support.policies import consent_record, granting_record, refusing_record
 from tests.support.reference.docstrings import docstring_of
@@ -26,6 +27,7 @@ What your app may do on this request, and what the visitor answered. Reading it 
 visitor, so it becomes private. It never changes during a request."""
 _PLACES = (
     ("Starlette, FastAPI", "`request.state.consent`"),
+    ("any framework, with its type", "`consent_of(request)`; see [below](#consent_of)"),
     ("any ASGI app", '`scope["state"]["consent"]`'),
     ("Jinja2, with `consent_context`", "`consent`"),
 )
@@ -59,8 +61,13 @@ def page() -> str:
         "## What `feature` returns",
         sentence(docstring_of(FeatureState).text),
         table(("attribute", "type", "what it is"), _fields(FeatureState)),
+        "## `consent_of`",
+        block("python", "consent_of(request) -> RequestConsent"),
+        *_explained(consent_of),
         "## `requires`",
         *_callable(requires, "requires"),
+        'What it returns, `needs_media = requires("media")`, has more than that:',
+        table(("name", "what it is"), _of_requires()),
         "## In templates",
         "`Jinja2Templates(..., context_processors=[consent_context])` gives templates these:",
         docstring_of(consent_context).text.partition("\n\n")[2],
@@ -118,6 +125,11 @@ def _written(value: object) -> str:
     return repr(value).replace("'", '"')
 
 
+def _of_requires() -> Iterable[tuple[str, str]]:
+    for called, member in (("responses", Requires.responses), ("unmet(request)", Requires.unmet)):
+        yield f"`needs_media.{called}`", sentence(docstring_of(member).text)
+
+
 def _method(name: str, method: Callable[..., Any]) -> str:
     documented = method if method.__qualname__.startswith("Decision") else getattr(Decision, name, method)
     return joined(f"### `{name}`", *_callable(documented, f"consent.{name}"))
@@ -125,10 +137,16 @@ def _method(name: str, method: Callable[..., Any]) -> str:
 
 def _callable(function: Callable[..., Any], called: str) -> Iterator[str]:
     """Yield the signature of a function, what it does, its arguments and its errors."""
-    signature, documented = inspect.signature(function), docstring_of(function)
+    signature = inspect.signature(function)
     parameters = [part for part in signature.parameters.values() if part.name != "self"]
     shown = signature.replace(parameters=parameters)
     yield block("python", f"{called}{shown}".replace("'", ""))
+    yield from _explained(function)
+
+
+def _explained(function: Callable[..., Any]) -> Iterator[str]:
+    """Yield what a function does, its arguments and its errors."""
+    documented = docstring_of(function)
     yield "\n\n".join(map(sentence, documented.text.split("\n\n")))
     if documented.entries.get("Args"):
         yield table(

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from tests.support.reference import commands, consent, cookies, css, events, http, options, policy_file, texts
+from tests.support.reference import (
+    commands,
+    consent,
+    cookies,
+    css,
+    events,
+    http,
+    options,
+    policy_file,
+    public_api,
+    texts,
+)
 from tests.support.reference.markdown import FOLDER, joined
 
 __all__ = ["FOLDER", "PAGES"]
@@ -27,4 +38,5 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "events.md": _marked(events.page),
     "commands.md": _marked(commands.page),
     "texts.md": _marked(texts.page),
+    "public-api.md": _marked(public_api.page),
 }
