@@ -16,7 +16,7 @@ from cookie_consent.integrations.jinja import consent_context
 from tests.support.policies import consent_record, granting_record, refusing_record
 from tests.support.reference.docstrings import docstring_of
 from tests.support.reference.example import policy
-from tests.support.reference.markdown import block, code, joined, link, sentence, table
+from tests.support.reference.markdown import block, code, joined, link, paragraphs, sentence, table
 
 NOT_FOR_APPS = frozenset({"tag_nonce", "degrade", "count_card", "app_language", "language_of_page", "prefer_language"})
 """Names of `RequestConsent` that only the middleware uses, beside its "Attributes"."""
@@ -147,7 +147,7 @@ def _callable(function: Callable[..., Any], called: str) -> Iterator[str]:
 def _explained(function: Callable[..., Any]) -> Iterator[str]:
     """Yield what a function does, its arguments and its errors."""
     documented = docstring_of(function)
-    yield "\n\n".join(map(sentence, documented.text.split("\n\n")))
+    yield from paragraphs(documented.text)
     if documented.entries.get("Args"):
         yield table(
             ("argument", "what it is"), ((f"`{arg}`", sentence(text)) for arg, text in documented.names.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +38,13 @@ def sentence(text: str) -> str:
     """Return text of a docstring as a sentence of its own: a capital first, a full stop last."""
     text = prose(text).strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a docstring as Markdown. One before a list ends with a colon."""
+    parts = text.split("\n\n")
+    for part, following in zip(parts, [*parts[1:], ""], strict=True):
+        yield sentence(f"{part.rstrip('.:')}:" if following.startswith("- ") else part)
 
 
 def code(text: str) -> str:

@@ -15,6 +15,7 @@ from tests.support.reference import (
     options,
     policy_file,
     public_api,
+    python,
     texts,
 )
 from tests.support.reference.markdown import FOLDER, joined
@@ -36,6 +37,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cookies.md": _marked(cookies.page),
     "css.md": _marked(css.page),
     "events.md": _marked(events.page),
+    "python.md": _marked(python.page),
     "commands.md": _marked(commands.page),
     "texts.md": _marked(texts.page),
     "public-api.md": _marked(public_api.page),

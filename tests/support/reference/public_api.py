@@ -34,7 +34,8 @@ What your code may import. Within a major version, code that uses only these nam
 **All else is internal** and may change in any version: modules that this page does not list, names that `__all__` does
 not have, and names that begin with an underscore. An internal module says so, or the package that it is in.
 
-What `consent` has for your code is on {link("a page of its own", "reference/consent.md")}."""
+What each name takes is on {link("a page of its own", "reference/python.md")}, and so is what
+{link("`consent`", "reference/consent.md")} has for your code."""
 
 
 def page() -> str:
