@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
+from cookie_consent.cli.check_warnings import warnings
 from cookie_consent.cli.command import (
     FINDING,
     GOOD,
@@ -20,8 +21,6 @@ from cookie_consent.cli.command import (
     print_problem,
 )
 from cookie_consent.cli.csp_pages import Forbidden, forbidden_on, sentences_about
-from cookie_consent.enforcement.csp.advice import advice
-from cookie_consent.policy import regimes
 from cookie_consent.policy.diff import (
     EVERYBODY,
     WHO_ACCEPTED,
@@ -32,9 +31,7 @@ from cookie_consent.policy.diff import (
     hosts_asking_again,
 )
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.exemptions import overdue
 from cookie_consent.policy.policy import Policy, policy_in_use
-from cookie_consent.policy.vendors.mapping import vendor_advice
 
 _WHOM = {
     EVERYBODY: "everybody",
@@ -86,12 +83,10 @@ def _check(arguments: argparse.Namespace) -> int:
         summary["pages"] = [{"page": address, "forbidden": [asdict(it) for it in found]} for address, found in pages]
         text = "\n\n".join([text, *(sentences_about(*page) for page in pages)])
         status = FINDING if any(not it.until for _, found in pages for it in found) else status
-    # It does not change the exit status: whether the law still allows it is for the site to judge.
-    sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
-    sys.stderr.write(regimes.overdue(policy.regimes, _today()) + _vague(policy))
-    if pages or policy.security.content_security_policy:
-        sys.stderr.writelines(f"{sentence}\n" for sentence in advice(policy))
-    sys.stderr.writelines(f"{sentence}\n" for sentence in (*vendor_advice(policy.vendors, policy.recipients), *unread))
+    warned = [*warnings(policy, _today(), reads_pages=bool(pages)), *unread]
+    sys.stderr.writelines(f"{sentence}\n" for sentence in warned)
+    if warned:
+        summary["warnings"] = warned
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
     return WRONG_USAGE if unread else status
 
@@ -108,7 +103,9 @@ def _pages(policy: Policy, addresses: list[str]) -> tuple[list[tuple[str, list[F
 
 
 def _today() -> date:
-    return datetime.now(UTC).date()
+    """Return the date here or in UTC, whichever is later."""
+    now = datetime.now(UTC)
+    return max(now.date(), now.astimezone().date())
 
 
 def _report_error(path: str, error: PolicyError | OSError, invalid: int, *, as_json: bool) -> int:
@@ -145,19 +142,6 @@ def _regimes(policy: Policy) -> str:
         f"{'the law' if regime.certainty == 'primary' else 'what others write about the law'} on {regime.reviewed_on}."
         for regime in policy.regimes
     )
-
-
-def _vague(policy: Policy) -> str:
-    """Return a line for each recipient whose `receives` has a word that does not say what is sent."""
-    lines = (
-        f'[[recipients]] "{recipient.id}" key "receives": "{word}" does not say what is sent, as the law of '
-        f"{regime.name} asks ({regime.law}). Name it.\n"
-        for regime in policy.regimes
-        for recipient in policy.recipients
-        for word in regime.vague_words
-        if word in recipient.receives[regime.notice_language]
-    )
-    return "".join(lines)
 
 
 def _sentences(path: str, summary: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ Cookies that several hosts share carry a Domain, which rules out the prefix __Ho
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
@@ -24,6 +24,7 @@ from cookie_consent.decision.saved_cookie import SavedCookie
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.state_cookie import StateCookie
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
+from cookie_consent.policy.declarations import labelled_cookies
 from cookie_consent.policy.errors import PolicyError, raise_all
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
@@ -139,18 +140,28 @@ class OwnCookies:
         Raises:
             PolicyError: the policy declares one of our names for another purpose, or as that of another tool.
         """
-        necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
-        purposes = {
-            # The state too where none is set: browsers may have it from before a change of the options.
-            **dict.fromkeys(("consent", "signal", "later", "later-day", "state"), necessary),
-            "visitor": policy.traced,
-            "account": nobody,
-            "erasure": nobody,
-        }
-        names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
-        names |= dict.fromkeys((*self.saved.names, *self.once.names), necessary)
-        raise_all(_names_taken(policy, names, purposes))
-        return names | {imported.cookie: nobody for imported in policy.imports}
+        raise_all(self.names_taken(policy))
+        return self.readers(policy) | {imported.cookie: frozenset[str]() for imported in policy.imports}
+
+    def readers(self, policy: Policy) -> dict[str, frozenset[str]]:
+        """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough."""
+        by_kind = _readers_by_kind(policy)
+        names = {name: by_kind[kind] for kind in by_kind for name in self.names(kind)}
+        return names | dict.fromkeys((*self.saved.names, *self.once.names), frozenset({NECESSARY}))
+
+    def names_taken(self, policy: Policy) -> Iterator[PolicyError]:
+        """Yield an error for each cookie of a policy that has one of our names for something else."""
+        problem = "this is the name of one of our own cookies"
+        remedy = "Rename ours with consent_cookie= or visitor_cookie="
+        readers, by_kind = self.readers(policy), _readers_by_kind(policy)
+        for table, declared in labelled_cookies(policy):
+            # A policy may list our own cookies under their default names, to describe them.
+            plain_name = declared.name.removeprefix("__Host-").removeprefix("__Secure-")
+            if declared.name in readers and not (plain_name in by_kind and declared.purpose in readers[declared.name]):
+                yield PolicyError(problem, f"{remedy}, or take it out of the policy.", table=table, key="name")
+        for imported in policy.imports:
+            if imported.cookie in readers:
+                yield PolicyError(problem, f"{remedy}.", table=f"[imports.{imported.id}]", key="cookie")
 
     def declared(self, policy: Policy, *, place: Place) -> tuple[Cookie, ...]:
         """Return our own cookies as a policy would declare them, without those that the policy itself declares.
@@ -330,28 +341,16 @@ class OwnCookies:
         return set_cookie(name, token, max_age, path=path, domain=place.domain, secure=place.secure)
 
 
-def _names_taken(
-    policy: Policy, names: Mapping[str, frozenset[str]], described: Collection[str]
-) -> Iterator[PolicyError]:
-    """Yield an error for each cookie of a policy that has a name of ours.
-
-    Args:
-        policy: the policy.
-        names: name of ours -> the purposes that let the app read it.
-        described: our names that a policy may list without their prefix, to describe them.
-    """
-    problem, remedy = (
-        "this is the name of one of our own cookies",
-        "Rename ours with consent_cookie= or visitor_cookie=",
-    )
-    for declared in policy.cookies:
-        plain_name = declared.name.removeprefix("__Host-").removeprefix("__Secure-")
-        if declared.name in names and not (plain_name in described and declared.purpose in names[declared.name]):
-            remedy_here = f"{remedy}, or take it out of the policy."
-            yield PolicyError(problem, remedy_here, table=f'[[cookies]] "{declared.name}"', key="name")
-    for imported in policy.imports:
-        if imported.cookie in names:
-            yield PolicyError(problem, f"{remedy}.", table=f"[imports.{imported.id}]", key="cookie")
+def _readers_by_kind(policy: Policy) -> dict[str, frozenset[str]]:
+    """Return each kind of our cookies -> the purposes that let the app read it."""
+    necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
+    return {
+        # The state too where none is set: browsers may have it from before a change of the options.
+        **dict.fromkeys(("consent", "signal", "later", "later-day", "state"), necessary),
+        "visitor": policy.traced,
+        "account": nobody,
+        "erasure": nobody,
+    }
 
 
 def _path_of(kind: str, base: str) -> str:

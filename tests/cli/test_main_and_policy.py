@@ -11,7 +11,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -26,7 +26,8 @@ SMALL = """
 [site]
 name = "Small"
 controller = "Small Ltd."
-contact = "privacy@small.example"
+contact = "privacy@small.jp"
+policy_url = "/privacy"
 prevailing_language = "en"
 languages = ["en"]
 
@@ -69,6 +70,23 @@ def test_init_writes_consent_toml_if_no_path_is_given(tmp_path: Path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["consent.toml"]
 
 
+@pytest.mark.parametrize("languages", ["en", "ja,en", "de,fr"])
+def test_init_writes_the_languages_of_the_site(tmp_path: Path, capsys: Capture, languages: str) -> None:
+    path = tmp_path / "own.toml"
+    assert main(["init", "--languages", languages, str(path)]) == GOOD
+    assert Policy.load(path).site.languages == tuple(languages.split(","))
+    assert ('Write each text that begins with "…".' in capsys.readouterr().out) == (languages == "de,fr")
+
+
+def test_init_refuses_a_language_without_texts(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "own.toml"
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "--languages", "tlh", str(path)])
+    assert ended.value.code == WRONG_USAGE
+    assert 'no texts ship for "tlh"' in capsys.readouterr().err
+    assert not path.exists()
+
+
 def test_init_does_not_overwrite_a_file(policy: Path, capsys: Capture) -> None:
     assert main(["init", str(policy)]) == WRONG_USAGE
     assert policy.read_text(encoding="utf-8") == SMALL
@@ -108,6 +126,76 @@ def test_check_counts_several_purposes(tmp_path: Path, capsys: Capture) -> None:
     main(["init", str(path)])
     assert main(["check", str(path)]) == GOOD
     assert "3 purposes (necessary, analytics, media)" in capsys.readouterr().out
+
+
+def warned(path: Path, capsys: Capture) -> list[str]:
+    """Check a policy that can be used, and return its warnings, which the JSON has too."""
+    assert main(["check", str(path)]) == GOOD
+    sentences = capsys.readouterr().err.splitlines()
+    assert main(["check", str(path), "--json"]) == GOOD
+    assert json.loads(capsys.readouterr().out).get("warnings", []) == sentences
+    return sentences
+
+
+def test_check_warns_of_all_that_init_left_to_be_written(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "consent.toml"
+    main(["init", "--languages", "en", str(path)])
+    capsys.readouterr()
+    assert [sentence.partition(": ")[0] for sentence in warned(path, capsys)] == [
+        '[site] key "name"',
+        '[site] key "controller"',
+        '[site] key "contact"',
+        '[[recipients]] "example-maps" key "name"',
+        '[[recipients]] "example-maps" key "origins"',
+        '[site] key "policy_url"',
+    ]
+
+
+def test_check_of_a_finished_policy_warns_of_nothing(policy: Path, capsys: Capture) -> None:
+    assert warned(policy, capsys) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose", "message"),
+    [
+        ("consent", "media", "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy."),
+        ("__Host-visitor", "media", "Rename ours with"),
+        ("consent-later", "necessary", "Rename ours with"),
+        ("__Host-consent-saved", "necessary", "Rename ours with"),
+        ("__Secure-visitor-erasure", "necessary", "Rename ours with"),
+        ("consent", "necessary", "Take it out, unless you describe ours in your own words."),
+        ("__Host-consent", "necessary", "Take it out, unless you describe ours in your own words."),
+    ],
+)
+def test_check_warns_of_cookie_with_one_of_our_names(
+    policy: Path, capsys: Capture, name: str, purpose: str, message: str
+) -> None:
+    text = policy.read_text(encoding="utf-8") + ADDED.replace("player", name).replace('e = "media"', f'e = "{purpose}"')
+    policy.write_text(text, encoding="utf-8")
+    (sentence,) = warned(policy, capsys)
+    assert sentence.startswith(f'[[cookies]] "{name}" key "name": this is ')
+    assert message in sentence
+
+
+def test_check_warns_of_change_in_the_future(policy: Path, capsys: Capture) -> None:
+    day = (datetime.now(UTC) + timedelta(days=3)).date()
+    with policy.open("a", encoding="utf-8") as file:
+        file.write(f'\n[[changes]]\ndate = {day}\ntext = {{ en = "Films." }}\n')
+    (sentence,) = warned(policy, capsys)
+    assert sentence.startswith(f'[[changes]] no. 1 key "date": {day} is in the future')
+
+
+def test_check_warns_of_distribution_with_the_same_import_name(
+    policy: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site" / "django_cookie_consent-0.6.0.dist-info"
+    installed.mkdir(parents=True)
+    metadata = "Metadata-Version: 2.1\nName: django-cookie-consent\nVersion: 0.6.0\n"
+    (installed / "METADATA").write_text(metadata, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    (sentence,) = warned(policy, capsys)
+    assert sentence.startswith("django-cookie-consent 0.6.0 is installed too. Both packages are imported as")
+    assert "pip uninstall django-cookie-consent cookie-consent" in sentence
 
 
 def test_check_prints_one_json_object(policy: Path, capsys: Capture) -> None:

@@ -13,8 +13,9 @@ import pytest
 from cookie_consent import Policy, PolicyError
 from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.policy import from_toml
+from cookie_consent.policy.starter import starter
 from cookie_consent.visitors.answers.posted import read_answer
-from tests.support.documentation import ROOT, answer, blocks, run, visit
+from tests.support.documentation import ROOT, answer, blocks, commands, run, visit
 from tests.support.policies import KEY
 
 POLICY_PAGE = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
@@ -34,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("policy", [SMALL_POLICY, POLICY], ids=["small", "whole"])
+@pytest.mark.parametrize("policy", [SMALL_POLICY, POLICY, starter(["en"])], ids=["small", "whole", "init"])
 def test_one_line_example_asks_holds_back_and_allows(folder: Path, policy: str) -> None:
     (folder / "consent.toml").write_text(policy, encoding="utf-8")
     app = run(ONE_LINE)["app"]
@@ -55,13 +56,12 @@ def test_one_line_example_asks_holds_back_and_allows(folder: Path, policy: str) 
 
 
 def test_policy_of_the_readme_has_the_words_of_the_one_that_init_writes() -> None:
-    assert main(["init", "written.toml"]) == GOOD
+    (init,) = [command for command in commands(blocks("README.md", "console")[0]) if "init" in command]
+    assert main([*init[1:], "written.toml"]) == GOOD
     written, shown = tomllib.loads(Path("written.toml").read_text("utf-8")), tomllib.loads(SMALL_POLICY)
-    purpose, texts = written["purposes"]["analytics"], {"title", "description"}
-    assert shown["site"] == {key: written["site"][key] for key in shown["site"]} | {"languages": ["en"]}
-    assert shown["purposes"]["analytics"] == {
-        key: {"en": purpose[key]["en"]} if key in texts else purpose[key] for key in shown["purposes"]["analytics"]
-    }
+    purpose = written["purposes"]["analytics"]
+    assert shown["site"] == {key: written["site"][key] for key in shown["site"]}
+    assert shown["purposes"] == {"analytics": {key: purpose[key] for key in shown["purposes"]["analytics"]}}
     assert [cookie for cookie in shown["cookies"] if cookie not in written["cookies"]] == []
 
 

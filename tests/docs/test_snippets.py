@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cookie_consent.cli.main import main
+from cookie_consent.policy.starter import starter
 from tests.support.documentation import ROOT, blocks, commands, get, run, visit
 from tests.support.policies import KEY
 from tests.whole.test_behind_a_proxy import NGINX, needs_nginx
@@ -44,7 +45,7 @@ def test_pages_for_shared_caches_are_the_same_for_everybody() -> None:
 @pytest.mark.usefixtures("site_folder")
 def test_field_of_the_proxy_says_which_regime_applies(site_folder: Path) -> None:
     (regimes,) = blocks("docs/regimes.md", "toml")
-    policy = (site_folder / "consent.toml").read_text("utf-8")
+    policy = starter()
     (site_folder / "consent.toml").write_text(regimes + policy[policy.index("[purposes.analytics]") :], "utf-8")
     app = site()
     (code,) = blocks("docs/regimes.md", "python")

@@ -1,0 +1,79 @@
+"""What `check` warns of, though the policy can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+
+from cookie_consent.decision.cookie_settings import CookieSettings
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.enforcement.csp.advice import advice as csp_advice
+from cookie_consent.policy import exemptions, regimes
+from cookie_consent.policy.advice import advice
+from cookie_consent.policy.declarations import labelled_cookies
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.vendors.mapping import vendor_advice
+
+_SAME_IMPORT_NAME = "django-cookie-consent"
+
+
+def warnings(policy: Policy, today: date, *, reads_pages: bool) -> Iterator[str]:
+    """Yield a sentence for each thing that a site should look at. None of it changes the exit status.
+
+    Args:
+        policy: the policy in force.
+        today: the date to judge by.
+        reads_pages: whether the policy is held against pages.
+    """
+    yield from _other_distribution()
+    yield from advice(policy, today)
+    yield from _own_names(policy)
+    named = [purpose.exempt for purpose in policy.purposes if purpose.exempt]
+    yield from exemptions.overdue(named, today).splitlines()
+    yield from regimes.overdue(policy.regimes, today).splitlines()
+    yield from _vague(policy)
+    if reads_pages or policy.security.content_security_policy:
+        yield from csp_advice(policy)
+    yield from vendor_advice(policy.vendors, policy.recipients)
+
+
+def _other_distribution() -> Iterator[str]:
+    """Yield a sentence if a distribution is installed that shares files with this one."""
+    try:
+        found = version(_SAME_IMPORT_NAME)
+    except PackageNotFoundError:
+        return
+    yield (
+        f"{_SAME_IMPORT_NAME} {found} is installed too. Both packages are imported as cookie_consent, so one has "
+        f"overwritten files of the other. Run: pip uninstall {_SAME_IMPORT_NAME} cookie-consent, then install the one "
+        "that you use."
+    )
+
+
+def _own_names(policy: Policy) -> Iterator[str]:
+    """Yield a sentence for each declared cookie that is ours, under the names that ours have by default."""
+    # The names do not depend on the key.
+    settings = CookieSettings("k" * 32, domain=policy.site.domain, hosts=policy.site.hosts)
+    own = OwnCookies(settings, (policy,))
+    taken = {error.table: str(error) for error in own.names_taken(policy)}
+    yield from taken.values()
+    for table, cookie in labelled_cookies(policy):
+        if table not in taken and cookie.name in own.readers(policy):
+            yield (
+                f'{table} key "name": this is one of our own cookies, which the settings page lists by itself. Take it '
+                "out, unless you describe ours in your own words. If your app has a cookie of this name, it is held "
+                "back: rename ours with consent_cookie= or visitor_cookie=."
+            )
+
+
+def _vague(policy: Policy) -> Iterator[str]:
+    """Yield a sentence for each recipient whose `receives` has a word that does not say what is sent."""
+    for regime in policy.regimes:
+        for recipient in policy.recipients:
+            for word in regime.vague_words:
+                if word in recipient.receives[regime.notice_language]:
+                    yield (
+                        f'[[recipients]] "{recipient.id}" key "receives": "{word}" does not say what is sent, as the '
+                        f"law of {regime.name} asks ({regime.law}). Name it."
+                    )
