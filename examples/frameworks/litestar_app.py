@@ -18,7 +18,7 @@ from litestar.response import Template
 from litestar.template import TemplateConfig
 from starlette.middleware.gzip import GZipMiddleware
 
-from cookie_consent import ConsentMiddleware, requires
+from cookie_consent import ConsentMiddleware, consent_of, requires
 from cookie_consent.integrations.jinja import consent_context
 
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ async def home(request: Request[Any, Any, Any]) -> str:
 @get("/suggestions")
 async def suggestions(request: Request[Any, Any, Any]) -> list[str]:
     """Suggest what this visitor may like, or what everybody does."""
-    return ["for you"] if request.state.consent.allows("media") else ["for everybody"]
+    return ["for you"] if consent_of(request).allows("media") else ["for everybody"]
 
 
 @get("/tour", media_type=MediaType.HTML)
@@ -61,7 +61,7 @@ async def comment() -> dict[str, str]:
 async def live(socket: WebSocket[Any, Any, Any]) -> None:
     """Say what the visitor allows."""
     await socket.accept()
-    await socket.send_json({"media": socket.scope["state"]["consent"].allows("media")})
+    await socket.send_json({"media": consent_of(socket).allows("media")})
     await socket.close()
 
 

@@ -10,7 +10,6 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,14 +101,17 @@ def load(path: Path) -> ModuleType:
 
 
 def lifetimes(response: httpx.Response) -> dict[str, int | None]:
-    """Return the cookies that a response sets: name -> for how many seconds; None until the browser closes."""
-    return _lifetimes(response.headers.get_list("set-cookie"))
+    """Return the cookies that a response sets: name -> for how many seconds; None until the browser closes.
 
-
-def _lifetimes(fields: Iterable[str]) -> dict[str, int | None]:
+    A minute counts as nothing, since "Expires" names a time of the clock.
+    """
     now = time.time()
+    fields = response.headers.get_list("set-cookie")
     stored = [cookie for field in fields if (cookie := stored_cookie(field.encode(), now))]
-    return {cookie.name.decode(): None if cookie.expiry is None else round(cookie.expiry - now) for cookie in stored}
+    return {
+        cookie.name.decode(): None if cookie.expiry is None else round((cookie.expiry - now) / 60) * 60
+        for cookie in stored
+    }
 
 
 def _type(command: str) -> None:

@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import litestar
 import pytest
 from litestar import Litestar, MediaType, Request, get
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.session.client_side import CookieBackendConfig
-from litestar.testing import TestClient
+from starlette.testclient import TestClient
 
 from cookie_consent import ConsentMiddleware
+from tests.frameworks.examples import DAY, check_compression, check_cookies, check_features, check_websocket
 from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
 from tests.frameworks.page import page
-from tests.frameworks.running import SAME_ORIGIN, running
+from tests.frameworks.running import running
 from tests.support.asgi import install, policy
 from tests.support.policies import KEY
 
@@ -53,7 +53,6 @@ def test_middleware_of_one_handler_stops_the_start() -> None:
 
 
 PAGE = page("litestar")
-DAY = 86_400
 
 
 @pytest.mark.anyio
@@ -71,14 +70,17 @@ def test_tests_of_the_page_pass() -> None:
 @pytest.mark.usefixtures("folder")
 async def test_cookies_of_the_example_pass_before_consent_and_last_as_declared() -> None:
     example = start_example(PAGE)
-    async with running(example.site) as visitor:
-        own = await visitor.get("/")
-    async with running(example.app) as visitor:
-        passed = await visitor.get("/")
+    await check_cookies(example.site, example.app, {"session": 14 * DAY, "csrftoken": None})
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_session_and_token_work_before_consent() -> None:
+    async with running(start_example(PAGE).app) as visitor:
+        assert "Visit 1." in (await visitor.get("/")).text
         assert "Visit 2." in (await visitor.get("/")).text
         token = {"x-csrftoken": visitor.cookies["csrftoken"]}
         assert (await visitor.post("/comment", headers=token)).json() == {"comment": "kept"}
-    assert lifetimes(passed) == lifetimes(own) == {"session": 14 * DAY, "csrftoken": None}
 
 
 @pytest.mark.anyio
@@ -114,34 +116,16 @@ def test_cookie_of_tokens_lasts_as_declared() -> None:
 @pytest.mark.anyio
 @pytest.mark.usefixtures("folder")
 async def test_features_of_the_example_follow_the_answer() -> None:
-    async with running(start_example(PAGE).app) as visitor:
-        off = [(await visitor.get(path)).text for path in ("/suggestions", "/tour", "/offices")]
-        await visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
-        on = [(await visitor.get(path)).text for path in ("/suggestions", "/tour", "/offices")]
-    assert off[0] == '["for everybody"]'
-    assert all("The map is switched off." in page and 'value="grant"' in page for page in off[1:])
-    assert on[0] == '["for you"]'
-    assert "The film" in on[1]
-    assert "<iframe" in on[2]
-    assert "/privacy-choices?language=en" in on[2]
+    await check_features(start_example(PAGE).app)
 
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("folder")
-async def test_compressed_page_of_the_example_has_the_question() -> None:
-    async with running(start_example(PAGE).app) as visitor:
-        page: httpx.Response = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
-    assert page.headers["content-encoding"] == "gzip"
-    assert "refuse_all" in page.text
+async def test_compressed_pages_of_the_example_have_what_they_need() -> None:
+    await check_compression(start_example(PAGE).app)
 
 
 @pytest.mark.usefixtures("folder")
 def test_websocket_of_the_example_follows_the_answer() -> None:
     with TestClient(start_example(PAGE).app) as client:
-        client.get("/")
-        with client.websocket_connect("/live") as socket:
-            before = socket.receive_json()
-        client.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
-        with client.websocket_connect("/live") as socket:
-            after = socket.receive_json()
-    assert (before, after) == ({"media": False}, {"media": True})
+        check_websocket(client)

@@ -1,0 +1,89 @@
+"""Tests of docs/frameworks/quart.md, and of the middleware where it cannot work in Quart."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import quart
+from starlette.testclient import TestClient
+
+from cookie_consent import ConsentMiddleware
+from tests.frameworks.examples import DAY, check_compression, check_cookies, check_features, check_websocket
+from tests.frameworks.newcomer import run_tests, start_example, take_first_steps
+from tests.frameworks.page import page
+from tests.support.asgi import install
+from tests.support.policies import KEY
+
+PAGE = page("quart")
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_first_steps_of_the_page_lead_to_a_record() -> None:
+    await take_first_steps(PAGE)
+
+
+@pytest.mark.usefixtures("folder")
+def test_tests_of_the_page_pass() -> None:
+    run_tests(PAGE)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_features_of_the_example_follow_the_answer() -> None:
+    await check_features(start_example(PAGE).app)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_compressed_pages_of_the_example_have_what_they_need() -> None:
+    await check_compression(start_example(PAGE).app)
+
+
+@pytest.mark.usefixtures("folder")
+def test_websocket_of_the_example_follows_the_answer() -> None:
+    with TestClient(start_example(PAGE).app) as client:
+        check_websocket(client)
+
+
+def app_with_session(*, permanent: bool) -> quart.Quart:
+    app = quart.Quart(__name__)
+    app.secret_key = KEY
+
+    @app.get("/")
+    async def home() -> str:
+        quart.session["visits"], quart.session.permanent = 1, permanent
+        await quart.flash("Welcome")
+        return "Welcome"
+
+    return app
+
+
+@pytest.mark.anyio
+async def test_session_passes_before_consent_and_lasts_as_declared(folder: Path) -> None:
+    start_example(PAGE)
+    app = ConsentMiddleware(app_with_session(permanent=False), folder / "consent.toml", KEY)
+    await check_cookies(app_with_session(permanent=False), app, {"session": None})
+
+
+@pytest.mark.anyio
+async def test_permanent_session_lasts_as_the_page_says(folder: Path) -> None:
+    (longer,) = re.findall(r'write `(duration = ".*?")`', PAGE.text)
+    longer_session = PAGE.cookies.replace('duration = "session"', longer)
+    policy_file = folder / "consent.toml"
+    start_example(PAGE)
+    policy_file.write_text(policy_file.read_text("utf-8").replace(PAGE.cookies, longer_session), "utf-8")
+    app = ConsentMiddleware(app_with_session(permanent=True), policy_file, KEY)
+    await check_cookies(app_with_session(permanent=True), app, {"session": 31 * DAY})
+
+
+@pytest.mark.anyio
+async def test_middleware_around_the_app_in_its_own_place_fails_as_the_page_says(folder: Path) -> None:
+    app: Any = app_with_session(permanent=False)
+    app.asgi_app = install(app)
+    with pytest.raises(RecursionError):
+        await app({"type": "lifespan"}, None, None)
+    assert "`RecursionError`" in PAGE.text
