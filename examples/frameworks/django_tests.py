@@ -7,6 +7,8 @@ from django.contrib.auth.models import User
 from django.test import TestCase
 from django_app import application
 
+from cookie_consent.testing import aanswer
+
 
 class OfficesTest(TestCase):
     """Tests of the page with the offices."""
@@ -19,8 +21,7 @@ class OfficesTest(TestCase):
         site = httpx.ASGITransport(application)
         async with httpx.AsyncClient(transport=site, base_url="http://localhost", cookies=session) as client:
             assert "The map is switched off." in (await client.get("/offices")).text
-            answer = {"choice": "accept_all"}
-            await client.post("/privacy-choices", json=answer, headers={"Sec-Fetch-Site": "same-origin"})
+            await aanswer(client)
             page = (await client.get("/offices")).text
         assert "Hello, hanako." in page
         assert "You see our offices on the map." in page

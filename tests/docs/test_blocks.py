@@ -37,7 +37,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/behind-a-proxy.md": (["whole/test_behind_a_proxy"], {"python": 2, "nginx": 1, "caddyfile": 1, "yaml": 1}),
     "docs/caching.md": (["whole/test_shared_caches", "docs/test_snippets"], {"python": 1, "nginx": 1, "vcl": 1}),
     "docs/cards.md": (["docs/test_cards"], {"python": 2, "html+jinja": 1}),
-    "docs/features.md": (["docs/test_features"], {"python": 2, "html+jinja": 1}),
+    "docs/features.md": (["docs/test_features"], {"python": 3, "html+jinja": 1}),
     "docs/gated.md": (["support/sites/gated_site"], {"html": 3}),
     "docs/how-to/answer-by-json.md": (["docs/test_how_tos"], {"json": 2}),
     "docs/how-to/ask-again-while-developing.md": (["docs/test_how_tos"], {"python": 1}),

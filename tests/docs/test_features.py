@@ -16,7 +16,7 @@ from cookie_consent.integrations.jinja import consent_context
 from tests.support.documentation import answer, blocks, run, visit
 from tests.support.policies import KEY
 
-FEATURES, FASTAPI = blocks("docs/features.md", "python")
+FEATURES, FASTAPI, STATUS = blocks("docs/features.md", "python")
 (TEMPLATE,) = blocks("docs/features.md", "html+jinja")
 pytestmark = pytest.mark.usefixtures("site_folder")
 
@@ -53,6 +53,16 @@ def test_fastapi_example_gives_fallback_until_granted() -> None:
     assert off.json()["missing"] == ["media"]
     assert plain.json() == ["for everybody"]
     assert (on.json(), own.json()) == ({"video": "tour.mp4"}, ["for you"])
+
+
+def test_example_with_a_status_answers_with_it_and_documents_it() -> None:
+    app = run(STATUS, **run(FASTAPI))["app"]
+    steps = [("GET", "/film", {}), ("GET", "/openapi.json", {}), answer("accept_all"), ("GET", "/film", {})]
+    off, document, _, on = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
+    assert (off.status_code, off.json()["available"]) == (403, False)
+    assert on.json() == {"video": "film.mp4"}
+    responses = document.json()["paths"]["/film"]["get"]["responses"]
+    assert "Without consent to media" in responses["403"]["description"]
 
 
 def test_template_example_renders_before_and_after_grant() -> None:
