@@ -76,12 +76,17 @@ def run_tests(page: Page) -> None:
 
 def start_example(page: Page) -> Any:
     """Return a page's example as a module, in a folder with the first policy file and the page's cookies."""
+    write_policy(page)
+    return load(page.example)
+
+
+def write_policy(page: Page) -> None:
+    """Write the first policy file with a page's cookies into the current folder."""
     _type(str(page.steps[1]))
     first = _POLICY.read_text(encoding="utf-8")
     own, replaced = _EXAMPLE_COOKIE.subn(lambda _: f"{page.cookies}\n", first)
     assert replaced == 1
     _POLICY.write_text(own, encoding="utf-8")
-    return load(page.example)
 
 
 def save(page: Page, file: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,7 @@ import pytest
 from cookie_consent.cli.main import main
 from tests.frameworks.page import page
 from tests.frameworks.running import BROWSER, SAME_ORIGIN
-from tests.support.servers.processes import LONGEST_START, free_port, running_program
-from tests.support.waiting import POLL
+from tests.support.servers.processes import free_port, running_program, wait_for_port
 
 pytestmark = pytest.mark.server
 
@@ -43,7 +41,7 @@ def test_last_record_is_in_the_file_when_the_server_has_ended(server: str, folde
         running_program([sys.executable, "-m", *SERVERS[server](port)]) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=BROWSER, trust_env=False, timeout=30) as visitor,
     ):
-        wait_until_it_answers(visitor)
+        wait_for_port(port)
         visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
         for _ in range(3):
             visitor.get("/")
@@ -53,15 +51,3 @@ def test_last_record_is_in_the_file_when_the_server_has_ended(server: str, folde
     assert [json.loads(record)["url.path"] for record in records] == ["/"] * 3
     counts = (folder / "logs" / "access.counts.jsonl").read_text(encoding="utf-8")
     assert '"granted"' in counts
-
-
-def wait_until_it_answers(visitor: httpx.Client) -> None:
-    end = time.monotonic() + LONGEST_START
-    while True:
-        try:
-            visitor.get("/privacy-choices/state")
-        except httpx.ConnectError:
-            assert time.monotonic() < end
-            time.sleep(POLL)
-        else:
-            return

@@ -78,3 +78,21 @@ def free_port() -> int:
         with socket.socket() as attempt, suppress(OSError):
             attempt.bind(("127.0.0.1", port))
             return port
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until a program listens on a port of this machine.
+
+    Raises:
+        ConnectionRefusedError: it takes too long.
+    """
+    end = time.monotonic() + LONGEST_START
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(POLL)
+        else:
+            return
