@@ -132,6 +132,16 @@ def test_classes_of_the_page_on_css_exist() -> None:
     assert [name for name in css.CLASSES.keys() - layouts if not re.search(rf'["\s]{name}["\s]', written)] == []
 
 
+def test_example_of_the_page_on_css_sets_what_there_is() -> None:
+    (example,) = blocks_of("css.md", "css")
+    assert set(re.findall(r"--pchoice-([a-z-]+)", example)) <= css.PROPERTIES.keys()
+    assert set(re.findall(r"^\.(pchoice[a-z-]*)", example, re.MULTILINE)) <= css.CLASSES.keys()
+
+
+def test_example_of_the_page_on_events_is_one_that_a_browser_runs() -> None:
+    assert blocks_of("events.md", "js") == blocks_of("banner.md", "js")
+
+
 def test_page_on_events_has_every_attribute_of_scripts_and_templates() -> None:
     for_sites = {name.removeprefix("data-") for name in events.ATTRIBUTES}
     assert for_sites | events.OUR_OWN == events.attributes_in_code()

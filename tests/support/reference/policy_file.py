@@ -67,11 +67,11 @@ again, and what can be wrong. {link("The policy file", "policy.md")} explains it
 def page() -> str:
     return joined(
         _TITLE,
+        _overview(),
         "## Kinds of values",
         _kinds(),
         "## Whom a change asks again",
         _WHO,
-        _overview(),
         *(_section(part) for part in TABLES),
         _vendors(),
         _texts(),
@@ -101,7 +101,7 @@ The column "asks again" says what a change of the key does to visitors who have 
 | --- | --- |
 | no | nobody |
 | yes | those who had accepted it |
-| everybody | everybody, also those who had refused |
+| everybody | everybody who has not refused it |
 | without `history` | those who had accepted it, unless the earlier file is in [`history`](options.md#history) |"""
 
 
