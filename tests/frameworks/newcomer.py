@@ -91,7 +91,9 @@ def write_policy(page: Page) -> None:
 
 def save(page: Page, file: str) -> Any:
     """Save one of a page's files in the current folder, and return it as a module."""
-    Path(file).write_text(page.files[file], encoding="utf-8")
+    # Counts are written when the process ends. Then this is not the current folder any more.
+    text = page.files[file].replace('"logs/', f'"{Path.cwd().as_posix()}/logs/')
+    Path(file).write_text(text, encoding="utf-8")
     return load(Path(file))
 
 
