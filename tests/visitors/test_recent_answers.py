@@ -324,7 +324,7 @@ def test_trailers_after_refusal_set_no_optional_cookies() -> None:
     site = Site()
     site.visitor.accept()
     site.clock.forward(seconds=1)
-    site.app.app = stream
+    site.app._enforcement.app = stream
     sent = asyncio.run(drive(site.app, site.scope()))
     assert sent[-1]["headers"] == [(b"x", b"y")]
 

@@ -16,7 +16,8 @@ from cookie_consent.integrations.jinja import consent_context
 from tests.support.policies import consent_record, granting_record, refusing_record
 from tests.support.reference.docstrings import docstring_of
 from tests.support.reference.example import policy
-from tests.support.reference.markdown import block, code, joined, link, paragraphs, sentence, table
+from tests.support.reference.functions import described, explained
+from tests.support.reference.markdown import block, code, joined, link, sentence, table
 
 NOT_FOR_APPS = frozenset({"tag_nonce", "degrade", "count_card", "app_language", "language_of_page", "prefer_language"})
 """Names of `RequestConsent` that only the middleware uses, beside its "Attributes"."""
@@ -63,9 +64,9 @@ def page() -> str:
         table(("attribute", "type", "what it is"), _fields(FeatureState)),
         "## `consent_of`",
         block("python", "consent_of(request) -> RequestConsent"),
-        *_explained(consent_of),
+        *explained(consent_of),
         "## `requires`",
-        *_callable(requires, "requires"),
+        *described(requires, "requires"),
         'What it returns, `needs_media = requires("media")`, has more than that:',
         table(("name", "what it is"), _of_requires()),
         "## In templates",
@@ -132,25 +133,4 @@ def _of_requires() -> Iterable[tuple[str, str]]:
 
 def _method(name: str, method: Callable[..., Any]) -> str:
     documented = method if method.__qualname__.startswith("Decision") else getattr(Decision, name, method)
-    return joined(f"### `{name}`", *_callable(documented, f"consent.{name}"))
-
-
-def _callable(function: Callable[..., Any], called: str) -> Iterator[str]:
-    """Yield the signature of a function, what it does, its arguments and its errors."""
-    signature = inspect.signature(function)
-    parameters = [part for part in signature.parameters.values() if part.name != "self"]
-    shown = signature.replace(parameters=parameters)
-    yield block("python", f"{called}{shown}".replace("'", ""))
-    yield from _explained(function)
-
-
-def _explained(function: Callable[..., Any]) -> Iterator[str]:
-    """Yield what a function does, its arguments and its errors."""
-    documented = docstring_of(function)
-    yield from paragraphs(documented.text)
-    if documented.entries.get("Args"):
-        yield table(
-            ("argument", "what it is"), ((f"`{arg}`", sentence(text)) for arg, text in documented.names.items())
-        )
-    for error, when in documented.raises.items():
-        yield f"**Raises** `{error}`: {sentence(when)}"
+    return joined(f"### `{name}`", *described(documented, f"consent.{name}"))

@@ -16,6 +16,7 @@ from tests.support.reference import (
     policy_file,
     public_api,
     python,
+    testing,
     texts,
 )
 from tests.support.reference.markdown import FOLDER, joined
@@ -40,5 +41,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "python.md": _marked(python.page),
     "commands.md": _marked(commands.page),
     "texts.md": _marked(texts.page),
+    "testing.md": _marked(testing.page),
     "public-api.md": _marked(public_api.page),
 }
