@@ -43,7 +43,8 @@ class PostedAnswer:
         shown_on: the ids of the purposes that the form showed ticked, and whose recipients it offered.
         policy: the version of the policy that was shown; "" if not given.
         next: the address to continue at; "" if not given.
-        source: where the answer was given.
+        source: where the answer was given: "banner", "settings", "feature" or "api". Without it, a form counts as
+            "settings", and JSON as "api".
         language: the language that was shown; "" if not given.
         service: the id of the service on whose page it was given; "" for none.
         surface: the kind of page or box that was shown; "" if not given.
