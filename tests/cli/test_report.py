@@ -92,13 +92,46 @@ def test_tables_show_numbers_for_people(access_log: Path, capsys: Capture) -> No
 
 @pytest.mark.slow
 def test_tables_say_how_many_small_groups_were_joined(access_log: Path) -> None:
+    with access_log.open("ab") as file:
+        file.write(line(record(2, "/訪問", visitor__id="bob")))
     made = report(access_log, since=DAY, until=DAY, threshold=2)
     merged = made["small_groups"]["merged"]
     assert merged > 0
+    assert made["pages"]
     assert as_text(made).endswith(
         f"Rows of fewer than 2 visitors are joined as (other), or left out: {merged}.\n"
         "Totals, days and hours may stand for fewer."
     )
+
+
+@pytest.mark.slow
+def test_first_report_has_no_rows_of_zeros_and_says_how_to_see_the_lists(access_log: Path, capsys: Capture) -> None:
+    arguments = ["--access-log", str(access_log), "--to", str(DAY + timedelta(days=3))]
+    assert REPORT.run(parsed(*arguments)) == GOOD
+    out = capsys.readouterr().out
+    tables = out.partition("By day (UTC)")[2].splitlines()
+    rows = [words[1:] for row in tables if (words := row.split()) and words[0].replace("-", "").isdecimal()]
+    assert len(rows) == 3
+    assert all(set(row) - {"0", "-"} for row in rows)
+    assert "Days and hours in which nothing was counted are left out." in out
+    assert out.endswith(
+        "Each row of the other lists would stand for fewer than 5 visitors. They are left out.\n"
+        "While only you try the site, see them with: --threshold 1\n"
+    )
+    assert REPORT.run(parsed(*arguments, "--threshold", "1")) == GOOD
+    out = capsys.readouterr().out
+    assert "\nPages\n" in out
+    assert "--threshold" not in out
+
+
+@pytest.mark.slow
+def test_report_of_an_empty_log_has_totals_alone(tmp_path: Path, capsys: Capture) -> None:
+    log = tmp_path / "access.jsonl"
+    log.touch()
+    assert run("--access-log", str(log)) == GOOD
+    out = capsys.readouterr().out
+    assert ["visitors", "0"] in [row.split() for row in out.splitlines()]
+    assert "By day" not in out
 
 
 @pytest.mark.slow

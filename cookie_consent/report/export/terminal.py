@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cookie_consent.report.lists import totals
+from cookie_consent.report.lists import LISTS, totals
 from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, percent
 
 _WIDEST = 60
@@ -30,6 +30,8 @@ _TITLES = {
     "consent_by_language": "Consent by language",
 }
 """Figure -> title, in display order."""
+_OF_TIMES = ("by_day", "by_hour", "consent_by_day")
+"""The figures that have a row for each day or hour of the range."""
 
 
 def as_text(report: Mapping[str, Any]) -> str:
@@ -39,9 +41,12 @@ def as_text(report: Mapping[str, Any]) -> str:
         report: the result of `cookie_consent.report.report`.
     """
     parts = [_heading(report), _side_by_side(totals(report))]
-    parts += [f"{title}\n{table(report[name])}" for name, title in _TITLES.items() if report[name]]
+    figures = {name: _rows(report, name) for name in _TITLES}
+    parts += [f"{_TITLES[name]}\n{table(rows)}" for name, rows in figures.items() if rows]
+    if any(len(figures[name]) < len(report[name]) for name in _OF_TIMES):
+        parts.append("Days and hours in which nothing was counted are left out.")
     if report["small_groups"]["threshold"] > 1:
-        parts.append(_small_groups(report["small_groups"]))
+        parts.append(_small_groups(report["small_groups"], are_all=not any(report[each.name] for each in LISTS)))
     return "\n\n".join(parts)
 
 
@@ -56,6 +61,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     texts = {place for place, name in enumerate(names) if any(isinstance(row[name], str) for row in rows)}
     widths = [max(_width(line[place]) for line in lines) for place in range(len(names))]
     return "\n".join("  ".join(_padded(line, widths, texts)).rstrip() for line in lines)
+
+
+def _rows(report: Mapping[str, Any], figure: str) -> list[Mapping[str, Any]]:
+    """Return the rows of a figure, without the days and hours in which nothing was counted."""
+    # The first column is the day or the hour.
+    return [row for row in report[figure] if figure not in _OF_TIMES or any([*row.values()][1:])]
 
 
 def _heading(report: Mapping[str, Any]) -> str:
@@ -87,9 +98,15 @@ def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(lines)
 
 
-def _small_groups(small: Mapping[str, int]) -> str:
+def _small_groups(small: Mapping[str, int], *, are_all: bool) -> str:
+    threshold, merged = small["threshold"], small["merged"]
+    if are_all and merged:
+        return (
+            f"Each row of the other lists would stand for fewer than {threshold} visitors. They are left out.\n"
+            "While only you try the site, see them with: --threshold 1"
+        )
     return (
-        f"Rows of fewer than {small['threshold']} visitors are joined as (other), or left out: {small['merged']:,}.\n"
+        f"Rows of fewer than {threshold} visitors are joined as (other), or left out: {merged:,}.\n"
         "Totals, days and hours may stand for fewer."
     )
 
