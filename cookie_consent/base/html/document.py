@@ -8,84 +8,72 @@ import re
 from collections.abc import Callable
 from sys import maxsize
 
+from cookie_consent.base.html.syntax import (
+    ATTRIBUTE,
+    IS,
+    NAMED,
+    RAW,
+    REST,
+    SPACE,
+    UNQUOTED,
+    compiled,
+    within,
+)
 from cookie_consent.base.limits import LONGEST_TAG, evict_if_full
 
 UNDECIDED_LIMIT = 65536
 """Bytes within which a response must prove to be a document; no more are buffered."""
 
 _BOM = b"\xef\xbb\xbf"
-_S = r"\t\n\f\r\ "
-_NAMED = rf"(?= [{_S}/>] )"
-
-
-def _compile(pattern: str) -> re.Pattern[bytes]:
-    return re.compile(pattern.encode(), re.IGNORECASE | re.DOTALL | re.VERBOSE)
-
-
-# A shortcut that matches the beginning of most pages in one go. Other pages go through the states below.
-# Groups are atomic instead of possessive, which Python before 3.11.5 matches incorrectly (gh-106052).
-_IS = rf"[{_S}]*+ = [{_S}]*+"
-_UNQUOTED = rf"[^{_S}>]*+"
-_ATTRIBUTE = rf"""[^{_S}/>] [^{_S}/>=]*+ (?:
-    {_IS} (?: "[^"]*+" | '[^']*+' | (?! ["'] ) {_UNQUOTED} ) | (?! [{_S}]*+ = ) )"""
-_REST = rf"{_NAMED} (?>(?: [{_S}/]*+ {_ATTRIBUTE} )*) [{_S}/]*+ >"
 
 
 def _element(name: str, unless: str = "") -> str:
-    text = rf"(?>(?: [^<]++ | < (?! /{name}{_NAMED} {unless} ) )*)"
-    return rf"{name} {_REST} {text} </{name} {_REST}"
+    text = rf"(?>(?: [^<]++ | < (?! /{name}{NAMED} {unless} ) )*)"
+    return rf"{name} {REST} {text} </{name} {REST}"
 
 
-_ORDINARY = rf"""[{_S}]*+ (?>(?: < (?:
-    (?: meta | link | base | head ) {_REST}
+# A shortcut that matches the beginning of most pages in one go. Other pages go through the states.
+_ORDINARY = rf"""[{SPACE}]*+ (?>(?: < (?:
+    (?: meta | link | base | head ) {REST}
   | {_element("script", unless="| !--")}
   | {_element("style")}
   | {_element("title")}
   | !-- (?! -?> ) (?>(?: [^-]++ | - (?! -!?> ) )*) --!?>
-) [{_S}]*+ )*)"""
-_ORDINARY_START = _compile(
-    rf"(?: \xEF\xBB\xBF )? [{_S}]*+ <!doctype [{_S}]++ html [{_S}]*+ > [{_S}]*+ (?P<html> <html {_REST} )"
+) [{SPACE}]*+ )*)"""
+_ORDINARY_START = compiled(
+    rf"(?: \xEF\xBB\xBF )? [{SPACE}]*+ <!doctype [{SPACE}]++ html [{SPACE}]*+ > [{SPACE}]*+ (?P<html> <html {REST} )"
 )
-_ORDINARY_HEAD = _compile(
-    rf"(?= [{_S}<] ) {_ORDINARY} (?: (?P<left> </head {_REST} ) {_ORDINARY} )? (?P<body> <body {_REST} )?"
+_ORDINARY_HEAD = compiled(
+    rf"(?= [{SPACE}<] ) {_ORDINARY} (?: (?P<left> </head {REST} ) {_ORDINARY} )? (?P<body> <body {REST} )?"
 )
-_LANGUAGE = _compile(
-    rf"""<html (?>(?: [{_S}/]++ | (?! lang[{_S}/>=] ) {_ATTRIBUTE} )*)
-    lang {_IS} (?: "([^"]*+)" | '([^']*+)' | ({_UNQUOTED}) )"""
+_LANGUAGE = compiled(
+    rf"""<html (?>(?: [{SPACE}/]++ | (?! lang[{SPACE}/>=] ) {ATTRIBUTE} )*)
+    lang {IS} (?: "([^"]*+)" | '([^']*+)' | ({UNQUOTED}) )"""
 )
-_DOCTYPE = _compile(rf"<!doctype (?: [{_S}]*+ (?P<html> html [{_S}>] ) )?")
+_DOCTYPE = compiled(rf"<!doctype (?: [{SPACE}]*+ (?P<html> html [{SPACE}>] ) )?")
 
 # What may come before the beginning of the head's content. A `<meta charset>` stays first, because browsers look for it
 # in the first 1024 bytes only.
-_BEFORE_HEAD = _compile(rf"(?> [{_S}]++ | <!-- (?! -?> ) (?>(?: [^-]++ | - (?! -!?> ) )*) --!?> )*")
-_HEAD_TAG = _compile(rf"<head {_REST}")
-_CHARSET = _compile(rf"[{_S}]*+ <meta (?= [{_S}]++ charset [{_S}=] ) {_REST}")
-_OTHER_META = _compile(rf"[{_S}]*+ <meta {_REST}")
-_UNFINISHED = _compile(rf"[{_S}]*+ (?: <? \Z | <[a-z]{{1,4}} \Z | <!-{{0,2}} \Z | <!-- | <(?:head|meta) {_NAMED} )")
+_BEFORE_HEAD = compiled(rf"(?> [{SPACE}]++ | <!-- (?! -?> ) (?>(?: [^-]++ | - (?! -!?> ) )*) --!?> )*")
+_HEAD_TAG = compiled(rf"<head {REST}")
+_CHARSET = compiled(rf"[{SPACE}]*+ <meta (?= [{SPACE}]++ charset [{SPACE}=] ) {REST}")
+_OTHER_META = compiled(rf"[{SPACE}]*+ <meta {REST}")
+_UNFINISHED = compiled(rf"[{SPACE}]*+ (?: <? \Z | <[a-z]{{1,4}} \Z | <!-{{0,2}} \Z | <!-- | <(?:head|meta) {NAMED} )")
 _LONGEST_HEAD_TAG = 8192
 """Bytes within which the tag after the html tag must end, so that no more are held."""
 
 # One token, or the beginning of one. Relevant tag names have at most nine letters.
-_TOKEN = _compile(
+_TOKEN = compiled(
     rf"""
-    (?P<nothing> [{_S}]++ | </> | <!---?> )
+    (?P<nothing> [{SPACE}]++ | </> | <!---?> )
   | (?P<comment> <!-- (?= [^->] | -[^>] ) )
   | (?P<bogus> < (?: ! (?= [^-] | -[^-] ) | \? | / (?= [^a-z>] ) ) )
-  | (?P<tag> </?[a-z] (?: [^{_S}/>]{{0,8}} {_NAMED} | [^{_S}/>]{{9}} ) )
-  | (?P<begun> < (?: !-{{0,3}} | /?(?: [a-z][^{_S}/>]{{0,8}} )? )? \Z )
+  | (?P<tag> </?[a-z] (?: [^{SPACE}/>]{{0,8}} {NAMED} | [^{SPACE}/>]{{9}} ) )
+  | (?P<begun> < (?: !-{{0,3}} | /?(?: [a-z][^{SPACE}/>]{{0,8}} )? )? \Z )
   | (?P<text> [^<]++ | < )
     """
 )
 
-
-def _until(pattern: str, *marks: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return the pattern that ends a state, and one for the beginning of a mark at the end of the bytes."""
-    beginnings = [re.escape(mark[:length]) for mark in marks for length in range(len(mark), 0, -1)]
-    return _compile(pattern), _compile(rf"(?: {'|'.join(beginnings)} ) \Z" if marks else "(?!)")
-
-
-_RAW = ("title", "style", "noframes", "noscript", "textarea", "xmp", "iframe", "noembed")
-_LONGEST_MARK = len("</textarea")
 
 # Most pages of a site begin with the same bytes, and what the bytes mean depends on nothing else. So the parser's
 # results are cached by these bytes. An entry always ends at the end of a tag.
@@ -140,29 +128,6 @@ def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
     return match.end() if match else at
 
 
-# Each group's name is the state that follows; "done" is the end of a tag or comment.
-_STATES = {
-    "tag": _until(rf"(?P<done> > ) | (?P<before_name> [{_S}/] )"),
-    "before_name": _until(rf"(?P<done> > ) | (?P<name> [^{_S}/] )"),
-    "name": _until(rf"(?P<done> > ) | (?P<before_name> / ) | (?P<after_name> [{_S}] ) | (?P<value> = )"),
-    "after_name": _until(rf"(?P<done> > ) | (?P<before_name> / ) | (?P<value> = ) | (?P<name> [^{_S}] )"),
-    "value": _until(rf"""(?P<done> > ) | (?P<double> " ) | (?P<single> ' ) | (?P<unquoted> [^{_S}] )"""),
-    "double": _until(r'(?P<before_name> " )'),
-    "single": _until(r"(?P<before_name> ' )"),
-    "unquoted": _until(rf"(?P<done> > ) | (?P<before_name> [{_S}] )"),
-    "bogus": _until(r"(?P<done> > )"),
-    "comment": _until(r"--!? (?P<done> > )", "--!", "--"),
-    **{name: _until(rf"(?P<tag> </{name}{_NAMED} )", f"</{name}") for name in _RAW},
-    "script": _until(rf"(?P<tag> </script{_NAMED} ) | (?P<escaped> <! (?= -- ) )", "</script", "<!-"),
-    "escaped": _until(
-        rf"(?P<script> --> ) | (?P<tag> </script{_NAMED} ) | (?P<double_escaped> <script{_NAMED} )",
-        *("--", "</script", "<script"),
-    ),
-    "double_escaped": _until(rf"(?P<script> --> ) | (?P<escaped> </script{_NAMED} )", "--", "</script"),
-    "plaintext": _until("(?!)"),
-    "frameset": _until("(?!)"),
-}
-
 # Tag -> the state that follows it. Other start tags open the body, other end tags do nothing.
 _SAME, _OPENS = "same", "opens"
 _STAY = (b"html", b"head", b"base", b"basefont", b"bgsound", b"link", b"meta", b"template")
@@ -175,7 +140,7 @@ _HEAD = {
 _BETWEEN = {
     "head": _HEAD,
     "after_head": _HEAD | {b"noscript": _OPENS},
-    "template": {name.encode(): name for name in (*_RAW, "script", "plaintext")},
+    "template": {name.encode(): name for name in (*RAW, "script", "plaintext")},
 }
 
 
@@ -395,17 +360,12 @@ class Document:
         return False
 
     def _within(self, data: bytes) -> bool:
-        end, beginning = _STATES[self._state]
-        if match := end.search(data, self._at, self._limit):
-            self._at = match.end()
-            if match.lastgroup == "done":
-                self._state, self._then = self._then, self._level
-            else:
-                self._state = str(match.lastgroup)
-            return True
-        begun = beginning.search(data, max(self._at, len(data) - _LONGEST_MARK), self._limit)
-        self._at = begun.start() if begun else len(data)
-        return False
+        then, self._at = within(self._state, data, self._at, self._limit)
+        if then == "done":
+            self._state, self._then = self._then, self._level
+        elif then:
+            self._state = then
+        return bool(then)
 
     @property
     def _level(self) -> str:
