@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import logging
 import signal
@@ -10,9 +11,13 @@ from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from tests.support.built import changed_sources, complaint
 from tests.support.examples import register_profiles
+
+LONGEST_FINISH = 300.0
+"""Seconds."""
 
 pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
@@ -31,6 +36,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts programs in its background with SIGINT ignored, and so would be those to which tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Say where the process is, and end it, if it does not end by itself after the last test."""
+    stderr = session.config.stash.get(fault_handler_stderr_fd_key, 2)
+    faulthandler.dump_traceback_later(LONGEST_FINISH, file=stderr, exit=True)
+
+
+def pytest_unconfigure() -> None:
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -19,19 +21,18 @@ def test_ids_are_unique() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_process_makes_other_ids_than_parent() -> None:
-    ids = RandomIds()
-    ids()
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, "\n".join(ids() for _ in range(100)).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writing)
-    with os.fdopen(reading, encoding="ascii") as file:
-        in_child = file.read().split("\n")
-    assert len(set(in_child)) == 100
-    assert set(in_child).isdisjoint(ids() for _ in range(300))
+    script = """if True:
+        import os
+        from cookie_consent.base.random_ids import RandomIds
+        ids = RandomIds()
+        ids()
+        if child := os.fork():
+            os.waitpid(child, 0)
+        print(*(ids() for _ in range(300)), flush=True)
+    """
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    made = done.stdout.split()
+    assert len(set(made)) == len(made) == 600
 
 
 class Numbers(IdPool[int]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
+import subprocess
+import sys
 
 from cookie_consent.tracing.tracer import RecordIds
 
@@ -23,11 +24,15 @@ def test_two_makers_have_different_prefixes() -> None:
 
 
 def test_forked_process_repeats_no_id_of_its_parent() -> None:
-    new_id = RecordIds()
-    new_id()  # fills the stock of ids, which a forked process must not use
-    reading, writing = os.pipe()
-    if not (child := os.fork()):
-        os.write(writing, new_id())
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(reading, 100) not in {new_id() for _ in range(1000)}
+    script = """if True:
+        import os
+        from cookie_consent.tracing.tracer import RecordIds
+        new_id = RecordIds()
+        new_id()  # fills the stock of ids, which a forked process must not use
+        if child := os.fork():
+            os.waitpid(child, 0)
+        print(*(new_id().decode() for _ in range(500)), flush=True)
+    """
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    made = done.stdout.split()
+    assert len(set(made)) == len(made) == 1000

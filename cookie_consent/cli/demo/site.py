@@ -14,6 +14,8 @@ from pathlib import Path
 import uvicorn
 
 LOOPBACK = "127.0.0.1"
+LONGEST_END = 20.0
+"""Seconds within which a site ends by itself."""
 _CHILD = "import sys; from cookie_consent.cli.demo.site import serve; serve(*sys.argv[1:])"
 _REACHED_AT = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 (a possible argument, not the default)
 
@@ -83,6 +85,15 @@ def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ:
             yield Site(process, host, int(port_line), log)
         finally:
             process.stdin.close()
+            end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Wait until a process ends whose input is closed; kill it if it does not."""
+    try:
+        process.wait(LONGEST_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def serve(folder: str, app: str, host: str, port: str, *, parent: int = 0) -> None:

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.support.servers.processes import LONGEST_START, free_port, process_group_options
+from tests.support.servers.processes import LONGEST_START, free_port, kill_process_group, process_group_options
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -210,7 +210,11 @@ class PrivateServer(PostgresServer):
             with self._keeper as keeper:
                 assert keeper.stdin, "a pipe"
                 keeper.stdin.close()
-                keeper.wait(LONGEST_END)
+                try:
+                    keeper.wait(LONGEST_END)
+                except subprocess.TimeoutExpired:
+                    kill_process_group(keeper)
+                    raise
         self._keeper = None
 
 

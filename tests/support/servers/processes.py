@@ -51,7 +51,7 @@ def process_group_options() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def kill_process_group(first: subprocess.Popen[bytes]) -> None:
+def kill_process_group(first: subprocess.Popen[Any]) -> None:
     """Kill all programs of a process group."""
     with suppress(ProcessLookupError):
         os.killpg(first.pid, signal.SIGKILL)
