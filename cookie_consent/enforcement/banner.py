@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cookie_consent.decision.decision import Decision
-from cookie_consent.enforcement.csp.tags import allows_inline_style, allows_own_script, meta_policies
+from cookie_consent.enforcement.csp.tags import (
+    allows_inline_script,
+    allows_inline_style,
+    allows_own_script,
+    meta_policies,
+)
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.visitors.pages.pages import Pages
@@ -140,7 +145,10 @@ class Fragments:
         self._style.read(received)
         options, style, shown = self._options, self._style, b""
         if options is not None:
-            options = replace(options, style="inline" if style.is_inline else "deferred")
+            may_import = style.is_inline and allows_inline_script(style.policies, options.script_nonce)
+            options = replace(
+                options, style="inline" if style.is_inline else "deferred", script="late" if may_import else "early"
+            )
             shown = self._pages.banner(self._decision, options=options, **self._where)
         if self._message:
             brings = options is None and style.is_inline

@@ -7,5 +7,5 @@ cdef class PagePlan:
 
 cdef class OrdinaryPages:
     cdef public dict plans
-    cdef public tuple styles
+    cdef public tuple around
     cdef object _is_inline, _options, _pages, _prefix, _bytes

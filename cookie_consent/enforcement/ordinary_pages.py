@@ -20,6 +20,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
+from cookie_consent.visitors.pages.script import script_tag
 from cookie_consent.visitors.pages.stylesheet import style_tag, stylesheet_at_end
 
 Key = tuple[Policy, str, bytes, str]
@@ -43,24 +44,25 @@ _NEED_CARE = frozenset(
 if their names are in lowercase."""
 
 
-def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]:
-    """Return the encoding of an ordinary page and the position of Content-Length among its header fields.
+def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int, bool]:
+    """Return the encoding of an ordinary page, the position of Content-Length, and whether there is a policy.
 
-    The encoding is "" if the fields are not those of an ordinary page. The position is -1 without Content-Length.
+    The encoding is "" if the fields are not those of an ordinary page. The position is -1 without Content-Length. The
+    policy is a Content-Security-Policy.
     """
     kind, length_at, has_policy = b"", -1, False
     for position, (name, value) in enumerate(headers):
         if type(name) is not bytes or type(value) is not bytes:
-            return "", -1
+            return "", -1, False
         if name == b"content-type" and not kind:
             kind = value
         elif name == b"content-length" and length_at < 0 and value.isdigit() and len(value) < 19:
             length_at = position
         elif name in _NEED_CARE or name.endswith(b"cache-control") or not name.islower():
             if has_policy or name != b"content-security-policy" or not is_plain(value):
-                return "", -1
+                return "", -1, False
             has_policy = True
-    return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else "", length_at
+    return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else "", length_at, has_policy
 
 
 class PagePlan:
@@ -101,7 +103,9 @@ class OrdinaryPages:
         inline_style: whether pages bring the stylesheet inline.
 
     Attributes:
-        styles: what brings the stylesheet before the question, and at the end of the page. All pages share these bytes.
+        around: what brings the stylesheet before the question, the script behind it, and the stylesheet at the end of
+            the page; for pages that may not import the script by a line of their own, and for those that may. All
+            pages share these bytes.
         plans: policy, path, query and encoding -> plan. A plan applies only to a document that begins with its `begun`.
     """
 
@@ -109,8 +113,10 @@ class OrdinaryPages:
         self._pages, self._prefix = pages, prefix
         before = style_tag("inline", prefix, "").encode() if inline_style else b""
         at_end = b"" if inline_style else stylesheet_at_end(prefix, "", has_script=True).encode()
-        self.styles = before, at_end
-        self._is_inline, options = inline_style, QuestionOptions(style="apart" if inline_style else "deferred")
+        early, late = script_tag("early", prefix, "").encode(), script_tag("late", prefix, "").encode()
+        self.around = (before, early, at_end), (before, late if inline_style else early, at_end)
+        self._is_inline = inline_style
+        options = QuestionOptions(style="apart" if inline_style else "deferred", script="apart")
         self._options = options, replace(options, reloads=True)
         self.plans: dict[Key, PagePlan] = {}
         self._bytes = 0

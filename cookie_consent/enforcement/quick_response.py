@@ -14,6 +14,8 @@ from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import is_secure
 from cookie_consent.enforcement.csp.content import Content
+from cookie_consent.enforcement.csp.parsing import header_policies
+from cookie_consent.enforcement.csp.tags import allows_inline_script
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.enforcement.response import Response
 
@@ -35,6 +37,7 @@ class QuickResponse(Response):
 
     _encoding: str
     _length_at: int
+    _has_policy: bool
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
@@ -106,7 +109,8 @@ class QuickResponse(Response):
             and not has_more
             and self.scope["method"] == "GET"
         ):
-            self._encoding, self._length_at = ordinary_encoding(start["headers"])
+            self._encoding, self._length_at, has_policy = ordinary_encoding(start["headers"])
+            self._has_policy = has_policy or self._enforcement.security is not None
             if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
                 return
@@ -170,17 +174,24 @@ class QuickResponse(Response):
         )
         if at < 0:
             return None
-        style, style_at_end = ordinary.styles if asks else (b"", b"")
+        style, script, style_at_end = (
+            ordinary.around[not self._has_policy or allows_inline_script(header_policies(headers), "")]
+            if asks
+            else (b"", b"", b"")
+        )
         link = plan.links[decision.outcome].get(language) or ordinary.keep_link(plan, decision, language)
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
-        inserted, end = (told, style, question, style_at_end, link), end_of_body(body)
+        inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body)
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
             self._count_seen(enforcement.access_log.counts, fields, 200, asked_in=language if asks else "")
         return passed, b"".join(
-            (body[:begins], told, body[begins:at], style, question, body[at:end], style_at_end, link, body[end:])
+            (
+                *(body[:begins], told, body[begins:at], style, question, script, body[at:end]),
+                *(style_at_end, link, body[end:]),
+            )
         )
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:

@@ -375,7 +375,7 @@ def test_held_start_is_sent_if_app_sends_no_body(destination: str) -> None:
 
 def test_fields_of_other_meaning_leave_a_page_ordinary() -> None:
     fields = [(b"content-type", b"text/html; charset=utf-8"), (b"x-own", b"1"), (b"content-length", b"12")]
-    assert ordinary_encoding(fields) == ("utf-8", 2)
+    assert ordinary_encoding(fields) == ("utf-8", 2, False)
 
 
 def test_trailers_pass_after_response_that_is_no_page() -> None:

@@ -1,7 +1,8 @@
-"""Tests of how a page with the banner brings its stylesheet, by what the page's Content-Security-Policies allow."""
+"""Tests of how a page brings the banner's stylesheet and script, by what its Content-Security-Policies allow."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.asgi import PREFIX, ROBOT, Fields, Reply, Visitor, call, inst
 
 HTML = [("accept", "text/html"), ("user-agent", "Mozilla/5.0")]
 ADDRESS = f"{PREFIX}/assets/{assets()['choices.css'].name}"
+SCRIPT = f"{PREFIX}/assets/{assets()['choices.js'].name}"
 TEXT = assets()["choices.css"].content.decode().strip()
 LINK = f'<link rel="stylesheet" href="{ADDRESS}">'
 CSP, REPORT = "content-security-policy", "content-security-policy-report-only"
@@ -82,6 +84,62 @@ def _style_in(reply: Reply) -> str:
 )
 def test_policy_of_page_decides_how_stylesheet_comes(policies: list[tuple[str, str]], expected: str) -> None:
     assert style_of(page_app(*policies)) == expected
+
+
+def script_of(app: ASGIApp, *headers: tuple[str, str], **options: Any) -> str:
+    """Return how a page brings the script, the same on the first, the second and the third request.
+
+    That is "early" or "late", and the nonce of its tag.
+    """
+    site = install(app, settings_link=True, **options)
+    found = {_script_in(call(site, headers=[*HTML, *headers]).text) for _ in range(3)}
+    assert len(found) == 1
+    return found.pop()
+
+
+def _script_in(text: str) -> str:
+    (tag, content) = re.findall(r"<script([^>]*)>([^<]*)</script>", text)[0]
+    nonce = "".join(re.findall(r' nonce="(.*?)"', tag))
+    if content:
+        assert content == f'requestAnimationFrame(() => setTimeout(() => import("{SCRIPT}")))'
+        assert tag.startswith(' type="module" async')
+        return f"late {nonce}".strip()
+    assert f' src="{SCRIPT}"' in tag
+    return f"early {nonce}".strip()
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        ([], "late"),
+        ([(CSP, "frame-ancestors 'none'")], "late"),
+        ([(CSP, "script-src 'unsafe-inline' 'self'")], "late"),
+        ([(CSP, "script-src 'nonce-abc'")], "late abc"),
+        ([(CSP, "script-src 'strict-dynamic' 'nonce-abc'")], "late abc"),
+        ([(CSP, "script-src 'nonce-abc'; style-src 'self'")], "early abc"),
+        ([(CSP, "script-src 'self'")], "early"),
+        ([(CSP, "script-src 'self' 'unsafe-inline' 'sha256-abc='")], "early"),
+        ([(CSP, "script-src 'unsafe-inline' 'strict-dynamic'")], "early"),
+        ([(REPORT, "script-src 'self'")], "early"),
+        ([(CSP, "script-src 'nonce-abc'"), (CSP, "script-src 'self'")], "early abc"),
+    ],
+)
+def test_script_is_imported_late_where_both_inline_tags_are_allowed(
+    policies: list[tuple[str, str]], expected: str
+) -> None:
+    assert script_of(page_app(*policies)) == expected
+
+
+def test_script_comes_early_where_a_policy_may_forbid_the_line_that_imports_it() -> None:
+    assert script_of(page_app(head=META.format("script-src 'self'"))) == "early"
+    assert script_of(page_app(), inline_style=False) == "early"
+    assert script_of(page_app(), csp="enforce") == "early"
+    assert script_of(page_app(body="<!-- no body tag -->")) == "early"
+
+
+def test_path_of_a_mount_stays_in_the_text_of_the_line() -> None:
+    text = call(install(page_app()), headers=HTML, root_path="/a\"</script>&'").text
+    assert 'import("/a\\"\\u003c/script\\u003e\\u0026\\u0027' in text
 
 
 META = '<meta http-equiv="Content-Security-Policy" content="{}">'

@@ -95,6 +95,7 @@ Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]
 
 _INLINE_STYLE = re.compile(r'<style class="pchoice-style" data-href="([^"]*)">[^<]*</style>')
+_LATE_SCRIPT = re.compile(r'<script type="module" async>[^<]*import\("([^"]+)"\)[^<]*</script>')
 _FORM_ID = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -223,9 +224,10 @@ def scope(
     return made
 
 
-def with_linked_style(html: str) -> str:
-    """Return a page with a link to our stylesheet in place of the stylesheet."""
-    return _INLINE_STYLE.sub(r'<link rel="stylesheet" href="\1">', html)
+def with_linked_assets(html: str) -> str:
+    """Return a page with a link to our stylesheet in place of the stylesheet, and a tag for the script in its place."""
+    html = _INLINE_STYLE.sub(r'<link rel="stylesheet" href="\1">', html)
+    return _LATE_SCRIPT.sub(r'<script type="module" src="\1"></script>', html)
 
 
 def without_form_ids(html: str) -> str:

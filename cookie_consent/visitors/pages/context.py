@@ -20,7 +20,7 @@ from cookie_consent.visitors.pages.question import (
     FORM_ID,
     IN_FIELD,
     IN_LINK,
-    SCRIPT_NONCE,
+    SCRIPT,
     STYLE,
     QuestionOptions,
     answered_at,
@@ -91,7 +91,7 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
     asked = [purpose for purpose in offered if purpose != policy.exempt]
     return {
         "options": options,
-        "script_nonce": SCRIPT_NONCE,
+        "script": SCRIPT,
         "style": STYLE,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,

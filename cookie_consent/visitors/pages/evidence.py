@@ -27,7 +27,7 @@ SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""
 _OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
-_LOADED = re.compile(r"</?(?:main|noscript)>|<link [^>]*>|<script [^>]*></script>")
+_LOADED = re.compile(r"</?(?:main|noscript)>|<link [^>]*>|<script [^>]*>[^<]*</script>")
 _DIALOG = re.compile(r"<(/?)dialog\b")
 _MARKS = ("⟦answered before⟧", "⟦valid until⟧")
 """Placeholders in the stored text of a settings page, for the two dates that differ between visitors."""

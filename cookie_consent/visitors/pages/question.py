@@ -10,7 +10,8 @@ from markupsafe import Markup, escape
 
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
-from cookie_consent.visitors.pages.stylesheet import StyleTag, nonce_attribute, style_tag
+from cookie_consent.visitors.pages.script import ScriptTag, script_tag
+from cookie_consent.visitors.pages.stylesheet import StyleTag, style_tag
 
 IN_FIELD, IN_LINK = "\0field\0", "\0link\0"
 """Marks for the return path in cached HTML. No policy contains a NUL."""
@@ -20,7 +21,8 @@ ANSWERED = Markup("\0answered\0")
 """Mark for the time of the answer that the question shows."""
 ARRIVED = Markup("\0arrived\0")
 """Mark for the referrer, on the buttons that may allow tracing."""
-SCRIPT_NONCE = Markup("\0script\0")
+SCRIPT = Markup("\0script\0")
+"""Mark for the tag that brings the script."""
 STYLE = Markup("\0style\0")
 """Mark for the tag that brings the stylesheet."""
 REFERRER = "referrer"
@@ -40,6 +42,7 @@ class QuestionOptions:
         by_script: whether the script reported Global Privacy Control, possibly without a header field. The form then
             reports it too.
         style: how the question brings its stylesheet.
+        script: how it brings its script.
         account: whether the answer is kept with the visitor's account too, which the question then says.
         shared: in a page that is the same for everybody, the name without prefix of the cookie that tells what holds;
             "" in other pages.
@@ -53,6 +56,7 @@ class QuestionOptions:
     referrer: str = ""
     by_script: bool = False
     style: StyleTag = "linked"
+    script: ScriptTag = "early"
     account: bool = False
     shared: str = ""
     asks_first: bool = False
@@ -67,14 +71,14 @@ def banner_values(
 ) -> dict[bytes, bytes]:
     """Return the values for the marks in a cached question."""
     in_field, in_link = escaped_path(next_path)
-    script = options.script_nonce
+    script = "shared.js" if options.shared else "choices.js"
     return {
         b"field": in_field,
         b"link": in_link,
         b"form_id": form_id,
         b"answered": b"%d" % answered_at(decision),
         b"arrived": _from(base, options.referrer) if options.referrer else b"",
-        b"script": nonce_attribute(script).encode() if script else b"",
+        b"script": script_tag(options.script, base, options.script_nonce, script).encode("ascii", "xmlcharrefreplace"),
         b"style": style_tag(options.style, base, options.style_nonce).encode("ascii", "xmlcharrefreplace"),
     }
 

@@ -1,0 +1,38 @@
+"""The tag that brings the script of the question."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.stylesheet import nonce_attribute
+
+ScriptTag = Literal["early", "late", "apart"]
+"""How the question brings its script:
+
+- "early": by a tag with the address. Browsers fetch and compile the file while they read the page.
+- "late": by a line in the page that imports the file after the page's first paint. The page's policies must allow it.
+- "apart": not at all; the tag is put behind the question elsewhere.
+"""
+
+_LATE = Markup('<script type="module" async{}>requestAnimationFrame(() => setTimeout(() => import({})))</script>')
+
+
+def script_tag(tag: ScriptTag, base: str, nonce: str, name: str = "choices.js") -> Markup:
+    """Return the tag behind the question.
+
+    Args:
+        tag: how it brings the script.
+        base: the address of the settings page.
+        nonce: the nonce for scripts, or "".
+        name: the file.
+    """
+    if tag == "apart":
+        return Markup()
+    address = f"{base}/assets/{assets()[name].name}"
+    if tag == "late":
+        return _LATE.format(nonce_attribute(nonce), htmlsafe_json_dumps(address))
+    return Markup('<script type="module" src="{}"{}></script>').format(address, nonce_attribute(nonce))
