@@ -145,7 +145,8 @@ class Fragments:
         self._style.read(received)
         options, style, shown = self._options, self._style, b""
         if options is not None:
-            may_import = style.is_inline and allows_inline_script(style.policies, options.script_nonce)
+            may_import = style.is_inline and not self._pages.needs_script_early
+            may_import = may_import and allows_inline_script(style.policies, options.script_nonce)
             options = replace(
                 options, style="inline" if style.is_inline else "deferred", script="late" if may_import else "early"
             )

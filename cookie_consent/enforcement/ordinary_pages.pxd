@@ -3,6 +3,8 @@
 cdef class PagePlan:
     cdef public bytes begun, head, before_head
     cdef public dict links, questions
+    cdef public Py_ssize_t size
+    cdef public bint waits
     cdef public object encoding, language, next_path, tag
 
 cdef class OrdinaryPages:

@@ -80,16 +80,22 @@ class PagePlan:
         before_head: the beginning of the document, to where the content of its head begins.
         head: the beginning of the document, to the end of its body tag; empty until it is known.
         links: outcome of the decision -> language -> the link to the settings page.
+        size: the length of the newest document.
+        waits: whether it has content that waits for a purpose. It is not looked for in another one of the same length.
         questions: language -> the decision of the visitors who are asked, and the banner in pieces, which are joined
             with the id of the form.
     """
 
-    __slots__ = ("before_head", "begun", "encoding", "head", "language", "links", "next_path", "questions", "tag")
+    __slots__ = (
+        *("before_head", "begun", "encoding", "head", "language", "links", "next_path", "questions", "size", "tag"),
+        "waits",
+    )
 
     def __init__(self, begun: bytes, tag: str, offered: tuple[str, ...], next_path: str, encoding: str) -> None:
         self.begun, self.tag, self.next_path, self.encoding = begun, tag, next_path, encoding
         self.language = match_short(tag, offered) if tag else None
         self.before_head = self.head = b""
+        self.size, self.waits = -1, False
         self.links: dict[str, dict[str, bytes]] = {outcome: {} for outcome in OUTCOMES}
         self.questions: dict[str, tuple[Decision, list[bytes]]] = {}
 
@@ -114,7 +120,10 @@ class OrdinaryPages:
         before = style_tag("inline", prefix, "").encode() if inline_style else b""
         at_end = b"" if inline_style else stylesheet_at_end(prefix, "", has_script=True).encode()
         early, late = script_tag("early", prefix, "").encode(), script_tag("late", prefix, "").encode()
-        self.around = (before, early, at_end), (before, late if inline_style else early, at_end)
+        self.around = (
+            (before, early, at_end),
+            (before, early if pages.needs_script_early or not inline_style else late, at_end),
+        )
         self._is_inline = inline_style
         options = QuestionOptions(style="apart" if inline_style else "deferred", script="apart")
         self._options = options, replace(options, reloads=True)

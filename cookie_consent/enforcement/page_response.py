@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from starlette.types import Message, Send
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.html.injection import Injection
+from cookie_consent.base.html.printing import PrintedPage
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import Visit, is_secure
@@ -37,8 +38,20 @@ class PageResponse(VisitResponse):
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
+        if self.printed_page is not None:
+            await self.printed_page.finish()
         if self.injection is not None:
             await self.injection.finish()
+
+    def _print_what_waits(self) -> None:
+        """Print the content of the page that waits for a purpose, if anything is allowed that needs consent."""
+        if self._visit.decision.allows_optional and self.scope["method"] != "HEAD":
+            self.printed_page = PrintedPage(self._out, self._allowed_by_now)
+            self._out, self.is_unfinished = self.printed_page.send, True
+
+    def _allowed_by_now(self) -> Mapping[str, bool]:
+        self._apply_recent_answers()
+        return self._visit.decision.purposes
 
     def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
         """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""

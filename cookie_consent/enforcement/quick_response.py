@@ -10,13 +10,14 @@ from starlette.types import Message
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import CACHE_FIELDS, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import end_of_body
+from cookie_consent.base.html.printing import is_waiting, printed
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import is_secure
 from cookie_consent.enforcement.csp.content import Content
 from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.tags import allows_inline_script
-from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
+from cookie_consent.enforcement.ordinary_pages import PagePlan, ordinary_encoding
 from cookie_consent.enforcement.response import Response
 
 if TYPE_CHECKING:
@@ -142,7 +143,9 @@ class QuickResponse(Response):
         await self._send_carefully(start)
         await self._send_carefully(message)
 
-    def _ordinary(self, fields: Fields, headers: Headers, body: bytes) -> tuple[Headers, bytes] | None:
+    def _ordinary(  # noqa: PLR0915 (a call costs time)
+        self, fields: Fields, headers: Headers, body: bytes
+    ) -> tuple[Headers, bytes] | None:
         """Return the header fields and the body to send for an ordinary page, or None if it is not ordinary.
 
         Args:
@@ -163,6 +166,8 @@ class QuickResponse(Response):
             plan = ordinary.new_plan(key, body)
             if plan is None:
                 return None
+        if len(body) != plan.size or plan.waits:
+            body = self._printed(plan, body)
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
         # Bots are not asked, and not counted until they answer. The user agent is read only if that matters.
         is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
@@ -193,6 +198,12 @@ class QuickResponse(Response):
                 *(style_at_end, link, body[end:]),
             )
         )
+
+    def _printed(self, plan: PagePlan, body: bytes) -> bytes:
+        """Return a page with what waits in it printed, where its purposes are allowed."""
+        plan.size, plan.waits = len(body), is_waiting(body)
+        decision = self._visit.decision
+        return printed(body, decision.purposes) if plan.waits and decision.allows_optional else body
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         """Send this message and all that follow it in the careful way."""

@@ -62,6 +62,7 @@ class Response(PageResponse):
         encoding = injectable(message["status"], passed) if enforcement.inject else None
         if encoding:
             passed = self._prepare_injection(encoding, passed)
+            self._print_what_waits()
         elif encoding is not None:
             self._note_compressed()
         if enforcement.access_log is not None:

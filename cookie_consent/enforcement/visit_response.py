@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.html.injection import Injection
+from cookie_consent.base.html.printing import PrintedPage
 from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
@@ -41,6 +42,7 @@ class VisitResponse:
     Attributes:
         asks: whether the response gets the banner if it is a page.
         is_unfinished: whether messages may be held that must be sent when the app has returned.
+        printed_page: prints what waits in the page, where something is allowed that needs consent.
         injection: inserts the banner and the link to the settings page, once the response may be a page.
         trace: the traced request, if there will be an access record.
     """
@@ -69,6 +71,7 @@ class VisitResponse:
         self._began = enforcement.recent_answers.sequence
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
+        self.printed_page: PrintedPage | None = None
         self.trace: Trace | None = None
         self._fields: Fields | None = None
         self._withholds_origins = self._differs_in_frames = self._replaced = False

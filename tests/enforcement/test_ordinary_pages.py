@@ -35,6 +35,7 @@ ENDS = [
     "<!-- never closed </body></html>",
     "</body></html>late",
     "</body><!-- x -->",
+    '<template data-purpose="media"><i>a</i></template></body></html>',
 ]
 FIELDS = [
     [],

@@ -6,8 +6,9 @@ A script does the same in browsers that run it. Without it, this is how the visi
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
+from cookie_consent.base.html.injection import Message
 from cookie_consent.base.html.syntax import IS, NAMED, RAW, REST, SPACE, UNQUOTED, compiled, within
 
 # Relevant tag names have at most nine letters.
@@ -27,6 +28,45 @@ _ATTRIBUTE = compiled(
 _LIKE_TEXT = {name.encode(): name for name in (*RAW, "script", "plaintext")}
 _LONGEST_TAG = 8192
 """Bytes. No more are held for the end of a template's tag."""
+
+
+def is_waiting(page: bytes) -> bool:
+    """Return whether a page may have content that waits for a purpose."""
+    return b"data-purpose" in page or b"DATA-PURPOSE" in page
+
+
+def printed(page: bytes, purposes: Mapping[str, bool]) -> bytes:
+    """Return a whole page with its templates printed; see `Printing`."""
+    return Printing(purposes).feed(page, is_last=True)
+
+
+class PrintedPage:
+    """Sends a response with the templates of its page printed; see `Printing`.
+
+    Args:
+        send: the ASGI send function.
+        purposes: returns which purposes are allowed, when the page begins.
+    """
+
+    def __init__(self, send: Callable[[Message], Awaitable[None]], purposes: Callable[[], Mapping[str, bool]]) -> None:
+        self._send, self._purposes = send, purposes
+        self._printing: Printing | None = None
+
+    async def send(self, message: Message) -> None:
+        """Send a message. What may be the beginning of a tag is held until its end comes."""
+        if message["type"] == "http.response.body":
+            body, is_last = bytes(message.get("body", b"")), not message.get("more_body", False)
+            if self._printing is not None or not is_last or is_waiting(body):
+                self._printing = self._printing or Printing(self._purposes())
+                message = {**message, "body": self._printing.feed(body, is_last=is_last)}
+        elif message["type"] != "http.response.start":
+            await self.finish()
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Send what is still held."""
+        if self._printing is not None and (held := self._printing.feed(b"", is_last=True)):
+            await self._send({"type": "http.response.body", "body": held, "more_body": True})
 
 
 class Printing:

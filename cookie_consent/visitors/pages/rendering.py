@@ -68,6 +68,7 @@ class Rendering:
         check("later", later, is_valid=later in LATER_OPTIONS, remedy='Write "ask" or "refuse".')
         self.later_refuses = later == "refuse"
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
+        self.needs_script_early = layout == "modal"  # only a script makes a dialog modal
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)

@@ -18,7 +18,10 @@ ScriptTag = Literal["early", "late", "apart"]
 - "apart": not at all; the tag is put behind the question elsewhere.
 """
 
-_LATE = Markup('<script type="module" async{}>requestAnimationFrame(() => setTimeout(() => import({})))</script>')
+# A visitor who leaves the page meanwhile is no error.
+_LATE = Markup(
+    '<script type="module" async{}>requestAnimationFrame(() => setTimeout(() => import({}).catch(() => {{}})))</script>'
+)
 
 
 def script_tag(tag: ScriptTag, base: str, nonce: str, name: str = "choices.js") -> Markup:
