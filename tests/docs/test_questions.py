@@ -14,7 +14,7 @@ ROWS = re.findall(r"^\| (.*\?) \| \[(.*)\]\(([^)#]+)#([^)]+)\) \|$", PAGE.read_t
 ASKED = {
     "Where is a list of all options?": "reference/options.md",
     "How do I leave out /admin?": "how-to/leave-admin-out.md",
-    "How do I use Google Analytics 4?": "how-to/gate-google-analytics-4.md",
+    "How do I use Google Analytics 4 (GA4)?": "how-to/gate-google-analytics-4.md",
     "Which platforms, servers and browsers?": "start.md",
     "How am I asked again?": "how-to/ask-again-while-developing.md",
     "How do I test a granted page?": "how-to/test-as-a-consenting-visitor.md",
