@@ -6,6 +6,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.application import Sphinx
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "docs"))
 
@@ -30,3 +33,15 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_use_index = False
 html_theme_options = {"top_of_page_buttons": []}
+
+
+def setup(app: Sphinx) -> None:
+    """Keep the decisions out of the menu. Their own page lists them, and a menu of all takes half of a build's time."""
+    app.connect("doctree-read", leave_decisions_out_of_menu)
+
+
+def leave_decisions_out_of_menu(app: Sphinx, _doctree: nodes.document) -> None:
+    """Mark a decision as a page that no menu names."""
+    name = app.env.docname
+    if name.startswith("decisions/") and name != "decisions/README":
+        app.env.metadata[name]["orphan"] = ""

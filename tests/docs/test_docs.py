@@ -146,3 +146,11 @@ def test_own_texts_of_the_example_are_used() -> None:
     policy = policy_in(["en"], **own)
     assert policy.texts["en"]["banner_title"] == "Your choice"
     assert policy.texts["en"]["banner_recipients"] == {"one": "{number} partner", "other": "{number} partners"}
+
+
+def test_page_of_decisions_lists_all_with_their_titles() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^- \[(.*)\]\((.*)\)$", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+    titles = {path.name: path.read_text("utf-8").partition("\n")[0].removeprefix("# ") for path in folder.glob("0*.md")}
+    assert len(listed) == len(titles)
+    assert {file: title for title, file in listed} == titles
