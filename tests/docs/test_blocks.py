@@ -67,7 +67,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/proof.md": (["docs/test_docs"], {"json": 1, "python": 1, "console": 3, "toml": 2}),
     "docs/regimes.md": (["docs/test_docs", "docs/test_snippets"], {"toml": 1, "python": 1, "nginx": 1}),
     "docs/security.md": (["docs/test_security_page", "docs/test_snippets"], {"toml": 3, "html+jinja": 1, "console": 1}),
-    "docs/start.md": (["docs/test_start"], {"console": 5, "python": 3}),
+    "docs/start.md": (["docs/test_start"], {"console": 6, "python": 4}),
     "docs/subdomains.md": (["docs/test_docs", "docs/test_snippets"], {"toml": 1, "console": 1}),
     "docs/users/analysts.md": (["docs/test_users"], {"console": 1, "python": 1, "json": 1}),
     "docs/warnings.md": (["docs/test_warnings_page"], {"python": 2}),

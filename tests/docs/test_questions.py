@@ -13,6 +13,7 @@ PAGE = ROOT / "docs" / "questions.md"
 ROWS = re.findall(r"^\| (.*\?) \| \[(.*)\]\(([^)#]+)#([^)]+)\) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
 ASKED = {
     "Where is a list of all options?": "reference/options.md",
+    "What does `POST` take?": "reference/http.md",
     "How do I leave out /admin?": "how-to/leave-admin-out.md",
     "How do I use Google Analytics 4 (GA4)?": "how-to/gate-google-analytics-4.md",
     "Which platforms, servers and browsers?": "start.md",

@@ -126,3 +126,10 @@ def test_search_finds_the_page_that_answers(site: Path) -> None:
 def test_each_page_of_the_folder_is_in_the_site(site: Path) -> None:
     pages = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in (ROOT / "docs").rglob("*.md")}
     assert [page for page in pages if not (site / page).is_file()] == []
+
+
+@pytest.mark.parametrize("folder", ["reference", "frameworks", "how-to"])
+def test_overview_of_a_folder_lists_its_pages(folder: str) -> None:
+    pages = {path.name for path in (ROOT / "docs" / folder).glob("*.md")}
+    overview = (ROOT / "docs" / folder / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", overview)) == pages - {"README.md"}

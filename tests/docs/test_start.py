@@ -14,8 +14,8 @@ from cookie_consent.cli.main import GOOD, main
 from tests.support.documentation import ROOT, blocks, commands
 
 PAGE = "docs/start.md"
-STARLETTE, FASTAPI, DJANGO = blocks(PAGE, "python")
-INSTALL, WITH_FASTAPI, WITH_DJANGO, SERVE, REPORT = blocks(PAGE, "console")
+STARLETTE, FASTAPI, DJANGO, TEST = blocks(PAGE, "python")
+INSTALL, WITH_FASTAPI, WITH_DJANGO, SERVE, REPORT, RUN_TEST = blocks(PAGE, "console")
 WALK = """
 import json, os, sys
 from starlette.testclient import TestClient
@@ -41,6 +41,9 @@ with TestClient(app, base_url="http://127.0.0.1:8000", headers=browser) as clien
             }
         )
 print(json.dumps(seen))
+
+import test_app
+test_app.test_cookie_needs_consent()
 """
 
 
@@ -49,6 +52,7 @@ print(json.dumps(seen))
 @pytest.mark.parametrize("code", [STARLETTE, FASTAPI, DJANGO], ids=["starlette", "fastapi", "django"])
 def test_app_asks_and_obeys_as_the_page_says(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("app.py").write_text(code, encoding="utf-8")
+    Path("test_app.py").write_text(TEST, encoding="utf-8")
     walk = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True)
     assert walk.returncode == 0, walk.stderr
     before, refused, granted = json.loads(walk.stdout)
@@ -69,8 +73,8 @@ def test_starlette_app_is_that_of_the_readme() -> None:
 def test_commands_name_extras_and_packages_that_the_tests_install() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     installed = {name.partition(">")[0] for names in project["optional-dependencies"].values() for name in names}
-    asked = [name for block in (INSTALL, WITH_FASTAPI, WITH_DJANGO) for name in packages(block)]
-    assert asked == ["cookie-consent[analytics]", "uvicorn", "fastapi", "django"]
+    asked = [name for block in (INSTALL, WITH_FASTAPI, WITH_DJANGO, RUN_TEST) for name in packages(block)]
+    assert asked == ["cookie-consent[analytics]", "uvicorn", "fastapi", "django", "pytest", "httpx2"]
     assert {*asked} - installed == {"cookie-consent[analytics]"}
     assert "analytics" in project["optional-dependencies"]
     assert commands(SERVE) == [["uvicorn", "app:app"]]
