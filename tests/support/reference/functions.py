@@ -1,4 +1,4 @@
-"""Functions, from their signatures and docstrings."""
+"""Functions and classes, from their signatures and docstrings."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def described(function: Callable[..., Any], called: str) -> Iterator[str]:
     yield from explained(function)
 
 
-def explained(function: Callable[..., Any]) -> Iterator[str]:
-    """Yield what a function does, its arguments and its errors."""
-    documented = docstring_of(function)
+def explained(public: Callable[..., Any]) -> Iterator[str]:
+    """Yield what a function or class does, its arguments and attributes, and its errors."""
+    documented = docstring_of(public)
     yield from paragraphs(documented.text)
-    if documented.entries.get("Args"):
+    if documented.names:
         yield table(
             ("argument", "what it is"), ((f"`{arg}`", sentence(text)) for arg, text in documented.names.items())
         )

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from tests.support.reference.docstrings import docstring_of
-from tests.support.reference.markdown import anchor, block, code, joined, link, paragraphs, sentence, table
+from tests.support.reference.functions import explained
+from tests.support.reference.markdown import anchor, block, code, joined, link, sentence, table
 from tests.support.reference.public_api import MODULES
 
 _ELSEWHERE = {
@@ -27,13 +28,14 @@ _ELSEWHERE = {
     "cookie_consent.Service": "policy-file.md#servicesid",
 }
 """Module and name -> the page of the reference that lists what it has."""
+_MODULES_ELSEWHERE = dict.fromkeys(("cookie_consent.testing", "cookie_consent.testing.fixtures"), "testing.md")
+"""Module -> the page of the reference that is about all of it."""
 _READ_ON = {
     "cookie_consent.ledgers": ("proof", "proof.md"),
     "cookie_consent.sinks": ("where records are kept", "analytics.md#where-records-are-kept"),
     "cookie_consent.serve_report": ("the first report", "analytics.md#the-first-report"),
     "cookie_consent.logging": ("the other logs", "other-logs.md"),
     "cookie_consent.current": ("the other logs", "other-logs.md"),
-    "cookie_consent.testing": ("test as a consenting visitor", "test-as-a-consenting-visitor.md"),
     "cookie_consent.integrations.django": ("Django", "django.md"),
     "cookie_consent.integrations.jinja": ("features", "features.md#in-templates"),
     "cookie_consent.integrations.opentelemetry": ("the other logs", "other-logs.md"),
@@ -57,9 +59,12 @@ def page() -> str:
 def _section(module: str) -> str:
     text, target = _READ_ON.get(module, ("", ""))
     found = import_module(module)
+    title, about = f"## {code(module)}", sentence(docstring_of(found).text.split("\n\n")[0])
+    if module in _MODULES_ELSEWHERE:
+        return joined(title, about, f"[All that it has]({_MODULES_ELSEWHERE[module]}).")
     return joined(
-        f"## {code(module)}",
-        sentence(docstring_of(found).text.split("\n\n")[0]),
+        title,
+        about,
         *(joined(f"### {code(name)}", *_named(module, name, getattr(found, name))) for name in found.__all__),
         f"Read on: {link(text, target)}." if text else "",
     )
@@ -73,11 +78,7 @@ def _named(module: str, name: str, public: Any) -> Iterator[str]:
         return
     if inspect.isfunction(public) or (documented.names and not inspect.isabstract(public)):
         yield block("python", f"{name}{_signature(public)}")
-    yield from paragraphs(documented.text)
-    if documented.names:
-        yield table(("name", "what it is"), ((code(arg), sentence(text)) for arg, text in documented.names.items()))
-    for error, when in documented.raises.items():
-        yield f"**Raises** `{error}`: {sentence(when)}"
+    yield from explained(public)
     if inspect.isclass(public) and (rows := [*_members(public)]):
         yield table(("member", "what it does"), rows)
 
