@@ -74,9 +74,11 @@ class Requires:
     def responses(self) -> Responses:
         """What is sent without consent, for FastAPI's argument `responses` and so for the OpenAPI document."""
         status = 200 if self._status is None else self._status
-        needs = ", ".join(self._purposes)
+        without = f"Without consent to {', '.join(self._purposes)}:"
+        if status == 200:  # the description stands for both
+            without = f"The endpoint's response. {without}"
         if self._fallback is not None:
-            return {status: {"description": f"Without consent to {needs}: the fallback."}}
+            return {status: {"description": f"{without} the fallback."}}
         told = explaining_document(
             self._feature, self._purposes, "This needs your consent.", settings="/privacy-choices"
         )
@@ -85,7 +87,7 @@ class Requires:
             as_json["schema"] = DOCUMENT_SCHEMA
         return {
             status: {
-                "description": f"Without consent to {needs}: what is off and why, as a page or as JSON.",
+                "description": f"{without} what is off and why, as a page or as JSON.",
                 "content": {"text/html": {"schema": {"type": "string"}}, "application/json": as_json},
             }
         }

@@ -35,10 +35,16 @@ def _prefixes(app: Any, base: str, depth: int) -> Iterator[str]:
         return
     if isinstance(app, ConsentMiddleware):
         yield base + app.prefix
-    for added in getattr(app, "user_middleware", ()):  # Starlette and FastAPI
+    for added in _listed(app, "user_middleware"):
         if added.cls is ConsentMiddleware:
             yield base + added.kwargs.get("prefix", DEFAULT)
     for name in _INNER:
         yield from _prefixes(getattr(app, name, None), base, depth - 1)
-    for route in getattr(app, "routes", ()):
+    for route in _listed(app, "routes"):
         yield from _prefixes(getattr(route, "app", None), base + getattr(route, "path", ""), depth - 1)
+
+
+def _listed(app: Any, name: str) -> list[Any]:
+    """Return a list that Starlette's and FastAPI's apps have. In other frameworks, the name may be something else."""
+    found = getattr(app, name, None)
+    return found if isinstance(found, list) else []

@@ -240,7 +240,8 @@ def test_openapi_names_the_response_without_consent() -> None:
 
 
 def test_openapi_of_status_200_leaves_the_schema_of_the_endpoint() -> None:
-    content = documented(None)["200"]["content"]
+    description, content = (documented(None)["200"][name] for name in ("description", "content"))
+    assert description.startswith("The endpoint's response. Without consent to media, analytics: what is off")
     assert list(content) == ["application/json", "text/html"]
     assert content["application/json"]["schema"] == {
         "additionalProperties": {"type": "string"},
@@ -295,3 +296,11 @@ def test_endpoint_without_request_of_starlette_gives_nothing_or_its_fallback(kin
         endpoint = requires("media", fallback=fallback)(show if kind == "sync" else show_later)
         result: Any = endpoint(OtherRequest())
         assert (asyncio.run(result) if kind == "async" else result) == sent
+
+
+def test_request_may_have_another_name_and_no_annotation() -> None:
+    endpoint = requires("media")(lambda incoming: PlainTextResponse("the tour"))
+    visitor = Visitor(site(Route("/tour", endpoint)))
+    assert visitor.get("/tour").json["missing"] == ["media"]
+    visitor.accept()
+    assert visitor.get("/tour").text == "the tour"

@@ -47,7 +47,7 @@ def starlette_site(policy_: str | Policy = SITE, **options: Any) -> Starlette:
     options["policy"] = policy(policy_) if isinstance(policy_, str) else policy_
     return Starlette(
         routes=[Route("/{path:path}", told)],
-        middleware=[Middleware(ConsentMiddleware, secret_keys=[KEY], **options), Middleware(GZipMiddleware)],
+        middleware=[Middleware(GZipMiddleware), Middleware(ConsentMiddleware, secret_keys=[KEY], **options)],
     )
 
 
@@ -152,10 +152,14 @@ def test_prefix_is_that_of_the_installation(prefix: str) -> None:
 def test_prefix_that_cannot_be_found_is_given() -> None:
     inner = starlette_site(prefix="/choices")
 
-    async def opaque(scope: Any, receive: Any, send: Any) -> None:
-        await inner(scope, receive, send)
+    class Opaque:
+        def routes(self) -> None:
+            """Be something else than in Starlette."""
 
-    client = TestClient(opaque)
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await inner(scope, receive, send)
+
+    client = TestClient(Opaque())
     with pytest.raises(
         RuntimeError, match=r"POST /privacy-choices was answered with 405, and not by ConsentMiddleware"
     ):
