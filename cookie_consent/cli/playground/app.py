@@ -149,12 +149,15 @@ async def _edit(data: Any) -> Mapping[str, Any]:
     except (TypeError, LookupError, AttributeError):
         raise ValueError(f"An edit is one of: {', '.join(_EDITS)}, with what it needs.") from None
     require_short(text)
+    # What cannot be edited is an answer like another, and no wrong request: somebody pressed a button.
     try:
         return {"policy": edit(text, **given)}
     except tomllib.TOMLDecodeError:
-        raise ValueError("Correct the policy first: its text is no TOML just now.") from None
+        return {"problem": "Correct the policy first: its text is no TOML just now."}
     except (LookupError, TypeError, AttributeError):
-        raise ValueError("Correct the policy first: this needs its tables as they should be.") from None
+        return {"problem": "Correct the policy first: this needs its tables as they should be."}
+    except ValueError as error:
+        return {"problem": str(error)}
 
 
 async def _ask_again(request: Request) -> Response:

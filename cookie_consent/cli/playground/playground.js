@@ -70,7 +70,7 @@ async function post(to, data) {
   const headers = { "content-type": "application/json" };
   const response = await fetch(to, { method: "POST", headers, body: JSON.stringify(data) });
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.problem);
+  if (answer.problem) throw new Error(answer.problem);
   return answer;
 }
 
@@ -158,7 +158,7 @@ function fit() {
 
 // Contrast (WCAG 2.2), measured in the preview.
 
-const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 
 /** Red, green and blue of a colour, in whatever way it is written. @param {string} colour */
 function parts(colour) {
