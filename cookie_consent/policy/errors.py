@@ -64,10 +64,10 @@ class PolicyError(ValueError):
 
 
 def raise_all(errors: Iterable[PolicyError]) -> None:
-    """Raise one PolicyError for all of the errors, unless there are none."""
-    found = [one for error in errors for one in error.errors]
+    """Raise one PolicyError for all of the errors, each once, unless there are none."""
+    found = {str(one): one for error in errors for one in error.errors}
     if found:
-        first, *others = found
+        first, *others = found.values()
         raise PolicyError(first.problem, first.remedy, key=first.key, table=first.table, file=first.file, others=others)
 
 

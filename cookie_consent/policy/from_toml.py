@@ -95,7 +95,7 @@ def _declarations(data: Mapping[str, Any]) -> Reading[Declarations]:
         parts[_ARGUMENT.get(name, name)] = yield from _TABLES[name](content)
     if "site" not in parts:
         yield PolicyError("the table is missing", "It says who asks: name, controller, contact.", table="[site]")
-        parts["site"] = _unread(Site, _SITE)
+        parts["site"] = _filled(Site, _SITE)
     return Declarations(**parts)
 
 
@@ -128,7 +128,7 @@ def _part(kind: type[Part], readers: Readers, table: str, data: object, **given:
     """
     content = yield from _single_table(table, "keys", data)
     if content is None:
-        return _unread(kind, readers, **given)
+        return _filled(kind, readers, **given)
     found: dict[str, Any] = {}
     keys = yield from _known(content, readers, "key", table)
     for key, value in keys.items():
@@ -136,7 +136,7 @@ def _part(kind: type[Part], readers: Readers, table: str, data: object, **given:
     for key in required(kind):
         if key not in found and key not in given:
             yield PolicyError("the key is missing", "Add it.", table=table, key=key)
-    return _unread(kind, readers, **given, **found)
+    return _filled(kind, readers, **given, **found)
 
 
 def _single_table(table: str, what: str, data: object) -> Reading[Mapping[str, object] | None]:
@@ -149,7 +149,7 @@ def _single_table(table: str, what: str, data: object) -> Reading[Mapping[str, o
     return None
 
 
-def _unread(kind: type[Part], readers: Readers, **found: Any) -> Part:
+def _filled(kind: type[Part], readers: Readers, **found: Any) -> Part:
     """Return a part with these values, and harmless ones for the others that it needs."""
     harmless = {key: read_all(readers[key](None))[0] for key in required(kind) if key not in found}
     return kind.unchecked({**harmless, **found})

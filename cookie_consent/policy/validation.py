@@ -13,6 +13,8 @@ from cookie_consent.texts.locales import plurals
 
 MAX_PURPOSES = 32
 """Nobody reads more, and the answers would not fit in a cookie."""
+_MOST_NAMED = 10
+"""A message names at most so many missing texts."""
 MAX_CHOSEN_RECIPIENTS = 120
 """A form has at most 200 fields, and the purposes and what describes the form need some of them."""
 
@@ -45,9 +47,11 @@ def _errors_in_wording(policy: Declarations) -> Iterator[PolicyError]:
             yield from _errors_in_text(language, text, table, key)
         missing = sorted(catalog.names() - catalog.shipped(language).keys() - texts.keys())
         if missing:
+            more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
             yield PolicyError(
-                f"no texts ship for this language, and these are not written: {', '.join(missing)}",
-                f"Write them in [texts.{language}]; the English ones are the model.",
+                f"no texts ship for this language, and these are not written: {', '.join(missing[:_MOST_NAMED])}{more}",
+                f"Write them in [texts.{language}]; the English ones are the model. "
+                f"Texts ship for: {', '.join(catalog.shipped_languages())}.",
                 table=table,
             )
 

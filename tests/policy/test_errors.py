@@ -44,6 +44,12 @@ def test_message_has_twenty_errors_and_the_number_of_the_rest(number: int, last:
     assert len(caught.value.errors) == number
 
 
+def test_equal_errors_are_one() -> None:
+    with pytest.raises(PolicyError, match=r"^it is wrong\.$") as caught:
+        raise_all([PolicyError("it is wrong"), PolicyError("it is wrong")])
+    assert caught.value.others == ()
+
+
 def test_no_errors_raise_nothing() -> None:
     raise_all([])
 

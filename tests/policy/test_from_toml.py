@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -307,6 +308,18 @@ def test_error_for_any_wrong_type_names_its_table(folder: Path, place: Place, va
     data = full_policy_data()
     table_of(data, place)[str(place[-1])] = value
     assert names_table(load(folder, data), place)
+
+
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), INVALID_EVERYWHERE | TEXT), min_size=2, max_size=6))
+def test_any_several_changes_are_accepted_or_rejected_once_each(folder: Path, changes: list[tuple[Place, Any]]) -> None:
+    data = full_policy_data()
+    for place, value in changes:
+        with suppress(KeyError, IndexError, TypeError, AssertionError):  # a change before it removed the place
+            table_of(data, place)[str(place[-1])] = value
+    error = load(folder, data)
+    errors = error.errors if error else ()
+    assert all(one.table.startswith("[") and one.problem for one in errors)
+    assert len({str(one) for one in errors}) == len(errors)
 
 
 @given(place=st.sampled_from(KEYS), name=UNKNOWN)

@@ -291,6 +291,8 @@ def test_unshipped_language_without_all_texts_is_rejected() -> None:
     assert str(caught.value).startswith(
         "[texts.tlh] no texts ship for this language, and these are not written: accept_all"
     )
+    assert f" and {len(catalog.names()) - 10} more. Write them in [texts.tlh]" in str(caught.value)
+    assert "Texts ship for: ar, bg, " in caught.value.remedy
     assert "Write them in [texts.tlh]" in str(caught.value)
     # Its plural forms are unknown, so one is enough.
     klingon = {name: {"other": "x"} if catalog.is_counted(name) else f"tlh: {name}" for name in catalog.names()}
