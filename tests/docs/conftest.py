@@ -12,7 +12,7 @@ from tests.support.policies import KEY
 
 @pytest.fixture
 def site_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a site: the policy file that `cookie-consent init` writes is in it; the key is set."""
+    """The folder of a site: the policy file that `init --languages en` writes is in it; the key is set."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONSENT_KEY", KEY)
     assert main(["init", "--languages", "en"]) == GOOD

@@ -49,7 +49,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/how-to/keep-third-parties-out.md": (["docs/test_how_tos"], {"python": 1}),
     "docs/how-to/leave-admin-out.md": (["docs/test_leave_admin_out"], {"python": 2}),
     "docs/how-to/one-answer-for-several-hosts.md": (["docs/test_how_tos"], {"toml": 1, "python": 1}),
-    "docs/how-to/one-language-only.md": (["docs/test_how_tos"], {"toml": 1}),
+    "docs/how-to/one-language-only.md": (["docs/test_how_tos"], {"console": 1, "toml": 1}),
     "docs/how-to/put-the-link-into-your-footer.md": (["docs/test_how_tos"], {"python": 1, "html": 1}),
     "docs/how-to/read-your-first-report.md": (["docs/test_how_tos"], {"python": 1, "console": 1}),
     "docs/how-to/replace-a-secret-key.md": (["docs/test_how_tos"], {"python": 1}),

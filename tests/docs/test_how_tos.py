@@ -56,21 +56,10 @@ def installed(name: str, *cookies: str, number: int = 0, **given: Any) -> Starle
     return app
 
 
-def policy_with(*tables: str) -> Policy:
+def policy_with(table: str) -> Policy:
     """Return the policy that `init` writes, with the tables of a page in place of those with the same name."""
-    data = tomllib.loads(Path("consent.toml").read_text("utf-8"))
-    data["site"]["languages"] = ["en"]
-    for table in map(tomllib.loads, tables):
-        data |= table
-    data["purposes"] = {**tomllib.loads(Path("consent.toml").read_text("utf-8"))["purposes"], **data["purposes"]}
-    return policy_of(only_english(data))
-
-
-def only_english(data: Any) -> Any:
-    """Return a policy file's data without its Japanese texts."""
-    if isinstance(data, dict):
-        return {key: only_english(value) for key, value in data.items() if key != "ja"}
-    return [only_english(value) for value in data] if isinstance(data, list) else data
+    written, shown = tomllib.loads(Path("consent.toml").read_text("utf-8")), tomllib.loads(table)
+    return policy_of({**written, **shown, "purposes": {**written["purposes"], **shown.get("purposes", {})}})
 
 
 def test_map_shows_after_consent_only(tmp_path: Path) -> None:
@@ -150,6 +139,13 @@ def test_pages_without_a_banner_are_those_of_the_page() -> None:
     (address,) = blocks(page("find-out-why-no-banner-appears"), "text")
     (state,) = visit(app, get(urlsplit(address.strip()).path), **BROWSER)
     assert state.json()["should_ask"]
+
+
+def test_file_of_init_has_the_one_language() -> None:
+    (block,) = blocks(page("one-language-only"), "console")
+    (command,) = commands(block)
+    assert main([*command[1:], "written.toml"]) == GOOD
+    assert Policy.load("written.toml").site.languages == ("en",)
 
 
 def test_policy_in_one_language_speaks_it_to_everybody() -> None:

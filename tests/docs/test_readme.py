@@ -55,13 +55,13 @@ def test_one_line_example_asks_holds_back_and_allows(folder: Path, policy: str) 
     assert "set-cookie" not in refused.headers
 
 
-def test_policy_of_the_readme_has_the_words_of_the_one_that_init_writes() -> None:
-    (init,) = [command for command in commands(blocks("README.md", "console")[0]) if "init" in command]
+def test_policy_of_the_readme_is_a_part_of_the_one_that_init_writes() -> None:
+    (install,) = blocks("README.md", "console")
+    (init,) = (command for command in commands(install) if command[:2] == ["cookie-consent", "init"])
     assert main([*init[1:], "written.toml"]) == GOOD
     written, shown = tomllib.loads(Path("written.toml").read_text("utf-8")), tomllib.loads(SMALL_POLICY)
-    purpose = written["purposes"]["analytics"]
-    assert shown["site"] == {key: written["site"][key] for key in shown["site"]}
-    assert shown["purposes"] == {"analytics": {key: purpose[key] for key in shown["purposes"]["analytics"]}}
+    assert shown["site"].items() <= written["site"].items()
+    assert shown["purposes"]["analytics"].items() <= written["purposes"]["analytics"].items()
     assert [cookie for cookie in shown["cookies"] if cookie not in written["cookies"]] == []
 
 
