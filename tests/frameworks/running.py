@@ -31,7 +31,8 @@ async def running(app: Any, base_url: str = "http://localhost:8000") -> AsyncIte
         app({"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}, events.get, said.put)
     )
     await events.put({"type": "lifespan.startup"})
-    assert (await _next(said, lifespan))["type"] == "lifespan.startup.complete"
+    started = await _next(said, lifespan)
+    assert started["type"] == "lifespan.startup.complete", started.get("message")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=BROWSER) as client:
         yield client
     await events.put({"type": "lifespan.shutdown"})

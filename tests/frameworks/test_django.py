@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -17,10 +18,14 @@ from django.http import HttpResponse
 from django.template import engines
 from django.test import Client, override_settings
 from django.test.runner import DiscoverRunner
+from starlette.types import Receive, Scope, Send
 
+from cookie_consent import consent_of
+from cookie_consent.integrations.django import consent_context
 from tests.frameworks.newcomer import lifetimes, load, start_example
 from tests.frameworks.page import ROOT, page
 from tests.frameworks.running import SAME_ORIGIN, running
+from tests.support.asgi import call, install, page_app
 
 PAGE = page("django")
 DAY = 86_400
@@ -31,6 +36,10 @@ FIRST_STEPS = """
 import asyncio, os
 from django.conf import empty, settings
 from django.urls import clear_url_caches
+from starlette.types import Receive, Scope, Send
+
+from cookie_consent import consent_of
+from cookie_consent.integrations.django import consent_context
 from tests.frameworks.newcomer import run_tests, take_first_steps
 from tests.frameworks.page import ROOT, page
 
@@ -130,6 +139,19 @@ async def test_language_of_locale_middleware_is_that_of_all_texts(example: Any) 
     for text in (page, explained):
         assert "地図は表示していません" in text
         assert OFF not in text
+
+
+def test_language_is_left_to_the_page_without_locale_middleware(example: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = SimpleNamespace(scope=scope)
+        assert consent_context(request)["consent"] is consent_of(request)
+        assert consent_of(request).follows_page
+        request.LANGUAGE_CODE = "ja"
+        consent_context(request)
+        assert consent_of(request).language == "ja"
+        await page_app()(scope, receive, send)
+
+    assert call(install(app)).status == 200
 
 
 @pytest.mark.anyio

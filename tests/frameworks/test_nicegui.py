@@ -5,50 +5,37 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.frameworks.newcomer import lifetimes, start_example
+from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
 from tests.frameworks.page import ROOT, page
 from tests.frameworks.running import SAME_ORIGIN, running
+
+__all__ = ["PAGE", "run_tests", "take_first_steps", "visit_example"]
 
 PAGE = page("nicegui")
 DAY = 86_400
 STEPS = {
-    "first steps": 'import asyncio; asyncio.run(take_first_steps(page("nicegui")))',
-    "tests": 'run_tests(page("nicegui"))',
+    "first steps": "import asyncio; asyncio.run(take_first_steps(PAGE))",
+    "tests": "run_tests(PAGE)",
+    "example": "import asyncio; asyncio.run(visit_example())",
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
-def test_page_leads_to_a_record_and_its_tests_pass(step: str, folder: Path) -> None:
-    """A process has one NiceGUI. This one has that of the example."""
-    code = (
-        "from tests.frameworks.newcomer import run_tests, take_first_steps\n"
-        f"from tests.frameworks.page import page\n{STEPS[step]}"
-    )
+def test_what_the_page_says_works(step: str, folder: Path) -> None:
+    """A process has one NiceGUI, which looks at all objects of the process when it starts, also at Django's."""
+    code = f"from tests.frameworks.test_nicegui import *; {STEPS[step]}"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The example, with its storage in an empty folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("nicegui"))
-        patch.setenv("CONSENT_KEY", "a key of the tests, long enough to be one")
-        patch.setenv("NICEGUI_STORAGE_PATH", "storage")
-        yield start_example(PAGE)
-
-
-@pytest.mark.anyio
-async def test_example_follows_the_answer_and_its_session_passes_before_consent(example: Any) -> None:
-    """NiceGUI starts once in a process, so one test visits all pages."""
+async def visit_example() -> None:
+    """Visit the pages of the example before and after the answer. The session passes before it."""
     paths = ("/suggestions", "/offices", "/tour")
-    async with running(example.app) as visitor:
+    async with running(start_example(PAGE).app) as visitor:
         first, second = await visitor.get("/"), await visitor.get("/")
         compressed = await visitor.get("/suggestions", headers={"accept-encoding": "gzip"})
         socket = await visitor.get("/_nicegui_ws/socket.io/?EIO=4&transport=polling&client_id=none")
