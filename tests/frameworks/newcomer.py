@@ -74,15 +74,20 @@ def run_tests(page: Page) -> None:
             asyncio.run(result)
 
 
-def start_example(page: Page) -> Any:
-    """Return a page's example as a module, in a folder with the first policy file and the page's cookies."""
-    write_policy(page)
+def start_example(page: Page, init: str = "") -> Any:
+    """Return a page's example as a module, in a folder with the first policy file and the page's cookies.
+
+    Args:
+        page: the page.
+        init: the command that writes the file; "" for that of the page.
+    """
+    write_policy(page, init)
     return load(page.example)
 
 
-def write_policy(page: Page) -> None:
-    """Write the first policy file with a page's cookies into the current folder."""
-    _type(str(page.steps[1]))
+def write_policy(page: Page, init: str = "") -> None:
+    """Write the first policy file with a page's cookies into the current folder; see `start_example`."""
+    _type(init or str(page.steps[1]))
     first = _POLICY.read_text(encoding="utf-8")
     own, replaced = _EXAMPLE_COOKIE.subn(lambda _: f"{page.cookies}\n", first)
     assert replaced == 1

@@ -64,7 +64,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("django"))
         patch.setenv("CONSENT_KEY", "a key of the tests, long enough to be one")
-        made = start_example(PAGE)
+        made = start_example(PAGE, "cookie-consent init --languages en,ja")
         call_command("migrate", verbosity=0)
         yield made
         connections.close_all()
