@@ -218,7 +218,7 @@ def test_language_is_shown_and_added_to_the_file(playground: Opened) -> None:
     question(playground, "ar")
 
 
-def test_purposes_are_added_renamed_removed_and_brought_back(playground: Opened) -> None:
+def test_purposes_are_added_and_renamed(playground: Opened) -> None:
     page = playground.page
     press(playground, "Add a purpose")
     title = page.get_by_label("Title (en)").last
@@ -234,6 +234,10 @@ def test_purposes_are_added_renamed_removed_and_brought_back(playground: Opened)
     page.keyboard.press("Tab")
     expect(page.locator("#status")).to_contain_text("is not valid here")
     expect(page.get_by_label("Id", exact=True).last).to_have_value("offers")
+
+
+def test_purposes_are_removed_and_brought_back(playground: Opened) -> None:
+    page = playground.page
     press(playground, "Remove Maps and videos")
     expect(page.get_by_role("button", name="Add a purpose")).to_be_focused()
     expect(playground.site.locator("[data-holds=media]")).to_have_count(0)
@@ -241,6 +245,12 @@ def test_purposes_are_added_renamed_removed_and_brought_back(playground: Opened)
     press(playground, "Undo the last button")
     expect(playground.site.locator("[data-holds=media]")).to_be_visible()
     assert "example-maps" in policy_of(playground)
+    press(playground, "Remove Visitor statistics")
+    expect(playground.site.locator("[data-holds=analytics]")).to_have_count(0)
+    press(playground, "Start over")
+    expect(playground.site.locator("[data-holds=analytics]")).to_be_visible()
+    press(playground, "Undo the last button")
+    expect(playground.site.locator("[data-holds=analytics]")).to_have_count(0)
 
 
 # Keyboard and copying

@@ -539,6 +539,11 @@ undo.addEventListener("click", () => {
   setPolicy(before.pop() ?? policy.value);
   update();
 });
+element("restart", HTMLButtonElement).addEventListener("click", () => {
+  before.push(policy.value);
+  setPolicy(example);
+  update();
+});
 language.addEventListener("change", update);
 element("add-language", HTMLButtonElement).addEventListener("click", async () => {
   if (await edit("add_language", { language: language.value })) language.focus();
