@@ -135,6 +135,14 @@ def test_report_of_an_empty_log_has_totals_alone(tmp_path: Path, capsys: Capture
 
 
 @pytest.mark.slow
+def test_tables_do_not_speak_of_days_and_hours_if_none_is_left_out(access_log: Path) -> None:
+    made = report(access_log, since=DAY, until=DAY, threshold=1)
+    busy = [hour for hour in made["by_hour"] if hour["views"]]
+    assert "are left out" in as_text(made)
+    assert "are left out" not in as_text({**made, "by_hour": busy})
+
+
+@pytest.mark.slow
 def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None:
     with access_log.open("ab") as file:
         file.write(line(record(2, consent__purpose="audience")))
