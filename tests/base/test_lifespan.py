@@ -101,15 +101,15 @@ def test_app_without_lifespan_is_answered_for(app: ASGIApp) -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "level"),
-    [(refusing, logging.INFO), (looking_for_path, logging.WARNING), (responding, logging.WARNING), (returning, None)],
+    ("app", "raised"),
+    [(refusing, []), (looking_for_path, ["KeyError('path')"]), (responding, ["http.response.start"]), (returning, [])],
 )
-def test_log_says_that_the_app_has_no_lifespan(
-    app: ASGIApp, level: int | None, caplog: pytest.LogCaptureFixture
+def test_warning_says_what_an_app_raised_that_does_not_name_the_lifespan(
+    app: ASGIApp, raised: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="cookie_consent"):
-        Server(app).run()
-    assert [record.levelno for record in caplog.records] == ([] if level is None else [level])
+    Server(app).run()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * len(raised)
+    assert all(error in record.getMessage() for error, record in zip(raised, caplog.records, strict=True))
 
 
 async def returning_early(scope: Scope, receive: Receive, send: Send) -> None:

@@ -56,9 +56,8 @@ class Lifespan:
             if not self._is_refusal(error):
                 await self._end_unless_answered()
                 raise
-            # Who names the lifespan has left it out on purpose.
-            level = logging.INFO if "lifespan" in str(error).lower() else logging.WARNING
-            _log.log(level, "The app has no lifespan (%r), so the middleware answers the server's events.", error)
+            if "lifespan" not in str(error).lower():  # who names it has left it out on purpose
+                _log.warning("The app has no lifespan, so the middleware answers the server's events: %r", error)
         await self._answer_the_rest()
 
     async def _receive_noted(self) -> Message:
