@@ -19,7 +19,6 @@ from starlette.types import ASGIApp
 
 from cookie_consent.base.cross_site import is_cross_site
 from cookie_consent.cli.playground.drafts import (
-    LAYOUTS,
     LONGEST_POLICY,
     LONGEST_THEME,
     Draft,
@@ -36,6 +35,7 @@ from cookie_consent.cli.playground.site import templates
 from cookie_consent.report.live.guards import OnlyByLoopback
 from cookie_consent.texts.catalog import shipped_languages
 from cookie_consent.texts.locales import language_name
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 
 _LARGEST_BODY = 4 * (LONGEST_POLICY + LONGEST_THEME)
 """In bytes: a character has at most four."""
@@ -137,7 +137,7 @@ async def _draft(previews: Previews, data: Any) -> Mapping[str, Any]:
         preview = await previews.show(draft)
     except WrongDraftError as error:
         return {**about, "problems": [asdict(problem) for problem in error.problems]}
-    return {**about, "problems": [], "path": preview.path, "version": preview.policy.version}
+    return {**about, "problems": [], "path": preview.path}
 
 
 async def _edit(data: Any) -> Mapping[str, Any]:

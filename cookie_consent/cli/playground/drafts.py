@@ -17,14 +17,15 @@ from cookie_consent.policy.errors import MOST_SHOWN, PolicyError
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.policy.toml_text import read_text
 from cookie_consent.texts.catalog import shipped
+from cookie_consent.visitors.pages.rendering import LATER_OPTIONS, LAYOUTS
 
 LONGEST_POLICY = 64 * 1024
 """The most characters of a policy. The package's own examples have less than a tenth."""
 LONGEST_THEME = 16 * 1024
 _MOST_DOTS = 300
 """The most dots in a line. The time to read a key grows with the square of its parts."""
-LAYOUTS, LATER, SCHEMES = ("corner", "bar", "modal"), ("ask", "refuse"), ("light", "dark")
-"""The possible values of the fields; the first is the default."""
+SCHEMES = ("light", "dark")
+"""The possible colour schemes of the site. Here, as of the other options, the first is the default."""
 _POLICY_FILE = "consent.toml"
 _LINE = re.compile(r"(?:^|at |: )line (\d+)\b")
 
@@ -37,7 +38,7 @@ class Draft:
         policy: the text of the policy file.
         theme: the CSS of the site.
         layout: where the question stands; one of `LAYOUTS`.
-        later: what closing the question does; one of `LATER`.
+        later: what closing the question does; one of `LATER_OPTIONS`.
         scheme: whether the site is light or dark; one of `SCHEMES`.
         language: the tag of the visitor's language; "" for the prevailing one.
     """
@@ -45,7 +46,7 @@ class Draft:
     policy: str
     theme: str = ""
     layout: str = LAYOUTS[0]
-    later: str = LATER[0]
+    later: str = LATER_OPTIONS[0]
     scheme: str = SCHEMES[0]
     language: str = ""
 
@@ -62,7 +63,7 @@ class Draft:
         if not all(isinstance(value, str) for value in data.values()):
             raise ValueError("Each part of a draft is a text.")
         draft = cls(**data)
-        for name, known in (("layout", LAYOUTS), ("later", LATER), ("scheme", SCHEMES)):
+        for name, known in (("layout", LAYOUTS), ("later", LATER_OPTIONS), ("scheme", SCHEMES)):
             if getattr(draft, name) not in known:
                 raise ValueError(f'A draft\'s "{name}" is one of: {", ".join(known)}.')
         require_short(draft.policy)
@@ -73,7 +74,7 @@ class Draft:
     @property
     def code(self) -> str:
         """The lines of Python that install the middleware with these options."""
-        options = {"layout": (self.layout, LAYOUTS), "later": (self.later, LATER)}
+        options = {"layout": (self.layout, LAYOUTS), "later": (self.later, LATER_OPTIONS)}
         more = "".join(f', {name}="{value}"' for name, (value, known) in options.items() if value != known[0])
         return (
             "import os\n\n"
@@ -134,21 +135,17 @@ def load(draft: Draft, folder: Path) -> Policy:
     file.write_text(draft.policy, encoding="utf-8", errors="replace", newline="\n")
     try:
         policy = policy_in_use(file)
-        if not adds_language(draft, policy):
+        if not _adds_language(draft, policy):
             return policy
         data = with_language(tomllib.loads(read_text(file)), draft.language)
         return Policy(**vars(from_toml.declarations(data)))
     except PolicyError as error:
-        problems = [
-            Problem(str(one).replace(str(file), _POLICY_FILE), line_of(one, draft.policy)) for one in error.errors
-        ]
-        more = Problem(f"And {len(problems) - MOST_SHOWN} more.", 0)
-        raise WrongDraftError([*problems[:MOST_SHOWN], *([more] if problems[MOST_SHOWN:] else [])]) from None
+        raise WrongDraftError(_problems(error, draft.policy, str(file))) from None
     except RecursionError:
         raise WrongDraftError([Problem(f"{_POLICY_FILE}: its tables are nested too deeply.", 0)]) from None
 
 
-def adds_language(draft: Draft, policy: Policy) -> bool:
+def _adds_language(draft: Draft, policy: Policy) -> bool:
     """Return whether a draft asks for a shipped language that its policy does not offer."""
     return bool(draft.language and draft.language not in policy.site.languages and shipped(draft.language))
 
@@ -172,27 +169,39 @@ def _titles(purpose: Mapping[str, Any]) -> dict[str, str]:
     return {tag: str(title) for tag, title in titles.items()} if isinstance(titles, dict) else {}
 
 
-def line_of(error: PolicyError, text: str) -> int:
+def _problems(error: PolicyError, text: str, file: str) -> list[Problem]:
+    """Return the first errors of a policy, with their lines, and how many more there are."""
+    lines = text.split("\n")
+    by_name = _tables_by_name(lines)
+    shown, rest = error.errors[:MOST_SHOWN], len(error.errors) - MOST_SHOWN
+    problems = [Problem(str(one).replace(file, _POLICY_FILE), _line_of(one, lines, by_name)) for one in shown]
+    return [*problems, Problem(f"And {rest} more.", 0)] if rest > 0 else problems
+
+
+def _line_of(error: PolicyError, lines: list[str], by_name: Mapping[str, Table]) -> int:
     """Return the number of the line that an error is about, from 1; 0 if that is not known."""
     if match := _LINE.search(error.problem):
         return int(match[1])
-    lines, counted = text.split("\n"), Counter[tuple[str, ...]]()
     if "(at end of document)" in error.problem:
         return len(lines)
+    table = by_name.get(error.table)
+    if table is None:
+        return 0
+    key = re.compile(rf"\s*{re.escape(error.key)}\s*=")
+    in_table = range(table.first, table.last)
+    return 1 + next((number for number in in_table if error.key and key.match(lines[number])), table.first)
+
+
+def _tables_by_name(lines: list[str]) -> dict[str, Table]:
+    """Return the tables of a text by the names that errors have for them: the path, or in an array name or number."""
     try:
         found = tables(lines)
     except (tomllib.TOMLDecodeError, LookupError):
-        return 0
+        return {}
+    by_name, counted = dict[str, Table](), Counter[tuple[str, ...]]()
     for table in found:
         counted[table.path] += 1
-        if error.table in _names(table, counted[table.path]):
-            key = re.compile(rf"\s*{re.escape(error.key)}\s*=")
-            in_table = range(table.first, table.last)
-            return 1 + next((number for number in in_table if error.key and key.match(lines[number])), table.first)
-    return 0
-
-
-def _names(table: Table, number: int) -> tuple[str, ...]:
-    """Return the names that errors have for a table: by its path, and in an array by its name or number."""
-    path, name = ".".join(table.path), table.values.get("id", table.values.get("name"))
-    return f"[{path}]", f'[[{path}]] "{name}"', f"[[{path}]] no. {number}"
+        path, name = ".".join(table.path), table.values.get("id", table.values.get("name"))
+        for label in (f"[{path}]", f'[[{path}]] "{name}"', f"[[{path}]] no. {counted[table.path]}"):
+            by_name.setdefault(label, table)
+    return by_name

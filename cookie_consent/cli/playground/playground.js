@@ -4,7 +4,7 @@
 /** @typedef {{ text: string, line: number }} Problem */
 /**
  * @typedef {{
- *   code: string, problems: Problem[], path?: string, version?: string,
+ *   code: string, problems: Problem[], path?: string,
  *   languages?: string[], prevailing?: string, purposes?: Purpose[],
  * }} Shown
  */

@@ -18,13 +18,12 @@ from cookie_consent.base.page_views import FRAMES
 from cookie_consent.cli.playground.drafts import Draft, Problem, WrongDraftError, load
 from cookie_consent.cli.playground.site import Look, site
 from cookie_consent.middleware import ConsentMiddleware
-from cookie_consent.policy.policy import Policy
 
 PATH = "/preview"
 COOKIES = "playground-"
 """How the names of the cookies begin. They differ from those of other sites on this machine: cookies know no ports."""
 MOST_KEPT = 4
-"""The most previews that are kept: each holds a policy and its rendered pages."""
+"""The most previews that are kept: each holds a policy and its rendered texts."""
 _PLACE = re.compile(rf"{PATH}/(\d{{1,9}})(?:/|$)")
 _FRAME_ANCESTORS = re.compile(rb"(?i)frame-ancestors[^;]*")
 _GONE = "This preview has ended. Change something in the playground to start it again.\n"
@@ -36,13 +35,11 @@ class Preview:
 
     Args:
         number: its number, which is part of its path.
-        policy: the policy.
         app: the site under the middleware.
         look: what may change on its pages.
     """
 
     number: int
-    policy: Policy
     app: ASGIApp
     look: Look
 
@@ -99,7 +96,7 @@ class Previews:
             )
         except ValueError as error:
             raise WrongDraftError([Problem(str(error), 0)]) from None
-        return Preview(next(self._numbers), policy, app, look)
+        return Preview(next(self._numbers), app, look)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request to a preview, by the number in its path."""

@@ -79,11 +79,7 @@ def site(policy: Policy, look: Look) -> Starlette:
 
 def _page(name: str, request: Request, policy: Policy, look: Look, **more: object) -> HTMLResponse:
     consent = request.state.consent
-    purposes = [
-        (purpose, _title(purpose.title, policy), consent.allows(purpose.id))
-        for purpose in policy.purposes
-        if purpose.id in policy.optional
-    ]
+    purposes = [(id_, _title(policy.in_force[id_].title, policy), consent.allows(id_)) for id_ in policy.optional]
     html = templates.get_template("site.html").render(
         page=name, site=policy.site.name, purposes=purposes, scheme=look.scheme, **more
     )
