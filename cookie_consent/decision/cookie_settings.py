@@ -32,8 +32,9 @@ class CookieSettings:
     Args:
         secret_keys: oldest first; the last one signs.
         consent_name: the consent cookie's name over plain http. The signal cookie adds "-signal" to it, and those that
-            postpone the question add "-later" and "-later-day", the one that confirms an answer adds "-saved", and the
-            one about an account "-account".
+            postpone the question add "-later" and "-later-day", the one that confirms an answer adds "-saved", the one
+            that shows a card's content once "-once", the one about an account "-account", and the one that scripts of
+            shared pages read "-state".
         visitor_name: the visitor cookie's name over plain http. The erasure cookie adds "-erasure" to it.
         consent_lifetime: how long an answer is valid, for refusals and grants alike; at most 400 days.
         visitor_lifetime: how long a visitor id is valid; at most 395 days. It is not renewed.
@@ -69,7 +70,7 @@ class CookieSettings:
             ):
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
         consent, visitor = self.consent_name, self.visitor_name
-        kinds = ("", "-signal", "-later", "-later-day", "-saved", "-account", "-state")
+        kinds = ("", "-signal", "-later", "-later-day", "-saved", "-once", "-account", "-state")
         if {f"{consent}{kind}" for kind in kinds} & {visitor, f"{visitor}-erasure"}:
             raise ValueError(
                 f"two cookies of {consent!r} and {visitor!r} would share a name: give them different names"

@@ -75,8 +75,8 @@ def test_later_follows_the_name_of_the_consent_cookie() -> None:
     assert not asks(visitor)
 
 
-@pytest.mark.parametrize("name", ["consent-later", "consent-later-day"])
-def test_visitor_cookie_cannot_have_the_name_of_one_that_postpones(name: str) -> None:
+@pytest.mark.parametrize("name", ["consent-later", "consent-later-day", "consent-once", "consent-state"])
+def test_visitor_cookie_cannot_have_the_name_of_another_cookie_of_ours(name: str) -> None:
     with pytest.raises(ValueError, match="would share a name"):
         CookieSettings(KEY, visitor_name=name)
 
