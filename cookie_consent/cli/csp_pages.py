@@ -48,6 +48,8 @@ _LINKS = {
     "modulepreload": "script-src-elem",
     "prefetch": "default-src",
 }
+_OWN_SCRIPTS = {"data-vendors", "data-choices"}
+"""Attributes of our inline scripts. They are files where they may not be inline."""
 _INERT_SCRIPTS = ("text/plain", "application/json", "application/ld+json")
 
 
@@ -132,8 +134,7 @@ def _addresses(tag: str, attributes: dict[str, str]) -> Iterator[tuple[str, str]
 
 def _inline(tag: str, attributes: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the directives for code in a tag that has no nonce; the page has one of another response."""
-    # The script with data-vendors is ours, and is a file where it may not be inline.
-    is_allowed = attributes.keys() & {"src", "nonce", "data-vendors"} or attributes.get("type") in _INERT_SCRIPTS
+    is_allowed = attributes.keys() & {"src", "nonce", *_OWN_SCRIPTS} or attributes.get("type") in _INERT_SCRIPTS
     if tag == "script" and not is_allowed:
         yield "script-src-elem", _INLINE
     if tag == "style" and "nonce" not in attributes:

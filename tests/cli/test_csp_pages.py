@@ -18,7 +18,7 @@ Capture = pytest.CaptureFixture[str]
 STRICT = "\n[security]\ncontent_security_policy = \"default-src 'self'; img-src 'self' data:\"\n"
 GOOD_PAGE = f"""<!doctype html><title>x</title><link rel="stylesheet" href="/site.css">
 <link rel="help" href="//x.example"><img src="http://[x">
-<script nonce="abc">1</script><script data-vendors="{{}}">1</script>
+<script nonce="abc">1</script><script data-vendors="{{}}">1</script><script type="module" data-choices>1</script>
 <script type="text/plain" data-purpose="x" src="//cdn.example/a.js"></script>
 <script type="application/ld+json">{{}}</script><script src="app.js"></script>
 <img src="data:image/png;base64,AAAA" srcset=" , a.png 1x"><form action="/send"><button formaction="">x</button></form>

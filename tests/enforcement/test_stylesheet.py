@@ -102,7 +102,7 @@ def _script_in(text: str) -> str:
     nonce = "".join(re.findall(r' nonce="(.*?)"', tag))
     if content:
         assert content == f'requestAnimationFrame(() => setTimeout(() => import("{SCRIPT}").catch(() => {{}})))'
-        assert tag.startswith(' type="module" async')
+        assert tag.startswith(' type="module" async data-choices')
         return f"late {nonce}".strip()
     assert f' src="{SCRIPT}"' in tag
     return f"early {nonce}".strip()

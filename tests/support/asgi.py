@@ -95,7 +95,7 @@ Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]
 
 _INLINE_STYLE = re.compile(r'<style class="pchoice-style" data-href="([^"]*)">[^<]*</style>')
-_LATE_SCRIPT = re.compile(r'<script type="module" async>[^<]*import\("([^"]+)"\)[^<]*</script>')
+_LATE_SCRIPT = re.compile(r'<script type="module" async data-choices>[^<]*import\("([^"]+)"\)[^<]*</script>')
 _FORM_ID = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")

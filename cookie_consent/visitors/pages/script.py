@@ -20,7 +20,8 @@ ScriptTag = Literal["early", "late", "apart"]
 
 # A visitor who leaves the page meanwhile is no error.
 _LATE = Markup(
-    '<script type="module" async{}>requestAnimationFrame(() => setTimeout(() => import({}).catch(() => {{}})))</script>'
+    '<script type="module" async data-choices{}>'
+    "requestAnimationFrame(() => setTimeout(() => import({}).catch(() => {{}})))</script>"
 )
 
 

@@ -391,7 +391,7 @@ def test_stylesheet_of_the_banner_is_inline_by_its_hash(csp: str) -> None:
 def test_script_of_the_banner_gets_a_nonce_where_its_origin_does_not_suffice(csp: str) -> None:
     visitor = enforcing(text=table(csp))
     reply = visitor.get()
-    nonce = re.search(r'<script type="module" async nonce="([^"]+)">', reply.text)
+    nonce = re.search(r'<script type="module" async data-choices nonce="([^"]+)">', reply.text)
     assert nonce
     assert f"'nonce-{nonce[1]}'" in directives(reply)["script-src"]
     assert reply.get("cache-control") == "private"
