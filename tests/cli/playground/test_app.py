@@ -74,6 +74,7 @@ def test_properties_are_those_of_the_documentation() -> None:
 # Drafts
 
 
+@pytest.mark.slow
 def test_draft_is_shown_as_pages_get_it(app: ASGIApp) -> None:
     shown = show(app, layout="bar", later="refuse", theme=":root { --pchoice-radius: 0 }")
     assert (shown["problems"], shown["path"]) == ([], "/preview/1")
@@ -95,6 +96,7 @@ def test_same_policy_with_another_look_is_the_same_preview(app: ASGIApp) -> None
     assert show(app, layout="modal")["path"] != first["path"]
 
 
+@pytest.mark.slow
 def test_few_previews_are_kept(app: ASGIApp) -> None:
     paths = [show(app, f"{EXAMPLE}# {number}\n")["path"] for number in range(MOST_KEPT)]
     assert show(app, f"{EXAMPLE}# 0\n")["path"] == paths[0]
@@ -134,6 +136,7 @@ def test_policy_file_with_a_csp_is_enforced_and_framed(app: ASGIApp) -> None:
     assert [value for value in sent if "frame-ancestors" in value] == ["frame-ancestors 'self'"]
 
 
+@pytest.mark.slow
 def test_answer_holds_until_the_site_asks_again(app: ASGIApp) -> None:
     path = show(app)["path"]
     visitor = Visitor(app, FRAMED, scheme="http")
