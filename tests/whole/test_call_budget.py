@@ -67,8 +67,11 @@ async def nowhere(message: Message) -> None:
 
 
 def calls(app: ASGIApp, headers: Sequence[tuple[str, str]]) -> int:
-    """Return how many Python calls a request makes, after others of its kind."""
-    count = 0
+    """Return how many Python calls a request makes, after others of its kind.
+
+    It is the least of several: on a busy machine, the log's thread has taken all before one, which then wakes it.
+    """
+    count, counts = 0, list[int]()
 
     def profile(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal count
@@ -77,15 +80,21 @@ def calls(app: ASGIApp, headers: Sequence[tuple[str, str]]) -> int:
     async def ask() -> None:
         for _ in range(5):
             await app(scope(headers=headers), never, nowhere)
-        last = scope(headers=headers)
+        for _ in range(5):
+            await ask_counted(scope(headers=headers))
+
+    async def ask_counted(request: Scope) -> None:
+        nonlocal count
+        count = 0
         sys.setprofile(profile)
         try:
-            await app(last, never, nowhere)
+            await app(request, never, nowhere)
         finally:
             sys.setprofile(None)
+        counts.append(count)
 
     anyio.run(ask)
-    return count
+    return min(counts)
 
 
 @pytest.mark.parametrize("case", BUDGETS)
