@@ -10,7 +10,7 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast gallery docs reference clean
+.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast first-steps gallery docs reference clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -97,6 +97,10 @@ bench: $(VENV)/.bench built
 bench-fast: $(VENV)/.bench built
 	$(BIN)/python -m benchmarks.overhead --quick
 	$(BIN)/python -m benchmarks.overhead --quick --features
+
+# Minutes and commands from an empty folder to a tested site, as each page of docs/frameworks says.
+first-steps: $(VENV)/.test built
+	$(BIN)/python -m benchmarks.first_steps $(ARGS)
 
 gallery: system $(VENV)/.test built
 	$(BIN)/python -m tests.support.gallery

@@ -8,7 +8,7 @@ The form of such a page, which test_pages.py checks:
   on is for a second terminal.
 - The server is `uvicorn app:app`, and the home page "/" shows the feature `map` of the file that
   `cookie-consent init` writes: its text is `SHOWN` with consent, and without it the feature's fallback.
-- "Test it" has the file `test_app.py`, which `pytest` runs.
+- "Test it" has the file `test_app.py`, which `pytest` runs in the first terminal: the key is set there.
 - Each other block of Python stands word for word in `examples/frameworks/NAME_app.py`, which a test visits, or in
   another `NAME_*.py` there. It may be indented less there or here.
 - A block of the kind "toml" has `[[cookies]]` of the framework's own cookies, ready to paste. A test has the framework

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from tests.frameworks.page import EXAMPLES, PAGES, SECTIONS, Block, Page
+from tests.frameworks.page import EXAMPLES, FOLDER, PAGES, SECTIONS, Block, Page
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.stem)
 
@@ -34,6 +34,17 @@ def test_page_begins_with_what_to_save_and_type(page: Page) -> None:
     assert isinstance(tests, Block)
     assert (tests.file, rest[-1]) == ("test_app.py", "pytest")
     assert [str(command).split()[0] for command in rest[:-1]] in ([], ["pip"])
+
+
+@each_page
+def test_page_says_where_the_tests_have_the_key(page: Page) -> None:
+    assert "in the same terminal, where the key is set:\n\n```console\n$ pip install pytest" in page.text
+
+
+@each_page
+def test_overview_names_the_page(page: Page) -> None:
+    overview = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert overview.count(f"]({page.path.name})") == 2
 
 
 @each_page

@@ -17,7 +17,7 @@ _OTHER_FOLDERS = {
     ".ci": (),
     "benchmarks": (),
     "docs": (),
-    "examples": ("cli",),
+    "examples": ("cli", "frameworks"),
     "static": ("enforcement", "visitors"),
 }
 """A folder beside `cookie_consent` and `tests` -> the rooms whose tests read its files, besides `ALWAYS`."""
