@@ -10,7 +10,7 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast first-steps gallery docs reference clean
+.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast first-steps gallery docs reference dist clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -114,6 +114,16 @@ docs: $(VENV)/.docs
 reference: $(VENV)/.test
 	$(BIN)/python -m tests.support.reference
 
+# What is published, in dist: the source archive and the wheel, checked, and tried on the oldest and the newest Python
+# here, with a list of what they need (CycloneDX). Run it in a clean checkout: see CONTRIBUTING.md.
+dist: $(VENV)/.dist built
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python -m tests.support.distribution dist $(BIN)/python $$(.ci/other-pythons $(BIN)/python)
+	$(BIN)/python -m tests.support.sbom dist
+
 # From the system's own packages, where this user may install them.
 system:
 	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
@@ -132,9 +142,13 @@ $(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[docs]'
 	@touch $@
 
+$(VENV)/.dist: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dist]'
+	@touch $@
+
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
-	@touch $@ $(VENV)/.demo $(VENV)/.docs
+	@touch $@ $(VENV)/.demo $(VENV)/.dist $(VENV)/.docs
 
 $(VENV)/.mutation: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[mutation]'

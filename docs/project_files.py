@@ -20,7 +20,12 @@ from sphinx.environment import BuildEnvironment
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PAGES = {"README.md": "index", "CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing"}
+PAGES = {
+    "README.md": "index",
+    "CHANGELOG.md": "changelog",
+    "CONTRIBUTING.md": "contributing",
+    "SECURITY.md": "report-a-vulnerability",
+}
 """The pages of the site that show a document of the project."""
 
 DOWNLOADED = {".ipynb"}

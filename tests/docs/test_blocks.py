@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 SPHINX = re.compile(r"\{(toctree|include)\}")
 """Not code: what tells Sphinx about pages."""
 HELD = {"docs/reference/": "docs/test_reference", "docs/frameworks/": "frameworks/test_pages"}

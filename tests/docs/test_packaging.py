@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import ast
+import email
+import json
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
-import venv
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from build.util import project_wheel_metadata
+
+from tests.support.distribution import new_environment, try_archive
+from tests.support.sbom import write_sbom
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SERVE = """
 import asyncio, re, sys
 from cookie_consent import ConsentMiddleware
@@ -78,19 +87,93 @@ else:
 """
 
 
+def wheel_of(dist: Path) -> Path:
+    return next(dist.glob("*.whl"))
+
+
 @pytest.mark.full_matrix
-def test_wheel_in_empty_environment_serves_the_banner(dist: Path, tmp_path: Path) -> None:
-    wheel = next(dist.glob("*.whl"))
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", wheel, folder=tmp_path)
-    assert serve_banner(python, tmp_path).is_relative_to(tmp_path / "env")
+@pytest.mark.server
+@pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
+def test_archive_serves_the_banner_on_the_oldest_and_the_newest_python(dist: Path, kind: str) -> None:
+    others = run(ROOT / ".ci" / "other-pythons", sys.executable, folder=ROOT).split()
+    for python in (sys.executable, *others):
+        try_archive(python, next(dist.glob(kind)))
+
+
+@pytest.mark.full_matrix
+def test_ledger_says_which_extra_it_needs_and_takes_it(dist: Path, tmp_path: Path) -> None:
+    wheel = wheel_of(dist)
     (tmp_path / "ledger.py").write_text(OPEN)
-    # Without the extra, the error says what to install. With it, the migrations of the wheel run.
-    assert run(python, "ledger.py", folder=tmp_path).strip().endswith('pip install "cookie-consent[sql]"')
-    constraints = ROOT / "constraints.txt"
-    run(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[sql]", folder=tmp_path)
-    assert run(python, "ledger.py", folder=tmp_path).strip() == "0 records"
+    alone = new_environment(sys.executable, tmp_path / "alone", wheel)
+    assert run(alone / "python", "ledger.py", folder=tmp_path).strip().endswith('pip install "cookie-consent[sql]"')
+    # The migrations of the wheel run.
+    with_extra = new_environment(sys.executable, tmp_path / "extra", f"{wheel}[sql]")
+    assert run(with_extra / "python", "ledger.py", folder=tmp_path).strip() == "0 records"
+
+
+@pytest.mark.full_matrix
+def test_list_of_what_the_wheel_needs_is_the_same_each_time(dist: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+    first, second = [write_sbom(wheel_of(dist), folder).read_text(encoding="utf-8") for folder in folders]
+    assert first == second
+    assert str(tmp_path) not in first
+    listed = json.loads(first)
+    names = {component["name"].lower() for component in listed["components"]}
+    needed = {re.split(r"[^\w-]", line)[0].lower() for line in PROJECT["dependencies"]}
+    assert names > needed
+    assert not names & {"pip", "uvicorn", "sqlalchemy"}
+    assert listed["metadata"]["component"]["version"] == PROJECT["version"]
+
+
+@pytest.mark.slow
+def test_archives_pass_the_checks_of_make_dist(dist: Path) -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndist:")[2].partition("\n\n")[0]
+    checks = [line for line in recipe.splitlines() if "twine check --strict" in line or "check-wheel-contents" in line]
+    assert len(checks) == 2
+    for check in checks:
+        tool, *arguments = check.replace("$(BIN)/", "").split()
+        files = [file for argument in arguments for file in sorted(dist.glob(argument.removeprefix("dist/")))]
+        options = [argument for argument in arguments if not argument.startswith("dist/")]
+        run(Path(sys.executable).parent / tool, *options, *files, folder=ROOT)
+
+
+@pytest.mark.slow
+def test_metadata_says_what_an_index_shows(dist: Path) -> None:
+    (name,) = (name for name in zipfile.ZipFile(wheel_of(dist)).namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(zipfile.ZipFile(wheel_of(dist)).read(name))
+    assert metadata["version"] == PROJECT["version"]
+    assert (metadata["license-expression"], metadata["license-file"]) == ("MIT", "LICENSE")
+    assert metadata["requires-python"] == PROJECT["requires-python"]
+    assert metadata.get_all("classifier") == PROJECT["classifiers"]
+    assert metadata["description-content-type"] == "text/markdown"
+    description = metadata.get_payload()
+    assert isinstance(description, str)
+    assert description.startswith("# cookie-consent\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_address", [True, False], ids=["address", "no address"])
+def test_links_of_the_readme_lead_to_the_repository_where_it_is_named(tmp_path: Path, has_address: bool) -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    named = '[project.urls]\nRepository = "https://code.example/us/cookie-consent/"\n\n' if has_address else ""
+    table = "[project.optional-dependencies]"
+    (tmp_path / "pyproject.toml").write_text(text.replace(table, named + table), encoding="utf-8")
+    readme = """
+    # A title
+    ![A picture](docs/banner.png) [A page](docs/limits.md#compression) [here](#a-title) <https://other.example>
+    [Elsewhere](https://other.example/page)
+    """
+    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
+    for file in ("hatch_build.py", "LICENSE"):
+        shutil.copy(ROOT / file, tmp_path)
+    at = f"https://code.example/us/cookie-consent/{{kind}}/v{PROJECT['version']}/"
+    raw, blob = (at.format(kind=kind) if has_address else "" for kind in ("raw", "blob"))
+    expected = readme.replace("docs/banner.png", f"{raw}docs/banner.png").replace("docs/limits", f"{blob}docs/limits")
+    description = project_wheel_metadata(tmp_path).get_payload()
+    assert isinstance(description, str)
+    assert description.strip() == expected.strip()
 
 
 @pytest.mark.slow
@@ -100,7 +183,7 @@ def test_editable_install_serves_the_banner(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
-    names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
+    names = zipfile.ZipFile(wheel_of(dist)).namelist()
     for expected in (
         "static/built/choices.js",
         "static/built/choices.css",
@@ -119,10 +202,14 @@ def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
 
 
 @pytest.mark.slow
-def test_source_archive_has_all_sources(dist: Path) -> None:
+def test_source_archive_has_all_that_is_tracked_and_nothing_else(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
-        names = [name.partition("/")[2] for name in archive.getnames()]
-    assert {"static/choices.js", "static/built/choices.js", "examples/registry/app.py", "README.md"} <= set(names)
+        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    if not (ROOT / ".git").exists():  # The tests run from a source archive.
+        assert {"static/choices.js", "static/built/choices.js", "tests/docs/test_packaging.py", "LICENSE"} <= names
+        return
+    tracked = run("git", "ls-files", "--deduplicate", "--cached", "--others", "--exclude-standard", folder=ROOT)
+    assert names == {"PKG-INFO", *tracked.splitlines()}
 
 
 def imported(module: str) -> set[str]:

@@ -1,0 +1,130 @@
+"""Tests that the release workflow does what the Makefile and the metadata say, and can be trusted with a release."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+WORKFLOW = yaml.load(TEXT, Loader=yaml.BaseLoader)  # noqa: S506 - it makes strings only: "on" stays a word
+JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+SYSTEMS = {
+    "macos-latest": "Operating System :: MacOS",
+    "ubuntu-latest": "Operating System :: POSIX :: Linux",
+    "windows-latest": "Operating System :: Microsoft :: Windows",
+}
+
+
+def recipe(target: str) -> str:
+    """Return the commands of a target of the Makefile."""
+    return MAKEFILE.partition(f"\n{target}:")[2].partition("\n\n")[0]
+
+
+def commands(job: str) -> list[str]:
+    """Return what a job runs."""
+    return [step["run"] for step in JOBS[job]["steps"] if "run" in step]
+
+
+def actions(job: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the actions that a job uses, without their versions: name -> the settings of each use."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for step in JOBS[job]["steps"]:
+        if "uses" in step:
+            found.setdefault(step["uses"].partition("@")[0], []).append(step.get("with", {}))
+    return found
+
+
+def test_tags_alone_start_the_workflow() -> None:
+    assert WORKFLOW["on"] == {"push": {"tags": ["v*"]}}
+
+
+def test_only_the_job_that_publishes_may_ask_for_an_identity() -> None:
+    assert WORKFLOW["permissions"] == {}
+    allowed = {name: job["permissions"] for name, job in JOBS.items()}
+    assert allowed.pop("publish") == {"id-token": "write"}
+    assert all(permissions == {"contents": "read"} for permissions in allowed.values())
+
+
+def test_workflow_needs_no_secret() -> None:
+    assert not re.search(r"secrets|password|token(?!: write| to keep)", TEXT)
+    checkouts = [settings for job in JOBS for settings in actions(job).get("actions/checkout", [])]
+    assert checkouts
+    assert all(settings == {"persist-credentials": "false"} for settings in checkouts)
+
+
+def test_each_action_is_pinned_to_a_commit_whose_version_is_said() -> None:
+    used = re.findall(r"uses: (.+)", TEXT)
+    assert used
+    assert [action for action in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
+    assert len({action.partition("@")[0] for action in used}) == len(set(used)), "an action has two versions"
+
+
+def test_nothing_is_published_that_another_job_did_not_pass() -> None:
+    assert set(JOBS["publish"]["needs"]) == JOBS.keys() - {"publish"}
+    assert JOBS["publish"]["environment"]
+
+
+def test_what_make_built_and_the_other_jobs_tried_is_what_is_published() -> None:
+    assert "make dist" in commands("dist")
+    uploaded = {settings["name"]: settings["path"].split() for settings in actions("dist")["actions/upload-artifact"]}
+    assert uploaded == {"archives": ["dist/*.tar.gz", "dist/*.whl"], "sbom": ["dist/*.cdx.json"]}
+    for job in ("systems", "publish"):
+        assert actions(job)["actions/download-artifact"] == [{"name": "archives", "path": "dist"}]
+    assert "run" not in str(JOBS["publish"]["steps"])
+
+
+def test_other_systems_run_what_make_runs() -> None:
+    (command,) = commands("systems")
+    assert command.removeprefix("python ") in recipe("dist")
+
+
+@pytest.mark.parametrize("command", [command for job in JOBS for command in commands(job) if "make " in command])
+def test_targets_of_the_workflow_exist(command: str) -> None:
+    _, target, *_ = command.split()
+    assert recipe(target)
+
+
+def test_tag_is_held_against_the_version() -> None:
+    assert commands("dist")[0].endswith('"version = \\"${GITHUB_REF_NAME#v}\\"" pyproject.toml')
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    assert lines.count(f'version = "{PROJECT["version"]}"') == 1
+
+
+def test_classifiers_name_the_pythons_and_systems_that_the_workflow_tries() -> None:
+    pythons = JOBS["test"]["strategy"]["matrix"]["python"]
+    assert [name for name in PROJECT["classifiers"] if re.search(r"Python :: 3\.", name)] == [
+        f"Programming Language :: Python :: {python}" for python in pythons
+    ]
+    assert PROJECT["requires-python"] == f">={pythons[0]}"
+    tried = JOBS["systems"]["strategy"]["matrix"]
+    assert tried["python"] == [pythons[0], pythons[-1]]
+    assert {name for name in PROJECT["classifiers"] if name.startswith("Operating System")} == {
+        SYSTEMS[system] for system in tried["system"]
+    }
+
+
+def section(page: str, heading: str) -> str:
+    """Return the text below the first heading of this name, to the next heading."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.split(r"^#", text.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_changelog_and_upgrade_notes_are_of_the_version() -> None:
+    assert section("CHANGELOG.md", PROJECT["version"])
+    assert f"to {PROJECT['version']}\n" in (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("heading", ["What an upgrade needs", "Removed"])
+def test_upgrade_notes_name_what_the_changelog_says_about_an_upgrade(heading: str) -> None:
+    notes = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([^`]+)`", section("CHANGELOG.md", heading))
+    assert named
+    assert [name for name in named if name not in notes] == []
