@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -9,6 +11,12 @@ from cookie_consent.visitors.origin_advice import MAX_UNSAID
 from tests.support.asgi import PREFIX, install
 
 ADVICE = "In a test, use cookie_consent.testing: answer(client) or refuse(client)."
+
+
+@pytest.fixture(autouse=True)
+def _only_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    """Leave out what the client logs about each request, if another test has lowered the level."""
+    caplog.set_level(logging.WARNING)
 
 
 def test_post_of_test_client_is_told_what_to_use(caplog: pytest.LogCaptureFixture) -> None:
