@@ -171,9 +171,7 @@ def test_links_of_the_readme_lead_to_the_repository_where_it_is_named(tmp_path: 
     at = f"https://code.example/us/cookie-consent/{{kind}}/v{PROJECT['version']}/"
     raw, blob = (at.format(kind=kind) if has_address else "" for kind in ("raw", "blob"))
     expected = readme.replace("docs/banner.png", f"{raw}docs/banner.png").replace("docs/limits", f"{blob}docs/limits")
-    description = project_wheel_metadata(tmp_path).get_payload()
-    assert isinstance(description, str)
-    assert description.strip() == expected.strip()
+    assert str(project_wheel_metadata(tmp_path).json["description"]).strip() == expected.strip()
 
 
 @pytest.mark.slow
