@@ -221,3 +221,25 @@ def test_what_is_no_asgi_app_is_no_app_without_lifespan() -> None:
     with pytest.raises(TypeError):
         server.run()
     assert server.happened == []
+
+
+def test_app_that_calls_itself_fails_to_start_and_says_so() -> None:
+    server = Server(returning)
+
+    async def calling_itself(scope: Scope, receive: Receive, send: Send) -> None:
+        await server._lifespan(scope, receive, send)
+
+    server.app = calling_itself
+    (failed,) = asyncio.run(drive(server._lifespan, dict(SCOPE), EVENTS))
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "call itself for ever" in failed["message"]
+
+
+def test_app_can_start_again_in_the_same_task() -> None:
+    async def start_twice(server: Server) -> None:
+        for _ in range(2):
+            await drive(server._lifespan, dict(SCOPE), EVENTS, lambda sent: server.happened.append(sent["type"]))
+
+    server = Server(refusing)
+    asyncio.run(start_twice(server))
+    assert server.happened == WHOLE * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import falcon
 import falcon.asgi
 import pytest
 from starlette.testclient import TestClient
@@ -55,3 +56,10 @@ def test_middleware_in_the_option_of_falcon_stops_the_start_as_the_page_says() -
     with pytest.raises(TypeError, match="must implement at least one middleware method"):
         falcon.asgi.App(middleware=cast(Any, [install()]))
     assert "must implement at least one middleware method" in PAGE.text
+
+
+def test_wsgi_app_stops_the_start_as_the_page_says() -> None:
+    with pytest.raises(ValueError, match="It is a WSGI app") as error:
+        install(cast(Any, falcon.App()))
+    assert "falcon.asgi.App()" in str(error.value)
+    assert "`It is a WSGI app`" in PAGE.text

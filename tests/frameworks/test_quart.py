@@ -14,7 +14,7 @@ from cookie_consent import ConsentMiddleware
 from tests.frameworks.examples import DAY, check_compression, check_cookies, check_features, check_websocket
 from tests.frameworks.newcomer import run_tests, start_example, take_first_steps
 from tests.frameworks.page import page
-from tests.support.asgi import install
+from tests.support.asgi import drive, install
 from tests.support.policies import KEY
 
 PAGE = page("quart")
@@ -81,9 +81,11 @@ async def test_permanent_session_lasts_as_the_page_says(folder: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_middleware_around_the_app_in_its_own_place_fails_as_the_page_says(folder: Path) -> None:
+async def test_middleware_around_the_app_in_its_own_place_stops_the_start_as_the_page_says() -> None:
     app: Any = app_with_session(permanent=False)
     app.asgi_app = install(app)
-    with pytest.raises(RecursionError):
-        await app({"type": "lifespan"}, None, None)
-    assert "`RecursionError`" in PAGE.text
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    (failed,) = await drive(app, scope, [{"type": "lifespan.startup"}])
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "app.asgi_app = ConsentMiddleware(app.asgi_app, ...)" in failed["message"]
+    assert failed["message"].startswith(re.findall(r"\*\*`(app: .*)`\*\* stops the start", PAGE.text)[0])

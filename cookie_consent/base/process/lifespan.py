@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from traceback import walk_tb
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,6 +15,13 @@ _STARTUP_DONE, _SHUTDOWN, _SHUTDOWN_DONE = (
     "lifespan.startup.complete",
     "lifespan.shutdown",
     "lifespan.shutdown.complete",
+)
+
+_running: ContextVar[Any] = ContextVar("cookie_consent_running", default=None)
+"""The app whose lifespan the current task runs."""
+_INSIDE_ITSELF = (
+    "app: this middleware is inside the app that it wraps, and would call itself for ever. In Quart, wrap the method: "
+    "app.asgi_app = ConsentMiddleware(app.asgi_app, ...)"
 )
 
 
@@ -50,6 +59,11 @@ class Lifespan:
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run the app for a lifespan scope, and answer the events that it leaves unanswered."""
+        if _running.get() is app:
+            await self._receive_noted()
+            await self._send_noted({"type": "lifespan.startup.failed", "message": _INSIDE_ITSELF})
+            return
+        outer = _running.set(app)
         try:
             await app(scope, self._receive_noted, self._send_noted)
         except Exception as error:
@@ -58,6 +72,8 @@ class Lifespan:
                 raise
             if "lifespan" not in str(error).lower():  # who names it has left it out on purpose
                 _log.warning("The app has no lifespan, so the middleware answers the server's events: %r", error)
+        finally:
+            _running.reset(outer)
         await self._answer_the_rest()
 
     async def _receive_noted(self) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
@@ -67,7 +68,7 @@ def _is_made_late() -> bool:
 
 
 def check_app(app: Any) -> None:
-    """Check what the calling middleware shall wrap: an ASGI app, and not one route of a Litestar app.
+    """Check what the calling middleware shall wrap: an ASGI app, and not a WSGI app or one route of a Litestar app.
 
     Litestar constructs middleware of its option "middleware" once for each route, and runs it behind its routing. Ours
     would show its question there, but its endpoints would be unknown paths (404). The stack tells that it is
@@ -80,6 +81,8 @@ def check_app(app: Any) -> None:
         ValueError: it is something else. The message says what would be right.
     """
     check("app", app, is_valid=callable(app), remedy="It is the ASGI app.")
+    remedy = "It is a WSGI app. Wrap an ASGI app, such as falcon.asgi.App(), or Django's get_asgi_application()."
+    check("app", app, is_valid=not _is_wsgi(app), remedy=remedy)
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == _MADE_FOR_A_ROUTE:
@@ -88,3 +91,11 @@ def check_app(app: Any) -> None:
                 "arrive. Wrap the app instead: app = ConsentMiddleware(Litestar(...), policy=..., secret_keys=[...])"
             )
         frame = frame.f_back
+
+
+def _is_wsgi(app: Any) -> bool:
+    """Return whether an app takes what WSGI apps take (PEP 3333)."""
+    try:
+        return "start_response" in inspect.signature(app).parameters
+    except (TypeError, ValueError):  # it has no signature that Python knows
+        return False
