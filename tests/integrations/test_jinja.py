@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.integrations.jinja import ConsentedExtension, consent_context
@@ -189,6 +190,21 @@ def test_block_prints_content_only_where_allowed(tmp_path: Path, options: dict[s
     assert f'<template data-purpose="media">{MAP}</template>' in page
     visitor.accept()
     assert visitor.get("/offices").text.endswith(f"<body>{MAP}</body></html>")
+
+
+def test_block_takes_a_request_of_another_framework() -> None:
+    environment = Environment(autoescape=True, extensions=[ConsentedExtension])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = SimpleNamespace(scope=scope)
+        page = environment.from_string(BLOCK).render(consent_context(request), request=request, place="Our offices")
+        await HTMLResponse(page)(scope, receive, send)
+
+    visitor = Visitor(ConsentMiddleware(app, policy(), KEY, settings_link=False), HTML)
+    visitor.refuse()
+    assert "Our offices" in visitor.get("/offices").text
+    visitor.accept()
+    assert visitor.get("/offices").text == MAP
 
 
 def test_block_may_be_in_macro_imported_with_context(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from cookie_consent.integrations.sentry import before_send, before_send_attribut
 from tests.support.asgi import Visitor, install, reply_app
 
 ROOT = Path(__file__).parents[2]
-PERSONAL = ("203.0.113.77", "Pixel", "secret", "anna", "50123")
+PERSONAL = ("203.0.113.77", "Pixel", "q=secret", "anna", "50123")
 EVENT = {
     "message": "broken",
     "user": {"id": "anna", "ip_address": "203.0.113.77"},
