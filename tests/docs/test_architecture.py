@@ -86,6 +86,13 @@ def test_named_make_targets_exist(page: Path) -> None:
     assert {"demo", "check", "test"} <= commands <= targets
 
 
+def test_contributing_names_each_target_that_is_no_part_of_another() -> None:
+    parts = {"quick", "lint", "types", "built", "unit", "browser-side", "system"}
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    named = set(re.findall(r"`make ([a-z-]+)", CONTRIBUTING.read_text("utf-8")))
+    assert set(targets.split()) - parts - named == set()
+
+
 def test_test_paths_named_in_contributing_exist() -> None:
     paths = re.findall(r"(?:pytest |ARGS=)([\w./]+)", CONTRIBUTING.read_text("utf-8"))
     assert paths

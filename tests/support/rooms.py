@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 ALWAYS = ("docs", "whole")
 _OTHER_FOLDERS = {
     ".ci": (),
+    ".github": (),
     "benchmarks": (),
     "docs": (),
     "examples": ("cli", "frameworks"),
