@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,16 @@ import pytest
 def anyio_backend() -> str:
     """The frameworks run on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what an app sets up for logging: Litestar makes the root logger write from level INFO on."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers.copy()
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture
