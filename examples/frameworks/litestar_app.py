@@ -14,7 +14,7 @@ from litestar import Litestar, MediaType, Request, WebSocket, get, post, websock
 from litestar.config.csrf import CSRFConfig
 from litestar.middleware.session.server_side import ServerSideSessionConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
-from litestar.response import Template
+from litestar.response import Response, Template
 from litestar.template import TemplateConfig
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -22,6 +22,8 @@ from cookie_consent import ConsentMiddleware, consent_of, requires
 from cookie_consent.integrations.jinja import consent_context
 
 HERE = Path(__file__).parent
+
+needs_media = requires("media")
 
 
 @get("/", media_type=MediaType.HTML)
@@ -45,6 +47,14 @@ async def tour(request: Request[Any, Any, Any]) -> str:
     return "<!doctype html><html lang='en'><title>Tour</title><body><h1>The film</h1>"
 
 
+@get("/film")
+async def film(request: Request[Any, Any, Any]) -> Response[str] | Template:
+    """Show a page with a film, or say what is off and offer to allow it."""
+    if needs_media.unmet(request):
+        return Response("")
+    return Template("film.html", context=consent_context(request))
+
+
 @get("/offices")
 async def offices(request: Request[Any, Any, Any]) -> Template:
     """Show a map, or its fallback."""
@@ -66,7 +76,7 @@ async def live(socket: WebSocket[Any, Any, Any]) -> None:
 
 
 site = Litestar(
-    [home, suggestions, tour, offices, comment, live],
+    [home, suggestions, tour, film, offices, comment, live],
     middleware=[ServerSideSessionConfig().middleware],
     csrf_config=CSRFConfig(secret=os.environ["CONSENT_KEY"]),
     template_config=TemplateConfig(directory=HERE / "templates", engine=JinjaTemplateEngine),

@@ -19,7 +19,7 @@ from cookie_consent import ConsentMiddleware
 from tests.frameworks.examples import DAY, check_compression, check_cookies, check_features, check_websocket
 from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
 from tests.frameworks.page import page
-from tests.frameworks.running import running
+from tests.frameworks.running import SAME_ORIGIN, running
 from tests.support.asgi import install, policy
 from tests.support.policies import KEY
 
@@ -117,6 +117,17 @@ def test_cookie_of_tokens_lasts_as_declared() -> None:
 @pytest.mark.usefixtures("folder")
 async def test_features_of_the_example_follow_the_answer() -> None:
     await check_features(start_example(PAGE).app)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("folder")
+async def test_template_of_the_example_is_replaced_without_consent() -> None:
+    async with running(start_example(PAGE).app) as visitor:
+        off = await visitor.get("/film")
+        await visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+        on = await visitor.get("/film")
+    assert 'value="grant"' in off.text
+    assert "<h1>The film</h1>" in on.text
 
 
 @pytest.mark.anyio

@@ -42,6 +42,11 @@ def test_page_says_where_the_tests_have_the_key(page: Page) -> None:
 
 
 @each_page
+def test_page_leads_to_its_example(page: Page) -> None:
+    assert f"](../../examples/frameworks/{page.example.name})" in page.text.partition("## Start")[0]
+
+
+@each_page
 def test_overview_names_the_page(page: Page) -> None:
     overview = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert overview.count(f"]({page.path.name})") == 2
