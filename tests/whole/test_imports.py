@@ -35,6 +35,7 @@ OF_HIGHER_ROOMS = {
     "visitors.pages.pages",
     "visitors.pages.question",
     "visitors.pages.rendering",
+    "visitors.pages.script",
     "visitors.pages.stylesheet",
     "visitors.pages.wording",
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
-from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from cookie_consent.visitors.pages.assets import assets
@@ -38,5 +38,13 @@ def script_tag(tag: ScriptTag, base: str, nonce: str, name: str = "choices.js") 
         return Markup()
     address = f"{base}/assets/{assets()[name].name}"
     if tag == "late":
-        return _LATE.format(nonce_attribute(nonce), htmlsafe_json_dumps(address))
+        return _LATE.format(nonce_attribute(nonce), _in_script(address))
     return Markup('<script type="module" src="{}"{}></script>').format(address, nonce_attribute(nonce))
+
+
+def _in_script(text: str) -> Markup:
+    """Return a text as a string of JavaScript in which nothing ends the script."""
+    written = json.dumps(text)
+    for character in "<>&'":
+        written = written.replace(character, f"\\u{ord(character):04x}")
+    return Markup(written)  # noqa: S704 (escaped above)
