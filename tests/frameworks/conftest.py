@@ -27,11 +27,13 @@ def logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder as the current one, with the key in the environment and its modules importable."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONSENT_KEY", "a key of the tests, long enough to be one")
     monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
     for name in ("app", "test_app"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return tmp_path
+        if name not in before:
+            sys.modules.pop(name, None)
