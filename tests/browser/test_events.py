@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
-from tests.docs.test_docs import blocks
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, NewVisitor, Sites, Visitor
+from tests.support.documentation import blocks
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from cookie_consent.testing import dark_patterns
-from tests.docs.test_docs import blocks
 from tests.support.browsers.visitor_browser import NewVisitor
+from tests.support.documentation import blocks
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
 

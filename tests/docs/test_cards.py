@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.docs.test_docs import blocks
 from tests.support.asgi import SITE, Visitor, install
+from tests.support.documentation import blocks
 
 RECIPIENTS = SITE.replace('id = "maps"', 'id = "example-maps"').replace(
     "[features.map]",

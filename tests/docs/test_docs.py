@@ -20,15 +20,10 @@ from cookie_consent.policy.regimes import regimes
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.asgi import Visitor, install
 from tests.support.browsers.browser import forms
+from tests.support.documentation import ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = [*(ROOT / name for name in DOCUMENTS), *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def blocks(path: str, kind: str) -> list[str]:
-    text = (ROOT / path).read_text(encoding="utf-8")
-    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def files_linked_to(page: Path) -> list[str]:

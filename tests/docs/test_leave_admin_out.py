@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
-from cookie_consent import ConsentMiddleware
 from cookie_consent.enforcement.left_out import leaves_out
 from tests.support.asgi import PAGE, PHONE, SITE, call, install, page_app
+from tests.support.documentation import ROOT, blocks, run
 from tests.support.policies import KEY
 
-PAGE_TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "leave-admin-out.md").read_text(encoding="utf-8")
-PATTERNS, FUNCTION = re.findall(r"^```python\n(.*?)^```", PAGE_TEXT, re.DOTALL | re.MULTILINE)
+PATH = "docs/how-to/leave-admin-out.md"
+PAGE_TEXT = (ROOT / PATH).read_text(encoding="utf-8")
+PATTERNS, FUNCTION = blocks(PATH, "python")
 BROWSER = [("user-agent", PHONE), ("accept", "text/html")]
 
 
@@ -30,24 +29,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Starlette:
     return Starlette(routes=[Mount("/", page_app())])
 
 
-def run(code: str, app: Starlette) -> None:
-    names: dict[str, Any] = {
-        "app": app,
-        "os": os,
-        "ConsentMiddleware": ConsentMiddleware,
-        "HTTPConnection": HTTPConnection,
-    }
-    exec(compile(code, "leave-admin-out.md", "exec"), names)  # noqa: S102 (our own page)
-
-
 def test_pages_at_the_paths_of_the_example_are_left_out(site: Starlette) -> None:
-    run(PATTERNS, site)
+    run(PATTERNS, app=site)
     injected = [path for path in ("/admin/", "/docs", "/redoc", "/") if call(site, path=path).body != PAGE]
     assert injected == ["/"]
 
 
 def test_function_of_the_example_leaves_out_a_host_and_previews(site: Starlette) -> None:
-    run(FUNCTION, site)
+    run(FUNCTION, app=site, HTTPConnection=HTTPConnection)
     assert call(site, headers=BROWSER, host="example.jp").body != PAGE
     assert call(site, headers=BROWSER, host="admin.example.jp").body == PAGE
     assert call(site, headers=[*BROWSER, ("x-preview", "1")], host="example.jp").body == PAGE

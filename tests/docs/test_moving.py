@@ -13,7 +13,7 @@ from cookie_consent.decision.imported.records import import_answer
 from cookie_consent.policy import from_toml
 from cookie_consent.policy.imports import TOOLS, Import
 from cookie_consent.policy.reading import read_all
-from tests.docs.test_docs import ROOT
+from tests.support.documentation import ROOT
 from tests.support.policies import small_policy
 
 PAGE = (ROOT / "docs" / "moving.md").read_text(encoding="utf-8")

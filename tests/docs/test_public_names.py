@@ -12,7 +12,8 @@ import pytest
 
 import cookie_consent
 from cookie_consent import ledgers, sinks
-from tests.docs.test_docs import PAGES, ROOT
+from tests.docs.test_docs import PAGES
+from tests.support.documentation import ROOT
 from tests.support.reference.public_api import MODULES
 
 DOCS = ROOT / "docs"

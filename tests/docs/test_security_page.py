@@ -18,8 +18,8 @@ from cookie_consent.enforcement.csp.own_policy import DEFAULT_POLICY
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.policy import from_toml
 from cookie_consent.policy.parts import DIRECTIVES
-from tests.docs.test_docs import blocks
 from tests.support.asgi import SITE, Visitor
+from tests.support.documentation import blocks
 from tests.support.policies import KEY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")

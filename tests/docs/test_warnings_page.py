@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import REGISTRY
 
-from tests.docs.test_docs import ROOT, blocks
 from tests.support.asgi import SITE, call, install, reply_app
+from tests.support.documentation import ROOT, blocks
 
 PAGE = (ROOT / "docs" / "warnings.md").read_text(encoding="utf-8")
 LOGGING = ("_log.warning", "_log.error", "_log.exception")

@@ -32,9 +32,9 @@ from cookie_consent.cli.main import GOOD, main
 from cookie_consent.integrations.prometheus import SinkCollector
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
-from tests.docs.test_docs import blocks
 from tests.report.test_server_logs import MATOMO_NCSA
 from tests.support import analytics_sample as sample
+from tests.support.documentation import blocks
 from tests.support.report_records import Record, line
 from tests.support.servers.clickhouse_server import ClickHouseDatabases, ask, clickhouse_databases
 from tests.support.servers.processes import program_path

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink, open_sink, without_spill
-from tests.docs.test_docs import blocks
+from tests.support.documentation import blocks
 from tests.support.servers.nats_server import NatsServer, nats_server
 from tests.support.sink_lines import ROOT, TODAY, count_line, line, record
 

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.docs.test_docs import blocks
 from tests.support.asgi import PHONE, PREFIX
+from tests.support.documentation import blocks
 from tests.support.servers.processes import free_port, running_program
 from tests.support.waiting import wait_until
 from tests.whole.test_behind_a_proxy import needs_nginx, proxied

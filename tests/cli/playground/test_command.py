@@ -14,7 +14,7 @@ import pytest
 
 from cookie_consent.cli.command import GOOD, WRONG_USAGE
 from cookie_consent.cli.playground.command import PLAYGROUND
-from tests.docs.test_docs import blocks
+from tests.support.documentation import blocks
 from tests.support.served import visited
 
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.enforcement.cards import consent_card
-from tests.docs.test_docs import blocks
+from tests.support.documentation import blocks
 from tests.support.policies import KEY, policy_of
 
 POLICY = """
