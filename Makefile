@@ -54,13 +54,14 @@ unit: $(VENV)/.test built
 	$(BIN)/python -m pytest --cov --cov-report= --numprocesses $(WORKERS) $(PARALLEL) $(ARGS)
 	$(BIN)/coverage report
 
-# The tests without a browser, on the oldest and the newest Python here: warnings are errors there too.
+# The tests without a browser, on the oldest and the newest Python here: warnings are errors there too. Those that are
+# marked `one_python` would say the same again.
 other-pythons: system $(VENV)/.test built
 	@for python in $$(.ci/other-pythons $(BIN)/python); do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
-		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
+		$$venv/bin/python -m pytest -m "not browser and not one_python" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
 
 # The tests without a browser, with the modules that each request runs through compiled.
@@ -74,7 +75,7 @@ compiled: system $(VENV)/.test node_modules/.installed built
 	ln -s ../$(VENV) ../node_modules .compiled
 	cd .compiled && export PYTHONPATH=$$PWD && $(BIN)/python -c \
 		'from cookie_consent.enforcement import quick_response as q; assert not q.__file__.endswith(".py"), q' && \
-		$(BIN)/python -m pytest -m "not browser" --ignore tests/docs/test_packaging.py --numprocesses auto $(PARALLEL) $(ARGS)
+		$(BIN)/python -m pytest -m "not browser and not one_python" --ignore tests/docs/test_packaging.py --numprocesses auto $(PARALLEL) $(ARGS)
 
 # Do the tests notice a change? About ten minutes; ARGS="--sample 60 --minutes 60 decision" looks longer, and there only.
 mutate: $(VENV)/.mutation built

@@ -92,6 +92,7 @@ def wheel_of(dist: Path) -> Path:
 
 
 @pytest.mark.full_matrix
+@pytest.mark.one_python
 @pytest.mark.server
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
 def test_archive_serves_the_banner_on_the_oldest_and_the_newest_python(dist: Path, kind: str) -> None:
@@ -101,6 +102,7 @@ def test_archive_serves_the_banner_on_the_oldest_and_the_newest_python(dist: Pat
 
 
 @pytest.mark.full_matrix
+@pytest.mark.one_python
 def test_ledger_says_which_extra_it_needs_and_takes_it(dist: Path, tmp_path: Path) -> None:
     wheel = wheel_of(dist)
     (tmp_path / "ledger.py").write_text(OPEN)
@@ -112,6 +114,7 @@ def test_ledger_says_which_extra_it_needs_and_takes_it(dist: Path, tmp_path: Pat
 
 
 @pytest.mark.full_matrix
+@pytest.mark.one_python
 def test_list_of_what_the_wheel_needs_is_the_same_each_time(dist: Path, tmp_path: Path) -> None:
     folders = [tmp_path / "first", tmp_path / "second"]
     for folder in folders:

@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.one_python
 
 
 class Links(HTMLParser):

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.first_steps import STATIONS, build_wheel, take
 from tests.frameworks.page import PAGES, Page
 
-pytestmark = [pytest.mark.full_matrix, pytest.mark.server, pytest.mark.no_cover]
+pytestmark = [pytest.mark.full_matrix, pytest.mark.one_python, pytest.mark.server, pytest.mark.no_cover]
 
 
 @pytest.fixture(scope="module")
