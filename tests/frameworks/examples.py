@@ -1,13 +1,14 @@
-"""What the tests of each framework's example have in common: how visitors use it, before and after an answer."""
+"""What the tests of each framework have in common: what its page says, and how visitors use its example."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from starlette.testclient import TestClient
 
-from tests.frameworks.newcomer import lifetimes
-from tests.frameworks.page import FALLBACK
+from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
+from tests.frameworks.page import FALLBACK, Page
 from tests.frameworks.running import SAME_ORIGIN, running
 
 DAY = 86_400
@@ -30,38 +31,50 @@ async def check_cookies(site: Any, app: Any, expected: dict[str, int | None], pa
     assert lifetimes(passed) == expected
 
 
-async def check_features(app: Any) -> None:
-    """Check the pages of an example whose features need consent, before and after everything is granted."""
-    paths = ("/suggestions", "/tour", "/offices")
-    async with running(app) as visitor:
-        off = [(await visitor.get(path)).text.strip() for path in paths]
-        await visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
-        on = [(await visitor.get(path)).text.strip() for path in paths]
-    assert off[0] == '["for everybody"]'
-    assert all(FALLBACK in page and 'value="grant"' in page for page in off[1:])
-    assert on[0] == '["for you"]'
-    assert "The film" in on[1]
-    assert "<iframe" in on[2]
-    assert "/privacy-choices?language=en" in on[2]
+@pytest.mark.usefixtures("folder")
+class WhatEachPageSays:
+    """The tests that each framework's page and example pass. A module has a subclass for its page."""
 
+    page: ClassVar[Page]
 
-async def check_compression(app: Any) -> None:
-    """Check that a page which is sent compressed asks, and after an answer has the link to the settings."""
-    async with running(app) as visitor:
-        asking = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
-        await visitor.post("/privacy-choices", json={"choice": "refuse_all"}, headers=SAME_ORIGIN)
-        answered = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
-    assert [page.headers["content-encoding"] for page in (asking, answered)] == ["gzip", "gzip"]
-    assert "refuse_all" in asking.text
-    assert 'class="pchoice-way-back"' in answered.text
+    @pytest.mark.anyio
+    async def test_first_steps_of_the_page_lead_to_a_record(self) -> None:
+        await take_first_steps(self.page)
 
+    def test_tests_of_the_page_pass(self) -> None:
+        run_tests(self.page)
 
-def check_websocket(client: TestClient) -> None:
-    """Check what an example's websocket says, before and after everything is granted."""
-    said = []
-    for choice in (None, "accept_all"):
-        if choice:
-            client.post("/privacy-choices", json={"choice": choice}, headers=SAME_ORIGIN)
-        with client.websocket_connect("/live") as socket:
-            said.append(socket.receive_json())
-    assert said == [{"media": False}, {"media": True}]
+    @pytest.mark.anyio
+    async def test_features_of_the_example_follow_the_answer(self) -> None:
+        paths = ("/suggestions", "/tour", "/offices")
+        async with running(start_example(self.page).app) as visitor:
+            off = [(await visitor.get(path)).text.strip() for path in paths]
+            await visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
+            on = [(await visitor.get(path)).text.strip() for path in paths]
+        assert off[0] == '["for everybody"]'
+        assert all(FALLBACK in page and 'value="grant"' in page for page in off[1:])
+        assert on[0] == '["for you"]'
+        assert "The film" in on[1]
+        assert "<iframe" in on[2]
+        assert "/privacy-choices?language=en" in on[2]
+
+    @pytest.mark.anyio
+    async def test_compressed_pages_of_the_example_have_what_they_need(self) -> None:
+        """They ask, and after an answer they have the link to the settings."""
+        async with running(start_example(self.page).app) as visitor:
+            asking = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
+            await visitor.post("/privacy-choices", json={"choice": "refuse_all"}, headers=SAME_ORIGIN)
+            answered = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
+        assert [page.headers["content-encoding"] for page in (asking, answered)] == ["gzip", "gzip"]
+        assert "refuse_all" in asking.text
+        assert 'class="pchoice-way-back"' in answered.text
+
+    def test_websocket_of_the_example_follows_the_answer(self) -> None:
+        # Without its lifespan, in which Falcon would wait for ever.
+        client, said = TestClient(start_example(self.page).app), []
+        for choice in (None, "accept_all"):
+            if choice:
+                client.post("/privacy-choices", json={"choice": choice}, headers=SAME_ORIGIN)
+            with client.websocket_connect("/live") as socket:
+                said.append(socket.receive_json())
+        assert said == [{"media": False}, {"media": True}]

@@ -12,11 +12,10 @@ import pytest
 from blacksheep.server.authentication.cookie import CookieAuthentication
 from blacksheep.server.normalization import UnsupportedForwardRefInSignatureError
 from essentials.secrets import Secret
-from starlette.testclient import TestClient
 
 from cookie_consent import ConsentMiddleware
-from tests.frameworks.examples import DAY, check_compression, check_cookies, check_features, check_websocket
-from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
+from tests.frameworks.examples import DAY, WhatEachPageSays, check_cookies
+from tests.frameworks.newcomer import lifetimes, start_example
 from tests.frameworks.page import page
 from tests.frameworks.running import running
 from tests.support.asgi import install
@@ -25,33 +24,8 @@ from tests.support.policies import KEY
 PAGE = page("blacksheep")
 
 
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_first_steps_of_the_page_lead_to_a_record() -> None:
-    await take_first_steps(PAGE)
-
-
-@pytest.mark.usefixtures("folder")
-def test_tests_of_the_page_pass() -> None:
-    run_tests(PAGE)
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_features_of_the_example_follow_the_answer() -> None:
-    await check_features(start_example(PAGE).app)
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_compressed_pages_of_the_example_have_what_they_need() -> None:
-    await check_compression(start_example(PAGE).app)
-
-
-@pytest.mark.usefixtures("folder")
-def test_websocket_of_the_example_follows_the_answer() -> None:
-    with TestClient(start_example(PAGE).app) as client:
-        check_websocket(client)
+class TestBlackSheep(WhatEachPageSays):
+    page = PAGE
 
 
 @pytest.mark.anyio

@@ -7,42 +7,17 @@ from typing import Any, cast
 import falcon
 import falcon.asgi
 import pytest
-from starlette.testclient import TestClient
 
-from tests.frameworks.examples import DAY, check_compression, check_cookies, check_features, check_websocket
-from tests.frameworks.newcomer import run_tests, start_example, take_first_steps
+from tests.frameworks.examples import DAY, WhatEachPageSays, check_cookies
+from tests.frameworks.newcomer import start_example
 from tests.frameworks.page import page
 from tests.support.asgi import install
 
 PAGE = page("falcon")
 
 
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_first_steps_of_the_page_lead_to_a_record() -> None:
-    await take_first_steps(PAGE)
-
-
-@pytest.mark.usefixtures("folder")
-def test_tests_of_the_page_pass() -> None:
-    run_tests(PAGE)
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_features_of_the_example_follow_the_answer() -> None:
-    await check_features(start_example(PAGE).app)
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_compressed_pages_of_the_example_have_what_they_need() -> None:
-    await check_compression(start_example(PAGE).app)
-
-
-@pytest.mark.usefixtures("folder")
-def test_websocket_of_the_example_follows_the_answer() -> None:
-    check_websocket(TestClient(start_example(PAGE).app))
+class TestFalcon(WhatEachPageSays):
+    page = PAGE
 
 
 @pytest.mark.anyio

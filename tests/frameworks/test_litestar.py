@@ -13,11 +13,10 @@ import pytest
 from litestar import Litestar, MediaType, Request, get
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.session.client_side import CookieBackendConfig
-from starlette.testclient import TestClient
 
 from cookie_consent import ConsentMiddleware
-from tests.frameworks.examples import DAY, check_compression, check_cookies, check_features, check_websocket
-from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
+from tests.frameworks.examples import DAY, WhatEachPageSays, check_cookies
+from tests.frameworks.newcomer import lifetimes, start_example
 from tests.frameworks.page import page
 from tests.frameworks.running import SAME_ORIGIN, running
 from tests.support.asgi import install, policy
@@ -55,15 +54,8 @@ def test_middleware_of_one_handler_stops_the_start() -> None:
 PAGE = page("litestar")
 
 
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_first_steps_of_the_page_lead_to_a_record() -> None:
-    await take_first_steps(PAGE)
-
-
-@pytest.mark.usefixtures("folder")
-def test_tests_of_the_page_pass() -> None:
-    run_tests(PAGE)
+class TestLitestar(WhatEachPageSays):
+    page = PAGE
 
 
 @pytest.mark.anyio
@@ -115,12 +107,6 @@ def test_cookie_of_tokens_lasts_as_declared() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("folder")
-async def test_features_of_the_example_follow_the_answer() -> None:
-    await check_features(start_example(PAGE).app)
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
 async def test_template_of_the_example_is_replaced_without_consent() -> None:
     async with running(start_example(PAGE).app) as visitor:
         off = await visitor.get("/film")
@@ -128,15 +114,3 @@ async def test_template_of_the_example_is_replaced_without_consent() -> None:
         on = await visitor.get("/film")
     assert 'value="grant"' in off.text
     assert "<h1>The film</h1>" in on.text
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_compressed_pages_of_the_example_have_what_they_need() -> None:
-    await check_compression(start_example(PAGE).app)
-
-
-@pytest.mark.usefixtures("folder")
-def test_websocket_of_the_example_follows_the_answer() -> None:
-    with TestClient(start_example(PAGE).app) as client:
-        check_websocket(client)

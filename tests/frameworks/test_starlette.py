@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from starlette.testclient import TestClient
 
-from tests.frameworks.newcomer import lifetimes, run_tests, start_example, take_first_steps
+from tests.frameworks.examples import DAY, WhatEachPageSays
+from tests.frameworks.newcomer import lifetimes, start_example
 from tests.frameworks.page import page
 from tests.frameworks.running import SAME_ORIGIN, running
 
 PAGE = page("starlette")
-DAY = 86_400
 
 
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_first_steps_of_the_page_lead_to_a_record() -> None:
-    await take_first_steps(PAGE)
-
-
-@pytest.mark.usefixtures("folder")
-def test_tests_of_the_page_pass() -> None:
-    run_tests(PAGE)
+class TestStarlette(WhatEachPageSays):
+    page = PAGE
 
 
 @pytest.mark.anyio
@@ -35,35 +27,12 @@ async def test_session_of_the_example_passes_before_consent_and_lasts_as_declare
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("folder")
-async def test_features_of_the_example_follow_the_answer() -> None:
-    paths = ("/suggestions", "/branches", "/tour", "/film", "/offices")
+async def test_endpoint_with_a_fallback_and_class_of_the_example_follow_the_answer() -> None:
     async with running(start_example(PAGE).app) as visitor:
-        off = [(await visitor.get(path)).text for path in paths]
+        branches, film = [(await visitor.get(path)).text for path in ("/branches", "/film")]
         await visitor.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
-        on = [(await visitor.get(path)).text for path in paths]
-    assert off[:2] == ['["for everybody"]', "Ginza, Shibuya"]
-    assert all("The map is switched off." in page and 'value="grant"' in page for page in off[2:])
-    assert on[0] == '["for you"]'
-    for page_on, shown in zip(on[1:], ("The map", "The film", "The film", "<iframe"), strict=True):
-        assert shown in page_on
-    assert "/privacy-choices?language=en" in on[-1]
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_compressed_page_of_the_example_has_the_question() -> None:
-    async with running(start_example(PAGE).app) as visitor:
-        page = await visitor.get("/offices", headers={"accept-encoding": "gzip"})
-    assert page.headers["content-encoding"] == "gzip"
-    assert "refuse_all" in page.text
-
-
-@pytest.mark.usefixtures("folder")
-def test_websocket_of_the_example_follows_the_answer() -> None:
-    with TestClient(start_example(PAGE).app) as client:
-        with client.websocket_connect("/live") as socket:
-            before = socket.receive_json()
-        client.post("/privacy-choices", json={"choice": "accept_all"}, headers=SAME_ORIGIN)
-        with client.websocket_connect("/live") as socket:
-            after = socket.receive_json()
-    assert (before, after) == ({"media": False}, {"media": True})
+        map_, shown = [(await visitor.get(path)).text for path in ("/branches", "/film")]
+    assert branches == "Ginza, Shibuya"
+    assert 'value="grant"' in film
+    assert "The map" in map_
+    assert "The film" in shown
