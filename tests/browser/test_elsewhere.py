@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from starlette.types import ASGIApp
 
 from tests.docs.test_examples import EXAMPLES, load
 from tests.support.asgi import SITE, install, page_app
-from tests.whole.test_live_server import wait_for
+from tests.support.servers.threads import served
 
 pytestmark = pytest.mark.browser
 
 IMPORTS = '\n[imports.klaro]\npurposes = { analytics = "matomo", media = "youtube" }\n'
 KLARO = "%7B%22matomo%22%3Atrue%2C%22youtube%22%3Afalse%7D"
 APPLIES = "The choice saved with your account applies on this device"
-
-
-@contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
-    """Serve an app, and yield its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_for(lambda: server.started, 60)
-        yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(60)
 
 
 @pytest.fixture
@@ -52,7 +34,8 @@ def sign_in(page: Page, address: str, user: str) -> None:
 
 
 def test_answer_on_one_device_holds_on_the_other(devices: list[BrowserContext]) -> None:
-    with served(load(EXAMPLES / "accounts" / "app.py").app) as address:
+    with served(load(EXAMPLES / "accounts" / "app.py").app) as port:
+        address = f"http://localhost:{port}"
         laptop, phone = [context.new_page() for context in devices]
         sign_in(laptop, address, "ann")
         question = laptop.get_by_role("region", name="Your choice")
@@ -78,7 +61,8 @@ def test_answer_on_one_device_holds_on_the_other(devices: list[BrowserContext]) 
 
 
 def test_cookie_of_another_tool_is_read_once_and_gone(devices: list[BrowserContext]) -> None:
-    with served(install(page_app(reads=["media"]), SITE + IMPORTS)) as address:
+    with served(install(page_app(reads=["media"]), SITE + IMPORTS)) as port:
+        address = f"http://localhost:{port}"
         context = devices[0]
         context.add_cookies([{"name": "klaro", "value": KLARO, "url": address}])
         page = context.new_page()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.asgi import PREFIX, SITE, SITE_TABLE, install, page_app
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
 from tests.support.servers.mail_server import make_certificate
-from tests.whole.test_live_server import wait_for
+from tests.support.servers.threads import served
 
 pytestmark = pytest.mark.browser
 
@@ -47,19 +45,9 @@ class Served:
 
 @pytest.fixture(params=["https", "http"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
-    served = Served(request.param)
-    certificate = make_certificate(tmp_path) if served.scheme == "https" else None
-    config = uvicorn.Config(served, port=0, ws="none", lifespan="off", log_level="warning", ssl_certfile=certificate)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_for(lambda: server.started, 60)
-        served.port = server.servers[0].sockets[0].getsockname()[1]
-        yield served
-    finally:
-        server.should_exit = True
-        thread.join(60)
+    site = Served(request.param)
+    with served(site, make_certificate(tmp_path) if site.scheme == "https" else None) as site.port:
+        yield site
 
 
 @pytest.fixture(scope="module")

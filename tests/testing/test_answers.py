@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
-import uvicorn
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -28,6 +24,7 @@ from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.testing import aanswer, answer, arefuse, refuse
 from tests.support.asgi import PREFIX, SITE, Clock, policy
 from tests.support.policies import KEY
+from tests.support.servers.threads import served
 from tests.visitors.test_recipient_choice import SITE as SITE_WITH_RECIPIENTS
 
 BASE_URLS = ["http://testserver", "https://testserver", "https://site.example:8443"]
@@ -86,19 +83,6 @@ def test_asynchronous_client_is_a_visitor_who_answered(base_url: str) -> None:
     assert told_after(arefuse) == "necessary"
 
 
-@contextmanager
-def live(app: Any) -> Iterator[str]:
-    """Serve an app, and give its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
 @pytest.mark.server
 def test_clients_of_a_live_server_answer() -> None:
     async def refused(address: str) -> str:
@@ -106,7 +90,8 @@ def test_clients_of_a_live_server_answer() -> None:
             await arefuse(client)
             return (await client.get("/")).text
 
-    with live(starlette_site()) as address:
+    with served(starlette_site()) as port:
+        address = f"http://127.0.0.1:{port}"
         for library in (httpx, httpx2):
             with library.Client(base_url=address) as client:
                 answer(client, {"media"})

@@ -63,18 +63,29 @@ def test_fixture_grants_recipients(targeted: TestClient) -> None:
     assert [recipient for recipient, allowed in recipients.items() if allowed] == ["adnet"]
 
 
-def test_client_has_its_own_cookies_after_the_test(browser: TestClient) -> None:
-    # The tests above used the same client, which lives as long as the module.
-    assert [cookie.name for cookie in browser.cookies.jar] == []
+@pytest.fixture
+def names_around_the_answer(browser: TestClient) -> Iterator[list[set[str]]]:
+    """The names of the client's cookies: before the answer, and once the test has ended.
+
+    Fixtures end in the order opposite to the one in which a test names them.
+    """
     browser.cookies.set("session", "1", domain="testserver.local")
+    names = [names_of(browser)]
+    yield names
+    names.append(names_of(browser))
+    browser.cookies.clear()
+    assert names == [{"session"}] * 2
 
 
-def test_client_keeps_cookies_that_it_had(viewer: TestClient) -> None:
-    assert {cookie.name for cookie in viewer.cookies.jar} == {"session", "consent"}
+def names_of(client: TestClient) -> set[str]:
+    return {cookie.name for cookie in client.cookies.jar}
 
 
-def test_client_still_has_them_afterwards(browser: TestClient) -> None:
-    assert [cookie.name for cookie in browser.cookies.jar] == ["session"]
+def test_client_keeps_its_own_cookies_and_loses_those_of_the_answer_after_the_test(
+    names_around_the_answer: list[set[str]], viewer: TestClient
+) -> None:
+    assert names_around_the_answer == [{"session"}]
+    assert names_of(viewer) == {"session", "consent"}
 
 
 @pytest.mark.anyio
