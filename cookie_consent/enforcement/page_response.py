@@ -46,7 +46,8 @@ class PageResponse(VisitResponse):
     def _print_what_waits(self) -> None:
         """Print the content of the page that waits for a purpose, if anything is allowed that needs consent."""
         if self._visit.decision.allows_optional and self.scope["method"] != "HEAD":
-            self.printed_page = PrintedPage(self._out, self._allowed_by_now)
+            out = self._out if self.injection is not None else self._released()
+            self.printed_page = PrintedPage(out, self._allowed_by_now)
             self._out, self.is_unfinished = self.printed_page.send, True
 
     def _allowed_by_now(self) -> Mapping[str, bool]:
@@ -113,8 +114,7 @@ class PageResponse(VisitResponse):
         question: Callable[[str | None, bytes], bytes] = _nothing,
         end: Callable[[], bytes] = bytes,
     ) -> None:
-        send_released = partial(self._send_released, self._out, self._visit)
-        self.injection = Injection(send_released, question, end, head)
+        self.injection = Injection(self._released(), question, end, head)
         self._out, self.is_unfinished = self.injection.send, True
 
     def _head(self, signals: VendorSignals, headers: Headers, nonce: str) -> Callable[[], bytes]:
@@ -162,16 +162,20 @@ class PageResponse(VisitResponse):
         forget = (saved.forget(secure=is_secure(self.scope)),) if self._visit.saved else ()
         return _once_only(headers, *forget)
 
-    def _send_released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
-        """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.
+    def _released(self) -> Send:
+        """Return what sends messages that were held. If the visitor answers in the meantime, that answer applies."""
+        return partial(self._send_released, self._out, self._visit, self.trace)
+
+    def _send_released(self, out: Send, visit: Visit, before: Trace | None, message: Message) -> Awaitable[None]:
+        """Send a message that was held.
 
         Args:
             out: the send function.
             visit: the visit when the app began the response.
+            before: its trace.
             message: the message.
         """
         if message["type"] == _START:
-            before = self.trace
             self._apply_recent_answers()
             if self._visit is not visit:
                 message = {**message, "headers": self._without_newly_refused(message["headers"], before)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cookie_consent.sinks import MemorySink
 from tests.support.asgi import SITE, Visitor, bodies, drive, install, reply_app, response_to, run
 from tests.support.asgi import scope as request
 
@@ -70,6 +71,49 @@ def test_what_is_refused_while_the_page_is_made_is_not_printed() -> None:
     visitor = Visitor(install(app), HTML)
     visitor.accept()
     assert MAP in visitor.get().text
+
+
+@pytest.mark.parametrize("settings_link", [True, False])
+def test_printed_page_cannot_be_shown_again_after_a_withdrawal(settings_link: bool) -> None:
+    """With a validator, the browser would be told to show what it has."""
+    fields = [(b"content-type", b"text/html"), (b"etag", b'"a"'), (b"last-modified", b"x"), (b"content-digest", b"x")]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": body.encode()})
+
+    visitor = Visitor(install(app, settings_link=settings_link), HTML)
+    visitor.accept()
+    body = PAGE
+    page = visitor.get()
+    assert PRINTED in page.text
+    assert not {"etag", "last-modified", "content-digest"} & {name.decode() for name, _ in page.headers}
+    body = PAGE.replace(MAP, "")
+    assert visitor.get().get("etag").endswith('"a"')
+
+
+def test_template_of_a_recipient_is_left_to_the_script() -> None:
+    page = PAGE.replace('"media"', '"media" data-service="maps"')
+    visitor = Visitor(install(reply_app(page.encode(), "text/html")), HTML)
+    visitor.accept()
+    assert visitor.get().text == page
+
+
+@pytest.mark.parametrize("settings_link", [True, False])
+def test_withdrawal_while_the_page_is_made_takes_the_new_visitor_cookie_back(
+    settings_link: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        fields = [("cookie", visitor.cookies), ("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
+        await response_to(visitor.app, request("POST", "/privacy-choices", fields), bodies(b'{"choice": "refuse_all"}'))
+        await send({"type": "http.response.body", "body": PAGE.encode()})
+
+    visitor = Visitor(install(app, access_log=MemorySink(), settings_link=settings_link), HTML)
+    visitor.accept()
+    del visitor.jar["__Host-visitor"]
+    assert visitor.get().set_cookies == {}
+    assert "held back" not in caplog.text
 
 
 def test_app_that_fails_within_a_tag_loses_nothing() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Awaitable, Callable, Mapping
 
-from cookie_consent.base.html.injection import Message
+from cookie_consent.base.html.injection import Message, without_fields_of_bytes
 from cookie_consent.base.html.syntax import IS, NAMED, RAW, REST, SPACE, UNQUOTED, compiled, within
 
 # Relevant tag names have at most nine letters.
@@ -26,6 +26,7 @@ _ATTRIBUTE = compiled(
     (?: {IS} (?: "([^"]*+)" | '([^']*+)' | (?! ["'] ) ({UNQUOTED}) ) )?"""
 )
 _LIKE_TEXT = {name.encode(): name for name in (*RAW, "script", "plaintext")}
+_NOT_OURS = (b"shadowrootmode", b"data-service")
 _LONGEST_TAG = 8192
 """Bytes. No more are held for the end of a template's tag."""
 
@@ -43,6 +44,8 @@ def printed(page: bytes, purposes: Mapping[str, bool]) -> bytes:
 class PrintedPage:
     """Sends a response with the templates of its page printed; see `Printing`.
 
+    A page in which something may be printed gets no validator. A 304 would show what was printed after a withdrawal.
+
     Args:
         send: the ASGI send function.
         purposes: returns which purposes are allowed, when the page begins.
@@ -51,29 +54,43 @@ class PrintedPage:
     def __init__(self, send: Callable[[Message], Awaitable[None]], purposes: Callable[[], Mapping[str, bool]]) -> None:
         self._send, self._purposes = send, purposes
         self._printing: Printing | None = None
+        self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
-        """Send a message. What may be the beginning of a tag is held until its end comes."""
-        if message["type"] == "http.response.body":
-            body, is_last = bytes(message.get("body", b"")), not message.get("more_body", False)
-            if self._printing is not None or not is_last or is_waiting(body):
-                self._printing = self._printing or Printing(self._purposes())
-                message = {**message, "body": self._printing.feed(body, is_last=is_last)}
-        elif message["type"] != "http.response.start":
+        """Send a message. The start is held until the body begins, and the beginning of a tag until its end comes."""
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif message["type"] == "http.response.body":
+            await self._send_body(message)
+        else:
             await self.finish()
-        await self._send(message)
+            await self._send(message)
 
     async def finish(self) -> None:
         """Send what is still held."""
+        await self._send_start()
         if self._printing is not None and (held := self._printing.feed(b"", is_last=True)):
             await self._send({"type": "http.response.body", "body": held, "more_body": True})
+
+    async def _send_body(self, message: Message) -> None:
+        body, is_last = bytes(message.get("body", b"")), not message.get("more_body", False)
+        if self._printing is not None or not is_last or is_waiting(body):
+            self._printing = self._printing or Printing(self._purposes())
+            message = {**message, "body": self._printing.feed(body, is_last=is_last)}
+        await self._send_start()
+        await self._send(message)
+
+    async def _send_start(self) -> None:
+        start, self._start = self._start, None
+        if start is not None:
+            await self._send(start if self._printing is None else without_fields_of_bytes(start))
 
 
 class Printing:
     """Replaces the tags of templates whose purposes are all allowed with spaces, in the bytes of a page.
 
-    The page keeps its length. What is in a template that stays one stays as it is, and so does a declarative shadow
-    root (HTML section 4.12.3).
+    The page keeps its length. What is in a template that stays one stays as it is. So do a declarative shadow root
+    (HTML section 4.12.3), and a template with `data-service`, whose recipient only the script knows.
 
     Args:
         purposes: purpose id -> whether it is allowed.
@@ -147,7 +164,7 @@ class Printing:
             found.setdefault(match["name"].lower(), match[match.lastindex or 0])
         needed = html.unescape(found.get(b"data-purpose", b"").decode("utf-8", "replace")).split()
         is_allowed = bool(needed) and all(self._purposes.get(purpose, False) for purpose in needed)
-        self._printed.append(is_allowed and all(self._printed) and b"shadowrootmode" not in found)
+        self._printed.append(is_allowed and all(self._printed) and found.keys().isdisjoint(_NOT_OURS))
         return self._printed[-1]
 
     def _leave(self) -> bool:
