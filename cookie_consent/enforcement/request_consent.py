@@ -234,8 +234,9 @@ def consent_of(request: AnyRequest | Mapping[str, Any]) -> RequestConsent:
     Raises:
         RuntimeError: the middleware is not installed.
     """
-    scope: Any = getattr(request, "scope", request)
-    consent = scope.get("state", {}).get("consent")
+    scope = getattr(request, "scope", request)
+    state = scope.get("state") if isinstance(scope, Mapping) else None
+    consent = state.get("consent") if isinstance(state, Mapping) else None
     if not isinstance(consent, RequestConsent):
         raise RuntimeError(
             "There is no consent decision on this request: install the middleware, as in "

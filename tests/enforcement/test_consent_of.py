@@ -38,6 +38,13 @@ def test_consent_is_that_of_the_request_in_any_form(kind: Callable[[Scope], Any]
     assert found[0].status == "unknown"
 
 
+@pytest.mark.parametrize("request_", [{}, {"state": None}, _RequestOfAnotherFramework({"state": {}}), object(), None])
+def test_missing_middleware_is_said_of_whatever_is_no_request_with_consent(request_: Any) -> None:
+    """A request of Django's test client has no scope, for example."""
+    with pytest.raises(RuntimeError, match="install the middleware"):
+        consent_of(request_)
+
+
 def test_consent_of_websocket() -> None:
     found: list[bool] = []
 
