@@ -20,13 +20,15 @@ def with_languages_meant(tables: Mapping[str, Any]) -> Reading[dict[str, Any]]:
         return {**tables}
     meant = _meant(offered, {*_languages_of_texts(tables)})
     for language, other in meant.items():
-        yield PolicyError(
-            f'no text is in "{language}", but texts are in "{other}"',
-            f'Write "{other}", or write each text in "{language}".',
-            table="[site]",
-            key="languages",
-        )
-    return {**tables, "site": {**site, "languages": [meant.get(language, language) for language in offered]}}
+        problem = f'no text is in "{language}", but texts are in "{other}"'
+        remedy = f'Write "{other}", or write each text in "{language}".'
+        if other in offered:
+            problem, remedy = f'"{language}" is the same language as "{other}"', f'Take "{language}" out.'
+        yield PolicyError(problem, remedy, table="[site]", key="languages")
+    if not meant:
+        return {**tables}
+    languages = list(dict.fromkeys(meant.get(language, language) for language in offered))
+    return {**tables, "site": {**site, "languages": languages}}
 
 
 def _languages_of_texts(tables: Mapping[str, Any]) -> Iterator[str]:
@@ -43,5 +45,5 @@ def _meant(offered: list[str], written: set[str]) -> dict[str, str]:
     unoffered = sorted(written.difference(offered))
     if len(unwritten) == len(unoffered) == 1:
         return {unwritten[0]: unoffered[0]}
-    spelt = {language.casefold(): language for language in unoffered}
+    spelt = {language.casefold(): language for language in sorted(written)}
     return {language: spelt[language.casefold()] for language in unwritten if language.casefold() in spelt}

@@ -42,6 +42,12 @@ def test_each_language_in_other_case_is_blamed() -> None:
     assert [error.remedy.partition(",")[0] for error in caught.value.errors] == ['Write "ja"', 'Write "en"']
 
 
+def test_language_listed_again_in_other_case_is_blamed_and_no_text_is() -> None:
+    with pytest.raises(PolicyError) as caught:
+        policy_of(data_in(["ja", "en", "EN"]))
+    assert str(caught.value) == ('[site] key "languages": "EN" is the same language as "en". Take "EN" out.')
+
+
 @pytest.mark.parametrize("languages", [["ja", "en", "de"], ["ja"]])
 def test_language_that_replaces_none_of_the_texts_is_not_blamed(languages: list[str]) -> None:
     with pytest.raises(PolicyError) as caught:
