@@ -6,9 +6,10 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from io import TextIOWrapper
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cookie_consent.base.process.locking import is_posix
 from cookie_consent.cli import check, compact, forward, init, records, report, requests, serve_report, verify
@@ -41,9 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; None for those of the process.
 
     Raises:
-        SystemExit: the arguments are wrong (2) or ask for help (0), or the process got SIGTERM (143, as in shells).
+        SystemExit: the arguments are wrong (2) or ask for help or the version (0), or the process got SIGTERM (143, as
+            in shells).
     """
     parser = argparse.ArgumentParser(prog="cookie-consent", description="Cookie consent for ASGI apps.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the installed version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:
         subparser = commands.add_parser(
@@ -66,6 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         # A program that calls `main` may have a handler of its own.
         signal.signal(signal.SIGTERM, before)
+
+
+class _Version(argparse.Action):
+    """Prints the installed version. argparse's own action would have it read for every command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print(f"cookie-consent {version('cookie-consent')}")
+        parser.exit()
 
 
 def _write_utf_8() -> None:

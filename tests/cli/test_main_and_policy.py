@@ -12,6 +12,7 @@ import threading
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -484,7 +485,13 @@ def test_help_of_a_command_says_its_exit_statuses(command: str, statuses: str, c
     assert f"Exit status: {statuses}" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("missing", ["httpx", "uvicorn"])
+def test_version_is_that_of_the_installed_package(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match=str(GOOD)):
+        main(["--version"])
+    assert capsys.readouterr().out == f"cookie-consent {version('cookie-consent')}\n"
+
+
+@pytest.mark.parametrize("missing", ["httpx", "uvicorn", "sqlalchemy", "alembic", "duckdb"])
 def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:
         monkeypatch.delitem(sys.modules, name)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, port_number, print_problem
+
+_USED_LATER = ("sqlalchemy", "alembic", "duckdb")
+"""Packages of the extra that the site, or the report at the end, needs first. Without them, the walk would fail."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _demo(arguments: argparse.Namespace) -> int:
     try:
+        for package in _USED_LATER:
+            import_module(package)
         from cookie_consent.cli.demo import demo
     except ModuleNotFoundError as error:
         return print_problem(f'The demo needs {error.name}: pip install "cookie-consent[demo]"', WRONG_USAGE)

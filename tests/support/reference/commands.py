@@ -16,6 +16,7 @@ _TITLE = """\
 # Commands
 
 Every command of `cookie-consent`, with its options and its exit status. `cookie-consent COMMAND --help` says the same.
+`cookie-consent --version` prints the installed version.
 Arguments in capitals stand for what you write."""
 _STATUSES = (
     (GOOD, "good"),
