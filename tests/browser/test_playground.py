@@ -149,6 +149,8 @@ def test_problems_stand_beside_the_editor_and_lead_to_their_lines(playground: Op
     selected = "it => it.value.slice(it.selectionStart, it.selectionEnd)"
     assert editor.evaluate(selected) == 'contry = "US"'
     expect(playground.page.locator("#gutter .wrong")).to_have_text(["8", "28"])
+    playground.page.reload()
+    expect(playground.page.locator("#status")).to_have_text("2 problems. The preview waits for a good policy.")
     editor.fill(good)
     shows(playground)
     expect(editor).to_have_attribute("aria-invalid", "false")
