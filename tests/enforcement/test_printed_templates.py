@@ -92,6 +92,19 @@ def test_printed_page_cannot_be_shown_again_after_a_withdrawal(settings_link: bo
     assert visitor.get().get("etag").endswith('"a"')
 
 
+def test_page_whose_start_went_ahead_stays_as_it_is() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(b"content-type", b"text/html"), (b"etag", b'"a"')]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.debug", "info": {}})
+        await send({"type": "http.response.body", "body": PAGE.encode()})
+
+    visitor = Visitor(install(app), HTML)
+    visitor.accept()
+    _, *sent = run(drive(visitor.app, request(headers=[*HTML, ("cookie", visitor.cookies)])))
+    assert sent[-1]["body"] == PAGE.encode()
+
+
 def test_template_of_a_recipient_is_left_to_the_script() -> None:
     page = PAGE.replace('"media"', '"media" data-service="maps"')
     visitor = Visitor(install(reply_app(page.encode(), "text/html")), HTML)

@@ -55,14 +55,16 @@ class PrintedPage:
         self._send, self._purposes = send, purposes
         self._printing: Printing | None = None
         self._start: Message | None = None
+        self._is_passing = False
 
     async def send(self, message: Message) -> None:
         """Send a message. The start is held until the body begins, and the beginning of a tag until its end comes."""
         if message["type"] == "http.response.start":
             self._start = message
-        elif message["type"] == "http.response.body":
+        elif message["type"] == "http.response.body" and not self._is_passing:
             await self._send_body(message)
         else:
+            self._is_passing = self._is_passing or self._start is not None  # it went without its body
             await self.finish()
             await self._send(message)
 
