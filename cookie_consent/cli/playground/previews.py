@@ -73,8 +73,8 @@ class Previews:
         key = (draft.policy, draft.layout, draft.later, draft.language)
         preview = self._kept.get(key)
         if preview is None:
-            preview = await to_thread.run_sync(self._make, draft, limiter=self._limiter)
-            self._kept[key] = preview
+            made = await to_thread.run_sync(self._make, draft, limiter=self._limiter)
+            preview = self._kept.setdefault(key, made)  # another request may have asked for the same meanwhile
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from cookie_consent.cli.playground.app import playground_app
-from cookie_consent.cli.playground.drafts import LONGEST_POLICY, LONGEST_THEME
-from cookie_consent.cli.playground.previews import MOST_KEPT
+from cookie_consent.cli.playground.drafts import LONGEST_POLICY, LONGEST_THEME, Draft
+from cookie_consent.cli.playground.previews import MOST_KEPT, Preview, Previews
 from cookie_consent.cli.playground.properties import PROPERTIES, themes
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.asgi import PHONE, Reply, Visitor, call
@@ -94,6 +95,15 @@ def test_same_policy_with_another_look_is_the_same_preview(app: ASGIApp) -> None
     assert 'data-scheme="dark"' in page(app, f"{first['path']}/").text
     assert page(app, f"{first['path']}/theme.css").text == "p {}"
     assert show(app, layout="modal")["path"] != first["path"]
+
+
+def test_requests_at_the_same_time_get_the_same_preview(tmp_path: Path) -> None:
+    async def show_twice() -> tuple[Preview, Preview]:
+        previews, draft = Previews(tmp_path), Draft(EXAMPLE)
+        return await asyncio.gather(previews.show(draft), previews.show(draft))
+
+    first, second = asyncio.run(show_twice())
+    assert first is second
 
 
 @pytest.mark.slow
