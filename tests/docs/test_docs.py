@@ -37,6 +37,39 @@ def test_linked_files_exist(path: Path) -> None:
     assert [target for target in files_linked_to(path) if not (path.parent / target).exists()] == []
 
 
+def test_each_page_is_at_most_two_clicks_from_the_readme() -> None:
+    reached = {ROOT / "README.md"}
+    for _ in range(2):
+        reached |= {(page.parent / target).resolve() for page in reached for target in pages_linked_to(page)}
+    only_in_site = {ROOT / "docs" / name for name in ("index.md", "contributing.md", "report-a-vulnerability.md")}
+    assert {*PAGES} - reached == only_in_site
+
+
+def pages_linked_to(page: Path) -> list[str]:
+    return [target for target in files_linked_to(page) if target.endswith(".md")]
+
+
+def test_site_begins_with_the_words_of_the_readme() -> None:
+    readme, index = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/index.md"))
+    assert index.partition("\n![")[0] == readme.partition("\n![")[0]
+
+
+def test_page_on_answers_says_what_the_readme_says() -> None:
+    """The page says more of each: it goes on after a semicolon."""
+    short, long = (rows(ROOT / name, "| | before an answer") for name in ("README.md", "docs/answers.md"))
+    assert short.keys() <= long.keys()
+    cells = [pair for name in short for pair in zip(short[name], long[name], strict=True)]
+    assert [(said, more) for said, more in cells if more.partition(";")[0] != said.partition(";")[0]] == []
+
+
+def rows(page: Path, beginning: str) -> dict[str, list[str]]:
+    """Return the rows of a table: the first cell -> the others."""
+    text = page.read_text(encoding="utf-8")
+    table = text[text.index(beginning) :].partition("\n\n")[0]
+    parts = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return {first: others for first, *others in parts}
+
+
 def test_banner_page_lists_shipped_languages() -> None:
     page = (ROOT / "docs" / "banner.md").read_text(encoding="utf-8")
     table = page.partition("| | language |")[2].partition("\n\n")[0]

@@ -33,6 +33,8 @@ _ONLY_WITH: tuple[tuple[str, dict[str, Any]], ...] = (
 """Option -> what it sets of the list."""
 _NOTHING = dict.fromkeys(("has_log", "postpones", "follows_accounts", "tells_state"), False)
 _PREFIX = re.compile("^__(?:Host|Secure)-")
+_OF_RECORDS = "visitor-erasure"
+"""The cookie that lives as long as the access records that it erases, which the policy file says."""
 
 
 def page() -> str:
@@ -53,7 +55,9 @@ def page() -> str:
         "[`visitor_cookie`](options.md#visitor_cookie). All other names begin with these.\n"
         f"- Where {link('hosts share an answer', 'subdomains.md')}, the cookies have their `Domain`, and the prefix "
         "`__Secure-` in place of `__Host-`. Those that serve only the next page stay as they are.\n"
-        "- [`consent_days`](options.md#consent_days) and [`visitor_days`](options.md#visitor_days) set the lifetimes.",
+        "- [`consent_days`](options.md#consent_days) and [`visitor_days`](options.md#visitor_days) set the lifetimes.\n"
+        "- Access records are kept for the shortest [`retention`](policy-file.md#purposesid) of a purpose that traces."
+        f" `{_OF_RECORDS}` goes with them, after 400 days at most.",
         f"Read on: {link('what is in the consent cookie', '001-the-consent-cookie-is-readable-text.md')}.",
     )
 
@@ -85,14 +89,15 @@ def _own_cookies(policy: Policy, *, tells_state: bool) -> OwnCookies:
 
 
 def _row(cookie: Cookie) -> tuple[str, ...]:
-    lifetime = "the browser session" if cookie.duration is None else _written(cookie.duration)
-    over_http = code(_PREFIX.sub("", cookie.name))
+    over_http = _PREFIX.sub("", cookie.name)
+    lifetime = "as long as access records are kept" if over_http == _OF_RECORDS else _written(cookie.duration)
     purpose = code(cookie.purpose) if cookie.purpose == "necessary" else "each that traces"
-    return code(cookie.name), over_http, lifetime, purpose, code(cookie.path), sentence(str(cookie.description["en"]))
+    words = sentence(str(cookie.description["en"]))
+    return code(cookie.name), code(over_http), lifetime, purpose, code(cookie.path), words
 
 
-def _written(duration: timedelta) -> str:
-    return written_duration(duration.total_seconds())
+def _written(duration: timedelta | None) -> str:
+    return "the browser session" if duration is None else written_duration(duration.total_seconds())
 
 
 def _for_scripts(policy: Policy) -> str:
