@@ -64,7 +64,7 @@ class Requires:
     def __init__(
         self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None, status: int | None
     ) -> None:
-        if status is not None and (not 200 <= status <= 599 or status in _WITHOUT_BODY):
+        if status is not None and (status not in range(200, 600) or status in _WITHOUT_BODY):
             raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
         self._purposes, self._fallback, self._feature, self._status = purposes, fallback, feature, status
         self._fallback_blocks = fallback is not None and not inspect.isclass(fallback) and not _is_async(fallback)
