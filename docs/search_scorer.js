@@ -1,8 +1,17 @@
 // How the search of the documentation site ranks pages: what answers a question comes before what says why, or when.
 // Sphinx puts this before its own script, which declares the same variable if there is none yet. So it has to be a `var`.
 var Scorer = {
-  score: ([page, , , , score]) => {
-    if (/^(decisions|changelog|languages|mutation|performance|architecture|contributing)/.test(page)) return score / 4;
+  score: ([page, title, , , found]) => {
+    // Sphinx knows a title by its words, but not how many of those that were typed it has.
+    const typed =
+      new URLSearchParams(location.search)
+        .get("q")
+        ?.toLowerCase()
+        .match(/\w{3,}/g) ?? [];
+    const named = typed.filter((word) => title.toLowerCase().includes(word.replace(/s$/, ""))).length;
+    const score = found + 4 * named;
+    if (/^(decisions|changelog|languages|mutation|performance|architecture|contributing)/.test(page))
+      return score / 4;
     return /^(how-to|questions|start|reference)/.test(page) ? score + 3 : score;
   },
   objNameMatch: 11,

@@ -97,7 +97,12 @@ def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
 
 FOUND = {
     "admin": "how-to/leave-admin-out.html",
-    "GA4": "questions.html",
+    "GA4": "how-to/gate-google-analytics-4.html",
+    "access record": "access-record.html",
+    "delete visitor records": "analytics.html",
+    "rotate key": "how-to/replace-a-secret-key.html",
+    "test granted page": "how-to/test-as-a-consenting-visitor.html",
+    "websocket": "limits.html",
     "options": "reference/options.html",
     "nonce": "questions.html",
     "nginx": "how-to/behind-nginx-or-caddy.html",
