@@ -35,6 +35,8 @@ _VARIABLES_READ = (
 READ_ON = {
     "init": "policy.md",
     "check": "policy.md#when-you-change-it",
+    "demo": "gallery/README.md",
+    "playground": "playground.md",
     "records": "proof.md",
     "export": "analytics.md",
     "erase": "proof.md",
@@ -91,6 +93,8 @@ def _title(target: str) -> str:
         "policy.md": "the policy file",
         "proof.md": "proof",
         "analytics.md": "analytics",
+        "gallery/README.md": "the gallery",
+        "playground.md": "the playground",
     }[target.partition("#")[0]]
 
 

@@ -108,7 +108,8 @@ def _about(name: str) -> str:
     """Return the comment at the beginning of a script."""
     comment = re.match(r"(?://.*\n)+", _read(name))
     assert comment
-    return prose(re.sub(r"\s*//\s*", " ", comment[0]).strip())
+    text = prose(re.sub(r"\s*//\s*", " ", comment[0]).strip())
+    return text.replace("docs/gated.md", link("tags, frames and images that wait", "gated.md"))
 
 
 def attributes_in_code() -> set[str]:

@@ -38,7 +38,7 @@ READ_ON = {
     "ledger": ("Proof", "proof.md"),
     "access_log": ("Analytics", "analytics.md"),
     "query_keys": ("Access records", "access-record.md"),
-    "inject": ("In your pages", "banner.md#in-your-pages"),
+    "inject": ("Leave /admin out", "how-to/leave-admin-out.md"),
     "layout": ("Layouts", "banner.md#layouts"),
     "later": ("“Decide later”", "banner.md#decide-later"),
     "settings_link": ("Your own link", "banner.md#your-own-link"),
