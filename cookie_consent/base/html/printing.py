@@ -166,7 +166,8 @@ class Printing:
             found.setdefault(match["name"].lower(), match[match.lastindex or 0])
         needed = html.unescape(found.get(b"data-purpose", b"").decode("utf-8", "replace")).split()
         is_allowed = bool(needed) and all(self._purposes.get(purpose, False) for purpose in needed)
-        self._printed.append(is_allowed and all(self._printed) and found.keys().isdisjoint(_NOT_OURS))
+        is_around = all(self._printed[-1:])  # printed itself only if all around it are
+        self._printed.append(is_allowed and is_around and found.keys().isdisjoint(_NOT_OURS))
         return self._printed[-1]
 
     def _leave(self) -> bool:
