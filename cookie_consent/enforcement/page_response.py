@@ -11,13 +11,13 @@ from starlette.types import Message, Send
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.html.injection import Injection
-from cookie_consent.base.html.printing import PrintedPage
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import Visit, is_secure
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.tags import nonces
+from cookie_consent.enforcement.printing import PrintedPage
 from cookie_consent.enforcement.vendor_signals import VendorSignals
 from cookie_consent.enforcement.visit_response import VisitResponse
 from cookie_consent.visitors.pages.question import QuestionOptions

@@ -10,7 +10,6 @@ from starlette.types import Message
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import CACHE_FIELDS, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import end_of_body
-from cookie_consent.base.html.printing import is_waiting, printed
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import is_secure
@@ -18,6 +17,7 @@ from cookie_consent.enforcement.csp.content import Content
 from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.tags import allows_inline_script
 from cookie_consent.enforcement.ordinary_pages import PagePlan, ordinary_encoding
+from cookie_consent.enforcement.printing import is_waiting, printed
 from cookie_consent.enforcement.response import Response
 
 if TYPE_CHECKING:

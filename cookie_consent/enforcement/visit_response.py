@@ -10,7 +10,6 @@ from starlette.types import Message, Receive, Scope, Send
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.html.injection import Injection
-from cookie_consent.base.html.printing import PrintedPage
 from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
@@ -18,6 +17,7 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import signal_refuses_more
 from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure
 from cookie_consent.enforcement.enforcement import Enforcement
+from cookie_consent.enforcement.printing import PrintedPage
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.policy.card import recipients_shown_once
 

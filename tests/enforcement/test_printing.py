@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.html.printing import Printing
+from cookie_consent.enforcement.printing import Printing
 
 PURPOSES = {"necessary": True, "media": True, "ads": False}
 ALLOWED = '<template data-purpose="media">'
