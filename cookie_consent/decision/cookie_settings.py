@@ -60,20 +60,14 @@ class CookieSettings:
     tells_state: bool = False
 
     def __post_init__(self) -> None:
-        for name in (self.consent_name, self.visitor_name):
-            if (
-                not isinstance(name, str)
-                or not COOKIE_NAME.fullmatch(name)
-                # Prefixes are added over https alone. Over http, browsers refuse a cookie that has one.
-                or name.startswith("__")
-                or len(name) > _LONGEST_NAME
-            ):
-                raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
+        for option, name in (("consent_cookie", self.consent_name), ("visitor_cookie", self.visitor_name)):
+            check(option, name, is_valid=_is_plain_name(name), remedy='Write a plain word, like "consent".')
         consent, visitor = self.consent_name, self.visitor_name
         kinds = ("", "-signal", "-later", "-later-day", "-saved", "-once", "-account", "-state")
         if {f"{consent}{kind}" for kind in kinds} & {visitor, f"{visitor}-erasure"}:
             raise ValueError(
-                f"two cookies of {consent!r} and {visitor!r} would share a name: give them different names"
+                f"consent_cookie, visitor_cookie: cookies of {consent!r} and {visitor!r} would share a name. "
+                "Write different names."
             )
         longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
         for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
@@ -82,6 +76,17 @@ class CookieSettings:
                     f"the {kind} cookie lives for {lifetime}; it can live for at most {longest[kind].days} days"
                 )
         check("make_id", self.make_id, is_valid=callable(self.make_id), remedy="It returns a random id.")
+
+
+def _is_plain_name(name: object) -> bool:
+    """Return whether a name can be that of a cookie of ours."""
+    return (
+        isinstance(name, str)
+        and COOKIE_NAME.fullmatch(name) is not None
+        # Prefixes are added over https alone. Over http, browsers refuse a cookie that has one.
+        and not name.startswith("__")
+        and len(name) <= _LONGEST_NAME
+    )
 
 
 def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:

@@ -132,7 +132,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"secret_keys": "short"}, "at least 32 characters"),
     ({"secret_keys": []}, "at least 32 characters"),
     ({"secret_keys": ["short", KEY]}, "at least 32 characters"),
-    ({"consent_cookie": "a b"}, "a plain word"),
+    ({"consent_cookie": "a b"}, "consent_cookie: 'a b' is not valid. Write a plain word"),
     ({"consent_cookie": "visitor"}, "different names"),
     ({"consent_cookie": "session"}, "one of our own"),
     ({"visitor_cookie": "player"}, "one of our own"),
