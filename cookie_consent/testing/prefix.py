@@ -10,7 +10,6 @@ from cookie_consent.middleware import ConsentMiddleware
 DEFAULT = "/privacy-choices"
 _INNER = ("app", "asgi_app")
 """Attributes with which middlewares and frameworks name the app that they wrap."""
-_DEEPEST = 50
 
 
 def prefix_of(client: Any) -> str:
@@ -20,28 +19,29 @@ def prefix_of(client: Any) -> str:
         client: a `TestClient`, or a client of httpx with an `ASGITransport`.
     """
     app = getattr(client, "app", None) or getattr(getattr(client, "_transport", None), "app", None)
-    return next(_prefixes(app, "", _DEEPEST), DEFAULT)
+    return next(_prefixes(app, "", []), DEFAULT)
 
 
-def _prefixes(app: Any, base: str, depth: int) -> Iterator[str]:
+def _prefixes(app: Any, base: str, seen: list[Any]) -> Iterator[str]:
     """Yield the prefixes of all installations in an app, the outermost first.
 
     Args:
         app: an app, or a middleware around one.
         base: the path that it is mounted at.
-        depth: how many more apps to look into.
+        seen: the apps that were looked into. An app may name itself, or one around it.
     """
-    if app is None or not depth:
+    if app is None or any(app is one for one in seen):
         return
+    seen.append(app)
     if isinstance(app, ConsentMiddleware):
         yield base + app.prefix
     for added in _listed(app, "user_middleware"):
         if added.cls is ConsentMiddleware:
             yield base + added.kwargs.get("prefix", DEFAULT)
     for name in _INNER:
-        yield from _prefixes(getattr(app, name, None), base, depth - 1)
+        yield from _prefixes(getattr(app, name, None), base, seen)
     for route in _listed(app, "routes"):
-        yield from _prefixes(getattr(route, "app", None), base + getattr(route, "path", ""), depth - 1)
+        yield from _prefixes(getattr(route, "app", None), base + getattr(route, "path", ""), seen)
 
 
 def _listed(app: Any, name: str) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from starlette.testclient import TestClient
 from cookie_consent import ConsentMiddleware, Policy, consent_of, requires
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.testing import aanswer, answer, arefuse, refuse
+from cookie_consent.testing.prefix import prefix_of
 from tests.support.asgi import PREFIX, SITE, Clock, policy
 from tests.support.policies import KEY
 from tests.support.servers.threads import served
@@ -132,6 +134,12 @@ def test_prefix_is_that_of_the_installation(prefix: str) -> None:
     assert answer(client)["status"] == "granted"
     assert client.get(f"{prefix}/state").json()["status"] == "granted"
     assert asyncio.run(in_async_client(PREFIXES[prefix](), "http://testserver", aanswer))
+
+
+def test_prefix_is_looked_for_once_in_an_app_that_names_itself() -> None:
+    app = SimpleNamespace()
+    app.app = app.asgi_app = app
+    assert prefix_of(SimpleNamespace(app=app)) == PREFIX
 
 
 def test_prefix_that_cannot_be_found_is_given() -> None:
