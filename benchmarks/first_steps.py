@@ -7,7 +7,6 @@ send the question's form. The package is a wheel of this checkout; all else come
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -24,6 +23,7 @@ import httpx
 from tests.frameworks.page import FALLBACK, PAGES, SHOWN, Block, Page
 from tests.frameworks.running import BROWSER, SAME_ORIGIN
 from tests.support.browsers.browser import forms
+from tests.support.distribution import viewed
 from tests.support.servers.processes import free_port, kill_process_group, process_group_options
 from tests.support.waiting import wait_until
 
@@ -161,7 +161,7 @@ def _walk(page: Page, folder: Path, first: Terminal, second: Terminal, address: 
     _visit(address, "refuse_all", steps)
     _visit(address, "accept_all", steps)
     log = folder / "logs" / "access.jsonl"
-    wait_until(lambda: _recorded(log) == ["/"], _RECORDED_WITHIN)
+    wait_until(lambda: viewed(log) == ["/"], _RECORDED_WITHIN)
     steps.reach("granted page with a record")
     if "/" not in _do(report, folder, second, steps):
         raise RuntimeError("The report does not name the page.")
@@ -206,12 +206,6 @@ def _visit(address: str, choice: str, steps: Steps) -> None:
         raise RuntimeError(f"After {choice}, the home page is not as it should be:\n{answered}")
     if choice == "refuse_all":
         steps.reach("refused page")
-
-
-def _recorded(log: Path) -> list[str]:
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    records = [json.loads(line) for line in lines]
-    return [record["url.path"] for record in records if record.get("record.kind") == "view"]
 
 
 def build_wheel(folder: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import inspect
-import json
 import re
 import shlex
 import sys
@@ -20,6 +19,7 @@ from cookie_consent.cli.main import GOOD, main
 from tests.frameworks.page import FALLBACK, SHOWN, Page
 from tests.frameworks.running import SAME_ORIGIN, running
 from tests.support.browsers.browser import forms, stored_cookie
+from tests.support.distribution import viewed
 
 _POLICY = Path("consent.toml")
 _ACCESS_LOG = Path("logs/access.jsonl")
@@ -39,13 +39,8 @@ async def take_first_steps(page: Page) -> None:
     assert FALLBACK in refused
     assert SHOWN in granted
     # The last records are written before the server hears that the app has ended.
-    assert _recorded_paths() == ["/"]
+    assert viewed(_ACCESS_LOG) == ["/"]
     _type(str(report))
-
-
-def _recorded_paths() -> list[str]:
-    records = [json.loads(line) for line in _ACCESS_LOG.read_text(encoding="utf-8").splitlines()]
-    return [record["url.path"] for record in records if record.get("record.kind") == "view"]
 
 
 async def answered(client: httpx.AsyncClient, choice: str) -> str:
