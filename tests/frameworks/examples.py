@@ -78,3 +78,14 @@ class WhatEachPageSays:
             with client.websocket_connect("/live") as socket:
                 said.append(socket.receive_json())
         assert said == [{"media": False}, {"media": True}]
+
+
+class WhatStarlettesPagesSay(WhatEachPageSays):
+    """The same, where the session is the one of Starlette's `SessionMiddleware`."""
+
+    @pytest.mark.anyio
+    async def test_session_of_the_example_passes_before_consent_and_lasts_as_declared(self) -> None:
+        async with running(start_example(self.page).app) as visitor:
+            first, second = await visitor.get("/"), await visitor.get("/")
+        assert lifetimes(first) == {"session": 14 * DAY}
+        assert "Visit 2." in second.text

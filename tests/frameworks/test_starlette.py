@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.frameworks.examples import DAY, WhatEachPageSays
-from tests.frameworks.newcomer import lifetimes, start_example
+from tests.frameworks.examples import WhatStarlettesPagesSay
+from tests.frameworks.newcomer import start_example
 from tests.frameworks.page import page
 from tests.frameworks.running import SAME_ORIGIN, running
 
 PAGE = page("starlette")
 
 
-class TestStarlette(WhatEachPageSays):
+class TestStarlette(WhatStarlettesPagesSay):
     page = PAGE
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("folder")
-async def test_session_of_the_example_passes_before_consent_and_lasts_as_declared() -> None:
-    async with running(start_example(PAGE).app) as visitor:
-        first, second = await visitor.get("/"), await visitor.get("/")
-    assert lifetimes(first) == {"session": 14 * DAY}
-    assert "Visit 2." in second.text
 
 
 @pytest.mark.anyio
