@@ -20,6 +20,7 @@ def test_ids_are_unique() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.slow
 def test_forked_process_makes_other_ids_than_parent() -> None:
     script = """if True:
         import os

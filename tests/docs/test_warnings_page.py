@@ -45,6 +45,7 @@ def logged_lines() -> Iterator[tuple[str, str]]:
                 yield str(path.relative_to(package)), written(node.args[0], constants)
 
 
+@pytest.mark.slow
 def test_page_lists_each_warning_and_error() -> None:
     lines = [*logged_lines()]
     made = {path for path, text in lines if not text.strip("…: ")}

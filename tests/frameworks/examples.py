@@ -38,6 +38,7 @@ class WhatEachPageSays:
     page: ClassVar[Page]
 
     @pytest.mark.anyio
+    @pytest.mark.slow
     async def test_first_steps_of_the_page_lead_to_a_record(self) -> None:
         await take_first_steps(self.page)
 

@@ -91,6 +91,7 @@ async def post(visitor: httpx.AsyncClient, path: str, form: dict[str, str]) -> h
 
 
 @pytest.mark.anyio
+@pytest.mark.slow
 async def test_admin_of_the_example_is_left_out_and_its_cookies_pass_before_consent(example: Any) -> None:
     from django.contrib.auth.models import User
 
@@ -174,6 +175,7 @@ async def test_compressed_page_of_the_example_has_the_question(example: Any) -> 
     assert "refuse_all" in page.text
 
 
+@pytest.mark.slow
 def test_tests_of_the_example_pass_with_the_database(example: Any) -> None:
     load(PAGE.example.with_name("django_tests.py"))
     assert DiscoverRunner(verbosity=0, interactive=False).run_tests(["django_tests"]) == 0

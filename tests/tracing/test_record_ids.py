@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from cookie_consent.tracing.tracer import RecordIds
 
 
@@ -23,6 +25,7 @@ def test_two_makers_have_different_prefixes() -> None:
     assert len(one) == 33
 
 
+@pytest.mark.slow
 def test_forked_process_repeats_no_id_of_its_parent() -> None:
     script = """if True:
         import os
