@@ -58,6 +58,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="a page of the running site: what the Content-Security-Policy would forbid there; the exit status is 1 if "
         "it would break something for everybody (repeatable)",
     )
+    parser.add_argument("--strict", action="store_true", help="the exit status is 1 if there is a warning, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -87,6 +88,7 @@ def _check(arguments: argparse.Namespace) -> int:
     sys.stderr.writelines(f"{sentence}\n" for sentence in warned)
     if warned:
         summary["warnings"] = warned
+        status = FINDING if arguments.strict else status
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
     return WRONG_USAGE if unread else status
 

@@ -36,6 +36,11 @@ def read_text(path: str | PathLike[str]) -> str:
     """
     try:
         content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        # The whole path, since a server may have been started in another folder.
+        missing = FileNotFoundError(error.errno, error.strerror, str(Path(path).absolute()))
+        missing.add_note(f"`cookie-consent init {path}` writes a policy file.")
+        raise missing from None
     except IsADirectoryError:
         raise PolicyError("this is a folder", "Write the path of a policy file.") from None
     if encoding := _wide_encoding(content):

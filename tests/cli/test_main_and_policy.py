@@ -154,6 +154,14 @@ def test_check_warns_of_all_that_init_left_to_be_written(tmp_path: Path, capsys:
 
 def test_check_of_a_finished_policy_warns_of_nothing(policy: Path, capsys: Capture) -> None:
     assert warned(policy, capsys) == []
+    assert main(["check", "--strict", str(policy)]) == GOOD
+
+
+def test_strict_check_finds_what_is_only_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "consent.toml"
+    main(["init", "--languages", "en", str(path)])
+    assert main(["check", str(path)]) == GOOD
+    assert main(["check", "--strict", str(path)]) == FINDING
 
 
 @pytest.mark.parametrize(

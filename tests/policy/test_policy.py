@@ -80,9 +80,13 @@ def test_a_policy_is_loaded_from_a_file(tmp_path: Path) -> None:
     assert Policy.load(path).document() == Policy.load(str(path)).document() == POLICY.document()
 
 
-def test_missing_policy_file_raises_file_not_found(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        Policy.load(tmp_path / "none.toml")
+def test_missing_policy_file_is_named_with_its_folder_and_what_writes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "none.toml"))) as caught:
+        Policy.load("none.toml")
+    assert caught.value.__notes__ == ["`cookie-consent init none.toml` writes a policy file."]
 
 
 def test_policy_error_names_file_table_and_key(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from cookie_consent import ConsentMiddleware, PolicyError
 from tests.support.servers.processes import free_port, kill_process_group, process_group_options
@@ -127,3 +129,20 @@ def test_constructor_raises_the_policy_error(tmp_path: Path) -> None:
     for middleware_class in (ConsentMiddleware, Subclass):
         with pytest.raises(PolicyError, match="traced"):
             middleware_class(Starlette(), policy=wrong_policy(tmp_path), secret_keys="k" * 32)
+
+
+def test_missing_policy_file_stops_the_start_with_the_command_that_writes_one(tmp_path: Path) -> None:
+    app, sent = Starlette(), list[Message]()
+    app.add_middleware(ConsentMiddleware, policy=tmp_path / "none.toml", secret_keys="k" * 32)
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(app({"type": "lifespan", "state": {}}, receive, send))
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert sent[0]["message"].startswith(f"FileNotFoundError: [Errno 2] No such file or directory: '{tmp_path}")
+    assert sent[0]["message"].endswith("none.toml` writes a policy file.")

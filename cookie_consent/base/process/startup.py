@@ -55,7 +55,8 @@ async def _refuse(error: Exception, where: TracebackType | None, scope: Scope, r
     """Report the error as a failed startup and raise it; without a lifespan, raise it for each request."""
     if scope["type"] == "lifespan":
         await receive()
-        await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+        said = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        await send({"type": "lifespan.startup.failed", "message": "\n".join(said)})
     raise error.with_traceback(where)  # the original traceback; otherwise it would grow with each request
 
 
