@@ -241,7 +241,9 @@ function showProblems() {
   const number = problems.length;
   const many = number === 1 ? "1 problem" : `${number} problems`;
   // A reload keeps the draft, and may begin with one that was never good.
-  const instead = path ? "The preview shows the last policy that was good." : "The preview waits for a good policy.";
+  const instead = path
+    ? "The preview shows the last policy that was good."
+    : "The preview waits for a good policy.";
   say(number ? `${many}. ${instead}` : "The preview shows this policy.", !!number);
   policy.setAttribute("aria-invalid", String(!!number));
   const list = element("problems", HTMLElement);
