@@ -283,7 +283,7 @@ def test_keyboard_can_choose_single_purpose(guest: Guest) -> None:
     guest.press(Keys.ENTER)
     guest.wait_for_page_without_banner()
     assert guest.state["purposes"] == {"necessary": True, "analytics": False, "media": True}
-    assert guest.active_templates() == ({"media"} if guest.setting.scripts else set())
+    assert guest.active_templates() == {"media"}
 
 
 # Dismissing the banner
