@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from cookie_consent.cli.demo.demo import promises, report, run, verify_proofs, write_report
-from cookie_consent.cli.demo.site import NotStartedError, Site, serve, started
+from cookie_consent.cli.demo.site import NotStartedError, Site, end, serve, started
 from cookie_consent.cli.demo.walk import ACCEPTING, Outcome, Page, walk
 from tests.support.asgi import Visitor, install
 
@@ -243,6 +243,13 @@ def test_site_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     while answers(address):
         assert time.monotonic() < deadline, "the site still answers"
         time.sleep(0.1)
+
+
+def test_site_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cookie_consent.cli.demo.site.LONGEST_END", 0.01)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], text=True) as process:
+        end(process)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_site_that_cannot_start_says_why(tmp_path: Path) -> None:

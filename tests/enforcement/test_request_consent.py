@@ -77,6 +77,13 @@ def test_language_is_negotiated_else_prevailing(accept: tuple[bytes, ...], langu
     assert own.chose_language
 
 
+@pytest.mark.parametrize(("tag", "language"), [("en-us", "en"), ("xx", "ja")])
+def test_language_of_framework_counts_if_it_is_offered(tag: str, language: str) -> None:
+    own = consent()
+    own.prefer_language(tag)
+    assert own.language == language
+
+
 def test_app_can_set_language() -> None:
     own = consent(b"ja")
     own.language = "en"
