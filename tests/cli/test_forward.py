@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -128,8 +129,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 
 @pytest.fixture
 def url(server: NatsServer, request: pytest.FixtureRequest) -> str:
-    """The URL of a stream that only this test uses. The stream does not exist yet."""
-    return f"nats://{server.address}/{request.node.name[:60]}"
+    """The URL of a stream that only this run of the test uses. The stream does not exist yet."""
+    return f"nats://{server.address}/{request.node.name[:50]}-{secrets.token_hex(4)}"
 
 
 @pytest.fixture
