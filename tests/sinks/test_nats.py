@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -85,9 +86,9 @@ def opened() -> Iterator[Callable[..., NatsSink]]:
 
 @pytest.fixture
 def store(shared_server: NatsServer, opened: Callable[..., NatsSink], request: pytest.FixtureRequest) -> NatsStore:
-    """A store whose stream only this test uses. The stream does not exist yet."""
-    name = "".join(sign if sign.isalnum() else "_" for sign in request.node.name)[:60]
-    return opened(f"nats://{shared_server.address}/{name}").store
+    """A store whose stream only this run of the test uses. The stream does not exist yet."""
+    name = "".join(sign if sign.isalnum() else "_" for sign in request.node.name)[:50]
+    return opened(f"nats://{shared_server.address}/{name}_{secrets.token_hex(4)}").store
 
 
 def in_stream(store: NatsStore, subject: str) -> list[Msg]:
