@@ -15,9 +15,10 @@ from cookie_consent.enforcement.csp.tags import (
 )
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
+from cookie_consent.visitors.pages.assets import asset_address
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from cookie_consent.visitors.pages.stylesheet import stylesheet_address, stylesheet_at_end
+from cookie_consent.visitors.pages.stylesheet import stylesheet_at_end
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))
@@ -70,7 +71,7 @@ def preload(base: str, nonce: str) -> tuple[bytes, bytes]:
         nonce: the nonce for stylesheets, or "".
     """
     attribute = f'; nonce="{nonce}"' if nonce else ""
-    return b"link", f"<{stylesheet_address(base)}>; rel=preload; as=style{attribute}".encode()
+    return b"link", f"<{asset_address(base, 'choices.css')}>; rel=preload; as=style{attribute}".encode()
 
 
 @dataclass(slots=True)

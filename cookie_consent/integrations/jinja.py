@@ -17,7 +17,8 @@ from cookie_consent.enforcement.cards import consent_card
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.enforcement.vendor_signals import vendor_signals
-from cookie_consent.visitors.pages.assets import assets, script_address
+from cookie_consent.visitors.pages.assets import script_address
+from cookie_consent.visitors.pages.script import script_tag
 from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
 
 __all__ = ["ConsentedExtension", "consent_context"]
@@ -56,12 +57,8 @@ def consent_context(request: AnyRequest) -> dict[str, Any]:
             address, quote(own_path(request.scope)), consent.policy.texts[consent.language]["privacy_settings"]
         ),
         "privacy_opt_out_link": _opt_out(consent, own_path(request.scope)) if consent.policy.sells else Markup(),
-        "privacy_assets": Markup('{style}<script type="module" src="{base}/assets/{script}"{nonce}></script>').format(
-            base=consent.base,
-            style=deferred_stylesheet(consent.base, consent.tag_nonce),
-            script=assets()["choices.js"].name,
-            nonce=nonce_attribute(consent.tag_nonce),
-        ),
+        "privacy_assets": deferred_stylesheet(consent.base, consent.tag_nonce)
+        + script_tag("early", consent.base, consent.tag_nonce),
         "privacy_vendors": _vendors(consent) if consent.policy.vendors else Markup(),
         "privacy_tracking": _tracking(consent) if consent.traces else Markup(),
     }

@@ -40,6 +40,16 @@ def assets() -> Mapping[str, Asset]:
     return {path.name: _asset(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
 
 
+def asset_address(base: str, name: str) -> str:
+    """Return the address of an asset.
+
+    Args:
+        base: the address of the settings page.
+        name: its file name in static/.
+    """
+    return f"{base}/assets/{assets()[name].name}"
+
+
 def _asset(path: Path) -> Asset:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:12]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.assets import asset_address
 from cookie_consent.visitors.pages.stylesheet import nonce_attribute
 
 ScriptTag = Literal["early", "late", "apart"]
@@ -36,7 +36,7 @@ def script_tag(tag: ScriptTag, base: str, nonce: str, name: str = "choices.js") 
     """
     if tag == "apart":
         return Markup()
-    address = f"{base}/assets/{assets()[name].name}"
+    address = asset_address(base, name)
     if tag == "late":
         return _LATE.format(nonce_attribute(nonce), _in_script(address))
     return Markup('<script type="module" src="{}"{}></script>').format(address, nonce_attribute(nonce))

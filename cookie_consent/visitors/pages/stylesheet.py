@@ -7,7 +7,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.assets import asset_address, assets
 
 StyleTag = Literal["linked", "inline", "deferred", "apart"]
 """How the question brings its stylesheet:
@@ -39,7 +39,7 @@ def style_tag(tag: StyleTag, base: str, nonce: str) -> Markup:
     if tag == "inline":
         # Where a policy that we do not see forbids the style, the script loads the file.
         begun = Markup('<style class="pchoice-style" data-href="{}"{}>').format(
-            stylesheet_address(base), nonce_attribute(nonce)
+            asset_address(base, "choices.css"), nonce_attribute(nonce)
         )
         return begun + inline_style("choices.css") + Markup("</style>\n")
     if tag == "deferred":
@@ -74,14 +74,9 @@ def deferred_stylesheet(base: str, nonce: str, *names: str) -> Markup:
     return deferred + Markup("<noscript>{}</noscript>").format(linked)
 
 
-def stylesheet_address(base: str, name: str = "choices.css") -> str:
-    """Return the address of the stylesheet."""
-    return f"{base}/assets/{assets()[name].name}"
-
-
 def _link(base: str, nonce: str, more: str = "", name: str = "choices.css") -> Markup:
     return Markup('<link rel="stylesheet"{} href="{}"{}>\n').format(
-        more, stylesheet_address(base, name), nonce_attribute(nonce)
+        more, asset_address(base, name), nonce_attribute(nonce)
     )
 
 
