@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.goals import Funnel, Goal
 from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy.security import SecurityRules
@@ -82,6 +83,8 @@ class Declarations:
         imports: the answers of other consent tools that are taken over.
         security: header fields that limit what browsers do.
         vendors: the vendors whose tags are told what the visitor allows.
+        goals: what reports count as success.
+        funnels: the ways to it, step by step.
         wording: language -> text name -> text, for shipped texts that the site words itself.
     """
 
@@ -98,6 +101,8 @@ class Declarations:
     imports: tuple[Import, ...] = ()
     security: SecurityRules = field(default_factory=SecurityRules)
     vendors: tuple[VendorMapping, ...] = ()
+    goals: tuple[Goal, ...] = ()
+    funnels: tuple[Funnel, ...] = ()
     wording: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
 
 
@@ -110,6 +115,8 @@ def labelled_parts(declared: Declarations) -> Iterator[tuple[str, CheckedPart]]:
         ("purposes", declared.purposes),
         ("features", declared.features),
         ("imports", declared.imports),
+        ("goals", declared.goals),
+        ("funnels", declared.funnels),
     ):
         yield from ((f"[{table}.{part.id}]", part) for part in named)
     yield from labelled_cookies(declared)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from os import PathLike, fspath
-from typing import Any, TypeVar
+from typing import Any
 
-from cookie_consent.policy import toml_text, validation, values
-from cookie_consent.policy.checked_part import CheckedPart, required
+from cookie_consent.policy import goals, toml_text, validation, values
 from cookie_consent.policy.declarations import (
     Declarations,
     RecordRules,
@@ -17,7 +16,7 @@ from cookie_consent.policy.declarations import (
     item_label,
     labelled_parts,
 )
-from cookie_consent.policy.errors import PolicyError, did_you_mean, nearest, raise_all
+from cookie_consent.policy.errors import PolicyError, raise_all
 from cookie_consent.policy.imports import Import
 from cookie_consent.policy.in_force import errors_in_force
 from cookie_consent.policy.offered_languages import with_languages_meant
@@ -34,13 +33,18 @@ from cookie_consent.policy.parts import (
 )
 from cookie_consent.policy.reading import Reading, placed, read_all
 from cookie_consent.policy.security import SecurityRules
+from cookie_consent.policy.tables import (
+    Part,
+    Readers,
+    filled,
+    known_names,
+    named_tables,
+    read_part,
+    single_table,
+    tables_below,
+)
 from cookie_consent.policy.vendors import mapping as vendors
 from cookie_consent.texts.catalog import Text
-
-Part = TypeVar("Part", bound=CheckedPart)
-Readers = Mapping[str, Callable[[Any], Reading[Any]]]
-_TYPING_ERROR = 0.7
-"""How like a known name an unknown one has to be, to be read as that one."""
 
 
 def read(path: str | PathLike[str], *, is_in_force: bool = False) -> Declarations:
@@ -88,89 +92,15 @@ def _unfit(declared: Declarations, unreadable: Collection[PolicyError], *, is_in
 
 
 def _declarations(data: Mapping[str, Any]) -> Reading[Declarations]:
-    tables = yield from _known(data, _TABLES, "table")
+    tables = yield from known_names(data, _TABLES, "table")
     tables = yield from with_languages_meant(tables)
     parts = {}
     for name, content in tables.items():
         parts[_ARGUMENT.get(name, name)] = yield from _TABLES[name](content)
     if "site" not in parts:
         yield PolicyError("the table is missing", "It says who asks: name, controller, contact.", table="[site]")
-        parts["site"] = _filled(Site, _SITE)
+        parts["site"] = filled(Site, _SITE)
     return Declarations(**parts)
-
-
-def _known(data: Mapping[str, Any], known: Readers, kind: str, table: str = "") -> Reading[dict[str, Any]]:
-    """Return the data with each misspelt name as it was probably meant, and without other unknown names."""
-    found = {name: value for name, value in data.items() if name in known}
-    for name, value in data.items():
-        if name not in known:
-            # A misspelt key must not be skipped: it could be the one that refuses.
-            yield PolicyError(
-                f'there is no {kind} "{name}" here',
-                did_you_mean(name, known),
-                table=table or f"[{name}]",
-                key=name if kind == "key" else "",
-            )
-            if meant := nearest(name, sorted(known.keys() - found.keys()), _TYPING_ERROR):
-                found[meant] = value
-    return found
-
-
-def _part(kind: type[Part], readers: Readers, table: str, data: object, **given: str) -> Reading[Part]:
-    """Read one part from its table.
-
-    Args:
-        kind: the class of the part.
-        readers: key -> the function that reads its value; other keys are refused.
-        table: the table as the file writes it, for errors.
-        data: the table's content.
-        given: arguments of the part that are not in the table.
-    """
-    content = yield from _single_table(table, "keys", data)
-    if content is None:
-        return _filled(kind, readers, **given)
-    found: dict[str, Any] = {}
-    keys = yield from _known(content, readers, "key", table)
-    for key, value in keys.items():
-        found[key] = yield from placed(readers[key](value), table=table, key=key)
-    for key in required(kind):
-        if key not in found and key not in given:
-            yield PolicyError("the key is missing", "Add it.", table=table, key=key)
-    return _filled(kind, readers, **given, **found)
-
-
-def _single_table(table: str, what: str, data: object) -> Reading[Mapping[str, object] | None]:
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        yield PolicyError("there is only one of it", f"Write {table}, in single brackets.", table=table)
-        data = data[0]
-    if isinstance(data, dict):
-        return data
-    yield PolicyError("this is no table", f"Write {table} and its {what} below.", table=table)
-    return None
-
-
-def _filled(kind: type[Part], readers: Readers, **found: Any) -> Part:
-    """Return a part with these values, and harmless ones for the others that it needs."""
-    harmless = {key: read_all(readers[key](None))[0] for key in required(kind) if key not in found}
-    return kind.unchecked({**harmless, **found})
-
-
-def _named_tables(kind: type[Part], readers: Readers, table: str, data: object) -> Reading[tuple[Part, ...]]:
-    """Read tables whose name contains the id, as [purposes.analytics] does."""
-    parts = []
-    tables = yield from _tables(data, table)
-    for id_, keys in tables.items():
-        part = yield from _part(kind, readers, f"[{table}.{id_}]", keys, id=id_)
-        parts.append(part)
-    return tuple(parts)
-
-
-def _tables(data: object, table: str) -> Reading[Mapping[str, object]]:
-    if isinstance(data, dict):
-        return data
-    yield PolicyError("this is no table", f"Write [{table}.NAME] and its keys below.", table=f"[{table}]")
-    items = [{**item} for item in data if isinstance(item, dict)] if isinstance(data, list) else []
-    return {str(item.pop("id", number)): item for number, item in enumerate(items, 1)}
 
 
 def _array_of_tables(kind: type[Part], readers: Readers, table: str, data: object) -> Reading[tuple[Part, ...]]:
@@ -180,7 +110,7 @@ def _array_of_tables(kind: type[Part], readers: Readers, table: str, data: objec
         data = [data] if isinstance(data, dict) and data.keys() & readers.keys() else []
     parts = []
     for number, item in enumerate(data, 1):
-        part = yield from _part(kind, readers, _label(table, number, item, readers), item)
+        part = yield from read_part(kind, readers, _label(table, number, item, readers), item)
         parts.append(part)
     return tuple(parts)
 
@@ -193,10 +123,10 @@ def _label(table: str, number: int, item: object, readers: Readers) -> str:
 def _services(data: object) -> Reading[tuple[Service, ...]]:
     """Read [services.NAME] and the tables [services.NAME.purposes.PURPOSE] in it."""
     services = []
-    tables = yield from _tables(data, "services")
+    tables = yield from tables_below(data, "services")
     for id_, keys in tables.items():
         readers: Readers = {**_SERVICE, "purposes": partial(_overrides, id_)}
-        service = yield from _part(Service, readers, f"[services.{id_}]", keys, id=id_)
+        service = yield from read_part(Service, readers, f"[services.{id_}]", keys, id=id_)
         services.append(service)
     return tuple(services)
 
@@ -204,22 +134,22 @@ def _services(data: object) -> Reading[tuple[Service, ...]]:
 def _overrides(service: str, data: object) -> Reading[dict[str, ServicePurpose]]:
     overrides = {}
     table = f"services.{service}.purposes"
-    tables = yield from _tables(data, table)
+    tables = yield from tables_below(data, table)
     for purpose, keys in tables.items():
-        overrides[purpose] = yield from _part(ServicePurpose, _SERVICE_PURPOSE, f"[{table}.{purpose}]", keys)
+        overrides[purpose] = yield from read_part(ServicePurpose, _SERVICE_PURPOSE, f"[{table}.{purpose}]", keys)
     return overrides
 
 
 def _wording(data: object) -> Reading[dict[str, dict[str, Text]]]:
     wording = {}
-    tables = yield from _tables(data, "texts")
+    tables = yield from tables_below(data, "texts")
     for language, texts in tables.items():
         wording[language] = yield from _language_texts(f"[texts.{language}]", texts)
     return wording
 
 
 def _language_texts(table: str, data: object) -> Reading[dict[str, Text]]:
-    content = yield from _single_table(table, "texts", data)
+    content = yield from single_table(table, "texts", data)
     found = {}
     for key, text in (content or {}).items():
         found[key] = yield from placed(values.wording(text), table=table, key=key)
@@ -239,7 +169,7 @@ _SITE: Readers = {
     "regions": values.strings,
     "regime": values.string,
     "regimes": values.by_place,
-    "authority": partial(_part, Authority, {"name": values.texts, "url": values.string}, "[site.authority]"),
+    "authority": partial(read_part, Authority, {"name": values.texts, "url": values.string}, "[site.authority]"),
 }
 _PURPOSE: Readers = {
     "title": values.texts,
@@ -295,21 +225,22 @@ _SECURITY: Readers = {
     "connection_allowlist": values.strings,
 }
 _TABLES: Readers = {
-    "site": partial(_part, Site, _SITE, "[site]"),
-    "purposes": partial(_named_tables, Purpose, _PURPOSE, "purposes"),
+    "site": partial(read_part, Site, _SITE, "[site]"),
+    "purposes": partial(named_tables, Purpose, _PURPOSE, "purposes"),
     "cookies": partial(_array_of_tables, Cookie, _COOKIE, "cookies"),
     "recipients": partial(_array_of_tables, Recipient, _RECIPIENT, "recipients"),
-    "features": partial(_named_tables, Feature, _FEATURE, "features"),
+    "features": partial(named_tables, Feature, _FEATURE, "features"),
     "services": _services,
     "changes": partial(_array_of_tables, Change, {"date": values.day, "text": values.texts}, "changes"),
-    "signals": partial(_part, SignalRules, {"gpc": values.refusals, "dnt": values.refusals}, "[signals]"),
-    "records": partial(_part, RecordRules, {"keep": values.duration}, "[records]"),
+    "signals": partial(read_part, SignalRules, {"gpc": values.refusals, "dnt": values.refusals}, "[signals]"),
+    "records": partial(read_part, RecordRules, {"keep": values.duration}, "[records]"),
     "requests": partial(
-        _part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), values.duration), "[requests]"
+        read_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), values.duration), "[requests]"
     ),
-    "imports": partial(_named_tables, Import, _IMPORT, "imports"),
-    "security": partial(_part, SecurityRules, _SECURITY, "[security]"),
+    "imports": partial(named_tables, Import, _IMPORT, "imports"),
+    "security": partial(read_part, SecurityRules, _SECURITY, "[security]"),
     "vendors": vendors.read,
+    **goals.TABLES,
     "texts": _wording,
 }
 _ARRAYS = frozenset({"cookies", "recipients", "changes"})

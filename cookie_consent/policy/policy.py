@@ -31,6 +31,8 @@ VERSION_DIGITS = 16
 # the version of a policy that does not use them.
 _TABLES_LEFT_OUT = (RecordRules(), RequestRules(), SecurityRules())
 _EMPTY_TABLES_LEFT_OUT = ("imports", "vendors")
+_NO_CONCERN_OF_VISITORS = ("goals", "funnels")
+"""Only reports use these. They are never in the document, so that nobody is asked again because of them."""
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "regime": "", "regimes": {}, "authority": None},
     Purpose: {
@@ -148,7 +150,10 @@ class Policy(Declarations):
 
     @cached_property
     def version(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of the policy's document. Any change gives another version."""
+        """16 hexadecimal digits of the SHA-256 of the policy's document.
+
+        Any change of what concerns visitors gives another version.
+        """
         return version_of(self.document())
 
     @cached_property
@@ -248,8 +253,9 @@ class Policy(Declarations):
         return _named("feature", feature, self.features)
 
     def document(self) -> dict[str, Any]:
-        """Return the whole policy as plain data for JSON, with durations in seconds."""
-        tables = {part.name: getattr(self, part.name) for part in fields(Declarations)}
+        """Return all of the policy that concerns visitors as plain data for JSON, with durations in seconds."""
+        names = [part.name for part in fields(Declarations) if part.name not in _NO_CONCERN_OF_VISITORS]
+        tables = {name: getattr(self, name) for name in names}
         left_out = [name for name in _EMPTY_TABLES_LEFT_OUT if not tables[name]]
         return {
             name: _plain(value)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cookie_consent.policy.declarations import Declarations, item_label, labelled_cookies, labelled_recipients
 from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.goals import errors_in_goals
 from cookie_consent.policy.parts import NECESSARY, Cookie, Service, Texts
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
@@ -30,6 +31,7 @@ def errors(policy: Declarations) -> Iterator[PolicyError]:
     yield from _errors_in_signals(policy)
     yield from _errors_in_imports(policy)
     yield from _errors_in_vendors(policy)
+    yield from errors_in_goals(policy.goals, policy.funnels)
     for number, change in enumerate(policy.changes, 1):
         yield from _missing_languages(policy, change.text, item_label("changes", number), "text")
     if policy.site.authority:

@@ -97,6 +97,12 @@ content_security_policy = "default-src 'self'"
 [vendors]
 meta_pixel = "ads"
 
+[goals.signup]
+event = "signup"
+
+[funnels.order]
+steps = ["/shop*", "/cart", "event:paid"]
+
 [texts.en]
 banner_title = "Your choice"
 """

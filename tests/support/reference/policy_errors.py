@@ -195,6 +195,19 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
         {"security referrer_policy": "none"},
         {"security connection_allowlist": ["api.example"]},
     ),
+    "[goals.ID]": (
+        {"goals signup event": REMOVED, "": "neither `event` nor `page`"},
+        {"goals signup page": "/welcome", "": "`event` and `page`"},
+        {"goals signup event": "Sign up"},
+        {"goals signup": {"page": "welcome"}, "": '`page = "welcome"`'},
+        {"goals signup": {"page": "/shop/*/paid"}, "": '`page = "/shop/*/paid"`'},
+    ),
+    "[funnels.ID]": (
+        {"funnels order steps": ["/cart"]},
+        {"funnels order steps": ["/cart", "paid"]},
+        {"funnels order steps": ["/cart", "event:Paid"]},
+        {"funnels order steps": ["/cart", "goal:sign-up"]},
+    ),
     "[vendors]": (
         {"vendors": "meta_pixel", "": '`vendors = "meta_pixel"`'},
         {"vendors facebook": "ads"},

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from cookie_consent.policy.declarations import RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.goals import Funnel, Goal
 from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import (
     Authority,
@@ -253,5 +254,26 @@ TABLES = (
             "connection_allowlist": {"": {"security connection_allowlist": ["https://api.example"]}},
             "referrer_policy": {"": {"security referrer_policy": "origin"}},
         },
+    ),
+    Table(
+        name="[goals.ID]",
+        part=Goal,
+        place="goals signup",
+        about="What a visit is for: an event, or a page. Reports count the sessions that reach it.",
+        read_on="analytics.md",
+        changes={
+            "event": {"": {"goals signup event": "sign_up"}},
+            "page": {"": {"goals signup": {"page": "/welcome"}}},
+        },
+        entries={"added or removed": {"goals": {}}},
+    ),
+    Table(
+        name="[funnels.ID]",
+        part=Funnel,
+        place="funnels order",
+        about="Steps that lead to a goal. Reports say how many sessions come how far.",
+        read_on="analytics.md",
+        changes={"steps": {"": {"funnels order steps": ["/cart", "event:paid"]}}},
+        entries={"added or removed": {"funnels": {}}},
     ),
 )
