@@ -385,3 +385,18 @@ def test_reports_count_each_record_once_while_files_are_compacted(tmp_path: Path
     views.append(report(log, since=first, until=first + timedelta(days=days))["views"])
     assert compacted[0].files == days
     assert set(views) == {300 * days}
+
+
+@pytest.mark.parametrize(
+    ("host", "referrer"),
+    [
+        ("site.example", "https://www.site.example"),
+        ("www.site.example", "http://site.example:8080"),
+        ("www.site.example", "https://www.site.example/a"),
+    ],
+)
+def test_own_site_with_or_without_www_is_no_source(host: str, referrer: str, tmp_path: Path) -> None:
+    came = record(0, server__address=host, http__request__referrer=referrer)
+    other = record(1, visitor__id="bob", server__address=host, http__request__referrer="https://wwwsite.example")
+    made = reported(tmp_path, came, other)
+    assert [row["referrer"] for row in made["referrers"]] == ["(direct)", "https://wwwsite.example"]

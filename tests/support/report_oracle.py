@@ -51,7 +51,7 @@ class Session:
     def referrer(self) -> str:
         first = self.views[0]
         referrer = first.get("http.request.referrer")
-        own = not referrer or urlsplit(referrer).hostname == first["server.address"]
+        own = not referrer or site_of(urlsplit(referrer).hostname) == site_of(first["server.address"])
         return "(direct)" if own or not referrer else str(referrer)
 
 
@@ -252,6 +252,11 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
     if name[0][0] == "source":
         return "&".join(quote_plus(value) for _, value in name)
     return " ".join(value for _, value in name)
+
+
+def site_of(host: str | None) -> str:
+    """Return a host without "www."."""
+    return (host or "").removeprefix("www.")
 
 
 def is_view(record: Record) -> bool:

@@ -118,8 +118,11 @@ def _event(random: Random, host: str) -> Record:
 
 def _referrer(random: Random, host: str) -> str:
     return random.choice(
-        (f"https://{host}/a", f"https://{host}:8443", "https://other.example", "http://news.example:81")
-    )
+        (
+            f"https://{host}/a", f"https://{host}:8443", f"https://www.{host}", "https://other.example",
+            "https://www.other.example", "http://news.example:81",
+        )
+    )  # fmt: skip
 
 
 def random_counts(seed: int) -> list[Record]:

@@ -5,11 +5,12 @@
    - `under`: the path begins with the requested one.
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.
-   - `referrer`: only of another site.
+   - `referrer`: only of another site. A site with and without "www." is one.
    - `campaign`: source, medium and campaign, URL-encoded and joined with &.
    - `exempt`: recorded without consent, which the law does not require. Events with a purpose were consented to.
 
    Requests that are no views keep only their route, status and duration. #}
+{% from "sites.sql" import site_of_address, site_of_host %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 CREATE TEMPORARY TABLE records AS
 WITH known AS (
@@ -44,7 +45,7 @@ SELECT
     {{ hashed("concat(visitor, ' ', host)") }} AS guest,
     CASE WHEN kind = 'request' THEN '' ELSE path END AS path,
     CASE
-        WHEN referrer = '' OR {{ matched("referrer", "^[a-z][a-z0-9+.-]*://([^/:]*)") }} = host THEN ''
+        WHEN referrer = '' OR {{ site_of_address("referrer") }} = {{ site_of_host("host") }} THEN ''
         ELSE referrer
     END AS referrer,
     CASE WHEN query = '' THEN '&&' ELSE concat(
