@@ -83,6 +83,11 @@ def _route(label: str) -> Mapping[str, str]:
     return {"method": method, "route": route}
 
 
+def _missing(label: str) -> Mapping[str, str]:
+    source, _, path = label.partition(" ") if label != OTHER else ("", "", OTHER)
+    return {"path": path, "source": source}
+
+
 def _counting(*columns: str) -> Callable[[Row], Mapping[str, int]]:
     return lambda row: {column: number(row[column]) for column in columns}
 
@@ -97,6 +102,11 @@ def _routes(row: Row) -> Mapping[str, int | float | None]:
     return {"requests": number(row["requests"]), **answers, **times}
 
 
+def _slowness(row: Row) -> Mapping[str, int | float | None]:
+    times = {name: rounded(row[name], 2) for name in ("p95_ms", "p50_ms")}
+    return {**times, "requests": number(row["requests"])}
+
+
 LISTS = (
     RankedList("pages", _named("path"), _pages),
     RankedList("entry_pages", _named("path"), _counting("sessions", "bounces")),
@@ -107,6 +117,9 @@ LISTS = (
     RankedList("browsers", _named("browser"), _counting("visitors", "views")),
     RankedList("systems", _named("os"), _counting("visitors", "views")),
     RankedList("routes", _route, _routes),
+    RankedList("missing", _missing, _counting("requests", "visitors")),
+    RankedList("failing_pages", _named("path"), _counting("requests", "visitors")),
+    RankedList("slow_pages", _named("path"), _slowness),
     RankedList("events", _named("event"), _counting("events", "visitors")),
     RankedList("degraded", _named("feature"), _counting("views")),
     RankedList("consent_by_host", _named("host"), consent),

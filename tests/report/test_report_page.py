@@ -27,9 +27,10 @@ from cookie_consent.report.page.formatting import (
     weekday,
 )
 from cookie_consent.report.page.page import POLICY, STYLE_SOURCE, live_page, page
+from cookie_consent.report.page.sections import sections
 from tests.support.report_sample import compared_report, empty_report, sample_report
 
-FIGURES = 20
+FIGURES = sum(len(section.figures) for section in sections(sample_report()))
 HOSTILE = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\u202eevil\x07\ud800"
 SHOWN = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\\u202eevil\\x07\\ud800"
 LONG = "/" + "very-long-" * 100

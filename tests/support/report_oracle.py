@@ -179,6 +179,19 @@ class Oracle:
             "events": self._grouped(
                 told, lambda r: {"event": r["event.name"]}, lambda rs: {"events": len(rs), "visitors": people_of(rs)}
             ),
+            "missing": self._grouped(
+                self._missing(), lambda r: {"path": r["url.path"], "source": r["source"]}, asked_for
+            ),
+            "failing_pages": self._grouped(
+                [record for record in requests if record["http.response.status_code"] >= 500],
+                lambda r: {"path": r["url.path"]},
+                asked_for,
+            ),
+            "slow_pages": self._grouped(
+                [record for record in requests if kind_of(record) == "view"],
+                lambda r: {"path": r["url.path"]},
+                slowness,
+            ),
             "degraded": self._grouped(
                 degraded, lambda c: {"feature": c["count.detail"]}, lambda cs: {"views": total(cs)}, people=total
             ),
@@ -194,6 +207,18 @@ class Oracle:
                 people=total,
             ),
         }
+
+    def _missing(self) -> list[Record]:
+        """Return the requests for missing pages with their sources; those of few visitors are joined for each page."""
+        found = [record for record in self.records if record.get("http.response.status_code") == 404]
+        by_source: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for record in found:
+            by_source[record["url.path"], source_of(record)].append(record)
+        return [
+            {**record, "source": source if people_of(group) >= self.threshold else "(other)"}
+            for (_, source), group in by_source.items()
+            for record in group
+        ]
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if time_of(record).date() == day]
@@ -251,6 +276,8 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
     """Return the key by which engines sort rows of equal size: they sort campaigns by their encoded names."""
     if name[0][0] == "source":
         return "&".join(quote_plus(value) for _, value in name)
+    if name[-1][0] == "source":  # of a missing page
+        return " ".join(value for _, value in reversed(name))
     return " ".join(value for _, value in name)
 
 
@@ -354,6 +381,25 @@ def routes(records: Sequence[Record]) -> dict[str, Any]:
         **{f"{c}xx": sum(r["http.response.status_code"] // 100 == c for r in records) for c in (2, 3, 4, 5)},
         **{f"p{share}_ms": quantile(times, share / 100) for share in (50, 95, 99)},
     }
+
+
+def asked_for(records: Sequence[Record]) -> dict[str, int]:
+    """Return the measures of a page that failed or is missing."""
+    return {"requests": len(records), "visitors": people_of(records)}
+
+
+def slowness(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the measures of a slow page."""
+    times = [record["duration_ms"] for record in records]
+    return {"p95_ms": quantile(times, 0.95), "p50_ms": quantile(times, 0.5), "requests": len(records)}
+
+
+def source_of(record: Record) -> str:
+    """Return where a request came from: a page of this site, another site, or neither."""
+    parts = urlsplit(record.get("http.request.referrer", ""))
+    if site_of(parts.hostname) == site_of(record["server.address"]):
+        return parts.path or "(internal)"
+    return str(record.get("http.request.referrer") or "(direct)")
 
 
 def total(counts: Sequence[Record], name: str | None = None) -> int:

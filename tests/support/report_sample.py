@@ -58,6 +58,11 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "routes": _rows(
             ("method", "route", "requests", "2xx", "3xx", "4xx", "5xx", "p50_ms", "p95_ms", "p99_ms"), _ROUTES
         ),
+        "missing": _rows(("path", "source", "requests", "visitors"), _MISSING),
+        "failing_pages": _rows(("path", "requests", "visitors"), [("/whois", 21, 17), ("/names", 6, 6)]),
+        "slow_pages": _rows(
+            ("path", "p95_ms", "p50_ms", "requests"), [("/whois", 812.4, 96.1, 3120), ("/", 41.0, 8.2, 5210)]
+        ),
         "events": _rows(("event", "events", "visitors"), [("search", 812, 401), ("download.zone-file", 96, 55)]),
         "degraded": _rows(("feature", "views"), [("map", 310), ("recommendations", 288), ("tour", 41)]),
         "consent": _sum(consent),
@@ -185,6 +190,11 @@ _ROUTES: list[tuple[Any, ...]] = [
     ("GET", "(no route)", 190, 0, 0, 188, 2, None, None, None),
 ]
 _ENTRIES: list[tuple[Any, ...]] = [("/", 1320, 402), ("/whois", 611, 388), ("/names", 240, 75)]
+_MISSING: list[tuple[Any, ...]] = [
+    ("/names/old", "https://directory.example", 44, 31),
+    ("/office", "/offices", 12, 9),
+    ("(other)", "", 18, 11),
+]
 _DEVICES: list[tuple[Any, ...]] = [("mobile", 960, 6210), ("pc", 801, 5932), ("tablet", 92, 611), ("other", 6, 19)]
 _BROWSERS: list[tuple[Any, ...]] = [
     ("Chrome", 903, 6200),

@@ -20,6 +20,7 @@ _TIMES = {
     "p95_ms": ("ring", "95 % (p95)"),
     "p99_ms": ("bar", "99 % (p99)"),
 }
+_SLOW = {name: _TIMES[name] for name in ("p50_ms", "p95_ms")}
 _ANSWERS = {
     "granted": ("solid", "Yes to all"),
     "partial": ("hatched", "Partly"),
@@ -27,6 +28,9 @@ _ANSWERS = {
     "unanswered": ("outline", "Not answered"),
 }
 _COUNTS_ONLY = "Counts of pages on which the question was asked, not of people: nobody is traced to make them."
+_OF_REQUESTS = (
+    "All recorded requests, not only pages. “(no route)” is no route of the site: the missing pages explain it."
+)
 _OF_ALL_PATHS = " They are of all paths, also where the report is of some."
 
 
@@ -59,7 +63,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         Section("content", "Pages", _content(report)),
         Section("sources", "Sources", _sources(report)),
         Section("machines", "Devices", _devices(report)),
-        Section("answers", "Requests", _requests(report), "All recorded requests, not only pages."),
+        Section("answers", "Requests", _requests(report), _OF_REQUESTS),
         Section("features", "Events and fallbacks", _features(report)),
         Section("consent", "Consent", _consent(report), counts),
     ]
@@ -128,6 +132,7 @@ def _devices(report: Mapping[str, Any]) -> list[Figure]:
 
 def _requests(report: Mapping[str, Any]) -> list[Figure]:
     route = ("Route", lambda row: visible(" ".join(_distinct((row["method"], row["route"])))))
+    missing = ("Page ← from", lambda row: visible(" ← ".join(_distinct((row["path"], row["source"])))))
     requests = ("Requests", _number("requests"))
     times = [(f"p{share}", _time(f"p{share}_ms")) for share in (50, 95, 99)]
     return [
@@ -136,6 +141,18 @@ def _requests(report: Mapping[str, Any]) -> list[Figure]:
             [route, requests, *((status, _number(status)) for status in _STATUS)],
         ),
         marked("latencies", "How long they took", report["routes"], _TIMES, [route, requests, *times]),
+        ranked(
+            "missing", "Missing pages (404), and where visitors came from", report["missing"], "requests",
+            [missing, requests, _VISITORS],
+        ),
+        ranked(
+            "failing", "Pages that failed (5xx)", report["failing_pages"], "requests",
+            [("Page", _text("path")), requests, _VISITORS],
+        ),
+        marked(
+            "slow", "Slow pages", report["slow_pages"], _SLOW,
+            [("Page", _text("path")), requests, *times[:2]],
+        ),
     ]  # fmt: skip
 
 

@@ -5,13 +5,14 @@
    - `under`: the path begins with the requested one.
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.
-   - `referrer`: only of another site. A site with and without "www." is one.
+   - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
    - `campaign`: source, medium and campaign, URL-encoded and joined with &.
    - `exempt`: recorded without consent, which the law does not require. Events with a purpose were consented to.
 
-   Requests that are no views keep only their route, status and duration. #}
+   Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
 {% from "sites.sql" import site_of_address, site_of_host %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
+{% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
 CREATE TEMPORARY TABLE records AS
 WITH known AS (
     SELECT {{ once() }}
@@ -24,7 +25,10 @@ WITH known AS (
         {{ sortable("coalesce(method, '')") }} AS method,
         {{ sortable("coalesce(route, '')") }} AS route,
         CASE WHEN {{ answered }} = 'request' THEN '' ELSE {{ sortable("coalesce(query, '')") }} END AS query,
-        CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN {{ sortable("coalesce(referrer, '')") }} ELSE '' END AS referrer,
+        CASE
+            WHEN {{ answered }} = 'view' OR event = 'page_view' OR status >= 400
+            THEN {{ sortable("coalesce(referrer, '')") }} ELSE ''
+        END AS referrer,
         {{ sortable("coalesce(event, '')") }} AS event,
         {{ sortable("coalesce(browser, '')") }} AS browser,
         {{ sortable("coalesce(os, '')") }} AS os,
@@ -43,10 +47,12 @@ SELECT
     uid, came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms,
     {{ hashed("visitor") }} AS visitor,
     {{ hashed("concat(visitor, ' ', host)") }} AS guest,
-    CASE WHEN kind = 'request' THEN '' ELSE path END AS path,
+    CASE WHEN kind = 'request' AND status < 400 THEN '' ELSE path END AS path,
     CASE
-        WHEN referrer = '' OR {{ site_of_address("referrer") }} = {{ site_of_host("host") }} THEN ''
-        ELSE referrer
+        WHEN referrer = '' OR {{ site_of_address("referrer") }} <> {{ site_of_host("host") }} THEN referrer
+        WHEN status < 400 THEN ''
+        WHEN {{ own_page }} = '' THEN '(internal)'
+        ELSE {{ own_page }}
     END AS referrer,
     CASE WHEN query = '' THEN '&&' ELSE concat(
         {{ matched("query", "(?:^|&)utm_source=([^&]*)") }}, '&',
