@@ -206,8 +206,6 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
 
 
 CHECK = Command(
-    "check",
-    "Check a policy file.",
     _arguments,
     guarded(_check),
     "the policy cannot be used, a change since OLD is material or asks again, or a page would break for everybody",

@@ -1,26 +1,14 @@
-"""What all commands share: exit statuses, errors, progress, and opening a ledger."""
+"""What all commands share: exit statuses, errors and progress."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
-
-from rfc8785 import CanonicalizationError
-
-from cookie_consent.ledgers import open_ledger
-
-if TYPE_CHECKING:
-    from cookie_consent.ledgers.sql import SqlLedger
 
 _BAR = 40
 """The width of the progress bar, in characters."""
@@ -34,8 +22,6 @@ _TAKE_IDS = ("--id", "--visitor", "--explain")
 _LIKE_AN_OPTION = re.compile(r"-[\w-]{21,}", re.ASCII)
 """An id of 128 bits that begins with a hyphen. No option of this program is as long."""
 _LAST_PORT = 65535
-_LONGEST_WAIT = 3
-"""How long to wait for a database server, in seconds."""
 
 
 class UnusableError(Exception):
@@ -44,18 +30,14 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of the script.
+    """What a command of the script does. Its name and help are in `cli/listed.py`.
 
     Args:
-        name: its name on the command line.
-        help: one line about it.
         arguments: adds its arguments to a parser.
         run: runs it and returns the exit status.
         finding: when the exit status is 1, as the end of a sentence; "" for a command that finds nothing.
     """
 
-    name: str
-    help: str
     arguments: Callable[[argparse.ArgumentParser], object]
     run: Callable[[argparse.Namespace], int]
     finding: str = ""
@@ -146,81 +128,6 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
         sys.stderr.write("\r\x1b[K")
 
 
-@contextmanager
-def existing_ledger(url: str) -> Iterator[SqlLedger]:
-    """Open a ledger that exists. A mistyped name must not create an empty one.
-
-    Args:
-        url: the URL of the ledger.
-
-    Raises:
-        UnusableError: it does not exist, or cannot be used.
-    """
-    try:
-        _require(url)
-        ledger = open_ledger(url)
-    except ValueError as error:
-        raise UnusableError(str(error)) from None
-    from sqlalchemy.exc import SQLAlchemyError  # an open ledger proves that it is installed
-
-    try:
-        yield ledger
-    except SQLAlchemyError as error:
-        raise UnusableError(f"ledger: it cannot be used: {first_line(error)}") from None
-    except (json.JSONDecodeError, CanonicalizationError, RecursionError) as error:
-        raise UnusableError(f"ledger: a record is no JSON ({error}). Run: cookie-consent verify") from None
-    finally:
-        ledger.close()
-
-
 def first_line(error: Exception) -> str:
     """Return the first line of a database's error message, with at most 300 characters."""
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0][:300]
-
-
-def _require(url: str) -> None:
-    """Check that a ledger exists, without opening it: that would create its tables.
-
-    Raises:
-        ValueError: there is no such database, or it has no tables of a ledger.
-    """
-    scheme, _, rest = url.partition("://")
-    has_tables = True
-    if scheme == "sqlite":
-        path = Path(rest.removeprefix("/"))
-        if not path.is_file():
-            raise ValueError(f"ledger: there is no file {path}.")
-        has_tables = _file_has_tables(path)
-    elif scheme in ("postgresql", "postgres"):
-        has_tables = _server_has_tables(url)
-    if not has_tables:
-        raise ValueError("ledger: this database has never kept consent records. Name the one that the site uses.")
-
-
-def _file_has_tables(path: Path) -> bool:
-    try:
-        # `mode=rw`, because the default creates a missing file.
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
-            row = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_records'").fetchone()
-    except sqlite3.Error as error:
-        raise ValueError(f"ledger: {path} cannot be used as an SQLite file: {error}") from None
-    return row is not None
-
-
-def _server_has_tables(url: str) -> bool:
-    try:
-        from sqlalchemy import create_engine, inspect, make_url
-        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-    except ModuleNotFoundError:
-        return True  # open_ledger reports what to install
-    try:
-        address = make_url(url).set(drivername="postgresql+psycopg")
-        engine = create_engine(address, connect_args={"connect_timeout": _LONGEST_WAIT})
-    except (ModuleNotFoundError, ValueError, ArgumentError):
-        return True  # open_ledger reports what is missing, or how to write a URL
-    try:
-        return inspect(engine).has_table("consent_records")
-    except SQLAlchemyError as error:
-        raise ValueError(f"ledger: the database cannot be used: {first_line(error)}") from None
-    finally:
-        engine.dispose()

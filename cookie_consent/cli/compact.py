@@ -78,8 +78,6 @@ def _in_words(result: Compacted) -> str:
 
 
 COMPACT = Command(
-    "compact",
-    "Turn the closed files of an access log into Parquet files. Run it by cron, while the site runs.",
     _arguments,
     guarded(_compact),
     "a file cannot be read, and stays as it is",

@@ -1,4 +1,4 @@
-"""The `export` command for a whole access log, in formats that analytics tools read."""
+"""The `export` command: a whole access log, in formats that analytics tools read, or everything under an id."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from itertools import chain, groupby
 from pathlib import Path
 
 from cookie_consent.base.files import open_file
-from cookie_consent.cli.command import GOOD, UnusableError, progress
-from cookie_consent.cli.options import option_value, print_text, with_id_option
+from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, progress
+from cookie_consent.cli.options import EITHER_ID, option_value, print_text, with_id_option
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.report.export.streams import Span, stream
@@ -28,30 +28,26 @@ _MODE = 0o640
 _OPTIONS = ("format", "since", "until", "host", "out", "vhost")
 
 
-def with_export_options(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
-    """Return a function that adds the options of `export` to a parser.
-
-    Args:
-        meaning: the help text of --id.
-    """
-
-    def add(parser: argparse.ArgumentParser) -> None:
-        with_id_option(meaning, "--ledger", "--access-log", required=False)(parser)
-        parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
-        parser.add_argument(
-            "--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01"
-        )
-        parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included")
-        parser.add_argument("--host", help="only requests to this host")
-        parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
-        parser.add_argument(
-            "--vhost", action="store_true", help=f"with --format {_NCSA}: begin each line with the host"
-        )
-
-    return add
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    with_id_option(EITHER_ID, "--ledger", "--access-log", required=False)(parser)
+    parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
+    parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01")
+    parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included")
+    parser.add_argument("--host", help="only requests to this host")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
+    parser.add_argument("--vhost", action="store_true", help=f"with --format {_NCSA}: begin each line with the host")
 
 
-def refuse_span(arguments: argparse.Namespace) -> None:
+def _export(arguments: argparse.Namespace) -> int:
+    if arguments.id is None:
+        return export_access(arguments)
+    _refuse_span(arguments)
+    from cookie_consent.cli.export_id import export_id  # it needs the ledgers
+
+    return export_id(arguments)
+
+
+def _refuse_span(arguments: argparse.Namespace) -> None:
     """Reject options for a whole export in an export of one id.
 
     Raises:
@@ -65,7 +61,7 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
     """Write the access records of a span in the requested format, and return the exit status.
 
     Args:
-        arguments: those of `with_export_options`, without an id.
+        arguments: those of the command, without an id.
         now: seconds since 1970; None for the current time.
 
     Raises:
@@ -169,3 +165,6 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
+
+
+EXPORT = Command(_arguments, guarded(_export))

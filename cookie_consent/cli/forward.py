@@ -199,12 +199,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-COMMANDS = (
-    Command(
-        "forward",
-        "Move access records from a NATS stream to another sink. Runs until stopped, on any number of hosts.",
-        _arguments,
-        guarded(_forward),
-        "the records of some visitors are not erased yet",
-    ),
+FORWARD = Command(
+    _arguments,
+    guarded(_forward),
+    "the records of some visitors are not erased yet",
 )

@@ -48,4 +48,4 @@ def _init(arguments: argparse.Namespace) -> int:
     return GOOD
 
 
-INIT = Command("init", "Write a commented policy file to begin with.", _arguments, _init)
+INIT = Command(_arguments, _init)

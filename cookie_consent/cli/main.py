@@ -6,33 +6,15 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from io import TextIOWrapper
 from types import FrameType
 from typing import Any, NoReturn
 
 from cookie_consent.base.process.locking import is_posix
-from cookie_consent.cli import check, compact, forward, init, records, report, requests, serve_report, verify
 from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, with_ids_joined
-from cookie_consent.cli.demo import command as demo
-from cookie_consent.cli.playground import command as playground
-from cookie_consent.sinks.optional import is_interruption
+from cookie_consent.cli.listed import COMMANDS
 
 __all__ = ["FINDING", "GOOD", "INTERRUPTED", "WRONG_USAGE", "main"]
-
-_COMMANDS = (
-    init.INIT,
-    check.CHECK,
-    demo.DEMO,
-    playground.PLAYGROUND,
-    *records.COMMANDS,
-    verify.VERIFY,
-    *requests.COMMANDS,
-    report.REPORT,
-    serve_report.SERVE_REPORT,
-    compact.COMPACT,
-    *forward.COMMANDS,
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,16 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: the arguments are wrong (2) or ask for help or the version (0), or the process got SIGTERM (143, as
             in shells).
     """
-    parser = argparse.ArgumentParser(prog="cookie-consent", description="Cookie consent for ASGI apps.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the installed version and exit")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in _COMMANDS:
-        subparser = commands.add_parser(
-            command.name, help=command.help, description=command.help, epilog=command.statuses
-        )
-        command.arguments(subparser)
-        subparser.set_defaults(run=command.run)
-    arguments = parser.parse_args(with_ids_joined(sys.argv[1:] if argv is None else argv))
+    arguments = _parsed(with_ids_joined(sys.argv[1:] if argv is None else argv))
     run: Callable[[argparse.Namespace], int] = arguments.run
     _write_utf_8()
     before = signal.signal(signal.SIGTERM, _end)
@@ -63,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except RuntimeError as error:
+        from cookie_consent.sinks.optional import is_interruption  # only then: it takes its time
+
         if not is_interruption(error):
             raise
         return INTERRUPTED
@@ -71,10 +46,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the parsed arguments, with the `run` of the named command. Only that command is imported."""
+    parser = argparse.ArgumentParser(prog="cookie-consent", description="Cookie consent for ASGI apps.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the installed version and exit")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    # No option before the command takes a value.
+    named = next((argument for argument in argv if not argument.startswith("-")), None)
+    for listed in COMMANDS:
+        subparser = commands.add_parser(listed.name, help=listed.help, description=listed.help)
+        if listed.name == named:
+            command = listed.command()
+            command.arguments(subparser)
+            subparser.epilog = command.statuses
+            subparser.set_defaults(run=command.run)
+    return parser.parse_args(argv)
+
+
 class _Version(argparse.Action):
     """Prints the installed version. argparse's own action would have it read for every command."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
         print(f"cookie-consent {version('cookie-consent')}")
         parser.exit()
 

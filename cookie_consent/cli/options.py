@@ -7,19 +7,16 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from cookie_consent.cli.command import UnusableError, first_line
-from cookie_consent.policy.syntax import parse_duration
-from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
-from cookie_consent.sinks.files.closed_files import sources
-from cookie_consent.sinks.optional import NotInstalledError
+from cookie_consent.cli.command import UnusableError
 
 _VARIABLES = {"ledger": "CONSENT_LEDGER", "access_log": "CONSENT_ACCESS_LOG"}
 """Option -> the environment variable used in its absence."""
+EITHER_ID = "a visitor's consent id or visitor id; the settings page shows both, and no record connects them"
+"""The help of --id, where it takes both."""
 _CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Characters that JSON leaves unescaped and a terminal acts on: control characters beyond ASCII, and marks that
 change the direction of text."""
@@ -32,6 +29,8 @@ def _id(text: str) -> str:
 
 
 def _duration(text: str) -> timedelta:
+    from cookie_consent.policy.syntax import parse_duration  # only one option needs it
+
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -115,33 +114,6 @@ def ledger_of(arguments: argparse.Namespace) -> str:
     if url is None:
         raise UnusableError("Name the ledger: --ledger URL, or the environment variable CONSENT_LEDGER.")
     return url
-
-
-@contextmanager
-def existing_sink(target: str) -> Iterator[Sink]:
-    """Open an access log that exists.
-
-    Args:
-        target: its path or URL.
-
-    Raises:
-        UnusableError: it does not exist, or cannot be used.
-    """
-    path = target.removeprefix("file://")
-    try:
-        sink = open_sink(target)
-        if isinstance(sink, JsonLinesSink) and not sources(path):
-            raise UnusableError(f"access_log: there is no file {path}.")
-        yield sink
-        sink.close()
-    except UnusableError:
-        raise
-    except (ValueError, CannotEraseError, NotInstalledError) as error:
-        raise UnusableError(str(error)) from None
-    except OSError as error:
-        raise UnusableError(f"access_log: {path} cannot be used: {error.strerror or error}.") from None
-    except Exception as error:  # noqa: BLE001 (each database client has errors of its own)
-        raise UnusableError(f"access_log: the database cannot be used: {first_line(error)}") from None
 
 
 def print_text(text: str) -> None:

@@ -14,10 +14,8 @@ from cookie_consent.cli.options import as_json, counted, option_value, print_tex
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
-from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.memory import parse_memory
-from cookie_consent.report.page.page import page
 from cookie_consent.report.question import DEFAULT_ROWS, LARGEST_LIMIT, THRESHOLD
 
 _DAYS = 30
@@ -134,6 +132,8 @@ def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
     if arguments.json:
         return as_json(figures)
     if arguments.html:
+        from cookie_consent.report.page.page import page  # the other forms need no templates
+
         return _to_file(arguments.html, page(figures))
     if arguments.csv and arguments.figure:
         return _to_file(arguments.csv, as_csv(figures, arguments.figure))
@@ -145,6 +145,8 @@ def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
     if arguments.figure:
         # For a terminal: other line ends than in a file, and the last one is added when it is printed.
         return as_csv(figures, arguments.figure).replace("\r\n", "\n").rstrip("\n")
+    from cookie_consent.report.export.terminal import as_text
+
     return as_text(figures)
 
 
@@ -161,4 +163,4 @@ def _unwritable(path: Path, error: OSError) -> UnusableError:
     return UnusableError(f"{path} cannot be written: {error.strerror}.")
 
 
-REPORT = Command("report", "Show who came, what they read, and how many say yes.", _arguments, guarded(_report))
+REPORT = Command(_arguments, guarded(_report))

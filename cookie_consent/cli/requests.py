@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cookie_consent.base.forms import readable
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, existing_ledger, guarded, print_problem
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem
+from cookie_consent.cli.existing_ledger import existing_ledger
 from cookie_consent.cli.options import ledger_of, print_json, print_text, with_options
 from cookie_consent.ledgers import Requests
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest, as_reference
@@ -165,12 +166,8 @@ def _document(request: DeskRequest, now: float) -> dict[str, Any]:
     return {**request.document(), "overdue": request.is_overdue(now)}
 
 
-COMMANDS = (
-    Command(
-        "requests",
-        "List, show, answer and close what visitors ask of the site.",
-        _arguments,
-        guarded(_run),
-        "a listed request is overdue, or the named one does not exist or is closed already",
-    ),
+REQUESTS = Command(
+    _arguments,
+    guarded(_run),
+    "a listed request is overdue, or the named one does not exist or is closed already",
 )

@@ -14,8 +14,6 @@ from cookie_consent.cli.report import add_memory_option
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.files import require_files
-from cookie_consent.report.live.app import report_app
-from cookie_consent.report.live.guards import SHORTEST_PASSWORD, OnlyByLoopback, OnlyByPassword, is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -63,6 +61,8 @@ def _access_log(arguments: argparse.Namespace) -> str:
 
 def _password(file: str | None) -> str:
     """Return the configured password; "" if there is none."""
+    from cookie_consent.report.live.guards import SHORTEST_PASSWORD
+
     password = os.environ.get(PASSWORD, "")
     if file is not None:
         try:
@@ -76,6 +76,10 @@ def _password(file: str | None) -> str:
 
 def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIApp:
     """Return the report app behind its guards: the password if set, and a check of the Host field if on loopback."""
+    # Here, because arguments are checked before the web framework is imported.
+    from cookie_consent.report.live.app import report_app
+    from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
+
     app = report_app(access_log, authorize=lambda request: True, memory=memory)
     if password:
         app = OnlyByPassword(app, password)
@@ -91,8 +95,6 @@ def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIA
 
 
 SERVE_REPORT = Command(
-    "serve-report",
-    "Show the report of an access log live, in a browser.",
     _arguments,
     guarded(_serve),
 )

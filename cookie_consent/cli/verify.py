@@ -19,12 +19,12 @@ from cookie_consent.cli.command import (
     GOOD,
     Command,
     UnusableError,
-    existing_ledger,
     first_line,
     guarded,
     print_problem,
     progress,
 )
+from cookie_consent.cli.existing_ledger import existing_ledger
 from cookie_consent.cli.options import counted, ledger_of, print_json, print_text, with_options
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import Ledger
@@ -306,8 +306,6 @@ def _keep_root(path: str, root: str) -> None:
 
 
 VERIFY = Command(
-    "verify",
-    "Verify that no consent record, and nothing that one cites, was changed, left out or added.",
     with_options("--ledger", "--root", "--write-root", "--shortest-keep"),
     guarded(_verify),
     "something was changed, left out or added",

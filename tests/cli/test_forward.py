@@ -24,7 +24,7 @@ from nats.js.api import StreamInfo
 
 from cookie_consent.cli import forward as forward_command
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, UnusableError
-from cookie_consent.cli.forward import COMMANDS, Stop, forward_messages, summary
+from cookie_consent.cli.forward import FORWARD, Stop, forward_messages, summary
 from cookie_consent.sinks import MemorySink
 from cookie_consent.sinks.nats.address import NatsAddress
 from cookie_consent.sinks.nats.forwarder import Forwarder
@@ -92,8 +92,8 @@ class FaultyStore:
 def forward(*argv: str) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser()
-    COMMANDS[0].arguments(parser)
-    return COMMANDS[0].run(parser.parse_args(argv))
+    FORWARD.arguments(parser)
+    return FORWARD.run(parser.parse_args(argv))
 
 
 def serve(from_: str, to: str) -> None:

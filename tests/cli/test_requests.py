@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE
-from cookie_consent.cli.requests import COMMANDS
+from cookie_consent.cli.requests import REQUESTS
 from cookie_consent.ledgers import Ledger, Requests, open_ledger
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest
 from tests.support.asgi import run
@@ -23,7 +23,6 @@ from tests.support.desk import DAY, help_desk_request
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import NOW
 
-(REQUESTS,) = COMMANDS
 SOON = int(time.time()) + 30 * DAY
 
 Capture = pytest.CaptureFixture[str]

@@ -24,10 +24,20 @@ CONTRACT = {
 
 
 def test_all_lists_every_public_name() -> None:
-    submodules = {name for name, value in vars(cookie_consent).items() if isinstance(value, ModuleType)}
-    exported = {name for name in vars(cookie_consent) if not name.startswith("_")} - submodules
-    assert set(cookie_consent.__all__) == exported
-    assert cookie_consent.__all__ == sorted(cookie_consent.__all__, key=lambda name: (name.islower(), name))
+    defined = [name for names in cookie_consent._MODULES.values() for name in names]
+    assert cookie_consent.__all__ == sorted(defined, key=lambda name: (name.islower(), name))
+    assert set(cookie_consent.__all__) <= set(dir(cookie_consent))
+
+
+def test_public_name_is_that_of_its_module() -> None:
+    for module, names in cookie_consent._MODULES.items():
+        imported = importlib.import_module(f"cookie_consent.{module}")
+        assert [getattr(cookie_consent, name) for name in names] == [getattr(imported, name) for name in names]
+
+
+def test_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Consent'"):
+        cookie_consent.Consent  # noqa: B018 (its access is what is tested)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,4 @@ def _demo(arguments: argparse.Namespace) -> int:
     return GOOD if all_held else FINDING
 
 
-DEMO = Command(
-    "demo", "Start a small site and walk three visitors through it.", _arguments, _demo, "a promise did not hold"
-)
+DEMO = Command(_arguments, _demo, "a promise did not hold")

@@ -45,8 +45,6 @@ def _policy(file: str) -> str:
 
 
 PLAYGROUND = Command(
-    "playground",
-    "Try out the question in a browser: policy, languages and looks.",
     _arguments,
     guarded(_playground),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 
-from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, Command
-from cookie_consent.cli.main import _COMMANDS
+from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE
+from cookie_consent.cli.listed import COMMANDS, Listed
 from cookie_consent.cli.options import _VARIABLES
 from cookie_consent.cli.serve_report import PASSWORD
 from cookie_consent.cli.verify import _KEYS
@@ -55,7 +55,7 @@ _FEW = 4
 def page() -> str:
     overview = table(
         ("command", "what it does"),
-        ((f"[`{command.name}`](#{command.name})", prose(command.help)) for command in _COMMANDS),
+        ((f"[`{command.name}`](#{command.name})", prose(command.help)) for command in COMMANDS),
     )
     return joined(
         _TITLE,
@@ -65,23 +65,23 @@ def page() -> str:
         "## Environment variables",
         "The commands read these. The middleware reads none: your app passes what it needs.",
         table(("variable", "what it is"), ((f"`{name}`", said) for name, said in _VARIABLES_READ)),
-        *(_section(command) for command in _COMMANDS),
+        *(_section(command) for command in COMMANDS),
     )
 
 
-def parser_of(command: Command) -> argparse.ArgumentParser:
+def parser_of(listed: Listed) -> argparse.ArgumentParser:
     """Return the parser of a command."""
-    parser = argparse.ArgumentParser(prog=f"cookie-consent {command.name}", add_help=False)
-    command.arguments(parser)
+    parser = argparse.ArgumentParser(prog=f"cookie-consent {listed.name}", add_help=False)
+    listed.command().arguments(parser)
     return parser
 
 
-def _section(command: Command) -> str:
-    target = READ_ON.get(command.name)
-    parser = parser_of(command)
+def _section(listed: Listed) -> str:
+    target, command = READ_ON.get(listed.name), listed.command()
+    parser = parser_of(listed)
     return joined(
-        f"## `{command.name}`",
-        sentence(command.help),
+        f"## `{listed.name}`",
+        sentence(listed.help),
         *_arguments(parser._actions),
         f"Status {FINDING} if {prose(command.finding)}." if command.finding else "",
         f"Read on: {link(_title(target), target)}." if target else "",

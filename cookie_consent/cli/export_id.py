@@ -1,0 +1,67 @@
+"""The `export` command for an id: everything that is stored under it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.cli.command import GOOD, UnusableError, print_problem
+from cookie_consent.cli.existing_ledger import existing_ledger, records_of
+from cookie_consent.cli.existing_sink import existing_sink
+from cookie_consent.cli.options import option_value, print_json
+from cookie_consent.ledgers.glossary import MEANINGS
+
+
+def _consent_records(url: str, id_: str) -> list[dict[str, Any]]:
+    with existing_ledger(url) as ledger:
+        return records_of(ledger, id_)
+
+
+def _requests(url: str, id_: str) -> list[dict[str, Any]]:
+    with existing_ledger(url) as ledger:
+        return ledger.requests.export(id_)
+
+
+def _access_records(target: str, id_: str) -> list[dict[str, Any]]:
+    with existing_sink(target) as sink:
+        return list(sink.read(id_))
+
+
+_READERS: Mapping[str, tuple[str, Callable[[str, str], list[dict[str, Any]]]]] = {
+    "consent_records": ("ledger", _consent_records),
+    "access_records": ("access_log", _access_records),
+    "requests": ("ledger", _requests),
+}
+"""Kind of record, as in MEANINGS -> the option that names its store, and a function that reads the records of an id."""
+
+
+def export_id(arguments: argparse.Namespace) -> int:
+    """Print everything that is stored under an id, and return the exit status.
+
+    Args:
+        arguments: with the id, and where to look.
+
+    Raises:
+        UnusableError: nothing is named to look into, or something of it cannot be used.
+    """
+    found = {}
+    for kind, (option, read) in _READERS.items():
+        target = option_value(arguments, option)
+        if target is None:
+            shown = option.replace("_", "-")
+            print_problem(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.", GOOD)
+        else:
+            found[kind] = read(target, arguments.id)
+    if not found:
+        raise UnusableError("Name what to look into: --ledger URL, --access-log URL, or both.")
+    if arguments.json:
+        for records in found.values():
+            for record in records:
+                print_json(record)
+    else:
+        meanings = {kind: dict(MEANINGS[kind]) for kind in found}
+        print_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **found, "meanings": meanings}, indent=2)
+    return GOOD

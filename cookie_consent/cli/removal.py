@@ -1,0 +1,186 @@
+"""The commands that remove records: `erase` and `purge`.
+
+They import the policy, the ledgers and the tracer only when they need them. What works on an access log alone starts
+sooner so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, UnusableError, guarded, print_problem
+from cookie_consent.cli.existing_ledger import existing_ledger, records_of
+from cookie_consent.cli.existing_sink import existing_sink
+from cookie_consent.cli.options import (
+    EITHER_ID,
+    counted,
+    ledger_of,
+    option_value,
+    print_json,
+    print_text,
+    with_id_option,
+    with_options,
+)
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers.sql import SqlLedger
+    from cookie_consent.policy.policy import Policy
+
+_ONE = {
+    "records": "record",
+    "texts": "text",
+    "policies": "policy",
+    "requests": "request",
+    "addresses": "address",
+    "access_records": "access record",
+}
+_WHY_PROOF = "as proof of what was asked and answered (GDPR Article 7(1))"
+_NO_PROOF = {"records": 0, "requests": 0, "misfiled": 0}
+_MISFILED = "a consent record is not as it was recorded, and so stays"
+
+
+# erase
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    target = option_value(arguments, "access_log")
+    # Without --proof, the ledger only tells what stays. So it need not be named.
+    url = ledger_of(arguments) if arguments.proof else option_value(arguments, "ledger")
+    if target is None and not arguments.proof:
+        raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
+    # Open both before erasing from either, so that a mistyped name erases nothing.
+    with (
+        existing_ledger(url) if url else nullcontext() as ledger,
+        existing_sink(target) if target else nullcontext() as sink,
+    ):
+        access_records = sink.erase(arguments.id) if sink else None
+        proof = _erased_proof(ledger, arguments.id) if ledger and arguments.proof else _NO_PROOF
+        remaining = records_of(ledger, arguments.id) if ledger else None
+    erased = {"access_records": access_records, "consent_records": proof["records"], "requests": proof["requests"]}
+    left = {
+        "consent_records": None if remaining is None else len(remaining),
+        "why": _WHY_PROOF if remaining else None,
+        "until": _until(remaining or []),
+    }
+    if arguments.json:
+        print_json({"id": arguments.id, "erased": erased, "kept": left})
+    else:
+        print_text("\n".join(_in_words(arguments.id, erased, left)))
+    return _report_misfiled(proof["misfiled"])
+
+
+def _erased_proof(ledger: SqlLedger, consent_id: str) -> dict[str, int]:
+    from cookie_consent.decision.cookie_settings import new_id
+
+    removal = ledger.remove(now=time.time(), make_id=new_id, consent_id=consent_id)
+    return {**asdict(removal), "requests": ledger.requests.erase(consent_id)}
+
+
+def _until(records: Iterable[Mapping[str, Any]]) -> str | None:
+    return max((record["keep_until"] for record in records if record.get("keep_until")), default=None)
+
+
+def _report_misfiled(misfiled: int) -> int:
+    """Report records that could not be removed, and return the exit status."""
+    if not misfiled:
+        return GOOD
+    stay = counted(misfiled, "record stays: it is not as it was", "records stay: they are not as they were")
+    return print_problem(f"{stay} recorded. Run: cookie-consent verify", FINDING)
+
+
+def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any]) -> Iterator[str]:
+    if erased["access_records"] is None:
+        yield "Access records were not looked for: --access-log URL says where they are."
+    else:
+        yield f"Erased: {counted(erased['access_records'], 'access record')} of {id_}."
+    if erased["consent_records"]:
+        requests = counted(erased["requests"] or 0, "request")
+        yield f"Erased: {counted(erased['consent_records'], 'consent record')} and {requests} of {id_}."
+        yield "Stays: their hashes, and a record that they were erased, so that all others can still be verified."
+    if left["consent_records"] is None:
+        yield "Consent records stay; they were not looked for: --ledger URL says where they are."
+    elif left["consent_records"]:
+        until = f"until {left['until']} at the latest" if left["until"] else "for ever"
+        yield f"Stays: {counted(left['consent_records'], 'consent record')} of {id_}, {left['why']}, {until}."
+        yield "--proof erases them too."
+    elif not erased["consent_records"]:
+        yield f"There are no consent records of {id_}."
+
+
+# purge
+
+
+def _purge(arguments: argparse.Namespace) -> int:
+    now, policy = time.time(), _policy(arguments.policy) if arguments.policy else None
+    target, url = option_value(arguments, "access_log"), option_value(arguments, "ledger")
+    if target is None and url is None:
+        raise UnusableError("Name what to purge: --ledger URL, --access-log URL, or both.")
+    counts = _purged_ledger(url, policy, now, dry_run=arguments.dry_run) if url else {}
+    if target:
+        counts |= _purged_access_log(target, policy, now, dry_run=arguments.dry_run)
+    if not counts:
+        return WRONG_USAGE
+    if arguments.json:
+        print_json({"ran_at": rfc3339(now), "dry_run": arguments.dry_run, **counts})
+    else:
+        verb = "would remove" if arguments.dry_run else "removed"
+        parts = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
+        print_text(f"{rfc3339(now)} {verb} {', '.join(parts)}")
+    return _report_misfiled(counts.get("misfiled", 0))
+
+
+def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
+    from cookie_consent.decision.cookie_settings import new_id
+    from cookie_consent.ledgers.retention import last_removal
+
+    with existing_ledger(url) as ledger:
+        last_removal(ledger, now)  # warns if that time is in the future
+        counts = asdict(ledger.remove(now=now, make_id=new_id, dry_run=dry_run))
+        if policy is None:
+            print_problem("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
+        else:
+            counts |= asdict(ledger.requests.purge(now=now, rules=policy.requests, dry_run=dry_run))
+    return counts
+
+
+def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
+    keep = policy.access_records_kept if policy else None
+    if keep is None:
+        print_problem(
+            "Access records were not looked at: a purpose in --policy FILE says for how long they are kept.", GOOD
+        )
+        return {}
+    if policy and policy.exempt and not dry_run:
+        from cookie_consent.tracing.access_log import daily_salt_of
+
+        # A site without visitors would keep the salt of an earlier day, with which ids can be computed again.
+        daily_salt_of(target).expire(now)
+    with existing_sink(target) as sink:
+        return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
+
+
+def _policy(path: str) -> Policy:
+    from cookie_consent.policy.errors import PolicyError
+    from cookie_consent.policy.policy import Policy
+
+    try:
+        return Policy.load(path)
+    except PolicyError as error:
+        raise UnusableError(str(error)) from None
+    except OSError as error:
+        raise UnusableError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+ERASE = Command(
+    # Each record has its own end date. --policy is accepted only so that all commands take the same options.
+    with_id_option(EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
+    guarded(_erase),
+    _MISFILED,
+)
+PURGE = Command(with_options("--ledger", "--access-log", "--policy", "--dry-run"), guarded(_purge), _MISFILED)
