@@ -13,13 +13,14 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from cookie_consent.base.files import open_file
-from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, progress
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.options import EITHER_ID, option_value, print_text, with_id_option
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.report.export.streams import Span, stream
 from cookie_consent.report.files import is_of_log
 from cookie_consent.sinks.optional import NotInstalledError
+from cookie_consent.sinks.store import IncompleteError
 
 _NCSA, _PARQUET = "ncsa", "parquet"
 _FORMATS = ("jsonl", _NCSA, "csv", _PARQUET)
@@ -71,7 +72,9 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
     seconds = time.time() if now is None else now
     try:
         span = Span(arguments.since, arguments.until, arguments.host)
-        with closing(stream(target, span)) as records:
+        missing: list[str] = []
+        with closing(stream(target, span)) as found:
+            records = _readable(found, missing)
             if arguments.out is None:
                 # Bytes: the formats say how they are encoded, whatever the terminal uses.
                 sys.stdout.buffer.writelines(_lines(arguments, _with_first_read(records)))
@@ -79,7 +82,15 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
                 _write(arguments, _with_progress(records, span, seconds))
     except (ValueError, UnreadableError, NotInstalledError) as error:
         raise UnusableError(str(error)) from None
-    return GOOD
+    return print_problem(missing[0], FINDING) if missing else GOOD
+
+
+def _readable(records: Iterator[Record], missing: list[str]) -> Iterator[Record]:
+    """Yield the records that can be read, and then note in `missing` which cannot."""
+    try:
+        yield from records
+    except IncompleteError as error:
+        missing.append(str(error))
 
 
 def _checked(arguments: argparse.Namespace) -> str:
@@ -167,4 +178,8 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
 
 
-EXPORT = Command(_arguments, guarded(_export))
+EXPORT = Command(
+    _arguments,
+    guarded(_export),
+    "a file of the access log cannot be read, so that its records are missing",
+)

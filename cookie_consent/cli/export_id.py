@@ -5,32 +5,36 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.cli.command import GOOD, UnusableError, print_problem
+from cookie_consent.cli.command import FINDING, GOOD, UnusableError, print_problem
 from cookie_consent.cli.existing_ledger import existing_ledger, records_of
 from cookie_consent.cli.existing_sink import existing_sink
 from cookie_consent.cli.options import option_value, print_json
 from cookie_consent.ledgers.glossary import MEANINGS
+from cookie_consent.sinks.store import read_readable
+
+Found: TypeAlias = tuple[list[dict[str, Any]], str]
+"""Records, and which cannot be read; "" for none."""
 
 
-def _consent_records(url: str, id_: str) -> list[dict[str, Any]]:
+def _consent_records(url: str, id_: str) -> Found:
     with existing_ledger(url) as ledger:
-        return records_of(ledger, id_)
+        return records_of(ledger, id_), ""
 
 
-def _requests(url: str, id_: str) -> list[dict[str, Any]]:
+def _requests(url: str, id_: str) -> Found:
     with existing_ledger(url) as ledger:
-        return ledger.requests.export(id_)
+        return ledger.requests.export(id_), ""
 
 
-def _access_records(target: str, id_: str) -> list[dict[str, Any]]:
+def _access_records(target: str, id_: str) -> Found:
     with existing_sink(target) as sink:
-        return list(sink.read(id_))
+        return read_readable(sink.read(id_))
 
 
-_READERS: Mapping[str, tuple[str, Callable[[str, str], list[dict[str, Any]]]]] = {
+_READERS: Mapping[str, tuple[str, Callable[[str, str], Found]]] = {
     "consent_records": ("ledger", _consent_records),
     "access_records": ("access_log", _access_records),
     "requests": ("ledger", _requests),
@@ -47,14 +51,15 @@ def export_id(arguments: argparse.Namespace) -> int:
     Raises:
         UnusableError: nothing is named to look into, or something of it cannot be used.
     """
-    found = {}
+    found, missing = {}, ""
     for kind, (option, read) in _READERS.items():
         target = option_value(arguments, option)
         if target is None:
             shown = option.replace("_", "-")
             print_problem(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.", GOOD)
         else:
-            found[kind] = read(target, arguments.id)
+            found[kind], unread = read(target, arguments.id)
+            missing = missing or unread
     if not found:
         raise UnusableError("Name what to look into: --ledger URL, --access-log URL, or both.")
     if arguments.json:
@@ -64,4 +69,4 @@ def export_id(arguments: argparse.Namespace) -> int:
     else:
         meanings = {kind: dict(MEANINGS[kind]) for kind in found}
         print_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **found, "meanings": meanings}, indent=2)
-    return GOOD
+    return print_problem(missing, FINDING) if missing else GOOD

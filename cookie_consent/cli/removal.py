@@ -27,6 +27,7 @@ from cookie_consent.cli.options import (
     with_id_option,
     with_options,
 )
+from cookie_consent.sinks.store import PartlyErasedError
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger
@@ -59,7 +60,10 @@ def _erase(arguments: argparse.Namespace) -> int:
         existing_ledger(url) if url else nullcontext() as ledger,
         existing_sink(target) if target else nullcontext() as sink,
     ):
-        access_records = sink.erase(arguments.id) if sink else None
+        try:
+            access_records = sink.erase(arguments.id) if sink else None
+        except PartlyErasedError as error:
+            return print_problem(str(error), FINDING)
         proof = _erased_proof(ledger, arguments.id) if ledger and arguments.proof else _NO_PROOF
         remaining = records_of(ledger, arguments.id) if ledger else None
     erased = {"access_records": access_records, "consent_records": proof["records"], "requests": proof["requests"]}
@@ -181,6 +185,6 @@ ERASE = Command(
     # Each record has its own end date. --policy is accepted only so that all commands take the same options.
     with_id_option(EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
     guarded(_erase),
-    _MISFILED,
+    f"access records may stay, or {_MISFILED}",
 )
 PURGE = Command(with_options("--ledger", "--access-log", "--policy", "--dry-run"), guarded(_purge), _MISFILED)

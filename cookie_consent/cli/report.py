@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, progress
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.options import as_json, counted, option_value, print_text, with_options
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS
@@ -124,7 +124,9 @@ def _report(arguments: argparse.Namespace) -> int:
     except (ValueError, UnreadableError) as error:
         raise UnusableError(str(error)) from None
     print_text(_written(figures, arguments))
-    return GOOD
+    for each in figures["unreadable_files"]:
+        print_problem(f"Left out, with its records: {each['file']}: {each['problem']}", FINDING)
+    return FINDING if figures["unreadable_files"] else GOOD
 
 
 def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
@@ -163,4 +165,4 @@ def _unwritable(path: Path, error: OSError) -> UnusableError:
     return UnusableError(f"{path} cannot be written: {error.strerror}.")
 
 
-REPORT = Command(_arguments, guarded(_report))
+REPORT = Command(_arguments, guarded(_report), "a file of the access log cannot be read, and is left out")

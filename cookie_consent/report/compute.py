@@ -63,6 +63,7 @@ def report(
         before = None if earlier is None else _compared(engine, earlier)
         seen(1)
         figures = _whole(engine, question, seen)
+        figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
     figures["range"]["generated_at"] = rfc3339(time.time() if now is None else now)
     figures["compare"] = before
     return figures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -40,6 +40,29 @@ def url_error(example: str) -> ValueError:
 
 class CannotEraseError(Exception):
     """Some records of a visitor may remain. The message says where, and what would remove them."""
+
+
+class PartlyErasedError(CannotEraseError):
+    """Some records of a visitor are erased, others may remain in files that cannot be read. The message names them."""
+
+
+class IncompleteError(Exception):
+    """Some records cannot be read. All others were yielded before. The message says which, and why."""
+
+
+def read_readable(records: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """Return the records that can be read, and which cannot; "" for none.
+
+    Args:
+        records: from a sink's `read`.
+    """
+    found: list[dict[str, Any]] = []
+    try:
+        for record in records:
+            found.append(record)
+    except IncompleteError as error:
+        return found, str(error)
+    return found, ""
 
 
 class InvalidLinesError(Exception):

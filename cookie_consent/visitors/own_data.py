@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -19,6 +20,7 @@ from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.policy.policy import Policy
+from cookie_consent.sinks.store import read_readable
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
@@ -27,6 +29,7 @@ from cookie_consent.visitors.own_records import absolute_url
 from cookie_consent.visitors.past_policies import PastPolicies
 from cookie_consent.visitors.responses import JSONInChunks, wait_for_store
 
+_log = logging.getLogger("cookie_consent")
 _FEW = 4
 """How many access logs are searched at once. Further requests wait."""
 
@@ -69,6 +72,7 @@ class OwnData:
         - `visitor_id`: the visitor id in the visitor cookie, or null.
         - `withdrawn_visitor_ids`: those of before a withdrawal, as long as records may be left.
         - `access_records`: the access records of all these ids.
+        - `access_records_complete`: false if records are missing, because the site cannot read a file of its log.
         - `requests`: the visitor's requests to the help desk.
         - `meanings`: field -> its meaning, for each of these kinds of records.
 
@@ -85,14 +89,19 @@ class OwnData:
         ids, address = self._kept.visitor_ids(inquiry), absolute_url(inquiry)
 
         def read_all() -> list[bytes]:
-            traces = chain.from_iterable(map(log.sink.read, ids)) if log is not None else iter(())
+            traces, missing = (
+                read_readable(chain.from_iterable(map(log.sink.read, ids))) if log is not None else ([], "")
+            )
+            if missing:
+                _log.error("A visitor's export lacks access records: %s", missing)
             members = {
                 "consent": proof.document(current, own_cookies.lifetime) if current else None,
                 "consent_records": iter(records),
                 "receipts": (receipt(record, policies[record["policy"]], address) for record in answers),
                 "visitor_id": self._kept.visitor_id(inquiry),
                 "withdrawn_visitor_ids": [one.visitor_id for one in self._kept.withdrawn(inquiry)],
-                "access_records": traces,
+                "access_records": iter(traces),
+                "access_records_complete": not missing,
                 "requests": iter(requests),
                 "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
             }

@@ -143,12 +143,6 @@ def test_missing_access_log_raises_unreadable_error(url: str, says: str) -> None
         next(stream(url, Span()))
 
 
-def test_unreadable_file_raises_unreadable_error(tmp_path: Path) -> None:
-    path_of(tmp_path / "access.jsonl", FIRST, 1, FileFormat.GZIP).write_bytes(b"\x1f\x8b\x08no gzip")
-    with pytest.raises(UnreadableError, match="cannot be read"):
-        next(stream(str(tmp_path / "access.jsonl"), Span()))
-
-
 def test_database_without_access_records_raises_unreadable_error(
     postgres_url: str, clickhouse: ClickHouseDatabases
 ) -> None:

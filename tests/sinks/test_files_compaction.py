@@ -381,9 +381,7 @@ def test_erase_reports_unreadable_file_and_erases_from_others(path: Path) -> Non
     broken = path_of(path, DAY, 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])
     close_as(path, FileFormat.PLAIN, line(2), number=2)
-    with pytest.raises(OSError, match="cannot be read: Compressed file ended"):
-        list(sink(path).read("one"))
-    with pytest.raises(CannotEraseError, match=r"Records may stay in 1 of the files\. Erase again\. .*0001\.jsonl\.gz"):
+    with pytest.raises(CannotEraseError, match=r"Erased: 1 access records\. Records may stay in 1 .*0001\.jsonl\.gz"):
         sink(path).erase("one")
     broken.unlink()
     assert list(sink(path).read("one")) == []

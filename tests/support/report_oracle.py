@@ -127,7 +127,7 @@ class Oracle:
     def report(self) -> dict[str, Any]:
         """Return all figures, without the range."""
         made = {**self.totals(), **self.lists()}
-        return {**made, "small_groups": {"threshold": self.threshold, "merged": self.merged}}
+        return {**made, "small_groups": {"threshold": self.threshold, "merged": self.merged}, "unreadable_files": []}
 
     def share(self) -> dict[str, Any]:
         counted = [count for count in self.counts if count["count.name"] in ("views", "views_recorded")]

@@ -77,6 +77,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         ],
         "compare": None,
         "small_groups": {"threshold": 5, "merged": 17},
+        "unreadable_files": [],
     }
     return report | changes
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cookie_consent.report.engines.dialect import CLICKHOUSE, sql
 from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
+from cookie_consent.sinks.files.damage import Damaged
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -27,6 +28,8 @@ class ClickHouseServer:
     Args:
         client: a client with a session of its own, which temporary tables need.
     """
+
+    damaged: Sequence[Damaged] = ()
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -15,6 +15,7 @@ from cookie_consent.report.engines.engine import Given, Row, UnreadableError, mi
 from cookie_consent.report.memory import LEAST, default_memory, format_size
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, retry_if_moved
+from cookie_consent.sinks.files.damage import Damaged, read_undamaged
 from cookie_consent.sinks.files.parquet import one_file
 
 if TYPE_CHECKING:
@@ -74,10 +75,14 @@ class DuckDBFiles:
         connection: a connection to an in-memory database.
         path: the live file; the closed files are beside it.
         memory: the bytes that it may take.
+
+    Attributes:
+        damaged: the files that were left out so far, because they cannot be read.
     """
 
     def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
         self._connection, self._path, self._memory = connection, path, memory
+        self.damaged: list[Damaged] = []
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
@@ -105,9 +110,7 @@ class DuckDBFiles:
             self._run(table, given, part=part, parts=parts)
 
     def _read(self, table: str, given: Given, path: Path, first: date) -> None:
-        def read(found: Sequence[Source]) -> None:
-            # A file's day is that of its newest record, so files closed before the range have nothing of it.
-            files = [source for source in found if source.day is None or source.day >= first]
+        def fill(files: Sequence[Source]) -> None:
             columns = _COLUMNS[table]
             made_up = {column: text for column, text in _MADE_UP.items() if column in dict(columns.values())}
             make_view(self._connection, f"access_{table}", files, columns, made_up)
@@ -116,7 +119,12 @@ class DuckDBFiles:
             self._run(table, given)
             self._connection.execute(sql("once", DUCKDB, table=table))
 
-        retry_if_moved(path, read)
+        def read(found: Sequence[Source]) -> list[Damaged]:
+            # A file's day is that of its newest record, so files closed before the range have nothing of it.
+            files = [source for source in found if source.day is None or source.day >= first]
+            return read_undamaged(self._connection, files, fill)[1]
+
+        self.damaged += [each for each in retry_if_moved(path, read) if each not in self.damaged]
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
 
 from cookie_consent.sinks import without_spill
+from cookie_consent.sinks.files.damage import Damaged
 
 Row = dict[str, Any]
 Given = Mapping[str, int | str]
@@ -29,7 +30,13 @@ class UnreadableError(Exception):
 
 
 class Engine(Protocol):
-    """Runs the SQL files of `report/sql` on an access log."""
+    """Runs the SQL files of `report/sql` on an access log.
+
+    Attributes:
+        damaged: the files that were left out so far, because they cannot be read.
+    """
+
+    damaged: Sequence[Damaged]
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from cookie_consent.report.engines.dialect import POSTGRESQL, sql
 from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 from cookie_consent.sinks.deadline import cut_off_after
+from cookie_consent.sinks.files.damage import Damaged
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -32,6 +33,8 @@ class PostgreSQLServer:
     Args:
         connection: a connection in a transaction. It is rolled back at the end, so that the temporary tables are gone.
     """
+
+    damaged: Sequence[Damaged] = ()
 
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cookie_consent.report.lists import LISTS, totals
-from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, percent
+from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, left_out, percent
 
 _WIDEST = 60
 """Wider cells are cut (columns)."""
@@ -85,6 +85,8 @@ def _heading(report: Mapping[str, Any]) -> str:
         )
     if report["exempt_records"]:
         lines.append(f"Requests that needed no consent by law: {report['exempt_records']:,}; {ONCE_A_DAY}.")
+    if text := left_out(report):
+        lines.append(text)
     if asked["path"]:
         lines.append("Consent is counted for all pages: its counts know no path.")
     return "\n".join(lines)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import date, datetime
 from itertools import accumulate
+from pathlib import Path
+from typing import Any
 from unicodedata import east_asian_width
 
 from babel.dates import format_date, format_datetime, format_skeleton
@@ -28,6 +31,15 @@ def visible(value: object) -> str:
     if value is None or value == "":
         return NOTHING
     return "".join(sign if is_seen(sign) else _written_out(sign) for sign in str(value))
+
+
+def left_out(report: Mapping[str, Any]) -> str:
+    """Say which files of the access log are missing in a report; "" for none."""
+    names = [visible(Path(each["file"]).name) for each in report["unreadable_files"]]
+    if not names:
+        return ""
+    what = "a file of the access log: it" if len(names) == 1 else f"{len(names)} files of the access log: they"
+    return f"This report lacks the records of {what} cannot be read. {', '.join(names)}"
 
 
 def is_seen(sign: str) -> bool:

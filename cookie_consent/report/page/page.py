@@ -13,7 +13,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cookie_consent.report.page.charts import meter
-from cookie_consent.report.page.formatting import ONCE_A_DAY, count, days, decimal, moment, percent, seconds, visible
+from cookie_consent.report.page.formatting import (
+    ONCE_A_DAY,
+    count,
+    days,
+    decimal,
+    left_out,
+    moment,
+    percent,
+    seconds,
+    visible,
+)
 from cookie_consent.report.page.sections import sections
 from cookie_consent.report.page.svg import PATTERNS
 
@@ -88,6 +98,7 @@ def _shown(report: Mapping[str, Any]) -> dict[str, Any]:
         "title": f"Visits, {days(range_['from'], range_['to'])}",
         "about": _about(range_),
         "compared": f"Compared with {days(before['range']['from'], before['range']['to'])}." if before else "",
+        "left_out": left_out(report),
         "numbers": _numbers(report, before),
         "share": _share_in_words(report, before),
         "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",

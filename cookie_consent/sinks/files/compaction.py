@@ -10,6 +10,7 @@ from io import BufferedRandom
 from pathlib import Path
 
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, sources
+from cookie_consent.sinks.files.damage import failed_checksum
 from cookie_consent.sinks.files.locking import for_each_closed, remove
 from cookie_consent.sinks.files.parquet import LEVEL, engine, write_parquet
 from cookie_consent.sinks.files.rotation import Rotation
@@ -58,6 +59,8 @@ def compact(path: Path, level: int = LEVEL, seen: Callable[[int], object] = lamb
 
             def write(source: Source, file: BufferedRandom, log: Path = log) -> None:
                 nonlocal files
+                if damaged := failed_checksum(source):  # DuckDB would not notice changed bytes
+                    raise OSError(damaged.problem)
                 rows[log] += write_parquet(connection, log, source, file, level)
                 remove(log, source, before=FileFormat.PARQUET)
                 files += 1

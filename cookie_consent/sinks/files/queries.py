@@ -14,6 +14,7 @@ from typing import Any
 from cookie_consent.base.files import open_file
 from cookie_consent.base.process import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, retry_if_moved
+from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
 from cookie_consent.sinks.files.line_io import Predicate, blank_lines, count_lines, matching_lines, remove_lines
 from cookie_consent.sinks.files.live_file import ends_in_a_torn_line
 from cookie_consent.sinks.files.locking import for_each_closed, remove
@@ -26,23 +27,24 @@ _TIMEOUT = 30.0
 _TRIES = 100
 
 
-def records_of(path: Path, visitor_id: str) -> list[dict[str, Any]]:
-    """Return the records of a visitor in all files of a log.
+def records_of(path: Path, visitor_id: str) -> tuple[list[dict[str, Any]], list[Damaged]]:
+    """Return the records of a visitor in all files of a log, and the damaged files, which are left out.
 
     Raises:
         NotInstalledError: there are Parquet files, and DuckDB is not installed.
-        OSError: a file cannot be read. Partial results would look complete.
+        OSError: a file may not be read.
     """
 
-    def read(files: Sequence[Source]) -> list[dict[str, Any]]:
-        parquet = [source.path for source in files if source.file_format is FileFormat.PARQUET]
-        lines = (
-            record
-            for source in files
-            if source.file_format is not FileFormat.PARQUET
-            for record in _in_lines(source, visitor_id)
-        )
-        return [*(_in_parquet(parquet, visitor_id) if parquet else ()), *lines]
+    def read(files: Sequence[Source]) -> tuple[list[dict[str, Any]], list[Damaged]]:
+        parquet = [source for source in files if source.file_format is FileFormat.PARQUET]
+        records, damaged = _in_parquet(parquet, visitor_id) if parquet else ([], [])
+        for source in files:
+            if source.file_format is not FileFormat.PARQUET:
+                try:
+                    records += [*_in_lines(source, visitor_id)]
+                except DAMAGE as error:
+                    damaged.append(Damaged(source.path, str(error)))
+        return records, damaged
 
     try:
         return retry_if_moved(path, read)
@@ -52,9 +54,13 @@ def records_of(path: Path, visitor_id: str) -> list[dict[str, Any]]:
         raise OSError(f"The files of {path} cannot be read: {error}") from error
 
 
-def _in_parquet(files: Sequence[Path], visitor_id: str) -> list[dict[str, Any]]:
+def _in_parquet(files: Sequence[Source], visitor_id: str) -> tuple[list[dict[str, Any]], list[Damaged]]:
     with engine() as connection:
-        return records_in(connection, files, visitor_id)
+
+        def read(sound: Sequence[Source]) -> list[dict[str, Any]]:
+            return records_in(connection, [source.path for source in sound], visitor_id) if sound else []
+
+        return read_undamaged(connection, files, read)
 
 
 def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:

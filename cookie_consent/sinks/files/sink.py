@@ -15,10 +15,11 @@ from cookie_consent.base.process.waiting import RANDOM
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, sources
 from cookie_consent.sinks.files.compression import Compressor
+from cookie_consent.sinks.files.damage import incomplete
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.queries import erase_visitor, purge, records_of
 from cookie_consent.sinks.files.rotation import ROTATE_SIZE, Rotation
-from cookie_consent.sinks.store import CannotEraseError
+from cookie_consent.sinks.store import PartlyErasedError
 
 _FORMATS: dict[object, FileFormat] = {None: FileFormat.PLAIN, "gzip": FileFormat.GZIP}
 _BY_ZSTD = (
@@ -89,13 +90,19 @@ class _Files:
         self._counts.settle()
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
-        yield from records_of(self._path, visitor_id)
+        records, damaged = records_of(self._path, visitor_id)
+        yield from records
+        if damaged:
+            raise incomplete(damaged)
 
     def erase(self, visitor_id: str) -> int:
         self._close_if_over()
         erased, troubles = erase_visitor(self._path, visitor_id)
         if troubles:
-            raise CannotEraseError(f"Records may stay in {len(troubles)} of the files. Erase again. {troubles[0]}")
+            raise PartlyErasedError(
+                f"Erased: {erased} access records. Records may stay in {len(troubles)} of the files, which cannot be "
+                f"read or written. Repair them, and erase again. {'; '.join(troubles)}"
+            )
         return erased
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:

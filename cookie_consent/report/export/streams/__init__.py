@@ -71,6 +71,7 @@ def stream(access_log: str | os.PathLike[str], span: Span) -> Generator[dict[str
     Raises:
         ValueError: no reader exists for such a URL.
         UnreadableError: the access log cannot be read, or a package is missing.
+        IncompleteError: after all records that can be read: some files are damaged.
     """
     module, place = reader(access_log, __package__)
     opened: Callable[[str, Span], AbstractContextManager[Iterator[Row]]] = module.opened

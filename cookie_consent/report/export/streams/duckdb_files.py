@@ -13,6 +13,7 @@ from cookie_consent.report.export.streams import Row, Span
 from cookie_consent.report.files import require_files
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
+from cookie_consent.sinks.files.damage import Damaged, incomplete, read_undamaged
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -47,13 +48,18 @@ def opened(target: str, span: Span) -> Iterator[Iterator[Row]]:
 
 
 def _rows(connection: DuckDBPyConnection, path: Path, span: Span) -> Iterator[Row]:
-    def start(found: Sequence[Source]) -> Sequence[Row]:
-        # A file's day is that of its newest record, so files closed before the span have nothing of it.
-        files = [source for source in found if source.day is None or source.day >= span.first]
+    def start(files: Sequence[Source]) -> Sequence[Row]:
         make_view(connection, "access_records", files, _VIEWED, {"kind": KIND})
         connection.execute(_RECORDS, span.given)
         # Sorting reads all files before the first row is returned, so their names need to hold only until here.
         return connection.fetchmany(_BATCH_SIZE)
 
-    first = retry_if_moved(path, start)
-    return chain(first, chain.from_iterable(iter(lambda: connection.fetchmany(_BATCH_SIZE), [])))
+    def read(found: Sequence[Source]) -> tuple[Sequence[Row], list[Damaged]]:
+        # A file's day is that of its newest record, so files closed before the span have nothing of it.
+        files = [source for source in found if source.day is None or source.day >= span.first]
+        return read_undamaged(connection, files, start)
+
+    first, damaged = retry_if_moved(path, read)
+    yield from chain(first, chain.from_iterable(iter(lambda: connection.fetchmany(_BATCH_SIZE), [])))
+    if damaged:
+        raise incomplete(damaged)

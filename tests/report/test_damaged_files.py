@@ -1,0 +1,208 @@
+"""A damaged file of an access log costs its own records, and says so."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from cookie_consent.cli.main import main
+from cookie_consent.report import report
+from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.report.export.terminal import as_text
+from cookie_consent.report.page.page import page
+from cookie_consent.sinks import CannotEraseError, JsonLinesSink
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, sources
+from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.damage import read_undamaged
+from cookie_consent.sinks.files.parquet import engine
+from cookie_consent.sinks.store import read_readable
+from tests.support.asgi import PREFIX, Visitor, install
+from tests.support.sink_lines import record
+
+DAY = date(2026, 11, 25)
+Damage = Callable[[bytes], bytes]
+
+
+def _flipped(data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[len(data) // 2] ^= 4
+    return bytes(changed)
+
+
+COMPRESSED: dict[str, Damage] = {
+    "cut off": lambda data: data[: len(data) // 2],
+    "without its checksum": lambda data: data[:-8],
+    "a bit flipped": _flipped,
+    "a bit of the checksum flipped": lambda data: data[:-6] + bytes([data[-6] ^ 1]) + data[-5:],
+    "zeros at its end": lambda data: data + bytes(4096),
+    "no gzip at all": gzip.decompress,
+    "empty": lambda data: b"",
+}
+PARQUET: dict[str, Damage] = {
+    "cut off": lambda data: data[: len(data) // 2],
+    "its end changed": lambda data: data[:-30] + bytes(30),
+    "no Parquet at all": lambda data: b"These are some words, and no Parquet.",
+    "empty": lambda data: b"",
+}
+
+
+def lines(first: int, *, visitor: str = "one") -> bytes:
+    records = [
+        {**record(first + number, visitor), "time": f"2026-11-25T10:{number % 60:02}:00.000Z", "record.kind": "view"}
+        for number in range(200)
+    ]
+    return b"".join(json.dumps(each).encode() + b"\n" for each in records)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Return a log of a whole compressed file, and a live file that is empty."""
+    path = tmp_path / "access.jsonl"
+    path.touch()
+    path_of(path, DAY, 1, FileFormat.GZIP).write_bytes(gzip.compress(lines(0)))
+    return path
+
+
+def damaged_gzip(log: Path, damage: str) -> Path:
+    place = path_of(log, DAY, 2, FileFormat.GZIP)
+    place.write_bytes(COMPRESSED[damage](gzip.compress(lines(1000))))
+    return place
+
+
+def damaged_parquet(log: Path, damage: str) -> Path:
+    place = path_of(log, DAY, 2, FileFormat.PARQUET)
+    path_of(log, DAY, 2, FileFormat.PLAIN).write_bytes(lines(1000))
+    assert compact(log).files == 2
+    place.write_bytes(PARQUET[damage](place.read_bytes()))
+    return place
+
+
+DAMAGES = [
+    *(pytest.param(damaged_gzip, damage, id=f"gzip-{damage}") for damage in COMPRESSED),
+    *(pytest.param(damaged_parquet, damage, id=f"parquet-{damage}") for damage in PARQUET),
+]
+
+
+def figures(log: Path) -> dict[str, Any]:
+    return report(log, since=DAY, until=DAY)
+
+
+@pytest.mark.parametrize(("make", "damage"), DAMAGES)
+def test_damaged_file_costs_its_own_records_and_is_named(
+    make: Callable[[Path, str], Path], damage: str, log: Path
+) -> None:
+    place = make(log, damage)
+    made = figures(log)
+    assert made["views"] == 200
+    assert [each["file"] for each in made["unreadable_files"]] == [str(place)]
+    assert made["unreadable_files"][0]["problem"]
+    assert place.name in page(made)
+    assert place.name in as_text(made)
+    streamed, missing = read_readable(stream(log, Span()))
+    assert (len(streamed), str(place) in missing) == (200, True)
+    own, missing = read_readable(JsonLinesSink(log).read("one"))
+    if damage != "zeros at its end":  # only DuckDB cannot read past them
+        assert (len(own), str(place) in missing) == (200, damage != "empty" or place.suffix == ".parquet")
+
+
+def test_figures_of_whole_files_name_none(log: Path) -> None:
+    assert figures(log)["unreadable_files"] == []
+
+
+def test_damaged_counts_are_named(log: Path) -> None:
+    place = path_of(log.with_name("access.counts.jsonl"), DAY, 1, FileFormat.GZIP)
+    place.write_bytes(b"no gzip")
+    made = figures(log)
+    assert (made["views"], [each["file"] for each in made["unreadable_files"]]) == (200, [str(place)])
+
+
+def test_file_damaged_while_the_process_runs_is_noticed(log: Path) -> None:
+    place = damaged_gzip(log, "zeros at its end")
+    place.write_bytes(gzip.compress(lines(1000)))
+    assert figures(log)["views"] == 400
+    place.write_bytes(COMPRESSED["a bit flipped"](place.read_bytes()))
+    assert figures(log)["views"] == 200
+
+
+def test_report_command_names_the_file_and_ends_with_a_finding(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = damaged_gzip(log, "cut off")
+    span = ["--access-log", str(log), "--from", str(DAY), "--to", str(DAY)]
+    assert main(["report", *span, "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["views"] == 200
+    assert said.err.startswith(f"Left out, with its records: {place}: Compressed file ended")
+
+
+def test_export_command_writes_the_rest_and_ends_with_a_finding(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = damaged_gzip(log, "a bit flipped")
+    out = tmp_path / "out.jsonl"
+    assert main(["export", "--access-log", str(log), "--format", "jsonl", "--out", str(out)]) == 1
+    assert len(out.read_bytes().splitlines()) == 200
+    assert f"their records are missing: {place}: CRC check failed" in capsys.readouterr().err
+    assert main(["export", "--access-log", str(log), "--id", "one", "--json"]) == 1
+    said = capsys.readouterr()
+    assert (said.out.count("\n"), str(place) in said.err) == (200, True)
+
+
+def test_erasure_that_is_not_whole_is_an_error_that_names_the_file(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = damaged_gzip(log, "cut off")
+    assert main(["erase", "--access-log", str(log), "--id", "one"]) == 1
+    said = capsys.readouterr().err
+    assert "Erased: 200 access records. Records may stay in 1 of the files" in said
+    assert str(place) in said
+    place.unlink()
+    assert main(["erase", "--access-log", str(log), "--id", "one"]) == 0
+    assert figures(log)["views"] == 0
+
+
+def test_damaged_parquet_file_is_named_by_an_erasure(log: Path) -> None:
+    place = damaged_parquet(log, "cut off")
+    with pytest.raises(CannotEraseError, match="Erased: 200 access records") as caught:
+        JsonLinesSink(log, sleep=lambda _: None).erase("one")
+    assert str(place) in str(caught.value)
+
+
+def test_compaction_leaves_a_file_with_changed_bytes(log: Path) -> None:
+    place = damaged_gzip(log, "a bit flipped")
+    done = compact(log)
+    assert (done.files, done.unreadable[0].startswith(f"{place}: CRC check failed")) == (1, True)
+    assert place.is_file()
+
+
+def test_visitors_export_has_what_can_be_read_and_says_that_some_is_missing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "visits.jsonl"
+    visitor = Visitor(install(access_log=path))
+    visitor.accept()
+    visitor.get("/")
+    export = visitor.get(f"{PREFIX}/export").json
+    assert (len(export["access_records"]), export["access_records_complete"]) == (1, True)
+    place = path_of(path, DAY, 1, FileFormat.GZIP)
+    place.write_bytes(b"no gzip")
+    export = visitor.get(f"{PREFIX}/export").json
+    assert (len(export["access_records"]), export["access_records_complete"]) == (1, False)
+    assert str(place) in caplog.text
+
+
+def test_error_about_a_file_that_is_gone_is_raised_unchanged(log: Path) -> None:
+    """It was rotated or compacted, so the caller looks for the files again."""
+    files = sources(log)
+
+    def read(found: Sequence[Source]) -> None:
+        found[0].path.unlink(missing_ok=True)
+        connection.execute("SELECT * FROM read_json($file)", {"file": str(found[0].path)})
+
+    with engine() as connection, pytest.raises(duckdb.IOException, match="No files found"):
+        read_undamaged(connection, files, read)
