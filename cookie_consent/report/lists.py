@@ -112,6 +112,7 @@ LISTS = (
     RankedList("entry_pages", _named("path"), _counting("sessions", "bounces")),
     RankedList("exit_pages", _named("path"), _counting("sessions")),
     RankedList("referrers", _named("referrer"), _counting("sessions", "visitors")),
+    RankedList("channels", _named("channel"), _counting("sessions", "visitors")),
     RankedList("campaigns", _campaign, _counting("sessions", "visitors")),
     RankedList("devices", _named("device"), _counting("visitors", "views")),
     RankedList("browsers", _named("browser"), _counting("visitors", "views")),

@@ -15,6 +15,9 @@ MARGIN = timedelta(hours=6)
 PAUSE = timedelta(minutes=30)
 ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
 NOTHING = {"views_recorded": None, "views": None, "share": None}
+MEDIUMS = {"email": "mail", "E-Mail": "mail", "social": "social", "mail": "mail"}
+KNOWN_HOSTS = {"www.google.co.jp": "search", "l.facebook.com": "social", "mail.google.com": "mail"}
+"""Of the random records, those that say the channel."""
 Campaign = tuple[str, str, str]
 
 
@@ -159,6 +162,7 @@ class Oracle:
                 self.sessions, lambda s: {"path": s.views[-1]["url.path"]}, lambda ss: {"sessions": len(ss)}
             ),
             "referrers": self._grouped(self.sessions, lambda s: {"referrer": s.referrer}, visits),
+            "channels": self._grouped(self.sessions, lambda s: {"channel": channel_of(s)}, visits),
             "campaigns": self._grouped(
                 advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True)), visits
             ),
@@ -344,6 +348,15 @@ def campaign_of(record: Record) -> Campaign:
     given = parse_qs(record.get("url.query", ""))
     source, medium, name = (given.get(f"utm_{part}", [""])[0] for part in ("source", "medium", "campaign"))
     return source, medium, name
+
+
+def channel_of(session: Session) -> str:
+    """Return the way on which a session came."""
+    if session.campaign != ("", "", ""):
+        return MEDIUMS.get(session.campaign[1], "campaign")
+    if session.referrer == "(direct)":
+        return "direct"
+    return KNOWN_HOSTS.get(str(urlsplit(session.referrer).hostname), "other site")
 
 
 def people_of(things: Sequence[Any]) -> int:

@@ -21,7 +21,13 @@ PATHS = (
     "/$path", "/%(path)s", "/(other)", "/🙂", "/a\u202eb",
 )  # fmt: skip
 ROUTES = ("/{page}", "/static/{file}", None)
-CAMPAIGNS = (("letter", "mail", "one"), ("letter", "mail", "two"), ("=cmd()", "", "a&b=c d"), ("(other)", "x", "ü"))
+CAMPAIGNS = (
+    ("letter", "mail", "one"),
+    ("letter", "mail", "two"),
+    ("=cmd()", "", "a&b=c d"),
+    ("list", "E-Mail", ""),
+    ("(other)", "x", "ü"),
+)
 NAMES = ("asked", "granted", "refused", "partial", "withdrawn", "signal", "views", "views_recorded", "degraded")
 LANGUAGES = ("en", "ja")
 
@@ -121,6 +127,7 @@ def _referrer(random: Random, host: str) -> str:
         (
             f"https://{host}/a", f"https://{host}:8443", f"https://www.{host}", "https://other.example",
             "https://www.other.example", "http://news.example:81",
+            "https://www.google.co.jp", "https://google.evil.example", "https://l.facebook.com", "https://mail.google.com",
         )
     )  # fmt: skip
 

@@ -51,6 +51,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "entry_pages": _rows(("path", "sessions", "bounces"), _ENTRIES),
         "exit_pages": _rows(("path", "sessions"), [("/names", 903), ("/whois", 702), ("/", 402), ("/offices", 164)]),
         "referrers": _rows(("referrer", "sessions", "visitors"), _REFERRERS),
+        "channels": _rows(("channel", "sessions", "visitors"), _CHANNELS),
         "campaigns": _rows(("source", "medium", "campaign", "sessions", "visitors"), _CAMPAIGNS),
         "devices": _rows(("device", "visitors", "views"), _DEVICES),
         "browsers": _rows(("browser", "visitors", "views"), _BROWSERS),
@@ -191,6 +192,7 @@ _ROUTES: list[tuple[Any, ...]] = [
     ("GET", "(no route)", 190, 0, 0, 188, 2, None, None, None),
 ]
 _ENTRIES: list[tuple[Any, ...]] = [("/", 1320, 402), ("/whois", 611, 388), ("/names", 240, 75)]
+_CHANNELS: list[tuple[Any, ...]] = [("direct", 1102, 820), ("search", 611, 540), ("other site", 301, 288)]
 _MISSING: list[tuple[Any, ...]] = [
     ("/names/old", "https://directory.example", 44, 31),
     ("/office", "/offices", 12, 9),

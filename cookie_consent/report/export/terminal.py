@@ -18,6 +18,7 @@ _TITLES = {
     "entry_pages": "Where sessions began",
     "exit_pages": "Where sessions ended",
     "referrers": "Sites that sessions came from",
+    "channels": "Channels that sessions came by",
     "campaigns": "Campaigns that sessions came from",
     "devices": "Devices",
     "browsers": "Browsers",

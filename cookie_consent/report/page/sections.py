@@ -112,6 +112,10 @@ def _sources(report: Mapping[str, Any]) -> list[Figure]:
     ]
     return [
         ranked(
+            "channels", "Channels", report["channels"], "sessions",
+            [("Channel", _text("channel")), _SESSIONS, _VISITORS],
+        ),
+        ranked(
             "referrers", "Other sites that led here", report["referrers"], "sessions",
             [("Site", _text("referrer")), _SESSIONS, _VISITORS],
         ),

@@ -1,0 +1,36 @@
+{# The channel of a session: the way on which it came. A campaign's medium decides, then the site before.
+
+   Mediums are those that Google Analytics and Matomo tell apart; what is none of them, such as "cpc", is a campaign. #}
+{% from "well_known_hosts.sql" import search, social, mail %}
+{% set country = "[.](?:com|[a-z][a-z]|(?:com|co|ne)[.][a-z][a-z])" %}
+{% set mediums = {
+    "mail": "e-mail|e_mail|email|mail|newsletter",
+    "social": "sm|social|social[-_]?media|social[-_]?network",
+    "search": "organic",
+    "other site": "referral",
+} %}
+{% macro one_of(hosts) -%}
+^(?:www[.])?(
+{%- for host in hosts -%}
+{{ "(?:[a-z0-9-]+[.])*" if host.startswith("*.") }}
+{{- host.removeprefix("*.").removesuffix(".*").replace(".", "[.]") }}
+{{- country if host.endswith(".*") }}
+{{- "" if loop.last else "|" }}
+{%- endfor -%}
+)$
+{%- endmacro %}
+{% macro channel(referrer, campaign) %}
+{% set host = matched(referrer, "^[a-z][a-z0-9+.-]*://([^/:]*)") %}
+{% set medium = "lower(" ~ matched(campaign, "^[^&]*&([^&]*)&") ~ ")" %}
+CASE
+{% for name, pattern in mediums.items() %}
+    WHEN {{ matched(medium, "^(" ~ pattern ~ ")$") }} <> '' THEN '{{ name }}'
+{% endfor %}
+    WHEN {{ campaign }} <> '&&' THEN 'campaign'
+    WHEN {{ referrer }} = '' THEN 'direct'
+{% for name, hosts in {"mail": mail, "search": search, "social": social}.items() %}
+    WHEN {{ matched(host, one_of(hosts)) }} <> '' THEN '{{ name }}'
+{% endfor %}
+    ELSE 'other site'
+END
+{%- endmacro %}

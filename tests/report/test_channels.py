@@ -1,0 +1,82 @@
+"""Tests of the channels of sessions: which hosts and which mediums are known."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from cookie_consent.report.engines.dialect import DUCKDB, _environment
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    whole = '{% from "channel.sql" import channel %}SELECT {{ channel("$referrer", "$campaign") }}'
+    return _environment(DUCKDB).from_string(whole).render()
+
+
+@pytest.mark.parametrize(
+    ("host", "channel"),
+    [
+        ("google.com", "search"),
+        ("www.google.co.jp", "search"),
+        ("www.google.com.au", "search"),
+        ("google.de", "search"),
+        ("news.google.com", "search"),
+        ("cn.bing.com", "search"),
+        ("uk.search.yahoo.com", "search"),
+        ("search.yahoo.co.jp", "search"),
+        ("google.evil.com", "other site"),
+        ("google.evil.jp", "other site"),
+        ("google.com.evil.example", "other site"),
+        ("notgoogle.com", "other site"),
+        ("docs.google.com", "other site"),
+        ("googlexcom", "other site"),
+        ("mail.google.com", "mail"),
+        ("outlook.live.com", "mail"),
+        ("mail.yahoo.co.jp", "mail"),
+        ("l.facebook.com", "social"),
+        ("facebook.com", "social"),
+        ("old.reddit.com", "social"),
+        ("t.co", "social"),
+        ("xt.co", "other site"),
+        ("at.t.co", "other site"),
+        ("www.pinterest.co.uk", "social"),
+        ("x.com", "social"),
+        ("netflix.com", "other site"),
+        ("[::1]", "other site"),
+    ],
+)
+def test_host_of_site_before_decides_on_channel(text: str, host: str, channel: str) -> None:
+    assert channel_of(text, f"https://{host}", "&&") == channel
+    assert channel_of(text, f"https://{host}:8443", "&&") == channel
+
+
+@pytest.mark.parametrize(
+    ("campaign", "channel"),
+    [
+        ("letter&email&", "mail"),
+        ("letter&E-Mail&one", "mail"),
+        ("letter&newsletter&one", "mail"),
+        ("facebook&social&", "social"),
+        ("facebook&social_media&", "social"),
+        ("google&organic&", "search"),
+        ("blog&referral&", "other site"),
+        ("google&cpc&spring", "campaign"),
+        ("facebook&paid&spring", "campaign"),
+        ("facebook&paid-social&spring", "campaign"),
+        ("&&spring", "campaign"),
+        ("email&&", "campaign"),
+    ],
+)
+def test_medium_of_campaign_decides_before_site(text: str, campaign: str, channel: str) -> None:
+    assert channel_of(text, "https://www.google.com", campaign) == channel
+    assert channel_of(text, "", campaign) == channel
+
+
+def test_session_without_campaign_and_site_is_direct(text: str) -> None:
+    assert channel_of(text, "", "&&") == "direct"
+
+
+def channel_of(text: str, referrer: str, campaign: str) -> str:
+    found = duckdb.execute(text, {"referrer": referrer, "campaign": campaign}).fetchall()
+    return str(found[0][0])
