@@ -1,4 +1,4 @@
-// Tells of what happens on a page: downloads, how long it was looked at, whatever the site counts. Nothing is sent
+// Tells of what happens on a page: downloads, links to other sites, how long it was looked at, whatever the site counts. Nothing is sent
 // unless the visitor allows tracing at that moment; the server decides once more. Nothing is stored.
 
 /** @typedef {import("./choices.js").Consent} Consent */
@@ -103,8 +103,11 @@ function moved() {
 function clicked(event) {
   const link = event.composedPath().find((it) => it instanceof HTMLAnchorElement);
   if (!link?.protocol.startsWith("http")) return;
-  const file = (link.origin === location.origin ? "" : link.origin) + link.pathname;
-  if (link.hasAttribute("download") || files.test(file)) track("download", { file: readable(file) });
+  const isElsewhere = link.origin !== location.origin;
+  const address = (isElsewhere ? link.origin : "") + link.pathname;
+  if (link.hasAttribute("download") || files.test(address)) track("download", { file: readable(address) });
+  else if (isElsewhere && document.querySelector("script[data-outbound]"))
+    track("outbound", { to: readable(address) });
 }
 
 /** @param {string} address @returns {string} */

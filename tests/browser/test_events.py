@@ -216,6 +216,31 @@ def test_other_clicks_send_no_download_event(reader: Reader) -> None:
     assert reader.events("download") == []
 
 
+def test_outbound_event_names_address_without_query_if_site_wants_it(reader: Reader) -> None:
+    for site in ("partner", "files"):
+        reader.page.route(f"https://{site}.example/**", lambda route: route.fulfill(status=204))
+    for path in ("/", "/outbound"):
+        reader.go(path)
+        reader.page.evaluate("consent.ready")
+        for link in ("#elsewhere", "#blob", "#partner"):
+            reader.page.locator(link).click()
+        reader.page.evaluate("consent.track('last')")
+        reader.event("last", 1 if path == "/" else 2)
+    told = [(event["url.path"], event["event.properties"]) for event in reader.events("outbound")]
+    assert told == [("/outbound", {"to": "https://partner.example/年"})]
+    assert len(reader.events("download")) == 2
+
+
+def test_outbound_click_without_consent_sends_nothing(reader: Reader) -> None:
+    reader.answer(analytics=False)
+    reader.page.route("https://partner.example/**", lambda route: route.fulfill(status=204))
+    reader.go("/outbound")
+    reader.page.evaluate("consent.ready")
+    reader.page.locator("#partner").click()
+    reader.page.evaluate("consent.track('last')")
+    assert reader.sent_count() == 0
+
+
 def test_single_page_app_with_data_views_sends_page_views(reader: Reader) -> None:
     reader.go("/views")
     reader.page.evaluate("consent.ready")

@@ -24,6 +24,7 @@ ATTRIBUTES = {
     "data-url": ('the `<div class="tac_iframe">` of tarteaucitron', "as `data-src`"),
     "data-map": ("the tag of `gated.js`", "an object: a name of another tool → ids of purposes"),
     "data-views": ("the tag of `track.js`", "sends a `page_view` for each page of a single-page app"),
+    "data-outbound": ("the tag of `track.js`", "sends an `outbound` for each click on a link to another site"),
     "data-privacy-settings": ("`<a>`", "opens the settings in place, where `choices.js` is on the page"),
 }
 """Attribute that a page may write -> where, and what it does."""
@@ -35,6 +36,7 @@ OUR_OWN = frozenset({
 SENT = {
     "page_leave": "the page is left, or hidden for the first time; `duration_ms`",
     "download": "a click on a link with `download`, or to a file; `file`",
+    "outbound": "a click on a link to another site that is no download, with `data-outbound`; `to`",
     "page_view": "a page of a single-page app, with `data-views`; `query`",
 }
 """Event that `track.js` sends by itself -> when, and with what."""

@@ -45,14 +45,24 @@ STRICT = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 TRACK = '<script type="module" src="/privacy-choices/track.js"></script>'
+OUTBOUND = TRACK.replace(">", " data-outbound>", 1)
 VIEWS = TRACK.replace(">", " data-views>", 1)
 CHOICES = '<script type="module" src="/privacy-choices/choices.js"></script>'
 LINKS = (
     '<a id="next" href="/next">Next</a> <a id="report" href="/files/report.pdf?key=secret">Report</a>'
     '<a id="named" href="/files/%E5%B9%B4%E5%A0%B1" download><b id="inside">Yearbook</b></a>'
     '<a id="elsewhere" href="https://files.example/a.zip?key=secret">Archive</a><a id="blob" download>Made here</a>'
+    '<a id="partner" href="https://partner.example/%E5%B9%B4?key=secret#part">Partner</a>'
 )
-HEADS = {"": TRACK, "next": TRACK, "views": VIEWS, "before": TRACK + CHOICES, "after": CHOICES + TRACK, "plain": ""}
+HEADS = {
+    "": TRACK,
+    "next": TRACK,
+    "views": VIEWS,
+    "outbound": OUTBOUND,
+    "before": TRACK + CHOICES,
+    "after": CHOICES + TRACK,
+    "plain": "",
+}
 
 
 def document(head: str, status: int = 200) -> HTMLResponse:
