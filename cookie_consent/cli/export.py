@@ -15,6 +15,7 @@ from pathlib import Path
 from cookie_consent.base.files import open_file
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.options import EITHER_ID, option_value, print_text, with_id_option
+from cookie_consent.cli.report_settings import add_settings_options, settings_of
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.report.export.streams import Span, stream
@@ -26,14 +27,15 @@ _NCSA, _PARQUET = "ncsa", "parquet"
 _FORMATS = ("jsonl", _NCSA, "csv", _PARQUET)
 _MODE = 0o640
 """The mode of a new file, before the umask; that of access log files."""
-_OPTIONS = ("format", "since", "until", "host", "out", "vhost")
+_OPTIONS = ("format", "since", "until", "host", "out", "vhost", "time_zone", "policy")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     with_id_option(EITHER_ID, "--ledger", "--access-log", required=False)(parser)
     parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
-    parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01")
+    parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, like 2026-11-01")
     parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included")
+    add_settings_options(parser)
     parser.add_argument("--host", help="only requests to this host")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
     parser.add_argument("--vhost", action="store_true", help=f"with --format {_NCSA}: begin each line with the host")
@@ -71,7 +73,7 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
     target = _checked(arguments)
     seconds = time.time() if now is None else now
     try:
-        span = Span(arguments.since, arguments.until, arguments.host)
+        span = Span(arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone)
         missing: list[str] = []
         with closing(stream(target, span)) as found:
             records = _readable(found, missing)

@@ -11,12 +11,15 @@ from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, po
 from cookie_consent.cli.local_server import serve
 from cookie_consent.cli.options import option_value
 from cookie_consent.cli.report import add_memory_option
+from cookie_consent.cli.report_settings import add_settings_options, settings_of
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.files import require_files
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from cookie_consent.report.settings import Settings
 
 PASSWORD = "CONSENT_REPORT_PASSWORD"  # noqa: S105 (the name of an environment variable)
 
@@ -27,6 +30,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help='the access log, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
     )
+    add_settings_options(parser)
     add_memory_option(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
@@ -41,7 +45,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file), arguments.memory)
+    access_log, settings = _access_log(arguments), _settings(arguments)
+    password = _password(arguments.password_file)
+    # Here, because arguments are checked before the web framework is imported.
+    from cookie_consent.report.live.app import report_app
+
+    app = report_app(access_log, authorize=lambda request: True, policy=settings, memory=arguments.memory)
+    app = _guarded(app, arguments.host, password)
     serve(app, arguments.host, arguments.port, what="The report", command="serve-report", extra="analytics")
     return GOOD
 
@@ -74,13 +84,17 @@ def _password(file: str | None) -> str:
     return password
 
 
-def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIApp:
+def _settings(arguments: argparse.Namespace) -> Settings:
+    try:
+        return settings_of(arguments)
+    except ValueError as error:
+        raise UnusableError(str(error)) from None
+
+
+def _guarded(app: ASGIApp, host: str, password: str) -> ASGIApp:
     """Return the report app behind its guards: the password if set, and a check of the Host field if on loopback."""
-    # Here, because arguments are checked before the web framework is imported.
-    from cookie_consent.report.live.app import report_app
     from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
 
-    app = report_app(access_log, authorize=lambda request: True, memory=memory)
     if password:
         app = OnlyByPassword(app, password)
     if is_loopback(host):

@@ -170,6 +170,7 @@ _SITE: Readers = {
     "regime": values.string,
     "regimes": values.by_place,
     "authority": partial(read_part, Authority, {"name": values.texts, "url": values.string}, "[site.authority]"),
+    "time_zone": values.string,
 }
 _PURPOSE: Readers = {
     "title": values.texts,

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
 from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.time_zones import UnknownTimeZoneError, time_zone
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.exemptions import unmet
@@ -80,6 +81,7 @@ class Site(CheckedPart):
             `regimes`.
         regimes: code of a country ("CA"), or of a part of one ("CA-QC") -> code of the regime that applies there.
         authority: the authority that visitors can complain to, or None.
+        time_zone: the time zone of reports' days and hours, by its IANA name; "" for UTC.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Site(CheckedPart):
     regime: str = ""
     regimes: Mapping[str, str] = field(default_factory=dict)
     authority: Authority | None = None
+    time_zone: str = ""
 
     def _errors(self) -> Iterator[PolicyError]:
         yield from unknown_regions(self.regions)
@@ -115,6 +118,15 @@ class Site(CheckedPart):
             yield from wrong_link(self.policy_url, "policy_url")
         if self.domain or self.hosts:
             yield from wrong_hosts(self.domain, self.hosts)
+        if self.time_zone:
+            yield from _wrong_time_zone(self.time_zone)
+
+
+def _wrong_time_zone(name: str) -> Iterator[PolicyError]:
+    try:
+        time_zone(name)
+    except UnknownTimeZoneError as error:
+        yield PolicyError(f'there is no time zone "{name}"', error.remedy, key="time_zone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,8 +31,9 @@ VERSION_DIGITS = 16
 # the version of a policy that does not use them.
 _TABLES_LEFT_OUT = (RecordRules(), RequestRules(), SecurityRules())
 _EMPTY_TABLES_LEFT_OUT = ("imports", "vendors")
-_NO_CONCERN_OF_VISITORS = ("goals", "funnels")
-"""Only reports use these. They are never in the document, so that nobody is asked again because of them."""
+_NO_CONCERN_OF_VISITORS = ("goals", "funnels", "time_zone")
+"""Only reports use these tables and this key. They are never in the document, so that nobody is asked again because of
+them."""
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "regime": "", "regimes": {}, "authority": None},
     Purpose: {
@@ -343,9 +344,9 @@ def _plain(value: object) -> object:
 
 
 def _is_left_out(part: object, name: str, value: object) -> bool:
-    """Return whether a value is the default of a key that was added later."""
+    """Return whether a value is the default of a key that was added later, or no concern of visitors."""
     defaults = _DEFAULTS_LEFT_OUT.get(type(part), {})
-    return name in defaults and value == defaults[name]
+    return name in _NO_CONCERN_OF_VISITORS or (name in defaults and value == defaults[name])
 
 
 def _necessary(wording: Mapping[str, Mapping[str, Text]]) -> Purpose:

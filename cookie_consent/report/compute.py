@@ -12,7 +12,8 @@ from cookie_consent.base.dates import rfc3339
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.files import require_files
 from cookie_consent.report.lists import ANSWERS, LISTS, consent, number, ratio, rounded
-from cookie_consent.report.question import Question, day_of
+from cookie_consent.report.local_time import day_of
+from cookie_consent.report.question import Question
 
 _TABLES = ("records", "counts", "sessions")
 """Temporary tables, in the order of creation: each is computed from the ones before it."""
@@ -39,16 +40,17 @@ def report(
     Args:
         access_log: the path of a JSON Lines file (its closed and Parquet files are read too), or a URL:
             "postgresql://…", "clickhouse://…".
-        since: the first day, UTC.
+        since: the first day.
         until: the last day, included.
         host: report only requests to this host.
         path: report only pages whose path begins with this. A session counts if it saw such a page, and counts whole,
             so its entry page can be any page. Daily counts have no path: `share` is empty, and consent is that of all
             pages.
         compare: add the totals of the period of equal length just before.
-        rest: `limit` and `threshold` as in `Question`; `now`, in seconds since 1970; `seen`, called with the number of
-            finished steps, of `STEPS`; `may_be_new`, True to read missing files as empty if their folder exists;
-            `memory`, the bytes that reading files may take, by default a quarter of the machine's and at least 512 MB.
+        rest: `limit`, `threshold` and `time_zone` as in `Question`; `now`, in seconds since 1970; `seen`, called with
+            the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files as empty if their folder
+            exists; `memory`, the bytes that reading files may take, by default a quarter of the machine's and at least
+            512 MB.
 
     Raises:
         ValueError: an argument is wrong; the message says what is allowed.
@@ -121,6 +123,7 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "to": question.until.isoformat(),
             "host": question.host,
             "path": question.path,
+            "time_zone": question.time_zone,
         },
         "visitors": number(row["visitors"]),
         "sessions": sessions,

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-DAY = 86_400_000
-"""Milliseconds in a day."""
+from cookie_consent.base.time_zones import UTC
+from cookie_consent.report.local_time import LocalTime, day_number, local_time
+
 THRESHOLD = 5
 """List rows with fewer visitors than this are joined."""
 DEFAULT_ROWS = 50
@@ -19,7 +20,6 @@ _MARGIN = 6 * 3_600_000
 sessions are cut off: only a visitor who never pauses for 30 minutes in that time has one."""
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 """Characters that no record contains."""
-_EPOCH = date(1970, 1, 1)
 # The margin before the first day, and the day after the last, have to be dates, too.
 _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 _LONGEST = timedelta(days=3660)
@@ -30,12 +30,13 @@ class Question:
     """The range of a report, and how its lists are shortened.
 
     Args:
-        since: the first day, UTC.
+        since: the first day.
         until: the last day, included.
         host: report only requests to this host; None for all hosts.
         path: report only pages whose path begins with this; None for all paths.
         limit: rows in a list, without the "(other)" row; 1 to 10,000.
         threshold: rows with fewer visitors are joined; 1 joins none.
+        time_zone: the time zone of days and hours, by its IANA name. Counts have days in UTC whatever it is.
 
     Raises:
         ValueError: an argument is out of range; the message says what is allowed.
@@ -47,6 +48,7 @@ class Question:
     path: str | None = None
     limit: int = DEFAULT_ROWS
     threshold: int = THRESHOLD
+    time_zone: str = UTC
 
     def __post_init__(self) -> None:
         if self.since > self.until:
@@ -61,6 +63,7 @@ class Question:
             raise ValueError(f"limit: {LARGEST_LIMIT:,} rows at most.")
         if any(_IMPOSSIBLE.search(text or "") for text in (self.host, self.path)):
             raise ValueError("host, path: a text without NUL characters, in UTF-8.")
+        _ = self.local_time  # refuses an unknown time zone
 
     @property
     def days(self) -> list[date]:
@@ -68,9 +71,16 @@ class Question:
         return [self.since + timedelta(days=number) for number in range((self.until - self.since).days + 1)]
 
     @property
+    def local_time(self) -> LocalTime:
+        """The local time of the range."""
+        # Local days begin up to a day before or after those of UTC.
+        return local_time(self.time_zone, day_number(self.since) - 1, day_number(self.until) + 1)
+
+    @property
     def given(self) -> dict[str, int | str]:
         """The parameters of the SQL texts. Times are milliseconds since 1970."""
-        since, end = _days(self.since) * DAY, (_days(self.until) + 1) * DAY
+        local = self.local_time
+        since, end = local.begin(day_number(self.since)), local.begin(day_number(self.until) + 1)
         return {
             "since": since,
             "end": end,
@@ -83,6 +93,7 @@ class Question:
             "path": self.path or "",
             "threshold": self.threshold,
             "most": self.limit,
+            **local.given,
         }
 
     def before(self) -> Question:
@@ -93,12 +104,3 @@ class Question:
         """
         length = self.until - self.since + timedelta(days=1)
         return replace(self, since=self.since - length, until=self.until - length)
-
-
-def day_of(number: int) -> date:
-    """Return the date of a day number (days since 1970)."""
-    return _EPOCH + timedelta(days=number)
-
-
-def _days(day: date) -> int:
-    return (day - _EPOCH).days

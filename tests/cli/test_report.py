@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def test_first_report_has_no_rows_of_zeros_and_says_how_to_see_the_lists(access_
     arguments = ["--access-log", str(access_log), "--to", str(DAY + timedelta(days=3))]
     assert REPORT.run(parsed(*arguments)) == GOOD
     out = capsys.readouterr().out
-    tables = out.partition("By day (UTC)")[2].splitlines()
+    tables = out.partition("By day")[2].splitlines()
     rows = [words[1:] for row in tables if (words := row.split()) and words[0].replace("-", "").isdecimal()]
     assert len(rows) == 3
     assert all(set(row) - {"0", "-"} for row in rows)
@@ -257,6 +257,8 @@ def test_environment_names_the_access_log(access_log: Path, monkeypatch: pytest.
         (["--access-log", "missing.jsonl"], "there is no file missing.jsonl"),
         (["--access-log", "nats://127.0.0.1"], '"nats://" cannot be read'),
         (["--access-log", "x", "--to", "2026-01-01"], "is no day before"),
+        (["--access-log", "x", "--time-zone", "Tokyo"], 'there is no time zone "Tokyo". Write a name of the IANA'),
+        (["--access-log", "x", "--policy", "missing.toml"], "missing.toml cannot be read: No such file"),
         (["--access-log", "x", "--json", "--html", "y"], "Name one form"),
         (["--access-log", "x", "--json", "--figure", "pages"], "Name one form"),
         (["--access-log", "x", "--csv", "y", "--html", "z"], "Name one form"),
@@ -335,3 +337,19 @@ def test_default_range_is_the_last_thirty_days() -> None:
     assert days("--to", "2026-03-31") == (date(2026, 3, 2), date(2026, 3, 31))
     assert days("--to", "0001-01-05") == (date.min, date(1, 1, 5))
     assert days("--from", "2026-11-09") == (date(2026, 11, 9), DAY)
+
+
+def test_time_zone_is_that_of_the_option_or_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = datetime(2026, 11, 10, 20, tzinfo=UTC).timestamp()
+
+    def asked(*arguments: str) -> tuple[str, date]:
+        made = report_arguments(parsed(*arguments), late)
+        return made["time_zone"], made["until"]
+
+    monkeypatch.chdir(tmp_path)
+    assert asked() == ("UTC", date(2026, 11, 10))
+    Path("consent.toml").write_text('[site]\ntime_zone = "Asia/Tokyo"\n')
+    Path("other.toml").write_text('[site]\ntime_zone = "America/New_York"\n')
+    assert asked() == ("Asia/Tokyo", date(2026, 11, 11))
+    assert asked("--policy", "other.toml") == ("America/New_York", date(2026, 11, 10))
+    assert asked("--time-zone", "Asia/Kolkata") == ("Asia/Kolkata", date(2026, 11, 11))

@@ -54,6 +54,7 @@ def test_parts_are_immutable(part: Any) -> None:
     [
         ("site", "languages", ("zh-Hant-TW", "en", "ja")),
         ("site", "policy_url", ""),
+        ("site", "time_zone", "Asia/Tokyo"),
         ("site", "policy_url", "/privacy"),
         ("site", "policy_url", "https://example.jp/privacy"),
         ("site", "policy_url", "http://example.jp/"),
@@ -97,6 +98,7 @@ def test_valid_value_is_accepted(part: str, key: str, value: object) -> None:
         ("site", "languages", ("en", "../ja"), "Write language tags"),
         ("site", "languages", ("en", "ja", "en"), "List each once"),
         ("site", "policy_url", "privacy", "Write a path like"),
+        ("site", "time_zone", "Tokyo", 'Write a name of the IANA database, like "Asia/Tokyo"'),
         ("site", "policy_url", "//evil.example", "Write a path like"),
         ("site", "policy_url", "javascript:alert(1)", "Write a path like"),
         ("site", "policy_url", "/a\nb", "Write a path like"),

@@ -12,8 +12,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import psycopg
@@ -42,6 +43,8 @@ ONCE = sorted(
 SPANS = {
     "all": Span(),
     "two days": Span(SECOND, THIRD),
+    "two days in Tokyo": Span(SECOND, THIRD, time_zone="Asia/Tokyo"),
+    "until a day in Honolulu": Span(until=SECOND, time_zone="Pacific/Honolulu"),
     "since a day": Span(since=THIRD),
     "until a day": Span(until=SECOND),
     "a host": Span(host=HOSTS[1].upper()),
@@ -83,7 +86,7 @@ def live(tmp_path: Path) -> Path:
 
 def wanted(span: Span) -> list[Record]:
     def is_in(record: Record) -> bool:
-        day = date.fromisoformat(record["time"][:10])
+        day = datetime.fromisoformat(record["time"]).astimezone(ZoneInfo(span.time_zone)).date()
         return (
             span.first <= day <= span.last
             and (span.host or record["server.address"]).lower() == record["server.address"]
@@ -190,6 +193,13 @@ def test_command_exports_jsonl_and_ncsa_lines_of_a_span(live: Path, capsysbinary
 
 
 @pytest.mark.slow
+def test_days_of_command_are_those_of_its_time_zone(live: Path, capsysbinary: CaptureBytes) -> None:
+    span = ["--from", str(SECOND), "--to", str(SECOND)]
+    lines = exported(capsysbinary, "--access-log", str(live), "--format", "jsonl", *span, "--time-zone", "Asia/Tokyo")
+    assert [json.loads(text) for text in lines] == wanted(Span(SECOND, SECOND, time_zone="Asia/Tokyo"))
+    assert lines
+
+
 def test_ncsa_export_leaves_out_records_without_consent(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
     path = tmp_path / "access.jsonl"
     exempt = {**next(record for record in ONCE if is_for_importers(record)), "consent.purpose": "audience"}

@@ -45,6 +45,9 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "a path in Japanese": {"since": FIRST, "until": LAST, "path": "/訪", "threshold": 1},
     "another host": {"since": FIRST, "until": LAST, "host": "münchen.example", "threshold": 2},
     "few rows": {"since": FIRST, "until": LAST, "limit": 2, "threshold": 3},
+    "days in Tokyo": {"since": SECOND, "until": THIRD, "time_zone": "Asia/Tokyo", "threshold": 2},
+    "a day of 25 hours": {"since": FIRST, "until": FIRST, "time_zone": "America/New_York", "threshold": 1},
+    "days that begin at half past": {"since": FIRST, "until": SECOND, "time_zone": "Asia/Kolkata", "threshold": 1},
     "days without counts": {"since": LAST, "until": LAST},
     "days without records": {"since": LAST + timedelta(days=30), "until": LAST + timedelta(days=31)},
 }
@@ -142,6 +145,7 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
         "to": str(asked["until"]),
         "host": asked.get("host"),
         "path": asked.get("path"),
+        "time_zone": asked.get("time_zone", "UTC"),
         "generated_at": "2026-11-18T11:06:40Z",
     }
     assert made.pop("compare") is None

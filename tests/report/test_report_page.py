@@ -432,7 +432,8 @@ def formatted_values() -> Iterator[tuple[str, str]]:
     yield day("2026-11-01"), "1 November 2026"
     yield short_day("2026-11-01"), "1 Nov"
     yield weekday("2026-11-01"), "Sun, 1 Nov 2026"
-    yield moment("2026-11-25T09:02:11.042Z"), "25 November 2026, 09:02 UTC"
+    yield moment("2026-11-25T09:02:11.042Z", "UTC"), "25 November 2026, 09:02 UTC"
+    yield moment("2026-11-25T19:02:11.042Z", "Asia/Tokyo"), "26 November 2026, 04:02 Asia/Tokyo"
     yield visible(""), "–"
     yield visible("a\u2066b\x7f\x85\u00a0\t"), "a\\u2066b\\x7f\\x85\\xa0\\x09"
     yield visible("/ドメイン/é"), "/ドメイン/é"
@@ -453,3 +454,11 @@ def test_values_are_formatted_for_people() -> None:
 def test_text_of_combining_characters_is_shortened() -> None:
     assert shortened("e\u0301" * 500, 20) != "e\u0301" * 500
     assert len(shortened("e\u0301" * 500, 20)) <= 20
+
+
+def test_page_names_the_time_zone_and_says_what_is_in_utc() -> None:
+    in_tokyo = page(sample_report(range={**sample_report()["range"], "time_zone": "Asia/Tokyo"}))
+    assert "Days and hours are those of Asia/Tokyo, except in counts" in in_tokyo
+    assert "Views and sessions by hour of the day (Asia/Tokyo)" in in_tokyo
+    assert "Asked and answered by day (UTC)" in in_tokyo
+    assert "Days and hours are in UTC." in page(sample_report())

@@ -31,6 +31,7 @@ from cookie_consent.report import UnreadableError
 from cookie_consent.report.live.app import KEPT_FOR, _Pages, _Rendered, report_app
 from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
 from cookie_consent.report.page.page import STYLE_SOURCE
+from cookie_consent.report.settings import Settings
 from cookie_consent.sinks import open_sink
 from tests.report.test_report_page import figures, table
 from tests.support.asgi import Reply, call, response_to, scope
@@ -69,6 +70,22 @@ def test_report_app_passes_its_memory_limit() -> None:
     assert [asked.get("memory") for asked in maker.asked] == [None, 64_000_000, 2_000_000_000]
     with pytest.raises(ValueError, match="'much' is no size of a memory"):
         report_app("access.jsonl", authorize=lambda request: True, memory="much")
+
+
+def test_days_are_those_of_the_time_zone_of_the_policy(tmp_path: Path) -> None:
+    policy, maker = tmp_path / "consent.toml", Maker()
+    maker.now = datetime(2026, 11, 25, 20, tzinfo=UTC).timestamp()
+    policy.write_text('[site]\ntime_zone = "Asia/Tokyo"\n')
+    for given in (policy, Settings(time_zone="America/New_York")):
+        get(
+            report_app(
+                "access.jsonl", authorize=lambda request: True, policy=given, make=maker, clock=lambda: maker.now
+            )
+        )
+    asked = [(question["time_zone"], question["until"]) for question in maker.asked]
+    assert asked == [("Asia/Tokyo", date(2026, 11, 26)), ("America/New_York", date(2026, 11, 25))]
+    with pytest.raises(ValueError, match='there is no time zone "Tokyo"'):
+        Settings(time_zone="Tokyo")
 
 
 def get(app: ASGIApp, headers: Any = (), **asked: str) -> Reply:
@@ -141,6 +158,7 @@ def test_default_range_is_the_last_thirty_days() -> None:
             "until": date(2026, 11, 25),
             "host": None,
             "path": None,
+            "time_zone": "UTC",
             "compare": False,
         }
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlsplit
+from zoneinfo import ZoneInfo
 
 from tests.support.report_records import Record, time_of
 
@@ -70,6 +71,7 @@ class Oracle:
         path: the prefix of the paths that count, if any.
         limit: the number of rows in a list.
         threshold: the fewest visitors of a row.
+        time_zone: the time zone of days and hours; counts have days in UTC.
     """
 
     def __init__(
@@ -83,11 +85,14 @@ class Oracle:
         path: str | None = None,
         limit: int = 50,
         threshold: int = 5,
+        time_zone: str = "UTC",
     ) -> None:
         self.limit, self.threshold, self.path, self.merged = limit, threshold, path or "", 0
         self.days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
-        self.begin = datetime.combine(since, time(), UTC)
-        self.end = datetime.combine(until, time(), UTC) + timedelta(days=1)
+        self.zone = ZoneInfo(time_zone)
+        self.begin, self.end = (
+            datetime.combine(day, time(), self.zone).astimezone(UTC) for day in (since, until + timedelta(days=1))
+        )
         read = {
             record["log.record.uid"]: record
             for record in records
@@ -111,6 +116,9 @@ class Oracle:
 
     def _is_inside(self, record: Record) -> bool:
         return self._is_under(record) and self.begin <= time_of(record) < self.end
+
+    def _local(self, moment: datetime) -> datetime:
+        return moment.astimezone(self.zone)
 
     def totals(self) -> dict[str, Any]:
         """Return the totals of the whole range."""
@@ -225,13 +233,13 @@ class Oracle:
         ]
 
     def _day(self, day: date) -> dict[str, Any]:
-        views = [record for record in self.views if time_of(record).date() == day]
+        views = [record for record in self.views if self._local(time_of(record)).date() == day]
         counts = [count for count in self.counts if count["count.day"] == str(day)]
         counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")] and not self.path
         return {
             "day": str(day),
             "visitors": people_of(views),
-            "sessions": sum(session.began.date() == day for session in self.sessions),
+            "sessions": sum(self._local(session.began).date() == day for session in self.sessions),
             "views": len(views),
             "all_views_recorded": total(counts, "views_recorded") if counted else None,
             "all_views": total(counts, "views") if counted else None,
@@ -240,8 +248,8 @@ class Oracle:
     def _hour(self, hour: int) -> dict[str, int]:
         return {
             "hour": hour,
-            "views": sum(time_of(record).hour == hour for record in self.views),
-            "sessions": sum(session.began.hour == hour for session in self.sessions),
+            "views": sum(self._local(time_of(record)).hour == hour for record in self.views),
+            "sessions": sum(self._local(session.began).hour == hour for session in self.sessions),
         }
 
     def _grouped(

@@ -35,6 +35,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
             "to": days[-1],
             "host": None,
             "path": None,
+            "time_zone": "UTC",
             "generated_at": "2026-11-25T14:02:11.042Z",
         },
         "visitors": visitors,

@@ -45,7 +45,7 @@ class ClickHouseServer:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        result = self._client.query(sql(figure, CLICKHOUSE), parameters=dict(given))
+        result = self._client.query(sql(figure, CLICKHOUSE, changes=given["changes"]), parameters=dict(given))
         return [dict(row) for row in result.named_results()]
 
 

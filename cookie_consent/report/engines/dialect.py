@@ -22,6 +22,7 @@ class Dialect:
         moment: milliseconds since 1970, as a time.
         date: a text like 2026-11-25, as a date.
         day_number: a date, as days since 1970.
+        month: days since 1970, as months since then.
         hashed: a text, as a 64-bit number. It keeps values short that are compared and never shown.
         sortable: a text column that sorts by its bytes. All engines then agree on the order.
         whole: integer division of two whole numbers.
@@ -41,6 +42,7 @@ class Dialect:
     moment: str
     date: str
     day_number: str
+    month: str
     hashed: str
     sortable: str
     whole: str
@@ -60,6 +62,7 @@ DUCKDB = Dialect(
     moment="make_timestamp({0} * 1000)",
     date="{0}::DATE",
     day_number="({0} - DATE '1970-01-01')",
+    month="datediff('month', DATE '1970-01-01', DATE '1970-01-01' + ({0})::INTEGER)",
     hashed="hash({0})",
     sortable="{0}",
     whole="({0} // {1})",
@@ -78,6 +81,8 @@ POSTGRESQL = Dialect(
     moment="to_timestamp({0} / 1000.0)",
     date="{0}::date",
     day_number="({0} - DATE '1970-01-01')",
+    month="(extract(year FROM DATE '1970-01-01' + ({0})::integer) * 12"
+    " + extract(month FROM DATE '1970-01-01' + ({0})::integer) - 23641)::bigint",
     hashed="hashtextextended({0}, 0)",
     sortable='({0})::text COLLATE "C"',
     whole="({0} / {1})",
@@ -96,6 +101,7 @@ CLICKHOUSE = Dialect(
     moment="fromUnixTimestamp64Milli({0})",
     date="toDate({0})",
     day_number="toInt64({0} - toDate('1970-01-01'))",
+    month="dateDiff('month', toDate32('1970-01-01'), addDays(toDate32('1970-01-01'), {0}))",
     hashed="sipHash64({0})",
     sortable="toString({0})",
     whole="intDiv({0}, {1})",

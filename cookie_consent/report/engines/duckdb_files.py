@@ -128,7 +128,7 @@ class DuckDBFiles:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        result = self._run(figure, given)
+        result = self._run(figure, given, changes=int(given["changes"]))
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

@@ -51,7 +51,7 @@ class PostgreSQLServer:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        rows: list[Row] = self._execute(sql(figure, POSTGRESQL), given).fetchall()
+        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, changes=given["changes"]), given).fetchall()
         return rows
 
     def _execute(self, text: LiteralString, given: Given) -> Any:

@@ -6,14 +6,15 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.lists import LISTS, totals
 from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, left_out, percent
 
 _WIDEST = 60
 """Wider cells are cut (columns)."""
 _TITLES = {
-    "by_day": "By day (UTC)",
-    "by_hour": "By hour of the day (UTC)",
+    "by_day": "By day",
+    "by_hour": "By hour of the day",
     "pages": "Pages",
     "entry_pages": "Where sessions began",
     "exit_pages": "Where sessions ended",
@@ -76,7 +77,7 @@ def _rows(report: Mapping[str, Any], figure: str) -> list[Mapping[str, Any]]:
 def _heading(report: Mapping[str, Any]) -> str:
     asked, share = report["range"], report["share"]
     only = [f"{name} {_cell(asked[name])}" for name in ("host", "path") if asked[name]]
-    lines = [", ".join([f"{asked['from']} to {asked['to']} (UTC)", *only])]
+    lines = [", ".join([f"{asked['from']} to {asked['to']} ({asked['time_zone']})", *only])]
     if share["share"] is None:
         lines.append("For what share of all pages that people saw these records stand is not known.")
     else:
@@ -88,6 +89,8 @@ def _heading(report: Mapping[str, Any]) -> str:
         lines.append(f"Requests that needed no consent by law: {report['exempt_records']:,}; {ONCE_A_DAY}.")
     if text := left_out(report):
         lines.append(text)
+    if asked["time_zone"] != UTC:
+        lines.append("Counts of all pages and of answers have days in UTC.")
     if asked["path"]:
         lines.append("Consent is counted for all pages: its counts know no path.")
     return "\n".join(lines)

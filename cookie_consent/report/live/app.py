@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread, main_thread
@@ -24,10 +24,12 @@ from starlette.types import ASGIApp
 
 from cookie_consent.base.process.event_loop import result_of
 from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.time_zones import time_zone
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.live.form import form_values, question_from_form
 from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
+from cookie_consent.report.settings import Settings, read_settings
 
 Authorize: TypeAlias = Callable[[Request], bool | Awaitable[bool]]
 Make: TypeAlias = Callable[..., Mapping[str, Any]]
@@ -56,6 +58,7 @@ def report_app(
     access_log: str | os.PathLike[str],
     *,
     authorize: Authorize | None = None,
+    policy: str | os.PathLike[str] | Settings | None = None,
     memory: int | str | None = None,
     make: Make = _MAKE,
     clock: Callable[[], float] = time.time,
@@ -67,24 +70,28 @@ def report_app(
         authorize: takes a request and returns True if this person may see the report; may be asynchronous. Any other
             result refuses (403), and so does leaving it out. If a login of another kind protects the app, pass `lambda
             request: True`.
+        policy: the site's policy file, whose [site] names the time zone, or the settings themselves; by default, days
+            and hours are in UTC.
         memory: the limit for reading files, in bytes or like "2GB"; by default a quarter of the machine's memory, and
             at least 512 MB.
         make: computes the report, in a thread, with the arguments of `cookie_consent.report.report`.
         clock: returns seconds since 1970.
 
     Raises:
-        ValueError: `memory` is no size.
+        ValueError: `memory` is no size, there is no such time zone, or the policy file cannot be read.
     """
     if authorize is None:
         _log.warning(_NO_AUTHORIZE)
     if memory is not None:
         make = partial(make, memory=parse_memory(memory) if isinstance(memory, str) else memory)
-    pages = call_after_fork(_Pages(lambda asked: _render(access_log, asked, make), clock))
+    zone = (policy if isinstance(policy, Settings) else read_settings(policy)).time_zone
+    local = time_zone(zone)
+    pages = call_after_fork(_Pages(lambda asked: _render(access_log, asked, zone, make), clock))
 
     async def show(request: Request) -> Response:
         if not await _may_see(request, authorize):
             return _page(request, 403, live_page(None, None, "You may not see this report."))
-        asked = form_values(request.query_params, _today(clock()))
+        asked = form_values(request.query_params, datetime.fromtimestamp(clock(), local).date())
         page = await pages.get(tuple(asked.items()))
         if page is None:
             busy = "Too many reports are waited for. Try again in a moment."
@@ -105,10 +112,6 @@ async def _may_see(request: Request, authorize: Authorize | None) -> bool:
     return (await allowed if inspect.isawaitable(allowed) else allowed) is True
 
 
-def _today(now: float) -> date:
-    return datetime.fromtimestamp(now, UTC).date()
-
-
 def _page(request: Request, status: int, html: str, headers: Mapping[str, str] | None = None) -> Response:
     policy = f"{_POLICY}; style-src {STYLE_SOURCE}"
     if request.scope.get("state", {}).get("consent") is not None:
@@ -124,13 +127,13 @@ class _Rendered:
     html: str
 
 
-def _render(access_log: str | os.PathLike[str], asked: Asked, make: Make) -> _Rendered:
+def _render(access_log: str | os.PathLike[str], asked: Asked, zone: str, make: Make) -> _Rendered:
     """Return the page for a question. Every failure becomes a page too."""
     fields = dict(asked)
     try:
-        question, compare = question_from_form(fields)
-        since, until, host, path = question.since, question.until, question.host, question.path
-        figures = make(access_log, since=since, until=until, host=host, path=path, compare=compare)
+        question, compare = question_from_form(fields, zone)
+        asked_for = {name: getattr(question, name) for name in ("since", "until", "host", "path", "time_zone")}
+        figures = make(access_log, **asked_for, compare=compare)
         return _Rendered(200, live_page(fields, figures))
     except ValueError as error:
         return _Rendered(400, live_page(fields, None, str(error)))

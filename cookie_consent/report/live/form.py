@@ -20,7 +20,7 @@ def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
 
     Args:
         query: the parameters of the query string.
-        today: today's date, UTC.
+        today: today's date, in the site's time zone.
     """
     return {
         "from": query.get("from", "") or (today - timedelta(days=LAST_DAYS - 1)).isoformat(),
@@ -31,11 +31,12 @@ def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
     }
 
 
-def question_from_form(asked: Mapping[str, str]) -> tuple[Question, bool]:
+def question_from_form(asked: Mapping[str, str], time_zone: str) -> tuple[Question, bool]:
     """Return the question that a form asks, and whether to compare with the period before.
 
     Args:
         asked: the result of `form_values`.
+        time_zone: the site's time zone, by its IANA name.
 
     Raises:
         ValueError: the form cannot be answered; the message says what is allowed.
@@ -48,7 +49,8 @@ def question_from_form(asked: Mapping[str, str]) -> tuple[Question, bool]:
         )
     if asked["compare"] not in ("", "previous"):
         raise ValueError('Compare: "previous", or nothing.')
-    question = Question(_day("From", asked["from"]), _day("To", asked["to"]), host or None, path or None)
+    since, until = _day("From", asked["from"]), _day("To", asked["to"])
+    question = Question(since, until, host or None, path or None, time_zone=time_zone)
     if asked["compare"]:
         question.before()
     return question, bool(asked["compare"])

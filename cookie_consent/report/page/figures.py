@@ -71,7 +71,7 @@ def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Ce
         id_,
         title,
         chart,
-        ["Hour (UTC)" if by_hour else "Day", *(one.name for one in series), *(head for head, _ in more)],
+        ["Hour" if by_hour else "Day", *(one.name for one in series), *(head for head, _ in more)],
         [
             [name, *(count(row[key]) for key in kinds), *(cell(row) for _, cell in more)]
             for name, row in zip(names, rows, strict=True)

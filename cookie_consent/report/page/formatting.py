@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from unicodedata import east_asian_width
 
-from babel.dates import format_date, format_datetime, format_skeleton
+from babel.dates import format_date, format_skeleton
 
 from cookie_consent.base.clock import HOUR
+from cookie_consent.base.time_zones import time_zone
 
 NOTHING = "–"
 """Shown in place of a missing figure."""
@@ -147,6 +148,7 @@ def days(first: str, last: str) -> str:
     return f"{format_date(date.fromisoformat(first), pattern, locale=_LOCALE)} to {day(last)}"
 
 
-def moment(rfc3339: str) -> str:
-    """Format an RFC 3339 time, like "25 November 2026, 14:02 UTC"."""
-    return format_datetime(datetime.fromisoformat(rfc3339), "d MMMM y, HH:mm 'UTC'", locale=_LOCALE)
+def moment(rfc3339: str, zone: str) -> str:
+    """Format an RFC 3339 time in a time zone, like "25 November 2026, 14:02 UTC"."""
+    local = datetime.fromisoformat(rfc3339).astimezone(time_zone(zone))
+    return f"{format_date(local.date(), 'd MMMM y', locale=_LOCALE)}, {local:%H:%M} {zone}"

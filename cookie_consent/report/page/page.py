@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.charts import meter
 from cookie_consent.report.page.formatting import (
     ONCE_A_DAY,
@@ -105,14 +106,21 @@ def _shown(report: Mapping[str, Any]) -> dict[str, Any]:
         "sections": sections(report),
         "allowed": _allowed(report["exempt_records"]),
         "small_groups": _small_groups(report["small_groups"]),
-        "made": moment(range_["generated_at"]),
+        "made": moment(range_["generated_at"], range_["time_zone"]),
     }
 
 
 def _about(range_: Mapping[str, Any]) -> str:
     host = f"The host {visible(range_['host'])}" if range_["host"] else "All hosts"
     path = f"pages whose path begins with {visible(range_['path'])}" if range_["path"] else "all pages"
-    return f"{host}, {path}. Days and hours are in UTC."
+    return f"{host}, {path}. {_zone_in_words(range_['time_zone'])}"
+
+
+def _zone_in_words(zone: str) -> str:
+    if zone == UTC:
+        return "Days and hours are in UTC."
+    # Counts are added up by day when they are written, before anybody asks for a report.
+    return f"Days and hours are those of {zone}, except in counts of all pages and of answers: their days are in UTC."
 
 
 def _numbers(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Sequence[Number]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
 from cookie_consent.report.page.formatting import count, milliseconds, percent, seconds, visible
 
@@ -70,6 +71,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
 
 
 def _over_time(report: Mapping[str, Any]) -> list[Figure]:
+    zone = report["range"]["time_zone"]
     views = {"views": ("solid", "Views")}
     counted = {
         "all_views_recorded": ("solid", "Pages with a record"),
@@ -78,12 +80,14 @@ def _over_time(report: Mapping[str, Any]) -> list[Figure]:
     share = [("Share recorded", lambda row: percent(_share(row["all_views_recorded"], row["all_views"])))]
     people = {"sessions": ("line", "Sessions"), "visitors": ("solid", "Visitors")}
     hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
-    shares = over_time("share-by-day", "All pages by day, recorded or not", report["by_day"], counted, share)
+    shares = over_time(
+        "share-by-day", f"All pages by day{_of_counts(report)}, recorded or not", report["by_day"], counted, share
+    )
     return [
         over_time("views-by-day", "Views by day", report["by_day"], views),
         *([] if report["range"]["path"] else [shares]),  # daily counts have no path
         over_time("people-by-day", "Visitors and sessions by day", report["by_day"], people),
-        over_time("hours", "Views and sessions by hour of the day (UTC)", report["by_hour"], hours),
+        over_time("hours", f"Views and sessions by hour of the day ({zone})", report["by_hour"], hours),
     ]
 
 
@@ -178,18 +182,24 @@ def _consent(report: Mapping[str, Any]) -> list[Figure]:
     days = {"refused": ("line", "No"), "granted": ("solid", "Yes to all"), "asked": ("outline", "Asked")}
     languages = [cell for cell in _consent_cells("Language", "language") if cell is not _SIGNAL]
     more = [("Partly", _number("partial")), ("Not answered", _number("unanswered")), *_BESIDE]
+    by_day = f"Asked and answered by day{_of_counts(report)}"
     whole = [{"name": "All pages", **report["consent"]}] if any(report["consent"].values()) else []
     return [
         stacked("consent-overall", "What was answered", whole, _ANSWERS, _consent_cells("Pages", "name")),
         stacked("hosts", "By host", report["consent_by_host"], _ANSWERS, _consent_cells("Host", "host")),
         stacked("languages", "By language", report["consent_by_language"], _ANSWERS, languages),
-        over_time("consent-by-day", "Asked and answered by day", report["consent_by_day"], days, more),
+        over_time("consent-by-day", by_day, report["consent_by_day"], days, more),
     ]
 
 
 def _consent_cells(head: str, key: str) -> Cells:
     answers = [(called, _number(answer)) for answer, (_, called) in _ANSWERS.items()]
     return [(head, _text(key)), ("Asked", _number("asked")), *answers, *_BESIDE]
+
+
+def _of_counts(report: Mapping[str, Any]) -> str:
+    """Return what to add to the word "day" where counts are shown: they have days in UTC."""
+    return "" if report["range"]["time_zone"] == UTC else " (UTC)"
 
 
 def _text(key: str) -> Callable[[Line], str]:

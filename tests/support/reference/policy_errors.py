@@ -75,6 +75,7 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
         {"site hosts": [f"{'x' * 60}{number}.shop.example" for number in range(5)], "": "`hosts` with long names"},
         {"site domain": REMOVED, "": "`hosts` without `domain`"},
         {"site regions": ["US"]},
+        {"site time_zone": "Japan/Tokyo"},
         {"site regime": "us"},
         {"site regimes": {"UK": "uk"}, "site regime": "eu"},
         {"site regimes": {"US": "us-optout"}},

@@ -86,6 +86,7 @@ TABLES = (
             "regime": {"": {"site regime": "eu"}},
             "regimes": {"": {"site regime": "eu", "site regimes": {"US": "us-optout"}}},
             "authority": {"": {"site authority url": "https://other.example"}},
+            "time_zone": {"": {"site time_zone": "Asia/Tokyo"}},
         },
     ),
     Table(

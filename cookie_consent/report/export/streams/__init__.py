@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
+from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.engines.engine import reader
+from cookie_consent.report.local_time import DAY, begin_of, day_of
 from cookie_consent.sinks.columns import record_from
 
 Row = Sequence[Any]
@@ -24,23 +26,26 @@ class Span:
     """The records to read.
 
     Args:
-        since: the first day, UTC; None for no limit.
+        since: the first day; None for no limit.
         until: the last day, included; None for no limit.
         host: read only requests to this host; None for all hosts.
+        time_zone: the time zone of the days, by its IANA name.
 
     Raises:
-        ValueError: the span has no day, or days that no record can have.
+        ValueError: there is no such time zone, or the span has no day, or days that no record can have.
     """
 
     since: date | None = None
     until: date | None = None
     host: str | None = None
+    time_zone: str = UTC
 
     def __post_init__(self) -> None:
         if self.first > self.last:
             raise ValueError(f"from: {self.first} is no day before or equal to {self.last}.")
         if self.first < _FIRST or self.last > _LAST:
             raise ValueError(f"from, to: there are records of days from {_FIRST} to {_LAST} alone.")
+        _ = self.given  # refuses an unknown time zone
 
     @property
     def first(self) -> date:
@@ -53,10 +58,18 @@ class Span:
         return self.until or _LAST
 
     @property
+    def first_file(self) -> date:
+        """The first day, UTC, of files with records of the span: a file's day is that of its newest record."""
+        return day_of(int(self.given["since"]) // DAY)
+
+    @property
     def given(self) -> dict[str, int | str]:
         """The parameters of the SQL texts. Times are milliseconds since 1970."""
-        end = self.last + timedelta(days=1)
-        return {"since": _milliseconds(self.first), "end": _milliseconds(end), "host": (self.host or "").lower()}
+        return {
+            "since": max(begin_of(self.first, self.time_zone), 0),
+            "end": begin_of(self.last + timedelta(days=1), self.time_zone),
+            "host": (self.host or "").lower(),
+        }
 
 
 def stream(access_log: str | os.PathLike[str], span: Span) -> Generator[dict[str, Any], None, None]:
@@ -93,7 +106,3 @@ def _whole(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record with its event properties as an object. Some stores keep them as text."""
     properties = record.get("event.properties")
     return {**record, "event.properties": json.loads(properties)} if isinstance(properties, str) else record
-
-
-def _milliseconds(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000

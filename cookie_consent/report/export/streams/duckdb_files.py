@@ -56,7 +56,7 @@ def _rows(connection: DuckDBPyConnection, path: Path, span: Span) -> Iterator[Ro
 
     def read(found: Sequence[Source]) -> tuple[Sequence[Row], list[Damaged]]:
         # A file's day is that of its newest record, so files closed before the span have nothing of it.
-        files = [source for source in found if source.day is None or source.day >= span.first]
+        files = [source for source in found if source.day is None or source.day >= span.first_file]
         return read_undamaged(connection, files, start)
 
     first, damaged = retry_if_moved(path, read)

@@ -1,0 +1,35 @@
+"""The options --policy and --time-zone of commands that count in days."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from cookie_consent.report.settings import POLICY_FILE, Settings, default_policy, read_settings
+
+
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options --policy and --time-zone."""
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        help=f"the policy, whose [site] names the time zone (default: {POLICY_FILE}, if it is there)",
+    )
+    parser.add_argument(
+        "--time-zone",
+        metavar="ZONE",
+        help='the time zone of days and hours, like "Asia/Tokyo" (default: that of the policy, or UTC)',
+    )
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings of a command: of its policy file, or of its options.
+
+    Args:
+        arguments: with `policy` and `time_zone`.
+
+    Raises:
+        ValueError: there is no such time zone, or the policy file cannot be read.
+    """
+    settings = read_settings(arguments.policy or default_policy())
+    return replace(settings, time_zone=arguments.time_zone) if arguments.time_zone else settings

@@ -1,0 +1,75 @@
+"""What a report takes from the policy file. The policy itself is not checked here: a report works without one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.base.time_zones import UTC
+from cookie_consent.base.time_zones import time_zone as find_time_zone
+
+POLICY_FILE = "consent.toml"
+"""The policy file that commands read if none is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a site has set for its reports.
+
+    Args:
+        time_zone: the time zone of days and hours, by its IANA name.
+
+    Raises:
+        ValueError: there is no such time zone.
+    """
+
+    time_zone: str = UTC
+
+    def __post_init__(self) -> None:
+        find_time_zone(self.time_zone)
+
+
+def read_settings(policy: str | os.PathLike[str] | None) -> Settings:
+    """Return the settings in a policy file.
+
+    Args:
+        policy: the file; None for settings at their defaults.
+
+    Raises:
+        ValueError: the file cannot be read, or a setting is wrong; the message says what is allowed.
+    """
+    if policy is None:
+        return Settings()
+    document = _document(Path(policy))
+    try:
+        return Settings(time_zone=_time_zone(document))
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(policy)}: [site] time_zone: {error}") from None
+
+
+def default_policy() -> Path | None:
+    """Return the policy file of the working folder; None if there is none."""
+    file = Path(POLICY_FILE)
+    return file if file.is_file() else None
+
+
+def _document(file: Path) -> Mapping[str, Any]:
+    import tomllib  # only a site with a policy file pays for it
+
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise ValueError(f"{file} is no TOML: {error}.") from None
+
+
+def _time_zone(document: Mapping[str, Any]) -> str:
+    site = document.get("site")
+    name = site.get("time_zone", UTC) if isinstance(site, Mapping) else UTC
+    if not isinstance(name, str):
+        raise ValueError(f'{name!r} is no text. Write a time zone like "Asia/Tokyo".')
+    return name
