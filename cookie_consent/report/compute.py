@@ -14,10 +14,11 @@ from cookie_consent.report.files import require_files
 from cookie_consent.report.lists import ANSWERS, LISTS, consent, number, ratio, rounded
 from cookie_consent.report.local_time import day_of
 from cookie_consent.report.question import Question
+from cookie_consent.report.retention import retention
 
-_TABLES = ("records", "counts", "sessions")
+_TABLES = ("records", "counts", "sessions", "earlier")
 """Temporary tables, in the order of creation: each is computed from the ones before it."""
-FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "consent_by_day")
+FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "retention", "consent_by_day")
 """The figures of a report that are lists of rows."""
 STEPS = len(FIGURES) + 2
 """The number of steps that `report` tells its `seen` callback about."""
@@ -85,6 +86,7 @@ def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) ->
         merged += number(rows[0]["small_groups"]) if rows else 0
         figures[figure.name] = figure.of(_without_few(rows, engine, figure.name, question))
         seen(step)
+    figures["retention"] = retention(engine.rows("retention", given), question.until, question.threshold)
     total = result.pop("consent")
     figures |= {"consent": total, "consent_by_day": _consent_by_day(engine.rows("consent_by_day", given), question)}
     seen(STEPS)
@@ -126,6 +128,8 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "time_zone": question.time_zone,
         },
         "visitors": number(row["visitors"]),
+        "new_visitors": number(row["visitors"]) - number(row["returning"]),
+        "returning_visitors": number(row["returning"]),
         "sessions": sessions,
         "views": views,
         "bounce_rate": ratio(number(row["bounces"]), sessions),

@@ -138,7 +138,18 @@ def _row(period: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "from": period["range"]["from"],
         "to": period["range"]["to"],
-        **{name: period[name] for name in ("visitors", "sessions", "views", "bounce_rate", "views_per_session")},
+        **{
+            name: period[name]
+            for name in (
+                "visitors",
+                "new_visitors",
+                "returning_visitors",
+                "sessions",
+                "views",
+                "bounce_rate",
+                "views_per_session",
+            )
+        },
         **{f"session_seconds_{name}": value for name, value in period["session_seconds"].items()},
         "all_views_recorded": period["share"]["views_recorded"],
         "all_views": period["share"]["views"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -98,8 +98,14 @@ class Oracle:
             for record in records
             if self.begin - MARGIN <= time_of(record) < self.end + MARGIN and host in (None, record["server.address"])
         }
+        earlier = {
+            record["visitor.id"]
+            for record in records
+            if time_of(record) < self.begin and host in (None, record["server.address"])
+        }
         self.records = [record for record in read.values() if self._is_inside(record)]
         self.views = [record for record in self.records if is_view(record)]
+        self.returning = earlier & {record["visitor.id"] for record in self.views}
         self.sessions = [
             session
             for session in sessions_of(read.values())
@@ -123,8 +129,11 @@ class Oracle:
     def totals(self) -> dict[str, Any]:
         """Return the totals of the whole range."""
         sessions, lasted = len(self.sessions), [session.seconds for session in self.sessions]
+        visitors = people_of(self.views)
         return {
-            "visitors": len({record["visitor.id"] for record in self.views}),
+            "visitors": visitors,
+            "new_visitors": visitors - len(self.returning),
+            "returning_visitors": len(self.returning),
             "sessions": sessions,
             "views": len(self.views),
             "bounce_rate": sum(session.bounced for session in self.sessions) / sessions if sessions else None,
@@ -207,6 +216,7 @@ class Oracle:
             "degraded": self._grouped(
                 degraded, lambda c: {"feature": c["count.detail"]}, lambda cs: {"views": total(cs)}, people=total
             ),
+            "retention": self._retention(),
             "consent_by_day": [
                 {"day": str(day), **consent([count for count in self.counts if count["count.day"] == str(day)])}
                 for day in self.days
@@ -219,6 +229,24 @@ class Oracle:
                 people=total,
             ),
         }
+
+    def _retention(self) -> list[dict[str, Any]]:
+        """Return how many new visitors of each week came again in each later week."""
+        weeks: dict[str, set[date]] = defaultdict(set)
+        for record in self.views:
+            if record["visitor.id"] not in self.returning and not is_exempt(record):
+                weeks[record["visitor.id"]].add(monday(time_of(record).astimezone(self.zone).date()))
+        cohorts = Counter(min(own) for own in weeks.values())
+        large = sorted(cohort for cohort, size in cohorts.items() if size >= self.threshold)
+        last, rows = monday(self.days[-1]), []
+        for cohort in large:
+            row: dict[str, Any] = {"week": str(cohort), "visitors": cohorts[cohort]}
+            for later in range(1, (last - large[0]).days // 7 + 1):
+                week = cohort + timedelta(weeks=later)
+                came = sum(min(own) == cohort and week in own for own in weeks.values())
+                row[f"week_{later}"] = came if week <= last and (came == 0 or came >= self.threshold) else None
+            rows.append(row)
+        return rows
 
     def _missing(self) -> list[Record]:
         """Return the requests for missing pages with their sources; those of few visitors are joined for each page."""
@@ -365,6 +393,11 @@ def channel_of(session: Session) -> str:
     if session.referrer == "(direct)":
         return "direct"
     return KNOWN_HOSTS.get(str(urlsplit(session.referrer).hostname), "other site")
+
+
+def monday(day: date) -> date:
+    """Return the first day of a week."""
+    return day - timedelta(days=day.weekday())
 
 
 def people_of(things: Sequence[Any]) -> int:

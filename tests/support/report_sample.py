@@ -39,6 +39,8 @@ def sample_report(**changes: Any) -> dict[str, Any]:
             "generated_at": "2026-11-25T14:02:11.042Z",
         },
         "visitors": visitors,
+        "new_visitors": visitors - 311,
+        "returning_visitors": 311,
         "sessions": sessions,
         "views": seen,
         "bounce_rate": 0.413,
@@ -67,6 +69,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         ),
         "events": _rows(("event", "events", "visitors"), [("search", 812, 401), ("download.zone-file", 96, 55)]),
         "degraded": _rows(("feature", "views"), [("map", 310), ("recommendations", 288), ("tour", 41)]),
+        "retention": _rows(("week", "visitors", "week_1", "week_2", "week_3"), _RETENTION),
         "consent": _sum(consent),
         "consent_by_day": consent,
         "consent_by_host": [
@@ -89,6 +92,8 @@ def compared_report(**changes: Any) -> dict[str, Any]:
     before = {
         "range": {"from": "2026-10-07", "to": "2026-10-31", "host": None, "path": None},
         "visitors": 1650,
+        "new_visitors": 1400,
+        "returning_visitors": 250,
         "sessions": 2171,
         "views": 11000,
         "bounce_rate": 0.44,
@@ -110,6 +115,8 @@ def empty_report(**changes: Any) -> dict[str, Any]:
     nothing = {
         "range": {**full["range"], "from": days[0], "to": days[-1]},
         "visitors": 0,
+        "new_visitors": 0,
+        "returning_visitors": 0,
         "sessions": 0,
         "views": 0,
         "bounce_rate": None,
@@ -194,6 +201,12 @@ _ROUTES: list[tuple[Any, ...]] = [
 ]
 _ENTRIES: list[tuple[Any, ...]] = [("/", 1320, 402), ("/whois", 611, 388), ("/names", 240, 75)]
 _CHANNELS: list[tuple[Any, ...]] = [("direct", 1102, 820), ("search", 611, 540), ("other site", 301, 288)]
+_RETENTION: list[tuple[Any, ...]] = [
+    ("2026-11-02", 510, 66, 31, None),
+    ("2026-11-09", 402, 41, None, None),
+    ("2026-11-16", 388, 0, None, None),
+    ("2026-11-23", 142, None, None, None),
+]
 _MISSING: list[tuple[Any, ...]] = [
     ("/names/old", "https://directory.example", 44, 31),
     ("/office", "/offices", 12, 9),

@@ -45,6 +45,7 @@ _RECORDS = {
     "consent.purpose": ("purpose", "VARCHAR"),
 }
 """Key of a record -> column and type. Only the keys that figures use."""
+_VISITORS = {key: _RECORDS[key] for key in ("log.record.uid", "time", "visitor.id", "server.address")}
 _COUNTS = {
     "log.record.uid": ("uid", "VARCHAR"),
     "count.day": ("day", "DATE"),
@@ -65,7 +66,9 @@ and then keeps all records in memory."""
 
 Columns = dict[str, tuple[str, str]]
 
-_COLUMNS: dict[str, Columns] = {"records": _RECORDS, "counts": _COUNTS}
+_COLUMNS: dict[str, Columns] = {"records": _RECORDS, "counts": _COUNTS, "earlier": _VISITORS}
+_VIEWS = {"records": "access_records", "counts": "access_counts", "earlier": "access_records"}
+"""Temporary table -> the view of files that it is made from."""
 
 
 class DuckDBFiles:
@@ -86,7 +89,7 @@ class DuckDBFiles:
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in ("records", "counts", "sessions"):
+        for table in ("records", "counts", "sessions", "earlier"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
 
     def make(self, table: str, given: Given) -> None:
@@ -96,6 +99,8 @@ class DuckDBFiles:
             self._read(table, given, self._path, first)
         elif table == "counts":
             self._read(table, given, counts_path(self._path), date.fromisoformat(str(given["first_day"])))
+        elif table == "earlier":
+            self._read(table, given, self._path, date.min)
         else:
             self._make_in_parts(table, given)
 
@@ -113,11 +118,12 @@ class DuckDBFiles:
         def fill(files: Sequence[Source]) -> None:
             columns = _COLUMNS[table]
             made_up = {column: text for column, text in _MADE_UP.items() if column in dict(columns.values())}
-            make_view(self._connection, f"access_{table}", files, columns, made_up)
+            make_view(self._connection, _VIEWS[table], files, columns, made_up)
             # A first try may have left it, if files moved while it read.
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
             self._run(table, given)
-            self._connection.execute(sql("once", DUCKDB, table=table))
+            if table != "earlier":  # which has each visitor once
+                self._connection.execute(sql("once", DUCKDB, table=table))
 
         def read(found: Sequence[Source]) -> list[Damaged]:
             # A file's day is that of its newest record, so files closed before the range have nothing of it.

@@ -25,6 +25,7 @@ _TITLES = {
     "browsers": "Browsers",
     "systems": "Operating systems",
     "routes": "Routes",
+    "retention": "New visitors by week (from Monday), and how many came again in the weeks after",
     "missing": "Missing pages (404), and where visitors came from",
     "failing_pages": "Pages that failed (5xx)",
     "slow_pages": "Slow pages",

@@ -63,6 +63,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         Section("time", "Over time", _over_time(report)),
         Section("content", "Pages", _content(report)),
         Section("sources", "Sources", _sources(report)),
+        Section("return", "Coming back", _coming_back(report)),
         Section("machines", "Devices", _devices(report)),
         Section("answers", "Requests", _requests(report), _OF_REQUESTS),
         Section("features", "Events and fallbacks", _features(report)),
@@ -125,6 +126,27 @@ def _sources(report: Mapping[str, Any]) -> list[Figure]:
         ),
         ranked("campaigns", "Campaigns: source / medium / name", report["campaigns"], "sessions", campaign),
     ]  # fmt: skip
+
+
+def _coming_back(report: Mapping[str, Any]) -> list[Figure]:
+    kinds = [{"name": name, "visitors": report[f"{name.lower()}_visitors"]} for name in ("New", "Returning")]
+    cohorts = report["retention"]
+    later = [key for key in (cohorts[0] if cohorts else ()) if key.startswith("week_")]
+    weeks = [(f"Week {key.removeprefix('week_')}", _came_again(key)) for key in later]
+    return [
+        ranked(
+            "kinds", "New and returning visitors", [kind for kind in kinds if kind["visitors"]], "visitors",
+            [("Visitors", _text("name")), ("Number", _number("visitors"))],
+        ),
+        ranked(
+            "retention", "New visitors by week, and the share that came again in the weeks after", cohorts, "visitors",
+            [("From Monday", _text("week")), ("New visitors", _number("visitors")), *weeks],
+        ),
+    ]  # fmt: skip
+
+
+def _came_again(key: str) -> Callable[[Line], str]:
+    return lambda row: "" if row[key] is None else percent(row[key] / row["visitors"])
 
 
 def _devices(report: Mapping[str, Any]) -> list[Figure]:

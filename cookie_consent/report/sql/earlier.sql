@@ -1,0 +1,10 @@
+{# The visitors with a view in the range who have a record on an earlier day, however long ago. #}
+CREATE TEMPORARY TABLE earlier AS
+SELECT DISTINCT visitor
+FROM (
+    SELECT {{ hashed("coalesce(visitor, uid)") }} AS visitor
+    FROM access_records
+    WHERE time < {{ moment(number("since")) }}
+        AND ({{ text("host") }} = '' OR host = {{ text("host") }})
+) AS before
+WHERE visitor IN (SELECT visitor FROM records WHERE viewed = 1 AND inside = 1)
