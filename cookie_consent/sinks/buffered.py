@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
@@ -39,8 +40,9 @@ class BufferedSink:
     process, not in one that forks. It wakes twice a second while there are lines, and when a batch is full.
 
     If the store fails, the thread retries with growing pauses. After a second it moves buffered lines to a spill file.
-    They go from there to the store when it works again, even from a later process. Without a spill folder, lines stay
-    in memory, up to 64 MiB. Lines beyond that are dropped and counted.
+    They go from there to the store when it works again, even from a later process. If the store is only slower than the
+    writers, or a call of it hangs, a second thread moves lines to the spill file while memory is half full. Without a
+    spill folder, lines stay in memory, up to 64 MiB. Lines are dropped, and counted, only if memory is full.
 
     Args:
         store: where lines are written.
@@ -71,6 +73,8 @@ class BufferedSink:
         self._counters: Counter[str] = Counter()
         self._losses, self._spill = LossCounter(place), Spill(spill) if spill is not None else None
         self._batch, self._most_bytes, self._sleep = batch, most_bytes, sleep
+        self._relaxed_bytes = most_bytes if spill is None else most_bytes // 2
+        """Below this nothing has to be done about the buffer's size."""
         self._failing_since: float | None = None
         self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance), 0.0
         self._last_error, self._is_spill_logged = "", False
@@ -82,8 +86,11 @@ class BufferedSink:
         """Start with an empty buffer and no thread. The parent writes what it buffered."""
         self._lines: deque[Line] = deque()
         self._pending: list[Line] = []
-        # One counter for the writers and one for the thread, so that neither needs a lock.
+        # One counter for the writers and one for the threads, so that the writers need no lock.
         self._bytes_in = self._bytes_out = 0
+        self._is_relieving = False
+        """Whether a second thread moves lines to the spill file."""
+        self._taking = threading.Lock()
         self._has_lines, self._is_full = threading.Event(), threading.Event()
         self._is_awake = False
         """Whether `_has_lines` is set, or just was. Checking it costs no function call for each record."""
@@ -96,8 +103,8 @@ class BufferedSink:
     def write(self, line: bytes, *, is_record: bool = True) -> None:
         """Buffer a record, or drop it if the buffer is full."""
         size = len(line)
-        if self._bytes_in - self._bytes_out + size > self._most_bytes:
-            self._counters["dropped_full"] += 1
+        held = self._bytes_in - self._bytes_out + size
+        if held > self._relaxed_bytes and not self._has_room(held):
             return
         self._bytes_in += size
         self._losses.numbers[0] += 1
@@ -113,7 +120,8 @@ class BufferedSink:
 
     def close(self) -> None:
         """Flush to the store, or else to the spill file, for at most five seconds, and close connections."""
-        self._flush_now(ends=True)
+        if not self._flush_now(ends=True) and self._spill is not None:
+            self._spill_rest(self._spill)
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor."""
@@ -172,6 +180,21 @@ class BufferedSink:
         self._is_full.set()
         return flushed.wait(_CLOSE_TIMEOUT)
 
+    def _has_room(self, held: int) -> bool:
+        """Return whether another line fits into memory, and start to move lines to the spill file.
+
+        Args:
+            held: the bytes of the buffer with that line.
+        """
+        if held > self._most_bytes:
+            self._counters["dropped_full"] += 1
+            return False
+        if not self._is_relieving:
+            self._is_relieving = True
+            with suppress(RuntimeError):  # no thread can start; the store may still take the lines
+                threading.Thread(target=self._relieve, name="access-log-spill", daemon=True).start()
+        return True
+
     def _wake(self) -> None:
         self._is_awake = True  # before the event: see `_run`
         self._has_lines.set()
@@ -187,6 +210,20 @@ class BufferedSink:
         if lines:
             self._counters["dropped_killed"] += lines
             _log.warning("%d access records at most for %s were lost with a process that ended.", lines, self.place)
+
+    # The method below runs on the second thread.
+
+    def _relieve(self) -> None:
+        """Move the oldest lines to the spill file until memory is a quarter full."""
+        assert self._spill is not None  # noqa: S101 (else memory has nothing to be relieved to)
+        while self._bytes_in - self._bytes_out > self._relaxed_bytes // 2 and (batch := self._take()):
+            if not self._spilled(self._spill, batch):
+                with self._taking:
+                    self._lines.extendleft(reversed(batch))
+                self._sleep(_TIMEOUT)  # the folder is full, or the disk
+                break
+            self._done(batch)
+        self._is_relieving = False
 
     # The methods below run on the thread.
 
@@ -230,23 +267,35 @@ class BufferedSink:
             self._spill_waiting(self._spill)
 
     def _drain(self) -> None:
+        if self._drain_memory() and self._spill is not None:
+            for batch in self._spill.batches():
+                # New lines do not wait for old ones.
+                if not (self._store(batch) and self._drain_memory()):
+                    return
+
+    def _drain_memory(self) -> bool:
+        """Write buffered lines to the store; return False if it has to be retried."""
         while self._pending or self._lines:
             self._pending = self._pending or self._take()
             if not self._store(self._pending):
-                return
-            self._done()
-        if self._spill is not None:
-            for batch in self._spill.batches():
-                if not self._store(batch):
-                    return
+                return False
+            self._pending_done()
+        return True
 
     def _take(self) -> list[Line]:
-        return [self._lines.popleft() for _ in range(min(len(self._lines), self._batch))]
+        """Take the oldest lines from the buffer."""
+        with self._taking:
+            return [self._lines.popleft() for _ in range(min(len(self._lines), self._batch))]
 
-    def _done(self) -> None:
-        self._bytes_out += sum(len(line) for _, line in self._pending)
-        self._losses.numbers[1] += len(self._pending)
-        self._pending = []
+    def _pending_done(self) -> None:
+        done, self._pending = self._pending, []
+        self._done(done)
+
+    def _done(self, batch: Sequence[Line]) -> None:
+        """Count lines that are in memory no longer."""
+        with self._taking:
+            self._bytes_out += sum(len(line) for _, line in batch)
+            self._losses.numbers[1] += len(batch)
 
     def _store(self, batch: Sequence[Line]) -> bool:
         """Write a batch to the store; return False if it has to be retried."""
@@ -279,13 +328,30 @@ class BufferedSink:
     def _spill_waiting(self, spill: Spill) -> None:
         while self._pending or self._lines:
             self._pending = self._pending or self._take()
-            try:
-                spill.add(self._pending)
-            except OSError as error:
-                self._not_spilled(spill, error)
+            if not self._spilled(spill, self._pending):
                 return
-            self._counters["spilled"] += len(self._pending)
-            self._done()
+            self._pending_done()
+
+    def _spill_rest(self, spill: Spill) -> None:
+        """Spill what is in memory when the process ends, while the thread waits for the store.
+
+        The thread's own batch may reach the store as well: a store keeps each line once.
+        """
+        if pending := [*self._pending]:
+            self._spilled(spill, pending)
+        while (batch := self._take()) and self._spilled(spill, batch):
+            self._done(batch)
+
+    def _spilled(self, spill: Spill, batch: Sequence[Line]) -> bool:
+        """Append a batch to the spill file; return False if that fails."""
+        try:
+            spill.add(batch)
+        except OSError as error:
+            self._not_spilled(spill, error)
+            return False
+        with self._taking:
+            self._counters["spilled"] += len(batch)
+        return True
 
     def _not_spilled(self, spill: Spill, error: OSError) -> None:
         self._counters["spill_failed"] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +26,9 @@ class Spill:
     that a store that recognises repeated batches by content still does. If a kill tore the last line, the batch is read
     back without it. A process keeps its file locked.
 
+    One thread may add batches while another reads them back: a file that is read back gets no more batches. Nothing is
+    synced to the disk, so a batch survives a killed process, but not a power failure in the next seconds.
+
     Args:
         folder: the folder of the files, shared by several processes. It is created with the first line, for its owner
             only.
@@ -38,12 +42,15 @@ class Spill:
         self.folder, self._most_bytes = Path(folder), most_bytes
         self._own: _SpillFile | None = None
         self._left: list[_SpillFile] | None = None
+        """The files to read back; None before the folder was looked through."""
+        self._lock = threading.Lock()
 
     def after_fork(self) -> None:
         """Release the parent's files."""
         for file in (*(self._left or ()), *((self._own,) if self._own else ())):
             file.close()
         self._own = self._left = None
+        self._lock = threading.Lock()
 
     def add(self, batch: Sequence[Line]) -> None:
         """Append a batch.
@@ -52,10 +59,11 @@ class Spill:
             OSError: the folder is full or not writable.
         """
         data = b"".join(_MARKS[is_record] + line for is_record, line in batch) + b"\n"
-        if sum(map(_size, self._paths())) + len(data) > self._most_bytes:
-            raise OSError(f"its files may have {self._most_bytes:,} bytes, and have them")
-        self._own = self._own or self._new_file()
-        self._own.append(data)
+        with self._lock:
+            if sum(map(_size, self._paths())) + len(data) > self._most_bytes:
+                raise OSError(f"its files may have {self._most_bytes:,} bytes, and have them")
+            self._own = self._own or self._new_file()
+            self._own.append(data)
 
     def is_waiting(self) -> bool:
         """Return whether there may be a batch to read back."""
@@ -63,15 +71,11 @@ class Spill:
 
     def batches(self) -> Iterator[list[Line]]:
         """Yield the batches, oldest first within a file. A batch counts as stored when the next is requested."""
-        if self._left is None:
-            self._left = [file for path in self._paths() if (file := _taken_over(path))]
-        while self._left:
-            yield from self._left[0].batches()
-            self._left.pop(0).remove()
-        if self._own is not None:
-            yield from self._own.batches()
-            done, self._own = self._own, None
-            done.remove()
+        while file := self._oldest():
+            yield from file.batches()
+            with self._lock:
+                self._left = [other for other in self._left or () if other is not file]
+            file.remove()
 
     def erase(self, visitor_id: str) -> int:
         """Blank out a visitor's records in all files; return how many."""
@@ -85,6 +89,15 @@ class Spill:
             dry_run: whether to only count.
         """
         return sum(_blank(path, lambda line: time_of(line) < before, dry_run=dry_run) for path in self._paths())
+
+    def _oldest(self) -> _SpillFile | None:
+        """Return the file to read back next, the one of this process last."""
+        with self._lock:
+            if self._left is None:
+                self._left = [file for path in self._paths() if (file := _taken_over(path))]
+            if not self._left and self._own is not None:
+                self._left, self._own = [self._own], None
+            return self._left[0] if self._left else None
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob(f"*{_SUFFIX}"))

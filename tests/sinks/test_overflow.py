@@ -1,0 +1,108 @@
+"""Tests of a buffered sink whose store is slower than its writers: what memory cannot hold goes to the spill folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.sinks.spill import Spill
+from tests.sinks.test_buffered import MemoryStore, line, numbers, sink_to, store
+from tests.support.waiting import eventually
+
+__all__ = ["store"]
+
+SIZE = len(line(1_000))
+
+
+def test_lines_that_memory_cannot_hold_are_spilled_while_the_store_hangs(store: MemoryStore, tmp_path: Path) -> None:
+    sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
+    store.go_on.clear()
+    for number in range(1_000, 4_000):
+        sink.write(line(number))
+        assert eventually(lambda: sink.stats()["waiting"] <= 60), "the second thread moves lines"
+    assert "dropped_full" not in sink.stats()
+    assert sink.stats()["spilled"] >= 2_900
+    store.go_on.set()
+    assert eventually(lambda: len(store.records) == 3_000)
+    assert sorted(numbers(store)) == list(range(1_000, 4_000))
+    assert eventually(lambda: not list(tmp_path.iterdir()))
+
+
+def test_lines_are_dropped_only_when_folder_and_memory_are_full(store: MemoryStore, tmp_path: Path) -> None:
+    sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
+    large = tmp_path / "large.spill"
+    large.touch()
+    os.truncate(large, 1024**3)
+    store.go_on.clear()
+    for number in range(1_000, 1_110):
+        sink.write(line(number))
+    assert eventually(lambda: sink.stats().get("spill_failed", 0) > 0)
+    assert sink.stats()["dropped_full"] == 10
+    large.unlink()
+    store.go_on.set()
+    assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_100)))
+
+
+@pytest.mark.slow
+def test_ending_process_spills_what_the_store_does_not_take(store: MemoryStore, tmp_path: Path) -> None:
+    sink = sink_to(store, tmp_path, batch=10)
+    store.go_on.clear()
+    for number in range(35):
+        sink.write(line(number))
+    sink.close()
+    spilled = [number for path in tmp_path.iterdir() for number in path.read_bytes().split(b"\n") if number]
+    assert len(spilled) == 35, "with the batch in the hands of the store: it keeps each line once"
+    store.go_on.set()
+    assert eventually(lambda: set(numbers(store)) == set(range(35)))
+
+
+def test_batches_added_while_others_are_read_back_are_read_too(tmp_path: Path) -> None:
+    spill = Spill(tmp_path)
+    spill.add([(True, line(0))])
+    read = []
+    for batch in spill.batches():
+        read += batch
+        if len(read) < 5:
+            spill.add([(True, line(len(read)))])
+    assert read == [(True, line(number)) for number in range(5)]
+    assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.sinks.test_buffered import MemoryStore, line, sink_to
+from tests.sinks.test_overflow import SIZE
+store = MemoryStore()
+store.go_on.clear()
+sink = sink_to(store, Path(sys.argv[1]), batch=100, most_bytes=1_000 * SIZE)
+number = 1_000
+while True:
+    if sink.stats()["waiting"] < 700:
+        sink.write(line(number))
+        number += 1
+    if number == 9_000:
+        print(flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_process_leaves_whole_batches_that_arrive_once(store: MemoryStore, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        killed.stdout.readline()
+        os.kill(killed.pid, signal.SIGKILL)
+    spilled = sum(path.read_bytes().count(b"\nr{") + 1 for path in tmp_path.iterdir())
+    sink = sink_to(store, tmp_path)
+    sink.write(line(1))
+    assert eventually(lambda: not list(tmp_path.iterdir()))
+    arrived = [number for number in numbers(store) if number > 1]
+    assert spilled > 7_000
+    assert len(arrived) == len(set(arrived))
+    assert spilled - 100 <= len(arrived) <= spilled, "a batch torn by the kill is read back without its torn line"
+    sink.close()
