@@ -11,6 +11,7 @@ from typing import Any
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.files import require_files
+from cookie_consent.report.goals import funnels, goals
 from cookie_consent.report.lists import ANSWERS, LISTS, consent, number, ratio, rounded
 from cookie_consent.report.local_time import day_of
 from cookie_consent.report.question import Question
@@ -18,7 +19,7 @@ from cookie_consent.report.retention import retention
 
 _TABLES = ("records", "counts", "sessions", "earlier")
 """Temporary tables, in the order of creation: each is computed from the ones before it."""
-FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "retention", "consent_by_day")
+FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "goals", "funnels", "retention", "consent_by_day")
 """The figures of a report that are lists of rows."""
 STEPS = len(FIGURES) + 2
 """The number of steps that `report` tells its `seen` callback about."""
@@ -48,10 +49,10 @@ def report(
             so its entry page can be any page. Daily counts have no path: `share` is empty, and consent is that of all
             pages.
         compare: add the totals of the period of equal length just before.
-        rest: `limit`, `threshold` and `time_zone` as in `Question`; `now`, in seconds since 1970; `seen`, called with
-            the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files as empty if their folder
-            exists; `memory`, the bytes that reading files may take, by default a quarter of the machine's and at least
-            512 MB.
+        rest: `limit`, `threshold`, `time_zone` and `goals` as in `Question`; `now`, in seconds since 1970; `seen`,
+            called with the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files as empty if
+            their folder exists; `memory`, the bytes that reading files may take, by default a quarter of the machine's
+            and at least 512 MB.
 
     Raises:
         ValueError: an argument is wrong; the message says what is allowed.
@@ -82,27 +83,17 @@ def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) ->
     }
     merged = 0
     for step, figure in enumerate(LISTS, 3):
-        rows = engine.rows(figure.name, given)
-        merged += number(rows[0]["small_groups"]) if rows else 0
-        figures[figure.name] = figure.of(_without_few(rows, engine, figure.name, question))
+        figures[figure.name], small = figure.ask(engine, given)
+        merged += small
         seen(step)
     figures["retention"] = retention(engine.rows("retention", given), question.until, question.threshold)
+    figures["goals"], few = goals(engine, given, question.goals, result["sessions"])
+    figures["funnels"], fewer = funnels(engine, given, question.goals)
     total = result.pop("consent")
     figures |= {"consent": total, "consent_by_day": _consent_by_day(engine.rows("consent_by_day", given), question)}
     seen(STEPS)
+    merged += few + fewer
     return {**result, **figures, "small_groups": {"threshold": question.threshold, "merged": merged}}
-
-
-def _without_few(rows: list[Row], engine: Engine, figure: str, question: Question) -> list[Row]:
-    """Drop or merge rows until the "(other)" row has at least `threshold` visitors too.
-
-    Merging the smallest named row into it is enough. Without a named row, the list is empty.
-    """
-    joined = [row for row in rows if row["joined"]]
-    if not joined or number(joined[0]["people_joined"]) >= question.threshold:
-        return rows
-    named = len(rows) - len(joined)
-    return engine.rows(figure, {**question.given, "most": named - 1}) if named else []
 
 
 def _compared(engine: Engine, question: Question) -> dict[str, Any]:

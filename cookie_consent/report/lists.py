@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-from cookie_consent.report.engines.engine import Row
+from cookie_consent.report.engines.engine import Engine, Given, Row
 
 OTHER = "(other)"
+SEPARATOR = "\x1f"
+"""Stands between the parts of a label that may have any other character (ASCII, unit separator)."""
 ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
 """The figures of consent, in display order."""
 
@@ -27,6 +29,23 @@ class RankedList:
     name: str
     named: Callable[[str], Mapping[str, str]]
     measured: Callable[[Row], Mapping[str, int | float | None]]
+
+    def ask(self, engine: Engine, given: Given) -> tuple[list[Row], int]:
+        """Return the rows of the report, and how many groups were too small for a row of their own."""
+        rows = engine.rows(self.name, given)
+        small = number(rows[0]["small_groups"]) if rows else 0
+        return self.of(self._without_few(rows, engine, given)), small
+
+    def _without_few(self, rows: list[Row], engine: Engine, given: Given) -> list[Row]:
+        """Drop or merge rows until the "(other)" row has at least `threshold` visitors too.
+
+        Merging the smallest named row into it is enough. Without a named row, the list is empty.
+        """
+        joined = [row for row in rows if row["joined"]]
+        if not joined or number(joined[0]["people_joined"]) >= int(given["threshold"]):
+            return rows
+        named = len(rows) - len(joined)
+        return engine.rows(self.name, {**given, "most": named - 1}) if named else []
 
     def of(self, rows: list[Row]) -> list[Row]:
         """Return an engine's rows as rows of the report, sorted."""
@@ -88,6 +107,14 @@ def _missing(label: str) -> Mapping[str, str]:
     return {"path": path, "source": source}
 
 
+def _told(*columns: str) -> Callable[[str], Mapping[str, str]]:
+    def told(label: str) -> Mapping[str, str]:
+        parts = label.split(SEPARATOR, len(columns) - 1) if label != OTHER else (OTHER, *[""] * (len(columns) - 1))
+        return dict(zip(columns, parts, strict=True))
+
+    return told
+
+
 def _counting(*columns: str) -> Callable[[Row], Mapping[str, int]]:
     return lambda row: {column: number(row[column]) for column in columns}
 
@@ -107,6 +134,24 @@ def _slowness(row: Row) -> Mapping[str, int | float | None]:
     return {**times, "requests": number(row["requests"])}
 
 
+def _numbers(row: Row) -> Mapping[str, int | float | None]:
+    counted = _counting("events", "visitors")(row)
+    # Numbers of several properties have nothing in common that could be added up.
+    if row["joined"]:
+        return {**counted, **dict.fromkeys(("sum", "mean", "p50", "p95"))}
+    measured = {
+        "sum": row["total"],
+        "mean": float(row["total"]) / counted["events"],
+        "p50": row["p50"],
+        "p95": row["p95"],
+    }
+    return {**counted, **{name: rounded(value, 6) for name, value in measured.items()}}
+
+
+PATH, REFERRER, CAMPAIGN = _named("path"), _named("referrer"), _campaign
+"""What names the rows of lists of pages, sites and campaigns."""
+
+
 LISTS = (
     RankedList("pages", _named("path"), _pages),
     RankedList("entry_pages", _named("path"), _counting("sessions", "bounces")),
@@ -122,6 +167,8 @@ LISTS = (
     RankedList("failing_pages", _named("path"), _counting("requests", "visitors")),
     RankedList("slow_pages", _named("path"), _slowness),
     RankedList("events", _named("event"), _counting("events", "visitors")),
+    RankedList("properties", _told("event", "property"), _numbers),
+    RankedList("property_values", _told("event", "property", "value"), _counting("events", "visitors")),
     RankedList("degraded", _named("feature"), _counting("views")),
     RankedList("consent_by_host", _named("host"), consent),
     RankedList("consent_by_language", _named("language"), _without_signal),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from cookie_consent.base.time_zones import UTC
+from cookie_consent.report.goals import Goals
 from cookie_consent.report.local_time import LocalTime, day_number, local_time
 
 THRESHOLD = 5
@@ -23,6 +24,7 @@ _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 # The margin before the first day, and the day after the last, have to be dates, too.
 _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 _LONGEST = timedelta(days=3660)
+_NO_GOALS = Goals()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Question:
         limit: rows in a list, without the "(other)" row; 1 to 10,000.
         threshold: rows with fewer visitors are joined; 1 joins none.
         time_zone: the time zone of days and hours, by its IANA name. Counts have days in UTC whatever it is.
+        goals: the goals and funnels that it counts.
 
     Raises:
         ValueError: an argument is out of range; the message says what is allowed.
@@ -49,6 +52,7 @@ class Question:
     limit: int = DEFAULT_ROWS
     threshold: int = THRESHOLD
     time_zone: str = UTC
+    goals: Goals = _NO_GOALS
 
     def __post_init__(self) -> None:
         if self.since > self.until:
@@ -94,6 +98,7 @@ class Question:
             "threshold": self.threshold,
             "most": self.limit,
             **local.given,
+            **self.goals.given,
         }
 
     def before(self) -> Question:

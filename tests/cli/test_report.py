@@ -204,7 +204,9 @@ def test_csv_folder_has_one_file_for_each_figure(access_log: Path, tmp_path: Pat
     folder = tmp_path / "new" / "figures"
     assert run("--access-log", str(access_log), "--csv", str(folder), "--compare", "previous") == GOOD
     assert capsys.readouterr().out == f"{len(NAMES)} files in {folder}.\n"
-    assert {path.name for path in folder.iterdir()} == {f"{name}.csv" for name in ("totals", *FIGURES)}
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.csv" for name in ("totals", *FIGURES, "goals_by_source", "goals_by_campaign", "goals_by_entry_page")
+    }
     totals = rows_of((folder / "totals.csv").read_text("utf-8"))
     assert [(row["from"], row["views"], row["share"]) for row in totals] == [
         ("2026-11-10", "2", "0.25"),

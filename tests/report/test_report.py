@@ -18,6 +18,7 @@ from benchmarks.records import write_records
 from cookie_consent.report import FIGURES, Question, UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
+from cookie_consent.report.goals import Goals
 from cookie_consent.report.memory import default_memory, format_size, parse_memory
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
@@ -34,6 +35,23 @@ COARSE = {
     "slow_pages": 0.0051,
 }  # fmt: skip
 RECORDS, COUNTS = random_records(seed=5, visitors=60), random_counts(seed=5)
+GOALS = Goals(
+    goals=(
+        ("signed up", "event:sign_up"),
+        ("read", "/a*"),
+        ("front page", "/"),
+        ("SQL", "/'; DROP TABLE access_records; --"),
+        ("訪問", '/"quoted"\\n'),
+        ("rare", "/rare/1"),
+        ("never", "event:never"),
+    ),
+    funnels=(
+        ("everything", ("/*", "/*", "event:download", "goal:signed up")),
+        ("twice", ("goal:read", "/a", "/a/*")),
+        ("never", ("event:never", "/")),
+        ("long", tuple(["/*", "event:page_leave"] * 5)),
+    ),
+)
 QUESTIONS: dict[str, dict[str, Any]] = {
     "all days": {"since": FIRST, "until": LAST},
     "a day in the middle": {"since": THIRD, "until": THIRD, "threshold": 2},
@@ -44,6 +62,9 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "a path with a backslash": {"since": FIRST, "until": LAST, "path": '/"quoted"\\', "threshold": 1},
     "a path in Japanese": {"since": FIRST, "until": LAST, "path": "/訪", "threshold": 1},
     "another host": {"since": FIRST, "until": LAST, "host": "münchen.example", "threshold": 2},
+    "goals and funnels": {"since": FIRST, "until": LAST, "goals": GOALS},
+    "goals of a host": {"since": SECOND, "until": LAST, "host": HOSTS[0], "threshold": 1, "limit": 3, "goals": GOALS},
+    "goals of a path": {"since": SECOND, "until": THIRD, "path": "/a", "threshold": 2, "goals": GOALS},
     "few rows": {"since": FIRST, "until": LAST, "limit": 2, "threshold": 3},
     "days in Tokyo": {"since": SECOND, "until": THIRD, "time_zone": "Asia/Tokyo", "threshold": 2},
     "a day of 25 hours": {"since": FIRST, "until": FIRST, "time_zone": "America/New_York", "threshold": 1},
@@ -153,7 +174,7 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
     assert_same({key: made[key] for key in wanted}, wanted)
     assert set(made) == set(wanted)
     for name, rows in made.items():
-        if not isinstance(rows, list) or name.endswith(("_day", "_hour", "retention")):
+        if not isinstance(rows, list) or name.endswith(("_day", "_hour", "retention", "goals", "funnels")):
             continue
         sizes = [size_of(row) for row in rows if "(other)" not in row.values()]
         assert sizes == sorted(sizes, reverse=True), name

@@ -72,6 +72,7 @@ class Oracle:
         limit: the number of rows in a list.
         threshold: the fewest visitors of a row.
         time_zone: the time zone of days and hours; counts have days in UTC.
+        goals: `goals`, pairs of a name and the step that reaches it; `funnels`, pairs of a name and its steps.
     """
 
     def __init__(
@@ -86,7 +87,10 @@ class Oracle:
         limit: int = 50,
         threshold: int = 5,
         time_zone: str = "UTC",
+        goals: Any = None,
     ) -> None:
+        self.goals = dict(goals.goals) if goals else {}
+        self.funnels = dict(goals.funnels) if goals else {}
         self.limit, self.threshold, self.path, self.merged = limit, threshold, path or "", 0
         self.days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
         self.zone = ZoneInfo(time_zone)
@@ -213,10 +217,12 @@ class Oracle:
                 lambda r: {"path": r["url.path"]},
                 slowness,
             ),
+            **self._properties(told),
             "degraded": self._grouped(
                 degraded, lambda c: {"feature": c["count.detail"]}, lambda cs: {"views": total(cs)}, people=total
             ),
             "retention": self._retention(),
+            **self._goals_and_funnels(),
             "consent_by_day": [
                 {"day": str(day), **consent([count for count in self.counts if count["count.day"] == str(day)])}
                 for day in self.days
@@ -259,6 +265,103 @@ class Oracle:
             for (_, source), group in by_source.items()
             for record in group
         ]
+
+    def _properties(self, told: Sequence[Record]) -> dict[str, list[dict[str, Any]]]:
+        """Return what events bring: the numbers by event and property, the others also by value."""
+        brought = [
+            {"visitor.id": record["visitor.id"], "event": record["event.name"], "property": key, "value": value}
+            for record in told
+            for key, value in record.get("event.properties", {}).items()
+        ]
+        numbers = [one for one in brought if not isinstance(one["value"], (bool, str))]
+        others = [{**one, "value": written(one["value"])} for one in brought if one not in numbers]
+        listed = self._grouped(numbers, lambda one: {key: one[key] for key in ("event", "property")}, measured_numbers)
+        for row in listed:
+            if row["event"] == "(other)":
+                row.update(dict.fromkeys(("sum", "mean", "p50", "p95")))
+        return {
+            "properties": listed,
+            "property_values": self._grouped(
+                others,
+                lambda one: {key: one[key] for key in ("event", "property", "value")},
+                lambda rows: {"events": len(rows), "visitors": people_of(rows)},
+            ),
+        }
+
+    def _goals_and_funnels(self) -> dict[str, list[dict[str, Any]]]:
+        return {
+            "goals": [self._goal(name, step) for name, step in self.goals.items()],
+            "funnels": [self._funnel(name, steps) for name, steps in self.funnels.items()],
+        }
+
+    def _goal(self, name: str, step: str) -> dict[str, Any]:
+        def reached(session: Session) -> bool:
+            return any(is_step(record, step) for record in session.records)
+
+        def conversion(sessions: Sequence[Session]) -> dict[str, Any]:
+            count = sum(map(reached, sessions))
+            return {"reached": count, "sessions": len(sessions), "conversion": count / len(sessions)}
+
+        sessions = [session for session in self.sessions if reached(session)]
+        people = people_of(sessions)
+        shown = self._shown(len(sessions), people, people)
+        listed = self.sessions if shown["sessions"] else []
+        advertised = [session for session in listed if session.campaign != ("", "", "")]
+        return {
+            "goal": name,
+            **shown,
+            "conversion": shown["sessions"] and shown["sessions"] / len(self.sessions) if self.sessions else 0,
+            "by_source": self._grouped(listed, lambda s: {"referrer": s.referrer}, conversion),
+            "by_campaign": self._grouped(
+                advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True)), conversion
+            ),
+            "by_entry_page": self._grouped(listed, lambda s: {"path": s.views[0]["url.path"]}, conversion),
+        }
+
+    def _funnel(self, name: str, labels: Sequence[str]) -> dict[str, Any]:
+        steps = [self._step(label) for label in labels]
+        of_visitor: dict[str, list[Session]] = defaultdict(list)
+        for session in self.sessions:
+            of_visitor[session.visitor].append(session)
+        # Sessions on two hosts can begin at the same time. Any order would do, but engines need one.
+        all_steps = [*self.goals.values(), *(self._step(label) for given in self.funnels.values() for label in given)]
+        numbered = [*dict.fromkeys(all_steps)]
+        ways = [
+            [
+                record
+                for session in sorted(own, key=lambda s: (s.began, trail(s, numbered)))
+                for record in session.records
+            ]
+            for own in of_visitor.values()
+        ]
+        far = [steps_taken(session.records, steps) for session in self.sessions]
+        far_of_visitors = [steps_taken(way, steps) for way in ways]
+        rows: list[dict[str, Any]] = []
+        for number, label in enumerate(labels, 1):
+            sessions = [session for session, steps_far in zip(self.sessions, far, strict=True) if steps_far >= number]
+            visitors = sum(steps_far >= number for steps_far in far_of_visitors)
+            now = self._shown(len(sessions), people_of(sessions), visitors)
+            before = rows[-1] if rows else {}
+            lost = {
+                f"lost_{key}": None if value is None or before.get(key) is None else before[key] - value
+                for key, value in now.items()
+            }
+            first = rows[0]["sessions"] if rows else now["sessions"]
+            share = now["sessions"] / first if first and now["sessions"] is not None else None
+            rows.append({"step": label, **now, **lost, "conversion": share})
+        return {"funnel": name, "steps": rows}
+
+    def _step(self, label: str) -> str:
+        return str(self.goals[label[5:]]) if label.startswith("goal:") else label
+
+    def _shown(self, sessions: int, people: int, visitors: int) -> dict[str, int | None]:
+        """Return sessions and visitors; None for a number that stands for too few visitors."""
+        shown = {
+            "sessions": None if 0 < people < self.threshold else sessions,
+            "visitors": None if 0 < visitors < self.threshold else visitors,
+        }
+        self.merged += None in shown.values()
+        return shown
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if self._local(time_of(record)).date() == day]
@@ -316,6 +419,8 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
     """Return the key by which engines sort rows of equal size: they sort campaigns by their encoded names."""
     if name[0][0] == "source":
         return "&".join(quote_plus(value) for _, value in name)
+    if name[0][0] == "event":
+        return "\x1f".join(value for _, value in name)
     if name[-1][0] == "source":  # of a missing page
         return " ".join(value for _, value in reversed(name))
     return " ".join(value for _, value in name)
@@ -324,6 +429,46 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
 def site_of(host: str | None) -> str:
     """Return a host without "www."."""
     return (host or "").removeprefix("www.")
+
+
+def is_step(record: Record, step: str) -> bool:
+    """Return whether a record is a step of a goal or a funnel: a view of a page, or an event."""
+    if step.startswith("event:"):
+        return bool(record.get("event.name") == step[6:])
+    path = record["url.path"]
+    return is_view(record) and bool(path.startswith(step[:-1]) if step.endswith("*") else path == step)
+
+
+def steps_taken(records: Iterable[Record], steps: Sequence[str]) -> int:
+    """Return how many steps were taken, one record each, in their order."""
+    taken = 0
+    for record in records:
+        taken += taken < len(steps) and is_step(record, steps[taken])
+    return taken
+
+
+def trail(session: Session, steps: Sequence[str]) -> str:
+    """Return the steps that each record of a session is, as engines write them."""
+    marks = ["".join(f"<{n}>" for n, step in enumerate(steps) if is_step(record, step)) for record in session.records]
+    return "".join(f"{mark};" for mark in marks if mark)
+
+
+def written(value: str | bool) -> str:
+    """Return a text or a boolean as a list shows it."""
+    return value if isinstance(value, str) else str(value).lower()
+
+
+def measured_numbers(brought: Sequence[Any]) -> dict[str, Any]:
+    """Return the measures of a property."""
+    values = [one["value"] for one in brought]
+    return {
+        "events": len(values),
+        "visitors": people_of(brought),
+        "sum": float(sum(values)),
+        "mean": sum(values) / len(values),
+        "p50": quantile(values, 0.5),
+        "p95": quantile(values, 0.95),
+    }
 
 
 def is_view(record: Record) -> bool:

@@ -59,6 +59,9 @@ def random_records(seed: int, visitors: int = 30, visits: int = 4) -> list[Recor
             if random.random() < 0.3:  # just before midnight
                 moment = moment.replace(hour=23, minute=random.choice((30, 50, 59)))
             made += _visit(random, own, moment, len(made))
+    for number, record in enumerate(made):
+        if "event.properties" in record:
+            record["event.properties"] = _properties(Random(number))  # noqa: S311
     made += [dict(record) for record in random.sample(made, len(made) // 20)]  # written twice
     random.shuffle(made)
     return made
@@ -120,6 +123,17 @@ def _event(random: Random, host: str) -> Record:
     if random.random() < 0.5:
         event["event.properties"] = {"key": 'a "value"', "number": 1.5, "yes": True}
     return event
+
+
+def _properties(random: Random) -> Record:
+    properties: Record = {
+        "plan": random.choice(("basic", "pro", 'a "value"', "訪問\\n", "", "true", "{}", "🙂")),
+        "price": random.choice((9.99, 120, -5, 0, 0.001, 1e9)),
+        "paid": random.random() < 0.5,
+        "a key": random.choice(("5", 5, 5.5, "[1]")),
+        "訪": "x",
+    }
+    return {key: value for key, value in properties.items() if random.random() < 0.7}
 
 
 def _referrer(random: Random, host: str) -> str:

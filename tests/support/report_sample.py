@@ -68,6 +68,32 @@ def sample_report(**changes: Any) -> dict[str, Any]:
             ("path", "p95_ms", "p50_ms", "requests"), [("/whois", 812.4, 96.1, 3120), ("/", 41.0, 8.2, 5210)]
         ),
         "events": _rows(("event", "events", "visitors"), [("search", 812, 401), ("download.zone-file", 96, 55)]),
+        "properties": _rows(
+            ("event", "property", "events", "visitors", "sum", "mean", "p50", "p95"),
+            [
+                ("order", "price", 61, 58, 183_000.0, 3000.0, 2400.0, 9800.5),
+                ("(other)", "", 9, 8, None, None, None, None),
+            ],
+        ),
+        "property_values": _rows(
+            ("event", "property", "value", "events", "visitors"),
+            [("order", "plan", "basic", 41, 40), ("order", "plan", "pro", 20, 18)],
+        ),
+        "goals": [
+            _goal(
+                "order", (88, 80, 0.0332), [("(direct)", 51, 1210, 0.0421), ("https://www.google.com", 30, 611, 0.0491)]
+            ),
+            _goal("rare", (None, None, None), []),
+        ],
+        "funnels": [
+            {
+                "funnel": "buy",
+                "steps": _rows(
+                    ("step", "sessions", "visitors", "lost_sessions", "lost_visitors", "conversion"),
+                    [("/names*", 903, 640, None, None, 1.0), ("goal:order", 88, 102, 815, 538, 0.0975)],
+                ),
+            },
+        ],
         "degraded": _rows(("feature", "views"), [("map", 310), ("recommendations", 288), ("tour", 41)]),
         "retention": _rows(("week", "visitors", "week_1", "week_2", "week_3"), _RETENTION),
         "consent": _sum(consent),
@@ -158,6 +184,16 @@ def _answers(asked: int) -> dict[str, int]:
 
 def _sum(days: list[dict[str, Any]]) -> dict[str, int]:
     return {key: sum(day[key] for day in days) for key in _ASKED}
+
+
+def _goal(name: str, reached: tuple[Any, ...], by_source: list[tuple[Any, ...]]) -> Mapping[str, Any]:
+    return {
+        "goal": name,
+        **dict(zip(("sessions", "visitors", "conversion"), reached, strict=True)),
+        "by_source": _rows(("referrer", "reached", "sessions", "conversion"), by_source),
+        "by_campaign": [],
+        "by_entry_page": [],
+    }
 
 
 def _rows(keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[Mapping[str, Any]]:

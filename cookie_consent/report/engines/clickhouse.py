@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cookie_consent.report.engines.dialect import CLICKHOUSE, sql
+from cookie_consent.report.engines.dialect import CLICKHOUSE, shape, sql
 from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 from cookie_consent.sinks.files.damage import Damaged
 
@@ -41,11 +41,11 @@ class ClickHouseServer:
 
     def make(self, table: str, given: Given) -> None:
         """Create a temporary table."""
-        self._client.command(sql(table, CLICKHOUSE), parameters=dict(given))
+        self._client.command(sql(table, CLICKHOUSE, **shape(given)), parameters=dict(given))
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        result = self._client.query(sql(figure, CLICKHOUSE, changes=given["changes"]), parameters=dict(given))
+        result = self._client.query(sql(figure, CLICKHOUSE, **shape(given)), parameters=dict(given))
         return [dict(row) for row in result.named_results()]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_SHAPE = ("changes", "marks", "steps")
+"""How many changes of the offset of local time there are, and how many steps of goals and funnels, of what kinds. The
+changes and the steps themselves are parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,12 @@ class Dialect:
         matched: what the group of a regular expression matched in a text, or an empty text.
         first: the first value for which a condition holds, ordered by a second column.
         last: the last such value.
+        in_order_of: texts for which a condition holds, joined in the order of a second column; NULL without any.
+        each_pair: after SELECT, one row for each key and value of a JSON object; no row for anything else.
+        key_of: the key of such a pair.
+        raw_of: its value, as JSON in a text.
+        unquoted: a JSON string in a text, as the text that it stands for.
+        decimal: a JSON number in a text, as a floating-point number.
         facts: the hint that keeps a WITH query that is read twice out of memory.
         quantile: an interpolated quantile; NULL without values.
         quantiles: several quantiles as an array that begins at 1. The values are sorted only once.
@@ -49,6 +60,12 @@ class Dialect:
     matched: str
     first: str
     last: str
+    in_order_of: str
+    each_pair: str
+    key_of: str
+    raw_of: str
+    unquoted: str
+    decimal: str
     facts: str
     quantile: str
     quantiles: str
@@ -69,6 +86,12 @@ DUCKDB = Dialect(
     matched="regexp_extract({0}, '{1}', 1)",
     first="arg_min({0}, {1}) FILTER (WHERE {2})",
     last="arg_max({0}, {1}) FILTER (WHERE {2})",
+    in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
+    each_pair="unnest(map_entries(TRY_CAST(TRY_CAST({0} AS JSON) AS MAP(VARCHAR, JSON))))",
+    key_of="{0}.key",
+    raw_of="{0}.value::VARCHAR",
+    unquoted="json_extract_string({0}, '$')",
+    decimal="TRY_CAST({0} AS DOUBLE)",
     facts="NOT MATERIALIZED",
     quantile="quantile_cont({1}, {0})",
     quantiles="(quantile_cont({1}, [{0}]))",
@@ -89,6 +112,12 @@ POSTGRESQL = Dialect(
     matched="coalesce(substring({0} FROM '{1}'), '')",
     first="(array_agg({0} ORDER BY {1}) FILTER (WHERE {2}))[1]",
     last="(array_agg({0} ORDER BY {1} DESC) FILTER (WHERE {2}))[1]",
+    in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
+    each_pair="jsonb_each(CASE WHEN jsonb_typeof({0}) = 'object' THEN {0} END)",
+    key_of='({0}).key COLLATE "C"',
+    raw_of="({0}).value::text",
+    unquoted="(({0})::jsonb #>> '{{}}') COLLATE \"C\"",
+    decimal="({0})::double precision",
     facts="",
     quantile="percentile_cont({0}) WITHIN GROUP (ORDER BY {1})",
     quantiles="(percentile_cont(ARRAY[{0}]) WITHIN GROUP (ORDER BY {1}))",
@@ -108,6 +137,12 @@ CLICKHOUSE = Dialect(
     matched="extract({0}, '{1}')",
     first="argMin({0}, {1}) FILTER (WHERE {2})",
     last="argMax({0}, {1}) FILTER (WHERE {2})",
+    in_order_of="arrayStringConcat(arrayMap(pair -> pair.2, arraySort(groupArray(({1}, {0})) FILTER (WHERE {2}))))",
+    each_pair="arrayJoin(JSONExtractKeysAndValuesRaw(assumeNotNull({0})))",
+    key_of="{0}.1",
+    raw_of="{0}.2",
+    unquoted="JSONExtractString({0})",
+    decimal="toFloat64OrNull({0})",
     facts="",
     quantile="quantileExactInclusive({0})({1})",
     quantiles="(quantilesExactInclusive({0})({1}))",
@@ -124,6 +159,11 @@ def sql(name: str, dialect: Dialect, **words: object) -> str:
         words: variables of the template. Never pass input from outside: that belongs in a parameter.
     """
     return _environment(dialect).get_template(f"{name}.sql").render(words).strip()
+
+
+def shape(given: Mapping[str, int | str]) -> dict[str, int | str]:
+    """Return those parameters of a question that the form of the SQL depends on."""
+    return {name: given[name] for name in _SHAPE if name in given}
 
 
 @cache

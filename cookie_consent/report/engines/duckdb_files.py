@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cookie_consent.report.engines.dialect import DUCKDB, sql
+from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
 from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 from cookie_consent.report.memory import LEAST, default_memory, format_size
 from cookie_consent.sinks import optional
@@ -43,6 +43,7 @@ _RECORDS = {
     "http.response.status_code": ("status", "INTEGER"),
     "duration_ms": ("duration_ms", "DOUBLE"),
     "consent.purpose": ("purpose", "VARCHAR"),
+    "event.properties": ("properties", "VARCHAR"),
 }
 """Key of a record -> column and type. Only the keys that figures use."""
 _VISITORS = {key: _RECORDS[key] for key in ("log.record.uid", "time", "visitor.id", "server.address")}
@@ -134,12 +135,12 @@ class DuckDBFiles:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        result = self._run(figure, given, changes=int(given["changes"]))
+        result = self._run(figure, given)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def _run(self, name: str, given: Given, **words: int) -> DuckDBPyConnection:
-        text = sql(name, DUCKDB, **words)
+        text = sql(name, DUCKDB, **words, **shape(given))
         # DuckDB rejects parameters that a text does not use.
         return self._connection.execute(text, {key: value for key, value in given.items() if f"${key}:" in text})
 

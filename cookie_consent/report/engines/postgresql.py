@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from cookie_consent.report.engines.dialect import POSTGRESQL, sql
+from cookie_consent.report.engines.dialect import POSTGRESQL, shape, sql
 from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 from cookie_consent.sinks.deadline import cut_off_after
 from cookie_consent.sinks.files.damage import Damaged
@@ -46,12 +46,12 @@ class PostgreSQLServer:
 
     def make(self, table: str, given: Given) -> None:
         """Create a temporary table, and collect statistics on it for the query planner."""
-        self._execute(sql(table, POSTGRESQL), given)
+        self._execute(sql(table, POSTGRESQL, **shape(given)), given)
         self._execute(f"ANALYZE {table}", {})
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, changes=given["changes"]), given).fetchall()
+        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, **shape(given)), given).fetchall()
         return rows
 
     def _execute(self, text: LiteralString, given: Given) -> Any:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.report.compute import FIGURES
+from cookie_consent.report.goals import FLAT, flat
 from cookie_consent.report.lists import totals
 
-NAMES = ("totals", *FIGURES)
+NAMES = ("totals", *(name for name in FIGURES if name not in FLAT), *FLAT)
 """The figures that have a CSV file."""
 _FORMULA = tuple("=+-@＝＋－＠")
 """A spreadsheet computes cells that begin with one of these signs, in some languages also the wide ones (OWASP, "CSV
@@ -28,7 +29,7 @@ def as_csv(report: Mapping[str, Any], name: str) -> str:
         report: the result of `cookie_consent.report.report`.
         name: one of NAMES.
     """
-    rows = totals(report) if name == "totals" else report[name]
+    rows = totals(report) if name == "totals" else flat(report, name) if name in FLAT else report[name]
     if not rows:
         return ""
     file = io.StringIO()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cookie_consent.base.time_zones import UTC
+from cookie_consent.report.goals import FLAT, flat
 from cookie_consent.report.lists import LISTS, totals
 from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, left_out, percent
 
@@ -30,6 +31,13 @@ _TITLES = {
     "failing_pages": "Pages that failed (5xx)",
     "slow_pages": "Slow pages",
     "events": "Events",
+    "properties": "Numbers of events",
+    "property_values": "Values of events",
+    "goals": "Goals",
+    "goals_by_source": "Goals by site that sessions came from",
+    "goals_by_campaign": "Goals by campaign",
+    "goals_by_entry_page": "Goals by first page",
+    "funnels": "Funnels",
     "degraded": "Features that gave their fallback",
     "consent_by_day": "Consent by day",
     "consent_by_host": "Consent by host",
@@ -72,6 +80,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _rows(report: Mapping[str, Any], figure: str) -> list[Mapping[str, Any]]:
     """Return the rows of a figure, without the days and hours in which nothing was counted."""
     # The first column is the day or the hour.
+    if figure in FLAT:
+        return [*flat(report, figure)]
     return [row for row in report[figure] if figure not in _OF_TIMES or any([*row.values()][1:])]
 
 

@@ -83,6 +83,11 @@ def decimal(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.1f}"
 
 
+def number(value: float | None) -> str:
+    """Format a number of any size, with its decimals: at most three, and none of a whole number."""
+    return NOTHING if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
+
+
 def tick(value: float) -> str:
     """Format a round number for an axis, like "15 k"."""
     for size, unit in ((10**9, " bn"), (10**6, " m"), (10**3, " k")):

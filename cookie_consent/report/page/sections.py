@@ -9,6 +9,7 @@ from typing import Any
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
 from cookie_consent.report.page.formatting import count, milliseconds, percent, seconds, visible
+from cookie_consent.report.page.goals import goal_figures, property_figures
 
 _STATUS = {
     "2xx": ("solid", "2xx, answered"),
@@ -31,6 +32,10 @@ _ANSWERS = {
 _COUNTS_ONLY = "Counts of pages on which the question was asked, not of people: nobody is traced to make them."
 _OF_REQUESTS = (
     "All recorded requests, not only pages. “(no route)” is no route of the site: the missing pages explain it."
+)
+_OF_GOALS = (
+    "A session that reached a goal counts once. The steps of a funnel are taken in their order: sessions count what "
+    "was done within one session, visitors what was done over all of theirs."
 )
 _OF_ALL_PATHS = " They are of all paths, also where the report is of some."
 
@@ -66,7 +71,8 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         Section("return", "Coming back", _coming_back(report)),
         Section("machines", "Devices", _devices(report)),
         Section("answers", "Requests", _requests(report), _OF_REQUESTS),
-        Section("features", "Events and fallbacks", _features(report)),
+        *([Section("success", "Goals", goals, _OF_GOALS)] if (goals := goal_figures(report)) else []),
+        Section("features", "Events and fallbacks", [*_features(report), *property_figures(report)]),
         Section("consent", "Consent", _consent(report), counts),
     ]
 

@@ -9,10 +9,21 @@
    - `campaign`: source, medium and campaign, URL-encoded and joined with &.
    - `exempt`: recorded without consent, which the law does not require. Events with a purpose were consented to.
 
+   - `marks`: the numbers of the steps of goals and funnels that the record is, each as "<number>". Only for a question that
+     has such steps. A letter of `marks` says what each step is: event, page, or beginning of a path.
+   - `properties`: what an event brings, as JSON.
+
    Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
 {% from "sites.sql" import site_of_address, site_of_host %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
+{% set marks = marks | default("") %}
+{% macro mark(kind, value) %}
+{% if kind == "e" %}event = {{ value }}
+{%- elif kind == "p" %}viewed = 1 AND path = {{ value }}
+{%- else %}viewed = 1 AND substring(path, 1, length({{ value }})) = {{ value }}
+{%- endif %}
+{% endmacro %}
 CREATE TEMPORARY TABLE records AS
 WITH known AS (
     SELECT {{ once() }}
@@ -37,14 +48,18 @@ WITH known AS (
         CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
         CASE WHEN substring(coalesce(path, ''), 1, length({{ text("path") }})) = {{ text("path") }} THEN 1 ELSE 0 END AS under,
         coalesce(status, 0) AS status,
-        coalesce(duration_ms, 0) AS duration_ms
+        coalesce(duration_ms, 0) AS duration_ms,
+        CASE WHEN coalesce(event, '') NOT IN ('', 'page_leave') THEN properties END AS properties
     FROM access_records
     WHERE time >= {{ moment(number("read_since")) }}
         AND time < {{ moment(number("read_end")) }}
         AND ({{ text("host") }} = '' OR host = {{ text("host") }})
 )
 SELECT
-    uid, came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms,
+    uid, came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms, properties,
+    {% if marks %}
+    concat(''{% for kind in marks %}, CASE WHEN {{ mark(kind, text("mark_" ~ loop.index0)) }} THEN '<{{ loop.index0 }}>' ELSE '' END{% endfor %}) AS marks,
+    {% endif %}
     {{ hashed("visitor") }} AS visitor,
     {{ hashed("concat(visitor, ' ', host)") }} AS guest,
     CASE WHEN kind = 'request' AND status < 400 THEN '' ELSE path END AS path,

@@ -8,6 +8,9 @@
    Such requests are many. Those within half an hour are joined into one row, a burst, because there is no pause between
    them. A page address with a campaign ends a burst, because another session may begin there.
 
+   `trail` has the `marks` of a session's records in their order, with a ; behind those of each record. It is there only if
+   the question has goals or funnels.
+
    An engine with little memory for sorting fills the table in `parts`, one `part` at a time. A session has one visitor, so
    it is always in one part. #}
 {% set part, parts = part | default(0), parts | default(1) %}
@@ -16,6 +19,7 @@
 {% set ended = "came + CASE WHEN kind = 'event' THEN 0 ELSE duration_ms END" %}
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
+{% set marks = marks | default("") %}
 {{ "INSERT INTO sessions" if part else "CREATE TEMPORARY TABLE sessions AS" }}
 WITH moments AS (
     SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
@@ -32,11 +36,11 @@ spans AS (
 activity AS (
     SELECT guest, visitor, uid, 0 AS burst, came AS there, {{ began }} AS began, {{ ended }} AS ended,
         path, referrer, campaign, viewed, under,
-        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted
+        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted{{ ", marks" if marks }}
     FROM records
     WHERE kind IN ('view', 'event') {{ of_part }}
     UNION ALL
-    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0
+    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0{{ ", ''" if marks }}
     FROM spans
     WHERE burst = 1
     GROUP BY guest, span, {{ whole("came", "1800000") }}
@@ -76,6 +80,9 @@ wholes AS (
         sum(viewed) AS views,
         sum(acted) AS acts,
         sum(viewed * under) AS fitting,
+        {% if marks %}
+        coalesce({{ in_order_of("concat(marks, ';')", "place", "marks <> ''") }}, '') AS trail,
+        {% endif %}
         {{ first("path", "place", "viewed = 1") }} AS entry_path,
         {{ last("path", "place", "viewed = 1") }} AS exit_path,
         {{ first("referrer", "place", "viewed = 1") }} AS site,
@@ -85,6 +92,6 @@ wholes AS (
 )
 SELECT
     visitor, first_there AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
-    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced
+    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced{{ ", trail" if marks }}
 FROM wholes
 WHERE fitting > 0 AND first_there >= {{ number("since") }} AND first_there < {{ number("end") }}
