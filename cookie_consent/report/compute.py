@@ -76,6 +76,7 @@ def report(
 def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) -> dict[str, Any]:
     given = question.given
     result = _totals(engine, question)
+    engine.make("pairs", given)
     seen(2)
     figures: dict[str, Any] = {
         "by_day": _by_day(engine.rows("by_day", given), question),

@@ -107,12 +107,12 @@ def _missing(label: str) -> Mapping[str, str]:
     return {"path": path, "source": source}
 
 
-def _told(*columns: str) -> Callable[[str], Mapping[str, str]]:
-    def told(label: str) -> Mapping[str, str]:
+def _parts(*columns: str) -> Callable[[str], Mapping[str, str]]:
+    def named(label: str) -> Mapping[str, str]:
         parts = label.split(SEPARATOR, len(columns) - 1) if label != OTHER else (OTHER, *[""] * (len(columns) - 1))
         return dict(zip(columns, parts, strict=True))
 
-    return told
+    return named
 
 
 def _counting(*columns: str) -> Callable[[Row], Mapping[str, int]]:
@@ -156,6 +156,8 @@ LISTS = (
     RankedList("pages", _named("path"), _pages),
     RankedList("entry_pages", _named("path"), _counting("sessions", "bounces")),
     RankedList("exit_pages", _named("path"), _counting("sessions")),
+    RankedList("next_pages", _parts("path", "next"), _counting("times", "visitors")),
+    RankedList("previous_pages", _parts("path", "previous"), _counting("times", "visitors")),
     RankedList("referrers", _named("referrer"), _counting("sessions", "visitors")),
     RankedList("channels", _named("channel"), _counting("sessions", "visitors")),
     RankedList("campaigns", _campaign, _counting("sessions", "visitors")),
@@ -167,8 +169,8 @@ LISTS = (
     RankedList("failing_pages", _named("path"), _counting("requests", "visitors")),
     RankedList("slow_pages", _named("path"), _slowness),
     RankedList("events", _named("event"), _counting("events", "visitors")),
-    RankedList("properties", _told("event", "property"), _numbers),
-    RankedList("property_values", _told("event", "property", "value"), _counting("events", "visitors")),
+    RankedList("properties", _parts("event", "property"), _numbers),
+    RankedList("property_values", _parts("event", "property", "value"), _counting("events", "visitors")),
     RankedList("degraded", _named("feature"), _counting("views")),
     RankedList("consent_by_host", _named("host"), consent),
     RankedList("consent_by_language", _named("language"), _without_signal),

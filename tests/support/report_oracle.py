@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlsplit
 from zoneinfo import ZoneInfo
@@ -57,6 +58,15 @@ class Session:
         referrer = first.get("http.request.referrer")
         own = not referrer or site_of(urlsplit(referrer).hostname) == site_of(first["server.address"])
         return "(direct)" if own or not referrer else str(referrer)
+
+
+@dataclass
+class Pair:
+    """A page of a session, and the page beside it."""
+
+    visitor: str
+    path: str
+    beside: str
 
 
 class Oracle:
@@ -183,6 +193,8 @@ class Oracle:
                 self.sessions, lambda s: {"path": s.views[-1]["url.path"]}, lambda ss: {"sessions": len(ss)}
             ),
             "referrers": self._grouped(self.sessions, lambda s: {"referrer": s.referrer}, visits),
+            "next_pages": self._grouped(self._pairs(0), lambda p: {"path": p.path, "next": p.beside}, steps),
+            "previous_pages": self._grouped(self._pairs(1), lambda p: {"path": p.path, "previous": p.beside}, steps),
             "channels": self._grouped(self.sessions, lambda s: {"channel": channel_of(s)}, visits),
             "campaigns": self._grouped(
                 advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True)), visits
@@ -235,6 +247,15 @@ class Oracle:
                 people=total,
             ),
         }
+
+    def _pairs(self, place: int) -> list[Pair]:
+        """Return the pages of the report with those seen before (place 1) or after them (place 0) in a session."""
+        return [
+            Pair(session.visitor, pair[place]["url.path"], pair[1 - place]["url.path"])
+            for session in self.sessions
+            for pair in pairwise(session.views)
+            if self._is_under(pair[place]) and pair[0]["url.path"] != pair[1]["url.path"]
+        ]
 
     def _retention(self) -> list[dict[str, Any]]:
         """Return how many new visitors of each week came again in each later week."""
@@ -423,6 +444,8 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
         return "\x1f".join(value for _, value in name)
     if name[-1][0] == "source":  # of a missing page
         return " ".join(value for _, value in reversed(name))
+    if name[-1][0] in ("next", "previous"):
+        return "\x1f".join(value for _, value in name)
     return " ".join(value for _, value in name)
 
 
@@ -547,7 +570,7 @@ def monday(day: date) -> date:
 
 def people_of(things: Sequence[Any]) -> int:
     """Return the number of visitors of records or sessions."""
-    return len({thing.visitor if isinstance(thing, Session) else thing["visitor.id"] for thing in things})
+    return len({thing.visitor if isinstance(thing, (Session, Pair)) else thing["visitor.id"] for thing in things})
 
 
 def viewers(records: Sequence[Record]) -> int:
@@ -565,6 +588,11 @@ def pages(records: Sequence[Record]) -> dict[str, Any]:
 def visits(sessions: Sequence[Session]) -> dict[str, int]:
     """Return the measures of a source of sessions."""
     return {"sessions": len(sessions), "visitors": people_of(sessions)}
+
+
+def steps(pairs: Sequence[Pair]) -> dict[str, int]:
+    """Return the measures of a page beside another."""
+    return {"times": len(pairs), "visitors": people_of(pairs)}
 
 
 def viewings(records: Sequence[Record]) -> dict[str, int]:

@@ -53,6 +53,12 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "pages": _rows(("path", "views", "visitors", "median_seconds"), _PAGES),
         "entry_pages": _rows(("path", "sessions", "bounces"), _ENTRIES),
         "exit_pages": _rows(("path", "sessions"), [("/names", 903), ("/whois", 702), ("/", 402), ("/offices", 164)]),
+        "next_pages": _rows(
+            ("path", "next", "times", "visitors"), [("/", "/names", 820, 511), ("/names", "/whois", 402, 318)]
+        ),
+        "previous_pages": _rows(
+            ("path", "previous", "times", "visitors"), [("/names", "/", 820, 511), ("/whois", "/names", 402, 318)]
+        ),
         "referrers": _rows(("referrer", "sessions", "visitors"), _REFERRERS),
         "channels": _rows(("channel", "sessions", "visitors"), _CHANNELS),
         "campaigns": _rows(("source", "medium", "campaign", "sessions", "visitors"), _CAMPAIGNS),

@@ -36,7 +36,7 @@ class ClickHouseServer:
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in ("records", "counts", "sessions", "earlier"):
+        for table in ("records", "counts", "sessions", "earlier", "pairs"):
             self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
 
     def make(self, table: str, given: Given) -> None:

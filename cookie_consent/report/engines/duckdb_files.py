@@ -90,7 +90,7 @@ class DuckDBFiles:
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in ("records", "counts", "sessions", "earlier"):
+        for table in ("records", "counts", "sessions", "earlier", "pairs"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
 
     def make(self, table: str, given: Given) -> None:
@@ -106,7 +106,7 @@ class DuckDBFiles:
             self._make_in_parts(table, given)
 
     def _make_in_parts(self, table: str, given: Given) -> None:
-        """Create the table of sessions, a part of the visitors at a time: sorting happens in memory.
+        """Create a table of sessions or of their pages, a part of the visitors at a time: sorting happens in memory.
 
         A session has one visitor, so the parts do not overlap.
         """

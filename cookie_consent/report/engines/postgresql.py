@@ -41,7 +41,7 @@ class PostgreSQLServer:
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in ("records", "counts", "sessions", "earlier"):
+        for table in ("records", "counts", "sessions", "earlier", "pairs"):
             self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
 
     def make(self, table: str, given: Given) -> None:

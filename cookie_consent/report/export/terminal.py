@@ -19,6 +19,8 @@ _TITLES = {
     "pages": "Pages",
     "entry_pages": "Where sessions began",
     "exit_pages": "Where sessions ended",
+    "next_pages": "Next pages",
+    "previous_pages": "Previous pages",
     "referrers": "Sites that sessions came from",
     "channels": "Channels that sessions came by",
     "campaigns": "Campaigns that sessions came from",

@@ -101,6 +101,7 @@ def _over_time(report: Mapping[str, Any]) -> list[Figure]:
 def _content(report: Mapping[str, Any]) -> list[Figure]:
     page = ("Page", _text("path"))
     times = ("Median time on it", lambda row: seconds(row["median_seconds"]))
+    beside = [("Times", _number("times")), _VISITORS]
     bounces = [
         ("Bounces", _number("bounces")),
         ("Bounce rate", lambda row: percent(_share(row["bounces"], row["sessions"]))),
@@ -112,6 +113,14 @@ def _content(report: Mapping[str, Any]) -> list[Figure]:
         ),
         ranked("entries", "First pages of sessions", report["entry_pages"], "sessions", [page, _SESSIONS, *bounces]),
         ranked("exits", "Last pages of sessions", report["exit_pages"], "sessions", [page, _SESSIONS]),
+        ranked(
+            "next", "Where visitors went next", report["next_pages"], "times",
+            [("Page → next", _beside("path", "→", "next")), *beside],
+        ),
+        ranked(
+            "previous", "Where visitors came from within the site", report["previous_pages"], "times",
+            [("Page ← previous", _beside("path", "←", "previous")), *beside],
+        ),
     ]  # fmt: skip
 
 
@@ -168,7 +177,7 @@ def _devices(report: Mapping[str, Any]) -> list[Figure]:
 
 def _requests(report: Mapping[str, Any]) -> list[Figure]:
     route = ("Route", lambda row: visible(" ".join(_distinct((row["method"], row["route"])))))
-    missing = ("Page ← from", lambda row: visible(" ← ".join(_distinct((row["path"], row["source"])))))
+    missing = ("Page ← from", _beside("path", "←", "source"))
     requests = ("Requests", _number("requests"))
     times = [(f"p{share}", _time(f"p{share}_ms")) for share in (50, 95, 99)]
     return [
@@ -232,6 +241,10 @@ def _of_counts(report: Mapping[str, Any]) -> str:
 
 def _text(key: str) -> Callable[[Line], str]:
     return lambda row: visible(row[key])
+
+
+def _beside(key: str, arrow: str, other: str) -> Callable[[Line], str]:
+    return lambda row: visible(f" {arrow} ".join(_distinct((row[key], row[other]))))
 
 
 def _number(key: str) -> Callable[[Line], str]:

@@ -85,6 +85,7 @@ wholes AS (
         {% endif %}
         {{ first("path", "place", "viewed = 1") }} AS entry_path,
         {{ last("path", "place", "viewed = 1") }} AS exit_path,
+        {{ first("uid", "place", "viewed = 1") }} AS first_view,
         {{ first("referrer", "place", "viewed = 1") }} AS site,
         {{ first("campaign", "place", "viewed >= 0") }} AS named
     FROM steps
@@ -92,6 +93,6 @@ wholes AS (
 )
 SELECT
     visitor, first_there AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
-    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced{{ ", trail" if marks }}
+    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, guest, views, first_view{{ ", trail" if marks }}
 FROM wholes
 WHERE fitting > 0 AND first_there >= {{ number("since") }} AND first_there < {{ number("end") }}

@@ -1,0 +1,31 @@
+{# Pages that were seen one after the other in a session of the report. A page that is loaded again is no next page.
+
+   `under` and `next_under`: the path of the one and the other begins with the requested one. An engine with little memory
+   for sorting fills the table in `parts`, as that of sessions. #}
+{% set part, parts = part | default(0), parts | default(1) %}
+{% set in_order = "(PARTITION BY guest ORDER BY came, uid)" %}
+{{ "INSERT INTO pairs" if part else "CREATE TEMPORARY TABLE pairs AS" }}
+WITH seen AS (
+    SELECT guest, visitor, came, uid, path, under, coalesce(views, 0) AS begins
+    FROM records
+    LEFT JOIN (
+        SELECT guest AS whose, first_view, views FROM sessions WHERE views > 1
+    ) AS begun ON guest = whose AND uid = first_view
+    WHERE viewed = 1 {{ "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" }}
+),
+placed AS (
+    SELECT guest, visitor, path, under, begins,
+        row_number() OVER {{ in_order }} AS place,
+        lead(path, 1, '') OVER {{ in_order }} AS next_path,
+        lead(under, 1, 0) OVER {{ in_order }} AS next_under
+    FROM seen
+),
+reaching AS (
+    SELECT visitor, path, under, next_path, next_under, place, max(CASE WHEN begins > 0 THEN place + begins ELSE 0 END) OVER (
+        PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS session_end
+    FROM placed
+)
+SELECT visitor, path, under, next_path, next_under
+FROM reaching
+WHERE place + 1 < session_end AND path <> next_path AND (under = 1 OR next_under = 1)
