@@ -46,6 +46,7 @@ from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_country import Country, regime_by_country
 from cookie_consent.visitors.app_language import app_language
 from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.pages.layouts import Layout, Layouts
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.rendering import checked_later
 
@@ -76,7 +77,8 @@ class ConsentMiddleware(FailsAtStart):
             names the pages to leave out: ["/docs*", "/admin*"]. A function takes a request and returns whether its page
             gets the banner. Cookies are held back on pages that are left out too.
         layout: where the banner is: in a "corner" (on phones at the lower edge), as a "bar" at the lower edge, or as a
-            "modal" dialog, which (with JavaScript) covers the page until it is answered or closed.
+            "modal" dialog, which (with JavaScript) covers the page until it is answered or closed. A list compares
+            layouts: they take turns, by day (UTC) and host. A function takes a request and returns one, or None.
         later: what "Decide later" does. With "ask", the question comes back in another browser session, at most once a
             day. With "refuse" it refuses everything, as the button then says.
         settings_link: whether to insert a link to the settings page, which says what holds, at the end of HTML pages.
@@ -140,7 +142,7 @@ class ConsentMiddleware(FailsAtStart):
         ledger: Ledger | str | None = None,
         access_log: Sink | str | PathLike[str] | None = None,
         inject: Inject = True,
-        layout: str = "corner",
+        layout: Layout = "corner",
         later: str = "ask",
         settings_link: bool = True,
         language: str | Callable[[HTTPConnection], str | None] | None = None,
@@ -187,9 +189,9 @@ class ConsentMiddleware(FailsAtStart):
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
         visits = Visits(policy, own_cookies, gate, clock, regime_by_country(country, policy))
         # What visitors see.
-        prefix = late.checked_prefix(prefix)
+        prefix, layouts = late.checked_prefix(prefix), Layouts(layout, clock)
         pages = Pages(
-            lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), later=checked_later(later, policy)
+            lifetime=own_cookies.lifetime, layout=layouts.first, make_id=RandomIds(), later=checked_later(later, policy)
         )
         security = security_fields(policy, csp, edit_csp=edit_csp)
         page_options = PageOptions(
@@ -198,7 +200,11 @@ class ConsentMiddleware(FailsAtStart):
             settings_link=settings_link,
             inline_style=inline_style,
             shared_pages=checked_shared_pages(
-                shared_pages, policy, limits=security is not None, accounts=accounts is not None
+                shared_pages,
+                policy,
+                limits=security is not None,
+                accounts=accounts is not None,
+                chosen_layouts=layouts.is_of_app,
             ),
         )
         tells_language = app_language(language, policy.site.languages)
@@ -214,6 +220,7 @@ class ConsentMiddleware(FailsAtStart):
             gate=gate,
             visits=visits,
             pages=pages,
+            layouts=layouts,
             ledger=ledger,
             retention=late.Retention(ledger, policy.requests, make_id) if ledger is not None else None,
             access_log=log,

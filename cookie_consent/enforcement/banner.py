@@ -22,6 +22,8 @@ from cookie_consent.visitors.pages.stylesheet import stylesheet_at_end
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))
+_OWN = (b"same-origin", b"same-site")
+_RELOADS = (b"max-age=0", b"no-cache")
 _PATHSEND = "http.response.pathsend"
 
 
@@ -49,16 +51,20 @@ def requesting_whole_page(scope: MutableMapping[str, Any], *, is_page: bool = Fa
     return whole
 
 
-def referrer(fields: Mapping[bytes, bytes]) -> str:
-    """Return the origin of the other site that a visitor came from, or "".
+def arrival(fields: Mapping[bytes, bytes]) -> tuple[bool, str]:
+    """Return whether a visitor comes to the site with this page, and the origin of the other site, or "".
+
+    Browsers say whether a page of the site led here (Fetch Metadata, "Sec-Fetch-Site"), older ones by the referrer. Who
+    loads a page again does not come (Fetch, cache mode "no-cache").
 
     Args:
         fields: the request's header fields by name, in lowercase.
     """
     before = fields.get(b"referer", b"")
-    if not before or before.split(b"/", 3)[2:3] == [fields.get(b"host", b"")]:
-        return ""
-    return origin_of(before[:LONGEST].decode("latin-1"))
+    is_own = before.split(b"/", 3)[2:3] == [fields.get(b"host", b"")]
+    led = fields.get(b"sec-fetch-site")
+    is_first = (not is_own if led is None else led not in _OWN) and fields.get(b"cache-control") not in _RELOADS
+    return is_first, "" if is_own or not before else origin_of(before[:LONGEST].decode("latin-1"))
 
 
 def preload(base: str, nonce: str) -> tuple[bytes, bytes]:
@@ -146,7 +152,7 @@ class Fragments:
         self._style.read(received)
         options, style, shown = self._options, self._style, b""
         if options is not None:
-            may_import = style.is_inline and not self._pages.needs_script_early
+            may_import = style.is_inline and not self._pages.needs_script_early(options.layout)
             may_import = may_import and allows_inline_script(style.policies, options.script_nonce)
             options = replace(
                 options, style="inline" if style.is_inline else "deferred", script="late" if may_import else "early"

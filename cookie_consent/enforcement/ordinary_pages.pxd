@@ -8,6 +8,5 @@ cdef class PagePlan:
     cdef public object encoding, language, next_path, tag
 
 cdef class OrdinaryPages:
-    cdef public dict plans
-    cdef public tuple around
+    cdef public dict plans, around
     cdef object _is_inline, _options, _pages, _prefix, _bytes

@@ -6,25 +6,29 @@ The result is the same as for other pages; a test compares the two ways.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts, start_of_head
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import OUTCOMES, Decision
-from cookie_consent.enforcement.banner import referrer
 from cookie_consent.enforcement.csp.tags import is_plain, meta_policies
 from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 from cookie_consent.visitors.pages.script import script_tag
 from cookie_consent.visitors.pages.stylesheet import style_tag, stylesheet_at_end
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""
+
+How = tuple[bool, str, bool, str]
+"""Whether the page has to be reloaded after a grant, which depends on the decision alone; the layout of the question;
+whether it is the first of a visit; and the origin of the other site that the visitor came from, or ""."""
 
 _MAX_PLANS = 1024
 _MAX_BYTES = 4 * 1024 * 1024
@@ -82,8 +86,8 @@ class PagePlan:
         links: outcome of the decision -> language -> the link to the settings page.
         size: the length of the newest document.
         waits: whether it has content that waits for a purpose. It is not looked for in another one of the same length.
-        questions: language -> the decision of the visitors who are asked, and the banner in pieces, which are joined
-            with the id of the form.
+        questions: language, layout and whether it is the first of a visit -> the decision of the visitors who are
+            asked, and the banner in pieces, which are joined with the id of the form.
     """
 
     __slots__ = (
@@ -97,7 +101,7 @@ class PagePlan:
         self.before_head = self.head = b""
         self.size, self.waits = -1, False
         self.links: dict[str, dict[str, bytes]] = {outcome: {} for outcome in OUTCOMES}
-        self.questions: dict[str, tuple[Decision, list[bytes]]] = {}
+        self.questions: dict[tuple[str, str, bool], tuple[Decision, list[bytes]]] = {}
 
 
 class OrdinaryPages:
@@ -109,9 +113,9 @@ class OrdinaryPages:
         inline_style: whether pages bring the stylesheet inline.
 
     Attributes:
-        around: what brings the stylesheet before the question, the script behind it, and the stylesheet at the end of
-            the page; for pages that may not import the script by a line of their own, and for those that may. All
-            pages share these bytes.
+        around: layout -> what brings the stylesheet before the question, the script behind it, and the stylesheet at
+            the end of the page; for pages that may not import the script by a line of their own, and for those that
+            may. All pages share these bytes.
         plans: policy, path, query and encoding -> plan. A plan applies only to a document that begins with its `begun`.
     """
 
@@ -120,10 +124,13 @@ class OrdinaryPages:
         before = style_tag("inline", prefix, "").encode() if inline_style else b""
         at_end = b"" if inline_style else stylesheet_at_end(prefix, "", has_script=True).encode()
         early, late = script_tag("early", prefix, "").encode(), script_tag("late", prefix, "").encode()
-        self.around = (
-            (before, early, at_end),
-            (before, early if pages.needs_script_early or not inline_style else late, at_end),
-        )
+        self.around = {
+            layout: (
+                (before, early, at_end),
+                (before, early if pages.needs_script_early(layout) or not inline_style else late, at_end),
+            )
+            for layout in LAYOUTS
+        }
         self._is_inline = inline_style
         options = QuestionOptions(style="apart" if inline_style else "deferred", script="apart")
         self._options = options, replace(options, reloads=True)
@@ -165,9 +172,7 @@ class OrdinaryPages:
         decision: Decision,
         language: str,
         body: bytes,
-        fields: Mapping[bytes, bytes],
-        *,
-        reloads: bool,
+        how: How,
     ) -> tuple[int, bytes]:
         """Return the position for the banner in a page, and the banner; -1 if no earlier page had the same head.
 
@@ -178,8 +183,7 @@ class OrdinaryPages:
             decision: the decision on the request.
             language: the language of the banner.
             body: the document.
-            fields: the request's header fields by name, in lowercase.
-            reloads: whether the page has to be reloaded after a grant. It depends on the decision alone.
+            how: how the page asks.
         """
         at = len(plan.head)
         if not at or not body.startswith(plan.head):
@@ -188,14 +192,16 @@ class OrdinaryPages:
                 return -1, b""
             plan.head = body[:at]
             self._evict_if_full(at)
-        where, origin = (self._prefix, language, plan.next_path, plan.encoding), referrer(fields)
+        where, (reloads, layout, first, origin) = (self._prefix, language, plan.next_path, plan.encoding), how
         options = self._options[reloads]
         if origin:
-            return at, self._pages.banner(decision, *where, options=replace(options, referrer=origin))
-        asked, pieces = plan.questions.get(language, (None, []))
+            options = replace(options, referrer=origin, layout=layout, first=first)
+            return at, self._pages.banner(decision, *where, options=options)
+        asked, pieces = plan.questions.get((language, layout, first), (None, []))
         if asked is not decision:
+            options = replace(options, layout=layout, first=first)
             pieces = self._pages.banner_parts(decision, *where, options)
-            plan.questions[language] = decision, pieces
+            plan.questions[language, layout, first] = decision, pieces
             self._evict_if_full(sum(map(len, pieces)))
         return at, self._pages.make_id().encode().join(pieces)
 

@@ -73,13 +73,7 @@ class PageResponse(VisitResponse):
         head = bytes if signals is None else self._head(signals, headers, script)
         style = self._page_style(headers, style_nonce or consent.nonce_so_far)
         if asks:
-            options = QuestionOptions(
-                script or consent.nonce_so_far,
-                style.nonce,
-                reloads=self._withholds_origins,
-                referrer=banner.referrer(self._fields_by_name()),
-                account=self._visit.signed_in,
-            )
+            options = self._question_options(script or consent.nonce_so_far, style.nonce)
             if not style.is_inline:
                 headers = [*headers, banner.preload(consent.base, style.nonce)]
         if message:
@@ -95,9 +89,21 @@ class PageResponse(VisitResponse):
             message=message,
         )
         end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
-        question = fragments.question if options is None else partial(self._counted_question, fragments)
+        question = fragments.question if options is None else partial(self._counted_question, fragments, options)
         self._inject(head, question, end)
         return headers
+
+    def _question_options(self, script_nonce: str, style_nonce: str) -> QuestionOptions:
+        first, referrer = banner.arrival(self._fields_by_name())
+        return QuestionOptions(
+            script_nonce,
+            style_nonce,
+            reloads=self._withholds_origins,
+            referrer=referrer,
+            account=self._visit.signed_in,
+            layout=self._enforcement.layouts.of(self.scope),
+            first=first,
+        )
 
     def _note_compressed(self) -> None:
         """Have a page logged that came compressed, and so cannot get what it would get."""
@@ -193,14 +199,17 @@ class PageResponse(VisitResponse):
             passed = [*passed, (b"set-cookie", new_visitor)]
         return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
 
-    def _counted_question(self, fragments: banner.Fragments, page_language: str | None, received: bytes) -> bytes:
+    def _counted_question(
+        self, fragments: banner.Fragments, options: QuestionOptions, page_language: str | None, received: bytes
+    ) -> bytes:
         """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
         question, access_log = fragments.question(page_language, received), self._enforcement.access_log
         self._apply_recent_answers()
         if not self.asks:
             return b""
         if access_log is not None and self._page_view_host is not None:
-            access_log.counts.add("asked", self._page_view_host, language=fragments.language)
+            asked = fragments.language, options.layout, options.first
+            self._count_asked(access_log.counts, self._fields_by_name(), self._page_view_host, asked)
         return question
 
 

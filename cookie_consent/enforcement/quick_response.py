@@ -13,6 +13,7 @@ from cookie_consent.base.html.injection import end_of_body
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import is_secure
+from cookie_consent.enforcement.banner import arrival
 from cookie_consent.enforcement.csp.content import Content
 from cookie_consent.enforcement.csp.parsing import header_policies
 from cookie_consent.enforcement.csp.tags import allows_inline_script
@@ -174,13 +175,17 @@ class QuickResponse(Response):
         asks = self.asks and not is_robot
         begins = 0 if signals is None else len(plan.before_head)
         told = b"" if signals is None else self._told_vendors(signals, headers, "")
+        layout = (enforcement.layouts.fixed or enforcement.layouts.of(scope)) if asks else ""
+        first, origin = arrival(fields) if asks else (False, "")
         at, question = (
-            ordinary.question(plan, decision, language, body, fields, reloads=reloads) if asks else (begins, b"")
+            ordinary.question(plan, decision, language, body, (reloads, layout, first, origin))
+            if asks
+            else (begins, b"")
         )
         if at < 0:
             return None
         style, script, style_at_end = (
-            ordinary.around[not self._has_policy or allows_inline_script(header_policies(headers), "")]
+            ordinary.around[layout][not self._has_policy or allows_inline_script(header_policies(headers), "")]
             if asks
             else (b"", b"", b"")
         )
@@ -191,7 +196,8 @@ class QuickResponse(Response):
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
-            self._count_seen(enforcement.access_log.counts, fields, 200, asked_in=language if asks else "")
+            asked = (language, layout, first) if asks else None
+            self._count_seen(enforcement.access_log.counts, fields, 200, asked)
         return passed, b"".join(
             (
                 *(body[:begins], told, body[begins:at], style, question, script, body[at:end]),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cookie_consent")
 
 
-def checked_shared_pages(given: bool, policy: Policy, *, limits: bool, accounts: bool) -> bool:
+def checked_shared_pages(given: bool, policy: Policy, *, limits: bool, accounts: bool, chosen_layouts: bool) -> bool:
     """Return the middleware's option `shared_pages`, checked against what makes pages differ.
 
     Args:
@@ -40,6 +40,7 @@ def checked_shared_pages(given: bool, policy: Policy, *, limits: bool, accounts:
         policy: the policy.
         limits: whether pages get a Content-Security-Policy or other fields that limit browsers.
         accounts: whether answers follow accounts.
+        chosen_layouts: whether the app chooses the layout for each request.
 
     Raises:
         ValueError: pages would differ between visitors.
@@ -50,6 +51,8 @@ def checked_shared_pages(given: bool, policy: Policy, *, limits: bool, accounts:
             "shared_pages: csp and the table [security] make fields that differ between visitors. Leave them out, and "
             "send a Content-Security-Policy that is the same for everybody from the app."
         )
+    if given and chosen_layouts:
+        raise ValueError("layout: shared_pages are the same for everybody. Write a layout or a list, or leave it out.")
     if given and (policy.imports or accounts):
         raise ValueError("shared_pages: [imports] and accounts need pages that set cookies. Leave it out, or them.")
     return given
@@ -75,6 +78,7 @@ class SharedPages:
     ) -> None:
         self._policy, self._visits, self._pages = installed.policy, installed.visits, installed.pages
         self._settings_link, self._inline_style, self._may_ask = settings_link, inline_style, may_ask
+        self._layouts = installed.layouts
         self._vendors = vendor_signals(installed.policy)
         self._cookie = installed.own_cookies.plain_name("state")
         # Where the question may not be asked at all, the server has to be asked first.
@@ -143,7 +147,7 @@ class _Fragments:
         self._script_nonce = script or consent.nonce
         self._style = PageStyle(header_policies(headers), style_nonce or consent.nonce, is_inline=shared._inline_style)
         self._where: dict[str, Any] = {"base": consent.base, "next_path": path, "encoding": encoding}
-        self._asks = False
+        self._asks, self._layout = False, shared._layouts.of(scope)
 
     def head(self, vendors: VendorSignals) -> bytes:
         """Return what vendors are told: that nothing is allowed. The script tells them more, once it knows."""
@@ -166,6 +170,7 @@ class _Fragments:
             style="inline" if self._style.is_inline else "deferred",
             shared=self._shared._cookie,
             asks_first=self._shared._asks_first,
+            layout=self._layout,
         )
         return b"".join(self._shared._pages.banner_parts(self._decision, options=options, **self._where))
 

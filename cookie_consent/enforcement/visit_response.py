@@ -12,7 +12,7 @@ from cookie_consent.base.caching import Headers
 from cookie_consent.base.html.injection import Injection
 from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.base.paths import outer_path
-from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import signal_refuses_more
 from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure
@@ -20,11 +20,14 @@ from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.printing import PrintedPage
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.policy.card import recipients_shown_once
+from cookie_consent.tracing.breakdowns import Shown
 
 if TYPE_CHECKING:
     from cookie_consent.tracing.counts import Counts
     from cookie_consent.tracing.tracer import Fields, Trace
 
+Asked = tuple[str, str, bool]
+"""A question: its language and layout, and whether it is the first of a visit."""
 _START, _BODY = "http.response.start", "http.response.body"
 
 
@@ -190,8 +193,8 @@ class VisitResponse:
         if not (may_be_robot and is_from_robot(fields)):
             self._count_seen(counts, fields, status)
 
-    def _count_seen(self, counts: Counts, fields: Fields, status: int, *, asked_in: str = "") -> None:
-        """Count a page view, and the banner in the page by its language. Error pages are no page views."""
+    def _count_seen(self, counts: Counts, fields: Fields, status: int, asked: Asked | None = None) -> None:
+        """Count a page view, and the question in the page, if it has one. Error pages are no page views."""
         host = page_views.page_view_host_in(fields, not_modified=status == NOT_MODIFIED)
         self._page_view_host = host
         if host is None or status >= FIRST_ERROR:
@@ -208,8 +211,14 @@ class VisitResponse:
             counts.add("signal", host)
         for feature in self._consent.degraded:
             counts.add("degraded", host, detail=feature)
-        if asked_in:
-            counts.add("asked", host, language=asked_in)
+        if asked is not None:
+            self._count_asked(counts, fields, host, asked)
+
+    def _count_asked(self, counts: Counts, fields: Fields, host: bytes, asked: Asked) -> None:
+        """Count the question in the page."""
+        language, layout, first = asked
+        device, path = read_agent(fields.get(b"user-agent", b"")).device, outer_path(self.scope)
+        counts.add_asked(host, language, Shown(self._visit.decision.policy, layout, device, path), first=first)
 
 
 def _setting(fields: list[bytes], send: Send) -> Send:

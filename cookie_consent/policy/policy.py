@@ -168,6 +168,11 @@ class Policy(Declarations):
         return tuple(purpose.id for purpose in self.purposes if purpose.id != NECESSARY)
 
     @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """The ids of the purposes that the question is about, in the order of the policy."""
+        return tuple(id_ for id_ in self.optional if not self.in_force[id_].refused and id_ != self.exempt)
+
+    @cached_property
     def texts(self) -> Mapping[str, Mapping[str, Text]]:
         """Offered language -> text name -> text, in the site's wording or else the shipped one."""
         return {tag: {**catalog.shipped(tag), **self.wording.get(tag, {})} for tag in self.site.languages}

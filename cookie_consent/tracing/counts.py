@@ -16,9 +16,12 @@ from cookie_consent.base.process.event_loop import call_later, current_loop
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, piece
+from cookie_consent.tracing.breakdowns import Breakdowns, Shown
 
 FLUSH_INTERVAL = 10.0
 """Seconds after which counts are written to the sink."""
+BREAKDOWN_INTERVAL = 60.0
+"""Seconds after which the sums by purpose, policy and so on are written: they are many, and nobody waits for them."""
 _MAX_HOSTS = 100
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
@@ -45,7 +48,7 @@ class Counts:
     ) -> None:
         self._sink, self._clock, self._new_id = sink, clock, new_id
         self._hosts: dict[bytes, str] = {}
-        self._day_begins = self._day_ends = 0.0
+        self._day_begins = self._day_ends = self._breakdowns_due = 0.0
         self._day_text = ""
         self.after_fork()
         call_after_fork(self)
@@ -53,6 +56,7 @@ class Counts:
     def after_fork(self) -> None:
         """Drop the sums in a forked process: the parent writes them."""
         self._reset_sums()
+        self._breakdowns = Breakdowns()
         self._flushing_loop: object | None = None
         self._registered_at_exit = False
 
@@ -80,14 +84,85 @@ class Counts:
                 self.flush()
                 return
         if self._flushing_loop is not loop:  # no flush is scheduled, or it was in a loop that has ended
-            self._flushing_loop = loop
-            call_later(FLUSH_INTERVAL, self.flush)
-            if not self._registered_at_exit:
-                self._registered_at_exit = True
-                atexit.register(self._end)
+            self._schedule(loop)
+
+    def add_asked(self, host: bytes, language: str, shown: Shown, *, first: bool) -> None:
+        """Count a page with the question.
+
+        Args:
+            host: the Host field of the request.
+            language: the language of the question.
+            shown: what it looked like and where it was.
+            first: whether the visitor came from elsewhere, so that no page of this visit has asked yet.
+        """
+        if first:
+            self.add("asked_first", host, language=language)
+        self._break_down("asked_first" if first else "asked", host, shown)
+        self.add("asked", host, language=language)
+
+    def add_answer(
+        self,
+        name: str,
+        host: bytes,
+        language: str,
+        shown: Shown,
+        *,
+        first: bool = False,
+        purposes: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Count an answer.
+
+        Args:
+            name: the name of its count.
+            host: the Host field of the request.
+            language: the language of the question.
+            shown: what the question looked like and where it was.
+            first: whether it is an answer to the first question of a visit.
+            purposes: "granted", "refused" or "withdrawn", and the purpose of which that is true.
+        """
+        if first:
+            self.add("answered_first", host, language=language)
+        self._break_down(name, host, shown, purposes)
+        self.add(name, host, language=language)
+
+    def _break_down(self, name: str, host: bytes, shown: Shown, purposes: tuple[tuple[str, str], ...] = ()) -> None:
+        now, breakdowns = self._clock(), self._breakdowns
+        if not self._day_begins <= now < self._day_ends:
+            self._begin_day(now)
+        if not breakdowns:
+            self._breakdowns_due = now + BREAKDOWN_INTERVAL
+        elif breakdowns.is_full:
+            self._sum_up()
+        breakdowns.add(name, self._hosts.get(host) or self._host(host), shown, purposes)
+
+    def _schedule(self, loop: object) -> None:
+        """Have the sums written after a while, on the running event loop."""
+        self._flushing_loop = loop
+        call_later(FLUSH_INTERVAL, self._flush_what_is_due)
+        if not self._registered_at_exit:
+            self._registered_at_exit = True
+            atexit.register(self._end)
 
     def flush(self) -> None:
-        """Write the sums to the sink."""
+        """Write all sums to the sink."""
+        self._sum_up()
+        self._write()
+
+    def _flush_what_is_due(self) -> None:
+        """Write the sums to the sink. Those by purpose, policy and so on may wait for another time."""
+        if self._breakdowns and self._clock() < self._breakdowns_due:
+            loop = self._flushing_loop
+            self._write()
+            self._schedule(loop)
+        else:
+            self.flush()
+
+    def _sum_up(self) -> None:
+        """Add the sums by purpose, policy and so on to the others."""
+        for host, name, detail, value in self._breakdowns.take():
+            self._sums.setdefault((self._day_text, host, "", name, detail), [0])[0] += value
+
+    def _write(self) -> None:
         self._flushing_loop = None
         sums = self._sums
         self._reset_sums()
@@ -119,6 +194,8 @@ class Counts:
         return b"{%b}\n" % piece(values)
 
     def _begin_day(self, now: float) -> None:
+        self._sum_up()
+        self._breakdowns.begin_day()
         self._day_begins = now // DAY * DAY
         self._day_ends = self._day_begins + DAY
         self._day_text = datetime.fromtimestamp(now, UTC).date().isoformat()

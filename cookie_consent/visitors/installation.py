@@ -14,6 +14,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.accounts import Accounts
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import AppLanguage
+from cookie_consent.visitors.pages.layouts import Layouts
 from cookie_consent.visitors.pages.pages import Pages
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Installation:
         gate: decides which cookies pass.
         visits: reads requests.
         pages: renders the pages.
+        layouts: chooses the layout of the question.
         ledger: the ledger of consent records, or None.
         retention: removes expired records from the ledger, or None.
         access_log: the access log, or None.
@@ -52,6 +54,7 @@ class Installation:
     gate: Gate
     visits: Visits
     pages: Pages
+    layouts: Layouts
     ledger: Ledger | None
     retention: Retention | None
     access_log: AccessLog | None

@@ -68,6 +68,7 @@ class Routes:
             parts.visits,
             parts.pages,
             kept=kept,
+            layouts=parts.layouts,
             past_policies=past_policies,
             states=states,
             cookie_list=cookie_list,
@@ -99,11 +100,11 @@ class Routes:
             policy, parts.visits, own_cookies, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
         )
         self._table: dict[str, dict[str, Handler]] = {
-            "": {"GET": named(settings.settings), "POST": named(answers.take)},
+            "": {"GET": named(_opening(tracing, settings.settings)), "POST": named(answers.take)},
             "/show-once": {"POST": ShowOnce(policy, own_cookies.once).take},
             "/do-not-sell": {"GET": settings.do_not_sell},
             "/transmission": {"GET": settings.transmission},
-            "/question": {"GET": named(settings.question)},
+            "/question": {"GET": named(_opening(tracing, settings.question, again=True))},
             "/state": {"GET": settings.state},
             "/receipt": {"GET": named(own_records.receipt)},
             "/receipt/page": {"GET": named(own_records.receipt_page)},
@@ -166,6 +167,17 @@ def _named_by(accounts: FollowedAccounts, handler: Handler) -> Handler:
 
     async def handle(inquiry: Inquiry) -> Response:
         return await handler(await accounts.named(inquiry))
+
+    return handle
+
+
+def _opening(tracing: AnswerTracing, handler: Handler, *, again: bool = False) -> Handler:
+    """Return a handler that counts visitors who open the settings; with `again`, only where the address says so."""
+
+    async def handle(inquiry: Inquiry) -> Response:
+        if not again or "again" in inquiry.request.query_params:
+            tracing.opened(inquiry)
+        return await handler(inquiry)
 
     return handle
 

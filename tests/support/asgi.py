@@ -96,7 +96,7 @@ Fields = Iterable[tuple[str | bytes, str | bytes]]
 
 _INLINE_STYLE = re.compile(r'<style class="pchoice-style" data-href="([^"]*)">[^<]*</style>')
 _LATE_SCRIPT = re.compile(r'<script type="module" async data-choices>[^<]*import\("([^"]+)"\)[^<]*</script>')
-_FORM_ID = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
+_FORM_ID = re.compile(r'(name="(?:once|answered|first)" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 

@@ -137,6 +137,7 @@ class Answers:
         before = self._before(inquiry, posted)
         response = self._reply(inquiry, posted, replace(before, should_ask=False), begins=False)
         if before.is_open:
+            self._tracing.postponed(inquiry, posted, before)
             postponed = replace(inquiry.visit.decision, should_ask=False, postponed=True)
             response.raw_headers += [*self._cookies.of_later(inquiry), *self._cookies.of_state(inquiry, postponed)]
         return response

@@ -16,6 +16,7 @@ from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.choice import check_recipients, chosen_recipients, purposes_of_form
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 
 LATER = "later"
 """The choice that answers nothing."""
@@ -25,7 +26,7 @@ _OF_SOME = ("grant", "opt_out")
 _SOURCES = ("banner", "settings", "feature", "api")
 _FORM_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
-_SAME = ("language", "service", "surface", "feature", "card", "answered", "notice")
+_SAME = ("language", "service", "surface", "feature", "card", "answered", "notice", "variant", "first")
 _OF_FORMS = {**{name: name for name in _SAME}, "once": "form_id"}
 """Fields in which a form describes itself -> attribute of `PostedAnswer`."""
 
@@ -54,6 +55,8 @@ class PostedAnswer:
         answered: the time of the answer that the form showed, in seconds since 1970; "0" for no answer, "" if not
             given.
         notice: the name of the message above the form; "" for none.
+        variant: the layout of the question; "" if not given.
+        first: "1" if the question was the first of a visit.
     """
 
     choice: str
@@ -71,6 +74,8 @@ class PostedAnswer:
     form_id: str = ""
     answered: str = ""
     notice: str = ""
+    variant: str = ""
+    first: str = ""
 
 
 def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
@@ -85,13 +90,7 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         Problem: 400, the body is no valid answer.
     """
     readers: dict[str, Callable[[bytes], PostedAnswer]] = {FORM: _read_form, JSON: _read_json}
-    posted = reader_for(content_type, readers)(body)
-    # Both only help to recognise a double click, and the text that was shown. A bad one is no reason to refuse an
-    # answer.
-    if not _FORM_ID.fullmatch(posted.form_id):
-        posted = replace(posted, form_id="")
-    if not _ANSWERED.fullmatch(posted.answered):
-        posted = replace(posted, answered="")
+    posted = _without_bad_marks(reader_for(content_type, readers)(body))
     # Messages cut what the client sent, because they are part of the response.
     if posted.choice not in _CHOICES:
         raise Problem(400, f"There is no choice {posted.choice[:40]!r}. Known: {', '.join(_CHOICES)}.")
@@ -109,6 +108,20 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     if not posted.shown_on:
         return posted
     return replace(posted, purposes=purposes_of_form(posted.purposes, posted.recipients, posted.shown_on, policy))
+
+
+def _without_bad_marks(posted: PostedAnswer) -> PostedAnswer:
+    """Return an answer without marks of the form that cannot be read.
+
+    They only help to recognise a double click, the text that was shown and what is counted. A bad one is no reason to
+    refuse an answer.
+    """
+    return replace(
+        posted,
+        form_id=posted.form_id if _FORM_ID.fullmatch(posted.form_id) else "",
+        answered=posted.answered if _ANSWERED.fullmatch(posted.answered) else "",
+        variant=posted.variant if posted.variant in LAYOUTS else "",
+    )
 
 
 def _check_names(posted: PostedAnswer, policy: Policy) -> None:

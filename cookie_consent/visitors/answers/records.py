@@ -174,7 +174,16 @@ class AnswerRecords:
         return shown(
             self._pages,
             then,
-            Surface(posted.surface, feature, missing, posted.notice, inquiry.counts_on, card, bool(inquiry.account)),
+            Surface(
+                posted.surface,
+                feature,
+                missing,
+                posted.notice,
+                inquiry.counts_on,
+                card,
+                bool(inquiry.account),
+                posted.variant,
+            ),
             base=inquiry.base,
             language=inquiry.language,
             own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, place=inquiry.place),

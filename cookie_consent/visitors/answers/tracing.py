@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from urllib.parse import unquote
+
 from cookie_consent.base.cross_site import safe_next
+from cookie_consent.base.paths import split_address
+from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.decision.decision import Decision, has_objected
 from cookie_consent.decision.imported.records import imported_key
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
@@ -12,6 +17,7 @@ from cookie_consent.ledgers import records as proof
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.access_record import origin_of
+from cookie_consent.tracing.breakdowns import Shown
 from cookie_consent.tracing.exempt_visitors import pseudonym
 from cookie_consent.tracing.tracer import traced_fields
 from cookie_consent.visitors.answers.posted import PostedAnswer
@@ -19,6 +25,8 @@ from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.question import REFERRER
 
+_TO_THE_QUESTION = ("granted", "refused", "partial")
+"""Counts of answers that are no change of an earlier one."""
 _ON_PAGES = ("banner", "feature")
 """Sources of answers that are given on a page of the site."""
 
@@ -59,7 +67,7 @@ class AnswerTracing:
         if log is None:
             return False, []
         if is_new:
-            _count(log, inquiry, before, record)
+            _count(log, inquiry, posted, before, record)
         log.run_if_due()
         begins = traces and inquiry.visit.visitor_id is None
         fields = [self._new_visitor(inquiry, posted)] if begins else []
@@ -68,6 +76,33 @@ class AnswerTracing:
         elif visitor_id and (begins or before.policy.traced.issubset(record.in_state(State.REFUSED))):
             fields += self._keep_for_erasure(log, inquiry, visitor_id)
         return begins, [(b"set-cookie", field) for field in fields]
+
+    def postponed(self, inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> None:
+        """Count a question that the visitor put off.
+
+        Args:
+            inquiry: the request that says so.
+            posted: what the form sent.
+            before: the decision where the question was asked.
+        """
+        if self._log is not None:
+            shown = _shown(inquiry, posted, before)
+            self._log.counts.add_answer("later", _host(inquiry), inquiry.language, shown)
+
+    def opened(self, inquiry: Inquiry) -> None:
+        """Count a visitor who opens the settings.
+
+        Neither another look at the settings page, nor the page after an answer or an erasure, opens them.
+        """
+        request = inquiry.request
+        fields = dict(request.scope["headers"])
+        is_again = "erased" in request.query_params or inquiry.visit.saved
+        if self._log is None or request.method != "GET" or is_again or is_from_robot(fields):
+            return
+        before = split_address(request.headers.get("referer", ""))
+        is_own = before.authority.encode("latin-1") == fields.get(b"host", b"") and before.path.startswith(inquiry.base)
+        if not is_own and not any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose")):
+            self._log.counts.add("settings", _host(inquiry), language=inquiry.language)
 
     def _pseudonyms(self, inquiry: Inquiry, visitor_id: str, record: ConsentRecord) -> list[str]:
         """Return the pseudonyms that running requests of the visitor may use.
@@ -112,7 +147,7 @@ class AnswerTracing:
         return [self._own_cookies.set_withdrawn(withdrawn[-MAX_WITHDRAWN:], now, base=inquiry.base, place=place)]
 
 
-def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> None:
+def _count(log: AccessLog, inquiry: Inquiry, posted: PostedAnswer, before: Decision, record: ConsentRecord) -> None:
     """Count an answer: as an answer to the question, or as a change of an earlier answer.
 
     An answer that only grants what the service refuses decides nothing, and is not counted.
@@ -120,9 +155,37 @@ def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRe
     outcome = proof.event(before.record, record)
     if outcome != "withdrawn":
         outcome = record.status if before.is_open or before.record is None else "changed"
-    if outcome != "unknown":
-        host = inquiry.request.headers.get("host", "").encode("latin-1")
-        log.counts.add(outcome, host, language=record.language)
+    if outcome == "unknown":
+        return
+    log.counts.add_answer(
+        outcome,
+        _host(inquiry),
+        record.language,
+        _shown(inquiry, posted, before),
+        first=posted.first == "1" and outcome in _TO_THE_QUESTION,
+        purposes=tuple(_purposes(outcome, before, record)),
+    )
+
+
+def _host(inquiry: Inquiry) -> bytes:
+    return inquiry.request.headers.get("host", "").encode("latin-1")
+
+
+def _shown(inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Shown:
+    """Return what was shown, for the counts. An answer of a program comes from no page."""
+    agent = inquiry.request.headers.get("user-agent", "").encode("latin-1")
+    path = unquote(split_address(safe_next(posted.next) or "").path)
+    return Shown(before.policy, posted.variant, read_agent(agent).device, path)
+
+
+def _purposes(outcome: str, before: Decision, record: ConsentRecord) -> Iterator[tuple[str, str]]:
+    """Yield the name of a count and a purpose for each purpose that was answered or withdrawn."""
+    if outcome in _TO_THE_QUESTION:
+        yield from (("granted", id_) for id_ in record.in_state(State.GRANTED))
+        yield from (("refused", id_) for id_ in record.in_state(State.REFUSED))
+    elif before.record is not None:
+        granted = before.record.in_state(State.GRANTED)
+        yield from (("withdrawn", id_) for id_ in record.in_state(State.REFUSED) if id_ in granted)
 
 
 def _promises_erasure(before: Decision, record: ConsentRecord) -> bool:

@@ -17,6 +17,7 @@ from cookie_consent.visitors.pages.explanations import has_changed, refused_by, 
 from cookie_consent.visitors.pages.question import (
     ANSWERED,
     ARRIVED,
+    FIRST,
     FORM_ID,
     IN_FIELD,
     IN_LINK,
@@ -88,11 +89,12 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
     """Return the further variables of the question, with marks like those of `cacheable_context`."""
     policy = decision.policy
     offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
-    asked = [purpose for purpose in offered if purpose != policy.exempt]
+    asked = list(policy.asked)
     return {
         "options": options,
         "script": SCRIPT,
         "style": STYLE,
+        "first": FIRST,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,
         "refused_here": " ".join(purpose for purpose in policy.optional if purpose not in offered),

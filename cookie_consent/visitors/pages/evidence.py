@@ -25,7 +25,7 @@ from cookie_consent.visitors.pages.wording import written_day
 
 SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""
-_OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
+_OF_ONE_FORM = re.compile(r'(name="(?:once|answered|first)" value=")[^"]*')
 _BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
 _LOADED = re.compile(r"</?(?:main|noscript)>|<link [^>]*>|<script [^>]*>[^<]*</script>")
 _DIALOG = re.compile(r"<(/?)dialog\b")
@@ -73,6 +73,7 @@ class Surface:
         counts_on: the hosts that a settings page names; see `Pages.settings`.
         card: what a card is about; None for other kinds.
         account: whether it said that the answer is kept with the account.
+        layout: the layout of a question; "" if it is not known.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class Surface:
     counts_on: tuple[str, ...] = ()
     card: Card | None = None
     account: bool = False
+    layout: str = ""
 
 
 def shown(  # noqa: PLR0913 (all that the text is made from)
@@ -135,7 +137,7 @@ def _template(
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
     about = surface.card.id if surface.card else feature.id if feature else ""
-    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on, surface.account)
+    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on, surface.account, surface.layout)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
     key = (state, decision.is_open, place, cookies, where["base"], where["language"])
 
@@ -153,9 +155,8 @@ def _template(
 def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
     kind, feature = surface.kind, surface.feature
     if kind in ("banner", "again"):
-        return pages.banner(
-            decision, options=QuestionOptions(again=kind == "again", account=surface.account), **where
-        ).decode()
+        options = QuestionOptions(again=kind == "again", account=surface.account, layout=surface.layout)
+        return pages.banner(decision, options=options, **where).decode()
     if kind == "settings":
         return pages.settings(
             decision,

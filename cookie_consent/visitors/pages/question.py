@@ -19,6 +19,8 @@ FORM_ID = Markup("\0form_id\0")
 """Mark for the form id. It is unique to a page, so that a form sent twice is recognised."""
 ANSWERED = Markup("\0answered\0")
 """Mark for the time of the answer that the question shows."""
+FIRST = Markup("\0first\0")
+"""Mark for whether the question is the first of a visit: "1" or nothing. The answer sends it back."""
 ARRIVED = Markup("\0arrived\0")
 """Mark for the referrer, on the buttons that may allow tracing."""
 SCRIPT = Markup("\0script\0")
@@ -47,6 +49,8 @@ class QuestionOptions:
         shared: in a page that is the same for everybody, the name without prefix of the cookie that tells what holds;
             "" in other pages.
         asks_first: whether such a page may show the question only after the server was asked.
+        layout: where the question is shown; "" for the one of all questions.
+        first: whether it is the first question of a visit: the visitor came from elsewhere.
     """
 
     script_nonce: str = ""
@@ -60,6 +64,8 @@ class QuestionOptions:
     account: bool = False
     shared: str = ""
     asks_first: bool = False
+    layout: str = ""
+    first: bool = False
 
 
 DEFAULT_OPTIONS = QuestionOptions()
@@ -77,6 +83,7 @@ def banner_values(
         b"link": in_link,
         b"form_id": form_id,
         b"answered": b"%d" % answered_at(decision),
+        b"first": b"1" if options.first else b"",
         b"arrived": _from(base, options.referrer) if options.referrer else b"",
         b"script": script_tag(options.script, base, options.script_nonce, script).encode("ascii", "xmlcharrefreplace"),
         b"style": style_tag(options.style, base, options.style_nonce).encode("ascii", "xmlcharrefreplace"),

@@ -68,11 +68,14 @@ class Rendering:
         check("later", later, is_valid=later in LATER_OPTIONS, remedy='Write "ask" or "refuse".')
         self.later_refuses = later == "refuse"
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
-        self.needs_script_early = layout == "modal"  # only a script makes a dialog modal
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
         """A cache of the texts that are stored with answers; see `evidence`."""
+
+    def needs_script_early(self, layout: str) -> bool:
+        """Return whether the script comes with the question in this layout; "" is that of all questions."""
+        return (layout or self._layout) == "modal"  # only a script makes a dialog modal
 
     def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
         """Render a page, with an id for its forms."""

@@ -1,0 +1,258 @@
+"""Tests of what is counted of questions and answers: first askings, and sums by purpose, policy, layout and so on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.breakdowns import MAX_PREFIXES, Breakdowns, Shown
+from cookie_consent.tracing.counts import FLUSH_INTERVAL, Counts
+from tests.support.asgi import PHONE, PREFIX, ROBOT, Clock, Fields, Reply, Visitor, install, page_app, policy, run
+from tests.support.browsers.browser import forms
+
+READS = [("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document")]
+ARRIVES = ("sec-fetch-site", "none")
+GOES_ON = ("sec-fetch-site", "same-origin")
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    return MemorySink()
+
+
+@pytest.fixture(params=["quick", "careful"])
+def app(request: pytest.FixtureRequest, sink: MemorySink) -> ConsentMiddleware:
+    # A page with an entity tag is no ordinary page.
+    headers = [] if request.param == "quick" else [("etag", '"1"')]
+    return install(page_app(headers=headers), access_log=sink)
+
+
+def counted(app: ConsentMiddleware, sink: MemorySink, *beginnings: str) -> dict[str, int]:
+    """Return the counts whose names begin with one of these: name, with detail if there is one -> sum."""
+    log = app._installed.access_log
+    assert log is not None
+    log.counts.flush()
+    sums: dict[str, int] = {}
+    for count in sink.counts:
+        if count["count.name"].startswith(beginnings):
+            name = " ".join(filter(None, [count["count.name"], count.get("count.detail")]))
+            sums[name] = sums.get(name, 0) + count["count.value"]
+    return sums
+
+
+def press(visitor: Visitor, reply: Reply, button: str) -> None:
+    """Press a button of the question in a page."""
+    (form,) = forms(reply.text)
+    visitor.send_form(form.pressed(button))
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_first"),
+    [
+        ([ARRIVES], True),
+        ([("sec-fetch-site", "cross-site"), ("referer", "https://search.example/")], True),
+        ([GOES_ON], False),
+        ([("sec-fetch-site", "same-site"), ("referer", "https://www.site.example/")], False),
+        ([ARRIVES, ("cache-control", "max-age=0")], False),
+        ([], True),
+        ([("referer", "https://search.example/")], True),
+        ([("referer", "https://site.example/before")], False),
+    ],
+    ids=[
+        "typed",
+        "link",
+        "page of the site",
+        "its other host",
+        "reload",
+        "no field",
+        "old link",
+        "old page of the site",
+    ],
+)
+def test_question_is_first_where_no_page_of_the_site_led_there(
+    headers: Fields, is_first: bool, app: ConsentMiddleware, sink: MemorySink
+) -> None:
+    visitor = Visitor(app, READS)
+    for _ in range(2):  # the second page takes the quick way
+        reply = visitor.get("/", headers)
+        assert dict(forms(reply.text)[0].hidden)["first"] == ("1" if is_first else "")
+    found = counted(app, sink, "asked")
+    assert found["asked"] == found["asked_by_prefix /"] == 2
+    assert found.get("asked_first", 0) == found.get("asked_first_by_prefix /", 0) == (2 if is_first else 0)
+
+
+def test_question_and_answer_are_counted_by_each_thing(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    visitor.get("/docs/start", [ARRIVES])
+    press(visitor, visitor.get("/docs/more", [GOES_ON], query=b"a=b"), "accept_all")
+    things = ("device mobile", "prefix /docs", "variant corner", f"policy {policy().version}")
+    purposes = ("media", "analytics")
+    assert counted(app, sink, "asked_by", "asked_first_by", "granted", "answered", "refused") == {
+        **{f"asked_by_{thing}": 2 for thing in things},
+        **{f"asked_first_by_{thing}": 1 for thing in things},
+        **{f"asked_by_purpose {purpose}": 2 for purpose in purposes},
+        "granted": 1,
+        **{f"granted_by_{thing}": 1 for thing in things},
+        **{f"granted_by_purpose {purpose}": 1 for purpose in purposes},
+    }
+
+
+def test_answer_to_the_first_question_is_told_from_later_ones(app: ConsentMiddleware, sink: MemorySink) -> None:
+    first, later = Visitor(app, READS), Visitor(app, READS)
+    press(first, first.get("/", [ARRIVES]), "refuse_all")
+    later.get("/", [ARRIVES])
+    press(later, later.get("/", [GOES_ON]), "refuse_all")
+    found = counted(app, sink, "")
+    assert (found["asked_first"], found["refused"], found["answered_first"]) == (2, 2, 1)
+
+
+def test_single_purposes_are_counted_when_answered_and_withdrawn(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    visitor.save(media=True)
+    assert counted(app, sink, "granted_by_purpose", "refused_by_purpose") == {
+        "granted_by_purpose media": 1,
+        "refused_by_purpose analytics": 1,
+    }
+    visitor.accept()
+    visitor.save(analytics=True)
+    assert counted(app, sink, "withdrawn") == {"withdrawn_by_purpose media": 1}
+    visitor.refuse()
+    assert counted(app, sink, "withdrawn", "changed") == {
+        "withdrawn": 1,
+        "withdrawn_by_purpose media": 1,
+        "withdrawn_by_purpose analytics": 1,
+        "changed": 2,
+    }
+
+
+def test_question_that_is_put_off_is_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    press(visitor, visitor.get("/docs", [ARRIVES]), "later")
+    found = counted(app, sink, "later", "answered")
+    assert found["later"] == found["later_by_prefix /docs"] == found["later_by_variant corner"] == 1
+    assert "answered_first" not in found
+
+
+def test_put_off_as_a_refusal_is_counted_as_refusal(sink: MemorySink) -> None:
+    app = install(page_app(), access_log=sink, later="refuse")
+    visitor = Visitor(app, READS)
+    press(visitor, visitor.get("/", [ARRIVES]), "later")
+    assert counted(app, sink, "later", "refused")["refused"] == 1
+    assert not counted(app, sink, "later")
+
+
+def test_settings_that_are_opened_are_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    visitor.get(PREFIX, [GOES_ON, ("referer", "https://site.example/docs")])
+    visitor.get(f"{PREFIX}/question", query=b"again=&next=%2F")
+    assert counted(app, sink, "settings") == {"settings": 2}
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([("user-agent", ROBOT)], b""),
+        ([*READS, ("referer", f"https://site.example{PREFIX}?language=en")], b"language=ja"),
+        ([*READS, ("sec-purpose", "prefetch")], b""),
+        (READS, b"erased="),
+    ],
+    ids=["robot", "from the settings page", "prefetched", "after an erasure"],
+)
+def test_another_look_at_the_settings_is_not_counted(
+    headers: Fields, query: bytes, app: ConsentMiddleware, sink: MemorySink
+) -> None:
+    Visitor(app, headers).get(PREFIX, query=query)
+    Visitor(app, headers).request("HEAD", PREFIX)
+    Visitor(app, headers).get(f"{PREFIX}/question")
+    assert counted(app, sink, "settings") == {}
+
+
+def test_settings_page_after_an_answer_is_not_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    press(visitor, visitor.get("/"), "accept_all")
+    visitor.get(PREFIX)
+    assert counted(app, sink, "settings") == {}
+
+
+def test_forged_marks_of_a_form_count_nothing_new(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    visitor.post({"choice": "refuse_all", "variant": "sideways", "first": "yes", "next": "//elsewhere.example/x"})
+    found = counted(app, sink, "refused", "answered")
+    assert not [name for name in found if "variant" in name or "prefix" in name or "first" in name]
+    assert found["refused_by_device mobile"] == 1
+
+
+# The sums.
+
+
+def sums_of(breakdowns: Breakdowns, name: str) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for _, own, detail, value in breakdowns.take():
+        if own == name:
+            sums[detail] = sums.get(detail, 0) + value
+    return sums
+
+
+def test_prefixes_are_bounded_in_number_and_length() -> None:
+    breakdowns = Breakdowns()
+    paths = [*(f"/{number}/page" for number in range(MAX_PREFIXES + 5)), f"/{'x' * 40}", "/\x07", "/3", "/3/other"]
+    for path in paths:
+        breakdowns.add("asked", "site.example", Shown(policy(), "corner", "pc", path))
+    found = sums_of(breakdowns, "asked_by_prefix")
+    assert len(found) == MAX_PREFIXES + 1
+    assert (found["(other)"], found["/3"]) == (7, 3)
+    breakdowns.begin_day()
+    breakdowns.add("asked", "site.example", Shown(policy(), "corner", "pc", "/new"))
+    assert sums_of(breakdowns, "asked_by_prefix") == {"/new": 1}
+
+
+def test_many_combinations_take_bounded_memory() -> None:
+    counts = Counts(MemorySink(), Clock())
+
+    async def serve() -> None:
+        for number in range(3000):
+            shown = Shown(policy(), "corner", "pc", f"/{number % 50}")
+            counts.add_asked(b"host%d" % (number % 100), "en", shown, first=number % 7 == 0)
+            assert len(counts._breakdowns) <= 2000
+
+    run(serve())
+
+
+def test_sums_by_each_thing_are_written_after_a_minute_or_at_the_end() -> None:
+    sink, clock, calls = MemorySink(), Clock(), list[Any]()
+
+    def names() -> set[str]:
+        return {count["count.name"] for count in sink.counts}
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later = lambda delay, call: calls.append(call)  # type: ignore[method-assign,assignment,misc]
+        counts = Counts(sink, clock)
+        counts.add_asked(b"site.example", "en", Shown(policy(), "corner", "pc", "/"), first=False)
+        for _ in range(6):
+            assert names() <= {"asked"}
+            clock.forward(seconds=FLUSH_INTERVAL)
+            calls.pop()()
+        assert "asked_by_device" in names()
+        assert not calls
+
+    run(serve())
+
+
+def test_sums_belong_to_the_day_of_the_question() -> None:
+    sink, clock = MemorySink(), Clock()
+    counts = Counts(sink, clock)
+
+    async def serve() -> None:
+        for path in ("/a", "/b"):
+            counts.add_asked(b"site.example", "en", Shown(policy(), "corner", "pc", path), first=False)
+            clock.forward(days=1)
+
+    run(serve())
+    counts.flush()
+    by_day = [(c["count.detail"], c["count.day"]) for c in sink.counts if c["count.name"] == "asked_by_prefix"]
+    assert by_day == [("/a", "2025-06-15"), ("/b", "2025-06-16")]
