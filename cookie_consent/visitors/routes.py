@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import partial, wraps
 
 from starlette.responses import Response
 
@@ -174,6 +174,7 @@ def _named_by(accounts: FollowedAccounts, handler: Handler) -> Handler:
 def _opening(tracing: AnswerTracing, handler: Handler, *, again: bool = False) -> Handler:
     """Return a handler that counts visitors who open the settings; with `again`, only where the address says so."""
 
+    @wraps(handler)
     async def handle(inquiry: Inquiry) -> Response:
         if not again or "again" in inquiry.request.query_params:
             tracing.opened(inquiry)

@@ -45,7 +45,7 @@ def test_dark_pattern_of_theme_is_found(new_visitor: NewVisitor, style: str, sai
 
 def test_example_of_docs_runs(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
-    (code,) = blocks("docs/banner.md", "python")
+    *_, code = blocks("docs/banner.md", "python")
     names: dict[str, Any] = {}
     exec(code.replace("http://127.0.0.1:8000", visitor.sites.address), names)  # noqa: S102 (our own docs)
     names["test_the_banner_is_an_honest_question"](visitor.page)

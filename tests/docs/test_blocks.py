@@ -31,8 +31,11 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
         {"console": 5, "python": 6, "toml": 2, "sql": 7, "sh": 1, "yaml": 2},
     ),
     "docs/banner.md": (
-        ["browser/test_docs", "browser/test_theming", "browser/test_testing", "browser/test_events", "docs/test_docs"],
-        {"css": 6, "html": 3, "python": 1, "toml": 2, "js": 1, "javascript": 1},
+        [
+            *("browser/test_docs", "browser/test_theming", "browser/test_testing", "browser/test_events"),
+            *("docs/test_docs", "visitors/test_layouts"),
+        ],
+        {"css": 6, "html": 3, "python": 3, "toml": 2, "js": 1, "javascript": 1},
     ),
     "docs/behind-a-proxy.md": (["whole/test_behind_a_proxy"], {"python": 2, "nginx": 1, "caddyfile": 1, "yaml": 1}),
     "docs/caching.md": (["whole/test_shared_caches", "docs/test_snippets"], {"python": 1, "nginx": 1, "vcl": 1}),

@@ -17,6 +17,13 @@ TRACING = frozenset((ANALYTICS, RESEARCH))
 DAY = 86_400
 LIFETIME = 60 * DAY
 """How long an answer is valid (seconds)."""
+NOT_PLAYED = ("asked_first", "answered_first", "later", "settings")
+"""Counts of which plays know nothing; `tests/tracing/test_breakdowns.py` has them, and the sums by one thing."""
+
+
+def is_played(name: str) -> bool:
+    """Return whether plays know the count of this name."""
+    return "_by_" not in name and name not in NOT_PLAYED
 
 
 @dataclass(frozen=True)

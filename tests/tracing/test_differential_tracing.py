@@ -16,6 +16,7 @@ import pytest
 
 from cookie_consent.sinks.files.closed_files import counts_path
 from tests.support.asgi import request_time
+from tests.support.tracing_oracle import is_played
 from tests.support.tracing_simulation import Simulation
 
 pytestmark = pytest.mark.slow
@@ -66,13 +67,22 @@ def test_each_visitor_cookie_has_its_own_visitor_id(play: Simulation) -> None:
 def test_exactly_the_events_that_happened_are_counted(play: Simulation) -> None:
     found: Counter[tuple[str, ...]] = Counter()
     for count in lines(counts_path(play.log)):
-        found[tuple(count.get(key, "") for key in COUNTED)] += count["count.value"]
+        if is_played(count["count.name"]):
+            found[tuple(count.get(key, "") for key in COUNTED)] += count["count.value"]
     assert {name for _, _, _, name, _ in play.counted} == {
         "views", "views_recorded", "asked", "granted", "refused", "partial", "changed", "withdrawn", "signal",
         "degraded",
     }, "the play has counts of every name"  # fmt: skip
     assert found - play.counted == Counter(), "counted, but did not happen"
     assert play.counted - found == Counter(), "happened, but not counted"
+
+
+def test_sums_by_one_thing_add_up_to_the_total(play: Simulation) -> None:
+    sums: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    for count in lines(counts_path(play.log)):
+        sums[count["count.name"]][count["count.day"], count["server.address"]] += count["count.value"]
+    for name in ("asked", "granted", "refused", "partial"):
+        assert sums[f"{name}_by_device"] == sums[f"{name}_by_policy"] == sums[name] != {}
 
 
 def number_of(record: Mapping[str, Any]) -> int:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
 
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.visitors.pages.layouts import Layouts
-from tests.support.asgi import PHONE, PREFIX, Clock, Visitor, install, page_app, scope
+from tests.support.asgi import PAGE, PHONE, PREFIX, SITE, Clock, Visitor, install, page_app, scope
 from tests.support.browsers.browser import forms
+from tests.support.documentation import blocks, run
+from tests.support.policies import KEY
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 
@@ -75,6 +81,16 @@ def test_shared_pages_take_turns_but_do_not_differ_by_request() -> None:
     assert dict(forms(Visitor(app, HTML).get().text)[0].hidden)["variant"] in ("modal", "bar")
     with pytest.raises(ValueError, match=r"layout: shared_pages are the same for everybody"):
         install(page_app(), layout=by_header, shared_pages=True)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["list", "function"])
+def test_examples_of_banner_md_ask_in_the_layout_that_they_say(number: int, tmp_path: Path) -> None:
+    app = Starlette(routes=[Route("/{path:path}", lambda request: HTMLResponse(PAGE))])
+    (tmp_path / "consent.toml").write_text(SITE, "utf-8")
+    code = blocks("docs/banner.md", "python")[number].replace("consent.toml", str(tmp_path / "consent.toml"))
+    run(code, app=app, KEYS=KEY)
+    shop, other = (layouts_in(Visitor(app, HTML).get(path).text)[0] for path in ("/shop/cart", "/about"))
+    assert (shop, other) == ("bar", "corner") if number else shop == other in ("bar", "corner")
 
 
 def test_proof_shows_the_layout_that_was_answered() -> None:

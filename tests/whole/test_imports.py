@@ -19,6 +19,7 @@ BESIDE_THE_ROOMS = {"current", "logging", "middleware"}
 OF_HIGHER_ROOMS = {
     "tracing",
     "tracing.access_record",
+    "tracing.breakdowns",
     "visitors",
     "visitors.accounts",
     "visitors.answers",
@@ -32,6 +33,7 @@ OF_HIGHER_ROOMS = {
     "visitors.pages.context",
     "visitors.pages.explanations",
     "visitors.pages.inserted",
+    "visitors.pages.layouts",
     "visitors.pages.pages",
     "visitors.pages.question",
     "visitors.pages.rendering",
