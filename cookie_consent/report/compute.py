@@ -12,7 +12,7 @@ from cookie_consent.base.dates import rfc3339
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.files import require_files
 from cookie_consent.report.goals import funnels, goals
-from cookie_consent.report.lists import ANSWERS, LISTS, consent, number, ratio, rounded
+from cookie_consent.report.lists import ANSWERS, LISTS, consent, consent_of_all, number, ratio, rounded
 from cookie_consent.report.local_time import day_of
 from cookie_consent.report.question import Question
 from cookie_consent.report.retention import retention
@@ -132,7 +132,7 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
         },
         "share": _share(engine, question, given),
         "exempt_records": number(row["exempt"]),
-        "consent": consent(engine.rows("consent", given)[0]),
+        "consent": consent_of_all(engine.rows("consent", given)[0]),
     }
 
 

@@ -75,11 +75,52 @@ def consent(row: Row) -> dict[str, int]:
 
     A visitor who answers on a later page was asked on each page before it, so those count as unanswered.
     """
-    counted = {name: number(row[f"all_{name}"]) for name in ANSWERS if name != "unanswered"}
-    answered = counted["granted"] + counted["refused"] + counted["partial"]
+    counted = _counts(row, *(name for name in ANSWERS if name != "unanswered"))
     # An answer on the settings page comes without a question, so there may be more answers than questions.
-    counted["unanswered"] = max(0, counted["asked"] - answered)
+    counted["unanswered"] = max(0, counted["asked"] - _answered(counted))
     return {name: counted[name] for name in ANSWERS}
+
+
+def consent_of_all(row: Row) -> dict[str, int | float | None]:
+    """Return the figures of consent of the whole range.
+
+    `ignored` are visits that began with the question and neither answered it nor put it off. It is None if first
+    questions were not counted, as in versions before they were.
+    """
+    figures, more = consent(row), _counts(row, "asked_first", "answered_first", "later", "settings")
+    answered = _answered(figures)
+    is_known = more["asked_first"] > 0 or not figures["asked"]
+    return {
+        **figures,
+        **more,
+        "ignored": max(0, more["asked_first"] - answered - more["later"]) if is_known else None,
+        "granted_of_answers": ratio(figures["granted"], answered),
+        "granted_of_questions": ratio(figures["granted"], figures["asked"]),
+    }
+
+
+def _counts(row: Row, *names: str) -> dict[str, int]:
+    return {name: number(row[f"all_{name}"]) for name in names}
+
+
+def _answered(counted: Mapping[str, int]) -> int:
+    return counted["granted"] + counted["refused"] + counted.get("partial", 0)
+
+
+def _of_questions(row: Row) -> dict[str, int | float | None]:
+    """Return the figures of consent by one thing."""
+    return _completed(_counts(row, "asked", "asked_first", "granted", "refused", "partial", "later"))
+
+
+def _of_purposes(row: Row) -> dict[str, int | float | None]:
+    """Return the figures of consent by purpose. A purpose is not answered in part."""
+    return _completed(_counts(row, "asked", "granted", "refused", "withdrawn"))
+
+
+def _completed(counted: Mapping[str, int]) -> dict[str, int | float | None]:
+    answered = _answered(counted)
+    unanswered = max(0, counted["asked"] - answered)
+    return {**counted, "unanswered": unanswered, "granted_of_answers": ratio(counted["granted"], answered)}
 
 
 def _without_signal(row: Row) -> dict[str, int]:
@@ -174,6 +215,11 @@ LISTS = (
     RankedList("degraded", _named("feature"), _counting("views")),
     RankedList("consent_by_host", _named("host"), consent),
     RankedList("consent_by_language", _named("language"), _without_signal),
+    RankedList("consent_by_purpose", _named("purpose"), _of_purposes),
+    RankedList("consent_by_policy", _named("policy"), _of_questions),
+    RankedList("consent_by_variant", _named("variant"), _of_questions),
+    RankedList("consent_by_device", _named("device"), _of_questions),
+    RankedList("consent_by_prefix", _named("prefix"), _of_questions),
 )
 
 

@@ -16,6 +16,14 @@ from tests.support.report_records import Record, time_of
 MARGIN = timedelta(hours=6)
 PAUSE = timedelta(minutes=30)
 ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
+MEASURES = {
+    "purpose": ("asked", "granted", "refused", "withdrawn"),
+    **dict.fromkeys(
+        ("policy", "variant", "device", "prefix"),
+        ("asked", "asked_first", "granted", "refused", "partial", "later"),
+    ),
+}
+"""What consent is added up by -> the counts of it."""
 NOTHING = {"views_recorded": None, "views": None, "share": None}
 MEDIUMS = {"email": "mail", "E-Mail": "mail", "social": "social", "mail": "mail"}
 KNOWN_HOSTS = {"www.google.co.jp": "search", "l.facebook.com": "social", "mail.google.com": "mail"}
@@ -155,7 +163,7 @@ class Oracle:
             "session_seconds": {"median": quantile(lasted, 0.5), "mean": sum(lasted) / sessions if sessions else None},
             "share": self.share(),
             "exempt_records": sum(is_exempt(record) for record in self.records),
-            "consent": consent(self.counts),
+            "consent": consent_of_all(self.counts),
         }
 
     def report(self) -> dict[str, Any]:
@@ -246,6 +254,7 @@ class Oracle:
                 consent_without_signal,
                 people=total,
             ),
+            **{f"consent_by_{thing}": self._consent_by(thing) for thing in MEASURES},
         }
 
     def _pairs(self, place: int) -> list[Pair]:
@@ -383,6 +392,23 @@ class Oracle:
         }
         self.merged += None in shown.values()
         return shown
+
+    def _consent_by(self, thing: str) -> list[dict[str, Any]]:
+        names = {f"{name}_by_{thing}": name for name in MEASURES[thing]}
+        counts = [
+            {**count, "count.name": names[count["count.name"]]} for count in self.counts if count["count.name"] in names
+        ]
+
+        def measured(group: Sequence[Record]) -> dict[str, Any]:
+            made: dict[str, Any] = {name: total(group, name) for name in MEASURES[thing]}
+            answered = made["granted"] + made["refused"] + made.get("partial", 0)
+            made["unanswered"] = max(0, made["asked"] - answered)
+            return made | {"granted_of_answers": made["granted"] / answered if answered else None}
+
+        def people(group: Sequence[Record]) -> int:
+            return total(group) - total(group, "asked_first")
+
+        return self._grouped(counts, lambda count: {thing: count["count.detail"]}, measured, people=people)
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if self._local(time_of(record)).date() == day]
@@ -639,6 +665,19 @@ def consent(counts: Sequence[Record]) -> dict[str, int]:
     made = {name: total(counts, name) for name in ANSWERS}
     made["unanswered"] = max(0, made["asked"] - made["granted"] - made["refused"] - made["partial"])
     return made
+
+
+def consent_of_all(counts: Sequence[Record]) -> dict[str, Any]:
+    """Return the measures of consent of the whole range."""
+    more = {name: total(counts, name) for name in ("asked_first", "answered_first", "later", "settings")}
+    made: dict[str, Any] = {**consent(counts), **more}
+    answered = made["granted"] + made["refused"] + made["partial"]
+    ignored = max(0, made["asked_first"] - answered - made["later"])
+    return made | {
+        "ignored": None if made["asked"] and not made["asked_first"] else ignored,
+        "granted_of_answers": made["granted"] / answered if answered else None,
+        "granted_of_questions": made["granted"] / made["asked"] if made["asked"] else None,
+    }
 
 
 def consent_without_signal(counts: Sequence[Record]) -> dict[str, int]:

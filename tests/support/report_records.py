@@ -30,6 +30,7 @@ CAMPAIGNS = (
 )
 NAMES = ("asked", "granted", "refused", "partial", "withdrawn", "signal", "views", "views_recorded", "degraded")
 LANGUAGES = ("en", "ja")
+_OF_QUESTIONS = ("asked_first", "partial", "later")
 
 
 def line(record: Record) -> bytes:
@@ -166,4 +167,37 @@ def random_counts(seed: int) -> list[Record]:
                 "count.value": random.randint(1, 9 if name != "views" else 30),
             }
         )
+    made += _counts_of_consent(Random(seed + 1))  # noqa: S311
     return made + made[::40]
+
+
+def _counts_of_consent(random: Random) -> list[Record]:
+    """Return counts of first questions, and of questions and answers by one thing."""
+    details = {
+        "purpose": ("media", "analytics"),
+        "policy": ("a975ae3f54630d2c", "0123456789abcdef"),
+        "variant": ("corner", "bar"),
+        "device": ("mobile", "tablet", "pc"),
+        "prefix": ("/", "/docs", "/事務所", "(other)", *(f"/rare{number}" for number in range(4))),
+    }
+    made: list[Record] = []
+    for number in range(500):
+        thing, values = random.choice([*details.items()])
+        names = ("asked", "granted", "refused", *(("withdrawn",) if thing == "purpose" else _OF_QUESTIONS))
+        name, detail = random.choice(names), random.choice(values)
+        counted = {"count.name": f"{name}_by_{thing}", "count.detail": detail}
+        if number % 10 == 0:
+            counted = {"count.name": random.choice(("asked_first", "answered_first", "later", "settings"))}
+        day = FIRST + timedelta(days=random.randrange(DAYS - 1))
+        made.append(
+            {
+                "time": f"{day}T00:00:00.000Z",
+                "log.record.uid": f"consent-{number}",
+                "record.version": 1,
+                "count.day": day.isoformat(),
+                "server.address": random.choice(HOSTS),
+                **counted,
+                "count.value": random.randint(1, 3 if detail.startswith("/rare") else 9),
+            }
+        )
+    return made

@@ -1,5 +1,5 @@
-{# How often the question was asked, and the answers. #}
-{% from "answers.sql" import answers %}
+{# How often the question was asked, and what became of it. #}
+{% from "answers.sql" import answers, of_all %}
 SELECT
-{{ answers("name") }}
+{{ answers("name", of_all) }}
 FROM counts
