@@ -114,7 +114,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"undeclared": "drop"}, 'Write "hold" or "allow"'),
     ({"undeclared": None}, 'Write "hold" or "allow"'),
     ({"layout": "popup"}, "Write one of: corner, bar, modal"),
-    ({"layout": ["corner"]}, "Write one of: corner, bar, modal"),
+    ({"layout": ["corner", "top"]}, "Write one of: corner, bar, modal"),
     ({"layout": None}, "Write one of: corner, bar, modal"),
     ({"inject": "yes"}, "inject: .* Write True, False, a list"),
     ({"settings_link": 1}, "settings_link: .* Write True or False"),
