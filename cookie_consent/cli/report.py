@@ -12,7 +12,7 @@ from typing import Any
 from cookie_consent.base.time_zones import time_zone
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.options import as_json, counted, option_value, print_text, with_options
-from cookie_consent.cli.report_settings import add_settings_options, settings_of
+from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, settings_of
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
@@ -29,15 +29,15 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
     """Return the keyword arguments for `report`.
 
     Args:
-        arguments: with since and until (dates or None), host, path, compare, limit, threshold, time_zone and policy.
-            Without dates, the range is the last 30 days.
+        arguments: with since and until (dates or None), host, path, compare, limit, threshold, time_zone, policy
+            and goals. Without dates, the range is the last 30 days.
         now: seconds since 1970.
 
     Raises:
         ValueError: the time zone, or a setting in the policy file, is wrong.
     """
-    zone = settings_of(arguments).time_zone
-    until = arguments.until or datetime.fromtimestamp(now, time_zone(zone)).date()
+    settings = settings_of(arguments)
+    until = arguments.until or datetime.fromtimestamp(now, time_zone(settings.time_zone)).date()
     return {
         "since": arguments.since or date.fromordinal(max(until.toordinal() - _DAYS + 1, 1)),
         "until": until,
@@ -46,7 +46,8 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
         "compare": arguments.compare == "previous",
         "limit": arguments.limit,
         "threshold": arguments.threshold,
-        "time_zone": zone,
+        "time_zone": settings.time_zone,
+        "goals": settings.goals,
         "now": now,
     }
 
@@ -64,6 +65,7 @@ def add_memory_option(parser: argparse.ArgumentParser) -> None:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     with_options("--access-log")(parser)
     add_settings_options(parser)
+    add_goals_option(parser)
     parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, like 2026-11-01")
     parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included (default: today)")
     parser.add_argument("--host", help="only requests to this host")

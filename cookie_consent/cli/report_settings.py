@@ -1,4 +1,4 @@
-"""The options --policy and --time-zone of commands that count in days."""
+"""The options --policy, --time-zone and --goals of commands that count in days."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         metavar="FILE",
-        help=f"the policy, whose [site] names the time zone (default: {POLICY_FILE}, if it is there)",
+        help=f"the policy, which has the time zone and the goals of reports (default: {POLICY_FILE}, if it is there)",
     )
     parser.add_argument(
         "--time-zone",
@@ -22,14 +22,21 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_goals_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option --goals."""
+    parser.add_argument(
+        "--goals", metavar="FILE", help="a TOML file with goals and funnels (default: those of the policy)"
+    )
+
+
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """Return the settings of a command: of its policy file, or of its options.
 
     Args:
-        arguments: with `policy` and `time_zone`.
+        arguments: with `policy` and `time_zone`, and `goals` where the command has that option.
 
     Raises:
-        ValueError: there is no such time zone, or the policy file cannot be read.
+        ValueError: there is no such time zone, or a file cannot be read or has wrong goals.
     """
-    settings = read_settings(arguments.policy or default_policy())
+    settings = read_settings(arguments.policy or default_policy(), getattr(arguments, "goals", None))
     return replace(settings, time_zone=arguments.time_zone) if arguments.time_zone else settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -108,7 +108,7 @@ def errors_in_goals(goals: Collection[Goal], funnels: Collection[Funnel]) -> Ite
                 )
 
 
-def goals_and_funnels(data: dict[str, Any]) -> tuple[tuple[Goal, ...], tuple[Funnel, ...]]:
+def goals_and_funnels(data: Mapping[str, Any]) -> tuple[tuple[Goal, ...], tuple[Funnel, ...]]:
     """Return the goals and funnels of a TOML file that may have nothing else.
 
     Raises:

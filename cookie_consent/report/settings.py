@@ -10,9 +10,11 @@ from typing import Any
 
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.base.time_zones import time_zone as find_time_zone
+from cookie_consent.report.goals import Goals
 
 POLICY_FILE = "consent.toml"
 """The policy file that commands read if none is named."""
+_NO_GOALS = Goals()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,33 +23,40 @@ class Settings:
 
     Args:
         time_zone: the time zone of days and hours, by its IANA name.
+        goals: the goals and funnels that a report counts.
 
     Raises:
         ValueError: there is no such time zone.
     """
 
     time_zone: str = UTC
+    goals: Goals = _NO_GOALS
 
     def __post_init__(self) -> None:
         find_time_zone(self.time_zone)
 
 
-def read_settings(policy: str | os.PathLike[str] | None) -> Settings:
+def read_settings(policy: str | os.PathLike[str] | None, goals: str | os.PathLike[str] | None = None) -> Settings:
     """Return the settings in a policy file.
 
     Args:
         policy: the file; None for settings at their defaults.
+        goals: a file with the tables of goals and funnels alone, which count in place of the policy's.
 
     Raises:
-        ValueError: the file cannot be read, or a setting is wrong; the message says what is allowed.
+        ValueError: a file cannot be read, or a setting is wrong; the message says what is allowed.
     """
-    if policy is None:
-        return Settings()
-    document = _document(Path(policy))
+    document = {} if policy is None else _document(Path(policy))
+    if goals is not None:
+        counted = _goals(_document(Path(goals)), goals)
+    elif policy is not None:
+        counted = _goals({name: document[name] for name in ("goals", "funnels") if name in document}, policy)
+    else:
+        counted = _NO_GOALS
     try:
-        return Settings(time_zone=_time_zone(document))
+        return Settings(time_zone=_time_zone(document), goals=counted)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(policy)}: [site] time_zone: {error}") from None
+        raise ValueError(f"{os.fspath(policy or '')}: [site] time_zone: {error}") from None
 
 
 def default_policy() -> Path | None:
@@ -65,6 +74,19 @@ def _document(file: Path) -> Mapping[str, Any]:
         raise ValueError(f"{file} cannot be read: {error.strerror}.") from None
     except ValueError as error:  # no TOML, or no UTF-8
         raise ValueError(f"{file} is no TOML: {error}.") from None
+
+
+def _goals(tables: Mapping[str, Any], file: str | os.PathLike[str]) -> Goals:
+    if not tables:
+        return _NO_GOALS
+    # Only a site with goals pays for these.
+    from cookie_consent.policy.errors import PolicyError
+    from cookie_consent.policy.goals import goals_and_funnels
+
+    try:
+        return Goals.declared(*goals_and_funnels(tables))
+    except PolicyError as error:
+        raise error.at(file=os.fspath(file)) from None
 
 
 def _time_zone(document: Mapping[str, Any]) -> str:

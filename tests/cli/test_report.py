@@ -20,6 +20,7 @@ from cookie_consent.report import FIGURES, report
 from cookie_consent.report.engines import duckdb_files
 from cookie_consent.report.export.csv_files import NAMES, as_csv, plain
 from cookie_consent.report.export.terminal import as_text, table
+from cookie_consent.report.goals import Goals
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import counts_path
 from tests.report.test_report_sessions import NOON, record
@@ -261,6 +262,7 @@ def test_environment_names_the_access_log(access_log: Path, monkeypatch: pytest.
         (["--access-log", "x", "--to", "2026-01-01"], "is no day before"),
         (["--access-log", "x", "--time-zone", "Tokyo"], 'there is no time zone "Tokyo". Write a name of the IANA'),
         (["--access-log", "x", "--policy", "missing.toml"], "missing.toml cannot be read: No such file"),
+        (["--access-log", "x", "--goals", "missing.toml"], "missing.toml cannot be read: No such file"),
         (["--access-log", "x", "--json", "--html", "y"], "Name one form"),
         (["--access-log", "x", "--json", "--figure", "pages"], "Name one form"),
         (["--access-log", "x", "--csv", "y", "--html", "z"], "Name one form"),
@@ -339,6 +341,15 @@ def test_default_range_is_the_last_thirty_days() -> None:
     assert days("--to", "2026-03-31") == (date(2026, 3, 2), date(2026, 3, 31))
     assert days("--to", "0001-01-05") == (date.min, date(1, 1, 5))
     assert days("--from", "2026-11-09") == (date(2026, 11, 9), DAY)
+
+
+def test_goals_are_those_of_the_option_or_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert report_arguments(parsed(), NOON.timestamp())["goals"] == Goals()
+    Path("consent.toml").write_text('[goals.paid]\nevent = "paid"\n')
+    Path("goals.toml").write_text('[goals.read]\npage = "/*"\n')
+    assert report_arguments(parsed(), NOON.timestamp())["goals"] == Goals((("paid", "event:paid"),))
+    assert report_arguments(parsed("--goals", "goals.toml"), NOON.timestamp())["goals"] == Goals((("read", "/*"),))
 
 
 def test_time_zone_is_that_of_the_option_or_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

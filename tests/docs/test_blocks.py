@@ -42,6 +42,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/cards.md": (["docs/test_cards"], {"python": 2, "html+jinja": 1}),
     "docs/features.md": (["docs/test_features"], {"python": 3, "html+jinja": 1}),
     "docs/gated.md": (["support/sites/gated_site"], {"html": 3}),
+    "docs/goals.md": (["docs/test_goals_page"], {"toml": 1, "console": 1}),
     "docs/how-to/answer-by-json.md": (["docs/test_how_tos"], {"json": 2}),
     "docs/how-to/ask-again-while-developing.md": (["docs/test_how_tos"], {"python": 1}),
     "docs/how-to/behind-nginx-or-caddy.md": (["docs/test_how_tos"], {"console": 1, "nginx": 1, "caddyfile": 1}),

@@ -28,6 +28,7 @@ from starlette.types import ASGIApp
 from cookie_consent.cli.command import GOOD, WRONG_USAGE
 from cookie_consent.cli.serve_report import PASSWORD, SERVE_REPORT
 from cookie_consent.report import UnreadableError
+from cookie_consent.report.goals import Goals
 from cookie_consent.report.live.app import KEPT_FOR, _Pages, _Rendered, report_app
 from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
 from cookie_consent.report.page.page import STYLE_SOURCE
@@ -86,6 +87,16 @@ def test_days_are_those_of_the_time_zone_of_the_policy(tmp_path: Path) -> None:
     assert asked == [("Asia/Tokyo", date(2026, 11, 26)), ("America/New_York", date(2026, 11, 25))]
     with pytest.raises(ValueError, match='there is no time zone "Tokyo"'):
         Settings(time_zone="Tokyo")
+
+
+def test_goals_are_those_of_the_policy(tmp_path: Path) -> None:
+    policy, maker = tmp_path / "consent.toml", Maker()
+    policy.write_text('[goals.paid]\nevent = "paid"\n')
+    get(report_app("access.jsonl", authorize=lambda request: True, policy=policy, make=maker))
+    assert maker.asked[0]["goals"] == Goals((("paid", "event:paid"),))
+    policy.write_text('[goals.paid]\nevent = "Paid!"\n')
+    with pytest.raises(ValueError, match=r'consent.toml: \[goals.paid\] key "event"'):
+        report_app("access.jsonl", policy=policy, authorize=lambda request: True)
 
 
 def get(app: ASGIApp, headers: Any = (), **asked: str) -> Reply:
@@ -159,6 +170,7 @@ def test_default_range_is_the_last_thirty_days() -> None:
             "host": None,
             "path": None,
             "time_zone": "UTC",
+            "goals": Goals(),
             "compare": False,
         }
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cookie_consent.report.goals import Goals
 from cookie_consent.report.settings import Settings, default_policy, read_settings
 
 
@@ -19,6 +20,30 @@ def test_settings_have_defaults(tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     file.write_text("[purposes]\n")
     assert read_settings(file) == read_settings(None) == Settings(time_zone="UTC")
+
+
+TABLES = '[goals.paid]\nevent = "paid"\n[funnels.buy]\nsteps = ["/cart", "goal:paid"]\n'
+GOALS = Goals(goals=(("paid", "event:paid"),), funnels=(("buy", ("/cart", "goal:paid")),))
+
+
+def test_goals_stand_in_the_policy_or_in_a_file_of_their_own(tmp_path: Path) -> None:
+    policy, own = tmp_path / "consent.toml", tmp_path / "goals.toml"
+    policy.write_text('[site]\ntime_zone = "Asia/Tokyo"\n[goals.read]\npage = "/*"\n')
+    own.write_text(TABLES)
+    assert read_settings(policy) == Settings("Asia/Tokyo", Goals((("read", "/*"),)))
+    assert read_settings(policy, own) == Settings("Asia/Tokyo", GOALS)
+    assert read_settings(None, own) == Settings("UTC", GOALS)
+
+
+def test_wrong_goals_are_refused_with_their_place(tmp_path: Path) -> None:
+    file = tmp_path / "goals.toml"
+    file.write_text(TABLES + '[site]\nname = "Shop"\n[goals.x]\nevnt = "x"\n')
+    with pytest.raises(ValueError, match=r"goals.toml: \[site\] there is no table") as wrong:
+        read_settings(None, file)
+    assert f'\n{file}: [goals.x] key "evnt": there is no key' in str(wrong.value)
+    file.write_text('[funnels.x]\nsteps = ["/"]\n')
+    with pytest.raises(ValueError, match=r'goals.toml: \[funnels.x\] key "steps"'):
+        read_settings(file)
 
 
 @pytest.mark.parametrize(

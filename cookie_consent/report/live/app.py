@@ -70,23 +70,24 @@ def report_app(
         authorize: takes a request and returns True if this person may see the report; may be asynchronous. Any other
             result refuses (403), and so does leaving it out. If a login of another kind protects the app, pass `lambda
             request: True`.
-        policy: the site's policy file, whose [site] names the time zone, or the settings themselves; by default, days
-            and hours are in UTC.
+        policy: the site's policy file, which has the time zone, goals and funnels, or the settings themselves; by
+            default, days and hours are in UTC.
         memory: the limit for reading files, in bytes or like "2GB"; by default a quarter of the machine's memory, and
             at least 512 MB.
         make: computes the report, in a thread, with the arguments of `cookie_consent.report.report`.
         clock: returns seconds since 1970.
 
     Raises:
-        ValueError: `memory` is no size, there is no such time zone, or the policy file cannot be read.
+        ValueError: `memory` is no size, there is no such time zone, or the policy file cannot be read or has wrong
+            goals.
     """
     if authorize is None:
         _log.warning(_NO_AUTHORIZE)
     if memory is not None:
         make = partial(make, memory=parse_memory(memory) if isinstance(memory, str) else memory)
-    zone = (policy if isinstance(policy, Settings) else read_settings(policy)).time_zone
-    local = time_zone(zone)
-    pages = call_after_fork(_Pages(lambda asked: _render(access_log, asked, zone, make), clock))
+    settings = policy if isinstance(policy, Settings) else read_settings(policy)
+    local = time_zone(settings.time_zone)
+    pages = call_after_fork(_Pages(lambda asked: _render(access_log, asked, settings, make), clock))
 
     async def show(request: Request) -> Response:
         if not await _may_see(request, authorize):
@@ -127,13 +128,13 @@ class _Rendered:
     html: str
 
 
-def _render(access_log: str | os.PathLike[str], asked: Asked, zone: str, make: Make) -> _Rendered:
+def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings, make: Make) -> _Rendered:
     """Return the page for a question. Every failure becomes a page too."""
     fields = dict(asked)
     try:
-        question, compare = question_from_form(fields, zone)
+        question, compare = question_from_form(fields, settings.time_zone)
         asked_for = {name: getattr(question, name) for name in ("since", "until", "host", "path", "time_zone")}
-        figures = make(access_log, **asked_for, compare=compare)
+        figures = make(access_log, **asked_for, goals=settings.goals, compare=compare)
         return _Rendered(200, live_page(fields, figures))
     except ValueError as error:
         return _Rendered(400, live_page(fields, None, str(error)))

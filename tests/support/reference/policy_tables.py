@@ -261,7 +261,7 @@ TABLES = (
         part=Goal,
         place="goals signup",
         about="What a visit is for: an event, or a page. Reports count the sessions that reach it.",
-        read_on="analytics.md",
+        read_on="goals.md",
         changes={
             "event": {"": {"goals signup event": "sign_up"}},
             "page": {"": {"goals signup": {"page": "/welcome"}}},
@@ -273,7 +273,7 @@ TABLES = (
         part=Funnel,
         place="funnels order",
         about="Steps that lead to a goal. Reports say how many sessions come how far.",
-        read_on="analytics.md",
+        read_on="goals.md",
         changes={"steps": {"": {"funnels order steps": ["/cart", "event:paid"]}}},
         entries={"added or removed": {"funnels": {}}},
     ),
