@@ -210,6 +210,8 @@ LISTS = (
     RankedList("failing_pages", _named("path"), _counting("requests", "visitors")),
     RankedList("slow_pages", _named("path"), _slowness),
     RankedList("events", _named("event"), _counting("events", "visitors")),
+    RankedList("downloads", _named("file"), _counting("events", "visitors")),
+    RankedList("outbound", _named("to"), _counting("events", "visitors")),
     RankedList("properties", _parts("event", "property"), _numbers),
     RankedList("property_values", _parts("event", "property", "value"), _counting("events", "visitors")),
     RankedList("degraded", _named("feature"), _counting("views")),

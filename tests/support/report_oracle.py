@@ -221,9 +221,7 @@ class Oracle:
                 routes,
                 other={"method": "", "route": "(other)"},
             ),
-            "events": self._grouped(
-                told, lambda r: {"event": r["event.name"]}, lambda rs: {"events": len(rs), "visitors": people_of(rs)}
-            ),
+            "events": self._grouped(told, lambda r: {"event": r["event.name"]}, happened),
             "missing": self._grouped(
                 self._missing(), lambda r: {"path": r["url.path"], "source": r["source"]}, asked_for
             ),
@@ -237,6 +235,8 @@ class Oracle:
                 lambda r: {"path": r["url.path"]},
                 slowness,
             ),
+            "downloads": self._grouped(*self._told(told, "download", "file"), happened),
+            "outbound": self._grouped(*self._told(told, "outbound", "to"), happened),
             **self._properties(told),
             "degraded": self._grouped(
                 degraded, lambda c: {"feature": c["count.detail"]}, lambda cs: {"views": total(cs)}, people=total
@@ -295,6 +295,12 @@ class Oracle:
             for (_, source), group in by_source.items()
             for record in group
         ]
+
+    def _told(self, told: Sequence[Record], event: str, key: str) -> tuple[list[Record], Callable[[Record], Record]]:
+        """Return the events of a name that have a text under this key, and what names them by it."""
+        found = [record for record in told if record["event.name"] == event]
+        found = [record for record in found if isinstance(record.get("event.properties", {}).get(key), str)]
+        return found, lambda record: {key: record["event.properties"][key]}
 
     def _properties(self, told: Sequence[Record]) -> dict[str, list[dict[str, Any]]]:
         """Return what events bring: the numbers by event and property, the others also by value."""
@@ -614,6 +620,11 @@ def pages(records: Sequence[Record]) -> dict[str, Any]:
 def visits(sessions: Sequence[Session]) -> dict[str, int]:
     """Return the measures of a source of sessions."""
     return {"sessions": len(sessions), "visitors": people_of(sessions)}
+
+
+def happened(events: Sequence[Record]) -> dict[str, int]:
+    """Return the measures of an event."""
+    return {"events": len(events), "visitors": people_of(events)}
 
 
 def steps(pairs: Sequence[Pair]) -> dict[str, int]:

@@ -116,7 +116,9 @@ def _what(random: Random, host: str) -> Record:
 
 
 def _event(random: Random, host: str) -> Record:
-    event: Record = {"event.name": random.choice(("page_leave", "page_leave", "page_view", "download", "sign_up"))}
+    event: Record = {
+        "event.name": random.choice(("page_leave", "page_leave", "page_view", "download", "outbound", "sign_up"))
+    }
     if event["event.name"] == "page_leave":
         event["duration_ms"] = float(random.choice((1500, 60_000, 2_400_000)))
     if event["event.name"] == "page_view" and random.random() < 0.5:  # as on the page where tracing was allowed
@@ -133,6 +135,8 @@ def _properties(random: Random) -> Record:
         "paid": random.random() < 0.5,
         "a key": random.choice(("5", 5, 5.5, "[1]")),
         "訪": "x",
+        "file": random.choice(("/a.pdf", "/訪問.zip", "https://files.example/a.zip", 5)),
+        "to": random.choice(("https://partner.example/", "https://partner.example/a?", False)),
     }
     return {key: value for key, value in properties.items() if random.random() < 0.7}
 

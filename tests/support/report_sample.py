@@ -100,6 +100,8 @@ def sample_report(**changes: Any) -> dict[str, Any]:
                 ),
             },
         ],
+        "downloads": _rows(("file", "events", "visitors"), [("/files/report.pdf", 61, 50)]),
+        "outbound": _rows(("to", "events", "visitors"), [("https://partner.example/terms", 44, 39)]),
         "degraded": _rows(("feature", "views"), [("map", 310), ("recommendations", 288), ("tour", 41)]),
         "retention": _rows(("week", "visitors", "week_1", "week_2", "week_3"), _RETENTION),
         "consent": _sum(consent),

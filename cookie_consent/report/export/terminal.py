@@ -33,6 +33,8 @@ _TITLES = {
     "failing_pages": "Pages that failed (5xx)",
     "slow_pages": "Slow pages",
     "events": "Events",
+    "downloads": "Downloads",
+    "outbound": "Links to other sites",
     "properties": "Numbers of events",
     "property_values": "Values of events",
     "goals": "Goals",

@@ -209,6 +209,14 @@ def _features(report: Mapping[str, Any]) -> list[Figure]:
             [("Event", _text("event")), ("Events", _number("events")), _VISITORS],
         ),
         ranked(
+            "downloads", "Downloads", report["downloads"], "events",
+            [("File", _text("file")), ("Downloads", _number("events")), _VISITORS],
+        ),
+        ranked(
+            "outbound", "Links to other sites", report["outbound"], "events",
+            [("To", _text("to")), ("Clicks", _number("events")), _VISITORS],
+        ),
+        ranked(
             "degraded", "Features that gave their fallback", report["degraded"], "views",
             [("Feature", _text("feature")), views],
         ),
