@@ -5,19 +5,31 @@ Needs prometheus-client: pip install "cookie-consent[metrics]".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from itertools import chain
 
+from prometheus_client import Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector, CollectorRegistry
 
+from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
 from cookie_consent.sinks import Sink
 from cookie_consent.visitors.csp_reports.counts import ReportCounts, counts
 
-__all__ = ["CspReportCollector", "HeldCookieCollector", "SinkCollector"]
+__all__ = ["CspReportCollector", "HeldCookieCollector", "SinkCollector", "share_between_workers"]
 
 _PREFIX = "cookie_consent_access_records"
 _DROPPED = "dropped_"
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable with which prometheus-client itself is told of several workers."""
+_INTERVAL = 1.0
+_log = logging.getLogger("cookie_consent")
 _COUNTERS = {
     "written": "Access records and counts that the sink has kept.",
     "retried": "Tries to write after one that failed.",
@@ -103,3 +115,91 @@ class CspReportCollector(Collector):
         for key, number in self._reports.totals().items():
             reported.add_metric(list(key), number)
         yield reported
+
+
+class SharedMetrics:
+    """Publishes what collectors count to the files of prometheus-client, where all workers add up.
+
+    A daemon thread publishes every second, and once more when the process ends. A forked worker has its own thread.
+
+    Args:
+        collectors: collectors of this process.
+        sleep: waits for a number of seconds.
+        registry: where to register the metrics, too; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        collectors: Iterable[Collector],
+        sleep: Callable[[float], object] = time.sleep,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._collectors, self._sleep, self._registry = tuple(collectors), sleep, registry
+        self._metrics: dict[str, Counter | Gauge] = {}
+        self._published: dict[tuple[str, tuple[str, ...]], float] = {}
+        atexit.register(self.publish)
+        self.after_fork()
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Start the thread of this process."""
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="consent-metrics", daemon=True).start()
+
+    def publish(self) -> None:
+        """Publish what has changed."""
+        with self._lock:
+            for metric in chain.from_iterable(collector.collect() for collector in self._collectors):
+                for sample in metric.samples:
+                    self._publish(metric, sample.labels, sample.value)
+
+    def _publish(self, metric: Metric, labels: dict[str, str], value: float) -> None:
+        key = (metric.name, tuple(labels.values()))
+        before = self._published.get(key)
+        if value == before:
+            return
+        if metric.name not in self._metrics:
+            self._metrics[metric.name] = (
+                Counter(metric.name, metric.documentation, [*labels], registry=self._registry)
+                if metric.type == "counter"
+                else Gauge(
+                    metric.name, metric.documentation, [*labels], registry=self._registry, multiprocess_mode="livesum"
+                )
+            )
+        family = self._metrics[metric.name]
+        shared = family.labels(**labels) if labels else family
+        if isinstance(shared, Counter):
+            shared.inc(value - (before or 0))
+        else:
+            shared.set(value)
+        self._published[key] = value
+
+    def _run(self) -> None:
+        is_failing = False
+        while True:
+            try:
+                self.publish()
+                is_failing = False
+            except Exception:  # noqa: BLE001 (a full disk must not end the thread)
+                if not is_failing:
+                    _log.exception("Metrics of this worker could not be shared; it is tried every second.")
+                is_failing = True
+            self._sleep(_INTERVAL)
+
+
+def share_between_workers(*collectors: Collector) -> SharedMetrics:
+    """Let a scrape of any worker show the sums of all workers. Call it in each worker, in place of `register`.
+
+    `share_between_workers(SinkCollector(sink), HeldCookieCollector())`. The server has to be started with
+    PROMETHEUS_MULTIPROC_DIR, and the scraped page has to be made with prometheus-client's `MultiProcessCollector`, as
+    its documentation says. Numbers are up to a second old.
+
+    Args:
+        collectors: collectors of this process.
+
+    Raises:
+        ValueError: PROMETHEUS_MULTIPROC_DIR is not set, so that there is no place to share them in.
+    """
+    if not os.environ.get(_FOLDER):
+        raise ValueError(f"share_between_workers: start the server with {_FOLDER}, an empty folder that it may write.")
+    return SharedMetrics(collectors)

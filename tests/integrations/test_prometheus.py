@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
 
 from cookie_consent.decision.held_cookies import HeldCookies
-from cookie_consent.integrations.prometheus import HeldCookieCollector, SinkCollector
+from cookie_consent.integrations.prometheus import (
+    HeldCookieCollector,
+    SharedMetrics,
+    SinkCollector,
+    share_between_workers,
+)
+from cookie_consent.sinks.memory import MemorySink
 from tests.sinks.test_buffered import MemoryStore, line, sink_to
+from tests.support.servers.processes import free_port, running_program
+from tests.support.waiting import eventually, wait_until
 
 
 def test_prometheus_exports_counters_of_sink() -> None:
@@ -36,3 +56,102 @@ def test_prometheus_exports_held_cookies_by_direction_and_reason() -> None:
     exported = generate_latest(registry).decode()
     assert 'cookie_consent_held_cookies_total{direction="response",reason="ads/bidder"} 1.0' in exported
     assert 'cookie_consent_held_cookies_total{direction="request",reason="media"} 5.0' in exported
+
+
+WORKERS = """
+import os, sys
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from cookie_consent.integrations.prometheus import HeldCookieCollector, SinkCollector, share_between_workers
+from cookie_consent.sinks import open_sink
+
+sink = open_sink(os.environ["LOG"])
+share_between_workers(SinkCollector(sink), HeldCookieCollector())
+
+
+def write(request):
+    for number in range(10):
+        sink.write(b'{}\\n')
+    return PlainTextResponse(str(os.getpid()))
+
+
+def metrics(request):
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return PlainTextResponse(generate_latest(registry))
+
+
+app = Starlette(routes=[Route("/write", write), Route("/metrics", metrics)])
+"""
+
+
+@pytest.mark.server
+def test_scrape_of_any_worker_shows_the_sums_of_all(tmp_path: Path) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS, "utf-8")
+    (tmp_path / "metrics").mkdir()
+    port = free_port()
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+        "LOG": str(tmp_path / "access.jsonl"),
+    }
+    command = [sys.executable, "-m", "uvicorn", "workers:app", "--workers", "2", "--port", str(port)]
+    with running_program(command, env=env):
+
+        def get(path: str) -> str:
+            with suppress(httpx.HTTPError):
+                return httpx.get(f"http://127.0.0.1:{port}{path}").text  # a connection of its own, so of either worker
+            return ""
+
+        written = Counter[str]()
+
+        def both_wrote() -> bool:
+            if pid := get("/write"):
+                written[pid] += 10
+            return len(written) == 2
+
+        wait_until(both_wrote)
+        total = f"cookie_consent_access_records_written_total {written.total()}.0\n"
+        wait_until(lambda: total in get("/metrics"))
+        assert all(total in get("/metrics") for _ in range(10)), "of either worker"
+        assert "cookie_consent_access_records_waiting 0.0\n" in get("/metrics")
+
+
+def test_metrics_are_shared_only_where_there_is_a_place_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    with pytest.raises(ValueError, match="start the server with PROMETHEUS_MULTIPROC_DIR"):
+        share_between_workers(SinkCollector(MemorySink()))
+
+
+@pytest.mark.logs_an_exception
+def test_error_of_a_collector_is_logged_once_and_does_not_end_sharing(caplog: pytest.LogCaptureFixture) -> None:
+    tries: list[int] = []
+
+    class Failing(HeldCookieCollector):
+        def collect(self) -> Iterable[Metric]:
+            tries.append(1)
+            raise OSError("no space left")
+
+    shared = SharedMetrics([Failing()], sleep=lambda _: threading.Event().wait(3600 if len(tries) > 2 else 0))
+    assert eventually(lambda: len(tries) > 2)
+    assert caplog.text.count("could not be shared; it is tried every second") == 1
+    atexit.unregister(shared.publish)
+
+
+def test_shared_counters_grow_by_what_was_added() -> None:
+    held = HeldCookies()
+    held.add("response", "media", 2)
+    registry = CollectorRegistry()
+    shared = SharedMetrics([HeldCookieCollector(held)], sleep=lambda _: threading.Event().wait(), registry=registry)
+    shared.publish()
+    held.add("response", "media", 3)
+    held.add("request", "ads", 1)
+    shared.publish()
+    shared.publish()
+    exported = generate_latest(registry).decode()
+    assert 'cookie_consent_held_cookies_total{direction="response",reason="media"} 5.0' in exported
+    assert 'cookie_consent_held_cookies_total{direction="request",reason="ads"} 1.0' in exported
