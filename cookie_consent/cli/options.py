@@ -51,6 +51,10 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--explain": {"metavar": "RECORD_ID", "type": _id, "help": "print the exact text that was shown for this record"},
     "--prevailing": {"action": "store_true", "help": "with --explain: the text in the prevailing language"},
     "--proof": {"action": "store_true", "help": "also erase the consent records and the requests with that consent id"},
+    "--again": {
+        "action": "store_true",
+        "help": "erase all visitors again who were erased before: after a backup was restored",
+    },
     "--dry-run": {"action": "store_true", "help": "only say what would be removed"},
     "--root": {
         "metavar": "ROOT",

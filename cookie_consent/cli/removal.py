@@ -51,6 +51,12 @@ _MISFILED = "a consent record is not as it was recorded, and so stays"
 
 def _erase(arguments: argparse.Namespace) -> int:
     target = option_value(arguments, "access_log")
+    if arguments.again and not arguments.id and not arguments.proof:
+        from cookie_consent.cli.erase_again import erase_again  # only this reads whole logs
+
+        return erase_again(target, as_json=arguments.json)
+    if arguments.again or not arguments.id:
+        raise UnusableError("Name whom to erase: --id ID, or --again alone for all who were erased before.")
     # Without --proof, the ledger only tells what stays. So it need not be named.
     url = ledger_of(arguments) if arguments.proof else option_value(arguments, "ledger")
     if target is None and not arguments.proof:
@@ -183,7 +189,7 @@ def _policy(path: str) -> Policy:
 
 ERASE = Command(
     # Each record has its own end date. --policy is accepted only so that all commands take the same options.
-    with_id_option(EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
+    with_id_option(EITHER_ID, "--again", "--proof", "--ledger", "--access-log", "--policy", required=False),
     guarded(_erase),
     f"access records may stay, or {_MISFILED}",
 )

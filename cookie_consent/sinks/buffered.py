@@ -10,12 +10,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import RANDOM, Backoff
+from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.losses import LossCounter
 from cookie_consent.sinks.spill import Line, Spill
@@ -130,6 +132,8 @@ class BufferedSink:
 
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor, after all processes have flushed; return how many."""
+        if (erased_visitors := self.erased_visitors) is not None:
+            erased_visitors.add(visitor_id, time.time())
         is_flushed = self._flush_now()
         # Other processes flush within this time.
         self._sleep(LONGEST_HELD)
@@ -149,8 +153,15 @@ class BufferedSink:
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
         """Remove what is older than `keep`, also from spill files; return how many records."""
+        if not dry_run and self.erased_visitors is not None:
+            self.erased_visitors.purge(oldest_kept(now, keep)[:10])
         spilled = self._spill.purge(oldest_kept(now, keep), dry_run=dry_run) if self._spill else 0
         return spilled + self.store.purge(now, keep, dry_run=dry_run)
+
+    @cached_property
+    def erased_visitors(self) -> ErasedVisitors | None:
+        """The list of erased visitors beside the sink's local path; None if it has none."""
+        return ErasedVisitors(Path(f"{self.local}{SUFFIX}")) if self.local is not None else None
 
     def stats(self) -> Mapping[str, int]:
         """Return counters, and how many lines are "waiting".
