@@ -276,8 +276,8 @@ def test_change_from_zero_has_no_percentage() -> None:
 def test_every_figure_without_data_says_so() -> None:
     html = page(empty_report())
     found = figures(html)
-    # Goals, funnels and what events bring have figures only where there are some.
-    assert len(found) == FIGURES - 5
+    # Goals, funnels, what events bring and consent by one thing have figures only where there are some.
+    assert len(found) == FIGURES - 12
     assert {text(figure).removeprefix(title).strip() for title, figure in found.items()} == {
         "Nothing of this in this time, or of too few visitors."
     }
@@ -350,6 +350,17 @@ def test_page_shows_counts_of_consent_answers() -> None:
         ["All pages", "6,598", "2,824", "319", "2,032", "1,423", "44", "460"],
     ]
     assert len(table(found["Asked and answered by day"])) == 26
+    assert table(found["Of those who answered"])[1] == ["All answers", "5,175", "2,824", "319", "2,032", "55 %"]
+    assert table(found["Visits that began with the question"]) == [
+        [
+            *("Visits", "Asked", "Answered on the first page", "Answered later", "Put off", "Ignored"),
+            "Settings opened",
+        ],
+        ["Visits that began with it", "5,498", "2,587", "2,588", "131", "192", "164"],
+    ]
+    assert table(found["By purpose"])[1] == ["analytics", "5,100", "2,193", "1,581", "1,071", "54 %", "42"]
+    assert [row[0] for row in table(found["By layout of the question"])[1:]] == ["corner", "bar"]
+    assert "55 % of the answers are a yes to all; 43 % of the pages with the question." in page(sample_report())
     assert "of all paths" not in page(sample_report())
     assert "They are of all paths" in page(sample_report(range={**sample_report()["range"], "path": "/names"}))
 

@@ -104,7 +104,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "outbound": _rows(("to", "events", "visitors"), [("https://partner.example/terms", 44, 39)]),
         "degraded": _rows(("feature", "views"), [("map", 310), ("recommendations", 288), ("tour", 41)]),
         "retention": _rows(("week", "visitors", "week_1", "week_2", "week_3"), _RETENTION),
-        "consent": _sum(consent),
+        "consent": _in_full(_sum(consent)),
         "consent_by_day": consent,
         "consent_by_host": [
             {"host": "registry.example", **_answers(4200)},
@@ -114,6 +114,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
             {"language": language, **{name: value for name, value in _answers(asked).items() if name != "signal"}}
             for language, asked in (("ja", 3600), ("en", 1500))
         ],
+        **{f"consent_by_{thing}": _by(thing, rows) for thing, rows in _THINGS.items()},
         "compare": None,
         "small_groups": {"threshold": 5, "merged": 17},
         "unreadable_files": [],
@@ -135,7 +136,7 @@ def compared_report(**changes: Any) -> dict[str, Any]:
         "session_seconds": {"median": 61.0, "mean": 118.0},
         "share": {"views_recorded": 11000, "views": 27500, "share": 0.4},
         "exempt_records": 0,
-        "consent": _answers(5000),
+        "consent": _in_full(_answers(5000)),
     }
     return sample_report(compare=before) | changes
 
@@ -162,7 +163,7 @@ def empty_report(**changes: Any) -> dict[str, Any]:
             for day in days
         ],
         "by_hour": [{"hour": hour, "views": 0, "sessions": 0} for hour in range(24)],
-        "consent": nobody,
+        "consent": _in_full(nobody),
         "consent_by_day": [{"day": day, **nobody} for day in days],
         "small_groups": {"threshold": 5, "merged": 0},
     }
@@ -188,6 +189,39 @@ def _answers(asked: int) -> dict[str, int]:
             strict=True,
         )
     )
+
+
+def _in_full(answers: dict[str, int]) -> dict[str, Any]:
+    """Return the figures of consent of a whole range."""
+    asked, granted = answers["asked"], answers["granted"]
+    answered, first = granted + answers["refused"] + answers["partial"], asked // 2 + asked // 3
+    more = {"asked_first": first, "answered_first": answered // 2, "later": asked // 50, "settings": asked // 40}
+    return {
+        **answers,
+        **more,
+        "ignored": max(0, first - answered - more["later"]),
+        "granted_of_answers": granted / answered if answered else None,
+        "granted_of_questions": granted / asked if asked else None,
+    }
+
+
+def _by(thing: str, rows: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Return the figures of consent by one thing."""
+    names = ["asked", "granted", "refused", "withdrawn"]
+    names = names if thing == "purpose" else ["asked", "asked_first", "granted", "refused", "partial", "later"]
+    full = ((name, _in_full(_answers(asked))) for name, asked in rows)
+    return [
+        {thing: name, **{key: row[key] for key in (*names, "unanswered", "granted_of_answers")}} for name, row in full
+    ]
+
+
+_THINGS = {
+    "purpose": [("analytics", 5100), ("media", 5000)],
+    "policy": [("a975ae3f54630d2c", 5100)],
+    "variant": [("corner", 2700), ("bar", 2400)],
+    "device": [("mobile", 2900), ("pc", 1900), ("tablet", 300)],
+    "prefix": [("/", 2100), ("/names", 1500), ("/whois", 1100), ("(other)", 400)],
+}
 
 
 def _sum(days: list[dict[str, Any]]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cookie_consent.base.time_zones import UTC
+from cookie_consent.report.page.consent import consent_figures, consent_note
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
 from cookie_consent.report.page.formatting import count, milliseconds, percent, seconds, visible
 from cookie_consent.report.page.goals import goal_figures, property_figures
@@ -23,13 +24,6 @@ _TIMES = {
     "p99_ms": ("bar", "99 % (p99)"),
 }
 _SLOW = {name: _TIMES[name] for name in ("p50_ms", "p95_ms")}
-_ANSWERS = {
-    "granted": ("solid", "Yes to all"),
-    "partial": ("hatched", "Partly"),
-    "refused": ("strong", "No"),
-    "unanswered": ("outline", "Not answered"),
-}
-_COUNTS_ONLY = "Counts of pages on which the question was asked, not of people: nobody is traced to make them."
 _OF_REQUESTS = (
     "All recorded requests, not only pages. “(no route)” is no route of the site: the missing pages explain it."
 )
@@ -37,7 +31,6 @@ _OF_GOALS = (
     "A session that reached a goal counts once. The steps of a funnel are taken in their order: sessions count what "
     "was done within one session, visitors what was done over all of theirs."
 )
-_OF_ALL_PATHS = " They are of all paths, also where the report is of some."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,6 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
     Args:
         report: the result of `cookie_consent.report.report`.
     """
-    counts = _COUNTS_ONLY + (_OF_ALL_PATHS if report["range"]["path"] else "")
     return [
         Section("time", "Over time", _over_time(report)),
         Section("content", "Pages", _content(report)),
@@ -73,7 +65,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         Section("answers", "Requests", _requests(report), _OF_REQUESTS),
         *([Section("success", "Goals", goals, _OF_GOALS)] if (goals := goal_figures(report)) else []),
         Section("features", "Events and fallbacks", [*_features(report), *property_figures(report)]),
-        Section("consent", "Consent", _consent(report), counts),
+        Section("consent", "Consent", consent_figures(report, _of_counts(report)), consent_note(report)),
     ]
 
 
@@ -223,25 +215,6 @@ def _features(report: Mapping[str, Any]) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _consent(report: Mapping[str, Any]) -> list[Figure]:
-    days = {"refused": ("line", "No"), "granted": ("solid", "Yes to all"), "asked": ("outline", "Asked")}
-    languages = [cell for cell in _consent_cells("Language", "language") if cell is not _SIGNAL]
-    more = [("Partly", _number("partial")), ("Not answered", _number("unanswered")), *_BESIDE]
-    by_day = f"Asked and answered by day{_of_counts(report)}"
-    whole = [{"name": "All pages", **report["consent"]}] if any(report["consent"].values()) else []
-    return [
-        stacked("consent-overall", "What was answered", whole, _ANSWERS, _consent_cells("Pages", "name")),
-        stacked("hosts", "By host", report["consent_by_host"], _ANSWERS, _consent_cells("Host", "host")),
-        stacked("languages", "By language", report["consent_by_language"], _ANSWERS, languages),
-        over_time("consent-by-day", by_day, report["consent_by_day"], days, more),
-    ]
-
-
-def _consent_cells(head: str, key: str) -> Cells:
-    answers = [(called, _number(answer)) for answer, (_, called) in _ANSWERS.items()]
-    return [(head, _text(key)), ("Asked", _number("asked")), *answers, *_BESIDE]
-
-
 def _of_counts(report: Mapping[str, Any]) -> str:
     """Return what to add to the word "day" where counts are shown: they have days in UTC."""
     return "" if report["range"]["time_zone"] == UTC else " (UTC)"
@@ -274,6 +247,3 @@ def _distinct(values: Iterable[str | None]) -> list[str]:
 
 _VISITORS = ("Visitors", _number("visitors"))
 _SESSIONS = ("Sessions", _number("sessions"))
-_SIGNAL = ("Refused by the browser's signal", _number("signal"))
-"""Not shown by language: a signal has none."""
-_BESIDE = (("Taken back", _number("withdrawn")), _SIGNAL)
