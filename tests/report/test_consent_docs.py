@@ -1,0 +1,79 @@
+"""Tests of docs/consent-in-numbers.md: its commands say what the page says, on counts that the package wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+
+from cookie_consent.cli.main import GOOD, main
+from cookie_consent.sinks import open_sink
+from cookie_consent.tracing.breakdowns import Shown
+from cookie_consent.tracing.counts import Counts
+from tests.support.asgi import SITE, policy
+from tests.support.documentation import blocks, run
+from tests.support.policies import KEY
+
+PAGE = "docs/consent-in-numbers.md"
+COMMANDS = blocks(PAGE, "console")
+DAY = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
+LAYOUTS = {
+    "corner": {"asked": 200, "first": 300, "granted": 110, "refused": 70, "partial": 10, "later": 30, "at_once": 140},
+    "bar": {"asked": 100, "first": 300, "granted": 150, "refused": 50, "partial": 10, "later": 20, "at_once": 160},
+}
+"""Layout -> how often it asked on later and on first pages, how it was answered, and how often on the first page."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the counts of a day."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "consent.toml").write_text(SITE, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    sink = open_sink("logs/access.jsonl")
+    asyncio.run(count(Counts(sink, lambda: DAY)))
+    sink.close()
+    (tmp_path / "logs" / "access.jsonl").touch()
+    return tmp_path
+
+
+async def count(counts: Counts) -> None:
+    host = b"registry.example"
+    for layout, numbers in LAYOUTS.items():
+        shown, at_once = Shown(policy(), layout, "mobile", "/docs"), numbers["at_once"]
+        for number in range(numbers["asked"] + numbers["first"]):
+            counts.add_asked(host, "en", shown, first=number < numbers["first"])
+        for answer in ("granted", "refused", "partial", "later"):
+            for _ in range(numbers[answer]):
+                counts.add_answer(answer, host, "en", shown, first=at_once > 0 and answer != "later")
+                at_once -= 1
+    for name, value in (("withdrawn", 4), ("settings", 30)):
+        for _ in range(value):
+            counts.add(name, host, language="en")
+    counts.flush()
+
+
+@pytest.mark.slow
+def test_documented_figures_are_those_of_the_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for block in COMMANDS:
+        command, _, output = block.partition("\n")
+        assert main(shlex.split(command.removeprefix("$ "))[1:]) == GOOD, command
+        said.append((capsys.readouterr().out.replace("\r\n", "\n"), output))
+    (in_json, _), (in_csv, shown) = said
+    (documented,) = blocks(PAGE, "json")
+    assert json.loads(f"{{{documented}}}")["consent"] == json.loads(in_json)["consent"]
+    assert in_csv == shown
+
+
+def test_example_has_layouts_take_turns(folder: Path) -> None:
+    app = Starlette()
+    (code,) = blocks(PAGE, "python")
+    run(code, app=app, KEYS=KEY)
+    assert app.user_middleware[0].kwargs["layout"] == list(LAYOUTS)
+    app.build_middleware_stack()
