@@ -19,6 +19,7 @@ from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.question import DEFAULT_ROWS, LARGEST_LIMIT, THRESHOLD
+from cookie_consent.report.where import KEYS, parse_filter
 
 _DAYS = 30
 """The default range of a report, in days."""
@@ -29,7 +30,7 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
     """Return the keyword arguments for `report`.
 
     Args:
-        arguments: with since and until (dates or None), host, path, compare, limit, threshold, time_zone, policy
+        arguments: with since and until (dates or None), host, path, where, compare, limit, threshold, time_zone, policy
             and goals. Without dates, the range is the last 30 days.
         now: seconds since 1970.
 
@@ -43,6 +44,7 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
         "until": until,
         "host": arguments.host,
         "path": arguments.path,
+        "where": tuple(arguments.where),
         "compare": arguments.compare == "previous",
         "limit": arguments.limit,
         "threshold": arguments.threshold,
@@ -62,6 +64,18 @@ def add_memory_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_where_option(parser: argparse.ArgumentParser) -> None:
+    """Add the --where option."""
+    parser.add_argument(
+        "--where",
+        metavar="KEY=VALUE",
+        type=_filter,
+        action="append",
+        default=[],
+        help=f"only sessions for which this holds, like source=google.com; may be repeated (keys: {', '.join(KEYS)})",
+    )
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
     with_options("--access-log")(parser)
     add_settings_options(parser)
@@ -70,6 +84,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included (default: today)")
     parser.add_argument("--host", help="only requests to this host")
     parser.add_argument("--path", help="only pages whose path begins with this")
+    add_where_option(parser)
     parser.add_argument("--compare", choices=("previous",), help="add the totals of the period of equal length before")
     parser.add_argument(
         "--limit",
@@ -101,6 +116,13 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
+
+
+def _filter(text: str) -> tuple[str, str]:
+    try:
+        return parse_filter(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _memory(text: str) -> int:

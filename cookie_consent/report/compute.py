@@ -16,9 +16,8 @@ from cookie_consent.report.lists import ANSWERS, LISTS, consent, consent_of_all,
 from cookie_consent.report.local_time import day_of
 from cookie_consent.report.question import Question
 from cookie_consent.report.retention import retention
+from cookie_consent.report.where import without_few
 
-_TABLES = ("records", "counts", "sessions", "earlier")
-"""Temporary tables, in the order of creation: each is computed from the ones before it."""
 FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "goals", "funnels", "retention", "consent_by_day")
 """The figures of a report that are lists of rows."""
 STEPS = len(FIGURES) + 2
@@ -49,10 +48,10 @@ def report(
             so its entry page can be any page. Daily counts have no path: `share` is empty, and consent is that of all
             pages.
         compare: add the totals of the period of equal length just before.
-        rest: `limit`, `threshold`, `time_zone` and `goals` as in `Question`; `now`, in seconds since 1970; `seen`,
-            called with the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files as empty if
-            their folder exists; `memory`, the bytes that reading files may take, by default a quarter of the machine's
-            and at least 512 MB.
+        rest: `limit`, `threshold`, `time_zone`, `goals` and `where` as in `Question`; `now`, in seconds since 1970;
+            `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files as
+            empty if their folder exists; `memory`, the bytes that reading files may take, by default a quarter of the
+            machine's and at least 512 MB.
 
     Raises:
         ValueError: an argument is wrong; the message says what is allowed.
@@ -66,7 +65,7 @@ def report(
         require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _compared(engine, earlier)
         seen(1)
-        figures = _whole(engine, question, seen)
+        figures = without_few(_whole(engine, question, seen), question.where, question.threshold)
         figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
     figures["range"]["generated_at"] = rfc3339(time.time() if now is None else now)
     figures["compare"] = before
@@ -94,11 +93,12 @@ def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) ->
     figures |= {"consent": total, "consent_by_day": _consent_by_day(engine.rows("consent_by_day", given), question)}
     seen(STEPS)
     merged += few + fewer
-    return {**result, **figures, "small_groups": {"threshold": question.threshold, "merged": merged}}
+    small_groups = {"threshold": question.threshold, "merged": merged, "withheld": False}
+    return {**result, **figures, "small_groups": small_groups}
 
 
 def _compared(engine: Engine, question: Question) -> dict[str, Any]:
-    totals = _totals(engine, question)
+    totals = without_few(_totals(engine, question), question.where, question.threshold)
     totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
     return totals
 
@@ -107,8 +107,8 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
     """Create the tables of a range, and return the figures that are one number each."""
     given = question.given
     engine.prepare(given)
-    for table in _TABLES:
-        engine.make(table, given)
+    for name in question.segment.tables:
+        engine.make(name, given, question.segment)
     row = engine.rows("totals", given)[0]
     sessions, views = number(row["sessions"]), number(row["views"])
     return {
@@ -118,6 +118,7 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "host": question.host,
             "path": question.path,
             "time_zone": question.time_zone,
+            "where": [list(pair) for pair in question.where],
         },
         "visitors": number(row["visitors"]),
         "new_visitors": number(row["visitors"]) - number(row["returning"]),
@@ -138,8 +139,8 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
 
 def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | float | None]:
     counted = {row["name"]: number(row["pages"]) for row in engine.rows("share", given)}
-    # Daily counts have no path, so a share of them would compare some pages with all.
-    if question.path or not counted:
+    # Daily counts know no parts, so a share of them would compare some pages with all.
+    if question.is_of_a_part or not counted:
         return {"views_recorded": None, "views": None, "share": None}
     recorded, views = counted.get("views_recorded", 0), counted.get("views", 0)
     return {"views_recorded": recorded, "views": views, "share": ratio(recorded, views)}
@@ -151,11 +152,13 @@ def _by_day(rows: list[Row], question: Question) -> list[Row]:
     for day in question.days:
         row = by_day.get(day, {})
         counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
-        is_counted = row.get("day_counted") and not question.path
+        # A day of a segment is as small a segment as one that a question about this day alone would choose.
+        few = question.where and 0 < counts["visitors"] < question.threshold
+        is_counted = row.get("day_counted") and not question.is_of_a_part
         of_all = {
             name: number(row[f"day_{name}"]) if is_counted else None for name in ("all_views_recorded", "all_views")
         }
-        days.append({"day": day.isoformat(), **counts, **of_all})
+        days.append({"day": day.isoformat(), **(dict.fromkeys(counts) if few else counts), **of_all})
     return days
 
 

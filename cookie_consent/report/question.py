@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.local_time import LocalTime, day_number, local_time
+from cookie_consent.report.where import Segment, Where, segment_of
 
 THRESHOLD = 5
 """List rows with fewer visitors than this are joined."""
@@ -40,6 +41,7 @@ class Question:
         threshold: rows with fewer visitors are joined; 1 joins none.
         time_zone: the time zone of days and hours, by its IANA name. Counts have days in UTC whatever it is.
         goals: the goals and funnels that it counts.
+        where: the filters of a segment; all of them hold.
 
     Raises:
         ValueError: an argument is out of range; the message says what is allowed.
@@ -53,6 +55,7 @@ class Question:
     threshold: int = THRESHOLD
     time_zone: str = UTC
     goals: Goals = _NO_GOALS
+    where: Where = ()
 
     def __post_init__(self) -> None:
         if self.since > self.until:
@@ -68,6 +71,7 @@ class Question:
         if any(_IMPOSSIBLE.search(text or "") for text in (self.host, self.path)):
             raise ValueError("host, path: a text without NUL characters, in UTF-8.")
         _ = self.local_time  # refuses an unknown time zone
+        _ = self.segment  # refuses a wrong filter
 
     @property
     def days(self) -> list[date]:
@@ -79,6 +83,16 @@ class Question:
         """The local time of the range."""
         # Local days begin up to a day before or after those of UTC.
         return local_time(self.time_zone, day_number(self.since) - 1, day_number(self.until) + 1)
+
+    @property
+    def segment(self) -> Segment:
+        """The segment that the filters choose."""
+        return segment_of(self.where)
+
+    @property
+    def is_of_a_part(self) -> bool:
+        """Whether the report is of a part of all pages and sessions. Daily counts know no parts."""
+        return bool(self.path or self.where)
 
     @property
     def given(self) -> dict[str, int | str]:
@@ -99,6 +113,7 @@ class Question:
             "most": self.limit,
             **local.given,
             **self.goals.given,
+            **self.segment.given,
         }
 
     def before(self) -> Question:

@@ -161,7 +161,7 @@ def test_tables_show_comparison_and_unknown_share(access_log: Path, capsys: Capt
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2026-11-10 to 2026-11-10 (UTC), host SITE.example, path /"
     assert lines[1] == "For what share of all pages that people saw these records stand is not known."
-    assert lines[2] == "Consent is counted for all pages: its counts know no path."
+    assert lines[2] == "Consent is counted for all pages and visitors: its counts know no path and no segment."
     assert lines[4].split() == ["range", "before"]
     assert ["visitors", "1", "0"] in [line.split() for line in lines]
     assert ["bounce_rate", "0.0", "-"] in [line.split() for line in lines]

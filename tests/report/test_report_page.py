@@ -361,8 +361,10 @@ def test_page_shows_counts_of_consent_answers() -> None:
     assert table(found["By purpose"])[1] == ["analytics", "5,100", "2,193", "1,581", "1,071", "54 %", "42"]
     assert [row[0] for row in table(found["By layout of the question"])[1:]] == ["corner", "bar"]
     assert "55 % of the answers are a yes to all; 43 % of the pages with the question." in page(sample_report())
-    assert "of all paths" not in page(sample_report())
-    assert "They are of all paths" in page(sample_report(range={**sample_report()["range"], "path": "/names"}))
+    assert "of all pages and visitors" not in page(sample_report())
+    assert "They are of all pages and visitors" in page(
+        sample_report(range={**sample_report()["range"], "path": "/names"})
+    )
 
 
 @pytest.mark.parametrize(
@@ -375,7 +377,9 @@ def test_page_shows_counts_of_consent_answers() -> None:
 )
 @pytest.mark.slow
 def test_footer_says_how_many_small_groups_were_merged(merged: int, said: str) -> None:
-    footer = all_of(tree(page(sample_report(small_groups={"threshold": 5, "merged": merged}))), "footer")[0]
+    footer = all_of(
+        tree(page(sample_report(small_groups={"threshold": 5, "merged": merged, "withheld": False}))), "footer"
+    )[0]
     assert "No row of a list stands for fewer than 5 visitors: " in text(footer)
     assert f"{said} Totals, days and hours may stand for fewer." in text(footer)
     assert "Made on 25 November 2026, 14:02 UTC." in text(footer)
@@ -383,7 +387,9 @@ def test_footer_says_how_many_small_groups_were_merged(merged: int, said: str) -
 
 @pytest.mark.slow
 def test_footer_does_not_speak_of_small_groups_if_none_are_merged() -> None:
-    footer = all_of(tree(page(sample_report(small_groups={"threshold": 1, "merged": 0}))), "footer")[0]
+    footer = all_of(tree(page(sample_report(small_groups={"threshold": 1, "merged": 0, "withheld": False}))), "footer")[
+        0
+    ]
     assert "fewer than" not in text(footer)
     assert "no record is written. Made on" in text(footer)
 
@@ -412,10 +418,17 @@ def test_footer_says_whether_records_needed_consent(exempt: int, said: str) -> N
 
 @pytest.mark.slow
 def test_live_page_form_keeps_the_question() -> None:
-    asked = {"from": "2026-11-01", "to": '"><b>', "host": "a.example", "path": "/x", "compare": "previous"}
+    asked = {
+        "from": "2026-11-01",
+        "to": '"><b>',
+        "host": "a.example",
+        "path": "/x",
+        "compare": "previous",
+        "where": ['source="x"'],
+    }
     root = tree(live_page(asked, sample_report()))
     fields = {field.get("name"): field.get("value") for field in all_of(root, "input")}
-    assert fields == {**asked, "compare": "previous"}
+    assert fields == {**asked, "where": 'source="x"'}
     assert "checked" in first(root, id="compare").attrib
     assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "path", "compare"]
     assert len(all_of(root, "figure")) == FIGURES
@@ -423,7 +436,7 @@ def test_live_page_form_keeps_the_question() -> None:
 
 
 def test_live_page_shows_the_error() -> None:
-    asked = {"from": "", "to": "", "host": "", "path": "", "compare": ""}
+    asked = {"from": "", "to": "", "host": "", "path": "", "compare": "", "where": ()}
     root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
     assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
     assert "checked" not in first(root, id="compare").attrib

@@ -169,6 +169,7 @@ def test_default_range_is_the_last_thirty_days() -> None:
             "until": date(2026, 11, 25),
             "host": None,
             "path": None,
+            "where": (),
             "time_zone": "UTC",
             "goals": Goals(),
             "compare": False,

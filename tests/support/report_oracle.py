@@ -28,6 +28,7 @@ NOTHING = {"views_recorded": None, "views": None, "share": None}
 MEDIUMS = {"email": "mail", "E-Mail": "mail", "social": "social", "mail": "mail"}
 KNOWN_HOSTS = {"www.google.co.jp": "search", "l.facebook.com": "social", "mail.google.com": "mail"}
 """Of the random records, those that say the channel."""
+AGENT = {"browser": "user_agent.name", "os": "user_agent.os", "device": "user_agent.device"}
 Campaign = tuple[str, str, str]
 
 
@@ -67,6 +68,20 @@ class Session:
         own = not referrer or site_of(urlsplit(referrer).hostname) == site_of(first["server.address"])
         return "(direct)" if own or not referrer else str(referrer)
 
+    def is_chosen(self, key: str, value: str) -> bool:
+        """Return whether a filter holds for the session. Those by a user agent are for records."""
+        if key == "source":
+            return self.referrer == value or site_of(urlsplit(self.referrer).hostname) == site_of(value)
+        if key == "channel":
+            return channel_of(self) == value
+        if key == "campaign":
+            return value in (self.campaign[2], "&".join(map(quote_plus, self.campaign)))
+        if key == "entry":
+            return fits(self.views[0]["url.path"], value)
+        if key == "page":
+            return any(fits(view["url.path"], value) for view in self.views)
+        return key in AGENT or any(record.get("event.name") == value for record in self.records)
+
 
 @dataclass
 class Pair:
@@ -91,6 +106,7 @@ class Oracle:
         threshold: the fewest visitors of a row.
         time_zone: the time zone of days and hours; counts have days in UTC.
         goals: `goals`, pairs of a name and the step that reaches it; `funnels`, pairs of a name and its steps.
+        where: filters by a session's properties, as keys and values.
     """
 
     def __init__(
@@ -106,9 +122,11 @@ class Oracle:
         threshold: int = 5,
         time_zone: str = "UTC",
         goals: Any = None,
+        where: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.goals = dict(goals.goals) if goals else {}
         self.funnels = dict(goals.funnels) if goals else {}
+        self.where = where
         self.limit, self.threshold, self.path, self.merged = limit, threshold, path or "", 0
         self.days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
         self.zone = ZoneInfo(time_zone)
@@ -118,19 +136,31 @@ class Oracle:
         read = {
             record["log.record.uid"]: record
             for record in records
-            if self.begin - MARGIN <= time_of(record) < self.end + MARGIN and host in (None, record["server.address"])
+            if self.begin - MARGIN <= time_of(record) < self.end + MARGIN
+            and host in (None, record["server.address"])
+            and all(record.get(AGENT[key], "(unknown)") == value for key, value in where if key in AGENT)
         }
         earlier = {
             record["visitor.id"]
             for record in records
             if time_of(record) < self.begin and host in (None, record["server.address"])
         }
-        self.records = [record for record in read.values() if self._is_inside(record)]
+
+        def is_chosen(session: Session, key: str, value: str) -> bool:
+            if key == "returning":
+                return (session.visitor in earlier) == (value == "yes")
+            return session.is_chosen(key, value)
+
+        chosen = [session for session in sessions_of(read.values()) if all(is_chosen(session, *pair) for pair in where)]
+        members = {record["log.record.uid"] for session in chosen for record in session.records}
+        if all(key in AGENT for key, _ in where):
+            members = set(read)
+        self.records = [record for uid, record in read.items() if uid in members and self._is_inside(record)]
         self.views = [record for record in self.records if is_view(record)]
         self.returning = earlier & {record["visitor.id"] for record in self.views}
         self.sessions = [
             session
-            for session in sessions_of(read.values())
+            for session in chosen
             if self.begin <= session.began < self.end and any(map(self._is_under, session.views))
         ]
         self.counts = [
@@ -140,7 +170,9 @@ class Oracle:
         ]
 
     def _is_under(self, record: Record) -> bool:
-        return bool(record["url.path"].startswith(self.path))
+        pages = [value for key, value in self.where if key == "page"]
+        is_seen = any(fits(record["url.path"], page) for page in pages) or not pages
+        return is_seen and bool(record["url.path"].startswith(self.path))
 
     def _is_inside(self, record: Record) -> bool:
         return self._is_under(record) and self.begin <= time_of(record) < self.end
@@ -169,11 +201,12 @@ class Oracle:
     def report(self) -> dict[str, Any]:
         """Return all figures, without the range."""
         made = {**self.totals(), **self.lists()}
-        return {**made, "small_groups": {"threshold": self.threshold, "merged": self.merged}, "unreadable_files": []}
+        small = {"threshold": self.threshold, "merged": self.merged, "withheld": False}
+        return {**made, "small_groups": small, "unreadable_files": []}
 
     def share(self) -> dict[str, Any]:
         counted = [count for count in self.counts if count["count.name"] in ("views", "views_recorded")]
-        if self.path or not counted:
+        if self.path or self.where or not counted:
             return NOTHING
         recorded, views = (total(counted, name) for name in ("views_recorded", "views"))
         return {"views_recorded": recorded, "views": views, "share": recorded / views if views else None}
@@ -419,12 +452,17 @@ class Oracle:
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if self._local(time_of(record)).date() == day]
         counts = [count for count in self.counts if count["count.day"] == str(day)]
-        counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")] and not self.path
-        return {
-            "day": str(day),
-            "visitors": people_of(views),
+        counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")]
+        counted = [] if self.path or self.where else counted
+        people = people_of(views)
+        shown = {
+            "visitors": people,
             "sessions": sum(self._local(session.began).date() == day for session in self.sessions),
             "views": len(views),
+        }
+        return {
+            "day": str(day),
+            **(dict.fromkeys(shown) if self.where and 0 < people < self.threshold else shown),
             "all_views_recorded": total(counts, "views_recorded") if counted else None,
             "all_views": total(counts, "views") if counted else None,
         }
@@ -479,6 +517,11 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
     if name[-1][0] in ("next", "previous"):
         return "\x1f".join(value for _, value in name)
     return " ".join(value for _, value in name)
+
+
+def fits(path: str, pattern: str) -> bool:
+    """Return whether a path is the one of a filter, or begins with it."""
+    return path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
 
 
 def site_of(host: str | None) -> str:

@@ -36,6 +36,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
             "host": None,
             "path": None,
             "time_zone": "UTC",
+            "where": [],
             "generated_at": "2026-11-25T14:02:11.042Z",
         },
         "visitors": visitors,
@@ -116,7 +117,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         ],
         **{f"consent_by_{thing}": _by(thing, rows) for thing, rows in _THINGS.items()},
         "compare": None,
-        "small_groups": {"threshold": 5, "merged": 17},
+        "small_groups": {"threshold": 5, "merged": 17, "withheld": False},
         "unreadable_files": [],
     }
     return report | changes
@@ -165,7 +166,7 @@ def empty_report(**changes: Any) -> dict[str, Any]:
         "by_hour": [{"hour": hour, "views": 0, "sessions": 0} for hour in range(24)],
         "consent": _in_full(nobody),
         "consent_by_day": [{"day": day, **nobody} for day in days],
-        "small_groups": {"threshold": 5, "merged": 0},
+        "small_groups": {"threshold": 5, "merged": 0, "withheld": False},
     }
     return full | lists | nothing | changes
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cookie_consent.report.engines.dialect import CLICKHOUSE, shape, sql
-from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
+from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import Damaged
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ class ClickHouseServer:
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in ("records", "counts", "sessions", "earlier", "pairs"):
+        for table in TEMPORARY:
             self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
 
-    def make(self, table: str, given: Given) -> None:
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table."""
-        self._client.command(sql(table, CLICKHOUSE, **shape(given)), parameters=dict(given))
+        self._client.command(sql(name, CLICKHOUSE, segment=segment, **shape(given)), parameters=dict(given))
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""

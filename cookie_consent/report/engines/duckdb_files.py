@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
-from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.memory import LEAST, default_memory, format_size
+from cookie_consent.report.where import Segment
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged, read_undamaged
@@ -90,40 +91,44 @@ class DuckDBFiles:
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in ("records", "counts", "sessions", "earlier", "pairs"):
+        for table in TEMPORARY:
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
 
-    def make(self, table: str, given: Given) -> None:
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table. Each record is read once, even if files are rotated or compacted meanwhile."""
-        if table == "records":
+        if name == "records":
             first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
-            self._read(table, given, self._path, first)
-        elif table == "counts":
-            self._read(table, given, counts_path(self._path), date.fromisoformat(str(given["first_day"])))
-        elif table == "earlier":
-            self._read(table, given, self._path, date.min)
+            self._read(name, given, self._path, first, segment)
+        elif name == "counts":
+            self._read(name, given, counts_path(self._path), date.fromisoformat(str(given["first_day"])), segment)
+        elif name == "earlier":
+            self._read(name, given, self._path, date.min, segment)
+        elif name in ("sessions", "pairs"):
+            self._make_in_parts(name, given, segment)
         else:
-            self._make_in_parts(table, given)
+            self._run(name, given, segment=segment)
 
-    def _make_in_parts(self, table: str, given: Given) -> None:
+    def _make_in_parts(self, name: str, given: Given, segment: Segment) -> None:
         """Create a table of sessions or of their pages, a part of the visitors at a time: sorting happens in memory.
 
         A session has one visitor, so the parts do not overlap.
         """
-        (count,) = self._connection.execute("SELECT count(*) FROM records").fetchall()[0]
+        (count,) = self._connection.table(segment.tables["records"]).count("*").fetchall()[0]
         parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
         for part in range(parts):
-            self._run(table, given, part=part, parts=parts)
+            self._run(name, given, segment=segment, part=part, parts=parts)
 
-    def _read(self, table: str, given: Given, path: Path, first: date) -> None:
+    def _read(self, name: str, given: Given, path: Path, first: date, segment: Segment) -> None:
+        table = segment.tables[name]
+
         def fill(files: Sequence[Source]) -> None:
-            columns = _COLUMNS[table]
+            columns = _COLUMNS[name]
             made_up = {column: text for column, text in _MADE_UP.items() if column in dict(columns.values())}
-            make_view(self._connection, _VIEWS[table], files, columns, made_up)
+            make_view(self._connection, _VIEWS[name], files, columns, made_up)
             # A first try may have left it, if files moved while it read.
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
-            self._run(table, given)
-            if table != "earlier":  # which has each visitor once
+            self._run(name, given, segment=segment)
+            if name != "earlier":  # which has each visitor once
                 self._connection.execute(sql("once", DUCKDB, table=table))
 
         def read(found: Sequence[Source]) -> list[Damaged]:
@@ -139,7 +144,7 @@ class DuckDBFiles:
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    def _run(self, name: str, given: Given, **words: int) -> DuckDBPyConnection:
+    def _run(self, name: str, given: Given, **words: object) -> DuckDBPyConnection:
         text = sql(name, DUCKDB, **words, **shape(given))
         # DuckDB rejects parameters that a text does not use.
         return self._connection.execute(text, {key: value for key, value in given.items() if f"${key}:" in text})

@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
 
+from cookie_consent.report.where import Segment
 from cookie_consent.sinks import without_spill
 from cookie_consent.sinks.files.damage import Damaged
 
@@ -23,6 +24,11 @@ _MODULES = {
     "clickhouses": "clickhouse",
 }
 """URL scheme -> name of the module that reads such an access log, both in this package and in `export.streams`."""
+
+
+TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "found", "visits", "chosen")
+"""The names of temporary tables."""
+EVERYBODY = Segment()
 
 
 class UnreadableError(Exception):
@@ -41,8 +47,8 @@ class Engine(Protocol):
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
 
-    def make(self, table: str, given: Given) -> None:
-        """Create a temporary table from the SQL file of its name."""
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
+        """Create a temporary table from an SQL file. `segment.tables` has its name."""
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure from the SQL file of its name."""

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from cookie_consent.report.engines.dialect import POSTGRESQL, shape, sql
-from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
+from cookie_consent.report.where import Segment
 from cookie_consent.sinks.deadline import cut_off_after
 from cookie_consent.sinks.files.damage import Damaged
 
@@ -41,13 +42,14 @@ class PostgreSQLServer:
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in ("records", "counts", "sessions", "earlier", "pairs"):
+        for table in TEMPORARY:
             self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
 
-    def make(self, table: str, given: Given) -> None:
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table, and collect statistics on it for the query planner."""
-        self._execute(sql(table, POSTGRESQL, **shape(given)), given)
-        self._execute(f"ANALYZE {table}", {})
+        text = sql(name, POSTGRESQL, segment=segment, **shape(given))
+        self._execute(text, given)
+        self._execute(f"ANALYZE {segment.tables.get(name, name)}", {})
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""

@@ -9,7 +9,7 @@ from typing import Any
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.goals import FLAT, flat
 from cookie_consent.report.lists import LISTS, totals
-from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, left_out, percent
+from cookie_consent.report.page.formatting import ONCE_A_DAY, few_visitors, is_seen, left_out, may_be_fewer, percent
 
 _WIDEST = 60
 """Wider cells are cut (columns)."""
@@ -63,13 +63,15 @@ def as_text(report: Mapping[str, Any]) -> str:
     Args:
         report: the result of `cookie_consent.report.report`.
     """
+    if report["small_groups"]["withheld"]:
+        return f"{_range(report)}\n{few_visitors(report)}"
     parts = [_heading(report), _side_by_side(totals(report))]
     figures = {name: _rows(report, name) for name in _TITLES}
     parts += [f"{_TITLES[name]}\n{table(rows)}" for name, rows in figures.items() if rows]
     if any(len(figures[name]) < len(report[name]) for name in _OF_TIMES):
         parts.append("Days and hours in which nothing was counted are left out.")
     if report["small_groups"]["threshold"] > 1:
-        parts.append(_small_groups(report["small_groups"], are_all=not any(report[each.name] for each in LISTS)))
+        parts.append(_small_groups(report, are_all=not any(report[each.name] for each in LISTS)))
     return "\n\n".join(parts)
 
 
@@ -94,10 +96,16 @@ def _rows(report: Mapping[str, Any], figure: str) -> list[Mapping[str, Any]]:
     return [row for row in report[figure] if figure not in _OF_TIMES or any([*row.values()][1:])]
 
 
+def _range(report: Mapping[str, Any]) -> str:
+    asked = report["range"]
+    only = [f"{name} {_cell(asked[name])}" for name in ("host", "path") if asked[name]]
+    only += [f"{key} {_cell(value)}" for key, value in asked["where"]]
+    return ", ".join([f"{asked['from']} to {asked['to']} ({asked['time_zone']})", *only])
+
+
 def _heading(report: Mapping[str, Any]) -> str:
     asked, share = report["range"], report["share"]
-    only = [f"{name} {_cell(asked[name])}" for name in ("host", "path") if asked[name]]
-    lines = [", ".join([f"{asked['from']} to {asked['to']} ({asked['time_zone']})", *only])]
+    lines = [_range(report)]
     if share["share"] is None:
         lines.append("For what share of all pages that people saw these records stand is not known.")
     else:
@@ -111,8 +119,8 @@ def _heading(report: Mapping[str, Any]) -> str:
         lines.append(text)
     if asked["time_zone"] != UTC:
         lines.append("Counts of all pages and of answers have days in UTC.")
-    if asked["path"]:
-        lines.append("Consent is counted for all pages: its counts know no path.")
+    if asked["path"] or asked["where"]:
+        lines.append("Consent is counted for all pages and visitors: its counts know no path and no segment.")
     return "\n".join(lines)
 
 
@@ -127,8 +135,8 @@ def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(lines)
 
 
-def _small_groups(small: Mapping[str, int], *, are_all: bool) -> str:
-    threshold, merged = small["threshold"], small["merged"]
+def _small_groups(report: Mapping[str, Any], *, are_all: bool) -> str:
+    threshold, merged = report["small_groups"]["threshold"], report["small_groups"]["merged"]
     if are_all and merged:
         return (
             f"Each row of the other lists would stand for fewer than {threshold} visitors. They are left out.\n"
@@ -136,7 +144,7 @@ def _small_groups(small: Mapping[str, int], *, are_all: bool) -> str:
         )
     return (
         f"Rows of fewer than {threshold} visitors are joined as (other), or left out: {merged:,}.\n"
-        "Totals, days and hours may stand for fewer."
+        f"{may_be_fewer(report)}"
     )
 
 

@@ -30,6 +30,7 @@ from cookie_consent.report.live.form import form_values, question_from_form
 from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
 from cookie_consent.report.settings import Settings, read_settings
+from cookie_consent.report.where import MOST_FILTERS
 
 Authorize: TypeAlias = Callable[[Request], bool | Awaitable[bool]]
 Make: TypeAlias = Callable[..., Mapping[str, Any]]
@@ -93,10 +94,14 @@ def report_app(
         if not await _may_see(request, authorize):
             return _page(request, 403, live_page(None, None, "You may not see this report."))
         asked = form_values(request.query_params, datetime.fromtimestamp(clock(), local).date())
-        page = await pages.get(tuple(asked.items()))
+        # One filter too many is enough to refuse them.
+        where = request.query_params.getlist("where")[: MOST_FILTERS + 1]
+        page = await pages.get((*asked.items(), *(("where", text) for text in where)))
         if page is None:
             busy = "Too many reports are waited for. Try again in a moment."
-            return _page(request, 503, live_page(asked, None, busy), {"retry-after": str(round(KEPT_FOR))})
+            return _page(
+                request, 503, live_page({**asked, "where": where}, None, busy), {"retry-after": str(round(KEPT_FOR))}
+            )
         return _page(request, page.status, page.html)
 
     return Router([Route("/", show, methods=["GET"])])
@@ -130,10 +135,13 @@ class _Rendered:
 
 def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings, make: Make) -> _Rendered:
     """Return the page for a question. Every failure becomes a page too."""
-    fields = dict(asked)
+    form = {name: value for name, value in asked if name != "where"}
+    where = [value for name, value in asked if name == "where"]
+    fields = {**form, "where": where}
     try:
-        question, compare = question_from_form(fields, settings.time_zone)
-        asked_for = {name: getattr(question, name) for name in ("since", "until", "host", "path", "time_zone")}
+        question, compare = question_from_form(form, settings.time_zone, where)
+        names = ("since", "until", "host", "path", "where", "time_zone")
+        asked_for = {name: getattr(question, name) for name in names}
         figures = make(access_log, **asked_for, goals=settings.goals, compare=compare)
         return _Rendered(200, live_page(fields, figures))
     except ValueError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from cookie_consent.report.page.formatting import is_seen
 from cookie_consent.report.question import Question
+from cookie_consent.report.where import Where, parse_filter
 
 LAST_DAYS = 30
 """The default range: this many days up to today."""
@@ -31,12 +32,13 @@ def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
     }
 
 
-def question_from_form(asked: Mapping[str, str], time_zone: str) -> tuple[Question, bool]:
+def question_from_form(asked: Mapping[str, str], time_zone: str, where: Sequence[str] = ()) -> tuple[Question, bool]:
     """Return the question that a form asks, and whether to compare with the period before.
 
     Args:
         asked: the result of `form_values`.
         time_zone: the site's time zone, by its IANA name.
+        where: filters, each like "source=google.com".
 
     Raises:
         ValueError: the form cannot be answered; the message says what is allowed.
@@ -50,10 +52,16 @@ def question_from_form(asked: Mapping[str, str], time_zone: str) -> tuple[Questi
     if asked["compare"] not in ("", "previous"):
         raise ValueError('Compare: "previous", or nothing.')
     since, until = _day("From", asked["from"]), _day("To", asked["to"])
-    question = Question(since, until, host or None, path or None, time_zone=time_zone)
+    question = Question(since, until, host or None, path or None, time_zone=time_zone, where=_filters(where))
     if asked["compare"]:
         question.before()
     return question, bool(asked["compare"])
+
+
+def _filters(texts: Sequence[str]) -> Where:
+    if not all(map(is_seen, "".join(texts))):
+        raise ValueError("where: characters that can be seen.")
+    return tuple(map(parse_filter, texts))
 
 
 def _day(name: str, text: str) -> date:

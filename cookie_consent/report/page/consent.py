@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cookie_consent.report.page.figures import Cells, Figure, Line, over_time, stacked
-from cookie_consent.report.page.formatting import count, percent, visible
+from cookie_consent.report.page.formatting import count, is_of_a_part, percent, visible
 
 _ANSWERED = {
     "granted": ("solid", "Yes to all"),
@@ -28,7 +28,7 @@ _BY = {
     "prefix": ("By part of the site", "Path begins with"),
 }
 _COUNTS_ONLY = "Counts of pages on which the question was asked, not of people: nobody is traced to make them."
-_OF_ALL_PATHS = "They are of all paths, also where the report is of some."
+_OF_ALL = "They are of all pages and visitors, also where the report is of some."
 
 
 def consent_note(report: Mapping[str, Any]) -> str:
@@ -42,8 +42,8 @@ def consent_note(report: Mapping[str, Any]) -> str:
         share = f"{percent(figures['granted_of_answers'])} of the answers are a yes to all"
         of_all = figures["granted_of_questions"]
         said.insert(0, f"{share}." if of_all is None else f"{share}; {percent(of_all)} of the pages with the question.")
-    if report["range"]["path"]:
-        said.append(_OF_ALL_PATHS)
+    if is_of_a_part(report):
+        said.append(_OF_ALL)
     return " ".join(said)
 
 

@@ -36,6 +36,7 @@ class Figure:
         legend: samples of the drawing styles, each with its name.
         note: a remark for the reader; "" for none.
         is_wide: whether it takes the full width.
+        links: an address for each row of the table, "" for none; or no addresses.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Figure:
     legend: Sequence[tuple[Markup, str]] = ()
     note: str = ""
     is_wide: bool = False
+    links: Sequence[str] = ()
 
 
 def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Cells = ()) -> Figure:

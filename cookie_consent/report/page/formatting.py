@@ -23,6 +23,12 @@ _LOCALE = "en_GB"
 _MINUTE = 60
 
 
+def few_visitors(report: Mapping[str, Any]) -> str:
+    """Say why a report of a small segment has no figures."""
+    threshold = report["small_groups"]["threshold"]
+    return f"Fewer than {threshold} visitors are in this segment. Nothing else is told of so few."
+
+
 def visible(value: object) -> str:
     r"""Return a text with invisible and text-turning characters written as escapes, like "\u202e" and "\x07".
 
@@ -41,6 +47,16 @@ def left_out(report: Mapping[str, Any]) -> str:
         return ""
     what = "a file of the access log: it" if len(names) == 1 else f"{len(names)} files of the access log: they"
     return f"This report lacks the records of {what} cannot be read. {', '.join(names)}"
+
+
+def is_of_a_part(report: Mapping[str, Any]) -> bool:
+    """Tell whether a report is of a part of all pages and sessions."""
+    return bool(report["range"]["path"] or report["range"]["where"])
+
+
+def may_be_fewer(report: Mapping[str, Any]) -> str:
+    """Say which figures may stand for fewer visitors than the threshold."""
+    return "Hours may stand for fewer." if report["range"]["where"] else "Totals, days and hours may stand for fewer."
 
 
 def is_seen(sign: str) -> bool:

@@ -14,18 +14,22 @@ from markupsafe import Markup
 
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.charts import meter
+from cookie_consent.report.page.filters import Asked, active_filters, with_links
 from cookie_consent.report.page.formatting import (
     ONCE_A_DAY,
     count,
     days,
     decimal,
+    few_visitors,
+    is_of_a_part,
     left_out,
+    may_be_fewer,
     moment,
     percent,
     seconds,
     visible,
 )
-from cookie_consent.report.page.sections import sections
+from cookie_consent.report.page.sections import Section, sections
 from cookie_consent.report.page.svg import PATTERNS
 
 _TEMPLATES = Path(__file__).parent
@@ -73,29 +77,31 @@ def page(report: Mapping[str, Any]) -> str:
     return _render(POLICY, None, "", report)
 
 
-def live_page(asked: Mapping[str, str] | None, report: Mapping[str, Any] | None, problem: str = "") -> str:
+def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: str = "") -> str:
     """Return a report with a form that asks for another one.
 
     The page has no Content-Security-Policy of its own: send one as a header.
 
     Args:
-        asked: the form's values: "from", "to", "host", "path" and "compare"; None for no form.
+        asked: the form's values: "from", "to", "host", "path" and "compare", and a list of filters, "where", each like
+            "source=google.com"; None for no form.
         report: the report; None if there is none.
         problem: why there is none.
     """
     return _render("", asked, problem, report)
 
 
-def _render(policy: str, asked: Mapping[str, str] | None, problem: str, report: Mapping[str, Any] | None) -> str:
-    shown = {} if report is None else _shown(report)
+def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str, Any] | None) -> str:
+    shown = {} if report is None else _shown(report, asked)
+    filters = [] if asked is None else active_filters(asked)
     return _environment.get_template("report.html").render(
-        policy=policy, asked=asked, problem=problem, report=report, **shown
+        policy=policy, asked=asked, filters=filters, problem=problem, report=report, **shown
     )
 
 
-def _shown(report: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
     before, range_ = report["compare"], report["range"]
-    return {
+    shown = {
         "title": f"Visits, {days(range_['from'], range_['to'])}",
         "about": _about(range_),
         "compared": f"Compared with {days(before['range']['from'], before['range']['to'])}." if before else "",
@@ -103,16 +109,29 @@ def _shown(report: Mapping[str, Any]) -> dict[str, Any]:
         "numbers": _numbers(report, before),
         "share": _share_in_words(report, before),
         "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",
-        "sections": sections(report),
+        "sections": _sections(report, asked),
         "allowed": _allowed(report["exempt_records"]),
-        "small_groups": _small_groups(report["small_groups"]),
+        "small_groups": _small_groups(report),
         "made": moment(range_["generated_at"], range_["time_zone"]),
     }
+    if not report["small_groups"]["withheld"]:
+        return shown
+    few = f"fewer than {report['small_groups']['threshold']}"
+    nothing = {"allowed": "", "small_groups": ""}
+    return {**shown, **nothing, "numbers": [Number("Visitors", few, "")], "share": few_visitors(report)}
+
+
+def _sections(report: Mapping[str, Any], asked: Asked | None) -> list[Section]:
+    if report["small_groups"]["withheld"]:
+        return []
+    return sections(report) if asked is None else with_links(sections(report), report, asked)
 
 
 def _about(range_: Mapping[str, Any]) -> str:
     host = f"The host {visible(range_['host'])}" if range_["host"] else "All hosts"
     path = f"pages whose path begins with {visible(range_['path'])}" if range_["path"] else "all pages"
+    filters = [f"{key} {visible(value)}" for key, value in range_["where"]]
+    path += f"; only sessions with {', '.join(filters)}" if filters else ""
     return f"{host}, {path}. {_zone_in_words(range_['time_zone'])}"
 
 
@@ -165,8 +184,9 @@ def _points(now: float | None, then: float | None) -> str:
 def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
     """Say what share of all page views has a record."""
     share, was = report["share"], (before or {}).get("share", {}).get("share")
-    if report["range"]["path"]:
-        return f"All pages that people saw are not counted by path: for which share the records stand {_UNKNOWN}"
+    if is_of_a_part(report):
+        by = "session" if report["range"]["where"] else "path"
+        return f"All pages that people saw are not counted by {by}: for which share the records stand {_UNKNOWN}"
     if share["views"] is None:
         return f"There are no counts of all pages that people saw: for which share the records stand {_UNKNOWN}"
     if share["share"] is None:
@@ -185,11 +205,12 @@ def _allowed(exempt: int) -> str:
     return f"{those} needed no consent by law, under ids of one day: {ONCE_A_DAY}. All others were consented to."
 
 
-def _small_groups(small: Mapping[str, int]) -> str:
+def _small_groups(report: Mapping[str, Any]) -> str:
+    small = report["small_groups"]
     if small["threshold"] == 1:
         return ""  # no group is too small
     joined = "1 was" if small["merged"] == 1 else f"{count(small['merged'])} were"
     return (
         f"No row of a list stands for fewer than {small['threshold']} visitors: smaller ones are joined into “(other)”,"
-        f" or left out where that is too few as well ({joined}). Totals, days and hours may stand for fewer."
+        f" or left out where that is too few as well ({joined}). {may_be_fewer(report)}"
     )

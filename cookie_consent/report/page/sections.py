@@ -9,7 +9,7 @@ from typing import Any
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.consent import consent_figures, consent_note
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
-from cookie_consent.report.page.formatting import count, milliseconds, percent, seconds, visible
+from cookie_consent.report.page.formatting import count, is_of_a_part, milliseconds, percent, seconds, visible
 from cookie_consent.report.page.goals import goal_figures, property_figures
 
 _STATUS = {
@@ -84,7 +84,7 @@ def _over_time(report: Mapping[str, Any]) -> list[Figure]:
     )
     return [
         over_time("views-by-day", "Views by day", report["by_day"], views),
-        *([] if report["range"]["path"] else [shares]),  # daily counts have no path
+        *([] if is_of_a_part(report) else [shares]),  # daily counts know no parts
         over_time("people-by-day", "Visitors and sessions by day", report["by_day"], people),
         over_time("hours", f"Views and sessions by hour of the day ({zone})", report["by_hour"], hours),
     ]

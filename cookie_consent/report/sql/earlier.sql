@@ -1,4 +1,5 @@
-{# The visitors with a view in the range who have a record on an earlier day, however long ago. #}
+{# The visitors with a view in the range who have a record on an earlier day, however long ago. For a segment, all visitors
+   of whom records were read: which ones it has is not known yet. #}
 CREATE TEMPORARY TABLE earlier AS
 SELECT DISTINCT visitor
 FROM (
@@ -7,4 +8,9 @@ FROM (
     WHERE time < {{ moment(number("since")) }}
         AND ({{ text("host") }} = '' OR host = {{ text("host") }})
 ) AS before
-WHERE visitor IN (SELECT visitor FROM records WHERE viewed = 1 AND inside = 1)
+WHERE visitor IN (
+    SELECT visitor FROM {{ segment.tables.records }}
+    {% if segment.tables.records == "records" %}
+    WHERE viewed = 1 AND inside = 1
+    {% endif %}
+)

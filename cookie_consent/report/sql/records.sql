@@ -2,7 +2,7 @@
 
    - `viewed`: a person saw a page. An error page (status 400 and above) is a request, even where an earlier version stored
      a view.
-   - `under`: the path begins with the requested one.
+   - `under`: the path begins with the requested one, and is one of the pages of the segment, if it has pages.
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.
    - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
@@ -15,6 +15,7 @@
 
    Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
 {% from "sites.sql" import site_of_address, site_of_host %}
+{% from "where.sql" import holds %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
 {% set marks = marks | default("") %}
@@ -24,7 +25,7 @@
 {%- else %}viewed = 1 AND substring(path, 1, length({{ value }})) = {{ value }}
 {%- endif %}
 {% endmacro %}
-CREATE TEMPORARY TABLE records AS
+CREATE TEMPORARY TABLE {{ segment.tables.records }} AS
 WITH known AS (
     SELECT {{ once() }}
         {{ sortable("uid") }} AS uid,
@@ -46,7 +47,13 @@ WITH known AS (
         {{ sortable("coalesce(device, '')") }} AS device,
         CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
         CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
-        CASE WHEN substring(coalesce(path, ''), 1, length({{ text("path") }})) = {{ text("path") }} THEN 1 ELSE 0 END AS under,
+        CASE
+            WHEN substring(coalesce(path, ''), 1, length({{ text("path") }})) = {{ text("path") }}
+            {% if segment.pages %}
+                AND ({% for page in segment.pages %}{{ holds(page) }}{{ "" if loop.last else " OR " }}{% endfor %})
+            {% endif %}
+            THEN 1 ELSE 0
+        END AS under,
         coalesce(status, 0) AS status,
         coalesce(duration_ms, 0) AS duration_ms,
         CASE WHEN coalesce(event, '') NOT IN ('', 'page_leave') THEN properties END AS properties
@@ -54,6 +61,9 @@ WITH known AS (
     WHERE time >= {{ moment(number("read_since")) }}
         AND time < {{ moment(number("read_end")) }}
         AND ({{ text("host") }} = '' OR host = {{ text("host") }})
+    {% for filter in segment.of_records %}
+        AND {{ holds(filter) }}
+    {% endfor %}
 )
 SELECT
     uid, came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms, properties,

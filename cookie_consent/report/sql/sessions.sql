@@ -12,19 +12,22 @@
    the question has goals or funnels.
 
    An engine with little memory for sorting fills the table in `parts`, one `part` at a time. A session has one visitor, so
-   it is always in one part. #}
+   it is always in one part.
+
+   For a segment, all sessions are kept, also those without views, and the place at which each begins: its first record is
+   sorted by `began`, `is_request` and `uid`. See chosen.sql. #}
+{% from "activity.sql" import began, ended, is_request %}
+{% set whole_segment = segment.tables.sessions != "sessions" %}
 {% set part, parts = part | default(0), parts | default(1) %}
 {% set of_part = "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" %}
-{% set began = "came - CASE WHEN event = 'page_leave' THEN duration_ms ELSE 0 END" %}
-{% set ended = "came + CASE WHEN kind = 'event' THEN 0 ELSE duration_ms END" %}
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set marks = marks | default("") %}
-{{ "INSERT INTO sessions" if part else "CREATE TEMPORARY TABLE sessions AS" }}
+{{ "INSERT INTO" if part else "CREATE TEMPORARY TABLE" }} {{ segment.tables.sessions }}{{ "" if part else " AS" }}
 WITH moments AS (
     SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
-        CASE WHEN kind = 'request' THEN 1 ELSE 0 END AS burst
-    FROM records
+        {{ is_request }} AS burst
+    FROM {{ segment.tables.records }}
     WHERE (kind = 'request' OR campaign <> '&&') {{ of_part }}
 ),
 spans AS (
@@ -37,7 +40,7 @@ activity AS (
     SELECT guest, visitor, uid, 0 AS burst, came AS there, {{ began }} AS began, {{ ended }} AS ended,
         path, referrer, campaign, viewed, under,
         CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted{{ ", marks" if marks }}
-    FROM records
+    FROM {{ segment.tables.records }}
     WHERE kind IN ('view', 'event') {{ of_part }}
     UNION ALL
     SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0{{ ", ''" if marks }}
@@ -88,11 +91,21 @@ wholes AS (
         {{ first("uid", "place", "viewed = 1") }} AS first_view,
         {{ first("referrer", "place", "viewed = 1") }} AS site,
         {{ first("campaign", "place", "viewed >= 0") }} AS named
+        {% if whole_segment %},
+        {{ first("began", "place", "viewed >= 0") }} AS first_began,
+        {{ first("burst", "place", "viewed >= 0") }} AS first_is_request,
+        {{ first("uid", "place", "viewed >= 0") }} AS first_uid
+        {% endif %}
     FROM steps
     GROUP BY guest, visitor, session
 )
 SELECT
     visitor, first_there AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
     CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, guest, views, first_view{{ ", trail" if marks }}
+    {% if whole_segment %}
+    , fitting, first_began, first_is_request, first_uid
+    {% endif %}
 FROM wholes
+{% if not whole_segment %}
 WHERE fitting > 0 AND first_there >= {{ number("since") }} AND first_there < {{ number("end") }}
+{% endif %}

@@ -1,7 +1,9 @@
 {# The totals of the range. #}
 SELECT
     (SELECT count(DISTINCT visitor) FROM records WHERE viewed = 1 AND inside = 1) AS visitors,
-    (SELECT count(*) FROM earlier) AS returning,
+    (
+        SELECT count(*) FROM earlier WHERE visitor IN (SELECT visitor FROM records WHERE viewed = 1 AND inside = 1)
+    ) AS returning,
     (SELECT count(*) FROM records WHERE viewed = 1 AND inside = 1) AS views,
     (SELECT count(*) FROM records WHERE exempt = 1 AND inside = 1) AS exempt,
     count(*) AS sessions,

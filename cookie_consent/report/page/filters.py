@@ -1,0 +1,104 @@
+"""The links of the live page that add and remove filters. They work without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+from urllib.parse import quote_plus, urlencode
+
+from cookie_consent.report.lists import OTHER
+from cookie_consent.report.page.figures import Figure, Line
+from cookie_consent.report.page.formatting import is_seen, visible
+from cookie_consent.report.page.sections import Section
+from cookie_consent.report.where import MOST_FILTERS, may_repeat
+
+Asked: TypeAlias = Mapping[str, str | Sequence[str]]
+"""The form's values. "where" is a list of filters like "source=google.com"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFilter:
+    """A filter that the report has.
+
+    Args:
+        text: what it is, like "source=google.com".
+        shown: the same for people.
+        without: the address of the report without it.
+    """
+
+    text: str
+    shown: str
+    without: str
+
+
+def active_filters(asked: Asked) -> list[ActiveFilter]:
+    """Return the filters of a report."""
+    where = _where(asked)
+    return [
+        ActiveFilter(text, visible(text.replace("=", " ", 1)), _address(asked, where[:number] + where[number + 1 :]))
+        for number, text in enumerate(where)
+    ]
+
+
+def with_links(sections: Sequence[Section], report: Mapping[str, Any], asked: Asked) -> list[Section]:
+    """Return the sections with a link in each row by which a report can be filtered.
+
+    Args:
+        sections: the sections of a report.
+        report: the report.
+        asked: the values of the form that asked for it.
+    """
+    return [
+        replace(section, figures=[_with_links(figure, report, asked) for figure in section.figures])
+        for section in sections
+    ]
+
+
+def _with_links(figure: Figure, report: Mapping[str, Any], asked: Asked) -> Figure:
+    if figure.id not in _FILTERED:
+        return figure
+    list_, key, value = _FILTERED[figure.id]
+    return replace(figure, links=[_link(asked, key, value(row)) for row in report[list_]])
+
+
+def _link(asked: Asked, key: str, value: str) -> str:
+    """Return the address of the report of a row alone; "" if there is none, or if it is this report."""
+    where, text = _where(asked), f"{key}={value}"
+    if not may_repeat(key):
+        where = [other for other in where if other.partition("=")[0] != key]
+    is_possible = value != OTHER and all(map(is_seen, value)) and len(where) < MOST_FILTERS
+    return _address(asked, [*where, text]) if is_possible and text not in _where(asked) else ""
+
+
+def _address(asked: Asked, where: Sequence[str]) -> str:
+    fields = {name: value for name, value in asked.items() if name != "where" and value}
+    return "?" + urlencode({**fields, "where": where}, doseq=True)
+
+
+def _where(asked: Asked) -> list[str]:
+    return list(asked["where"])
+
+
+def _column(name: str) -> Callable[[Line], str]:
+    return lambda row: str(row[name])
+
+
+def _campaign(row: Line) -> str:
+    if row["source"] == OTHER:
+        return OTHER
+    return "&".join(quote_plus(row[part] or "") for part in ("source", "medium", "campaign"))
+
+
+_FILTERED: Mapping[str, tuple[str, str, Callable[[Line], str]]] = {
+    "pages": ("pages", "page", _column("path")),
+    "entries": ("entry_pages", "entry", _column("path")),
+    "referrers": ("referrers", "source", _column("referrer")),
+    "channels": ("channels", "channel", _column("channel")),
+    "campaigns": ("campaigns", "campaign", _campaign),
+    "devices": ("devices", "device", _column("device")),
+    "browsers": ("browsers", "browser", _column("browser")),
+    "systems": ("systems", "os", _column("os")),
+    "events": ("events", "event", _column("event")),
+}
+"""Id of a figure -> its list in the report, the key of its filter, and a function that returns the value of a row."""
