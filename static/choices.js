@@ -283,7 +283,7 @@ async function submitted(event) {
   // Old browsers do not say it: theirs are forms.
   const button = /** @type {HTMLButtonElement | null} */ (event.submitter);
   /** @type {HTMLElement | null} */
-  const section = form.closest(".pchoice, .pchoice-box");
+  const section = form.closest(".pchoice-part");
   // What the server left out of the page comes with the page that the form leads to.
   if (
     !button ||
@@ -425,7 +425,7 @@ function listen() {
 
 /** @returns {Consent} */
 function start() {
-  status.className = "pchoice-status";
+  status.className = "pchoice-status pchoice-part";
   status.setAttribute("role", "status");
   // The message is for the moment: it goes when the visitor goes on.
   for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => status.replaceChildren());

@@ -228,17 +228,17 @@ def test_page_is_valid_html(findings: dict[str, list[str]], name: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_checked_pages_contain_expected_markup(language: str) -> None:
     holds = {
-        "banner": ('class="pchoice pchoice-corner"', 'class="pchoice-way-back"'),
-        "banner in a bar": ('class="pchoice pchoice-bar"',),
+        "banner": ('class="pchoice pchoice-corner pchoice-part"', 'class="pchoice-way-back"'),
+        "banner in a bar": ('class="pchoice pchoice-bar pchoice-part"',),
         "banner in a dialog": ("<dialog ",),
         "settings in place": ("data-again",),
         "link": ('class="pchoice-way-back"',),
-        "fallback box": ('class="pchoice-box"',),
+        "fallback box": ('class="pchoice-box pchoice-part"',),
         "explaining page": ('value="grant"',),
         "settings page": ('value="save"',),
         "settings page after an answer": ("/receipt/page",),
         "settings page after an error": ('role="alert"', 'value="save"'),
-        "page that says an answer is saved": ('<p class="pchoice-status" role="status"',),
+        "page that says an answer is saved": ('<p class="pchoice-status pchoice-part" role="status"',),
         "settings page that says an answer is saved": ('<p class="pchoice-notice" role="status"', '<a href="/a">'),
         "error page": ('role="alert"',),
         "not found page": ('role="alert"',),

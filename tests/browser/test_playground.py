@@ -368,5 +368,5 @@ def test_playground_works_in_each_engine(name: str, address: str) -> None:
         driver.find_element(By.ID, "tab-look").click()
         driver.find_element(By.CSS_SELECTOR, "input[value=bar]").click()
         in_preview = "return document.getElementById('site').contentDocument?.querySelector(arguments[0])?.className"
-        assert eventually(lambda: driver.execute_script(in_preview, ".pchoice") == "pchoice pchoice-bar")
+        assert eventually(lambda: driver.execute_script(in_preview, ".pchoice") == "pchoice pchoice-bar pchoice-part")
         assert eventually(lambda: "Text on buttons" in driver.find_element(By.ID, "contrast").text)

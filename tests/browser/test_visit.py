@@ -69,7 +69,7 @@ def check_first_page(visitor: Visitor) -> None:
     visitor.go("/")
     expect(visitor.banner).to_be_visible()
     first = visitor.page.locator("body > :not(link, style)").first
-    expect(first).to_have_class("pchoice pchoice-corner")
+    expect(first).to_have_class("pchoice pchoice-corner pchoice-part")
     expect(visitor.banner.locator("form[method=post]")).to_be_visible()
     assert visitor.hosts() == {visitor.sites.address}
     assert visitor.cookies.keys().isdisjoint(OPTIONAL | {"consent"})

@@ -92,7 +92,7 @@ async def test_every_page_exists_in_both_languages(registry: Any, path: str, lan
     assert f'<html lang="{language}"' in page.text
     assert ("プライバシー設定" in page.text) == (language == "ja")
     # The banner has the language of the page. The tour's page has a question of its own, and the terms page has none.
-    asked = re.search(rf'<section class="pchoice pchoice-corner"[^>]* lang="{language}"', page.text)
+    asked = re.search(rf'<section class="pchoice pchoice-corner pchoice-part"[^>]* lang="{language}"', page.text)
     assert (asked is None) == (path in ("/tour", "/whois/terms"))
 
 
@@ -116,7 +116,7 @@ async def test_chosen_language_is_remembered_and_used_by_the_banner(registry: An
         assert client.cookies["lang"] == "ja"
         offices, tour = await client.get("/offices"), await client.get("/tour")
     assert '<html lang="ja"' in offices.text
-    assert re.search(r'class="pchoice-box"[^>]* lang="ja"', offices.text)
+    assert re.search(r'class="pchoice-box pchoice-part"[^>]* lang="ja"', offices.text)
     assert '<html lang="ja"' in tour.text
     assert tour.headers["content-language"] == "ja"
     assert "/privacy-choices?language=ja&amp;next=/offices" in offices.text

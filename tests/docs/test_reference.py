@@ -131,7 +131,7 @@ def test_classes_of_the_page_on_css_exist() -> None:
     paths = (*templates.glob("*.html"), *(ROOT / "static").glob("*.js"))
     written = "".join(path.read_text(encoding="utf-8") for path in paths)
     layouts = {"pchoice-corner", "pchoice-bar", "pchoice-modal"}
-    assert 'classes = "pchoice pchoice-" ~ layout' in written
+    assert 'classes = "pchoice pchoice-" ~ layout ~ " pchoice-part"' in written
     assert [name for name in css.CLASSES.keys() - layouts if not re.search(rf'["\s]{name}["\s]', written)] == []
 
 

@@ -366,7 +366,7 @@ def test_visitor_who_has_not_answered_is_still_asked() -> None:
     show_once(visitor)
     page = visitor.get("/offices")
     assert is_shown(page)
-    assert 'class="pchoice pchoice-corner"' in page.text
+    assert 'class="pchoice pchoice-corner pchoice-part"' in page.text
     assert visitor.state()["status"] == "unknown"
 
 

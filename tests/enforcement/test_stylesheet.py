@@ -50,7 +50,7 @@ def _style_in(reply: Reply) -> str:
         assert preload_links(reply) == []
         return "inline"
     assert text.count('<link rel="stylesheet" media="print" class="pchoice-style" href="') == 1
-    assert '<section class="pchoice pchoice-corner" hidden="until-styled"' in text
+    assert '<section class="pchoice pchoice-corner pchoice-part" hidden="until-styled"' in text
     assert end.count(f'<link rel="stylesheet" href="{ADDRESS}"') == 1
     return "deferred" if "<noscript><link" in end else "deferred, no script"
 

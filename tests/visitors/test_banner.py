@@ -205,9 +205,10 @@ def test_redirect_without_cookie_leads_to_blocked_cookies_message() -> None:
 @pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
 def test_layout_option_sets_layout_of_banner(layout: str) -> None:
     text = call(install(page_app(), layout=layout), headers=HTML).text
-    assert f'class="pchoice pchoice-{layout}"' in text
+    question = call(install(layout=layout), path=f"{PREFIX}/question").text
+    assert f'class="pchoice pchoice-{layout} pchoice-part"' in text
     assert ("<dialog" in text) == (layout == "modal")
-    assert f'class="pchoice pchoice-{layout}"' in call(install(layout=layout), path=f"{PREFIX}/question").text
+    assert f'class="pchoice pchoice-{layout} pchoice-part"' in question
 
 
 # The nonce of the app's Content-Security-Policy.

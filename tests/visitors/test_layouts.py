@@ -24,7 +24,7 @@ HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 
 def layouts_in(html: str) -> tuple[str, str]:
     """Return the layout of the question in a page, and the one that its form names."""
-    shown = re.search(r'class="pchoice pchoice-(\w+)"', html)
+    shown = re.search(r'class="pchoice pchoice-(\w+) pchoice-part"', html)
     assert shown is not None
     return shown[1], dict(forms(html)[0].hidden)["variant"]
 

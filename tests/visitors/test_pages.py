@@ -413,7 +413,7 @@ def test_banner_tells_script_to_reload_after_grant(policy: Policy, reloads: bool
 @pytest.mark.parametrize("layout", ["corner", "bar"])
 def test_corner_and_bar_banner_is_a_named_region(policy: Policy, layout: str) -> None:
     section = Outline(banner(policy, layout=layout)).one("section")
-    assert section["class"] == f"pchoice pchoice-{layout}"
+    assert section["class"] == f"pchoice pchoice-{layout} pchoice-part"
     # A section with a name is a region (HTML AAM).
     assert section["aria-labelledby"]
     assert section.keys().isdisjoint({"open", "role"})
@@ -422,7 +422,7 @@ def test_corner_and_bar_banner_is_a_named_region(policy: Policy, layout: str) ->
 def test_modal_banner_is_an_open_dialog_without_script(policy: Policy) -> None:
     html = banner(policy, layout="modal")
     dialog = Outline(html).one("dialog")
-    assert (dialog["class"], dialog["open"]) == ("pchoice pchoice-modal", "")
+    assert (dialog["class"], dialog["open"]) == ("pchoice pchoice-modal pchoice-part", "")
     assert "role" not in dialog
     assert html.rstrip().partition("</dialog>")[2].strip().startswith("<script")
     assert Outline(html).one("h2", id=dialog["aria-labelledby"])
@@ -1039,7 +1039,7 @@ def test_box_contains_its_replacement_for_after_grant(
     inside = re.search(r"<template>(.*)</template>\s*</section>", box(policy, language=language), re.DOTALL)
     assert inside
     outline = Outline(inside[1])
-    section = outline.one("section", **{"class": "pchoice-box"}, lang=language, dir="ltr")
+    section = outline.one("section", **{"class": "pchoice-box pchoice-part"}, lang=language, dir="ltr")
     assert section["aria-label"] == title
     assert "data-purpose" not in section
     assert outline.all("p")[0]["text"] == expected

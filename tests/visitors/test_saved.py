@@ -25,7 +25,7 @@ def visitor() -> Visitor:
 def messages(reply: Reply) -> list[str]:
     """Return the messages about an answer in a page, without tags."""
     found: list[str] = re.findall(
-        r'<p class="pchoice-(?:status|notice)" role="status".*?>(.*?)</p>', reply.text, re.DOTALL
+        r'<p class="pchoice-(?:status pchoice-part|notice)" role="status".*?>(.*?)</p>', reply.text, re.DOTALL
     )
     return [" ".join(re.sub(r"<.*?>", " ", message).split()) for message in found]
 
@@ -107,9 +107,9 @@ def test_only_a_page_of_its_own_says_it(visitor: Visitor) -> None:
 def test_page_that_still_asks_says_it_below_the_question(visitor: Visitor) -> None:
     visitor.send_form("choice=grant&purpose=media&surface=banner")
     page = visitor.get()
-    assert [*re.findall(r'value="refuse_all"|class="pchoice-status"|Hello', page.text)] == [
+    assert [*re.findall(r'value="refuse_all"|class="pchoice-status pchoice-part"|Hello', page.text)] == [
         'value="refuse_all"',
-        'class="pchoice-status"',
+        'class="pchoice-status pchoice-part"',
         "Hello",
     ]
 
@@ -126,7 +126,7 @@ def test_message_brings_its_stylesheet_as_the_page_allows(sources: str, before: 
     policy_field = ("content-security-policy", f"style-src {sources}; script-src 'none'")
     visitor = Visitor(install(page_app(headers=[policy_field])), HTML)
     visitor.send_form("choice=refuse_all&surface=banner")
-    start, _, rest = visitor.get().text.partition('<p class="pchoice-status"')
+    start, _, rest = visitor.get().text.partition('<p class="pchoice-status pchoice-part"')
     end = rest.partition("</h1>")[2]
     assert (before or "<body>") in start
     assert (".pchoice-status" in start) == bool(before)

@@ -83,7 +83,7 @@ def test_draft_is_shown_as_pages_get_it(app: ASGIApp) -> None:
     reply = page(app, f"{shown['path']}/")
     assert "pchoice-bar" in reply.text
     assert "Close and refuse" in reply.text
-    assert 'class="pchoice-box"' in reply.text  # the card of the map
+    assert 'class="pchoice-box pchoice-part"' in reply.text  # the card of the map
     assert page(app, f"{shown['path']}/theme.css").text == ":root { --pchoice-radius: 0 }"
     assert 'data-scheme="light"' in page(app, f"{shown['path']}/about").text
     assert page(app, f"{shown['path']}/site.js").status == page(app, f"{shown['path']}/site.css").status == 200

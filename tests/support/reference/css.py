@@ -36,6 +36,7 @@ CLASSES = {
     "pchoice-purposes": "the part that opens to choose each purpose",
     "pchoice-answers": "the two answers, what stands below them, and the message if an answer was not kept",
     "pchoice-button": "each button that gives an answer",
+    "pchoice-part": "the question, a box, or the message: each of our parts of a page",
     "pchoice-box": "the box, or the card, in place of something that is off",
     "pchoice-preview": "the picture on a card",
     "pchoice-shown": "the note above content that is shown once",
