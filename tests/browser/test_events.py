@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
+from cookie_consent.report import report
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, NewVisitor, Sites, Visitor
 from tests.support.documentation import blocks
 from tests.support.waiting import eventually
@@ -229,6 +231,9 @@ def test_outbound_event_names_address_without_query_if_site_wants_it(reader: Rea
     told = [(event["url.path"], event["event.properties"]) for event in reader.events("outbound")]
     assert told == [("/outbound", {"to": "https://partner.example/年"})]
     assert len(reader.events("download")) == 2
+    listed = report(reader.visitor.sites.access_log, since=date(2020, 1, 1), until=date(2029, 1, 1), threshold=1)
+    assert {"to": "https://partner.example/年", "events": 1, "visitors": 1} in listed["outbound"]
+    assert "https://files.example/a.zip" in {row["file"] for row in listed["downloads"]}
 
 
 def test_outbound_click_without_consent_sends_nothing(reader: Reader) -> None:

@@ -72,7 +72,7 @@ def clickhouse() -> Iterator[ClickHouseDatabases]:
 def test_page_has_only_tested_code_blocks() -> None:
     page = (Path(__file__).parents[2] / PAGE).read_text("utf-8")
     assert Counter(re.findall(r"^```(\w+)", page, re.MULTILINE)) == {
-        "console": 6,
+        "console": 7,
         "python": 6,
         "sql": 7,
         "sh": 1,
@@ -111,6 +111,7 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
     assert re.search(rf"^visitors +{len(named)}$", of("report --", "--where"), re.MULTILINE)
     pages = Counter(record["url.path"] for record in VIEWS)
     assert of("--figure pages").splitlines()[1].startswith(f"/,{pages['/']},")
+    assert_lists(*(of(f"--figure {name}") for name in ("channels", "next_pages", "retention", "missing")))
     assert re.search(r"would remove .*access record", of("purge"))
     visitor = json.loads(of("export --visitor"))
     of_visitor = [record for record in RECORDS if record["visitor.id"] == visitor["id"]]
@@ -124,6 +125,13 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
     lines = (folder / shlex.split(importer)[-1]).read_text("ascii").splitlines()
     assert len(lines) == len(RECORDS) - len(of_visitor)
     assert all(map(MATOMO_NCSA.fullmatch, lines))
+
+
+def assert_lists(channels: str, next_pages: str, retention: str, missing: str) -> None:
+    assert channels.startswith("channel,sessions,visitors\n")
+    assert "\n/names,/names/check," in next_pages
+    assert retention.startswith("week,visitors\n2026-11-16,")
+    assert missing.startswith("path,source,requests,visitors\n")
 
 
 def run(command: list[str]) -> None:
