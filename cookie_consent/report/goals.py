@@ -95,7 +95,8 @@ def goals(engine: Engine, given: Given, asked: Goals, sessions: int) -> tuple[li
         of_goal = {**given, "goal": asked.mark(step)}
         (reached,) = engine.rows("goal", of_goal)
         shown = _shown({**reached, "people": reached["visitors"]}, given)
-        row: Row = {"goal": name, **shown, "conversion": shown["sessions"] and ratio(shown["sessions"], sessions)}
+        conversion = None if shown["sessions"] is None else ratio(shown["sessions"], sessions)
+        row: Row = {"goal": name, **shown, "conversion": conversion}
         for key, ranked in _LISTS.items():
             # Who reached the goal may not be told by the lists either.
             row[key], few = ranked.ask(engine, of_goal) if shown["sessions"] else ([], 0)

@@ -14,7 +14,23 @@ from tests.support.policies import site
 def test_declarations_are_empty_by_default() -> None:
     declared = Declarations(site=site())
     empty = [getattr(declared, part.name) for part in fields(Declarations)[1:]]
-    assert empty == [(), (), (), (), (), (), SignalRules(), RecordRules(), RequestRules(), (), SecurityRules(), (), {}]
+    assert empty == [
+        (),
+        (),
+        (),
+        (),
+        (),
+        (),
+        SignalRules(),
+        RecordRules(),
+        RequestRules(),
+        (),
+        SecurityRules(),
+        (),
+        (),
+        (),
+        {},
+    ]
 
 
 def test_declarations_are_immutable() -> None:

@@ -103,7 +103,11 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "since": FIRST, "until": LAST, "where": (("page", "/{since:Int64}"), ("page", "/%(path)s")), "threshold": 1,
     },
     "days without counts": {"since": LAST, "until": LAST},
-    "days without records": {"since": LAST + timedelta(days=30), "until": LAST + timedelta(days=31)},
+    "days without records": {"since": LAST + timedelta(days=30), "until": LAST + timedelta(days=31), "goals": GOALS},
+    "goals of a segment": {
+        "since": SECOND, "until": LAST, "where": (("source", "(direct)"), ("page", "/a*")), "threshold": 1,
+        "goals": GOALS,
+    },
 }  # fmt: skip
 
 

@@ -379,7 +379,9 @@ class Oracle:
         return {
             "goal": name,
             **shown,
-            "conversion": shown["sessions"] and shown["sessions"] / len(self.sessions) if self.sessions else 0,
+            "conversion": None
+            if shown["sessions"] is None or not self.sessions
+            else len(sessions) / len(self.sessions),
             "by_source": self._grouped(listed, lambda s: {"referrer": s.referrer}, conversion),
             "by_campaign": self._grouped(
                 advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True)), conversion
