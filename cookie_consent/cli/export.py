@@ -6,10 +6,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, date, datetime
-from itertools import chain, groupby
 from pathlib import Path
 
 from cookie_consent.base.files import open_file
@@ -17,14 +16,14 @@ from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, gu
 from cookie_consent.cli.options import EITHER_ID, option_value, print_text, with_id_option
 from cookie_consent.cli.report_settings import add_settings_options, settings_of
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.export.formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
-from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.report.export.exported import CSV, JSONL, NCSA, lines, parquet
+from cookie_consent.report.export.streams import Span
 from cookie_consent.report.files import is_of_log
 from cookie_consent.sinks.optional import NotInstalledError
 from cookie_consent.sinks.store import IncompleteError
 
-_NCSA, _PARQUET = "ncsa", "parquet"
-_FORMATS = ("jsonl", _NCSA, "csv", _PARQUET)
+_PARQUET = "parquet"
+_FORMATS = (JSONL, NCSA, CSV, _PARQUET)
 _MODE = 0o640
 """The mode of a new file, before the umask; that of access log files."""
 _OPTIONS = ("format", "since", "until", "host", "out", "vhost", "time_zone", "policy")
@@ -38,7 +37,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_options(parser)
     parser.add_argument("--host", help="only requests to this host")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
-    parser.add_argument("--vhost", action="store_true", help=f"with --format {_NCSA}: begin each line with the host")
+    parser.add_argument("--vhost", action="store_true", help=f"with --format {NCSA}: begin each line with the host")
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -75,22 +74,23 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
     try:
         span = Span(arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone)
         missing: list[str] = []
-        with closing(stream(target, span)) as found:
-            records = _readable(found, missing)
-            if arguments.out is None:
+        if arguments.out is None:
+            with closing(lines(target, span, arguments.format, vhost=arguments.vhost)) as blocks, _noting(missing):
                 # Bytes: the formats say how they are encoded, whatever the terminal uses.
-                sys.stdout.buffer.writelines(_lines(arguments, _with_first_read(records)))
-            else:
-                _write(arguments, _with_progress(records, span, seconds))
+                sys.stdout.buffer.writelines(blocks)
+        else:
+            with _progress(span, seconds) as seen:
+                _write(arguments, target, span, seen, missing)
     except (ValueError, UnreadableError, NotInstalledError) as error:
         raise UnusableError(str(error)) from None
     return print_problem(missing[0], FINDING) if missing else GOOD
 
 
-def _readable(records: Iterator[Record], missing: list[str]) -> Iterator[Record]:
-    """Yield the records that can be read, and then note in `missing` which cannot."""
+@contextmanager
+def _noting(missing: list[str]) -> Iterator[None]:
+    """Note in `missing` which records cannot be read. All others are written by then."""
     try:
-        yield from records
+        yield
     except IncompleteError as error:
         missing.append(str(error))
 
@@ -110,8 +110,8 @@ def _checked(arguments: argparse.Namespace) -> str:
         raise UnusableError('--json goes with --id. Of all access records, "--format jsonl" is JSON.')
     if arguments.format == _PARQUET and arguments.out is None:
         raise UnusableError(f"--format {_PARQUET} needs --out FILE: it is not written from its beginning to its end.")
-    if arguments.vhost and arguments.format != _NCSA:
-        raise UnusableError(f"--vhost goes with --format {_NCSA}.")
+    if arguments.vhost and arguments.format != NCSA:
+        raise UnusableError(f"--vhost goes with --format {NCSA}.")
     target = option_value(arguments, "access_log")
     if target is None:
         raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
@@ -120,13 +120,9 @@ def _checked(arguments: argparse.Namespace) -> str:
     return target
 
 
-def _lines(arguments: argparse.Namespace, records: Iterable[Record]) -> Lines:
-    if arguments.format == _NCSA:
-        return as_ncsa(records, vhost=arguments.vhost)
-    return as_csv(records) if arguments.format == "csv" else as_jsonl(records)
-
-
-def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
+def _write(
+    arguments: argparse.Namespace, target: str, span: Span, seen: Callable[[date], object], missing: list[str]
+) -> None:
     """Write a file under a temporary name, and rename it when it is complete."""
     out: Path = arguments.out
     if out.exists() and not out.is_file():
@@ -137,11 +133,13 @@ def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
         part.unlink(missing_ok=True)
         # O_EXCL: never write into a file or a link that somebody else put there.
         os.close(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
-        if arguments.format == _PARQUET:
-            write_parquet(records, part)
-        else:
-            with part.open("wb") as file:
-                file.writelines(_lines(arguments, records))
+        with _noting(missing):
+            if arguments.format == _PARQUET:
+                parquet(target, span, part, seen=seen)
+            else:
+                written = lines(target, span, arguments.format, vhost=arguments.vhost, seen=seen)
+                with closing(written) as blocks, part.open("wb") as file:
+                    file.writelines(blocks)
         part.replace(out)
     except OSError as error:
         raise UnusableError(f"{out} cannot be written: {error.strerror or error}.") from None
@@ -150,27 +148,21 @@ def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
     print_text(f"{out} is written.")
 
 
-def _with_first_read(records: Iterator[Record]) -> Iterator[Record]:
-    """Read the first record now, so that a read error comes before any output."""
-    first = next(records, None)
-    return records if first is None else chain([first], records)
+@contextmanager
+def _progress(span: Span, now: float) -> Iterator[Callable[[date], object]]:
+    """Return a context manager that shows the progress in days. It yields a function that takes the day in work."""
+    with ExitStack() as stack:
+        shown: list[tuple[date, Callable[[int], object]]] = []
 
+        def seen(day: date) -> None:
+            if not shown:
+                start = span.since or day
+                days = (span.until or datetime.fromtimestamp(now, UTC).date()) - start
+                shown.append((start, stack.enter_context(progress("days", days.days + 1))))
+            start, show = shown[0]
+            show((day - start).days)
 
-def _with_progress(records: Iterator[Record], span: Span, now: float) -> Iterator[Record]:
-    """Yield records, and show the progress in days."""
-    first = next(records, None)
-    if first is None:
-        return
-    start = span.since or _day_of(first)
-    days = (span.until or datetime.fromtimestamp(now, UTC).date()) - start
-    with progress("days", days.days + 1) as seen:
-        for day, of_day in groupby(chain([first], records), _day_of):
-            seen((day - start).days)
-            yield from of_day
-
-
-def _day_of(record: Record) -> date:
-    return date.fromisoformat(record["time"][:10])
+        yield seen
 
 
 def _day(text: str) -> date:

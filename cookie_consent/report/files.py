@@ -19,7 +19,7 @@ def require_files(access_log: str | os.PathLike[str], *, may_be_new: bool = Fals
     Raises:
         UnreadableError: there are no files.
     """
-    path = _live_file(access_log)
+    path = live_file(access_log)
     if path is None or sources(path) or (may_be_new and path.parent.is_dir()):
         return
     raise UnreadableError(f"access_log: there is no file {path}, and none that was closed beside it.")
@@ -34,7 +34,7 @@ def is_of_log(access_log: str | os.PathLike[str], file: Path) -> bool:
         access_log: the path of a JSON Lines file, or a URL.
         file: the file to be written.
     """
-    path = _live_file(access_log)
+    path = live_file(access_log)
     if path is None:
         return False
     logs = (path, counts_path(path))
@@ -42,7 +42,8 @@ def is_of_log(access_log: str | os.PathLike[str], file: Path) -> bool:
     return any(file.resolve() == one.resolve() or _is_same(file, one) for one in log_files)
 
 
-def _live_file(access_log: str | os.PathLike[str]) -> Path | None:
+def live_file(access_log: str | os.PathLike[str]) -> Path | None:
+    """Return the live file of an access log in files; None if it is a URL of a database."""
     scheme, colon, rest = os.fspath(access_log).partition("://")
     if colon and scheme != "file":
         return None

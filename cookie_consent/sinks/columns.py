@@ -10,7 +10,7 @@ RECORDS = "access_records"
 """The table of access records."""
 COUNTS = "access_counts"
 """The table of counts."""
-_VERSION = 1
+RECORD_VERSION = 1
 """The version of the record format that these columns hold."""
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -61,4 +61,4 @@ def record_from(values: Iterable[Any]) -> dict[str, Any]:
         values: the values of `COLUMNS` in order; the time as text, the properties as an object.
     """
     row = zip(COLUMNS, values, strict=True)
-    return {"record.version": _VERSION, **{key: value for key, value in row if value is not None}}
+    return {"record.version": RECORD_VERSION, **{key: value for key, value in row if value is not None}}

@@ -15,11 +15,13 @@ from cookie_consent.report.lists import totals
 
 NAMES = ("totals", *(name for name in FIGURES if name not in FLAT), *FLAT)
 """The figures that have a CSV file."""
-_FORMULA = tuple("=+-@＝＋－＠")
+FORMULA_SIGNS = "=+-@＝＋－＠"
 """A spreadsheet computes cells that begin with one of these signs, in some languages also the wide ones (OWASP, "CSV
 Injection")."""
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Characters that control a terminal or change the direction of text. RFC 4180 allows no control characters."""
+CONTROLS = "\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""Characters that control a terminal or change the direction of text, as a set of a regular expression. RFC 4180 allows
+no control characters."""
+_CONTROL = re.compile(f"[{CONTROLS}]")
 
 
 def as_csv(report: Mapping[str, Any], name: str) -> str:
@@ -65,5 +67,5 @@ def plain(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    shown = _CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", value)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+    shown = _CONTROL.sub(lambda sign: f"\\u{ord(sign[0]):04x}", value)
+    return f"'{shown}" if shown.startswith(tuple(FORMULA_SIGNS)) else shown

@@ -19,7 +19,7 @@ from cookie_consent.sinks.optional import duckdb
 Record = dict[str, Any]
 Lines = Iterator[bytes]
 
-_OURS = ("uid", "visitor")
+OWN_COLUMNS = ("uid", "visitor")
 """Columns that this package fills. They are safe for spreadsheets, and may begin with a hyphen; escaping would break
 comparisons with other systems."""
 _TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE"}
@@ -37,8 +37,7 @@ def as_jsonl(records: Iterable[Record]) -> Lines:
 
 
 def as_csv(records: Iterable[Record]) -> Lines:
-    """Yield a table with the columns of the databases (RFC 4180, UTF-8). A spreadsheet may open it safely."""
-    yield _row(COLUMNS.values())
+    """Yield the rows of a table below `CSV_HEADER` (RFC 4180, UTF-8). A spreadsheet may open it safely."""
     for record in records:
         yield _row(_cell(column, record.get(key)) for key, column in COLUMNS.items())
 
@@ -91,4 +90,8 @@ def _cell(column: str, value: object) -> object:
     """Return a cell that is safe to open. Clients choose the texts of hosts and methods."""
     if isinstance(value, dict):
         return plain(json.dumps(value, ensure_ascii=False))
-    return value if column in _OURS else plain(value)
+    return value if column in OWN_COLUMNS else plain(value)
+
+
+CSV_HEADER = _row(COLUMNS.values())
+"""The columns of a table: those of the databases."""

@@ -9,12 +9,12 @@ from urllib.parse import quote
 Record = Mapping[str, Any]
 
 _UNKNOWN = "-"
-_NO_PORT = "0"
+NO_PORT = "0"
 """Readers want a number, and records have no port. Port 0 is reserved (RFC 6335, section 6)."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_IN_PATHS, _IN_URLS, _IN_NAMES = "/:@!$&()*,;=~", "/:@!$&()*,;=~?[]+%", " "
+IN_PATHS, IN_URLS, IN_NAMES = "/:@!$&()*,;=~", "/:@!$&()*,;=~?[]+%", " "
 """Characters that are not escaped, besides letters, digits and "_.-~". Quotes and backslashes always are escaped."""
-_PRODUCTS = {
+PRODUCTS = {
     "Chrome": "Chrome/- Safari/-",
     "Chrome Mobile": "Chrome/- Safari/-",
     "Chrome Mobile WebView": "Chrome/- Safari/-",
@@ -29,8 +29,8 @@ _PRODUCTS = {
     "Yandex Browser": "YaBrowser/-",  # Matomo's importer takes "yandex" for a robot
 }
 """Browser family -> the product names in its user agent. Other browsers use the name of their family."""
-_SYSTEMS = {"Mac OS X": "Macintosh; Mac OS X", "Chrome OS": "CrOS"}
-_APPLE_DEVICES = {"tablet": "iPad"}
+SYSTEMS = {"Mac OS X": "Macintosh; Mac OS X", "Chrome OS": "CrOS"}
+APPLE_DEVICES = {"tablet": "iPad"}
 
 
 def is_for_importers(record: Record) -> bool:
@@ -51,7 +51,7 @@ def ncsa(record: Record, *, vhost: bool = False) -> str:
         vhost: whether the line begins with host and port, as in GoAccess' VCOMBINED format.
     """
     request = " ".join((_text(record, "http.request.method"), _target(record), _protocol(record)))
-    host = f"{_text(record, 'server.address', _IN_URLS)}:{_NO_PORT} " if vhost else ""
+    host = f"{_text(record, 'server.address', IN_URLS)}:{NO_PORT} " if vhost else ""
     return (
         f"{host}{_address(record)} - {_text(record, 'visitor.id')} [{_ncsa_time(record['time'])}] "
         f'"{request}" {_status(record)} - "{_referrer(record)}" "{user_agent(record)}"'
@@ -68,14 +68,14 @@ def user_agent(record: Record) -> str:
     browser = _family(record, "user_agent.name")
     if not browser and not system:
         return _UNKNOWN
-    product = _PRODUCTS.get(browser) or f"{_escaped(browser, _IN_NAMES)}/-" if browser else _UNKNOWN
+    product = PRODUCTS.get(browser) or f"{_escaped(browser, IN_NAMES)}/-" if browser else _UNKNOWN
     return f"({system or _UNKNOWN}; {_escaped(device)}) {product}"
 
 
 def _system(family: str, device: str) -> str:
     if family == "iOS":
-        return f"{_APPLE_DEVICES.get(device, 'iPhone')}; iOS"
-    return _SYSTEMS.get(family) or _escaped(family, _IN_NAMES)
+        return f"{APPLE_DEVICES.get(device, 'iPhone')}; iOS"
+    return SYSTEMS.get(family) or _escaped(family, IN_NAMES)
 
 
 def _family(record: Record, key: str) -> str:
@@ -84,8 +84,8 @@ def _family(record: Record, key: str) -> str:
 
 
 def _target(record: Record) -> str:
-    query = f"?{_text(record, 'url.query', _IN_URLS)}" if record.get("url.query") else ""
-    return _text(record, "url.path", _IN_PATHS) + query
+    query = f"?{_text(record, 'url.query', IN_URLS)}" if record.get("url.query") else ""
+    return _text(record, "url.path", IN_PATHS) + query
 
 
 def _protocol(record: Record) -> str:
@@ -98,7 +98,7 @@ def _address(record: Record) -> str:
 
 
 def _referrer(record: Record) -> str:
-    return _text(record, "http.request.referrer", _IN_URLS)
+    return _text(record, "http.request.referrer", IN_URLS)
 
 
 def _status(record: Record) -> str:

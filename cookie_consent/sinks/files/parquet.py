@@ -112,7 +112,7 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
     connection.execute(_DROP_AGAIN)
     rows = _number(connection, "SELECT count(*) FROM lines")
     with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), file) as new:
-        _copy(connection, _ALL, {}, new, level)
+        copy_to_parquet(connection, _ALL, {}, new, level)
     return rows
 
 
@@ -135,7 +135,7 @@ def remove_visitor(connection: Any, source: Source, file: BufferedRandom, visito
     values = {"file": one_file(source.path), "visitor": visitor_id}
     if count := _number(connection, _HOW_MANY_OF_VISITOR, values):
         with replacing(source.path, file) as new:
-            _copy(connection, _OF_OTHERS, values, new)
+            copy_to_parquet(connection, _OF_OTHERS, values, new)
     return count
 
 
@@ -175,6 +175,15 @@ def _repaired(lines: Iterable[str]) -> Iterator[bytes]:
             yield whole + b"\n"
 
 
-def _copy(connection: Any, query: str, values: Mapping[str, Any], target: Path, level: int = LEVEL) -> None:
+def copy_to_parquet(connection: Any, query: str, values: Mapping[str, Any], target: Path, level: int = LEVEL) -> None:
+    """Write the result of a query to a Parquet file.
+
+    Args:
+        connection: a DuckDB connection.
+        query: the query.
+        values: its parameters.
+        target: the file.
+        level: the zstd level, 1 to 22.
+    """
     how = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {level:d}, USE_TMP_FILE false"
     connection.execute(f"COPY ({query}) TO $target ({how})", {**values, "target": str(target)})

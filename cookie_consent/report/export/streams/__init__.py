@@ -98,11 +98,11 @@ def _records(opened: AbstractContextManager[Iterator[Row]]) -> Generator[dict[st
             record = record_from(row)
             # Rows are sorted by time and uid, so duplicates are neighbours.
             if (uid := record.get("log.record.uid")) is None or uid != last:
-                yield _whole(record)
+                yield whole(record)
             last = uid
 
 
-def _whole(record: dict[str, Any]) -> dict[str, Any]:
+def whole(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record with its event properties as an object. Some stores keep them as text."""
     properties = record.get("event.properties")
     return {**record, "event.properties": json.loads(properties)} if isinstance(properties, str) else record
