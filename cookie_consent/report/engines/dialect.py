@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 _SHAPE = ("changes", "marks", "steps")
 """How many changes of the offset of local time there are, and how many steps of goals and funnels, of what kinds. The
 changes and the steps themselves are parameters."""
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ def shape(given: Mapping[str, int | str]) -> dict[str, int | str]:
 
 @cache
 def _environment(dialect: Dialect) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # commands check their arguments before this
+
     # No escaping: this is SQL, and every input is in this package.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(Path(__file__).parents[1] / "sql"),
