@@ -14,11 +14,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from cookie_consent.report.export import slices
 from cookie_consent.report.export.exported import CSV, JSONL, NCSA, lines, parquet
 from cookie_consent.report.export.formats import CSV_HEADER, as_csv, as_jsonl, as_ncsa
 from cookie_consent.report.export.server_logs import APPLE_DEVICES, PRODUCTS, SYSTEMS
-from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.report.export.streams import Span, slices, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact

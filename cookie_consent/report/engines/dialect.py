@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _SHAPE = ("changes", "marks", "steps")
 """How many changes of the offset of local time there are, and how many steps of goals and funnels, of what kinds. The
 changes and the steps themselves are parameters."""
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from cookie_consent.report.export import sql_lines
 from cookie_consent.report.export.formats import CSV_HEADER, Record, as_csv, as_jsonl, as_ncsa, write_parquet
-from cookie_consent.report.export.slices import CONDITION, Slice, sliced
 from cookie_consent.report.export.streams import Span, stream, whole
 from cookie_consent.report.export.streams.duckdb_files import TIME
+from cookie_consent.report.export.streams.slices import CONDITION, Slice, sliced
 from cookie_consent.report.files import live_file
 from cookie_consent.sinks.columns import COLUMNS, record_from
 from cookie_consent.sinks.files.parquet import copy_to_parquet, one_file

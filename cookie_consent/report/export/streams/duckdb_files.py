@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
-from cookie_consent.report.export.slices import CONDITION, Slice, sliced
 from cookie_consent.report.export.streams import Row, Span
+from cookie_consent.report.export.streams.slices import CONDITION, Slice, sliced
 from cookie_consent.sinks.columns import COLUMNS
 
 TIME = "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"
