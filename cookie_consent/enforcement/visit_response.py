@@ -216,8 +216,9 @@ class VisitResponse:
 
     def _count_asked(self, counts: Counts, fields: Fields, host: bytes, asked: Asked) -> None:
         """Count the question in the page."""
-        language, layout, first = asked
-        device, path = read_agent(fields.get(b"user-agent", b"")).device, outer_path(self.scope)
+        (language, layout, first), scope = asked, self.scope
+        path = outer_path(scope) if scope.get("root_path") else scope["path"]
+        device = read_agent(fields.get(b"user-agent", b"")).device
         counts.add_asked(host, language, Shown(self._visit.decision.policy, layout, device, path), first=first)
 
 

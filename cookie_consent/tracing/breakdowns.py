@@ -10,11 +10,11 @@ from cookie_consent.policy.policy import Policy
 OTHER_PREFIXES = "(other)"
 """The prefix of pages beyond the first fifty prefixes, and of those with a long or unprintable one."""
 MAX_PREFIXES = 50
+MOST = 2000
+"""Sums are to be taken out when there are this many."""
 _BY = frozenset(("asked", "asked_first", "granted", "refused", "partial", "later"))
 """What is added up by policy, layout, device and prefix. Changes and withdrawals are only added up by purpose."""
 _LONGEST_PREFIX = 32
-_MOST = 2000
-"""Sums are to be taken out when there are this many."""
 
 
 class Shown(NamedTuple):
@@ -37,19 +37,14 @@ class Breakdowns:
     """Adds up questions and answers by more than one thing, and gives the sums by each.
 
     A question costs one look-up, whatever it is added up by.
+
+    Attributes:
+        sums: the sums of what was alike in all.
     """
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, str, Policy, str, str, str, tuple[tuple[str, str], ...]], int] = {}
+        self.sums: dict[tuple[str, str, Policy, str, str, str, tuple[tuple[str, str], ...]], int] = {}
         self._prefixes: dict[str, str] = {}
-
-    def __len__(self) -> int:
-        return len(self._sums)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the sums are to be taken out before more is added."""
-        return len(self._sums) >= _MOST
 
     def add(self, name: str, host: str, shown: Shown, purposes: tuple[tuple[str, str], ...] = ()) -> None:
         """Add a question or an answer.
@@ -67,11 +62,11 @@ class Breakdowns:
         if prefix is None:
             prefix = self._prefix(start)
         key = (name, host, policy, variant, device, prefix, purposes)
-        self._sums[key] = self._sums.get(key, 0) + 1
+        self.sums[key] = self.sums.get(key, 0) + 1
 
     def take(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield host, name, detail and value of the sums by each thing, and forget them."""
-        sums, self._sums = self._sums, {}
+        sums, self.sums = self.sums, {}
         for (name, host, policy, variant, device, prefix, purposes), value in sums.items():
             by = {"policy": policy.version, "variant": variant, "device": device, "prefix": prefix}
             names = ("asked", "asked_first") if name == "asked_first" else (name,)

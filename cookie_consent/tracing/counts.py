@@ -16,12 +16,13 @@ from cookie_consent.base.process.event_loop import call_later, current_loop
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, piece
-from cookie_consent.tracing.breakdowns import Breakdowns, Shown
+from cookie_consent.tracing.breakdowns import MOST, Breakdowns, Shown
 
 FLUSH_INTERVAL = 10.0
 """Seconds after which counts are written to the sink."""
-BREAKDOWN_INTERVAL = 60.0
-"""Seconds after which the sums by purpose, policy and so on are written: they are many, and nobody waits for them."""
+BREAKDOWN_INTERVAL = 300.0
+"""Seconds after which the sums by purpose, policy and so on are written. They are some dozens of lines each time, which
+every report reads, and nobody waits for them."""
 _MAX_HOSTS = 100
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
@@ -126,14 +127,14 @@ class Counts:
         self.add(name, host, language=language)
 
     def _break_down(self, name: str, host: bytes, shown: Shown, purposes: tuple[tuple[str, str], ...] = ()) -> None:
-        now, breakdowns = self._clock(), self._breakdowns
+        now, sums = self._clock(), self._breakdowns.sums
         if not self._day_begins <= now < self._day_ends:
             self._begin_day(now)
-        if not breakdowns:
+        if not sums:
             self._breakdowns_due = now + BREAKDOWN_INTERVAL
-        elif breakdowns.is_full:
+        elif len(sums) >= MOST:
             self._sum_up()
-        breakdowns.add(name, self._hosts.get(host) or self._host(host), shown, purposes)
+        self._breakdowns.add(name, self._hosts.get(host) or self._host(host), shown, purposes)
 
     def _schedule(self, loop: object) -> None:
         """Have the sums written after a while, on the running event loop."""
@@ -150,7 +151,7 @@ class Counts:
 
     def _flush_what_is_due(self) -> None:
         """Write the sums to the sink. Those by purpose, policy and so on may wait for another time."""
-        if self._breakdowns and self._clock() < self._breakdowns_due:
+        if self._breakdowns.sums and self._clock() < self._breakdowns_due:
             loop = self._flushing_loop
             self._write()
             self._schedule(loop)

@@ -217,12 +217,12 @@ def test_many_combinations_take_bounded_memory() -> None:
         for number in range(3000):
             shown = Shown(policy(), "corner", "pc", f"/{number % 50}")
             counts.add_asked(b"host%d" % (number % 100), "en", shown, first=number % 7 == 0)
-            assert len(counts._breakdowns) <= 2000
+            assert len(counts._breakdowns.sums) <= 2000
 
     run(serve())
 
 
-def test_sums_by_each_thing_are_written_after_a_minute_or_at_the_end() -> None:
+def test_sums_by_each_thing_are_written_after_five_minutes() -> None:
     sink, clock, calls = MemorySink(), Clock(), list[Any]()
 
     def names() -> set[str]:
@@ -233,7 +233,7 @@ def test_sums_by_each_thing_are_written_after_a_minute_or_at_the_end() -> None:
         loop.call_later = lambda delay, call: calls.append(call)  # type: ignore[method-assign,assignment,misc]
         counts = Counts(sink, clock)
         counts.add_asked(b"site.example", "en", Shown(policy(), "corner", "pc", "/"), first=False)
-        for _ in range(6):
+        for _ in range(30):
             assert names() <= {"asked"}
             clock.forward(seconds=FLUSH_INTERVAL)
             calls.pop()()
