@@ -34,6 +34,7 @@ class Dialect:
         sortable: a text column that sorts by its bytes. All engines then agree on the order.
         whole: integer division of two whole numbers.
         matched: what the group of a regular expression matched in a text, or an empty text.
+        matches: whether a regular expression matches a text. Faster than `matched`.
         first: the first value for which a condition holds, ordered by a second column.
         last: the last such value.
         in_order_of: texts for which a condition holds, joined in the order of a second column; NULL without any.
@@ -60,6 +61,7 @@ class Dialect:
     sortable: str
     whole: str
     matched: str
+    matches: str
     first: str
     last: str
     in_order_of: str
@@ -86,6 +88,7 @@ DUCKDB = Dialect(
     sortable="{0}",
     whole="({0} // {1})",
     matched="regexp_extract({0}, '{1}', 1)",
+    matches="regexp_matches({0}, '{1}')",
     first="arg_min({0}, {1}) FILTER (WHERE {2})",
     last="arg_max({0}, {1}) FILTER (WHERE {2})",
     in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
@@ -112,6 +115,7 @@ POSTGRESQL = Dialect(
     sortable='({0})::text COLLATE "C"',
     whole="({0} / {1})",
     matched="coalesce(substring({0} FROM '{1}'), '')",
+    matches="({0} ~ '{1}')",
     first="(array_agg({0} ORDER BY {1}) FILTER (WHERE {2}))[1]",
     last="(array_agg({0} ORDER BY {1} DESC) FILTER (WHERE {2}))[1]",
     in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
@@ -137,6 +141,7 @@ CLICKHOUSE = Dialect(
     sortable="toString({0})",
     whole="intDiv({0}, {1})",
     matched="extract({0}, '{1}')",
+    matches="match({0}, '{1}')",
     first="argMin({0}, {1}) FILTER (WHERE {2})",
     last="argMax({0}, {1}) FILTER (WHERE {2})",
     in_order_of="arrayStringConcat(arrayMap(pair -> pair.2, arraySort(groupArray(({1}, {0})) FILTER (WHERE {2}))))",

@@ -10,26 +10,24 @@
     "other site": "referral",
 } %}
 {% macro one_of(hosts) -%}
-^(?:www[.])?(
+^[a-z][a-z0-9+.-]*://(?:www[.])?(?:
 {%- for host in hosts -%}
 {{ "(?:[a-z0-9-]+[.])*" if host.startswith("*.") }}
 {{- host.removeprefix("*.").removesuffix(".*").replace(".", "[.]") }}
 {{- country if host.endswith(".*") }}
 {{- "" if loop.last else "|" }}
 {%- endfor -%}
-)$
+)(?:[:/]|$)
 {%- endmacro %}
 {% macro channel(referrer, campaign) %}
-{% set host = matched(referrer, "^[a-z][a-z0-9+.-]*://([^/:]*)") %}
-{% set medium = "lower(" ~ matched(campaign, "^[^&]*&([^&]*)&") ~ ")" %}
 CASE
 {% for name, pattern in mediums.items() %}
-    WHEN {{ matched(medium, "^(" ~ pattern ~ ")$") }} <> '' THEN '{{ name }}'
+    WHEN {{ matches("lower(" ~ campaign ~ ")", "^[^&]*&(?:" ~ pattern ~ ")&") }} THEN '{{ name }}'
 {% endfor %}
     WHEN {{ campaign }} <> '&&' THEN 'campaign'
     WHEN {{ referrer }} = '' THEN 'direct'
 {% for name, hosts in {"mail": mail, "search": search, "social": social}.items() %}
-    WHEN {{ matched(host, one_of(hosts)) }} <> '' THEN '{{ name }}'
+    WHEN {{ matches(referrer, one_of(hosts)) }} THEN '{{ name }}'
 {% endfor %}
     ELSE 'other site'
 END
