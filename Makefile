@@ -129,7 +129,7 @@ dist: $(VENV)/.dist built
 system:
 	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
 		locale-gen=locales openssl nats-server goaccess java=default-jre-headless
-	@.ci/system --optional postgres=postgresql nginx varnishd=varnish
+	@.ci/system --optional postgres=postgresql nginx varnishd=varnish promtool=prometheus
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }

@@ -26,6 +26,9 @@ __all__ = ["CspReportCollector", "HeldCookieCollector", "SinkCollector", "share_
 
 _PREFIX = "cookie_consent_access_records"
 _DROPPED = "dropped_"
+_REASONS = {"full": 0, "invalid": 0, "killed": 0}
+"""Why records are dropped."""
+_UNDECLARED = {("response", "undeclared"): 0, ("request", "undeclared"): 0}
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable with which prometheus-client itself is told of several workers."""
 _INTERVAL = 1.0
@@ -60,9 +63,9 @@ class SinkCollector(Collector):
         dropped = CounterMetricFamily(
             f"{_PREFIX}_dropped", "Access records and counts that are lost.", labels=["reason"]
         )
-        for name, number in stats.items():
-            if name.startswith(_DROPPED):
-                dropped.add_metric([name.removeprefix(_DROPPED)], number)
+        reasons = {name.removeprefix(_DROPPED): number for name, number in stats.items() if name.startswith(_DROPPED)}
+        for reason, number in (_REASONS | reasons).items():
+            dropped.add_metric([reason], number)
         yield dropped
         waiting = stats.get("waiting", 0)
         yield GaugeMetricFamily(
@@ -89,7 +92,7 @@ class HeldCookieCollector(Collector):
         held = CounterMetricFamily(
             "cookie_consent_held_cookies", "Cookies that were held back.", labels=["direction", "reason"]
         )
-        for key, number in self._held.totals().items():
+        for key, number in {**_UNDECLARED, **self._held.totals()}.items():
             held.add_metric(list(key), number)
         yield held
 

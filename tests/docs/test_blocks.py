@@ -62,6 +62,10 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/how-to/test-as-a-consenting-visitor.md": (["docs/test_testing_page"], {"python": 4}),
     "docs/moving.md": (["docs/test_moving"], {"toml": 8}),
     "docs/mutation.md": (["docs/test_snippets"], {"console": 1}),
+    "docs/operating.md": (
+        ["docs/test_operating"],
+        {"ini": 2, "sh": 3, "console": 2, "python": 1, "nginx": 1},
+    ),
     "docs/other-logs.md": (
         ["tracing/test_logging", "integrations/test_sentry", "docs/test_snippets"],
         {"python": 5, "nginx": 2},

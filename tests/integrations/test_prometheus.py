@@ -40,6 +40,7 @@ def test_prometheus_exports_counters_of_sink() -> None:
     sink.close()
     exported = generate_latest(registry).decode()
     assert 'cookie_consent_access_records_dropped_total{reason="full"} 2.0' in exported
+    assert 'cookie_consent_access_records_dropped_total{reason="killed"} 0.0' in exported, "an increase has to be seen"
     assert "cookie_consent_access_records_waiting 3.0" in exported
     assert "cookie_consent_access_records_retried_total 1.0" in exported
     assert "cookie_consent_access_records_written_total 0.0" in exported
@@ -59,45 +60,37 @@ def test_prometheus_exports_held_cookies_by_direction_and_reason() -> None:
 
 
 WORKERS = """
-import os, sys
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+import os
+
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from cookie_consent.integrations.prometheus import HeldCookieCollector, SinkCollector, share_between_workers
-from cookie_consent.sinks import open_sink
-
-sink = open_sink(os.environ["LOG"])
-share_between_workers(SinkCollector(sink), HeldCookieCollector())
 
 
 def write(request):
     for number in range(10):
-        sink.write(b'{}\\n')
+        access_log.write(b'{}\\n')
     return PlainTextResponse(str(os.getpid()))
-
-
-def metrics(request):
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)
-    return PlainTextResponse(generate_latest(registry))
 
 
 app = Starlette(routes=[Route("/write", write), Route("/metrics", metrics)])
 """
 
 
-@pytest.mark.server
-def test_scrape_of_any_worker_shows_the_sums_of_all(tmp_path: Path) -> None:
-    (tmp_path / "workers.py").write_text(WORKERS, "utf-8")
-    (tmp_path / "metrics").mkdir()
+def check_workers_are_added_up(folder: Path, code: str) -> None:
+    """Start two workers, let both write, and check what each of them shows.
+
+    Args:
+        folder: an empty folder.
+        code: defines the sink `access_log` and the endpoint `metrics`.
+    """
+    (folder / "workers.py").write_text(code + WORKERS, "utf-8")
+    (folder / "metrics").mkdir()
     port = free_port()
     env = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
-        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
-        "LOG": str(tmp_path / "access.jsonl"),
+        "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+        "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
     }
     command = [sys.executable, "-m", "uvicorn", "workers:app", "--workers", "2", "--port", str(port)]
     with running_program(command, env=env):
