@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from cookie_consent.policy.goals import Funnel, Goal
 
 _EVENT, _GOAL, _BEGINNING = "event:", "goal:", "*"
-"""How a step begins that is an event or a goal, and how one ends that is the beginning of a path."""
+"""How a step begins that is an event or a goal, and how one ends that is the beginning of a path. `policy.goals` has
+the same, but a report without goals does not import it."""
 
 
 def _reached(row: Row) -> Mapping[str, int | float | None]:
