@@ -110,12 +110,12 @@ def test_report_file_loads_nothing_else(opened: Opened, folder: Path, name: str)
 
 def test_live_report_filters_without_console_messages(opened: Opened, address: str) -> None:
     page = show(opened, address)
-    page.get_by_label("From").fill("2026-11-01")
+    page.get_by_label("From", exact=True).fill("2026-11-01")
     page.get_by_label("Path begins with").fill("/names")
     page.get_by_label("Compare with the days before").check()
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".about")).to_contain_text("Compared with")
-    expect(page.get_by_label("From")).to_have_value("2026-11-01")
+    expect(page.get_by_label("From", exact=True)).to_have_value("2026-11-01")
     expect(page.get_by_label("Path begins with")).to_have_value("/names")
     expect(page.get_by_label("Compare with the days before")).to_be_checked()
     assert opened.console == []
@@ -214,7 +214,8 @@ def test_print_shows_charts_and_open_tables_in_light_colours(opened: Opened, fol
     expect(page.get_by_role("navigation")).to_be_hidden()
     assert page.locator("summary:visible").count() == 0
     assert page.locator("table:visible").count() == 1
-    assert page.locator("svg[role=img]:visible").count() == 20
+    charts = page.locator("svg[role=img]").count()
+    assert page.locator("svg[role=img]:visible").count() == charts > 20
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
