@@ -14,11 +14,13 @@ from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, gu
 from cookie_consent.cli.options import as_json, counted, option_value, print_text, with_options
 from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, settings_of
 from cookie_consent.report import UnreadableError, report
-from cookie_consent.report.compute import STEPS
+from cookie_consent.report.compute import STEPS as PARTS
 from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
 from cookie_consent.report.files import is_of_log
+from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.memory import parse_memory
-from cookie_consent.report.question import DEFAULT_ROWS, LARGEST_LIMIT, THRESHOLD
+from cookie_consent.report.question import COMPARISONS, THRESHOLD
+from cookie_consent.report.steps import STEPS
 from cookie_consent.report.where import KEYS, parse_filter
 
 _DAYS = 30
@@ -30,7 +32,8 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
     """Return the keyword arguments for `report`.
 
     Args:
-        arguments: with since and until (dates or None), host, path, where, compare, limit, threshold, time_zone, policy
+        arguments: with since and until (dates or None), host, path, where, compare, step, limit, threshold, time_zone,
+            policy
             and goals. Without dates, the range is the last 30 days.
         now: seconds since 1970.
 
@@ -45,7 +48,8 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
         "host": arguments.host,
         "path": arguments.path,
         "where": tuple(arguments.where),
-        "compare": arguments.compare == "previous",
+        "compare": arguments.compare,
+        "step": arguments.step,
         "limit": arguments.limit,
         "threshold": arguments.threshold,
         "time_zone": settings.time_zone,
@@ -85,7 +89,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="only requests to this host")
     parser.add_argument("--path", help="only pages whose path begins with this")
     add_where_option(parser)
-    parser.add_argument("--compare", choices=("previous",), help="add the totals of the period of equal length before")
+    parser.add_argument(
+        "--compare",
+        choices=COMPARISONS,
+        help="add the figures of the period of equal length before, or of the same days of the year before",
+    )
+    parser.add_argument(
+        "--step",
+        choices=STEPS,
+        help="count by this step over time (default: hours for two days, days for three months, weeks for a year and a "
+        "half, months beyond)",
+    )
     parser.add_argument(
         "--limit",
         metavar="ROWS",
@@ -151,7 +165,7 @@ def _report(arguments: argparse.Namespace) -> int:
         if (file := getattr(arguments, option)) and is_of_log(target, file):
             raise UnusableError(f"--{option}: {file} is a file of the access log itself. Name another.")
     try:
-        with progress("steps", STEPS) as seen:
+        with progress("steps", PARTS) as seen:
             figures = report(target, **report_arguments(arguments, time.time()), memory=arguments.memory, seen=seen)
     except (ValueError, UnreadableError) as error:
         raise UnusableError(str(error)) from None

@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.files import require_files
-from cookie_consent.report.goals import funnels, goals
-from cookie_consent.report.lists import ANSWERS, LISTS, consent, consent_of_all, number, ratio, rounded
+from cookie_consent.report.goals import Goals, funnels, goals
+from cookie_consent.report.lists import ANSWERS, LISTS, Sizes, consent, consent_of_all, number, ratio, rounded
 from cookie_consent.report.local_time import day_of
 from cookie_consent.report.question import Question
 from cookie_consent.report.retention import retention
+from cookie_consent.report.steps import DAY, numbered
+from cookie_consent.report.steps import FIGURES as FILES
 from cookie_consent.report.where import without_few
 
-FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "goals", "funnels", "retention", "consent_by_day")
+FIGURES = (
+    "by_day",
+    "by_step",
+    "by_hour",
+    *(figure.name for figure in LISTS),
+    "goals",
+    "funnels",
+    "retention",
+    "consent_by_day",
+)
 """The figures of a report that are lists of rows."""
 STEPS = len(FIGURES) + 2
 """The number of steps that `report` tells its `seen` callback about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """An earlier period that a report is compared with.
+
+    Args:
+        totals: its totals, and its figures by step.
+        sizes: name of a list -> the number of each row, by its label.
+    """
+
+    totals: dict[str, Any]
+    sizes: Mapping[str, Sizes]
 
 
 def report(
@@ -31,7 +56,7 @@ def report(
     until: date,
     host: str | None = None,
     path: str | None = None,
-    compare: bool = False,
+    compare: str | bool | None = None,
     **rest: Any,
 ) -> dict[str, Any]:
     """Return the figures of an access log.
@@ -47,8 +72,10 @@ def report(
         path: report only pages whose path begins with this. A session counts if it saw such a page, and counts whole,
             so its entry page can be any page. Daily counts have no path: `share` is empty, and consent is that of all
             pages.
-        compare: add the totals of the period of equal length just before.
-        rest: `limit`, `threshold`, `time_zone`, `goals` and `where` as in `Question`; `now`, in seconds since 1970;
+        compare: also return figures of an earlier period: "previous" (or True) for that of equal length just before,
+            "year" for the same days of the year before.
+        rest: `limit`, `threshold`, `time_zone`, `step`, `goals` and `where` as in `Question`; `now`, in seconds since
+            1970;
             `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files as
             empty if their folder exists; `memory`, the bytes that reading files may take, by default a quarter of the
             machine's and at least 512 MB.
@@ -60,30 +87,34 @@ def report(
     now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
     may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
     question = Question(since, until, host or None, path or None, **rest)
-    earlier = question.before() if compare else None
+    earlier = question.earlier("previous" if compare is True else compare) if compare else None
     with open_engine(access_log, memory) as engine:
         require_files(access_log, may_be_new=may_be_new)
-        before = None if earlier is None else _compared(engine, earlier)
+        before = None if earlier is None else _earlier(engine, earlier)
         seen(1)
-        figures = without_few(_whole(engine, question, seen), question.where, question.threshold)
+        figures = without_few(_whole(engine, question, before, seen), question.where, question.threshold)
         figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
     figures["range"]["generated_at"] = rfc3339(time.time() if now is None else now)
-    figures["compare"] = before
+    figures["compare"] = before and before.totals
     return figures
 
 
-def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) -> dict[str, Any]:
+def _whole(
+    engine: Engine, question: Question, earlier: _Earlier | None, seen: Callable[[int], object]
+) -> dict[str, Any]:
     given = question.given
     result = _totals(engine, question)
     engine.make("pairs", given)
     seen(2)
+    by_day = engine.rows("by_day", given)
     figures: dict[str, Any] = {
-        "by_day": _by_day(engine.rows("by_day", given), question),
+        "by_day": _by_day(by_day, question),
+        "by_step": _by_step(by_day if question.steps == DAY else engine.rows(FILES[question.steps], given), question),
         "by_hour": _by_hour(engine.rows("by_hour", given)),
     }
     merged = 0
     for step, figure in enumerate(LISTS, 3):
-        figures[figure.name], small = figure.ask(engine, given)
+        figures[figure.name], small = figure.ask(engine, given, earlier.sizes[figure.name] if earlier else None)
         merged += small
         seen(step)
     figures["retention"] = retention(engine.rows("retention", given), question.until, question.threshold)
@@ -97,10 +128,14 @@ def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) ->
     return {**result, **figures, "small_groups": small_groups}
 
 
-def _compared(engine: Engine, question: Question) -> dict[str, Any]:
-    totals = without_few(_totals(engine, question), question.where, question.threshold)
+def _earlier(engine: Engine, question: Question) -> _Earlier:
+    question = replace(question, goals=Goals())
+    totals, given = _totals(engine, question), question.given
+    engine.make("pairs", given)
     totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
-    return totals
+    totals["by_step"] = _by_step(engine.rows(FILES[question.steps], given), question)
+    sizes = {figure.name: figure.sizes(engine, given) for figure in LISTS}
+    return _Earlier(without_few(totals, question.where, question.threshold), sizes)
 
 
 def _totals(engine: Engine, question: Question) -> dict[str, Any]:
@@ -119,6 +154,7 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "path": question.path,
             "time_zone": question.time_zone,
             "where": [list(pair) for pair in question.where],
+            "step": question.steps,
         },
         "visitors": number(row["visitors"]),
         "new_visitors": number(row["visitors"]) - number(row["returning"]),
@@ -148,18 +184,26 @@ def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | 
 
 def _by_day(rows: list[Row], question: Question) -> list[Row]:
     by_day = {day_of(number(row["number"])): row for row in rows}
-    days: list[Row] = []
-    for day in question.days:
-        row = by_day.get(day, {})
-        counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
-        # A day of a segment is as small a segment as one that a question about this day alone would choose.
-        few = question.where and 0 < counts["visitors"] < question.threshold
-        is_counted = row.get("day_counted") and not question.is_of_a_part
-        of_all = {
-            name: number(row[f"day_{name}"]) if is_counted else None for name in ("all_views_recorded", "all_views")
-        }
-        days.append({"day": day.isoformat(), **(dict.fromkeys(counts) if few else counts), **of_all})
-    return days
+    return [{"day": day.isoformat(), **_of_time(by_day.get(day, {}), question)} for day in question.days]
+
+
+def _by_step(rows: list[Row], question: Question) -> list[Row]:
+    by_number = {number(row["number"]): row for row in rows}
+    return [
+        {"from": begin, **_of_time(by_number.get(place, {}), question)}
+        for place, begin in numbered(question.steps, question.days, question.local_time, question.time_zone)
+    ]
+
+
+def _of_time(row: Row, question: Question) -> Row:
+    counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
+    # A day of a segment is as small a segment as one that a question about this day alone would choose.
+    few = question.where and 0 < counts["visitors"] < question.threshold
+    is_counted = row.get("day_counted") and not question.is_of_a_part
+    return {
+        **(dict.fromkeys(counts) if few else counts),
+        **{name: number(row[f"day_{name}"]) if is_counted else None for name in ("all_views_recorded", "all_views")},
+    }
 
 
 def _by_hour(rows: list[Row]) -> list[Row]:

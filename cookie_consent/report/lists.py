@@ -10,10 +10,27 @@ from urllib.parse import unquote_plus
 from cookie_consent.report.engines.engine import Engine, Given, Row
 
 OTHER = "(other)"
+DEFAULT_ROWS = 50
+"""The default number of rows in a list, without the "(other)" row."""
+LARGEST_LIMIT = 10_000
+"""The largest allowed number of rows. A longer page helps nobody and takes long to make."""
 SEPARATOR = "\x1f"
 """Stands between the parts of a label that may have any other character (ASCII, unit separator)."""
 ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
 """The figures of consent, in display order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The numbers of a list's rows in an earlier period.
+
+    Args:
+        known: label -> number.
+        rest: the number of a row that is not among them; None if it is not known.
+    """
+
+    known: Mapping[str, int | float | None]
+    rest: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +47,31 @@ class RankedList:
     named: Callable[[str], Mapping[str, str]]
     measured: Callable[[Row], Mapping[str, int | float | None]]
 
-    def ask(self, engine: Engine, given: Given) -> tuple[list[Row], int]:
-        """Return the rows of the report, and how many groups were too small for a row of their own."""
+    def ask(self, engine: Engine, given: Given, earlier: Sizes | None = None) -> tuple[list[Row], int]:
+        """Return the rows of the report, and how many groups were too small for a row of their own.
+
+        Args:
+            engine: an engine with the tables of the range.
+            given: the parameters of the SQL texts.
+            earlier: the result of `sizes` for the period compared with. Then each row has that number too, as "before".
+        """
         rows = engine.rows(self.name, given)
         small = number(rows[0]["small_groups"]) if rows else 0
-        return self.of(self._without_few(rows, engine, given)), small
+        return self.of(self._without_few(rows, engine, given), earlier), small
+
+    def sizes(self, engine: Engine, given: Given) -> Sizes:
+        """Return the numbers that rows are sorted by, to compare later ones with.
+
+        Args:
+            engine: an engine with the tables of the earlier period.
+            given: the parameters of the SQL texts.
+        """
+        # All rows that may be shown at all: what is high up in a list now may have been far down.
+        most = {**given, "most": LARGEST_LIMIT}
+        rows = self._without_few(engine.rows(self.name, most), engine, most)
+        sizes = {row["label"]: next(iter(self.measured(row).values())) for row in rows if not row["joined"]}
+        # A row that is not there may have had some, but too few to be shown.
+        return Sizes(sizes, None if len(sizes) < len(rows) or int(given["threshold"]) > 1 else 0)
 
     def _without_few(self, rows: list[Row], engine: Engine, given: Given) -> list[Row]:
         """Drop or merge rows until the "(other)" row has at least `threshold` visitors too.
@@ -47,12 +84,20 @@ class RankedList:
         named = len(rows) - len(joined)
         return engine.rows(self.name, {**given, "most": named - 1}) if named else []
 
-    def of(self, rows: list[Row]) -> list[Row]:
+    def of(self, rows: list[Row], earlier: Sizes | None = None) -> list[Row]:
         """Return an engine's rows as rows of the report, sorted."""
-        entries = [(row["joined"], self.named(row["label"]), self.measured(row)) for row in rows]
+        entries = [
+            (row["joined"], self.named(row["label"]), {**self.measured(row), **_before(row, earlier)}) for row in rows
+        ]
         # Equal numbers are sorted by name, so that all engines give one order.
         entries.sort(key=lambda parts: (parts[0], -(next(iter(parts[2].values())) or 0), *parts[1].values()))
         return [{**names, **measures} for _, names, measures in entries]
+
+
+def _before(row: Row, earlier: Sizes | None) -> Mapping[str, int | float | None]:
+    if earlier is None:
+        return {}
+    return {"before": None if row["joined"] else earlier.known.get(row["label"], earlier.rest)}
 
 
 def number(value: object) -> int:

@@ -8,15 +8,13 @@ from datetime import date, timedelta
 
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.goals import Goals
+from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.local_time import LocalTime, day_number, local_time
+from cookie_consent.report.steps import check_step, default_step
 from cookie_consent.report.where import Segment, Where, segment_of
 
 THRESHOLD = 5
 """List rows with fewer visitors than this are joined."""
-DEFAULT_ROWS = 50
-"""The default number of rows in a list, without the "(other)" row."""
-LARGEST_LIMIT = 10_000
-"""The largest allowed number of rows. A longer page helps nobody and takes long to make."""
 _MARGIN = 6 * 3_600_000
 """A report also reads this many milliseconds before and after its range, for sessions that cross the edge. Longer
 sessions are cut off: only a visitor who never pauses for 30 minutes in that time has one."""
@@ -26,6 +24,8 @@ _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 _LONGEST = timedelta(days=3660)
 _NO_GOALS = Goals()
+COMPARISONS = ("previous", "year")
+"""What a report may be compared with: the period of equal length just before, or the same days of the year before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Question:
         threshold: rows with fewer visitors are joined; 1 joins none.
         time_zone: the time zone of days and hours, by its IANA name. Counts have days in UTC whatever it is.
         goals: the goals and funnels that it counts.
+        step: the step of figures over time, one of `steps.STEPS`; None for one that fits the range.
         where: the filters of a segment; all of them hold.
 
     Raises:
@@ -55,6 +56,7 @@ class Question:
     threshold: int = THRESHOLD
     time_zone: str = UTC
     goals: Goals = _NO_GOALS
+    step: str | None = None
     where: Where = ()
 
     def __post_init__(self) -> None:
@@ -72,11 +74,18 @@ class Question:
             raise ValueError("host, path: a text without NUL characters, in UTF-8.")
         _ = self.local_time  # refuses an unknown time zone
         _ = self.segment  # refuses a wrong filter
+        if self.step is not None:
+            check_step(self.step, len(self.days))
 
     @property
     def days(self) -> list[date]:
         """Every day of the range."""
         return [self.since + timedelta(days=number) for number in range((self.until - self.since).days + 1)]
+
+    @property
+    def steps(self) -> str:
+        """The step of figures over time."""
+        return self.step or default_step(len(self.days))
 
     @property
     def local_time(self) -> LocalTime:
@@ -116,11 +125,26 @@ class Question:
             **self.segment.given,
         }
 
-    def before(self) -> Question:
-        """Return the same question about the period of equal length just before.
+    def earlier(self, comparison: str) -> Question:
+        """Return the same question about an earlier period, in the same steps.
+
+        Args:
+            comparison: one of COMPARISONS.
 
         Raises:
-            ValueError: no records can exist that far back.
+            ValueError: there is no such comparison, or no records can exist that far back.
         """
-        length = self.until - self.since + timedelta(days=1)
-        return replace(self, since=self.since - length, until=self.until - length)
+        if comparison not in COMPARISONS:
+            raise ValueError(f"compare: one of {', '.join(COMPARISONS)}.")
+        if comparison == "year":
+            since, until = _year_before(self.since), _year_before(self.until)
+        else:
+            length = self.until - self.since + timedelta(days=1)
+            since, until = self.since - length, self.until - length
+        return replace(self, since=since, until=until, step=self.steps)
+
+
+def _year_before(day: date) -> date:
+    """Return the same day of the year before. The 29th of February becomes the 28th."""
+    is_leap_day = (day.month, day.day) == (2, 29)
+    return day.replace(year=day.year - 1, day=28 if is_leap_day else day.day)

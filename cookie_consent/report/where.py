@@ -196,7 +196,7 @@ def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _NO_FIGURES = ("range", "compare", "small_groups")
-_OF_TIMES = ("day", "hour")
+_OF_TIMES = ("day", "from", "hour")
 """The first column of rows that stand for a time."""
 
 

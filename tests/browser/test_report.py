@@ -112,12 +112,14 @@ def test_live_report_filters_without_console_messages(opened: Opened, address: s
     page = show(opened, address)
     page.get_by_label("From", exact=True).fill("2026-11-01")
     page.get_by_label("Path begins with").fill("/names")
-    page.get_by_label("Compare with the days before").check()
+    page.get_by_label("Compare with").select_option("the days before")
+    page.get_by_label("Count by").select_option("weeks")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".about")).to_contain_text("Compared with")
     expect(page.get_by_label("From", exact=True)).to_have_value("2026-11-01")
     expect(page.get_by_label("Path begins with")).to_have_value("/names")
-    expect(page.get_by_label("Compare with the days before")).to_be_checked()
+    expect(page.get_by_label("Compare with")).to_have_value("previous")
+    expect(page.get_by_label("Count by")).to_have_value("week")
     assert opened.console == []
     assert {url.partition("?")[0] for url in opened.requests if url.startswith("http")} == {address}
 

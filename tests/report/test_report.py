@@ -20,6 +20,7 @@ from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.memory import default_memory, format_size, parse_memory
+from cookie_consent.report.steps import numbered
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.compaction import compact
@@ -101,6 +102,14 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "a page with a backslash": {"since": FIRST, "until": LAST, "where": (("entry", '/"quoted"\\n'),), "threshold": 1},
     "a page that looks like a placeholder": {
         "since": FIRST, "until": LAST, "where": (("page", "/{since:Int64}"), ("page", "/%(path)s")), "threshold": 1,
+    },
+    "weeks in Tokyo": {"since": FIRST, "until": LAST, "time_zone": "Asia/Tokyo", "step": "week", "threshold": 1},
+    "months in New York": {
+        "since": FIRST - timedelta(days=3),
+        "until": LAST,
+        "time_zone": "America/New_York",
+        "step": "month",
+        "threshold": 1,
     },
     "days without counts": {"since": LAST, "until": LAST},
     "days without records": {"since": LAST + timedelta(days=30), "until": LAST + timedelta(days=31), "goals": GOALS},
@@ -197,6 +206,7 @@ def named(row: Record) -> str:
 @pytest.mark.slow
 def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question: str) -> None:
     asked = QUESTIONS[question]
+    oracle = Oracle(RECORDS, COUNTS, **asked)
     made = report(access_log, **asked, now=1_795_000_000)
     assert made.pop("range") == {
         "from": str(asked["since"]),
@@ -205,14 +215,15 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
         "path": asked.get("path"),
         "time_zone": asked.get("time_zone", "UTC"),
         "where": [list(pair) for pair in asked.get("where", ())],
+        "step": oracle.step,
         "generated_at": "2026-11-18T11:06:40Z",
     }
     assert made.pop("compare") is None
-    wanted = Oracle(RECORDS, COUNTS, **asked).report()
+    wanted = oracle.report()
     assert_same({key: made[key] for key in wanted}, wanted)
     assert set(made) == set(wanted)
     for name, rows in made.items():
-        if not isinstance(rows, list) or name.endswith(("_day", "_hour", "retention", "goals", "funnels")):
+        if not isinstance(rows, list) or name.endswith(("_day", "_hour", "_step", "retention", "goals", "funnels")):
             continue
         sizes = [size_of(row) for row in rows if "(other)" not in row.values()]
         assert sizes == sorted(sizes, reverse=True), name
@@ -325,10 +336,54 @@ def size_of(row: Record) -> float:
 
 
 @pytest.mark.slow
-def test_comparison_has_totals_of_the_days_before(access_log: str) -> None:
-    made = report(access_log, since=THIRD, until=THIRD + timedelta(days=1), compare=True)["compare"]
-    assert made.pop("range") == {"from": str(FIRST), "to": str(SECOND)}
-    assert_same(made, Oracle(RECORDS, COUNTS, FIRST, SECOND).totals())
+@pytest.mark.parametrize("threshold", [1, 2])
+def test_comparison_has_figures_of_the_days_before(access_log: str, threshold: int) -> None:
+    asked: dict[str, Any] = {"threshold": threshold, "limit": 3, "time_zone": "America/New_York", "step": "hour"}
+    earlier = Oracle(RECORDS, COUNTS, FIRST, SECOND, **{**asked, "limit": 10_000})
+    made = report(access_log, since=THIRD, until=THIRD + timedelta(days=1), compare="previous", **asked)
+    before = made.pop("compare")
+    assert before.pop("range") == {"from": str(FIRST), "to": str(SECOND)}
+    assert_same(before, {**earlier.totals(), "by_step": earlier.by_step()})
+    wanted = Oracle(RECORDS, COUNTS, THIRD, THIRD + timedelta(days=1), **asked, before=earlier).report()
+    assert_same({key: made[key] for key in wanted}, wanted)
+
+
+def test_comparison_with_last_year_has_the_same_days(tmp_path: Path) -> None:
+    live = tmp_path / "access.jsonl"
+    last_year = [{**record, "time": "2025" + record["time"][4:]} for record in RECORDS]
+    write_days(live, [*last_year, *RECORDS], {*map(day_of, RECORDS), *map(day_of, last_year)})
+    made = report(live, since=FIRST, until=LAST, compare="year", threshold=1, limit=1000)
+    assert made["compare"]["range"] == {"from": "2025-11-01", "to": "2025-11-05"}
+    assert [row["views"] for row in made["compare"]["by_step"]] == [row["views"] for row in made["by_step"]]
+    assert [row["before"] for row in made["pages"]] == [row["views"] for row in made["pages"]]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "earlier"),
+    [
+        (date(2028, 2, 29), date(2028, 3, 1), (date(2027, 2, 28), date(2027, 3, 1))),
+        (date(2027, 3, 1), date(2028, 2, 29), (date(2026, 3, 1), date(2027, 2, 28))),
+    ],
+)
+def test_year_before_a_leap_day(first: date, last: date, earlier: tuple[date, date]) -> None:
+    question = Question(first, last).earlier("year")
+    assert (question.since, question.until) == earlier
+    assert question.step == Question(first, last).steps
+
+
+@pytest.mark.parametrize(
+    ("days", "step"), [(1, "hour"), (2, "hour"), (3, "day"), (92, "day"), (93, "week"), (549, "week"), (550, "month")]
+)
+def test_default_step_fits_the_length_of_the_range(days: int, step: str) -> None:
+    assert Question(FIRST, FIRST + timedelta(days=days - 1)).steps == step
+
+
+def test_steps_of_long_range_begin_within_it() -> None:
+    question = Question(date(2026, 1, 1), date(2026, 3, 1), step="week")  # a Thursday, a Sunday
+    weeks = [begin for _, begin in numbered("week", question.days, question.local_time, "UTC")]
+    assert weeks == ["2026-01-01", *(str(date(2026, 1, 5) + timedelta(weeks=week)) for week in range(8))]
+    months = [begin for _, begin in numbered("month", question.days, question.local_time, "UTC")]
+    assert months == ["2026-01-01", "2026-02-01", "2026-03-01"]
 
 
 @pytest.mark.parametrize(
@@ -392,6 +447,10 @@ def test_missing_package_error_says_how_to_install(package: str, url: str, monke
         ({"limit": 0}, "limit, threshold: a whole number"),
         ({"threshold": 0}, "limit, threshold: a whole number"),
         ({"limit": 10_001}, "limit: 10,000 rows at most"),
+        ({"step": "minute"}, "step: one of hour, day, week, month."),
+        ({"since": FIRST - timedelta(days=92), "step": "hour"}, "step: hours are for 92 days at most"),
+        ({"time_zone": "Tokyo"}, 'there is no time zone "Tokyo"'),
+        ({"compare": "month"}, "compare: one of previous, year."),
         ({"host": "a\0b"}, "host, path: a text without NUL"),
         ({"path": "/\udcff"}, "host, path: a text without NUL"),
     ],
@@ -403,7 +462,7 @@ def test_wrong_question_is_refused_with_advice(wrong: dict[str, Any], says: str)
 
 def test_comparison_with_days_before_1970_is_refused() -> None:
     with pytest.raises(ValueError, match="days from 1970-01-02"):
-        report("missing.jsonl", since=date(1970, 1, 2), until=date(1970, 1, 2), compare=True)
+        report("missing.jsonl", since=date(1970, 1, 2), until=date(1970, 1, 2), compare="previous")
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 
+from cookie_consent.report.page.figures import LogarithmicScale
 from cookie_consent.report.page.formatting import (
     day,
     days,
@@ -22,6 +23,7 @@ from cookie_consent.report.page.formatting import (
     percent,
     seconds,
     short_day,
+    short_hour,
     shortened,
     visible,
     weekday,
@@ -71,6 +73,10 @@ def table(figure: Element) -> list[list[str]]:
     return [[text(cell) for cell in row if name(cell) in ("th", "td")] for row in all_of(figure, "tr")]
 
 
+def selected(field: Element) -> str:
+    return next(str(choice.get("value")) for choice in all_of(field, "option") if "selected" in choice.attrib)
+
+
 def numbers(html: str) -> dict[str, list[str]]:
     found = first(tree(html), **{"class": "numbers"})
     return {text(div[0]): [text(said) for said in div[1:]] for div in found}
@@ -80,7 +86,9 @@ def with_text_everywhere(value: str) -> dict[str, Any]:
     """Return a report in which this text stands for every text of a record."""
 
     def replaced(row: dict[str, Any]) -> dict[str, Any]:
-        return {key: value if isinstance(said, str) and key != "day" else said for key, said in row.items()}
+        return {
+            key: value if isinstance(said, str) and key not in ("day", "from") else said for key, said in row.items()
+        }
 
     report = sample_report()
     lists = {key: [replaced(row) for row in rows] for key, rows in report.items() if isinstance(rows, list)}
@@ -319,7 +327,7 @@ def test_routes_without_times_are_only_in_the_table() -> None:
     assert table(times)[-1] == ["GET (no route)", "190", "–", "–", "–"]
     assert len([element for element in times.iter() if element.get("class") == "label"]) == 5
     assert text(all_of(times, "figcaption")[0]) == (
-        "The lines run from nothing to 412 ms; the number is that of the dot."
+        "The scale is logarithmic: each line across is ten times the one before it. The number is that of the dot."
     )
 
 
@@ -423,23 +431,24 @@ def test_live_page_form_keeps_the_question() -> None:
         "to": '"><b>',
         "host": "a.example",
         "path": "/x",
-        "compare": "previous",
+        "compare": "year",
+        "step": "week",
         "where": ['source="x"'],
     }
     root = tree(live_page(asked, sample_report()))
     fields = {field.get("name"): field.get("value") for field in all_of(root, "input")}
+    fields |= {field.get("name"): selected(field) for field in all_of(root, "select")}
     assert fields == {**asked, "where": 'source="x"'}
-    assert "checked" in first(root, id="compare").attrib
-    assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "path", "compare"]
+    assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "path", "compare", "step"]
     assert len(all_of(root, "figure")) == FIGURES
     assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
 
 
 def test_live_page_shows_the_error() -> None:
-    asked = {"from": "", "to": "", "host": "", "path": "", "compare": "", "where": ()}
+    asked = {"from": "", "to": "", "host": "", "path": "", "compare": "", "step": "", "where": ()}
     root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
     assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
-    assert "checked" not in first(root, id="compare").attrib
+    assert [selected(field) for field in all_of(root, "select")] == ["", ""]
     assert (text(all_of(root, "title")[0]), all_of(root, "nav"), all_of(root, "footer")) == ("Report", [], [])
     assert all_of(tree(live_page(None, None, "No.")), "form") == []
 
@@ -487,3 +496,72 @@ def test_page_names_the_time_zone_and_says_what_is_in_utc() -> None:
     assert "Views and sessions by hour of the day (Asia/Tokyo)" in in_tokyo
     assert "Asked and answered by day (UTC)" in in_tokyo
     assert "Days and hours are in UTC." in page(sample_report())
+
+
+def test_comparison_is_drawn_behind_and_in_tables() -> None:
+    found = figures(page(compared_report()))
+    views = found["Views by day"]
+    assert [text(sample) for sample in all_of(views, "li")] == ["Views", "Views, 7 to 31 October 2026"]
+    assert table(views)[0] == ["Day", "Views", "Views, 7 to 31 October 2026"]
+    drawn = [path.get("class") for path in views.iter() if path.get("class") in ("outline", "solid")]
+    assert drawn[-2:] == ["outline", "solid"]
+    assert table(found["Pages by views"])[0][:4] == ["Page", "Views", "Views before", "Visitors"]
+    assert table(found["Pages by views"])[5][2] == "–"
+    assert [text(sample) for sample in all_of(found["Pages by views"], "li")] == ["in this time", "before"]
+    assert len([bar for bar in found["Pages by views"].iter() if bar.get("class") == "part outline"]) == 8
+
+
+def test_longer_and_shorter_earlier_period_is_drawn_as_far_as_it_fits() -> None:
+    full = compared_report()
+    for steps in (full["compare"]["by_step"][:20], full["compare"]["by_step"] * 2):
+        rows = table(figures(page({**full, "compare": {**full["compare"], "by_step": steps}}))["Views by day"])
+        assert len(rows) == 26
+        assert [row[2] == "–" for row in rows[1:]] == [place >= len(steps) for place in range(25)]
+
+
+@pytest.mark.parametrize(
+    ("step", "begins", "head", "names", "note"),
+    [
+        ("hour", ("2026-11-01T01:00-04:00", "2026-11-01T01:00-05:00", "2026-11-02T00:00+00:00"), "Hour",
+         ("Sun, 1 Nov 2026, 01:00 (UTC-04:00)", "Sun, 1 Nov 2026, 01:00 (UTC-05:00)", "Mon, 2 Nov 2026, 00:00 (UTC)"),
+         False),
+        ("week", ("2026-11-01", "2026-11-02"), "Week from", ("Sun, 1 Nov 2026", "Mon, 2 Nov 2026"), True),
+        ("month", ("2026-12-05", "2027-01-01"), "Month", ("December 2026", "January 2027"), True),
+    ],
+)  # fmt: skip
+def test_steps_are_named(step: str, begins: tuple[str, ...], head: str, names: tuple[str, ...], note: bool) -> None:
+    day = sample_report()["by_step"][0]
+    steps = [{**day, "from": begin} for begin in begins]
+    range_ = {**sample_report()["range"], "step": step}
+    found = figures(page(sample_report(by_step=steps, range=range_)))
+    views = found[f"Views by {step}"]
+    assert [row[0] for row in table(views)] == [head, *names]
+    assert bool(all_of(views, "figcaption")) == note
+    assert f"All pages by {'day' if step == 'hour' else step}, recorded or not" in found
+
+
+def test_axis_of_hours_shows_the_day_at_midnight() -> None:
+    assert [short_hour(time) for time in ("2026-11-02T00:00+09:00", "2026-11-02T13:00+09:00")] == ["2 Nov", "13:00"]
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([4.2, 412.0], ["1 ms", "10 ms", "100 ms", "1 s"]),
+        ([0.0, 0.04], ["0.1 ms", "1 ms"]),
+        ([10.0], ["10 ms", "100 ms"]),
+        ([], ["1 ms", "10 ms"]),
+        ([0.8, 12_000.0], ["0.1 ms", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"]),
+    ],
+)
+def test_times_are_on_a_logarithmic_scale(values: list[float], ticks: list[str]) -> None:
+    scale = LogarithmicScale(values)
+    assert [said for _, said in scale.ticks] == ticks
+    places = [place for place, _ in scale.ticks]
+    assert places == pytest.approx([place / (len(ticks) - 1) for place in range(len(ticks))])
+    assert all(0 <= scale.place(value) <= 1 for value in values)
+
+
+def test_lines_do_not_cut_columns() -> None:
+    people = figures(page(sample_report()))["Visitors and sessions by day"]
+    assert not [path for path in people.iter() if path.get("class") == "halo"]

@@ -172,7 +172,8 @@ def test_default_range_is_the_last_thirty_days() -> None:
             "where": (),
             "time_zone": "UTC",
             "goals": Goals(),
-            "compare": False,
+            "step": None,
+            "compare": None,
         }
     ]
     assert 'value="2026-10-27"' in reply.text
@@ -180,14 +181,16 @@ def test_default_range_is_the_last_thirty_days() -> None:
 
 def test_query_parameters_are_the_question() -> None:
     maker = Maker()
-    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": " a.example ", "path": "/names", "compare": "previous"}
+    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": " a.example ", "path": "/names", "compare": "year"}
+    asked["step"] = "week"
     assert get(maker.app(), **asked).status == 200
-    assert {key: maker.asked[0][key] for key in ("since", "until", "host", "path", "compare")} == {
+    assert {key: maker.asked[0][key] for key in ("since", "until", "host", "path", "step", "compare")} == {
         "since": date(2026, 11, 1),
         "until": date(2026, 11, 25),
         "host": "a.example",
         "path": "/names",
-        "compare": True,
+        "step": "week",
+        "compare": "year",
     }
 
 
@@ -206,7 +209,8 @@ def test_query_parameters_are_the_question() -> None:
         ({"host": "a" * 254}, "Host and path:"),
         ({"path": "/\u202e"}, "Host and path:"),
         ({"path": "/" * 1001}, "Host and path:"),
-        ({"compare": "next"}, "Compare: &#34;previous&#34;, or nothing."),
+        ({"compare": "next"}, "Compare: one of previous, year, or nothing."),
+        ({"step": "minute"}, "step: one of hour, day, week, month."),
     ],
 )
 def test_wrong_question_is_explained_on_the_page(asked: dict[str, str], said: str) -> None:

@@ -52,7 +52,7 @@ def test_segment_with_fewer_visitors_than_the_threshold_tells_nothing(people: in
     assert made["small_groups"] == {"threshold": 5, "merged": 0, "withheld": True}
     assert made["range"]["where"] == [["browser", "Firefox"]]
     assert {name for name, rows in made.items() if isinstance(rows, list) and rows} == {
-        "by_day", "by_hour", "consent_by_day",
+        "by_day", "by_step", "by_hour", "consent_by_day",
     }  # fmt: skip
     assert numbers_in({name: part for name, part in made.items() if name not in ("range", "small_groups")}) == []
     assert [row["day"] for row in made["by_day"]] == [str(DAY)]
@@ -257,7 +257,8 @@ def test_small_segment_is_shown_as_fewer() -> None:
     report = sample_report(visitors=3)
     report["range"]["where"] = [["source", "a\u202e"], ["device", "pc"]]
     few = without_few(report, (("source", "a"),), 5)
-    html = live_page({"from": "", "to": "", "host": "", "path": "", "compare": "", "where": ["device=pc"]}, few)
+    asked = dict.fromkeys(("from", "to", "host", "path", "compare", "step"), "")
+    html = live_page({**asked, "where": ["device=pc"]}, few)
     assert [text(value) for value in all_of(tree(html), "dd")] == ["fewer than 5"]
     assert "All hosts, all pages; only sessions with source a\\u202e, device pc." in html
     assert "Fewer than 5 visitors are in this segment." in text(all_of(tree(html), "main")[0])

@@ -106,6 +106,8 @@ class Oracle:
         threshold: the fewest visitors of a row.
         time_zone: the time zone of days and hours; counts have days in UTC.
         goals: `goals`, pairs of a name and the step that reaches it; `funnels`, pairs of a name and its steps.
+        step: the step of figures over time; None for hours of two days, and days of more.
+        before: the period compared with, if any. All rows of its lists count.
         where: filters by a session's properties, as keys and values.
     """
 
@@ -122,8 +124,11 @@ class Oracle:
         threshold: int = 5,
         time_zone: str = "UTC",
         goals: Any = None,
+        step: str | None = None,
+        before: Oracle | None = None,
         where: Sequence[tuple[str, str]] = (),
     ) -> None:
+        self.step, self.before = step or ("hour" if until - since < timedelta(days=2) else "day"), before
         self.goals = dict(goals.goals) if goals else {}
         self.funnels = dict(goals.funnels) if goals else {}
         self.where = where
@@ -200,9 +205,25 @@ class Oracle:
 
     def report(self) -> dict[str, Any]:
         """Return all figures, without the range."""
-        made = {**self.totals(), **self.lists()}
+        made = {**self.totals(), **self._compared(self.lists())}
         small = {"threshold": self.threshold, "merged": self.merged, "withheld": False}
         return {**made, "small_groups": small, "unreadable_files": []}
+
+    def _compared(self, lists: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        """Add the number of the earlier period to each row that has a name."""
+        if self.before is None:
+            return lists
+        made = {}
+        whole = ("by_day", "by_step", "by_hour", "consent_by_day", "retention", "goals", "funnels")
+        earlier_lists = {figure: rows for figure, rows in self.before.lists().items() if figure not in whole}
+        for figure, earlier in earlier_lists.items():
+            sizes = {_texts(row): next(v for v in row.values() if not isinstance(v, str)) for row in earlier}
+            missing = 0 if self.threshold == 1 and not any(map(_is_rest, sizes)) else None
+            made[figure] = [
+                {**row, "before": None if _is_rest(_texts(row)) else sizes.get(_texts(row), missing)}
+                for row in lists[figure]
+            ]
+        return {figure: made.get(figure, rows) for figure, rows in lists.items()}
 
     def share(self) -> dict[str, Any]:
         counted = [count for count in self.counts if count["count.name"] in ("views", "views_recorded")]
@@ -223,6 +244,7 @@ class Oracle:
         degraded = [count for count in self.counts if count["count.name"] == "degraded"]
         return {
             "by_day": [self._day(day) for day in self.days],
+            "by_step": self.by_step(),
             "by_hour": [self._hour(hour) for hour in range(24)],
             "pages": self._grouped(seen, lambda r: {"path": r["url.path"]}, pages, people=viewers),
             "entry_pages": self._grouped(
@@ -453,21 +475,46 @@ class Oracle:
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if self._local(time_of(record)).date() == day]
+        sessions = sum(self._local(session.began).date() == day for session in self.sessions)
         counts = [count for count in self.counts if count["count.day"] == str(day)]
+        return {"day": str(day), **self._of_time(views, sessions, counts)}
+
+    def by_step(self) -> list[dict[str, Any]]:
+        """Return the figures of each step, in order: a step is a text, and those of any time are the steps."""
+        quarters = int((self.end - self.begin) / timedelta(minutes=15))
+        hours = [self._step_of_time(self.begin + timedelta(minutes=15) * number) for number in range(quarters)]
+        steps = hours if self.step == "hour" else map(self._step_of_day, self.days)
+        return [self._of_step(step) for step in dict.fromkeys(steps)]
+
+    def _of_step(self, step: str) -> dict[str, Any]:
+        views = [record for record in self.views if self._step_of_time(time_of(record)) == step]
+        counts = [c for c in self.counts if self._step_of_day(date.fromisoformat(c["count.day"])) == step]
+        sessions = sum(self._step_of_time(session.began) == step for session in self.sessions)
+        return {"from": step, **self._of_time(views, sessions, [] if self.step == "hour" else counts)}
+
+    def _of_time(self, views: Sequence[Record], sessions: int, counts: Sequence[Record]) -> dict[str, Any]:
         counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")]
         counted = [] if self.path or self.where else counted
         people = people_of(views)
-        shown = {
-            "visitors": people,
-            "sessions": sum(self._local(session.began).date() == day for session in self.sessions),
-            "views": len(views),
-        }
+        shown = {"visitors": people, "sessions": sessions, "views": len(views)}
         return {
-            "day": str(day),
             **(dict.fromkeys(shown) if self.where and 0 < people < self.threshold else shown),
             "all_views_recorded": total(counts, "views_recorded") if counted else None,
             "all_views": total(counts, "views") if counted else None,
         }
+
+    def _step_of_time(self, moment: datetime) -> str:
+        local = self._local(moment)
+        if self.step == "hour":
+            return local.replace(minute=0, second=0, microsecond=0).isoformat(timespec="minutes")
+        return self._step_of_day(local.date())
+
+    def _step_of_day(self, day: date) -> str:
+        if self.step == "week":
+            day -= timedelta(days=day.weekday())
+        elif self.step == "month":
+            day = day.replace(day=1)
+        return str(max(day, self.days[0]))
 
     def _hour(self, hour: int) -> dict[str, int]:
         return {
@@ -487,8 +534,8 @@ class Oracle:
     ) -> list[dict[str, Any]]:
         people = people or people_of
 
-        def size(group: Sequence[Any]) -> int:
-            return int(next(iter(measured(group).values())))
+        def size(group: Sequence[Any]) -> float:
+            return float(next(iter(measured(group).values())))
 
         groups: dict[tuple[tuple[str, str], ...], list[Any]] = defaultdict(list)
         for thing in things:
@@ -506,6 +553,14 @@ class Oracle:
         columns = list(named(things[0])) if things else []
         other = other or dict(zip(columns, ("(other)", "", ""), strict=False))
         return [*rows, {**other, **measured(rest)}] if rest else rows
+
+
+def _texts(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(value for value in row.values() if isinstance(value, str))
+
+
+def _is_rest(texts: tuple[str, ...]) -> bool:
+    return "(other)" in texts and set(texts) <= {"(other)", ""}
 
 
 def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from cookie_consent.report.lists import LISTS
+
 FIRST, DAYS = date(2026, 11, 1), 25
+_COMPARED = {figure.name for figure in LISTS}
 _ASKED = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
 
 
@@ -37,6 +40,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
             "path": None,
             "time_zone": "UTC",
             "where": [],
+            "step": "day",
             "generated_at": "2026-11-25T14:02:11.042Z",
         },
         "visitors": visitors,
@@ -50,6 +54,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "share": {"views_recorded": seen, "views": everything, "share": seen / everything},
         "exempt_records": 0,
         "by_day": by_day,
+        "by_step": [_step(row) for row in changes.get("by_day", by_day)],
         "by_hour": [{"hour": hour, "views": _hour(hour), "sessions": _hour(hour) // 5} for hour in range(24)],
         "pages": _rows(("path", "views", "visitors", "median_seconds"), _PAGES),
         "entry_pages": _rows(("path", "sessions", "bounces"), _ENTRIES),
@@ -125,6 +130,11 @@ def sample_report(**changes: Any) -> dict[str, Any]:
 
 def compared_report(**changes: Any) -> dict[str, Any]:
     """Return the report with a comparison to the days before."""
+    now = sample_report()
+    by_step = [
+        {**row, "from": (FIRST + timedelta(number - DAYS)).isoformat(), "views": row["views"] * 9 // 10 + number}
+        for number, row in enumerate(reversed(now["by_step"]))
+    ]
     before = {
         "range": {"from": "2026-10-07", "to": "2026-10-31", "host": None, "path": None},
         "visitors": 1650,
@@ -139,7 +149,20 @@ def compared_report(**changes: Any) -> dict[str, Any]:
         "exempt_records": 0,
         "consent": _in_full(_answers(5000)),
     }
-    return sample_report(compare=before) | changes
+    lists = {name: _with_before(rows) for name, rows in now.items() if isinstance(rows, list) and name in _COMPARED}
+    return sample_report(compare={**before, "by_step": by_step}) | lists | changes
+
+
+def _step(day: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a day as those of a step."""
+    return {"from": day["day"], **{key: value for key, value in day.items() if key != "day"}}
+
+
+def _with_before(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with a number of the days before: a little more and a little less in turn, and none for some."""
+    numbers = [next(value for value in row.values() if isinstance(value, int | float)) for row in rows]
+    before = [None if place % 5 == 4 else size * (11 - place % 3) // 10 for place, size in enumerate(numbers)]
+    return [{**row, "before": size} for row, size in zip(rows, before, strict=True)]
 
 
 def empty_report(**changes: Any) -> dict[str, Any]:
@@ -163,6 +186,7 @@ def empty_report(**changes: Any) -> dict[str, Any]:
             {"day": day, "visitors": 0, "sessions": 0, "views": 0, "all_views_recorded": None, "all_views": None}
             for day in days
         ],
+        "by_step": [],
         "by_hour": [{"hour": hour, "views": 0, "sessions": 0} for hour in range(24)],
         "consent": _in_full(nobody),
         "consent_by_day": [{"day": day, **nobody} for day in days],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from cookie_consent.report.page.formatting import is_seen
-from cookie_consent.report.question import Question
+from cookie_consent.report.question import COMPARISONS, Question
 from cookie_consent.report.where import Where, parse_filter
 
 LAST_DAYS = 30
@@ -29,11 +29,14 @@ def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
         "host": query.get("host", "").strip(),
         "path": query.get("path", "").strip(),
         "compare": query.get("compare", ""),
+        "step": query.get("step", ""),
     }
 
 
-def question_from_form(asked: Mapping[str, str], time_zone: str, where: Sequence[str] = ()) -> tuple[Question, bool]:
-    """Return the question that a form asks, and whether to compare with the period before.
+def question_from_form(
+    asked: Mapping[str, str], time_zone: str, where: Sequence[str] = ()
+) -> tuple[Question, str | None]:
+    """Return the question that a form asks, and with which period to compare; None for none.
 
     Args:
         asked: the result of `form_values`.
@@ -49,13 +52,14 @@ def question_from_form(asked: Mapping[str, str], time_zone: str, where: Sequence
             f"Host and path: up to {_LONGEST_HOST} and {_LONGEST_PATH:,} characters that can be seen, like "
             "www.example.jp and /news/."
         )
-    if asked["compare"] not in ("", "previous"):
-        raise ValueError('Compare: "previous", or nothing.')
+    if asked["compare"] not in ("", *COMPARISONS):
+        raise ValueError(f"Compare: one of {', '.join(COMPARISONS)}, or nothing.")
     since, until = _day("From", asked["from"]), _day("To", asked["to"])
-    question = Question(since, until, host or None, path or None, time_zone=time_zone, where=_filters(where))
+    step = asked["step"] or None
+    question = Question(since, until, host or None, path or None, time_zone=time_zone, step=step, where=_filters(where))
     if asked["compare"]:
-        question.before()
-    return question, bool(asked["compare"])
+        question.earlier(asked["compare"])
+    return question, asked["compare"] or None
 
 
 def _filters(texts: Sequence[str]) -> Where:

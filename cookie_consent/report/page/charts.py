@@ -56,14 +56,23 @@ class Row:
         said: its number, formatted.
         parts: for a bar, the kind and the length of each part; for marks, the kind and the position of each. Lengths
             and positions are shares of 1.
+        before: the length of the bar of an earlier period; None for none.
     """
 
     label: str
     said: str
     parts: Sequence[tuple[str, float]]
+    before: float | None = None
 
 
-def timeline(ident: str, title: str, description: str, labels: Sequence[str], series: Sequence[Series]) -> Markup:
+def timeline(
+    ident: str,
+    title: str,
+    description: str,
+    labels: Sequence[str],
+    series: Sequence[Series],
+    names: Sequence[str] | None = None,
+) -> Markup:
     """Return columns and lines along an axis.
 
     Args:
@@ -72,6 +81,7 @@ def timeline(ident: str, title: str, description: str, labels: Sequence[str], se
         description: the same in words, for people who cannot see it.
         labels: a short label for each place on the axis.
         series: the series from back to front, each as long as `labels`.
+        names: the full name of each place; None if labels are.
     """
     top, ticks = _scale(max((value or 0 for one in series for value in one.values), default=0))
     # The columns stretch with the width; strokes and points do not.
@@ -85,7 +95,7 @@ def timeline(ident: str, title: str, description: str, labels: Sequence[str], se
         overflow="visible",
     )
     grid = (_gridline(value, top) for value in ticks)
-    hovered = _hovered(labels, series) if len(labels) <= _MAX_SPACED_COLUMNS else ()
+    hovered = _hovered(names or labels, series) if len(labels) <= _MAX_SPACED_COLUMNS else ()
     content = [*grid, plot, *_along(labels), *hovered]
     return picture(ident, title, description, content, height=_HEIGHT + _AXIS, kind="chart with-axis")
 
@@ -95,9 +105,22 @@ def bars(ident: str, title: str, description: str, rows: Sequence[Row]) -> Marku
     return picture(ident, title, description, _rows(rows, _bar), height=len(rows) * _ROW, kind="chart")
 
 
-def spans(ident: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
-    """Return one line for each row, from its first to its last mark. The other arguments are those of `timeline`."""
-    return picture(ident, title, description, _rows(rows, _span), height=len(rows) * _ROW, kind="chart")
+def spans(
+    ident: str, title: str, description: str, rows: Sequence[Row], ticks: Sequence[tuple[float, str]] = ()
+) -> Markup:
+    """Return one line for each row, from its first to its last mark.
+
+    Args:
+        ident: as for `timeline`; so are `title` and `description`.
+        title: what it shows.
+        description: the same in words.
+        rows: the rows.
+        ticks: places on the scale, as shares of 1, and what to write there.
+    """
+    height = len(rows) * _ROW
+    scale = Markup().join(_tick(place, text, height) for place, text in ticks)
+    content = [scale, *_rows(rows, _span)]
+    return picture(ident, title, description, content, height=height + _AXIS, kind="chart with-scale")
 
 
 def meter(share: float) -> Markup:
@@ -128,6 +151,13 @@ def _scale(largest: float) -> tuple[float, list[float]]:
     return step * marks, [step * number for number in range(marks + 1)]
 
 
+def _tick(place: float, text: str, height: float) -> Markup:
+    x = in_percent(place)
+    anchor = "start" if place == 0 else "end" if place == 1 else "middle"
+    line = element("line", x1=x, x2=x, y1=0, y2=height, class_="grid")
+    return line + element("text", text, x=x, y=height + 14, text_anchor=anchor, class_="scale")
+
+
 def _gridline(value: float, top: float) -> Markup:
     y = _HEIGHT * (1 - value / top)
     line = element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid" if value else "ground")
@@ -155,7 +185,7 @@ def _line(heights: Sequence[float | None]) -> Markup:
     path = "L".join(points) and f"M{'L'.join(points)}"
     # A zero-length path with round caps draws a point, and stays round however the chart is stretched.
     dots = "".join(f"M{point}h0" for point in points) if len(points) <= _MAX_POINTS else ""
-    return _stroke(path, "halo") + _stroke(path, "line") + _stroke(dots, "points")
+    return _stroke(path, "line") + _stroke(dots, "points")
 
 
 def _stroke(path: str, kind: str) -> Markup:
@@ -168,14 +198,14 @@ def _along(labels: Sequence[str]) -> Iterable[Markup]:
         yield element("text", labels[place], x=x, y=_HEIGHT + 18, text_anchor="middle", class_="scale")
 
 
-def _hovered(labels: Sequence[str], series: Sequence[Series]) -> Iterable[Markup]:
-    for place, label in enumerate(labels):
+def _hovered(names: Sequence[str], series: Sequence[Series]) -> Iterable[Markup]:
+    for place, name in enumerate(names):
         numbers = ", ".join(f"{one.name.lower()} {count(one.values[place])}" for one in reversed(series))
         yield element(
             "rect",
-            element("title", f"{label}: {numbers}"),
-            x=in_percent(place / len(labels)),
-            width=in_percent(1 / len(labels)),
+            element("title", f"{name}: {numbers}"),
+            x=in_percent(place / len(names)),
+            width=in_percent(1 / len(names)),
             height=_HEIGHT,
             class_="hover",
         )
@@ -190,6 +220,7 @@ def _rows(rows: Sequence[Row], draw: Callable[[Sequence[tuple[str, float]]], Mar
             element("svg", label, width="72%", height=_TOP),  # cut off before the number
             element("text", row.said, x="100%", y=_BASELINE, text_anchor="end", class_="number"),
             draw(row.parts),
+            _earlier_bar(row.before),
             y=number * _ROW,
             width="100%",
             height=_ROW,
@@ -206,6 +237,12 @@ def _bar(parts: Sequence[tuple[str, float]], *, top: float = _TOP) -> Markup:
             )
         x += length
     return drawn
+
+
+def _earlier_bar(length: float | None) -> Markup:
+    if not length:
+        return Markup()
+    return element("rect", y=_TOP - 2, width=in_percent(length), height=_BAR + 4, class_="part outline")
 
 
 def _span(parts: Sequence[tuple[str, float]]) -> Markup:

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
 from cookie_consent.report.page import charts
 from cookie_consent.report.page.charts import Row, Series, swatch
-from cookie_consent.report.page.formatting import count, milliseconds, short_day, weekday
+from cookie_consent.report.page.formatting import (
+    count,
+    duration,
+    hour,
+    milliseconds,
+    month,
+    short_day,
+    short_hour,
+    short_month,
+    weekday,
+)
 
 MAX_DRAWN = 10
 """The number of rows in a picture; its table has all."""
+_SHORTEST = 0.1
+"""The shortest time that a scale tells apart (ms)."""
+
+_STEPS = {
+    "hour": ("Hour", short_hour, hour),
+    "day": ("Day", short_day, weekday),
+    "week": ("Week from", short_day, weekday),
+    "month": ("Month", short_month, month),
+}
+"""Step -> its heading in a table, and functions that return its label and its full name."""
+_NOTES = {
+    "week": "Weeks begin on Monday. The first and the last have only the days that are in this time.",
+    "month": "The first and the last month have only the days that are in this time.",
+}
 
 Line = Mapping[str, Any]
 """A row of the report."""
@@ -50,37 +76,47 @@ class Figure:
     links: Sequence[str] = ()
 
 
-def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Cells = ()) -> Figure:
-    """Return numbers by day or by hour, over the full width.
+def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Cells = (), step: str = "day") -> Figure:
+    """Return numbers by steps of time, or by hour of the day, over the full width.
 
     Args:
         id_: its id in the page.
         title: what it shows.
-        rows: one for each "day" or "hour", in order.
+        rows: one for each step, in order, with its begin ("from"), day ("day") or hour of the day ("hour").
         kinds: what to draw, from front to back; see `charts.Series`.
         more: further columns of the table.
+        step: the step: "hour", "day", "week" or "month".
     """
     series = [Series(called, kind, [row[key] for row in rows]) for key, (kind, called) in kinds.items()]
     known = [one for one in series if any(value is not None for value in one.values)]
-    by_hour = bool(rows) and "hour" in rows[0]
-    labels = [f"{row['hour']:02}:00" if by_hour else short_day(row["day"]) for row in rows]
-    names = labels if by_hour else [weekday(row["day"]) for row in rows]
+    head, places = _places(rows, step)
+    labels, names = [label for label, _ in places], [name for _, name in places]
     chart = None
     if any(value for one in known for value in one.values):
         # In reverse, because what is drawn last is in front.
-        chart = charts.timeline(f"chart-{id_}", title, _course(labels, known), labels, known[::-1])
+        chart = charts.timeline(f"chart-{id_}", title, _course(labels, known), labels, known[::-1], names)
     return Figure(
         id_,
         title,
         chart,
-        ["Hour" if by_hour else "Day", *(one.name for one in series), *(head for head, _ in more)],
+        [head, *(one.name for one in series), *(more_head for more_head, _ in more)],
         [
             [name, *(count(row[key]) for key in kinds), *(cell(row) for _, cell in more)]
             for name, row in zip(names, rows, strict=True)
         ],
         [(swatch(one.kind), one.name) for one in known] if len(known) > 1 else (),
+        _NOTES.get(step, ""),
         is_wide=True,
     )
+
+
+def _places(rows: Sequence[Line], step: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the heading of the steps, and the short label and the full name of each."""
+    if rows and "hour" in rows[0]:
+        return "Hour", [(f"{row['hour']:02}:00",) * 2 for row in rows]
+    head, label, name = _STEPS[step]
+    begins = [row.get("from") or row["day"] for row in rows]
+    return head, [(label(begin), name(begin)) for begin in begins]
 
 
 def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) -> Figure:
@@ -93,10 +129,22 @@ def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) ->
         by: the key of the number that the bars show.
         cells: the columns of the table.
     """
+    numbers = [row[key] or 0 for row in rows for key in (by, "before") if key in row]
     # 1 for a list of zeros, so that nothing is divided by 0.
-    largest = max((row[by] for row in rows), default=0) or 1
-    drawn = [Row(cells[0][1](row), count(row[by]), [("solid", row[by] / largest)]) for row in rows]
-    return _of_rows(Figure(id_, title, None, *_table(rows, cells)), drawn, charts.bars)
+    largest = max(numbers, default=0) or 1
+    drawn = [_bar(row, cells[0][1](row), by, largest) for row in rows]
+    legend = [(swatch("solid"), "in this time"), (swatch("outline"), "before")] if _has_before(rows) else ()
+    return _of_rows(Figure(id_, title, None, *_table(rows, cells), legend), drawn, charts.bars)
+
+
+def _bar(row: Line, label: str, by: str, largest: float) -> Row:
+    before = row.get("before")
+    said = count(row[by])
+    return Row(label, said, [("solid", row[by] / largest)], before=None if before is None else before / largest)
+
+
+def _has_before(rows: Sequence[Line]) -> bool:
+    return bool(rows) and "before" in rows[0]
 
 
 def stacked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
@@ -128,20 +176,48 @@ def marked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cell
         cells: the columns of the table.
     """
     timed = [row for row in rows if all(row[key] is not None for key in kinds)]
-    longest = max((row[key] for row in timed[:MAX_DRAWN] for key in kinds), default=0) or 1
+    scale = LogarithmicScale([row[key] for row in timed[:MAX_DRAWN] for key in kinds])
     drawn = [
         Row(
             cells[0][1](row),
             milliseconds(row[next(iter(kinds))]),
-            [(kind, row[key] / longest) for key, (kind, _) in kinds.items()],
+            [(kind, scale.place(row[key])) for key, (kind, _) in kinds.items()],
         )
         for row in timed
     ]
-    note = f"The lines run from nothing to {milliseconds(longest)}; the number is that of the dot."
-    return _of_rows(Figure(id_, title, None, *_table(rows, cells), _legend(kinds), note), drawn, charts.spans)
+    note = "The scale is logarithmic: each line across is ten times the one before it. The number is that of the dot."
+    figure = Figure(id_, title, None, *_table(rows, cells), _legend(kinds), note)
+    return _of_rows(figure, drawn, partial(charts.spans, ticks=scale.ticks))
+
+
+class LogarithmicScale:
+    """A scale of times from one power of ten to another.
+
+    Args:
+        values: the times to show (ms).
+    """
+
+    def __init__(self, values: Sequence[float]) -> None:
+        logs = [math.log10(max(value, _SHORTEST)) for value in values] or [0]
+        self._low = math.floor(min(logs))
+        self._high = max(math.ceil(max(logs)), self._low + 1)
+
+    def place(self, value: float) -> float:
+        """Return the place of a time, as a share of 1. Times that are too short for the scale are at its beginning."""
+        return (math.log10(max(value, _SHORTEST)) - self._low) / (self._high - self._low)
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """The place and the text of each power of ten."""
+        powers = range(self._low, self._high + 1)
+        return [(self.place(10.0**power), duration(10.0**power)) for power in powers]
 
 
 def _table(rows: Iterable[Line], cells: Cells) -> tuple[list[str], list[list[str]]]:
+    rows = list(rows)
+    if _has_before(rows):
+        # Beside the number that it is the earlier one of.
+        cells = [*cells[:2], (f"{cells[1][0]} before", lambda row: count(row["before"])), *cells[2:]]
     return [head for head, _ in cells], [[cell(row) for _, cell in cells] for row in rows]
 
 

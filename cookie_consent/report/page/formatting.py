@@ -146,6 +146,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.0f} ms" if value < 1000 else f"{value / 1000:,.1f} s"
 
 
+def duration(value: float) -> str:
+    """Format a round duration in milliseconds, like "0.1 ms", "100 ms" or "10 s"."""
+    return f"{value:g} ms" if value < 1000 else f"{value / 1000:g} s"
+
+
 def day(iso: str) -> str:
     """Format an ISO date, like "1 November 2026"."""
     return format_date(date.fromisoformat(iso), "d MMMM y", locale=_LOCALE)
@@ -159,6 +164,28 @@ def short_day(iso: str) -> str:
 def weekday(iso: str) -> str:
     """Format an ISO date with its weekday, like "Sun, 1 Nov 2026"."""
     return format_date(date.fromisoformat(iso), "EEE, d MMM y", locale=_LOCALE)
+
+
+def month(iso: str) -> str:
+    """Format the month of an ISO date, like "November 2026"."""
+    return format_date(date.fromisoformat(iso), "MMMM y", locale=_LOCALE)
+
+
+def short_month(iso: str) -> str:
+    """Format the month of an ISO date, like "Nov"; that of January has its year."""
+    first = date.fromisoformat(iso)
+    return format_date(first, "MMM y" if first.month == 1 else "MMM", locale=_LOCALE)
+
+
+def short_hour(iso: str) -> str:
+    """Format a time for an axis, like "13:00"; midnight is its day."""
+    return short_day(iso[:10]) if iso[11:16] == "00:00" else iso[11:16]
+
+
+def hour(iso: str) -> str:
+    """Format an hour with its offset from UTC, like "Sun, 1 Nov 2026, 13:00 (UTC+09:00)"."""
+    offset = "UTC" if iso[16:] == "+00:00" else f"UTC{iso[16:]}"
+    return f"{weekday(iso[:10])}, {iso[11:16]} ({offset})"
 
 
 def days(first: str, last: str) -> str:

@@ -38,6 +38,9 @@ STYLE_SOURCE = f"'sha256-{b64encode(hashlib.sha256(_STYLE.encode()).digest()).de
 """The source for `style-src` in a Content-Security-Policy: the hash of the page's only style sheet."""
 POLICY = f"default-src 'none'; style-src {STYLE_SOURCE}; img-src data:; base-uri 'none'; form-action 'none'"
 """The page's own Content-Security-Policy. No text from a record can load or run anything under it."""
+_COMPARISONS = (("", "nothing"), ("previous", "the days before"), ("year", "the year before"))
+_STEPS = (("", "what fits"), ("hour", "hours"), ("day", "days"), ("week", "weeks"), ("month", "months"))
+"""What the form offers: value and text."""
 _FEW = 0.0005
 _UNKNOWN = "is not known, and nothing is estimated for the rest."
 
@@ -50,7 +53,7 @@ _environment = Environment(
     auto_reload=False,
 )
 # Safe as Markup: this is a file of the package, not text from a record.
-_environment.globals.update(style=Markup(_STYLE), patterns=PATTERNS)  # noqa: S704
+_environment.globals.update(style=Markup(_STYLE), patterns=PATTERNS, comparisons=_COMPARISONS, steps=_STEPS)  # noqa: S704
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,8 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
     The page has no Content-Security-Policy of its own: send one as a header.
 
     Args:
-        asked: the form's values: "from", "to", "host", "path" and "compare", and a list of filters, "where", each like
-            "source=google.com"; None for no form.
+        asked: the form's values: "from", "to", "host", "path", "compare" and "step", and a list of filters, "where",
+            each like "source=google.com"; None for no form.
         report: the report; None if there is none.
         problem: why there is none.
     """

@@ -9,8 +9,9 @@ from typing import Any
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.consent import consent_figures, consent_note
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
-from cookie_consent.report.page.formatting import count, is_of_a_part, milliseconds, percent, seconds, visible
+from cookie_consent.report.page.formatting import count, days, is_of_a_part, milliseconds, percent, seconds, visible
 from cookie_consent.report.page.goals import goal_figures, property_figures
+from cookie_consent.report.steps import DAY, HOUR
 
 _STATUS = {
     "2xx": ("solid", "2xx, answered"),
@@ -70,24 +71,41 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
 
 
 def _over_time(report: Mapping[str, Any]) -> list[Figure]:
-    zone = report["range"]["time_zone"]
-    views = {"views": ("solid", "Views")}
+    zone, step = report["range"]["time_zone"], report["range"]["step"]
+    rows, before = _with_before(report)
+    views = {"views": ("solid", "Views")} | ({"views_before": ("outline", f"Views, {before}")} if before else {})
+    people = {"sessions": ("line", "Sessions"), "visitors": ("solid", "Visitors")}
+    people |= {"visitors_before": ("outline", f"Visitors, {before}")} if before else {}
     counted = {
         "all_views_recorded": ("solid", "Pages with a record"),
         "all_views": ("outline", "All pages that people saw"),
     }
     share = [("Share recorded", lambda row: percent(_share(row["all_views_recorded"], row["all_views"])))]
-    people = {"sessions": ("line", "Sessions"), "visitors": ("solid", "Visitors")}
-    hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
+    # Counts have no hours.
+    of_counts, by = (report["by_day"], DAY) if step == HOUR else (report["by_step"], step)
     shares = over_time(
-        "share-by-day", f"All pages by day{_of_counts(report)}, recorded or not", report["by_day"], counted, share
+        "share-by-day", f"All pages by {by}{_of_counts(report)}, recorded or not", of_counts, counted, share, by
     )
+    hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
     return [
-        over_time("views-by-day", "Views by day", report["by_day"], views),
+        over_time("views-by-day", f"Views by {step}", rows, views, step=step),
         *([] if is_of_a_part(report) else [shares]),  # daily counts know no parts
-        over_time("people-by-day", "Visitors and sessions by day", report["by_day"], people),
+        over_time("people-by-day", f"Visitors and sessions by {step}", rows, people, step=step),
         over_time("hours", f"Views and sessions by hour of the day ({zone})", report["by_hour"], hours),
     ]
+
+
+def _with_before(report: Mapping[str, Any]) -> tuple[list[Line], str]:
+    """Return the steps of a report, each beside the step at the same place of the earlier period, and its days."""
+    rows: list[Line] = report["by_step"]
+    if not report["compare"]:
+        return rows, ""
+    earlier = report["compare"]["by_step"]
+    beside = [{f"{name}_before": row[name] for name in ("views", "visitors")} for row in earlier[: len(rows)]]
+    # A month, or a day on which clocks are set, may have fewer steps than the other.
+    beside += [{"views_before": None, "visitors_before": None}] * (len(rows) - len(beside))
+    both: list[Line] = [{**row, **before} for row, before in zip(rows, beside, strict=True)]
+    return both, days(report["compare"]["range"]["from"], report["compare"]["range"]["to"])
 
 
 def _content(report: Mapping[str, Any]) -> list[Figure]:

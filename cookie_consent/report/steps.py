@@ -1,0 +1,66 @@
+"""The steps of time by which a report counts: hours, days, weeks or months."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+
+from cookie_consent.base.time_zones import time_zone
+from cookie_consent.report.local_time import LocalTime, day_number
+
+HOUR, DAY, WEEK, MONTH = STEPS = ("hour", "day", "week", "month")
+MOST_DAYS_OF_HOURS = 92
+"""The longest range by hours, in days. More steps than that are no picture."""
+_DEFAULTS = ((2, HOUR), (92, DAY), (549, WEEK))
+"""The longest range, in days -> its step. Longer ranges have months."""
+FIGURES = {HOUR: "each_hour", DAY: "by_day", WEEK: "each_week", MONTH: "each_month"}
+"""Step -> the name of its SQL file."""
+
+
+def default_step(days: int) -> str:
+    """Return the step of a range, in days: hours for two, days for three months, weeks for a year and a half."""
+    return next((step for most, step in _DEFAULTS if days <= most), MONTH)
+
+
+def check_step(step: str, days: int) -> None:
+    """Check that a range of so many days can be counted by a step.
+
+    Raises:
+        ValueError: it cannot; the message says what is allowed.
+    """
+    if step not in STEPS:
+        raise ValueError(f"step: one of {', '.join(STEPS)}.")
+    if step == HOUR and days > MOST_DAYS_OF_HOURS:
+        raise ValueError(f"step: hours are for {MOST_DAYS_OF_HOURS} days at most. Choose days, weeks or months.")
+
+
+def numbered(step: str, days: list[date], local: LocalTime, zone: str) -> Iterator[tuple[int, str]]:
+    """Yield the number of each step in its SQL file, and when the step begins within the range: a day, or an hour.
+
+    Args:
+        step: one of STEPS.
+        days: the days of the range.
+        local: the local time of the range.
+        zone: its time zone.
+    """
+    if step == HOUR:
+        since, end = local.begin(day_number(days[0])), local.begin(day_number(days[-1]) + 1)
+        for begin in local.hours(since, end):
+            yield begin, _hour(begin, zone)
+        return
+    last = None
+    for day in days:
+        if (number := _number(step, day)) != last:
+            yield number, day.isoformat()
+        last = number
+
+
+def _number(step: str, day: date) -> int:
+    if step == MONTH:
+        return (day.year - 1970) * 12 + day.month - 1
+    return (day_number(day) + 3) // 7 if step == WEEK else day_number(day)
+
+
+def _hour(begin: int, zone: str) -> str:
+    """Return an hour with its offset, like "2026-11-25T13:00+09:00"."""
+    return datetime.fromtimestamp(begin // 1000, time_zone(zone)).isoformat(timespec="minutes")
