@@ -1,5 +1,8 @@
 {# Pages that were seen one after the other in a session of the report. A page that is loaded again is no next page.
 
+   The views of a session follow one another among those of a guest: it has `views` of them, from `first_view` on.
+   `begins` is that number at the first view, and 0 at the others.
+
    `under` and `next_under`: the path of the one and the other begins with the requested one. An engine with little memory
    for sorting fills the table in `parts`, as that of sessions. #}
 {% set part, parts = part | default(0), parts | default(1) %}
