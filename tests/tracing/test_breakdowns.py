@@ -129,6 +129,14 @@ def test_single_purposes_are_counted_when_answered_and_withdrawn(app: ConsentMid
     }
 
 
+def test_answer_in_the_settings_belongs_to_no_layout(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    press(visitor, visitor.get(f"{PREFIX}/question", query=b"again=&next=%2Fdocs%2F1"), "accept_all")
+    found = counted(app, sink, "granted_by")
+    assert found["granted_by_prefix /docs"] == 1
+    assert "granted_by_variant corner" not in found
+
+
 def test_question_that_is_put_off_is_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, READS)
     press(visitor, visitor.get("/docs", [ARRIVES]), "later")

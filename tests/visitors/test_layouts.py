@@ -93,9 +93,10 @@ def test_examples_of_banner_md_ask_in_the_layout_that_they_say(number: int, tmp_
     assert (shop, other) == ("bar", "corner") if number else shop == other in ("bar", "corner")
 
 
-def test_proof_shows_the_layout_that_was_answered() -> None:
+@pytest.mark.parametrize(("path", "query"), [("/", b""), (f"{PREFIX}/question", b"again=&next=%2F")])
+def test_proof_shows_the_layout_that_was_answered(path: str, query: bytes) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(page_app(), layout=by_header, ledger=ledger), HTML)
-    (form,) = forms(visitor.get("/", [("x-layout", "modal")]).text)
-    visitor.send_form(form.pressed("accept_all"), [("x-layout", "bar")])
+    reply = visitor.get(path, [("x-layout", "modal")], query=query)
+    visitor.send_form(forms(reply.text)[0].pressed("accept_all"), [("x-layout", "bar")])
     assert any("<dialog" in text for kind, _, text in ledger.cited() if kind == "texts")

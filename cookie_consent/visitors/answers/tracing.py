@@ -172,10 +172,14 @@ def _host(inquiry: Inquiry) -> bytes:
 
 
 def _shown(inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Shown:
-    """Return what was shown, for the counts. An answer of a program comes from no page."""
+    """Return what was shown, for the counts.
+
+    Who opened the settings was not asked in a layout. An answer of a program comes from no page.
+    """
     agent = inquiry.request.headers.get("user-agent", "").encode("latin-1")
     path = unquote(split_address(safe_next(posted.next) or "").path)
-    return Shown(before.policy, posted.variant, read_agent(agent).device, path)
+    variant = posted.variant if posted.surface == "banner" else ""
+    return Shown(before.policy, variant, read_agent(agent).device, path)
 
 
 def _purposes(outcome: str, before: Decision, record: ConsentRecord) -> Iterator[tuple[str, str]]:
