@@ -14,7 +14,7 @@ from pathlib import Path
 from cookie_consent.base.files import open_file
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.options import EITHER_ID, option_value, print_text, with_id_option
-from cookie_consent.cli.report_settings import add_settings_options, settings_of
+from cookie_consent.cli.report_settings import add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.exported import CSV, JSONL, NCSA, lines, parquet
 from cookie_consent.report.export.streams import Span
@@ -26,7 +26,7 @@ _PARQUET = "parquet"
 _FORMATS = (JSONL, NCSA, CSV, _PARQUET)
 _MODE = 0o640
 """The mode of a new file, before the umask; that of access log files."""
-_OPTIONS = ("format", "since", "until", "host", "out", "vhost", "time_zone", "policy")
+_OPTIONS = ("format", "since", "until", "host", "out", "vhost", "time_zone", "policy", "where")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included")
     add_settings_options(parser)
     parser.add_argument("--host", help="only requests to this host")
+    add_where_option(parser)
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
     parser.add_argument("--vhost", action="store_true", help=f"with --format {NCSA}: begin each line with the host")
 
@@ -72,7 +73,9 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
     target = _checked(arguments)
     seconds = time.time() if now is None else now
     try:
-        span = Span(arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone)
+        span = Span(
+            arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone, tuple(arguments.where)
+        )
         missing: list[str] = []
         if arguments.out is None:
             with closing(lines(target, span, arguments.format, vhost=arguments.vhost)) as blocks, _noting(missing):

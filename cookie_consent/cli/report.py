@@ -12,7 +12,7 @@ from typing import Any
 from cookie_consent.base.time_zones import time_zone
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.options import as_json, counted, option_value, print_text, with_options
-from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, settings_of
+from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS as PARTS
 from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
@@ -21,7 +21,6 @@ from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.question import COMPARISONS, THRESHOLD
 from cookie_consent.report.steps import STEPS
-from cookie_consent.report.where import KEYS, parse_filter
 
 _DAYS = 30
 """The default range of a report, in days."""
@@ -65,18 +64,6 @@ def add_memory_option(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         type=_memory,
         help='memory for reading files, like "2GB" (default: a quarter of the machine\'s, at least 512MB)',
-    )
-
-
-def add_where_option(parser: argparse.ArgumentParser) -> None:
-    """Add the --where option."""
-    parser.add_argument(
-        "--where",
-        metavar="KEY=VALUE",
-        type=_filter,
-        action="append",
-        default=[],
-        help=f"only sessions for which this holds, like source=google.com; may be repeated (keys: {', '.join(KEYS)})",
     )
 
 
@@ -130,13 +117,6 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
-
-
-def _filter(text: str) -> tuple[str, str]:
-    try:
-        return parse_filter(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _memory(text: str) -> int:

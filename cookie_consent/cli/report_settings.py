@@ -1,4 +1,4 @@
-"""The options --policy, --time-zone and --goals of commands that count in days."""
+"""The options --policy, --time-zone, --goals and --where of commands that read an access log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 
 from cookie_consent.report.settings import POLICY_FILE, Settings, default_policy, read_settings
+from cookie_consent.report.where import KEYS, parse_filter
 
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,18 @@ def add_goals_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_where_option(parser: argparse.ArgumentParser) -> None:
+    """Add the --where option."""
+    parser.add_argument(
+        "--where",
+        metavar="KEY=VALUE",
+        type=_filter,
+        action="append",
+        default=[],
+        help=f"only sessions for which this holds, like source=google.com; may be repeated (keys: {', '.join(KEYS)})",
+    )
+
+
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """Return the settings of a command: of its policy file, or of its options.
 
@@ -40,3 +53,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     """
     settings = read_settings(arguments.policy or default_policy(), getattr(arguments, "goals", None))
     return replace(settings, time_zone=arguments.time_zone) if arguments.time_zone else settings
+
+
+def _filter(text: str) -> tuple[str, str]:
+    try:
+        return parse_filter(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -75,10 +75,9 @@ def report(
         compare: also return figures of an earlier period: "previous" (or True) for that of equal length just before,
             "year" for the same days of the year before.
         rest: `limit`, `threshold`, `time_zone`, `step`, `goals` and `where` as in `Question`; `now`, in seconds since
-            1970;
-            `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files as
-            empty if their folder exists; `memory`, the bytes that reading files may take, by default a quarter of the
-            machine's and at least 512 MB.
+            1970; `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True to read missing files
+            as empty if their folder exists; `memory`, the bytes that reading files may take, by default a quarter of
+            the machine's and at least 512 MB.
 
     Raises:
         ValueError: an argument is wrong; the message says what is allowed.

@@ -15,7 +15,7 @@ from cookie_consent.report.where import Segment, Where, segment_of
 
 THRESHOLD = 5
 """List rows with fewer visitors than this are joined."""
-_MARGIN = 6 * 3_600_000
+MARGIN = 6 * 3_600_000
 """A report also reads this many milliseconds before and after its range, for sessions that cross the edge. Longer
 sessions are cut off: only a visitor who never pauses for 30 minutes in that time has one."""
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
@@ -111,8 +111,8 @@ class Question:
         return {
             "since": since,
             "end": end,
-            "read_since": since - _MARGIN,
-            "read_end": end + _MARGIN,
+            "read_since": since - MARGIN,
+            "read_end": end + MARGIN,
             "first_day": self.since.isoformat(),
             "last_day": self.until.isoformat(),
             # Records have host names in lowercase.

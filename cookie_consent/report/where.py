@@ -121,6 +121,15 @@ class Segment:
         return _TABLES_OF_SESSIONS if self.of_sessions or self.seen else _TABLES
 
     @property
+    def tables_of_records(self) -> list[str]:
+        """The SQL files that are enough for the records, in their order."""
+        if not (self.of_sessions or self.seen):
+            return ["records"]
+        is_needed = {"counts": False, "chosen_sessions": False}
+        is_needed["earlier"] = any(each.test is Test.RETURNING for each in self.filters)
+        return [name for name in self.tables if is_needed.get(name, True)]
+
+    @property
     def given(self) -> dict[str, str]:
         """The parameters of the SQL texts."""
         return {each.parameter: each.value for each in self.filters}

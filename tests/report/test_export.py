@@ -20,8 +20,10 @@ import duckdb
 import psycopg
 import pytest
 
+from cookie_consent.cli.command import FINDING
 from cookie_consent.cli.main import GOOD, WRONG_USAGE, main
 from cookie_consent.report import UnreadableError
+from cookie_consent.report.export import segments
 from cookie_consent.report.export.formats import write_parquet
 from cookie_consent.report.export.server_logs import is_for_importers, ncsa
 from cookie_consent.report.export.streams import Span, postgresql, stream
@@ -29,6 +31,7 @@ from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
 from tests.report.test_report import write_files, write_to_store
+from tests.support.report_oracle import Oracle
 from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
 from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 
@@ -48,6 +51,10 @@ SPANS = {
     "since a day": Span(since=THIRD),
     "until a day": Span(until=SECOND),
     "a host": Span(host=HOSTS[1].upper()),
+    "an entry page": Span(where=(("entry", "/*"), ("channel", "other site"))),
+    "a page and a browser": Span(SECOND, where=(("page", "/a*"), ("browser", "Firefox"))),
+    "a device": Span(THIRD, THIRD, HOSTS[0], where=(("device", "pc"),)),
+    "new visitors": Span(SECOND, LAST, where=(("returning", "no"),)),
     "days without records": Span(LAST + timedelta(days=300)),
 }
 LONGEST_RUN = 60
@@ -90,8 +97,13 @@ def wanted(span: Span) -> list[Record]:
         return (
             span.first <= day <= span.last
             and (span.host or record["server.address"]).lower() == record["server.address"]
+            and record["log.record.uid"] in members
         )
 
+    since, until = max(span.first, FIRST), min(span.last, LAST + timedelta(days=1))
+    members = {record["log.record.uid"] for record in ONCE}
+    if span.where:
+        members = Oracle(RECORDS, COUNTS, since, until, host=span.host, where=span.where).members
     return list(filter(is_in, ONCE))
 
 
@@ -190,6 +202,33 @@ def test_command_exports_jsonl_and_ncsa_lines_of_a_span(live: Path, capsysbinary
     assert [json.loads(text) for text in exported(capsysbinary, *where, "jsonl")] == records
     assert exported(capsysbinary, *where, "ncsa") == [f"{ncsa(record)}\n".encode() for record in requests]
     assert exported(capsysbinary, *where, "ncsa", "--vhost")[0].startswith(HOSTS[0].encode() + b":0 ")
+
+
+@pytest.mark.slow
+def test_command_exports_the_sessions_of_a_segment_in_every_format(
+    live: Path, tmp_path: Path, capsysbinary: CaptureBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "_AT_ONCE", 7)
+    asked = ["--access-log", str(live), "--from", str(SECOND), "--where", "source=other.example", "--format"]
+    records = wanted(Span(SECOND, where=(("source", "other.example"),)))
+    assert 20 < len(records) < len(wanted(Span(SECOND)))
+    assert [json.loads(text) for text in exported(capsysbinary, *asked, "jsonl")] == records
+    assert len(exported(capsysbinary, *asked, "ncsa")) == len(list(filter(is_for_importers, records)))
+    rows = list(csv.DictReader(io.StringIO(b"".join(exported(capsysbinary, *asked, "csv")).decode(), newline="")))
+    assert [row["uid"] for row in rows] == [record["log.record.uid"] for record in records]
+    file = tmp_path / "access.parquet"
+    exported(capsysbinary, *asked, "parquet", "--out", str(file))
+    uids = duckdb.read_parquet(str(file)).project("uid").fetchall()
+    assert [uid for (uid,) in uids] == [record["log.record.uid"] for record in records]
+
+
+def test_export_of_a_segment_names_damaged_files(live: Path, capsys: Capture) -> None:
+    damaged = path_of(live, SECOND, 1, FileFormat.GZIP)
+    damaged.write_bytes(b"\x1f\x8b no gzip")
+    assert main(["export", "--access-log", str(live), "--format", "jsonl", "--where", "device=pc"]) == FINDING
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == len(wanted(Span(where=(("device", "pc"),))))
+    assert damaged.name in err
 
 
 @pytest.mark.slow

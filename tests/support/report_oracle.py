@@ -160,6 +160,7 @@ class Oracle:
         members = {record["log.record.uid"] for session in chosen for record in session.records}
         if all(key in AGENT for key, _ in where):
             members = set(read)
+        self.members = members
         self.records = [record for uid, record in read.items() if uid in members and self._is_inside(record)]
         self.views = [record for record in self.records if is_view(record)]
         self.returning = earlier & {record["visitor.id"] for record in self.views}

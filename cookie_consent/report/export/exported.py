@@ -71,7 +71,7 @@ def lines(
     header = CSV_HEADER if form == CSV else b""
     formats: dict[str, Format] = {JSONL: as_jsonl, CSV: as_csv, NCSA: partial(as_ncsa, vhost=vhost)}
     write = formats[form]
-    if live_file(access_log) is None:
+    if not _is_of_whole_files(access_log, span):
         with closing(stream(access_log, span)) as found:
             first = [*islice(found, 1)]  # so that errors of reading come before any output
             yield header
@@ -98,7 +98,7 @@ def parquet(access_log: str, span: Span, path: Path, *, seen: Seen = lambda day:
         Exception: those of `lines`.
         OSError: the file cannot be written.
     """
-    if live_file(access_log) is None:
+    if not _is_of_whole_files(access_log, span):
         with closing(stream(access_log, span)) as records:
             write_parquet(_of_days(records, seen), path)
         return
@@ -115,6 +115,11 @@ def parquet(access_log: str, span: Span, path: Path, *, seen: Seen = lambda day:
         _join(slices.connection, parts, path)
         if incomplete:
             raise incomplete
+
+
+def _is_of_whole_files(access_log: str, span: Span) -> bool:
+    """Tell whether DuckDB can do all the work: not for databases, and not if only some sessions are to be exported."""
+    return live_file(access_log) is not None and not span.where
 
 
 def _of_days(records: Iterable[Record], seen: Seen) -> Iterator[Record]:

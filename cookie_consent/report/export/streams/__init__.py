@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.engines.engine import reader
+from cookie_consent.report.export.segments import chosen
 from cookie_consent.report.local_time import DAY, begin_of, day_of
+from cookie_consent.report.where import Where, segment_of
 from cookie_consent.sinks.columns import record_from
 
 Row = Sequence[Any]
@@ -30,6 +32,7 @@ class Span:
         until: the last day, included; None for no limit.
         host: read only requests to this host; None for all hosts.
         time_zone: the time zone of the days, by its IANA name.
+        where: the filters of a segment: read only the records of its sessions.
 
     Raises:
         ValueError: there is no such time zone, or the span has no day, or days that no record can have.
@@ -39,13 +42,14 @@ class Span:
     until: date | None = None
     host: str | None = None
     time_zone: str = UTC
+    where: Where = ()
 
     def __post_init__(self) -> None:
         if self.first > self.last:
             raise ValueError(f"from: {self.first} is no day before or equal to {self.last}.")
         if self.first < _FIRST or self.last > _LAST:
             raise ValueError(f"from, to: there are records of days from {_FIRST} to {_LAST} alone.")
-        _ = self.given  # refuses an unknown time zone
+        _ = self.given, segment_of(self.where)  # refuses an unknown time zone, and a wrong filter
 
     @property
     def first(self) -> date:
@@ -88,7 +92,15 @@ def stream(access_log: str | os.PathLike[str], span: Span) -> Generator[dict[str
     """
     module, place = reader(access_log, __package__)
     opened: Callable[[str, Span], AbstractContextManager[Iterator[Row]]] = module.opened
-    return _records(opened(place, span))
+    records = _records(opened(place, span))
+    return _of_segment(access_log, span, records) if span.where else records
+
+
+def _of_segment(
+    access_log: str | os.PathLike[str], span: Span, records: Generator[dict[str, Any], None, None]
+) -> Generator[dict[str, Any], None, None]:
+    with closing(records):
+        yield from chosen(access_log, segment_of(span.where), span.given, records)
 
 
 def _records(opened: AbstractContextManager[Iterator[Row]]) -> Generator[dict[str, Any], None, None]:
