@@ -133,14 +133,23 @@ def test_report_of_an_empty_log_has_totals_alone(tmp_path: Path, capsys: Capture
     out = capsys.readouterr().out
     assert ["visitors", "0"] in [row.split() for row in out.splitlines()]
     assert "By day" not in out
+    assert "By hour" not in out
 
 
 @pytest.mark.slow
 def test_tables_do_not_speak_of_days_and_hours_if_none_is_left_out(access_log: Path) -> None:
     made = report(access_log, since=DAY, until=DAY, threshold=1)
-    busy = [hour for hour in made["by_hour"] if hour["views"]]
+    busy = {name: [hour for hour in made[name] if hour["views"]] for name in ("by_hour", "by_step")}
     assert "are left out" in as_text(made)
-    assert "are left out" not in as_text({**made, "by_hour": busy})
+    assert "are left out" not in as_text({**made, **busy})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["hour", "day", "week", "month"])
+def test_tables_count_by_the_step(access_log: Path, capsys: Capture, step: str) -> None:
+    assert run("--access-log", str(access_log), "--from", str(DAY), "--to", str(DAY), "--step", step) == GOOD
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("By ")]
+    assert titles[:2] == [f"By {step}", "By hour of the day"]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from benchmarks.records import write_records
-from cookie_consent.report import FIGURES, Question, UnreadableError, report
+from cookie_consent.report import FIGURES, Question, UnreadableError, now, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
 from cookie_consent.report.goals import Goals
@@ -24,8 +24,9 @@ from cookie_consent.report.steps import numbered
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.compaction import compact
-from tests.support.report_oracle import Oracle
-from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
+from cookie_consent.tracing import visitor_lag
+from tests.support.report_oracle import Oracle, is_view
+from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records, time_of
 from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -346,6 +347,25 @@ def test_comparison_has_figures_of_the_days_before(access_log: str, threshold: i
     assert_same(before, {**earlier.totals(), "by_step": earlier.by_step()})
     wanted = Oracle(RECORDS, COUNTS, THIRD, THIRD + timedelta(days=1), **asked, before=earlier).report()
     assert_same({key: made[key] for key in wanted}, wanted)
+
+
+@pytest.mark.slow
+def test_visitors_of_now_are_all_whose_times_may_be_of_the_last_five_minutes(access_log: str) -> None:
+    moments = sorted(time_of(record) for record in RECORDS)
+    moment = moments[len(moments) // 2] + timedelta(minutes=7)
+    asked: dict[str, Any] = {
+        "since": moment.date(), "until": moment.date(), "now": moment.timestamp(), "count_now": True,
+    }  # fmt: skip
+    recent = [record for record in RECORDS if moment - timedelta(minutes=20) <= time_of(record) <= moment]
+    visitors = {record["visitor.id"] for record in recent if is_view(record)}
+    assert report(access_log, **asked)["now"] == {"visitors": len(visitors), "minutes": 20}
+    assert visitors
+    assert report(access_log, **{**asked, "where": (("device", "pc"),)})["now"] is None
+    assert report(access_log, **{**asked, "now": asked["now"] + 86_400})["now"] is None
+
+
+def test_minutes_of_now_have_room_for_the_longest_lag_of_a_visitor() -> None:
+    assert now.LONGEST_LAG * 60 == visitor_lag.LONGEST_LAG
 
 
 def test_comparison_with_last_year_has_the_same_days(tmp_path: Path) -> None:

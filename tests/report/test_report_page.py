@@ -565,3 +565,14 @@ def test_times_are_on_a_logarithmic_scale(values: list[float], ticks: list[str])
 def test_lines_do_not_cut_columns() -> None:
     people = figures(page(sample_report()))["Visitors and sessions by day"]
     assert not [path for path in people.iter() if path.get("class") == "halo"]
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [({"visitors": 1, "minutes": 20}, "Now: 1 visitor in the last 20 minutes. Everybody of the last 5 is among them"),
+     ({"visitors": 1200, "minutes": 20}, "Now: 1,200 visitors in the last 20 minutes.")],
+)  # fmt: skip
+def test_page_says_how_many_visitors_there_are_now(now: dict[str, int], said: str) -> None:
+    assert said in page(sample_report(now=now))
+    assert "Now:" not in page(sample_report(now=None))
+    assert "Now:" not in page(sample_report())

@@ -14,7 +14,7 @@ from cookie_consent.report.page.formatting import ONCE_A_DAY, few_visitors, is_s
 _WIDEST = 60
 """Wider cells are cut (columns)."""
 _TITLES = {
-    "by_day": "By day",
+    "by_step": "By step",
     "by_hour": "By hour of the day",
     "pages": "Pages",
     "entry_pages": "Where sessions began",
@@ -53,7 +53,7 @@ _TITLES = {
     "consent_by_prefix": "Consent by first part of the path",
 }
 """Figure -> title, in display order."""
-_OF_TIMES = ("by_day", "by_hour", "consent_by_day")
+_OF_TIMES = ("by_step", "by_hour", "consent_by_day")
 """The figures that have a row for each day or hour of the range."""
 
 
@@ -67,7 +67,8 @@ def as_text(report: Mapping[str, Any]) -> str:
         return f"{_range(report)}\n{few_visitors(report)}"
     parts = [_heading(report), _side_by_side(totals(report))]
     figures = {name: _rows(report, name) for name in _TITLES}
-    parts += [f"{_TITLES[name]}\n{table(rows)}" for name, rows in figures.items() if rows]
+    titles = {**_TITLES, "by_step": f"By {report['range']['step']}"}
+    parts += [f"{titles[name]}\n{table(rows)}" for name, rows in figures.items() if rows]
     if any(len(figures[name]) < len(report[name]) for name in _OF_TIMES):
         parts.append("Days and hours in which nothing was counted are left out.")
     if report["small_groups"]["threshold"] > 1:

@@ -49,7 +49,7 @@ _HEADERS = {
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-_MAKE: Make = partial(report, may_be_new=True)
+_MAKE: Make = partial(report, may_be_new=True, count_now=True)
 """A site that has just started has no records yet: its report is empty, not an error."""
 _NO_AUTHORIZE = "report_app: nobody may see the report. Say who may: report_app(…, authorize=lambda request: …)"
 _log = logging.getLogger("cookie_consent")

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cookie_consent.base.time_zones import UTC
+from cookie_consent.report.now import LONGEST_LAG, RECENT
 from cookie_consent.report.page.charts import meter
 from cookie_consent.report.page.filters import Asked, active_filters, with_links
 from cookie_consent.report.page.formatting import (
@@ -109,6 +110,7 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
         "about": _about(range_),
         "compared": f"Compared with {days(before['range']['from'], before['range']['to'])}." if before else "",
         "left_out": left_out(report),
+        "now": _now_in_words(report.get("now")),
         "numbers": _numbers(report, before),
         "share": _share_in_words(report, before),
         "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",
@@ -122,6 +124,17 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
     few = f"fewer than {report['small_groups']['threshold']}"
     nothing = {"allowed": "", "small_groups": ""}
     return {**shown, **nothing, "numbers": [Number("Visitors", few, "")], "share": few_visitors(report)}
+
+
+def _now_in_words(now: Mapping[str, int] | None) -> str:
+    """Say who is on the site now. Only a live page has this number."""
+    if now is None:
+        return ""
+    people = "1 visitor" if now["visitors"] == 1 else f"{count(now['visitors'])} visitors"
+    return (
+        f"Now: {people} in the last {now['minutes']} minutes. Everybody of the last {RECENT} is among them: times in "
+        f"the log are up to {LONGEST_LAG} minutes early, so that they do not tell who answered when."
+    )
 
 
 def _sections(report: Mapping[str, Any], asked: Asked | None) -> list[Section]:
