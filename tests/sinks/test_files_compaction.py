@@ -377,6 +377,20 @@ def test_erase_removes_only_the_visitor_from_files_of_every_form(path: Path) -> 
     assert all(source.file_format is FileFormat.PARQUET for source in sources(path)[:3])
 
 
+def test_parquet_file_of_several_row_groups_stays_sorted_when_erased_from(path: Path) -> None:
+    place = path_of(path, DAY, 1, FileFormat.PARQUET)
+    place.parent.mkdir(parents=True)
+    empty = ", ".join(f"NULL::VARCHAR AS {column}" for column in COLUMNS.values() if column not in ("time", "visitor"))
+    visits = "SELECT make_timestamp(number * 1000) AS time, 'visitor-' || (number % 5) AS visitor"
+    rows = f"{visits}, {empty} FROM range(300_000) AS numbers(number) ORDER BY number"
+    duckdb.execute(f"COPY ({rows}) TO $place (FORMAT parquet)", {"place": str(place)})
+    assert sink(path).erase("visitor-3") == 60_000
+    erased = duckdb.read_parquet(str(place), hive_partitioning=False)
+    assert erased.filter("visitor = 'visitor-3'").fetchall() == []
+    times = [moment for (moment,) in erased.select("time").fetchall()]
+    assert (len(times), times == sorted(times)) == (240_000, True)
+
+
 def test_erase_reports_unreadable_file_and_erases_from_others(path: Path) -> None:
     broken = path_of(path, DAY, 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])

@@ -56,8 +56,7 @@ FROM read_parquet($files, hive_partitioning = false, union_by_name = true)
 WHERE visitor = $visitor ORDER BY time"""
 _HOW_MANY_OF_VISITOR = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false) WHERE visitor = $visitor"
 _OF_OTHERS = """
-SELECT * FROM read_parquet($file, hive_partitioning = false)
-WHERE visitor IS DISTINCT FROM $visitor ORDER BY time"""
+SELECT * FROM read_parquet($file, hive_partitioning = false) WHERE visitor IS DISTINCT FROM $visitor"""
 _HOW_MANY = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false)"
 
 
@@ -133,7 +132,10 @@ def remove_visitor(connection: Any, source: Source, file: BufferedRandom, visito
         visitor_id: the visitor.
     """
     values = {"file": one_file(source.path), "visitor": visitor_id}
+    # DuckDB finds most files without the visitor by the bloom filters of their row groups.
     if count := _number(connection, _HOW_MANY_OF_VISITOR, values):
+        # The file is sorted. To sort it again would take a third of the time, and three times the memory.
+        connection.execute("SET preserve_insertion_order = true")
         with replacing(source.path, file) as new:
             copy_to_parquet(connection, _OF_OTHERS, values, new)
     return count
