@@ -9,7 +9,7 @@ import pytest
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing.breakdowns import MAX_PREFIXES, Breakdowns, Shown
+from cookie_consent.tracing.breakdowns import MAX_PREFIXES, MOST, Breakdowns, Shown
 from cookie_consent.tracing.counts import FLUSH_INTERVAL, Counts
 from tests.support.asgi import PHONE, PREFIX, ROBOT, Clock, Fields, Reply, Visitor, install, page_app, policy, run
 from tests.support.browsers.browser import forms
@@ -219,15 +219,18 @@ def test_prefixes_are_bounded_in_number_and_length() -> None:
 
 
 def test_many_combinations_take_bounded_memory() -> None:
-    counts = Counts(MemorySink(), Clock())
+    sink = MemorySink()
+    counts = Counts(sink, Clock())
 
     async def serve() -> None:
         for number in range(3000):
-            shown = Shown(policy(), "corner", "pc", f"/{number % 50}")
-            counts.add_asked(b"host%d" % (number % 100), "en", shown, first=number % 7 == 0)
-            assert len(counts._breakdowns.sums) <= 2000
+            shown = Shown(policy(), "corner", "pc", f"/{number // 100}")
+            counts.add_asked(b"host%d" % (number % 100), "en", shown, first=False)
+            assert len(counts._breakdowns.sums) <= MOST
 
     run(serve())
+    counts.flush()
+    assert sum(count["count.value"] for count in sink.counts if count["count.name"] == "asked_by_device") == 3000
 
 
 def test_sums_by_each_thing_are_written_after_five_minutes() -> None:
