@@ -5,6 +5,7 @@ A database need not know time zones: a local time is a UTC time plus an offset, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -69,15 +70,16 @@ class LocalTime:
             if end is None or day * DAY - offset < end
         )
 
-    def hours(self, since: int, end: int) -> list[int]:
-        """Return the begin of each local hour in a span. An hour that a change cuts begins anew after it."""
-        begins = []
+    def hours(self, since: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the number of each local hour in a span, as in each_hour.sql, and the time at which it begins.
+
+        An hour that a change cuts is two. The number of the second is the begin that it would have had without the cut.
+        """
         while since < end:
             offset = self.offset(since)
-            begin = (since + offset) // HOUR * HOUR - offset
-            begins.append(begin)
-            since = min([begin + HOUR, *(change for change in self.changes if change > since)])
-        return begins
+            number = (since + offset) // HOUR * HOUR - offset
+            yield number, since
+            since = min([number + HOUR, *(change for change in self.changes if change > since)])
 
     @property
     def given(self) -> dict[str, int | str]:

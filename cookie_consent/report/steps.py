@@ -45,8 +45,8 @@ def numbered(step: str, days: list[date], local: LocalTime, zone: str) -> Iterat
     """
     if step == HOUR:
         since, end = local.begin(day_number(days[0])), local.begin(day_number(days[-1]) + 1)
-        for begin in local.hours(since, end):
-            yield begin, _hour(begin, zone)
+        for number, begin in local.hours(since, end):
+            yield number, _hour(begin, zone)
         return
     last = None
     for day in days:

@@ -39,9 +39,11 @@ def milliseconds(moment: datetime) -> int:
 def test_day_has_the_hours_that_clocks_gave_it(zone: str, day: date, hours: float) -> None:
     begin, end = begin_of(day, zone), begin_of(day + timedelta(days=1), zone)
     assert (end - begin) / HOUR == hours
-    starts = local_time(zone, day_number(day) - 1, day_number(day) + 1).hours(begin, end)
-    assert len(starts) == -(-hours // 1)
+    found = list(local_time(zone, day_number(day) - 1, day_number(day) + 1).hours(begin, end))
+    numbers, starts = [number for number, _ in found], [start for _, start in found]
+    assert len(set(numbers)) == len(starts) == -(-hours // 1)
     assert starts == sorted(set(starts))
+    assert starts[:1] == [begin][: len(starts)]
 
 
 def test_day_that_has_no_midnight_begins_with_its_first_moment() -> None:

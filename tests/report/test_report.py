@@ -26,7 +26,17 @@ from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, pat
 from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.tracing import visitor_lag
 from tests.support.report_oracle import Oracle, is_view
-from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records, time_of
+from tests.support.report_records import (
+    DAYS,
+    FIRST,
+    HOSTS,
+    Record,
+    line,
+    random_counts,
+    random_records,
+    time_of,
+    time_text,
+)
 from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -366,6 +376,31 @@ def test_visitors_of_now_are_all_whose_times_may_be_of_the_last_five_minutes(acc
 
 def test_minutes_of_now_have_room_for_the_longest_lag_of_a_visitor() -> None:
     assert now.LONGEST_LAG * 60 == visitor_lag.LONGEST_LAG
+
+
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        ("Africa/Cairo", date(2026, 4, 24)),  # it begins at one
+        ("Africa/Cairo", date(2026, 10, 29)),  # 25 hours, the last of them twice
+        ("America/New_York", date(2026, 3, 8)),
+        ("Australia/Lord_Howe", date(2026, 4, 5)),  # half an hour
+    ],
+)
+@pytest.mark.each_value(at_most=2)
+def test_days_on_which_clocks_are_set_have_all_their_views(zone: str, change: date, tmp_path: Path) -> None:
+    later = change - THIRD
+    records = [{**record, "time": time_text(time_of(record) + later)} for record in RECORDS]
+    live = tmp_path / "access.jsonl"
+    live.write_bytes(b"".join(map(line, records)))
+    over_time = ("by_day", "by_step", "by_hour")
+    for days, step in ((1, "hour"), (3, "day"), (3, "week")):
+        asked: dict[str, Any] = {"since": change, "until": change + timedelta(days=days - 1), "time_zone": zone}
+        made = report(live, **asked, step=step, threshold=1)
+        oracle = Oracle(records, [], **asked, step=step, threshold=1)
+        wanted = oracle.lists()
+        assert {name: made[name] for name in over_time} == {name: wanted[name] for name in over_time}
+        assert sum(row["views"] for row in made["by_step"]) == made["views"] > 0
 
 
 def test_comparison_with_last_year_has_the_same_days(tmp_path: Path) -> None:

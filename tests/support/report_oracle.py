@@ -483,15 +483,18 @@ class Oracle:
     def by_step(self) -> list[dict[str, Any]]:
         """Return the figures of each step, in order: a step is a text, and those of any time are the steps."""
         quarters = int((self.end - self.begin) / timedelta(minutes=15))
-        hours = [self._step_of_time(self.begin + timedelta(minutes=15) * number) for number in range(quarters)]
-        steps = hours if self.step == "hour" else map(self._step_of_day, self.days)
-        return [self._of_step(step) for step in dict.fromkeys(steps)]
+        moments = [self.begin + timedelta(minutes=15) * number for number in range(quarters)]
+        # An hour that a change of clocks cuts begins in the middle.
+        begins = {self._step_of_time(moment): self._local(moment) for moment in reversed(moments)}
+        if self.step == "hour":
+            return [self._of_step(step, begins[step].isoformat(timespec="minutes")) for step in reversed(begins)]
+        return [self._of_step(step, step) for step in dict.fromkeys(map(self._step_of_day, self.days))]
 
-    def _of_step(self, step: str) -> dict[str, Any]:
+    def _of_step(self, step: str, begin: str) -> dict[str, Any]:
         views = [record for record in self.views if self._step_of_time(time_of(record)) == step]
         counts = [c for c in self.counts if self._step_of_day(date.fromisoformat(c["count.day"])) == step]
         sessions = sum(self._step_of_time(session.began) == step for session in self.sessions)
-        return {"from": step, **self._of_time(views, sessions, [] if self.step == "hour" else counts)}
+        return {"from": begin, **self._of_time(views, sessions, [] if self.step == "hour" else counts)}
 
     def _of_time(self, views: Sequence[Record], sessions: int, counts: Sequence[Record]) -> dict[str, Any]:
         counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")]
@@ -507,7 +510,7 @@ class Oracle:
     def _step_of_time(self, moment: datetime) -> str:
         local = self._local(moment)
         if self.step == "hour":
-            return local.replace(minute=0, second=0, microsecond=0).isoformat(timespec="minutes")
+            return f"{local:%Y-%m-%dT%H}{local:%z}"
         return self._step_of_day(local.date())
 
     def _step_of_day(self, day: date) -> str:
