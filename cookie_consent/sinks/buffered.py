@@ -43,8 +43,9 @@ class BufferedSink:
 
     If the store fails, the thread retries with growing pauses. After a second it moves buffered lines to a spill file.
     They go from there to the store when it works again, even from a later process. If the store is only slower than the
-    writers, or a call of it hangs, a second thread moves lines to the spill file while memory is half full. Without a
-    spill folder, lines stay in memory, up to 64 MiB. Lines are dropped, and counted, only if memory is full.
+    writers, a second thread moves lines to the spill file while memory is half full. If a call of the store hangs for a
+    second, it moves all. Without a spill folder, lines stay in memory, up to 64 MiB. Lines are dropped, and counted,
+    only if memory is full.
 
     Args:
         store: where lines are written.
@@ -92,6 +93,8 @@ class BufferedSink:
         self._bytes_in = self._bytes_out = 0
         self._is_relieving = False
         """Whether a second thread moves lines to the spill file."""
+        self._call_began: float | None = None
+        """When the store was called, while it has not answered."""
         self._taking = threading.Lock()
         self._has_lines, self._is_full = threading.Event(), threading.Event()
         self._is_awake = False
@@ -113,8 +116,10 @@ class BufferedSink:
         self._lines.append((is_record, line))
         if not self._is_awake:
             self._wake()
-        elif len(self._lines) == self._batch:
+        elif not len(self._lines) % self._batch:
             self._is_full.set()
+            if self._spill is not None and self._is_stuck():
+                self._start_to_relieve()
 
     def count(self, line: bytes) -> None:
         """Buffer a count, or drop it if the buffer is full."""
@@ -200,11 +205,19 @@ class BufferedSink:
         if held > self._most_bytes:
             self._counters["dropped_full"] += 1
             return False
+        self._start_to_relieve()
+        return True
+
+    def _is_stuck(self) -> bool:
+        """Return whether the store does not answer, so that lines get old in memory."""
+        began = self._call_began
+        return began is not None and time.monotonic() - began > _TIMEOUT
+
+    def _start_to_relieve(self) -> None:
         if not self._is_relieving:
             self._is_relieving = True
             with suppress(RuntimeError):  # no thread can start; the store may still take the lines
                 threading.Thread(target=self._relieve, name="access-log-spill", daemon=True).start()
-        return True
 
     def _wake(self) -> None:
         self._is_awake = True  # before the event: see `_run`
@@ -225,9 +238,10 @@ class BufferedSink:
     # The method below runs on the second thread.
 
     def _relieve(self) -> None:
-        """Move the oldest lines to the spill file until memory is a quarter full."""
+        """Move the oldest lines to the spill file until memory is a quarter full; all if the store does not answer."""
         assert self._spill is not None  # noqa: S101 (else memory has nothing to be relieved to)
-        while self._bytes_in - self._bytes_out > self._relaxed_bytes // 2 and (batch := self._take()):
+        enough = self._relaxed_bytes // 2
+        while (self._is_stuck() or self._bytes_in - self._bytes_out > enough) and (batch := self._take()):
             if not self._spilled(self._spill, batch):
                 with self._taking:
                     self._lines.extendleft(reversed(batch))
@@ -313,6 +327,7 @@ class BufferedSink:
         if self._failing_since is not None:
             self._counters["retried"] += 1
         invalid = 0
+        self._call_began = time.monotonic()
         try:
             self.store.write(
                 [line for is_record, line in batch if is_record], [line for is_record, line in batch if not is_record]
@@ -324,6 +339,8 @@ class BufferedSink:
         except Exception as error:  # noqa: BLE001 (a store may raise anything; the batch is retried)
             self._failed(error)
             return False
+        finally:
+            self._call_began = None
         self._counters["written"] += len(batch) - invalid
         self._failing_since, self._next_try, self._is_spill_logged = None, 0.0, False
         self._backoff.reset()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,21 @@ def test_lines_are_dropped_only_when_folder_and_memory_are_full(store: MemorySto
 
 
 @pytest.mark.slow
+def test_lines_do_not_get_old_in_memory_while_the_store_hangs(store: MemoryStore, tmp_path: Path) -> None:
+    sink = sink_to(store, tmp_path, batch=10)
+    store.go_on.clear()
+    sink.write(line(0))
+    assert eventually(lambda: store.tries == 1)
+    time.sleep(1.1)  # the time that a call may take
+    for number in range(1, 101):
+        sink.write(line(number))
+    assert eventually(lambda: sink.stats()["waiting"] <= 10)
+    assert sink.stats()["spilled"] >= 90
+    store.go_on.set()
+    assert eventually(lambda: sorted(numbers(store)) == list(range(101)))
+
+
+@pytest.mark.slow
 def test_ending_process_spills_what_the_store_does_not_take(store: MemoryStore, tmp_path: Path) -> None:
     sink = sink_to(store, tmp_path, batch=10)
     store.go_on.clear()
@@ -75,6 +91,7 @@ def test_batches_added_while_others_are_read_back_are_read_too(tmp_path: Path) -
 
 KILLED = """
 import sys
+import time
 from pathlib import Path
 from tests.sinks.test_buffered import MemoryStore, line, sink_to
 from tests.sinks.test_overflow import SIZE
