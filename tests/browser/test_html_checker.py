@@ -168,7 +168,15 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "request received": request_received,
     "request sent too fast": request_sent_too_fast,
 }
-ASKED = {"from": "2026-01-01", "to": "", "host": "", "path": "/shop", "compare": "1", "where": ["event=search"]}
+ASKED = {
+    "from": "2026-01-01",
+    "to": "",
+    "host": "",
+    "path": "/shop",
+    "compare": "year",
+    "step": "week",
+    "where": ["event=search"],
+}
 REPORTS = {
     "report": report_page(sample_report()),
     "report that compares": report_page(compared_report()),
