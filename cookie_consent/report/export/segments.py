@@ -16,9 +16,9 @@ from cookie_consent.report.question import MARGIN
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import incomplete
 
-_AT_ONCE = 100_000
+_AT_ONCE = 50_000
 """The number of keys that are in memory at a time."""
-_MEMORY = 256_000_000
+_MEMORY = 128_000_000
 """The bytes that DuckDB may take. What it needs beyond that goes to temporary files."""
 
 Key = tuple[str, str]
