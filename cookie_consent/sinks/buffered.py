@@ -365,8 +365,7 @@ class BufferedSink:
 
         The thread's own batch may reach the store as well: a store keeps each line once.
         """
-        if pending := [*self._pending]:
-            self._spilled(spill, pending)
+        self._spilled(spill, [*self._pending])
         while (batch := self._take()) and self._spilled(spill, batch):
             self._done(batch)
 

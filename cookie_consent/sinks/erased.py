@@ -13,7 +13,7 @@ from cookie_consent.base.process import locking
 
 SUFFIX = ".erased"
 _WAIT = 5.0
-_MOST_REMEMBERED = 10_000
+_MOST_REMEMBERED = 1_000
 _log = logging.getLogger("cookie_consent")
 
 

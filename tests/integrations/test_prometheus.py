@@ -120,6 +120,13 @@ def test_metrics_are_shared_only_where_there_is_a_place_for_them(monkeypatch: py
         share_between_workers(SinkCollector(MemorySink()))
 
 
+def test_sharing_publishes_counters_and_what_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    shared = share_between_workers(SinkCollector(MemorySink()))
+    shared.publish()
+    atexit.unregister(shared.publish)
+
+
 @pytest.mark.logs_an_exception
 def test_error_of_a_collector_is_logged_once_and_does_not_end_sharing(caplog: pytest.LogCaptureFixture) -> None:
     tries: list[int] = []

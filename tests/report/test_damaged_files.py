@@ -196,6 +196,14 @@ def test_visitors_export_has_what_can_be_read_and_says_that_some_is_missing(
     assert str(place) in caplog.text
 
 
+def test_lack_of_memory_is_no_damage(log: Path) -> None:
+    def read(_: Sequence[Source]) -> None:
+        raise duckdb.OutOfMemoryException("too much")
+
+    with engine() as connection, pytest.raises(duckdb.OutOfMemoryException):
+        read_undamaged(connection, sources(log), read)
+
+
 def test_error_about_a_file_that_is_gone_is_raised_unchanged(log: Path) -> None:
     """It was rotated or compacted, so the caller looks for the files again."""
     files = sources(log)

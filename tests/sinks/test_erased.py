@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def test_purge_removes_erasures_that_no_record_can_be_older_than(tmp_path: Path)
     ErasedVisitors(listed.path).add("new", NOW)
     sink(path).purge(NOW, timedelta(days=30), dry_run=True)
     assert len(listed.path.read_bytes().splitlines()) == 3
-    sink(path).purge(NOW, timedelta(days=30))
+    for _ in range(2):
+        sink(path).purge(NOW, timedelta(days=30))
     assert listed.hashes() == {hash_of("new")}
     assert len(listed.path.read_bytes().splitlines()) == 1
     assert listed.path.stat().st_mode & 0o777 == 0o600
@@ -81,6 +83,31 @@ def test_list_that_cannot_be_written_does_not_stop_erasures(tmp_path: Path, capl
     assert [log.erase("one"), log.erase("two")] == [1, 1]
     assert caplog.text.count("Erasures cannot be listed in") == 1
     log.purge(NOW, timedelta(days=30))
+
+
+def test_list_takes_more_visitors_than_a_process_remembers(tmp_path: Path) -> None:
+    listed = ErasedVisitors(tmp_path / "list")
+    for number in range(1_002):
+        listed.add(f"v{number}", NOW)
+    listed.add("v1001", NOW)
+    assert len(listed.path.read_bytes().splitlines()) == 1_002
+
+
+def test_erasing_again_without_duckdb_says_how_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "access.jsonl"
+    wrote(path, "one")
+    assert sink(path).erase("one") == 1
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    assert main(["erase", "--again", "--access-log", str(path)]) == 2
+    assert 'pip install "cookie-consent[analytics]"' in capsys.readouterr().err
+
+
+def test_erasing_again_needs_an_access_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONSENT_ACCESS_LOG", raising=False)
+    assert main(["erase", "--again"]) == 2
+    assert "Name what to erase from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
