@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 
+from cookie_consent.cli.closed_log import closed_log
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
+from cookie_consent.cli.digest import digested, in_words, zone_given
 from cookie_consent.cli.options import counted, option_value, print_json, print_text, with_options
-from cookie_consent.sinks import JsonLinesSink, open_sink
-from cookie_consent.sinks.files.closed_files import sources
+from cookie_consent.cli.report_settings import add_settings_options
 from cookie_consent.sinks.files.compaction import Compacted, compact, waiting
 from cookie_consent.sinks.files.parquet import LEVEL
 from cookie_consent.sinks.optional import NotInstalledError
@@ -25,6 +25,7 @@ def _level(text: str) -> int:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     with_options("--access-log")(parser)
+    add_settings_options(parser)
     parser.add_argument(
         "--level",
         metavar="NUMBER",
@@ -35,38 +36,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    path = _path(option_value(arguments, "access_log"))
+    path, zone = closed_log(option_value(arguments, "access_log")), zone_given(arguments)
     try:
         with progress("files", waiting(path)) as seen:
             result = compact(path, arguments.level, seen)
     except NotInstalledError as error:
         raise UnusableError(str(error)) from None
+    made = digested(path, zone)
     if arguments.json:
-        print_json(asdict(result))
+        print_json({**asdict(result), "digests": made.digests, "blocks": made.blocks})
     else:
-        print_text(_in_words(result))
+        print_text(f"{_in_words(result)}\n{in_words(made)}")
     for problem in result.unreadable:
         print_problem(f"Stays as it is: {problem}", FINDING)
     return FINDING if result.unreadable else GOOD
-
-
-def _path(target: str | None) -> Path:
-    """Return the live file of the access log.
-
-    Raises:
-        UnusableError: no access log is named, it is not in files, or there are no files.
-    """
-    if target is None:
-        raise UnusableError("Name the access log: --access-log FILE, or the environment variable CONSENT_ACCESS_LOG.")
-    try:
-        sink = open_sink(target)
-    except ValueError as error:
-        raise UnusableError(str(error)) from None
-    if not isinstance(sink, JsonLinesSink):
-        raise UnusableError("access_log: only a log in files can be compacted; databases keep their records otherwise.")
-    if not sources(sink.path):
-        raise UnusableError(f"access_log: there is no file {sink.path}, and none that was closed.")
-    return sink.path
 
 
 def _in_words(result: Compacted) -> str:

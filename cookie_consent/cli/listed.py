@@ -55,6 +55,7 @@ COMMANDS = (
         "Turn the closed files of an access log into Parquet files. Run it by cron, while the site runs.",
         "compact",
     ),
+    Listed("digest", "Make the digests that reports are computed from. compact does so, too.", "digest"),
     Listed(
         "forward",
         "Move access records from a NATS stream to another sink. Runs until stopped, on any number of hosts.",

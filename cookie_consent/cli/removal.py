@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, UnusableError, guarded, print_problem
+from cookie_consent.cli.digests_renewed import digests_renewed
 from cookie_consent.cli.existing_ledger import existing_ledger, records_of
 from cookie_consent.cli.existing_sink import existing_sink
 from cookie_consent.cli.options import (
@@ -67,7 +68,8 @@ def _erase(arguments: argparse.Namespace) -> int:
         existing_sink(target) if target else nullcontext() as sink,
     ):
         try:
-            access_records = sink.erase(arguments.id) if sink else None
+            with digests_renewed(target):
+                access_records = sink.erase(arguments.id) if sink else None
         except PartlyErasedError as error:
             return print_problem(str(error), FINDING)
         proof = _erased_proof(ledger, arguments.id) if ledger and arguments.proof else _NO_PROOF
@@ -171,7 +173,7 @@ def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_ru
 
         # A site without visitors would keep the salt of an earlier day, with which ids can be computed again.
         daily_salt_of(target).expire(now)
-    with existing_sink(target) as sink:
+    with existing_sink(target) as sink, digests_renewed(target):
         return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
 
 

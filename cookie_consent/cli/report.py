@@ -11,6 +11,7 @@ from typing import Any
 
 from cookie_consent.base.time_zones import time_zone
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
+from cookie_consent.cli.memory_option import add_memory_option
 from cookie_consent.cli.options import as_json, counted, option_value, print_text, with_options
 from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError, report
@@ -18,7 +19,6 @@ from cookie_consent.report.compute import STEPS as PARTS
 from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
-from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.question import COMPARISONS, THRESHOLD
 from cookie_consent.report.steps import STEPS
 
@@ -55,16 +55,6 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
         "goals": settings.goals,
         "now": now,
     }
-
-
-def add_memory_option(parser: argparse.ArgumentParser) -> None:
-    """Add the --memory option."""
-    parser.add_argument(
-        "--memory",
-        metavar="SIZE",
-        type=_memory,
-        help='memory for reading files, like "2GB" (default: a quarter of the machine\'s, at least 512MB)',
-    )
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,13 +107,6 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
-
-
-def _memory(text: str) -> int:
-    try:
-        return parse_memory(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _up_to(most: int) -> Callable[[str], int]:

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
+from cookie_consent.report.digests.choice import with_digests
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.files import require_files
 from cookie_consent.report.goals import Goals, funnels, goals
@@ -89,7 +90,8 @@ def report(
     may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
     question = Question(since, until, host or None, path or None, **rest)
     earlier = question.earlier("previous" if compare is True else compare) if compare else None
-    with open_engine(access_log, memory) as engine:
+    with open_engine(access_log, memory) as opened:
+        engine = with_digests(access_log, opened)
         require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _earlier(engine, earlier)
         seen(1)

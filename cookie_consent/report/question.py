@@ -120,6 +120,7 @@ class Question:
             "path": self.path or "",
             "threshold": self.threshold,
             "most": self.limit,
+            "time_zone": self.time_zone,
             **local.given,
             **self.goals.given,
             **self.segment.given,

@@ -468,9 +468,11 @@ def test_command_prints_summary(path: Path, capsys: Capture) -> None:
     close_as(path, FileFormat.PLAIN, line(1), line(2))
     close_as(counts_path(path), FileFormat.PLAIN, count_line(1, 1))
     assert run("--access-log", str(path)) == GOOD
-    assert capsys.readouterr().out == "2 closed files compacted: 2 access records and 1 count.\n"
+    assert capsys.readouterr().out == (
+        "2 closed files compacted: 2 access records and 1 count.\n1 digest made, and 1 block of days joined.\n"
+    )
     assert run("--access-log", f"file://{path}", "--json") == GOOD
-    summary = {"files": 0, "records": 0, "counts": 0, "busy": 0, "unreadable": []}
+    summary = {"files": 0, "records": 0, "counts": 0, "busy": 0, "unreadable": [], "digests": 0, "blocks": 0}
     assert json.loads(capsys.readouterr().out) == summary
 
 
@@ -483,7 +485,10 @@ def test_command_reports_unreadable_and_locked_files(
         fcntl.flock(file, fcntl.LOCK_SH)
         assert run("--level", "9") == FINDING
     said = capsys.readouterr()
-    assert said.out == "0 closed files compacted: 0 access records. 1 file in use by other processes: next time.\n"
+    assert said.out == (
+        "0 closed files compacted: 0 access records. 1 file in use by other processes: next time.\n"
+        "1 digest made, and 1 block of days joined.\n"
+    )
     assert said.err.startswith(f"Stays as it is: {path_of(path, DAY, 1, FileFormat.GZIP)}: ")
 
 

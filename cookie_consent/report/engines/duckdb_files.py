@@ -26,7 +26,7 @@ _MAX_THREADS = 4
 _SORTED_AT_ONCE = 4_000
 """Records sorted into sessions at once, for each MB of memory. About half of what fits."""
 
-_RECORDS = {
+RECORDS = {
     "log.record.uid": ("uid", "VARCHAR"),
     "time": ("time", "TIMESTAMP"),
     "record.kind": ("kind", "VARCHAR"),
@@ -47,7 +47,7 @@ _RECORDS = {
     "event.properties": ("properties", "VARCHAR"),
 }
 """Key of a record -> column and type. Only the keys that figures use."""
-_VISITORS = {key: _RECORDS[key] for key in ("log.record.uid", "time", "visitor.id", "server.address")}
+_VISITORS = {key: RECORDS[key] for key in ("log.record.uid", "time", "visitor.id", "server.address")}
 _COUNTS = {
     "log.record.uid": ("uid", "VARCHAR"),
     "count.day": ("day", "DATE"),
@@ -59,7 +59,7 @@ _COUNTS = {
 }
 KIND = "coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 THEN 'view' ELSE 'request' END)"
 """The kind of a record from an earlier version, which did not store it."""
-_MADE_UP = {"uid": "coalesce(uid, uuid()::VARCHAR)", "kind": KIND}
+MADE_UP = {"uid": "coalesce(uid, uuid()::VARCHAR)", "kind": KIND}
 """Column -> SQL for its value in records that lack it."""
 
 _JOIN_AS_WRITTEN = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
@@ -68,7 +68,7 @@ and then keeps all records in memory."""
 
 Columns = dict[str, tuple[str, str]]
 
-_COLUMNS: dict[str, Columns] = {"records": _RECORDS, "counts": _COUNTS, "earlier": _VISITORS}
+_COLUMNS: dict[str, Columns] = {"records": RECORDS, "counts": _COUNTS, "earlier": _VISITORS}
 _VIEWS = {"records": "access_records", "counts": "access_counts", "earlier": "access_records"}
 """Temporary table -> the view of files that it is made from."""
 
@@ -108,7 +108,7 @@ class DuckDBFiles:
         else:
             self._run(name, given, segment=segment)
 
-    def _make_in_parts(self, name: str, given: Given, segment: Segment) -> None:
+    def _make_in_parts(self, name: str, given: Given, segment: Segment, **words: object) -> None:
         """Create a table of sessions or of their pages, a part of the visitors at a time: sorting happens in memory.
 
         A session has one visitor, so the parts do not overlap.
@@ -116,14 +116,14 @@ class DuckDBFiles:
         (count,) = self._connection.table(segment.tables["records"]).count("*").fetchall()[0]
         parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
         for part in range(parts):
-            self._run(name, given, segment=segment, part=part, parts=parts)
+            self._run(name, given, segment=segment, part=part, parts=parts, **words)
 
     def _read(self, name: str, given: Given, path: Path, first: date, segment: Segment) -> None:
         table = segment.tables[name]
 
         def fill(files: Sequence[Source]) -> None:
             columns = _COLUMNS[name]
-            made_up = {column: text for column, text in _MADE_UP.items() if column in dict(columns.values())}
+            made_up = {column: text for column, text in MADE_UP.items() if column in dict(columns.values())}
             make_view(self._connection, _VIEWS[name], files, columns, made_up)
             # A first try may have left it, if files moved while it read.
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")

@@ -7,6 +7,7 @@
    - `guest`: a visitor on one host.
    - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
    - `campaign`: source, medium and campaign, URL-encoded and joined with &.
+   - `host`: only for digests, `with_host`.
    - `exempt`: recorded without consent, which the law does not require. Events with a purpose were consented to.
 
    - `marks`: the numbers of the steps of goals and funnels that the record is, each as "<number>". Only for a question that
@@ -66,7 +67,7 @@ WITH known AS (
     {% endfor %}
 )
 SELECT
-    uid, came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms, properties,
+    uid, {{ "host, " if with_host is defined }}came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms, properties,
     {% if marks %}
     concat(''{% for kind in marks %}, CASE WHEN {{ mark(kind, text("mark_" ~ loop.index0)) }} THEN '<{{ loop.index0 }}>' ELSE '' END{% endfor %}) AS marks,
     {% endif %}

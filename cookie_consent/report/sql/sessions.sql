@@ -15,7 +15,10 @@
    it is always in one part.
 
    For a segment, all sessions are kept, also those without views, and the place at which each begins: its first record is
-   sorted by `began`, `is_request` and `uid`. See chosen.sql. #}
+   sorted by `began`, `is_request` and `uid`. See chosen.sql.
+
+   For digests, `with_guests` is set. Then the table has the guest and the time of all activity of each session, also of
+   those without views and outside of the range. #}
 {% from "activity.sql" import began, ended, is_request %}
 {% set whole_segment = segment.tables.sessions != "sessions" %}
 {% set part, parts = part | default(0), parts | default(1) %}
@@ -86,6 +89,9 @@ wholes AS (
         {% if marks %}
         coalesce({{ in_order_of("concat(marks, ';')", "place", "marks <> ''") }}, '') AS trail,
         {% endif %}
+        {% if with_guests is defined %}
+        min(began) AS first, max(ended) AS last,
+        {% endif %}
         {{ first("path", "place", "viewed = 1") }} AS entry_path,
         {{ last("path", "place", "viewed = 1") }} AS exit_path,
         {{ first("uid", "place", "viewed = 1") }} AS first_view,
@@ -105,7 +111,10 @@ SELECT
     {% if whole_segment %}
     , fitting, first_began, first_is_request, first_uid
     {% endif %}
+    {% if with_guests is defined %}
+    , first, last, fitting > 0 AS viewed
+    {% endif %}
 FROM wholes
-{% if not whole_segment %}
+{% if not whole_segment and with_guests is not defined %}
 WHERE fitting > 0 AND first_there >= {{ number("since") }} AND first_there < {{ number("end") }}
 {% endif %}

@@ -1,9 +1,9 @@
-{# What events bring, one row for each property. `raw` is a JSON value that is no object, array or null. #}
-{% macro told() %}
-SELECT event, visitor, key, raw FROM (
-    SELECT event, visitor, {{ key_of("pair") }} AS key, {{ raw_of("pair") }} AS raw
+{# What events bring, one row for each property. `raw` is a JSON value that is no object, array or null; `more` are further columns. #}
+{% macro told(more="") %}
+SELECT event, visitor, key, raw{{ more }} FROM (
+    SELECT event, visitor{{ more }}, {{ key_of("pair") }} AS key, {{ raw_of("pair") }} AS raw
     FROM (
-        SELECT event, visitor, {{ each_pair("properties") }} AS pair
+        SELECT event, visitor{{ more }}, {{ each_pair("properties") }} AS pair
         FROM records
         WHERE inside = 1 AND properties IS NOT NULL
     ) AS pairs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
@@ -122,7 +122,9 @@ def records_in(connection: Any, files: Sequence[Path], visitor_id: str) -> list[
     return [_record(dict(zip(names, row, strict=True))) for row in result.fetchall()]
 
 
-def remove_visitor(connection: Any, source: Source, file: BufferedRandom, visitor_id: str) -> int:
+def remove_visitor(
+    connection: Any, source: Source, file: BufferedRandom, visitor_id: str, before: Callable[[], object]
+) -> int:
     """Rewrite a Parquet file without the records of a visitor; return how many.
 
     Args:
@@ -130,10 +132,12 @@ def remove_visitor(connection: Any, source: Source, file: BufferedRandom, visito
         source: the file, locked.
         file: the same file, open.
         visitor_id: the visitor.
+        before: is called before a file with such records is rewritten.
     """
     values = {"file": one_file(source.path), "visitor": visitor_id}
     # DuckDB finds most files without the visitor by the bloom filters of their row groups.
     if count := _number(connection, _HOW_MANY_OF_VISITOR, values):
+        before()
         # The file is sorted. To sort it again would take a third of the time, and three times the memory.
         connection.execute("SET preserve_insertion_order = true")
         with replacing(source.path, file) as new:

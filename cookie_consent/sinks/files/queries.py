@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, time, timedelta
-from functools import cache
+from functools import cache, partial
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cookie_consent.base.files import open_file
 from cookie_consent.base.process import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, retry_if_moved
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
+from cookie_consent.sinks.files.digest_files import remove_digests
 from cookie_consent.sinks.files.line_io import Predicate, blank_lines, count_lines, matching_lines, remove_lines
 from cookie_consent.sinks.files.live_file import ends_in_a_torn_line
 from cookie_consent.sinks.files.locking import for_each_closed, remove
@@ -87,10 +88,14 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
 
         def erase(source: Source, file: BufferedRandom) -> None:
             nonlocal erased
+            forget = partial(remove_digests, path, source)
             if source.file_format is FileFormat.PARQUET:
-                erased += remove_visitor(connection(), source, file, visitor_id)
+                count = remove_visitor(connection(), source, file, visitor_id, forget)
             else:
-                erased += remove_lines(source, file, is_of_visitor, needle)
+                count = remove_lines(source, file, is_of_visitor, needle, forget)
+            if count:
+                forget()  # once more: somebody may have made the digest of the old file meanwhile
+            erased += count
 
         def erase_live(file: BufferedRandom) -> int:
             _end_torn_line(path, file)
@@ -130,6 +135,7 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
         with suppress(Exception):  # an unreadable file is removed, too
             removed += _how_many(source, file)
         if not dry_run:
+            remove_digests(path, source)
             remove(path, source)
             with suppress(OSError):  # the day has more files
                 path_of(path, source.date(), source.number, FileFormat.PARQUET).parent.rmdir()

@@ -46,6 +46,7 @@ READ_ON = {
     "report": "analytics.md",
     "serve-report": "analytics.md",
     "compact": "analytics.md",
+    "digest": "analytics.md",
     "forward": "analytics.md",
 }
 """Command -> the page that explains it."""

@@ -1,0 +1,1 @@
+"""Digests: what a report needs of closed files, computed once."""

@@ -1,0 +1,97 @@
+"""Blocks: 64 days of digests, joined.
+
+Each day is a bit of a 64-bit number, so that a count of people over any range of days in a block is a filter and a
+count. Block k has the days 32k to 32k + 63 since 1970. Blocks overlap by half, so that each range of 33 days is in
+one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.report.digests.about import About, Part
+from cookie_consent.report.digests.database import attached, write_about
+from cookie_consent.report.digests.facts import NEAR, FactsReader
+from cookie_consent.report.digests.kinds import SEEN, kinds_of
+from cookie_consent.report.local_time import local_time
+
+DAYS = 64
+_STEP = DAYS // 2
+
+
+def first_day(block: int) -> int:
+    """Return the first day of a block, as days since 1970."""
+    return block * _STEP
+
+
+def needed_blocks(parts: Mapping[str, Part]) -> dict[int, list[str]]:
+    """Return the blocks that some range of days needs, and the names of their files.
+
+    A block whose days with records are all in the next or the one before is not needed.
+
+    Args:
+        parts: the closed files, by name.
+    """
+    days = {day for part in parts.values() for day in part.days}
+    has: dict[int, frozenset[int]] = {}
+    for number in sorted({day // _STEP - less for day in days for less in (0, 1)}):
+        has[number] = frozenset(day for day in days if 0 <= day - first_day(number) < DAYS)
+    return {
+        number: _files(number, parts)
+        for number, own in has.items()
+        if not own < has.get(number + 1, frozenset()) and not own <= has.get(number - 1, frozenset())
+    }
+
+
+def _files(block: int, parts: Mapping[str, Part]) -> list[str]:
+    """Return the files with activity on the days of a block, or on the days before and after it."""
+    first = first_day(block)
+    return [name for name, part in parts.items() if any(first - 1 <= day <= first + DAYS for day in part.days)]
+
+
+def fill_block(reader: FactsReader, block: int, about: About, digests: Mapping[str, Path], newest: int) -> None:
+    """Fill the database "made" with a block. The table `loose_stays` says whose records may be missing in it.
+
+    Args:
+        reader: computes facts.
+        block: the number of the block.
+        about: what it is made of.
+        digests: the digests of its files, by name.
+        newest: the time of the log's newest record. Sessions near to it may go on in the live file.
+    """
+    first = first_day(block)
+    words: dict[str, Any] = {"db": "made", "first": first, "last": first + DAYS - 1, "files": len(digests)}
+    local = local_time(about.zone, first - 2, first + DAYS + 1).given
+    for table in ("records", "sessions", "pairs", "told", "all_sessions"):
+        reader.execute(f"DROP TABLE IF EXISTS {table}")
+    with ExitStack() as stack:
+        for number, file in enumerate(digests.values()):
+            stack.enter_context(attached(reader, file, f"f{number}"))
+        reader.script("tables", db="made", is_block=True)
+        reader.script("block", {**local, "open": newest - NEAR}, **words)
+        reader.add_facts("made", "sessions", "pairs", is_block=True)
+        hosts = reader.one("SELECT count(DISTINCT host) FROM made.sums")[0]
+        for kind in kinds_of("records", "told", "sessions", "pairs"):
+            if kind.has_people and kind is not SEEN:
+                if kind.of_stays:
+                    reader.group(kind, "made.names")
+                reader.script("block_people", kind=kind, number=kind.number, hosts=hosts, **words)
+    write_about(reader, "made", about)
+
+
+def fill_firsts(reader: FactsReader, about: About, digests: Sequence[Path]) -> None:
+    """Fill the database "made" with the day on which each visitor was first seen.
+
+    Args:
+        reader: has the connection.
+        about: what it is made of.
+        digests: the digests of all files.
+    """
+    with ExitStack() as stack:
+        for number, file in enumerate(digests):
+            stack.enter_context(attached(reader, file, f"f{number}"))
+        reader.script("firsts", db="made", files=len(digests), seen=SEEN.number)
+    write_about(reader, "made", about)

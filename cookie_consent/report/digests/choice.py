@@ -1,0 +1,25 @@
+"""Says whether a report is computed from digests."""
+
+from __future__ import annotations
+
+import os
+
+from cookie_consent.report.engines.engine import Engine
+from cookie_consent.report.files import live_file
+from cookie_consent.sinks.files.digest_files import digest_folder
+
+
+def with_digests(access_log: str | os.PathLike[str], engine: Engine) -> Engine:
+    """Return the engine that uses the digests of an access log, or the given one if there are none.
+
+    Args:
+        access_log: the path of a JSON Lines file, or a URL.
+        engine: the engine of the log.
+    """
+    path = live_file(access_log)
+    if path is None or not digest_folder(path).is_dir():
+        return engine
+    from cookie_consent.report.digests.engine import DigestedFiles  # only now: databases do without
+    from cookie_consent.report.engines.duckdb_files import DuckDBFiles
+
+    return DigestedFiles(engine) if isinstance(engine, DuckDBFiles) else engine

@@ -1,0 +1,295 @@
+"""Answers a report from the digests of closed files, and from the records of those that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.report.digests.about import About, Part, identity, name_of, overlapping
+from cookie_consent.report.digests.blocks import DAYS, first_day
+from cookie_consent.report.digests.database import attach, read_about
+from cookie_consent.report.digests.facts import NEAR, FactsReader
+from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.digests.kinds import CONSENTED, KINDS, VIEWS, Kind, kinds_of
+from cookie_consent.report.engines.dialect import DUCKDB, sql
+from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
+from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
+from cookie_consent.report.local_time import day_number, day_of
+from cookie_consent.report.where import Segment
+from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
+from cookie_consent.sinks.files.damage import Damaged
+from cookie_consent.sinks.files.digest_files import block_path, blocks_of, firsts_path
+
+_FROM_MONDAY = 3
+"""Days from a Monday to 1970-01-01, a Thursday."""
+_NO_HOST = 2**32 - 1
+"""The code of a host without facts."""
+_OF_COUNTS = ("consent", "share", "degraded")
+"""How the names of figures begin that are computed from counts, as without digests."""
+_NUMBERS = {kind.figure: kind.number for kind in KINDS}
+_STEPS: dict[str, Callable[[int], int]] = {
+    "each_hour": lambda day: day,
+    "by_day": lambda day: day,
+    "each_week": lambda day: (day + _FROM_MONDAY) // 7,
+    "each_month": lambda day: (day_of(day).year - 1970) * 12 + day_of(day).month - 1,
+}
+"""Figure -> the number of the step that a day is in."""
+_BY_FIGURE = {kind.figure: kind for kind in KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of days that is attached, and the part of it that a report asks for.
+
+    Args:
+        database: its name in SQL.
+        first: its first day, as days since 1970.
+        since: the first day asked for.
+        until: the last day asked for.
+        host: the code of the host asked for; None for all hosts.
+    """
+
+    database: str
+    first: int
+    since: int
+    until: int
+    host: int | None
+
+    @property
+    def days(self) -> list[int]:
+        """The days asked for."""
+        return list(range(self.since, self.until + 1))
+
+    @property
+    def bits(self) -> list[int]:
+        """The bit of each of these days."""
+        return [1 << day - self.first for day in self.days]
+
+    @property
+    def mask(self) -> int:
+        """All these bits."""
+        return sum(self.bits)
+
+    @property
+    def of_host(self) -> str:
+        """SQL for facts of the host."""
+        return "true" if self.host is None else f"host = {self.host}"
+
+    @property
+    def people_of_host(self) -> str:
+        """SQL for people of the host."""
+        return "alone" if self.host is None else f"host = {self.host}"
+
+
+class DigestedFiles(FactsReader):
+    """An engine for the files of an access log that uses their digests.
+
+    It gives the same figures as `DuckDBFiles`. What no valid digest has is computed from records: of the live file, and
+    of closed files without a digest.
+
+    Args:
+        files: the engine without digests, whose connection it uses.
+    """
+
+    def __init__(self, files: DuckDBFiles) -> None:
+        super().__init__(files._connection, files._path, files._memory)
+        self._attached: list[str] = []
+        self._blocks: list[Block] = []
+        self._newest = 0
+        self._scanned = False
+
+    def prepare(self, given: Given) -> None:
+        """Drop the tables of an earlier range."""
+        super().prepare(given)
+        self._detach()
+        self._scanned = False
+
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
+        """Create a temporary table."""
+        if name == "records":
+            self._scanned = bool(segment.filters) or not self._answer(given)
+        if name == "counts" or segment.filters or self._scanned:
+            super().make(name, given, segment)
+
+    def rows(self, figure: str, given: Given) -> list[Row]:
+        """Return the rows of a figure."""
+        if not self._scanned and not figure.startswith(_OF_COUNTS):
+            if figure in _BY_FIGURE:
+                return self._list(_BY_FIGURE[figure], given)
+            if figure in ("totals", "by_hour"):
+                return self._rows(figure, given, numbers=_NUMBERS)
+            if figure in _STEPS:
+                words = {"figure": figure, "numbers": _NUMBERS, "blocks": self._blocks_in_range}
+                return self._rows("over_time", given, steps=_steps(figure, given), **words)
+            if figure == "retention":
+                steps = _steps("each_week", given)
+                return self._rows(figure, given, blocks=self._blocks_in_range, steps=steps, consented=CONSENTED.number)
+            if figure == "now" and int(given["recent_since"]) > self._newest - NEAR:
+                return super().rows(figure, given)  # sessions so near to the newest record are not in blocks
+            self._scan(given)
+        return super().rows(figure, given)
+
+    def _list(self, kind: Kind, given: Given) -> list[Row]:
+        words: dict[str, Any] = {"kind": kind, "number_of_kind": kind.number}
+        if kind.few_are:
+            self.script("merged", given, **words)
+            self.add_names("all_names", "name")
+            self.script("merged_views", **words)
+        size = f"n{list(kind.sums).index(kind.sorted_by)}" if kind.sorted_by in kind.sums else "people"
+        return self._rows("list", given, size=size, **words)
+
+    def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
+        result = self._run(f"digests/{name}", given, **words)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def _scan(self, given: Given) -> None:
+        """Compute the tables without digests, for a figure that they cannot answer."""
+        self._scanned = True
+        for table in ("records", "sessions", "earlier", "pairs"):
+            self._connection.execute(f"DROP TABLE IF EXISTS {table}")
+            super().make(table, given)
+
+    def _answer(self, given: Given) -> bool:
+        """Make the tables from digests; return False if there are none, or if they cannot answer."""
+        key = read_key(self._path)
+        if key is None or given["path"] or given.get("marks"):
+            return False
+
+        def read(found: Sequence[Source]) -> tuple[bool, list[Damaged]]:
+            closed = [source for source in found if source.day]
+            identities = {name_of(source): identity(source) for source in closed}
+            self._detach()  # a first try may have attached blocks, if files moved while it read
+            parts = self._choose(key, identities, given)
+            if parts is None:
+                return False, []
+            fresh = [source for source in found if source.day is None or name_of(source) not in parts]
+            return self._merge(parts, fresh, {name_of(source): source for source in closed}, given, key)
+
+        answered, damaged = retry_if_moved(self._path, read)
+        self.damaged += damaged
+        return answered
+
+    def _choose(self, key: str, identities: Mapping[str, str], given: Given) -> dict[str, Part] | None:
+        """Attach the blocks with the days of a range; return all files in valid blocks.
+
+        Returns:
+            None if no blocks have all days of the range.
+        """
+        since, until = _range(given)
+
+        def valid(file: Path) -> About | None:
+            about = read_about(self, file)
+            return about if about and about.is_valid(key, str(given["time_zone"]), identities) else None
+
+        found = {number: about for number, file in blocks_of(self._path).items() if (about := valid(file))}
+        parts = {name: part for about in found.values() for name, part in about.parts.items()}
+        # Sessions may go on from the day before, or to the day after.
+        wanted = sorted({day for part in parts.values() for day in part.days if since - 1 <= day <= until + 1})
+        chosen = cover(wanted, list(found))
+        firsts = valid(firsts_path(self._path))
+        if not parts or chosen is None or firsts is None or not parts.keys() <= firsts.parts.keys():
+            return None
+        self._newest = max(part.newest for part in parts.values())
+        self._blocks = [
+            self._attach(number, f"block{place}", max(first, since), min(last, until), str(given["host"]))
+            for place, (number, first, last) in enumerate(chosen)
+        ]
+        attach(self, firsts_path(self._path), "firsts")
+        self._attached.append("firsts")
+        return parts
+
+    def _attach(self, number: int, name: str, first: int, last: int, host: str) -> Block:
+        attach(self, block_path(self._path, number), name)
+        self._attached.append(name)
+        code = self._code(f"{name}.names", host) if host else None
+        return Block(name, first_day(number), first, last, code)
+
+    def _code(self, names: str, host: str) -> int:
+        found = self.execute(f"SELECT code FROM {names} WHERE text = $host", {"host": host})  # noqa: S608
+        return int(found[0][0]) if found else _NO_HOST
+
+    @property
+    def _blocks_in_range(self) -> list[Block]:
+        """The blocks that have days of the range, and not only of the days around it."""
+        return [block for block in self._blocks if block.days]
+
+    def _detach(self) -> None:
+        while self._attached:
+            self.execute(f"DETACH {self._attached.pop()}")
+
+    def _merge(
+        self, parts: Mapping[str, Part], fresh: list[Source], closed: Mapping[str, Source], given: Given, key: str
+    ) -> tuple[bool, list[Damaged]]:
+        """Make the tables from blocks and from files without a digest; return whether that was possible."""
+        first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
+        in_range = [source for source in fresh if source.day is None or source.day >= first]
+        _, damaged = self.load(in_range, given, key)
+        times = self.times()
+        if times:
+            oldest, newest = times
+            for name, part in overlapping(Part("", oldest, newest), parts).items():
+                self.drop_known(closed[name], max(oldest, part.oldest), min(newest, part.newest))
+            if self._blocks and self.read_script("touched", blocks=self._blocks)[0][0]:
+                return False, []
+        self.script("edges", given, blocks=self._blocks)
+        if len(self._blocks) > 1:  # both have the records at their common edge
+            self._connection.execute(sql("once", DUCKDB, table="records"))
+        self.find_facts(given)
+        self._fill_tables("records" if times else "", "told" if times else "", "sessions", "pairs")
+        self._find_earlier([source for source in fresh if source not in in_range] + in_range, given, key)
+        return True, damaged
+
+    def _fill_tables(self, *tables: str) -> None:
+        blocks = self._blocks_in_range
+        self.script("answers_tables", blocks=blocks)
+        for kind in kinds_of(*tables):
+            self.group(kind, "all_names", "name")
+            self.script("extra", kind=kind, number=kind.number)
+        self.script("kept", blocks=blocks)
+        self.script("answers_views", blocks=blocks, views=VIEWS.number)
+
+    def _find_earlier(self, fresh: list[Source], given: Given, key: str) -> None:
+        """Fill the table `earlier`: visitors of the range with a record before it."""
+        make_view(self._connection, "other_records", fresh, RECORDS, MADE_UP)
+        self.script("fresh_earlier", {**given, "key": key})
+        host = str(given["host"])
+        of_host = f"host = {self._code('firsts.hosts', host)}" if host else "alone"
+        self.script("earlier", views=VIEWS.number, since=_range(given)[0], of_host=of_host)
+
+
+def _steps(figure: str, given: Given) -> dict[int, int]:
+    """Return for each day of the range the number of its step."""
+    since, until = _range(given)
+    return {day: _STEPS[figure](day) for day in range(since, until + 1)}
+
+
+def _range(given: Given) -> tuple[int, int]:
+    since, until = (day_number(date.fromisoformat(str(given[name]))) for name in ("first_day", "last_day"))
+    return since, until
+
+
+def cover(days: Sequence[int], blocks: Sequence[int]) -> list[tuple[int, int, int]] | None:
+    """Return disjoint parts of blocks that have all the days; None if some day is in no block.
+
+    Args:
+        days: days since 1970, sorted.
+        blocks: the numbers of the blocks.
+
+    Returns:
+        The number, the first and the last day of each part.
+    """
+    parts: list[tuple[int, int, int]] = []
+    for day in days:
+        if parts and day <= first_day(parts[-1][0]) + DAYS - 1:
+            number, first, _ = parts[-1]
+            parts[-1] = number, first, day
+            continue
+        fitting = [number for number in blocks if 0 <= day - first_day(number) < DAYS]
+        if not fitting:
+            return None
+        parts.append((max(fitting), day, day))
+    return parts

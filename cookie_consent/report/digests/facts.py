@@ -1,0 +1,131 @@
+"""Computes facts from records: for the digest of a file, and for the records of a report that no digest has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from cookie_consent.report.digests.kinds import MOST_SUMS, Kind, kinds_of
+from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
+from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
+from cookie_consent.report.engines.engine import EVERYBODY, Given
+from cookie_consent.report.local_time import DAY, local_time
+from cookie_consent.report.question import Question
+from cookie_consent.sinks.files.closed_files import Source
+from cookie_consent.sinks.files.damage import Damaged, read_undamaged
+
+NEAR = 40 * 60_000
+"""Stays this close to the begin or end of a file, or to midnight, may go on elsewhere, so a digest keeps their records.
+For others they are read again. 30 minutes is the pause between stays; a few more are for what lasts (milliseconds)."""
+_LATEST = 253_402_214_400_000
+
+
+class FactsReader(DuckDBFiles):
+    """Reads records and computes facts in temporary tables."""
+
+    def load(self, files: Sequence[Source], given: Given, key: str) -> tuple[Given, list[Damaged]]:
+        """Fill the table `records`. Visitors are numbers that only the key gives.
+
+        Args:
+            files: the files to read.
+            given: the parameters of the SQL texts.
+            key: the key of the log.
+
+        Returns:
+            The parameters, with the local time of these records; and which files are damaged.
+        """
+
+        def fill(files: Sequence[Source]) -> None:
+            make_view(self._connection, "access_records", files, RECORDS, MADE_UP)
+            self._connection.execute("DROP TABLE IF EXISTS records")
+            self._run("records", given, segment=EVERYBODY, with_host=True)
+            self._connection.execute(sql("once", DUCKDB, table="records"))
+
+        damaged = read_undamaged(self._connection, files, fill)[1]
+        oldest, newest = self.times() or (0, 0)
+        zone = str(given["time_zone"])
+        local = {**given, **local_time(zone, oldest // DAY - 1, newest // DAY + 1).given}
+        self.script("keyed", {**local, "key": key})
+        return local, list(damaged)
+
+    def times(self) -> tuple[int, int] | None:
+        """Return the times of the oldest and the newest of the records; None if there are none."""
+        oldest, newest = self.one("SELECT min(came), max(came) FROM records")
+        return None if oldest is None else (oldest, newest)
+
+    def days(self, given: Given) -> list[int]:
+        """Return the days with activity, as days since 1970."""
+        return [day for (day,) in self.read_script("activity_days", given)]
+
+    def drop_known(self, other: Source, oldest: int, newest: int) -> None:
+        """Delete the records from a time that another file has, too.
+
+        Args:
+            other: the other file.
+            oldest: the begin of the time in which both have records, in milliseconds since 1970.
+            newest: its end.
+        """
+        make_view(self._connection, "other_records", [other], RECORDS, MADE_UP)
+        self.script("once_among", {"oldest": oldest, "newest": newest})
+
+    def find_facts(self, given: Given) -> None:
+        """Fill the other tables of facts from `records`, and `all_sessions` with sessions that have no view, too."""
+        for table in ("sessions", "pairs"):
+            self._connection.execute(f"DROP TABLE IF EXISTS {table}")
+            self._make_in_parts(table, given, EVERYBODY, with_guests=True)
+            if table == "sessions":
+                self.script("sessions", given)
+        self.script("told")
+
+    def script(self, name: str, given: Mapping[str, Any] | None = None, **words: object) -> None:
+        """Run the statements of a file of `sql/digests`."""
+        words = {"most_sums": MOST_SUMS, "near": NEAR, **shape(given or {}), **words}
+        for text in sql(f"digests/{name}", DUCKDB, **words).split(";\n"):
+            if text.strip(" \n;"):
+                values = {key: value for key, value in (given or {}).items() if f"${key}:" in text}
+                self._connection.execute(text, values)
+
+    def group(self, kind: Kind, names: str, *columns: str) -> None:
+        """Fill the table `grouped` with the facts of a kind, and give codes to the texts in some of its columns.
+
+        Args:
+            kind: the kind.
+            names: the table of codes.
+            columns: the columns.
+        """
+        self.script("grouped", kind=kind)
+        self.add_names(names, *columns)
+        if kind.value and kind.value_where != kind.where:
+            self.script("value_names", kind=kind, names=names)
+
+    def add_names(self, names: str, *columns: str) -> None:
+        """Give codes to the texts in columns of `grouped`."""
+        for column in columns:
+            self.script("names", names=names, table="grouped", column=column)
+
+    def add_facts(self, database: str, *tables: str, is_block: bool = False) -> None:
+        """Add the facts of all kinds from some tables to the tables of a digest or a block."""
+        for kind in kinds_of(*tables):
+            self.group(kind, f"{database}.names", "host", "name")
+            self.script("facts", db=database, is_block=is_block, kind=kind, number=kind.number)
+
+    def read_script(self, name: str, given: Given | None = None, **words: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a file of `sql/digests`."""
+        return self._run(f"digests/{name}", given or {}, **words).fetchall()
+
+    def one(self, text: str) -> tuple[Any, ...]:
+        """Return the only row of a query."""
+        rows: list[tuple[Any, ...]] = self._connection.execute(text).fetchall()
+        return rows[0]
+
+    def execute(self, text: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement."""
+        rows: list[tuple[Any, ...]] = self._connection.execute(text, values).fetchall()
+        return rows
+
+
+def all_time(zone: str) -> Given:
+    """Return the parameters of the SQL texts for all records of a file."""
+    given = Question(date(2000, 1, 1), date(2000, 1, 1), time_zone=zone).given
+    return {**given, "since": 0, "end": _LATEST, "read_since": 0, "read_end": _LATEST}

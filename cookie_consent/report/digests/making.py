@@ -1,0 +1,228 @@
+"""Makes the digests of a log in files: one beside each closed file, and blocks of 64 days that join them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cookie_consent.base.process import locking
+from cookie_consent.report.digests.about import About, Part, identity, key_check, name_of, overlapping, schema
+from cookie_consent.report.digests.blocks import fill_block, fill_firsts, needed_blocks
+from cookie_consent.report.digests.database import attached, read_about, write_about
+from cookie_consent.report.digests.facts import FactsReader, all_time
+from cookie_consent.report.digests.key import make_key
+from cookie_consent.report.engines.duckdb_files import connected
+from cookie_consent.report.memory import LEAST, default_memory
+from cookie_consent.sinks.files.atomic import replacing
+from cookie_consent.sinks.files.closed_files import Source, sources
+from cookie_consent.sinks.files.digest_files import (
+    block_path,
+    blocks_of,
+    digest_folder,
+    digest_path,
+    digests_of,
+    firsts_path,
+    unfinished,
+)
+
+_SMALL = 16_384
+"""The size of a block of a digest's database (bytes): the digest of a small file is small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What was done.
+
+    Args:
+        digests: how many digests of files were made.
+        blocks: how many blocks of days were made.
+        damaged: files that cannot be read, each with the reason; they have no digest.
+        busy: True if another process makes digests now; nothing was done.
+    """
+
+    digests: int
+    blocks: int
+    damaged: tuple[str, ...] = ()
+    busy: bool = False
+
+
+def digest(
+    path: Path,
+    zone: str = "UTC",
+    memory: int | None = None,
+    seen: Callable[[int], object] = lambda number: None,
+) -> Digested:
+    """Make the digests of all closed files of a log that lack one, and join them; remove those that no longer count.
+
+    It is safe to run while other processes write, read, compact or erase. A kill at any moment leaves nothing wrong.
+
+    Args:
+        path: the live file.
+        zone: the time zone of the days.
+        memory: the bytes that it may take; None for a quarter of the machine's, and at least 512 MB.
+        seen: is called with the number of files done so far.
+
+    Raises:
+        UnreadableError: memory or disk is too small, or DuckDB is missing.
+        OSError: a digest cannot be written.
+    """
+    closed = [source for source in sources(path) if source.day]
+    if not closed:
+        _remove_others(path, set())
+        return Digested(0, 0)
+    like = closed[-1].path.stat()
+    _make_folder(path, closed[-1])
+    with suppress(BlockingIOError), locking.opened(digest_folder(path) / ".lock", os.O_RDWR | os.O_CREAT, 0o600):
+        for file in unfinished(path):
+            file.unlink(missing_ok=True)
+        memory = memory or default_memory()
+        with connected(path, memory) as connection:
+            maker = Maker(FactsReader(connection, path, memory), path, make_key(path, like), zone)
+            return maker.make(closed, seen)
+    return Digested(0, 0, busy=True)
+
+
+class Maker:
+    """Makes the digests of a log.
+
+    Args:
+        reader: computes facts.
+        path: the live file.
+        key: the key of the log.
+        zone: the time zone of the days.
+    """
+
+    def __init__(self, reader: FactsReader, path: Path, key: str, zone: str) -> None:
+        self._reader, self._path, self._key, self._zone = reader, path, key, zone
+        self._damaged: list[str] = []
+
+    def make(self, closed: list[Source], seen: Callable[[int], object]) -> Digested:
+        """Make what is missing for the closed files of the log."""
+        files = {name_of(source): source for source in closed}
+        identities = {name: identity(source) for name, source in files.items()}
+        parts: dict[str, Part] = {}
+        made = 0
+        for number, source in enumerate(closed, 1):
+            about = read_about(self._reader, digest_path(self._path, source))
+            if about is None or not self._is_valid(about, identities, parts):
+                about = self._digest(source, parts, files)
+                made += about is not None
+            if about:
+                parts |= about.parts
+            seen(number)
+        blocks = needed_blocks(parts)
+        joined = sum(self._join(number, names, parts, files) for number, names in blocks.items())
+        self._join_firsts(parts, files)
+        keep = {digest_path(self._path, files[name]) for name in parts}
+        _remove_others(self._path, keep | {block_path(self._path, number) for number in blocks})
+        return Digested(made, joined, tuple(self._damaged))
+
+    def _about(self, parts: Mapping[str, Part]) -> About:
+        return About(schema(), key_check(self._key), self._zone, parts)
+
+    def _is_valid(self, about: About, identities: Mapping[str, str], parts: Mapping[str, Part]) -> bool:
+        if not about.is_valid(self._key, self._zone, identities):
+            return False
+        ((_, part),) = about.parts.items()
+        return dict(part.without) == {name: other.file for name, other in overlapping(part, parts).items()}
+
+    def _digest(self, source: Source, earlier: Mapping[str, Part], files: Mapping[str, Source]) -> About | None:
+        """Make the digest of a file; return None if the file is damaged."""
+        reader, before = self._reader, identity(source)
+        given, damaged = reader.load([source], all_time(self._zone), self._key)
+        if damaged:
+            self._damaged += map(str, damaged)
+            return None
+        oldest, newest = reader.times() or (0, -1)
+        part = Part(before, oldest, newest)
+        others = overlapping(part, earlier)
+        for name, other in others.items():
+            reader.drop_known(files[name], max(oldest, other.oldest), min(newest, other.newest))
+        reader.find_facts(given)
+        part = replace(part, days=reader.days(given), without={name: other.file for name, other in others.items()})
+        about = self._about({name_of(source): part})
+        with self._database(digest_path(self._path, source), source, _SMALL):
+            reader.script("tables", db="made", is_block=False)
+            reader.add_facts("made", "records", "told")
+            reader.script("stays", given, db="made")
+            write_about(reader, "made", about)
+        if identity(source) != before:  # erased meanwhile: it must not come back
+            digest_path(self._path, source).unlink(missing_ok=True)
+            return None
+        return about
+
+    def _join(self, number: int, names: list[str], parts: Mapping[str, Part], files: Mapping[str, Source]) -> bool:
+        """Make a block unless it is there; tell whether it was made."""
+        place = block_path(self._path, number)
+        about = self._about({name: parts[name] for name in names})
+        if read_about(self._reader, place) == about:
+            return False
+        with self._database(place, files[names[-1]]):
+            newest = max(part.newest for part in parts.values())
+            digests = {name: digest_path(self._path, files[name]) for name in names}
+            fill_block(self._reader, number, about, digests, newest)
+            self._add_far_edges(names, parts, files)
+            self._reader.script("drop_block")
+        if any(identity(files[name]) != parts[name].file for name in names):
+            place.unlink(missing_ok=True)
+        return True
+
+    def _join_firsts(self, parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
+        """Write on which day each visitor was first seen, unless that is there."""
+        place, about = firsts_path(self._path), self._about(parts)
+        if not parts or read_about(self._reader, place) == about:
+            return
+        with self._database(place, files[list(parts)[-1]]):
+            fill_firsts(self._reader, about, [digest_path(self._path, files[name]) for name in parts])
+        if any(identity(files[name]) != part.file for name, part in parts.items()):
+            place.unlink(missing_ok=True)
+
+    def _add_far_edges(self, names: list[str], parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
+        reader = self._reader
+        for (number,) in reader.execute("SELECT DISTINCT file FROM loose_stays WHERE NOT near ORDER BY file"):
+            name = names[number]
+            reader.load([files[name]], all_time(self._zone), self._key)
+            for other in parts[name].without:
+                reader.drop_known(files[other], parts[other].oldest, parts[other].newest)
+            reader.script("far_edges", db="made", file=number)
+
+    @contextmanager
+    def _database(self, place: Path, source: Source, block_size: int = 262_144) -> Iterator[None]:
+        """Attach a new database as "made", which replaces a file after the block."""
+        with source.path.open("rb") as like, replacing(place, like) as new:
+            new.unlink()  # DuckDB takes no empty file
+            with attached(self._reader, new, "made", block_size=block_size):
+                self._reader.execute("BEGIN")  # one write to the disk for all statements
+                yield
+                self._reader.execute("COMMIT")
+
+
+def zone_of(path: Path) -> str | None:
+    """Return the time zone of the digests of a log; None if it has none.
+
+    Args:
+        path: the live file.
+    """
+    files = [file for file in (firsts_path(path), *digests_of(path)) if file.is_file()]
+    if not files:
+        return None
+    with connected(path, LEAST) as connection:
+        reader = FactsReader(connection, path, LEAST)
+        found = (read_about(reader, file) for file in files)
+        return next((about.zone for about in found if about), None)
+
+
+def _make_folder(path: Path, source: Source) -> None:
+    folder = digest_folder(path)
+    if not folder.is_dir():
+        with source.path.open("rb") as like, replacing(folder / ".lock", like):
+            pass
+
+
+def _remove_others(path: Path, keep: set[Path]) -> None:
+    for file in (*digests_of(path), *blocks_of(path).values()):
+        if file not in keep:
+            file.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+{# Blocks and the rest together. #}
+{% macro of_blocks(table, columns) %}
+{% for block in blocks %}
+SELECT kind, {{ "name" if loop.first else "codes.code AS name" }}, {{ columns }}
+FROM {{ block.database }}.{{ table }} AS facts
+{% if not loop.first %}
+INNER JOIN codes ON facts.name = codes.old AND codes.block = {{ loop.index0 }}
+{% endif %}
+WHERE day BETWEEN {{ block.since }} AND {{ block.until }} AND {{ block.of_host }}
+UNION ALL
+{% endfor %}
+{% endmacro %}
+{% set numbers %}
+{% for n in range(most_sums) %}
+, n{{ n }}
+{% endfor %}
+{% endset %}
+CREATE OR REPLACE TEMPORARY TABLE more AS
+SELECT extra.*
+FROM kept
+RIGHT JOIN (SELECT DISTINCT kind, name, visitor FROM extra_people) AS extra USING (kind, name, visitor)
+WHERE kept.visitor IS NULL;
+CREATE OR REPLACE TEMPORARY VIEW present AS FROM kept UNION ALL FROM more;
+CREATE OR REPLACE TEMPORARY VIEW sums AS
+{{ of_blocks("sums", "day" ~ numbers) }}
+SELECT kind, name, day {{ numbers }} FROM extra_sums;
+CREATE OR REPLACE TEMPORARY VIEW measured AS
+{{ of_blocks("measured", "value") }}
+SELECT kind, name, value FROM extra_measured;
+CREATE OR REPLACE TEMPORARY TABLE day_people AS
+SELECT day, sum(people) AS people FROM (
+    {% for block in blocks %}
+    SELECT unnest({{ block.days }}) AS day, unnest([
+        {% for bit in block.bits %}
+        count(*) FILTER (days & {{ bit }}::UBIGINT <> 0){{ "" if loop.last else "," }}
+        {% endfor %}
+    ]) AS people
+    FROM {{ block.database }}.people
+    WHERE kind = {{ views }} AND {{ block.people_of_host }}
+    UNION ALL
+    {% endfor %}
+    SELECT day, count(*) AS people
+    FROM (SELECT DISTINCT day, visitor FROM extra_people WHERE kind = {{ views }}) AS extra
+    WHERE NOT EXISTS (
+        SELECT 1 FROM (
+            {% for block in blocks %}
+            SELECT visitor, days, {{ block.first }} AS first FROM {{ block.database }}.people
+            WHERE kind = {{ views }} AND {{ block.people_of_host }} AND days & {{ block.mask }}::UBIGINT <> 0
+            UNION ALL
+            {% endfor %}
+            SELECT 0::UBIGINT AS visitor, 0::UBIGINT AS days, 0 AS first WHERE false
+        ) AS known
+        WHERE known.visitor = extra.visitor AND extra.day BETWEEN first AND first + 63
+            AND days & (1::UBIGINT << (greatest(extra.day - first, 0) & 63)::UBIGINT) <> 0
+    )
+    GROUP BY day
+)
+GROUP BY day;

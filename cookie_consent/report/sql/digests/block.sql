@@ -1,0 +1,56 @@
+{# Join the digests f0, f1, … of files: which stays go on in another file, and all facts with one code for each name. #}
+{% from "digests/days.sql" import day with context %}
+{% macro each(table, columns) %}
+{% for file in range(files) %}
+SELECT {{ file }}::INTEGER AS file, {{ columns }} FROM f{{ file }}.{{ table }}
+{{ "" if loop.last else "UNION ALL" }}
+{% endfor %}
+{% endmacro %}
+CREATE TEMPORARY TABLE file_names AS {{ each("names", "*") }};
+INSERT INTO {{ db }}.names
+SELECT row_number() OVER (), text FROM (SELECT DISTINCT text FROM file_names);
+CREATE TEMPORARY TABLE codes AS
+SELECT file, file_names.code AS old, names.code FROM file_names INNER JOIN {{ db }}.names AS names USING (text);
+CREATE TEMPORARY TABLE all_stays AS
+SELECT file, guest, stay, began, ended, near,
+    coalesce(began - max(ended) OVER (
+        PARTITION BY guest ORDER BY began ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) <= 1800000, false)
+    OR coalesce(lead(began) OVER (PARTITION BY guest ORDER BY began) - max(ended) OVER (
+        PARTITION BY guest ORDER BY began ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) <= 1800000, false)
+    OR {{ day("began") }} <> {{ day("ended") }}
+    OR ended > {{ number("open") }} AS loose
+FROM ({{ each("stays", "*") }});
+INSERT INTO {{ db }}.stays SELECT guest, began, ended FROM all_stays WHERE NOT loose;
+CREATE TEMPORARY TABLE loose_stays AS SELECT file, guest, stay, began, ended, near FROM all_stays WHERE loose;
+DROP TABLE all_stays;
+{% for table in ("sessions", "pairs") %}
+CREATE TEMPORARY TABLE {{ table }} AS
+SELECT * FROM ({{ each(table, "*") }}) AS facts
+WHERE day BETWEEN {{ first }} AND {{ last }} AND NOT EXISTS (
+    SELECT 1 FROM loose_stays
+    WHERE loose_stays.file = facts.file AND loose_stays.guest = facts.guest AND loose_stays.stay = facts.stay
+);
+{% endfor %}
+CREATE TABLE {{ db }}.edges AS
+SELECT edges.* EXCLUDE (file, stay)
+FROM ({{ each("edges", "*") }}) AS edges
+INNER JOIN loose_stays USING (file, guest, stay);
+CREATE TEMPORARY VIEW all_people AS {{ each("people", "*") }};
+INSERT INTO {{ db }}.sums
+SELECT kind, hosts.code, names.code, day
+    {% for n in range(most_sums) %}
+    , sum(n{{ n }})
+    {% endfor %}
+FROM ({{ each("sums", "*") }}) AS sums
+INNER JOIN codes AS names ON sums.file = names.file AND sums.name = names.old
+INNER JOIN codes AS hosts ON sums.file = hosts.file AND sums.host = hosts.old
+WHERE day BETWEEN {{ first }} AND {{ last }}
+GROUP BY ALL;
+INSERT INTO {{ db }}.measured
+SELECT kind, hosts.code, names.code, day, value
+FROM ({{ each("measured", "*") }}) AS measured
+INNER JOIN codes AS names ON measured.file = names.file AND measured.name = names.old
+INNER JOIN codes AS hosts ON measured.file = hosts.file AND measured.host = hosts.old
+WHERE day BETWEEN {{ first }} AND {{ last }};

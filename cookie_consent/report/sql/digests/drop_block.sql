@@ -1,0 +1,8 @@
+{# Drop what was needed for joining digests. #}
+DROP TABLE loose_stays;
+DROP TABLE file_names;
+DROP TABLE codes;
+DROP TABLE sessions;
+DROP TABLE pairs;
+DROP TABLE IF EXISTS grouped;
+DROP VIEW all_people;

@@ -1,0 +1,40 @@
+{# Visitors, sessions and views by the steps of `figure`, as over_time.sql beside this folder.
+
+   `steps` has for each day the number of its step; of hours it has none, because they are names of facts. #}
+{% from "digests/weeks.sql" import day_steps, visitors_by_step with context %}
+WITH parts AS (
+{% if figure == "each_hour" %}
+    SELECT text::BIGINT AS number, count(*) AS visitors, 0 AS sessions, 0 AS views, 0 AS recorded, 0 AS all_views, 0 AS counted
+    FROM present INNER JOIN all_names ON name = code
+    WHERE kind = {{ numbers.view_hours }}
+    GROUP BY text
+    UNION ALL
+    SELECT text::BIGINT, 0, CASE WHEN kind = {{ numbers.session_hours }} THEN n0 ELSE 0 END,
+        CASE WHEN kind = {{ numbers.view_hours }} THEN n0 ELSE 0 END, 0, 0, 0
+    FROM sums INNER JOIN all_names ON name = code
+    WHERE kind IN ({{ numbers.session_hours }}, {{ numbers.view_hours }})
+{% else %}
+    {% if figure == "by_day" %}
+    SELECT day AS number, people AS visitors, 0 AS sessions, 0 AS views, 0 AS recorded, 0 AS all_views, 0 AS counted
+    FROM day_people WHERE people > 0
+    {% else %}
+    SELECT step AS number, count(*) AS visitors, 0 AS sessions, 0 AS views, 0 AS recorded, 0 AS all_views, 0 AS counted
+    FROM ({{ visitors_by_step(numbers.views) }})
+    GROUP BY step
+    {% endif %}
+    UNION ALL
+    SELECT step, 0, CASE WHEN kind = {{ numbers.sessions }} THEN n0 ELSE 0 END,
+        CASE WHEN kind = {{ numbers.views }} THEN n0 ELSE 0 END, 0, 0, 0
+    FROM sums INNER JOIN ({{ day_steps() }}) AS day_steps USING (day)
+    WHERE kind IN ({{ numbers.sessions }}, {{ numbers.views }})
+    UNION ALL
+    SELECT step, 0, 0, 0,
+        CASE WHEN name = 'views_recorded' THEN value ELSE 0 END, CASE WHEN name = 'views' THEN value ELSE 0 END, 1
+    FROM counts INNER JOIN ({{ day_steps() }}) AS day_steps ON number = day
+    WHERE name IN ('views', 'views_recorded')
+{% endif %}
+)
+SELECT number, sum(visitors) AS day_visitors, sum(sessions) AS day_sessions, sum(views) AS day_views,
+    sum(recorded) AS day_all_views_recorded, sum(all_views) AS day_all_views, max(counted) AS day_counted
+FROM parts
+GROUP BY number

@@ -1,0 +1,378 @@
+"""Tests of digests: a report from them is the report of a scan."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cookie_consent.cli import main
+from cookie_consent.report import report
+from cookie_consent.report.digests.engine import DigestedFiles
+from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.digests.making import Digested, digest
+from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.files.closed_files import FileFormat, path_of
+from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.digest_files import digest_folder
+from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_records, time_of, time_text
+
+LAST = FIRST + timedelta(days=DAYS - 1)
+FULL = os.environ.get("FULL_MATRIX") == "1"
+MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
+PAGES = ("/", "/a", "/b")
+QUERIES = ("", "", "", "utm_source=letter", "utm_source=advert&utm_medium=cpc")
+
+
+@contextmanager
+def answers() -> Iterator[list[bool]]:
+    """Record for each range whether digests answered it."""
+    found: list[bool] = []
+    answer = DigestedFiles._answer
+    with pytest.MonkeyPatch.context() as patch:
+
+        def recorded(engine: DigestedFiles, asked: Any) -> bool:
+            found.append(answer(engine, asked))
+            return found[-1]
+
+        def refused(engine: DigestedFiles, asked: Any) -> None:
+            raise AssertionError("a figure was scanned")
+
+        patch.setattr(DigestedFiles, "_answer", recorded)
+        patch.setattr(DigestedFiles, "_scan", refused)
+        yield found
+
+
+def scanned(live: Path, **asked: Any) -> dict[str, Any]:
+    """Return a report that no digest helps with."""
+    folder = digest_folder(live)
+    folder.rename(folder.with_suffix(".away"))
+    try:
+        return report(live, **{"now": 0, **asked})
+    finally:
+        folder.with_suffix(".away").rename(folder)
+
+
+def assert_same_report(live: Path, **asked: Any) -> None:
+    """Compare a report from digests with that of a scan, field by field."""
+    with answers() as found:
+        made = report(live, **asked, now=0)
+    wanted = scanned(live, **asked)
+    assert all(found), "digests could not answer"
+    assert found
+    assert_same(made, wanted)
+
+
+def assert_same(made: Any, wanted: Any, name: str = "") -> None:
+    """Compare figures exactly. Only sums of floating-point numbers may differ as their order does."""
+    if name in ("sum", "mean") and wanted is not None:
+        assert made == pytest.approx(wanted, rel=1e-9), name
+    elif isinstance(wanted, dict):
+        assert list(made) == list(wanted), name
+        for key in wanted:
+            assert_same(made[key], wanted[key], key)
+    elif isinstance(wanted, list):
+        assert len(made) == len(wanted), (name, made, wanted)
+        for row, other in zip(made, wanted, strict=True):
+            assert_same(row, other, name)
+    else:
+        assert made == wanted, name
+
+
+def write(live: Path, day: date, records: list[Record], number: int = 1) -> Path:
+    path = path_of(live, day, number, FileFormat.PLAIN)
+    path.write_bytes(b"".join(map(line, records)))
+    return path
+
+
+def day_of(record: Record) -> date:
+    return date.fromisoformat(record["time"][:10])
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log with a closed file for each day in different formats, and the last day in the live file."""
+    live = tmp_path_factory.mktemp("days") / "access.jsonl"
+    records = random_records(seed=8, visitors=60)
+    for number in range(DAYS + 1):
+        day = FIRST + timedelta(days=number)
+        own = [record for record in records if day_of(record) == day]
+        if number < DAYS - 1:
+            write(live, day, own)
+        else:
+            with live.open("ab") as file:
+                file.write(b"".join(map(line, own)))
+        if number == 1:
+            compact(live)
+    assert digest(live) == Digested(4, 1)
+    return live
+
+
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "all days": {"since": FIRST, "until": LAST},
+    "closed days": {"since": FIRST, "until": FIRST + timedelta(days=2), "threshold": 1},
+    "a day in the middle": {"since": MIDNIGHT.date(), "until": MIDNIGHT.date(), "threshold": 2, "compare": True},
+    "a host": {"since": FIRST, "until": LAST, "host": HOSTS[0], "threshold": 1},
+    "an unknown host": {"since": FIRST, "until": LAST, "host": "other.example"},
+    "few rows": {"since": FIRST, "until": LAST, "limit": 2, "threshold": 3},
+    "weeks": {"since": FIRST, "until": LAST, "step": "week", "compare": "year", "threshold": 1},
+    "months": {"since": FIRST - timedelta(days=2), "until": LAST, "step": "month", "threshold": 2},
+    "hours": {"since": FIRST, "until": LAST, "step": "hour", "threshold": 1},
+    "only the live day": {"since": LAST, "until": LAST, "threshold": 1},
+    "days around": {"since": FIRST - timedelta(days=40), "until": LAST + timedelta(days=40), "threshold": 1},
+    "days without records": {"since": LAST + timedelta(days=3), "until": LAST + timedelta(days=5)},
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.slow
+def test_report_from_digests_is_that_of_a_scan(days: Path, question: str) -> None:
+    assert_same_report(days, **QUESTIONS[question])
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.slow
+def test_days_are_those_of_the_time_zone(days: Path, tmp_path: Path, zone: str) -> None:
+    """Clocks in New York were set back on the first of these days."""
+    copytree(days.parent, tmp_path, dirs_exist_ok=True)
+    live = tmp_path / days.name
+    asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1, "time_zone": zone, "step": "hour"}
+    with answers() as found:
+        report(live, **asked)
+    assert not any(found), "the digests have days in UTC"
+    digest(live, zone)
+    assert_same_report(live, **asked)
+
+
+@pytest.mark.slow
+def test_visitors_of_now_are_those_of_a_scan(days: Path) -> None:
+    newest = max(time_of(record) for record in random_records(seed=8, visitors=60) if day_of(record) < LAST)
+    for minutes in (0, 10, 19, 60):
+        now = (newest + timedelta(minutes=minutes)).timestamp()
+        asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1, "now": now, "count_now": True}
+        made = report(days, **asked)["now"]
+        assert made == scanned(days, **asked)["now"]
+
+
+@pytest.mark.slow
+def test_digests_are_made_once(days: Path) -> None:
+    before = {file: file.stat() for file in digest_folder(days).iterdir()}
+    assert digest(days) == Digested(0, 0)
+    assert {file: file.stat() for file in digest_folder(days).iterdir()} == before
+
+
+@pytest.mark.parametrize("asked", [{"path": "/a"}, {"where": (("device", "pc"),)}])
+@pytest.mark.slow
+def test_questions_with_filters_are_scanned(days: Path, asked: dict[str, Any]) -> None:
+    with answers() as found:
+        report(days, since=FIRST, until=LAST, **asked)
+    assert not any(found)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> dict[int, list[Record]]:
+    """Return records by the day of their file, counted from the midnight; the last file is the live one.
+
+    Visits are near midnights. Some lines are late: they are in a file of a later day. Some are twice in the log.
+    """
+    files: dict[int, list[Record]] = {number: [] for number in range(4)}
+    for number in range(draw(st.integers(1, 6))):
+        visitor = draw(st.sampled_from(("ann", "bob", "cas")))
+        moment = MIDNIGHT + timedelta(
+            days=draw(st.integers(0, 2)), minutes=draw(st.sampled_from((-50, -31, -29, -1, 0, 5, 700)))
+        )
+        for step in range(draw(st.integers(1, 4))):
+            record = draw(visited(visitor, moment, f"{number}-{step}"))
+            file = max((moment - MIDNIGHT).days + 1, 0)
+            late = draw(st.sampled_from((0, 0, 0, 0, 1, 2)))
+            files[min(file + late, 3)].append(record)
+            if draw(st.integers(0, 9)) == 0:
+                files[min(file + late + draw(st.integers(0, 1)), 3)].append(record)
+            moment += timedelta(minutes=draw(st.sampled_from((0, 1, 20, 30, 30, 31, 45))))
+    return files
+
+
+@st.composite
+def visited(draw: st.DrawFn, visitor: str, moment: datetime, uid: str) -> Record:
+    kind = draw(st.sampled_from(("view", "view", "view", "request", "event")))
+    record: Record = {
+        "time": time_text(moment),
+        "log.record.uid": uid,
+        "record.version": 1,
+        "record.kind": kind,
+        "visitor.id": visitor,
+        "server.address": draw(st.sampled_from((HOSTS[0], HOSTS[0], HOSTS[1]))),
+        "url.path": draw(st.sampled_from(PAGES)),
+        "user_agent.device": "pc",
+    }
+    if kind == "event":
+        record["event.name"] = draw(st.sampled_from(("page_leave", "page_view", "download")))
+        record["event.properties"] = {"file": "a.pdf", "size": 3}
+        if record["event.name"] == "page_leave":
+            record["duration_ms"] = draw(st.sampled_from((1500.0, 2_000_000.0, 9_000_000.0)))
+    else:
+        status = draw(st.sampled_from((200, 200, 200, 404, 500)))
+        record |= {"http.request.method": "GET", "http.route": "/{page}", "http.response.status_code": status}
+        record["duration_ms"] = draw(st.sampled_from((1.5, 2.0, 1_000_000.0)))
+        if draw(st.booleans()):
+            record["http.request.referrer"] = "https://other.example"
+        if query := draw(st.sampled_from(QUERIES)):
+            record["url.query"] = query
+    return record
+
+
+@settings(
+    max_examples=1000 if FULL else 8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), erased=st.booleans())
+@pytest.mark.slow
+@pytest.mark.no_cover
+def test_random_logs_give_the_report_of_a_scan(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[int, list[Record]], since: int, length: int, erased: bool
+) -> None:
+    live = tmp_path_factory.mktemp("log") / "access.jsonl"
+    first = MIDNIGHT.date() - timedelta(days=1)
+    for number, records in files.items():
+        if number < 3 and records:
+            write(live, first + timedelta(days=number), records)
+    live.write_bytes(b"".join(map(line, files[3])))
+    digest(live)
+    begin = MIDNIGHT.date() + timedelta(days=since)
+    asked: dict[str, Any] = {"since": begin, "until": begin + timedelta(days=length), "threshold": 1, "now": 0}
+    with answers():
+        made = report(live, **asked)
+    folder = digest_folder(live)
+    if folder.is_dir():
+        folder.rename(folder.with_suffix(".away"))
+    wanted = report(live, **asked)
+    assert_same(made, wanted)
+
+
+def numbers_of(live: Path, visitor: str) -> set[int]:
+    """Return the numbers that stand for a visitor in the digests of a log."""
+    key = read_key(live)
+    assert key
+    with duckdb.connect(":memory:") as connection:
+        texts = (visitor, *(f"{visitor} {host}" for host in HOSTS))
+        plain = [connection.execute("SELECT hash($text)", {"text": text}).fetchall()[0][0] for text in texts]
+    return {int(hashlib.sha256(f"{key}{number}".encode()).hexdigest()[:16], 16) for number in plain}
+
+
+def stored_numbers(live: Path) -> set[int]:
+    """Return all numbers of visitors and guests in all tables of all digests of a log."""
+    found: set[int] = set()
+    for file in digest_folder(live).glob("*.db"):
+        with duckdb.connect(str(file), read_only=True) as connection:
+            columns = "SELECT table_name, column_name FROM duckdb_columns() WHERE data_type = 'UBIGINT'"
+            for table, column in connection.execute(columns).fetchall():
+                if column in ("visitor", "guest"):
+                    found |= {row[0] for row in connection.table(table).project(column).distinct().fetchall()}
+    return found
+
+
+@pytest.mark.slow
+def test_erased_visitor_is_in_no_digest_and_in_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = random_records(seed=3, visitors=8)
+    live, other = tmp_path / "access.jsonl", tmp_path / "other" / "access.jsonl"
+    other.parent.mkdir()
+    visitor = next(record["visitor.id"] for record in records if day_of(record) == FIRST)
+    for number in range(DAYS + 1):
+        day = FIRST + timedelta(days=number)
+        own = [record for record in records if day_of(record) == day]
+        write(live, day, own)
+        write(other, day, [record for record in own if record["visitor.id"] != visitor])
+    assert main(["compact", "--access-log", str(live)]) == 0
+    assert "6 digests made" in capsys.readouterr().out
+    numbers = numbers_of(live, visitor)
+    assert numbers & stored_numbers(live)
+    asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1, "now": 0}
+    open_sink(str(live)).erase(visitor)
+    assert not numbers & stored_numbers(live)
+    assert not any(file.name.startswith(("days", "firsts")) for file in digest_folder(live).iterdir())
+    assert main(["digest", "--access-log", str(live)]) == 0
+    with answers() as found:
+        assert_same(report(live, **asked), report(other, **asked))
+    assert all(found)
+    assert found
+    assert not numbers & stored_numbers(live)
+    for file in digest_folder(live).iterdir():
+        assert visitor.encode() not in file.read_bytes()
+
+
+@pytest.mark.slow
+def test_commands_that_remove_records_make_digests_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    live = tmp_path / "access.jsonl"
+    records = random_records(seed=4, visitors=5)
+    for number in range(DAYS + 1):
+        day = FIRST + timedelta(days=number)
+        write(live, day, [record for record in records if day_of(record) == day])
+    assert main(["digest", "--access-log", str(live), "--time-zone", "Asia/Tokyo"]) == 0
+    made = capsys.readouterr().out
+    assert made == "6 digests made, and 1 block of days joined.\n"
+    visitor = records[0]["visitor.id"]
+    assert main(["erase", "--id", visitor, "--access-log", str(live)]) == 0
+    assert digest(live, "Asia/Tokyo") == Digested(0, 0)
+    with answers() as found:
+        report(live, since=FIRST, until=LAST, time_zone="Asia/Tokyo")
+    assert all(found)
+    assert found
+    oldest = path_of(live, FIRST, 1, FileFormat.PLAIN)
+    oldest.unlink()  # as `purge` does
+    with answers() as found:
+        report(live, since=FIRST, until=LAST, time_zone="Asia/Tokyo")
+    assert not any(found)
+    digest(live, "Asia/Tokyo")
+    assert not (digest_folder(live) / f"{FIRST}-0001.db").exists()
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from cookie_consent.report.digests import making
+
+left = int(sys.argv[2])
+replace = os.rename
+
+def rename(*names):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), 9)
+    replace(*names)
+
+os.rename = rename
+making.digest(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("files", [1, 7])
+@pytest.mark.slow
+@pytest.mark.no_cover
+def test_killed_process_leaves_nothing_wrong(tmp_path: Path, files: int) -> None:
+    live = tmp_path / "access.jsonl"
+    records = random_records(seed=5, visitors=5)
+    for number in range(DAYS + 1):
+        day = FIRST + timedelta(days=number)
+        write(live, day, [record for record in records if day_of(record) == day])
+    assert subprocess.run([sys.executable, "-c", _KILLED, live, str(files)], check=False).returncode == -9
+    asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1, "now": 0}
+    before = report(live, **asked)
+    assert digest(live).busy is False
+    with answers() as found:
+        assert_same(report(live, **asked), before)
+    assert all(found)
+    assert not list(digest_folder(live).glob(".*part*"))
