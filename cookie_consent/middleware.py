@@ -110,6 +110,8 @@ class ConsentMiddleware(FailsAtStart):
             or 366 if a purpose has `sells = true`, since its refusal must be respected for 12 months.
         visitor_days: how long a visitor id is valid, without renewal; at most 395 days.
         query_keys: the query parameters to keep in access records, as names or patterns with *.
+        countries: the path of a table of countries by address, in the MMDB format: access records then say the
+            visitor's country, for purposes with `records_country = true`. The package brings no table.
         desk: whom to notify of requests and complaints: a function that takes a dict, or an SMTP URL such as
             "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp".
         server_logs: what to do in the access logs of uvicorn, hypercorn, granian and gunicorn with the lines of
@@ -158,6 +160,7 @@ class ConsentMiddleware(FailsAtStart):
         consent_days: float | None = None,
         visitor_days: float = 395,
         query_keys: Iterable[str] = ("utm_*",),
+        countries: str | PathLike[str] | None = None,
         desk: Callable[[dict[str, Any]], Any] | str | None = None,
         server_logs: str = "mask",
         mask_client: bool = False,
@@ -210,7 +213,7 @@ class ConsentMiddleware(FailsAtStart):
         tells_language = app_language(language, policy.site.languages)
         help_desk, hooks = late.desk_notifier_of(desk, has_ledger=ledger is not None), accounts_of(accounts)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
-        log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys))
+        log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), countries)
         ledger = late.ledger_of(ledger)
         # Join the parts.
         self._installed = Installation(

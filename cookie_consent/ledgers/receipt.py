@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from cookie_consent.ledgers.glossary import ACCESS_RECORD
+from cookie_consent.ledgers.glossary import ACCESS_RECORD, COUNTRY
 from cookie_consent.policy.exemptions import exemptions
 from cookie_consent.policy.parts import Cookie, Purpose, Recipient
 from cookie_consent.policy.policy import Policy
@@ -146,7 +146,8 @@ def _recipients_of(purpose: str, document: Mapping[str, Any], policy: Policy) ->
 def _traced(purpose: Purpose | None, address: str) -> list[dict[str, Any]]:
     if purpose is None or not purpose.traces:
         return []
-    return [{"pii_type": field, "party_id": _controller_id(address)} for field in ACCESS_RECORD]
+    fields = [field for field in ACCESS_RECORD if field != COUNTRY or purpose.records_country]
+    return [{"pii_type": field, "party_id": _controller_id(address)} for field in fields]
 
 
 def _storage(cookie: Cookie) -> dict[str, Any]:

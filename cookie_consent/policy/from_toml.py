@@ -178,6 +178,7 @@ _PURPOSE: Readers = {
     "retention": values.duration,
     "traces": values.boolean,
     "exempt": values.string,
+    "records_country": values.boolean,
     "erase_on_withdrawal": values.boolean,
     "sells": values.boolean,
     "data": values.texts,

@@ -28,7 +28,7 @@ def widened(old: Policy, new: Policy) -> frozenset[str]:
     - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
     - its retention, or the lifetime of one of its cookies, is longer;
     - a cookie no longer belongs to the recipient that it belonged to;
-    - it now traces, or now is a sale or sharing;
+    - it now traces, now records the country, or now is a sale or sharing;
     - it was exempt from consent.
 
     Removals and shorter times do not make it wider. The exempt purpose is never included, since nobody is asked for it.
@@ -57,6 +57,7 @@ def _facts(policy: Policy, purpose: str) -> object:
         # existing cookies stay the same.
         *([declared.exempt] if declared.exempt else []),
         *(["sells"] if declared.sells else []),
+        *(["records_country"] if declared.records_country else []),
     ]
 
 
@@ -73,6 +74,7 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
         # Nobody was asked while it was exempt, so no answer covers it.
         or bool(before.exempt)
         or (after.traces and not before.traces)
+        or (after.records_country and not before.records_country)
         or (after.sells and not before.sells)
         or (after.retention or timedelta(0)) > (before.retention or timedelta(0))
         or _cookies_wider(old.cookies_of(purpose), new.cookies_of(purpose))

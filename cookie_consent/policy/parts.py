@@ -143,6 +143,7 @@ class Purpose(CheckedPart):
         refused: whether it is off whatever the visitor answered. A service's override sets it.
         exempt: the name of the exemption under which it runs without consent until the visitor objects; "" if it needs
             consent.
+        records_country: whether the access records say the visitor's country, if the site has a table of countries.
         erase_on_withdrawal: whether a withdrawal erases the access records.
         sells: whether it is a sale or sharing of personal information (Cal. Civ. Code 1798.140). Then it has an opt-out
             page, and a visitor who refused is not asked again for 12 months.
@@ -158,6 +159,7 @@ class Purpose(CheckedPart):
     traces: bool = False
     refused: bool = False
     exempt: str = ""
+    records_country: bool = False
     erase_on_withdrawal: bool = False
     sells: bool = False
     data: Texts = field(default_factory=dict)
@@ -182,6 +184,12 @@ class Purpose(CheckedPart):
             yield PolicyError("a sale or sharing is never without consent", "Make it another purpose.", key="sells")
         if self.exempt:
             yield from unmet(self.exempt, traces=self.traces, erases=self.erase_on_withdrawal, retention=self.retention)
+        if self.records_country and not self.traces:
+            yield PolicyError(
+                "nothing is recorded that could have a country",
+                "Leave it out, or write traces = true.",
+                key="records_country",
+            )
         if self.erase_on_withdrawal and not self.traces:
             yield PolicyError(
                 "nothing is recorded that could be erased",

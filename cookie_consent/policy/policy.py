@@ -38,6 +38,7 @@ _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "regime": "", "regimes": {}, "authority": None},
     Purpose: {
         "exempt": "",
+        "records_country": False,
         "erase_on_withdrawal": False,
         "sells": False,
         "data": {},

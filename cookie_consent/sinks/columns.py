@@ -29,6 +29,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "duration_ms": "duration_ms",
         "visitor.id": "visitor",
         "client.address": "address",
+        "client.geo.country.iso_code": "country",
         "user_agent.name": "browser",
         "user_agent.os": "os",
         "user_agent.device": "device",
@@ -39,6 +40,8 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Key of an access record -> column. `record.version` has no column: it defines the meaning of the keys."""
+ADDED = ("country",)
+"""Columns that were added later: tables and Parquet files of earlier versions lack them."""
 COUNT_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "time": "time",

@@ -58,13 +58,16 @@ def page_piece(  # noqa: PLR0913 (one argument for each part of the request)
     )
 
 
-def visitor_piece(visitor_id: str, policy: str, purpose: str, address: str, agent_text: bytes) -> bytes:
+def visitor_piece(
+    visitor_id: str, policy: str, purpose: str, address: str, agent_text: bytes, country: str = ""
+) -> bytes:
     """Return the piece about the visitor, with the address truncated."""
     agent = read_agent(agent_text)
     return piece(
         {
             "visitor.id": visitor_id,
             "client.address": truncated(address) or "",
+            "client.geo.country.iso_code": country,
             "user_agent.name": agent.name,
             "user_agent.os": agent.os,
             "user_agent.device": agent.device,

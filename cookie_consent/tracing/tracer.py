@@ -16,6 +16,7 @@ from cookie_consent.base.random_ids import BATCH_SIZE, IdPool
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
+from cookie_consent.tracing.countries import Countries
 from cookie_consent.tracing.erasing import LONGEST_RECORDED
 from cookie_consent.tracing.events import Event
 
@@ -95,6 +96,7 @@ class Tracing:
         query_keys: the query parameters to record, as names or patterns with *.
         new_id: returns the unique id of a record.
         lag: returns how many seconds the times of a visitor's records are moved back.
+        countries: looks up the country of an address; None if no record says it.
 
     Attributes:
         lost: how many records the sink did not take.
@@ -106,9 +108,10 @@ class Tracing:
         query_keys: Iterable[str],
         new_id: Callable[[], bytes],
         lag: Callable[[str], float] = lambda visitor_id: 0.0,
+        countries: Countries | None = None,
     ) -> None:
         self.sink, self.lost = sink, 0
-        self._query_keys, self._new_id, self._lag = tuple(query_keys), new_id, lag
+        self._query_keys, self._new_id, self._lag, self._countries = tuple(query_keys), new_id, lag, countries
         self._visitors: dict[Visitor, tuple[bytes, float]] = {}
         self._pages: dict[Page, bytes] = {}
         self._minutes: dict[int, bytes] = {}
@@ -190,7 +193,10 @@ class Tracing:
         An exempt visitor's are not cached, because the key would hold the day's pseudonym beside a full address for
         longer than that day.
         """
-        new = b"%b}\n" % visitor_piece(*who), self._lag(trace.visitor_id)
+        # Countries are looked up here, where the whole address is at hand: once a visitor, and not for each request.
+        address, countries = who[3], self._countries
+        country = "" if countries is None else countries.of(address, is_exempt=trace.is_exempt)
+        new = b"%b}\n" % visitor_piece(*who, country), self._lag(trace.visitor_id)
         return new if trace.is_exempt else _keep(self._visitors, who, new, sum(map(len, who)))
 
     def _new_page(self, page: Page) -> bytes:

@@ -40,6 +40,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/behind-a-proxy.md": (["whole/test_behind_a_proxy"], {"python": 2, "nginx": 1, "caddyfile": 1, "yaml": 1}),
     "docs/caching.md": (["whole/test_shared_caches", "docs/test_snippets"], {"python": 1, "nginx": 1, "vcl": 1}),
     "docs/consent-in-numbers.md": (["report/test_consent_docs"], {"console": 2, "json": 1, "python": 1}),
+    "docs/countries.md": (["report/test_countries"], {"toml": 1, "python": 1, "console": 1}),
     "docs/cards.md": (["docs/test_cards"], {"python": 2, "html+jinja": 1}),
     "docs/features.md": (["docs/test_features"], {"python": 3, "html+jinja": 1}),
     "docs/gated.md": (["support/sites/gated_site"], {"html": 3}),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD, MEANINGS, RECEIPT, REQUEST
+from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD, COUNTRY, MEANINGS, RECEIPT, REQUEST
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import Event
@@ -47,7 +47,7 @@ def test_every_access_record_field_has_meaning() -> None:
     tracing.write(scope, trace)
     tracing.write_event(scope, trace, Event(name="download", path="/price-list.pdf", properties={"pages": 3}))
     request, event = sink.records
-    assert ACCESS_RECORD.keys() == request.keys() | event.keys()
+    assert ACCESS_RECORD.keys() == request.keys() | event.keys() | {COUNTRY}
 
 
 def fields_in(data: Mapping[str, Any], path: str = "") -> set[str]:

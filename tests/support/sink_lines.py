@@ -64,6 +64,7 @@ def record(
         "duration_ms": 2.5,
         "visitor.id": visitor,
         "client.address": "192.0.2.0",
+        "client.geo.country.iso_code": "JP",
         "user_agent.name": "Firefox",
         "user_agent.os": "Linux",
         "user_agent.device": "pc",

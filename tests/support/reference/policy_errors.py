@@ -118,6 +118,7 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
             "": "`exempt`, and no `retention`",
         },
         {"purposes audience": _AUDIENCE, "purposes count": _AUDIENCE, "": "two purposes with `exempt`"},
+        {f"{_ADS} records_country": True},
         {f"{_ADS} erase_on_withdrawal": True},
         {"purposes analytics retention": REMOVED, "": "`traces = true`, and no `retention`"},
         {"site regions": ["EU"], f"{_ADS} data": REMOVED, "": '`regions = ["EU"]`, and no `data`'},
