@@ -250,6 +250,7 @@ LISTS = (
     RankedList("devices", _named("device"), _counting("visitors", "views")),
     RankedList("browsers", _named("browser"), _counting("visitors", "views")),
     RankedList("systems", _named("os"), _counting("visitors", "views")),
+    RankedList("countries", _named("country"), _counting("visitors", "views")),
     RankedList("routes", _route, _routes),
     RankedList("missing", _missing, _counting("requests", "visitors")),
     RankedList("failing_pages", _named("path"), _counting("requests", "visitors")),

@@ -16,6 +16,7 @@ _LONGEST_VALUE = 1000
 _IMPOSSIBLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Characters that no value has."""
 _CAMPAIGN_PARTS = 3
+_COUNTRY = re.compile("[A-Za-z]{2}")
 _TABLES = {"records": "records", "counts": "counts", "sessions": "sessions", "earlier": "earlier"}
 _TABLES_OF_SESSIONS = {
     "records": "found",
@@ -263,6 +264,12 @@ def _device(value: str) -> tuple[Test, str]:
     return _family(value)
 
 
+def _country(value: str) -> tuple[Test, str]:
+    if value != "(unknown)" and not _COUNTRY.fullmatch(value):
+        raise ValueError('a code of ISO 3166-1, like "JP", or "(unknown)"')
+    return _family(value.upper() if _COUNTRY.fullmatch(value) else value)
+
+
 def _as_written(value: str) -> tuple[Test, str]:
     return Test.EQUAL, value
 
@@ -286,6 +293,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "device": Key("device", Scope.RECORDS, _device),
         "browser": Key("browser", Scope.RECORDS, _family),
         "os": Key("os", Scope.RECORDS, _family),
+        "country": Key("country", Scope.RECORDS, _country),
     }
 )
 """Name of a key -> the key."""

@@ -93,6 +93,8 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "since": SECOND, "until": LAST, "where": (("source", "(direct)"), ("device", "pc")), "threshold": 2,
     },
     "a browser": {"since": FIRST, "until": THIRD, "where": (("browser", "Firefox"), ("os", "Linux")), "threshold": 1},
+    "a country": {"since": FIRST, "until": LAST, "where": (("country", "JP"), ("device", "pc")), "threshold": 1},
+    "no country": {"since": SECOND, "until": LAST, "where": (("country", "(unknown)"),), "threshold": 2},
     "no browser": {"since": FIRST, "until": LAST, "where": (("browser", "(unknown)"),), "threshold": 1},
     "a campaign": {"since": FIRST, "until": LAST, "where": (("campaign", "a&b=c d"),), "threshold": 1},
     "a campaign as in a list": {"since": SECOND, "until": LAST, "where": (("campaign", "letter&mail&two"),)},
@@ -246,6 +248,7 @@ def test_every_engine_filters_as_the_oracle_does(access_log: str) -> None:
     for where in (
         (("source", "other.example"), ("device", "pc")),
         (("campaign", "one"), ("page", "/*"), ("browser", "Firefox")),
+        (("country", "JP"), ("channel", "other site")),
         (
             ("returning", "no"),
             ("channel", "other site"),

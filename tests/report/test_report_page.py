@@ -284,8 +284,8 @@ def test_change_from_zero_has_no_percentage() -> None:
 def test_every_figure_without_data_says_so() -> None:
     html = page(empty_report())
     found = figures(html)
-    # Goals, funnels, what events bring and consent by one thing have figures only where there are some.
-    assert len(found) == FIGURES - 12
+    # Countries, goals, funnels, what events bring and consent by one thing have figures only where there are some.
+    assert len(found) == FIGURES - 13
     assert {text(figure).removeprefix(title).strip() for title, figure in found.items()} == {
         "Nothing of this in this time, or of too few visitors."
     }

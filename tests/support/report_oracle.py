@@ -28,7 +28,11 @@ NOTHING = {"views_recorded": None, "views": None, "share": None}
 MEDIUMS = {"email": "mail", "E-Mail": "mail", "social": "social", "mail": "mail"}
 KNOWN_HOSTS = {"www.google.co.jp": "search", "l.facebook.com": "social", "mail.google.com": "mail"}
 """Of the random records, those that say the channel."""
-AGENT = {"browser": "user_agent.name", "os": "user_agent.os", "device": "user_agent.device"}
+COUNTRY = "client.geo.country.iso_code"
+OF_RECORDS = {
+    "browser": "user_agent.name", "os": "user_agent.os", "device": "user_agent.device", "country": COUNTRY,
+}  # fmt: skip
+"""Filter -> the key of a record that it compares."""
 Campaign = tuple[str, str, str]
 
 
@@ -69,7 +73,7 @@ class Session:
         return "(direct)" if own or not referrer else str(referrer)
 
     def is_chosen(self, key: str, value: str) -> bool:
-        """Return whether a filter holds for the session. Those by a user agent are for records."""
+        """Return whether a filter holds for the session. Those by a user agent or a country are for records."""
         if key == "source":
             return self.referrer == value or site_of(urlsplit(self.referrer).hostname) == site_of(value)
         if key == "channel":
@@ -80,7 +84,7 @@ class Session:
             return fits(self.views[0]["url.path"], value)
         if key == "page":
             return any(fits(view["url.path"], value) for view in self.views)
-        return key in AGENT or any(record.get("event.name") == value for record in self.records)
+        return key in OF_RECORDS or any(record.get("event.name") == value for record in self.records)
 
 
 @dataclass
@@ -143,7 +147,7 @@ class Oracle:
             for record in records
             if self.begin - MARGIN <= time_of(record) < self.end + MARGIN
             and host in (None, record["server.address"])
-            and all(record.get(AGENT[key], "(unknown)") == value for key, value in where if key in AGENT)
+            and all(record.get(OF_RECORDS[key], "(unknown)") == value for key, value in where if key in OF_RECORDS)
         }
         earlier = {
             record["visitor.id"]
@@ -158,7 +162,7 @@ class Oracle:
 
         chosen = [session for session in sessions_of(read.values()) if all(is_chosen(session, *pair) for pair in where)]
         members = {record["log.record.uid"] for session in chosen for record in session.records}
-        if all(key in AGENT for key, _ in where):
+        if all(key in OF_RECORDS for key, _ in where):
             members = set(read)
         self.members = members
         self.records = [record for uid, record in read.items() if uid in members and self._is_inside(record)]
@@ -271,6 +275,9 @@ class Oracle:
                     ("systems", "user_agent.os", "os"),
                 )
             },
+            "countries": self._grouped(
+                [view for view in self.views if COUNTRY in view], _by(COUNTRY, "country"), viewings
+            ),
             "routes": self._grouped(
                 requests,
                 lambda r: {"method": r["http.request.method"], "route": r.get("http.route", "(no route)")},

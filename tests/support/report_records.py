@@ -71,6 +71,9 @@ def random_records(seed: int, visitors: int = 30, visits: int = 4) -> list[Recor
 def _visitor(random: Random, number: int) -> Record:
     own: Record = {"record.version": 1, "visitor.id": f"visitor-{number:04}-{random.randrange(10**9)}"}
     own["server.address"] = random.choice(HOSTS)
+    # Not from `random`, so that all other values stay as they are.
+    if country := (None, "JP", "JP", "DE", "XK", None, "JP")[number % 7]:
+        own["client.geo.country.iso_code"] = country
     agent = {
         "user_agent.name": random.choice(("Firefox", "Chrome", "Netscape")),
         "user_agent.os": random.choice(("Linux", "Windows")),

@@ -71,6 +71,9 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "devices": _rows(("device", "visitors", "views"), _DEVICES),
         "browsers": _rows(("browser", "visitors", "views"), _BROWSERS),
         "systems": _rows(("os", "visitors", "views"), _SYSTEMS),
+        "countries": _rows(
+            ("country", "visitors", "views"), [("JP", 1210, 4102), ("US", 205, 611), ("(other)", 31, 70)]
+        ),
         "routes": _rows(
             ("method", "route", "requests", "2xx", "3xx", "4xx", "5xx", "p50_ms", "p95_ms", "p99_ms"), _ROUTES
         ),

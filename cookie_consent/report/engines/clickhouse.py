@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cookie_consent.report.engines.dialect import CLICKHOUSE, shape, sql
-from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.engine import EARLIER, EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import Damaged
 
@@ -20,7 +20,7 @@ _SETTINGS = {
     "prefer_column_name_to_alias": 1,  # resolve a name in WHERE to the column, as the other engines do
     "max_execution_time": _LONGEST_ANSWER,
 }
-_UNKNOWN_TABLE = "UNKNOWN_TABLE"
+_UNKNOWN_TABLE, _UNKNOWN_COLUMN = "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER"
 
 
 class ClickHouseServer:
@@ -99,6 +99,8 @@ def connected(url: str, settings: Mapping[str, int], *, session: bool) -> Iterat
         finally:
             client.close()
     except (ClickHouseError, OSError) as error:
+        if _UNKNOWN_COLUMN in str(error):
+            raise UnreadableError(EARLIER) from None
         if _UNKNOWN_TABLE in str(error):
             problem = "this database has never kept access records. Name the one that the site uses."
         else:

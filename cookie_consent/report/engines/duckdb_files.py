@@ -41,6 +41,7 @@ RECORDS = {
     "user_agent.name": ("browser", "VARCHAR"),
     "user_agent.os": ("os", "VARCHAR"),
     "user_agent.device": ("device", "VARCHAR"),
+    "client.geo.country.iso_code": ("country", "VARCHAR"),
     "http.response.status_code": ("status", "INTEGER"),
     "duration_ms": ("duration_ms", "DOUBLE"),
     "consent.purpose": ("purpose", "VARCHAR"),

@@ -27,6 +27,7 @@ _TITLES = {
     "devices": "Devices",
     "browsers": "Browsers",
     "systems": "Operating systems",
+    "countries": "Countries",
     "routes": "Routes",
     "retention": "New visitors by week (from Monday), and how many came again in the weeks after",
     "missing": "Missing pages (404), and where visitors came from",

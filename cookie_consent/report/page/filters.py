@@ -99,6 +99,7 @@ _FILTERED: Mapping[str, tuple[str, str, Callable[[Line], str]]] = {
     "devices": ("devices", "device", _column("device")),
     "browsers": ("browsers", "browser", _column("browser")),
     "systems": ("systems", "os", _column("os")),
+    "countries": ("countries", "country", _column("country")),
     "events": ("events", "event", _column("event")),
 }
 """Id of a figure -> its list in the report, the key of its filter, and a function that returns the value of a row."""

@@ -12,6 +12,7 @@ from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over
 from cookie_consent.report.page.formatting import count, days, is_of_a_part, milliseconds, percent, seconds, visible
 from cookie_consent.report.page.goals import goal_figures, property_figures
 from cookie_consent.report.steps import DAY, HOUR
+from cookie_consent.texts.locales import country_name, is_country
 
 _STATUS = {
     "2xx": ("solid", "2xx, answered"),
@@ -63,6 +64,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         Section("sources", "Sources", _sources(report)),
         Section("return", "Coming back", _coming_back(report)),
         Section("machines", "Devices", _devices(report)),
+        *([Section("places", "Countries", _countries(report))] if report["countries"] else []),
         Section("answers", "Requests", _requests(report), _OF_REQUESTS),
         *([Section("success", "Goals", goals, _OF_GOALS)] if (goals := goal_figures(report)) else []),
         Section("features", "Events and fallbacks", [*_features(report), *property_figures(report)]),
@@ -183,6 +185,20 @@ def _devices(report: Mapping[str, Any]) -> list[Figure]:
             ("systems", "Operating systems", "System", "os"),
         )
     ]
+
+
+def _countries(report: Mapping[str, Any]) -> list[Figure]:
+    return [
+        ranked(
+            "countries", "Countries, where they are known", report["countries"], "visitors",
+            [("Country", _country), _VISITORS, ("Views", _number("views"))],
+        )
+    ]  # fmt: skip
+
+
+def _country(row: Line) -> str:
+    code = str(row["country"])
+    return country_name(code, "en") if is_country(code) else visible(code)
 
 
 def _requests(report: Mapping[str, Any]) -> list[Figure]:

@@ -1,7 +1,8 @@
 {# A view of files that has the columns of a database table. The variables `lines` and `parquet` have the file names.
 
    Erased lines are spaces, and a killed process leaves a torn line. Both read as NULL in every column, so no range of times
-   or days contains them. `made_up` replaces columns that records of earlier versions lack. #}
+   or days contains them. `made_up` replaces columns that records of earlier versions lack. Their Parquet
+   files may lack whole columns. #}
 CREATE OR REPLACE TEMPORARY VIEW {{ view }} AS
 SELECT
 {% for column, type in columns.values() %}
@@ -30,6 +31,14 @@ FROM (
     {% for column, type in columns.values() %}
         {{ column }}::{{ type }} AS {{ column }}{{ "" if loop.last else "," }}
     {% endfor %}
-    FROM read_parquet(getvariable('parquet'), hive_partitioning = false)
+    FROM (
+        SELECT
+        {% for column, type in columns.values() %}
+            NULL::{{ type }} AS {{ column }}{{ "" if loop.last else "," }}
+        {% endfor %}
+        WHERE false
+        UNION ALL BY NAME
+        SELECT * FROM read_parquet(getvariable('parquet'), hive_partitioning = false, union_by_name = true)
+    )
 {% endif %}
 )

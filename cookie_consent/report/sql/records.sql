@@ -46,6 +46,7 @@ WITH known AS (
         {{ sortable("coalesce(browser, '')") }} AS browser,
         {{ sortable("coalesce(os, '')") }} AS os,
         {{ sortable("coalesce(device, '')") }} AS device,
+        {{ sortable("coalesce(country, '')") }} AS country,
         CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
         CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
         CASE
@@ -67,7 +68,7 @@ WITH known AS (
     {% endfor %}
 )
 SELECT
-    uid, {{ "host, " if with_host is defined }}came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms, properties,
+    uid, {{ "host, " if with_host is defined }}came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
     {% if marks %}
     concat(''{% for kind in marks %}, CASE WHEN {{ mark(kind, text("mark_" ~ loop.index0)) }} THEN '<{{ loop.index0 }}>' ELSE '' END{% endfor %}) AS marks,
     {% endif %}
