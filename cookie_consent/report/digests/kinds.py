@@ -123,6 +123,7 @@ KINDS = (
     _of_agents("devices", "device"),
     _of_agents("browsers", "browser"),
     _of_agents("systems", "os"),
+    Kind("countries", "records", "country", f"{_VIEWED} AND country <> ''", {"views": "count(*)"}),
     Kind(
         "routes", "records", "concat(method, ' ', CASE WHEN route = '' THEN '(no route)' ELSE route END)", _REQUESTED,
         {
