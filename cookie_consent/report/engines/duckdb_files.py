@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _MAX_THREADS = 4
 _SORTED_AT_ONCE = 4_000
 """Records sorted into sessions at once, for each MB of memory. About half of what fits."""
+_IN_MEMORY = 400
+"""The bytes of a record in a table in memory."""
+_IN_FILES = {FileFormat.PARQUET: 18, FileFormat.ZSTD: 20, FileFormat.GZIP: 25}
+"""The bytes of a record in a compressed file."""
+_IN_LINES = 500
 
 RECORDS = {
     "log.record.uid": ("uid", "VARCHAR"),
@@ -88,6 +93,7 @@ class DuckDBFiles:
 
     def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
         self._connection, self._path, self._memory = connection, path, memory
+        self._has_file = False
         self.damaged: list[Damaged] = []
 
     def prepare(self, given: Given) -> None:
@@ -126,6 +132,7 @@ class DuckDBFiles:
             columns = _COLUMNS[name]
             made_up = {column: text for column, text in MADE_UP.items() if column in dict(columns.values())}
             make_view(self._connection, _VIEWS[name], files, columns, made_up)
+            self._keep_in_file(files)
             # A first try may have left it, if files moved while it read.
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
             self._run(name, given, segment=segment)
@@ -139,6 +146,24 @@ class DuckDBFiles:
 
         self.damaged += [each for each in retry_if_moved(path, read) if each not in self.damaged]
 
+    def _keep_in_file(self, files: Sequence[Source]) -> None:
+        """Keep tables in a temporary file if these files have more records than half of the memory holds.
+
+        There they are compressed to a sixth. From memory, DuckDB would write most of them to temporary files as they
+        are, and read them again for each figure.
+        """
+        records = sum(file.path.stat().st_size // _IN_FILES.get(file.file_format, _IN_LINES) for file in files)
+        if self._has_file or records * _IN_MEMORY <= self._memory / 2:
+            return
+        (folder,) = self._connection.execute("SELECT current_setting('temp_directory')").fetchall()[0]
+        file = str(Path(folder, "tables.duckdb")).replace("'", "''")
+        self._connection.execute(f"ATTACH '{file}' AS tables")
+        self._connection.execute("USE tables")
+        self._connection.execute("SET wal_autocheckpoint = '1TB'")  # nobody reads the file after this connection
+        # DuckDB takes more than its limit, because it does not count everything.
+        self._connection.execute(f"SET memory_limit = '{max(self._memory * 3 // 4, LEAST)}B'")
+        self._has_file = True
+
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
         result = self._run(figure, given)
@@ -146,6 +171,8 @@ class DuckDBFiles:
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def _run(self, name: str, given: Given, **words: object) -> DuckDBPyConnection:
+        if self._has_file:
+            words["create"] = "CREATE TABLE"
         text = sql(name, DUCKDB, **words, **shape(given))
         # DuckDB rejects parameters that a text does not use.
         return self._connection.execute(text, {key: value for key, value in given.items() if f"${key}:" in text})

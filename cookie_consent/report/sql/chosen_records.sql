@@ -1,6 +1,6 @@
 {# The records of the sessions of a segment. #}
 {% from "activity.sql" import in_session %}
-CREATE TEMPORARY TABLE records AS
+{{ create | default("CREATE TEMPORARY TABLE") }} records AS
 SELECT found.*
 FROM found
 INNER JOIN (

@@ -6,9 +6,10 @@
    `under` and `next_under`: the path of the one and the other begins with the requested one. An engine with little memory
    for sorting fills the table in `parts`, as that of sessions. For digests, `with_guests` is set: see sessions.sql. #}
 {% set more = ", host, stay, session_day" if with_guests is defined else "" %}
+{% set create = create | default("CREATE TEMPORARY TABLE") %}
 {% set part, parts = part | default(0), parts | default(1) %}
 {% set in_order = "(PARTITION BY guest ORDER BY came, uid)" %}
-{{ "INSERT INTO pairs" if part else "CREATE TEMPORARY TABLE pairs AS" }}
+{{ "INSERT INTO pairs" if part else create ~ " pairs AS" }}
 WITH seen AS (
     SELECT guest, visitor, came, uid, path, under, coalesce(views, 0) AS begins{{ more }}
     FROM records

@@ -26,7 +26,7 @@
 {%- else %}viewed = 1 AND substring(path, 1, length({{ value }})) = {{ value }}
 {%- endif %}
 {% endmacro %}
-CREATE TEMPORARY TABLE {{ segment.tables.records }} AS
+{{ create | default("CREATE TEMPORARY TABLE") }} {{ segment.tables.records }} AS
 WITH known AS (
     SELECT {{ once() }}
         {{ sortable("uid") }} AS uid,

@@ -21,12 +21,13 @@
    those without views and outside of the range. #}
 {% from "activity.sql" import began, ended, is_request %}
 {% set whole_segment = segment.tables.sessions != "sessions" %}
+{% set create = create | default("CREATE TEMPORARY TABLE") %}
 {% set part, parts = part | default(0), parts | default(1) %}
 {% set of_part = "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" %}
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set marks = marks | default("") %}
-{{ "INSERT INTO" if part else "CREATE TEMPORARY TABLE" }} {{ segment.tables.sessions }}{{ "" if part else " AS" }}
+{{ "INSERT INTO" if part else create }} {{ segment.tables.sessions }}{{ "" if part else " AS" }}
 WITH moments AS (
     SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
         {{ is_request }} AS burst
