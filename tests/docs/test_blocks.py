@@ -27,8 +27,8 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/access-record.md": (["tracing/test_access_record"], {"json": 2}),
     "docs/accounts.md": (["docs/test_examples", "docs/test_snippets"], {"python": 2, "console": 1, "json": 1}),
     "docs/analytics.md": (
-        ["report/test_analytics_docs", "sinks/test_contract"],
-        {"console": 5, "python": 6, "toml": 2, "sql": 7, "sh": 1, "yaml": 2},
+        ["report/test_analytics_docs", "report/test_twelve_questions"],
+        {"console": 14, "python": 1, "toml": 1},
     ),
     "docs/banner.md": (
         [
@@ -44,6 +44,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
     "docs/cards.md": (["docs/test_cards"], {"python": 2, "html+jinja": 1}),
     "docs/features.md": (["docs/test_features"], {"python": 3, "html+jinja": 1}),
     "docs/gated.md": (["support/sites/gated_site"], {"html": 3}),
+    "docs/figures.md": (["report/test_analytics_docs"], {"console": 1}),
     "docs/goals.md": (["docs/test_goals_page"], {"toml": 1, "console": 1}),
     "docs/how-to/answer-by-json.md": (["docs/test_how_tos"], {"json": 2}),
     "docs/how-to/ask-again-while-developing.md": (["docs/test_how_tos"], {"python": 1}),
@@ -67,9 +68,17 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
         ["docs/test_operating"],
         {"ini": 2, "sh": 3, "console": 2, "python": 1, "nginx": 1},
     ),
+    "docs/keeping-records.md": (
+        ["report/test_analytics_docs", "sinks/test_contract"],
+        {"console": 1, "python": 2, "toml": 1},
+    ),
     "docs/other-logs.md": (
         ["tracing/test_logging", "integrations/test_sentry", "docs/test_snippets"],
         {"python": 5, "nginx": 2},
+    ),
+    "docs/own-tools.md": (
+        ["report/test_analytics_docs"],
+        {"console": 3, "python": 3, "toml": 1, "sql": 7, "sh": 1, "yaml": 2},
     ),
     "docs/performance.md": (["docs/test_snippets"], {"console": 2}),
     "docs/playground.md": (["cli/playground/test_command"], {"console": 1}),

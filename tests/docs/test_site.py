@@ -99,7 +99,7 @@ FOUND = {
     "admin": "how-to/leave-admin-out.html",
     "GA4": "how-to/gate-google-analytics-4.html",
     "access record": "access-record.html",
-    "delete visitor records": "analytics.html",
+    "delete visitor records": "keeping-records.html",
     "rotate key": "how-to/replace-a-secret-key.html",
     "test granted page": "how-to/test-as-a-consenting-visitor.html",
     "websocket": "limits.html",

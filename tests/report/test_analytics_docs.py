@@ -1,4 +1,5 @@
-"""Tests of docs/analytics.md: every code block runs, on the access log of a made-up site's week.
+"""Tests of docs/analytics.md, figures.md, keeping-records.md and own-tools.md: their blocks of code run on the access
+log of a made-up site's week. The twelve questions of analytics.md have tests of their own.
 
 Vector, Fluent Bit and the OpenTelemetry Collector are not run, because the system has no packages of them. The tests
 parse their configuration (TOML, YAML) and try its patterns and formats on real files and lines. Matomo's importer is
@@ -41,18 +42,26 @@ from tests.support.servers.processes import program_path
 
 pytestmark = pytest.mark.server
 
-PAGE = "docs/analytics.md"
+REPORTS, FIGURES, KEEPING, TOOLS = (
+    f"docs/{name}.md" for name in ("analytics", "figures", "keeping-records", "own-tools")
+)
 POLICY = Path(__file__).parents[2] / "examples" / "registry" / "consent.toml"
 LONGEST_RUN = 120
 WEEK = ("2026-11-16T00:00:00Z", "2026-11-22T23:59:59.999Z")
 RECORDS = sample.records()
 COUNTS = sample.counts(RECORDS)
 VIEWS = [record for record in RECORDS if record["record.kind"] == "view"]
-COMMANDS = [line.removeprefix("$ ") for block in blocks(PAGE, "console") for line in block.splitlines()]
-SITE, METRICS, _, DUCKDB, PANDAS, POLARS = blocks(PAGE, "python")
-IN_POSTGRESQL, IN_CLICKHOUSE = blocks(PAGE, "sql")[:4], blocks(PAGE, "sql")[4:]
-_, VECTOR = blocks(PAGE, "toml")
-FLUENT_BIT, OPENTELEMETRY = blocks(PAGE, "yaml")
+CONSOLE = [block for page in (REPORTS, FIGURES, KEEPING, TOOLS) for block in blocks(page, "console")]
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in CONSOLE
+    if "--access-log" in block or "goaccess" in block
+    for line in block.splitlines()
+]
+(SITE,), (METRICS, _), (DUCKDB, PANDAS, POLARS) = (blocks(page, "python") for page in (REPORTS, KEEPING, TOOLS))
+IN_POSTGRESQL, IN_CLICKHOUSE = blocks(TOOLS, "sql")[:4], blocks(TOOLS, "sql")[4:]
+(VECTOR,) = blocks(TOOLS, "toml")
+FLUENT_BIT, OPENTELEMETRY = blocks(TOOLS, "yaml")
 
 
 @pytest.fixture
@@ -67,18 +76,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def clickhouse() -> Iterator[ClickHouseDatabases]:
     with clickhouse_databases() as databases:
         yield databases
-
-
-def test_page_has_only_tested_code_blocks() -> None:
-    page = (Path(__file__).parents[2] / PAGE).read_text("utf-8")
-    assert Counter(re.findall(r"^```(\w+)", page, re.MULTILINE)) == {
-        "console": 7,
-        "python": 6,
-        "sql": 7,
-        "sh": 1,
-        "toml": 2,
-        "yaml": 2,
-    }
 
 
 @pytest.fixture
@@ -111,7 +108,7 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
     assert re.search(rf"^visitors +{len(named)}$", of("report --", "--where"), re.MULTILINE)
     pages = Counter(record["url.path"] for record in VIEWS)
     assert of("--figure pages").splitlines()[1].startswith(f"/,{pages['/']},")
-    assert_lists(*(of(f"--figure {name}") for name in ("channels", "next_pages", "retention", "missing")))
+    assert_lists(*(of(f"--figure {name}") for name in ("channels", "next_pages", "missing")))
     assert re.search(r"would remove .*access record", of("purge"))
     visitor = json.loads(of("export --visitor"))
     of_visitor = [record for record in RECORDS if record["visitor.id"] == visitor["id"]]
@@ -121,16 +118,15 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
         assert "<html" in (folder / name).read_text("utf-8")[:300]
     assert (folder / "week.jsonl").read_bytes().count(b"\n") == len(RECORDS) - len(of_visitor)
     assert (folder / "registry.csv").read_bytes().count(b"\n") == len(RECORDS) - len(of_visitor) + 1
-    (importer,) = blocks(PAGE, "sh")
+    (importer,) = blocks(TOOLS, "sh")
     lines = (folder / shlex.split(importer)[-1]).read_text("ascii").splitlines()
     assert len(lines) == len(RECORDS) - len(of_visitor)
     assert all(map(MATOMO_NCSA.fullmatch, lines))
 
 
-def assert_lists(channels: str, next_pages: str, retention: str, missing: str) -> None:
+def assert_lists(channels: str, next_pages: str, missing: str) -> None:
     assert channels.startswith("channel,sessions,visitors\n")
     assert "\n/names,/names/check," in next_pages
-    assert retention.startswith("week,visitors\n2026-11-16,")
     assert missing.startswith("path,source,requests,visitors\n")
 
 
@@ -147,7 +143,7 @@ def run(command: list[str]) -> None:
 
 def run_python(code: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "analytics"}
-    exec(compile(code, PAGE, "exec"), names)  # noqa: S102 (our own page)
+    exec(compile(code, "a page of the documentation", "exec"), names)  # noqa: S102 (our own page)
     return names
 
 

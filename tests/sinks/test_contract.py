@@ -36,9 +36,9 @@ def _no_wait(_: float) -> None:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install the example package of docs/analytics.md, and return the file in which its sink writes."""
-    (module,) = (block for block in blocks("docs/analytics.md", "python") if "BufferedSink" in block)
-    (declared,) = (block for block in blocks("docs/analytics.md", "toml") if "entry-points" in block)
+    """Install the example package of docs/keeping-records.md, and return the file in which its sink writes."""
+    (module,) = (block for block in blocks("docs/keeping-records.md", "python") if "BufferedSink" in block)
+    (declared,) = (block for block in blocks("docs/keeping-records.md", "toml") if "entry-points" in block)
     groups = tomllib.loads(declared)["project"]["entry-points"]
     installed = tmp_path / "installed"
     info = installed / "shelf_sink-1.0.dist-info"

@@ -38,16 +38,16 @@ READ_ON = {
     "demo": "gallery/README.md",
     "playground": "playground.md",
     "records": "proof.md",
-    "export": "analytics.md",
+    "export": "own-tools.md",
     "erase": "proof.md",
     "purge": "proof.md#retention",
     "verify": "proof.md#what-shows-that-a-record-was-altered",
     "requests": "proof.md#the-help-desk",
     "report": "analytics.md",
     "serve-report": "analytics.md",
-    "compact": "analytics.md",
+    "compact": "keeping-records.md",
     "digest": "analytics.md",
-    "forward": "analytics.md",
+    "forward": "keeping-records.md",
 }
 """Command -> the page that explains it."""
 _FEW = 4
@@ -93,7 +93,9 @@ def _title(target: str) -> str:
     return {
         "policy.md": "the policy file",
         "proof.md": "proof",
-        "analytics.md": "analytics",
+        "analytics.md": "reports",
+        "keeping-records.md": "keeping and erasing records",
+        "own-tools.md": "records in your own tools",
         "gallery/README.md": "the gallery",
         "playground.md": "the playground",
     }[target.partition("#")[0]]

@@ -36,7 +36,7 @@ READ_ON = {
     "consent_cookie": ("Cookies of our own", "reference/cookies.md"),
     "visitor_cookie": ("Cookies of our own", "reference/cookies.md"),
     "ledger": ("Proof", "proof.md"),
-    "access_log": ("Analytics", "analytics.md"),
+    "access_log": ("Keeping and erasing records", "keeping-records.md"),
     "query_keys": ("Access records", "access-record.md"),
     "countries": ("Countries", "countries.md"),
     "inject": ("Leave /admin out", "how-to/leave-admin-out.md"),

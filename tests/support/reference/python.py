@@ -32,7 +32,7 @@ _MODULES_ELSEWHERE = dict.fromkeys(("cookie_consent.testing", "cookie_consent.te
 """Module -> the page of the reference that is about all of it."""
 _READ_ON = {
     "cookie_consent.ledgers": ("proof", "proof.md"),
-    "cookie_consent.sinks": ("where records are kept", "analytics.md#where-records-are-kept"),
+    "cookie_consent.sinks": ("where records are kept", "keeping-records.md#where-records-are-kept"),
     "cookie_consent.serve_report": ("the first report", "analytics.md#the-first-report"),
     "cookie_consent.logging": ("the other logs", "other-logs.md"),
     "cookie_consent.current": ("the other logs", "other-logs.md"),
