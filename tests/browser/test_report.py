@@ -110,6 +110,7 @@ def test_report_file_loads_nothing_else(opened: Opened, folder: Path, name: str)
 
 def test_live_report_filters_without_console_messages(opened: Opened, address: str) -> None:
     page = show(opened, address)
+    page.get_by_text("Other dates").click()
     page.get_by_label("From", exact=True).fill("2026-11-01")
     page.get_by_label("Path begins with").fill("/names")
     page.get_by_label("Compare with").select_option("the days before")
@@ -152,6 +153,16 @@ def test_axe_finds_no_violations_in_empty_report(opened: Opened, folder: Path) -
     check_by_axe(show(opened, (folder / "empty.html").as_uri()), "light")
 
 
+def test_first_screen_has_figures_chart_and_lists(opened: Opened, folder: Path, address: str) -> None:
+    for url in ((folder / "report.html").as_uri(), address):
+        page = show(opened, url)
+        lists = page.locator(".briefs").bounding_box()
+        assert lists is not None
+        assert lists["y"] + lists["height"] <= 900
+    page.get_by_role("link", name="More of “Pages by views”").click()
+    expect(page.locator("#pages")).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("name", ["report", "empty", "hostile", "arabic"])
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 def test_report_fits_screen_width(opened: Opened, folder: Path, name: str, direction: str) -> None:
@@ -174,11 +185,11 @@ def test_table_cells_carry_labels_on_narrow_screens(opened: Opened, folder: Path
 
 def test_keyboard_opens_tables(opened: Opened, folder: Path) -> None:
     page = show(opened, (folder / "report.html").as_uri())
-    table = page.get_by_role("table", name="Views by day")
+    table = page.get_by_role("table", name="Visitors by day")
     expect(table).to_be_hidden()
     for _ in range(20):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Table: Views by day":
+        if page.evaluate("document.activeElement.textContent") == "Table: Visitors by day":
             break
     page.keyboard.press("Enter")
     expect(table).to_be_visible()

@@ -32,7 +32,8 @@ from cookie_consent.report.page.page import POLICY, STYLE_SOURCE, live_page, pag
 from cookie_consent.report.page.sections import sections
 from tests.support.report_sample import compared_report, empty_report, sample_report
 
-FIGURES = sum(len(section.figures) for section in sections(sample_report()))
+FIGURES = 1 + sum(len(section.figures) for section in sections(sample_report()))
+"""The chart at the top, and those of the sections."""
 HOSTILE = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\u202eevil\x07\ud800"
 SHOWN = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\\u202eevil\\x07\\ud800"
 LONG = "/" + "very-long-" * 100
@@ -99,10 +100,11 @@ def with_text_everywhere(value: str) -> dict[str, Any]:
 def test_page_has_every_figure() -> None:
     titles = list(figures(page(sample_report())))
     assert len(titles) == len(set(titles)) == FIGURES
-    assert titles[:4] == [
+    assert titles[:5] == [
+        "Visitors by day",
         "Views by day",
+        "Sessions by day",
         "All pages by day, recorded or not",
-        "Visitors and sessions by day",
         "Views and sessions by hour of the day (UTC)",
     ]
 
@@ -134,7 +136,8 @@ def test_ids_are_unique_and_references_resolve() -> None:
     ]
     links = [(link.get("href") or "").removeprefix("#") for link in all_of(root, "a")]
     assert set(references) | set(links) <= set(ids)
-    assert len(links) == len(sections(sample_report()))
+    contents = all_of(all_of(root, "nav")[0], "a")
+    assert len(contents) == len(sections(sample_report())) + FIGURES - 1
 
 
 @pytest.mark.slow
@@ -281,15 +284,89 @@ def test_change_from_zero_has_no_percentage() -> None:
     assert numbers(page(compared_report(compare=nothing, views=0)))["Views"] == ["0", "none before either"]
 
 
-def test_every_figure_without_data_says_so() -> None:
+def test_figures_without_data_are_named() -> None:
     html = page(empty_report())
     found = figures(html)
-    # Countries, goals, funnels, what events bring and consent by one thing have figures only where there are some.
-    assert len(found) == FIGURES - 13
-    assert {text(figure).removeprefix(title).strip() for title, figure in found.items()} == {
-        "Nothing of this in this time, or of too few visitors."
-    }
+    assert list(found) == ["Visitors by day"]
+    assert text(found["Visitors by day"]).endswith("Nothing of this in this time, or of too few visitors.")
+    said = [text(element) for element in tree(html).iter() if element.get("class") == "nothing"]
+    lists, parts = said[1:5], said[5:]
+    assert lists == ["Nothing of this in this time, or of too few visitors."] * 4
+    assert parts[0] == (
+        "Nothing in this time, or of too few visitors: Views by day; Sessions by day; All pages by day, recorded or "
+        "not; Views and sessions by hour of the day (UTC)."
+    )
+    assert len(parts) == len(sections(empty_report()))
     assert [said[0] for said in numbers(html).values()] == ["0", "0", "0", "–", "–", "–"]
+
+
+def brief_lists(html: str) -> dict[str, list[str]]:
+    """Return the texts of the lists on the first screen, by their headings."""
+    lists = [element for element in tree(html).iter() if element.get("class") == "brief"]
+    return {text(each[0]): [text(row) for row in all_of(each, "li")] for each in lists}
+
+
+def test_first_screen_has_four_lists_of_five_rows() -> None:
+    assert brief_lists(page(sample_report(countries=[]))) == {
+        "Pages Views": ["/ 3,920", "/names 3,105", "/whois 2,411", "/offices 902", "/tour 611"],
+        # Without the joined ones.
+        "Sources Sessions": ["(direct) 1,210", "www.google.com 611", "news.example 204", "duckduckgo.com 88"],
+        "Campaigns Sessions": ["newsletter / email / november 240", "partner.example / banner 61"],
+        "Devices Visitors": ["mobile 960", "pc 801", "tablet 92", "other 6"],
+    }
+
+
+def test_first_screen_has_first_pages_if_there_are_no_campaigns_and_countries_if_they_are_known() -> None:
+    assert list(brief_lists(page(sample_report(campaigns=[]))))[2:] == ["First pages Sessions", "Countries Visitors"]
+
+
+def test_lists_on_first_screen_lead_to_the_whole_ones() -> None:
+    root = tree(page(sample_report()))
+    lists = [element for element in root.iter() if element.get("class") == "brief"]
+    links = [(link.get("href"), text(link)) for each in lists for link in all_of(each, "a")]
+    assert links[0] == ("#pages", "More of “Pages by views”")
+    assert [to for to, _ in links] == ["#pages", "#referrers", "#campaigns", "#countries"]
+
+
+def test_rows_of_live_page_filter_by_page_and_by_kind_of_visitor() -> None:
+    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": "", "path": "", "compare": "", "step": "", "where": []}
+    html = live_page(asked, sample_report())
+    days = "?from=2026-11-01&to=2026-11-25&where="
+    found = figures(html)
+
+    def links(title: str) -> list[str | None]:
+        return [link.get("href") for link in all_of(found[title], "a")]
+
+    assert links("New and returning visitors") == [f"{days}returning%3Dno", f"{days}returning%3Dyes"]
+    assert links("Slow pages") == [f"{days}page%3D%2Fwhois", f"{days}page%3D%2F"]
+    assert links("Where visitors went next") == [f"{days}page%3D%2F", f"{days}page%3D%2Fnames"]
+    # A page that is missing was not seen in any session.
+    assert links("Missing pages (404), and where visitors came from") == []
+    briefs = [element for element in tree(html).iter() if element.get("class") == "brief"]
+    assert all_of(briefs[3], "a")[0].get("href") == f"{days}country%3DJP"
+
+
+def test_live_page_leads_to_common_ranges() -> None:
+    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": "", "path": "/names", "compare": "previous",
+             "step": "hour", "where": ["device=pc"]}  # fmt: skip
+    kept = "&path=%2Fnames&compare=previous&where=device%3Dpc"
+    in_tokyo = {**sample_report()["range"], "generated_at": "2026-11-25T15:02:11.042Z", "time_zone": "Asia/Tokyo"}
+    links = {
+        text(link): link.get("href")
+        for link in all_of(
+            first(tree(live_page(asked, sample_report(range=in_tokyo))), **{"aria-label": "Ranges"}), "a"
+        )
+    }
+    assert list(links) == ["Today", "7 days", "30 days", "90 days", "12 months"]
+    assert links["Today"] == f"?from=2026-11-26&to=2026-11-26{kept}"
+    assert links["12 months"] == f"?from=2025-11-27&to=2026-11-26{kept}"
+
+
+def test_range_that_is_shown_is_marked() -> None:
+    asked = {"from": "2026-11-19", "to": "2026-11-25", "host": "", "path": "", "compare": "", "step": "", "where": []}
+    week = {**sample_report()["range"], "from": "2026-11-19", "to": "2026-11-25"}
+    root = tree(live_page(asked, sample_report(range=week)))
+    assert [text(link) for link in root.iter() if link.get("aria-current")] == ["7 days"]
 
 
 @pytest.mark.each_value(at_most=2)
@@ -323,7 +400,7 @@ def test_chart_shows_first_rows_and_table_shows_all() -> None:
 
 @pytest.mark.slow
 def test_routes_without_times_are_only_in_the_table() -> None:
-    times = figures(page(sample_report()))["How long they took"]
+    times = figures(page(sample_report()))["How long requests took"]
     assert table(times)[-1] == ["GET (no route)", "190", "–", "–", "–"]
     assert len([element for element in times.iter() if element.get("class") == "label"]) == 5
     assert text(all_of(times, "figcaption")[0]) == (
@@ -563,8 +640,8 @@ def test_times_are_on_a_logarithmic_scale(values: list[float], ticks: list[str])
 
 
 def test_lines_do_not_cut_columns() -> None:
-    people = figures(page(sample_report()))["Visitors and sessions by day"]
-    assert not [path for path in people.iter() if path.get("class") == "halo"]
+    hours = figures(page(sample_report()))["Views and sessions by hour of the day (UTC)"]
+    assert not [path for path in hours.iter() if path.get("class") == "halo"]
 
 
 @pytest.mark.parametrize(

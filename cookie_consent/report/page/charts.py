@@ -129,6 +129,12 @@ def meter(share: float) -> Markup:
     return element("svg", parts, class_="meter", width="100%", height=_BAR, aria_hidden="true", focusable="false")
 
 
+def ray(share: float) -> Markup:
+    """Return a faint bar that fills a share of what it lies behind."""
+    bar = element("rect", width=in_percent(share), height="100%", class_="track")
+    return element("svg", bar, class_="ray", width="100%", height="100%", aria_hidden="true", focusable="false")
+
+
 def swatch(kind: str) -> Markup:
     """Return a sample of a drawing style, for a legend."""
     if kind == "line":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -62,6 +62,8 @@ class Figure:
         legend: samples of the drawing styles, each with its name.
         note: a remark for the reader; "" for none.
         is_wide: whether it takes the full width.
+        lines: the rows of the report that the table shows.
+        lengths: for bars, the length of each row's bar, as a share of 1.
         links: an address for each row of the table, "" for none; or no addresses.
     """
 
@@ -73,11 +75,13 @@ class Figure:
     legend: Sequence[tuple[Markup, str]] = ()
     note: str = ""
     is_wide: bool = False
+    lines: Sequence[Line] = ()
+    lengths: Sequence[float] = ()
     links: Sequence[str] = ()
 
 
 def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Cells = (), step: str = "day") -> Figure:
-    """Return numbers by steps of time, or by hour of the day, over the full width.
+    """Return numbers by steps of time, or by hour of the day.
 
     Args:
         id_: its id in the page.
@@ -106,7 +110,6 @@ def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Ce
         ],
         [(swatch(one.kind), one.name) for one in known] if len(known) > 1 else (),
         _NOTES.get(step, ""),
-        is_wide=True,
     )
 
 
@@ -134,7 +137,8 @@ def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) ->
     largest = max(numbers, default=0) or 1
     drawn = [_bar(row, cells[0][1](row), by, largest) for row in rows]
     legend = [(swatch("solid"), "in this time"), (swatch("outline"), "before")] if _has_before(rows) else ()
-    return _of_rows(Figure(id_, title, None, *_table(rows, cells), legend), drawn, charts.bars)
+    figure = _of_rows(Figure(id_, title, None, *_table(rows, cells), legend), drawn, charts.bars)
+    return replace(figure, lines=rows, lengths=[row[by] / largest for row in rows])
 
 
 def _bar(row: Line, label: str, by: str, largest: float) -> Row:
@@ -187,7 +191,7 @@ def marked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cell
     ]
     note = "The scale is logarithmic: each line across is ten times the one before it. The number is that of the dot."
     figure = Figure(id_, title, None, *_table(rows, cells), _legend(kinds), note)
-    return _of_rows(figure, drawn, partial(charts.spans, ticks=scale.ticks))
+    return replace(_of_rows(figure, drawn, partial(charts.spans, ticks=scale.ticks)), lines=rows)
 
 
 class LogarithmicScale:
@@ -232,15 +236,10 @@ def _of_rows(figure: Figure, drawn: Sequence[Row], draw: Callable[..., Markup]) 
     first = drawn[:MAX_DRAWN]
     summary = "; ".join(f"{row.label}: {row.said}" for row in first[:3])
     more = f"The picture shows the first {len(first)}, the table all {len(drawn)}." if len(drawn) > len(first) else ""
-    return Figure(
-        figure.id,
-        figure.title,
-        draw(f"chart-{figure.id}", figure.title, f"{summary}. The table below has all numbers.", first),
-        figure.head,
-        figure.rows,
-        figure.legend,
-        " ".join(filter(None, [figure.note, more])),
-        figure.is_wide,
+    return replace(
+        figure,
+        chart=draw(f"chart-{figure.id}", figure.title, f"{summary}. The table below has all numbers.", first),
+        note=" ".join(filter(None, [figure.note, more])),
     )
 
 

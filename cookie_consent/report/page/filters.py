@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import quote_plus, urlencode
 
 from cookie_consent.report.lists import OTHER
@@ -41,25 +41,23 @@ def active_filters(asked: Asked) -> list[ActiveFilter]:
     ]
 
 
-def with_links(sections: Sequence[Section], report: Mapping[str, Any], asked: Asked) -> list[Section]:
+def with_links(sections: Sequence[Section], asked: Asked) -> list[Section]:
     """Return the sections with a link in each row by which a report can be filtered.
 
     Args:
         sections: the sections of a report.
-        report: the report.
         asked: the values of the form that asked for it.
     """
     return [
-        replace(section, figures=[_with_links(figure, report, asked) for figure in section.figures])
-        for section in sections
+        replace(section, figures=[_with_links(figure, asked) for figure in section.figures]) for section in sections
     ]
 
 
-def _with_links(figure: Figure, report: Mapping[str, Any], asked: Asked) -> Figure:
+def _with_links(figure: Figure, asked: Asked) -> Figure:
     if figure.id not in _FILTERED:
         return figure
-    list_, key, value = _FILTERED[figure.id]
-    return replace(figure, links=[_link(asked, key, value(row)) for row in report[list_]])
+    key, value = _FILTERED[figure.id]
+    return replace(figure, links=[_link(asked, key, value(row)) for row in figure.lines])
 
 
 def _link(asked: Asked, key: str, value: str) -> str:
@@ -71,9 +69,14 @@ def _link(asked: Asked, key: str, value: str) -> str:
     return _address(asked, [*where, text]) if is_possible and text not in _where(asked) else ""
 
 
-def _address(asked: Asked, where: Sequence[str]) -> str:
+def address_of(asked: Asked) -> str:
+    """Return the address of the report that a form asks for."""
     fields = {name: value for name, value in asked.items() if name != "where" and value}
-    return "?" + urlencode({**fields, "where": where}, doseq=True)
+    return "?" + urlencode({**fields, "where": _where(asked)}, doseq=True)
+
+
+def _address(asked: Asked, where: Sequence[str]) -> str:
+    return address_of({**asked, "where": where})
 
 
 def _where(asked: Asked) -> list[str]:
@@ -90,16 +93,21 @@ def _campaign(row: Line) -> str:
     return "&".join(quote_plus(row[part] or "") for part in ("source", "medium", "campaign"))
 
 
-_FILTERED: Mapping[str, tuple[str, str, Callable[[Line], str]]] = {
-    "pages": ("pages", "page", _column("path")),
-    "entries": ("entry_pages", "entry", _column("path")),
-    "referrers": ("referrers", "source", _column("referrer")),
-    "channels": ("channels", "channel", _column("channel")),
-    "campaigns": ("campaigns", "campaign", _campaign),
-    "devices": ("devices", "device", _column("device")),
-    "browsers": ("browsers", "browser", _column("browser")),
-    "systems": ("systems", "os", _column("os")),
-    "countries": ("countries", "country", _column("country")),
-    "events": ("events", "event", _column("event")),
+_FILTERED: Mapping[str, tuple[str, Callable[[Line], str]]] = {
+    "pages": ("page", _column("path")),
+    "exits": ("page", _column("path")),
+    "next": ("page", _column("path")),
+    "previous": ("page", _column("path")),
+    "slow": ("page", _column("path")),
+    "kinds": ("returning", lambda row: "yes" if row["name"] == "Returning" else "no"),
+    "entries": ("entry", _column("path")),
+    "referrers": ("source", _column("referrer")),
+    "channels": ("channel", _column("channel")),
+    "campaigns": ("campaign", _campaign),
+    "devices": ("device", _column("device")),
+    "browsers": ("browser", _column("browser")),
+    "systems": ("os", _column("os")),
+    "countries": ("country", _column("country")),
+    "events": ("event", _column("event")),
 }
-"""Id of a figure -> its list in the report, the key of its filter, and a function that returns the value of a row."""
+"""Id of a figure -> the key of its filter, and a function that returns the value of a row."""

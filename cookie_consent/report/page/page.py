@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from cookie_consent.report.page.formatting import (
     seconds,
     visible,
 )
+from cookie_consent.report.page.overview import brief_lists, main_chart
+from cookie_consent.report.page.periods import periods
 from cookie_consent.report.page.sections import Section, sections
 from cookie_consent.report.page.svg import PATTERNS
 
@@ -42,6 +44,7 @@ POLICY = f"default-src 'none'; style-src {STYLE_SOURCE}; img-src data:; base-uri
 _COMPARISONS = (("", "nothing"), ("previous", "the days before"), ("year", "the year before"))
 _STEPS = (("", "what fits"), ("hour", "hours"), ("day", "days"), ("week", "weeks"), ("month", "months"))
 """What the form offers: value and text."""
+_NOTHING = "Nothing of this in this time, or of too few visitors."
 _FEW = 0.0005
 _UNKNOWN = "is not known, and nothing is estimated for the rest."
 
@@ -54,7 +57,8 @@ _environment = Environment(
     auto_reload=False,
 )
 # Safe as Markup: this is a file of the package, not text from a record.
-_environment.globals.update(style=Markup(_STYLE), patterns=PATTERNS, comparisons=_COMPARISONS, steps=_STEPS)  # noqa: S704
+_environment.globals.update(style=Markup(_STYLE), patterns=PATTERNS)  # noqa: S704
+_environment.globals.update(comparisons=_COMPARISONS, steps=_STEPS, nothing=_NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,13 @@ class Number:
         name: what it counts.
         value: the number, formatted.
         change: how it differs from the earlier period; "" without a comparison.
+        earlier: what it was in the earlier period; "" if that does not belong to the change.
     """
 
     name: str
     value: str
-    change: str
+    change: str = ""
+    earlier: str = ""
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -98,13 +104,15 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
 def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str, Any] | None) -> str:
     shown = {} if report is None else _shown(report, asked)
     filters = [] if asked is None else active_filters(asked)
+    ranges = [] if asked is None or report is None else periods(report, asked)
     return _environment.get_template("report.html").render(
-        policy=policy, asked=asked, filters=filters, problem=problem, report=report, **shown
+        policy=policy, asked=asked, filters=filters, periods=ranges, problem=problem, report=report, **shown
     )
 
 
 def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
     before, range_ = report["compare"], report["range"]
+    parts = _sections(report, asked)
     shown = {
         "title": f"Visits, {days(range_['from'], range_['to'])}",
         "about": _about(range_),
@@ -114,7 +122,9 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
         "numbers": _numbers(report, before),
         "share": _share_in_words(report, before),
         "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",
-        "sections": _sections(report, asked),
+        "main": main_chart(report) if parts else None,
+        "briefs": brief_lists(parts) if parts else [],
+        "sections": parts,
         "allowed": _allowed(report["exempt_records"]),
         "small_groups": _small_groups(report),
         "made": moment(range_["generated_at"], range_["time_zone"]),
@@ -123,7 +133,7 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
         return shown
     few = f"fewer than {report['small_groups']['threshold']}"
     nothing = {"allowed": "", "small_groups": ""}
-    return {**shown, **nothing, "numbers": [Number("Visitors", few, "")], "share": few_visitors(report)}
+    return {**shown, **nothing, "numbers": [Number("Visitors", few)], "share": few_visitors(report)}
 
 
 def _now_in_words(now: Mapping[str, int] | None) -> str:
@@ -140,7 +150,7 @@ def _now_in_words(now: Mapping[str, int] | None) -> str:
 def _sections(report: Mapping[str, Any], asked: Asked | None) -> list[Section]:
     if report["small_groups"]["withheld"]:
         return []
-    return sections(report) if asked is None else with_links(sections(report), report, asked)
+    return sections(report) if asked is None else with_links(sections(report), asked)
 
 
 def _about(range_: Mapping[str, Any]) -> str:
@@ -161,40 +171,44 @@ def _zone_in_words(zone: str) -> str:
 def _numbers(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Sequence[Number]:
     was = before or {}
     counted = [
-        Number(name, count(report[key]), _growth(report[key], was.get(key), count(was.get(key))) if before else "")
+        _number(name, count, report[key], was.get(key), _growth)
         for name, key in (("Visitors", "visitors"), ("Sessions", "sessions"), ("Views", "views"))
     ]
-    now, then = report["session_seconds"]["median"], was.get("session_seconds", {}).get("median")
-    each, each_then = report["views_per_session"], was.get("views_per_session")
-    bounced, bounced_then = report["bounce_rate"], was.get("bounce_rate")
-    return [
+    median, median_before = report["session_seconds"]["median"], was.get("session_seconds", {}).get("median")
+    numbers = [
         *counted,
-        Number("Views per session", decimal(each), _growth(each, each_then, decimal(each_then)) if before else ""),
-        Number("Bounce rate", percent(bounced), _points(bounced, bounced_then) if before else ""),
-        Number("Session, median", seconds(now), _growth(now, then, seconds(then)) if before else ""),
+        _number("Views per session", decimal, report["views_per_session"], was.get("views_per_session"), _growth),
+        _number("Bounce rate", percent, report["bounce_rate"], was.get("bounce_rate"), _points),
+        _number("Session, median", seconds, median, median_before, _growth),
     ]
+    return numbers if before else [Number(number.name, number.value) for number in numbers]
 
 
-def _growth(now: float | None, then: float | None, earlier: str) -> str:
-    """Describe how a number has changed."""
+def _number(
+    name: str,
+    said: Callable[[float | None], str],
+    now: float | None,
+    then: float | None,
+    change: Callable[[float, float], str],
+) -> Number:
     if now is None or then is None:
-        return "nothing to compare with"
-    if not then:
-        return "none before" if now else "none before either"
+        return Number(name, said(now), "nothing to compare with")
+    if then == 0 and change is _growth:
+        return Number(name, said(now), "none before" if now else "none before either")
+    changed = change(now, then)
+    return Number(name, said(now), changed or "as before,", f"from {said(then)}" if changed else said(then))
+
+
+def _growth(now: float, then: float) -> str:
+    """Describe how a number has changed; "" for hardly at all."""
     growth = now / then - 1
-    if abs(growth) < _FEW:
-        return f"as before, {earlier}"
-    return f"{'up' if growth > 0 else 'down'} {percent(abs(growth))} from {earlier}"
+    return f"{'up' if growth > 0 else 'down'} {percent(abs(growth))}" if abs(growth) >= _FEW else ""
 
 
-def _points(now: float | None, then: float | None) -> str:
-    """Describe how a share has changed, in points: a percentage of a percentage would mislead."""
-    if now is None or then is None:
-        return "nothing to compare with"
+def _points(now: float, then: float) -> str:
+    """Describe how a share has changed, in points: a percentage of a percentage would mislead. "" for hardly at all."""
     points = (now - then) * 100
-    if abs(points) < _FEW * 100:
-        return f"as before, {percent(then)}"
-    return f"{'up' if points > 0 else 'down'} {abs(points):.1f} points from {percent(then)}"
+    return f"{'up' if points > 0 else 'down'} {abs(points):.1f} points" if abs(points) >= _FEW * 100 else ""
 
 
 def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cookie_consent.base.time_zones import UTC
@@ -25,6 +25,7 @@ _TIMES = {
     "p95_ms": ("ring", "95 % (p95)"),
     "p99_ms": ("bar", "99 % (p99)"),
 }
+_COMPARED = ("visitors", "sessions", "views")
 _SLOW = {name: _TIMES[name] for name in ("p50_ms", "p95_ms")}
 _OF_REQUESTS = (
     "All recorded requests, not only pages. “(no route)” is no route of the site: the missing pages explain it."
@@ -44,12 +45,14 @@ class Section:
         title: its heading.
         figures: the figures in it.
         note: a remark for the reader; "" for none.
+        are_broad: whether the figures take half the width at least.
     """
 
     id: str
     title: str
     figures: Sequence[Figure]
     note: str = ""
+    are_broad: bool = False
 
 
 def sections(report: Mapping[str, Any]) -> list[Section]:
@@ -58,26 +61,37 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
     Args:
         report: the result of `cookie_consent.report.report`.
     """
+    goals = goal_figures(report)
     return [
-        Section("time", "Over time", _over_time(report)),
+        Section("time", "Over time", _over_time(report), are_broad=True),
         Section("content", "Pages", _content(report)),
         Section("sources", "Sources", _sources(report)),
-        Section("return", "Coming back", _coming_back(report)),
+        *([Section("success", "Goals", goals, _OF_GOALS)] if goals else []),
+        Section("features", "Events", [*_events(report), *property_figures(report)]),
+        Section("return", "New and returning visitors", _coming_back(report)),
         Section("machines", "Devices", _devices(report)),
         *([Section("places", "Countries", _countries(report))] if report["countries"] else []),
-        Section("answers", "Requests", _requests(report), _OF_REQUESTS),
-        *([Section("success", "Goals", goals, _OF_GOALS)] if (goals := goal_figures(report)) else []),
-        Section("features", "Events and fallbacks", [*_features(report), *property_figures(report)]),
-        Section("consent", "Consent", consent_figures(report, _of_counts(report)), consent_note(report)),
+        Section("consent", "Consent", _consent(report), consent_note(report)),
+        Section("answers", "Errors and speed", _requests(report), _OF_REQUESTS),
     ]
+
+
+def beside_earlier(report: Mapping[str, Any]) -> tuple[list[Line], str]:
+    """Return the steps of a report, each beside the step at the same place of the earlier period, and its days."""
+    rows: list[Line] = report["by_step"]
+    if not report["compare"]:
+        return rows, ""
+    earlier = report["compare"]["by_step"]
+    beside = [{f"{name}_before": row[name] for name in _COMPARED} for row in earlier[: len(rows)]]
+    # A month, or a day on which clocks are set, may have fewer steps than the other.
+    beside += [{f"{name}_before": None for name in _COMPARED}] * (len(rows) - len(beside))
+    both: list[Line] = [{**row, **before} for row, before in zip(rows, beside, strict=True)]
+    return both, days(report["compare"]["range"]["from"], report["compare"]["range"]["to"])
 
 
 def _over_time(report: Mapping[str, Any]) -> list[Figure]:
     zone, step = report["range"]["time_zone"], report["range"]["step"]
-    rows, before = _with_before(report)
-    views = {"views": ("solid", "Views")} | ({"views_before": ("outline", f"Views, {before}")} if before else {})
-    people = {"sessions": ("line", "Sessions"), "visitors": ("solid", "Visitors")}
-    people |= {"visitors_before": ("outline", f"Visitors, {before}")} if before else {}
+    rows, before = beside_earlier(report)
     counted = {
         "all_views_recorded": ("solid", "Pages with a record"),
         "all_views": ("outline", "All pages that people saw"),
@@ -90,24 +104,16 @@ def _over_time(report: Mapping[str, Any]) -> list[Figure]:
     )
     hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
     return [
-        over_time("views-by-day", f"Views by {step}", rows, views, step=step),
+        *(_by_step(name, rows, before, step) for name in ("views", "sessions")),
         *([] if is_of_a_part(report) else [shares]),  # daily counts know no parts
-        over_time("people-by-day", f"Visitors and sessions by {step}", rows, people, step=step),
         over_time("hours", f"Views and sessions by hour of the day ({zone})", report["by_hour"], hours),
     ]
 
 
-def _with_before(report: Mapping[str, Any]) -> tuple[list[Line], str]:
-    """Return the steps of a report, each beside the step at the same place of the earlier period, and its days."""
-    rows: list[Line] = report["by_step"]
-    if not report["compare"]:
-        return rows, ""
-    earlier = report["compare"]["by_step"]
-    beside = [{f"{name}_before": row[name] for name in ("views", "visitors")} for row in earlier[: len(rows)]]
-    # A month, or a day on which clocks are set, may have fewer steps than the other.
-    beside += [{"views_before": None, "visitors_before": None}] * (len(rows) - len(beside))
-    both: list[Line] = [{**row, **before} for row, before in zip(rows, beside, strict=True)]
-    return both, days(report["compare"]["range"]["from"], report["compare"]["range"]["to"])
+def _by_step(name: str, rows: Sequence[Line], before: str, step: str) -> Figure:
+    called = name.capitalize()
+    kinds = {name: ("solid", called)} | ({f"{name}_before": ("outline", f"{called}, {before}")} if before else {})
+    return over_time(f"{name}-by-day", f"{called} by {step}", rows, kinds, step=step)
 
 
 def _content(report: Mapping[str, Any]) -> list[Figure]:
@@ -166,7 +172,7 @@ def _coming_back(report: Mapping[str, Any]) -> list[Figure]:
             [("Visitors", _text("name")), ("Number", _number("visitors"))],
         ),
         ranked(
-            "retention", "New visitors by week, and the share that came again in the weeks after", cohorts, "visitors",
+            "retention", "New visitors by week, and the share that came again", cohorts, "visitors",
             [("From Monday", _text("week")), ("New visitors", _number("visitors")), *weeks],
         ),
     ]  # fmt: skip
@@ -207,11 +213,6 @@ def _requests(report: Mapping[str, Any]) -> list[Figure]:
     requests = ("Requests", _number("requests"))
     times = [(f"p{share}", _time(f"p{share}_ms")) for share in (50, 95, 99)]
     return [
-        stacked(
-            "routes", "Requests by route and status", report["routes"], _STATUS,
-            [route, requests, *((status, _number(status)) for status in _STATUS)],
-        ),
-        marked("latencies", "How long they took", report["routes"], _TIMES, [route, requests, *times]),
         ranked(
             "missing", "Missing pages (404), and where visitors came from", report["missing"], "requests",
             [missing, requests, _VISITORS],
@@ -224,11 +225,15 @@ def _requests(report: Mapping[str, Any]) -> list[Figure]:
             "slow", "Slow pages", report["slow_pages"], _SLOW,
             [("Page", _text("path")), requests, *times[:2]],
         ),
+        stacked(
+            "routes", "Requests by route and status", report["routes"], _STATUS,
+            [route, requests, *((status, _number(status)) for status in _STATUS)],
+        ),
+        marked("latencies", "How long requests took", report["routes"], _TIMES, [route, requests, *times]),
     ]  # fmt: skip
 
 
-def _features(report: Mapping[str, Any]) -> list[Figure]:
-    views = ("Views", _number("views"))
+def _events(report: Mapping[str, Any]) -> list[Figure]:
     return [
         ranked(
             "events", "Events that the site's scripts sent", report["events"], "events",
@@ -242,11 +247,16 @@ def _features(report: Mapping[str, Any]) -> list[Figure]:
             "outbound", "Links to other sites", report["outbound"], "events",
             [("To", _text("to")), ("Clicks", _number("events")), _VISITORS],
         ),
-        ranked(
-            "degraded", "Features that gave their fallback", report["degraded"], "views",
-            [("Feature", _text("feature")), views],
-        ),
     ]  # fmt: skip
+
+
+def _consent(report: Mapping[str, Any]) -> list[Figure]:
+    degraded = ranked(
+        "degraded", "Features that gave their fallback", report["degraded"], "views",
+        [("Feature", _text("feature")), ("Views", _number("views"))],
+    )  # fmt: skip
+    *of_answers, by_day = consent_figures(report, _of_counts(report))
+    return [*of_answers, degraded, replace(by_day, is_wide=True)]
 
 
 def _of_counts(report: Mapping[str, Any]) -> str:
