@@ -115,7 +115,7 @@ def _whole(
     figures: dict[str, Any] = {
         "by_day": _by_day(by_day, question),
         "by_step": _by_step(by_day if question.steps == DAY else engine.rows(FILES[question.steps], given), question),
-        "by_hour": _by_hour(engine.rows("by_hour", given)),
+        "by_hour": _by_hour(engine.rows("by_hour", given), question),
     }
     merged = 0
     for step, figure in enumerate(LISTS, 3):
@@ -202,8 +202,7 @@ def _by_step(rows: list[Row], question: Question) -> list[Row]:
 
 def _of_time(row: Row, question: Question) -> Row:
     counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
-    # A day of a segment is as small a segment as one that a question about this day alone would choose.
-    few = question.where and 0 < counts["visitors"] < question.threshold
+    few = _are_few(row, "day", question)
     is_counted = row.get("day_counted") and not question.is_of_a_part
     return {
         **(dict.fromkeys(counts) if few else counts),
@@ -211,12 +210,23 @@ def _of_time(row: Row, question: Question) -> Row:
     }
 
 
-def _by_hour(rows: list[Row]) -> list[Row]:
+def _by_hour(rows: list[Row], question: Question) -> list[Row]:
     by_hour = {number(row["number"]): row for row in rows}
-    return [
-        {"hour": hour} | {name: number(by_hour.get(hour, {}).get(f"hour_{name}", 0)) for name in ("views", "sessions")}
-        for hour in range(24)
-    ]
+    return [{"hour": hour, **_of_hour(by_hour.get(hour, {}), question)} for hour in range(24)]
+
+
+def _of_hour(row: Row, question: Question) -> Row:
+    counts = {name: number(row.get(f"hour_{name}", 0)) for name in ("views", "sessions")}
+    return dict.fromkeys(counts) if _are_few(row, "hour", question) else counts
+
+
+def _are_few(row: Row, time: str, question: Question) -> bool:
+    """Tell whether a day or an hour of a segment has few visitors, of views or of sessions that began.
+
+    It is as small a segment as one that a question about this time alone would choose.
+    """
+    people = [number(row.get(f"{time}_{name}", 0)) for name in ("visitors", "beginners")] if question.where else []
+    return any(0 < each < question.threshold for each in people)
 
 
 def _consent_by_day(rows: list[Row], question: Question) -> list[Row]:

@@ -87,6 +87,24 @@ def test_day_of_a_segment_with_few_visitors_tells_nothing(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
+def test_hour_of_a_segment_with_few_visitors_tells_nothing(tmp_path: Path) -> None:
+    records = [*visits(6, "Firefox"), *visits(1, "Firefox", since=120)]
+    assert filtered(tmp_path, *records)["by_hour"][14] == {"hour": 14, "views": 2, "sessions": 1}
+    made = filtered(tmp_path, *records, where=(("browser", "Firefox"),))
+    assert made["by_hour"][12] == {"hour": 12, "views": 12, "sessions": 6}
+    assert made["by_hour"][14] == {"hour": 14, "views": None, "sessions": None}
+    assert [row["views"] for row in made["by_step"]][12:15] == [12, 0, None]
+    for shown in (page(made), as_text(made)):
+        assert "Days and hours of fewer have no numbers." in shown
+
+
+def test_hour_in_which_few_sessions_of_a_segment_began_tells_nothing(tmp_path: Path) -> None:
+    records = [record(50, "/", visitor__id="Firefox-0"), *visits(6, "Firefox", since=70)]
+    made = filtered(tmp_path, *records, where=(("page", "/next"),))
+    assert [made["by_hour"][hour]["sessions"] for hour in (11, 12, 13)] == [0, None, 5]
+    assert [row["sessions"] for row in made["by_step"]][11:14] == [0, None, 5]
+
+
 def test_earlier_period_of_a_segment_with_few_visitors_tells_nothing(tmp_path: Path) -> None:
     records = [*visits(6, "Firefox"), *visits(4, "Firefox", since=-1440)]
     made = filtered(tmp_path, *records, where=(("browser", "Firefox"),), compare=True)

@@ -483,7 +483,7 @@ class Oracle:
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if self._local(time_of(record)).date() == day]
-        sessions = sum(self._local(session.began).date() == day for session in self.sessions)
+        sessions = [session for session in self.sessions if self._local(session.began).date() == day]
         counts = [count for count in self.counts if count["count.day"] == str(day)]
         return {"day": str(day), **self._of_time(views, sessions, counts)}
 
@@ -500,16 +500,17 @@ class Oracle:
     def _of_step(self, step: str, begin: str) -> dict[str, Any]:
         views = [record for record in self.views if self._step_of_time(time_of(record)) == step]
         counts = [c for c in self.counts if self._step_of_day(date.fromisoformat(c["count.day"])) == step]
-        sessions = sum(self._step_of_time(session.began) == step for session in self.sessions)
+        sessions = [session for session in self.sessions if self._step_of_time(session.began) == step]
         return {"from": begin, **self._of_time(views, sessions, [] if self.step == "hour" else counts)}
 
-    def _of_time(self, views: Sequence[Record], sessions: int, counts: Sequence[Record]) -> dict[str, Any]:
+    def _of_time(
+        self, views: Sequence[Record], sessions: Sequence[Session], counts: Sequence[Record]
+    ) -> dict[str, Any]:
         counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")]
         counted = [] if self.path or self.where else counted
-        people = people_of(views)
-        shown = {"visitors": people, "sessions": sessions, "views": len(views)}
+        shown = {"visitors": people_of(views), "sessions": len(sessions), "views": len(views)}
         return {
-            **(dict.fromkeys(shown) if self.where and 0 < people < self.threshold else shown),
+            **(dict.fromkeys(shown) if self._are_few(views, sessions) else shown),
             "all_views_recorded": total(counts, "views_recorded") if counted else None,
             "all_views": total(counts, "views") if counted else None,
         }
@@ -527,12 +528,15 @@ class Oracle:
             day = day.replace(day=1)
         return str(max(day, self.days[0]))
 
-    def _hour(self, hour: int) -> dict[str, int]:
-        return {
-            "hour": hour,
-            "views": sum(self._local(time_of(record)).hour == hour for record in self.views),
-            "sessions": sum(self._local(session.began).hour == hour for session in self.sessions),
-        }
+    def _are_few(self, views: Sequence[Record], sessions: Sequence[Session]) -> bool:
+        """Tell whether a time of a segment has few visitors, of views or of sessions that began."""
+        return bool(self.where) and any(0 < people_of(those) < self.threshold for those in (views, sessions))
+
+    def _hour(self, hour: int) -> dict[str, Any]:
+        views = [record for record in self.views if self._local(time_of(record)).hour == hour]
+        sessions = [session for session in self.sessions if self._local(session.began).hour == hour]
+        shown = {"views": len(views), "sessions": len(sessions)}
+        return {"hour": hour, **(dict.fromkeys(shown) if self._are_few(views, sessions) else shown)}
 
     def _grouped(
         self,

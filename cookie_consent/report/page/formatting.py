@@ -55,8 +55,10 @@ def is_of_a_part(report: Mapping[str, Any]) -> bool:
 
 
 def may_be_fewer(report: Mapping[str, Any]) -> str:
-    """Say which figures may stand for fewer visitors than the threshold."""
-    return "Hours may stand for fewer." if report["range"]["where"] else "Totals, days and hours may stand for fewer."
+    """Say which figures may stand for fewer visitors than the threshold. Those of a segment may not."""
+    if report["range"]["where"]:
+        return "Days and hours of fewer have no numbers."
+    return "Totals, days and hours may stand for fewer."
 
 
 def is_seen(sign: str) -> bool:
