@@ -18,7 +18,10 @@ the same, but a report without goals does not import it."""
 
 
 def _reached(row: Row) -> Mapping[str, int | float | None]:
-    reached, sessions = number(row["reached"]), number(row["sessions"])
+    sessions = number(row["sessions"])
+    if row["reached"] is None:  # too few visitors
+        return {"reached": None, "sessions": sessions, "conversion": None}
+    reached = number(row["reached"])
     return {"reached": reached, "sessions": sessions, "conversion": ratio(reached, sessions)}
 
 
@@ -101,7 +104,7 @@ def goals(engine: Engine, given: Given, asked: Goals, sessions: int) -> tuple[li
         for key, ranked in _LISTS.items():
             # Who reached the goal may not be told by the lists either.
             row[key], few = ranked.ask(engine, of_goal) if shown["sessions"] else ([], 0)
-            small += few
+            small += few + sum(line["reached"] is None for line in row[key])
         rows.append(row)
         small += shown["sessions"] is None
     return rows, small

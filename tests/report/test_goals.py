@@ -141,6 +141,22 @@ def test_numbers_of_too_few_visitors_are_not_given(tmp_path: Path) -> None:
     assert "\ncart         -         -           -\n" in text
 
 
+def test_row_of_a_goal_that_few_visitors_reached_tells_only_how_many_came(tmp_path: Path) -> None:
+    other: dict[str, Any] = {"http__request__referrer": "https://other.example"}
+    seen = [record(n, visitor__id=f"v{n}") for n in range(4)]
+    seen += [record(10 + n, visitor__id=f"w{n}", **other) for n in range(3)]
+    seen += [event(20 + n, "paid", visitor__id=visitor) for n, visitor in enumerate(("v0", "v1", "v2", "w0"))]
+    made = reported(tmp_path, *seen, goals=BUY, threshold=3)
+    assert made["goals"][0]["visitors"] == 4
+    assert made["goals"][0]["by_source"] == [
+        {"referrer": "(direct)", "reached": 3, "sessions": 4, "conversion": 0.75},
+        {"referrer": "https://other.example", "reached": None, "sessions": 3, "conversion": None},
+    ]
+    others = reported(tmp_path, *seen, threshold=3)["small_groups"]["merged"]
+    assert made["small_groups"]["merged"] - others == 1
+    assert "paid, by site that led here" in page(made)
+
+
 def test_goals_and_funnels_are_tables_for_spreadsheets(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0, "/shop"), event(1, "paid"), goals=BUY)
     tables = {name: as_csv(made, name).splitlines() for name in ("goals", "goals_by_source", "funnels")}

@@ -398,8 +398,16 @@ class Oracle:
             return any(is_step(record, step) for record in session.records)
 
         def conversion(sessions: Sequence[Session]) -> dict[str, Any]:
-            count = sum(map(reached, sessions))
-            return {"reached": count, "sessions": len(sessions), "conversion": count / len(sessions)}
+            count, people = sum(map(reached, sessions)), people_of([each for each in sessions if reached(each)])
+            return {"reached": count, "sessions": len(sessions), "conversion": count / len(sessions), "people": people}
+
+        def grouped(sessions: Sequence[Session], named: Callable[[Session], dict[str, str]]) -> list[dict[str, Any]]:
+            rows = self._grouped(sessions, named, conversion)
+            for row in rows:
+                if 0 < row.pop("people") < self.threshold:
+                    row["reached"] = row["conversion"] = None
+                    self.merged += 1
+            return rows
 
         sessions = [session for session in self.sessions if reached(session)]
         people = people_of(sessions)
@@ -412,11 +420,11 @@ class Oracle:
             "conversion": None
             if shown["sessions"] is None or not self.sessions
             else len(sessions) / len(self.sessions),
-            "by_source": self._grouped(listed, lambda s: {"referrer": s.referrer}, conversion),
-            "by_campaign": self._grouped(
-                advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True)), conversion
+            "by_source": grouped(listed, lambda s: {"referrer": s.referrer}),
+            "by_campaign": grouped(
+                advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True))
             ),
-            "by_entry_page": self._grouped(listed, lambda s: {"path": s.views[0]["url.path"]}, conversion),
+            "by_entry_page": grouped(listed, lambda s: {"path": s.views[0]["url.path"]}),
         }
 
     def _funnel(self, name: str, labels: Sequence[str]) -> dict[str, Any]:

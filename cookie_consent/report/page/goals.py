@@ -31,11 +31,11 @@ def goal_figures(report: Mapping[str, Any]) -> list[Figure]:
         *([ranked("goals", "Goals", rows, "sessions", [goal, _SESSIONS, _VISITORS, _CONVERSION])] if rows else []),
         *(
             ranked(
-                f"goal-{number}", f"{visible(row['goal'])}, by site that led here", row["by_source"], "reached",
+                f"goal-{number}", f"{visible(row['goal'])}, by site that led here", by_source, "reached",
                 [site, _REACHED, _SESSIONS, _CONVERSION],
             )
             for number, row in enumerate(report["goals"])
-            if row["by_source"]
+            if (by_source := _counted(row["by_source"], "reached"))
         ),
         *(_funnel(number, row) for number, row in enumerate(report["funnels"])),
     ]  # fmt: skip
@@ -50,9 +50,9 @@ def _funnel(number: int, row: Line) -> Figure:
     )  # fmt: skip
 
 
-def _counted(rows: Sequence[Line]) -> list[Line]:
+def _counted(rows: Sequence[Line], by: str = "sessions") -> list[Line]:
     """Return the rows without those of too few visitors, whose numbers are not given."""
-    return [row for row in rows if row["sessions"] is not None]
+    return [row for row in rows if row[by] is not None]
 
 
 def property_figures(report: Mapping[str, Any]) -> list[Figure]:

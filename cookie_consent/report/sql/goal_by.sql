@@ -1,4 +1,6 @@
-{# Sessions by what they came from or began with, and how many of them reached a goal. A list sets `column`. #}
+{# Sessions by what they came from or began with, and how many of them reached a goal. A list sets `column`.
+
+   `reached` is NULL if it stands for fewer visitors than the threshold. #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "sum(reached)" %}
 {% block facts %}
@@ -7,6 +9,9 @@
     {{ only | default("") }}
 {% endblock %}
 {% block measures %}
-    sum(reached) AS reached,
+    CASE
+        WHEN count(DISTINCT CASE WHEN reached = 1 THEN visitor END) BETWEEN 1 AND {{ number("threshold") }} - 1 THEN NULL
+        ELSE sum(reached)
+    END AS reached,
     count(*) AS sessions
 {% endblock %}
