@@ -21,6 +21,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 LANDING = "/before?utm_source=search&utm_medium=cpc&utm_campaign=autumn&key=s3cr3t"
 CAMPAIGN = {"source": "search", "medium": "cpc", "campaign": "autumn", "sessions": 1, "visitors": 1}
+ARRIVALS = [
+    pytest.param(LANDING, "campaign", [CAMPAIGN], id="by a campaign"),
+    pytest.param(
+        "/before?utm_source=search&utm_medium=organic",
+        "search",
+        [{"source": "search", "medium": "organic", "campaign": "", "sessions": 1, "visitors": 1}],
+        id="by a search",
+    ),
+    pytest.param("/before", "other site", [], id="by a link"),
+]
 
 
 class _Engine(BaseHTTPRequestHandler):
@@ -111,6 +121,30 @@ def test_landing_page_is_recorded_after_acceptance_without_scripts(
     check_report(figures(sites, 2), engine)
     assert visitor.cookies["visitor"]["value"].count("~") == 0
     assert not any("s3cr3t" in str(record) for record in sites.records)
+
+
+@pytest.mark.parametrize("sites", [""], indirect=True)
+@pytest.mark.parametrize(("landing", "channel", "campaigns"), ARRIVALS)
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_report_says_where_the_first_session_came_from_and_what_it_missed(
+    new_visitor: NewVisitor, sites: Sites, engine: str, landing: str, channel: str, campaigns: Any, scripts: bool
+) -> None:
+    visitor = new_visitor(java_script_enabled=scripts)
+    page = land_from_search(visitor, engine, landing)
+    visitor.banner.locator("button[value=accept_all]").click()
+    expect(visitor.banner).to_have_count(0)
+    for link, path in (("#next", "/next"), ("#broken", "/missing"), ("#after", "/after")):
+        page.locator(link).click()
+        expect(page).to_have_url(f"{sites.address}{path}")
+    made = figures(sites, 3)
+    one = {"sessions": 1, "visitors": 1}
+    assert (made["visitors"], made["sessions"], made["views"]) == (1, 1, 3)
+    assert made["referrers"] == [{"referrer": engine, **one}]
+    assert made["channels"] == [{"channel": channel, **one}]
+    assert made["campaigns"] == campaigns
+    assert made["entry_pages"] == [{"path": "/before", "sessions": 1, "bounces": 0}]
+    assert made["exit_pages"] == [{"path": "/after", "sessions": 1}]
+    assert made["missing"] == [{"path": "/missing", "source": "/next", "requests": 1, "visitors": 1}]
 
 
 @pytest.mark.parametrize("sites", [""], indirect=True)

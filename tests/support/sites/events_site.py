@@ -53,6 +53,7 @@ LINKS = (
     '<a id="named" href="/files/%E5%B9%B4%E5%A0%B1" download><b id="inside">Yearbook</b></a>'
     '<a id="elsewhere" href="https://files.example/a.zip?key=secret">Archive</a><a id="blob" download>Made here</a>'
     '<a id="partner" href="https://partner.example/%E5%B9%B4?key=secret#part">Partner</a>'
+    '<a id="broken" href="/missing">Moved</a> <a id="after" href="/after">After</a>'
 )
 HEADS = {
     "": TRACK,
