@@ -6,5 +6,5 @@ cdef class Trace:
     cdef public bint is_exempt, is_landing, is_view
 
 cdef class Tracing:
-    cdef public object sink, lost, _query_keys, _new_id, _lag
+    cdef public object sink, lost, _query_keys, _new_id, _lag, _countries
     cdef public dict _visitors, _pages, _minutes

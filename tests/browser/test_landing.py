@@ -123,6 +123,7 @@ def test_landing_page_is_recorded_after_acceptance_without_scripts(
     assert not any("s3cr3t" in str(record) for record in sites.records)
 
 
+@pytest.mark.each_value(at_most=3)
 @pytest.mark.parametrize("sites", [""], indirect=True)
 @pytest.mark.parametrize(("landing", "channel", "campaigns"), ARRIVALS)
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
