@@ -17,9 +17,21 @@ def with_digests(access_log: str | os.PathLike[str], engine: Engine) -> Engine:
         engine: the engine of the log.
     """
     path = live_file(access_log)
-    if path is None or not digest_folder(path).is_dir():
+    if path is None:
+        return _with_digests_of_server(engine)
+    if not digest_folder(path).is_dir():
         return engine
-    from cookie_consent.report.digests.engine import DigestedFiles  # only now: databases do without
+    from cookie_consent.report.digests.engine import DigestedFiles  # only now: others do without
     from cookie_consent.report.engines.duckdb_files import DuckDBFiles
 
     return DigestedFiles(engine) if isinstance(engine, DuckDBFiles) else engine
+
+
+def _with_digests_of_server(engine: Engine) -> Engine:
+    if type(engine).__name__ != "PostgreSQLServer":
+        return engine
+    from cookie_consent.report.digests.postgresql import PostgreSQLDigests
+    from cookie_consent.report.digests.server import DigestedServer
+    from cookie_consent.report.engines.postgresql import PostgreSQLServer
+
+    return DigestedServer(PostgreSQLDigests(engine.connection)) if isinstance(engine, PostgreSQLServer) else engine

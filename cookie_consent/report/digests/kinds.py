@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+
+from cookie_consent.report.engines.dialect import DUCKDB, Dialect
+from cookie_consent.report.lists import SEPARATOR
 
 _VIEWED = "viewed = 1"
 _REQUESTED = "kind <> 'event'"
-_FIRST, _TEXT = "substring(raw, 1, 1)", "json_extract_string(raw, '$')"
-"""Of a JSON value, the first character, and the text if it is one."""
+_SEPARATOR = f"'{SEPARATOR}'"
+_FIRST = "substring(raw, 1, 1)"
+"""The first character of a JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,75 +94,85 @@ SESSIONS = Kind(
     value="lasted / 1000.0",
     has_people=False,
 )
-VIEW_HOURS = Kind("view_hours", "records", "hour::VARCHAR", _VIEWED, {"views": "count(*)"})
-SESSION_HOURS = Kind("session_hours", "sessions", "hour::VARCHAR", sums={"sessions": "count(*)"}, has_people=False)
+VIEW_HOURS = Kind("view_hours", "records", "CAST(hour AS VARCHAR)", _VIEWED, {"views": "count(*)"})
+SESSION_HOURS = Kind("session_hours", "sessions", "CAST(hour AS VARCHAR)", sums={"sessions": "count(*)"}, has_people=False)
 
-KINDS = (
-    VIEWS,
-    CONSENTED,
-    SEEN,
-    EXEMPT,
-    SESSIONS,
-    VIEW_HOURS,
-    SESSION_HOURS,
-    Kind(
-        "pages", "records", "path", _VIEWED, {"views": "count(*)"}, {"median_seconds": "0.5"},
-        "duration_ms / 1000.0", "event = 'page_leave'", "views",
-    ),
-    _of_sessions("entry_pages", "entry_path", bounces="sum(bounced)"),
-    _of_sessions("exit_pages", "exit_path"),
-    Kind(
-        "next_pages", "pairs", "concat(path, chr(31), next_path)", sums={"times": "count(*)"}, sorted_by="times",
-        of=("path", "next_path"),
-    ),
-    Kind(
-        "previous_pages", "pairs", "", sums={"times": "count(*)"}, sorted_by="times", same_as="next_pages",
-        label="concat(split_part(text, chr(31), 2), chr(31), split_part(text, chr(31), 1))",
-    ),
-    _of_sessions("referrers", "CASE WHEN referrer = '' THEN '(direct)' ELSE referrer END"),
-    Kind(
-        "channels", "sessions", "channel", sums={"sessions": "count(*)"},
-        sorted_by="sessions", of=("referrer", "campaign"),
-    ),
-    _of_sessions("campaigns", "campaign", "campaign <> '&&'"),
-    _of_agents("devices", "device"),
-    _of_agents("browsers", "browser"),
-    _of_agents("systems", "os"),
-    Kind("countries", "records", "country", f"{_VIEWED} AND country <> ''", {"views": "count(*)"}),
-    Kind(
-        "routes", "records", "concat(method, ' ', CASE WHEN route = '' THEN '(no route)' ELSE route END)", _REQUESTED,
-        {
-            "requests": "count(*)",
-            **{f"status_{n}": f"count(*) FILTER (status BETWEEN {n}00 AND {n}99)" for n in "2345"},
-        },
-        {"p50_ms": "0.5", "p95_ms": "0.95", "p99_ms": "0.99"}, "duration_ms", _REQUESTED, "requests",
-    ),
-    replace(
-        _of_requests(
-            "missing", "concat(CASE WHEN referrer = '' THEN '(direct)' ELSE referrer END, ' ', path)", "status = 404"
+@cache
+def kinds_in(dialect: Dialect) -> tuple[Kind, ...]:
+    """Return all kinds, in the SQL of an engine. Their places are their numbers in digests."""
+    text = dialect.unquoted.format("raw")
+    before, after = (
+        dialect.matched.format("text", pattern)
+        for pattern in (f"^([^{SEPARATOR}]*){SEPARATOR}", f"{SEPARATOR}([^{SEPARATOR}]*)$")
+    )
+    return (
+        VIEWS,
+        CONSENTED,
+        SEEN,
+        EXEMPT,
+        SESSIONS,
+        VIEW_HOURS,
+        SESSION_HOURS,
+        Kind(
+            "pages", "records", "path", _VIEWED, {"views": "count(*)"}, {"median_seconds": "0.5"},
+            "duration_ms / 1000.0", "event = 'page_leave'", "views",
         ),
-        few_are="concat('(other)', substring(text, strpos(text, ' ')))",
-    ),
-    _of_requests("failing_pages", "path", "status >= 500"),
-    Kind(
-        "slow_pages", "records", "path", "kind = 'view'", {"requests": "count(*)"},
-        {"p95_ms": "0.95", "p50_ms": "0.5"}, "duration_ms", "kind = 'view'", "p95_ms",
-    ),
-    _of_events("events", "records", "event", "event NOT IN ('', 'page_leave')"),
-    replace(
-        _of_events("properties", "told", "concat(event, chr(31), key)", f"{_FIRST} NOT IN ('\"', 't', 'f')"),
-        quantiles={"p50": "0.5", "p95": "0.95"}, value="TRY_CAST(raw AS DOUBLE)",
-        value_where=f"{_FIRST} NOT IN ('\"', 't', 'f')",
-    ),
-    _of_events(
-        "property_values", "told",
-        f"concat(event, chr(31), key, chr(31), CASE WHEN {_FIRST} = '\"' THEN {_TEXT} ELSE raw END)",
-        f"{_FIRST} IN ('\"', 't', 'f')",
-    ),
-    _of_events("downloads", "told", _TEXT, f"event = 'download' AND key = 'file' AND {_FIRST} = '\"'"),
-    _of_events("outbound", "told", _TEXT, f"event = 'outbound' AND key = 'to' AND {_FIRST} = '\"'"),
-)  # fmt: skip
-"""All kinds. Their places are their numbers in digests: `digests.meta.SCHEMA` changes with them."""
+        _of_sessions("entry_pages", "entry_path", bounces="sum(bounced)"),
+        _of_sessions("exit_pages", "exit_path"),
+        Kind(
+            "next_pages", "pairs", f"concat(path, {_SEPARATOR}, next_path)", sums={"times": "count(*)"}, sorted_by="times",
+            of=("path", "next_path"),
+        ),
+        Kind(
+            "previous_pages", "pairs", "", sums={"times": "count(*)"}, sorted_by="times", same_as="next_pages",
+            label=f"concat({after}, {_SEPARATOR}, {before})",
+        ),
+        _of_sessions("referrers", "CASE WHEN referrer = '' THEN '(direct)' ELSE referrer END"),
+        Kind(
+            "channels", "sessions", "channel", sums={"sessions": "count(*)"},
+            sorted_by="sessions", of=("referrer", "campaign"),
+        ),
+        _of_sessions("campaigns", "campaign", "campaign <> '&&'"),
+        _of_agents("devices", "device"),
+        _of_agents("browsers", "browser"),
+        _of_agents("systems", "os"),
+        Kind("countries", "records", "country", f"{_VIEWED} AND country <> ''", {"views": "count(*)"}),
+        Kind(
+            "routes", "records", "concat(method, ' ', CASE WHEN route = '' THEN '(no route)' ELSE route END)", _REQUESTED,
+            {
+                "requests": "count(*)",
+                **{f"status_{n}": f"count(*) FILTER (WHERE status BETWEEN {n}00 AND {n}99)" for n in "2345"},
+            },
+            {"p50_ms": "0.5", "p95_ms": "0.95", "p99_ms": "0.99"}, "duration_ms", _REQUESTED, "requests",
+        ),
+        replace(
+            _of_requests(
+                "missing", "concat(CASE WHEN referrer = '' THEN '(direct)' ELSE referrer END, ' ', path)", "status = 404"
+            ),
+            few_are="concat('(other)', substring(text, position(' ' IN text)))",
+        ),
+        _of_requests("failing_pages", "path", "status >= 500"),
+        Kind(
+            "slow_pages", "records", "path", "kind = 'view'", {"requests": "count(*)"},
+            {"p95_ms": "0.95", "p50_ms": "0.5"}, "duration_ms", "kind = 'view'", "p95_ms",
+        ),
+        _of_events("events", "records", "event", "event NOT IN ('', 'page_leave')"),
+        replace(
+            _of_events("properties", "told", f"concat(event, {_SEPARATOR}, key)", f"{_FIRST} NOT IN ('\"', 't', 'f')"),
+            quantiles={"p50": "0.5", "p95": "0.95"}, value=dialect.decimal.format("raw"),
+            value_where=f"{_FIRST} NOT IN ('\"', 't', 'f')",
+        ),
+        _of_events(
+            "property_values", "told",
+            f"concat(event, {_SEPARATOR}, key, {_SEPARATOR}, CASE WHEN {_FIRST} = '\"' THEN {text} ELSE raw END)",
+            f"{_FIRST} IN ('\"', 't', 'f')",
+        ),
+        _of_events("downloads", "told", text, f"event = 'download' AND key = 'file' AND {_FIRST} = '\"'"),
+        _of_events("outbound", "told", text, f"event = 'outbound' AND key = 'to' AND {_FIRST} = '\"'"),
+    )  # fmt: skip
+
+
+KINDS = kinds_in(DUCKDB)
 
 MOST_SUMS = max(len(kind.sums) for kind in KINDS)
 _NUMBERS = {kind.figure: number for number, kind in enumerate(KINDS)}
@@ -165,4 +180,9 @@ _NUMBERS = {kind.figure: number for number, kind in enumerate(KINDS)}
 
 def kinds_of(*tables: str) -> list[Kind]:
     """Return the kinds with facts of their own from some tables."""
-    return [kind for kind in KINDS if kind.table in tables and not kind.same_as]
+    return with_facts(KINDS, *tables)
+
+
+def with_facts(kinds: Iterable[Kind], *tables: str) -> list[Kind]:
+    """Return those of the kinds with facts of their own from some tables."""
+    return [kind for kind in kinds if kind.table in tables and not kind.same_as]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST_CONNECT = 3
 _LONGEST_ANSWER = 600
 """Time limits, in seconds, for connecting and for all figures of a report together."""
-_SETTINGS: tuple[LiteralString, ...] = (
+SETTINGS: tuple[LiteralString, ...] = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # one snapshot for all figures
     # Sort sessions in memory. Compiling a query would take longer than running it. The server may end an idle
     # transaction sooner than the next figure is asked for.
@@ -26,6 +26,7 @@ _SETTINGS: tuple[LiteralString, ...] = (
     "SET LOCAL jit = off",
     "SET LOCAL idle_in_transaction_session_timeout = '10min'",
 )
+"""Of a transaction that computes figures."""
 
 
 class PostgreSQLServer:
@@ -40,21 +41,33 @@ class PostgreSQLServer:
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> Connection[Any]:
+        """The connection, to read digests over it."""
+        return self._connection
+
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in TEMPORARY:
-            self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
+        self.drop(*TEMPORARY)
 
-    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY, **words: object) -> None:
         """Create a temporary table, and collect statistics on it for the query planner."""
-        text = sql(name, POSTGRESQL, segment=segment, **shape(given))
-        self._execute(text, given)
+        self.run(name, given, segment=segment, **words)
         self._execute(f"ANALYZE {segment.tables.get(name, name)}", {})
 
-    def rows(self, figure: str, given: Given) -> list[Row]:
+    def rows(self, figure: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of a figure."""
-        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, **shape(given)), given).fetchall()
+        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, **shape(given), **words), given).fetchall()
         return rows
+
+    def run(self, name: str, given: Given, **words: object) -> None:
+        """Run an SQL file, with more variables of the template."""
+        self._execute(sql(name, POSTGRESQL, **shape(given), **words), given)
+
+    def drop(self, *tables: str) -> None:
+        """Drop temporary tables."""
+        for table in tables:
+            self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
 
     def _execute(self, text: LiteralString, given: Given) -> Any:
         return self._connection.execute(text, given or None)
@@ -75,7 +88,7 @@ def opened(url: str, longest: float = _LONGEST_ANSWER) -> Iterator[PostgreSQLSer
         from psycopg.rows import dict_row  # an open connection proves that it is installed
 
         connection.row_factory = dict_row
-        for setting in _SETTINGS:
+        for setting in SETTINGS:
             connection.execute(setting)
         yield PostgreSQLServer(connection)
         connection.rollback()

@@ -1,6 +1,6 @@
 {# The visitors with a record before the range in files without a digest. #}
 CREATE OR REPLACE TEMPORARY TABLE fresh_earlier AS
-SELECT ('0x' || substr(sha256({{ text("key") }} || plain::VARCHAR), 1, 16))::UBIGINT AS number
+SELECT {{ keyed("plain", text("key")) }} AS number
 FROM (
     SELECT DISTINCT {{ hashed("coalesce(visitor, uid)") }} AS plain
     FROM other_records

@@ -1,7 +1,7 @@
 {# Replace the visitors and guests of `records` by numbers that only the key gives, and add local days and hours. #}
 {% from "digests/days.sql" import day, hour with context %}
 CREATE OR REPLACE TEMPORARY TABLE keyed AS
-SELECT plain, ('0x' || substr(sha256({{ text("key") }} || plain::VARCHAR), 1, 16))::UBIGINT AS number
+SELECT plain, {{ keyed("plain", text("key")) }} AS number
 FROM (SELECT visitor AS plain FROM records UNION SELECT guest FROM records);
 ALTER TABLE records RENAME TO plain_records;
 CREATE TEMPORARY TABLE records AS
