@@ -23,7 +23,7 @@ def closed_log(target: str | None) -> Path:
         raise UnusableError(str(error)) from None
     if not isinstance(sink, JsonLinesSink):
         raise UnusableError(
-            "access_log: only a log in files can be compacted or digested; databases keep their records otherwise."
+            "access_log: only a log in files or in PostgreSQL can be digested, and only one in files compacted."
         )
     if not sources(sink.path):
         raise UnusableError(f"access_log: there is no file {sink.path}, and none that was closed.")

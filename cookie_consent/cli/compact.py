@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 from cookie_consent.cli.closed_log import closed_log
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
-from cookie_consent.cli.digest import digested, in_words, zone_given
+from cookie_consent.cli.digest import digested, in_words, print_digested, zone_given
+from cookie_consent.cli.digest_database import digested_database, has_digests
 from cookie_consent.cli.options import counted, option_value, print_json, print_text, with_options
 from cookie_consent.cli.report_settings import add_settings_options
 from cookie_consent.sinks.files.compaction import Compacted, compact, waiting
@@ -36,7 +37,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    path, zone = closed_log(option_value(arguments, "access_log")), zone_given(arguments)
+    target, zone = option_value(arguments, "access_log"), zone_given(arguments)
+    if has_digests(target):  # a database compresses its records itself
+        return print_digested(digested_database(target, zone), as_json=arguments.json)
+    path = closed_log(target)
     try:
         with progress("files", waiting(path)) as seen:
             result = compact(path, arguments.level, seen)

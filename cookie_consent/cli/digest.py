@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cookie_consent.cli.closed_log import closed_log
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
+from cookie_consent.cli.digest_database import digested_database, has_digests
 from cookie_consent.cli.memory_option import add_memory_option
 from cookie_consent.cli.options import counted, option_value, print_json, print_text, with_options
 from cookie_consent.cli.report_settings import add_settings_options, settings_of
@@ -23,9 +24,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _digest(arguments: argparse.Namespace) -> int:
-    path = closed_log(option_value(arguments, "access_log"))
-    result = digested(path, zone_given(arguments), arguments.memory)
-    if arguments.json:
+    target = option_value(arguments, "access_log")
+    if has_digests(target):
+        result = digested_database(target, zone_given(arguments))
+    else:
+        result = digested(closed_log(target), zone_given(arguments), arguments.memory)
+    return print_digested(result, as_json=arguments.json)
+
+
+def print_digested(result: Digested, *, as_json: bool) -> int:
+    """Print what was done, and return the exit status."""
+    if as_json:
         print_json(asdict(result))
     else:
         print_text(in_words(result))
@@ -65,6 +74,8 @@ def in_words(result: Digested) -> str:
     """Return what was done, in a sentence."""
     if result.busy:
         return "Another process makes the digests now."
+    if result.blocks is None:
+        return f"{counted(result.digests, 'digest')} of days made."
     return f"{counted(result.digests, 'digest')} made, and {counted(result.blocks, 'block')} of days joined."
 
 

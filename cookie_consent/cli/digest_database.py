@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from cookie_consent.cli.command import UnusableError, progress
 from cookie_consent.report.digests.making import Digested
 from cookie_consent.report.engines.engine import UnreadableError, missing, reader
@@ -9,7 +11,7 @@ from cookie_consent.report.engines.engine import UnreadableError, missing, reade
 _SCHEMES = ("postgresql", "postgres")
 
 
-def has_digests(target: str | None) -> bool:
+def has_digests(target: str | None) -> TypeGuard[str]:
     """Tell whether an access log is in a database that keeps digests.
 
     Args:
@@ -27,8 +29,7 @@ def digested_database(target: str, zone: str) -> Digested:
     """
     try:
         module, url = reader(target, "cookie_consent.report.digests")
-        with progress("days", None) as seen:
-            made: Digested = module.digest(url, zone, seen)
+        made: Digested = module.digest(url, zone, progress=progress)
     except ModuleNotFoundError:
         raise UnusableError(str(missing("psycopg", "postgresql"))) from None
     except (UnreadableError, ValueError) as error:

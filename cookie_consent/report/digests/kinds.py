@@ -95,7 +95,10 @@ SESSIONS = Kind(
     has_people=False,
 )
 VIEW_HOURS = Kind("view_hours", "records", "CAST(hour AS VARCHAR)", _VIEWED, {"views": "count(*)"})
-SESSION_HOURS = Kind("session_hours", "sessions", "CAST(hour AS VARCHAR)", sums={"sessions": "count(*)"}, has_people=False)
+SESSION_HOURS = Kind(
+    "session_hours", "sessions", "CAST(hour AS VARCHAR)", sums={"sessions": "count(*)"}, has_people=False
+)
+
 
 @cache
 def kinds_in(dialect: Dialect) -> tuple[Kind, ...]:
@@ -120,8 +123,8 @@ def kinds_in(dialect: Dialect) -> tuple[Kind, ...]:
         _of_sessions("entry_pages", "entry_path", bounces="sum(bounced)"),
         _of_sessions("exit_pages", "exit_path"),
         Kind(
-            "next_pages", "pairs", f"concat(path, {_SEPARATOR}, next_path)", sums={"times": "count(*)"}, sorted_by="times",
-            of=("path", "next_path"),
+            "next_pages", "pairs", f"concat(path, {_SEPARATOR}, next_path)", sums={"times": "count(*)"},
+            sorted_by="times", of=("path", "next_path"),
         ),
         Kind(
             "previous_pages", "pairs", "", sums={"times": "count(*)"}, sorted_by="times", same_as="next_pages",
@@ -138,7 +141,8 @@ def kinds_in(dialect: Dialect) -> tuple[Kind, ...]:
         _of_agents("systems", "os"),
         Kind("countries", "records", "country", f"{_VIEWED} AND country <> ''", {"views": "count(*)"}),
         Kind(
-            "routes", "records", "concat(method, ' ', CASE WHEN route = '' THEN '(no route)' ELSE route END)", _REQUESTED,
+            "routes", "records", "concat(method, ' ', CASE WHEN route = '' THEN '(no route)' ELSE route END)",
+            _REQUESTED,
             {
                 "requests": "count(*)",
                 **{f"status_{n}": f"count(*) FILTER (WHERE status BETWEEN {n}00 AND {n}99)" for n in "2345"},
@@ -147,7 +151,9 @@ def kinds_in(dialect: Dialect) -> tuple[Kind, ...]:
         ),
         replace(
             _of_requests(
-                "missing", "concat(CASE WHEN referrer = '' THEN '(direct)' ELSE referrer END, ' ', path)", "status = 404"
+                "missing",
+                "concat(CASE WHEN referrer = '' THEN '(direct)' ELSE referrer END, ' ', path)",
+                "status = 404",
             ),
             few_are="concat('(other)', substring(text, position(' ' IN text)))",
         ),

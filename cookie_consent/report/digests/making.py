@@ -38,13 +38,13 @@ class Digested:
 
     Args:
         digests: how many digests of files were made.
-        blocks: how many blocks of days were made.
+        blocks: how many blocks of days were made; None for a database, which has none.
         damaged: files that cannot be read, each with the reason; they have no digest.
         busy: True if another process makes digests now; nothing was done.
     """
 
     digests: int
-    blocks: int
+    blocks: int | None
     damaged: tuple[str, ...] = ()
     busy: bool = False
 

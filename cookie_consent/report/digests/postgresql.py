@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from psycopg import Connection
@@ -21,7 +21,14 @@ from cookie_consent.report.local_time import DAY, day_of
 from cookie_consent.report.question import Question
 from cookie_consent.sinks.postgresql import digests, tables
 
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+"""Takes what is counted, and how many; gives a function that takes the number of those done."""
 _KEY_BYTES = 32
+
+
+@contextmanager
+def _without_progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
+    yield lambda number: None
 
 
 class PostgreSQLDigests(PostgreSQLServer):
@@ -68,7 +75,8 @@ class PostgreSQLDigests(PostgreSQLServer):
 def digest(
     url: str,
     zone: str = "UTC",
-    seen: Callable[[int], object] = lambda number: None,
+    *,
+    progress: Progress = _without_progress,
     now: float | None = None,
 ) -> Digested:
     """Make the digests of all days that are over and have none; remove those that no longer count.
@@ -79,35 +87,30 @@ def digest(
     Args:
         url: the URL of the database.
         zone: the time zone of the days.
-        seen: is called with the number of days done so far.
+        progress: shows how many days are done.
         now: seconds since 1970; None for now.
 
     Raises:
         UnreadableError: the database cannot be used.
     """
     moment = round((time.time() if now is None else now) * 1000)
-    made = 0
     with connected(url) as connection:
         connection.row_factory = dict_row
         engine = PostgreSQLDigests(connection)
         if not _prepared(connection, engine, zone):
-            return Digested(0, 0, busy=True)
-        for day, given in _missing(connection, engine, zone, moment):
-            try:
-                with _snapshot(connection):
-                    if not engine.lock():
-                        return Digested(made, 0, busy=True)
-                    engine.add(day, given, zone)
-            except UniqueViolation:  # another process made it just before the lock was free
-                return Digested(made, 0, busy=True)
-            made += 1
-            seen(made)
+            return Digested(0, None, busy=True)
+        days = list(_missing(connection, engine, zone, moment))
+        with progress("days", len(days)) as seen:
+            for made, (day, given) in enumerate(days, 1):
+                if not _made(connection, engine, day, given, zone):
+                    return Digested(made - 1, None, busy=True)
+                seen(made)
         with connection.transaction():
             if engine.lock():
                 # Somebody may have erased records while their day was read.
                 connection.execute(digests.DELETE_VOID)
                 connection.execute(digests.FORGET_CHANGES)
-    return Digested(made, 0)
+    return Digested(len(days), None)
 
 
 def _prepared(connection: Connection[Any], engine: PostgreSQLDigests, zone: str) -> bool:
@@ -136,6 +139,18 @@ def _missing(
         given = Question(day_of(day), day_of(day), time_zone=zone).given
         if int(given["read_end"]) + CLOSED_AFTER <= now:
             yield day, given
+
+
+def _made(connection: Connection[Any], engine: PostgreSQLDigests, day: int, given: Given, zone: str) -> bool:
+    """Make the digest of a day in one transaction; return False if another process makes digests."""
+    try:
+        with _snapshot(connection):
+            if not engine.lock():
+                return False
+            engine.add(day, given, zone)
+    except UniqueViolation:  # another process made it just before the lock was free
+        return False
+    return True
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import Damaged
 
 CLOSED_AFTER = 2 * 3_600_000
-"""How long after the last time that it reads of, a day may be digested (milliseconds). Earlier, records may still come."""
+"""How long a day is left alone after the last time of which its digest has records (milliseconds): some come late."""
 _SQL = Path(__file__).parents[1] / "sql"
 TABLES = ("records", "sessions", "pairs", "keyed", "of_records", "of_sessions", "of_pairs", "of_told")
 """The temporary tables of a day."""
@@ -110,7 +111,7 @@ def days_with_records(engine: ServerEngine, zone: str, since: int, until: int, k
 def gaps(since: int, until: int, known: set[int]) -> list[tuple[int, int]]:
     """Return the spans of days between some others, each with its first and its last day."""
     ends = [since - 1, *sorted(day for day in known if since <= day <= until), until + 1]
-    return [(before + 1, after - 1) for before, after in zip(ends, ends[1:], strict=False) if after - before > 1]
+    return [(before + 1, after - 1) for before, after in pairwise(ends) if after - before > 1]
 
 
 class DigestedServer:
@@ -207,9 +208,7 @@ class DigestedServer:
 
 def _of_day(day: int, given: Given) -> Given:
     """Return the parameters of a question about one day, for the same host and time zone."""
-    return Question(
-        day_of(day), day_of(day), host=str(given["host"]) or None, time_zone=str(given["time_zone"])
-    ).given
+    return Question(day_of(day), day_of(day), host=str(given["host"]) or None, time_zone=str(given["time_zone"])).given
 
 
 def _day(text: int | str) -> int:

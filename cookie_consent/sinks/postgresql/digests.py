@@ -75,7 +75,7 @@ CREATE_TABLES = sql.SQL("""
 """)
 """The variables: the columns of sums, and a new key, which is kept if there is none."""
 DELETE_VOID = sql.SQL("SELECT access_digest_delete_void()")
-"""Delete what digests that no longer count say about anybody. Its rights are those of its owner, so that each user who may
+"""Delete what digests that no longer count say about anybody. It runs with the rights of its owner, so that all who may
 erase records can do this, too."""
 DELETE_OTHERS = sql.SQL("""
     WITH others AS (DELETE FROM access_digest_days WHERE zone <> %s OR schema <> %s RETURNING day)
