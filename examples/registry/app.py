@@ -168,9 +168,14 @@ def policy_for(partner: str, csp: str = "") -> Policy:
 
 
 def report_for(analysts: str, access_log: str) -> ASGIApp:
-    """Return the report of the access records, for those who have signed in by one of some names."""
+    """Return the report of the access records, for those who have signed in by one of some names.
+
+    The policy file has its goals and its time zone.
+    """
     names = {name.strip() for name in analysts.split(",")} - {""}
-    return report_app(access_log, authorize=lambda request: request.session.get("name") in names)
+    return report_app(
+        access_log, authorize=lambda request: request.session.get("name") in names, policy=HERE / "consent.toml"
+    )
 
 
 def create_app(environ: Mapping[str, str]) -> Starlette:

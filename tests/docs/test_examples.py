@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import logging
@@ -207,6 +208,34 @@ async def test_session_works_after_refusal(registry: Any) -> None:
         assert "<strong>花子</strong>" in welcome.text
         assert "<strong>花子</strong>" in (await client.get("/account")).text
         assert "signed-in" not in Page((await client.post("/account")).text).ids
+
+
+@pytest.mark.anyio
+async def test_analysts_see_goals_in_the_registrys_time_zone_once_they_signed_in(
+    registry_module: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.jsonl"
+    registry = registry_module.create_app(
+        {"REGISTRY_KEY": KEY, "REGISTRY_ACCESS_LOG": str(log), "REGISTRY_ANALYSTS": "Ana, Bo"}
+    )
+    for _ in range(5):  # fewer would be too small a group to be shown
+        async with browser(registry) as client:
+            await choose(client, "accept_all")
+            for path in ("/names", "/account"):
+                await asyncio.sleep(0.002)  # records of the same millisecond have no order
+                await client.get(path)
+            assert await records(client) == ["/", "/names", "/account"]
+    async with browser(registry) as analyst:
+        assert (await analyst.get("/report/")).status_code == 403
+        await analyst.post("/account", data={"name": "Mallory"}, headers=SAME_ORIGIN)
+        assert (await analyst.get("/report/")).status_code == 403
+        await analyst.post("/account", data={"name": "Ana"}, headers=SAME_ORIGIN)
+        report = await analyst.get("/report/")
+    assert report.status_code == 200
+    words = " ".join(re.sub("<[^>]+>", " ", report.text).split())
+    assert "Asia/Tokyo" in words
+    assert "account 5 5 100 %" in words
+    assert "goal:account" in words
 
 
 @pytest.mark.anyio

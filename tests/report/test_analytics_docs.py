@@ -35,7 +35,7 @@ from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from tests.report.test_server_logs import MATOMO_NCSA
 from tests.support import analytics_sample as sample
-from tests.support.documentation import blocks
+from tests.support.documentation import ROOT, blocks
 from tests.support.report_records import Record, line
 from tests.support.servers.clickhouse_server import ClickHouseDatabases, ask, clickhouse_databases
 from tests.support.servers.processes import program_path
@@ -45,7 +45,8 @@ pytestmark = pytest.mark.server
 REPORTS, FIGURES, KEEPING, TOOLS = (
     f"docs/{name}.md" for name in ("analytics", "figures", "keeping-records", "own-tools")
 )
-POLICY = Path(__file__).parents[2] / "examples" / "registry" / "consent.toml"
+POLICY = (ROOT / "examples" / "registry" / "consent.toml").read_text("utf-8").replace("Asia/Tokyo", "UTC")
+"""A policy whose days are those of the records."""
 LONGEST_RUN = 120
 WEEK = ("2026-11-16T00:00:00Z", "2026-11-22T23:59:59.999Z")
 RECORDS = sample.records()
@@ -81,7 +82,7 @@ def clickhouse() -> Iterator[ClickHouseDatabases]:
 @pytest.fixture
 def said(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """What each command says."""
-    (folder / "consent.toml").write_bytes(POLICY.read_bytes())
+    (folder / "consent.toml").write_text(POLICY, "utf-8")
     said: dict[str, str] = {}
     for text in COMMANDS:
         command = shlex.split(text)
