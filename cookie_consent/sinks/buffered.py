@@ -91,8 +91,8 @@ class BufferedSink:
         self._pending: list[Line] = []
         # One counter for the writers and one for the threads, so that the writers need no lock.
         self._bytes_in = self._bytes_out = 0
-        self._is_relieving = False
-        """Whether a second thread moves lines to the spill file."""
+        self._relief: threading.Thread | None = None
+        """The second thread, which moves lines to the spill file, or the last one that did."""
         self._call_began: float | None = None
         """When the store was called, while it has not answered."""
         self._taking = threading.Lock()
@@ -126,7 +126,9 @@ class BufferedSink:
         self.write(line, is_record=False)
 
     def close(self) -> None:
-        """Flush to the store, or else to the spill file, for at most five seconds, and close connections."""
+        """Flush to the store, or else to the spill file, for some seconds at most, and close connections."""
+        if self._relief is not None:
+            self._relief.join(_CLOSE_TIMEOUT)  # it has lines in its hands, and ends with the process
         if not self._flush_now(ends=True) and self._spill is not None:
             self._spill_rest(self._spill)
 
@@ -214,10 +216,11 @@ class BufferedSink:
         return began is not None and time.monotonic() - began > _TIMEOUT
 
     def _start_to_relieve(self) -> None:
-        if not self._is_relieving:
-            self._is_relieving = True
-            with suppress(RuntimeError):  # no thread can start; the store may still take the lines
-                threading.Thread(target=self._relieve, name="access-log-spill", daemon=True).start()
+        if self._relief is None or not self._relief.is_alive():
+            relief = threading.Thread(target=self._relieve, name="access-log-spill", daemon=True)
+            with suppress(RuntimeError):  # no thread can start now; the store may still take the lines
+                relief.start()
+                self._relief = relief
 
     def _wake(self) -> None:
         self._is_awake = True  # before the event: see `_run`
@@ -248,7 +251,6 @@ class BufferedSink:
                 self._sleep(_TIMEOUT)  # the folder is full, or the disk
                 break
             self._done(batch)
-        self._is_relieving = False
 
     # The methods below run on the thread.
 
@@ -373,14 +375,14 @@ class BufferedSink:
         """Append a batch to the spill file; return False if that fails."""
         try:
             spill.add(batch)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._not_spilled(spill, error)
             return False
         with self._taking:
             self._counters["spilled"] += len(batch)
         return True
 
-    def _not_spilled(self, spill: Spill, error: OSError) -> None:
+    def _not_spilled(self, spill: Spill, error: Exception) -> None:
         self._counters["spill_failed"] += 1
         if not self._is_spill_logged:  # once for each outage of the store
             self._is_spill_logged = True

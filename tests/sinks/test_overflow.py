@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from cookie_consent.sinks.spill import Spill
+from cookie_consent.sinks.spill import Line, Spill
 from tests.sinks.test_buffered import MemoryStore, line, numbers, sink_to, store
 from tests.support.waiting import eventually
 
@@ -75,6 +77,70 @@ def test_ending_process_spills_what_the_store_does_not_take(store: MemoryStore, 
     assert len(spilled) == 35, "with the batch in the hands of the store: it keeps each line once"
     store.go_on.set()
     assert eventually(lambda: set(numbers(store)) == set(range(35)))
+
+
+class ScarceSpill(Spill):
+    """A spill folder that waits before it takes a batch, or that memory does not suffice for."""
+
+    has_memory = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.is_asked, self.go_on = threading.Event(), threading.Event()
+
+    def add(self, batch: Sequence[Line]) -> None:
+        self.is_asked.set()
+        self.go_on.wait()
+        if not self.has_memory:
+            raise MemoryError
+        super().add(batch)
+
+
+def test_closing_waits_for_the_lines_that_are_on_their_way_to_the_folder(store: MemoryStore, tmp_path: Path) -> None:
+    sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
+    sink._spill = spill = ScarceSpill(tmp_path)
+    store.go_on.clear()
+    for number in range(1_000, 1_070):
+        sink.write(line(number))
+    assert spill.is_asked.wait(5)
+    store.go_on.set()
+    threading.Timer(0.3, spill.go_on.set).start()
+    sink.close()
+    spilled = sum(path.read_bytes().count(b"r{") for path in tmp_path.iterdir())
+    assert len(store.records) + spilled == 70
+
+
+def test_lines_stay_in_memory_if_it_does_not_suffice_to_move_them(store: MemoryStore, tmp_path: Path) -> None:
+    sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
+    sink._spill = spill = ScarceSpill(tmp_path)
+    spill.has_memory = False
+    spill.go_on.set()
+    store.go_on.clear()
+    for number in range(1_000, 1_070):
+        sink.write(line(number))
+    assert eventually(lambda: sink.stats().get("spill_failed", 0) > 0)
+    spill.has_memory = True
+    store.go_on.set()
+    assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_070)))
+
+
+def test_lines_are_moved_later_if_no_thread_can_start_now(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
+    store.go_on.clear()
+    sink.write(line(1_000))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        for number in range(1_001, 1_060):
+            sink.write(line(number))
+    sink.write(line(1_060))
+    assert eventually(lambda: sink.stats().get("spilled", 0) > 0)
+    store.go_on.set()
+    assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_061)))
 
 
 def test_batches_added_while_others_are_read_back_are_read_too(tmp_path: Path) -> None:
