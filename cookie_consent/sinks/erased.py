@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -87,7 +88,10 @@ class ErasedVisitors:
             locking.lock(file, wait=_WAIT)
             if is_new:  # a command that root runs must leave it to the server
                 set_mode_and_owner(file, 0o600, self.path.parent.stat())
-            os.write(file, line)
+            written = os.write(file, line)
+            if written < len(line):  # the disk is full: a part of a line would spoil the next one
+                os.ftruncate(file, os.fstat(file).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
 

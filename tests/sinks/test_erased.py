@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -83,6 +84,22 @@ def test_list_that_cannot_be_written_does_not_stop_erasures(tmp_path: Path, capl
     assert [log.erase("one"), log.erase("two")] == [1, 1]
     assert caplog.text.count("Erasures cannot be listed in") == 1
     log.purge(NOW, timedelta(days=30))
+
+
+def test_line_that_the_disk_takes_only_a_part_of_is_taken_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = ErasedVisitors(tmp_path / "list")
+    listed.add("one", NOW)
+    size, before = listed.path.stat().st_size, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, before[1]))
+    try:
+        listed.add("two", NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "Erasures cannot be listed in" in caplog.text
+    listed.add("two", NOW)
+    assert listed.hashes() == {hash_of("one"), hash_of("two")}
 
 
 def test_list_takes_more_visitors_than_a_process_remembers(tmp_path: Path) -> None:
