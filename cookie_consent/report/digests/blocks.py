@@ -72,12 +72,14 @@ def fill_block(reader: FactsReader, block: int, about: About, digests: Mapping[s
             stack.enter_context(attached(reader, file, f"f{number}"))
         reader.script("tables", db="made", is_block=True)
         reader.script("block", {**local, "open": newest - NEAR}, **words)
+        for kind in kinds_of("records", "told"):
+            if kind.value:
+                reader.script("block_measured", kind=kind, **words)
         reader.add_facts("made", "sessions", "pairs", is_block=True)
+        reader.script("block_buckets", db="made")
         hosts = reader.one("SELECT count(DISTINCT host) FROM made.sums")[0]
         for kind in kinds_of("records", "told", "sessions", "pairs"):
             if kind.has_people and kind is not SEEN:
-                if kind.of_stays:
-                    reader.group(kind, "made.names")
                 reader.script("block_people", kind=kind, number=kind.number, hosts=hosts, **words)
     write_about(reader, "made", about)
 

@@ -13,7 +13,7 @@ from cookie_consent.report.digests.blocks import DAYS, first_day
 from cookie_consent.report.digests.database import attach, read_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader
 from cookie_consent.report.digests.key import read_key
-from cookie_consent.report.digests.kinds import CONSENTED, KINDS, VIEWS, Kind, kinds_of
+from cookie_consent.report.digests.kinds import CONSENTED, KINDS, SESSIONS, VIEWS, Kind
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
@@ -25,8 +25,8 @@ from cookie_consent.sinks.files.digest_files import block_path, blocks_of, first
 
 _FROM_MONDAY = 3
 """Days from a Monday to 1970-01-01, a Thursday."""
-_NO_HOST = 2**32 - 1
-"""The code of a host without facts."""
+_NO_CODE = 2**32 - 1
+"""The code of no text."""
 _OF_COUNTS = ("consent", "share", "degraded")
 """How the names of figures begin that are computed from counts, as without digests."""
 _NUMBERS = {kind.figure: kind.number for kind in KINDS}
@@ -99,12 +99,14 @@ class DigestedFiles(FactsReader):
         self._attached: list[str] = []
         self._blocks: list[Block] = []
         self._newest = 0
+        self._counted: set[int] = set()
         self._scanned = False
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
         super().prepare(given)
         self._detach()
+        self._counted.clear()
         self._scanned = False
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
@@ -119,6 +121,9 @@ class DigestedFiles(FactsReader):
         if not self._scanned and not figure.startswith(_OF_COUNTS):
             if figure in _BY_FIGURE:
                 return self._list(_BY_FIGURE[figure], given)
+            if figure == "totals":
+                self.script("each_name", kind=SESSIONS)
+                self._find_quantiles(SESSIONS, "each_name", "0.5")
             if figure in ("totals", "by_hour"):
                 return self._rows(figure, given, numbers=_NUMBERS)
             if figure in _STEPS:
@@ -133,13 +138,46 @@ class DigestedFiles(FactsReader):
         return super().rows(figure, given)
 
     def _list(self, kind: Kind, given: Given) -> list[Row]:
-        words: dict[str, Any] = {"kind": kind, "number_of_kind": kind.number}
-        if kind.few_are:
-            self.script("merged", given, **words)
-            self.add_names("all_names", "name")
-            self.script("merged_views", **words)
+        if kind.number not in self._counted:
+            if kind.few_are:
+                self.script("merged", given, kind=kind)
+            self.script("heads", kind=kind)
+            self._counted.add(kind.number)
         size = f"n{list(kind.sums).index(kind.sorted_by)}" if kind.sorted_by in kind.sums else "people"
-        return self._rows("list", given, size=size, **words)
+        if kind.sorted_by in kind.quantiles:
+            self.script("each_name", kind=kind)
+            self._find_quantiles(kind, "each_name", kind.quantiles[kind.sorted_by])
+            size = "size"
+        rows = self._rows("list", given, size=size, kind=kind)
+        return self._with_quantiles(kind, rows) if kind.value else rows
+
+    def _with_quantiles(self, kind: Kind, rows: list[Row]) -> list[Row]:
+        """Return the rows of a list with the quantiles and the sums of its values."""
+        names = [row["name"] for row in rows if not row["joined"]]
+        self.script("labelled", kind=kind, names=[*names, _NO_CODE])
+        self._find_quantiles(kind, "labelled", *kind.quantiles.values())
+        quantiles = self.execute("SELECT label, share, value FROM found_quantiles")
+        found = {(label, float(share)): value for label, share, value in quantiles}
+        sums = dict(self.read_script("value_sums", kind=kind)) if kind.figure == "properties" else {}
+        columns = kind.quantiles.items()
+        labels = [row["name"] if not row["joined"] else _NO_CODE for row in rows]
+        return [
+            {**row, "total": sums.get(label)} | {name: found.get((label, float(share))) for name, share in columns}
+            for row, label in zip(rows, labels, strict=True)
+        ]
+
+    def _find_quantiles(self, kind: Kind, labelled: str, *shares: str) -> None:
+        """Fill the table `found_quantiles`.
+
+        Args:
+            kind: the kind of the values.
+            labelled: a table of names and their labels.
+            shares: the wanted quantiles, as SQL.
+        """
+        words: dict[str, Any] = {"kind": kind, "labelled": labelled}
+        self.script("wanted", shares=shares, **words)
+        buckets = [bucket for (bucket,) in self.execute("SELECT DISTINCT bucket FROM wanted")]
+        self.script("quantiles", buckets=buckets, **words)
 
     def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
         result = self._run(f"digests/{name}", given, **words)
@@ -210,7 +248,7 @@ class DigestedFiles(FactsReader):
 
     def _code(self, names: str, host: str) -> int:
         found = self.execute(f"SELECT code FROM {names} WHERE text = $host", {"host": host})  # noqa: S608
-        return int(found[0][0]) if found else _NO_HOST
+        return int(found[0][0]) if found else _NO_CODE
 
     @property
     def _blocks_in_range(self) -> list[Block]:
@@ -227,7 +265,7 @@ class DigestedFiles(FactsReader):
         """Make the tables from blocks and from files without a digest; return whether that was possible."""
         first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
         in_range = [source for source in fresh if source.day is None or source.day >= first]
-        _, damaged = self.load(in_range, given, key)
+        damaged = self.load(in_range, given, key)
         times = self.times()
         if times:
             oldest, newest = times
@@ -246,11 +284,10 @@ class DigestedFiles(FactsReader):
     def _fill_tables(self, *tables: str) -> None:
         blocks = self._blocks_in_range
         self.script("answers_tables", blocks=blocks)
-        for kind in kinds_of(*tables):
-            self.group(kind, "all_names", "name")
-            self.script("extra", kind=kind, number=kind.number)
+        kinds = self.gather("new_names", "all_names", *tables)
+        self.script("extra", kinds=kinds)
         self.script("kept", blocks=blocks)
-        self.script("answers_views", blocks=blocks, views=VIEWS.number)
+        self.script("answers_views", blocks=blocks, views=VIEWS.number, kinds=kinds)
 
     def _find_earlier(self, fresh: list[Source], given: Given, key: str) -> None:
         """Fill the table `earlier`: visitors of the range with a record before it."""

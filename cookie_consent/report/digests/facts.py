@@ -10,7 +10,7 @@ from cookie_consent.report.digests.kinds import MOST_SUMS, Kind, kinds_of
 from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given
-from cookie_consent.report.local_time import DAY, local_time
+from cookie_consent.report.local_time import DAY, day_number, local_time
 from cookie_consent.report.question import Question
 from cookie_consent.sinks.files.closed_files import Source
 from cookie_consent.sinks.files.damage import Damaged, read_undamaged
@@ -18,13 +18,15 @@ from cookie_consent.sinks.files.damage import Damaged, read_undamaged
 NEAR = 40 * 60_000
 """Stays this close to the begin or end of a file, or to midnight, may go on elsewhere, so a digest keeps their records.
 For others they are read again. 30 minutes is the pause between stays; a few more are for what lasts (milliseconds)."""
+_LATE = 40
+"""Records are seldom more days older than their file."""
 _LATEST = 253_402_214_400_000
 
 
 class FactsReader(DuckDBFiles):
     """Reads records and computes facts in temporary tables."""
 
-    def load(self, files: Sequence[Source], given: Given, key: str) -> tuple[Given, list[Damaged]]:
+    def load(self, files: Sequence[Source], given: Given, key: str) -> list[Damaged]:
         """Fill the table `records`. Visitors are numbers that only the key gives.
 
         Args:
@@ -33,21 +35,33 @@ class FactsReader(DuckDBFiles):
             key: the key of the log.
 
         Returns:
-            The parameters, with the local time of these records; and which files are damaged.
+            Which files are damaged.
         """
+        values = {**given, "key": key}
 
         def fill(files: Sequence[Source]) -> None:
             make_view(self._connection, "access_records", files, RECORDS, MADE_UP)
             self._connection.execute("DROP TABLE IF EXISTS records")
-            self._run("records", given, segment=EVERYBODY, with_host=True)
+            self._run("records", values, segment=EVERYBODY, for_digests=True)
             self._connection.execute(sql("once", DUCKDB, table="records"))
 
-        damaged = read_undamaged(self._connection, files, fill)[1]
-        oldest, newest = self.times() or (0, 0)
-        zone = str(given["time_zone"])
-        local = {**given, **local_time(zone, oldest // DAY - 1, newest // DAY + 1).given}
-        self.script("keyed", {**local, "key": key})
-        return local, list(damaged)
+        return list(read_undamaged(self._connection, files, fill)[1])
+
+    def load_whole(self, source: Source, zone: str, key: str) -> tuple[Given, list[Damaged]]:
+        """Fill the table `records` from a closed file.
+
+        Returns:
+            The parameters of the SQL texts, with the local time of its records; and the file, if it is damaged.
+        """
+        day = day_number(source.date())
+        span = (day - _LATE, day + 1)
+        while True:
+            given = _all_time(zone, *span)
+            damaged = self.load([source], given, key)
+            oldest, newest = self.times() or (span[0] * DAY, span[1] * DAY)
+            if span[0] * DAY <= oldest and newest <= (span[1] + 1) * DAY:
+                return given, damaged
+            span = (oldest // DAY - 1, newest // DAY + 1)  # a clock was wrong
 
     def times(self) -> tuple[int, int] | None:
         """Return the times of the oldest and the newest of the records; None if there are none."""
@@ -86,29 +100,24 @@ class FactsReader(DuckDBFiles):
                 values = {key: value for key, value in (given or {}).items() if f"${key}:" in text}
                 self._connection.execute(text, values)
 
-    def group(self, kind: Kind, names: str, *columns: str) -> None:
-        """Fill the table `grouped` with the facts of a kind, and give codes to the texts in some of its columns.
+    def gather(self, names: str, known: str, *tables: str) -> list[Kind]:
+        """Fill the table `facts` with the facts of some tables, and give codes to their texts; return their kinds.
 
         Args:
-            kind: the kind.
-            names: the table of codes.
-            columns: the columns.
+            names: the table that the codes go into.
+            known: the table or view with all codes.
+            tables: the tables with the facts.
         """
-        self.script("grouped", kind=kind)
-        self.add_names(names, *columns)
-        if kind.value and kind.value_where != kind.where:
-            self.script("value_names", kind=kind, names=names)
-
-    def add_names(self, names: str, *columns: str) -> None:
-        """Give codes to the texts in columns of `grouped`."""
-        for column in columns:
-            self.script("names", names=names, table="grouped", column=column)
+        kinds = kinds_of(*tables)
+        self.script("facts", kinds=kinds)
+        self.script("names", names=names, known=known, kinds=kinds)
+        return kinds
 
     def add_facts(self, database: str, *tables: str, is_block: bool = False) -> None:
-        """Add the facts of all kinds from some tables to the tables of a digest or a block."""
-        for kind in kinds_of(*tables):
-            self.group(kind, f"{database}.names", "host", "name")
-            self.script("facts", db=database, is_block=is_block, kind=kind, number=kind.number)
+        """Add the facts of some tables to a digest or a block."""
+        names = f"{database}.names"
+        kinds = self.gather(names, names, *tables)
+        self.script("coded", db=database, is_block=is_block, kinds=kinds)
 
     def read_script(self, name: str, given: Given | None = None, **words: object) -> list[tuple[Any, ...]]:
         """Return the rows of a file of `sql/digests`."""
@@ -125,7 +134,8 @@ class FactsReader(DuckDBFiles):
         return rows
 
 
-def all_time(zone: str) -> Given:
-    """Return the parameters of the SQL texts for all records of a file."""
+def _all_time(zone: str, first: int, last: int) -> Given:
+    """Return the parameters of the SQL texts for all records of a file, which are from some days."""
     given = Question(date(2000, 1, 1), date(2000, 1, 1), time_zone=zone).given
-    return {**given, "since": 0, "end": _LATEST, "read_since": 0, "read_end": _LATEST}
+    local = local_time(zone, first, last).given
+    return {**given, **local, "since": 0, "end": _LATEST, "read_since": 0, "read_end": _LATEST}

@@ -12,7 +12,7 @@ from cookie_consent.base.process import locking
 from cookie_consent.report.digests.about import About, Part, identity, key_check, name_of, overlapping, schema
 from cookie_consent.report.digests.blocks import fill_block, fill_firsts, needed_blocks
 from cookie_consent.report.digests.database import attached, read_about, write_about
-from cookie_consent.report.digests.facts import FactsReader, all_time
+from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.key import make_key
 from cookie_consent.report.engines.duckdb_files import connected
 from cookie_consent.report.memory import LEAST, default_memory
@@ -132,7 +132,7 @@ class Maker:
     def _digest(self, source: Source, earlier: Mapping[str, Part], files: Mapping[str, Source]) -> About | None:
         """Make the digest of a file; return None if the file is damaged."""
         reader, before = self._reader, identity(source)
-        given, damaged = reader.load([source], all_time(self._zone), self._key)
+        given, damaged = reader.load_whole(source, self._zone, self._key)
         if damaged:
             self._damaged += map(str, damaged)
             return None
@@ -184,7 +184,7 @@ class Maker:
         reader = self._reader
         for (number,) in reader.execute("SELECT DISTINCT file FROM loose_stays WHERE NOT near ORDER BY file"):
             name = names[number]
-            reader.load([files[name]], all_time(self._zone), self._key)
+            reader.load_whole(files[name], self._zone, self._key)
             for other in parts[name].without:
                 reader.drop_known(files[other], parts[other].oldest, parts[other].newest)
             reader.script("far_edges", db="made", file=number)

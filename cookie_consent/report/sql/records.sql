@@ -7,14 +7,17 @@
    - `guest`: a visitor on one host.
    - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
    - `campaign`: source, medium and campaign, URL-encoded and joined with &.
-   - `host`: only for digests, `with_host`.
    - `exempt`: recorded without consent, which the law does not require. Events with a purpose were consented to.
 
    - `marks`: the numbers of the steps of goals and funnels that the record is, each as "<number>". Only for a question that
      has such steps. A letter of `marks` says what each step is: event, page, or beginning of a path.
    - `properties`: what an event brings, as JSON.
 
+   For digests, `for_digests` is set: then visitors and guests are numbers that only a key gives, and there are the host, the
+   local day and the begin of the local hour.
+
    Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
+{% from "digests/days.sql" import day, hour with context %}
 {% from "sites.sql" import site_of_address, site_of_host %}
 {% from "where.sql" import holds %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
@@ -68,12 +71,17 @@ WITH known AS (
     {% endfor %}
 )
 SELECT
-    uid, {{ "host, " if with_host is defined }}came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
+    uid, {{ "host, " if for_digests is defined }}came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
     {% if marks %}
     concat(''{% for kind in marks %}, CASE WHEN {{ mark(kind, text("mark_" ~ loop.index0)) }} THEN '<{{ loop.index0 }}>' ELSE '' END{% endfor %}) AS marks,
     {% endif %}
+    {% if for_digests is defined %}
+    {{ keyed("visitor", text("key")) }} AS visitor, hash({{ keyed("visitor", text("key")) }}, host) AS guest,
+    {{ day("came") }} AS day, {{ hour("came") }} AS hour,
+    {% else %}
     {{ hashed("visitor") }} AS visitor,
     {{ hashed("concat(visitor, ' ', host)") }} AS guest,
+    {% endif %}
     CASE WHEN kind = 'request' AND status < 400 THEN '' ELSE path END AS path,
     CASE
         WHEN referrer = '' OR {{ site_of_address("referrer") }} <> {{ site_of_host("host") }} THEN referrer

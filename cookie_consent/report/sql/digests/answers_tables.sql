@@ -1,13 +1,14 @@
 {# The tables of a report from blocks: the codes of all names, and what is not in the blocks. #}
-CREATE OR REPLACE TEMPORARY TABLE all_names (code UINTEGER, text VARCHAR);
-{% for block in blocks %}
-INSERT INTO all_names
-{% if loop.first %}
-FROM {{ block.database }}.names;
-{% else %}
+CREATE OR REPLACE TEMPORARY TABLE new_names (code UINTEGER, text VARCHAR);
+CREATE OR REPLACE TEMPORARY VIEW all_names AS
+{% if blocks %}
+FROM {{ blocks[0].database }}.names UNION ALL
+{% endif %}
+FROM new_names;
+{% for block in blocks[1:] %}
+INSERT INTO new_names
 SELECT (SELECT max(code) FROM all_names) + row_number() OVER (), text
 FROM {{ block.database }}.names WHERE text NOT IN (SELECT text FROM all_names);
-{% endif %}
 {% endfor %}
 CREATE OR REPLACE TEMPORARY TABLE codes (block INTEGER, old UINTEGER, code UINTEGER);
 {% for block in blocks[1:] %}
@@ -21,4 +22,4 @@ CREATE OR REPLACE TEMPORARY TABLE extra_sums (
     , n{{ n }} BIGINT
     {% endfor %}
 );
-CREATE OR REPLACE TEMPORARY TABLE extra_measured (kind UTINYINT, name UINTEGER, value DOUBLE);
+CREATE OR REPLACE TEMPORARY TABLE extra_measured (kind UTINYINT, name UINTEGER, value DOUBLE, bucket USMALLINT);

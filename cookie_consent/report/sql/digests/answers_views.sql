@@ -17,7 +17,7 @@ UNION ALL
 {% endset %}
 CREATE OR REPLACE TEMPORARY TABLE more AS
 SELECT extra.*
-FROM kept
+FROM (FROM kept WHERE kind IN ({% for kind in kinds %}{{ kind.number }}, {% endfor %}255)) AS kept
 RIGHT JOIN (SELECT DISTINCT kind, name, visitor FROM extra_people) AS extra USING (kind, name, visitor)
 WHERE kept.visitor IS NULL;
 CREATE OR REPLACE TEMPORARY VIEW present AS FROM kept UNION ALL FROM more;
@@ -25,8 +25,11 @@ CREATE OR REPLACE TEMPORARY VIEW sums AS
 {{ of_blocks("sums", "day" ~ numbers) }}
 SELECT kind, name, day {{ numbers }} FROM extra_sums;
 CREATE OR REPLACE TEMPORARY VIEW measured AS
-{{ of_blocks("measured", "value") }}
-SELECT kind, name, value FROM extra_measured;
+{{ of_blocks("measured", "value, bucket") }}
+SELECT kind, name, value, bucket FROM extra_measured;
+CREATE OR REPLACE TEMPORARY VIEW buckets AS
+{{ of_blocks("buckets", "bucket, n") }}
+SELECT kind, name, bucket, 1 AS n FROM extra_measured;
 CREATE OR REPLACE TEMPORARY TABLE day_people AS
 SELECT day, sum(people) AS people FROM (
     {% for block in blocks %}

@@ -1,11 +1,6 @@
 {# Join the digests f0, f1, … of files: which stays go on in another file, and all facts with one code for each name. #}
 {% from "digests/days.sql" import day with context %}
-{% macro each(table, columns) %}
-{% for file in range(files) %}
-SELECT {{ file }}::INTEGER AS file, {{ columns }} FROM f{{ file }}.{{ table }}
-{{ "" if loop.last else "UNION ALL" }}
-{% endfor %}
-{% endmacro %}
+{% from "digests/each.sql" import each with context %}
 CREATE TEMPORARY TABLE file_names AS {{ each("names", "*") }};
 INSERT INTO {{ db }}.names
 SELECT row_number() OVER (), text FROM (SELECT DISTINCT text FROM file_names);
@@ -48,9 +43,3 @@ INNER JOIN codes AS names ON sums.file = names.file AND sums.name = names.old
 INNER JOIN codes AS hosts ON sums.file = hosts.file AND sums.host = hosts.old
 WHERE day BETWEEN {{ first }} AND {{ last }}
 GROUP BY ALL;
-INSERT INTO {{ db }}.measured
-SELECT kind, hosts.code, names.code, day, value
-FROM ({{ each("measured", "*") }}) AS measured
-INNER JOIN codes AS names ON measured.file = names.file AND measured.name = names.old
-INNER JOIN codes AS hosts ON measured.file = hosts.file AND measured.host = hosts.old
-WHERE day BETWEEN {{ first }} AND {{ last }};

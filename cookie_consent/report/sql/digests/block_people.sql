@@ -2,12 +2,13 @@
 
    The days are bits. People with facts on one host have one row, which also counts for all hosts together. Those with facts
    on several have one for each host, and one for all. #}
-{% macro facts() %}
+{% macro people() %}
 {% if kind.of_stays %}
 SELECT hosts.code AS host, names.code AS name, visitor, day
-FROM grouped
-INNER JOIN {{ db }}.names AS names ON grouped.name = names.text
-INNER JOIN {{ db }}.names AS hosts ON grouped.host = hosts.text
+FROM facts
+INNER JOIN {{ db }}.names AS names ON facts.name = names.text
+INNER JOIN {{ db }}.names AS hosts ON facts.host = hosts.text
+WHERE kind = {{ number }}
 {% else %}
 SELECT hosts.code AS host, names.code AS name, visitor, day
 FROM all_people
@@ -19,15 +20,15 @@ WHERE kind = {{ number }} AND day BETWEEN {{ first }} AND {{ last }}
 {% set days = "bit_or(1::UBIGINT << (day - " ~ first ~ ")::UBIGINT)" %}
 INSERT INTO {{ db }}.people
 SELECT {{ number }}, CASE WHEN min(host) = max(host) THEN min(host) ELSE 0 END, name, visitor, true, {{ days }}
-FROM ({{ facts() }})
+FROM ({{ people() }})
 GROUP BY name, visitor;
 {% if hosts > 1 %}
 INSERT INTO {{ db }}.people
 SELECT {{ number }}, host, name, visitor, false, {{ days }}
-FROM ({{ facts() }}) AS facts
+FROM ({{ people() }}) AS people
 WHERE EXISTS (
     SELECT 1 FROM {{ db }}.people AS whole
-    WHERE whole.kind = {{ number }} AND whole.host = 0 AND whole.name = facts.name AND whole.visitor = facts.visitor
+    WHERE whole.kind = {{ number }} AND whole.host = 0 AND whole.name = people.name AND whole.visitor = people.visitor
 )
 GROUP BY host, name, visitor;
 {% endif %}

@@ -4,5 +4,5 @@ DROP TABLE file_names;
 DROP TABLE codes;
 DROP TABLE sessions;
 DROP TABLE pairs;
-DROP TABLE IF EXISTS grouped;
+DROP TABLE facts;
 DROP VIEW all_people;

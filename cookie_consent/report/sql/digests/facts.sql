@@ -1,25 +1,35 @@
-{# The facts of a `kind` into a digest or block `db`, from `grouped`; people of a block are in block_people.sql. #}
-{% if kind.has_people and not is_block %}
-INSERT INTO {{ db }}.people
-SELECT {{ number }}, hosts.code, names.code, visitor, day
-FROM grouped
-INNER JOIN {{ db }}.names AS names ON grouped.name = names.text
-INNER JOIN {{ db }}.names AS hosts ON grouped.host = hosts.text;
+{# The facts of `kinds` by visitor and day, as the table `facts`: one row for each kind, host, name, visitor and day. #}
+{% from "channel.sql" import channel %}
+{% macro sums(kind) %}
+{% for n in range(most_sums) %}
+, {{ "(" ~ (kind.sums.values() | list)[n] ~ ")::BIGINT" if n < kind.sums | length else "0" }} AS n{{ n }}
+{% endfor %}
+{% endmacro %}
+{% macro by(kind, names) %}
+SELECT {{ kind.number }}::UTINYINT AS kind, host, {{ names }}, {{ "visitor" if kind.has_people else "0::UBIGINT" }} AS visitor, day
+    {{ sums(kind) }}
+FROM {{ kind.table }} WHERE {{ kind.where }}{{ "" if kind.of_stays else " AND inside = 1" }}
+GROUP BY ALL
+{% endmacro %}
+CREATE OR REPLACE TEMPORARY TABLE facts AS
+{% for kind in kinds %}
+SELECT * FROM (
+{% if kind.of %}
+    WITH raw AS MATERIALIZED ({{ by(kind, kind.of | join(", ")) }}),
+    labels AS MATERIALIZED (
+        SELECT {{ kind.of | join(", ") }},
+            {{ channel("referrer", "campaign") if kind.name == "channel" else kind.name }} AS name
+        FROM (SELECT DISTINCT {{ kind.of | join(", ") }} FROM raw)
+    )
+    SELECT kind, host, name, visitor, day
+        {% for n in range(most_sums) %}
+        , sum(n{{ n }})::BIGINT
+        {% endfor %}
+    FROM raw INNER JOIN labels USING ({{ kind.of | join(", ") }})
+    GROUP BY ALL
+{% else %}
+    {{ by(kind, kind.name ~ " AS name") }}
 {% endif %}
-INSERT INTO {{ db }}.sums
-SELECT {{ number }}, hosts.code, names.code, day
-    {% for n in range(most_sums) %}
-    , {{ "sum(n" ~ n ~ ")" if n < kind.sums | length else "0" }}
-    {% endfor %}
-FROM grouped
-INNER JOIN {{ db }}.names AS names ON grouped.name = names.text
-INNER JOIN {{ db }}.names AS hosts ON grouped.host = hosts.text
-GROUP BY ALL;
-{% if kind.value %}
-INSERT INTO {{ db }}.measured
-SELECT {{ number }}, hosts.code, names.code, day, {{ kind.value }}
-FROM {{ kind.table }} AS facts
-INNER JOIN {{ db }}.names AS names ON {{ kind.name }} = names.text
-INNER JOIN {{ db }}.names AS hosts ON facts.host = hosts.text
-WHERE {{ kind.value_where }}{{ "" if kind.of_stays else " AND inside = 1" }};
-{% endif %}
+)
+{{ "" if loop.last else "UNION ALL" }}
+{% endfor %}

@@ -2,7 +2,7 @@
 CREATE OR REPLACE TEMPORARY TABLE fresh_earlier AS
 SELECT {{ keyed("plain", text("key")) }} AS number
 FROM (
-    SELECT DISTINCT {{ hashed("coalesce(visitor, uid)") }} AS plain
+    SELECT DISTINCT coalesce(visitor, uid) AS plain
     FROM other_records
     WHERE time < {{ moment(number("since")) }} AND ({{ text("host") }} = '' OR host = {{ text("host") }})
 );

@@ -5,7 +5,8 @@
    - `people`: who has facts of a name. Of a digest: on which day. Of a block: the days as bits, and in `alone` whether the
      row counts for all hosts together.
    - `sums`: numbers by day.
-   - `measured`: values for quantiles.
+   - `measured`: values for quantiles; of a block, sorted by kind and bucket, so that few are read.
+   - `buckets`: of a block, how many values are in each bucket.
    - `stays`: the time of all activity of a guest without a pause. Of a digest: `near` if its records are in `edges`. Of a
      block: only those whose sessions are in the other tables.
    - `edges`: records of sessions that are not in the other tables, as sessions.sql takes them.
@@ -22,7 +23,10 @@ CREATE TABLE {{ db }}.sums (
     , n{{ number }} BIGINT
     {% endfor %}
 );
-CREATE TABLE {{ db }}.measured (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, value DOUBLE);
+CREATE TABLE {{ db }}.measured (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, value DOUBLE, bucket USMALLINT);
+{% if is_block %}
+CREATE TABLE {{ db }}.buckets (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, bucket USMALLINT, n BIGINT);
+{% endif %}
 CREATE TABLE {{ db }}.stays (
     guest UBIGINT{{ "" if is_block else ", stay INTEGER" }}, began DOUBLE, ended DOUBLE{{ "" if is_block else ", near BOOLEAN" }}
 );
