@@ -71,7 +71,7 @@ WITH known AS (
     {% endfor %}
 )
 SELECT
-    uid, {{ "host, " if for_digests is defined }}came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
+    uid, {{ "host, " if for_digests is defined or with_host is defined }}came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
     {% if marks %}
     concat(''{% for kind in marks %}, CASE WHEN {{ mark(kind, text("mark_" ~ loop.index0)) }} THEN '<{{ loop.index0 }}>' ELSE '' END{% endfor %}) AS marks,
     {% endif %}
