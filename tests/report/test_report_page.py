@@ -88,7 +88,8 @@ def with_text_everywhere(value: str) -> dict[str, Any]:
 
     def replaced(row: dict[str, Any]) -> dict[str, Any]:
         return {
-            key: value if isinstance(said, str) and key not in ("day", "from") else said for key, said in row.items()
+            key: value if isinstance(said, str) and key not in ("day", "from", "week") else said
+            for key, said in row.items()
         }
 
     report = sample_report()
@@ -637,6 +638,21 @@ def test_times_are_on_a_logarithmic_scale(values: list[float], ticks: list[str])
     places = [place for place, _ in scale.ticks]
     assert places == pytest.approx([place / (len(ticks) - 1) for place in range(len(ticks))])
     assert all(0 <= scale.place(value) <= 1 for value in values)
+
+
+def test_slow_pages_say_the_time_that_they_are_sorted_by() -> None:
+    slow = figures(page(sample_report()))["Slow pages"]
+    said = [text(element) for element in slow.iter() if element.get("class") == "number"]
+    assert said == ["812 ms", "41 ms"]
+    assert text(all_of(slow, "figcaption")[0]).endswith("The number is that of the ring.")
+
+
+def test_cohorts_are_an_open_table_of_eight_weeks_at_most() -> None:
+    weeks = [f"week_{number}" for number in range(1, 60)]
+    cohorts = [{"week": "2026-11-02", "visitors": 40, **dict.fromkeys(weeks, 10)}]
+    shown = figures(page(sample_report(retention=cohorts)))["New visitors by week, and the share that came again"]
+    assert "open" in all_of(shown, "details")[0].attrib
+    assert table(shown)[1] == ["2 November 2026", "40", *["25 %"] * 8]
 
 
 def test_lines_do_not_cut_columns() -> None:

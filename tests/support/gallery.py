@@ -27,9 +27,9 @@ from tests.support.report_sample import compared_report
 
 FOLDER = ROOT / "docs" / "gallery"
 README = "README.md"
-DESK, PHONE = ViewportSize(width=1120, height=700), ViewportSize(width=360, height=640)
+DESK = ViewportSize(width=1120, height=700)
 LARGE_PHONE = ViewportSize(width=390, height=844)
-TALL = ViewportSize(width=1120, height=1500)
+SCREEN = ViewportSize(width=1120, height=800)
 LIGHT: dict[str, Any] = {"color_scheme": "light", "forced_colors": "none"}
 DARK: dict[str, Any] = {**LIGHT, "color_scheme": "dark"}
 PHONES = ((LIGHT, "en"), (DARK, "en"), (LIGHT, "ar"))
@@ -218,12 +218,12 @@ REPORT = "report"
 """The surface of the report, with made-up figures that stay the same."""
 _WHAT = (
     "A report “Visits, 1 to 25 November 2026”: visitors, sessions and views in numbers, the share of all pages that "
-    "they stand for, and bars for each day"
+    "they stand for, bars for each day, and the first pages, sources, campaigns and countries"
 )
 _REPORT = (
-    Picture("report", "The report", REPORT, _WHAT, size=TALL),
-    Picture("report-dark", "The report in dark", REPORT, f"{_WHAT}, in light letters on dark", size=TALL, media=DARK),
-    Picture("report-phone", "On a phone", REPORT, f"{_WHAT}, below each other on a phone", size=PHONE),
+    Picture("report", "The report", REPORT, _WHAT, size=SCREEN),
+    Picture("report-dark", "The report in dark", REPORT, f"{_WHAT}, in light letters on dark", size=SCREEN, media=DARK),
+    Picture("report-phone", "On a phone", REPORT, f"{_WHAT}, below each other on a phone", size=LARGE_PHONE),
 )
 SECTIONS = {
     "Everything that is seen": _SURFACES,

@@ -62,6 +62,7 @@ class Figure:
         legend: samples of the drawing styles, each with its name.
         note: a remark for the reader; "" for none.
         is_wide: whether it takes the full width.
+        is_open: whether the table is shown from the beginning.
         lines: the rows of the report that the table shows.
         lengths: for bars, the length of each row's bar, as a share of 1.
         links: an address for each row of the table, "" for none; or no addresses.
@@ -75,6 +76,7 @@ class Figure:
     legend: Sequence[tuple[Markup, str]] = ()
     note: str = ""
     is_wide: bool = False
+    is_open: bool = False
     lines: Sequence[Line] = ()
     lengths: Sequence[float] = ()
     links: Sequence[str] = ()
@@ -169,13 +171,14 @@ def stacked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cel
     return _of_rows(Figure(id_, title, None, *_table(rows, cells), _legend(kinds)), drawn, charts.bars)
 
 
-def marked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
+def marked(id_: str, title: str, rows: Sequence[Line], by: str, kinds: Kinds, cells: Cells) -> Figure:
     """Return one line for each row, with marks at its times (ms).
 
     Args:
         id_: its id in the page.
         title: what it shows.
         rows: the rows, the most important first. A row that lacks a time gets no line.
+        by: the key of the time that stands beside each line.
         kinds: the marks, the shortest time first.
         cells: the columns of the table.
     """
@@ -184,12 +187,13 @@ def marked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cell
     drawn = [
         Row(
             cells[0][1](row),
-            milliseconds(row[next(iter(kinds))]),
+            milliseconds(row[by]),
             [(kind, scale.place(row[key])) for key, (kind, _) in kinds.items()],
         )
         for row in timed
     ]
-    note = "The scale is logarithmic: each line across is ten times the one before it. The number is that of the dot."
+    scaled = "The scale is logarithmic: each line across is ten times the one before it."
+    note = f"{scaled} The number is that of the {kinds[by][0]}."
     figure = Figure(id_, title, None, *_table(rows, cells), _legend(kinds), note)
     return replace(_of_rows(figure, drawn, partial(charts.spans, ticks=scale.ticks)), lines=rows)
 

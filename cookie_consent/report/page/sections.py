@@ -9,7 +9,16 @@ from typing import Any
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.consent import consent_figures, consent_note
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
-from cookie_consent.report.page.formatting import count, days, is_of_a_part, milliseconds, percent, seconds, visible
+from cookie_consent.report.page.formatting import (
+    count,
+    day,
+    days,
+    is_of_a_part,
+    milliseconds,
+    percent,
+    seconds,
+    visible,
+)
 from cookie_consent.report.page.goals import goal_figures, property_figures
 from cookie_consent.report.steps import DAY, HOUR
 from cookie_consent.texts.locales import country_name, is_country
@@ -25,6 +34,8 @@ _TIMES = {
     "p95_ms": ("ring", "95 % (p95)"),
     "p99_ms": ("bar", "99 % (p99)"),
 }
+_MOST_WEEKS = 8
+"""Weeks after the first one in the table of new visitors: as many as fit. The report itself has all."""
 _COMPARED = ("visitors", "sessions", "views")
 _SLOW = {name: _TIMES[name] for name in ("p50_ms", "p95_ms")}
 _OF_REQUESTS = (
@@ -164,17 +175,19 @@ def _sources(report: Mapping[str, Any]) -> list[Figure]:
 def _coming_back(report: Mapping[str, Any]) -> list[Figure]:
     kinds = [{"name": name, "visitors": report[f"{name.lower()}_visitors"]} for name in ("New", "Returning")]
     cohorts = report["retention"]
-    later = [key for key in (cohorts[0] if cohorts else ()) if key.startswith("week_")]
+    later = [key for key in (cohorts[0] if cohorts else ()) if key.startswith("week_")][:_MOST_WEEKS]
     weeks = [(f"Week {key.removeprefix('week_')}", _came_again(key)) for key in later]
+    by_week = ranked(
+        "retention", "New visitors by week, and the share that came again", cohorts, "visitors",
+        [("Week from", lambda row: day(row["week"])), ("New visitors", _number("visitors")), *weeks],
+    )  # fmt: skip
     return [
         ranked(
             "kinds", "New and returning visitors", [kind for kind in kinds if kind["visitors"]], "visitors",
             [("Visitors", _text("name")), ("Number", _number("visitors"))],
         ),
-        ranked(
-            "retention", "New visitors by week, and the share that came again", cohorts, "visitors",
-            [("From Monday", _text("week")), ("New visitors", _number("visitors")), *weeks],
-        ),
+        # The table is the figure: bars have no weeks after.
+        replace(by_week, is_wide=True, is_open=True),
     ]  # fmt: skip
 
 
@@ -222,14 +235,14 @@ def _requests(report: Mapping[str, Any]) -> list[Figure]:
             [("Page", _text("path")), requests, _VISITORS],
         ),
         marked(
-            "slow", "Slow pages", report["slow_pages"], _SLOW,
+            "slow", "Slow pages", report["slow_pages"], "p95_ms", _SLOW,
             [("Page", _text("path")), requests, *times[:2]],
         ),
         stacked(
             "routes", "Requests by route and status", report["routes"], _STATUS,
             [route, requests, *((status, _number(status)) for status in _STATUS)],
         ),
-        marked("latencies", "How long requests took", report["routes"], _TIMES, [route, requests, *times]),
+        marked("latencies", "How long requests took", report["routes"], "p50_ms", _TIMES, [route, requests, *times]),
     ]  # fmt: skip
 
 
