@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from cookie_consent.base.process.locking import is_posix
 from cookie_consent.cli.closed_log import closed_log
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.digest_database import digested_database, has_digests
@@ -61,6 +62,8 @@ def digested(path: Path, zone: str, memory: int | None = None) -> Digested:
     Raises:
         UnusableError: they cannot be made.
     """
+    if not is_posix():
+        return Digested(0, 0, (f"{path}: on Windows digests cannot be made; do it on Linux or macOS",))
     try:
         with progress("files", sum(source.day is not None for source in sources(path))) as seen:
             return digest(path, zone, memory, seen)
