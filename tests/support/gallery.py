@@ -20,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from cookie_consent.report.page.page import page
+from tests.support import shop_sample
 from tests.support.browsers.surfaces import SURFACES, museum_site
 from tests.support.browsers.themes import THEMES, adopt_rules
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Visitor
@@ -216,6 +217,8 @@ _THEMES = tuple(
 )
 REPORT = "report"
 """The surface of the report, with made-up figures that stay the same."""
+DAY = "report of a day"
+"""The surface of the report that is computed from a made-up shop's records."""
 _WHAT = (
     "A report “Visits, 1 to 25 November 2026”: visitors, sessions and views in numbers, the share of all pages that "
     "they stand for, bars for each day, and the first pages, sources, campaigns and countries"
@@ -224,6 +227,14 @@ _REPORT = (
     Picture("report", "The report", REPORT, _WHAT, size=SCREEN),
     Picture("report-dark", "The report in dark", REPORT, f"{_WHAT}, in light letters on dark", size=SCREEN, media=DARK),
     Picture("report-phone", "On a phone", REPORT, f"{_WHAT}, below each other on a phone", size=LARGE_PHONE),
+    Picture(
+        "report-day",
+        "A day of a shop",
+        DAY,
+        "A report “Visits, 17 November 2026” of a shop: its visitors by the hour in Japan, with outlines for "
+        "the day before",
+        size=SCREEN,
+    ),
 )
 SECTIONS = {
     "Everything that is seen": _SURFACES,
@@ -267,6 +278,9 @@ def _screenshot(visitor: Visitor, picture: Picture, media: dict[str, Any], langu
     visitor.page.set_viewport_size(picture.size or DESK)
     if picture.surface == REPORT:
         visitor.page.set_content(page(compared_report()))
+    elif picture.surface == DAY:
+        with TemporaryDirectory() as folder:
+            visitor.page.set_content(page(shop_sample.report_of_a_day(Path(folder))))
     else:
         SURFACES[picture.surface](visitor, language)
     adopt_rules(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
