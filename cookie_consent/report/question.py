@@ -24,7 +24,7 @@ _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 _LONGEST = timedelta(days=3660)
 _NO_GOALS = Goals()
-COMPARISONS = ("previous", "year")
+PREVIOUS, YEAR = COMPARISONS = ("previous", "year")
 """What a report may be compared with: the period of equal length just before, or the same days of the year before."""
 
 
@@ -137,7 +137,7 @@ class Question:
         """
         if comparison not in COMPARISONS:
             raise ValueError(f"compare: one of {', '.join(COMPARISONS)}.")
-        if comparison == "year":
+        if comparison == YEAR:
             since, until = _year_before(self.since), _year_before(self.until)
         else:
             length = self.until - self.since + timedelta(days=1)

@@ -146,7 +146,8 @@ def test_axe_finds_no_violations(opened: Opened, folder: Path, address: str, wid
     page = show(opened, (folder / "report.html").as_uri(), width=width, colours=colours)
     page.evaluate(OPEN_ALL)
     check_by_axe(page, colours)
-    check_by_axe(show(opened, f"{address}?from=never", width=width, colours=colours), colours)
+    for url in (address, f"{address}?from=never"):
+        check_by_axe(show(opened, url, width=width, colours=colours), colours)
 
 
 def test_axe_finds_no_violations_in_empty_report(opened: Opened, folder: Path) -> None:

@@ -355,11 +355,15 @@ def test_live_page_leads_to_common_ranges() -> None:
     links = {
         text(link): link.get("href")
         for link in all_of(
-            first(tree(live_page(asked, sample_report(range=in_tokyo))), **{"aria-label": "Ranges"}), "a"
+            first(tree(live_page(asked, sample_report(range=in_tokyo))), **{"aria-label": "Ranges and comparison"}), "a"
         )
     }
-    assert list(links) == ["Today", "7 days", "30 days", "90 days", "12 months"]
+    assert list(links) == ["Today", "7 days", "30 days", "90 days", "12 months", "Without comparison"]
     assert links["Today"] == f"?from=2026-11-26&to=2026-11-26{kept}"
+    alone = "?from=2026-11-01&to=2026-11-25&path=%2Fnames&step=hour&where=device%3Dpc"
+    assert links["Without comparison"] == alone
+    compared = live_page({**asked, "compare": ""}, sample_report())
+    assert "compare=previous" in compared.partition("Compare with the days before")[0].rpartition("<a")[2]
     assert links["12 months"] == f"?from=2025-11-27&to=2026-11-26{kept}"
 
 

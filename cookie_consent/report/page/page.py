@@ -31,7 +31,7 @@ from cookie_consent.report.page.formatting import (
     visible,
 )
 from cookie_consent.report.page.overview import brief_lists, main_chart
-from cookie_consent.report.page.periods import periods
+from cookie_consent.report.page.periods import comparison, periods
 from cookie_consent.report.page.sections import Section, sections
 from cookie_consent.report.page.svg import PATTERNS
 
@@ -104,7 +104,7 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
 def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str, Any] | None) -> str:
     shown = {} if report is None else _shown(report, asked)
     filters = [] if asked is None else active_filters(asked)
-    ranges = [] if asked is None or report is None else periods(report, asked)
+    ranges = [] if asked is None or report is None else [*periods(report, asked), comparison(asked)]
     return _environment.get_template("report.html").render(
         policy=policy, asked=asked, filters=filters, periods=ranges, problem=problem, report=report, **shown
     )

@@ -1,4 +1,4 @@
-"""The links of the live page to common ranges of days."""
+"""The links of the live page to common ranges of days, and to a comparison."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from cookie_consent.base.time_zones import time_zone
 from cookie_consent.report.page.filters import Asked, address_of
+from cookie_consent.report.question import PREVIOUS
 
 _PERIODS = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days", 365: "12 months"}
 """Days up to today -> their name."""
@@ -16,7 +17,7 @@ _PERIODS = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days", 365: "12 mont
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A range of days.
+    """A range of days to choose.
 
     Args:
         name: its name.
@@ -27,6 +28,17 @@ class Period:
     name: str
     link: str
     is_shown: bool
+
+
+def comparison(asked: Asked) -> Period:
+    """Return the same days, compared with the days before; or without a comparison, if there is one.
+
+    Args:
+        asked: the values of the form that asked for the report.
+    """
+    if asked["compare"]:
+        return Period("Without comparison", address_of({**asked, "compare": ""}), is_shown=False)
+    return Period("Compare with the days before", address_of({**asked, "compare": PREVIOUS}), is_shown=False)
 
 
 def periods(report: Mapping[str, Any], asked: Asked) -> list[Period]:
