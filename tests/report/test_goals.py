@@ -210,3 +210,9 @@ def test_values_of_few_visitors_are_joined(tmp_path: Path) -> None:
     price, size = made["properties"]
     assert (price["property"], price["sum"]) == ("price", 15.0)
     assert (size["event"], size["property"], size["sum"]) == ("(other)", "", None)
+
+
+def test_numbers_whose_sum_may_be_none_are_left_out(tmp_path: Path) -> None:
+    orders = [event(n, "order", event__properties={"price": price}) for n, price in enumerate((1.7e308, 5, 1.7e308))]
+    (price,) = reported(tmp_path, *orders)["properties"]
+    assert (price["events"], price["sum"], price["p95"]) == (1, 5.0, 5.0)

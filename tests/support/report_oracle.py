@@ -371,6 +371,7 @@ class Oracle:
             {"visitor.id": record["visitor.id"], "event": record["event.name"], "property": key, "value": value}
             for record in told
             for key, value in record.get("event.properties", {}).items()
+            if isinstance(value, str) or abs(value) < 1e100
         ]
         numbers = [one for one in brought if not isinstance(one["value"], (bool, str))]
         others = [{**one, "value": written(one["value"])} for one in brought if one not in numbers]

@@ -134,7 +134,7 @@ def _event(random: Random, host: str) -> Record:
 def _properties(random: Random) -> Record:
     properties: Record = {
         "plan": random.choice(("basic", "pro", 'a "value"', "訪問\\n", "", "true", "{}", "🙂")),
-        "price": random.choice((9.99, 120, -5, 0, 0.001, 1e9)),
+        "price": random.choice((9.99, 120, -5, 0, 0.001, 1e9, 1.7e308)),
         "paid": random.random() < 0.5,
         "a key": random.choice(("5", 5, 5.5, "[1]")),
         "訪": "x",

@@ -1,4 +1,5 @@
-{# What events bring, one row for each property. `raw` is a JSON value that is no object, array or null; `more` are further columns. #}
+{# What events bring, one row for each property. `raw` is a JSON value that is no object, array or null; `more` are further
+   columns. Pages can send any number: those of 1e100 and more are left out, because their sum may not be a number. #}
 {% macro told(more="") %}
 SELECT event, visitor, key, raw{{ more }} FROM (
     SELECT event, visitor{{ more }}, {{ key_of("pair") }} AS key, {{ raw_of("pair") }} AS raw
@@ -9,4 +10,5 @@ SELECT event, visitor, key, raw{{ more }} FROM (
     ) AS pairs
 ) AS properties
 WHERE substring(raw, 1, 1) NOT IN ('{', '[', 'n')
+    AND CASE WHEN substring(raw, 1, 1) IN ('"', 't', 'f') THEN 0 ELSE abs({{ decimal("raw") }}) END < 1e100
 {% endmacro %}
