@@ -31,8 +31,8 @@ from cookie_consent.report.page.formatting import (
     visible,
 )
 from cookie_consent.report.page.overview import brief_lists, main_chart
-from cookie_consent.report.page.periods import comparison, periods
 from cookie_consent.report.page.sections import Section, sections
+from cookie_consent.report.page.shortcuts import comparison, periods
 from cookie_consent.report.page.svg import PATTERNS
 
 _TEMPLATES = Path(__file__).parent
@@ -104,9 +104,9 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
 def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str, Any] | None) -> str:
     shown = {} if report is None else _shown(report, asked)
     filters = [] if asked is None else active_filters(asked)
-    ranges = [] if asked is None or report is None else [*periods(report, asked), comparison(asked)]
+    shortcuts = [] if asked is None or report is None else [*periods(report, asked), comparison(asked)]
     return _environment.get_template("report.html").render(
-        policy=policy, asked=asked, filters=filters, periods=ranges, problem=problem, report=report, **shown
+        policy=policy, asked=asked, filters=filters, shortcuts=shortcuts, problem=problem, report=report, **shown
     )
 
 
@@ -171,32 +171,28 @@ def _zone_in_words(zone: str) -> str:
 def _numbers(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Sequence[Number]:
     was = before or {}
     counted = [
-        _number(name, count, report[key], was.get(key), _growth)
+        _number(name, count, report[key], was.get(key))
         for name, key in (("Visitors", "visitors"), ("Sessions", "sessions"), ("Views", "views"))
     ]
     median, median_before = report["session_seconds"]["median"], was.get("session_seconds", {}).get("median")
     numbers = [
         *counted,
-        _number("Views per session", decimal, report["views_per_session"], was.get("views_per_session"), _growth),
-        _number("Bounce rate", percent, report["bounce_rate"], was.get("bounce_rate"), _points),
-        _number("Session, median", seconds, median, median_before, _growth),
+        _number("Views per session", decimal, report["views_per_session"], was.get("views_per_session")),
+        _number("Bounce rate", percent, report["bounce_rate"], was.get("bounce_rate"), is_share=True),
+        _number("Session, median", seconds, median, median_before),
     ]
     return numbers if before else [Number(number.name, number.value) for number in numbers]
 
 
 def _number(
-    name: str,
-    said: Callable[[float | None], str],
-    now: float | None,
-    then: float | None,
-    change: Callable[[float, float], str],
+    name: str, said: Callable[[float | None], str], now: float | None, then: float | None, *, is_share: bool = False
 ) -> Number:
     if now is None or then is None:
         return Number(name, said(now), "nothing to compare with")
-    if then == 0 and change is _growth:
+    if not then and not is_share:
         return Number(name, said(now), "none before" if now else "none before either")
-    changed = change(now, then)
-    return Number(name, said(now), changed or "as before,", f"from {said(then)}" if changed else said(then))
+    change = _points(now, then) if is_share else _growth(now, then)
+    return Number(name, said(now), change or "as before,", f"from {said(then)}" if change else said(then))
 
 
 def _growth(now: float, then: float) -> str:

@@ -16,13 +16,13 @@ _PERIODS = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days", 365: "12 mont
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
-    """A range of days to choose.
+class Shortcut:
+    """A link to another report.
 
     Args:
-        name: its name.
-        link: the address of its report.
-        is_shown: whether this report is of it.
+        name: its text.
+        link: the address of the report.
+        is_shown: whether it is the report that is shown.
     """
 
     name: str
@@ -30,18 +30,18 @@ class Period:
     is_shown: bool
 
 
-def comparison(asked: Asked) -> Period:
+def comparison(asked: Asked) -> Shortcut:
     """Return the same days, compared with the days before; or without a comparison, if there is one.
 
     Args:
         asked: the values of the form that asked for the report.
     """
     if asked["compare"]:
-        return Period("Without comparison", address_of({**asked, "compare": ""}), is_shown=False)
-    return Period("Compare with the days before", address_of({**asked, "compare": PREVIOUS}), is_shown=False)
+        return Shortcut("Without comparison", address_of({**asked, "compare": ""}), is_shown=False)
+    return Shortcut("Compare with the days before", address_of({**asked, "compare": PREVIOUS}), is_shown=False)
 
 
-def periods(report: Mapping[str, Any], asked: Asked) -> list[Period]:
+def periods(report: Mapping[str, Any], asked: Asked) -> list[Shortcut]:
     """Return common ranges up to the day on which the report was made, with the filters that it has.
 
     Args:
@@ -55,5 +55,5 @@ def periods(report: Mapping[str, Any], asked: Asked) -> list[Period]:
         range_ = {"from": (today - timedelta(days - 1)).isoformat(), "to": today.isoformat()}
         is_shown = all(report["range"][end] == day for end, day in range_.items())
         # The step is left out: it may be too small for another range.
-        found.append(Period(name, address_of({**asked, **range_, "step": ""}), is_shown))
+        found.append(Shortcut(name, address_of({**asked, **range_, "step": ""}), is_shown))
     return found
