@@ -46,7 +46,7 @@ READ_ON = {
     "report": "analytics.md",
     "serve-report": "analytics.md",
     "compact": "keeping-records.md",
-    "digest": "analytics.md",
+    "digest": "keeping-records.md#digests-reports-in-about-a-second",
     "forward": "keeping-records.md",
 }
 """Command -> the page that explains it."""
