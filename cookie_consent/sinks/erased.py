@@ -60,7 +60,8 @@ class ErasedVisitors:
         Raises:
             OSError: there is no list, or it cannot be read.
         """
-        return {line.partition(" ")[2] for line in self.path.read_text("ascii").splitlines()}
+        # A damaged line is nobody's, and no reason to erase nobody.
+        return {line.partition(" ")[2] for line in self.path.read_text("ascii", "replace").splitlines()}
 
     def purge(self, before: str) -> None:
         """Remove erasures from days before this one: what was recorded earlier is over in any backup, too.

@@ -102,6 +102,16 @@ def test_line_that_the_disk_takes_only_a_part_of_is_taken_back(
     assert listed.hashes() == {hash_of("one"), hash_of("two")}
 
 
+def test_damaged_line_of_the_list_keeps_nobody_else_from_being_erased_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, listed = tmp_path / "access.jsonl", tmp_path / "access.jsonl.erased"
+    wrote(path, "one", "two")
+    listed.write_bytes(b"\xff\xfe\n" + f"2026-11-25 {hash_of('one')}\n".encode())
+    assert main(["erase", "--again", "--access-log", str(path)]) == 0
+    assert capsys.readouterr().out == "Erased again: 1 access record of 1 visitor.\n"
+
+
 def test_list_takes_more_visitors_than_a_process_remembers(tmp_path: Path) -> None:
     listed = ErasedVisitors(tmp_path / "list")
     for number in range(1_002):
