@@ -59,4 +59,5 @@ def _filter(text: str) -> tuple[str, str]:
     try:
         return parse_filter(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        # argparse names the option itself.
+        raise argparse.ArgumentTypeError(str(error).removeprefix("where: ")) from None

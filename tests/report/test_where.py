@@ -305,7 +305,8 @@ def test_report_command_refuses_a_wrong_filter(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit) as ended:
         run(tmp_path / "access.jsonl", "--where", "device=phone")
     assert ended.value.code == WRONG_USAGE
-    assert "where: device is one of pc, mobile, tablet, other and (unknown)." in capsys.readouterr().err
+    said = "argument --where: device is one of pc, mobile, tablet, other and (unknown)."
+    assert said in capsys.readouterr().err
 
 
 def run(log: Path, *arguments: str) -> int:
