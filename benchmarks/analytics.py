@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,14 +16,16 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from benchmarks import serve
-from benchmarks.command import Ran, consent, print_machine
+from benchmarks.command import Ran, consent, print_machine, python
 from benchmarks.records import write_records
 from benchmarks.table import Row, print_table
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.files.closed_files import FileFormat, parquet_folder
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, parquet_folder
+from cookie_consent.sinks.files.digest_files import blocks_of, digest_folder, digest_path
 from tests.support.servers.clickhouse_server import clickhouse_server
 from tests.support.servers.nats_server import nats_server
 from tests.support.servers.postgres import private_server
@@ -37,6 +40,86 @@ BYTES_OF_A_RECORD = 1000
 UNTIL, DAYS = date(2026, 11, 25), 30
 RANGES = {"last day": (0, 0), "middle day": (15, 15), f"{DAYS} days": (DAYS - 1, 0)}
 """What a report is asked for: how many days before the last one it begins and ends."""
+
+
+BARE = """
+import json, sys
+from pathlib import Path
+import duckdb
+
+log = duckdb.connect(config={"threads": 2})
+log.execute("SET preserve_insertion_order = false")
+log.execute(f'''CREATE TEMP TABLE r AS SELECT epoch_ms(time) AS came, hash(visitor) AS visitor,
+    hash(visitor, host) AS guest, hash(uid) AS uid, kind, hash(path) AS path, event,
+    hash(referrer) AS site, hash(query) AS campaign,
+    hash(browser, os, device) AS agent, hash(method, route) AS route, coalesce(status, 0) AS status, duration_ms AS ms
+    FROM read_parquet('{sys.argv[1]}/*/*.parquet', hive_partitioning = false)''')
+for query in (
+    "SELECT count(*) FROM (SELECT uid FROM r GROUP BY uid HAVING count(*) > 1)",
+    "SELECT came // 86400000, count(DISTINCT visitor), count(*) FROM r WHERE kind = 'view' GROUP BY 1",
+    "SELECT count(DISTINCT visitor) FROM r WHERE kind = 'view'",
+    "SELECT path, count(*), count(DISTINCT visitor) FROM r WHERE kind = 'view' GROUP BY 1",
+    "SELECT agent, count(*), count(DISTINCT visitor) FROM r WHERE kind = 'view' GROUP BY 1",
+    "SELECT path, median(ms) FROM r WHERE event = 'page_leave' GROUP BY 1",
+    "SELECT event, count(*), count(DISTINCT visitor) FROM r WHERE kind = 'event' GROUP BY 1",
+    "SELECT route, count(*), sum((status // 100 = 4)::INT), quantile_cont(ms, [0.5, 0.95, 0.99]) FROM r"
+    " WHERE kind <> 'event' GROUP BY 1",
+):
+    log.execute(query).fetchall()
+log.execute('''CREATE TEMP TABLE s AS
+WITH a AS (SELECT *, CASE WHEN event = 'page_leave' THEN came - ms ELSE came END AS began,
+    CASE WHEN kind = 'event' THEN came ELSE came + ms END AS ended FROM r),
+p AS (SELECT *, CASE WHEN began - max(ended) OVER (PARTITION BY guest ORDER BY began
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) <= 1800000 THEN 0 ELSE 1 END AS paused FROM a),
+q AS (SELECT *, sum(paused) OVER (PARTITION BY guest ORDER BY began ROWS UNBOUNDED PRECEDING) AS session FROM p)
+SELECT guest, any_value(visitor) AS visitor, session, min(came) AS began, max(ended) - min(came) AS lasted,
+    arg_min(path, began) FILTER (kind = 'view') AS entry, arg_max(path, began) FILTER (kind = 'view') AS exit,
+    arg_min(site, began) AS site, arg_min(campaign, began) AS campaign, count(*) FILTER (kind = 'view') AS views
+FROM q GROUP BY guest, session''')
+sessions = log.execute("SELECT count(*), median(lasted) FROM s WHERE views > 0").fetchall()
+for name in ("entry", "exit", "site", "campaign"):
+    log.execute(f"SELECT {name}, count(*), count(DISTINCT visitor) FROM s WHERE views > 0 GROUP BY 1").fetchall()
+print(json.dumps({"sessions": sessions[0][0]}))
+print(Path("/proc/self/status").read_text(), file=sys.stderr)
+"""
+"""The least that DuckDB needs for the first figures of a report. Its sessions are not quite ours."""
+_EXPORT = """
+import io, sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from cookie_consent.cli import main
+
+with redirect_stdout(io.StringIO()):
+    status = main()
+print("{}")
+print(Path("/proc/self/status").read_text(), file=sys.stderr)
+sys.exit(status)
+"""
+"""Runs the command `export`, which prints no JSON."""
+_GOACCESS = """
+import json, subprocess, sys
+from pathlib import Path
+
+form = '%^ - %h [%d:%t %^] "%r" %s %b "%R" "%u"'
+command = ["goaccess", sys.argv[1], "--no-ip-validation", "--no-global-config", f"--log-format={form}"]
+running = subprocess.Popen(
+    [*command, "--date-format=%d/%b/%Y", "--time-format=%T", "-o", sys.argv[2]],
+    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+)
+status = shown = ""
+while running.poll() is None:
+    shown = status or shown
+    status = Path(f"/proc/{running.pid}/status").read_text()
+    try:
+        running.wait(0.05)
+    except subprocess.TimeoutExpired:
+        pass
+assert running.returncode == 0
+general = json.loads(Path(sys.argv[2]).read_text())["general"]
+print(json.dumps({"visitors": general["unique_visitors"]}))
+print(status if "VmHWM" in status else shown, file=sys.stderr)
+"""
+"""Runs GoAccess, and shows its process shortly before it ended."""
 
 
 @contextmanager
@@ -92,10 +175,44 @@ def read(folder: Path, records: int) -> None:
     compacted = consent("compact", "--access-log", str(live))
     assert not compacted.output["busy"] + len(compacted.output["unreadable"]), compacted.output
     rows.append(_row("compact", "", live, compacted))
+    rmtree(digest_folder(live))  # `compact` makes digests, too
     from_parquet, more = _reports(live, "Parquet")
     assert from_lines == from_parquet, "the reports differ"
-    print_table(f"{records:,} records of {DAYS} days", rows + more)
+    rows += [*more, *digested(live)]
+    print_table(f"{records:,} records of {DAYS} days", rows)
     print("The files are in the system's memory already. A day should take 2 s from Parquet, 20 from lines.")
+    print(
+        "With digests, all days should take 1.5 CPU s and 300 MB, one day 0.5 CPU s. All digests should take 15 CPU s."
+    )
+
+
+def digested(live: Path) -> list[Row]:
+    """Make digests, report from them, and let others do the same from the same records; return rows of the table.
+
+    The report from digests has to be that of a scan, field by field.
+    """
+    first, last = (str(UNTIL - timedelta(days=before)) for before in RANGES[f"{DAYS} days"])
+    asked = ("report", "--access-log", str(live), "--from", first, "--to", last)
+    scan = consent(*asked)
+    rows = [_row("digest", "all", live, consent("digest", "--access-log", str(live)))]
+    for file in (digest_path(live, Source(live, FileFormat.PARQUET, UNTIL, 1)), *blocks_of(live).values()):
+        file.unlink()
+    rows.append(_row("digest", "last day, and the block of days", live, consent("digest", "--access-log", str(live))))
+    _, more = _reports(live, "digests")
+    ran = consent(*asked)
+    differing = [name for name, figure in scan.output.items() if ran.output[name] != figure and name != "range"]
+    assert not differing, f"scan and digests differ in {differing}"
+    rows += [*more, _row("bare DuckDB, Parquet", f"{DAYS} days", live, python(BARE, str(parquet_folder(live))))]
+    return rows + (_with_goaccess(live) if shutil.which("goaccess") else [])
+
+
+def _with_goaccess(live: Path) -> list[Row]:
+    """Return what it takes to export all records, and to read them with GoAccess."""
+    lines = live.with_name("ncsa.log")
+    exported = python(_EXPORT, "export", "--access-log", str(live), "--format", "ncsa", "--out", str(lines))
+    ran = python(_GOACCESS, str(lines), str(live.with_name("goaccess.json")))
+    lines.unlink()
+    return [_row("export, NCSA", "all", live, exported), _row("GoAccess, NCSA", "all", live, ran)]
 
 
 def _reports(live: Path, form: str) -> tuple[list[list[int]], list[Row]]:
@@ -112,7 +229,14 @@ def _reports(live: Path, form: str) -> tuple[list[list[int]], list[Row]]:
 def _row(what: str, days: str, live: Path, ran: Ran) -> Row:
     files = [*live.parent.glob(f"{live.stem}*"), *parquet_folder(live).rglob("*.parquet")]
     size = sum(os.path.getsize(file) for file in files if file.is_file())
-    row: Row = {"what": what, "days": days, "GB": round(size / 1e9, 2), "seconds": ran.seconds, "MiB": ran.mebibytes}
+    row: Row = {
+        "what": what,
+        "days": days,
+        "GB": round(size / 1e9, 2),
+        "CPU s": ran.cpu,
+        "seconds": ran.seconds,
+        "MiB": ran.mebibytes,
+    }
     return {**row, "views": ran.output.get("views"), "visitors": ran.output.get("visitors")}
 
 

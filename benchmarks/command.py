@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -35,23 +36,36 @@ class Ran:
         output: the JSON object that it printed.
         seconds: how long it took.
         mebibytes: its peak memory.
+        cpu: the seconds of processors that it took.
     """
 
     output: dict[str, Any]
     seconds: float
     mebibytes: int
+    cpu: float
 
 
 def consent(*arguments: str) -> Ran:
     """Run `cookie-consent ... --json`, which has to succeed."""
-    began = time.monotonic()
-    command = [sys.executable, "-c", _PROGRAM, *arguments, "--json"]
+    return python(_PROGRAM, *arguments, "--json")
+
+
+def python(program: str, *arguments: str) -> Ran:
+    """Run a Python program, which has to succeed, print a JSON object, and show its process as `_PROGRAM` does."""
+    began, before = time.monotonic(), _cpu()
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - began
     assert done.returncode == 0, f"{arguments}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
     peak = _PEAK.search(done.stderr)
     assert peak, "proc(5)"
-    return Ran(json.loads(done.stdout), round(seconds, 2), round(int(peak[1]) / 1024))
+    return Ran(json.loads(done.stdout), round(seconds, 2), round(int(peak[1]) / 1024), round(_cpu() - before, 2))
+
+
+def _cpu() -> float:
+    """Return the seconds of processors that ended children took."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def print_machine(needed: int) -> None:

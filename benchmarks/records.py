@@ -60,6 +60,7 @@ SELECT
     ['Chrome', 'Safari', 'Firefox', 'Edge', 'Samsung Internet'][1 + (who % 5)] AS browser,
     ['Windows', 'iOS', 'Android', 'Mac OS X', 'Linux'][1 + (who // 5 % 5)] AS os,
     ['pc', 'mobile', 'mobile', 'tablet', 'pc'][1 + (who // 5 % 5)] AS device,
+    CASE WHEN who % 7 < 5 THEN ['JP', 'DE', 'US', 'FR', 'BR'][1 + (who % 7)] END AS country,
     '1f0c9a7be24d5580' AS policy,
     NULL::VARCHAR AS purpose,
     CASE n WHEN 3 THEN 'page_leave' WHEN 9 THEN 'download' END AS event,

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cookie_consent.report.digests.about import About, Part, identity, name_of, overlapping
 from cookie_consent.report.digests.blocks import DAYS, first_day
 from cookie_consent.report.digests.database import attach, read_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader
+from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
-from cookie_consent.report.digests.kinds import CONSENTED, KINDS, SESSIONS, VIEWS, Kind
+from cookie_consent.report.digests.kinds import CONSENTED, KINDS, VIEWS, Kind
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
@@ -22,6 +23,9 @@ from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged
 from cookie_consent.sinks.files.digest_files import block_path, blocks_of, firsts_path
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _FROM_MONDAY = 3
 """Days from a Monday to 1970-01-01, a Thursday."""
@@ -96,6 +100,8 @@ class DigestedFiles(FactsReader):
 
     def __init__(self, files: DuckDBFiles) -> None:
         super().__init__(files._connection, files._path, files._memory)
+        self._frugal = FrugalConnection(files._connection, files._memory)
+        self._connection = cast("DuckDBPyConnection", self._frugal)
         self._attached: list[str] = []
         self._blocks: list[Block] = []
         self._newest = 0
@@ -105,6 +111,7 @@ class DigestedFiles(FactsReader):
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
         super().prepare(given)
+        self._frugal.be_frugal(frugal=False)
         self._detach()
         self._counted.clear()
         self._scanned = False
@@ -121,9 +128,6 @@ class DigestedFiles(FactsReader):
         if not self._scanned and not figure.startswith(_OF_COUNTS):
             if figure in _BY_FIGURE:
                 return self._list(_BY_FIGURE[figure], given)
-            if figure == "totals":
-                self.script("each_name", kind=SESSIONS)
-                self._find_quantiles(SESSIONS, "each_name", "0.5")
             if figure in ("totals", "by_hour"):
                 return self._rows(figure, given, numbers=_NUMBERS)
             if figure in _STEPS:
@@ -187,6 +191,7 @@ class DigestedFiles(FactsReader):
     def _scan(self, given: Given) -> None:
         """Compute the tables without digests, for a figure that they cannot answer."""
         self._scanned = True
+        self._frugal.be_frugal(frugal=False)
         for table in ("records", "sessions", "earlier", "pairs"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
             super().make(table, given)
@@ -277,6 +282,7 @@ class DigestedFiles(FactsReader):
         if len(self._blocks) > 1:  # both have the records at their common edge
             self._connection.execute(sql("once", DUCKDB, table="records"))
         self.find_facts(given)
+        self._frugal.be_frugal(frugal=True)
         self._fill_tables("records" if times else "", "told" if times else "", "sessions", "pairs")
         self._find_earlier([source for source in fresh if source not in in_range] + in_range, given, key)
         return True, damaged

@@ -6,7 +6,7 @@ SELECT
     (SELECT coalesce(sum(n0), 0) FROM sums WHERE kind = {{ numbers.exempt }}) AS exempt,
     (SELECT coalesce(sum(n0), 0) FROM sums WHERE kind = {{ numbers.sessions }}) AS sessions,
     (SELECT coalesce(sum(n1), 0) FROM sums WHERE kind = {{ numbers.sessions }}) AS bounces,
-    (SELECT value FROM found_quantiles) AS median_seconds,
+    {{ quantile("0.5", "value") }} AS median_seconds,
     coalesce(sum(value), 0) AS all_seconds
 FROM measured
 WHERE kind = {{ numbers.sessions }}
