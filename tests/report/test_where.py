@@ -265,6 +265,16 @@ def test_click_on_a_row_filters_by_it() -> None:
     assert not any("(other)" in rows for rows in (rows, campaigns))
 
 
+def test_row_that_no_filter_chooses_has_no_link(tmp_path: Path) -> None:
+    paths = ("/a", "/x*", "*", "", "/" + "y" * 1000)
+    seen = [
+        record(n, path, visitor__id=f"v{n}", uid=f"{n}-{place}") for n in range(5) for place, path in enumerate(paths)
+    ]
+    asked = dict.fromkeys(("from", "to", "host", "path", "compare", "step"), "")
+    html = live_page({**asked, "where": []}, filtered(tmp_path, *seen))
+    assert links_of(html, "Pages by views") == {"/a": ["page=/a"]}
+
+
 @pytest.mark.slow
 def test_page_of_a_file_has_no_links_to_filters() -> None:
     links = [link.get("href", "") for link in all_of(tree(page(sample_report())), "a")]

@@ -11,7 +11,7 @@ from cookie_consent.report.lists import OTHER
 from cookie_consent.report.page.figures import Figure, Line
 from cookie_consent.report.page.formatting import is_seen, visible
 from cookie_consent.report.page.sections import Section
-from cookie_consent.report.where import MOST_FILTERS, may_repeat
+from cookie_consent.report.where import MOST_FILTERS, may_repeat, segment_of
 
 Asked: TypeAlias = Mapping[str, str | Sequence[str]]
 """The form's values. "where" is a list of filters like "source=google.com"."""
@@ -65,8 +65,18 @@ def _link(asked: Asked, key: str, value: str) -> str:
     where, text = _where(asked), f"{key}={value}"
     if not may_repeat(key):
         where = [other for other in where if other.partition("=")[0] != key]
-    is_possible = value != OTHER and all(map(is_seen, value)) and len(where) < MOST_FILTERS
+    is_possible = value != OTHER and len(where) < MOST_FILTERS and _is_filter(key, value)
     return _address(asked, [*where, text]) if is_possible and text not in _where(asked) else ""
+
+
+def _is_filter(key: str, value: str) -> bool:
+    """Tell whether a filter chooses the row with this value: not of a path that is too long, or that ends in a *."""
+    is_pattern = key in _OF_PATHS and value.endswith("*")
+    try:
+        segment_of([(key, value)])
+    except ValueError:
+        return False
+    return all(map(is_seen, value)) and not is_pattern
 
 
 def address_of(asked: Asked) -> str:
@@ -93,6 +103,7 @@ def _campaign(row: Line) -> str:
     return "&".join(quote_plus(row[part] or "") for part in ("source", "medium", "campaign"))
 
 
+_OF_PATHS = ("page", "entry")
 _FILTERED: Mapping[str, tuple[str, Callable[[Line], str]]] = {
     "pages": ("page", _column("path")),
     "exits": ("page", _column("path")),
