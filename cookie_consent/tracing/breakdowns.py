@@ -8,13 +8,15 @@ from typing import NamedTuple
 from cookie_consent.policy.policy import Policy
 
 OTHER_PREFIXES = "(other)"
-"""The prefix of pages beyond the first fifty prefixes, and of those with a long or unprintable one."""
+"""The prefix of pages beyond the first fifty prefixes, and of those with a long or unprintable one, or a person's."""
 MAX_PREFIXES = 50
 MOST = 2000
 """Sums are to be taken out when there are this many."""
 _BY = frozenset(("asked", "asked_first", "granted", "refused", "partial", "later"))
 """What is added up by policy, layout, device and prefix. Changes and withdrawals are only added up by purpose."""
 _LONGEST_PREFIX = 32
+_OF_PERSONS = frozenset("@~")
+"""Signs in the paths of persons' pages and in addresses of mail. Counts of a visitor who refuses may name nobody."""
 
 
 class Shown(NamedTuple):
@@ -83,7 +85,12 @@ class Breakdowns:
         """Return the prefix for the beginning of a path. Clients can send any, so only fifty are told apart."""
         if not start:
             return ""
-        if len(self._prefixes) >= MAX_PREFIXES or len(start) > _LONGEST_PREFIX or not start.isprintable():
+        if (
+            len(self._prefixes) >= MAX_PREFIXES
+            or len(start) > _LONGEST_PREFIX
+            or not start.isprintable()
+            or not _OF_PERSONS.isdisjoint(start)
+        ):
             return OTHER_PREFIXES
         self._prefixes[start] = start
         return start

@@ -218,6 +218,13 @@ def test_prefixes_are_bounded_in_number_and_length() -> None:
     assert sums_of(breakdowns, "asked_by_prefix") == {"/new": 1}
 
 
+def test_prefixes_name_no_persons() -> None:
+    breakdowns = Breakdowns()
+    for path in ("/@ann", "/~ann/photos", "/ann@site.example", "/docs/@ann"):
+        breakdowns.add("asked", "site.example", Shown(policy(), "corner", "pc", path))
+    assert sums_of(breakdowns, "asked_by_prefix") == {"(other)": 3, "/docs": 1}
+
+
 def test_many_combinations_take_bounded_memory() -> None:
     sink = MemorySink()
     counts = Counts(sink, Clock())
