@@ -334,6 +334,37 @@ def test_commands_that_remove_records_make_digests_anew(tmp_path: Path, capsys: 
     assert not (digest_folder(live) / f"{FIRST}-0001.db").exists()
 
 
+@pytest.mark.parametrize(("minutes", "answered"), [(300, True), (2400, False)])
+@pytest.mark.slow
+def test_page_left_after_midnight_goes_on_with_a_digested_session(tmp_path: Path, minutes: int, answered: bool) -> None:
+    """The page was visible for five hours, or for longer than a block keeps sessions by themselves."""
+    live = tmp_path / "access.jsonl"
+    noon = MIDNIGHT - timedelta(hours=12)
+    seen = {
+        "record.version": 1, "record.kind": "view", "visitor.id": "ann", "server.address": HOSTS[0], "url.path": "/",
+        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
+    }  # fmt: skip
+    before = [
+        {**seen, "time": time_text(noon + timedelta(hours=10)), "log.record.uid": "a"},
+        {**seen, "time": time_text(noon + timedelta(hours=2)), "log.record.uid": "b", "visitor.id": "bob"},
+        {**seen, "time": time_text(noon + timedelta(hours=11.9)), "log.record.uid": "c", "visitor.id": "cas"},
+    ]
+    began = noon + timedelta(hours=10) if minutes == 300 else noon - timedelta(hours=20)
+    before[0]["time"] = time_text(began)
+    left = {**seen, "record.kind": "event", "event.name": "page_leave", "log.record.uid": "d"}
+    left |= {"time": time_text(began + timedelta(minutes=minutes)), "duration_ms": (minutes - 1) * 60_000.0}
+    for record in before:
+        write(live, day_of(record), [other for other in before if day_of(other) == day_of(record)])
+    live.write_bytes(line(left))
+    digest(live)
+    asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1}
+    with answers() as found:
+        made = report(live, **asked, now=0)
+    assert all(found) == answered
+    assert_same(made, scanned(live, **asked))
+    assert made["sessions"] == 3
+
+
 _KILLED = """
 import os, sys
 from pathlib import Path

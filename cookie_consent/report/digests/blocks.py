@@ -20,6 +20,9 @@ from cookie_consent.report.local_time import local_time
 
 DAYS = 64
 _STEP = DAYS // 2
+RECENT = 26 * 3_600_000
+"""Sessions that ended in this time before the log's newest record are kept by themselves: the event of a page that is
+left much later goes on with them (milliseconds)."""
 
 
 def first_day(block: int) -> int:
@@ -71,7 +74,7 @@ def fill_block(reader: FactsReader, block: int, about: About, digests: Mapping[s
         for number, file in enumerate(digests.values()):
             stack.enter_context(attached(reader, file, f"f{number}"))
         reader.script("tables", db="made", is_block=True)
-        reader.script("block", {**local, "open": newest - NEAR}, **words)
+        reader.script("block", {**local, "open": newest - NEAR, "recent": newest - RECENT}, **words)
         for kind in kinds_of("records", "told"):
             if kind.value:
                 reader.script("block_measured", kind=kind, **words)

@@ -276,16 +276,40 @@ class DigestedFiles(FactsReader):
             oldest, newest = times
             for name, part in overlapping(Part("", oldest, newest), parts).items():
                 self.drop_known(closed[name], max(oldest, part.oldest), min(newest, part.newest))
-            if self._blocks and self.read_script("touched", blocks=self._blocks)[0][0]:
-                return False, []
+        self._connection.execute("CREATE OR REPLACE TEMPORARY TABLE touched (guest UBIGINT, began DOUBLE)")
+        if times and self._blocks and not self._add_touched(parts, closed, given, key):
+            return False, []
         self.script("edges", given, blocks=self._blocks)
         if len(self._blocks) > 1:  # both have the records at their common edge
             self._connection.execute(sql("once", DUCKDB, table="records"))
         self.find_facts(given)
+        self.script("recent", given, blocks=self._blocks_in_range)
         self._frugal.be_frugal(frugal=True)
         self._fill_tables("records" if times else "", "told" if times else "", "sessions", "pairs")
         self._find_earlier([source for source in fresh if source not in in_range] + in_range, given, key)
         return True, damaged
+
+    def _add_touched(self, parts: Mapping[str, Part], closed: Mapping[str, Source], given: Given, key: str) -> bool:
+        """Read the records of digested stays that go on in a record without a digest; return False if one is old."""
+        self.script("touched", blocks=self._blocks)
+        touched = self.execute("SELECT began, ended, recent FROM touched")
+        if not touched:
+            return True
+        if not all(recent for _, _, recent in touched):
+            return False
+        oldest, newest = min(row[0] for row in touched), max(row[1] for row in touched)
+        self.execute("DROP TABLE IF EXISTS fresh")
+        self.execute("ALTER TABLE records RENAME TO fresh")
+        window = {"read_since": int(oldest) - 1, "read_end": int(newest) + 1}
+        for name, part in parts.items():
+            if part.oldest <= newest and oldest <= part.newest:
+                self.load([closed[name]], {**given, **window}, key)
+                for other in part.without:
+                    self.drop_known(closed[other], parts[other].oldest, parts[other].newest)
+                self.script("touched_records")
+        self.execute("DROP TABLE records")
+        self.execute("ALTER TABLE fresh RENAME TO records")
+        return True
 
     def _fill_tables(self, *tables: str) -> None:
         blocks = self._blocks_in_range

@@ -15,18 +15,25 @@ SELECT file, guest, stay, began, ended, near,
         PARTITION BY guest ORDER BY began ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) <= 1800000, false)
     OR {{ day("began") }} <> {{ day("ended") }}
-    OR ended > {{ number("open") }} AS loose
+    OR ended > {{ number("open") }} AS loose,
+    ended > {{ number("recent") }} AS recent
 FROM ({{ each("stays", "*") }});
-INSERT INTO {{ db }}.stays SELECT guest, began, ended FROM all_stays WHERE NOT loose;
+INSERT INTO {{ db }}.stays SELECT guest, began, ended, recent FROM all_stays WHERE NOT loose;
 CREATE TEMPORARY TABLE loose_stays AS SELECT file, guest, stay, began, ended, near FROM all_stays WHERE loose;
+CREATE TEMPORARY TABLE recent_stays AS SELECT file, guest, stay, began, ended FROM all_stays WHERE recent AND NOT loose;
 DROP TABLE all_stays;
 {% for table in ("sessions", "pairs") %}
 CREATE TEMPORARY TABLE {{ table }} AS
 SELECT * FROM ({{ each(table, "*") }}) AS facts
 WHERE day BETWEEN {{ first }} AND {{ last }} AND NOT EXISTS (
-    SELECT 1 FROM loose_stays
-    WHERE loose_stays.file = facts.file AND loose_stays.guest = facts.guest AND loose_stays.stay = facts.stay
+    SELECT 1 FROM (SELECT file, guest, stay FROM loose_stays UNION ALL SELECT file, guest, stay FROM recent_stays) AS others
+    WHERE others.file = facts.file AND others.guest = facts.guest AND others.stay = facts.stay
 );
+CREATE TABLE {{ db }}.recent_{{ table }} AS
+SELECT facts.* EXCLUDE (file), recent_stays.began AS stay_began
+FROM ({{ each(table, "*") }}) AS facts
+INNER JOIN recent_stays USING (file, guest, stay)
+WHERE day BETWEEN {{ first }} AND {{ last }};
 {% endfor %}
 CREATE TABLE {{ db }}.edges AS
 SELECT edges.* EXCLUDE (file, stay)

@@ -8,7 +8,8 @@
    - `measured`: values for quantiles; of a block, sorted by kind and bucket, so that few are read.
    - `buckets`: of a block, how many values are in each bucket.
    - `stays`: the time of all activity of a guest without a pause. Of a digest: `near` if its records are in `edges`. Of a
-     block: only those whose sessions are in the other tables.
+     block: only those whose sessions are in the other tables; `recent` if these are in `recent_sessions` and
+     `recent_pairs`, by themselves, because a record of the live file may go on with them.
    - `edges`: records of sessions that are not in the other tables, as sessions.sql takes them.
    - `sessions`: the sessions of a digest, as if there were no other file. #}
 CREATE TABLE {{ db }}.about (made_of VARCHAR);
@@ -28,5 +29,5 @@ CREATE TABLE {{ db }}.measured (kind UTINYINT, host UINTEGER, name UINTEGER, day
 CREATE TABLE {{ db }}.buckets (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, bucket USMALLINT, n BIGINT);
 {% endif %}
 CREATE TABLE {{ db }}.stays (
-    guest UBIGINT{{ "" if is_block else ", stay INTEGER" }}, began DOUBLE, ended DOUBLE{{ "" if is_block else ", near BOOLEAN" }}
+    guest UBIGINT{{ "" if is_block else ", stay INTEGER" }}, began DOUBLE, ended DOUBLE{{ ", recent BOOLEAN" if is_block else ", near BOOLEAN" }}
 );

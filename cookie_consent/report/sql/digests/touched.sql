@@ -1,11 +1,12 @@
-{# How many digested stays go on in a record without a digest. #}
+{# The digested stays that go on in a record without a digest. #}
 {% from "activity.sql" import began, ended %}
-SELECT count(*) FROM (
+CREATE OR REPLACE TEMPORARY TABLE touched AS
+SELECT DISTINCT stays.guest, stays.began, stays.ended, recent FROM (
     {% for block in blocks %}
-    SELECT guest, began, ended FROM {{ block.database }}.stays
+    SELECT guest, began, ended, recent FROM {{ block.database }}.stays
     WHERE ended >= (SELECT min({{ began }}) FROM records) - 1800000
     {{ "" if loop.last else "UNION ALL" }}
     {% endfor %}
 ) AS stays
-INNER JOIN (SELECT guest, {{ began }} AS since, {{ ended }} AS until FROM records) AS activity USING (guest)
-WHERE since <= ended + 1800000 AND until >= began - 1800000
+INNER JOIN (SELECT guest, {{ began }} AS since, {{ ended }} AS until FROM records) AS activity ON stays.guest = activity.guest
+WHERE since <= stays.ended + 1800000 AND until >= stays.began - 1800000
