@@ -18,7 +18,7 @@ def with_digests(access_log: str | os.PathLike[str], engine: Engine) -> Engine:
     """
     path = live_file(access_log)
     if path is None:
-        return _with_digests_of_server(engine)
+        return _with_digests_of_server(os.fspath(access_log).partition("://")[0], engine)
     if not digest_folder(path).is_dir():
         return engine
     from cookie_consent.report.digests.engine import DigestedFiles  # only now: others do without
@@ -27,9 +27,9 @@ def with_digests(access_log: str | os.PathLike[str], engine: Engine) -> Engine:
     return DigestedFiles(engine) if isinstance(engine, DuckDBFiles) else engine
 
 
-def _with_digests_of_server(engine: Engine) -> Engine:
-    if type(engine).__name__ != "PostgreSQLServer":
-        return engine
+def _with_digests_of_server(scheme: str, engine: Engine) -> Engine:
+    if scheme not in ("postgresql", "postgres"):
+        return engine  # ClickHouse has no digests
     from cookie_consent.report.digests.postgresql import PostgreSQLDigests
     from cookie_consent.report.digests.server import DigestedServer
     from cookie_consent.report.engines.postgresql import PostgreSQLServer
