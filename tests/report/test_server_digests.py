@@ -202,11 +202,10 @@ def test_purge_removes_digests_of_its_days(copied: str) -> None:
 
 
 def test_reader_without_rights_on_digests_scans(copied: str, answered: list[int]) -> None:
-    url = copied.replace("//postgres", "//only_reads", 1)
+    url = f"{copied}{'&' if '?' in copied else '?'}options=-c%20role%3Donly_reads"
     with psycopg.connect(copied, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS only_reads")
-        connection.execute("CREATE ROLE only_reads LOGIN SUPERUSER")
-        connection.execute("ALTER ROLE only_reads NOSUPERUSER")
+        connection.execute("CREATE ROLE only_reads")
         connection.execute("GRANT SELECT ON access_records, access_counts TO only_reads")
         try:
             assert_of_oracle(url, RECORDS, ALL_DAYS)
