@@ -29,6 +29,7 @@ from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.digest_files import digest_folder
 from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_records, time_of, time_text
 
+pytestmark = pytest.mark.one_python
 LAST = FIRST + timedelta(days=DAYS - 1)
 FULL = os.environ.get("FULL_MATRIX") == "1"
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
@@ -136,13 +137,14 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.each_value(all_of="hours", at_most=4)
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.slow
 def test_report_from_digests_is_that_of_a_scan(days: Path, question: str) -> None:
     assert_same_report(days, **QUESTIONS[question])
 
 
-@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("zone", [pytest.param("Asia/Tokyo", marks=pytest.mark.full_matrix), "America/New_York"])
 @pytest.mark.slow
 def test_days_are_those_of_the_time_zone(days: Path, tmp_path: Path, zone: str) -> None:
     """Clocks in New York were set back on the first of these days."""
@@ -385,7 +387,7 @@ making.digest(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("files", [1, 7])
+@pytest.mark.parametrize("files", [pytest.param(1, marks=pytest.mark.full_matrix), 7])
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_killed_process_leaves_nothing_wrong(tmp_path: Path, files: int) -> None:
