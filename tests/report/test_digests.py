@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 
 from cookie_consent.cli import main
 from cookie_consent.report import report
-from cookie_consent.report.digests.engine import DigestedFiles
+from cookie_consent.report.digests.engine import OF_COUNTS, DigestedFiles
 from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.digests.kinds import KINDS
 from cookie_consent.report.digests.making import Digested, digest
+from cookie_consent.report.lists import LISTS
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
@@ -166,6 +168,12 @@ def test_visitors_of_now_are_those_of_a_scan(days: Path) -> None:
         asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1, "now": now, "count_now": True}
         made = report(days, **asked)["now"]
         assert made == scanned(days, **asked)["now"]
+
+
+def test_digests_have_every_list_that_is_not_of_counts() -> None:
+    """A list that digests lack has each report scanned. It is an entry of `kinds_in`."""
+    of_counts = {figure.name for figure in LISTS if figure.name.startswith(OF_COUNTS)}
+    assert {figure.name for figure in LISTS} - of_counts <= {kind.figure for kind in KINDS}
 
 
 @pytest.mark.slow

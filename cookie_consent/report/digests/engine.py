@@ -31,7 +31,7 @@ _FROM_MONDAY = 3
 """Days from a Monday to 1970-01-01, a Thursday."""
 _NO_CODE = 2**32 - 1
 """The code of no text."""
-_OF_COUNTS = ("consent", "share", "degraded")
+OF_COUNTS = ("consent", "share", "degraded")
 """How the names of figures begin that are computed from counts, as without digests."""
 _NUMBERS = {kind.figure: kind.number for kind in KINDS}
 _STEPS: dict[str, Callable[[int], int]] = {
@@ -125,7 +125,7 @@ class DigestedFiles(FactsReader):
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        if not self._scanned and not figure.startswith(_OF_COUNTS):
+        if not self._scanned and not figure.startswith(OF_COUNTS):
             if figure in _BY_FIGURE:
                 return self._list(_BY_FIGURE[figure], given)
             if figure in ("totals", "by_hour"):
