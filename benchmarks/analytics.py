@@ -48,7 +48,7 @@ from pathlib import Path
 import duckdb
 
 log = duckdb.connect(config={"threads": 2})
-log.execute("SET preserve_insertion_order = false")
+log.execute("SET preserve_insertion_order = false; SET enable_progress_bar = false")
 log.execute(f'''CREATE TEMP TABLE r AS SELECT epoch_ms(time) AS came, hash(visitor) AS visitor,
     hash(visitor, host) AS guest, hash(uid) AS uid, kind, hash(path) AS path, event,
     hash(referrer) AS site, hash(query) AS campaign,
