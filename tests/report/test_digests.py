@@ -33,7 +33,8 @@ from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, rando
 
 pytestmark = pytest.mark.one_python
 LAST = FIRST + timedelta(days=DAYS - 1)
-FULL = os.environ.get("FULL_MATRIX") == "1"
+EXAMPLES = int(os.environ.get("RANDOM_LOGS", "100" if os.environ.get("FULL_MATRIX") == "1" else "8"))
+"""How many random logs are tried. A thousand take a quarter of an hour: RANDOM_LOGS=1000 pytest --timeout 0."""
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
 PAGES = ("/", "/a", "/b")
 QUERIES = ("", "", "", "utm_source=letter", "utm_source=advert&utm_medium=cpc")
@@ -244,13 +245,14 @@ def visited(draw: st.DrawFn, visitor: str, moment: datetime, uid: str) -> Record
 
 
 @settings(
-    max_examples=1000 if FULL else 8,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), erased=st.booleans())
 @pytest.mark.slow
 @pytest.mark.no_cover
+@pytest.mark.one_python
 def test_random_logs_give_the_report_of_a_scan(
     tmp_path_factory: pytest.TempPathFactory, files: dict[int, list[Record]], since: int, length: int, erased: bool
 ) -> None:
