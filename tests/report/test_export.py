@@ -24,6 +24,7 @@ from cookie_consent.cli.command import FINDING
 from cookie_consent.cli.main import GOOD, WRONG_USAGE, main
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export import segments
+from cookie_consent.report.export.exported import parquet
 from cookie_consent.report.export.formats import write_parquet
 from cookie_consent.report.export.server_logs import is_for_importers, ncsa
 from cookie_consent.report.export.streams import Span, postgresql, stream
@@ -233,13 +234,25 @@ def test_command_exports_the_sessions_of_a_segment_in_every_format(
     assert [uid for (uid,) in uids] == [record["log.record.uid"] for record in records]
 
 
-def test_export_of_a_segment_names_damaged_files(live: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize("where", ["last", "before"])
+def test_export_of_a_segment_names_damaged_files(live: Path, where: str, capsys: Capture) -> None:
+    """Whether the segment has the last record of the log, or all its records come before that."""
+    last = ONCE[-1]["user_agent.device"]
+    device = last if where == "last" else next(name for name in ("pc", "mobile") if name != last)
     damaged = path_of(live, SECOND, 1, FileFormat.GZIP)
     damaged.write_bytes(b"\x1f\x8b no gzip")
-    assert main(["export", "--access-log", str(live), "--format", "jsonl", "--where", "device=pc"]) == FINDING
+    assert main(["export", "--access-log", str(live), "--format", "jsonl", "--where", f"device={device}"]) == FINDING
     out, err = capsys.readouterr()
-    assert len(out.splitlines()) == len(wanted(Span(where=(("device", "pc"),))))
+    assert len(out.splitlines()) == len(wanted(Span(where=(("device", device),)))) > 0
     assert damaged.name in err
+
+
+def test_parquet_export_has_the_records_of_undamaged_files(live: Path, tmp_path: Path, capsys: Capture) -> None:
+    damaged, out = path_of(live, SECOND, 1, FileFormat.GZIP), tmp_path / "all.parquet"
+    damaged.write_bytes(b"\x1f\x8b no gzip")
+    assert main(["export", "--access-log", str(live), "--format", "parquet", "--out", str(out)]) == FINDING
+    assert damaged.name in capsys.readouterr().err
+    assert duckdb.read_parquet(str(out)).project("uid").fetchall() == [(record["log.record.uid"],) for record in ONCE]
 
 
 @pytest.mark.slow
@@ -417,6 +430,9 @@ def test_parquet_export_without_duckdb_says_how_to_install(
     assert "pip install" in capsys.readouterr().err
 
 
-def test_unwritable_parquet_file_raises_os_error(tmp_path: Path) -> None:
+def test_unwritable_parquet_file_raises_os_error(live: Path, tmp_path: Path) -> None:
+    out = tmp_path / "none" / "all.parquet"
     with pytest.raises(OSError, match="No such file"):
-        write_parquet(ONCE, tmp_path / "none" / "all.parquet")
+        write_parquet(ONCE, out)
+    with pytest.raises(OSError, match="No such file"):
+        parquet(str(live), Span(), out)

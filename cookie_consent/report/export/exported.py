@@ -102,19 +102,22 @@ def parquet(access_log: str, span: Span, path: Path, *, seen: Seen = lambda day:
         with closing(stream(access_log, span)) as records:
             write_parquet(_of_days(records, seen), path)
         return
+    problem: Exception | None = None
     # DuckDB would sort everything before it writes. So each slice is sorted and written to a file of its own first.
     with TemporaryDirectory(prefix="cookie-consent-export-") as folder, sliced(access_log, span) as slices:
         parts: list[str] = []
-        incomplete = None
         try:
             for part, file in slices.read(partial(_part, slices.connection, Path(folder))):
                 seen(part.day)
                 parts.append(one_file(file))
         except IncompleteError as error:
-            incomplete = error
-        _join(slices.connection, parts, path)
-        if incomplete:
-            raise incomplete
+            problem = error
+        try:
+            _join(slices.connection, parts, path)
+        except OSError as error:
+            problem = error  # is raised below, because `sliced` would call it an error of reading
+    if problem:
+        raise problem
 
 
 def _is_of_whole_files(access_log: str, span: Span) -> bool:
