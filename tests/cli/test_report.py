@@ -176,6 +176,16 @@ def test_tables_show_comparison_and_unknown_share(access_log: Path, capsys: Capt
     assert ["bounce_rate", "0.0", "-"] in [line.split() for line in lines]
 
 
+def test_tables_say_that_counts_have_days_in_utc(access_log: Path, capsys: Capture) -> None:
+    counts = "Counts of all pages and of answers have days in UTC.\n"
+    assert run("--access-log", str(access_log), "--time-zone", "Asia/Tokyo") == GOOD
+    shown = capsys.readouterr().out
+    assert shown.startswith("2026-11-10 to 2026-11-10 (Asia/Tokyo)\n")
+    assert counts in shown
+    assert run("--access-log", str(access_log)) == GOOD
+    assert counts not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_control_characters_in_tables_are_replaced(access_log: Path) -> None:
     text = as_text(report(access_log, since=DAY, until=DAY, threshold=1))

@@ -568,6 +568,7 @@ def test_password_from_environment_protects_loopback(
         (["--access-log", "nats://localhost/ACCESS"], 'access_log: "nats://" cannot be read'),
         (["--access-log", "none/access.jsonl"], "there is no file none/access.jsonl"),
         (["--access-log", ""], "Name the access log: --access-log URL"),
+        (["--time-zone", "Mars/Olympus"], 'there is no time zone "Mars/Olympus"'),
     ],
 )
 def test_command_refuses_wrong_arguments(
