@@ -14,6 +14,7 @@ import pytest
 
 from cookie_consent.cli.main import main
 from cookie_consent.report import report
+from cookie_consent.report.engines.engine import UnreadableError
 from cookie_consent.report.export.streams import Span, stream
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.page.page import page
@@ -194,6 +195,17 @@ def test_visitors_export_has_what_can_be_read_and_says_that_some_is_missing(
     export = visitor.get(f"{PREFIX}/export").json
     assert (len(export["access_records"]), export["access_records_complete"]) == (1, False)
     assert str(place) in caplog.text
+
+
+def test_parquet_file_with_other_columns_is_an_error_about_the_log(log: Path) -> None:
+    """It can be read, so it is not damaged, and not left out."""
+    compact(log)
+    place = path_of(log, DAY, 9, FileFormat.PARQUET)
+    duckdb.execute("COPY (SELECT [1] AS visitor) TO $to (FORMAT parquet)", {"to": str(place)})
+    with pytest.raises(OSError, match=f"^The files of {log} cannot be read: Conversion Error"):
+        list(JsonLinesSink(log, sleep=lambda _: None).read("one"))
+    with pytest.raises(UnreadableError, match=f"^access_log: {log} cannot be read: Conversion Error"):
+        figures(log)
 
 
 def test_lack_of_memory_is_no_damage(log: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,25 @@ def test_comparison_is_answered_from_digests(digested: str, answered: list[int])
     all_of_it = report(digested, **asked, now=5.0, where=(("page", "/*"),))  # scans, all sessions that saw a page
     assert made["compare"]["sessions"] == all_of_it["compare"]["sessions"]
     assert made["sessions"] == all_of_it["sessions"]
+
+
+def test_visitors_of_now_are_counted_beside_digests(databases: PostgresServer, answered: list[int]) -> None:
+    """Their figure has minutes, and digests have whole days."""
+    url = databases.new_database()
+    write_to_store(url, RECORDS, COUNTS)
+    of_visitors = [str(record["time"]) for record in RECORDS if record.get("visitor.id") and day_of(record) <= LAST]
+    now = datetime.fromisoformat(max(of_visitors)).timestamp()
+    scanned = report(url, **ALL_DAYS, now=now, count_now=True)
+    digest(url, now=NOW)
+    assert report(url, **ALL_DAYS, now=now, count_now=True)["now"] == scanned["now"]
+    assert scanned["now"]["visitors"] > 0
+    assert answered == [0, DAYS]
+
+
+def test_range_without_records_is_scanned(digested: str, answered: list[int]) -> None:
+    day = LAST + timedelta(days=100)
+    assert report(digested, since=day, until=day)["visitors"] == 0
+    assert answered == [0]
 
 
 @pytest.mark.parametrize("asked", [{"path": "/a"}, {"where": (("browser", "Firefox"),)}])
@@ -220,6 +240,54 @@ def test_two_processes_do_not_make_the_same_digests(copied: str) -> None:
         other.execute("SELECT pg_advisory_xact_lock(7077283942)")
         assert digest(copied, now=NOW).busy
     assert not digest(copied, now=NOW).busy
+
+
+def after_day(number: int, act: Callable[[], object]) -> Any:
+    """Progress that acts once so many days are done."""
+
+    def seen(made: int) -> None:
+        if made == number:
+            act()
+
+    @contextmanager
+    def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
+        yield seen
+
+    return progress
+
+
+@pytest.fixture
+def undigested(copied: str) -> str:
+    with psycopg.connect(copied) as connection:
+        connection.execute("DELETE FROM access_digest_days")
+    return copied
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["the first day", "the last day"])
+def test_another_process_may_take_over_after(last: bool, undigested: str) -> None:
+    days = len({day_of(record) for record in RECORDS})
+    with psycopg.connect(undigested) as other:
+        lock = after_day(days if last else 1, lambda: other.execute("SELECT pg_advisory_xact_lock(7077283942)"))
+        made = digest(undigested, now=NOW, progress=lock)
+    assert (made.digests, made.busy) == ((days, False) if last else (1, True))
+    assert len(valid_days(undigested)) == made.digests
+    assert digest(undigested, now=NOW).digests == days - made.digests
+
+
+def test_day_that_another_process_made_meanwhile_is_not_made_twice(undigested: str) -> None:
+    made = digest(undigested, now=NOW, progress=after_day(1, lambda: digest(undigested, now=NOW)))
+    assert (made.digests, made.busy) == (1, True)
+    assert_of_oracle(undigested, RECORDS, ALL_DAYS)
+    assert digest(undigested, now=NOW).digests == 0
+
+
+def test_digest_command_without_psycopg_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "cookie_consent.report.digests.postgresql")
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert main(["digest", "--access-log", "postgresql://127.0.0.1:1/none"]) == 2
+    assert 'this needs psycopg: pip install "cookie-consent[postgresql]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["digest", "compact"])

@@ -159,6 +159,7 @@ def overwrite(table: Path) -> None:
     ("spoil", "says"),
     [
         (Path.unlink, "cannot be read: No such file or directory"),
+        (lambda table: table.rename(table.with_name("old")) and table.mkdir(), "cannot be read: Is a directory"),
         (lambda table: table.write_text("203.0.113.0/24,JP"), "is damaged, or no MMDB file"),
         (lambda table: table.write_bytes(b""), "is damaged, or no MMDB file"),
         (cut_off, "is damaged, or no MMDB file"),
@@ -173,7 +174,7 @@ def overwrite(table: Path) -> None:
             "has no country.iso_code",
         ),
     ],
-    ids=["missing", "text", "empty", "cut off", "overwritten", "cities", "networks", "another form"],
+    ids=["missing", "folder", "text", "empty", "cut off", "overwritten", "cities", "networks", "another form"],
 )
 def test_unusable_table_stops_the_start(table: Path, spoil: Callable[[Path], object], says: str) -> None:
     spoil(table)
@@ -202,6 +203,15 @@ def test_replaced_table_is_read_within_ten_minutes(table: Path) -> None:
     assert found("203.0.113.9") == "JP"
     clock.forward(seconds=601)
     assert found("203.0.113.9") == "KR"
+
+
+def test_table_that_was_not_replaced_stays_in_use(table: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock = Clock(NOW)
+    found = of_consent(table, clock)
+    clock.forward(seconds=601)
+    assert found("203.0.113.9") == "JP"
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, cut_off])

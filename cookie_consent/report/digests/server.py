@@ -154,9 +154,7 @@ class DigestedServer:
             return self._list(self._kinds[figure], given)
         if figure in FIGURES.values():
             return self._rows("over_time", given, each_step=figure)
-        if figure in ("totals", "by_hour", "retention"):
-            return self._rows(figure, given, each_step="each_week")
-        return []  # goals and funnels: the question has none
+        return self._rows(figure, given, each_step="each_week")
 
     def _list(self, kind: Kind, given: Given) -> list[Row]:
         size = f"n{list(kind.sums).index(kind.sorted_by)}" if kind.sorted_by in kind.sums else "people"

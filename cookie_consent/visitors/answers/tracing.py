@@ -187,8 +187,8 @@ def _purposes(outcome: str, before: Decision, record: ConsentRecord) -> Iterator
     if outcome in _TO_THE_QUESTION:
         yield from (("granted", id_) for id_ in record.in_state(State.GRANTED))
         yield from (("refused", id_) for id_ in record.in_state(State.REFUSED))
-    elif before.record is not None:
-        granted = before.record.in_state(State.GRANTED)
+    else:
+        granted = before.record.in_state(State.GRANTED) if before.record else []
         yield from (("withdrawn", id_) for id_ in record.in_state(State.REFUSED) if id_ in granted)
 
 
