@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cookie_consent.cli import main
 from cookie_consent.report import report
-from cookie_consent.report.digests.engine import OF_COUNTS, DigestedFiles
-from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.digests.engine import OF_COUNTS
 from cookie_consent.report.digests.kinds import KINDS
 from cookie_consent.report.digests.making import Digested, digest
 from cookie_consent.report.lists import LISTS
@@ -29,6 +24,16 @@ from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.digest_files import digest_folder
+from tests.support.digests import (
+    answers,
+    assert_same,
+    assert_same_report,
+    day_of,
+    number_of,
+    scanned,
+    stored_numbers,
+    write,
+)
 from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_records, time_of, time_text
 
 pytestmark = pytest.mark.one_python
@@ -38,71 +43,6 @@ EXAMPLES = int(os.environ.get("RANDOM_LOGS", "100" if os.environ.get("FULL_MATRI
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
 PAGES = ("/", "/a", "/b")
 QUERIES = ("", "", "", "utm_source=letter", "utm_source=advert&utm_medium=cpc")
-
-
-@contextmanager
-def answers() -> Iterator[list[bool]]:
-    """Record for each range whether digests answered it."""
-    found: list[bool] = []
-    answer = DigestedFiles._answer
-    with pytest.MonkeyPatch.context() as patch:
-
-        def recorded(engine: DigestedFiles, asked: Any) -> bool:
-            found.append(answer(engine, asked))
-            return found[-1]
-
-        def refused(engine: DigestedFiles, asked: Any) -> None:
-            raise AssertionError("a figure was scanned")
-
-        patch.setattr(DigestedFiles, "_answer", recorded)
-        patch.setattr(DigestedFiles, "_scan", refused)
-        yield found
-
-
-def scanned(live: Path, **asked: Any) -> dict[str, Any]:
-    """Return a report that no digest helps with."""
-    folder = digest_folder(live)
-    folder.rename(folder.with_suffix(".away"))
-    try:
-        return report(live, **{"now": 0, **asked})
-    finally:
-        folder.with_suffix(".away").rename(folder)
-
-
-def assert_same_report(live: Path, **asked: Any) -> None:
-    """Compare a report from digests with that of a scan, field by field."""
-    with answers() as found:
-        made = report(live, **asked, now=0)
-    wanted = scanned(live, **asked)
-    assert all(found), "digests could not answer"
-    assert found
-    assert_same(made, wanted)
-
-
-def assert_same(made: Any, wanted: Any, name: str = "") -> None:
-    """Compare figures exactly. Only sums of floating-point numbers may differ as their order does."""
-    if name in ("sum", "mean") and wanted is not None:
-        assert made == pytest.approx(wanted, rel=1e-9), name
-    elif isinstance(wanted, dict):
-        assert list(made) == list(wanted), name
-        for key in wanted:
-            assert_same(made[key], wanted[key], key)
-    elif isinstance(wanted, list):
-        assert len(made) == len(wanted), (name, made, wanted)
-        for row, other in zip(made, wanted, strict=True):
-            assert_same(row, other, name)
-    else:
-        assert made == wanted, name
-
-
-def write(live: Path, day: date, records: list[Record], number: int = 1) -> Path:
-    path = path_of(live, day, number, FileFormat.PLAIN)
-    path.write_bytes(b"".join(map(line, records)))
-    return path
-
-
-def day_of(record: Record) -> date:
-    return date.fromisoformat(record["time"][:10])
 
 
 @pytest.fixture(scope="module")
@@ -272,23 +212,6 @@ def test_random_logs_give_the_report_of_a_scan(
         folder.rename(folder.with_suffix(".away"))
     wanted = report(live, **asked)
     assert_same(made, wanted)
-
-
-def number_of(live: Path, visitor: str) -> int:
-    """Return the number that stands for a visitor in the digests of a log."""
-    return int(hashlib.sha256(f"{read_key(live)}{visitor}".encode()).hexdigest()[:16], 16)
-
-
-def stored_numbers(live: Path) -> set[int]:
-    """Return all numbers of visitors in all tables of all digests of a log."""
-    found: set[int] = set()
-    for file in digest_folder(live).glob("*.db"):
-        with duckdb.connect(str(file), read_only=True) as connection:
-            columns = "SELECT table_name, column_name FROM duckdb_columns() WHERE data_type = 'UBIGINT'"
-            for table, column in connection.execute(columns).fetchall():
-                if column == "visitor":
-                    found |= {row[0] for row in connection.table(table).project(column).distinct().fetchall()}
-    return found
 
 
 @pytest.mark.slow

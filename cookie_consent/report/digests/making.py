@@ -149,7 +149,7 @@ class Maker:
             reader.add_facts("made", "records", "told")
             reader.script("stays", given, db="made")
             write_about(reader, "made", about)
-        if identity(source) != before:  # erased meanwhile: it must not come back
+        if not _is_still(source, before):  # erased meanwhile: it must not come back
             digest_path(self._path, source).unlink(missing_ok=True)
             return None
         return about
@@ -158,7 +158,7 @@ class Maker:
         """Make a block unless it is there; tell whether it was made."""
         place = block_path(self._path, number)
         about = self._about({name: parts[name] for name in names})
-        if read_about(self._reader, place) == about:
+        if read_about(self._reader, place) == about or not _are_still(about.parts, files):
             return False
         with self._database(place, files[names[-1]]):
             newest = max(part.newest for part in parts.values())
@@ -166,18 +166,18 @@ class Maker:
             fill_block(self._reader, number, about, digests, newest)
             self._add_far_edges(names, parts, files)
             self._reader.script("drop_block")
-        if any(identity(files[name]) != parts[name].file for name in names):
+        if not _are_still(about.parts, files):
             place.unlink(missing_ok=True)
         return True
 
     def _join_firsts(self, parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
         """Write on which day each visitor was first seen, unless that is there."""
         place, about = firsts_path(self._path), self._about(parts)
-        if not parts or read_about(self._reader, place) == about:
+        if not parts or read_about(self._reader, place) == about or not _are_still(parts, files):
             return
         with self._database(place, files[list(parts)[-1]]):
             fill_firsts(self._reader, about, [digest_path(self._path, files[name]) for name in parts])
-        if any(identity(files[name]) != part.file for name, part in parts.items()):
+        if not _are_still(parts, files):
             place.unlink(missing_ok=True)
 
     def _add_far_edges(self, names: list[str], parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
@@ -213,6 +213,18 @@ def zone_of(path: Path) -> str | None:
         reader = FactsReader(connection, path, LEAST)
         found = (read_about(reader, file) for file in files)
         return next((about.zone for about in found if about), None)
+
+
+def _is_still(source: Source, known: str) -> bool:
+    """Tell whether a file is there and as it was."""
+    try:
+        return identity(source) == known
+    except FileNotFoundError:
+        return False
+
+
+def _are_still(parts: Mapping[str, Part], files: Mapping[str, Source]) -> bool:
+    return all(_is_still(files[name], part.file) for name, part in parts.items())
 
 
 def _make_folder(path: Path, source: Source) -> None:

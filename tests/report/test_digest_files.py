@@ -1,0 +1,204 @@
+"""Tests of the files of digests: late and damaged ones, long ranges, and other processes meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from cookie_consent.base.process import locking
+from cookie_consent.cli import main
+from cookie_consent.report import report
+from cookie_consent.report.digests import making
+from cookie_consent.report.digests.frugal import FrugalConnection
+from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.digests.making import Digested, digest
+from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.files.closed_files import FileFormat, path_of
+from cookie_consent.sinks.files.digest_files import block_path, digest_folder
+from tests.support.digests import answers, assert_same_report, number_of, scanned, stored_numbers, write
+from tests.support.report_records import FIRST, Record, line, time_text
+
+pytestmark = [pytest.mark.one_python, pytest.mark.slow]
+START = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
+NEXT = FIRST + timedelta(days=1)
+DECEMBER_12 = timedelta(days=41)
+"""The next day is the first in another block than `FIRST`."""
+
+
+def view(visitor: str, hours: float, path: str = "/") -> Record:
+    """Return the record of a page, some hours after the start."""
+    return {
+        "time": time_text(START + timedelta(hours=hours)), "log.record.uid": f"{visitor}-{hours}", "record.version": 1,
+        "record.kind": "view", "visitor.id": visitor, "server.address": "site.example", "url.path": path,
+        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    return tmp_path / "access.jsonl"
+
+
+@pytest.fixture
+def two_days(live: Path) -> Path:
+    """A log with two closed files."""
+    write(live, FIRST, [view("ann", 9), view("bob", 12)])
+    write(live, NEXT, [view("ann", 33), view("cas", 36)])
+    return live
+
+
+def test_late_and_repeated_records_count_once(live: Path) -> None:
+    """Each file has records of the one before, and a page that was left goes on with a session in a closed file."""
+    noon = view("ann", 12)
+    write(live, FIRST, [view("bob", 9), noon, view("ann", 12.2, "/a"), view("cas", 20)])
+    write(
+        live, NEXT, [view("bob", 10), view("ann", 12.4, "/b"), noon, view("dan", 32), view("eve", 36), view("fay", 42)]
+    )
+    left = view("dan", 49) | {"record.kind": "event", "event.name": "page_leave", "duration_ms": 16.9 * 3_600_000}
+    live.write_bytes(b"".join(map(line, (view("eve", 36), left))))
+    assert digest(live) == Digested(2, 1)
+    assert_same_report(live, since=FIRST, until=NEXT + timedelta(days=1), threshold=1)
+
+
+def test_visitors_of_a_past_moment_are_scanned(two_days: Path) -> None:
+    digest(two_days)
+    asked: dict[str, Any] = {"since": FIRST, "until": NEXT, "threshold": 1, "count_now": True}
+    asked["now"] = (START + timedelta(hours=12)).timestamp()
+    made = report(two_days, **asked)
+    assert made["now"] == scanned(two_days, **asked)["now"]
+
+
+@pytest.fixture
+def three_blocks(live: Path) -> Path:
+    """A log of more than 64 days, with a session over the midnight between two blocks."""
+    hours = DECEMBER_12 / timedelta(hours=1)
+    write(live, FIRST, [view("ann", 9), view("bob", 12)])
+    write(live, FIRST + DECEMBER_12, [view("ann", hours + 9), view("cas", hours + 23.9)])
+    write(live, NEXT + DECEMBER_12, [view("cas", hours + 24.1, "/a"), view("bob", hours + 30)])
+    write(live, FIRST + timedelta(days=92), [view("ann", 92 * 24 + 9)])
+    assert digest(live) == Digested(4, 3)
+    return live
+
+
+LONG: dict[str, Any] = {"since": FIRST, "until": FIRST + timedelta(days=99), "threshold": 1, "step": "week"}
+
+
+def test_long_range_is_in_several_blocks(three_blocks: Path) -> None:
+    assert_same_report(three_blocks, **LONG)
+
+
+def test_damaged_blocks_are_not_read_and_made_anew(three_blocks: Path) -> None:
+    block_path(three_blocks, 650).write_bytes(b"no database")
+    assert_same_report(three_blocks, **LONG)  # the records of its last file are read
+    block_path(three_blocks, 649).write_bytes(b"no database")
+    with answers() as found:
+        made = report(three_blocks, **LONG, now=0)
+    assert found == [False]
+    assert made == scanned(three_blocks, **LONG)
+    assert digest(three_blocks) == Digested(0, 2)
+    assert_same_report(three_blocks, **LONG)
+
+
+def test_damaged_file_has_no_digest_and_harms_no_other(two_days: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = path_of(two_days, FIRST, 2, FileFormat.GZIP)
+    damaged.write_bytes(b"no gzip")
+    assert main(["digest", "--access-log", str(two_days)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "2 digests made, and 1 block of days joined.\n"
+    assert f"Has no digest: {damaged}: " in said.err
+    assert not (digest_folder(two_days) / f"{FIRST}-0002.db").exists()
+
+
+def test_log_without_closed_files_keeps_no_digest(two_days: Path) -> None:
+    digest(two_days)
+    for day in (FIRST, NEXT):
+        path_of(two_days, day, 1, FileFormat.PLAIN).unlink()
+    assert digest(two_days) == Digested(0, 0)
+    assert not [*digest_folder(two_days).glob("2*.db"), *digest_folder(two_days).glob("days-*")]
+
+
+def test_one_process_at_a_time_makes_digests(two_days: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    digest_folder(two_days).mkdir()
+    left = digest_folder(two_days) / f".{FIRST}-0001.db.part"
+    left.touch()
+    with locking.opened(digest_folder(two_days) / ".lock", os.O_RDWR | os.O_CREAT):
+        assert main(["digest", "--access-log", str(two_days)]) == 0
+        assert capsys.readouterr().out == "Another process makes the digests now.\n"
+        assert left.exists(), "the other process may be writing it"
+    assert digest(two_days) == Digested(2, 1)
+    assert not left.exists()
+
+
+def test_lost_key_makes_all_digests_anew(two_days: Path) -> None:
+    digest(two_days)
+    before = read_key(two_days)
+    (digest_folder(two_days) / "key").write_text("cut off")
+    with answers() as found:
+        report(two_days, since=FIRST, until=NEXT)
+    assert found == [False]
+    assert digest(two_days) == Digested(2, 1)
+    assert read_key(two_days) not in (None, before)
+    assert_same_report(two_days, since=FIRST, until=NEXT, threshold=1)
+
+
+def erased(live: Path) -> None:
+    open_sink(str(live)).erase("bob")
+
+
+def purged(live: Path) -> None:
+    """Remove the first file."""
+    open_sink(str(live)).purge((START + timedelta(days=2)).timestamp(), timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("remove", "step", "made_then"),
+    [
+        (erased, "write_about", Digested(1, 1)),
+        (erased, "fill_block", Digested(1, 1)),
+        (erased, "fill_firsts", Digested(1, 1)),
+        (purged, "write_about", Digested(0, 0)),
+    ],
+)
+def test_records_removed_meanwhile_are_in_no_digest(
+    two_days: Path,
+    remove: Callable[[Path], None],
+    step: str,
+    made_then: Digested,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next run makes what is missing."""
+    original: Callable[..., None] = getattr(making, step)
+    removed: list[int] = []
+
+    def meanwhile(*values: Any) -> None:
+        original(*values)
+        if not removed:
+            removed.append(number_of(two_days, "bob"))
+            remove(two_days)
+
+    monkeypatch.setattr(making, step, meanwhile)
+    digest(two_days)
+    assert removed
+    assert removed[0] not in stored_numbers(two_days)
+    assert not (digest_folder(two_days) / f"{FIRST}-0001.db").exists()
+    assert digest(two_days) == made_then
+    assert removed[0] not in stored_numbers(two_days)
+
+
+def test_statement_that_needs_more_memory_gets_all() -> None:
+    """The statement takes 192 MB; a report from digests begins with 150 MB."""
+    wanted = "SELECT len(list(number)) FROM range(12_000_000) AS numbers (number)"
+    with duckdb.connect(config={"threads": 1, "temp_directory": ""}) as connection:
+        frugal = FrugalConnection(connection, 700_000_000)
+        frugal.be_frugal(frugal=True)
+        assert frugal.execute(wanted).fetchall() == [(12_000_000,)]
+        little = FrugalConnection(connection, 100_000_000)
+        little.be_frugal(frugal=True)
+        with pytest.raises(duckdb.OutOfMemoryException):
+            little.execute(wanted)
