@@ -33,22 +33,20 @@ def make_key(path: Path, like: os.stat_result) -> str:
         like: the status of a file whose owner the key gets.
 
     Raises:
-        OSError: the key cannot be read or written.
+        OSError: the key cannot be written.
     """
     if key := read_key(path):
         return key
     place = digest_folder(path) / "key"
     new = place.with_name(f".key.{os.getpid()}.part")
+    key = secrets.token_hex(_BYTES)
     descriptor = open_file(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
-        os.write(descriptor, secrets.token_hex(_BYTES).encode())
+        os.write(descriptor, key.encode())
         set_mode_and_owner(descriptor, 0o600, like)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(new, place)
     sync_folder(place.parent)
-    key = read_key(path)
-    if key is None:
-        raise OSError(f"{place} cannot be read.")
     return key
