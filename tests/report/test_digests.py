@@ -192,7 +192,6 @@ def visited(draw: st.DrawFn, visitor: str, moment: datetime, uid: str) -> Record
 @given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), erased=st.booleans())
 @pytest.mark.slow
 @pytest.mark.no_cover
-@pytest.mark.one_python
 def test_random_logs_give_the_report_of_a_scan(
     tmp_path_factory: pytest.TempPathFactory, files: dict[int, list[Record]], since: int, length: int, erased: bool
 ) -> None:
