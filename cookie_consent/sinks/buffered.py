@@ -92,7 +92,7 @@ class BufferedSink:
         # One counter for the writers and one for the threads, so that the writers need no lock.
         self._bytes_in = self._bytes_out = 0
         self._relief: threading.Thread | None = None
-        """The second thread, which moves lines to the spill file, or the last one that did."""
+        """The second thread while it moves lines to the spill file."""
         self._call_began: float | None = None
         """When the store was called, while it has not answered."""
         self._taking = threading.Lock()
@@ -127,8 +127,8 @@ class BufferedSink:
 
     def close(self) -> None:
         """Flush to the store, or else to the spill file, for some seconds at most, and close connections."""
-        if self._relief is not None:
-            self._relief.join(_CLOSE_TIMEOUT)  # it has lines in its hands, and ends with the process
+        if (relief := self._relief) is not None:
+            relief.join(_CLOSE_TIMEOUT)  # it has lines in its hands, and ends with the process
         if not self._flush_now(ends=True) and self._spill is not None:
             self._spill_rest(self._spill)
 
@@ -216,11 +216,12 @@ class BufferedSink:
         return began is not None and time.monotonic() - began > _TIMEOUT
 
     def _start_to_relieve(self) -> None:
-        if self._relief is None or not self._relief.is_alive():
-            relief = threading.Thread(target=self._relieve, name="access-log-spill", daemon=True)
-            with suppress(RuntimeError):  # no thread can start now; the store may still take the lines
-                relief.start()
-                self._relief = relief
+        with self._taking:
+            if self._relief is None or not self._relief.is_alive():
+                relief = threading.Thread(target=self._relieve, name="access-log-spill", daemon=True)
+                with suppress(RuntimeError):  # no thread can start now; the store may still take the lines
+                    relief.start()
+                    self._relief = relief
 
     def _wake(self) -> None:
         self._is_awake = True  # before the event: see `_run`
@@ -238,19 +239,34 @@ class BufferedSink:
             self._counters["dropped_killed"] += lines
             _log.warning("%d access records at most for %s were lost with a process that ended.", lines, self.place)
 
-    # The method below runs on the second thread.
+    # The methods below run on the second thread.
 
     def _relieve(self) -> None:
-        """Move the oldest lines to the spill file until memory is a quarter full; all if the store does not answer."""
+        is_over = False
+        while not is_over:
+            has_room = self._move_to_spill()
+            # Under the lock, so that a writer either leaves its lines to this thread or starts another.
+            with self._taking:
+                is_over = not has_room or self._bytes_in - self._bytes_out <= self._relaxed_bytes
+                if is_over:
+                    self._relief = None
+
+    def _move_to_spill(self) -> bool:
+        """Move the oldest lines to the spill file until memory is a quarter full; all if the store does not answer.
+
+        Returns:
+            False if the folder is full, or the disk.
+        """
         assert self._spill is not None  # noqa: S101 (else memory has nothing to be relieved to)
         enough = self._relaxed_bytes // 2
         while (self._is_stuck() or self._bytes_in - self._bytes_out > enough) and (batch := self._take()):
             if not self._spilled(self._spill, batch):
                 with self._taking:
                     self._lines.extendleft(reversed(batch))
-                self._sleep(_TIMEOUT)  # the folder is full, or the disk
-                break
+                self._sleep(_TIMEOUT)
+                return False
             self._done(batch)
+        return True
 
     # The methods below run on the thread.
 
