@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cookie_consent.base.files import open_file
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
-from cookie_consent.cli.options import EITHER_ID, option_value, print_text, with_id_option
+from cookie_consent.cli.options import EITHER_ID, day, option_value, print_text, with_id_option
 from cookie_consent.cli.report_settings import add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.exported import CSV, JSONL, NCSA, lines, parquet
@@ -32,8 +32,8 @@ _OPTIONS = ("format", "since", "until", "host", "out", "vhost", "time_zone", "po
 def _arguments(parser: argparse.ArgumentParser) -> None:
     with_id_option(EITHER_ID, "--ledger", "--access-log", required=False)(parser)
     parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
-    parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, like 2026-11-01")
-    parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included")
+    parser.add_argument("--from", dest="since", metavar="DAY", type=day, help="the first day, like 2026-11-01")
+    parser.add_argument("--to", dest="until", metavar="DAY", type=day, help="the last day, included")
     add_settings_options(parser)
     parser.add_argument("--host", help="only requests to this host")
     add_where_option(parser)
@@ -166,13 +166,6 @@ def _progress(span: Span, now: float) -> Iterator[Callable[[date], object]]:
             show((day - start).days)
 
         yield seen
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
 
 
 EXPORT = Command(

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from cookie_consent.cli.command import UnusableError
@@ -20,6 +20,18 @@ EITHER_ID = "a visitor's consent id or visitor id; the settings page shows both,
 _CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Characters that JSON leaves unescaped and a terminal acts on: control characters beyond ASCII, and marks that
 change the direction of text."""
+
+
+def day(text: str) -> date:
+    """Return a day from the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is no day.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
 
 
 def _id(text: str) -> str:

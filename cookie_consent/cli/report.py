@@ -12,7 +12,7 @@ from typing import Any
 from cookie_consent.base.time_zones import time_zone
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.memory_option import add_memory_option
-from cookie_consent.cli.options import as_json, counted, option_value, print_text, with_options
+from cookie_consent.cli.options import as_json, counted, day, option_value, print_text, with_options
 from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS as PARTS
@@ -61,8 +61,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     with_options("--access-log")(parser)
     add_settings_options(parser)
     add_goals_option(parser)
-    parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, like 2026-11-01")
-    parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included (default: today)")
+    parser.add_argument("--from", dest="since", metavar="DAY", type=day, help="the first day, like 2026-11-01")
+    parser.add_argument("--to", dest="until", metavar="DAY", type=day, help="the last day, included (default: today)")
     parser.add_argument("--host", help="only requests to this host")
     parser.add_argument("--path", help="only pages whose path begins with this")
     add_where_option(parser)
@@ -100,13 +100,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="write each figure to a file in this folder; with --figure, to this file",
     )
     parser.add_argument("--figure", choices=NAMES, help="print only this figure, as CSV")
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
 
 
 def _up_to(most: int) -> Callable[[str], int]:
