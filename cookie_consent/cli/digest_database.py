@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from cookie_consent.cli.command import UnusableError, progress
+from cookie_consent.report.digests.choice import SERVERS
 from cookie_consent.report.digests.making import Digested
 from cookie_consent.report.engines.engine import UnreadableError, missing, reader
-
-_SCHEMES = ("postgresql", "postgres")
 
 
 def has_digests(target: str | None) -> TypeGuard[str]:
@@ -18,7 +17,7 @@ def has_digests(target: str | None) -> TypeGuard[str]:
         target: the path or URL of the access log.
     """
     scheme, colon, _ = (target or "").partition("://")
-    return bool(colon) and scheme in _SCHEMES
+    return bool(colon) and scheme in SERVERS
 
 
 def digested_database(target: str, zone: str) -> Digested:

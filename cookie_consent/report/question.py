@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -143,6 +144,12 @@ class Question:
             length = self.until - self.since + timedelta(days=1)
             since, until = self.since - length, self.until - length
         return replace(self, since=since, until=until, step=self.steps)
+
+
+def days_asked(given: Mapping[str, int | str]) -> tuple[int, int]:
+    """Return the first and the last day of the parameters of a question, as days since 1970."""
+    since, until = (day_number(date.fromisoformat(str(given[name]))) for name in ("first_day", "last_day"))
+    return since, until
 
 
 def _year_before(day: date) -> date:

@@ -9,10 +9,8 @@ from typing import Any
 
 from cookie_consent.report.engines.engine import Row
 from cookie_consent.report.lists import number
-from cookie_consent.report.local_time import day_of
-
-_FROM_MONDAY = 3
-"""Days from a Monday to 1970-01-01, a Thursday."""
+from cookie_consent.report.local_time import day_number
+from cookie_consent.report.steps import WEEK, monday_of, step_number
 
 
 def retention(rows: Iterable[Row], until: date, threshold: int) -> list[dict[str, Any]]:
@@ -30,7 +28,7 @@ def retention(rows: Iterable[Row], until: date, threshold: int) -> list[dict[str
     for row in rows:
         people[number(row["cohort"])][number(row["later"])] = number(row["people"])
     cohorts = [cohort for cohort in sorted(people) if people[cohort][0] >= threshold]
-    last = _week_of(until)
+    last = step_number(WEEK, day_number(until))
     later = range(1, last - cohorts[0] + 1) if cohorts else range(0)
 
     def came_again(cohort: int, weeks: int) -> int | None:
@@ -39,13 +37,9 @@ def retention(rows: Iterable[Row], until: date, threshold: int) -> list[dict[str
 
     return [
         {
-            "week": day_of(cohort * 7 - _FROM_MONDAY).isoformat(),
+            "week": monday_of(cohort).isoformat(),
             "visitors": people[cohort][0],
             **{f"week_{weeks}": came_again(cohort, weeks) for weeks in later},
         }
         for cohort in cohorts
     ]
-
-
-def _week_of(day: date) -> int:
-    return ((day - day_of(0)).days + _FROM_MONDAY) // 7

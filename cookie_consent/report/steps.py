@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 
 from cookie_consent.base.time_zones import time_zone
-from cookie_consent.report.local_time import LocalTime, day_number
+from cookie_consent.report.local_time import LocalTime, day_number, day_of
 
 HOUR, DAY, WEEK, MONTH = STEPS = ("hour", "day", "week", "month")
 MOST_DAYS_OF_HOURS = 92
@@ -15,6 +15,8 @@ _DEFAULTS = ((2, HOUR), (92, DAY), (549, WEEK))
 """The longest range, in days -> its step. Longer ranges have months."""
 FIGURES = {HOUR: "each_hour", DAY: "by_day", WEEK: "each_week", MONTH: "each_month"}
 """Step -> the name of its SQL file."""
+_FROM_MONDAY = 3
+"""Days from a Monday to 1970-01-01, a Thursday."""
 
 
 def default_step(days: int) -> str:
@@ -50,15 +52,27 @@ def numbered(step: str, days: list[date], local: LocalTime, zone: str) -> Iterat
         return
     last = None
     for day in days:
-        if (number := _number(step, day)) != last:
+        if (number := step_number(step, day_number(day))) != last:
             yield number, day.isoformat()
         last = number
 
 
-def _number(step: str, day: date) -> int:
+def step_number(step: str, day: int) -> int:
+    """Return the number of the step that a day is in, as its SQL file has it; of hours, the day itself.
+
+    Args:
+        step: one of STEPS.
+        day: the day, as days since 1970.
+    """
     if step == MONTH:
-        return (day.year - 1970) * 12 + day.month - 1
-    return (day_number(day) + 3) // 7 if step == WEEK else day_number(day)
+        month = day_of(day)
+        return (month.year - 1970) * 12 + month.month - 1
+    return (day + _FROM_MONDAY) // 7 if step == WEEK else day
+
+
+def monday_of(week: int) -> date:
+    """Return the first day of a week, from its number."""
+    return day_of(week * 7 - _FROM_MONDAY)
 
 
 def _hour(begin: int, zone: str) -> str:

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.cli import main
 from cookie_consent.report import report
-from cookie_consent.report.digests.engine import OF_COUNTS
-from cookie_consent.report.digests.kinds import KINDS
+from cookie_consent.report.digests.kinds import KINDS, OF_COUNTS
 from cookie_consent.report.digests.making import Digested, digest
 from cookie_consent.report.lists import LISTS
 from cookie_consent.sinks import open_sink

@@ -8,6 +8,9 @@ from cookie_consent.report.engines.engine import Engine
 from cookie_consent.report.files import live_file
 from cookie_consent.sinks.files.digest_files import digest_folder
 
+SERVERS = ("postgresql", "postgres")
+"""The URL schemes of databases that keep digests."""
+
 
 def with_digests(access_log: str | os.PathLike[str], engine: Engine) -> Engine:
     """Return the engine that uses the digests of an access log, or the given one if there are none.
@@ -28,7 +31,7 @@ def with_digests(access_log: str | os.PathLike[str], engine: Engine) -> Engine:
 
 
 def _with_digests_of_server(scheme: str, engine: Engine) -> Engine:
-    if scheme not in ("postgresql", "postgres"):
+    if scheme not in SERVERS:
         return engine  # ClickHouse has no digests
     from cookie_consent.report.digests.postgresql import PostgreSQLDigests
     from cookie_consent.report.digests.server import DigestedServer

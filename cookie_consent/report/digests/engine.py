@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,11 +14,12 @@ from cookie_consent.report.digests.database import attach, read_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
-from cookie_consent.report.digests.kinds import CONSENTED, KINDS, VIEWS, Kind
+from cookie_consent.report.digests.kinds import CONSENTED, KINDS, NUMBERS, OF_COUNTS, VIEWS, Kind
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
-from cookie_consent.report.local_time import day_number, day_of
+from cookie_consent.report.question import days_asked
+from cookie_consent.report.steps import FIGURES, WEEK, step_number
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged
@@ -27,20 +28,10 @@ from cookie_consent.sinks.files.digest_files import block_path, blocks_of, first
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_FROM_MONDAY = 3
-"""Days from a Monday to 1970-01-01, a Thursday."""
 _NO_CODE = 2**32 - 1
 """The code of no text."""
-OF_COUNTS = ("consent", "share", "degraded")
-"""How the names of figures begin that are computed from counts, as without digests."""
-_NUMBERS = {kind.figure: kind.number for kind in KINDS}
-_STEPS: dict[str, Callable[[int], int]] = {
-    "each_hour": lambda day: day,
-    "by_day": lambda day: day,
-    "each_week": lambda day: (day + _FROM_MONDAY) // 7,
-    "each_month": lambda day: (day_of(day).year - 1970) * 12 + day_of(day).month - 1,
-}
-"""Figure -> the number of the step that a day is in."""
+_STEPS = {figure: step for step, figure in FIGURES.items()}
+"""Figure -> the step that it counts by."""
 _BY_FIGURE = {kind.figure: kind for kind in KINDS}
 
 
@@ -129,12 +120,12 @@ class DigestedFiles(FactsReader):
             if figure in _BY_FIGURE:
                 return self._list(_BY_FIGURE[figure], given)
             if figure in ("totals", "by_hour"):
-                return self._rows(figure, given, numbers=_NUMBERS)
+                return self._rows(figure, given, numbers=NUMBERS)
             if figure in _STEPS:
-                words = {"figure": figure, "numbers": _NUMBERS, "blocks": self._blocks_in_range}
-                return self._rows("over_time", given, steps=_steps(figure, given), **words)
+                words = {"figure": figure, "numbers": NUMBERS, "blocks": self._blocks_in_range}
+                return self._rows("over_time", given, steps=_steps(_STEPS[figure], given), **words)
             if figure == "retention":
-                steps = _steps("each_week", given)
+                steps = _steps(WEEK, given)
                 return self._rows(figure, given, blocks=self._blocks_in_range, steps=steps, consented=CONSENTED.number)
             if figure == "now" and int(given["recent_since"]) > self._newest - NEAR:
                 return super().rows(figure, given)  # sessions so near to the newest record are not in blocks
@@ -147,12 +138,10 @@ class DigestedFiles(FactsReader):
                 self.script("merged", given, kind=kind)
             self.script("heads", kind=kind)
             self._counted.add(kind.number)
-        size = f"n{list(kind.sums).index(kind.sorted_by)}" if kind.sorted_by in kind.sums else "people"
         if kind.sorted_by in kind.quantiles:
             self.script("each_name", kind=kind)
             self._find_quantiles(kind, "each_name", kind.quantiles[kind.sorted_by])
-            size = "size"
-        rows = self._rows("list", given, size=size, kind=kind)
+        rows = self._rows("list", given, kind=kind)
         return self._with_quantiles(kind, rows) if kind.value else rows
 
     def _with_quantiles(self, kind: Kind, rows: list[Row]) -> list[Row]:
@@ -222,7 +211,7 @@ class DigestedFiles(FactsReader):
         Returns:
             None if no blocks have all days of the range.
         """
-        since, until = _range(given)
+        since, until = days_asked(given)
 
         def valid(file: Path) -> About | None:
             about = read_about(self, file)
@@ -325,18 +314,13 @@ class DigestedFiles(FactsReader):
         self.script("fresh_earlier", {**given, "key": key})
         host = str(given["host"])
         of_host = f"host = {self._code('firsts.hosts', host)}" if host else "alone"
-        self.script("earlier", views=VIEWS.number, since=_range(given)[0], of_host=of_host)
+        self.script("earlier", views=VIEWS.number, since=days_asked(given)[0], of_host=of_host)
 
 
-def _steps(figure: str, given: Given) -> dict[int, int]:
+def _steps(step: str, given: Given) -> dict[int, int]:
     """Return for each day of the range the number of its step."""
-    since, until = _range(given)
-    return {day: _STEPS[figure](day) for day in range(since, until + 1)}
-
-
-def _range(given: Given) -> tuple[int, int]:
-    since, until = (day_number(date.fromisoformat(str(given[name]))) for name in ("first_day", "last_day"))
-    return since, until
+    since, until = days_asked(given)
+    return {day: step_number(step, day) for day in range(since, until + 1)}
 
 
 def cover(days: Sequence[int], blocks: Sequence[int]) -> list[tuple[int, int, int]] | None:

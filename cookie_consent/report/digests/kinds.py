@@ -60,7 +60,14 @@ class Kind:
     @property
     def number(self) -> int:
         """The number of its facts in digests."""
-        return _NUMBERS[self.same_as or self.figure]
+        return _PLACES[self.same_as or self.figure]
+
+    @property
+    def size(self) -> str:
+        """The column of a query that has the number by which rows are sorted."""
+        if self.sorted_by in self.quantiles:
+            return "size"
+        return f"n{list(self.sums).index(self.sorted_by)}" if self.sorted_by in self.sums else "people"
 
 
 def _of_agents(figure: str, column: str) -> Kind:
@@ -181,7 +188,11 @@ def kinds_in(dialect: Dialect) -> tuple[Kind, ...]:
 KINDS = kinds_in(DUCKDB)
 
 MOST_SUMS = max(len(kind.sums) for kind in KINDS)
-_NUMBERS = {kind.figure: number for number, kind in enumerate(KINDS)}
+_PLACES = {kind.figure: place for place, kind in enumerate(KINDS)}
+NUMBERS = {kind.figure: kind.number for kind in KINDS}
+"""Figure -> the number of its facts."""
+OF_COUNTS = ("consent", "share", "degraded")
+"""How the names of figures begin that are computed from counts, as without digests."""
 
 
 def kinds_of(*tables: str) -> list[Kind]:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from datetime import date
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Protocol
 
-from cookie_consent.report.digests.kinds import KINDS, MOST_SUMS, Kind, kinds_in, with_facts
+from cookie_consent.report.digests.about import schema_of
+from cookie_consent.report.digests.kinds import MOST_SUMS, NUMBERS, OF_COUNTS, Kind, kinds_in, with_facts
 from cookie_consent.report.engines.dialect import Dialect
 from cookie_consent.report.engines.engine import EVERYBODY, Engine, Given, Row
-from cookie_consent.report.local_time import DAY, begin_of, day_number, day_of, local_time
-from cookie_consent.report.question import Question
+from cookie_consent.report.local_time import DAY, begin_of, day_of, local_time
+from cookie_consent.report.question import Question, days_asked
 from cookie_consent.report.steps import FIGURES
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import Damaged
 
 CLOSED_AFTER = 2 * 3_600_000
 """How long a day is left alone after the last time of which its digest has records (milliseconds): some come late."""
-_SQL = Path(__file__).parents[1] / "sql"
 TABLES = ("records", "sessions", "pairs", "keyed", "of_records", "of_sessions", "of_pairs", "of_told")
 """The temporary tables of a day."""
 _MORE_TABLES = (*TABLES, "scanned_facts", "scanned_visitors", "earlier")
-_OF_COUNTS = ("consent", "share", "degraded")
-"""How the names of figures begin that are computed from counts, as without digests."""
-_NUMBERS = {kind.figure: kind.number for kind in KINDS}
 _SUMS = ", ".join(f"n{number}" for number in range(MOST_SUMS))
 _TABLES_OF_FACTS = ("records", "told", "sessions", "pairs")
 
@@ -62,10 +56,7 @@ class ServerEngine(Engine, Protocol):
 @cache
 def schema(dialect: Dialect) -> str:
     """Return what changes when digests are computed in another way."""
-    digest = hashlib.sha256(f"{kinds_in(dialect)}".encode())
-    for file in sorted(_SQL.rglob("*.sql")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    return schema_of(f"{kinds_in(dialect)}")
 
 
 def add_facts(engine: ServerEngine, day: int, given: Given, key: str, target: str) -> None:
@@ -146,7 +137,7 @@ class DigestedServer:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        if not self._days or figure.startswith(_OF_COUNTS):
+        if not self._days or figure.startswith(OF_COUNTS):
             return self._engine.rows(figure, given)
         if figure == "now":
             return self._now(given)
@@ -157,11 +148,10 @@ class DigestedServer:
         return self._rows(figure, given, each_step="each_week")
 
     def _list(self, kind: Kind, given: Given) -> list[Row]:
-        size = f"n{list(kind.sums).index(kind.sorted_by)}" if kind.sorted_by in kind.sums else "people"
-        return self._rows("list", given, kind=kind, size=size, numbers_of_sums=_SUMS)
+        return self._rows("list", given, kind=kind, numbers_of_sums=_SUMS)
 
     def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
-        return self._engine.rows(f"digests/server/{name}", given, days=self._days, numbers=_NUMBERS, **words)
+        return self._engine.rows(f"digests/server/{name}", given, days=self._days, numbers=NUMBERS, **words)
 
     def _answer(self, given: Given) -> None:
         """Compute what digests lack, if they have most days of the range."""
@@ -170,7 +160,7 @@ class DigestedServer:
         if found is None:
             return
         key, days = found
-        since, until = (_day(given[name]) for name in ("first_day", "last_day"))
+        since, until = days_asked(given)
         of_range = [day for day in days if since <= day <= until]
         rest: list[int] = []
         for day in days_with_records(self._engine, zone, since, until, set(of_range)):
@@ -195,19 +185,15 @@ class DigestedServer:
 
     def _find_earlier(self, before: list[int], days: list[int], given: Given, key: str) -> None:
         """Make the table `earlier`."""
-        zone, since = str(given["time_zone"]), _day(given["first_day"])
+        zone, since = str(given["time_zone"]), days_asked(given)[0]
         for first, last in gaps(0, since - 1, set(before)):
             # All that came before 1970 is of the first span.
             begin = begin_of(day_of(first), zone) if first else -(2**41)
             span = {**given, "key": key, "begin": begin, "end": begin_of(day_of(last + 1), zone)}
             self._engine.run("digests/server/visitors", span)
-        self._engine.run("digests/server/earlier", given, before=before, days=days, numbers=_NUMBERS)
+        self._engine.run("digests/server/earlier", given, before=before, days=days, numbers=NUMBERS)
 
 
 def _of_day(day: int, given: Given) -> Given:
     """Return the parameters of a question about one day, for the same host and time zone."""
     return Question(day_of(day), day_of(day), host=str(given["host"]) or None, time_zone=str(given["time_zone"])).given
-
-
-def _day(text: int | str) -> int:
-    return day_number(date.fromisoformat(str(text)))

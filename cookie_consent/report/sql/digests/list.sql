@@ -16,7 +16,7 @@ shown AS MATERIALIZED (
     {% if by_quantile %}
     INNER JOIN found ON found.name = heads.name
     {% endif %}
-    QUALIFY row_number() OVER (ORDER BY {{ size }} DESC, {{ kind.label }}) <= {{ number("most") }}
+    QUALIFY row_number() OVER (ORDER BY {{ kind.size }} DESC, {{ kind.label }}) <= {{ number("most") }}
 ),
 rows AS (
     SELECT name, text AS label, 0 AS joined, people AS visitors, NULL::BIGINT AS people_joined

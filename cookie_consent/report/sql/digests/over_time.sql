@@ -1,6 +1,8 @@
 {# Visitors, sessions and views by the steps of `figure`, as over_time.sql beside this folder.
 
-   `steps` has for each day the number of its step; of hours it has none, because they are names of facts. #}
+   `steps` has for each day the number of its step; of hours it has none, because they are names of facts. The file for the
+   digests of servers replaces the block `parts`. #}
+{% block parts %}
 {% from "digests/weeks.sql" import day_steps, visitors_by_step with context %}
 WITH parts AS (
 {% if figure == "each_hour" %}
@@ -34,6 +36,7 @@ WITH parts AS (
     WHERE name IN ('views', 'views_recorded')
 {% endif %}
 )
+{% endblock %}
 SELECT number, sum(visitors) AS day_visitors, sum(sessions) AS day_sessions, sum(views) AS day_views,
     sum(recorded) AS day_all_views_recorded, sum(all_views) AS day_all_views, max(counted) AS day_counted
 FROM parts

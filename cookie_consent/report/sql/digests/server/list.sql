@@ -43,7 +43,7 @@ totals AS (
     SELECT name{{ sums("sum") }} FROM named GROUP BY name
 ),
 marked AS (
-    SELECT name, people, {{ "size" if by_quantile else size }} AS size{{ sums("") }},
+    SELECT name, people, {{ kind.size }} AS size{{ sums("") }},
         CASE WHEN people < {{ number("threshold") }} THEN 1 ELSE 0 END AS small
     FROM totals
     INNER JOIN heads ON name = called

@@ -1,4 +1,6 @@
-{# Visitors, sessions and views by steps of time, as over_time.sql beside the folder of digests. #}
+{# Visitors, sessions and views by steps of time. #}
+{% extends "digests/over_time.sql" %}
+{% block parts %}
 {% from "digests/server/of_kind.sql" import of_kind with context %}
 {% from "digests/server/steps.sql" import step with context %}
 {% if each_step == "each_hour" %}
@@ -26,7 +28,4 @@ parts AS (
     WHERE name IN ('views', 'views_recorded')
 {% endif %}
 )
-SELECT number, sum(visitors) AS day_visitors, sum(sessions) AS day_sessions, sum(views) AS day_views,
-    sum(recorded) AS day_all_views_recorded, sum(all_views) AS day_all_views, max(counted) AS day_counted
-FROM parts
-GROUP BY number
+{% endblock %}
