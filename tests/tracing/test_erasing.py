@@ -520,6 +520,7 @@ def test_note_remains_while_a_new_erasure_is_running(tmp_path: Path) -> None:
     assert sleep.asleep.acquire(timeout=20)
     assert sink.erased == ["one"]
     sink.go_on.set()
+    assert sink.all_erased() == ["one", "one"]
     assert eventually(lambda: notes(tmp_path) == ["one", "two"])
     sleep.go_on.release(10)
     assert eventually(lambda: notes(tmp_path) == [])
