@@ -80,6 +80,7 @@ def digest(
             file.unlink(missing_ok=True)
         memory = memory or default_memory()
         with connected(path, memory) as connection:
+            connection.execute("SET threads = 1")  # several wait for one another, and take longer in all
             maker = Maker(FactsReader(connection, path, memory), path, make_key(path, like), zone)
             return maker.make(closed, seen)
     return Digested(0, 0, busy=True)
