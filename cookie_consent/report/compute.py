@@ -16,7 +16,7 @@ from cookie_consent.report.files import require_files
 from cookie_consent.report.goals import Goals, funnels, goals
 from cookie_consent.report.lists import ANSWERS, LISTS, Sizes, consent, consent_of_all, number, ratio, rounded
 from cookie_consent.report.local_time import day_of
-from cookie_consent.report.now import visitors_now
+from cookie_consent.report.now import recent_visitors
 from cookie_consent.report.question import Question
 from cookie_consent.report.retention import retention
 from cookie_consent.report.steps import DAY, numbered
@@ -77,9 +77,10 @@ def report(
         compare: also return figures of an earlier period: "previous" (or True) for that of equal length just before,
             "year" for the same days of the year before.
         rest: `limit`, `threshold`, `time_zone`, `step`, `goals` and `where` as in `Question`; `now`, in seconds since
-            1970; `count_now`, True to count the visitors of now, as "now"; `seen`, called with the number of finished
-            steps, of `STEPS`; `may_be_new`, True to read missing files as empty if their folder exists; `memory`, the
-            bytes that reading files may take, by default a quarter of the machine's and at least 512 MB.
+            1970; `count_now`, True to count the visitors of now, as "now"; `seen_recent`, then called with what counts
+            them later (`now.Recent`); `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True
+            to read missing files as empty if their folder exists; `memory`, the bytes that reading files may take, by
+            default a quarter of the machine's and at least 512 MB.
 
     Raises:
         ValueError: an argument is wrong; the message says what is allowed.
@@ -87,6 +88,7 @@ def report(
     """
     now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
     now, count_now = time.time() if now is None else now, rest.pop("count_now", False)
+    seen_recent = rest.pop("seen_recent", lambda recent: None)
     may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
     question = Question(since, until, host or None, path or None, **rest)
     earlier = question.earlier("previous" if compare is True else compare) if compare else None
@@ -97,7 +99,9 @@ def report(
         seen(1)
         figures = without_few(_whole(engine, question, before, seen), question.where, question.threshold)
         if count_now:
-            figures["now"] = visitors_now(engine, question, now)
+            recent = recent_visitors(engine, question, now)
+            figures["now"] = recent.at(now)
+            seen_recent(recent)
         figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
     figures["range"]["generated_at"] = rfc3339(now)
     figures["compare"] = before and before.totals

@@ -25,8 +25,9 @@ from starlette.types import ASGIApp
 from cookie_consent.base.process.event_loop import result_of
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.time_zones import time_zone
-from cookie_consent.report import UnreadableError, report
+from cookie_consent.report import UnreadableError
 from cookie_consent.report.live.form import form_values, question_from_form
+from cookie_consent.report.live.kept import KeptReports
 from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
 from cookie_consent.report.settings import Settings, read_settings
@@ -49,8 +50,6 @@ _HEADERS = {
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-_MAKE: Make = partial(report, may_be_new=True, count_now=True)
-"""A site that has just started has no records yet: its report is empty, not an error."""
 _NO_AUTHORIZE = "report_app: nobody may see the report. Say who may: report_app(…, authorize=lambda request: …)"
 _log = logging.getLogger("cookie_consent")
 
@@ -61,7 +60,7 @@ def report_app(
     authorize: Authorize | None = None,
     policy: str | os.PathLike[str] | Settings | None = None,
     memory: int | str | None = None,
-    make: Make = _MAKE,
+    make: Make | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ASGIApp:
     """Return an app that shows a report of an access log: `Mount("/report", app=report_app(…, authorize=…))`.
@@ -75,7 +74,8 @@ def report_app(
             default, days and hours are in UTC.
         memory: the limit for reading files, in bytes or like "2GB"; by default a quarter of the machine's memory, and
             at least 512 MB.
-        make: computes the report, in a thread, with the arguments of `cookie_consent.report.report`.
+        make: computes the report, in a thread, with the arguments of `cookie_consent.report.report`; by default that
+            function, whose figures are kept in memory until a file of the access log changes.
         clock: returns seconds since 1970.
 
     Raises:
@@ -84,6 +84,7 @@ def report_app(
     """
     if authorize is None:
         _log.warning(_NO_AUTHORIZE)
+    make = make or KeptReports(access_log, clock)
     if memory is not None:
         make = partial(make, memory=parse_memory(memory) if isinstance(memory, str) else memory)
     settings = policy if isinstance(policy, Settings) else read_settings(policy)
