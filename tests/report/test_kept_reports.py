@@ -18,7 +18,7 @@ from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.compaction import compact
 from tests.support.asgi import call
-from tests.support.digests import write
+from tests.support.digests import assert_same, write
 from tests.support.report_records import DAYS, FIRST, Record, line, random_counts, random_records, time_text
 
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -58,7 +58,7 @@ class Asked:
         """Return the figures of a question, after a look whether they are those of a new report."""
         asked = ALL_DAYS | changes
         figures = self._kept(self.live, **asked)
-        assert figures == report(self.live, **asked, now=self.now, count_now=True, may_be_new=True)
+        assert_same(figures, report(self.live, **asked, now=self.now, count_now=True, may_be_new=True))
         return dict(figures)
 
 
@@ -195,7 +195,7 @@ class Given:
     def __init__(self, size: int = 10) -> None:
         self.size, self.made = size, 0
 
-    def __call__(self, access_log: object, seen_recent: Callable[[Recent], object], **asked: Any) -> dict[str, Any]:
+    def __call__(self, access_log: object, *, seen_recent: Callable[[Recent], object], **asked: Any) -> dict[str, Any]:
         self.made += 1
         seen_recent(Recent(None, 0, 2e9, 1e9))
         return {"range": {"from": asked.get("since")}, "more": "x" * self.size}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from cookie_consent.report.engines.engine import Engine
 from cookie_consent.report.files import live_file
 from cookie_consent.sinks.files.digest_files import digest_folder
+
+if TYPE_CHECKING:
+    from cookie_consent.report.digests.advice import Scanned
+    from cookie_consent.report.question import Question
 
 SERVERS = ("postgresql", "postgres")
 """The URL schemes of databases that keep digests."""
@@ -28,6 +33,23 @@ def with_digests(access_log: str | os.PathLike[str], engine: Engine) -> Engine:
     from cookie_consent.report.engines.duckdb_files import DuckDBFiles
 
     return DigestedFiles(engine) if isinstance(engine, DuckDBFiles) else engine
+
+
+def why_scanned(access_log: str | os.PathLike[str], engine: Engine, question: Question) -> Scanned | None:
+    """Return why many records of a log in files were scanned for a report; None if few were, or for a database.
+
+    Args:
+        access_log: the path of a JSON Lines file, or a URL.
+        engine: has answered the question.
+        question: the question.
+    """
+    path = live_file(access_log)
+    if path is None:
+        return None
+    from cookie_consent.report.digests.advice import why_scanned as why
+    from cookie_consent.report.engines.duckdb_files import DuckDBFiles
+
+    return why(engine, path, question) if isinstance(engine, DuckDBFiles) else None
 
 
 def _with_digests_of_server(scheme: str, engine: Engine) -> Engine:

@@ -111,6 +111,8 @@ class DigestedFiles(FactsReader):
         """Create a temporary table."""
         if name == "records":
             self._scanned = bool(segment.filters) or not self._answer(given)
+            if self._scanned:
+                self.digested = ()
         if name == "counts" or segment.filters or self._scanned:
             super().make(name, given, segment)
 
@@ -179,7 +181,7 @@ class DigestedFiles(FactsReader):
 
     def _scan(self, given: Given) -> None:
         """Compute the tables without digests, for a figure that they cannot answer."""
-        self._scanned = True
+        self._scanned, self.digested = True, ()
         self._frugal.be_frugal(frugal=False)
         for table in ("records", "sessions", "earlier", "pairs"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -198,6 +200,7 @@ class DigestedFiles(FactsReader):
             parts = self._choose(key, identities, given)
             if parts is None:
                 return False, []
+            self.digested = parts
             fresh = [source for source in found if source.day is None or name_of(source) not in parts]
             return self._merge(parts, fresh, {name_of(source): source for source in closed}, given, key)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -89,12 +89,14 @@ class DuckDBFiles:
 
     Attributes:
         damaged: the files that were left out so far, because they cannot be read.
+        digested: the names of the closed files whose digests were read in their place.
     """
 
     def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
         self._connection, self._path, self._memory = connection, path, memory
         self._has_file = False
         self.damaged: list[Damaged] = []
+        self.digested: Collection[str] = ()
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
@@ -152,8 +154,7 @@ class DuckDBFiles:
         There they are compressed to a sixth. From memory, DuckDB would write most of them to temporary files as they
         are, and read them again for each figure.
         """
-        records = sum(file.path.stat().st_size // _IN_FILES.get(file.file_format, _IN_LINES) for file in files)
-        if self._has_file or records * _IN_MEMORY <= self._memory / 2:
+        if self._has_file or records_in(files) * _IN_MEMORY <= self._memory / 2:
             return
         (folder,) = self._connection.execute("SELECT current_setting('temp_directory')").fetchall()[0]
         file = str(Path(folder, "tables.duckdb")).replace("'", "''")
@@ -235,6 +236,15 @@ def _too_much(memory: int, error: Exception) -> str:
         "compact the files (cookie-consent compact), or allow a report more: --memory "
         f"{2 * memory // 10**6}MB. ({problem})"
     )
+
+
+def records_in(files: Sequence[Source]) -> int:
+    """Return about how many records files have, by their sizes.
+
+    Raises:
+        FileNotFoundError: a file has moved.
+    """
+    return sum(file.path.stat().st_size // _IN_FILES.get(file.file_format, _IN_LINES) for file in files)
 
 
 def make_view(

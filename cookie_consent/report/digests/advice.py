@@ -1,0 +1,95 @@
+"""Says why a report read so many records that digests could have answered for, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cookie_consent.report.digests.about import About, identity, name_of, schema
+from cookie_consent.report.digests.database import read_about
+from cookie_consent.report.digests.facts import FactsReader
+from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.engines.duckdb_files import DuckDBFiles, records_in
+from cookie_consent.report.question import Question
+from cookie_consent.sinks.files.closed_files import Source, sources
+from cookie_consent.sinks.files.digest_files import blocks_of, digest_path, digests_of
+
+MANY = 1_000_000
+"""So many records take some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Why closed files were scanned for a report.
+
+    Args:
+        records: how many records they have, roughly.
+        reason: the reason, as the end of a sentence.
+        remedy: what to do, as a sentence.
+        by_question: whether the question is the reason. Other questions may be answered from digests.
+    """
+
+    records: int
+    reason: str
+    remedy: str
+    by_question: bool = False
+
+    def __str__(self) -> str:
+        millions = f"{self.records / 1e6:,.0f} million" if self.records >= MANY else f"{self.records:,}"
+        return f"About {millions} records were read one by one: {self.reason}. {self.remedy}"
+
+
+def why_scanned(
+    engine: DuckDBFiles, path: Path, question: Question, list_files: Callable[[Path], Sequence[Source]] = sources
+) -> Scanned | None:
+    """Return why many records of closed files were scanned; None if few were, or if files move now.
+
+    Args:
+        engine: has answered the question.
+        path: the live file.
+        question: the question.
+        list_files: returns the files of the log.
+    """
+    first = datetime.fromtimestamp(int(question.given["read_since"]) // 1000, UTC).date()
+    closed = [source for source in list_files(path) if source.day and source.day >= first]
+    try:
+        records = records_in([source for source in closed if name_of(source) not in engine.digested])
+        return Scanned(records, *_reason(engine, path, closed, question)) if records >= MANY else None
+    except FileNotFoundError:
+        return None
+
+
+def _reason(
+    engine: DuckDBFiles, path: Path, closed: Sequence[Source], question: Question
+) -> tuple[str, str] | tuple[str, str, bool]:
+    shorter = "A shorter time takes less."
+    make = f"cookie-consent digest --access-log {path}"
+    again = f"Make them again: {make}"
+    if question.where or question.path:
+        return "a question with filters or a path is not answered from digests", shorter, True
+    if not isinstance(engine, FactsReader) or not digests_of(path):
+        return "the log has no digests", f"Make them, and a report takes a second: {make}"
+    key = read_key(path)
+    if key is None:
+        return "the key of the digests is missing, or only another user may read it", again
+    found = {name_of(source): read_about(engine, digest_path(path, source)) for source in closed}
+    made = [about for about in found.values() if about]
+    if made and all(about.schema != schema() for about in made):
+        return "the digests are of another version of this package, or of DuckDB", again
+    if made and all(about.zone != question.time_zone for about in made):
+        here = f"Ask for days of that zone, or make them again: {make} --time-zone {question.time_zone}"
+        return f"the digests have the days of {made[0].zone}, and not of {question.time_zone}", here
+    void = _void(found, closed, key, question.time_zone)
+    if void:
+        return f"{void} of {len(closed)} closed files have no valid digest: they are new, or records were erased", again
+    if not blocks_of(path):
+        return "records were erased, and the other digests are not joined since", again
+    return "this question is not answered from digests", shorter, True
+
+
+def _void(found: Mapping[str, About | None], closed: Sequence[Source], key: str, zone: str) -> int:
+    """Return how many files have no valid digest."""
+    identities = {name_of(source): identity(source) for source in closed}
+    return sum(about is None or not about.is_valid(key, zone, identities) for about in found.values())
