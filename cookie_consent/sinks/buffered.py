@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from os import PathLike
@@ -18,16 +17,16 @@ from typing import Any
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import RANDOM, Backoff
 from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
+from cookie_consent.sinks.line_buffer import LineBuffer
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.losses import LossCounter
+from cookie_consent.sinks.overflow import TIMEOUT, Overflow
 from cookie_consent.sinks.spill import Line, Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Store
 
 LONGEST_HELD = 1.0
 """How long a process may buffer a line before it reaches the store or a spill file (seconds)."""
 _FLUSH_INTERVAL = 0.5
-_TIMEOUT = 1.0
-"""How long a store may fail before buffered lines are spilled (seconds)."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 """Bounds of the pause between retries (seconds). The bound doubles each time; the pause is a random part of it."""
 _CLOSE_TIMEOUT = 5.0
@@ -75,51 +74,48 @@ class BufferedSink:
         self.local = None if spill is None else Path(spill)
         self._counters: Counter[str] = Counter()
         self._losses, self._spill = LossCounter(place), Spill(spill) if spill is not None else None
+        self._overflow: Overflow | None = None
         self._batch, self._most_bytes, self._sleep = batch, most_bytes, sleep
         self._relaxed_bytes = most_bytes if spill is None else most_bytes // 2
         """Below this nothing has to be done about the buffer's size."""
+        if self._spill is not None:
+            words: dict[str, Any] = {"batch": batch, "relaxed_bytes": self._relaxed_bytes, "sleep": sleep}
+            self._overflow = Overflow(self._spill, place, self._counters, **words)
         self._failing_since: float | None = None
         self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance), 0.0
-        self._last_error, self._is_spill_logged = "", False
+        self._last_error = ""
         self._flushes: deque[tuple[threading.Event, bool]] = deque()
         self.after_fork()
         call_after_fork(self)
 
     def after_fork(self) -> None:
         """Start with an empty buffer and no thread. The parent writes what it buffered."""
-        self._lines: deque[Line] = deque()
+        self._buffer = LineBuffer(self._losses)
         self._pending: list[Line] = []
-        # One counter for the writers and one for the threads, so that the writers need no lock.
-        self._bytes_in = self._bytes_out = 0
-        self._relief: threading.Thread | None = None
-        """The second thread while it moves lines to the spill file."""
-        self._call_began: float | None = None
-        """When the store was called, while it has not answered."""
-        self._taking = threading.Lock()
         self._has_lines, self._is_full = threading.Event(), threading.Event()
         self._is_awake = False
         """Whether `_has_lines` is set, or just was. Checking it costs no function call for each record."""
         self._flushes.clear()
-        if self._spill is not None:
-            self._spill.after_fork()
+        if self._overflow is not None:
+            self._overflow.after_fork(self._buffer)
         self._thread = threading.Thread(target=self._run)
         self._lock = threading.Lock()
 
     def write(self, line: bytes, *, is_record: bool = True) -> None:
         """Buffer a record, or drop it if the buffer is full."""
-        size = len(line)
-        held = self._bytes_in - self._bytes_out + size
+        size, buffer = len(line), self._buffer
+        held = buffer.bytes_in - buffer.bytes_out + size
         if held > self._relaxed_bytes and not self._has_room(held):
             return
-        self._bytes_in += size
+        buffer.bytes_in += size
         self._losses.numbers[0] += 1
-        self._lines.append((is_record, line))
+        buffer.lines.append((is_record, line))
         if not self._is_awake:
             self._wake()
-        elif not len(self._lines) % self._batch:
+        elif not len(buffer.lines) % self._batch:
             self._is_full.set()
-            if self._spill is not None and self._is_stuck():
-                self._start_to_relieve()
+            if self._overflow is not None and self._overflow.is_stuck():
+                self._overflow.start()
 
     def count(self, line: bytes) -> None:
         """Buffer a count, or drop it if the buffer is full."""
@@ -127,10 +123,12 @@ class BufferedSink:
 
     def close(self) -> None:
         """Flush to the store, or else to the spill file, for some seconds at most, and close connections."""
-        if (relief := self._relief) is not None:
-            relief.join(_CLOSE_TIMEOUT)  # it has lines in its hands, and ends with the process
-        if not self._flush_now(ends=True) and self._spill is not None:
-            self._spill_rest(self._spill)
+        if self._overflow is not None:
+            self._overflow.join(_CLOSE_TIMEOUT)
+        if not self._flush_now(ends=True) and self._overflow is not None:
+            # The thread waits for the store, which may take its batch as well: a store keeps each line once.
+            self._overflow.spilled([*self._pending])
+            self._overflow.spill_all()
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor."""
@@ -154,7 +152,7 @@ class BufferedSink:
             raise CannotEraseError(
                 f"Records may stay in {self.place}, which cannot be used: {why}. Erase again when it can."
             ) from error
-        if not is_flushed or (self._failing_since is not None and (self._pending or self._lines)):
+        if not is_flushed or (self._failing_since is not None and (self._pending or self._buffer.lines)):
             raise CannotEraseError(f"Records may still wait for {self.place}. Erase again when it can be written.")
         return erased
 
@@ -182,7 +180,7 @@ class BufferedSink:
         - "dropped_killed": an upper bound of the lines lost with killed processes that wrote to the same place. The
           next process to start counts them.
         """
-        return {**self._counters, "waiting": len(self._lines) + len(self._pending)}
+        return {**self._counters, "waiting": len(self._buffer.lines) + len(self._pending)}
 
     def _flush_now(self, *, ends: bool = False) -> bool:
         """Make the thread flush; return whether it did so within five seconds.
@@ -204,31 +202,18 @@ class BufferedSink:
         Args:
             held: the bytes of the buffer with that line.
         """
-        if held > self._most_bytes:
+        if self._overflow is None or held > self._most_bytes:
             self._counters["dropped_full"] += 1
             return False
-        self._start_to_relieve()
+        self._overflow.start()
         return True
-
-    def _is_stuck(self) -> bool:
-        """Return whether the store does not answer, so that lines get old in memory."""
-        began = self._call_began
-        return began is not None and time.monotonic() - began > _TIMEOUT
-
-    def _start_to_relieve(self) -> None:
-        with self._taking:
-            if self._relief is None or not self._relief.is_alive():
-                relief = threading.Thread(target=self._relieve, name="access-log-spill", daemon=True)
-                with suppress(RuntimeError):  # no thread can start now; the store may still take the lines
-                    relief.start()
-                    self._relief = relief
 
     def _wake(self) -> None:
         self._is_awake = True  # before the event: see `_run`
         self._has_lines.set()
         with self._lock:
             if not self._thread.is_alive():
-                self._count_lost(self._losses.begin(len(self._lines) + len(self._pending)))
+                self._count_lost(self._losses.begin(len(self._buffer.lines) + len(self._pending)))
                 self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
                 self._thread.start()
                 atexit.register(self._losses.end)  # runs after `close`: last in, first out
@@ -238,35 +223,6 @@ class BufferedSink:
         if lines:
             self._counters["dropped_killed"] += lines
             _log.warning("%d access records at most for %s were lost with a process that ended.", lines, self.place)
-
-    # The methods below run on the second thread.
-
-    def _relieve(self) -> None:
-        is_over = False
-        while not is_over:
-            has_room = self._move_to_spill()
-            # Under the lock, so that a writer either leaves its lines to this thread or starts another.
-            with self._taking:
-                is_over = not has_room or self._bytes_in - self._bytes_out <= self._relaxed_bytes
-                if is_over:
-                    self._relief = None
-
-    def _move_to_spill(self) -> bool:
-        """Move the oldest lines to the spill file until memory is a quarter full; all if the store does not answer.
-
-        Returns:
-            False if the folder is full, or the disk.
-        """
-        assert self._spill is not None  # noqa: S101 (else memory has nothing to be relieved to)
-        enough = self._relaxed_bytes // 2
-        while (self._is_stuck() or self._bytes_in - self._bytes_out > enough) and (batch := self._take()):
-            if not self._spilled(self._spill, batch):
-                with self._taking:
-                    self._lines.extendleft(reversed(batch))
-                self._sleep(_TIMEOUT)
-                return False
-            self._done(batch)
-        return True
 
     # The methods below run on the thread.
 
@@ -306,8 +262,8 @@ class BufferedSink:
         if now or time.monotonic() >= self._next_try:
             self._drain()
         since = self._failing_since
-        if since is not None and self._spill and (now or time.monotonic() - since >= _TIMEOUT):
-            self._spill_waiting(self._spill)
+        if since is not None and self._overflow and (now or time.monotonic() - since >= TIMEOUT):
+            self._spill_waiting(self._overflow)
 
     def _drain(self) -> None:
         if self._drain_memory() and self._spill is not None:
@@ -318,34 +274,24 @@ class BufferedSink:
 
     def _drain_memory(self) -> bool:
         """Write buffered lines to the store; return False if it has to be retried."""
-        while self._pending or self._lines:
-            self._pending = self._pending or self._take()
+        while self._pending or self._buffer.lines:
+            self._pending = self._pending or self._buffer.take(self._batch)
             if not self._store(self._pending):
                 return False
             self._pending_done()
         return True
 
-    def _take(self) -> list[Line]:
-        """Take the oldest lines from the buffer."""
-        with self._taking:
-            return [self._lines.popleft() for _ in range(min(len(self._lines), self._batch))]
-
     def _pending_done(self) -> None:
         done, self._pending = self._pending, []
-        self._done(done)
-
-    def _done(self, batch: Sequence[Line]) -> None:
-        """Count lines that are in memory no longer."""
-        with self._taking:
-            self._bytes_out += sum(len(line) for _, line in batch)
-            self._losses.numbers[1] += len(batch)
+        self._buffer.done(done)
 
     def _store(self, batch: Sequence[Line]) -> bool:
         """Write a batch to the store; return False if it has to be retried."""
         if self._failing_since is not None:
             self._counters["retried"] += 1
         invalid = 0
-        self._call_began = time.monotonic()
+        if self._overflow is not None:
+            self._overflow.call_began = time.monotonic()
         try:
             self.store.write(
                 [line for is_record, line in batch if is_record], [line for is_record, line in batch if not is_record]
@@ -358,9 +304,12 @@ class BufferedSink:
             self._failed(error)
             return False
         finally:
-            self._call_began = None
+            if self._overflow is not None:
+                self._overflow.call_began = None
         self._counters["written"] += len(batch) - invalid
-        self._failing_since, self._next_try, self._is_spill_logged = None, 0.0, False
+        self._failing_since, self._next_try = None, 0.0
+        if self._overflow is not None:
+            self._overflow.is_logged = False
         self._backoff.reset()
         return True
 
@@ -371,40 +320,9 @@ class BufferedSink:
             _log.warning("Access records cannot be written to %s; they wait, counted: %s", self.place, error)
         self._next_try = now + self._backoff.next_pause()
 
-    def _spill_waiting(self, spill: Spill) -> None:
-        while self._pending or self._lines:
-            self._pending = self._pending or self._take()
-            if not self._spilled(spill, self._pending):
+    def _spill_waiting(self, overflow: Overflow) -> None:
+        while self._pending or self._buffer.lines:
+            self._pending = self._pending or self._buffer.take(self._batch)
+            if not overflow.spilled(self._pending):
                 return
             self._pending_done()
-
-    def _spill_rest(self, spill: Spill) -> None:
-        """Spill what is in memory when the process ends, while the thread waits for the store.
-
-        The thread's own batch may reach the store as well: a store keeps each line once.
-        """
-        self._spilled(spill, [*self._pending])
-        while (batch := self._take()) and self._spilled(spill, batch):
-            self._done(batch)
-
-    def _spilled(self, spill: Spill, batch: Sequence[Line]) -> bool:
-        """Append a batch to the spill file; return False if that fails."""
-        try:
-            spill.add(batch)
-        except (OSError, MemoryError) as error:
-            self._not_spilled(spill, error)
-            return False
-        with self._taking:
-            self._counters["spilled"] += len(batch)
-        return True
-
-    def _not_spilled(self, spill: Spill, error: Exception) -> None:
-        self._counters["spill_failed"] += 1
-        if not self._is_spill_logged:  # once for each outage of the store
-            self._is_spill_logged = True
-            _log.warning(
-                "Access records for %s cannot wait in %s; they wait in memory, as far as there is room: %s",
-                self.place,
-                spill.folder,
-                error,
-            )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.spill import Line, Spill
 from tests.sinks.test_buffered import MemoryStore, line, numbers, sink_to, store
 from tests.support.waiting import eventually
@@ -96,9 +97,16 @@ class ScarceSpill(Spill):
         super().add(batch)
 
 
+def spill_of(sink: BufferedSink, spill: ScarceSpill) -> ScarceSpill:
+    """Give a sink another spill folder."""
+    assert sink._overflow is not None
+    sink._spill = sink._overflow._spill = spill
+    return spill
+
+
 def test_closing_waits_for_the_lines_that_are_on_their_way_to_the_folder(store: MemoryStore, tmp_path: Path) -> None:
     sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
-    sink._spill = spill = ScarceSpill(tmp_path)
+    spill = spill_of(sink, ScarceSpill(tmp_path))
     store.go_on.clear()
     for number in range(1_000, 1_070):
         sink.write(line(number))
@@ -112,7 +120,7 @@ def test_closing_waits_for_the_lines_that_are_on_their_way_to_the_folder(store: 
 
 def test_lines_stay_in_memory_if_it_does_not_suffice_to_move_them(store: MemoryStore, tmp_path: Path) -> None:
     sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
-    sink._spill = spill = ScarceSpill(tmp_path)
+    spill = spill_of(sink, ScarceSpill(tmp_path))
     spill.has_memory = False
     spill.go_on.set()
     store.go_on.clear()
