@@ -299,6 +299,29 @@ def test_page_left_after_midnight_goes_on_with_a_digested_session(tmp_path: Path
     assert made["sessions"] == 3
 
 
+@pytest.mark.parametrize("since", [0, 1, 2])
+@pytest.mark.slow
+def test_long_session_is_cut_off_as_in_a_scan(tmp_path: Path, since: int) -> None:
+    """A report on a part of its days reads some hours around them. Another session goes on from the day before."""
+    live = tmp_path / "access.jsonl"
+    seen: Record = {
+        "record.version": 1, "record.kind": "view", "server.address": HOSTS[0],
+        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
+    }  # fmt: skip
+    records = [
+        {**seen, "time": time_text(MIDNIGHT + timedelta(minutes=20 * step)), "visitor.id": visitor,
+         "url.path": PAGES[step % 3], "log.record.uid": f"{visitor}-{step}"}
+        for visitor, steps in (("ann", range(-30, 100)), ("bob", range(-2, 2)), ("cas", range(70, 75)))
+        for step in steps
+    ]  # fmt: skip
+    for day in sorted({day_of(record) for record in records}):
+        write(live, day, [record for record in records if day_of(record) == day])
+    digest(live)
+    begin = MIDNIGHT.date() + timedelta(days=since - 1)
+    assert_same_report(live, since=begin, until=begin, threshold=1)
+    assert_same_report(live, since=begin, until=begin + timedelta(days=1), threshold=1)
+
+
 _KILLED = """
 import os, sys
 from pathlib import Path

@@ -7,16 +7,16 @@ one block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.report.digests.about import About, Part
+from cookie_consent.report.digests.about import About, Part, overlapping
 from cookie_consent.report.digests.database import attached, write_about
-from cookie_consent.report.digests.facts import NEAR, FactsReader
+from cookie_consent.report.digests.facts import NEAR, FactsReader, all_time
 from cookie_consent.report.digests.kinds import SEEN, kinds_of
-from cookie_consent.report.local_time import local_time
+from cookie_consent.report.question import MARGIN
 
 DAYS = 64
 _STEP = DAYS // 2
@@ -55,8 +55,15 @@ def _files(block: int, parts: Mapping[str, Part]) -> list[str]:
     return [name for name, part in parts.items() if any(first - 1 <= day <= first + DAYS for day in part.days)]
 
 
-def fill_block(reader: FactsReader, block: int, about: About, digests: Mapping[str, Path], newest: int) -> None:
-    """Fill the database "made" with a block. The table `loose_stays` says whose records may be missing in it.
+def fill_block(
+    reader: FactsReader,
+    block: int,
+    about: About,
+    digests: Mapping[str, Path],
+    newest: int,
+    add_far_edges: Callable[[], None],
+) -> None:
+    """Fill the database "made" with a block.
 
     Args:
         reader: computes facts.
@@ -64,27 +71,54 @@ def fill_block(reader: FactsReader, block: int, about: About, digests: Mapping[s
         about: what it is made of.
         digests: the digests of its files, by name.
         newest: the time of the log's newest record. Sessions near to it may go on in the live file.
+        add_far_edges: adds to the table `edge_records` the records of loose stays that no digest has; see block.sql.
     """
     first = first_day(block)
     words: dict[str, Any] = {"db": "made", "first": first, "last": first + DAYS - 1, "files": len(digests)}
-    local = local_time(about.zone, first - 2, first + DAYS + 1).given
+    given = {**all_time(about.zone, first - 2, first + DAYS + 1), "open": newest - NEAR, "recent": newest - RECENT}
     for table in ("records", "sessions", "pairs", "told", "all_sessions"):
         reader.execute(f"DROP TABLE IF EXISTS {table}")
     with ExitStack() as stack:
         for number, file in enumerate(digests.values()):
             stack.enter_context(attached(reader, file, f"f{number}"))
         reader.script("tables", db="made", is_block=True)
-        reader.script("block", {**local, "open": newest - NEAR, "recent": newest - RECENT}, **words)
+        overlaps = _overlaps(about.parts, list(digests))
+        reader.script("block", given, overlaps=overlaps, margin=MARGIN, seen=SEEN.number, **words)
+        add_far_edges()
+        reader.script("block_edges", **words)
+        reader.find_sessions(given)
+        reader.script("block_sessions", given, **words)
         for kind in kinds_of("records", "told"):
             if kind.value:
                 reader.script("block_measured", kind=kind, **words)
         reader.add_facts("made", "sessions", "pairs", is_block=True)
         reader.script("block_buckets", db="made")
-        hosts = reader.one("SELECT count(DISTINCT host) FROM made.sums")[0]
-        for kind in kinds_of("records", "told", "sessions", "pairs"):
-            if kind.has_people and kind is not SEEN:
-                reader.script("block_people", kind=kind, number=kind.number, hosts=hosts, **words)
+    people = [kind.number for kind in kinds_of("records", "told", "sessions", "pairs") if kind.has_people]
+    reader.script("block_stays", db="made", kinds=people)
+    for number in people:
+        reader.script("block_people", number=number, by_host=False, **words)
+        if reader.execute("SELECT 1 FROM made.people WHERE kind = $kind AND host = 0 LIMIT 1", {"kind": number}):
+            reader.script("block_people", number=number, by_host=True, **words)
+    _add_recent(reader)
     write_about(reader, "made", about)
+
+
+def _add_recent(reader: FactsReader) -> None:
+    """Add the facts of recent sessions to the database "made"."""
+    for table in ("sessions", "pairs"):
+        reader.execute(f"DROP TABLE {table}")
+        reader.execute(f"ALTER TABLE recent_{table} RENAME TO {table}")
+    kinds = reader.gather("made.names", "made.names", "sessions", "pairs", by_stay=True)
+    reader.script("block_recent", db="made", kinds=kinds)
+
+
+def _overlaps(parts: Mapping[str, Part], names: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Return the spans of time in which other files have records, too: the number of a file, its begin and its end."""
+    return [
+        (number, max(part.oldest, other.oldest) - NEAR, min(part.newest, other.newest) + NEAR)
+        for number, part in enumerate(parts[name] for name in names)
+        for other in overlapping(part, parts).values()
+    ]
 
 
 def fill_firsts(reader: FactsReader, about: About, digests: Sequence[Path]) -> None:

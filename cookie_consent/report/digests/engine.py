@@ -14,10 +14,11 @@ from cookie_consent.report.digests.database import attach, read_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
-from cookie_consent.report.digests.kinds import CONSENTED, KINDS, NUMBERS, OF_COUNTS, VIEWS, Kind
+from cookie_consent.report.digests.kinds import CONSENTED, KINDS, MOST_SUMS, NUMBERS, OF_COUNTS, VIEWS, Kind
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
+from cookie_consent.report.lists import LISTS, OTHER
 from cookie_consent.report.question import days_asked
 from cookie_consent.report.steps import FIGURES, WEEK, step_number
 from cookie_consent.report.where import Segment
@@ -28,11 +29,18 @@ from cookie_consent.sinks.files.digest_files import block_path, blocks_of, first
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_FEW_VALUES = 5_000_000
+"""So many values are sorted in memory for quantiles, in about 100 MB."""
 _NO_CODE = 2**32 - 1
 """The code of no text."""
+_NOTHING_TOUCHED = (
+    "CREATE OR REPLACE TEMPORARY TABLE touched (guest UBIGINT, began DOUBLE, ended DOUBLE, is_open BOOLEAN)"
+)
 _STEPS = {figure: step for step, figure in FIGURES.items()}
 """Figure -> the step that it counts by."""
-_BY_FIGURE = {kind.figure: kind for kind in KINDS}
+_FIGURES_OF_LISTS = {each.name for each in LISTS}
+KINDS_OF_LISTS = [kind for kind in KINDS if kind.figure in _FIGURES_OF_LISTS]
+_BY_FIGURE = {kind.figure: kind for kind in KINDS_OF_LISTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,11 @@ class DigestedFiles(FactsReader):
         self._attached: list[str] = []
         self._blocks: list[Block] = []
         self._newest = 0
-        self._counted: set[int] = set()
+        self._lists: dict[str, list[Row]] = {}
+        self._most = 0
+        self._values: dict[int, int] = {}
+        self._sums: dict[int, list[int]] = {}
+        self._by_name: dict[str, dict[int, dict[str, float]]] = {}
         self._scanned = False
 
     def prepare(self, given: Given) -> None:
@@ -104,7 +116,7 @@ class DigestedFiles(FactsReader):
         super().prepare(given)
         self._frugal.be_frugal(frugal=False)
         self._detach()
-        self._counted.clear()
+        self._lists, self._by_name = {}, {}
         self._scanned = False
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
@@ -130,49 +142,106 @@ class DigestedFiles(FactsReader):
                 steps = _steps(WEEK, given)
                 return self._rows(figure, given, blocks=self._blocks_in_range, steps=steps, consented=CONSENTED.number)
             if figure == "now" and int(given["recent_since"]) > self._newest - NEAR:
-                return super().rows(figure, given)  # sessions so near to the newest record are not in blocks
+                self.script("edges", given, blocks=self._blocks, all_open=True)
+                return super().rows(figure, given)
             self._scan(given)
         return super().rows(figure, given)
 
     def _list(self, kind: Kind, given: Given) -> list[Row]:
-        if kind.number not in self._counted:
+        """Return the rows of a list. All lists are made together when the first one is asked for."""
+        most = int(given["most"])
+        if not self._lists:
+            self._count(given)
+            self._most, self._lists = most, self._make_lists(KINDS_OF_LISTS, given)
+        return self._lists[kind.figure] if most == self._most else self._make_lists([kind], given)[kind.figure]
+
+    def _count(self, given: Given) -> None:
+        """Fill the tables that all lists are made from."""
+        self.execute("CREATE OR REPLACE TEMPORARY TABLE new_codes (old UINTEGER, code UINTEGER)")
+        self.script("heads", kinds=KINDS_OF_LISTS)
+        for kind in KINDS_OF_LISTS:
             if kind.few_are:
                 self.script("merged", given, kind=kind)
-            self.script("heads", kind=kind)
-            self._counted.add(kind.number)
-        if kind.sorted_by in kind.quantiles:
-            self.script("each_name", kind=kind)
-            self._find_quantiles(kind, "each_name", kind.quantiles[kind.sorted_by])
-        rows = self._rows("list", given, kind=kind)
-        return self._with_quantiles(kind, rows) if kind.value else rows
+        self._values = dict(self.execute("SELECT kind, sum(n)::BIGINT FROM buckets GROUP BY kind"))
+        columns = ", ".join(f"sum(n{number})::BIGINT" for number in range(MOST_SUMS))
+        self._sums = {kind: sums for kind, *sums in self.execute(f"SELECT kind, {columns} FROM sums GROUP BY kind")}  # noqa: S608
+        self.execute("CREATE OR REPLACE TEMPORARY TABLE sizes (kind UTINYINT, name UINTEGER, size DOUBLE)")
+        for kind in KINDS_OF_LISTS:
+            if kind.sorted_by in kind.quantiles:
+                self._by_name[kind.figure] = self._quantiles(kind)
+                self.script("sizes", kind=kind)
+
+    def _make_lists(self, kinds: Sequence[Kind], given: Given) -> dict[str, list[Row]]:
+        """Return the rows of some lists, by figure."""
+        self.script("shown", given, kinds=kinds)
+        shown = self.read_script("shown_sums", most_sums=MOST_SUMS)
+        groups = "SELECT kind, count(*), count(*) FILTER (people < $threshold) FROM heads GROUP BY kind"
+        of_kind = {kind: sizes for kind, *sizes in self.execute(groups, {"threshold": given["threshold"]})}
+        sizes = [of_kind.get(kind.number, (0, 0)) for kind in kinds]
+        rows: list[list[Row]] = [[] for _ in kinds]
+        for place, name, label, people, *sums in shown:
+            row = {"name": name, "label": label, "joined": 0, "visitors": people, "people_joined": None}
+            rows[place].append(row | dict(zip(kinds[place].sums, sums, strict=False)))
+        more = [(place, kind) for place, kind in enumerate(kinds) if len(rows[place]) < sizes[place][0]]
+        for place, people in self._others(more):
+            names = list(kinds[place].sums)
+            rest = self._sums[kinds[place].number]
+            sums = [whole - sum(row[name] for row in rows[place]) for name, whole in zip(names, rest, strict=False)]
+            row = {"name": None, "label": OTHER, "joined": 1, "visitors": people, "people_joined": people}
+            rows[place].append(row | dict(zip(names, sums, strict=True)))
+        for place, kind in enumerate(kinds):
+            if kind.value:
+                rows[place] = self._with_quantiles(kind, rows[place])
+            rows[place] = [{**row, "small_groups": sizes[place][1]} for row in rows[place]]
+        return dict(zip((kind.figure for kind in kinds), rows, strict=True))
+
+    def _others(self, lists: Sequence[tuple[int, Kind]]) -> list[tuple[int, int]]:
+        """Return how many people are in the row "(other)" of some lists, which are given by place and kind."""
+        if not lists:
+            return []
+        (most,) = self.one("SELECT max(code) FROM all_visitors")
+        return self.read_script("others", lists=lists, most=most)
 
     def _with_quantiles(self, kind: Kind, rows: list[Row]) -> list[Row]:
         """Return the rows of a list with the quantiles and the sums of its values."""
         names = [row["name"] for row in rows if not row["joined"]]
         self.script("labelled", kind=kind, names=[*names, _NO_CODE])
-        self._find_quantiles(kind, "labelled", *kind.quantiles.values())
-        quantiles = self.execute("SELECT label, share, value FROM found_quantiles")
-        found = {(label, float(share)): value for label, share, value in quantiles}
+        if kind.figure in self._by_name:
+            found = {name: self._by_name[kind.figure][name] for name in names}
+            if len(names) < len(rows):
+                self.script("labelled_others")
+                found |= self._quantiles(kind, "labelled_others")
+        else:
+            found = self._quantiles(kind, "labelled")
         sums = dict(self.read_script("value_sums", kind=kind)) if kind.figure == "properties" else {}
-        columns = kind.quantiles.items()
         labels = [row["name"] if not row["joined"] else _NO_CODE for row in rows]
+        columns = kind.quantiles.items()
         return [
-            {**row, "total": sums.get(label)} | {name: found.get((label, float(share))) for name, share in columns}
+            {**row, "total": sums.get(label)} | {name: found.get(label, {}).get(share) for name, share in columns}
             for row, label in zip(rows, labels, strict=True)
         ]
 
-    def _find_quantiles(self, kind: Kind, labelled: str, *shares: str) -> None:
-        """Fill the table `found_quantiles`.
+    def _quantiles(self, kind: Kind, labelled: str = "") -> dict[int, dict[str, float]]:
+        """Return the quantiles of a kind for each label, by share, and fill the table `found_quantiles`.
 
         Args:
             kind: the kind of the values.
-            labelled: a table of names and their labels.
-            shares: the wanted quantiles, as SQL.
+            labelled: a table of names and their labels; "" if each name is a label.
         """
-        words: dict[str, Any] = {"kind": kind, "labelled": labelled}
-        self.script("wanted", shares=shares, **words)
-        buckets = [bucket for (bucket,) in self.execute("SELECT DISTINCT bucket FROM wanted")]
-        self.script("quantiles", buckets=buckets, **words)
+        words: dict[str, Any] = {"kind": kind, "labelled": labelled, "shares": list(kind.quantiles.values())}
+        if self._values.get(kind.number, 0) <= _FEW_VALUES:
+            self.script("few_quantiles", **words)
+        else:
+            if not labelled:
+                self.script("each_name", kind=kind)
+                words["labelled"] = "each_name"
+            self.script("wanted", **words)
+            buckets = [bucket for (bucket,) in self.execute("SELECT DISTINCT bucket FROM wanted")]
+            self.script("quantiles", buckets=buckets, **words)
+        found: dict[int, dict[str, float]] = {}
+        for label, share, value in self.execute("SELECT label, share, value FROM found_quantiles"):
+            found.setdefault(label, {})[str(share)] = value
+        return found
 
     def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
         result = self._run(f"digests/{name}", given, **words)
@@ -268,28 +337,36 @@ class DigestedFiles(FactsReader):
             oldest, newest = times
             for name, part in overlapping(Part("", oldest, newest), parts).items():
                 self.drop_known(closed[name], max(oldest, part.oldest), min(newest, part.newest))
-        self._connection.execute("CREATE OR REPLACE TEMPORARY TABLE touched (guest UBIGINT, began DOUBLE)")
-        if times and self._blocks and not self._add_touched(parts, closed, given, key):
+        self.execute(_NOTHING_TOUCHED)
+        touched = self._touched() if times and self._blocks else []
+        if not all(recent for _, _, recent, _ in touched):
             return False, []
-        self.script("edges", given, blocks=self._blocks)
+        self._add_touched([stay for stay in touched if not stay[3]], parts, closed, given, key)
+        self.script("edges", given, blocks=self._blocks, all_open=False)
         if len(self._blocks) > 1:  # both have the records at their common edge
             self._connection.execute(sql("once", DUCKDB, table="records"))
-        self.find_facts(given)
-        self.script("recent", given, blocks=self._blocks_in_range)
         self._frugal.be_frugal(frugal=True)
-        self._fill_tables("records" if times else "", "told" if times else "", "sessions", "pairs")
+        self._fill_tables(given, is_touched=bool(touched), has_records=bool(times))
         self._find_earlier([source for source in fresh if source not in in_range] + in_range, given, key)
         return True, damaged
 
-    def _add_touched(self, parts: Mapping[str, Part], closed: Mapping[str, Source], given: Given, key: str) -> bool:
-        """Read the records of digested stays that go on in a record without a digest; return False if one is old."""
+    def _touched(self) -> list[tuple[Any, ...]]:
+        """Return the digested stays that go on in a record without a digest: begin, end, and what they are."""
         self.script("touched", blocks=self._blocks)
-        touched = self.execute("SELECT began, ended, recent FROM touched")
+        return self.execute("SELECT began, ended, recent, is_open FROM touched")
+
+    def _add_touched(
+        self,
+        touched: list[tuple[Any, ...]],
+        parts: Mapping[str, Part],
+        closed: Mapping[str, Source],
+        given: Given,
+        key: str,
+    ) -> None:
+        """Read the records of touched stays that no block has."""
         if not touched:
-            return True
-        if not all(recent for _, _, recent in touched):
-            return False
-        oldest, newest = min(row[0] for row in touched), max(row[1] for row in touched)
+            return
+        oldest, newest = min(stay[0] for stay in touched), max(stay[1] for stay in touched)
         self.execute("DROP TABLE IF EXISTS fresh")
         self.execute("ALTER TABLE records RENAME TO fresh")
         window = {"read_since": int(oldest) - 1, "read_end": int(newest) + 1}
@@ -301,15 +378,20 @@ class DigestedFiles(FactsReader):
                 self.script("touched_records")
         self.execute("DROP TABLE records")
         self.execute("ALTER TABLE fresh RENAME TO records")
-        return True
 
-    def _fill_tables(self, *tables: str) -> None:
+    def _fill_tables(self, given: Given, *, is_touched: bool, has_records: bool) -> None:
+        """Compute what no block has from `records`, and make the views of blocks and of that."""
         blocks = self._blocks_in_range
-        self.script("answers_tables", blocks=blocks)
-        kinds = self.gather("new_names", "all_names", *tables)
-        self.script("extra", kinds=kinds)
-        self.script("kept", blocks=blocks)
-        self.script("answers_views", blocks=blocks, views=VIEWS.number, kinds=kinds)
+        words: dict[str, Any] = {"blocks": blocks, "is_touched": is_touched}
+        self.script("answers_tables", **words)
+        has_extra, kinds = has_records or self.times() is not None, list[Kind]()
+        if has_extra:
+            self.find_facts(given)
+            tables = ("records", "told", "sessions", "pairs") if has_records else ("sessions", "pairs")
+            kinds = self.gather("new_names", "all_names", *tables)
+            self.script("extra", kinds=kinds)
+        self.script("kept", **words)
+        self.script("answers_views", views=VIEWS.number, kinds=kinds, has_extra=has_extra, **words)
 
     def _find_earlier(self, fresh: list[Source], given: Given, key: str) -> None:
         """Fill the table `earlier`: visitors of the range with a record before it."""

@@ -56,7 +56,7 @@ class FactsReader(DuckDBFiles):
         day = day_number(source.date())
         span = (day - _LATE, day + 1)
         while True:
-            given = _all_time(zone, *span)
+            given = all_time(zone, *span)
             damaged = self.load([source], given, key)
             oldest, newest = self.times() or (span[0] * DAY, span[1] * DAY)
             if span[0] * DAY <= oldest and newest <= (span[1] + 1) * DAY:
@@ -85,12 +85,16 @@ class FactsReader(DuckDBFiles):
 
     def find_facts(self, given: Given) -> None:
         """Fill the other tables of facts from `records`, and `all_sessions` with sessions that have no view, too."""
+        self.find_sessions(given)
+        self.script("told")
+
+    def find_sessions(self, given: Given) -> None:
+        """Fill the tables of sessions and of their pairs of pages from `records`."""
         for table in ("sessions", "pairs"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
             self._make_in_parts(table, given, EVERYBODY, with_guests=True)
             if table == "sessions":
                 self.script("sessions", given)
-        self.script("told")
 
     def script(self, name: str, given: Mapping[str, Any] | None = None, **words: object) -> None:
         """Run the statements of a file of `sql/digests`."""
@@ -100,16 +104,17 @@ class FactsReader(DuckDBFiles):
                 values = {key: value for key, value in (given or {}).items() if f"${key}:" in text}
                 self._connection.execute(text, values)
 
-    def gather(self, names: str, known: str, *tables: str) -> list[Kind]:
+    def gather(self, names: str, known: str, *tables: str, **words: object) -> list[Kind]:
         """Fill the table `facts` with the facts of some tables, and give codes to their texts; return their kinds.
 
         Args:
             names: the table that the codes go into.
             known: the table or view with all codes.
             tables: the tables with the facts.
+            words: more variables of the template.
         """
         kinds = kinds_of(*tables)
-        self.script("facts", kinds=kinds)
+        self.script("facts", None, kinds=kinds, **words)
         self.script("names", names=names, known=known, kinds=kinds)
         return kinds
 
@@ -134,7 +139,7 @@ class FactsReader(DuckDBFiles):
         return rows
 
 
-def _all_time(zone: str, first: int, last: int) -> Given:
+def all_time(zone: str, first: int, last: int) -> Given:
     """Return the parameters of the SQL texts for all records of a file, which are from some days."""
     given = Question(date(2000, 1, 1), date(2000, 1, 1), time_zone=zone).given
     local = local_time(zone, first, last).given

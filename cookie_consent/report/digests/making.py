@@ -164,8 +164,7 @@ class Maker:
         with self._database(place, files[names[-1]]):
             newest = max(part.newest for part in parts.values())
             digests = {name: digest_path(self._path, files[name]) for name in names}
-            fill_block(self._reader, number, about, digests, newest)
-            self._add_far_edges(names, parts, files)
+            fill_block(self._reader, number, about, digests, newest, lambda: self._add_far_edges(names, parts, files))
             self._reader.script("drop_block")
         if not _are_still(about.parts, files):
             place.unlink(missing_ok=True)
@@ -183,12 +182,12 @@ class Maker:
 
     def _add_far_edges(self, names: list[str], parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
         reader = self._reader
-        for (number,) in reader.execute("SELECT DISTINCT file FROM loose_stays WHERE NOT near ORDER BY file"):
+        for (number,) in reader.execute("SELECT DISTINCT file FROM special WHERE loose AND NOT near ORDER BY file"):
             name = names[number]
             reader.load_whole(files[name], self._zone, self._key)
             for other in parts[name].without:
                 reader.drop_known(files[other], parts[other].oldest, parts[other].newest)
-            reader.script("far_edges", db="made", file=number)
+            reader.script("far_edges", file=number)
 
     @contextmanager
     def _database(self, place: Path, source: Source, block_size: int = 262_144) -> Iterator[None]:

@@ -1,7 +1,17 @@
-{# A table of all digests f0, f1, …, with the number of the file. #}
+{# Tables of all digests f0, f1, …, with the number of the file; or, of facts, with the codes of the block. #}
 {% macro each(table, columns) %}
 {% for file in range(files) %}
 SELECT {{ file }}::INTEGER AS file, {{ columns }} FROM f{{ file }}.{{ table }}
+{{ "" if loop.last else "UNION ALL" }}
+{% endfor %}
+{% endmacro %}
+{% macro each_coded(table, columns, where="true") %}
+{% for file in range(files) %}
+SELECT kind, hosts.code AS host, names.code AS name, {{ columns }}
+FROM f{{ file }}.{{ table }} AS facts
+INNER JOIN (SELECT old, code FROM codes WHERE file = {{ file }}) AS names ON facts.name = names.old
+INNER JOIN (SELECT old, code FROM host_codes WHERE file = {{ file }}) AS hosts ON facts.host = hosts.old
+WHERE day BETWEEN {{ first }} AND {{ last }} AND {{ where }}
 {{ "" if loop.last else "UNION ALL" }}
 {% endfor %}
 {% endmacro %}

@@ -1,8 +1,8 @@
 {# The records of stays of `file` that go on elsewhere, and that its digest does not keep. #}
 {% from "activity.sql" import began, ended %}
-INSERT INTO {{ db }}.edges BY NAME
-SELECT records.*
+INSERT INTO edge_records BY NAME
+SELECT records.*, special.began AS stay_began, loose, is_long, is_open
 FROM records
-INNER JOIN loose_stays AS stays
-    ON records.guest = stays.guest AND {{ began }} >= stays.began AND {{ ended }} <= stays.ended
-WHERE stays.file = {{ file }} AND NOT near
+INNER JOIN special
+    ON records.guest = special.guest AND {{ began }} >= own_began AND {{ ended }} <= own_ended
+WHERE special.file = {{ file }} AND loose AND NOT near

@@ -1,11 +1,13 @@
-{# How many people have facts of each name of a `kind`, and the sums. #}
-{% set present = "merged_people" if kind.few_are else "present" %}
-{% set sums = "merged_sums" if kind.few_are else "sums" %}
-CREATE OR REPLACE TEMPORARY TABLE heads_{{ kind.number }} AS
-SELECT name, count(*) AS people FROM {{ present }} WHERE kind = {{ kind.number }} GROUP BY name;
-CREATE OR REPLACE TEMPORARY TABLE totals_{{ kind.number }} AS
-SELECT name
-    {% for _ in kind.sums %}
-    , sum(n{{ loop.index0 }})::BIGINT AS n{{ loop.index0 }}
-    {% endfor %}
-FROM {{ sums }} WHERE kind = {{ kind.number }} GROUP BY name;
+{# How many people have facts of each name of the `kinds`, and where the sums of lists are. #}
+{% set numbers = kinds | map(attribute="number") | list %}
+CREATE OR REPLACE TEMPORARY TABLE heads AS
+SELECT kind, name, count(*) AS people FROM present
+WHERE kind BETWEEN {{ numbers | min }} AND {{ numbers | max }}
+GROUP BY kind, name;
+CREATE OR REPLACE TEMPORARY VIEW list_sums AS
+FROM sums
+{% for kind in kinds if kind.few_are %}
+WHERE kind <> {{ kind.number }}
+UNION ALL
+SELECT sums.* REPLACE (code AS name) FROM sums INNER JOIN new_codes ON name = old WHERE kind = {{ kind.number }};
+{% endfor %}

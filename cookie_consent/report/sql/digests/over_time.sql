@@ -6,15 +6,20 @@
 {% from "digests/weeks.sql" import day_steps, visitors_by_step with context %}
 WITH parts AS (
 {% if figure == "each_hour" %}
-    SELECT text::BIGINT AS number, count(*) AS visitors, 0 AS sessions, 0 AS views, 0 AS recorded, 0 AS all_views, 0 AS counted
-    FROM present INNER JOIN all_names ON name = code
-    WHERE kind = {{ numbers.view_hours }}
-    GROUP BY text
+    SELECT text::BIGINT AS number, visitors, 0 AS sessions, 0 AS views, 0 AS recorded, 0 AS all_views, 0 AS counted
+    FROM all_names
+    INNER JOIN (
+        SELECT name, count(*) AS visitors FROM present WHERE kind = {{ numbers.view_hours }} GROUP BY name
+    ) ON name = code
     UNION ALL
     SELECT text::BIGINT, 0, CASE WHEN kind = {{ numbers.session_hours }} THEN n0 ELSE 0 END,
         CASE WHEN kind = {{ numbers.view_hours }} THEN n0 ELSE 0 END, 0, 0, 0
-    FROM sums INNER JOIN all_names ON name = code
-    WHERE kind IN ({{ numbers.session_hours }}, {{ numbers.view_hours }})
+    FROM all_names
+    INNER JOIN (
+        SELECT kind, name, sum(n0) AS n0 FROM sums
+        WHERE kind IN ({{ numbers.session_hours }}, {{ numbers.view_hours }})
+        GROUP BY kind, name
+    ) ON name = code
 {% else %}
     {% if figure == "by_day" %}
     SELECT day AS number, people AS visitors, 0 AS sessions, 0 AS views, 0 AS recorded, 0 AS all_views, 0 AS counted

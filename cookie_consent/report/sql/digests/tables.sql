@@ -2,21 +2,23 @@
 
    - `about`: what it is made of, as JSON.
    - `names`: the texts of hosts and of names. 0 is all hosts.
+   - `visitors`: of a block, a code for each visitor.
    - `people`: who has facts of a name. Of a digest: on which day. Of a block: the days as bits, and in `alone` whether the
      row counts for all hosts together.
    - `sums`: numbers by day.
    - `measured`: values for quantiles; of a block, sorted by kind and bucket, so that few are read.
    - `buckets`: of a block, how many values are in each bucket.
    - `stays`: the time of all activity of a guest without a pause. Of a digest: `near` if its records are in `edges`. Of a
-     block: only those whose sessions are in the other tables; `recent` if these are in `recent_sessions` and
-     `recent_pairs`, by themselves, because a record of the live file may go on with them.
-   - `edges`: records of sessions that are not in the other tables, as sessions.sql takes them.
+     block: those whose sessions are in the other tables; `recent` if these are in `recent` and `recent_measured`, by
+     themselves, because a record of the live file may go on with them; `is_open` if their records are in `edges`.
+   - `edges`: of a digest, records of sessions that may go on in another file. Of a block, those that may go on in the live
+     file, and in `is_long` those whose sessions are in no other table.
    - `sessions`: the sessions of a digest, as if there were no other file. #}
 CREATE TABLE {{ db }}.about (made_of VARCHAR);
 CREATE TABLE {{ db }}.names (code UINTEGER, text VARCHAR);
 CREATE TABLE {{ db }}.people (
-    kind UTINYINT, host UINTEGER, name UINTEGER, visitor UBIGINT,
-    {{ "alone BOOLEAN, days UBIGINT" if is_block else "day INTEGER" }}
+    kind UTINYINT, host UINTEGER, name UINTEGER,
+    {{ "visitor UINTEGER, alone BOOLEAN, days UBIGINT" if is_block else "visitor UBIGINT, day INTEGER" }}
 );
 CREATE TABLE {{ db }}.sums (
     kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER
@@ -26,8 +28,9 @@ CREATE TABLE {{ db }}.sums (
 );
 CREATE TABLE {{ db }}.measured (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, value DOUBLE, bucket USMALLINT);
 {% if is_block %}
+CREATE TABLE {{ db }}.visitors (code UINTEGER, number UBIGINT);
 CREATE TABLE {{ db }}.buckets (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, bucket USMALLINT, n BIGINT);
 {% endif %}
 CREATE TABLE {{ db }}.stays (
-    guest UBIGINT{{ "" if is_block else ", stay INTEGER" }}, began DOUBLE, ended DOUBLE{{ ", recent BOOLEAN" if is_block else ", near BOOLEAN" }}
+    guest UBIGINT{{ "" if is_block else ", stay INTEGER" }}, began DOUBLE, ended DOUBLE{{ ", recent BOOLEAN, is_open BOOLEAN" if is_block else ", near BOOLEAN" }}
 );

@@ -1,9 +1,9 @@
 {# The digested stays that go on in a record without a digest. #}
 {% from "activity.sql" import began, ended %}
 CREATE OR REPLACE TEMPORARY TABLE touched AS
-SELECT DISTINCT stays.guest, stays.began, stays.ended, recent FROM (
+SELECT DISTINCT stays.guest, stays.began, stays.ended, recent, is_open FROM (
     {% for block in blocks %}
-    SELECT guest, began, ended, recent FROM {{ block.database }}.stays
+    SELECT guest, began, ended, recent, is_open FROM {{ block.database }}.stays
     WHERE ended >= (SELECT min({{ began }}) FROM records) - 1800000
     {{ "" if loop.last else "UNION ALL" }}
     {% endfor %}

@@ -4,8 +4,11 @@ SELECT unnest({{ steps.keys() | list }}::INTEGER[]) AS day, unnest({{ steps.valu
 {% endmacro %}
 {% macro visitors_by_step(kind) %}
 {% for block in blocks %}
-SELECT visitor, step
-FROM {{ block.database }}.people
+SELECT {{ "visitor_codes.code AS visitor" if loop.index0 else "visitor" }}, step
+FROM {{ block.database }}.people AS facts
+{% if loop.index0 %}
+INNER JOIN visitor_codes ON visitor = old AND block = {{ loop.index0 }}
+{% endif %}
 INNER JOIN (
     SELECT step, bit_or(1::UBIGINT << (day - {{ block.first }})::UBIGINT) AS bits
     FROM ({{ day_steps() }}) WHERE day BETWEEN {{ block.since }} AND {{ block.until }} GROUP BY step
