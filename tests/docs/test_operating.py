@@ -110,17 +110,23 @@ def settings(unit: str) -> dict[str, list[tuple[str, str]]]:
     return sections
 
 
+def cron_jobs(table: str) -> list[list[str]]:
+    """Return the commands of a crontab."""
+    jobs = []
+    for line in table.splitlines():
+        found = re.fullmatch(r"(?:[\d*/,-]+ ){5}cd /srv/site && (?:nice )?\.venv/bin/(cookie-consent [^%]*)", line)
+        assert found, line
+        jobs.append(ours(shlex.split(found[1])))
+    return jobs
+
+
 def test_jobs_of_cron_and_systemd_are_the_same_and_run(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(site)
     service, timer = map(settings, blocks(PAGE, "ini"))
     by_systemd = [ours(shlex.split(value)) for name, value in service["Service"] if name == "ExecStart"]
-    by_cron = []
-    for line in blocks(PAGE, "text")[0].splitlines():
-        found = re.fullmatch(r"(?:[\d*/,-]+ ){5}cd /srv/site && \.venv/bin/(cookie-consent [^%]*)", line)
-        assert found, line
-        by_cron.append(ours(shlex.split(found[1])))
-    assert by_cron == by_systemd
-    assert [main(command) for command in by_cron] == [0, 0]
+    nightly, hourly = map(cron_jobs, blocks(PAGE, "text")[:2])
+    assert nightly == by_systemd
+    assert [main(command) for command in nightly + hourly] == [0, 0, 0]
     assert {("Type", "oneshot"), ("WorkingDirectory", "/srv/site")} < {*service["Service"]}
     assert timer["Install"] == [("WantedBy", "timers.target")]
     assert re.fullmatch(r"\*-\*-\* \d\d:\d\d:\d\d", dict(timer["Timer"])["OnCalendar"])
