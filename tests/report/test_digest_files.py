@@ -20,6 +20,7 @@ from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.digests.making import Digested, digest
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
+from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.digest_files import block_path, digest_folder
 from tests.support.digests import answers, assert_same_report, number_of, scanned, stored_numbers, write
 from tests.support.report_records import FIRST, Record, line, time_text
@@ -64,6 +65,22 @@ def test_late_and_repeated_records_count_once(live: Path) -> None:
     live.write_bytes(b"".join(map(line, (view("eve", 36), left))))
     assert digest(live) == Digested(2, 1)
     assert_same_report(live, since=FIRST, until=NEXT + timedelta(days=1), threshold=1)
+
+
+@pytest.mark.parametrize("compacted", [True, False])
+def test_records_of_earlier_versions_count(live: Path, compacted: bool) -> None:
+    """They lack the kind, the uid or the visitor. A record without a visitor is one of its own."""
+    records = [view("ann", 9), view("bob", 9.1, "/a"), view("cas", 9.2, "/b"), view("cas", 9.3)]
+    for record, lacks in zip(records, ("log.record.uid", "visitor.id", "record.kind", "url.path"), strict=True):
+        del record[lacks]
+    left = {key: value for key, value in view("dan", 10).items() if key not in ("visitor.id", "log.record.uid")}
+    asked = [left | {"time": time_text(START + timedelta(hours=hours))} for hours in (10, 10.1, 11)]
+    write(live, FIRST, [*records, *asked])
+    write(live, NEXT, [view("ann", 33)])
+    if compacted:
+        compact(live)
+    digest(live)
+    assert_same_report(live, since=FIRST, until=NEXT, threshold=1)
 
 
 def test_visitors_of_a_past_moment_are_scanned(two_days: Path) -> None:

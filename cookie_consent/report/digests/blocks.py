@@ -91,7 +91,7 @@ def fill_block(
         for kind in kinds_of("records", "told"):
             if kind.value:
                 reader.script("block_measured", kind=kind, **words)
-        reader.add_facts("made", "sessions", "pairs", is_block=True)
+        reader.add_facts("made", "sessions", "pairs")
         reader.script("block_buckets", db="made")
     people = [kind.number for kind in kinds_of("records", "told", "sessions", "pairs") if kind.has_people]
     reader.script("block_stays", db="made", kinds=people)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -48,20 +48,8 @@ class FactsReader(DuckDBFiles):
         return list(read_undamaged(self._connection, files, fill)[1])
 
     def load_whole(self, source: Source, zone: str, key: str) -> tuple[Given, list[Damaged]]:
-        """Fill the table `records` from a closed file.
-
-        Returns:
-            The parameters of the SQL texts, with the local time of its records; and the file, if it is damaged.
-        """
-        day = day_number(source.date())
-        span = (day - _LATE, day + 1)
-        while True:
-            given = all_time(zone, *span)
-            damaged = self.load([source], given, key)
-            oldest, newest = self.times() or (span[0] * DAY, span[1] * DAY)
-            if span[0] * DAY <= oldest and newest <= (span[1] + 1) * DAY:
-                return given, damaged
-            span = (oldest // DAY - 1, newest // DAY + 1)  # a clock was wrong
+        """Fill the table `records` from a closed file; return as `whole_file`."""
+        return whole_file(self, source, zone, lambda given: self.load([source], given, key))
 
     def times(self) -> tuple[int, int] | None:
         """Return the times of the oldest and the newest of the records; None if there are none."""
@@ -118,11 +106,11 @@ class FactsReader(DuckDBFiles):
         self.script("names", names=names, known=known, kinds=kinds)
         return kinds
 
-    def add_facts(self, database: str, *tables: str, is_block: bool = False) -> None:
-        """Add the facts of some tables to a digest or a block."""
-        names = f"{database}.names"
+    def add_facts(self, block: str, *tables: str) -> None:
+        """Add the facts of some tables, but for people, to a block."""
+        names = f"{block}.names"
         kinds = self.gather(names, names, *tables)
-        self.script("coded", db=database, is_block=is_block, kinds=kinds)
+        self.script("coded", db=block, kinds=kinds)
 
     def read_script(self, name: str, given: Given | None = None, **words: object) -> list[tuple[Any, ...]]:
         """Return the rows of a file of `sql/digests`."""
@@ -137,6 +125,31 @@ class FactsReader(DuckDBFiles):
         """Run a statement."""
         rows: list[tuple[Any, ...]] = self._connection.execute(text, values).fetchall()
         return rows
+
+
+def whole_file(
+    reader: FactsReader, source: Source, zone: str, load: Callable[[Given], list[Damaged]]
+) -> tuple[Given, list[Damaged]]:
+    """Fill the table `records` from a closed file.
+
+    Args:
+        reader: has the table.
+        source: the file.
+        zone: the time zone of the days.
+        load: fills the table from the file, and returns it if it is damaged.
+
+    Returns:
+        The parameters of the SQL texts, with the local time of its records; and the file, if it is damaged.
+    """
+    day = day_number(source.date())
+    span = (day - _LATE, day + 1)
+    while True:
+        given = all_time(zone, *span)
+        damaged = load(given)
+        oldest, newest = reader.times() or (span[0] * DAY, span[1] * DAY)
+        if span[0] * DAY <= oldest and newest <= (span[1] + 1) * DAY:
+            return given, damaged
+        span = (oldest // DAY - 1, newest // DAY + 1)  # a clock was wrong
 
 
 def all_time(zone: str, first: int, last: int) -> Given:

@@ -13,6 +13,7 @@ from cookie_consent.report.digests.about import About, Part, identity, key_check
 from cookie_consent.report.digests.blocks import fill_block, fill_firsts, needed_blocks
 from cookie_consent.report.digests.database import attached, read_about, write_about
 from cookie_consent.report.digests.facts import FactsReader
+from cookie_consent.report.digests.file_facts import add_all, find_sessions, read_file
 from cookie_consent.report.digests.key import make_key
 from cookie_consent.report.engines.duckdb_files import connected
 from cookie_consent.report.memory import LEAST, default_memory
@@ -28,8 +29,10 @@ from cookie_consent.sinks.files.digest_files import (
     unfinished,
 )
 
-_SMALL = 16_384
-"""The size of a block of a digest's database (bytes): the digest of a small file is small."""
+_SMALL, _LARGE = 16_384, 262_144
+"""The size of a block of a database (bytes): the digest of a small file is small, and large blocks take less time."""
+_LARGE_FILE = 2_000_000
+"""The bytes of a file whose digest has large blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Maker:
     def _digest(self, source: Source, earlier: Mapping[str, Part], files: Mapping[str, Source]) -> About | None:
         """Make the digest of a file; return None if the file is damaged."""
         reader, before = self._reader, identity(source)
-        given, damaged = reader.load_whole(source, self._zone, self._key)
+        given, damaged = read_file(reader, source, self._zone, self._key)
         if damaged:
             self._damaged += map(str, damaged)
             return None
@@ -142,13 +145,13 @@ class Maker:
         others = overlapping(part, earlier)
         for name, other in others.items():
             reader.drop_known(files[name], max(oldest, other.oldest), min(newest, other.newest))
-        reader.find_facts(given)
+        find_sessions(reader)
         part = replace(part, days=reader.days(given), without={name: other.file for name, other in others.items()})
         about = self._about({name_of(source): part})
-        with self._database(digest_path(self._path, source), source, _SMALL):
+        size = _SMALL if source.path.stat().st_size < _LARGE_FILE else _LARGE
+        with self._database(digest_path(self._path, source), source, size):
             reader.script("tables", db="made", is_block=False)
-            reader.add_facts("made", "records", "told")
-            reader.script("stays", given, db="made")
+            add_all(reader, given, self._key, "made")
             write_about(reader, "made", about)
         if not _is_still(source, before):  # erased meanwhile: it must not come back
             digest_path(self._path, source).unlink(missing_ok=True)
@@ -190,7 +193,7 @@ class Maker:
             reader.script("far_edges", file=number)
 
     @contextmanager
-    def _database(self, place: Path, source: Source, block_size: int = 262_144) -> Iterator[None]:
+    def _database(self, place: Path, source: Source, block_size: int = _LARGE) -> Iterator[None]:
         """Attach a new database as "made", which replaces a file after the block."""
         with source.path.open("rb") as like, replacing(place, like) as new:
             new.unlink()  # DuckDB takes no empty file

@@ -1,13 +1,5 @@
-{# `facts`, and the values of `kinds`, into the digest or block `db`. People of a block are in block_people.sql. #}
+{# The sums of `facts`, and the values of `kinds`, into the block `db`. People are in block_people.sql. #}
 {% from "digests/bucket.sql" import bucket %}
-{% if not is_block %}
-INSERT INTO {{ db }}.people
-SELECT kind, hosts.code, names.code, visitor, day
-FROM facts
-INNER JOIN {{ db }}.names AS names ON facts.name = names.text
-INNER JOIN {{ db }}.names AS hosts ON facts.host = hosts.text
-WHERE kind IN ({% for kind in kinds if kind.has_people %}{{ kind.number }}, {% endfor %}255);
-{% endif %}
 INSERT INTO {{ db }}.sums
 SELECT kind, hosts.code, names.code, day
     {% for n in range(most_sums) %}
