@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.cli import main
 from cookie_consent.report import report
+from cookie_consent.report.digests import engine
 from cookie_consent.report.digests.kinds import KINDS, OF_COUNTS
 from cookie_consent.report.digests.making import Digested, digest
 from cookie_consent.report.lists import LISTS
@@ -99,6 +100,16 @@ def test_days_are_those_of_the_time_zone(days: Path, tmp_path: Path, zone: str) 
     assert not any(found), "the digests have days in UTC"
     digest(live, zone)
     assert_same_report(live, **asked)
+
+
+@pytest.mark.parametrize("question", ["all days", "closed days"])
+@pytest.mark.slow
+def test_quantiles_of_many_values_are_those_of_a_scan(
+    days: Path, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are found by rank, because so many values would not fit into the memory."""
+    monkeypatch.setattr(engine, "FEW_VALUES", 10)
+    assert_same_report(days, **QUESTIONS[question])
 
 
 @pytest.mark.slow

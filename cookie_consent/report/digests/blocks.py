@@ -20,6 +20,8 @@ from cookie_consent.report.question import MARGIN
 
 DAYS = 64
 _STEP = DAYS // 2
+FEW_VALUES = 5_000_000
+"""So many values are sorted in memory for quantiles, in about 100 MB."""
 RECENT = 26 * 3_600_000
 """Sessions that ended in this time before the log's newest record are kept by themselves: the event of a page that is
 left much later goes on with them (milliseconds)."""
@@ -88,9 +90,7 @@ def fill_block(
         reader.script("block_edges", **words)
         reader.find_sessions(given)
         reader.script("block_sessions", given, **words)
-        for kind in kinds_of("records", "told"):
-            if kind.value:
-                reader.script("block_measured", kind=kind, **words)
+        _add_values(reader, words)
         reader.add_facts("made", "sessions", "pairs")
         reader.script("block_buckets", db="made")
     people = [kind.number for kind in kinds_of("records", "told", "sessions", "pairs") if kind.has_people]
@@ -101,6 +101,15 @@ def fill_block(
             reader.script("block_people", number=number, by_host=True, **words)
     _add_recent(reader)
     write_about(reader, "made", about)
+
+
+def _add_values(reader: FactsReader, words: Mapping[str, Any]) -> None:
+    """Add the values of records to the database "made"."""
+    values = dict(reader.read_script("block_values", **words))
+    for kind in kinds_of("records", "told"):
+        if kind.value:
+            are_many = values.get(kind.number, 0) > FEW_VALUES
+            reader.script("block_measured", None, kind=kind, are_many=are_many, **words)
 
 
 def _add_recent(reader: FactsReader) -> None:

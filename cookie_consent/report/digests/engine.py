@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cookie_consent.report.digests.about import About, Part, identity, name_of, overlapping
-from cookie_consent.report.digests.blocks import DAYS, first_day
+from cookie_consent.report.digests.blocks import DAYS, FEW_VALUES, first_day
 from cookie_consent.report.digests.database import attach, read_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader
 from cookie_consent.report.digests.frugal import FrugalConnection
@@ -29,8 +29,6 @@ from cookie_consent.sinks.files.digest_files import block_path, blocks_of, first
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_FEW_VALUES = 5_000_000
-"""So many values are sorted in memory for quantiles, in about 100 MB."""
 _NO_CODE = 2**32 - 1
 """The code of no text."""
 _NOTHING_TOUCHED = (
@@ -229,7 +227,7 @@ class DigestedFiles(FactsReader):
             labelled: a table of names and their labels; "" if each name is a label.
         """
         words: dict[str, Any] = {"kind": kind, "labelled": labelled, "shares": list(kind.quantiles.values())}
-        if self._values.get(kind.number, 0) <= _FEW_VALUES:
+        if self._values.get(kind.number, 0) <= FEW_VALUES:
             self.script("few_quantiles", **words)
         else:
             if not labelled:

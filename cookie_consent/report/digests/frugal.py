@@ -1,4 +1,4 @@
-"""A DuckDB connection that takes little memory while that is enough."""
+"""A DuckDB connection that takes one thread, and little memory while that is enough."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ _FRUGAL = 150_000_000
 class FrugalConnection:
     """Runs statements with little memory, and again with all that it may take if one needs more.
 
+    Several threads would take more of the processor's time, and be hardly sooner done.
+
     Args:
         connection: the connection.
         memory: the bytes that it may take.
@@ -25,12 +27,14 @@ class FrugalConnection:
 
     def __init__(self, connection: DuckDBPyConnection, memory: int) -> None:
         self._connection, self._memory, self._is_frugal = connection, memory, False
+        self._threads = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
 
     def be_frugal(self, *, frugal: bool) -> None:
-        """Take little memory from now on, or all."""
+        """Take one thread and little memory from now on, or all."""
         self._is_frugal = frugal and self._memory > _FRUGAL
         limit = max(_FRUGAL, LEAST) if self._is_frugal else self._memory
         self._connection.execute(f"SET memory_limit = '{limit}B'")
+        self._connection.execute(f"SET threads = {1 if frugal else self._threads}")
 
     def execute(self, text: str, values: Mapping[str, Any] | None = None) -> DuckDBPyConnection:
         """Run a statement."""

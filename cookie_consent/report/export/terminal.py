@@ -155,7 +155,9 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, (int, float)):
         return f"{value:,}"
-    text = "".join(sign if is_seen(sign) else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
+    text = str(value)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(sign if is_seen(sign) else "\N{REPLACEMENT CHARACTER}" for sign in text)
     while _width(text) > _WIDEST:
         # One character at a time, because a wide one takes two columns.
         text = text.removesuffix("…")[:-1] + "…"
@@ -167,6 +169,8 @@ def _width(text: str) -> int:
 
     East Asian characters take two columns, combining marks none.
     """
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
