@@ -4,9 +4,11 @@
    `groups` are the kinds by how their names are made. The numbers of names begin with that of their group: the same name
    may have several. `viewed_by` has the views of a visitor in one row, for the kinds that it can answer. #}
 {% from "digests/bucket.sql" import bucket %}
+{% from "digests/days.sql" import hour with context %}
 {% from "digests/text_code.sql" import code with context %}
 {% from "told.sql" import told with context %}
 {% macro each_of(columns, before="", after="") %}{% for column in columns %}{{ before }}{{ column }}{{ after }}{% endfor %}{% endmacro %}
+{% set with_hour %}(SELECT *, {{ hour("came") }} AS hour FROM records){% endset %}
 {% macro labelled(facts, number, group) %}
 {{ facts }} AS facts INNER JOIN labels_{{ number }} ON {% for column in group.columns %}facts.{{ column }} = of_{{ column }} AND {% endfor %}true
 {%- endmacro %}
@@ -33,7 +35,7 @@ SELECT host, {{ each_of(group.columns, after=", ") }}{{ "visitor, " if kind.has_
     {% for sum in kind.sums.values() %}
     , ({{ sum if table == kind.table else sum | replace("count(*)", "sum(n)") }})::BIGINT AS n{{ loop.index0 }}
     {% endfor %}
-FROM {{ table }} WHERE {{ kind.where }}
+FROM {{ with_hour if "hour" in group.columns else table }} WHERE {{ kind.where }}
 GROUP BY ALL;
 {% endfor %}
 CREATE OR REPLACE TEMPORARY TABLE labels_{{ loop.index }} AS
@@ -98,4 +100,13 @@ FROM (
 WHERE value IS NOT NULL;
 {% endif %}
 {% endfor %}
+{% endfor %}
+{% for group in groups %}
+DROP TABLE labels_{{ loop.index }};
+{% for kind, table in group.kinds %}
+DROP TABLE facts_{{ kind.number }};
+{% endfor %}
+{% endfor %}
+{% for table in ("viewed_by", "told") %}
+DROP TABLE {{ table }};
 {% endfor %}

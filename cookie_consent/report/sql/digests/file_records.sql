@@ -4,7 +4,7 @@
    - `texts`: the text of each code.
    - `hosts`: the hosts, each with the number that it has in the digest.
    - `records`: the records. `campaign` is NULL where there is none. #}
-{% from "digests/days.sql" import day, hour with context %}
+{% from "digests/days.sql" import day with context %}
 {% from "digests/text_code.sql" import code, code_of_campaign, text_of_campaign with context %}
 {% from "sites.sql" import site_of_address %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
@@ -23,22 +23,22 @@ UNION ALL
 SELECT {{ code_of_campaign("query") }}, any_value({{ text_of_campaign("query") }})
 FROM (SELECT DISTINCT query FROM access_records WHERE query <> '')
 GROUP BY ALL;
+SET VARIABLE hosts = (SELECT list(DISTINCT coalesce(host, '')) FROM access_records);
 CREATE OR REPLACE TEMPORARY TABLE hosts AS
-SELECT text, {{ code("text") }} AS host_code, (row_number() OVER ())::UINTEGER AS host
-FROM (SELECT DISTINCT coalesce(host, '') AS text FROM access_records);
-CREATE OR REPLACE TEMPORARY TABLE visitors AS
-SELECT visitor AS id, {{ keyed("visitor", text("key")) }} AS number
-FROM (SELECT DISTINCT visitor FROM access_records WHERE visitor IS NOT NULL);
+SELECT unnest(getvariable('hosts')) AS text, unnest(range(1, len(getvariable('hosts')) + 1))::UINTEGER AS host;
 CREATE OR REPLACE TEMPORARY TABLE records AS
 WITH known AS (
-    SELECT uid, {{ milliseconds("time") }} AS came, visitor, purpose,
+    SELECT uid, {{ milliseconds("time") }} AS came, purpose,
+        {{ keyed("visitor", text("key")) }} AS visitor,
+        coalesce(host, '') AS host_text,
+        coalesce(list_position(getvariable('hosts'), host), list_position(getvariable('hosts'), ''))::UINTEGER AS host,
         CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END AS kind,
         kind = 'event' AS is_event,
         coalesce(event, '') AS event,
         coalesce(country, '') AS country,
         coalesce(status, 0) AS status,
         coalesce(duration_ms, 0) AS duration_ms,
-        {% for column in coded %}
+        {% for column in coded if column != "host" %}
         {{ code(column) }} AS {{ column }},
         {% endfor %}
         {{ code(site_of_address("referrer")) }} AS site,
@@ -51,10 +51,7 @@ WITH known AS (
 )
 SELECT
     uid, came, kind, event, country, path, method, route, browser, os, device, status, duration_ms, properties,
-    hosts.host,
-    coalesce(visitors.number, {{ keyed("uid", text("key")) }}) AS visitor,
-    hash(coalesce(visitors.number, {{ keyed("uid", text("key")) }}), hosts.text) AS guest,
-    {{ day("came") }} AS day, {{ hour("came") }} AS hour,
+    host, visitor, hash(visitor, host_text) AS guest, {{ day("came") }} AS day,
     (CASE WHEN kind = 'view' OR event = 'page_view' THEN 1 ELSE 0 END)::UTINYINT AS viewed,
     (CASE WHEN NOT is_event AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END)::UTINYINT AS exempt,
     CASE
@@ -65,6 +62,8 @@ SELECT
         ELSE own_page
     END AS referrer,
     CASE WHEN kind <> 'request' THEN nullif(campaign, {{ code_of_campaign("''") }}) END AS campaign
-FROM known
-INNER JOIN hosts ON known.host = host_code
-LEFT JOIN visitors ON visitor = id
+FROM known;
+UPDATE records
+SET visitor = {{ keyed("uid", text("key")) }},
+    guest = hash({{ keyed("uid", text("key")) }}, getvariable('hosts')[host])
+WHERE visitor IS NULL

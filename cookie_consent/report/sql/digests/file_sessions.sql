@@ -19,21 +19,22 @@ WITH acts AS (
 SELECT line AS tied, row_number() OVER (PARTITION BY guest, began ORDER BY uid) AS tie
 FROM acts
 INNER JOIN (SELECT guest, began FROM acts GROUP BY ALL HAVING count(*) > 1) AS same USING (guest, began);
-CREATE OR REPLACE TEMPORARY TABLE moments AS
-SELECT line, guest, began, ended, there, viewed, acted, path, campaign
-FROM (
-    SELECT rowid AS line, guest, {{ began }} AS began, {{ ended }} AS ended, {{ is_request }} AS burst,
-        CASE WHEN kind <> 'request' THEN came END AS there,
-        viewed = 1 AND kind <> 'request' AS viewed,
-        kind <> 'request' AND viewed = 0 AND event <> 'page_leave' AS acted,
-        path, campaign
-    FROM records
-    WHERE kind IN ('view', 'event', 'request')
-)
-LEFT JOIN ties ON line = tied
-ORDER BY guest, began, burst, tie;
 CREATE OR REPLACE TEMPORARY TABLE steps AS
-WITH guests AS (
+WITH moments AS (
+    SELECT line, guest, began, ended, there, viewed, acted, path, campaign
+    FROM (
+        SELECT rowid AS line, guest, {{ began }} AS began, {{ ended }} AS ended, {{ is_request }} AS burst,
+            CASE WHEN kind <> 'request' THEN came END AS there,
+            viewed = 1 AND kind <> 'request' AS viewed,
+            kind <> 'request' AND viewed = 0 AND event <> 'page_leave' AS acted,
+            path, campaign
+        FROM records
+        WHERE kind IN ('view', 'event', 'request')
+    )
+    LEFT JOIN ties ON line = tied
+    ORDER BY guest, began, burst, tie
+),
+guests AS (
     SELECT *, count(*) FILTER (WHERE first) {{ so_far }} AS nth
     FROM (SELECT *, guest IS DISTINCT FROM lag(guest) OVER () AS first, row_number() OVER () AS place FROM moments)
 ),
