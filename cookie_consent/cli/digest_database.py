@@ -30,7 +30,8 @@ def digested_database(target: str, zone: str) -> Digested:
         module, url = reader(target, "cookie_consent.report.digests")
         made: Digested = module.digest(url, zone, progress=progress)
     except ModuleNotFoundError:
-        raise UnusableError(str(missing("psycopg", "postgresql"))) from None
+        package = ("psycopg", "postgresql") if target.startswith("postgres") else ("clickhouse-connect", "clickhouse")
+        raise UnusableError(str(missing(*package))) from None
     except (UnreadableError, ValueError) as error:
         raise UnusableError(str(error)) from None
     return made

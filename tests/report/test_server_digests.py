@@ -16,7 +16,6 @@ import pytest
 from cookie_consent.cli import main
 from cookie_consent.report import report
 from cookie_consent.report.digests.postgresql import digest
-from cookie_consent.report.digests.server import DigestedServer
 from cookie_consent.report.engines.dialect import POSTGRESQL
 from cookie_consent.report.local_time import day_number
 from cookie_consent.sinks import open_sink
@@ -59,20 +58,6 @@ def copied(digested: str, databases: PostgresServer) -> Iterator[str]:
     digest(url, now=NOW)
     yield url
     databases.take_back(url)
-
-
-@pytest.fixture
-def answered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """For each range, how many of its days digests answered."""
-    found: list[int] = []
-    answer = DigestedServer._answer
-
-    def counted(engine: DigestedServer, asked: Any) -> None:
-        answer(engine, asked)
-        found.append(len(engine._days))
-
-    monkeypatch.setattr(DigestedServer, "_answer", counted)
-    return found
 
 
 def assert_of_oracle(

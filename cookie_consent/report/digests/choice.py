@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from cookie_consent.report.digests.advice import Scanned
     from cookie_consent.report.question import Question
 
-SERVERS = ("postgresql", "postgres")
+_CLICKHOUSE = ("clickhouse", "clickhouses")
+SERVERS = ("postgresql", "postgres", *_CLICKHOUSE)
 """The URL schemes of databases that keep digests."""
 
 
@@ -53,10 +54,14 @@ def why_scanned(access_log: str | os.PathLike[str], engine: Engine, question: Qu
 
 
 def _with_digests_of_server(scheme: str, engine: Engine) -> Engine:
-    if scheme not in SERVERS:
-        return engine  # ClickHouse has no digests
-    from cookie_consent.report.digests.postgresql import PostgreSQLDigests
     from cookie_consent.report.digests.server import DigestedServer
+
+    if scheme in _CLICKHOUSE:
+        from cookie_consent.report.digests.clickhouse import ClickHouseDigests
+        from cookie_consent.report.engines.clickhouse import ClickHouseServer
+
+        return DigestedServer(ClickHouseDigests(engine)) if isinstance(engine, ClickHouseServer) else engine
+    from cookie_consent.report.digests.postgresql import PostgreSQLDigests
     from cookie_consent.report.engines.postgresql import PostgreSQLServer
 
     return DigestedServer(PostgreSQLDigests(engine.connection)) if isinstance(engine, PostgreSQLServer) else engine

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import Connection
@@ -13,22 +13,20 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import dict_row
 
 from cookie_consent.report.digests.making import Digested
-from cookie_consent.report.digests.server import CLOSED_AFTER, TABLES, add_facts, days_with_records, schema
+from cookie_consent.report.digests.server import (
+    TABLES,
+    Progress,
+    add_facts,
+    closed_days,
+    schema,
+    without_progress,
+)
 from cookie_consent.report.engines.dialect import POSTGRESQL
 from cookie_consent.report.engines.engine import Given
 from cookie_consent.report.engines.postgresql import SETTINGS, PostgreSQLServer, connected
-from cookie_consent.report.local_time import DAY, day_of
-from cookie_consent.report.question import Question
 from cookie_consent.sinks.postgresql import digests, tables
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
-"""Takes what is counted, and how many; gives a function that takes the number of those done."""
 _KEY_BYTES = 32
-
-
-@contextmanager
-def _without_progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
-    yield lambda number: None
 
 
 class PostgreSQLDigests(PostgreSQLServer):
@@ -50,12 +48,12 @@ class PostgreSQLDigests(PostgreSQLServer):
         found: int | None = self._one(digests.NEXT_RECORD, (since, end))
         return found
 
-    def digested(self, zone: str) -> tuple[str, list[int]] | None:
-        """Return the key of the digests, and the days with valid digests; None if there are none to read."""
+    def digested(self, zone: str) -> tuple[str, Mapping[int, int]] | None:
+        """Return the key of the digests, and day -> number of its valid digest; None if there are none to read."""
         if not self._one(digests.CAN_READ):
             return None
         rows = self._connection.execute(digests.VALID_DAYS, (zone, schema(POSTGRESQL))).fetchall()
-        return self._one(digests.KEY), [row["day"] for row in rows]
+        return self._one(digests.KEY), {row["day"]: row["day"] for row in rows}
 
     def add(self, day: int, given: Given, zone: str) -> None:
         """Add the digest of a day."""
@@ -76,7 +74,7 @@ def digest(
     url: str,
     zone: str = "UTC",
     *,
-    progress: Progress = _without_progress,
+    progress: Progress = without_progress,
     now: float | None = None,
 ) -> Digested:
     """Make the digests of all days that are over and have none; remove those that no longer count.
@@ -99,7 +97,7 @@ def digest(
         engine = PostgreSQLDigests(connection)
         if not _prepared(connection, engine, zone):
             return Digested(0, None, busy=True)
-        days = list(_missing(connection, engine, zone, moment))
+        days = _missing(connection, engine, zone, moment)
         with progress("days", len(days)) as seen:
             for made, (day, given) in enumerate(days, 1):
                 if not _made(connection, engine, day, given, zone):
@@ -128,17 +126,11 @@ def _prepared(connection: Connection[Any], engine: PostgreSQLDigests, zone: str)
     return True
 
 
-def _missing(
-    connection: Connection[Any], engine: PostgreSQLDigests, zone: str, now: int
-) -> Iterator[tuple[int, Given]]:
-    """Yield the days without a digest that are over, each with the parameters of a question about it."""
+def _missing(connection: Connection[Any], engine: PostgreSQLDigests, zone: str, now: int) -> list[tuple[int, Given]]:
+    """Return the days without a digest that are over, each with the parameters of a question about it."""
     with connection.transaction():
-        _, known = engine.digested(zone) or ("", [])
-        days = list(days_with_records(engine, zone, 1, now // DAY, set(known)))
-    for day in days:
-        given = Question(day_of(day), day_of(day), time_zone=zone).given
-        if int(given["read_end"]) + CLOSED_AFTER <= now:
-            yield day, given
+        _, known = engine.digested(zone) or ("", {})
+        return closed_days(engine, zone, now, known)
 
 
 def _made(connection: Connection[Any], engine: PostgreSQLDigests, day: int, given: Given, zone: str) -> bool:

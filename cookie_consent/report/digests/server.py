@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import Protocol
@@ -17,6 +18,8 @@ from cookie_consent.report.steps import FIGURES
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import Damaged
 
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+"""Takes what is counted, and how many; gives a function that takes the number of those done."""
 CLOSED_AFTER = 2 * 3_600_000
 """How long a day is left alone after the last time of which its digest has records (milliseconds): some come late."""
 TABLES = ("records", "sessions", "pairs", "keyed", "of_records", "of_sessions", "of_pairs", "of_told")
@@ -49,8 +52,8 @@ class ServerEngine(Engine, Protocol):
     def next_record(self, since: int, end: int) -> int | None:
         """Return the time of the first record in a span, in milliseconds since 1970; None if there is none."""
 
-    def digested(self, zone: str) -> tuple[str, list[int]] | None:
-        """Return the key of the digests, and the days with valid digests; None if there are none to read."""
+    def digested(self, zone: str) -> tuple[str, Mapping[int, int]] | None:
+        """Return the key of the digests, and day -> number of its valid digest; None if there are none to read."""
 
 
 @cache
@@ -79,6 +82,26 @@ def add_facts(engine: ServerEngine, day: int, given: Given, key: str, target: st
         engine.run("digests/server/facts", given, kind=kind, day=day, target=target)
         if kind.value:
             engine.run("digests/server/measured", given, kind=kind, day=day, target=target)
+
+
+def closed_days(engine: ServerEngine, zone: str, now: int, known: Collection[int]) -> list[tuple[int, Given]]:
+    """Return the days that are over and have records, except some, each with the parameters of a question about it.
+
+    Args:
+        engine: the engine of the records.
+        zone: the time zone of the days.
+        now: milliseconds since 1970.
+        known: the days to leave out.
+    """
+    days = days_with_records(engine, zone, 1, now // DAY, set(known))
+    asked = [(day, Question(day_of(day), day_of(day), time_zone=zone).given) for day in days]
+    return [(day, given) for day, given in asked if int(given["read_end"]) + CLOSED_AFTER <= now]
+
+
+@contextmanager
+def without_progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Show no progress."""
+    yield lambda number: None
 
 
 def days_with_records(engine: ServerEngine, zone: str, since: int, until: int, known: set[int]) -> Iterator[int]:
@@ -119,25 +142,25 @@ class DigestedServer:
     def __init__(self, engine: ServerEngine) -> None:
         self._engine = engine
         self._kinds = {kind.figure: kind for kind in kinds_in(engine.dialect)}
-        self._days: list[int] = []
-        """The digested days of the range; empty if all is scanned."""
+        self._digests: list[int] = []
+        """The numbers of the digests of the range; empty if all is scanned."""
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
         self._engine.prepare(given)
         self._engine.drop(*_MORE_TABLES)
-        self._days = []
+        self._digests = []
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table."""
         if name == "records" and not (segment.filters or given["path"] or given.get("marks")):
             self._answer(given)
-        if name == "counts" or not self._days:
+        if name == "counts" or not self._digests:
             self._engine.make(name, given, segment)
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        if not self._days or figure.startswith(OF_COUNTS):
+        if not self._digests or figure.startswith(OF_COUNTS):
             return self._engine.rows(figure, given)
         if figure == "now":
             return self._now(given)
@@ -151,7 +174,7 @@ class DigestedServer:
         return self._rows("list", given, kind=kind, numbers_of_sums=_SUMS)
 
     def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
-        return self._engine.rows(f"digests/server/{name}", given, days=self._days, numbers=NUMBERS, **words)
+        return self._engine.rows(f"digests/server/{name}", given, digests=self._digests, numbers=NUMBERS, **words)
 
     def _answer(self, given: Given) -> None:
         """Compute what digests lack, if they have most days of the range."""
@@ -159,9 +182,9 @@ class DigestedServer:
         found = self._engine.digested(zone)
         if found is None:
             return
-        key, days = found
+        key, digests = found
         since, until = days_asked(given)
-        of_range = [day for day in days if since <= day <= until]
+        of_range = {day: number for day, number in digests.items() if since <= day <= until}
         rest: list[int] = []
         for day in days_with_records(self._engine, zone, since, until, set(of_range)):
             rest.append(day)
@@ -172,8 +195,8 @@ class DigestedServer:
         self._engine.make_fact_tables()
         for day in rest:
             add_facts(self._engine, day, _of_day(day, given), key, "scanned_facts")
-        self._find_earlier([day for day in days if day < since], of_range, given, key)
-        self._days = of_range
+        self._digests = [*of_range.values()]
+        self._find_earlier({day: number for day, number in digests.items() if day < since}, given, key)
 
     def _now(self, given: Given) -> list[Row]:
         """Return the rows of "now", from the records of its day."""
@@ -183,15 +206,16 @@ class DigestedServer:
         self._engine.make("records", _of_day(today, given))
         return self._engine.rows("now", given)
 
-    def _find_earlier(self, before: list[int], days: list[int], given: Given, key: str) -> None:
-        """Make the table `earlier`."""
+    def _find_earlier(self, before: Mapping[int, int], given: Given, key: str) -> None:
+        """Make the table `earlier`, from the digests of earlier days and the records of those that have none."""
         zone, since = str(given["time_zone"]), days_asked(given)[0]
         for first, last in gaps(0, since - 1, set(before)):
             # All that came before 1970 is of the first span.
             begin = begin_of(day_of(first), zone) if first else -(2**41)
             span = {**given, "key": key, "begin": begin, "end": begin_of(day_of(last + 1), zone)}
             self._engine.run("digests/server/visitors", span)
-        self._engine.run("digests/server/earlier", given, before=before, days=days, numbers=NUMBERS)
+        numbers = {"before": [*before.values()], "digests": self._digests, "numbers": NUMBERS}
+        self._engine.run("digests/server/earlier", given, **numbers)
 
 
 def _of_day(day: int, given: Given) -> Given:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 _LONGEST_CONNECT = 3
 _LONGEST_ANSWER = 600
-_SETTINGS = {
+SETTINGS = {
     "prefer_column_name_to_alias": 1,  # resolve a name in WHERE to the column, as the other engines do
     "max_execution_time": _LONGEST_ANSWER,
 }
+"""Of queries that compute figures."""
 _UNKNOWN_TABLE, _UNKNOWN_COLUMN = "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER"
 
 
@@ -28,26 +29,39 @@ class ClickHouseServer:
 
     Args:
         client: a client with a session of its own, which temporary tables need.
+
+    Attributes:
+        client: the client.
+        checks: called when all figures are computed. One that raises UnreadableError refuses them.
     """
 
     damaged: Sequence[Damaged] = ()
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
+        self.checks: list[Callable[[], object]] = []
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        for table in TEMPORARY:
-            self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
+        self.drop(*TEMPORARY)
 
-    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY, **words: object) -> None:
         """Create a temporary table."""
-        self._client.command(sql(name, CLICKHOUSE, segment=segment, **shape(given)), parameters=dict(given))
+        self.run(name, given, segment=segment, **words)
 
-    def rows(self, figure: str, given: Given) -> list[Row]:
+    def rows(self, figure: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of a figure."""
-        result = self._client.query(sql(figure, CLICKHOUSE, **shape(given)), parameters=dict(given))
+        result = self.client.query(sql(figure, CLICKHOUSE, **shape(given), **words), parameters=dict(given))
         return [dict(row) for row in result.named_results()]
+
+    def run(self, name: str, given: Given, **words: object) -> None:
+        """Run an SQL file, with more variables of the template."""
+        self.client.command(sql(name, CLICKHOUSE, **shape(given), **words), parameters=dict(given))
+
+    def drop(self, *tables: str) -> None:
+        """Drop temporary tables."""
+        for table in tables:
+            self.client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
 
 
 @contextmanager
@@ -60,9 +74,11 @@ def opened(url: str) -> Iterator[ClickHouseServer]:
     Raises:
         UnreadableError: the database cannot be read, or clickhouse-connect is missing.
     """
-    with connected(url, _SETTINGS, session=True) as client:
+    with connected(url, SETTINGS, session=True) as client:
         engine = ClickHouseServer(client)
         yield engine
+        for check in engine.checks:
+            check()
         # The server keeps a session, and the tables in it, for some time after the last query.
         engine.prepare({})
 

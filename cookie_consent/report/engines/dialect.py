@@ -50,6 +50,7 @@ class Dialect:
         all_of: all distinct values of a column in a group, as an array.
         sorted_all: all values of a column in a group, as a sorted array of floating-point numbers.
         each: after SELECT, one row for each value of an array.
+        of_digests: the condition on facts that they are of some digests, which are a list of numbers.
         once: after SELECT, keeps one row for each uid; "" where there are no duplicates, or where the engine removes
             them later.
     """
@@ -81,6 +82,7 @@ class Dialect:
     all_of: str
     sorted_all: str
     each: str
+    of_digests: str
     once: str
 
 
@@ -112,6 +114,7 @@ DUCKDB = Dialect(
     all_of="list(DISTINCT {0})",
     sorted_all="list(({0})::DOUBLE ORDER BY {0})",
     each="unnest({0})",
+    of_digests="",
     once="",
 )
 POSTGRESQL = Dialect(
@@ -143,6 +146,7 @@ POSTGRESQL = Dialect(
     all_of="array_agg(DISTINCT {0})",
     sorted_all="array_agg(({0})::double precision ORDER BY {0})",
     each="unnest({0})",
+    of_digests="day IN ({0})",
     once="",
 )
 CLICKHOUSE = Dialect(
@@ -173,6 +177,7 @@ CLICKHOUSE = Dialect(
     all_of="groupUniqArray({0})",
     sorted_all="arraySort(groupArray(toFloat64({0})))",
     each="arrayJoin({0})",
+    of_digests="made IN ({0})",
     once="DISTINCT ON (uid)",
 )
 
