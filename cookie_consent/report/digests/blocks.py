@@ -7,6 +7,7 @@ one block.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,13 +16,16 @@ from typing import Any
 from cookie_consent.report.digests.about import About, Part, overlapping
 from cookie_consent.report.digests.database import attached, write_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader, all_time
-from cookie_consent.report.digests.kinds import SEEN, kinds_of
+from cookie_consent.report.digests.kinds import SEEN, Kind, kinds_of
 from cookie_consent.report.question import MARGIN
 
 DAYS = 64
 _STEP = DAYS // 2
 FEW_VALUES = 5_000_000
 """So many values are sorted in memory for quantiles, in about 100 MB."""
+_NAMING = ("entry_path", "exit_path", "referrer", "campaign", "hour")
+"""Columns of sessions that names are made of."""
+_ON_SEVERAL_HOSTS = "SELECT 1 FROM made.people WHERE kind = $kind AND host = 0 LIMIT 1"
 RECENT = 26 * 3_600_000
 """Sessions that ended in this time before the log's newest record are kept by themselves: the event of a page that is
 left much later goes on with them (milliseconds)."""
@@ -91,16 +95,21 @@ def fill_block(
         reader.find_sessions(given)
         reader.script("block_sessions", given, **words)
         _add_values(reader, words)
-        reader.add_facts("made", "sessions", "pairs")
+        kinds = kinds_of("sessions", "pairs")
+        reader.script("block_facts", db="made", kinds=kinds, columns=[_columns(kind) for kind in kinds])
         reader.script("block_buckets", db="made")
-    people = [kind.number for kind in kinds_of("records", "told", "sessions", "pairs") if kind.has_people]
-    reader.script("block_stays", db="made", kinds=people)
-    for number in people:
-        reader.script("block_people", number=number, by_host=False, **words)
-        if reader.execute("SELECT 1 FROM made.people WHERE kind = $kind AND host = 0 LIMIT 1", {"kind": number}):
-            reader.script("block_people", number=number, by_host=True, **words)
+    for kind in kinds_of("records", "told", "sessions", "pairs"):
+        if kind.has_people and kind is not SEEN:
+            reader.script("block_people", number=kind.number, by_host=False, **words)
+            if reader.execute(_ON_SEVERAL_HOSTS, {"kind": kind.number}):
+                reader.script("block_people", number=kind.number, by_host=True, **words)
     _add_recent(reader)
     write_about(reader, "made", about)
+
+
+def _columns(kind: Kind) -> Sequence[str]:
+    """Return the columns of sessions or pairs that the names of a kind are made of."""
+    return kind.of or [column for column in _NAMING if re.search(rf"\b{column}\b", kind.name)]
 
 
 def _add_values(reader: FactsReader, words: Mapping[str, Any]) -> None:

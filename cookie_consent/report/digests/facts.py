@@ -106,12 +106,6 @@ class FactsReader(DuckDBFiles):
         self.script("names", names=names, known=known, kinds=kinds)
         return kinds
 
-    def add_facts(self, block: str, *tables: str) -> None:
-        """Add the facts of some tables, but for people, to a block."""
-        names = f"{block}.names"
-        kinds = self.gather(names, names, *tables)
-        self.script("coded", db=block, kinds=kinds)
-
     def read_script(self, name: str, given: Given | None = None, **words: object) -> list[tuple[Any, ...]]:
         """Return the rows of a file of `sql/digests`."""
         return self._run(f"digests/{name}", given or {}, **words).fetchall()
