@@ -45,13 +45,21 @@ class ClickHouseDigests(ClickHouseServer):
 
     def __init__(self, server: ClickHouseServer) -> None:
         super().__init__(server.client)
-        self._read: dict[int, int] = {}
-        """Number of a digest that may have been read -> the number of its facts."""
+        self._facts: dict[int, int] = {}
+        """Number of a valid digest -> how many facts it has."""
+        self._read: set[int] = set()
+        """The numbers of the digests that were read."""
         server.checks.append(self._check)
 
     def rows(self, figure: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of a figure. Lists have an SQL file of their own."""
+        self._note(words)
         return super().rows("digests/clickhouse/list" if figure == "digests/server/list" else figure, given, **words)
+
+    def run(self, name: str, given: Given, **words: object) -> None:
+        """Run an SQL file, with more variables of the template."""
+        self._note(words)
+        super().run(name, given, **words)
 
     def make_fact_tables(self) -> None:
         """Create the temporary tables of facts that no digest has."""
@@ -76,7 +84,7 @@ class ClickHouseDigests(ClickHouseServer):
             if error.code in (_UNKNOWN_TABLE, _ACCESS_DENIED):
                 return None
             raise
-        self._read |= {digest.made: digest.facts for digest in found}
+        self._facts |= {digest.made: digest.facts for digest in found}
         return key, {digest.day: digest.made for digest in found}
 
     def prepare_digests(self, zone: str) -> None:
@@ -125,9 +133,14 @@ class ClickHouseDigests(ClickHouseServer):
         }
         return key, [by_day[day] for day in sorted(by_day)]
 
+    def _note(self, words: Mapping[str, Any]) -> None:
+        """Note which digests an SQL file reads."""
+        self._read.update(words.get("digests", ()), words.get("before", ()))
+
     def _check(self) -> None:
         """Refuse figures from digests that were dropped meanwhile."""
-        if self._read and not self._read.items() <= digests.facts_made(self.client).items():
+        wanted = {(number, self._facts[number]) for number in self._read}
+        if wanted and not wanted <= digests.facts_made(self.client).items():
             raise UnreadableError(_CHANGED)
 
     def _one(self, statement: str, **values: object) -> Any:
