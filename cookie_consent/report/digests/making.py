@@ -84,6 +84,7 @@ def digest(
         memory = memory or default_memory()
         with connected(path, memory) as connection:
             connection.execute("SET threads = 1")  # several wait for one another, and take longer in all
+            connection.execute("SET wal_autocheckpoint = '1KB'")  # a new database needs no log of what is written
             maker = Maker(FactsReader(connection, path, memory), path, make_key(path, like), zone)
             return maker.make(closed, seen)
     return Digested(0, 0, busy=True)

@@ -13,7 +13,7 @@ SELECT {{ code("text") }} AS code, text
 FROM (
     SELECT '(internal)' AS text
     UNION SELECT ''
-    {% for column in coded %}
+    {% for column in coded if column != "host" %}
     UNION SELECT * FROM (SELECT DISTINCT {{ column }} FROM access_records)
     {% endfor %}
     UNION SELECT {{ own_page }} FROM (SELECT DISTINCT referrer FROM access_records)
