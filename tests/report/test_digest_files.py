@@ -18,6 +18,7 @@ from cookie_consent.report.digests import making
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.digests.making import Digested, digest
+from cookie_consent.report.goals import Goals
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
@@ -64,7 +65,7 @@ def test_late_and_repeated_records_count_once(live: Path) -> None:
     left = view("dan", 49) | {"record.kind": "event", "event.name": "page_leave", "duration_ms": 16.9 * 3_600_000}
     live.write_bytes(b"".join(map(line, (view("eve", 36), left))))
     assert digest(live) == Digested(2, 1)
-    assert_same_report(live, since=FIRST, until=NEXT + timedelta(days=1), threshold=1)
+    assert_same_report(live, since=FIRST, until=NEXT + timedelta(days=1), threshold=1, goals=GOALS)
 
 
 @pytest.mark.parametrize("compacted", [True, False])
@@ -103,7 +104,14 @@ def three_blocks(live: Path) -> Path:
     return live
 
 
-LONG: dict[str, Any] = {"since": FIRST, "until": FIRST + timedelta(days=99), "threshold": 1, "step": "week"}
+GOALS = Goals((("a", "/a"), ("any", "/*")), (("next", ("/", "/a")),))
+LONG: dict[str, Any] = {
+    "since": FIRST,
+    "until": FIRST + timedelta(days=99),
+    "threshold": 1,
+    "step": "week",
+    "goals": GOALS,
+}
 
 
 def test_long_range_is_in_several_blocks(three_blocks: Path) -> None:

@@ -19,6 +19,7 @@ from cookie_consent.report import report
 from cookie_consent.report.digests import engine
 from cookie_consent.report.digests.kinds import KINDS, OF_COUNTS
 from cookie_consent.report.digests.making import Digested, digest
+from cookie_consent.report.goals import Goals
 from cookie_consent.report.lists import LISTS
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
@@ -43,6 +44,11 @@ EXAMPLES = int(os.environ.get("RANDOM_LOGS", "100" if os.environ.get("FULL_MATRI
 RANDOM_LOGS=1000 pytest --timeout 0 -o faulthandler_timeout=0."""
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
 PAGES = ("/", "/a", "/b")
+STEPS = (*PAGES, "/*", "/a*", "event:page_view", "event:page_leave", "event:download")
+GOALS = Goals(
+    (("a", "/a*"), ("file", "event:download"), ("rare", "/rare/*"), ("left", "event:page_leave"), ("none", "/none")),
+    (("down", ("/*", "/*", "goal:file")), ("back", ("/a", "event:page_view", "event:page_leave", "/"))),
+)
 QUERIES = ("", "", "", "utm_source=letter", "utm_source=advert&utm_medium=cpc")
 
 
@@ -66,6 +72,9 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 QUESTIONS: dict[str, dict[str, Any]] = {
+    "goals": {"since": FIRST, "until": LAST, "goals": GOALS, "threshold": 3},
+    "goals in few rows": {"since": FIRST, "until": LAST, "goals": GOALS, "threshold": 2, "limit": 2, "compare": True},
+    "goals on a host": {"since": FIRST, "until": LAST, "goals": GOALS, "threshold": 1, "host": HOSTS[0]},
     "all days": {"since": FIRST, "until": LAST},
     "closed days": {"since": FIRST, "until": FIRST + timedelta(days=2), "threshold": 1},
     "a day in the middle": {"since": MIDNIGHT.date(), "until": MIDNIGHT.date(), "threshold": 2, "compare": True},
@@ -81,7 +90,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.each_value(all_of="hours", at_most=4)
+@pytest.mark.each_value(all_of="hours", at_most=6)
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.slow
 def test_report_from_digests_is_that_of_a_scan(days: Path, question: str) -> None:
@@ -195,16 +204,25 @@ def visited(draw: st.DrawFn, visitor: str, moment: datetime, uid: str) -> Record
     return record
 
 
+@st.composite
+def goals(draw: st.DrawFn) -> Goals:
+    """Return goals of pages, beginnings of paths and events, and funnels of them."""
+    wanted = [(f"goal-{step}", step) for step in draw(st.lists(st.sampled_from(STEPS), max_size=3, unique=True))]
+    steps = st.sampled_from((*STEPS, *(f"goal:{name}" for name, _ in wanted)))
+    ways = draw(st.lists(st.lists(steps, min_size=2, max_size=4), max_size=2))
+    return Goals(tuple(wanted), tuple((f"funnel-{number}", tuple(way)) for number, way in enumerate(ways)))
+
+
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), erased=st.booleans())
+@given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), goals=goals())
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_random_logs_give_the_report_of_a_scan(
-    tmp_path_factory: pytest.TempPathFactory, files: dict[int, list[Record]], since: int, length: int, erased: bool
+    tmp_path_factory: pytest.TempPathFactory, files: dict[int, list[Record]], since: int, length: int, goals: Goals
 ) -> None:
     live = tmp_path_factory.mktemp("log") / "access.jsonl"
     first = MIDNIGHT.date() - timedelta(days=1)
@@ -215,6 +233,7 @@ def test_random_logs_give_the_report_of_a_scan(
     digest(live)
     begin = MIDNIGHT.date() + timedelta(days=since)
     asked: dict[str, Any] = {"since": begin, "until": begin + timedelta(days=length), "threshold": 1, "now": 0}
+    asked["goals"] = goals
     with answers():
         made = report(live, **asked)
     folder = digest_folder(live)

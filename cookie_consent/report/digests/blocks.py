@@ -16,7 +16,7 @@ from typing import Any
 from cookie_consent.report.digests.about import About, Part, overlapping
 from cookie_consent.report.digests.database import attached, write_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader, all_time
-from cookie_consent.report.digests.kinds import SEEN, Kind, kinds_of
+from cookie_consent.report.digests.kinds import BY_FIGURE, SEEN, Kind, kinds_of
 from cookie_consent.report.question import MARGIN
 
 DAYS = 64
@@ -92,11 +92,12 @@ def fill_block(
         reader.script("block", given, overlaps=overlaps, margin=MARGIN, seen=SEEN.number, **words)
         add_far_edges()
         reader.script("block_edges", **words)
-        reader.find_sessions(given)
+        reader.find_sessions(given, with_items=True)
         reader.script("block_sessions", given, **words)
         _add_values(reader, words)
         kinds = kinds_of("sessions", "pairs")
         reader.script("block_facts", db="made", kinds=kinds, columns=[_columns(kind) for kind in kinds])
+        reader.script("trails", db="made", kinds=BY_FIGURE, is_recent=False)
         reader.script("block_buckets", db="made")
     for kind in kinds_of("records", "told", "sessions", "pairs"):
         if kind.has_people and kind is not SEEN:
@@ -128,6 +129,7 @@ def _add_recent(reader: FactsReader) -> None:
         reader.execute(f"ALTER TABLE recent_{table} RENAME TO {table}")
     kinds = reader.gather("made.names", "made.names", "sessions", "pairs", by_stay=True)
     reader.script("block_recent", db="made", kinds=kinds)
+    reader.script("trails", db="made", kinds=BY_FIGURE, is_recent=True)
 
 
 def _overlaps(parts: Mapping[str, Part], names: Sequence[str]) -> list[tuple[int, int, int]]:

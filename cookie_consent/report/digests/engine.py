@@ -14,7 +14,7 @@ from cookie_consent.report.digests.database import attach, read_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
-from cookie_consent.report.digests.kinds import CONSENTED, KINDS, MOST_SUMS, NUMBERS, OF_COUNTS, VIEWS, Kind
+from cookie_consent.report.digests.kinds import BY_FIGURE, CONSENTED, KINDS, MOST_SUMS, NUMBERS, OF_COUNTS, VIEWS, Kind
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 _NO_CODE = 2**32 - 1
 """The code of no text."""
+_OF_TRAILS = ("goal", "funnel")
+"""Figures that are computed from `sessions`, as without digests."""
+_OF_GOALS = {
+    "goal_by_source": ("referrers", "referrer"),
+    "goal_by_campaign": ("campaigns", "campaign"),
+    "goal_by_entry_page": ("entry_pages", "entry_path"),
+}
+"""List of a goal -> the list of all such sessions, and the column of sessions that has its names."""
 _NOTHING_TOUCHED = (
     "CREATE OR REPLACE TEMPORARY TABLE touched (guest UBIGINT, began DOUBLE, ended DOUBLE, is_open BOOLEAN)"
 )
@@ -38,7 +46,7 @@ _STEPS = {figure: step for step, figure in FIGURES.items()}
 """Figure -> the step that it counts by."""
 _FIGURES_OF_LISTS = {each.name for each in LISTS}
 KINDS_OF_LISTS = [kind for kind in KINDS if kind.figure in _FIGURES_OF_LISTS]
-_BY_FIGURE = {kind.figure: kind for kind in KINDS_OF_LISTS}
+_LISTED = {kind.figure: kind for kind in KINDS_OF_LISTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +136,11 @@ class DigestedFiles(FactsReader):
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        if not self._scanned and not figure.startswith(OF_COUNTS):
-            if figure in _BY_FIGURE:
-                return self._list(_BY_FIGURE[figure], given)
+        if not (self._scanned or figure.startswith(OF_COUNTS) or figure in _OF_TRAILS):
+            if figure in _LISTED:
+                return self._list(_LISTED[figure], given)
+            if figure in _OF_GOALS:
+                return self._of_goal(*_OF_GOALS[figure], given)
             if figure in ("totals", "by_hour"):
                 return self._rows(figure, given, numbers=NUMBERS)
             if figure in _STEPS:
@@ -152,6 +162,12 @@ class DigestedFiles(FactsReader):
             self._count(given)
             self._most, self._lists = most, self._make_lists(KINDS_OF_LISTS, given)
         return self._lists[kind.figure] if most == self._most else self._make_lists([kind], given)[kind.figure]
+
+    def _of_goal(self, figure: str, column: str, given: Given) -> list[Row]:
+        """Return the rows of a list of a goal. Their names are those of another list."""
+        self._list(_LISTED[figure], given)  # fills the tables that this is made from
+        (most,) = self.one("SELECT coalesce(max(code), 0) FROM all_visitors")
+        return self._rows("goal_by", given, kind=_LISTED[figure], column=column, most=most)
 
     def _count(self, given: Given) -> None:
         """Fill the tables that all lists are made from."""
@@ -257,7 +273,7 @@ class DigestedFiles(FactsReader):
     def _answer(self, given: Given) -> bool:
         """Make the tables from digests; return False if there are none, or if they cannot answer."""
         key = read_key(self._path)
-        if key is None or given["path"] or given.get("marks"):
+        if key is None or given["path"]:
             return False
 
         def read(found: Sequence[Source]) -> tuple[bool, list[Damaged]]:
@@ -327,6 +343,7 @@ class DigestedFiles(FactsReader):
         self, parts: Mapping[str, Part], fresh: list[Source], closed: Mapping[str, Source], given: Given, key: str
     ) -> tuple[bool, list[Damaged]]:
         """Make the tables from blocks and from files without a digest; return whether that was possible."""
+        marked, given = given, _unmarked(given)
         first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
         in_range = [source for source in fresh if source.day is None or source.day >= first]
         damaged = self.load(in_range, given, key)
@@ -344,7 +361,7 @@ class DigestedFiles(FactsReader):
         if len(self._blocks) > 1:  # both have the records at their common edge
             self._connection.execute(sql("once", DUCKDB, table="records"))
         self._frugal.be_frugal(frugal=True)
-        self._fill_tables(given, is_touched=bool(touched), has_records=bool(times))
+        self._fill_tables(marked, is_touched=bool(touched), has_records=bool(times))
         self._find_earlier([source for source in fresh if source not in in_range] + in_range, given, key)
         return True, damaged
 
@@ -383,13 +400,16 @@ class DigestedFiles(FactsReader):
         words: dict[str, Any] = {"blocks": blocks, "is_touched": is_touched}
         self.script("answers_tables", **words)
         has_extra, kinds = has_records or self.times() is not None, list[Kind]()
+        has_goals = "marks" in given
         if has_extra:
-            self.find_facts(given)
+            self.find_facts(_unmarked(given), with_items=has_goals)
             tables = ("records", "told", "sessions", "pairs") if has_records else ("sessions", "pairs")
             kinds = self.gather("new_names", "all_names", *tables)
             self.script("extra", kinds=kinds)
         self.script("kept", **words)
         self.script("answers_views", views=VIEWS.number, kinds=kinds, has_extra=has_extra, **words)
+        if has_goals:
+            self.script("marked", given, kinds=BY_FIGURE, has_extra=has_extra, **words)
 
     def _find_earlier(self, fresh: list[Source], given: Given, key: str) -> None:
         """Fill the table `earlier`: visitors of the range with a record before it."""
@@ -398,6 +418,11 @@ class DigestedFiles(FactsReader):
         host = str(given["host"])
         of_host = f"host = {self._code('firsts.hosts', host)}" if host else "alone"
         self.script("earlier", views=VIEWS.number, since=days_asked(given)[0], of_host=of_host)
+
+
+def _unmarked(given: Given) -> Given:
+    """Return the parameters of a question without goals. The records that digests are merged with have no marks."""
+    return {name: value for name, value in given.items() if name != "marks"}
 
 
 def _steps(step: str, given: Given) -> dict[int, int]:

@@ -71,18 +71,26 @@ class FactsReader(DuckDBFiles):
         make_view(self._connection, "other_records", [other], RECORDS, MADE_UP)
         self.script("once_among", {"oldest": oldest, "newest": newest})
 
-    def find_facts(self, given: Given) -> None:
+    def find_facts(self, given: Given, *, with_items: bool) -> None:
         """Fill the other tables of facts from `records`, and `all_sessions` with sessions that have no view, too."""
-        self.find_sessions(given)
+        self.find_sessions(given, with_items=with_items)
         self.script("told")
 
-    def find_sessions(self, given: Given) -> None:
-        """Fill the tables of sessions and of their pairs of pages from `records`."""
+    def find_sessions(self, given: Given, *, with_items: bool) -> None:
+        """Fill the tables of sessions and of their pairs of pages from `records`.
+
+        Args:
+            given: the parameters of the SQL texts.
+            with_items: whether goals need what each session saw and sent: the table `items`.
+        """
+        words = {"with_items": True} if with_items else {}
+        if with_items:
+            self.script("items")
         for table in ("sessions", "pairs"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
-            self._make_in_parts(table, given, EVERYBODY, with_guests=True)
+            self._make_in_parts(table, given, EVERYBODY, with_guests=True, **words)
             if table == "sessions":
-                self.script("sessions", given)
+                self.script("sessions", given, **words)
 
     def script(self, name: str, given: Mapping[str, Any] | None = None, **words: object) -> None:
         """Run the statements of a file of `sql/digests`."""

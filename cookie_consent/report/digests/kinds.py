@@ -189,6 +189,7 @@ KINDS = kinds_in(DUCKDB)
 
 MOST_SUMS = max(len(kind.sums) for kind in KINDS)
 _PLACES = {kind.figure: place for place, kind in enumerate(KINDS)}
+BY_FIGURE = {kind.figure: kind for kind in KINDS}
 NUMBERS = {kind.figure: kind.number for kind in KINDS}
 """Figure -> the number of its facts."""
 OF_COUNTS = ("consent", "share", "degraded")

@@ -19,16 +19,11 @@
    Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
 {% from "digests/days.sql" import day, hour with context %}
 {% from "sites.sql" import site_of_address, site_of_host %}
+{% from "marks.sql" import all_marks %}
 {% from "where.sql" import holds %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
 {% set marks = marks | default("") %}
-{% macro mark(kind, value) %}
-{% if kind == "e" %}event = {{ value }}
-{%- elif kind == "p" %}viewed = 1 AND path = {{ value }}
-{%- else %}viewed = 1 AND substring(path, 1, length({{ value }})) = {{ value }}
-{%- endif %}
-{% endmacro %}
 {{ create | default("CREATE TEMPORARY TABLE") }} {{ segment.tables.records }} AS
 WITH known AS (
     SELECT {{ once() }}
@@ -73,7 +68,7 @@ WITH known AS (
 SELECT
     uid, {{ "host, " if for_digests is defined or with_host is defined }}came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
     {% if marks %}
-    concat(''{% for kind in marks %}, CASE WHEN {{ mark(kind, text("mark_" ~ loop.index0)) }} THEN '<{{ loop.index0 }}>' ELSE '' END{% endfor %}) AS marks,
+    {{ all_marks(marks, "path", "event", "viewed = 1 AND ") }} AS marks,
     {% endif %}
     {% if for_digests is defined %}
     {{ keyed("visitor", text("key")) }} AS visitor, hash({{ keyed("visitor", text("key")) }}, host) AS guest,

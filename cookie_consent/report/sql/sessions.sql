@@ -18,8 +18,10 @@
    sorted by `began`, `is_request` and `uid`. See chosen.sql.
 
    For digests, `with_guests` is set. Then the table has the guest and the time of all activity of each session, also of
-   those without views and outside of the range. #}
+   those without views and outside of the range. With `with_items`, `trail` has the numbers of a session's items in their
+   order: see digests/items.sql. #}
 {% from "activity.sql" import began, ended, is_request %}
+{% from "digests/trail.sql" import trail as items_in_order %}
 {% set whole_segment = segment.tables.sessions != "sessions" %}
 {% set create = create | default("CREATE TEMPORARY TABLE") %}
 {% set part, parts = part | default(0), parts | default(1) %}
@@ -27,6 +29,7 @@
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set marks = marks | default("") %}
+{% set more = ", marks" if marks else ", item" if with_items is defined else "" %}
 {{ "INSERT INTO" if part else create }} {{ segment.tables.sessions }}{{ "" if part else " AS" }}
 WITH moments AS (
     SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
@@ -43,11 +46,14 @@ spans AS (
 activity AS (
     SELECT guest, visitor, uid, 0 AS burst, came AS there, {{ began }} AS began, {{ ended }} AS ended,
         path, referrer, campaign, viewed, under,
-        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted{{ ", marks" if marks }}
+        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted{{ more }}
     FROM {{ segment.tables.records }}
+    {% if with_items is defined %}
+    LEFT JOIN items ON page IS NOT DISTINCT FROM CASE WHEN viewed = 1 THEN path END AND sent = event
+    {% endif %}
     WHERE kind IN ('view', 'event') {{ of_part }}
     UNION ALL
-    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0{{ ", ''" if marks }}
+    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0{{ ", ''" if marks else ", NULL" if more }}
     FROM spans
     WHERE burst = 1
     GROUP BY guest, span, {{ whole("came", "1800000") }}
@@ -90,6 +96,9 @@ wholes AS (
         {% if marks %}
         coalesce({{ in_order_of("concat(marks, ';')", "place", "marks <> ''") }}, '') AS trail,
         {% endif %}
+        {% if with_items is defined %}
+        {{ items_in_order() }} AS trail,
+        {% endif %}
         {% if with_guests is defined %}
         min(began) AS first, max(ended) AS last,
         {% endif %}
@@ -108,7 +117,7 @@ wholes AS (
 )
 SELECT
     visitor, first_there AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
-    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, guest, views, first_view{{ ", trail" if marks }}
+    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, guest, views, first_view{{ ", trail" if more }}
     {% if whole_segment %}
     , fitting, first_began, first_is_request, first_uid
     {% endif %}

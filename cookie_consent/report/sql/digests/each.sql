@@ -5,6 +5,14 @@ SELECT {{ file }}::INTEGER AS file, {{ columns }} FROM f{{ file }}.{{ table }}
 {{ "" if loop.last else "UNION ALL" }}
 {% endfor %}
 {% endmacro %}
+{# The sessions of all digests, with the items of the block: see block_items.sql. #}
+{% macro each_session() %}
+{% for file in range(files) %}
+SELECT {{ file }}::INTEGER AS file, sessions.* REPLACE (list_transform(trail, lambda item: codes[item]) AS trail)
+FROM f{{ file }}.sessions AS sessions, (SELECT codes FROM item_codes WHERE file = {{ file }})
+{{ "" if loop.last else "UNION ALL" }}
+{% endfor %}
+{% endmacro %}
 {% macro each_coded(table, columns, where="true") %}
 {% for file in range(files) %}
 SELECT kind, hosts.code AS host, names.code AS name, {{ columns }}

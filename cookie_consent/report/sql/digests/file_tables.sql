@@ -10,7 +10,7 @@ FROM (SELECT any_value(guest) AS guest, stay, min(first) AS began, max(last) AS 
 CREATE OR REPLACE TEMPORARY TABLE sessions AS
 SELECT session, sessions.guest, stay, hosts.text AS host, visitor, began, lasted, entries.text AS entry_path, exits.text AS exit_path,
     referrers.text AS referrer, coalesce(campaigns.text, '&&') AS campaign,
-    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, views,
+    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, views, trail,
     {{ day("began") }} AS day, {{ hour("began") }} AS hour
 FROM records
 INNER JOIN (SELECT * FROM all_sessions WHERE views > 0) AS sessions ON records.rowid = first_line
@@ -20,6 +20,7 @@ INNER JOIN texts AS exits ON exit_path = exits.code
 INNER JOIN texts AS referrers ON records.referrer = referrers.code
 LEFT JOIN texts AS campaigns ON sessions.campaign = campaigns.code;
 CREATE TABLE {{ db }}.sessions AS SELECT * EXCLUDE (session, views) FROM sessions;
+CREATE TABLE {{ db }}.items AS SELECT item, text AS page, sent FROM items LEFT JOIN texts ON page = code;
 CREATE TABLE {{ db }}.pairs AS
 SELECT visitor, pages.text AS path, next_pages.text AS next_path, pairs.guest, host, sessions.stay, day
 FROM (
@@ -43,6 +44,6 @@ INNER JOIN hosts USING (host)
 INNER JOIN texts AS paths ON records.path = paths.code
 INNER JOIN texts AS referrers ON records.referrer = referrers.code
 LEFT JOIN texts AS campaigns ON records.campaign = campaigns.code;
-{% for table in ("records", "ties", "steps", "all_sessions", "sessions", "texts", "hosts") %}
+{% for table in ("records", "ties", "steps", "all_sessions", "sessions", "items", "texts", "hosts") %}
 DROP TABLE {{ table }};
 {% endfor %}

@@ -17,6 +17,7 @@ INNER JOIN (SELECT DISTINCT guest, host FROM records) AS guests USING (guest);
 DROP TABLE sessions;
 CREATE TEMPORARY TABLE sessions AS
 SELECT guest, stay, host, visitor, began, lasted, entry_path, exit_path, referrer, campaign, bounced, views, first_view,
+    {{ "trail," if with_items is defined }}
     {{ day("began") }} AS day, {{ hour("began") }} AS hour
 FROM all_sessions
 WHERE viewed AND began >= {{ number("since") }} AND began < {{ number("end") }};

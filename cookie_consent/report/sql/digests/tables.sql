@@ -13,7 +13,9 @@
      themselves, because a record of the live file may go on with them; `is_open` if their records are in `edges`.
    - `edges`: of a digest, records of sessions that may go on in another file. Of a block, those that may go on in the live
      file, and in `is_long` those whose sessions are in no other table.
-   - `sessions`: the sessions of a digest, as if there were no other file. #}
+   - `sessions`: the sessions of a digest, as if there were no other file. `trail` has the items of each in their order.
+   - `items`: what views and events are, as goals tell them apart: see items.sql.
+   - `trails`: of a block, what goals need of sessions. `guest` and `stay_began` are only those of recent ones. #}
 {# DuckDB tries all ways to compress a column. For the large tables of a digest the best ones are known, which saves time. #}
 {% macro packed(how) %}{{ "" if is_block else "USING COMPRESSION " ~ how }}{% endmacro %}
 CREATE TABLE {{ db }}.about (made_of VARCHAR);
@@ -39,6 +41,11 @@ CREATE TABLE {{ db }}.measured (
 {% if is_block %}
 CREATE TABLE {{ db }}.visitors (code UINTEGER, number UBIGINT);
 CREATE TABLE {{ db }}.buckets (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, bucket USMALLINT, n BIGINT);
+CREATE TABLE {{ db }}.items (item UINTEGER, page VARCHAR, sent VARCHAR);
+CREATE TABLE {{ db }}.trails (
+    day INTEGER, host UINTEGER, visitor UINTEGER, began BIGINT, referrer UINTEGER, campaign UINTEGER, entry_path UINTEGER,
+    trail UINTEGER[], guest UBIGINT, stay_began DOUBLE
+);
 {% endif %}
 CREATE TABLE {{ db }}.stays (
     guest UBIGINT{{ "" if is_block else ", stay INTEGER" }}, began DOUBLE, ended DOUBLE{{ ", recent BOOLEAN, is_open BOOLEAN" if is_block else ", near BOOLEAN" }}
