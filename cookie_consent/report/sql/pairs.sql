@@ -17,7 +17,9 @@ WITH seen AS (
     LEFT JOIN (
         SELECT guest AS whose, first_view, views{{ ", stay, day AS session_day" if with_guests is defined }} FROM sessions WHERE views > 1
     ) AS begun ON guest = whose AND uid = first_view
-    WHERE viewed = 1 {{ "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" }}
+    WHERE viewed = 1
+        {{ "AND guest IN (SELECT guest FROM records WHERE viewed = 1 AND under = 1)" if of_path }}
+        {{ "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" }}
 ),
 placed AS (
     SELECT guest, visitor, path, under, begins{{ more }},
