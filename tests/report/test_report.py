@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -383,6 +383,22 @@ def test_comparison_has_figures_of_the_days_before(access_log: str, threshold: i
     assert_same(before, {**earlier.totals(), "by_step": earlier.by_step()})
     wanted = Oracle(RECORDS, COUNTS, THIRD, THIRD + timedelta(days=1), **asked, before=earlier).report()
     assert_same({key: made[key] for key in wanted}, wanted)
+
+
+def test_path_has_whole_sessions_also_of_records_without_a_host_or_a_visitor(tmp_path: Path) -> None:
+    live = tmp_path / "access.jsonl"
+    seen = {"record.version": 1, "record.kind": "view", "http.request.method": "GET", "http.response.status_code": 200}
+    visited = (("ann", "/a", 0), ("ann", "/b", 1), (None, "/a", 2), (None, "/b", 3), ("bob", "/b", 4))
+    with live.open("wb") as file:
+        for visitor, path, minute in visited:
+            own = {"visitor.id": visitor} if visitor else {}
+            moment = datetime(2026, 11, 2, 9, minute, tzinfo=UTC)
+            file.write(
+                line({**seen, **own, "time": time_text(moment), "log.record.uid": f"{minute}", "url.path": path})
+            )
+    made = report(live, since=SECOND, until=SECOND, path="/a", threshold=1)
+    assert (made["visitors"], made["sessions"], made["bounce_rate"]) == (2, 2, 0.5)
+    assert [(row["path"], row["next"], row["times"]) for row in made["next_pages"]] == [("/a", "/b", 1)]
 
 
 @pytest.mark.slow

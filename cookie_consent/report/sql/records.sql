@@ -16,6 +16,8 @@
    For digests, `for_digests` is set: then visitors and guests are numbers that only a key gives, and there are the host, the
    local day and the begin of the local hour.
 
+   With a path, there are only the records of guests who have one under it.
+
    Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
 {% from "digests/days.sql" import day, hour with context %}
 {% from "sites.sql" import site_of_address, site_of_host %}
@@ -23,6 +25,8 @@
 {% from "where.sql" import holds %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
+{% set fits = "substring(coalesce(path, ''), 1, length(" ~ text("path") ~ ")) = " ~ text("path") %}
+{% set whose = "concat(coalesce(visitor, ''), ' ', coalesce(host, ''))" %}
 {% set marks = marks | default("") %}
 {{ create | default("CREATE TEMPORARY TABLE") }} {{ segment.tables.records }} AS
 WITH known AS (
@@ -48,7 +52,7 @@ WITH known AS (
         CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
         CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
         CASE
-            WHEN substring(coalesce(path, ''), 1, length({{ text("path") }})) = {{ text("path") }}
+            WHEN {{ fits }}
             {% if segment.pages %}
                 AND ({% for page in segment.pages %}{{ holds(page) }}{{ "" if loop.last else " OR " }}{% endfor %})
             {% endif %}
@@ -61,6 +65,12 @@ WITH known AS (
     WHERE time >= {{ moment(number("read_since")) }}
         AND time < {{ moment(number("read_end")) }}
         AND ({{ text("host") }} = '' OR host = {{ text("host") }})
+    {% if of_path and segment.tables.records == "records" %}
+        AND ({{ fits }} OR {{ whose }} IN (
+            SELECT {{ whose }} FROM access_records
+            WHERE time >= {{ moment(number("read_since")) }} AND time < {{ moment(number("read_end")) }} AND {{ fits }}
+        ))
+    {% endif %}
     {% for filter in segment.of_records %}
         AND {{ holds(filter) }}
     {% endfor %}
