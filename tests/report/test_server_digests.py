@@ -31,7 +31,7 @@ ALL_DAYS: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 2}
 WITHOUT_FILTERS = [
     name
     for name, asked in QUESTIONS.items()
-    if not {"path", "where", "goals"} & set(asked) and asked["since"] <= LAST and "time_zone" not in asked
+    if not {"path", "where"} & set(asked) and asked["since"] <= LAST and "time_zone" not in asked
 ]
 
 

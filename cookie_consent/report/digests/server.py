@@ -25,6 +25,8 @@ CLOSED_AFTER = 2 * 3_600_000
 TABLES = ("records", "sessions", "pairs", "keyed", "of_records", "of_sessions", "of_pairs", "of_told")
 """The temporary tables of a day."""
 _MORE_TABLES = (*TABLES, "scanned_facts", "scanned_visitors", "earlier")
+_OF_GOALS = ("goal", "funnel")
+"""How the names of figures begin that are computed from records, as without digests."""
 _SUMS = ", ".join(f"n{number}" for number in range(MOST_SUMS))
 _TABLES_OF_FACTS = ("records", "told", "sessions", "pairs")
 
@@ -153,14 +155,16 @@ class DigestedServer:
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table."""
-        if name == "records" and not (segment.filters or given["path"] or given.get("marks")):
+        if name == "records" and not (segment.filters or given["path"]):
             self._answer(given)
+            if self._digests and given.get("marks"):
+                self._scan_sessions(given)
         if name == "counts" or not self._digests:
             self._engine.make(name, given, segment)
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        if not self._digests or figure.startswith(OF_COUNTS):
+        if not self._digests or figure.startswith((*OF_COUNTS, *_OF_GOALS)):
             return self._engine.rows(figure, given)
         if figure == "now":
             return self._now(given)
@@ -197,6 +201,12 @@ class DigestedServer:
             add_facts(self._engine, day, _of_day(day, given), key, "scanned_facts")
         self._digests = [*of_range.values()]
         self._find_earlier({day: number for day, number in digests.items() if day < since}, given, key)
+
+    def _scan_sessions(self, given: Given) -> None:
+        """Make the tables of a question with goals, which digests do not have, from records."""
+        self._engine.drop(*TABLES)
+        for table in ("records", "sessions"):
+            self._engine.make(table, given)
 
     def _now(self, given: Given) -> list[Row]:
         """Return the rows of "now", from the records of its day."""
