@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.cli import main
 from cookie_consent.report import report
-from cookie_consent.report.digests import engine
+from cookie_consent.report.digests import lists_of_blocks
 from cookie_consent.report.digests.kinds import KINDS, OF_COUNTS
 from cookie_consent.report.digests.making import Digested, digest
 from cookie_consent.report.goals import Goals
@@ -117,7 +117,7 @@ def test_quantiles_of_many_values_are_those_of_a_scan(
     days: Path, question: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are found by rank, because so many values would not fit into the memory."""
-    monkeypatch.setattr(engine, "FEW_VALUES", 10)
+    monkeypatch.setattr(lists_of_blocks, "FEW_VALUES", 10)
     assert_same_report(days, **QUESTIONS[question])
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cookie_consent.report.digests.about import About, Part, identity, name_of, overlapping
-from cookie_consent.report.digests.blocks import DAYS, FEW_VALUES, first_day
+from cookie_consent.report.digests.blocks import DAYS, first_day
 from cookie_consent.report.digests.database import attach, read_about
 from cookie_consent.report.digests.facts import NEAR, FactsReader
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
-from cookie_consent.report.digests.kinds import BY_FIGURE, CONSENTED, KINDS, MOST_SUMS, NUMBERS, OF_COUNTS, VIEWS, Kind
+from cookie_consent.report.digests.kinds import BY_FIGURE, CONSENTED, NUMBERS, OF_COUNTS, VIEWS, Kind
+from cookie_consent.report.digests.lists_of_blocks import KINDS_OF_LISTS, NO_CODE, ListsOfBlocks
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
-from cookie_consent.report.lists import LISTS, OTHER
 from cookie_consent.report.question import days_asked
 from cookie_consent.report.steps import FIGURES, WEEK, step_number
 from cookie_consent.report.where import Segment
@@ -29,8 +29,6 @@ from cookie_consent.sinks.files.digest_files import block_path, blocks_of, first
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_NO_CODE = 2**32 - 1
-"""The code of no text."""
 _OF_TRAILS = ("goal", "funnel")
 """Figures that are computed from `sessions`, as without digests."""
 _OF_GOALS = {
@@ -44,8 +42,6 @@ _NOTHING_TOUCHED = (
 )
 _STEPS = {figure: step for step, figure in FIGURES.items()}
 """Figure -> the step that it counts by."""
-_FIGURES_OF_LISTS = {each.name for each in LISTS}
-KINDS_OF_LISTS = [kind for kind in KINDS if kind.figure in _FIGURES_OF_LISTS]
 _LISTED = {kind.figure: kind for kind in KINDS_OF_LISTS}
 
 
@@ -110,11 +106,7 @@ class DigestedFiles(FactsReader):
         self._attached: list[str] = []
         self._blocks: list[Block] = []
         self._newest = 0
-        self._lists: dict[str, list[Row]] = {}
-        self._most = 0
-        self._values: dict[int, int] = {}
-        self._sums: dict[int, list[int]] = {}
-        self._by_name: dict[str, dict[int, dict[str, float]]] = {}
+        self._lists: ListsOfBlocks | None = None
         self._scanned = False
 
     def prepare(self, given: Given) -> None:
@@ -122,8 +114,7 @@ class DigestedFiles(FactsReader):
         super().prepare(given)
         self._frugal.be_frugal(frugal=False)
         self._detach()
-        self._lists, self._by_name = {}, {}
-        self._scanned = False
+        self._lists, self._scanned = None, False
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table."""
@@ -156,106 +147,15 @@ class DigestedFiles(FactsReader):
         return super().rows(figure, given)
 
     def _list(self, kind: Kind, given: Given) -> list[Row]:
-        """Return the rows of a list. All lists are made together when the first one is asked for."""
-        most = int(given["most"])
-        if not self._lists:
-            self._count(given)
-            self._most, self._lists = most, self._make_lists(KINDS_OF_LISTS, given)
-        return self._lists[kind.figure] if most == self._most else self._make_lists([kind], given)[kind.figure]
+        """Return the rows of a list."""
+        self._lists = self._lists or ListsOfBlocks(self, given)
+        return self._lists.rows(kind, given)
 
     def _of_goal(self, figure: str, column: str, given: Given) -> list[Row]:
         """Return the rows of a list of a goal. Their names are those of another list."""
         self._list(_LISTED[figure], given)  # fills the tables that this is made from
         (most,) = self.one("SELECT coalesce(max(code), 0) FROM all_visitors")
         return self._rows("goal_by", given, kind=_LISTED[figure], column=column, most=most)
-
-    def _count(self, given: Given) -> None:
-        """Fill the tables that all lists are made from."""
-        self.execute("CREATE OR REPLACE TEMPORARY TABLE new_codes (old UINTEGER, code UINTEGER)")
-        self.script("heads", kinds=KINDS_OF_LISTS)
-        for kind in KINDS_OF_LISTS:
-            if kind.few_are:
-                self.script("merged", given, kind=kind)
-        self._values = dict(self.execute("SELECT kind, sum(n)::BIGINT FROM buckets GROUP BY kind"))
-        columns = ", ".join(f"sum(n{number})::BIGINT" for number in range(MOST_SUMS))
-        self._sums = {kind: sums for kind, *sums in self.execute(f"SELECT kind, {columns} FROM sums GROUP BY kind")}  # noqa: S608
-        self.execute("CREATE OR REPLACE TEMPORARY TABLE sizes (kind UTINYINT, name UINTEGER, size DOUBLE)")
-        for kind in KINDS_OF_LISTS:
-            if kind.sorted_by in kind.quantiles:
-                self._by_name[kind.figure] = self._quantiles(kind)
-                self.script("sizes", kind=kind)
-
-    def _make_lists(self, kinds: Sequence[Kind], given: Given) -> dict[str, list[Row]]:
-        """Return the rows of some lists, by figure."""
-        self.script("shown", given, kinds=kinds)
-        shown = self.read_script("shown_sums", most_sums=MOST_SUMS)
-        groups = "SELECT kind, count(*), count(*) FILTER (people < $threshold) FROM heads GROUP BY kind"
-        of_kind = {kind: sizes for kind, *sizes in self.execute(groups, {"threshold": given["threshold"]})}
-        sizes = [of_kind.get(kind.number, (0, 0)) for kind in kinds]
-        rows: list[list[Row]] = [[] for _ in kinds]
-        for place, name, label, people, *sums in shown:
-            row = {"name": name, "label": label, "joined": 0, "visitors": people, "people_joined": None}
-            rows[place].append(row | dict(zip(kinds[place].sums, sums, strict=False)))
-        more = [(place, kind) for place, kind in enumerate(kinds) if len(rows[place]) < sizes[place][0]]
-        for place, people in self._others(more):
-            names = list(kinds[place].sums)
-            rest = self._sums[kinds[place].number]
-            sums = [whole - sum(row[name] for row in rows[place]) for name, whole in zip(names, rest, strict=False)]
-            row = {"name": None, "label": OTHER, "joined": 1, "visitors": people, "people_joined": people}
-            rows[place].append(row | dict(zip(names, sums, strict=True)))
-        for place, kind in enumerate(kinds):
-            if kind.value:
-                rows[place] = self._with_quantiles(kind, rows[place])
-            rows[place] = [{**row, "small_groups": sizes[place][1]} for row in rows[place]]
-        return dict(zip((kind.figure for kind in kinds), rows, strict=True))
-
-    def _others(self, lists: Sequence[tuple[int, Kind]]) -> list[tuple[int, int]]:
-        """Return how many people are in the row "(other)" of some lists, which are given by place and kind."""
-        if not lists:
-            return []
-        (most,) = self.one("SELECT max(code) FROM all_visitors")
-        return self.read_script("others", lists=lists, most=most)
-
-    def _with_quantiles(self, kind: Kind, rows: list[Row]) -> list[Row]:
-        """Return the rows of a list with the quantiles and the sums of its values."""
-        names = [row["name"] for row in rows if not row["joined"]]
-        self.script("labelled", kind=kind, names=[*names, _NO_CODE])
-        if kind.figure in self._by_name:
-            found = {name: self._by_name[kind.figure][name] for name in names}
-            if len(names) < len(rows):
-                self.script("labelled_others")
-                found |= self._quantiles(kind, "labelled_others")
-        else:
-            found = self._quantiles(kind, "labelled")
-        sums = dict(self.read_script("value_sums", kind=kind)) if kind.figure == "properties" else {}
-        labels = [row["name"] if not row["joined"] else _NO_CODE for row in rows]
-        columns = kind.quantiles.items()
-        return [
-            {**row, "total": sums.get(label)} | {name: found.get(label, {}).get(share) for name, share in columns}
-            for row, label in zip(rows, labels, strict=True)
-        ]
-
-    def _quantiles(self, kind: Kind, labelled: str = "") -> dict[int, dict[str, float]]:
-        """Return the quantiles of a kind for each label, by share, and fill the table `found_quantiles`.
-
-        Args:
-            kind: the kind of the values.
-            labelled: a table of names and their labels; "" if each name is a label.
-        """
-        words: dict[str, Any] = {"kind": kind, "labelled": labelled, "shares": list(kind.quantiles.values())}
-        if self._values.get(kind.number, 0) <= FEW_VALUES:
-            self.script("few_quantiles", **words)
-        else:
-            if not labelled:
-                self.script("each_name", kind=kind)
-                words["labelled"] = "each_name"
-            self.script("wanted", **words)
-            buckets = [bucket for (bucket,) in self.execute("SELECT DISTINCT bucket FROM wanted")]
-            self.script("quantiles", buckets=buckets, **words)
-        found: dict[int, dict[str, float]] = {}
-        for label, share, value in self.execute("SELECT label, share, value FROM found_quantiles"):
-            found.setdefault(label, {})[str(share)] = value
-        return found
 
     def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
         result = self._run(f"digests/{name}", given, **words)
@@ -328,7 +228,7 @@ class DigestedFiles(FactsReader):
 
     def _code(self, names: str, host: str) -> int:
         found = self.execute(f"SELECT code FROM {names} WHERE text = $host", {"host": host})  # noqa: S608
-        return int(found[0][0]) if found else _NO_CODE
+        return int(found[0][0]) if found else NO_CODE
 
     @property
     def _blocks_in_range(self) -> list[Block]:
