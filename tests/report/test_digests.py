@@ -39,7 +39,7 @@ from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, rando
 
 pytestmark = pytest.mark.one_python
 LAST = FIRST + timedelta(days=DAYS - 1)
-EXAMPLES = int(os.environ.get("RANDOM_LOGS", "100" if os.environ.get("FULL_MATRIX") == "1" else "8"))
+EXAMPLES = int(os.environ.get("RANDOM_LOGS", "50" if os.environ.get("FULL_MATRIX") == "1" else "8"))
 """How many random logs are tried. A thousand take a quarter of an hour:
 RANDOM_LOGS=1000 pytest --timeout 0 -o faulthandler_timeout=0."""
 MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)

@@ -461,7 +461,7 @@ def test_cookies_ledger_receipt_and_logs_agree_after_any_steps(
     pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WholeLife, "folder", tmp_path, raising=False)
-    lives, steps = (100, 50) if pytestconfig.getoption("--full-matrix") else (6, 30)
+    lives, steps = (60, 50) if pytestconfig.getoption("--full-matrix") else (6, 30)
     run_state_machine_as_test(
         WholeLife,
         settings=settings(
