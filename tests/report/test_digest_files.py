@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,14 @@ def test_damaged_file_has_no_digest_and_harms_no_other(two_days: Path, capsys: p
     assert said.out == "2 digests made, and 1 block of days joined.\n"
     assert f"Has no digest: {damaged}: " in said.err
     assert not (digest_folder(two_days) / f"{FIRST}-0002.db").exists()
+
+
+@pytest.mark.parametrize("day", [FIRST, NEXT], ids=["before the range", "in the range"])
+def test_damaged_file_is_left_out_of_a_report_from_digests(two_days: Path, day: date) -> None:
+    path_of(two_days, day, 2, FileFormat.GZIP).write_bytes(b"no gzip")
+    digest(two_days)
+    assert_same_report(two_days, since=NEXT, until=NEXT, threshold=1, compare=True)
+    assert len(report(two_days, since=NEXT, until=NEXT)["unreadable_files"]) == 1
 
 
 def test_log_without_closed_files_keeps_no_digest(two_days: Path) -> None:

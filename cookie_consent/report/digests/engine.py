@@ -23,7 +23,7 @@ from cookie_consent.report.question import days_asked
 from cookie_consent.report.steps import FIGURES, WEEK, step_number
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
-from cookie_consent.sinks.files.damage import Damaged
+from cookie_consent.sinks.files.damage import Damaged, read_undamaged
 from cookie_consent.sinks.files.digest_files import block_path, blocks_of, firsts_path
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class DigestedFiles(FactsReader):
             return self._merge(parts, fresh, {name_of(source): source for source in closed}, given, key)
 
         answered, damaged = retry_if_moved(self._path, read)
-        self.damaged += damaged
+        self.damaged += [each for each in damaged if each not in self.damaged]
         return answered
 
     def _choose(self, key: str, identities: Mapping[str, str], given: Given) -> dict[str, Part] | None:
@@ -262,8 +262,8 @@ class DigestedFiles(FactsReader):
             self._connection.execute(sql("once", DUCKDB, table="records"))
         self._frugal.be_frugal(frugal=True)
         self._fill_tables(marked, is_touched=bool(touched), has_records=bool(times))
-        self._find_earlier([source for source in fresh if source not in in_range] + in_range, given, key)
-        return True, damaged
+        more = self._find_earlier(fresh, given, key)
+        return True, [*damaged, *(each for each in more if each not in damaged)]
 
     def _touched(self) -> list[tuple[Any, ...]]:
         """Return the digested stays that go on in a record without a digest: begin, end, and what they are."""
@@ -311,13 +311,18 @@ class DigestedFiles(FactsReader):
         if has_goals:
             self.script("marked", given, kinds=BY_FIGURE, has_extra=has_extra, **words)
 
-    def _find_earlier(self, fresh: list[Source], given: Given, key: str) -> None:
-        """Fill the table `earlier`: visitors of the range with a record before it."""
-        make_view(self._connection, "other_records", fresh, RECORDS, MADE_UP)
-        self.script("fresh_earlier", {**given, "key": key})
+    def _find_earlier(self, fresh: list[Source], given: Given, key: str) -> list[Damaged]:
+        """Fill the table `earlier`: visitors of the range with a record before it; return which files are damaged."""
+
+        def fill(files: list[Source]) -> None:
+            make_view(self._connection, "other_records", files, RECORDS, MADE_UP)
+            self.script("fresh_earlier", {**given, "key": key})
+
+        damaged = read_undamaged(self._connection, fresh, fill)[1]
         host = str(given["host"])
         of_host = f"host = {self._code('firsts.hosts', host)}" if host else "alone"
         self.script("earlier", views=VIEWS.number, since=days_asked(given)[0], of_host=of_host)
+        return damaged
 
 
 def _unmarked(given: Given) -> Given:
