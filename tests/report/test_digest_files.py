@@ -69,6 +69,19 @@ def test_late_and_repeated_records_count_once(live: Path) -> None:
 
 
 @pytest.mark.parametrize("compacted", [True, False])
+def test_files_of_one_time_have_their_own_events(live: Path, compacted: bool) -> None:
+    """A late line is in a file of a later day, so that both files have records from one time."""
+    sent = {"record.kind": "event", "event.name": "download"}
+    write(live, FIRST, [view("ann", 9), view("ann", 9.1) | sent | {"event.properties": {"file": "a.pdf", "size": 1}}])
+    late = view("bob", 9.05) | sent | {"event.properties": {"file": "b.pdf", "size": 2.5}}
+    write(live, NEXT, [late, view("bob", 33)])
+    if compacted:
+        compact(live)
+    digest(live)
+    assert_same_report(live, since=FIRST, until=NEXT, threshold=1)
+
+
+@pytest.mark.parametrize("compacted", [True, False])
 def test_records_of_earlier_versions_count(live: Path, compacted: bool) -> None:
     """They lack the kind, the uid or the visitor. A record without a visitor is one of its own."""
     records = [view("ann", 9), view("bob", 9.1, "/a"), view("cas", 9.2, "/b"), view("cas", 9.3)]

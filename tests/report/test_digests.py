@@ -190,7 +190,7 @@ def visited(draw: st.DrawFn, visitor: str, moment: datetime, uid: str) -> Record
     }
     if kind == "event":
         record["event.name"] = draw(st.sampled_from(("page_leave", "page_view", "download")))
-        record["event.properties"] = {"file": "a.pdf", "size": 3}
+        record["event.properties"] = {"file": draw(st.sampled_from(("a.pdf", "b.pdf"))), "size": 3}
         if record["event.name"] == "page_leave":
             record["duration_ms"] = draw(st.sampled_from((1500.0, 2_000_000.0, 9_000_000.0)))
     else:
@@ -218,17 +218,24 @@ def goals(draw: st.DrawFn) -> Goals:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), goals=goals())
+@given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), goals=goals(), compacted=st.booleans())
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_random_logs_give_the_report_of_a_scan(
-    tmp_path_factory: pytest.TempPathFactory, files: dict[int, list[Record]], since: int, length: int, goals: Goals
+    tmp_path_factory: pytest.TempPathFactory,
+    files: dict[int, list[Record]],
+    since: int,
+    length: int,
+    goals: Goals,
+    compacted: bool,
 ) -> None:
     live = tmp_path_factory.mktemp("log") / "access.jsonl"
     first = MIDNIGHT.date() - timedelta(days=1)
     for number, records in files.items():
         if number < 3 and records:
             write(live, first + timedelta(days=number), records)
+    if compacted:
+        compact(live)
     live.write_bytes(b"".join(map(line, files[3])))
     digest(live)
     begin = MIDNIGHT.date() + timedelta(days=since)

@@ -261,7 +261,7 @@ def make_view(
     """
     parquet = [one_file(source.path) for source in files if source.file_format is FileFormat.PARQUET]
     lines = [one_file(source.path) for source in files if source.file_format is not FileFormat.PARQUET]
-    connection.execute("SET VARIABLE lines = $lines", {"lines": lines})
-    connection.execute("SET VARIABLE parquet = $parquet", {"parquet": parquet})
+    connection.execute(f"SET VARIABLE lines_of_{name} = $lines", {"lines": lines})
+    connection.execute(f"SET VARIABLE parquet_of_{name} = $parquet", {"parquet": parquet})
     words = {"columns": columns, "made_up": made_up, "lines": bool(lines), "parquet": bool(parquet)}
     connection.execute(sql("files", DUCKDB, view=name, **words))

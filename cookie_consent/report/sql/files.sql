@@ -1,4 +1,5 @@
-{# A view of files that has the columns of a database table. The variables `lines` and `parquet` have the file names.
+{# A view of files that has the columns of a database table. Two variables of DuckDB have the file names. They are read
+   whenever the view is, so each view has its own.
 
    Erased lines are spaces, and a killed process leaves a torn line. Both read as NULL in every column, so no range of times
    or days contains them. `made_up` replaces columns that records of earlier versions lack. Their Parquet
@@ -21,7 +22,7 @@ FROM (
         TRY_CAST("{{ key }}" AS {{ type }}) AS {{ column }}{{ "" if loop.last else "," }}
     {% endfor %}
     FROM read_json(
-        getvariable('lines'), format = 'newline_delimited', ignore_errors = true,
+        getvariable('lines_of_{{ view }}'), format = 'newline_delimited', ignore_errors = true,
         columns = { {%- for key in columns %}"{{ key }}": 'VARCHAR'{{ "" if loop.last else ", " }}{% endfor -%} }
     )
 {% endif %}
@@ -38,7 +39,7 @@ FROM (
         {% endfor %}
         WHERE false
         UNION ALL BY NAME
-        SELECT * FROM read_parquet(getvariable('parquet'), hive_partitioning = false, union_by_name = true)
+        SELECT * FROM read_parquet(getvariable('parquet_of_{{ view }}'), hive_partitioning = false, union_by_name = true)
     )
 {% endif %}
 )
