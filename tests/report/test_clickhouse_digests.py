@@ -304,7 +304,7 @@ def test_digests_of_a_table_that_was_made_anew_do_not_count(few: str) -> None:
 
 
 @pytest.mark.parametrize("day", [FIRST, SECOND, THIRD], ids=["a day before", "the day", "a day after"])
-def test_report_whose_digests_are_dropped_meanwhile_is_refused(day: date, few: str) -> None:
+def test_report_that_read_a_digest_which_is_dropped_meanwhile_is_refused(day: date, few: str) -> None:
     """It counts the visitors of earlier days, too."""
 
     def drop(steps: int) -> None:

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-NUMBERS = 5
-"""How many sums a fact has."""
+MOST_SUMS = 5
+"""How many sums a fact may have, as in `report.digests.kinds`."""
 _TABLES_EXIST = """
     SELECT count() = 3 FROM system.tables WHERE database = currentDatabase()
     AND name IN ('access_digest_facts', 'access_digest_days', 'access_digest_key')
 """
-FACTS = ("day", "kind", "host", "name", "visitors", "measured", *(f"n{number}" for number in range(NUMBERS)))
+FACTS = ("day", "kind", "host", "name", "visitors", "measured", *(f"n{number}" for number in range(MOST_SUMS)))
 """The columns of a fact."""
 FACT_COLUMNS = "day Int32, kind Int16, host String, name String, visitors Array(Int64), measured Array(Float64), "
-FACT_COLUMNS += ", ".join(f"n{number} Int64" for number in range(NUMBERS))
+FACT_COLUMNS += ", ".join(f"n{number} Int64" for number in range(MOST_SUMS))
 # `time` is what the retention counts from. It is that of the day's end.
 CREATE_TABLES = (
     f"""
@@ -71,7 +71,7 @@ HAS_DELETED = """
     WHERE active AND database = currentDatabase() AND table = 'access_records' AND has_lightweight_delete
 """
 MAY_READ = "SELECT name FROM access_digest_facts LIMIT 0"
-_NUMBERS = "SELECT made FROM access_digest_days"
+_ALL_MADE = "SELECT made FROM access_digest_days"
 _DAYS = "SELECT day, made, zone, schema, facts, since, until, toString(table), parts FROM access_digest_days"
 # An empty part is what a drop or a time limit leaves for a moment.
 _PARTS = """
@@ -222,7 +222,7 @@ def keep_only(client: Client, kept: Callable[[], set[int]]) -> None:
         kept: returns the numbers of those.
     """
     numbers = _drop_facts(client, kept)
-    others = [number for (number,) in client.query(_NUMBERS).result_rows if number not in numbers]
+    others = [number for (number,) in client.query(_ALL_MADE).result_rows if number not in numbers]
     if others:
         client.command(_DELETE_DAYS, parameters={"made": others})
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from psycopg import sql
 
-NUMBERS = 5
-"""How many sums a fact has."""
+MOST_SUMS = 5
+"""How many sums a fact may have, as in `report.digests.kinds`."""
 
 TABLES_EXIST = sql.SQL("SELECT to_regclass('access_digest_valid') IS NOT NULL")
 CAN_READ = sql.SQL("""
@@ -111,6 +111,6 @@ def create_tables(key: str) -> sql.Composed:
         key: a new key, which is kept if there is none.
     """
     numbers = sql.SQL(", ").join(
-        sql.Identifier(f"n{number}") + sql.SQL(" bigint NOT NULL DEFAULT 0") for number in range(NUMBERS)
+        sql.Identifier(f"n{number}") + sql.SQL(" bigint NOT NULL DEFAULT 0") for number in range(MOST_SUMS)
     )
     return CREATE_TABLES.format(numbers, sql.Literal(key))
