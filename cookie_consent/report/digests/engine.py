@@ -133,13 +133,15 @@ class DigestedFiles(FactsReader):
             if figure in _OF_GOALS:
                 return self._of_goal(*_OF_GOALS[figure], given)
             if figure in ("totals", "by_hour"):
-                return self._rows(figure, given, numbers=NUMBERS)
+                return self._rows(f"digests/{figure}", given, numbers=NUMBERS)
             if figure in _STEPS:
                 words = {"figure": figure, "numbers": NUMBERS, "blocks": self._blocks_in_range}
-                return self._rows("over_time", given, steps=_steps(_STEPS[figure], given), **words)
+                return self._rows("digests/over_time", given, steps=_steps(_STEPS[figure], given), **words)
             if figure == "retention":
                 steps = _steps(WEEK, given)
-                return self._rows(figure, given, blocks=self._blocks_in_range, steps=steps, consented=CONSENTED.number)
+                return self._rows(
+                    f"digests/{figure}", given, blocks=self._blocks_in_range, steps=steps, consented=CONSENTED.number
+                )
             if figure == "now" and int(given["recent_since"]) > self._newest - NEAR:
                 self.script("edges", given, blocks=self._blocks, all_open=True)
                 return super().rows(figure, given)
@@ -155,12 +157,7 @@ class DigestedFiles(FactsReader):
         """Return the rows of a list of a goal. Their names are those of another list."""
         self._list(_LISTED[figure], given)  # fills the tables that this is made from
         (most,) = self.one("SELECT coalesce(max(code), 0) FROM all_visitors")
-        return self._rows("goal_by", given, kind=_LISTED[figure], column=column, most=most)
-
-    def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
-        result = self._run(f"digests/{name}", given, **words)
-        names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return self._rows("digests/goal_by", given, kind=_LISTED[figure], column=column, most=most)
 
     def _scan(self, given: Given) -> None:
         """Compute the tables without digests, for a figure that they cannot answer."""

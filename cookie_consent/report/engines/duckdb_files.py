@@ -167,7 +167,10 @@ class DuckDBFiles:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        result = self._run(figure, given)
+        return self._rows(figure, given)
+
+    def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
+        result = self._run(name, given, **words)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

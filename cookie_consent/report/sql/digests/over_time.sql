@@ -3,6 +3,7 @@
    `steps` has for each day the number of its step; of hours it has none, because they are names of facts. The file for the
    digests of servers replaces the block `parts`. #}
 {% block parts %}
+{% from "digests/hours.sql" import sums_of_hours with context %}
 {% from "digests/weeks.sql" import day_steps, visitors_by_step with context %}
 WITH parts AS (
 {% if figure == "each_hour" %}
@@ -12,14 +13,7 @@ WITH parts AS (
         SELECT name, count(*) AS visitors FROM present WHERE kind = {{ numbers.view_hours }} GROUP BY name
     ) ON name = code
     UNION ALL
-    SELECT text::BIGINT, 0, CASE WHEN kind = {{ numbers.session_hours }} THEN n0 ELSE 0 END,
-        CASE WHEN kind = {{ numbers.view_hours }} THEN n0 ELSE 0 END, 0, 0, 0
-    FROM all_names
-    INNER JOIN (
-        SELECT kind, name, sum(n0) AS n0 FROM sums
-        WHERE kind IN ({{ numbers.session_hours }}, {{ numbers.view_hours }})
-        GROUP BY kind, name
-    ) ON name = code
+    SELECT number, 0, sessions, views, 0, 0, 0 FROM ({{ sums_of_hours() }})
 {% else %}
     {% if figure == "by_day" %}
     SELECT day AS number, people AS visitors, 0 AS sessions, 0 AS views, 0 AS recorded, 0 AS all_views, 0 AS counted
