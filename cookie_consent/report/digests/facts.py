@@ -1,4 +1,4 @@
-"""Computes facts from records: for the digest of a file, and for the records of a report that no digest has."""
+"""Computes facts from records: what no digest has, for a report; and sessions over several files, for blocks."""
 
 from __future__ import annotations
 

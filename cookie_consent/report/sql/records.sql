@@ -14,7 +14,7 @@
    - `properties`: what an event brings, as JSON.
 
    For digests, `for_digests` is set: then visitors and guests are numbers that only a key gives, and there are the host, the
-   local day and the begin of the local hour.
+   local day and the begin of the local hour. For the digests of servers, `with_host` is set: then there is the host.
 
    With a path, there are only the records of guests who have one under it.
 

@@ -1,5 +1,5 @@
-{# The facts of a file's `records` into its digest `db`: people, sums and values by name. What facts.sql and coded.sql make
-   from texts, this makes from codes, and puts together each name once.
+{# The facts of a file's `records` into its digest `db`: people, sums and values by name. It is what
+   facts.sql makes, but from the codes of texts, and each name is put together once.
 
    `groups` are the kinds by how their names are made. The numbers of names begin with that of their group: the same name
    may have several. `viewed_by` has the views of a visitor in one row, for the kinds that it can answer. #}

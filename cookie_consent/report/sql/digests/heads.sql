@@ -1,4 +1,4 @@
-{# How many people have facts of each name of the `kinds`, and where the sums of lists are. #}
+{# How many people have facts of each name of the `kinds`, as `heads`, and the sums of these names, as `list_sums`. #}
 {% set numbers = kinds | map(attribute="number") | list %}
 CREATE OR REPLACE TEMPORARY TABLE heads AS
 SELECT kind, name, count(*) AS people FROM present

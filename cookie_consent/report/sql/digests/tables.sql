@@ -1,4 +1,4 @@
-{# The tables of a digest, or of a block, in the database `db`.
+{# The tables of a digest, or of a block, in the database `db`. Other files create those that are made by one query.
 
    - `about`: what it is made of, as JSON.
    - `names`: the texts of hosts and of names. 0 is all hosts.
@@ -6,14 +6,15 @@
    - `people`: who has facts of a name. Of a digest: on which day. Of a block: the days as bits, and in `alone` whether the
      row counts for all hosts together.
    - `sums`: numbers by day.
-   - `measured`: values for quantiles; of a block, sorted by kind and bucket, so that few are read.
+   - `measured`: values for quantiles. Those of records are sorted in a block: see block_measured.sql.
    - `buckets`: of a block, how many values are in each bucket.
    - `stays`: the time of all activity of a guest without a pause. Of a digest: `near` if its records are in `edges`. Of a
      block: those whose sessions are in the other tables; `recent` if these are in `recent` and `recent_measured`, by
      themselves, because a record of the live file may go on with them; `is_open` if their records are in `edges`.
    - `edges`: of a digest, records of sessions that may go on in another file. Of a block, those that may go on in the live
      file, and in `is_long` those whose sessions are in no other table.
-   - `sessions`: the sessions of a digest, as if there were no other file. `trail` has the items of each in their order.
+   - `sessions`, `pairs`: the sessions of a digest and their pairs of pages, as if there were no other file. `trail` has the
+     items of each session in their order.
    - `items`: what views and events are, as goals tell them apart: see items.sql.
    - `trails`: of a block, what goals need of sessions. `guest` and `stay_began` are only those of recent ones. #}
 {# DuckDB tries all ways to compress a column. For the large tables of a digest the best ones are known, which saves time. #}
