@@ -23,7 +23,7 @@ from cookie_consent.report.engines.dialect import CLICKHOUSE
 from cookie_consent.report.local_time import day_number
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.clickhouse.digests import HAS_DELETED, Part, only_merged
-from tests.report.test_report import COUNTS, QUESTIONS, RECORDS, day_of, write_to_store
+from tests.report.test_report import COUNTS, QUESTIONS, RECORDS, write_to_store
 from tests.report.test_server_digests import (
     ALL_DAYS,
     LAST,
@@ -33,7 +33,7 @@ from tests.report.test_server_digests import (
     after_day,
     assert_of_oracle,
 )
-from tests.support.report_records import DAYS, FIRST, random_records, time_text
+from tests.support.report_records import DAYS, FIRST, day_of, random_records, time_text
 from tests.support.servers.clickhouse_server import (
     HIDES_DIGESTS,
     ClickHouseDatabases,

@@ -24,7 +24,7 @@ from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.digest_files import block_path, digest_folder
 from tests.support.digests import answers, assert_same_report, number_of, scanned, stored_numbers, write
-from tests.support.report_records import FIRST, Record, line, time_text
+from tests.support.report_records import FIRST, Record, line, page_view, time_text
 
 pytestmark = [pytest.mark.one_python, pytest.mark.slow]
 START = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
@@ -35,11 +35,7 @@ DECEMBER_12 = timedelta(days=41)
 
 def view(visitor: str, hours: float, path: str = "/") -> Record:
     """Return the record of a page, some hours after the start."""
-    return {
-        "time": time_text(START + timedelta(hours=hours)), "log.record.uid": f"{visitor}-{hours}", "record.version": 1,
-        "record.kind": "view", "visitor.id": visitor, "server.address": "site.example", "url.path": path,
-        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
-    }  # fmt: skip
+    return page_view(visitor, START + timedelta(hours=hours), path)
 
 
 @pytest.fixture

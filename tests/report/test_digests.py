@@ -29,13 +29,24 @@ from tests.support.digests import (
     answers,
     assert_same,
     assert_same_report,
-    day_of,
     number_of,
     scanned,
     stored_numbers,
     write,
+    write_days,
 )
-from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_records, time_of, time_text
+from tests.support.report_records import (
+    DAYS,
+    FIRST,
+    HOSTS,
+    Record,
+    day_of,
+    line,
+    page_view,
+    random_records,
+    time_of,
+    time_text,
+)
 
 pytestmark = pytest.mark.one_python
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -127,7 +138,9 @@ def test_visitors_of_now_are_those_of_a_scan(days: Path) -> None:
     for minutes in (0, 10, 19, 60):
         now = (newest + timedelta(minutes=minutes)).timestamp()
         asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1, "now": now, "count_now": True}
-        made = report(days, **asked)["now"]
+        with answers() as found:
+            made = report(days, **asked)["now"]
+        assert found == [True]
         assert made == scanned(days, **asked)["now"]
 
 
@@ -256,11 +269,8 @@ def test_erased_visitor_is_in_no_digest_and_in_no_report(tmp_path: Path, capsys:
     live, other = tmp_path / "access.jsonl", tmp_path / "other" / "access.jsonl"
     other.parent.mkdir()
     visitor = next(record["visitor.id"] for record in records if day_of(record) == FIRST)
-    for number in range(DAYS + 1):
-        day = FIRST + timedelta(days=number)
-        own = [record for record in records if day_of(record) == day]
-        write(live, day, own)
-        write(other, day, [record for record in own if record["visitor.id"] != visitor])
+    write_days(live, records)
+    write_days(other, [record for record in records if record["visitor.id"] != visitor])
     assert main(["compact", "--access-log", str(live)]) == 0
     assert "6 digests made" in capsys.readouterr().out
     number = number_of(live, visitor)
@@ -283,9 +293,7 @@ def test_erased_visitor_is_in_no_digest_and_in_no_report(tmp_path: Path, capsys:
 def test_commands_that_remove_records_make_digests_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     live = tmp_path / "access.jsonl"
     records = random_records(seed=4, visitors=5)
-    for number in range(DAYS + 1):
-        day = FIRST + timedelta(days=number)
-        write(live, day, [record for record in records if day_of(record) == day])
+    write_days(live, records)
     assert main(["digest", "--access-log", str(live), "--time-zone", "Asia/Tokyo"]) == 0
     made = capsys.readouterr().out
     assert made == "6 digests made, and 1 block of days joined.\n"
@@ -310,20 +318,14 @@ def test_commands_that_remove_records_make_digests_anew(tmp_path: Path, capsys: 
 def test_page_left_after_midnight_goes_on_with_a_digested_session(tmp_path: Path, minutes: int, answered: bool) -> None:
     """The page was visible for five hours, or for longer than a block keeps sessions by themselves."""
     live = tmp_path / "access.jsonl"
-    noon = MIDNIGHT - timedelta(hours=12)
-    seen = {
-        "record.version": 1, "record.kind": "view", "visitor.id": "ann", "server.address": HOSTS[0], "url.path": "/",
-        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
-    }  # fmt: skip
+    began = MIDNIGHT - timedelta(hours=2 if minutes == 300 else 32)
     before = [
-        {**seen, "time": time_text(noon + timedelta(hours=10)), "log.record.uid": "a"},
-        {**seen, "time": time_text(noon + timedelta(hours=2)), "log.record.uid": "b", "visitor.id": "bob"},
-        {**seen, "time": time_text(noon + timedelta(hours=11.9)), "log.record.uid": "c", "visitor.id": "cas"},
+        page_view("ann", began),
+        page_view("bob", MIDNIGHT - timedelta(hours=10)),
+        page_view("cas", MIDNIGHT - timedelta(minutes=6)),
     ]
-    began = noon + timedelta(hours=10) if minutes == 300 else noon - timedelta(hours=20)
-    before[0]["time"] = time_text(began)
-    left = {**seen, "record.kind": "event", "event.name": "page_leave", "log.record.uid": "d"}
-    left |= {"time": time_text(began + timedelta(minutes=minutes)), "duration_ms": (minutes - 1) * 60_000.0}
+    left = page_view("ann", began + timedelta(minutes=minutes))
+    left |= {"record.kind": "event", "event.name": "page_leave", "duration_ms": (minutes - 1) * 60_000.0}
     for record in before:
         write(live, day_of(record), [other for other in before if day_of(other) == day_of(record)])
     live.write_bytes(line(left))
@@ -341,16 +343,11 @@ def test_page_left_after_midnight_goes_on_with_a_digested_session(tmp_path: Path
 def test_long_session_is_cut_off_as_in_a_scan(tmp_path: Path, since: int) -> None:
     """A report on a part of its days reads some hours around them. Another session goes on from the day before."""
     live = tmp_path / "access.jsonl"
-    seen: Record = {
-        "record.version": 1, "record.kind": "view", "server.address": HOSTS[0],
-        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
-    }  # fmt: skip
     records = [
-        {**seen, "time": time_text(MIDNIGHT + timedelta(minutes=20 * step)), "visitor.id": visitor,
-         "url.path": PAGES[step % 3], "log.record.uid": f"{visitor}-{step}"}
+        page_view(visitor, MIDNIGHT + timedelta(minutes=20 * step), PAGES[step % 3])
         for visitor, steps in (("ann", range(-30, 100)), ("bob", range(-2, 2)), ("cas", range(70, 75)))
         for step in steps
-    ]  # fmt: skip
+    ]
     for day in sorted({day_of(record) for record in records}):
         write(live, day, [record for record in records if day_of(record) == day])
     digest(live)
@@ -385,9 +382,7 @@ making.digest(Path(sys.argv[1]))
 def test_killed_process_leaves_nothing_wrong(tmp_path: Path, files: int) -> None:
     live = tmp_path / "access.jsonl"
     records = random_records(seed=5, visitors=5)
-    for number in range(DAYS + 1):
-        day = FIRST + timedelta(days=number)
-        write(live, day, [record for record in records if day_of(record) == day])
+    write_days(live, records)
     assert subprocess.run([sys.executable, "-c", _KILLED, live, str(files)], check=False).returncode == -9
     asked: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1, "now": 0}
     before = report(live, **asked)

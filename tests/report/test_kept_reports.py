@@ -19,20 +19,11 @@ from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.compaction import compact
 from tests.support.asgi import call
 from tests.support.digests import assert_same, write
-from tests.support.report_records import DAYS, FIRST, Record, line, random_counts, random_records, time_text
+from tests.support.report_records import DAYS, FIRST, line, page_view, random_counts, random_records
 
 LAST = FIRST + timedelta(days=DAYS - 1)
 NOON = datetime(LAST.year, LAST.month, LAST.day, 12, tzinfo=UTC)
 ALL_DAYS: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1}
-
-
-def view(visitor: str, moment: datetime) -> Record:
-    """Return the record of a page."""
-    return {
-        "time": time_text(moment), "log.record.uid": f"{visitor}-{moment:%H%M%S}", "record.version": 1,
-        "record.kind": "view", "visitor.id": visitor, "server.address": "site.example", "url.path": "/",
-        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
-    }  # fmt: skip
 
 
 class Asked:
@@ -69,7 +60,7 @@ def live(tmp_path: Path) -> Path:
     records = random_records(seed=3, visitors=8)
     write(live, FIRST, records[::2])
     write(live, FIRST + timedelta(days=1), records[1::2])
-    live.write_bytes(b"".join(line(view(name, NOON)) for name in ("ann", "bob")))
+    live.write_bytes(b"".join(line(page_view(name, NOON)) for name in ("ann", "bob")))
     sink = open_sink(str(live))
     for count in random_counts(seed=3):
         sink.count(line(count))
@@ -99,7 +90,7 @@ def test_question_that_is_asked_again_has_the_same_figures_at_a_new_moment(live:
 def test_visitors_of_now_are_those_of_each_moment(tmp_path: Path) -> None:
     live = tmp_path / "access.jsonl"
     moments = {"ann": -19, "bob": -3, "cas": -1, "dan": 4}
-    live.write_bytes(b"".join(line(view(name, NOON + timedelta(minutes=at))) for name, at in moments.items()))
+    live.write_bytes(b"".join(line(page_view(name, NOON + timedelta(minutes=at))) for name, at in moments.items()))
     os.utime(live, (0, 0))  # the file is from the day of the test, and the clock is not
     asked = Asked(live)
     counted = []
@@ -125,7 +116,7 @@ def test_range_that_begins_later_is_asked_anew_when_it_has_begun(live: Path) -> 
 
 
 def append(live: Path) -> None:
-    live.write_bytes(live.read_bytes() + line(view("cas", NOON)))
+    live.write_bytes(live.read_bytes() + line(page_view("cas", NOON)))
 
 
 def erase(live: Path) -> None:

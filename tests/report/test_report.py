@@ -32,6 +32,7 @@ from tests.support.report_records import (
     FIRST,
     HOSTS,
     Record,
+    day_of,
     line,
     random_counts,
     random_records,
@@ -189,10 +190,6 @@ def write_files(live: Path, records: Sequence[Record], counts: Sequence[Record])
 
 def write_days(path: Path, records: Sequence[Record], days: Collection[date]) -> None:
     path.write_bytes(b"".join(line(record) for record in records if day_of(record) in days))
-
-
-def day_of(record: Record) -> date:
-    return date.fromisoformat(record["time"][:10])
 
 
 def assert_same(made: Any, wanted: Any, name: str = "") -> None:

@@ -25,8 +25,8 @@ from cookie_consent.report.live.kept import KeptReports
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, digests_of
-from tests.support.digests import day_of, write
-from tests.support.report_records import DAYS, FIRST, random_records
+from tests.support.digests import write, write_days
+from tests.support.report_records import DAYS, FIRST, day_of, random_records
 
 pytestmark = [pytest.mark.one_python, pytest.mark.slow]
 LAST = FIRST + timedelta(days=DAYS)
@@ -40,9 +40,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A log with a closed file for each day. A single record of them counts as many."""
     monkeypatch.setattr(advice, "MANY", 1)
     live = tmp_path / "access.jsonl"
-    for number in range(DAYS + 1):
-        day = FIRST + timedelta(days=number)
-        write(live, day, [record for record in RECORDS if day_of(record) == day])
+    write_days(live, RECORDS)
     return live
 
 

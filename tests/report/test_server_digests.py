@@ -19,9 +19,9 @@ from cookie_consent.report.digests.postgresql import digest
 from cookie_consent.report.engines.dialect import POSTGRESQL
 from cookie_consent.report.local_time import day_number
 from cookie_consent.sinks import open_sink
-from tests.report.test_report import COUNTS, QUESTIONS, RECORDS, assert_same, day_of, write_to_store
+from tests.report.test_report import COUNTS, QUESTIONS, RECORDS, assert_same, write_to_store
 from tests.support.report_oracle import Oracle
-from tests.support.report_records import DAYS, FIRST, HOSTS, Record, time_text
+from tests.support.report_records import DAYS, FIRST, HOSTS, Record, day_of, time_text
 from tests.support.servers.postgres import PostgresServer
 
 LAST = FIRST + timedelta(days=DAYS - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cookie_consent.report.digests.engine import DigestedFiles
 from cookie_consent.report.digests.key import read_key
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.digest_files import digest_folder
-from tests.support.report_records import Record, line
+from tests.support.report_records import DAYS, FIRST, Record, day_of, line
 
 
 @contextmanager
@@ -82,9 +82,11 @@ def write(live: Path, day: date, records: list[Record], number: int = 1) -> Path
     return path
 
 
-def day_of(record: Record) -> date:
-    """Return the day of a record (UTC)."""
-    return date.fromisoformat(record["time"][:10])
+def write_days(live: Path, records: list[Record]) -> None:
+    """Write a closed file for each day of random records."""
+    for number in range(DAYS + 1):
+        day = FIRST + timedelta(days=number)
+        write(live, day, [record for record in records if day_of(record) == day])
 
 
 def number_of(live: Path, visitor: str) -> int:

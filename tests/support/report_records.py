@@ -48,6 +48,20 @@ def time_of(record: Record) -> datetime:
     return datetime.fromisoformat(record["time"])
 
 
+def day_of(record: Record) -> date:
+    """Return the day of a record (UTC)."""
+    return date.fromisoformat(record["time"][:10])
+
+
+def page_view(visitor: str, moment: datetime, path: str = "/") -> Record:
+    """Return the record of a page that a visitor saw."""
+    return {
+        "time": time_text(moment), "log.record.uid": f"{visitor}-{time_text(moment)}", "record.version": 1,
+        "record.kind": "view", "visitor.id": visitor, "server.address": HOSTS[0], "url.path": path,
+        "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
+    }  # fmt: skip
+
+
 def random_records(seed: int, visitors: int = 30, visits: int = 4) -> list[Record]:
     """Return the records of some days, in random order."""
     random = Random(seed)  # noqa: S311 (records that are the same each time)
