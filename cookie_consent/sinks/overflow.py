@@ -70,7 +70,7 @@ class Overflow:
                     self._thread = thread
 
     def join(self, timeout: float) -> None:
-        """Wait until the thread has put away what it has in its hands: it ends with the process."""
+        """Wait until the thread has spilled what it took: it is a daemon, and ends with the process."""
         if (thread := self._thread) is not None:
             thread.join(timeout)
 

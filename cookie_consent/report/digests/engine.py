@@ -80,12 +80,12 @@ class Block:
 
     @property
     def of_host(self) -> str:
-        """SQL for facts of the host."""
+        """The condition on facts that they are of the host, as SQL."""
         return "true" if self.host is None else f"host = {self.host}"
 
     @property
     def people_of_host(self) -> str:
-        """SQL for people of the host."""
+        """The condition on rows of people, as SQL: one row has a person for all hosts together."""
         return "alone" if self.host is None else f"host = {self.host}"
 
 

@@ -21,7 +21,7 @@ from cookie_consent.sinks.files.damage import Damaged
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 """Takes what is counted, and how many; gives a function that takes the number of those done."""
 CLOSED_AFTER = 2 * 3_600_000
-"""How long a day is left alone after the last time of which its digest has records (milliseconds): some come late."""
+"""A day is over so long after the last moment of which its digest reads records: some come late (milliseconds)."""
 TABLES = ("records", "sessions", "pairs", "keyed", "of_records", "of_sessions", "of_pairs", "of_told")
 """The temporary tables of a day."""
 _MORE_TABLES = (*TABLES, "scanned_facts", "scanned_visitors", "earlier")

@@ -68,7 +68,7 @@ class KeptReports:
             self._state = state
         question = frozenset(asked.items())
         if (answer := self._answers.pop(question, None)) and answer.recent.holds(now):
-            self._answers[question] = answer  # the last to be given up
+            self._answers[question] = answer  # the newest: the oldest is dropped first
             return _at(answer, now)
         recent: list[Recent] = []
         seen: dict[str, Any] = {"seen_recent": recent.append, "seen_scan": self._advise}

@@ -1,4 +1,4 @@
-{# What events bring, one row for each property. `raw` is a JSON value that is no object, array or null; `more` are further
+{# The properties of events, one row for each. `raw` is a JSON value that is no object, array or null; `more` are further
    columns. Pages can send any number: those of 1e100 and more are left out, because their sum may not be a number. #}
 {% macro told(more="", events="records WHERE inside = 1 AND properties IS NOT NULL") %}
 SELECT event, visitor, key, raw{{ more }} FROM (

@@ -1,4 +1,4 @@
-{# Blocks and the rest together. #}
+{# The facts in the range, of blocks and of records that no block has: `present` has people, `day_people` counts them by day. #}
 {% from "digests/of_block.sql" import joined, of_blocks, visitor with context %}
 {% set numbers %}
 {% for n in range(most_sums) %}

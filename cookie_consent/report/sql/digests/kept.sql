@@ -1,4 +1,4 @@
-{# Who of the digested has facts of which name in the range: one row for each visitor, name and kind. #}
+{# The visitors of blocks who have facts of a name in the range: one row for each kind, name and visitor. #}
 {% from "digests/of_block.sql" import in_range, joined, name, untouched, visitor with context %}
 {% set as_view = blocks | length < 2 %}
 CREATE OR REPLACE TEMPORARY {{ "VIEW" if as_view else "TABLE" }} kept AS

@@ -1,4 +1,5 @@
-{# Facts of a `kind` whose names of few people are one name, `kind.few_are`: in `heads` and `merged_people`, and their codes in `new_codes`. #}
+{# Replace each name of few people by `kind.few_are`, in `heads` and in `merged_people`, which has the people of this `kind`.
+   `new_codes` has the new code of each of its names. #}
 CREATE OR REPLACE TEMPORARY TABLE renamed AS
 SELECT name AS old, CASE WHEN people < {{ number("threshold") }} THEN {{ kind.few_are }} ELSE text END AS name
 FROM all_names INNER JOIN (FROM heads WHERE kind = {{ kind.number }}) AS heads ON name = code;

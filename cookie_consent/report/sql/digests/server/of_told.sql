@@ -1,4 +1,4 @@
-{# What the events of a day bring. #}
+{# The properties of the events of a day, with the number of the visitor. #}
 {% from "told.sql" import told with context %}
 CREATE TEMPORARY TABLE of_told AS
 SELECT event, key, raw, host, person

@@ -1,4 +1,4 @@
-{# Add who has a record in a time that no digest has. #}
+{# Add the visitors who have a record in a span of time without digests. #}
 INSERT INTO scanned_visitors
 SELECT {{ keyed("plain", text("key")) }}
 FROM (
