@@ -12,6 +12,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from cookie_consent.report.digests.about import key_check
 from cookie_consent.report.digests.making import Digested
 from cookie_consent.report.digests.server import (
+    SCANNED_TABLES,
     TABLES,
     Progress,
     add_facts,
@@ -111,7 +112,7 @@ class ClickHouseDigests(ClickHouseServer):
         since, until = _partition(int(given["read_since"])), _partition(int(given["read_end"]) - 1)
         # Before reading: what comes meanwhile may be in the digest or not, so the digest does not count.
         records = digests.Records(self.client)
-        self.drop(*TABLES, "scanned_facts", "scanned_visitors")
+        self.drop(*TABLES, *SCANNED_TABLES)
         self.make_fact_tables()
         add_facts(self, day, given, key, "scanned_facts")
         number = {"made": secrets.randbits(_NUMBER_BITS)}
@@ -183,7 +184,7 @@ def digest(
                 seen(done)
         # Somebody may have erased records while their day was read.
         engine.drop_others(zone)
-        engine.drop(*TABLES, "scanned_facts", "scanned_visitors")
+        engine.drop(*TABLES, *SCANNED_TABLES)
     return Digested(made, None)
 
 

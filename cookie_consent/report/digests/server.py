@@ -24,7 +24,8 @@ CLOSED_AFTER = 2 * 3_600_000
 """A day is over so long after the last moment of which its digest reads records: some come late (milliseconds)."""
 TABLES = ("records", "sessions", "pairs", "keyed", "of_records", "of_sessions", "of_pairs", "of_told")
 """The temporary tables of a day."""
-_MORE_TABLES = (*TABLES, "scanned_facts", "scanned_visitors", "earlier")
+SCANNED_TABLES = ("scanned_facts", "scanned_visitors")
+"""The temporary tables of facts that no digest has."""
 _OF_GOALS = ("goal", "funnel")
 """How the names of figures begin that are computed from records, as without digests."""
 _SUMS = ", ".join(f"n{number}" for number in range(MOST_SUMS))
@@ -150,7 +151,7 @@ class DigestedServer:
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
         self._engine.prepare(given)
-        self._engine.drop(*_MORE_TABLES)
+        self._engine.drop(*TABLES, *SCANNED_TABLES, "earlier")
         self._digests = []
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
