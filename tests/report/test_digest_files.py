@@ -127,6 +127,13 @@ def test_long_range_is_in_several_blocks(three_blocks: Path) -> None:
     assert_same_report(three_blocks, **LONG)
 
 
+@pytest.mark.parametrize("since", [0, 46])
+def test_range_of_several_blocks_is_compared_with_one_of_a_single_block(three_blocks: Path, since: int) -> None:
+    """Either may be the earlier one."""
+    days = {"since": FIRST + timedelta(days=since), "until": FIRST + timedelta(days=since + 45)}
+    assert_same_report(three_blocks, **LONG | days | {"compare": True})
+
+
 def test_damaged_blocks_are_not_read_and_made_anew(three_blocks: Path) -> None:
     block_path(three_blocks, 650).write_bytes(b"no database")
     assert_same_report(three_blocks, **LONG)  # the records of its last file are read

@@ -1,7 +1,7 @@
 {# The visitors of blocks who have facts of a name in the range: one row for each kind, name and visitor. #}
 {% from "digests/of_block.sql" import in_range, joined, name, untouched, visitor with context %}
-{% set as_view = blocks | length < 2 %}
-CREATE OR REPLACE TEMPORARY {{ "VIEW" if as_view else "TABLE" }} kept AS
+{% set is_joined = blocks | length > 1 %}
+CREATE OR REPLACE TEMPORARY {{ "TABLE kept_of_blocks" if is_joined else "VIEW kept" }} AS
 {% if not blocks %}
 SELECT 0::UTINYINT AS kind, 0::UINTEGER AS name, 0::UINTEGER AS visitor WHERE false
 {% endif %}
@@ -18,4 +18,5 @@ WHERE {{ in_range(block) }} AND visitor IS NOT NULL
     AND {{ "all_days" if block.host is none else "host_days" }} & {{ block.mask }}::UBIGINT = 0 {{ untouched() }}
 )
 {{ "" if loop.last else "UNION" }}
-{% endfor %}
+{% endfor %}{{ ";
+CREATE OR REPLACE TEMPORARY VIEW kept AS FROM kept_of_blocks" if is_joined }}
