@@ -13,8 +13,10 @@ import pytest
 
 from cookie_consent.base.process import locking
 from cookie_consent.cli import main
-from cookie_consent.report import report
-from cookie_consent.report.digests import making
+from cookie_consent.report import UnreadableError, report
+from cookie_consent.report.digests import engine, making
+from cookie_consent.report.digests.database import attach, reading_digests
+from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.digests.making import Digested, digest
@@ -23,7 +25,7 @@ from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.digest_files import block_path, digest_folder
-from tests.support.digests import answers, assert_same_report, number_of, scanned, stored_numbers, write
+from tests.support.digests import answers, assert_same_report, damage_digest, number_of, scanned, stored_numbers, write
 from tests.support.report_records import FIRST, Record, line, page_view, time_text
 
 pytestmark = [pytest.mark.one_python, pytest.mark.slow]
@@ -144,6 +146,81 @@ def test_damaged_blocks_are_not_read_and_made_anew(three_blocks: Path) -> None:
     assert made == scanned(three_blocks, **LONG)
     assert digest(three_blocks) == Digested(0, 2)
     assert_same_report(three_blocks, **LONG)
+
+
+def cut_off(file: Path) -> None:
+    """Keep the first half of a file."""
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("name", [f"{FIRST}-0001.db", "days-649.db"])
+@pytest.mark.parametrize("damage", [cut_off, damage_digest])
+def test_damaged_digest_is_not_read(three_blocks: Path, name: str, damage: Callable[[Path], None]) -> None:
+    damage(digest_folder(three_blocks) / name)
+    assert report(three_blocks, **LONG, now=0) == scanned(three_blocks, **LONG)
+
+
+@pytest.mark.parametrize("damage", [cut_off, damage_digest])
+def test_damaged_digest_of_a_file_is_made_anew(three_blocks: Path, damage: Callable[[Path], None]) -> None:
+    damage(digest_folder(three_blocks) / f"{NEXT + DECEMBER_12}-0001.db")
+    write(three_blocks, FIRST + timedelta(days=93), [view("bob", 93 * 24 + 9)])
+    assert digest(three_blocks).digests == 2
+    assert_same_report(three_blocks, **LONG)
+
+
+def test_figure_of_a_damaged_block_is_scanned(two_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB notices damage when it reads the part that has it."""
+
+    def damaged(*values: object) -> None:
+        raise duckdb.IOException("Could not read enough bytes")
+
+    digest(two_days)
+    monkeypatch.setattr(engine, "ListsOfBlocks", damaged)
+    asked: dict[str, Any] = {"since": FIRST, "until": NEXT, "threshold": 1, "now": 0}
+    assert report(two_days, **asked) == scanned(two_days, **asked)
+
+
+def test_block_that_is_cut_off_is_made_anew(three_blocks: Path) -> None:
+    cut_off(block_path(three_blocks, 649))
+    assert digest(three_blocks) == Digested(0, 1)
+    assert_same_report(three_blocks, **LONG)
+
+
+def test_block_that_is_replaced_meanwhile_is_not_read(two_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new block has a file that the report reads, too, because the block that it knows lacks it."""
+    digest(two_days)
+    replaced: list[Path] = []
+
+    def attach_later(reader: FactsReader, file: Path, name: str) -> None:
+        if not replaced:
+            replaced.append(write(two_days, NEXT, [view("dan", 40)], number=2))
+            digest(two_days)
+        attach(reader, file, name)
+
+    monkeypatch.setattr(engine, "attach", attach_later)
+    asked: dict[str, Any] = {"since": FIRST, "until": NEXT, "threshold": 1, "now": 0}
+    made = report(two_days, **asked)
+    assert replaced
+    assert made == scanned(two_days, **asked)
+
+
+def test_only_errors_of_reading_are_damage() -> None:
+    with pytest.raises(duckdb.BinderException), reading_digests(), duckdb.connect() as connection:
+        connection.execute("SELECT nothing")
+
+
+def test_full_disk_is_told_when_digests_are_made(two_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*values: object) -> None:
+        raise duckdb.IOException("No space left on device")
+
+    monkeypatch.setattr(making, "fill_firsts", full)
+    with pytest.raises(UnreadableError, match="No space left"):
+        digest(two_days)
+    assert not [file for file in digest_folder(two_days).iterdir() if ".part" in file.name]
+    monkeypatch.undo()
+    assert digest(two_days) == Digested(0, 0)
+    assert_same_report(two_days, since=FIRST, until=NEXT, threshold=1)
 
 
 def test_damaged_file_has_no_digest_and_harms_no_other(two_days: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ from cookie_consent.report.live.kept import KeptReports
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, digests_of
-from tests.support.digests import write, write_days
+from tests.support.digests import damage_digest, write, write_days
 from tests.support.report_records import DAYS, FIRST, day_of, random_records
 
 pytestmark = [pytest.mark.one_python, pytest.mark.slow]
@@ -114,6 +114,17 @@ def test_digests_that_do_not_count_are_to_be_made_again(live: Path, change: Call
     assert line.endswith(f"{said}. Make them again: cookie-consent digest --access-log {live}")
     digest(live)
     assert advised(live) == []
+
+
+def test_damaged_block_is_named(live: Path) -> None:
+    digest(live)
+    (file,) = blocks_of(live).values()
+    damage_digest(file)
+    (line,) = advised(live)
+    assert line.startswith("a digest is damaged (")
+    assert line.endswith(
+        f"). Remove {digest_folder(live)}, and make them again: cookie-consent digest --access-log {live}"
+    )
 
 
 def test_digests_of_another_time_zone_are_named(live: Path) -> None:

@@ -13,8 +13,11 @@ import duckdb
 import pytest
 
 from cookie_consent.report import report
+from cookie_consent.report.digests.database import is_undamaged, read_about
 from cookie_consent.report.digests.engine import DigestedFiles
+from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.memory import LEAST
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.digest_files import digest_folder
 from tests.support.report_records import DAYS, FIRST, Record, day_of, line
@@ -104,3 +107,15 @@ def stored_numbers(live: Path) -> set[int]:
                 if column == "visitor":
                     found |= {row[0] for row in connection.table(table).project(column).distinct().fetchall()}
     return found
+
+
+def damage_digest(file: Path) -> None:
+    """Change a byte of a file so that DuckDB opens it, but cannot read all of it."""
+    whole = file.read_bytes()
+    for place in range(len(whole) - 1, 0, -4096):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with duckdb.connect() as connection:
+            reader = FactsReader(connection, file, LEAST)
+            if read_about(reader, file) and not is_undamaged(reader, file):
+                return
+    raise AssertionError("no such place")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +14,13 @@ from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.engines.duckdb_files import DuckDBFiles, records_in
 from cookie_consent.report.question import Question
 from cookie_consent.sinks.files.closed_files import Source, sources
-from cookie_consent.sinks.files.digest_files import blocks_of, digest_path, digests_of
+from cookie_consent.sinks.files.digest_files import blocks_of, digest_folder, digest_path, digests_of
 
 MANY = 1_000_000
 """So many records take some seconds."""
+_SHORTER = "A shorter time takes less."
+
+_Reason = tuple[str, str] | tuple[str, str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +64,39 @@ def why_scanned(
         return None
 
 
-def _reason(
-    engine: DuckDBFiles, path: Path, closed: Sequence[Source], question: Question
-) -> tuple[str, str] | tuple[str, str, bool]:
-    shorter = "A shorter time takes less."
+def _reason(engine: DuckDBFiles, path: Path, closed: Sequence[Source], question: Question) -> _Reason:
     make = f"cookie-consent digest --access-log {path}"
     again = f"Make them again: {make}"
     if question.where or question.path:
-        return "a question with filters or a path is not answered from digests", shorter, True
+        return "a question with filters or a path is not answered from digests", _SHORTER, True
     if not isinstance(engine, FactsReader) or not digests_of(path):
         return "the log has no digests", f"Make them, and a report takes a second: {make}"
+    if engine.damaged_digest:
+        remedy = f"Remove {digest_folder(path)}, and make them again: {make}"
+        return f"a digest is damaged ({engine.damaged_digest})", remedy
     key = read_key(path)
     if key is None:
         return "the key of the digests is missing, or only another user may read it", again
     found = {name_of(source): read_about(engine, digest_path(path, source)) for source in closed}
-    made = [about for about in found.values() if about]
+    void = _void(found, closed, key, question.time_zone)
+    return _mismatch([about for about in found.values() if about], question, make) or _missing(path, void, found, again)
+
+
+def _mismatch(made: Sequence[About], question: Question, make: str) -> _Reason | None:
     if made and all(about.schema != schema() for about in made):
-        return "the digests are of another version of this package, or of DuckDB", again
+        return "the digests are of another version of this package, or of DuckDB", f"Make them again: {make}"
     if made and all(about.zone != question.time_zone for about in made):
         here = f"Ask for days of that zone, or make them again: {make} --time-zone {question.time_zone}"
         return f"the digests have the days of {made[0].zone}, and not of {question.time_zone}", here
-    void = _void(found, closed, key, question.time_zone)
+    return None
+
+
+def _missing(path: Path, void: int, closed: Sized, again: str) -> _Reason:
     if void:
         return f"{void} of {len(closed)} closed files have no valid digest: they are new, or records were erased", again
     if not blocks_of(path):
         return "records were erased, and the other digests are not joined since", again
-    return "this question is not answered from digests", shorter, True
+    return "this question is not answered from digests", _SHORTER, True
 
 
 def _void(found: Mapping[str, About | None], closed: Sequence[Source], key: str, zone: str) -> int:

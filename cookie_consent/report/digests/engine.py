@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cookie_consent.report.digests.about import About, Part, identity, name_of, overlapping
 from cookie_consent.report.digests.blocks import DAYS, first_day
-from cookie_consent.report.digests.database import attach, read_about
+from cookie_consent.report.digests.database import DamagedDigestError, attach, read_about, reading_digests
 from cookie_consent.report.digests.facts import NEAR, FactsReader
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
@@ -119,7 +119,7 @@ class DigestedFiles(FactsReader):
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table."""
         if name == "records":
-            self._scanned = bool(segment.filters) or not self._answer(given)
+            self._scanned = bool(segment.filters) or not self._is_answered(given)
             if self._scanned:
                 self.digested = ()
         if name == "counts" or segment.filters or self._scanned:
@@ -128,25 +128,36 @@ class DigestedFiles(FactsReader):
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
         if not (self._scanned or figure.startswith(OF_COUNTS) or figure in _OF_TRAILS):
-            if figure in _LISTED:
-                return self._list(_LISTED[figure], given)
-            if figure in _OF_GOALS:
-                return self._of_goal(*_OF_GOALS[figure], given)
-            if figure in ("totals", "by_hour"):
-                return self._rows(f"digests/{figure}", given, numbers=NUMBERS)
-            if figure in _STEPS:
-                words = {"figure": figure, "numbers": NUMBERS, "blocks": self._blocks_in_range}
-                return self._rows("digests/over_time", given, steps=_steps(_STEPS[figure], given), **words)
-            if figure == "retention":
-                steps = _steps(WEEK, given)
-                return self._rows(
-                    f"digests/{figure}", given, blocks=self._blocks_in_range, steps=steps, consented=CONSENTED.number
-                )
-            if figure == "now" and int(given["recent_since"]) > self._newest - NEAR:
-                self.script("edges", given, blocks=self._blocks, all_open=True)
-                return super().rows(figure, given)
+            try:
+                with reading_digests():
+                    rows = self._of_digests(figure, given)
+            except DamagedDigestError as error:
+                self.damaged_digest, rows = str(error), None
+            if rows is not None:
+                return rows
             self._scan(given)
         return super().rows(figure, given)
+
+    def _of_digests(self, figure: str, given: Given) -> list[Row] | None:
+        """Return the rows of a figure; None for one that digests cannot answer."""
+        if figure in _LISTED:
+            return self._list(_LISTED[figure], given)
+        if figure in _OF_GOALS:
+            return self._of_goal(*_OF_GOALS[figure], given)
+        if figure in ("totals", "by_hour"):
+            return self._rows(f"digests/{figure}", given, numbers=NUMBERS)
+        if figure in _STEPS:
+            words = {"figure": figure, "numbers": NUMBERS, "blocks": self._blocks_in_range}
+            return self._rows("digests/over_time", given, steps=_steps(_STEPS[figure], given), **words)
+        if figure == "retention":
+            steps = _steps(WEEK, given)
+            return self._rows(
+                f"digests/{figure}", given, blocks=self._blocks_in_range, steps=steps, consented=CONSENTED.number
+            )
+        if figure == "now" and int(given["recent_since"]) > self._newest - NEAR:
+            self.script("edges", given, blocks=self._blocks, all_open=True)
+            return super().rows(figure, given)
+        return None
 
     def _list(self, kind: Kind, given: Given) -> list[Row]:
         """Return the rows of a list."""
@@ -166,6 +177,15 @@ class DigestedFiles(FactsReader):
         for table in ("records", "sessions", "earlier", "pairs"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
             super().make(table, given)
+
+    def _is_answered(self, given: Given) -> bool:
+        try:
+            with reading_digests():
+                return self._answer(given)
+        except DamagedDigestError as error:
+            self.damaged_digest = str(error)
+            super().prepare(given)
+            return False
 
     def _answer(self, given: Given) -> bool:
         """Make the tables from digests; return False if there are none, or if they cannot answer."""
@@ -210,18 +230,23 @@ class DigestedFiles(FactsReader):
             return None
         self._newest = max(part.newest for part in parts.values())
         self._blocks = [
-            self._attach(number, f"block{place}", max(first, since), min(last, until), str(given["host"]))
+            self._attach(
+                number, found[number], f"block{place}", (max(first, since), min(last, until)), str(given["host"])
+            )
             for place, (number, first, last) in enumerate(chosen)
         ]
         attach(self, firsts_path(self._path), "firsts")
         self._attached.append("firsts")
         return parts
 
-    def _attach(self, number: int, name: str, first: int, last: int, host: str) -> Block:
-        attach(self, block_path(self._path, number), name)
+    def _attach(self, number: int, about: About, name: str, days: tuple[int, int], host: str) -> Block:
+        file = block_path(self._path, number)
+        attach(self, file, name)
         self._attached.append(name)
+        if About.of_json(self.one(f"SELECT made_of FROM {name}.about")[0]) != about:  # noqa: S608
+            raise DamagedDigestError(f"{file} was replaced meanwhile")
         code = self._code(f"{name}.names", host) if host else None
-        return Block(name, first_day(number), first, last, code)
+        return Block(name, first_day(number), *days, code)
 
     def _code(self, names: str, host: str) -> int:
         found = self.execute(f"SELECT code FROM {names} WHERE text = $host", {"host": host})  # noqa: S608

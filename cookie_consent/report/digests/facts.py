@@ -24,7 +24,13 @@ _LATEST = 253_402_214_400_000
 
 
 class FactsReader(DuckDBFiles):
-    """Reads records and computes facts in temporary tables."""
+    """Reads records and computes facts in temporary tables.
+
+    Attributes:
+        damaged_digest: what is wrong with a digest that could not be read; "" if nothing is.
+    """
+
+    damaged_digest = ""
 
     def load(self, files: Sequence[Source], given: Given, key: str) -> list[Damaged]:
         """Fill the table `records`. Visitors are numbers that only the key gives.

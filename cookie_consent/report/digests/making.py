@@ -11,7 +11,14 @@ from pathlib import Path
 from cookie_consent.base.process import locking
 from cookie_consent.report.digests.about import About, Part, identity, key_check, name_of, overlapping, schema
 from cookie_consent.report.digests.blocks import fill_block, fill_firsts, needed_blocks
-from cookie_consent.report.digests.database import attached, read_about, write_about
+from cookie_consent.report.digests.database import (
+    DamagedDigestError,
+    attached,
+    is_undamaged,
+    read_about,
+    reading_digests,
+    write_about,
+)
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.file_facts import add_all, find_sessions, read_file
 from cookie_consent.report.digests.key import make_key
@@ -103,18 +110,31 @@ class Maker:
     def __init__(self, reader: FactsReader, path: Path, key: str, zone: str) -> None:
         self._reader, self._path, self._key, self._zone = reader, path, key, zone
         self._damaged: list[str] = []
+        self._made = 0
 
     def make(self, closed: list[Source], seen: Callable[[int], object]) -> Digested:
         """Make what is missing for the closed files of the log."""
+        try:
+            with reading_digests():
+                return self._make(closed, seen)
+        except DamagedDigestError:
+            damaged = [file for file in digests_of(self._path) if not is_undamaged(self._reader, file)]
+            for file in damaged:
+                file.unlink(missing_ok=True)
+            if not damaged:
+                raise
+        return self._make(closed, seen)
+
+    def _make(self, closed: list[Source], seen: Callable[[int], object]) -> Digested:
+        self._damaged = []
         files = {name_of(source): source for source in closed}
         identities = {name: identity(source) for name, source in files.items()}
         parts: dict[str, Part] = {}
-        made = 0
         for number, source in enumerate(closed, 1):
             about = read_about(self._reader, digest_path(self._path, source))
             if about is None or not self._is_valid(about, identities, parts):
                 about = self._digest(source, parts, files)
-                made += about is not None
+                self._made += about is not None
             if about:
                 parts |= about.parts
             seen(number)
@@ -123,7 +143,7 @@ class Maker:
         self._join_firsts(parts, files)
         keep = {digest_path(self._path, files[name]) for name in parts}
         _remove_others(self._path, keep | {block_path(self._path, number) for number in blocks})
-        return Digested(made, joined, tuple(self._damaged))
+        return Digested(self._made, joined, tuple(self._damaged))
 
     def _about(self, parts: Mapping[str, Part]) -> About:
         return About(schema(), key_check(self._key), self._zone, parts)
