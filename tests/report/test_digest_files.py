@@ -24,7 +24,8 @@ from cookie_consent.report.goals import Goals
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
-from cookie_consent.sinks.files.digest_files import block_path, digest_folder
+from cookie_consent.sinks.files.digest_files import block_path, digest_folder, making_digests
+from cookie_consent.sinks.store import PartlyErasedError
 from tests.support.digests import answers, assert_same_report, damage_digest, number_of, scanned, stored_numbers, write
 from tests.support.report_records import FIRST, Record, line, page_view, time_text
 
@@ -246,7 +247,17 @@ def test_log_without_closed_files_keeps_no_digest(two_days: Path) -> None:
     for day in (FIRST, NEXT):
         path_of(two_days, day, 1, FileFormat.PLAIN).unlink()
     assert digest(two_days) == Digested(0, 0)
-    assert not [*digest_folder(two_days).glob("2*.db"), *digest_folder(two_days).glob("days-*")]
+    assert not [*digest_folder(two_days).glob("*.db")]
+
+
+def test_log_of_damaged_files_keeps_no_digest(two_days: Path) -> None:
+    digest(two_days)
+    for day in (FIRST, NEXT):
+        path = path_of(two_days, day, 1, FileFormat.PLAIN)
+        path.with_name(f"{path.name}.gz").write_bytes(b"no gzip")
+        path.unlink()
+    assert len(digest(two_days).damaged) == 2
+    assert not [*digest_folder(two_days).glob("*.db")]
 
 
 def test_one_process_at_a_time_makes_digests(two_days: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -315,6 +326,58 @@ def test_records_removed_meanwhile_are_in_no_digest(
     assert not (digest_folder(two_days) / f"{FIRST}-0001.db").exists()
     assert digest(two_days) == made_then
     assert removed[0] not in stored_numbers(two_days)
+
+
+def left_half_made(live: Path) -> None:
+    """Do as `digest` does when it is killed."""
+    written = (digest_folder(live) / f"{FIRST}-0001.db").read_bytes()
+    for name in (f".{FIRST}-0001.db.part", ".days-647.db.part", ".days-647.db.part.wal"):
+        (digest_folder(live) / name).write_bytes(written)
+
+
+def left_of_a_lost_file(live: Path) -> None:
+    """Remove a file, as nobody should."""
+    write(live, NEXT, [view("bob", 34)], number=2)
+    digest(live)
+    path_of(live, NEXT, 2, FileFormat.PLAIN).unlink()
+
+
+def left_alone(live: Path) -> None:
+    """Remove all files."""
+    for day in (FIRST, NEXT):
+        path_of(live, day, 1, FileFormat.PLAIN).unlink()
+
+
+@pytest.mark.parametrize("leave", [left_half_made, left_of_a_lost_file, left_alone])
+@pytest.mark.parametrize("remove", [erased, purged])
+def test_erasing_and_purging_remove_what_was_left(
+    two_days: Path, leave: Callable[[Path], None], remove: Callable[[Path], None]
+) -> None:
+    """The site itself does this, and waits for no digest."""
+    digest(two_days)
+    leave(two_days)
+    number = number_of(two_days, "bob")
+    remove(two_days)
+    assert number not in stored_numbers(two_days)
+    assert not [file for file in digest_folder(two_days).iterdir() if file.name.startswith(".") and "part" in file.name]
+
+
+def test_erasing_leaves_alone_what_another_process_makes_now(two_days: Path) -> None:
+    digest(two_days)
+    left_half_made(two_days)
+    with making_digests(two_days):
+        erased(two_days)
+    assert len([*digest_folder(two_days).glob(".*.part")]) == 2
+
+
+def test_leftovers_that_stay_are_named(two_days: Path) -> None:
+    digest(two_days)
+    left_half_made(two_days)
+    lock = digest_folder(two_days) / ".lock"
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(PartlyErasedError, match="digests: "):
+        erased(two_days)
 
 
 def test_statement_that_needs_more_memory_gets_all() -> None:

@@ -104,7 +104,7 @@ def stored_numbers(live: Path) -> set[int]:
         with duckdb.connect(str(file), read_only=True) as connection:
             columns = "SELECT table_name, column_name FROM duckdb_columns() WHERE data_type = 'UBIGINT'"
             for table, column in connection.execute(columns).fetchall():
-                if column == "visitor":
+                if column in ("visitor", "number"):
                     found |= {row[0] for row in connection.table(table).project(column).distinct().fetchall()}
     return found
 

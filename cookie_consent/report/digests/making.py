@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cookie_consent.base.process import locking
 from cookie_consent.report.digests.about import About, Part, identity, key_check, name_of, overlapping, schema
 from cookie_consent.report.digests.blocks import fill_block, fill_firsts, needed_blocks
 from cookie_consent.report.digests.database import (
@@ -33,6 +31,8 @@ from cookie_consent.sinks.files.digest_files import (
     digest_path,
     digests_of,
     firsts_path,
+    making_digests,
+    remove_leftovers,
     unfinished,
 )
 
@@ -82,10 +82,11 @@ def digest(
     closed = [source for source in sources(path) if source.day]
     if not closed:
         _remove_others(path, set())
+        remove_leftovers(path)
         return Digested(0, 0)
     like = closed[-1].path.stat()
     _make_folder(path, closed[-1])
-    with suppress(BlockingIOError), locking.opened(digest_folder(path) / ".lock", os.O_RDWR | os.O_CREAT, 0o600):
+    with suppress(BlockingIOError), making_digests(path):
         for file in unfinished(path):
             file.unlink(missing_ok=True)
         memory = memory or default_memory()
@@ -142,7 +143,8 @@ class Maker:
         joined = sum(self._join(number, names, parts, files) for number, names in blocks.items())
         self._join_firsts(parts, files)
         keep = {digest_path(self._path, files[name]) for name in parts}
-        _remove_others(self._path, keep | {block_path(self._path, number) for number in blocks})
+        keep |= {block_path(self._path, number) for number in blocks}
+        _remove_others(self._path, keep | ({firsts_path(self._path)} if parts else set()))
         return Digested(self._made, joined, tuple(self._damaged))
 
     def _about(self, parts: Mapping[str, Part]) -> About:
@@ -259,6 +261,6 @@ def _make_folder(path: Path, source: Source) -> None:
 
 
 def _remove_others(path: Path, keep: set[Path]) -> None:
-    for file in (*digests_of(path), *blocks_of(path).values()):
+    for file in (*digests_of(path), *blocks_of(path).values(), firsts_path(path)):
         if file not in keep:
             file.unlink(missing_ok=True)

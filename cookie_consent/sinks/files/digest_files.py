@@ -13,10 +13,14 @@ Whoever removes records from a closed file removes its digest and all that joins
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cookie_consent.sinks.files.closed_files import Source
+from cookie_consent.base.process import locking
+from cookie_consent.sinks.files.closed_files import Source, sources
 
 _DIGEST = re.compile(r"\d{4}-\d\d-\d\d-\d{4,}[.]db", re.ASCII)
 _BLOCK = re.compile(r"days-(\d+)[.]db", re.ASCII)
@@ -70,6 +74,38 @@ def remove_digests(path: Path, source: Source) -> None:
     """
     for file in (digest_path(path, source), firsts_path(path), *blocks_of(path).values()):
         file.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove digests of files that are gone, and what a killed process left half-made: both may have erased visitors.
+
+    A process that makes digests now keeps what it is making. It looks at the records again when it is done.
+
+    Args:
+        path: the live file.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    closed = {digest_path(path, source) for source in sources(path) if source.day}
+    lost = [file for file in digests_of(path) if file not in closed]
+    for file in (*lost, firsts_path(path), *blocks_of(path).values()) if lost or not closed else ():
+        file.unlink(missing_ok=True)
+    if left := unfinished(path):
+        with suppress(BlockingIOError), making_digests(path):
+            for file in left:
+                file.unlink(missing_ok=True)
+
+
+@contextmanager
+def making_digests(path: Path) -> Iterator[None]:
+    """Hold the lock of who makes the digests of a log.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    with locking.opened(digest_folder(path) / ".lock", os.O_RDWR | os.O_CREAT, 0o600):
+        yield
 
 
 def _files(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from cookie_consent.base.files import open_file
 from cookie_consent.base.process import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, retry_if_moved
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
-from cookie_consent.sinks.files.digest_files import remove_digests
+from cookie_consent.sinks.files.digest_files import digest_folder, remove_digests, remove_leftovers
 from cookie_consent.sinks.files.line_io import Predicate, blank_lines, count_lines, matching_lines, remove_lines
 from cookie_consent.sinks.files.live_file import ends_in_a_torn_line
 from cookie_consent.sinks.files.locking import for_each_closed, remove
@@ -107,7 +107,16 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
         except OSError as error:
             failures.append(f"{path}: {error}")
         troubles = for_each_closed(path, lambda source: True, erase, _TIMEOUT)
+    failures += _failed_leftovers(path)
     return erased, [*failures, *(f"{source.path}: {error}" for source, error in troubles)]
+
+
+def _failed_leftovers(path: Path) -> list[str]:
+    try:
+        remove_leftovers(path)
+    except OSError as error:
+        return [f"{digest_folder(path)}: {error}"]
+    return []
 
 
 def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
@@ -144,6 +153,8 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
     troubles = for_each_closed(path, lambda source: _end(source) <= oldest, drop, _TIMEOUT)
     for source, error in troubles:
         raise OSError(f"{source.path} cannot be removed: {error}") from error
+    if not dry_run:
+        remove_leftovers(path)
     return removed
 
 
