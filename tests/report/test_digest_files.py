@@ -96,6 +96,26 @@ def test_records_of_earlier_versions_count(live: Path, compacted: bool) -> None:
     assert_same_report(live, since=FIRST, until=NEXT, threshold=1)
 
 
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+        ("America/Caracas", datetime(2016, 5, 1, 7, tzinfo=UTC)),
+        ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),
+    ],
+)
+def test_hours_are_those_of_the_clock_when_it_is_changed(live: Path, zone: str, change: datetime) -> None:
+    """On Lord Howe, and on that day in Caracas, the clock is changed by half an hour. Apia left out a day."""
+    times = [change + timedelta(minutes=minutes) for minutes in range(-90, 120, 15)]
+    day = times[0].date()
+    write(live, day + timedelta(days=1), [page_view(f"v{number}", time) for number, time in enumerate(times)])
+    digest(live, zone)
+    asked = {"since": day, "until": day + timedelta(days=1), "threshold": 1, "time_zone": zone}
+    assert_same_report(live, **asked, step="hour")
+    assert_same_report(live, **asked, step="day")
+
+
 def test_visitors_of_a_past_moment_are_scanned(two_days: Path) -> None:
     digest(two_days)
     asked: dict[str, Any] = {"since": FIRST, "until": NEXT, "threshold": 1, "count_now": True}

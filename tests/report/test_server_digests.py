@@ -21,7 +21,7 @@ from cookie_consent.report.local_time import day_number
 from cookie_consent.sinks import open_sink
 from tests.report.test_report import COUNTS, QUESTIONS, RECORDS, assert_same, write_to_store
 from tests.support.report_oracle import Oracle
-from tests.support.report_records import DAYS, FIRST, HOSTS, Record, day_of, time_text
+from tests.support.report_records import DAYS, FIRST, HOSTS, Record, day_of, page_view, time_text
 from tests.support.servers.postgres import PostgresServer
 
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -131,6 +131,22 @@ def test_days_are_those_of_the_time_zone(copied: str, answered: list[int]) -> No
     assert_of_oracle(copied, RECORDS, asked)
     assert answered[1] > 0
     assert digest(copied, "Asia/Tokyo", now=NOW).digests == 0
+
+
+def test_hours_are_those_of_a_clock_that_is_changed_by_half_an_hour(
+    databases: PostgresServer, answered: list[int]
+) -> None:
+    change = datetime(2026, 10, 3, 15, 30, tzinfo=UTC)
+    times = [change + timedelta(minutes=minutes) for minutes in range(-90, 120, 15)]
+    url = databases.new_database()
+    write_to_store(url, [page_view(f"v{number}", time) for number, time in enumerate(times)], [])
+    asked: dict[str, Any] = {"since": change.date(), "until": change.date() + timedelta(days=1), "now": 0}
+    asked["time_zone"] = "Australia/Lord_Howe"
+    scanned = report(url, **asked)
+    digest(url, "Australia/Lord_Howe", now=NOW)
+    assert report(url, **asked) == scanned
+    assert answered == [0, 1]
+    databases.take_back(url)
 
 
 def test_late_record_is_in_the_next_report(copied: str, answered: list[int]) -> None:
