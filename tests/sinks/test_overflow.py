@@ -97,7 +97,7 @@ class ScarceSpill(Spill):
         super().add(batch)
 
 
-def spill_of(sink: BufferedSink, spill: ScarceSpill) -> ScarceSpill:
+def replace_spill(sink: BufferedSink, spill: ScarceSpill) -> ScarceSpill:
     """Give a sink another spill folder."""
     assert sink._overflow is not None
     sink._spill = sink._overflow._spill = spill
@@ -106,7 +106,7 @@ def spill_of(sink: BufferedSink, spill: ScarceSpill) -> ScarceSpill:
 
 def test_closing_waits_for_the_lines_that_are_on_their_way_to_the_folder(store: MemoryStore, tmp_path: Path) -> None:
     sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
-    spill = spill_of(sink, ScarceSpill(tmp_path))
+    spill = replace_spill(sink, ScarceSpill(tmp_path))
     store.go_on.clear()
     for number in range(1_000, 1_070):
         sink.write(line(number))
@@ -120,7 +120,7 @@ def test_closing_waits_for_the_lines_that_are_on_their_way_to_the_folder(store: 
 
 def test_lines_stay_in_memory_if_it_does_not_suffice_to_move_them(store: MemoryStore, tmp_path: Path) -> None:
     sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
-    spill = spill_of(sink, ScarceSpill(tmp_path))
+    spill = replace_spill(sink, ScarceSpill(tmp_path))
     spill.has_memory = False
     spill.go_on.set()
     store.go_on.clear()

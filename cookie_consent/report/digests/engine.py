@@ -320,7 +320,7 @@ class DigestedFiles(FactsReader):
         """Compute what no block has from `records`, and make the views of blocks and of that."""
         blocks = self._blocks_in_range
         words: dict[str, Any] = {"blocks": blocks, "is_touched": is_touched}
-        self.script("answers_tables", **words)
+        self.script("answers_tables", blocks=blocks)
         has_extra, kinds = has_records or self.times() is not None, list[Kind]()
         has_goals = "marks" in given
         if has_extra:
