@@ -255,7 +255,9 @@ class BufferedSink:
             _log.error("Access records are held back by an error.", exc_info=error)
 
     def _is_behind(self) -> bool:
-        return bool(self._pending) or (self._spill is not None and self._spill.is_waiting())
+        # In this order: lines that the other thread moves now are first in memory, and then in the spill file.
+        is_held = bool(self._pending) or self._buffer.bytes_in > self._buffer.bytes_out
+        return is_held or (self._spill is not None and self._spill.is_waiting())
 
     def _work(self, *, now: bool) -> None:
         """Flush to the store if it is due for a try, or if `now`; spill what the store does not take."""
