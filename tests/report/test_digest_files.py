@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -144,6 +146,24 @@ LONG: dict[str, Any] = {
     "step": "week",
     "goals": GOALS,
 }
+
+
+_FEW_FILES = """
+import resource, sys
+from pathlib import Path
+from cookie_consent.report.digests.making import digest
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+assert digest(Path(sys.argv[1])).blocks == 5
+"""
+
+
+@pytest.mark.no_cover
+def test_log_may_have_more_files_than_a_process_may_open(live: Path) -> None:
+    for number in range(30):
+        write(live, FIRST + timedelta(days=5 * number), [view("ann", 120 * number + 9)])
+    subprocess.run([sys.executable, "-c", _FEW_FILES, live], check=True)
+    assert_same_report(live, since=FIRST + timedelta(days=70), until=FIRST + timedelta(days=90), threshold=1)
 
 
 def test_long_range_is_in_several_blocks(three_blocks: Path) -> None:

@@ -141,16 +141,28 @@ def _overlaps(parts: Mapping[str, Part], names: Sequence[str]) -> list[tuple[int
     ]
 
 
-def fill_firsts(reader: FactsReader, about: About, digests: Sequence[Path]) -> None:
-    """Fill the database "made" with the day on which each visitor was first seen.
+def find_seen(reader: FactsReader, digests: Sequence[Path]) -> None:
+    """Fill the table `seen_in_files` with the visitors of each digest, and their first days in it.
+
+    One digest is open at a time, because a process may only have so many files open. DuckDB closes them after a
+    transaction, so this may not be in one.
 
     Args:
         reader: has the connection.
-        about: what it is made of.
         digests: the digests of all files.
     """
-    with ExitStack() as stack:
-        for number, file in enumerate(digests):
-            stack.enter_context(attached(reader, file, f"f{number}"))
-        reader.script("firsts", db="made", files=len(digests), seen=SEEN.number)
+    reader.execute("CREATE OR REPLACE TEMPORARY TABLE seen_in_files (host VARCHAR, visitor UBIGINT, day INTEGER)")
+    for file in digests:
+        with attached(reader, file, "f0"):
+            reader.script("firsts_of_file", seen=SEEN.number)
+
+
+def fill_firsts(reader: FactsReader, about: About) -> None:
+    """Fill the database "made" with the day on which each visitor was first seen.
+
+    Args:
+        reader: has the table `seen_in_files`.
+        about: what it is made of.
+    """
+    reader.script("firsts", db="made")
     write_about(reader, "made", about)

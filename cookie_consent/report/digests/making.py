@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cookie_consent.report.digests.about import About, Part, identity, key_check, name_of, overlapping, schema
-from cookie_consent.report.digests.blocks import fill_block, fill_firsts, needed_blocks
+from cookie_consent.report.digests.blocks import fill_block, fill_firsts, find_seen, needed_blocks
 from cookie_consent.report.digests.database import (
     DamagedDigestError,
     attached,
@@ -201,8 +201,9 @@ class Maker:
         place, about = firsts_path(self._path), self._about(parts)
         if not parts or read_about(self._reader, place) == about or not _are_still(parts, files):
             return
+        find_seen(self._reader, [digest_path(self._path, files[name]) for name in parts])
         with self._database(place, files[list(parts)[-1]]):
-            fill_firsts(self._reader, about, [digest_path(self._path, files[name]) for name in parts])
+            fill_firsts(self._reader, about)
         if not _are_still(parts, files):
             place.unlink(missing_ok=True)
 

@@ -1,0 +1,3 @@
+{# The first day on which each visitor has a record in the digest f0, by host, into `seen_in_files`. #}
+INSERT INTO seen_in_files
+SELECT text, visitor, min(day) FROM f0.people INNER JOIN f0.names ON host = code WHERE kind = {{ seen }} GROUP BY ALL;
