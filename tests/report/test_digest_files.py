@@ -118,6 +118,15 @@ def test_hours_are_those_of_the_clock_when_it_is_changed(live: Path, zone: str, 
     assert_same_report(live, **asked, step="day")
 
 
+def test_late_record_that_joins_a_long_session_with_another_reads_no_more_than_a_scan(live: Path) -> None:
+    """A report of the first day reads six hours of the next one, and cuts off a session there."""
+    long_session = [view("ann", 23 + number * 0.4) for number in range(17)]
+    write(live, NEXT, [*long_session, view("ann", 29.95), view("ann", 30.2), view("bob", 45)])
+    live.write_bytes(line(view("ann", 29.7)))
+    digest(live)
+    assert_same_report(live, since=FIRST, until=FIRST, threshold=1)
+
+
 def test_visitors_of_a_past_moment_are_scanned(two_days: Path) -> None:
     digest(two_days)
     asked: dict[str, Any] = {"since": FIRST, "until": NEXT, "threshold": 1, "count_now": True}

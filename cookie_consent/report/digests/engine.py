@@ -306,7 +306,9 @@ class DigestedFiles(FactsReader):
         oldest, newest = min(stay[0] for stay in touched), max(stay[1] for stay in touched)
         self.execute("DROP TABLE IF EXISTS fresh")
         self.execute("ALTER TABLE records RENAME TO fresh")
-        window = {"read_since": int(oldest) - 1, "read_end": int(newest) + 1}
+        # No more than a scan reads: a long session is cut off there.
+        since, end = max(int(oldest) - 1, int(given["read_since"])), min(int(newest) + 1, int(given["read_end"]))
+        window = {"read_since": since, "read_end": end}
         for name, part in parts.items():
             if part.oldest <= newest and oldest <= part.newest:
                 self.load([closed[name]], {**given, **window}, key)
