@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BytecodeCache, Environment
+    from jinja2.bccache import Bucket
 
 _SHAPE = ("changes", "marks", "steps")
 """How many changes of the offset of local time there are, and how many steps of goals and funnels, of what kinds. The
@@ -208,6 +210,24 @@ def _environment(dialect: Dialect) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_compiled_before(),
     )
     environment.globals |= {word: pattern.format for word, pattern in asdict(dialect).items()}
     return environment
+
+
+def _compiled_before() -> BytecodeCache | None:
+    """Return where compiled templates are kept: in a folder that only this user can write; None if there cannot be one.
+
+    Compiling those of a report takes as long as importing DuckDB.
+    """
+    from jinja2 import FileSystemBytecodeCache
+
+    class Cache(FileSystemBytecodeCache):
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            with suppress(OSError):  # the disk is full, or read-only
+                super().dump_bytecode(bucket)
+
+    with suppress(RuntimeError, OSError):  # another user has a folder of this name, or there is none for such files
+        return Cache()
+    return None
