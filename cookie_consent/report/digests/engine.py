@@ -330,7 +330,7 @@ class DigestedFiles(FactsReader):
             tables = ("records", "told", "sessions", "pairs") if has_records else ("sessions", "pairs")
             kinds = self.gather("new_names", "all_names", *tables)
             self.script("extra", kinds=kinds)
-        self.script("kept", **words)
+        self.script("kept", is_one_day=sum(len(block.days) for block in blocks) == 1, **words)
         self.script("answers_views", views=VIEWS.number, kinds=kinds, has_extra=has_extra, **words)
         if has_goals:
             self.script("marked", given, kinds=BY_FIGURE, has_extra=has_extra, **words)

@@ -1,7 +1,9 @@
-{# The visitors of blocks who have facts of a name in the range: one row for each kind, name and visitor. #}
+{# The visitors of blocks who have facts of a name in the range: one row for each kind, name and visitor.
+
+   Of one day there are so few that a table of them is read sooner, because several statements read it. #}
 {% from "digests/of_block.sql" import in_range, joined, name, untouched, visitor with context %}
-{% set is_joined = blocks | length > 1 %}
-CREATE OR REPLACE TEMPORARY {{ "TABLE kept_of_blocks" if is_joined else "VIEW kept" }} AS
+{% set as_table = blocks | length > 1 or is_one_day %}
+CREATE OR REPLACE TEMPORARY {{ "TABLE kept_of_blocks" if as_table else "VIEW kept" }} AS
 {% if not blocks %}
 SELECT 0::UTINYINT AS kind, 0::UINTEGER AS name, 0::UINTEGER AS visitor WHERE false
 {% endif %}
@@ -19,4 +21,4 @@ WHERE {{ in_range(block) }} AND visitor IS NOT NULL
 )
 {{ "" if loop.last else "UNION" }}
 {% endfor %}{{ ";
-CREATE OR REPLACE TEMPORARY VIEW kept AS FROM kept_of_blocks" if is_joined }}
+CREATE OR REPLACE TEMPORARY VIEW kept AS FROM kept_of_blocks" if as_table }}
