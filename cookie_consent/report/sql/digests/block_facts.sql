@@ -3,9 +3,9 @@
    It is what facts.sql makes, but texts are numbers before facts are counted, and each name is put together once. `columns`
    has for each of the `kinds` the columns that its names are made of. #}
 {% from "digests/bucket.sql" import bucket %}
+{% from "digests/each_of.sql" import each_of %}
 {% from "channel.sql" import channel %}
 {% set texts = {"sessions": ("entry_path", "exit_path", "referrer", "campaign"), "pairs": ("path", "next_path")} %}
-{% macro each_of(columns, before="", after="") %}{% for column in columns %}{{ before }}{{ column }}{{ after }}{% endfor %}{% endmacro %}
 CREATE OR REPLACE TEMPORARY TABLE session_texts AS
 SELECT (row_number() OVER ())::UINTEGER AS code, text FROM (
     {% for table, names in texts.items() %}

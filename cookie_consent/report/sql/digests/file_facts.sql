@@ -4,10 +4,10 @@
    `groups` are the kinds by how their names are made. The numbers of names begin with that of their group: the same name
    may have several. `viewed_by` has the views of a visitor in one row, for the kinds that it can answer. #}
 {% from "digests/bucket.sql" import bucket %}
+{% from "digests/each_of.sql" import each_of %}
 {% from "digests/days.sql" import hour with context %}
 {% from "digests/text_code.sql" import code with context %}
 {% from "told.sql" import told with context %}
-{% macro each_of(columns, before="", after="") %}{% for column in columns %}{{ before }}{{ column }}{{ after }}{% endfor %}{% endmacro %}
 {% set with_hour %}(SELECT *, {{ hour("came") }} AS hour FROM records){% endset %}
 {% macro labelled(facts, number, group) %}
 {{ facts }} AS facts INNER JOIN labels_{{ number }} ON {% for column in group.columns %}facts.{{ column }} = of_{{ column }} AND {% endfor %}true
