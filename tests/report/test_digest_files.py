@@ -26,7 +26,7 @@ from cookie_consent.report.goals import Goals
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
-from cookie_consent.sinks.files.digest_files import block_path, digest_folder, making_digests
+from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, making_digests
 from cookie_consent.sinks.store import PartlyErasedError
 from tests.support.digests import answers, assert_same_report, damage_digest, number_of, scanned, stored_numbers, write
 from tests.support.report_records import FIRST, Record, line, page_view, time_text
@@ -214,6 +214,8 @@ def test_damaged_digest_is_not_read(three_blocks: Path, name: str, damage: Calla
 @pytest.mark.parametrize("damage", [cut_off, damage_digest])
 def test_damaged_digest_of_a_file_is_made_anew(three_blocks: Path, damage: Callable[[Path], None]) -> None:
     damage(digest_folder(three_blocks) / f"{NEXT + DECEMBER_12}-0001.db")
+    for block in blocks_of(three_blocks).values():
+        block.unlink()
     write(three_blocks, FIRST + timedelta(days=93), [view("bob", 93 * 24 + 9)])
     assert digest(three_blocks).digests == 2
     assert_same_report(three_blocks, **LONG)

@@ -27,6 +27,7 @@ from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.digest_files import digest_folder
 from tests.support.digests import (
     answers,
+    assert_blocks_are_as_if_made_at_once,
     assert_same,
     assert_same_report,
     number_of,
@@ -231,7 +232,14 @@ def goals(draw: st.DrawFn) -> Goals:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(files=logs(), since=st.integers(-1, 2), length=st.integers(0, 3), goals=goals(), compacted=st.booleans())
+@given(
+    files=logs(),
+    since=st.integers(-1, 2),
+    length=st.integers(0, 3),
+    goals=goals(),
+    compacted=st.booleans(),
+    day_by_day=st.booleans(),
+)
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_random_logs_give_the_report_of_a_scan(
@@ -241,14 +249,17 @@ def test_random_logs_give_the_report_of_a_scan(
     length: int,
     goals: Goals,
     compacted: bool,
+    day_by_day: bool,
 ) -> None:
     live = tmp_path_factory.mktemp("log") / "access.jsonl"
     first = MIDNIGHT.date() - timedelta(days=1)
     for number, records in files.items():
         if number < 3 and records:
             write(live, first + timedelta(days=number), records)
-    if compacted:
-        compact(live)
+            if compacted:
+                compact(live)
+            if day_by_day:
+                digest(live)
     live.write_bytes(b"".join(map(line, files[3])))
     digest(live)
     begin = MIDNIGHT.date() + timedelta(days=since)
@@ -256,6 +267,7 @@ def test_random_logs_give_the_report_of_a_scan(
     asked["goals"] = goals
     with answers():
         made = report(live, **asked)
+    assert_blocks_are_as_if_made_at_once(live)
     folder = digest_folder(live)
     if folder.is_dir():
         folder.rename(folder.with_suffix(".away"))

@@ -17,9 +17,11 @@ from cookie_consent.report.digests.database import is_undamaged, read_about
 from cookie_consent.report.digests.engine import DigestedFiles
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.key import read_key
+from cookie_consent.report.digests.kinds import MOST_SUMS
+from cookie_consent.report.digests.making import digest
 from cookie_consent.report.memory import LEAST
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
-from cookie_consent.sinks.files.digest_files import digest_folder
+from cookie_consent.sinks.files.digest_files import blocks_of, digest_folder
 from tests.support.report_records import DAYS, FIRST, Record, day_of, line
 
 
@@ -119,3 +121,57 @@ def damage_digest(file: Path) -> None:
             if read_about(reader, file) and not is_undamaged(reader, file):
                 return
     raise AssertionError("no such place")
+
+
+_CONTENTS = {
+    "people": "SELECT kind, hosts.text, names.text, number, alone, days FROM block.people AS facts {names} {visitor}",
+    "sums": "SELECT kind, hosts.text, names.text, day, {sums} FROM block.sums AS facts {names} GROUP BY ALL",
+    "measured": "SELECT kind, hosts.text, names.text, day, value, bucket FROM block.measured AS facts {names}",
+    "buckets": """
+        SELECT kind, hosts.text, names.text, day, bucket, sum(n) FROM block.buckets AS facts {names} GROUP BY ALL
+    """,
+    "recent": """
+        SELECT hosts.text, names.text, number, facts.* EXCLUDE (host, name, visitor)
+        FROM block.recent AS facts {names} LEFT {visitor}
+    """,
+    "recent_measured": """
+        SELECT hosts.text, names.text, facts.* EXCLUDE (host, name) FROM block.recent_measured AS facts {names}
+    """,
+    "stays": "FROM block.stays",
+    "edges": "FROM block.edges",
+    "trails": """
+        SELECT day, hosts.text, number, began, sources.text, campaigns.text, entries.text, guest, stay_began,
+            list_transform(trail, lambda item: items[item])
+        FROM (SELECT list(concat(page, ' ', sent) ORDER BY item) AS items FROM block.items), block.trails AS facts
+        {host} {visitor}
+        JOIN block.names AS sources ON referrer = sources.code
+        JOIN block.names AS entries ON entry_path = entries.code
+        LEFT JOIN block.names AS campaigns ON campaign = campaigns.code
+    """,
+}
+"""Table of a block -> its rows, with texts for codes. Sums and buckets may be in several rows."""
+
+
+def _contents(block: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of all tables of a block, with texts for codes, sorted."""
+    host = "LEFT JOIN block.names AS hosts ON facts.host = hosts.code"
+    words = {
+        "host": host,
+        "names": f"{host} JOIN block.names AS names ON facts.name = names.code",
+        "visitor": "JOIN block.visitors AS visitors ON facts.visitor = visitors.code",
+        "sums": ", ".join(f"sum(n{number})" for number in range(MOST_SUMS)),
+    }
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{block}' AS block (READ_ONLY)")
+        texts = {table: text.format(**words) for table, text in _CONTENTS.items()}
+        return {table: sorted(connection.execute(text).fetchall(), key=repr) for table, text in texts.items()}
+
+
+def assert_blocks_are_as_if_made_at_once(live: Path) -> None:
+    """Compare the blocks of a log, to which files were added, with blocks of the same digests that are made at once."""
+    for block in blocks_of(live).values():
+        extended = _contents(block)
+        block.unlink()
+        digest(live)
+        for table, rows in _contents(block).items():
+            assert extended[table] == rows, table

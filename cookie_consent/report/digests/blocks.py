@@ -8,8 +8,8 @@ one block.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ DAYS = 64
 _STEP = DAYS // 2
 FEW_VALUES = 5_000_000
 """So many values are sorted in memory for quantiles, in about 100 MB."""
+_SORTED_EVERY = 16
+"""So many days apart, a block is made at once, and not by adding to it."""
 _NAMING = ("entry_path", "exit_path", "referrer", "campaign", "hour")
 """Columns of sessions that names are made of."""
 _ON_SEVERAL_HOSTS = "SELECT 1 FROM made.people WHERE kind = $kind AND host = 0 LIMIT 1"
@@ -61,6 +63,39 @@ def _files(block: int, parts: Mapping[str, Part]) -> list[str]:
     return [name for name, part in parts.items() if any(first - 1 <= day <= first + DAYS for day in part.days)]
 
 
+def can_extend(known: About, wanted: About) -> bool:
+    """Tell whether a block needs only the facts of later files to become another.
+
+    Now and then it is made anew all the same, because a block that was made at once is sorted.
+
+    Args:
+        known: what the block is made of.
+        wanted: what the other is made of.
+    """
+    if (known.schema, known.key, known.zone) != (wanted.schema, wanted.key, wanted.zone):
+        return False
+    if any(wanted.parts.get(name) != part for name, part in known.parts.items()):
+        return False
+    end = max((part.newest for part in known.parts.values()), default=0)
+    later = [part for name, part in wanted.parts.items() if name not in known.parts]
+    return len(later) <= len(known.parts) and all(
+        part.oldest > end and not part.without and not any(day % _SORTED_EVERY == 0 for day in part.days)
+        for part in later
+    )
+
+
+def goes_on(reader: FactsReader, digests: Sequence[Path]) -> bool:
+    """Tell whether a session of the block in the database "known" that is not recent goes on in later files.
+
+    Args:
+        reader: has the connection.
+        digests: the digests of these files.
+    """
+    with _all_attached(reader, digests):
+        ((found,),) = reader.read_script("goes_on", db="known", files=len(digests))
+    return bool(found)
+
+
 def fill_block(
     reader: FactsReader,
     block: int,
@@ -69,25 +104,26 @@ def fill_block(
     newest: int,
     add_far_edges: Callable[[], None],
 ) -> None:
-    """Fill the database "made" with a block.
+    """Fill the database "made" with a block. If it has the block of earlier files already, add later ones.
 
     Args:
         reader: computes facts.
         block: the number of the block.
         about: what it is made of.
-        digests: the digests of its files, by name.
+        digests: the digests of the files to add, by name.
         newest: the time of the log's newest record. Sessions near to it may go on in the live file.
         add_far_edges: adds to the table `edge_records` the records of loose stays that no digest has; see block.sql.
     """
     first = first_day(block)
     words: dict[str, Any] = {"db": "made", "first": first, "last": first + DAYS - 1, "files": len(digests)}
+    extends = words["extends"] = len(digests) < len(about.parts)
     given = {**all_time(about.zone, first - 2, first + DAYS + 1), "open": newest - NEAR, "recent": newest - RECENT}
     for table in ("records", "sessions", "pairs", "told", "all_sessions"):
         reader.execute(f"DROP TABLE IF EXISTS {table}")
-    with ExitStack() as stack:
-        for number, file in enumerate(digests.values()):
-            stack.enter_context(attached(reader, file, f"f{number}"))
+    if not extends:
         reader.script("tables", db="made", is_block=True)
+    with _all_attached(reader, digests.values()):
+        (counted,) = reader.one("SELECT count(*) FROM made.measured")
         overlaps = _overlaps(about.parts, list(digests))
         reader.script("block", given, overlaps=overlaps, margin=MARGIN, seen=SEEN.number, **words)
         add_far_edges()
@@ -95,16 +131,13 @@ def fill_block(
         reader.find_sessions(given, with_items=True)
         reader.script("block_sessions", given, **words)
         _add_values(reader, words)
-        kinds = kinds_of("sessions", "pairs")
-        reader.script("block_facts", db="made", kinds=kinds, columns=[_columns(kind) for kind in kinds])
-        reader.script("trails", db="made", kinds=BY_FIGURE, is_recent=False)
-        reader.script("block_buckets", db="made")
-    for kind in kinds_of("records", "told", "sessions", "pairs"):
-        if kind.has_people and kind is not SEEN:
-            reader.script("block_people", number=kind.number, by_host=False, **words)
-            if reader.execute(_ON_SEVERAL_HOSTS, {"kind": kind.number}):
-                reader.script("block_people", number=kind.number, by_host=True, **words)
-    _add_recent(reader)
+    _add_sessions(reader)
+    reader.script("block_buckets", db="made", counted=counted)
+    if extends:
+        reader.script("block_more_people", **words)
+    else:
+        _add_people(reader, words)
+    _add_recent(reader, words)
     write_about(reader, "made", about)
 
 
@@ -122,13 +155,38 @@ def _add_values(reader: FactsReader, words: Mapping[str, Any]) -> None:
             reader.script("block_measured", None, kind=kind, are_many=are_many, **words)
 
 
-def _add_recent(reader: FactsReader) -> None:
+@contextmanager
+def _all_attached(reader: FactsReader, digests: Iterable[Path]) -> Iterator[None]:
+    """Attach digests as f0, f1, … while the block runs."""
+    with ExitStack() as stack:
+        for number, file in enumerate(digests):
+            stack.enter_context(attached(reader, file, f"f{number}"))
+        yield
+
+
+def _add_sessions(reader: FactsReader) -> None:
+    """Add the facts of sessions and their trails to the database "made", and their people to `all_people`."""
+    kinds = kinds_of("sessions", "pairs")
+    reader.script("block_facts", db="made", kinds=kinds, columns=[_columns(kind) for kind in kinds])
+    reader.script("trails", db="made", kinds=BY_FIGURE, is_recent=False)
+
+
+def _add_people(reader: FactsReader, words: Mapping[str, Any]) -> None:
+    """Add all people to the database "made", sorted."""
+    for kind in kinds_of("records", "told", "sessions", "pairs"):
+        if kind.has_people and kind is not SEEN:
+            reader.script("block_people", number=kind.number, by_host=False, **words)
+            if reader.execute(_ON_SEVERAL_HOSTS, {"kind": kind.number}):
+                reader.script("block_people", number=kind.number, by_host=True, **words)
+
+
+def _add_recent(reader: FactsReader, words: Mapping[str, Any]) -> None:
     """Add the facts of recent sessions to the database "made"."""
     for table in ("sessions", "pairs"):
         reader.execute(f"DROP TABLE {table}")
         reader.execute(f"ALTER TABLE recent_{table} RENAME TO {table}")
     kinds = reader.gather("made.names", "made.names", "sessions", "pairs", by_stay=True)
-    reader.script("block_recent", db="made", kinds=kinds)
+    reader.script("block_recent", kinds=kinds, **words)
     reader.script("trails", db="made", kinds=BY_FIGURE, is_recent=True)
 
 

@@ -10,7 +10,7 @@ from cookie_consent.report.digests.about import About
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.sinks.optional import duckdb
 
-_WHOLE = "SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = 'asked'"
+_LEAST = "SELECT used_blocks * block_size FROM pragma_database_size() WHERE database_name = 'asked'"
 
 
 class DamagedDigestError(OSError):
@@ -40,7 +40,7 @@ def attached(reader: FactsReader, file: Path, name: str, *, block_size: int | No
         reader: has the connection.
         file: the file of the database.
         name: the name for it in SQL.
-        block_size: of a new database, in bytes; None for one that is only read.
+        block_size: of a database that is written, in bytes; None for one that is only read.
     """
     attach(reader, file, name, block_size=block_size)
     try:
@@ -65,7 +65,7 @@ def read_about(reader: FactsReader, file: Path) -> About | None:
     """Return what a digest or block is made of; None if there is none that can be read."""
     try:
         with attached(reader, file, "asked"):
-            is_cut_off = file.stat().st_size < reader.one(_WHOLE)[0]
+            is_cut_off = file.stat().st_size < reader.one(_LEAST)[0]
             return None if is_cut_off else About.of_json(reader.one("SELECT made_of FROM asked.about")[0])
     except (duckdb().Error, OSError, ValueError, TypeError, LookupError):
         return None
@@ -84,4 +84,5 @@ def is_undamaged(reader: FactsReader, file: Path) -> bool:
 
 def write_about(reader: FactsReader, database: str, about: About) -> None:
     """Write what a digest or block is made of."""
+    reader.execute(f"DELETE FROM {database}.about")  # noqa: S608
     reader.execute(f"INSERT INTO {database}.about VALUES ($about)", {"about": about.as_json()})  # noqa: S608

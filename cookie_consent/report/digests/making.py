@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cookie_consent.report.digests.about import About, Part, identity, key_check, name_of, overlapping, schema
-from cookie_consent.report.digests.blocks import fill_block, fill_firsts, find_seen, needed_blocks
+from cookie_consent.report.digests.blocks import (
+    can_extend,
+    fill_block,
+    fill_firsts,
+    find_seen,
+    goes_on,
+    needed_blocks,
+)
 from cookie_consent.report.digests.database import (
     DamagedDigestError,
     attached,
@@ -118,12 +127,10 @@ class Maker:
         try:
             with reading_digests():
                 return self._make(closed, seen)
-        except DamagedDigestError:
-            damaged = [file for file in digests_of(self._path) if not is_undamaged(self._reader, file)]
-            for file in damaged:
-                file.unlink(missing_ok=True)
-            if not damaged:
-                raise
+        except (DamagedDigestError, FileNotFoundError):  # an erasure may have removed a digest that was just found
+            for file in (*digests_of(self._path), *blocks_of(self._path).values()):
+                if not is_undamaged(self._reader, file):
+                    file.unlink(missing_ok=True)
         return self._make(closed, seen)
 
     def _make(self, closed: list[Source], seen: Callable[[int], object]) -> Digested:
@@ -185,16 +192,29 @@ class Maker:
         """Make a block unless it is there; tell whether it was made."""
         place = block_path(self._path, number)
         about = self._about({name: parts[name] for name in names})
-        if read_about(self._reader, place) == about or not _are_still(about.parts, files):
+        known = read_about(self._reader, place)
+        if known == about or not _are_still(about.parts, files):
             return False
-        with self._database(place, files[names[-1]]):
+        digests = {name: digest_path(self._path, files[name]) for name in names}
+        later = self._later(place, known, about, digests)
+        earlier = [name for name in names if later and name not in later]
+        with self._database(place, files[names[-1]], copied=bool(earlier)):
             newest = max(part.newest for part in parts.values())
-            digests = {name: digest_path(self._path, files[name]) for name in names}
-            fill_block(self._reader, number, about, digests, newest, lambda: self._add_far_edges(names, parts, files))
+            added = later or digests
+            add_far_edges = partial(self._add_far_edges, list(added), earlier, parts, files)
+            fill_block(self._reader, number, about, added, newest, add_far_edges)
             self._reader.script("drop_block")
         if not _are_still(about.parts, files):
             place.unlink(missing_ok=True)
         return True
+
+    def _later(self, place: Path, known: About | None, wanted: About, digests: Mapping[str, Path]) -> dict[str, Path]:
+        """Return the digests to add to a block; none if it has to be made at once."""
+        if not known or not can_extend(known, wanted):
+            return {}
+        later = {name: file for name, file in digests.items() if name not in known.parts}
+        with attached(self._reader, place, "known"):
+            return {} if goes_on(self._reader, list(later.values())) else later
 
     def _join_firsts(self, parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
         """Write on which day each visitor was first seen, unless that is there."""
@@ -207,20 +227,28 @@ class Maker:
         if not _are_still(parts, files):
             place.unlink(missing_ok=True)
 
-    def _add_far_edges(self, names: list[str], parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
+    def _add_far_edges(
+        self, added: list[str], earlier: list[str], parts: Mapping[str, Part], files: Mapping[str, Source]
+    ) -> None:
         reader = self._reader
-        for (number,) in reader.execute("SELECT DISTINCT file FROM special WHERE loose AND NOT near ORDER BY file"):
-            name = names[number]
-            reader.load_whole(files[name], self._zone, self._key)
-            for other in parts[name].without:
-                reader.drop_known(files[other], parts[other].oldest, parts[other].newest)
-            reader.script("far_edges", file=number)
+        for number, oldest, newest in reader.read_script("far_stays"):
+            of_time = [name for name in earlier if parts[name].oldest <= newest and oldest <= parts[name].newest]
+            for name in of_time if number < 0 else [added[number]]:
+                reader.load_whole(files[name], self._zone, self._key)
+                for other in parts[name].without:
+                    reader.drop_known(files[other], parts[other].oldest, parts[other].newest)
+                reader.script("far_edges", file=number)
 
     @contextmanager
-    def _database(self, place: Path, source: Source, block_size: int = _LARGE) -> Iterator[None]:
-        """Attach a new database as "made", which replaces a file after the block."""
+    def _database(
+        self, place: Path, source: Source, block_size: int = _LARGE, *, copied: bool = False
+    ) -> Iterator[None]:
+        """Attach a database as "made", which replaces a file after the block: a copy of it, or a new one."""
         with source.path.open("rb") as like, replacing(place, like) as new:
-            new.unlink()  # DuckDB takes no empty file
+            if copied:
+                shutil.copyfile(place, new)
+            else:
+                new.unlink()  # DuckDB takes no empty file
             with attached(self._reader, new, "made", block_size=block_size):
                 self._reader.execute("BEGIN")  # one write to the disk for all statements
                 yield

@@ -1,5 +1,8 @@
 {# Join the digests f0, f1, … of files: one code for each name and each visitor, and which stays go on in another file.
 
+   If the block `extends` itself, it has earlier files already, and these are later ones. Its recent stays, and the records
+   of its long ones, are those of the file -1.
+
    An island is what stays of a guest in several files, or on several days, are together. Most islands are one stay of one day.
    `special` has all others, and those near the end of the log:
 
@@ -8,17 +11,26 @@
    - `is_open`: so near to the end of the log that the live file may go on with it. Its records are kept, too.
    - `recent`: a record of the live file may go on with it, but seldom does. #}
 {% from "digests/days.sql" import day with context %}
+{% from "activity.sql" import began, ended %}
 {% from "digests/each.sql" import each, each_coded with context %}
 CREATE TEMPORARY TABLE file_names AS {{ each("names", "*") }};
 INSERT INTO {{ db }}.names
-SELECT row_number() OVER (), text FROM (SELECT DISTINCT text FROM file_names);
+SELECT (SELECT coalesce(max(code), 0) FROM {{ db }}.names) + row_number() OVER (), text
+FROM (SELECT text FROM file_names EXCEPT SELECT text FROM {{ db }}.names);
 CREATE TEMPORARY TABLE codes AS
 SELECT file, file_names.code AS old, names.code FROM file_names INNER JOIN {{ db }}.names AS names USING (text);
-CREATE TEMPORARY TABLE all_stays AS {{ each("stays", "*") }};
+CREATE TEMPORARY TABLE all_stays AS {{ each("stays", "*") }}
+{% if extends %}
+UNION ALL BY NAME
+SELECT -1 AS file, guest, row_number() OVER () AS stay, began, ended, is_open AS near FROM {{ db }}.stays WHERE recent
+UNION ALL BY NAME
+SELECT -1 AS file, guest, -row_number() OVER () AS stay, {{ began }} AS began, {{ ended }} AS ended, true AS near
+FROM {{ db }}.edges WHERE is_long
+{% endif %};
 CREATE TEMPORARY TABLE special AS
 WITH near_stays AS (
     SELECT guest, began, ended FROM all_stays
-    WHERE near OR ended > {{ number("recent") }}
+    WHERE near OR ended > {{ number("recent") }} OR file = -1
         {% for file, oldest, newest in overlaps %}
         OR file = {{ file }} AND ended >= {{ oldest }} AND began <= {{ newest }}
         {% endfor %}
@@ -45,7 +57,8 @@ numbered AS (
 ),
 islands AS (
     SELECT file, guest, stay, near, began AS own_began, ended AS own_ended,
-        min(began) OVER whole AS began, max(ended) OVER whole AS ended, count(*) OVER whole AS stays
+        min(began) OVER whole AS began, max(ended) OVER whole AS ended, count(*) OVER whole AS stays,
+        max(file) OVER whole AS newest_file
     FROM numbered
     WINDOW whole AS (PARTITION BY guest, island)
 )
@@ -54,34 +67,50 @@ SELECT file, guest, stay, near, own_began, own_ended, began, ended,
     loose AND ended - began > {{ margin }} AS is_long,
     ended > {{ number("open") }} AND NOT is_long AS is_open,
     ended > {{ number("recent") }} AND NOT is_long AS recent
-FROM islands;
+FROM islands
+WHERE newest_file >= 0;
 DELETE FROM special WHERE NOT (loose OR recent);
+CREATE TEMPORARY TABLE edge_records AS
+SELECT edges.* EXCLUDE (file, stay), loose, is_long, is_open
+FROM ({{ each("edges", "*") }}) AS edges
+INNER JOIN special USING (file, guest, stay);
+{% if extends %}
+{% include "digests/block_settled.sql" %};
+{% endif %}
 INSERT INTO {{ db }}.stays
 SELECT guest, began, ended, false, false FROM all_stays
-WHERE NOT EXISTS (
+WHERE file >= 0 AND NOT EXISTS (
     FROM special WHERE special.file = all_stays.file AND special.guest = all_stays.guest AND special.stay = all_stays.stay
 );
 INSERT INTO {{ db }}.stays SELECT DISTINCT guest, began, ended, recent, is_open FROM special WHERE NOT is_long;
 DROP TABLE all_stays;
-CREATE TEMPORARY TABLE edge_records AS
-SELECT edges.* EXCLUDE (file, stay), special.began AS stay_began, loose, is_long, is_open
-FROM ({{ each("edges", "*") }}) AS edges
-INNER JOIN special USING (file, guest, stay);
 CREATE TEMPORARY TABLE host_codes AS
 SELECT codes.* FROM codes INNER JOIN (SELECT DISTINCT file, host FROM ({{ each("sums", "host") }})) AS hosts
     ON codes.file = hosts.file AND codes.old = hosts.host;
 INSERT INTO {{ db }}.visitors
-SELECT row_number() OVER (), visitor FROM (
-    SELECT DISTINCT visitor FROM ({{ each("people", "kind, visitor") }}) WHERE kind = {{ seen }}
+SELECT (SELECT coalesce(max(code), 0) FROM {{ db }}.visitors) + row_number() OVER (), visitor FROM (
+    SELECT visitor FROM ({{ each("people", "kind, visitor") }}) WHERE kind = {{ seen }}
+    EXCEPT
+    SELECT number FROM {{ db }}.visitors
 );
 CREATE TEMPORARY TABLE all_people AS
 SELECT kind, host, name, code AS visitor, day
 FROM ({{ each_coded("people", "visitor, day", "kind <> " ~ seen) }})
-INNER JOIN {{ db }}.visitors ON visitor = number;
+INNER JOIN {{ db }}.visitors ON visitor = number
+{% if extends %}
+UNION ALL
+SELECT kind, host, name, visitor, day FROM settled WHERE visitor IS NOT NULL
+{% endif %};
 INSERT INTO {{ db }}.sums
 SELECT kind, host, name, day
     {% for n in range(most_sums) %}
     , sum(n{{ n }})
     {% endfor %}
-FROM ({{ each_coded("sums", "facts.* EXCLUDE (kind, host, name)") }})
+FROM (
+    {{ each_coded("sums", "facts.* EXCLUDE (kind, host, name)") }}
+    {% if extends %}
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (visitor, guest, stay_began) FROM settled
+    {% endif %}
+)
 GROUP BY ALL;

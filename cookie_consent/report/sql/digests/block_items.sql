@@ -2,7 +2,9 @@
    numbers as a list, for each file; and for -1, those of `items`. #}
 {% from "digests/each.sql" import each with context %}
 CREATE TEMPORARY TABLE file_items AS {{ each("items", "*") }} UNION ALL SELECT -1, * FROM items;
-INSERT INTO {{ db }}.items SELECT row_number() OVER (), page, sent FROM (SELECT DISTINCT page, sent FROM file_items);
+INSERT INTO {{ db }}.items
+SELECT (SELECT coalesce(max(item), 0) FROM {{ db }}.items) + row_number() OVER (), page, sent
+FROM (SELECT page, sent FROM file_items EXCEPT SELECT page, sent FROM {{ db }}.items);
 CREATE TEMPORARY TABLE item_codes AS
 SELECT file, list(items.item ORDER BY file_items.item) AS codes
 FROM file_items

@@ -8,3 +8,5 @@ DROP TABLE pairs;
 DROP TABLE facts;
 DROP TABLE all_people;
 DROP TABLE host_codes;
+DROP TABLE IF EXISTS settled;
+DROP TABLE IF EXISTS kept_recent;

@@ -42,6 +42,9 @@ CREATE TABLE {{ db }}.measured (
 {% if is_block %}
 CREATE TABLE {{ db }}.visitors (code UINTEGER, number UBIGINT);
 CREATE TABLE {{ db }}.buckets (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, bucket USMALLINT, n BIGINT);
+CREATE TABLE {{ db }}.recent_measured (
+    kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, value DOUBLE, bucket USMALLINT, guest UBIGINT, stay_began DOUBLE
+);
 CREATE TABLE {{ db }}.items (item UINTEGER, page VARCHAR, sent VARCHAR);
 CREATE TABLE {{ db }}.trails (
     day INTEGER, host UINTEGER, visitor UINTEGER, began BIGINT, referrer UINTEGER, campaign UINTEGER, entry_path UINTEGER,
