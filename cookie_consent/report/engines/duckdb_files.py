@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from cookie_consent.base.process.temporary import temporary_folder
 from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
 from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.memory import LEAST, default_memory, format_size
@@ -219,8 +219,8 @@ def connected(path: Path, memory: int | None = None) -> Iterator[DuckDBPyConnect
         raise missing("duckdb", "analytics") from None
     memory = memory or default_memory()
     threads = min(os.cpu_count() or 1, _MAX_THREADS, max(memory // LEAST, 1))
-    with TemporaryDirectory(prefix="cookie-consent-read-") as folder:
-        settings = {"memory_limit": f"{memory}B", "threads": threads, "temp_directory": folder}
+    with temporary_folder() as folder:
+        settings = {"memory_limit": f"{memory}B", "threads": threads, "temp_directory": str(folder)}
         with optional.duckdb_connection(settings) as connection:
             try:
                 yield connection

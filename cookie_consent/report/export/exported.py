@@ -8,9 +8,9 @@ from datetime import date
 from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from cookie_consent.base.process.temporary import temporary_folder
 from cookie_consent.report.export import sql_lines
 from cookie_consent.report.export.formats import CSV_HEADER, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.report.export.streams import Span, stream, whole
@@ -104,10 +104,10 @@ def parquet(access_log: str, span: Span, path: Path, *, seen: Seen = lambda day:
         return
     problem: Exception | None = None
     # DuckDB would sort everything before it writes. So each slice is sorted and written to a file of its own first.
-    with TemporaryDirectory(prefix="cookie-consent-export-") as folder, sliced(access_log, span) as slices:
+    with temporary_folder() as folder, sliced(access_log, span) as slices:
         parts: list[str] = []
         try:
-            for part, file in slices.read(partial(_part, slices.connection, Path(folder))):
+            for part, file in slices.read(partial(_part, slices.connection, folder)):
                 seen(part.day)
                 parts.append(one_file(file))
         except IncompleteError as error:

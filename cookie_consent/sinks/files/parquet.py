@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import Any
 
+from cookie_consent.base.process.temporary import temporary_folder
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
 from cookie_consent.sinks.files.atomic import replacing
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, is_of_counts, path_of
@@ -70,12 +71,12 @@ def engine(threads: int = 1) -> Iterator[Any]:
     Raises:
         NotInstalledError: DuckDB is not installed.
     """
-    with TemporaryDirectory(prefix="cookie-consent-") as folder:
+    with temporary_folder() as folder:
         settings = {
             "threads": threads,
             "memory_limit": _MEMORY,
             # By default DuckDB would use the working directory.
-            "temp_directory": folder,
+            "temp_directory": str(folder),
         }
         with duckdb_connection(settings) as connection:
             yield connection
