@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from cookie_consent.base.process import locking
 from cookie_consent.base.process.temporary import temporary_folder
 
 _KILLED = """
@@ -45,6 +49,39 @@ def test_folder_of_a_killed_process_is_removed(place: Path) -> None:
     with temporary_folder() as folder:
         assert list(place.iterdir()) == [folder]
     assert not left.exists()
+
+
+def test_folder_of_another_user_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder for all users, its lock may be a link to any file."""
+    other = place / "cookie-consent-other"
+    other.mkdir()
+    (other / "in-use.lock").symlink_to(place / "any")
+    (place / "any").touch()
+    somebody = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
+    with temporary_folder():
+        assert (other / "in-use.lock").is_symlink()
+
+
+def test_folder_of_a_killed_process_is_removed_while_its_lock_is_open(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows removes no open file, so the lock is removed after all others."""
+    left = place / "cookie-consent-left"
+    left.mkdir()
+    (left / "in-use.lock").touch()
+    opened = locking.opened
+
+    @contextmanager
+    def kept(path: Path, flags: int) -> Iterator[int]:
+        with opened(path, flags) as file:
+            yield file
+            left.mkdir()
+            path.touch()
+
+    monkeypatch.setattr(locking, "opened", kept)
+    with temporary_folder():
+        assert not left.exists()
 
 
 def test_folder_of_a_running_process_stays(place: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -115,6 +116,22 @@ def test_lock_without_posix_is_exclusive(file_open_twice: tuple[int, int]) -> No
             locking.lock(other, shared=shared)
     locking.unlock(one)
     locking.lock(other)
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_new_lock_without_posix_waits_for_who_tries_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that looks for locks of killed ones may find the file before it is locked."""
+
+    def found_by_another(path: Path, flags: int, mode: int) -> int:
+        file = files.open_file(path, flags, mode)
+        other = files.open_file(path, os.O_RDWR)
+        locking.lock(other)
+        Timer(0.05, os.close, [other]).start()
+        return file
+
+    monkeypatch.setattr(locking, "_TURN", 60)
+    monkeypatch.setattr(locking, "open_file", found_by_another)
+    os.close(locking.make_locked(tmp_path / "lock"))
 
 
 def test_locking_module_imports_without_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ except ModuleNotFoundError:  # Windows
 
 _POLL = 0.01
 _TURN = 1.0
-"""How long a shared lock waits for another holder on Windows (seconds)."""
+"""How long a shared or a new lock waits for another holder on Windows (seconds)."""
 _PLACE = 0x7FFF_FFFE
 """The byte to lock on Windows. Nobody else can read it, so it is as far behind the end as the C library allows."""
 _EXCLUSIVE, _UNLOCK = 2, 0
@@ -98,13 +98,13 @@ def make_locked(path: Path) -> int:
     """Create a file that is locked before it appears under its name, and return its descriptor.
 
     So a process that finds it unlocked knows that its creator has ended. On Windows an open file cannot be renamed, so
-    it appears before it is locked.
+    it appears before it is locked, and waits for a process that tries its lock just then.
 
     Raises:
         OSError: the file cannot be created.
     """
     new = path.with_name(f".{path.name}.new") if is_posix() else path
-    file = open_locked(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    file = open_locked(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, wait=0.0 if is_posix() else _TURN)
     with ExitStack() as unless_done:
         unless_done.callback(os.close, file)
         if new != path:

@@ -33,7 +33,15 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _remove_left_ones() -> None:
-    """Remove the folders of processes that were killed: their locks are free."""
-    for lock in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
-        with suppress(OSError), locking.opened(lock, os.O_RDWR):
-            rmtree(lock.parent, ignore_errors=True)
+    """Remove the folders of processes of this user that were killed: their locks are free."""
+    for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            # What another user put there may be a link to anything.
+            if folder.lstat().st_uid == _user():
+                with locking.opened(folder / _LOCK, os.O_RDWR):
+                    rmtree(folder, ignore_errors=True)
+                rmtree(folder, ignore_errors=True)  # on Windows the lock is still there
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0  # as `lstat` says on Windows
