@@ -107,6 +107,17 @@ def test_sessions_go_on_in_later_files(tmp_path: Path, added: list[int]) -> None
     assert_blocks_are_as_if_made_at_once(live)
 
 
+def test_long_session_is_made_of_records_that_only_the_file_has(tmp_path: Path, added: list[int]) -> None:
+    """The block no longer has the first record, but keeps no more of it than the digest of its file does."""
+    live = tmp_path / "access.jsonl"
+    ten = time_of(random_records(seed=1, visitors=1)[0]).replace(hour=10)
+    left = page_view("ann", ten + timedelta(hours=14, minutes=30))
+    left |= {"record.kind": "event", "event.name": "page_leave", "duration_ms": 14 * 3_600_000.0}
+    write_and_digest(live, [page_view("ann", ten), page_view("bob", ten + timedelta(hours=10)), left])
+    assert added == [1, 1]
+    assert_blocks_are_as_if_made_at_once(live)
+
+
 def test_page_left_days_later_has_the_block_made_at_once(tmp_path: Path, added: list[int]) -> None:
     """Its session is a fact as all others by then."""
     live = tmp_path / "access.jsonl"
