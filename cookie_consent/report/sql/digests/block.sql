@@ -88,15 +88,14 @@ CREATE TEMPORARY TABLE host_codes AS
 SELECT codes.* FROM codes INNER JOIN (SELECT DISTINCT file, host FROM ({{ each("sums", "host") }})) AS hosts
     ON codes.file = hosts.file AND codes.old = hosts.host;
 INSERT INTO {{ db }}.visitors
-SELECT (SELECT coalesce(max(code), 0) FROM {{ db }}.visitors) + row_number() OVER (), visitor FROM (
-    SELECT visitor FROM ({{ each("people", "kind, visitor") }}) WHERE kind = {{ seen }}
-    EXCEPT
-    SELECT number FROM {{ db }}.visitors
+SELECT (SELECT coalesce(max(code), 0) FROM {{ db }}.visitors) + row_number() OVER (), number FROM (
+    SELECT number FROM ({{ each("visitors", "number") }}) EXCEPT SELECT number FROM {{ db }}.visitors
 );
+CREATE TEMPORARY TABLE visitor_codes AS
+SELECT file, file_visitors.code AS old, visitors.code
+FROM ({{ each("visitors", "*") }}) AS file_visitors INNER JOIN {{ db }}.visitors AS visitors USING (number);
 CREATE TEMPORARY TABLE all_people AS
-SELECT kind, host, name, code AS visitor, day
-FROM ({{ each_coded("people", "visitor, day", "kind <> " ~ seen) }})
-INNER JOIN {{ db }}.visitors ON visitor = number
+{{ each_coded("people", "visitors.code AS visitor, day", "kind <> " ~ seen, of_visitors=true) }}
 {% if extends %}
 UNION ALL
 SELECT kind, host, name, visitor, day FROM settled WHERE visitor IS NOT NULL

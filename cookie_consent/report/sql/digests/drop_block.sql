@@ -2,6 +2,7 @@
 DROP TABLE special;
 DROP TABLE file_names;
 DROP TABLE codes;
+DROP TABLE visitor_codes;
 DROP TABLE item_codes;
 DROP TABLE sessions;
 DROP TABLE pairs;

@@ -60,6 +60,7 @@ FROM (
     {% endfor %}
 );
 {% endfor %}
+INSERT INTO {{ db }}.visitors SELECT row_number() OVER (), visitor FROM (SELECT DISTINCT visitor FROM records);
 INSERT INTO {{ db }}.names
 SELECT host, text FROM hosts
 {% for group in groups %}
@@ -71,7 +72,8 @@ SELECT name, text FROM labels_{{ loop.index }}
 {% for kind, table in group.kinds %}
 {% if kind.has_people %}
 INSERT INTO {{ db }}.people
-SELECT {{ kind.number }}, host, name, visitor, day FROM {{ labelled("facts_" ~ kind.number, number, group) }};
+SELECT {{ kind.number }}, host, name, visitors.code, day
+FROM {{ labelled("facts_" ~ kind.number, number, group) }} INNER JOIN {{ db }}.visitors AS visitors ON visitor = visitors.number;
 {% endif %}
 INSERT INTO {{ db }}.sums
 SELECT {{ kind.number }}, host, name, day

@@ -2,7 +2,7 @@
 
    - `about`: what it is made of, as JSON.
    - `names`: the texts of hosts and of names. 0 is all hosts.
-   - `visitors`: of a block, a code for each visitor.
+   - `visitors`: a code for each visitor.
    - `people`: who has facts of a name. Of a digest: on which day. Of a block: the days as bits, and in `alone` whether the
      row counts for all hosts together.
    - `sums`: numbers by day.
@@ -21,13 +21,11 @@
 {% macro packed(how) %}{{ "" if is_block else "USING COMPRESSION " ~ how }}{% endmacro %}
 CREATE TABLE {{ db }}.about (made_of VARCHAR);
 CREATE TABLE {{ db }}.names (code UINTEGER, text VARCHAR);
+CREATE TABLE {{ db }}.visitors (code UINTEGER, number UBIGINT);
 CREATE TABLE {{ db }}.people (
     kind UTINYINT {{ packed("rle") }}, host UINTEGER {{ packed("bitpacking") }}, name UINTEGER {{ packed("bitpacking") }},
-    {% if is_block %}
-    visitor UINTEGER, alone BOOLEAN, days UBIGINT
-    {% else %}
-    visitor UBIGINT {{ packed("uncompressed") }}, day INTEGER {{ packed("rle") }}
-    {% endif %}
+    visitor UINTEGER {{ packed("bitpacking") }},
+    {{ "alone BOOLEAN, days UBIGINT" if is_block else "day INTEGER " ~ packed("rle") }}
 );
 CREATE TABLE {{ db }}.sums (
     kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER
@@ -40,7 +38,6 @@ CREATE TABLE {{ db }}.measured (
     day INTEGER {{ packed("rle") }}, value DOUBLE {{ packed("alp") }}, bucket USMALLINT {{ packed("bitpacking") }}
 );
 {% if is_block %}
-CREATE TABLE {{ db }}.visitors (code UINTEGER, number UBIGINT);
 CREATE TABLE {{ db }}.buckets (kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, bucket USMALLINT, n BIGINT);
 CREATE TABLE {{ db }}.recent_measured (
     kind UTINYINT, host UINTEGER, name UINTEGER, day INTEGER, value DOUBLE, bucket USMALLINT, guest UBIGINT, stay_began DOUBLE
