@@ -24,10 +24,11 @@ def reading_digests() -> Iterator[None]:
     Raises:
         DamagedDigestError: a digest is damaged, or somebody removed it.
     """
+    damages = ("Error", "IOException", "SerializationException", "TransactionException")  # the last: at a COMMIT
     try:
         yield
     except duckdb().Error as error:
-        if type(error) in (duckdb().Error, duckdb().IOException, duckdb().SerializationException):
+        if type(error) in [getattr(duckdb(), name) for name in damages]:
             raise DamagedDigestError(str(error).partition("\n")[0]) from error
         raise
 
