@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,28 @@ def test_block_with_a_damaged_table_is_made_at_once(tmp_path: Path, added: list[
     write(live, days[2], [record for record in records if day_of(record) == days[2]])
     assert digest(live) == Digested(1, 1)
     assert added == [1, 1, 1, 3]
+    assert_blocks_are_as_if_made_at_once(live)
+
+
+def test_what_a_failed_try_wrote_is_not_added_again(
+    two_of_three: tuple[Path, list[Record]], added: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB leaves a log of it beside a database if the disk is full at the end."""
+    live, _ = two_of_three
+    (block,) = blocks_of(live).values()
+    copy = tmp_path / "copy.db"
+    shutil.copyfile(block, copy)
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("INSERT INTO sums FROM sums")
+        written = Path(f"{copy}.wal").read_bytes()
+
+    def fail_before(*asked: Any) -> bool:
+        block.with_name(f".{block.name}.part.wal").write_bytes(written)
+        return goes_on(*asked)
+
+    monkeypatch.setattr(making, "goes_on", fail_before)
+    assert digest(live) == Digested(1, 1)
+    assert added == [1]
     assert_blocks_are_as_if_made_at_once(live)
 
 

@@ -249,6 +249,7 @@ class Maker:
                 shutil.copyfile(place, new)
             else:
                 new.unlink()  # DuckDB takes no empty file
+            new.with_name(f"{new.name}.wal").unlink(missing_ok=True)  # a first try left it if the disk was full then
             with attached(self._reader, new, "made", block_size=block_size):
                 self._reader.execute("BEGIN")  # one write to the disk for all statements
                 yield
