@@ -13,10 +13,9 @@
 {% from "digests/days.sql" import day with context %}
 {% from "activity.sql" import began, ended %}
 {% from "digests/each.sql" import each, each_coded with context %}
+{% from "digests/new_codes.sql" import add_new %}
 CREATE TEMPORARY TABLE file_names AS {{ each("names", "*") }};
-INSERT INTO {{ db }}.names
-SELECT (SELECT coalesce(max(code), 0) FROM {{ db }}.names) + row_number() OVER (), text
-FROM (SELECT text FROM file_names EXCEPT SELECT text FROM {{ db }}.names);
+{{ add_new(db ~ ".names", "code", "text", "FROM file_names") }};
 CREATE TEMPORARY TABLE codes AS
 SELECT file, file_names.code AS old, names.code FROM file_names INNER JOIN {{ db }}.names AS names USING (text);
 CREATE TEMPORARY TABLE all_stays AS {{ each("stays", "*") }}
@@ -87,10 +86,7 @@ DROP TABLE all_stays;
 CREATE TEMPORARY TABLE host_codes AS
 SELECT codes.* FROM codes INNER JOIN (SELECT DISTINCT file, host FROM ({{ each("sums", "host") }})) AS hosts
     ON codes.file = hosts.file AND codes.old = hosts.host;
-INSERT INTO {{ db }}.visitors
-SELECT (SELECT coalesce(max(code), 0) FROM {{ db }}.visitors) + row_number() OVER (), number FROM (
-    SELECT number FROM ({{ each("visitors", "number") }}) EXCEPT SELECT number FROM {{ db }}.visitors
-);
+{{ add_new(db ~ ".visitors", "code", "number", each("visitors", "number")) }};
 CREATE TEMPORARY TABLE visitor_codes AS
 SELECT file, file_visitors.code AS old, visitors.code
 FROM ({{ each("visitors", "*") }}) AS file_visitors INNER JOIN {{ db }}.visitors AS visitors USING (number);
