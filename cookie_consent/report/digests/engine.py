@@ -205,7 +205,7 @@ class DigestedFiles(FactsReader):
             return self._merge(parts, fresh, {name_of(source): source for source in closed}, given, key)
 
         answered, damaged = retry_if_moved(self._path, read)
-        self.damaged += [each for each in damaged if each not in self.damaged]
+        self._add_damaged(damaged)
         return answered
 
     def _choose(self, key: str, identities: Mapping[str, str], given: Given) -> dict[str, Part] | None:
@@ -284,8 +284,7 @@ class DigestedFiles(FactsReader):
             self._connection.execute(sql("once", DUCKDB, table="records"))
         self._frugal.be_frugal(frugal=True)
         self._fill_tables(marked, is_touched=bool(touched), has_records=bool(times))
-        more = self._find_earlier(fresh, given, key)
-        return True, [*damaged, *(each for each in more if each not in damaged)]
+        return True, [*damaged, *self._find_earlier(fresh, given, key)]
 
     def _touched(self) -> list[tuple[Any, ...]]:
         """Return the digested stays that go on in a record without a digest: begin, end, and what they are."""
@@ -309,12 +308,10 @@ class DigestedFiles(FactsReader):
         # No more than a scan reads: a long session is cut off there.
         since, end = max(int(oldest) - 1, int(given["read_since"])), min(int(newest) + 1, int(given["read_end"]))
         window = {"read_since": since, "read_end": end}
-        for name, part in parts.items():
-            if part.oldest <= newest and oldest <= part.newest:
-                self.load([closed[name]], {**given, **window}, key)
-                for other in part.without:
-                    self.drop_known(closed[other], parts[other].oldest, parts[other].newest)
-                self.script("touched_records")
+        for name, part in overlapping(Part("", oldest, newest), parts).items():
+            self.load([closed[name]], {**given, **window}, key)
+            self.drop_repeated(part, parts, closed)
+            self.script("touched_records")
         self.execute("DROP TABLE records")
         self.execute("ALTER TABLE fresh RENAME TO records")
 

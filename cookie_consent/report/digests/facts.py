@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from cookie_consent.report.digests.about import Part
 from cookie_consent.report.digests.kinds import MOST_SUMS, Kind, kinds_of
 from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
@@ -76,6 +77,17 @@ class FactsReader(DuckDBFiles):
         """
         make_view(self._connection, "other_records", [other], RECORDS, MADE_UP)
         self.script("once_among", {"oldest": oldest, "newest": newest})
+
+    def drop_repeated(self, part: Part, parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
+        """Delete the records of a file that its digest does not repeat.
+
+        Args:
+            part: the file in its digest.
+            parts: all files in digests, by name.
+            files: the files themselves, by name.
+        """
+        for other in part.without:
+            self.drop_known(files[other], parts[other].oldest, parts[other].newest)
 
     def find_facts(self, given: Given, *, with_items: bool) -> None:
         """Fill the other tables of facts from `records`, and `all_sessions` with sessions that have no view, too."""

@@ -90,7 +90,6 @@ def digest(
     """
     closed = [source for source in sources(path) if source.day]
     if not closed:
-        _remove_others(path, set())
         remove_leftovers(path)
         return Digested(0, 0)
     like = closed[-1].path.stat()
@@ -196,11 +195,10 @@ class Maker:
         if known == about or not _are_still(about.parts, files):
             return False
         digests = {name: digest_path(self._path, files[name]) for name in names}
-        later = self._later(place, known, about, digests)
-        earlier = [name for name in names if later and name not in later]
+        added = self._added(place, known, about, digests)
+        earlier = [name for name in names if name not in added]
         with self._database(place, files[names[-1]], copied=bool(earlier)):
             newest = max(part.newest for part in parts.values())
-            added = later or digests
             add_far_edges = partial(self._add_far_edges, list(added), earlier, parts, files)
             fill_block(self._reader, number, about, added, newest, add_far_edges)
             self._reader.script("drop_block")
@@ -208,13 +206,13 @@ class Maker:
             place.unlink(missing_ok=True)
         return True
 
-    def _later(self, place: Path, known: About | None, wanted: About, digests: Mapping[str, Path]) -> dict[str, Path]:
-        """Return the digests to add to a block; none if it has to be made at once."""
+    def _added(self, place: Path, known: About | None, wanted: About, digests: dict[str, Path]) -> dict[str, Path]:
+        """Return the digests to add to a block that is there: all of them if it has to be made at once."""
         if not known or not can_extend(known, wanted):
-            return {}
+            return digests
         later = {name: file for name, file in digests.items() if name not in known.parts}
         with attached(self._reader, place, "known"):
-            return {} if goes_on(self._reader, list(later.values())) else later
+            return digests if goes_on(self._reader, list(later.values())) else later
 
     def _join_firsts(self, parts: Mapping[str, Part], files: Mapping[str, Source]) -> None:
         """Write on which day each visitor was first seen, unless that is there."""
@@ -232,11 +230,10 @@ class Maker:
     ) -> None:
         reader = self._reader
         for number, oldest, newest in reader.read_script("far_stays"):
-            of_time = [name for name in earlier if parts[name].oldest <= newest and oldest <= parts[name].newest]
+            of_time = overlapping(Part("", oldest, newest), {name: parts[name] for name in earlier})
             for name in of_time if number < 0 else [added[number]]:
                 reader.load_whole(files[name], self._zone, self._key)
-                for other in parts[name].without:
-                    reader.drop_known(files[other], parts[other].oldest, parts[other].newest)
+                reader.drop_repeated(parts[name], parts, files)
                 reader.script("far_edges", file=number)
 
     @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -146,7 +146,7 @@ class DuckDBFiles:
             files = [source for source in found if source.day is None or source.day >= first]
             return read_undamaged(self._connection, files, fill)[1]
 
-        self.damaged += [each for each in retry_if_moved(path, read) if each not in self.damaged]
+        self._add_damaged(retry_if_moved(path, read))
 
     def _keep_in_file(self, files: Sequence[Source]) -> None:
         """Keep tables in a temporary file if these files have more records than half of the memory holds.
@@ -164,6 +164,10 @@ class DuckDBFiles:
         # DuckDB takes more than its limit, because it does not count everything.
         self._connection.execute(f"SET memory_limit = '{max(self._memory * 3 // 4, LEAST)}B'")
         self._has_file = True
+
+    def _add_damaged(self, files: Iterable[Damaged]) -> None:
+        """Note each damaged file once."""
+        self.damaged += [each for each in dict.fromkeys(files) if each not in self.damaged]
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
