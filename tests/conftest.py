@@ -57,7 +57,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-_SERVERS = {"clickhouse", "live", "nats", "postgres", "private_clickhouse", "stoppable_postgres"}
+_SERVERS = {"clickhouse", "live_sites", "nats", "postgres", "private_clickhouse", "stoppable_postgres"}
 """Fixtures that start servers."""
 
 

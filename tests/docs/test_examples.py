@@ -294,7 +294,7 @@ def test_policy_names_the_configured_partner_origin(registry_module: Any) -> Non
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def live_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The addresses of the registry site and of its partner's origin, on live servers."""
     kept = tmp_path_factory.mktemp("registry")
     listen = ("127.0.0.1", 0)
@@ -309,8 +309,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
             yield site.address, partner.address
 
 
-def test_live_site_refuses_then_grants_a_feature(live: tuple[str, str]) -> None:
-    site, partner = live
+def test_live_site_refuses_then_grants_a_feature(live_sites: tuple[str, str]) -> None:
+    site, partner = live_sites
     with httpx.Client(base_url=site, headers=BROWSER, follow_redirects=True) as client:
         form = Page(client.get("/offices").text).choices["refuse_all"]
         offices = client.post(form["action"], data={**form, "choice": "refuse_all"}, headers=SAME_ORIGIN)
@@ -325,16 +325,16 @@ def test_live_site_refuses_then_grants_a_feature(live: tuple[str, str]) -> None:
     assert export["access_records"] == []
 
 
-def test_live_site_serves_static_files(live: tuple[str, str]) -> None:
+def test_live_site_serves_static_files(live_sites: tuple[str, str]) -> None:
     for name, media_type in (("site.css", "text/css"), ("icon.svg", "image/svg+xml")):
-        assert httpx.get(f"{live[0]}/static/{name}").headers["content-type"].startswith(media_type)
+        assert httpx.get(f"{live_sites[0]}/static/{name}").headers["content-type"].startswith(media_type)
 
 
 @pytest.mark.parametrize(
     ("name", "status"), [("analytics.js", 200), ("map.html", 200), ("tour.html", 200), ("collect?id=1", 204)]
 )
-def test_partner_origin_serves_embedded_files(live: tuple[str, str], name: str, status: int) -> None:
-    answer = httpx.get(f"{live[1]}/{name}")
+def test_partner_origin_serves_embedded_files(live_sites: tuple[str, str], name: str, status: int) -> None:
+    answer = httpx.get(f"{live_sites[1]}/{name}")
     assert answer.status_code == status
     assert "set-cookie" not in answer.headers
 
