@@ -131,8 +131,7 @@ def test_no_filter_hides_banner_or_blocks_its_requests(new_visitor: NewVisitor, 
     expect(visitor.status).not_to_be_empty()
     expect_untouched(visitor)
     visitor.go(styled_page("none", layout))
-    visitor.ready()
-    visitor.page.evaluate("consent.show()")
+    visitor.page.evaluate("consent.ready.then(() => consent.show())")
     expect(visitor.banner).to_be_visible()
     expect_untouched(visitor)
 

@@ -27,6 +27,7 @@ from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, making_digests
+from cookie_consent.sinks.files.queries import erase_visitor, purge
 from cookie_consent.sinks.store import PartlyErasedError
 from tests.support.digests import answers, assert_same_report, damage_digest, number_of, scanned, stored_numbers, write
 from tests.support.report_records import FIRST, Record, line, page_view, time_text
@@ -155,6 +156,35 @@ LONG: dict[str, Any] = {
     "step": "week",
     "goals": GOALS,
 }
+
+
+def test_erasing_leaves_alone_the_blocks_of_other_files(three_blocks: Path) -> None:
+    hours = 93 * 24
+    write(three_blocks, FIRST + timedelta(days=93), [view("dan", hours + 9), view("eve", hours + 12)])
+    assert digest(three_blocks) == Digested(1, 1)
+    dan = number_of(three_blocks, "dan")
+    erase_visitor(three_blocks, "dan")
+    assert sorted(blocks_of(three_blocks)) == [648, 649]
+    assert dan not in stored_numbers(three_blocks)
+    assert digest(three_blocks) == Digested(1, 1)
+    assert_same_report(three_blocks, **LONG)
+
+
+def test_purging_leaves_alone_the_blocks_of_later_days(three_blocks: Path) -> None:
+    later = START + timedelta(days=30)
+    purge(three_blocks, later.timestamp(), timedelta(days=10))
+    assert sorted(blocks_of(three_blocks)) == [649, 650]
+    assert digest(three_blocks) == Digested(0, 0)
+    assert_same_report(three_blocks, **LONG)
+
+
+@pytest.mark.parametrize("known", [b"\xff", None], ids=["damaged", "of an earlier version"])
+def test_erasing_removes_each_block_that_may_be_of_the_file(three_blocks: Path, known: bytes | None) -> None:
+    for block in blocks_of(three_blocks).values():
+        names = block.with_suffix(".files")
+        names.unlink() if known is None else names.write_bytes(known)
+    erase_visitor(three_blocks, "cas")
+    assert blocks_of(three_blocks) == {}
 
 
 _FEW_FILES = """

@@ -17,11 +17,6 @@ from cookie_consent.sinks.optional import duckdb
 _SQL = Path(__file__).parents[1] / "sql"
 
 
-def name_of(source: Source) -> str:
-    """Return the name of a closed file in digests; it stays the same when the file changes its format."""
-    return f"{source.date()}-{source.number:04}"
-
-
 def identity(source: Source) -> str:
     """Return what changes when somebody writes a file anew.
 

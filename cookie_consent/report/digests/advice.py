@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cookie_consent.report.digests.about import About, identity, name_of, schema
+from cookie_consent.report.digests.about import About, identity, schema
 from cookie_consent.report.digests.database import read_about
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.engines.duckdb_files import DuckDBFiles, records_in
 from cookie_consent.report.question import Question
 from cookie_consent.sinks.files.closed_files import Source, sources
-from cookie_consent.sinks.files.digest_files import blocks_of, digest_folder, digest_path, digests_of
+from cookie_consent.sinks.files.digest_files import blocks_of, digest_folder, digest_path, digests_of, name_of
 
 MANY = 1_000_000
 """So many records take some seconds."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from cookie_consent.report.digests.about import About, Part, identity, name_of, overlapping
+from cookie_consent.report.digests.about import About, Part, identity, overlapping
 from cookie_consent.report.digests.blocks import DAYS, first_day
 from cookie_consent.report.digests.database import DamagedDigestError, attach, read_about, reading_digests
 from cookie_consent.report.digests.facts import NEAR, FactsReader
@@ -24,7 +24,7 @@ from cookie_consent.report.steps import FIGURES, WEEK, step_number
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged, read_undamaged
-from cookie_consent.sinks.files.digest_files import block_path, blocks_of, firsts_path
+from cookie_consent.sinks.files.digest_files import block_path, blocks_of, firsts_path, name_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from cookie_consent.report.digests.about import About, Part, identity, key_check, name_of, overlapping, schema
+from cookie_consent.report.digests.about import About, Part, identity, key_check, overlapping, schema
 from cookie_consent.report.digests.blocks import (
     can_extend,
     fill_block,
@@ -41,8 +41,11 @@ from cookie_consent.sinks.files.digest_files import (
     digests_of,
     firsts_path,
     making_digests,
+    name_of,
+    remove_block,
     remove_leftovers,
     unfinished,
+    write_names,
 )
 
 _SMALL, _LARGE = 16_384, 262_144
@@ -197,13 +200,15 @@ class Maker:
         digests = {name: digest_path(self._path, files[name]) for name in names}
         added = self._added(place, known, about, digests)
         earlier = [name for name in names if name not in added]
+        with files[names[-1]].path.open("rb") as like:
+            write_names(place, {*names, *(known.parts if known else ())}, like)
         with self._database(place, files[names[-1]], copied=bool(earlier)):
             newest = max(part.newest for part in parts.values())
             add_far_edges = partial(self._add_far_edges, list(added), earlier, parts, files)
             fill_block(self._reader, number, about, added, newest, add_far_edges)
             self._reader.script("drop_block")
         if not _are_still(about.parts, files):
-            place.unlink(missing_ok=True)
+            remove_block(place)
         return True
 
     def _added(self, place: Path, known: About | None, wanted: About, digests: dict[str, Path]) -> dict[str, Path]:
@@ -288,6 +293,9 @@ def _make_folder(path: Path, source: Source) -> None:
 
 
 def _remove_others(path: Path, keep: set[Path]) -> None:
-    for file in (*digests_of(path), *blocks_of(path).values(), firsts_path(path)):
+    for file in (*digests_of(path), firsts_path(path)):
         if file not in keep:
             file.unlink(missing_ok=True)
+    for block in blocks_of(path).values():
+        if block not in keep:
+            remove_block(block)

@@ -30,11 +30,9 @@ const { left, top, right, bottom } = arguments[0].getBoundingClientRect();
 return [left, top, right, bottom];
 """
 SIZE = "const { clientWidth, clientHeight } = document.documentElement; return [clientWidth, clientHeight];"
-STYLES = """
-return Array.from(arguments, (element) => {
-    const style = getComputedStyle(element);
-    return Object.fromEntries(Array.from(style, (name) => [name, style.getPropertyValue(name)]));
-});
+STYLE = """
+const style = getComputedStyle(arguments[0]);
+return Object.fromEntries(Array.from(style, (name) => [name, style.getPropertyValue(name)]));
 """
 REQUESTED = """
 return performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => !name.endsWith("favicon.ico"));
@@ -91,13 +89,10 @@ class BrowserWindow:
         left, top, right, bottom = self.driver.execute_script(EDGES, element)
         return left, top, right, bottom
 
-    def styles_of(self, *elements: WebElement) -> list[dict[str, str]]:
-        """Return the computed styles of elements at the same moment.
-
-        They include the custom properties of the page, which its script can change between two moments.
-        """
-        styles: list[dict[str, str]] = self.driver.execute_script(STYLES, *elements)
-        return styles
+    def style_of(self, element: WebElement) -> dict[str, str]:
+        """Return the computed style of an element."""
+        style: dict[str, str] = self.driver.execute_script(STYLE, element)
+        return style
 
     @property
     def size(self) -> tuple[int, int]:
