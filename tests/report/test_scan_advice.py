@@ -12,20 +12,20 @@ import duckdb
 import pytest
 
 from cookie_consent.cli import main
-from cookie_consent.report import Question, report
-from cookie_consent.report.digests import advice
+from cookie_consent.report import Question, UnreadableError, report
+from cookie_consent.report.digests import advice, making
 from cookie_consent.report.digests.about import schema
 from cookie_consent.report.digests.advice import Scanned, why_scanned
 from cookie_consent.report.digests.choice import why_scanned as why_scanned_of
 from cookie_consent.report.digests.choice import with_digests
-from cookie_consent.report.digests.making import digest
+from cookie_consent.report.digests.making import Digested, digest
 from cookie_consent.report.engines.duckdb_files import DuckDBFiles
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.live.kept import KeptReports
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
-from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, digests_of
-from tests.support.digests import damage_digest, write, write_days
+from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, digests_of, making_digests
+from tests.support.digests import answers, assert_same, damage_digest, scanned, write, write_days
 from tests.support.report_records import DAYS, FIRST, day_of, random_records
 
 pytestmark = [pytest.mark.one_python, pytest.mark.slow]
@@ -110,10 +110,50 @@ def erase(live: Path) -> None:
 def test_digests_that_do_not_count_are_to_be_made_again(live: Path, change: Callable[[Path], None], said: str) -> None:
     digest(live)
     change(live)
-    (line,) = advised(live)
+    with making_digests(live):  # so the report cannot
+        (line,) = advised(live)
     assert line.endswith(f"{said}. Make them again: cookie-consent digest --access-log {live}")
     digest(live)
     assert advised(live) == []
+
+
+@pytest.mark.parametrize("change", [change_version, remove_blocks, erase])
+def test_report_makes_missing_digests_before_it_reads_many_records(live: Path, change: Callable[[Path], None]) -> None:
+    """The figures are those of a scan, and the next report need not do it again."""
+    digest(live)
+    change(live)
+    with answers() as found:
+        figures = report(live, **ALL_DAYS, now=0, compare=True)
+    assert found == [True, True]
+    assert digest(live) == Digested(0, 0)
+    assert_same(figures, scanned(live, **ALL_DAYS, compare=True))
+
+
+def test_report_of_few_records_makes_no_digests(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest(live)
+    remove_blocks(live)
+    monkeypatch.setattr(advice, "MANY", 1_000_000)
+    assert advised(live) == []
+    assert blocks_of(live) == {}
+
+
+@pytest.mark.parametrize("error", [PermissionError("denied"), UnreadableError("memory")])
+def test_report_that_cannot_make_digests_reads_the_records(
+    live: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries once, also if it is compared with another time."""
+    tried: list[Path] = []
+
+    def fail(path: Path, *_: object) -> None:
+        tried.append(path)
+        raise error
+
+    digest(live)
+    remove_blocks(live)
+    monkeypatch.setattr(making, "digest", fail)
+    figures = report(live, **ALL_DAYS, now=0, compare=True)
+    assert tried == [live]
+    assert figures == scanned(live, **ALL_DAYS, compare=True)
 
 
 def test_damaged_block_is_named(live: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from cookie_consent.report.digests.database import read_about
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.engines.duckdb_files import DuckDBFiles, records_in
+from cookie_consent.report.engines.engine import Given
 from cookie_consent.report.question import Question
 from cookie_consent.sinks.files.closed_files import Source, sources
 from cookie_consent.sinks.files.digest_files import blocks_of, digest_folder, digest_path, digests_of, name_of
@@ -55,13 +56,38 @@ def why_scanned(
         question: the question.
         list_files: returns the files of the log.
     """
-    first = datetime.fromtimestamp(int(question.given["read_since"]) // 1000, UTC).date()
-    closed = [source for source in list_files(path) if source.day and source.day >= first]
+    closed = _in_range(list_files(path), question.given)
     try:
-        records = records_in([source for source in closed if name_of(source) not in engine.digested])
-        return Scanned(records, *_reason(engine, path, closed, question)) if records >= MANY else None
+        records = _many_without(closed, engine.digested)
+        return Scanned(records, *_reason(engine, path, closed, question)) if records else None
     except FileNotFoundError:
         return None
+
+
+def reads_many(files: Sequence[Source], digested: Collection[str], given: Given) -> bool:
+    """Tell whether a report has to read many records of closed files.
+
+    Args:
+        files: the files of the log.
+        digested: the names of those whose digests are read in their place.
+        given: the parameters of the question.
+
+    Raises:
+        FileNotFoundError: a file has moved.
+    """
+    return _many_without(_in_range(files, given), digested) > 0
+
+
+def _in_range(files: Sequence[Source], given: Given) -> list[Source]:
+    """Return the closed files that a report reads."""
+    first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
+    return [source for source in files if source.day and source.day >= first]
+
+
+def _many_without(closed: Sequence[Source], digested: Collection[str]) -> int:
+    """Return about how many records the other closed files have; 0 if that is few."""
+    records = records_in([source for source in closed if name_of(source) not in digested])
+    return records if records >= MANY else 0
 
 
 def _reason(engine: DuckDBFiles, path: Path, closed: Sequence[Source], question: Question) -> _Reason:
