@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.browsers.surfaces import museum_site
 from tests.support.browsers.visitor_browser import (
@@ -17,9 +17,6 @@ from tests.support.browsers.visitor_browser import (
     plain_site,
     registry_sites,
 )
-from tests.support.waiting import LONGEST_WAIT
-
-expect.set_options(timeout=LONGEST_WAIT * 1000)
 
 
 @pytest.fixture(scope="module")

@@ -150,10 +150,9 @@ def test_banner_comes_first_with_both_answers_in_view(guest: Guest) -> None:
 def test_both_answers_look_alike(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
     guest.wait_for_banner()
+    buttons = [guest.button(choice) for choice in ("refuse_all", "accept_all")]
     looks, areas = [], []
-    for choice in ("refuse_all", "accept_all"):
-        button = guest.button(choice)
-        style = guest.style_of(button)
+    for button, style in zip(buttons, guest.styles_of(*buttons), strict=True):
         assert style["display"]
         looks.append({name: value for name, value in style.items() if name not in DEPENDING_ON_WIDTH})
         areas.append(button.rect["width"] * button.rect["height"])
@@ -164,6 +163,7 @@ def test_both_answers_look_alike(guest: Guest, layout: str) -> None:
 
 def test_banner_follows_preferred_colour_scheme(guest: Guest) -> None:
     guest.go("/")
+    guest.wait_for_banner()
     for selector in (".pchoice", ".pchoice [value=accept_all]"):
         it = guest.find(selector)
         text, ground = (parse_colour(opaque(it.value_of_css_property(name))) for name in ("color", "background-color"))
@@ -263,6 +263,7 @@ def test_answer_is_confirmed_and_focus_moves_to_main(guest: Guest, layout: str, 
 
 def test_tab_reaches_banner_before_page(guest: Guest) -> None:
     guest.go("/")
+    guest.wait_for_banner()
     reached_in_banner = []
     for choice in ("refuse_all", "accept_all"):
         reached_in_banner += guest.tab_to(choice)
@@ -275,6 +276,7 @@ def test_tab_reaches_banner_before_page(guest: Guest) -> None:
 @retry_if_webkit_crashes
 def test_keyboard_can_choose_single_purpose(guest: Guest) -> None:
     guest.go("/")
+    guest.wait_for_banner()
     guest.tab_to("summary")
     guest.press(Keys.ENTER)
     guest.tab_to("media")
@@ -511,6 +513,7 @@ def test_banner_and_settings_work_under_strict_content_security_policy(guest: Gu
 @retry_if_webkit_crashes
 def test_form_works_without_scripts_under_strict_content_security_policy(guest: Guest) -> None:
     guest.go("/strict")
+    guest.wait_for_banner()
     assert guest.banner.value_of_css_property("position") == "fixed"
     guest.answer("refuse_all")
     assert guest.path == "/strict"

@@ -95,6 +95,7 @@ def test_lost_answer_in_settings_shows_message(guest: Guest) -> None:
 @retry_if_webkit_crashes
 def test_lost_answer_without_scripts_turns_banner_into_message(guest: Guest) -> None:
     guest.go("/")
+    guest.wait_for_banner()
     page = guest.document
     assert not guest.find(".pchoice-blocked").is_displayed()
     guest.button("accept_all").click()

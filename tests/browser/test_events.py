@@ -37,7 +37,7 @@ class Reader:
     def __init__(self, new_visitor: NewVisitor, **options: Any) -> None:
         self.agent = f"Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0.0.0 Safari/537.36 Reader/{secrets.token_hex(8)}"
         self.visitor = new_visitor(user_agent=self.agent, **options)
-        self.page, self.go = self.visitor.page, self.visitor.go
+        self.page, self.go, self.ready = self.visitor.page, self.visitor.go, self.visitor.ready
 
     def answer(self, **purposes: bool) -> None:
         """Answer by a request of its own, so that the open page does not notice."""
@@ -128,7 +128,7 @@ def test_failed_event_request_raises_no_script_error(reader: Reader) -> None:
 
 def test_page_leave_event_tells_viewing_time(reader: Reader) -> None:
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.evaluate("new Promise((resolve) => setTimeout(resolve, 300))")
     reader.page.locator("#next").click()
     event = reader.event("page_leave")
@@ -139,18 +139,18 @@ def test_page_leave_event_tells_viewing_time(reader: Reader) -> None:
 
 def test_closing_tab_sends_page_leave(reader: Reader) -> None:
     reader.go("/next")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.close(run_before_unload=True)
     assert reader.event("page_leave")["url.path"] == "/next"
 
 
 def test_page_leave_is_sent_once_for_page_hidden_twice(reader: Reader) -> None:
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.evaluate(HIDE)
     assert reader.event("page_leave")["url.path"] == "/"
     reader.page.evaluate(SHOW)
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.evaluate(HIDE)
     reader.go("/plain")
     reader.go("/plain")
@@ -160,7 +160,7 @@ def test_page_leave_is_sent_once_for_page_hidden_twice(reader: Reader) -> None:
 def test_page_never_visible_sends_no_page_leave(reader: Reader) -> None:
     reader.page.add_init_script(f"({HIDE})()")
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.go("/plain")
     reader.go("/plain")
     assert reader.sent_count() == 0
@@ -173,19 +173,19 @@ def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, 
         reader = Reader(lambda **of_context: Visitor(caching_browser.new_context(**of_context), sites))
         reader.answer(analytics=True)
         reader.go("/")
-        reader.page.evaluate("consent.ready")
+        reader.ready()
         reader.visitor.mark()
         for left in (1, 3):
             reader.page.locator("#next").click()
             expect(reader.page).to_have_url(f"{sites.address}/next")
             reader.event("page_leave", left)
             reader.page.wait_for_load_state()
-            reader.page.evaluate("consent.ready")
+            reader.ready()
             reader.visitor.go_back()
             expect(reader.page).to_have_url(f"{sites.address}/")
             assert eventually(lambda: reader.visitor.is_marked)
             reader.event("page_leave", left + 1)
-            reader.page.evaluate("consent.ready")
+            reader.ready()
         assert sorted(event["url.path"] for event in reader.events("page_leave")) == ["/", "/", "/next", "/next"]
         assert reader.visitor.complaints == []
 
@@ -201,7 +201,7 @@ def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, 
 def test_download_event_names_file_without_query(reader: Reader, link: str, file: str) -> None:
     reader.page.route("https://files.example/**", lambda route: route.fulfill(status=204))
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.locator(link).click()
     event = reader.event("download")
     assert (event["url.path"], event["event.properties"]) == ("/", {"file": file})
@@ -209,7 +209,7 @@ def test_download_event_names_file_without_query(reader: Reader, link: str, file
 
 def test_other_clicks_send_no_download_event(reader: Reader) -> None:
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.evaluate("document.querySelector('#blob').href = URL.createObjectURL(new Blob(['x']))")
     reader.page.locator("#blob").click()
     reader.page.locator("h1").click()
@@ -223,7 +223,7 @@ def test_outbound_event_names_address_without_query_if_site_wants_it(reader: Rea
         reader.page.route(f"https://{site}.example/**", lambda route: route.fulfill(status=204))
     for path in ("/", "/outbound"):
         reader.go(path)
-        reader.page.evaluate("consent.ready")
+        reader.ready()
         for link in ("#elsewhere", "#blob", "#partner"):
             reader.page.locator(link).click()
         reader.page.evaluate("consent.track('last')")
@@ -240,7 +240,7 @@ def test_outbound_click_without_consent_sends_nothing(reader: Reader) -> None:
     reader.answer(analytics=False)
     reader.page.route("https://partner.example/**", lambda route: route.fulfill(status=204))
     reader.go("/outbound")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.locator("#partner").click()
     reader.page.evaluate("consent.track('last')")
     assert reader.sent_count() == 0
@@ -248,7 +248,7 @@ def test_outbound_click_without_consent_sends_nothing(reader: Reader) -> None:
 
 def test_single_page_app_with_data_views_sends_page_views(reader: Reader) -> None:
     reader.go("/views")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.evaluate("history.pushState({}, '', '/room/1?utm_source=letter&key=secret&x=utm_y#there')")
     event = reader.event("page_view")
     assert (event["url.path"], event["url.query"]) == ("/room/1", "utm_source=letter")
@@ -306,7 +306,7 @@ def test_no_event_is_sent_without_consent_to_tracing(new_visitor: NewVisitor, an
 def test_page_with_banner_requests_no_state_before_answer(new_visitor: NewVisitor) -> None:
     reader = Reader(new_visitor)
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     expect(reader.visitor.banner).to_be_visible()
     reader.page.evaluate("consent.track('quote')")
     assert [request.url for request in reader.visitor.requests() if "/state" in request.url] == []
@@ -326,7 +326,7 @@ def test_events_start_with_grant_and_stop_with_withdrawal(new_visitor: NewVisito
     reader.page.evaluate("consent.show()")
     with reader.page.expect_event("load"):
         reader.visitor.answer(reader.visitor.choice("refuse_all"))
-    assert not reader.page.evaluate("consent.ready")["analytics"]
+    assert not reader.ready()["analytics"]
     reader.page.evaluate("consent.track('quote')")
     reader.go("/plain")
     reader.go("/plain")
@@ -336,10 +336,10 @@ def test_events_start_with_grant_and_stop_with_withdrawal(new_visitor: NewVisito
 def test_page_learns_of_withdrawal_elsewhere_when_visible(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("void consent.on('change', (purposes) => { document.heard = purposes; })")
-    assert reader.page.evaluate("consent.ready")["analytics"]
+    assert reader.ready()["analytics"]
     reader.answer()
     reader.page.evaluate(SHOW)
-    assert not reader.page.evaluate("consent.ready")["analytics"]
+    assert not reader.ready()["analytics"]
     assert not reader.page.evaluate("consent.allows('analytics')")
     assert reader.page.evaluate("document.heard") == {"necessary": True, "analytics": False, "ads": False}
     reader.page.evaluate("consent.track('quote')")
@@ -352,7 +352,7 @@ def test_page_learns_of_withdrawal_elsewhere_when_visible(reader: Reader) -> Non
 
 def test_server_refuses_event_after_withdrawal_unknown_to_page(reader: Reader) -> None:
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     before = reader.id
     reader.answer()
     reader.page.evaluate("consent.track('quote')")
@@ -366,7 +366,7 @@ def test_server_refuses_event_after_withdrawal_unknown_to_page(reader: Reader) -
 
 def test_no_event_is_sent_while_state_is_unavailable(reader: Reader) -> None:
     reader.go("/")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.route("**/state?*", lambda route: route.abort())
     reader.page.evaluate(SHOW)
     reader.page.evaluate("consent.track('quote')")
@@ -379,7 +379,7 @@ def test_no_event_is_recorded_on_service_that_refuses_tracing(reader: Reader) ->
     reader.page.evaluate("consent.track('quote')")
     reader.go("/views")
     assert reader.sent_count() == 0
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     reader.page.evaluate("history.pushState({}, '', '/members/room')")
     assert reader.event("page_leave")["url.path"] == "/views"
     assert eventually(lambda: reader.sent_count() == 2)
@@ -410,7 +410,7 @@ def test_track_script_works_before_and_after_banner_script(new_visitor: NewVisit
     reader.page.evaluate("consent.track('quote')")
     reader.event("quote")
     reader.go(f"/{order}")
-    assert reader.page.evaluate("consent.ready")["analytics"]
+    assert reader.ready()["analytics"]
     reader.page.evaluate("consent.track('quote')")
     reader.event("quote", 2)
     reader.page.evaluate("consent.show()")
@@ -419,7 +419,7 @@ def test_track_script_works_before_and_after_banner_script(new_visitor: NewVisit
 
 def test_track_script_alone_provides_window_consent(reader: Reader) -> None:
     reader.go("/")
-    assert reader.page.evaluate("consent.ready") == {"necessary": True, "analytics": True, "ads": False}
+    assert reader.ready() == {"necessary": True, "analytics": True, "ads": False}
     assert reader.page.evaluate("consent.purposes") == {"necessary": True, "analytics": True, "ads": False}
     assert reader.page.evaluate("[consent.allows('analytics'), consent.allows('ads')]") == [True, False]
     reader.page.evaluate("consent.on('change', () => { document.stopped = true; })()")

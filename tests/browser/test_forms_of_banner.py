@@ -42,13 +42,6 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         yield sites
 
 
-def open_with_banner(visitor: Visitor, path: str) -> None:
-    """Open a page, and wait until the banner is visible and its script is ready."""
-    visitor.go(path)
-    expect(visitor.banner).to_be_visible()
-    visitor.page.evaluate("consent.ready")
-
-
 def bounding_box(locator: Locator) -> FloatRect:
     """Return the place of an element."""
     found = locator.bounding_box()
@@ -83,7 +76,7 @@ def console_warnings(visitor: Visitor) -> list[str]:
 @on_all_screens
 def test_answers_look_alike_and_are_in_view(new_visitor: NewVisitor, layout: str, size: ViewportSize) -> None:
     visitor = moved_to(new_visitor(viewport=size), layout)
-    open_with_banner(visitor, "/long")
+    visitor.open_with_banner("/long")
     refuse, accept = visitor.choice("refuse_all"), visitor.choice("accept_all")
     for button in (refuse, accept):
         expect(button).to_be_in_viewport(ratio=1)
@@ -98,7 +91,7 @@ def test_answers_look_alike_and_are_in_view(new_visitor: NewVisitor, layout: str
 @on_all_screens
 def test_bar_lies_at_bottom_and_leaves_page_readable(new_visitor: NewVisitor, size: ViewportSize) -> None:
     visitor = moved_to(new_visitor(viewport=size), "bar")
-    open_with_banner(visitor, "/long")
+    visitor.open_with_banner("/long")
     bar = bounding_box(visitor.banner)
     assert (bar["x"], bar["width"]) == (0, visitor.page.evaluate("document.documentElement.clientWidth"))
     assert bar["y"] + bar["height"] == size["height"]
@@ -120,7 +113,7 @@ def test_bar_lies_at_bottom_and_leaves_page_readable(new_visitor: NewVisitor, si
 def test_non_modal_banner_never_takes_focus(new_visitor: NewVisitor, site: str) -> None:
     visitor = moved_to(new_visitor(), site)
     visitor.page.add_init_script(NOTE_FOCUS)
-    open_with_banner(visitor, "/with-script")
+    visitor.open_with_banner("/with-script")
     assert visitor.focused() == ""
     assert visitor.page.evaluate("document.focused.length") == 0
     expect(visitor.page.locator("dialog")).to_have_count(0)
@@ -169,7 +162,7 @@ def test_postponed_question_does_not_return(
         visitor.go("/with-script")
         expect(visitor.page.get_by_role("main")).to_be_visible()
         if scripts:
-            visitor.page.evaluate("consent.ready")
+            visitor.ready()
         expect(visitor.banner).to_have_count(0)
     # but when the day is over, too.
     visitor.context.clear_cookies(name="consent-later-day")
@@ -193,7 +186,7 @@ def test_postponed_question_can_be_answered_in_the_settings(new_visitor: NewVisi
 @pytest.mark.parametrize("layout", ["corner", "bar"])
 def test_escape_outside_banner_leaves_banner_open(new_visitor: NewVisitor, layout: str) -> None:
     visitor = moved_to(new_visitor(), layout)
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.page.locator("#name").focus()
     visitor.page.keyboard.press("Escape")
     expect(visitor.banner).to_be_visible()
@@ -207,7 +200,7 @@ def test_escape_outside_banner_leaves_banner_open(new_visitor: NewVisitor, layou
 def dialog_visitor(new_visitor: NewVisitor) -> Visitor:
     """A visitor with an open dialog."""
     visitor = moved_to(new_visitor(), "modal")
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     expect(visitor.page.locator("dialog:modal")).to_be_visible()
     return visitor
 
@@ -343,7 +336,7 @@ addEventListener("DOMContentLoaded", () => {
 def test_dialog_is_modal_before_page_is_loaded(new_visitor: NewVisitor) -> None:
     visitor = moved_to(new_visitor(), "modal")
     visitor.page.add_init_script(NOTE_MODAL_AT_END_OF_PARSING)
-    open_with_banner(visitor, "/long")
+    visitor.open_with_banner("/long")
     assert visitor.page.evaluate("document.wasModal") is True
 
 
@@ -394,7 +387,7 @@ def test_page_is_printed_without_banner_and_its_space(new_visitor: NewVisitor, l
 def shared_visitor(new_visitor: NewVisitor) -> Visitor:
     """A visitor on a page that caches may share, where the script loads the banner."""
     visitor = moved_to(new_visitor(), "shared")
-    open_with_banner(visitor, "/with-script")
+    visitor.open_with_banner("/with-script")
     return visitor
 
 
@@ -439,7 +432,7 @@ def test_banner_is_not_loaded_again_after_answer(shared_visitor: Visitor) -> Non
 
 def test_answer_in_one_tab_removes_banner_loaded_by_script_in_other(shared_visitor: Visitor) -> None:
     other = another_tab(shared_visitor)
-    open_with_banner(other, "/with-script")
+    other.open_with_banner("/with-script")
     shared_visitor.accept()
     expect(other.banner).to_have_count(0)
     expect(other.page.locator("#media")).to_be_attached()
@@ -459,7 +452,7 @@ def test_banner_is_in_page_language_else_in_browser_language(
     new_visitor: NewVisitor, path: str, lang: str, locale: str, expected: str, direction: str
 ) -> None:
     visitor, (_, site, page) = new_visitor(locale=locale), path.split("/")
-    open_with_banner(moved_to(visitor, site), f"/{page}?in={lang}")
+    moved_to(visitor, site).open_with_banner(f"/{page}?in={lang}")
     expect_language(visitor, expected)
     expect(visitor.banner).to_have_attribute("dir", direction)
     expect(visitor.banner.locator("h2")).to_have_css("direction", direction)
@@ -475,7 +468,7 @@ def test_failed_banner_request_breaks_nothing(new_visitor: NewVisitor) -> None:
     for page in ("/with-script", "/with-script?again"):
         with visitor.page.expect_console_message(lambda message: message.text.startswith("cookie-consent: ")):
             visitor.go(page)
-        assert visitor.page.evaluate("consent.ready") == NOTHING
+        assert visitor.ready() == NOTHING
         expect(visitor.banner).to_have_count(0)
     assert [re.findall("no answer from .*/question. Let it pass", text) != [] for text in said] == [True, True]
 
@@ -500,7 +493,7 @@ def test_settings_opened_while_banner_loads_appear_once(new_visitor: NewVisitor)
 @pytest.mark.parametrize("site", ["corner", "modal", "shared"])
 def test_framed_page_shows_no_banner(new_visitor: NewVisitor, site: str) -> None:
     visitor = moved_to(new_visitor(), site)
-    open_with_banner(visitor, "/framing")
+    visitor.open_with_banner("/framing")
     frame = visitor.page.frame(url="**/with-script")
     assert frame is not None
     assert frame.evaluate("consent.ready") == NOTHING
@@ -517,7 +510,7 @@ def test_framed_page_shows_no_banner(new_visitor: NewVisitor, site: str) -> None
 def test_banner_works_without_stylesheet(new_visitor: NewVisitor) -> None:
     visitor = moved_to(new_visitor(), "shared")
     visitor.page.route("**/*.css", lambda route: route.abort())
-    open_with_banner(visitor, "/with-script")
+    visitor.open_with_banner("/with-script")
     visitor.refuse()
     assert visitor.state["status"] == "refused"
 
@@ -527,7 +520,7 @@ def test_banner_works_without_stylesheet(new_visitor: NewVisitor) -> None:
 
 def test_change_event_comes_after_templates_are_activated(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.page.evaluate(
         """() => {
             const note = name => purposes => document.heard.push([name, purposes, consent.purposes.media,
@@ -544,7 +537,7 @@ def test_change_event_comes_after_templates_are_activated(new_visitor: NewVisito
 
 def test_changing_returned_purposes_changes_no_consent(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.page.evaluate("consent.ready.then(purposes => { purposes.media = consent.purposes.media = true; })")
     visitor.page.evaluate("void consent.on('change', purposes => { purposes.media = false; })")
     assert visitor.page.evaluate("consent.purposes") == NOTHING
@@ -568,7 +561,7 @@ def test_show_resolves_when_settings_are_open(new_visitor: NewVisitor) -> None:
 
 def test_imported_script_is_same_instance_as_page_script(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/long")
+    visitor.open_with_banner("/long")
     address = f"{urlsplit(visitor.sites.address).path}{PREFIX}/choices.js"
     same = "address => import(address).then(({ consent }) => consent === window.consent)"
     assert visitor.page.evaluate(same, address) is True
@@ -586,7 +579,7 @@ def test_imported_script_is_same_instance_as_page_script(new_visitor: NewVisitor
 def test_unknown_purpose_is_reported_once_in_console(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     said = console_warnings(visitor)
-    open_with_banner(visitor, "/misspelt")
+    visitor.open_with_banner("/misspelt")
     visitor.page.evaluate("for (const id of ['maps', 'maps', 'media', 'maps', 'toString']) consent.allows(id)")
     visitor.page.evaluate("document.body.append('more')")
     visitor.accept()
@@ -597,7 +590,7 @@ def test_unknown_purpose_is_reported_once_in_console(new_visitor: NewVisitor) ->
 def test_unknown_event_type_is_reported_in_console(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     said = console_warnings(visitor)
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.page.evaluate("for (const type of ['change', 'changed', 'changed']) consent.on(type, () => {})")
     visitor.page.evaluate("fetch('second')")
     assert said == ['cookie-consent: no event "changed" among change']
@@ -615,12 +608,12 @@ def respond_with_garbage(route: Route) -> None:
 )
 def test_unavailable_state_is_reported_once_in_console(new_visitor: NewVisitor, fail: Callable[[Route], None]) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.accept()
     said = console_warnings(visitor)
     visitor.page.route(f"**{PREFIX}/state?*", fail)
     visitor.go("/")
-    assert visitor.page.evaluate("consent.ready") == {}
+    assert visitor.ready() == {}
     assert not visitor.page.evaluate("consent.allows('media')")
     look_again = "name => { new BroadcastChannel(name).postMessage(''); }"
     with visitor.page.expect_request(f"**{PREFIX}/state?*"):
@@ -651,7 +644,7 @@ def test_first_page_loads_one_script_and_next_page_none(new_visitor: NewVisitor)
     visitor = new_visitor()
     answers: list[Response] = []
     visitor.page.on("response", lambda response: answers.append(response))
-    open_with_banner(visitor, "/long")
+    visitor.open_with_banner("/long")
     visitor.page.evaluate("fetch('second')")
     names = [path.rpartition("/")[2] for path in own_paths(visitor.requests())]
     assert [(name.partition(".")[0], name.rpartition(".")[2]) for name in names] == [("choices", "js")]
@@ -659,14 +652,14 @@ def test_first_page_loads_one_script_and_next_page_none(new_visitor: NewVisitor)
         if PREFIX in answer.url:
             assert answer.header_value("cache-control") == "public, max-age=31536000, immutable"
     assert all(visitor.page.evaluate(TRANSFERS))
-    open_with_banner(visitor, "/long?again")
+    visitor.open_with_banner("/long?again")
     assert visitor.page.evaluate(TRANSFERS) == [0]
 
 
 @pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
 def test_page_after_answer_has_only_settings_link(new_visitor: NewVisitor, choice: str) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/long")
+    visitor.open_with_banner("/long")
     visitor.answer(visitor.choice(choice))
     expect(visitor.banner).to_have_count(0)
     visitor.requests()
@@ -709,7 +702,7 @@ def expect_language(visitor: Visitor, language: str) -> None:
 )
 def test_banner_is_in_language_set_by_app(new_visitor: NewVisitor, site: str, path: str, expected: str) -> None:
     visitor = moved_to(new_visitor(locale="en-GB"), site)
-    open_with_banner(visitor, path)
+    visitor.open_with_banner(path)
     expect_language(visitor, expected)
     link = visitor.page.locator("[data-privacy-settings]")
     expect(link).to_have_text(str(shipped(expected)["privacy_settings"]))
@@ -731,7 +724,7 @@ def test_settings_loaded_by_script_are_in_language_set_by_app(
     new_visitor: NewVisitor, site: str, path: str, expected: str
 ) -> None:
     visitor = moved_to(new_visitor(locale="en-GB"), site)
-    open_with_banner(visitor, path)
+    visitor.open_with_banner(path)
     visitor.refuse()
     visitor.page.evaluate("consent.show()")
     expect_language(visitor, expected)
@@ -739,7 +732,7 @@ def test_settings_loaded_by_script_are_in_language_set_by_app(
 
 def test_settings_are_in_banner_language(new_visitor: NewVisitor) -> None:
     visitor = moved_to(new_visitor(locale="en-GB"), "tongues")
-    open_with_banner(visitor, "/ja/written?in=en")
+    visitor.open_with_banner("/ja/written?in=en")
     visitor.refuse()
     link = visitor.page.locator("[data-privacy-settings]")
     link.click()

@@ -17,6 +17,7 @@ from playwright.sync_api import Route, expect
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.engines import Setting
 from tests.support.browsers.guest import Guest, guest_at
+from tests.support.browsers.life_browser import until
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor
 from tests.support.sites.gated_site import PAGES, TOOLS
 from tests.support.waiting import eventually
@@ -527,13 +528,13 @@ def test_examples_of_docs_work(viewer: Viewer) -> None:
     viewer.go("docs-0")
     assert loaded == []
     viewer.visitor.accept()
-    assert eventually(lambda: len(loaded) == 3 and viewer.ran == ["example.jp"]), (loaded, viewer.ran)
+    assert eventually(lambda: viewer.ran == ["example.jp"] and len(loaded) == 3), (loaded, viewer.ran)
     viewer.go("docs-1")
     assert viewer.page.evaluate("dataLayer") == []
     assert "not counted" not in viewer.said
     viewer.answer()
     viewer.go("docs-1")
-    assert eventually(lambda: "not counted" in viewer.said)
+    assert until(viewer.page, lambda: "not counted" in viewer.said)
     mapped = re.search(r"data-map='(.*?)'", PAGES["docs-2"])
     assert mapped
     assert json.loads(mapped[1])["statistics"] == "analytics"

@@ -55,15 +55,8 @@ def tabs(new_visitor: NewVisitor) -> tuple[Visitor, Visitor]:
     first = new_visitor()
     second = another_tab(first)
     for tab in (first, second):
-        open_with_banner(tab, "/")
+        tab.open_with_banner("/")
     return first, second
-
-
-def open_with_banner(visitor: Visitor, path: str) -> None:
-    """Open a page, and wait until the banner is visible and its script is ready."""
-    visitor.go(path)
-    expect(visitor.banner).to_be_visible()
-    visitor.page.evaluate("consent.ready")
 
 
 def answer_banner(visitor: Visitor, choice: str) -> None:
@@ -138,7 +131,7 @@ def test_other_tab_updates_when_visible_without_broadcast_channel(new_visitor: N
     first.context.add_init_script("delete window.BroadcastChannel")
     second = another_tab(first)
     for tab in (first, second):
-        open_with_banner(tab, "/")
+        tab.open_with_banner("/")
         assert tab.page.evaluate("typeof BroadcastChannel") == "undefined"
     second.mark()
     first.accept()
@@ -200,7 +193,7 @@ def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(
     new_visitor: NewVisitor, site: str, anew: bool
 ) -> None:
     first = moved_to(new_visitor(), site)
-    open_with_banner(first, "/")
+    first.open_with_banner("/")
     answer_banner(first, "refuse_all")
     second = another_tab(first)
     second.go("/guarded")
@@ -214,11 +207,11 @@ def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(
 
 def test_page_that_learns_state_late_is_not_reloaded(new_visitor: NewVisitor) -> None:
     visitor = moved_to(new_visitor(), "edited")
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.accept()
     visitor.page.route(f"**{PREFIX}/state?*", lambda route: route.abort())
     visitor.go("/guarded")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.mark()
     visitor.page.unroute_all()
     visitor.page.evaluate(BECOME_VISIBLE)
@@ -231,7 +224,7 @@ def test_answered_page_reloads_only_under_edited_content_security_policy(
     new_visitor: NewVisitor, path: str, anew: bool
 ) -> None:
     visitor = moved_to(new_visitor(), "edited")
-    open_with_banner(visitor, path)
+    visitor.open_with_banner(path)
     visitor.mark()
     visitor.accept()
     expect_purposes(visitor, ALL)
@@ -326,8 +319,8 @@ def leave_and_return(visitor: Visitor, meanwhile: Callable[[], None], purposes: 
 
 def test_restored_page_shows_no_banner_after_refusal_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
-    open_with_banner(other, "/")
-    open_with_banner(returning, "/")
+    other.open_with_banner("/")
+    returning.open_with_banner("/")
     leave_and_return(returning, lambda: answer_banner(other, "refuse_all"), NOTHING)
     expect(returning.banner).to_have_count(0)
     assert returning.is_marked  # the browser has restored the page
@@ -336,8 +329,8 @@ def test_restored_page_shows_no_banner_after_refusal_in_other_tab(returning: Vis
 
 def test_restored_page_reloads_after_acceptance_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
-    open_with_banner(other, "/")
-    open_with_banner(returning, "/")
+    other.open_with_banner("/")
+    returning.open_with_banner("/")
     leave_and_return(returning, lambda: answer_banner(other, "accept_all"), ALL)
     expect(returning.banner).to_have_count(0)
     expect_purposes(returning, ALL)
@@ -346,7 +339,7 @@ def test_restored_page_reloads_after_acceptance_in_other_tab(returning: Visitor)
 
 def test_restored_page_lacks_content_withdrawn_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
-    open_with_banner(other, "/")
+    other.open_with_banner("/")
     answer_banner(other, "accept_all")
     returning.go("/")
     expect_purposes(returning, ALL)
@@ -361,8 +354,8 @@ def test_restored_page_lacks_content_withdrawn_in_other_tab(returning: Visitor) 
 
 def test_restored_page_still_follows_other_tabs(returning: Visitor) -> None:
     other = another_tab(returning)
-    open_with_banner(other, "/")
-    open_with_banner(returning, "/")
+    other.open_with_banner("/")
+    returning.open_with_banner("/")
     leave_and_return(returning, lambda: None, NOTHING)
     assert returning.is_marked
     expect(returning.banner).to_be_visible()
@@ -373,7 +366,7 @@ def test_restored_page_still_follows_other_tabs(returning: Visitor) -> None:
 
 def test_cached_page_shows_banner_only_until_answer(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.go("/second")
     visitor.page.go_back()
     assert visitor.page.evaluate(TRANSFERRED) == 0
@@ -387,11 +380,11 @@ def test_cached_page_shows_banner_only_until_answer(new_visitor: NewVisitor) -> 
 @either_answer
 def test_page_with_max_age_shows_no_banner_after_answer(new_visitor: NewVisitor, choice: str) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/kept")
-    open_with_banner(visitor, "/second")
-    open_with_banner(visitor, "/kept")
+    visitor.open_with_banner("/kept")
+    visitor.open_with_banner("/second")
+    visitor.open_with_banner("/kept")
     assert visitor.page.evaluate(TRANSFERRED) == 0
-    open_with_banner(visitor, "/second")
+    visitor.open_with_banner("/second")
     answer_banner(visitor, choice)
     visitor.go("/kept")
     expect(visitor.banner).to_have_count(0)
@@ -411,8 +404,8 @@ def test_page_from_service_worker_shows_no_banner_after_answer(new_visitor: NewV
     visitor = new_visitor()
     visitor.go("/second")
     visitor.page.evaluate(START_SERVICE_WORKER)
-    open_with_banner(visitor, "/")
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
+    visitor.open_with_banner("/")
     assert visitor.page.evaluate(TRANSFERRED) == 0  # the page comes from the service worker
     visitor.go("/second")
     answer_banner(visitor, choice)
@@ -438,7 +431,7 @@ def test_page_from_service_worker_with_outdated_grants_loads_once(new_visitor: N
     visitor = new_visitor()
     visitor.go("/second")
     visitor.page.evaluate(START_SERVICE_WORKER)
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     # As it was when a change of the policy had another purpose open_with_banner again.
     assert visitor.page.evaluate(PRETEND_MEDIA_ALLOWED)
     visitor.go("/second")
@@ -460,7 +453,7 @@ PRERENDER_NEXT, GO_NEXT = (f"new BroadcastChannel('go').postMessage('{what}')" f
 @either_answer
 def test_prefetched_page_shows_no_banner_after_answer(new_visitor: NewVisitor, choice: str) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/speculating")
+    visitor.open_with_banner("/speculating")
     with visitor.page.expect_response("**/second"):
         visitor.page.evaluate(PRERENDER_NEXT)
     answer_banner(visitor, choice)
@@ -551,7 +544,7 @@ def library(request: pytest.FixtureRequest) -> str:
 def swapping(new_visitor: NewVisitor, library: str) -> Visitor:
     """A visitor on the first of the pages that a library swaps."""
     visitor = new_visitor()
-    open_with_banner(visitor, f"/{library}/first")
+    visitor.open_with_banner(f"/{library}/first")
     visitor.mark()
     return visitor
 
@@ -687,7 +680,7 @@ def test_settings_link_opens_settings_in_place(swapping: Visitor) -> None:
 
 def test_dialog_is_modal_on_swapped_pages(new_visitor: NewVisitor, library: str) -> None:
     visitor = moved_to(new_visitor(), "modal")
-    open_with_banner(visitor, f"/{library}/first")
+    visitor.open_with_banner(f"/{library}/first")
     visitor.mark()
     for link, title in [("#next", "Second"), ("#previous", "First")] * 2:
         # Escape decides later only while the focus is inside.
@@ -700,7 +693,7 @@ def test_dialog_is_modal_on_swapped_pages(new_visitor: NewVisitor, library: str)
 
 def test_dialog_is_modal_after_going_back_to_swapped_page(new_visitor: NewVisitor, library: str) -> None:
     visitor = moved_to(new_visitor(), "modal")
-    open_with_banner(visitor, f"/{library}/first")
+    visitor.open_with_banner(f"/{library}/first")
     visitor.mark()
     # By script, because the open dialog blocks the link for the visitor.
     visitor.page.evaluate("document.getElementById('next').click()")
@@ -714,7 +707,7 @@ def test_dialog_is_modal_after_going_back_to_swapped_page(new_visitor: NewVisito
 
 def test_banner_survives_push_state(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     visitor.mark()
     visitor.page.evaluate("history.pushState({}, '', 'elsewhere')")
     expect(visitor.banner).to_be_visible()
@@ -731,7 +724,7 @@ def test_banner_survives_push_state(new_visitor: NewVisitor) -> None:
 
 def test_content_written_by_script_waits_for_answer(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
-    open_with_banner(visitor, "/")
+    visitor.open_with_banner("/")
     write = """id => document.querySelector("main").innerHTML =
         `<div><section><template data-purpose="media"><p id="${id}">new</p></template></section></div>`"""
     visitor.page.evaluate(write, "early")

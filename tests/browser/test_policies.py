@@ -130,7 +130,8 @@ def refuse_then_allow_maps(watched: Watched, path: str) -> None:
     watched.go(path)
     expect(visitor.banner).to_have_count(0)
     visitor.mark()
-    visitor.page.evaluate("consent.ready.then(() => consent.show())")
+    visitor.ready()
+    visitor.page.evaluate("consent.show()")
     expect_banner(visitor)
     visitor.banner.get_by_label("Maps").check()
     assert answer(visitor, "save") == 200
@@ -192,7 +193,8 @@ def test_form_is_sent_when_policy_blocks_connections(watched: Watched) -> None:
     assert visitor.state["status"] == "refused"
     expect(visitor.banner).to_have_count(0)
     visitor.page.wait_for_load_state()
-    visitor.page.evaluate("consent.ready.then(() => consent.show())")
+    visitor.ready()
+    visitor.page.evaluate("consent.show()")
     expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
     assert answer(visitor, "accept_all") == 303
     visitor.page.get_by_role("status").get_by_role("link", name="Back to the page").click()

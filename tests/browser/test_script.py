@@ -35,7 +35,7 @@ def visitor(new_visitor: NewVisitor) -> Visitor:
     visitor = new_visitor()
     visitor.go("/")
     expect(visitor.banner).to_be_visible()
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     return visitor
 
 
@@ -144,7 +144,7 @@ def test_fallback_box_keeps_reason_while_unanswered(visitor: Visitor, has_grante
     if has_granted:
         assert visitor.page.evaluate(GRANT_ANOTHER) == 200
         visitor.go("/")
-        visitor.page.evaluate("consent.ready")
+        visitor.ready()
     expect(visitor.banner).to_be_visible()
     box = visitor.page.get_by_role("region", name="Map of offices is switched off")
     with visitor.page.expect_response(f"**{PREFIX}/state?*"):
@@ -170,21 +170,21 @@ def test_older_browsers_answer_in_place(new_visitor: NewVisitor, lacking: str, c
     visitor = new_visitor()
     visitor.page.add_init_script(lacking)
     visitor.go("/")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.mark()
     assert visitor.answer(visitor.choice(choice)).status == 200
     expect(visitor.banner).to_have_count(0)
     assert visitor.state["status"] == status
     assert visitor.is_marked
     visitor.go("/")
-    assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))") is (status == "granted")
+    assert visitor.ready()["media"] is (status == "granted")
 
 
 def test_form_is_sent_by_browser_without_submitter(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.page.add_init_script("delete SubmitEvent.prototype.submitter;")
     visitor.go("/")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     assert visitor.answer(visitor.choice("accept_all")).status == 303
     expect(visitor.banner).to_have_count(0)
     assert visitor.state["status"] == "granted"
@@ -308,7 +308,7 @@ def test_window_consent_tells_allowed_purposes(visitor: Visitor) -> None:
 def test_window_consent_knows_earlier_answer(visitor: Visitor) -> None:
     visitor.accept()
     visitor.go("/")
-    assert visitor.page.evaluate("consent.ready") == {"necessary": True, "analytics": True, "media": True}
+    assert visitor.ready() == {"necessary": True, "analytics": True, "media": True}
     assert visitor.page.evaluate("consent.allows('media')")
 
 
@@ -326,7 +326,7 @@ def test_show_focuses_open_banner(visitor: Visitor, ask: str) -> None:
 def test_show_opens_settings_in_place_after_answer(visitor: Visitor, ask: str) -> None:
     visitor.refuse()
     visitor.go("/?page=1&more=2")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.mark()
     visitor.page.locator("#start").focus()
     visitor.page.evaluate(ask)
@@ -345,7 +345,7 @@ def test_show_opens_settings_in_place_after_answer(visitor: Visitor, ask: str) -
 def test_double_click_on_settings_link_opens_settings_once(visitor: Visitor) -> None:
     visitor.refuse()
     visitor.go("/")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     held: list[Route] = []
     visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
     visitor.page.locator("footer [data-privacy-settings]").dblclick()
@@ -365,7 +365,7 @@ def test_settings_page_opens_when_settings_script_fails_to_load(
 ) -> None:
     visitor.refuse()
     visitor.go("/")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     said: list[str] = []
     visitor.page.on("console", lambda it: said.extend([it.text] * it.text.startswith("cookie-consent: ")))
     visitor.page.route(f"**{PREFIX}/question.js", lambda route: route.abort())
@@ -378,7 +378,7 @@ def test_settings_page_opens_when_settings_script_fails_to_load(
 def test_settings_page_opens_when_settings_request_fails(visitor: Visitor) -> None:
     visitor.refuse()
     visitor.go("/?page=1&more=2")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.page.route(f"**{PREFIX}/question?*", lambda route: route.abort())
     visitor.page.evaluate("consent.show()")
     expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
@@ -391,7 +391,7 @@ def test_settings_page_opens_when_settings_request_fails(visitor: Visitor) -> No
 def test_closing_settings_in_place_sends_no_answer(visitor: Visitor) -> None:
     visitor.refuse()
     visitor.go("/")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     closing: list[Callable[[], None]] = [
         lambda: visitor.page.keyboard.press("Escape"),
         lambda: visitor.banner.get_by_role("button", name="Close without changes").click(),
@@ -476,7 +476,7 @@ def reader(new_visitor: NewVisitor) -> Visitor:
     """A visitor who types into a form on the page of the Jinja2 template of docs/features.md."""
     reader = new_visitor()
     reader.go("/offices")
-    reader.page.evaluate("consent.ready")
+    reader.ready()
     expect(reader.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
     reader.page.get_by_label("Name").fill("Sōseki")
     reader.mark()
@@ -506,7 +506,7 @@ def test_fallback_box_offers_content_after_answer_in_other_tab(reader: Visitor) 
     reader.page.get_by_role("button", name="Allow Maps and go on").focus()
     other = Visitor(reader.context, reader.sites)
     other.go("/")
-    other.page.evaluate("consent.ready")
+    other.ready()
     other.accept()
     expect(reader.banner).to_have_count(0)
     assert reader.focused() != ""  # the focus stays where the button was

@@ -130,7 +130,7 @@ def test_link_says_no_state_that_has_ended_in_place(new_visitor: NewVisitor, sit
     refuse(visitor)
     link = shown(visitor, "narrow", DESK)
     expect(link).to_have_text("Privacy settings: refused")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     link.click()
     visitor.accept()
     expect(link).to_have_text("Privacy settings")

@@ -45,7 +45,8 @@ def test_banner_is_replaced_when_script_sees_signal(visitor: Visitor) -> None:
     # The answer was given while the signal was shown.
     assert server_purposes(visitor) == {"necessary": True, "analytics": True, "media": True}
     visitor.go("/linked/en/")
-    assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
+    visitor.ready()
+    assert visitor.page.evaluate("consent.allows('media')")
 
 
 def test_signal_seen_by_script_switches_off_earlier_grant(new_visitor: NewVisitor) -> None:
@@ -54,7 +55,8 @@ def test_signal_seen_by_script_switches_off_earlier_grant(new_visitor: NewVisito
     visitor.accept()
     visitor.page.add_init_script(SIGNAL)
     visitor.go("/linked/en/way")
-    assert not visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
+    visitor.ready()
+    assert not visitor.page.evaluate("consent.allows('media')")
     assert visitor.page.evaluate("consent.allows('analytics')")
     assert server_purposes(visitor) == {"necessary": True, "analytics": True, "media": False}
     visitor.go("/linked/en/way")
@@ -68,7 +70,8 @@ def test_signal_seen_by_script_switches_off_earlier_grant(new_visitor: NewVisito
     expect(visitor.banner).to_have_count(0)
     assert server_purposes(visitor)["media"]
     visitor.go("/linked/en/way")
-    assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
+    visitor.ready()
+    assert visitor.page.evaluate("consent.allows('media')")
 
 
 def test_signal_in_header_needs_no_request_before_answer(new_visitor: NewVisitor) -> None:
@@ -76,5 +79,5 @@ def test_signal_in_header_needs_no_request_before_answer(new_visitor: NewVisitor
     visitor.page.add_init_script(SIGNAL)
     visitor.go("/linked/en/")
     expect(visitor.banner).to_contain_text(NOTICE)
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     assert not [request.url for request in visitor.requests() if "/state" in request.url or "/question" in request.url]

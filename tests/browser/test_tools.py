@@ -131,7 +131,8 @@ def test_no_filter_hides_banner_or_blocks_its_requests(new_visitor: NewVisitor, 
     expect(visitor.status).not_to_be_empty()
     expect_untouched(visitor)
     visitor.go(styled_page("none", layout))
-    visitor.page.evaluate("consent.ready.then(() => consent.show())")
+    visitor.ready()
+    visitor.page.evaluate("consent.show()")
     expect(visitor.banner).to_be_visible()
     expect_untouched(visitor)
 

@@ -147,7 +147,7 @@ def test_grant_is_told_once_and_withdrawal_before_the_page_reloads(visitor: Visi
     visitor.go("/other")
     assert visitor.page.evaluate("toldBefore") == len(GRANTED["google"])
     assert told(visitor) == GRANTED
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.page.get_by_role("link", name="Privacy settings").first.click()
     with visitor.page.expect_event("load"):
         visitor.choice("refuse_all").click()
@@ -157,7 +157,7 @@ def test_grant_is_told_once_and_withdrawal_before_the_page_reloads(visitor: Visi
 
 def test_answer_in_part_is_told_to_those_whom_it_changes(visitor: Visitor) -> None:
     visitor.go("/")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.page.evaluate(
         "document.dispatchEvent(new CustomEvent('consentchange', { detail: { necessary: true, analytics: true } }))"
     )
@@ -185,7 +185,7 @@ def test_other_tab_tells_the_same(visitor: Visitor) -> None:
     first = visitor.page
     visitor.page = visitor.context.new_page()
     visitor.go("/other")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.accept()
     assert told(visitor) == and_then(DENIED, GRANT)
     visitor.page = first
@@ -199,7 +199,7 @@ def test_tag_that_waits_runs_after_the_vendors_are_told_of_an_answer_in_another_
     first = visitor.page
     visitor.page = visitor.context.new_page()
     visitor.go("/other")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     visitor.page.get_by_role("link", name="Privacy settings").first.click()
     visitor.accept()
     visitor.page = first
@@ -215,7 +215,7 @@ def test_page_that_allows_no_inline_script_tells_the_same(visitor: Visitor) -> N
 
 def test_page_that_is_swapped_in_tells_only_what_changed(visitor: Visitor) -> None:
     visitor.go("/")
-    visitor.page.evaluate("consent.ready")
+    visitor.ready()
     swap = """async () => {
         const page = new DOMParser().parseFromString(await (await fetch("/other")).text(), "text/html");
         const script = document.createElement("script");
@@ -320,7 +320,7 @@ def test_kept_page_tells_what_was_answered_since(caching_browser: Browser, sites
             visitor.page.evaluate(START_SERVICE_WORKER)
         visitor.go("/plain")
         visitor.go("/other")
-        visitor.page.evaluate("consent.ready")
+        visitor.ready()
         visitor.page.get_by_role("link", name="Privacy settings").first.click()
         visitor.accept()
         if kept_by == "service worker":

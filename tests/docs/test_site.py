@@ -121,7 +121,7 @@ def test_search_finds_the_page_that_answers(site: Path) -> None:
         found = {}
         for words in FOUND:
             page.goto((site / "search.html").as_uri() + f"?q={words}")
-            page.locator("#search-results li a").first.wait_for(timeout=5000)
+            page.locator(".search-summary", has_text="Search finished").wait_for()  # before that, some are missing
             links = page.locator("#search-results li a").evaluate_all("links => links.map((link) => link.href)")
             found[words] = [link.partition("/html/")[2].partition("#")[0].partition("?")[0] for link in links][:5]
         browser.close()

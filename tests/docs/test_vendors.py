@@ -137,7 +137,7 @@ def test_tag_of_recipe_waits_and_is_told_in_order(browser: Browser, site: Sites,
         visitor = Visitor(context, site)
         context.route(lambda address: not address.startswith(site.address), vendor)
         visitor.go(f"/{name}/")
-        visitor.page.evaluate("consent.ready")
+        visitor.ready()
         expect(visitor.banner).to_be_visible()
         waits = name != "advanced-mode"
         assert bool(asked) != waits

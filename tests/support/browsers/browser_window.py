@@ -30,9 +30,11 @@ const { left, top, right, bottom } = arguments[0].getBoundingClientRect();
 return [left, top, right, bottom];
 """
 SIZE = "const { clientWidth, clientHeight } = document.documentElement; return [clientWidth, clientHeight];"
-STYLE = """
-const style = getComputedStyle(arguments[0]);
-return Object.fromEntries(Array.from(style, (name) => [name, style.getPropertyValue(name)]));
+STYLES = """
+return Array.from(arguments, (element) => {
+    const style = getComputedStyle(element);
+    return Object.fromEntries(Array.from(style, (name) => [name, style.getPropertyValue(name)]));
+});
 """
 REQUESTED = """
 return performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => !name.endsWith("favicon.ico"));
@@ -89,10 +91,13 @@ class BrowserWindow:
         left, top, right, bottom = self.driver.execute_script(EDGES, element)
         return left, top, right, bottom
 
-    def style_of(self, element: WebElement) -> dict[str, str]:
-        """Return the computed style of an element."""
-        style: dict[str, str] = self.driver.execute_script(STYLE, element)
-        return style
+    def styles_of(self, *elements: WebElement) -> list[dict[str, str]]:
+        """Return the computed styles of elements at the same moment.
+
+        They include the custom properties of the page, which its script can change between two moments.
+        """
+        styles: list[dict[str, str]] = self.driver.execute_script(STYLES, *elements)
+        return styles
 
     @property
     def size(self) -> tuple[int, int]:

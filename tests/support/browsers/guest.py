@@ -159,6 +159,7 @@ class Guest(BrowserWindow):
 
     def answer(self, choice: str) -> None:
         """Press a button of the banner. With scripts the page stays; without them the server redirects back to it."""
+        self.wait_for_banner()
         page = self.document
         self.button(choice).click()
         self.wait_for_page_without_banner()

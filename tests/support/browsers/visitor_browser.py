@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext, Cookie, Locator, Request, Respon
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers import CHROMIUM
-from tests.support.waiting import eventually
+from tests.support.waiting import LONGEST_WAIT, POLL, eventually
 
 ROOT = Path(__file__).parents[3]
 REGISTRY = ROOT / "examples" / "registry"
@@ -32,6 +32,8 @@ with_and_without_scripts = pytest.mark.parametrize(
     "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
 )
 """Marks a test that runs with JavaScript and without."""
+
+expect.set_options(timeout=LONGEST_WAIT * 1000)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,23 @@ class Visitor:
         response = self.page.goto(self.sites.address + path)
         assert response is not None
         assert response.ok
+
+    def ready(self) -> dict[str, bool]:
+        """Wait until the script knows what holds, and return that: purpose id -> whether it is allowed.
+
+        A page may load the script only after its first paint, and so after the event "load".
+        """
+        # Polled by the clock, because tabs in the background draw no frames.
+        self.page.wait_for_function("() => 'consent' in window", polling=POLL * 1000)
+        purposes: dict[str, bool] = self.page.evaluate("consent.ready")
+        return purposes
+
+    def open_with_banner(self, path: str) -> None:
+        """Open a page of the site, and wait until the banner is visible and its script, if it may run, is ready."""
+        self.go(path)
+        expect(self.banner).to_be_visible()
+        if self.scripts:
+            self.ready()
 
     def go_back(self, steps: int = 1) -> None:
         """Go back in the history as the browser's button does. A script would end with its page."""
