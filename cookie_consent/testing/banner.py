@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ _MEASURE = """() => {
   if (!banner) return null;
   const all = (choice) => [...banner.querySelectorAll(`[value=${choice}]`)].map(button);
   return {
+    shown: banner.getClientRects().length > 0,
     accept: all("accept_all"), refuse: all("refuse_all"),
     ticked: [...banner.querySelectorAll("input:checked")].map((it) => it.value),
     locked: banner.tagName !== "DIALOG" && [document.body, document.documentElement]
@@ -40,6 +42,9 @@ _MEASURE = """() => {
 }"""
 
 Measured = Mapping[str, Any]
+_LONGEST = 1.0
+"""Seconds that a banner may take until it is shown: it comes one frame after the page, or with its stylesheet."""
+_POLL = 0.02
 
 
 class Page(Protocol):
@@ -53,7 +58,7 @@ class Page(Protocol):
 def dark_patterns(page: Page) -> list[str]:
     """Return the dark patterns of a page's banner as sentences; an empty list if there are none.
 
-    It checks that
+    It waits up to a second until the banner is shown, and then checks that
 
     - there is one button to accept and one to refuse, both in view without scrolling;
     - the two buttons are alike in size, font and contrast, and readable;
@@ -67,7 +72,7 @@ def dark_patterns(page: Page) -> list[str]:
     Args:
         page: a page of the site that shows the banner.
     """
-    measured = page.evaluate(_MEASURE)
+    measured = _measured(page)
     if measured is None:
         return ["The page does not ask."]
     wrong = [sentence for sentence, applies in _OF_THE_PAGE.items() if applies(measured)]
@@ -90,6 +95,17 @@ def assert_no_dark_patterns(page: Page) -> None:
     wrong = dark_patterns(page)
     if wrong:
         raise AssertionError(" ".join(wrong))
+
+
+def _measured(page: Page) -> Measured | None:
+    """Measure the banner once it is shown, or when the time is over; return None if there is none."""
+    end = time.monotonic() + _LONGEST
+    while True:
+        # Polled from here: in a page that may not run scripts, timers do not run either.
+        measured: Measured | None = page.evaluate(_MEASURE)
+        if measured is None or measured["shown"] or time.monotonic() > end:
+            return measured
+        time.sleep(_POLL)
 
 
 def _area(button: Measured) -> float:

@@ -13,17 +13,19 @@ BUTTON = {
     "tag": "BUTTON", "disabled": False, "seen": True, "width": 120, "height": 44, "text": "rgb(255, 255, 255)",
     "fill": "rgb(42, 115, 194)", "looks": {"fontSize": "16px"},
 }  # fmt: skip
-FAIR = {"accept": [BUTTON], "refuse": [BUTTON], "ticked": [], "locked": False, "sideways": False}
+FAIR = {
+    "shown": True, "accept": [BUTTON], "refuse": [BUTTON], "ticked": [], "locked": False, "sideways": False,
+}  # fmt: skip
 
 
 class MeasuredPage:
-    """A page with given measured values."""
+    """A page with given measured values: one after the other, and then the last one."""
 
-    def __init__(self, measured: Any) -> None:
-        self._found = measured
+    def __init__(self, *measured: Any) -> None:
+        self._found = list(measured)
 
     def evaluate(self, _: str) -> Any:
-        return self._found
+        return self._found.pop(0) if len(self._found) > 1 else self._found[0]
 
 
 def with_refuse_button(**changes: Any) -> dict[str, Any]:
@@ -35,6 +37,18 @@ def with_refuse_button(**changes: Any) -> dict[str, Any]:
 def test_fair_banner_has_no_dark_patterns() -> None:
     assert dark_patterns(MeasuredPage(FAIR)) == []
     assert_no_dark_patterns(MeasuredPage(FAIR))
+
+
+def test_banner_is_checked_once_it_is_shown() -> None:
+    hidden = {**with_refuse_button(seen=False), "shown": False}
+    assert dark_patterns(MeasuredPage(hidden, hidden, FAIR)) == []
+    assert dark_patterns(MeasuredPage(hidden, None)) == ["The page does not ask."]
+
+
+@pytest.mark.slow
+def test_banner_that_is_never_shown_is_reported() -> None:
+    hidden = {**with_refuse_button(seen=False), "shown": False}
+    assert any("in view" in sentence for sentence in dark_patterns(MeasuredPage(hidden)))
 
 
 @pytest.mark.parametrize(
