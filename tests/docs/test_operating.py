@@ -266,7 +266,7 @@ def visit(plain: int, tls: int) -> list[httpx.Response]:
     """Ask for the redirect, a file, and refuse."""
     headers = {"host": "example.jp", "user-agent": "Browser/1", "referer": "https://anna.example/"}
     end = time.monotonic() + 60
-    with httpx.Client(verify=False, headers=headers) as client:  # noqa: S501 (a certificate of the test)
+    with httpx.Client(verify=False, headers=headers, timeout=60) as client:  # noqa: S501 (a certificate of the test)
         while True:
             try:
                 refused = client.post(

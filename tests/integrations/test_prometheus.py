@@ -97,7 +97,8 @@ def check_workers_are_added_up(folder: Path, code: str) -> None:
 
         def get(path: str) -> str:
             with suppress(httpx.HTTPError):
-                return httpx.get(f"http://127.0.0.1:{port}{path}").text  # a connection of its own, so of either worker
+                # A connection of its own, so of either worker. A request that times out would still have written.
+                return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60).text
             return ""
 
         written = Counter[str]()

@@ -176,7 +176,7 @@ def answer_through(port: int, folder: Path) -> httpx.Response:
     trusts_any.check_hostname, trusts_any.verify_mode = False, ssl.CERT_NONE
     address, end = f"https://127.0.0.1:{port}{PREFIX}", time.monotonic() + 60
     headers = {"host": f"example.jp:{port}", "origin": f"https://example.jp:{port}"}
-    with httpx.Client(verify=trusts_any, headers=headers) as client:
+    with httpx.Client(verify=trusts_any, headers=headers, timeout=60) as client:
         while True:
             try:
                 response = client.post(address, json={"choice": "accept_all"})
