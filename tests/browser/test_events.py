@@ -228,9 +228,11 @@ def test_outbound_event_names_address_without_query_if_site_wants_it(reader: Rea
             reader.page.locator(link).click()
         reader.page.evaluate("consent.track('last')")
         reader.event("last", 1 if path == "/" else 2)
+    # Each event is a request of its own, so the order can change.
+    reader.event("outbound")
+    reader.event("download", 2)
     told = [(event["url.path"], event["event.properties"]) for event in reader.events("outbound")]
     assert told == [("/outbound", {"to": "https://partner.example/年"})]
-    assert len(reader.events("download")) == 2
     listed = report(reader.visitor.sites.access_log, since=date(2020, 1, 1), until=date(2029, 1, 1), threshold=1)
     assert {"to": "https://partner.example/年", "events": 1, "visitors": 1} in listed["outbound"]
     assert "https://files.example/a.zip" in {row["file"] for row in listed["downloads"]}

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Request, Response, Route, ViewportSize, expect
 
 from cookie_consent.texts.catalog import shipped
-from tests.support.browsers.life_browser import another_tab, life_sites, moved_to, until
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, with_and_without_scripts
+from tests.support.browsers.life_browser import another_tab, life_sites, moved_to
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, until, with_and_without_scripts
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 

@@ -17,8 +17,7 @@ from playwright.sync_api import Route, expect
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.engines import Setting
 from tests.support.browsers.guest import Guest, guest_at
-from tests.support.browsers.life_browser import until
-from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor, until
 from tests.support.sites.gated_site import PAGES, TOOLS
 from tests.support.waiting import eventually
 
@@ -143,6 +142,7 @@ def test_nothing_starts_before_answer_and_all_once_after_grant(viewer: Viewer) -
     viewer.go("all")
     assert viewer.asked == []
     assert_started(viewer, set())
+    viewer.visitor.ready()
     viewer.visitor.mark()
     viewer.visitor.accept()
     assert viewer.visitor.is_marked
@@ -206,6 +206,7 @@ def test_what_is_inserted_later_is_treated_alike(viewer: Viewer, granted_before:
         assert_started(viewer, EVERYTHING)
     else:
         assert_started(viewer, set())
+        viewer.visitor.ready()
         viewer.visitor.accept()
         assert eventually(lambda: {"klaro.js", "orejime 3, after its file"} <= set(viewer.ran))
         assert max(Counter(viewer.ran).values()) == 1
@@ -232,6 +233,7 @@ def test_pages_that_libraries_bring_are_treated_alike(viewer: Viewer, library: s
 @pytest.mark.full_matrix
 def test_what_is_removed_before_grant_never_starts(viewer: Viewer) -> None:
     viewer.go("all")
+    viewer.visitor.ready()
     viewer.page.evaluate("document.querySelectorAll('body > :not(.pchoice)').forEach((it) => it.remove())")
     viewer.visitor.accept()
     viewer.page.evaluate(SETTLE)
@@ -274,6 +276,7 @@ def test_only_chosen_recipients_start(viewer: Viewer, query: dict[str, str]) -> 
 def test_recipients_start_with_answer_in_page(viewer: Viewer) -> None:
     viewer.go("recipients")
     assert viewer.ran == []
+    viewer.visitor.ready()
     viewer.visitor.mark()
     viewer.visitor.accept()
     assert eventually(lambda: sorted(viewer.ran) == ["chirp", "photos", "social"])
@@ -369,6 +372,7 @@ def ran_in(guest: Guest) -> Counter[str]:
 
 def test_withdrawal_in_page_reloads_it_and_nothing_starts(viewer: Viewer) -> None:
     viewer.go("all")
+    viewer.visitor.ready()
     viewer.visitor.accept()
     assert eventually(lambda: "ours.js" in viewer.ran)
     viewer.page.evaluate("consent.show()")

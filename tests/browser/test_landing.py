@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -132,7 +133,8 @@ def test_report_says_where_the_first_session_came_from_and_what_it_missed(
 ) -> None:
     visitor = new_visitor(java_script_enabled=scripts)
     page = land_from_search(visitor, engine, landing)
-    visitor.banner.locator("button[value=accept_all]").click()
+    with page.expect_response(lambda answer: answer.url.endswith("/events")) if scripts else nullcontext():
+        visitor.banner.locator("button[value=accept_all]").click()
     expect(visitor.banner).to_have_count(0)
     for link, path in (("#next", "/next"), ("#broken", "/missing"), ("#after", "/after")):
         page.locator(link).click()

@@ -19,9 +19,8 @@ from tests.support.browsers.life_browser import (
     hold_answers,
     life_sites,
     moved_to,
-    until,
 )
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, until
 from tests.support.sites.life_site import LIBRARIES
 from tests.support.waiting import eventually
 

@@ -6,6 +6,7 @@ Also: a double click leaves one consent record.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -227,6 +228,7 @@ def test_complaint_is_sent_answered_and_read_on_other_device(new_visitor: NewVis
     visitor.page.reload()
     assert visitor.page.get_by_role("region", name=reference).locator(".pchoice-written").inner_text() == answer
     look_up(elsewhere, Wording(POLICY, "ja"), reference, secret)
+    expect(elsewhere.page.get_by_role("region", name=reference)).to_contain_text("Thank you for telling us.")
     assert elsewhere.page.locator(".pchoice-written").inner_text() == answer
 
 
@@ -282,6 +284,7 @@ def test_second_click_while_ledger_is_busy_leaves_one_record(new_visitor: NewVis
             with visitor.page.expect_request(lambda request: request.method == "POST"):
                 visitor.page.mouse.click(*place)
     assert eventually(lambda: visitor.state["status"] == "granted")
+    expect(visitor.page).to_have_url(re.compile("#pchoice$"))  # the page that follows the form has come
     (record,) = ledger_records(visitor.sites)[before:]
     assert record["event"] == "granted"
     visitor.go(f"{PREFIX}/records")

@@ -122,6 +122,7 @@ def refuse_then_allow_maps(watched: Watched, path: str) -> None:
     visitor = watched.visitor
     watched.go(path)
     expect_banner(visitor)
+    visitor.ready()
     visitor.mark()
     assert answer(visitor, "refuse_all") == 200
     expect(visitor.status).not_to_be_empty()
@@ -185,6 +186,7 @@ def test_form_is_sent_when_policy_blocks_connections(watched: Watched) -> None:
     visitor, path = watched.visitor, policy_page("no connections")
     watched.go(path)
     expect_banner(visitor)
+    visitor.ready()
     assert watched.reports() == []
     visitor.mark()
     assert answer(visitor, "refuse_all") == 303

@@ -128,11 +128,9 @@ def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: V
     if visitor.scripts:
         expect(box.locator("[role=alert]")).to_have_text(blocked)
     else:
-        page.wait_for_load_state()
         expect(box.get_by_text(blocked)).to_be_visible()
         expect(visitor.banner.get_by_text(blocked)).to_be_hidden()
         visitor.answer(visitor.choice("accept_all"))
-        page.wait_for_load_state()
         # A message replaces the banner.
         expect(visitor.banner.get_by_text(blocked)).to_be_visible()
         expect(visitor.choice("accept_all")).to_be_hidden()

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.support.browsers.life_browser import until
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, until
 from tests.support.sites.browser_site import TEMPLATES
 from tests.support.waiting import eventually
 

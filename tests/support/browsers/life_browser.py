@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Route
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, Sites, Visitor
 from tests.support.waiting import LONGEST_WAIT, eventually
 
-Found = TypeVar("Found")
 POLL = 20
 TRANSFERRED = "performance.getEntriesByType('navigation')[0].transferSize"
 """The bytes that came over the network for the page; 0 from a cache."""
@@ -38,17 +37,6 @@ def moved_to(visitor: Visitor, name: str) -> Visitor:
 def another_tab(visitor: Visitor) -> Visitor:
     """Return the same visitor in another tab of the same browser."""
     return Visitor(visitor.context, visitor.sites, scripts=visitor.scripts)
-
-
-def until(page: Page, find: Callable[[], Found]) -> Found:
-    """Call a function until its result is true, or the time is over; return the last result.
-
-    Unlike `eventually`, it handles the events of the browser meanwhile.
-    """
-    end = time.monotonic() + LONGEST_WAIT
-    while not (found := find()) and time.monotonic() < end:
-        page.wait_for_timeout(POLL)
-    return found
 
 
 def hold_answers(visitor: Visitor) -> list[Route]:

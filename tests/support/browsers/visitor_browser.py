@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Cookie, Locator, Request, Response, expect
+from playwright.sync_api import BrowserContext, Cookie, Frame, Locator, Page, Request, Response, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers import CHROMIUM
@@ -32,8 +33,20 @@ with_and_without_scripts = pytest.mark.parametrize(
     "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
 )
 """Marks a test that runs with JavaScript and without."""
+Found = TypeVar("Found")
 
 expect.set_options(timeout=LONGEST_WAIT * 1000)
+
+
+def until(page: Page, find: Callable[[], Found]) -> Found:
+    """Call a function until its result is true, or the time is over; return the last result.
+
+    Unlike `eventually`, it handles the events of the browser meanwhile.
+    """
+    end = time.monotonic() + LONGEST_WAIT
+    while not (found := find()) and time.monotonic() < end:
+        page.wait_for_timeout(POLL * 1000)
+    return found
 
 
 @dataclass(frozen=True)
@@ -175,9 +188,19 @@ class Visitor:
         return self.page.locator(f"button[name=choice][value={value}]:not([hidden])").first
 
     def answer(self, button: Locator) -> Response:
-        """Press a button that gives an answer, and return the response."""
+        """Press a button that gives an answer, and return the response. The page that follows a form has come then."""
+        came: list[Frame] = []
+
+        def note(frame: Frame) -> None:
+            came.append(frame)
+
+        self.page.on("framenavigated", note)
         with self.page.expect_response(lambda response: response.request.method == "POST") as answered:
             button.click()
+        if answered.value.request.is_navigation_request():
+            assert until(self.page, lambda: self.page.main_frame in came)
+            self.page.wait_for_load_state()
+        self.page.remove_listener("framenavigated", note)
         return answered.value
 
     def refuse(self) -> Response:
