@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browsers.contrast import contrast, parse_colour
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Visitor, with_and_without_scripts
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Visitor, until, with_and_without_scripts
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
@@ -39,7 +39,7 @@ def escape(page: Page) -> None:
 def scroll(page: Page) -> None:
     page.mouse.move(300, 20)
     page.mouse.wheel(0, 600)
-    page.wait_for_function("scrollY > 0")
+    assert until(page, lambda: page.evaluate("scrollY") > 0)  # without JavaScript, no page can wait by itself
 
 
 def click_beside(page: Page) -> None:
