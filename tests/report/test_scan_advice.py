@@ -13,7 +13,7 @@ import pytest
 
 from cookie_consent.cli import main
 from cookie_consent.report import Question, UnreadableError, report
-from cookie_consent.report.digests import advice, making
+from cookie_consent.report.digests import advice, renewal
 from cookie_consent.report.digests.about import schema
 from cookie_consent.report.digests.advice import Scanned, why_scanned
 from cookie_consent.report.digests.choice import why_scanned as why_scanned_of
@@ -25,6 +25,7 @@ from cookie_consent.report.live.kept import KeptReports
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, digests_of, making_digests
+from cookie_consent.sinks.files.queries import erase_visitor
 from tests.support.digests import answers, assert_same, damage_digest, scanned, write, write_days
 from tests.support.report_records import DAYS, FIRST, day_of, random_records
 
@@ -150,10 +151,67 @@ def test_report_that_cannot_make_digests_reads_the_records(
 
     digest(live)
     remove_blocks(live)
-    monkeypatch.setattr(making, "digest", fail)
+    monkeypatch.setattr(renewal, "digest", fail)
     figures = report(live, **ALL_DAYS, now=0, compare=True)
     assert tried == [live]
     assert figures == scanned(live, **ALL_DAYS, compare=True)
+
+
+def counted_digest(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Record each time that a report makes digests."""
+    tried: list[Path] = []
+
+    def counted(path: Path, *values: Any) -> Digested:
+        tried.append(path)
+        return digest(path, *values)
+
+    monkeypatch.setattr(renewal, "digest", counted)
+    return tried
+
+
+def test_reports_of_a_process_try_again_only_if_something_changed(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged file never has a digest. A live report would make digests again and again."""
+    tried = counted_digest(monkeypatch)
+    path_of(live, LAST, 2, FileFormat.PARQUET).parent.mkdir(parents=True)
+    path_of(live, LAST, 2, FileFormat.PARQUET).write_bytes(b"no Parquet file" * 9)
+    digest(live)
+    for _ in range(3):
+        assert len(report(live, **ALL_DAYS, now=0)["unreadable_files"]) == 1
+    assert tried == [live]
+    erase_visitor(live, RECORDS[0]["visitor.id"])
+    assert report(live, **ALL_DAYS, now=0) == scanned(live, **ALL_DAYS)
+    assert tried == [live, live]
+    remove_blocks(live)
+    report(live, **ALL_DAYS, now=0)
+    assert tried == [live, live, live]
+
+
+def test_reports_of_a_process_do_not_fill_a_disk_twice(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Path] = []
+
+    def full(path: Path, *_: object) -> None:
+        tried.append(path)
+        raise UnreadableError("No space left on device")
+
+    digest(live)
+    remove_blocks(live)
+    monkeypatch.setattr(renewal, "digest", full)
+    for _ in range(2):
+        report(live, **ALL_DAYS, now=0)
+    assert tried == [live]
+
+
+def test_report_of_a_day_does_not_make_the_digests_of_many_others(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a new version of this package all digests are missing. To read a day is sooner done."""
+    tried = counted_digest(monkeypatch)
+    before = FIRST - timedelta(days=9)
+    write(live, before, 5 * [record | {"time": f"{before}{record['time'][10:]}"} for record in RECORDS])
+    digest(live)
+    change_version(live)
+    report(live, **ALL_DAYS, now=0)
+    assert tried == []
+    report(live, **ALL_DAYS | {"since": before}, now=0)
+    assert tried == [live]
 
 
 def test_damaged_block_is_named(live: Path) -> None:

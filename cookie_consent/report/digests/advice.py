@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Sequence, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,8 +64,8 @@ def why_scanned(
         return None
 
 
-def reads_many(files: Sequence[Source], digested: Collection[str], given: Given) -> bool:
-    """Tell whether a report has to read many records of closed files.
+def many_to_read(files: Sequence[Source], digested: Collection[str], given: Given) -> int:
+    """Return about how many records of closed files a report has to read; 0 if that is few.
 
     Args:
         files: the files of the log.
@@ -75,7 +75,25 @@ def reads_many(files: Sequence[Source], digested: Collection[str], given: Given)
     Raises:
         FileNotFoundError: a file has moved.
     """
-    return _many_without(_in_range(files, given), digested) > 0
+    return _many_without(_in_range(files, given), digested)
+
+
+def without_digest(reader: FactsReader, path: Path, closed: Sequence[Source], key: str, zone: str) -> list[Source]:
+    """Return the closed files that have no valid digest.
+
+    Args:
+        reader: has a connection.
+        path: the live file.
+        closed: the closed files.
+        key: the key of the log.
+        zone: the time zone of the days.
+
+    Raises:
+        FileNotFoundError: a file has moved.
+    """
+    identities = {name_of(source): identity(source) for source in closed}
+    found = ((source, read_about(reader, digest_path(path, source))) for source in closed)
+    return [source for source, about in found if about is None or not about.is_valid(key, zone, identities)]
 
 
 def _in_range(files: Sequence[Source], given: Given) -> list[Source]:
@@ -103,9 +121,9 @@ def _reason(engine: DuckDBFiles, path: Path, closed: Sequence[Source], question:
     key = read_key(path)
     if key is None:
         return "the key of the digests is missing, or only another user may read it", again
-    found = {name_of(source): read_about(engine, digest_path(path, source)) for source in closed}
-    void = _void(found, closed, key, question.time_zone)
-    return _mismatch([about for about in found.values() if about], question, make) or _missing(path, void, found, again)
+    found = [about for source in closed if (about := read_about(engine, digest_path(path, source)))]
+    void = without_digest(engine, path, closed, key, question.time_zone)
+    return _mismatch(found, question, make) or _missing(path, len(void), closed, again)
 
 
 def _mismatch(made: Sequence[About], question: Question, make: str) -> _Reason | None:
@@ -123,9 +141,3 @@ def _missing(path: Path, void: int, closed: Sized, again: str) -> _Reason:
     if not blocks_of(path):
         return "records were erased, and the other digests are not joined since", again
     return "this question is not answered from digests", _SHORTER, True
-
-
-def _void(found: Mapping[str, About | None], closed: Sequence[Source], key: str, zone: str) -> int:
-    """Return how many files have no valid digest."""
-    identities = {name_of(source): identity(source) for source in closed}
-    return sum(about is None or not about.is_valid(key, zone, identities) for about in found.values())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cookie_consent.report.digests.about import About, Part, identity, overlapping
-from cookie_consent.report.digests.advice import reads_many
+from cookie_consent.report.digests.advice import many_to_read
 from cookie_consent.report.digests.blocks import DAYS, first_day
 from cookie_consent.report.digests.database import DamagedDigestError, attach, read_about, reading_digests
 from cookie_consent.report.digests.facts import NEAR, FactsReader
@@ -20,7 +19,7 @@ from cookie_consent.report.digests.kinds import BY_FIGURE, CONSENTED, NUMBERS, O
 from cookie_consent.report.digests.lists_of_blocks import KINDS_OF_LISTS, NO_CODE, ListsOfBlocks
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
-from cookie_consent.report.engines.engine import EVERYBODY, Given, Row, UnreadableError
+from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
 from cookie_consent.report.question import days_asked
 from cookie_consent.report.steps import FIGURES, WEEK, step_number
 from cookie_consent.report.where import Segment
@@ -200,7 +199,8 @@ class DigestedFiles(FactsReader):
             closed = [source for source in found if source.day]
             identities = {name_of(source): identity(source) for source in closed}
             parts = self._choose(key, identities, given)
-            if reads_many(closed, parts or {}, given) and self._make_missing(given):
+            many = many_to_read(closed, parts or {}, given)
+            if many and self._make_missing(closed, key, str(given["time_zone"]), many):
                 parts = self._choose(key, identities, given)
             if parts is None:
                 return False, []
@@ -244,20 +244,12 @@ class DigestedFiles(FactsReader):
         self._attached.append("firsts")
         return parts
 
-    def _make_missing(self, given: Given) -> bool:
-        """Make the digests that are missing, as `compact` does, unless that was tried; return whether it was possible.
+    def _make_missing(self, closed: Sequence[Source], key: str, zone: str, wanted: int) -> bool:
+        """Make missing digests, as `make_missing` does, unless this report has tried to."""
+        from cookie_consent.report.digests.renewal import make_missing  # most reports do without
 
-        That takes less time than to read all records, and later reports need neither.
-        """
-        from cookie_consent.report.digests.making import digest, zone_of  # most reports do without
-
-        if self._has_tried:
-            return False
-        self._has_tried = True
-        zone = str(given["time_zone"])
-        with suppress(OSError, UnreadableError):  # another user's folder, a full disk
-            return zone_of(self._path) in (None, zone) and not digest(self._path, zone, self._memory).busy
-        return False
+        has_tried, self._has_tried = self._has_tried, True
+        return not has_tried and make_missing(self, closed, key, zone, wanted)
 
     def _attach(self, number: int, about: About, name: str, days: tuple[int, int], host: str) -> Block:
         file = block_path(self._path, number)
