@@ -24,9 +24,11 @@ from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.digests.making import Digested, digest
 from cookie_consent.report.goals import Goals
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.files.closed_files import FileFormat, path_of
+from cookie_consent.sinks.files import queries
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.compaction import compact
-from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, making_digests
+from cookie_consent.sinks.files.digest_files import block_path, blocks_of, digest_folder, digest_path, making_digests
+from cookie_consent.sinks.files.locking import remove
 from cookie_consent.sinks.files.queries import erase_visitor, purge
 from cookie_consent.sinks.store import PartlyErasedError
 from tests.support.digests import answers, assert_same_report, damage_digest, number_of, scanned, stored_numbers, write
@@ -178,13 +180,33 @@ def test_purging_leaves_alone_the_blocks_of_later_days(three_blocks: Path) -> No
     assert_same_report(three_blocks, **LONG)
 
 
-@pytest.mark.parametrize("known", [b"\xff", None], ids=["damaged", "of an earlier version"])
+@pytest.mark.parametrize(
+    "known",
+    [b"\xff", b"", f"\n{FIRST}-0001".encode(), None],
+    ids=["damaged", "empty", "changed", "of an earlier version"],
+)
 def test_erasing_removes_each_block_that_may_be_of_the_file(three_blocks: Path, known: bytes | None) -> None:
     for block in blocks_of(three_blocks).values():
         names = block.with_suffix(".files")
         names.unlink() if known is None else names.write_bytes(known)
     erase_visitor(three_blocks, "cas")
     assert blocks_of(three_blocks) == {}
+
+
+def test_block_that_is_joined_while_its_file_is_purged_does_not_stay(
+    three_blocks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that joins it has opened the digest before that is removed."""
+
+    def meanwhile(path: Path, source: Source) -> None:
+        digest(path)
+        digest_path(path, source).unlink()
+        remove(path, source)
+
+    bob = number_of(three_blocks, "bob")
+    monkeypatch.setattr(queries, "remove", meanwhile)
+    purge(three_blocks, (START + timedelta(days=60)).timestamp(), timedelta(days=10))
+    assert bob not in stored_numbers(three_blocks)
 
 
 _FEW_FILES = """

@@ -14,6 +14,7 @@ Whoever removes records from a closed file removes its digest and all that was j
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -82,8 +83,9 @@ def write_names(block: Path, names: Iterable[str], like: BufferedIOBase) -> None
         names: the names of the files: those of the block that is there now, too.
         like: an open file whose owner and mode it gets.
     """
+    text = "\n".join(sorted(names))
     with replacing(_names_path(block), like) as new:
-        new.write_text("\n".join(sorted(names)), "ascii")
+        new.write_text(f"{_checksum(text)}\n{text}", "ascii")
 
 
 def remove_block(block: Path) -> None:
@@ -145,11 +147,16 @@ def _names_path(block: Path) -> Path:
 
 
 def _may_have(block: Path, name: str) -> bool:
-    """Tell whether a block is made of a file. One of an earlier version may be made of any."""
+    """Tell whether a block is made of a file. One of an earlier version, or with a damaged list, may be of any."""
     try:
-        return name in _names_path(block).read_text("ascii").split()
+        checksum, _, text = _names_path(block).read_text("ascii").partition("\n")
     except (OSError, ValueError):
         return True
+    return checksum != _checksum(text) or name in text.split()
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _files(path: Path) -> list[Path]:

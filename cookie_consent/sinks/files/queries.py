@@ -146,6 +146,7 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
         if not dry_run:
             remove_digests(path, source)
             remove(path, source)
+            remove_digests(path, source)  # once more: somebody may have joined them meanwhile
             with suppress(OSError):  # the day has more files
                 path_of(path, source.date(), source.number, FileFormat.PARQUET).parent.rmdir()
 
