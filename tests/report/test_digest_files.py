@@ -19,6 +19,7 @@ from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.digests import engine, making
 from cookie_consent.report.digests.database import attach, reading_digests
 from cookie_consent.report.digests.facts import FactsReader
+from cookie_consent.report.digests.file_facts import read_file
 from cookie_consent.report.digests.frugal import FrugalConnection
 from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.digests.making import Digested, digest
@@ -207,6 +208,26 @@ def test_block_that_is_joined_while_its_file_is_purged_does_not_stay(
     monkeypatch.setattr(queries, "remove", meanwhile)
     purge(three_blocks, (START + timedelta(days=60)).timestamp(), timedelta(days=10))
     assert bob not in stored_numbers(three_blocks)
+
+
+@pytest.mark.parametrize(("move", "made"), [("compact", Digested(2, 1)), ("purge", Digested(1, 1))])
+def test_digests_are_made_although_files_move_meanwhile(
+    two_days: Path, move: str, made: Digested, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+
+    def meanwhile(*values: Any) -> Any:
+        if not moved:
+            moved.append(move)
+            if move == "compact":
+                compact(two_days)
+            else:
+                purged(two_days)
+        return read_file(*values)
+
+    monkeypatch.setattr(making, "read_file", meanwhile)
+    assert digest(two_days) == made
+    assert_same_report(two_days, since=FIRST, until=NEXT, threshold=1)
 
 
 _FEW_FILES = """

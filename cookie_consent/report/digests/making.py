@@ -32,7 +32,7 @@ from cookie_consent.report.digests.key import make_key
 from cookie_consent.report.engines.duckdb_files import connected
 from cookie_consent.report.memory import LEAST, default_memory
 from cookie_consent.sinks.files.atomic import replacing
-from cookie_consent.sinks.files.closed_files import Source, sources
+from cookie_consent.sinks.files.closed_files import Source, retry_if_moved, sources
 from cookie_consent.sinks.files.digest_files import (
     block_path,
     blocks_of,
@@ -105,7 +105,7 @@ def digest(
             connection.execute("SET threads = 1")  # several wait for one another, and take longer in all
             connection.execute("SET wal_autocheckpoint = '1KB'")  # a new database needs no log of what is written
             maker = Maker(FactsReader(connection, path, memory), path, make_key(path, like), zone)
-            return maker.make(closed, seen)
+            return maker.make(seen)
     return Digested(0, 0, busy=True)
 
 
@@ -124,8 +124,11 @@ class Maker:
         self._damaged: list[str] = []
         self._made = 0
 
-    def make(self, closed: list[Source], seen: Callable[[int], object]) -> Digested:
-        """Make what is missing for the closed files of the log."""
+    def make(self, seen: Callable[[int], object]) -> Digested:
+        """Make what is missing for the closed files of the log, also if some are compacted or purged meanwhile."""
+        return retry_if_moved(self._path, lambda found: self._try([source for source in found if source.day], seen))
+
+    def _try(self, closed: list[Source], seen: Callable[[int], object]) -> Digested:
         try:
             with reading_digests():
                 return self._make(closed, seen)
