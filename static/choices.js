@@ -60,9 +60,9 @@ function complain(text) {
 const unanswered = (what) =>
   complain(`no answer from ${base}/${what}. Let it pass policies, workers and proxies`);
 
-/** @param {string} id */
+/** Until the page has loaded ("complete"), gated.js may still come and say what a name stands for. @param {string} id */
 function allows(id) {
-  if (typeof purposes[id] !== "boolean" && purposes.necessary)
+  if (typeof purposes[id] !== "boolean" && purposes.necessary && document.readyState < "d")
     complain(`no purpose "${id}" among ${Object.keys(purposes)}`);
   return purposes[id] === true;
 }
@@ -399,6 +399,7 @@ async function load() {
     decided = state.decided_at;
   }
   tend();
+  addEventListener("load", tend);
   new MutationObserver(tend).observe(document, { childList: true, subtree: true });
   painted().then(() => {
     ask(state);

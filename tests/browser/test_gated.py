@@ -188,6 +188,19 @@ def test_scripts_start_in_the_order_of_the_page(viewer: Viewer) -> None:
     assert "never.js" not in viewer.asked
 
 
+def test_names_of_other_tools_are_no_unknown_purposes_while_their_map_loads(viewer: Viewer) -> None:
+    """A page may import choices.js after its first paint, which can be before gated.js has come."""
+    held: list[Route] = []
+    viewer.page.route("**/gated.*.js", lambda route: held.append(route))
+    viewer.page.goto(f"{viewer.visitor.sites.address}/orejime?key={viewer.key}", wait_until="commit")
+    viewer.visitor.ready()
+    assert until(viewer.page, partial(len, held)) == 1
+    held[0].continue_()
+    viewer.page.wait_for_load_state()
+    viewer.settle()
+    assert viewer.complaints == []
+
+
 @pytest.mark.parametrize(
     "granted_before",
     [
