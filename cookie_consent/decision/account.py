@@ -126,6 +126,13 @@ def stricter(device: ConsentRecord, account: ConsentRecord, policy: Policy) -> C
     )
 
 
+def takes_back(account: ConsentRecord, device: ConsentRecord, policy: Policy) -> bool:
+    """Return whether the answer kept with an account refuses something that the one on a device grants."""
+    applied = stricter(device, account, policy)
+    granted = [id_ for id_, answer in device.answers.items() if answer.state is State.GRANTED]
+    return any(_answered(applied, id_) != _answered(device, id_) for id_ in granted)
+
+
 def _stricter_answer(one: Answer | None, other: Answer | None, facts: str) -> Answer | None:
     """Return the stricter of two answers for a purpose; None if there is none.
 

@@ -12,7 +12,7 @@ from starlette.types import Scope
 from cookie_consent.base.cookies.fields import cookie_name, expire_cookie
 from cookie_consent.base.paths import address
 from cookie_consent.base.problem import Problem
-from cookie_consent.decision.account import account_document, differ, read_account, stricter
+from cookie_consent.decision.account import account_document, differ, read_account, stricter, takes_back
 from cookie_consent.decision.account_cookie import AccountMark
 from cookie_consent.decision.place import Place
 from cookie_consent.decision.record import ConsentRecord
@@ -119,12 +119,22 @@ class FollowedAccounts:
         if mark is not None and not self._cookie.is_of(mark, user):
             scope, visit = self._forget(scope, path, visit, place)
             mark = None
-        if account is not None and (mark is None or mark.followed < account.decided_at):
-            scope, visit = await self._apply(scope, path, visit, _Given(user, account, is_followed=mark is not None))
+        if account is not None and self._is_new(account, mark, visit.decision.record):
+            is_followed = mark is not None and mark.followed < account.decided_at
+            scope, visit = await self._apply(scope, path, visit, _Given(user, account, is_followed))
         elif mark is not None and not mark.is_told:
             said = self._cookie.set(user, decided_at=mark.decided_at, followed=mark.followed, is_told=True, place=place)
             visit = replace(visit, announcement=Announcement(_APPLIES, said, None))
         return scope, replace(visit, signed_in=True)
+
+    def _is_new(self, account: ConsentRecord, mark: AccountMark | None, device: ConsentRecord | None) -> bool:
+        """Return whether the account's answer does not apply on the device yet.
+
+        Times are whole seconds. Nobody knows the newer of two answers within one, so what either refuses is refused.
+        """
+        if mark is None or device is None or mark.followed < account.decided_at:
+            return True
+        return mark.followed == account.decided_at and takes_back(account, device, self._parts.policy)
 
     def _mark_of(self, visit: Visit, cookies: bytes, place: Place) -> AccountMark | None:
         """Return the mark of the answer on the device; None if there is none, or if it is about another answer."""

@@ -163,6 +163,22 @@ def test_newer_answer_holds_on_all_devices(site: Site) -> None:
     assert not told(laptop.get())
 
 
+@pytest.mark.parametrize("refuses_last", [True, False])
+def test_refusal_holds_on_all_devices_if_a_grant_came_in_the_same_second(site: Site, refuses_last: bool) -> None:
+    """Times are whole seconds, so nobody can tell which is newer."""
+    laptop, phone = site.device("ann"), site.device("ann")
+    first, last = (laptop, phone) if refuses_last else (phone, laptop)
+    first.save(media=True)
+    last.refuse() if refuses_last else last.save(analytics=True)
+    page = laptop.get()
+    assert told(page) == refuses_last
+    assert laptop.allowed == (set() if refuses_last else {"analytics"})
+    page = phone.get()
+    assert told(page) != refuses_last
+    assert phone.allowed == set()
+    assert laptop.get().all("set-cookie") == phone.get().all("set-cookie") == []
+
+
 def test_stricter_answer_wins_for_each_purpose_and_the_visitor_is_told(site: Site) -> None:
     site.device("ann").save(analytics=True)
     laptop = site.device()
