@@ -285,6 +285,24 @@ def test_reader_starts_again_when_live_file_is_closed(path: Path) -> None:
     assert len(tries) == 2
 
 
+def test_reader_starts_again_when_it_fails_while_a_file_is_replaced(path: Path) -> None:
+    """It may have read one part of the old file and another part of the new one."""
+    close_as(path, FileFormat.PLAIN, 1, 2)
+    tries = []
+
+    def read(found: list[Source]) -> Counter[int]:
+        tries.append(found)
+        if len(tries) == 1:
+            new = path.with_name("new")
+            new.write_bytes(found[0].path.read_bytes())
+            new.rename(found[0].path)
+            raise ValueError("invalid data")
+        return numbers_in(found)
+
+    assert retry_if_moved(path, read) == Counter([1, 2])
+    assert tries[0] == tries[1]
+
+
 def test_error_of_a_reader_is_raised(path: Path) -> None:
     path.touch()
     with pytest.raises(ZeroDivisionError):

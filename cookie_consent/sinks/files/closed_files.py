@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -128,6 +128,9 @@ def retry_if_moved(
 ) -> T:
     """Call `read` with the files of an access log; call it again if files moved meanwhile.
 
+    It is also called again if it fails while an erasure replaces a file. DuckDB opens a Parquet file twice: once to
+    learn where its values are, and once to read them.
+
     Args:
         path: the live file.
         read: reads all given files. Its errors are raised only if no file moved.
@@ -138,10 +141,11 @@ def retry_if_moved(
         if tried:
             sleep(backoff.next_pause())  # a compaction of many files takes a while
         files = sources(path)
+        states = _states(files)
         try:
             result = read(files)
         except Exception:
-            if sources(path) == files:
+            if sources(path) == files and _states(files) == states:
                 raise
             continue
         known = {key_of(source) for source in files if source.day}
@@ -153,6 +157,19 @@ def retry_if_moved(
 def key_of(source: Source) -> tuple[date, int]:
     """Return what identifies a closed file in all its formats: its day and number."""
     return source.date(), source.number
+
+
+def _states(files: Sequence[Source]) -> list[tuple[int, int] | None]:
+    """Return what changes when closed files are replaced by others of their names."""
+    return [_state(source.path) for source in files if source.day]
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _partition(path: Path) -> str:
