@@ -15,19 +15,19 @@ from cookie_consent.report.engines.engine import UnreadableError
 from cookie_consent.sinks.files.closed_files import Source
 from cookie_consent.sinks.files.digest_files import blocks_of, firsts_path, name_of
 
-_FASTER = 4
-"""Making the digest of a file takes a quarter of the time in which a report reads its records."""
+_MOST = 2
+"""So many times the records that a report has to read may get digests before it."""
 
 _State = frozenset[str]
 _in_vain: dict[Path, _State] = {}
-"""Log -> what was missing after this process last tried. A live report asks again and again."""
+"""Log -> what was missing when this process last tried in vain. A live report asks again and again."""
 
 
 def make_missing(reader: FactsReader, closed: Sequence[Source], key: str, zone: str, wanted: int) -> bool:
     """Make the digests that are missing, as `compact` does; return whether that was possible.
 
-    Nothing is made if that would take longer than to read the records, as after a new version of this package. Nor is
-    it tried twice in vain, for instance because a file is damaged or the disk is full.
+    Nothing is made if many more records lack a digest than the report has to read, as after a new version of this
+    package. Nor is it tried twice in vain, for instance because a file is damaged or the disk is full.
 
     Args:
         reader: reads the log.
@@ -42,12 +42,13 @@ def make_missing(reader: FactsReader, closed: Sequence[Source], key: str, zone: 
     path = reader._path
     lacking = without_digest(reader, path, closed, key, zone)
     state = _state(path, lacking)
-    if records_in(lacking) > _FASTER * wanted or _in_vain.get(path) == state:
+    if records_in(lacking) > _MOST * wanted or _in_vain.get(path) == state:
         return False
     with suppress(OSError, UnreadableError):  # another user's folder, a full disk
         if zone_of(path) not in (None, zone) or digest(path, zone, reader._memory).busy:
             return False
-        _in_vain[path] = _state(path, without_digest(reader, path, closed, key, zone))
+        if left := without_digest(reader, path, closed, key, zone):
+            _in_vain[path] = _state(path, left)
         return True
     _in_vain[path] = state
     return False
