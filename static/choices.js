@@ -205,8 +205,9 @@ function written(form, button) {
 async function look() {
   try {
     const address = `${base}/state?page=${encodeURIComponent(location.pathname)}${gpc}`;
+    const before = decided;
     const reply = await fetch(address, { signal: AbortSignal.timeout?.(10000) });
-    if (reply.ok) return await reply.json();
+    if (reply.ok) return before === decided ? await reply.json() : look();
   } catch {}
   unanswered("state");
 }
@@ -271,7 +272,7 @@ function adopt(state) {
   if (changed[0]) {
     // The link at the end says what held before.
     for (const link of all(".pchoice-way-back [data-privacy-settings]"))
-      link.textContent = link.closest("[aria-label]")?.getAttribute("aria-label") ?? "";
+      link.textContent = /** @type {string} */ (link.closest("[aria-label]")?.getAttribute("aria-label"));
     document.dispatchEvent(new CustomEvent("consentchange", { detail: { ...purposes } }));
   }
   return !reload;
@@ -313,15 +314,16 @@ async function submitted(event) {
         () => {},
       );
     }
-  } else if (result === "blocked" && section === banner()) {
+  } else if (section === banner() && result === "blocked") {
     leave(section);
     say(section, section.dataset.blocked);
   } else if (!later) {
     // Asked about another policy, or kept from asking by the page's own: the form does what the script cannot.
     if (sealed) return form.requestSubmit(button);
-    if (result === "changed") section.dataset.stale = "";
-    /** @type {HTMLElement} */ (form.querySelector(".pchoice-alert")).textContent =
-      section.dataset[result] ?? "";
+    if ("changed" === result) section.dataset.stale = "";
+    /** @type {HTMLElement} */ (form.querySelector(".pchoice-alert")).textContent = /** @type {string} */ (
+      section.dataset[result]
+    );
   }
 }
 
@@ -468,8 +470,8 @@ function start() {
   addEventListener("pagehide", () => channel?.close());
   addEventListener("pageshow", (event) => {
     if (event.persisted) {
-      restored = true;
       listen();
+      restored = true;
       refresh();
     }
   });

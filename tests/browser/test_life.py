@@ -8,7 +8,7 @@ from functools import partial
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, ConsoleMessage, Page, Route, expect
 
 from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.life_browser import (
@@ -147,6 +147,33 @@ def test_other_tab_updates_when_visible_without_broadcast_channel(new_visitor: N
 
 
 BECOME_VISIBLE = "document.dispatchEvent(new Event('visibilitychange'))"
+
+
+def test_state_that_was_asked_for_before_an_answer_does_not_count(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.open_with_banner("/")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    visitor.page.route("**/state?*", hold_the_first)
+    visitor.page.evaluate(BECOME_VISIBLE)
+    assert until(visitor.page, partial(len, held))
+    visitor.mark()
+    visitor.accept()
+    expect_purposes(visitor, ALL)
+    route, earlier = held[0]
+    assert earlier.json()["status"] == "unknown"
+    with visitor.page.expect_request("**/state?*") as asked_again:
+        route.fulfill(response=earlier)
+    assert asked_again.value.response()
+    visitor.page.evaluate("fetch('second')")
+    expect_purposes(visitor, ALL)
+    assert visitor.is_marked
 
 
 def test_answer_on_settings_page_reaches_other_tab_when_visible(
