@@ -18,6 +18,7 @@ from cookie_consent.cli import main
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.digests import engine, making
 from cookie_consent.report.digests.database import attach, reading_digests
+from cookie_consent.report.digests.engine import DigestedFiles
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.file_facts import read_file
 from cookie_consent.report.digests.frugal import FrugalConnection
@@ -328,6 +329,30 @@ def test_block_that_is_replaced_meanwhile_is_not_read(two_days: Path, monkeypatc
     made = report(two_days, **asked)
     assert replaced
     assert made == scanned(two_days, **asked)
+
+
+@pytest.mark.parametrize("erasing", [True, False], ids=["erased", "another file"])
+def test_files_may_change_when_a_report_from_digests_is_nearly_done(
+    two_days: Path, erasing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins again, perhaps without digests, and finds the tables that it made before."""
+    digest(two_days)
+    two_days.write_bytes(line(view("ann", 47.9)))  # so it makes tables of what digests lack
+    original, tried = DigestedFiles._find_earlier, list[bool]()
+
+    def meanwhile(*values: Any) -> Any:
+        found = original(*values)
+        if not tried:
+            tried.append(True)
+            if erasing:
+                erase_visitor(two_days, "bob")
+            write(two_days, NEXT, [view("dan", 40)], number=2)
+        return found
+
+    monkeypatch.setattr(DigestedFiles, "_find_earlier", meanwhile)
+    asked: dict[str, Any] = {"since": FIRST, "until": NEXT, "threshold": 1, "now": 0}
+    assert report(two_days, **asked) == scanned(two_days, **asked)
+    assert tried
 
 
 def test_only_errors_of_reading_are_damage() -> None:

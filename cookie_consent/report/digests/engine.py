@@ -183,11 +183,13 @@ class DigestedFiles(FactsReader):
     def _is_answered(self, given: Given) -> bool:
         try:
             with reading_digests():
-                return self._answer(given)
+                if self._answer(given):
+                    return True
         except DamagedDigestError as error:
             self.damaged_digest = str(error)
-            super().prepare(given)
-            return False
+        self._frugal.be_frugal(frugal=False)
+        super().prepare(given)  # an attempt may have made tables, before it failed or files moved
+        return False
 
     def _answer(self, given: Given) -> bool:
         """Make the tables from digests; return False if there are none, or if they cannot answer."""
