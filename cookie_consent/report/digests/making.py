@@ -254,11 +254,22 @@ class Maker:
                 shutil.copyfile(place, new)
             else:
                 new.unlink()  # DuckDB takes no empty file
-            new.with_name(f"{new.name}.wal").unlink(missing_ok=True)  # a first try left it if the disk was full then
-            with attached(self._reader, new, "made", block_size=block_size):
+            with (
+                _removed_after(new.with_name(f"{new.name}.wal")),
+                attached(self._reader, new, "made", block_size=block_size),
+            ):
                 self._reader.execute("BEGIN")  # one write to the disk for all statements
                 yield
                 self._reader.execute("COMMIT")
+
+
+@contextmanager
+def _removed_after(file: Path) -> Iterator[None]:
+    """Remove a file after the block: DuckDB leaves its log of what it writes if the disk is full."""
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def zone_of(path: Path) -> str | None:
