@@ -23,6 +23,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -159,17 +160,15 @@ def key_of(source: Source) -> tuple[date, int]:
     return source.date(), source.number
 
 
-def _states(files: Sequence[Source]) -> list[tuple[int, int] | None]:
+def _states(files: Sequence[Source]) -> dict[Path, tuple[int, int]]:
     """Return what changes when closed files are replaced by others of their names."""
-    return [_state(source.path) for source in files if source.day]
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+    found: dict[Path, tuple[int, int]] = {}
+    for source in files:
+        if source.day:
+            with suppress(FileNotFoundError):
+                status = source.path.stat()
+                found[source.path] = status.st_ino, status.st_mtime_ns
+    return found
 
 
 def _partition(path: Path) -> str:
