@@ -255,7 +255,7 @@ class Maker:
             else:
                 new.unlink()  # DuckDB takes no empty file
             with (
-                _removed_after(new.with_name(f"{new.name}.wal")),
+                _without(new.with_name(f"{new.name}.wal")),
                 attached(self._reader, new, "made", block_size=block_size),
             ):
                 self._reader.execute("BEGIN")  # one write to the disk for all statements
@@ -264,8 +264,12 @@ class Maker:
 
 
 @contextmanager
-def _removed_after(file: Path) -> Iterator[None]:
-    """Remove a file after the block: DuckDB leaves its log of what it writes if the disk is full."""
+def _without(file: Path) -> Iterator[None]:
+    """Remove a file before and after the block.
+
+    DuckDB leaves its log of what it writes if the disk is full, and would write that into the next of the name.
+    """
+    file.unlink(missing_ok=True)
     try:
         yield
     finally:
