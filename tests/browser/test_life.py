@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import httpx
@@ -22,7 +23,7 @@ from tests.support.browsers.life_browser import (
 )
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, until
 from tests.support.sites.life_site import LIBRARIES
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
@@ -531,12 +532,15 @@ def test_prerendered_page_lacks_content_no_longer_allowed(undebugged: Undebugged
 
 
 def prerendering_tab(undebugged: UndebuggedTabs, sites: Sites, other: str) -> str:
-    """Return a tab that has prerendered the next page."""
-    tab, earlier = undebugged.open(f"{sites.address}/speculating", "Speculating"), len(pages_asking_state(sites))
-    undebugged.run(other, PRERENDER_NEXT)
-    # The prerendered page asks for the state.
-    assert eventually(lambda: "/corner/second" in pages_asking_state(sites)[earlier:])
-    return tab
+    """Return a tab that has prerendered the next page. Now and then Chromium prerenders none, so it tries again."""
+    for _ in range(4):
+        tab, earlier = undebugged.open(f"{sites.address}/speculating", "Speculating"), len(pages_asking_state(sites))
+        undebugged.run(other, PRERENDER_NEXT)
+        with suppress(TimeoutError):
+            # The prerendered page asks for the state.
+            wait_until(lambda earlier=earlier: "/corner/second" in pages_asking_state(sites)[earlier:], 5)  # type: ignore[misc]
+            return tab
+    raise AssertionError("Chromium prerendered no page")
 
 
 def pages_asking_state(sites: Sites) -> list[str]:
