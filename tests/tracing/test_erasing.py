@@ -21,7 +21,7 @@ from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.pending_erasures import PendingErasures
 from tests.sinks.test_buffered import MemoryStore, sink_to
 from tests.support.asgi import PHONE, SITE, Clock, Visitor, install
-from tests.support.waiting import eventually
+from tests.support.waiting import LONGEST_WAIT, eventually
 from tests.tracing.test_counts import drive_lifespan
 
 ERASE_ON_WITHDRAWAL = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
@@ -372,6 +372,7 @@ def test_withdrawal_beyond_queue_limit_is_logged(caplog: pytest.LogCaptureFixtur
     for number in range(10_100):  # the threads take a few of them
         erasing.start(str(number))
     assert "visitor 10099, who withdrew, are not all erased: too many others wait" in caplog.text
+    assert erasing._notes.wait(time.monotonic() + LONGEST_WAIT) == []  # only a fork may come while a thread works
     erasing.after_fork()
     sink.go_on.set()
 
