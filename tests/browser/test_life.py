@@ -459,7 +459,7 @@ def test_page_from_service_worker_with_outdated_grants_loads_once(new_visitor: N
     visitor.go("/second")
     visitor.page.evaluate(START_SERVICE_WORKER)
     visitor.open_with_banner("/")
-    # As it was when a change of the policy had another purpose open_with_banner again.
+    # As it was when a change of the policy had another purpose asked again.
     assert visitor.page.evaluate(PRETEND_MEDIA_ALLOWED)
     visitor.go("/second")
     answer_banner(visitor, "refuse_all")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence, Sized
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cookie_consent.report.digests.about import About, identity, schema
 from cookie_consent.report.digests.database import read_about
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.key import read_key
-from cookie_consent.report.engines.duckdb_files import DuckDBFiles, records_in
+from cookie_consent.report.engines.duckdb_files import DuckDBFiles, first_date, records_in
 from cookie_consent.report.engines.engine import Given
 from cookie_consent.report.question import Question
 from cookie_consent.sinks.files.closed_files import Source, sources
@@ -78,27 +77,29 @@ def many_to_read(files: Sequence[Source], digested: Collection[str], given: Give
     return _many_without(_in_range(files, given), digested)
 
 
-def without_digest(reader: FactsReader, path: Path, closed: Sequence[Source], key: str, zone: str) -> list[Source]:
+def read_digests(reader: FactsReader, path: Path, closed: Sequence[Source]) -> dict[Source, About | None]:
+    """Return for each closed file what its digest is made of; None for one that has none."""
+    return {source: read_about(reader, digest_path(path, source)) for source in closed}
+
+
+def without_digest(found: Mapping[Source, About | None], key: str, zone: str) -> list[Source]:
     """Return the closed files that have no valid digest.
 
     Args:
-        reader: has a connection.
-        path: the live file.
-        closed: the closed files.
+        found: from `read_digests`.
         key: the key of the log.
         zone: the time zone of the days.
 
     Raises:
         FileNotFoundError: a file has moved.
     """
-    identities = {name_of(source): identity(source) for source in closed}
-    found = ((source, read_about(reader, digest_path(path, source))) for source in closed)
-    return [source for source, about in found if about is None or not about.is_valid(key, zone, identities)]
+    identities = {name_of(source): identity(source) for source in found}
+    return [source for source, about in found.items() if not about or not about.is_valid(key, zone, identities)]
 
 
 def _in_range(files: Sequence[Source], given: Given) -> list[Source]:
     """Return the closed files that a report reads."""
-    first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
+    first = first_date(given)
     return [source for source in files if source.day and source.day >= first]
 
 
@@ -121,9 +122,10 @@ def _reason(engine: DuckDBFiles, path: Path, closed: Sequence[Source], question:
     key = read_key(path)
     if key is None:
         return "the key of the digests is missing, or only another user may read it", again
-    found = [about for source in closed if (about := read_about(engine, digest_path(path, source)))]
-    void = without_digest(engine, path, closed, key, question.time_zone)
-    return _mismatch(found, question, make) or _missing(path, len(void), closed, again)
+    found = read_digests(engine, path, closed)
+    void = without_digest(found, key, question.time_zone)
+    made = [about for about in found.values() if about]
+    return _mismatch(made, question, make) or _missing(path, len(void), closed, again)
 
 
 def _mismatch(made: Sequence[About], question: Question, make: str) -> _Reason | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +17,7 @@ from cookie_consent.report.digests.key import read_key
 from cookie_consent.report.digests.kinds import BY_FIGURE, CONSENTED, NUMBERS, OF_COUNTS, VIEWS, Kind
 from cookie_consent.report.digests.lists_of_blocks import KINDS_OF_LISTS, NO_CODE, ListsOfBlocks
 from cookie_consent.report.engines.dialect import DUCKDB, sql
-from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, make_view
+from cookie_consent.report.engines.duckdb_files import MADE_UP, RECORDS, DuckDBFiles, first_date, make_view
 from cookie_consent.report.engines.engine import EVERYBODY, Given, Row
 from cookie_consent.report.question import days_asked
 from cookie_consent.report.steps import FIGURES, WEEK, step_number
@@ -280,7 +279,7 @@ class DigestedFiles(FactsReader):
     ) -> tuple[bool, list[Damaged]]:
         """Make the tables from blocks and from files without a digest; return whether that was possible."""
         marked, given = given, _unmarked(given)
-        first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
+        first = first_date(given)
         in_range = [source for source in fresh if source.day is None or source.day >= first]
         damaged = self.load(in_range, given, key)
         times = self.times()

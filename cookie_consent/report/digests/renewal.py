@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cookie_consent.report.digests.about import identity
-from cookie_consent.report.digests.advice import without_digest
+from cookie_consent.report.digests.advice import read_digests, without_digest
 from cookie_consent.report.digests.facts import FactsReader
 from cookie_consent.report.digests.making import digest, zone_of
 from cookie_consent.report.engines.duckdb_files import records_in
@@ -40,14 +40,14 @@ def make_missing(reader: FactsReader, closed: Sequence[Source], key: str, zone: 
         FileNotFoundError: a file has moved.
     """
     path = reader._path
-    lacking = without_digest(reader, path, closed, key, zone)
+    lacking = without_digest(read_digests(reader, path, closed), key, zone)
     state = _state(path, lacking)
     if records_in(lacking) > _MOST * wanted or _in_vain.get(path) == state:
         return False
     with suppress(OSError, UnreadableError):  # another user's folder, a full disk
         if zone_of(path) not in (None, zone) or digest(path, zone, reader._memory).busy:
             return False
-        if left := without_digest(reader, path, closed, key, zone):
+        if left := without_digest(read_digests(reader, path, closed), key, zone):
             _in_vain[path] = _state(path, left)
         return True
     _in_vain[path] = state

@@ -106,7 +106,7 @@ class DuckDBFiles:
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table. Each record is read once, even if files are rotated or compacted meanwhile."""
         if name == "records":
-            first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
+            first = first_date(given)
             self._read(name, given, self._path, first, segment)
         elif name == "counts":
             self._read(name, given, counts_path(self._path), date.fromisoformat(str(given["first_day"])), segment)
@@ -243,6 +243,11 @@ def _too_much(memory: int, error: Exception) -> str:
         "compact the files (cookie-consent compact), or allow a report more: --memory "
         f"{2 * memory // 10**6}MB. ({problem})"
     )
+
+
+def first_date(given: Given) -> date:
+    """Return the first day, in UTC, that a question reads. Files that were closed before it have no such records."""
+    return datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
 
 
 def records_in(files: Sequence[Source]) -> int:
