@@ -38,10 +38,25 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Limit what follows a failure: the end of the test's fixtures, and its next tries.
+
+    At a failure, pytest and pytest-timeout stop their clocks, in case that somebody debugs it.
+    """
+    if isinstance(node, pytest.Item):
+        _end_later(node.config)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Say where the process is, and end it, if it does not end by itself after the last test."""
-    stderr = session.config.stash.get(fault_handler_stderr_fd_key, 2)
+    """Limit how long the process may take to end after the last test."""
+    _end_later(session.config)
+
+
+def _end_later(config: pytest.Config) -> None:
+    """Say where the process is, and end it, after `LONGEST_FINISH`. Pytest stops this clock at the end of a test."""
+    stderr = config.stash.get(fault_handler_stderr_fd_key, 2)
     faulthandler.dump_traceback_later(LONGEST_FINISH, file=stderr, exit=True)
 
 

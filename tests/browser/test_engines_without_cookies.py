@@ -19,7 +19,7 @@ def at_engines(names: Iterable[str], *, scripts: bool) -> pytest.MarkDecorator:
     """Run a test at some engines."""
     ids = list(names)
     return pytest.mark.parametrize(
-        "guest", [(name, Setting(cookies=False, scripts=scripts)) for name in ids], ids=ids, indirect=True
+        "running_guest", [(name, Setting(cookies=False, scripts=scripts)) for name in ids], ids=ids, indirect=True
     )
 
 
@@ -37,11 +37,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 
 
 @pytest.fixture(scope="module")
-def guest(request: pytest.FixtureRequest, site: Sites) -> Iterator[Guest]:
-    """A guest at an engine that was just started. Without cookies the guest is new to each test."""
+def running_guest(request: pytest.FixtureRequest, site: Sites) -> Iterator[Guest]:
+    """A guest at an engine that was just started."""
     name, setting = request.param
     with guest_at(name, setting, site) as guest:
         yield guest
+
+
+@pytest.fixture
+def guest(running_guest: Guest) -> Guest:
+    """A guest in one window, who is new without cookies."""
+    running_guest.start_anew()
+    return running_guest
 
 
 def open_start_page(guest: Guest) -> None:

@@ -13,3 +13,9 @@ class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         return f"{file} {next((name for name in ENGINES if name in test.partition('[')[2]), '')}"
+
+    def mark_test_pending(self, item: str) -> None:
+        """Let a test run again whose worker has ended.
+
+        pytest-rerunfailures calls this, for the tests that it may run again. xdist has put the test back already.
+        """

@@ -8,24 +8,28 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.chrome.service import Service as ChromeService
+from selenium.webdriver.common.options import ArgOptions
 from selenium.webdriver.common.service import Service
+from selenium.webdriver.remote.client_config import ClientConfig
+from selenium.webdriver.remote.remote_connection import RemoteConnection
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
 from selenium.webdriver.webkitgtk.service import Service as WebKitService
+from urllib3.exceptions import HTTPError
 
 from tests.support.browsers import CHROMIUM
-from tests.support.browsers.marionette import Marionette
+from tests.support.browsers.marionette import LONGEST_REPLY, NO_REPLY, Marionette
 from tests.support.servers.processes import (
     kill_process_group,
     process_group_options,
@@ -132,8 +136,7 @@ def chromium(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     service = ChromeService(
         program_path("chromedriver", "chromium-driver"), env=home_environ(folder), popen_kw=process_group_options()
     )
-    with served(service):
-        yield from quit_at_end(webdriver.Chrome(options, service))
+    yield from driven(service, options)
 
 
 @contextmanager
@@ -153,11 +156,7 @@ def webkit(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     path = program_path("WebKitWebDriver", package)
     with display() as shown:
         around = {**home_environ(folder), **shown, **locale_environ(setting.language, folder)}
-        service = WebKitService(path, env=around, popen_kw=process_group_options())
-        with served(service):
-            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of Selenium, by Selenium
-                driver = webdriver.WebKitGTK(options, service)
-            yield from quit_at_end(driver)
+        yield from driven(WebKitService(path, env=around, popen_kw=process_group_options()), options)
 
 
 @contextmanager
@@ -212,14 +211,43 @@ def display() -> Iterator[dict[str, str]]:
         yield {"DISPLAY": f":{process.stdout.readline().decode().strip()}", "GDK_BACKEND": "x11"}
 
 
-@contextmanager
-def served(service: Service) -> Iterator[None]:
-    """End the program of a service with its child processes, even if it does not obey."""
-    try:
-        yield
-    finally:
-        if process := getattr(service, "process", None):  # otherwise it did not start
+def driven(service: Service, options: ArgOptions) -> Iterator[WebDriver]:
+    """Start the program of a service and its engine, and end them with their child processes."""
+    service.start()
+    with service.process as process:
+        try:
+            yield from quit_at_end(webdriver.Remote(LimitedConnection(service.service_url, process), options=options))
+        finally:
             kill_process_group(process)
+
+
+class LimitedConnection(RemoteConnection):
+    """Selenium's connection to a program that controls an engine, with a limit for each reply, which Selenium lacks.
+
+    Args:
+        address: where the program listens.
+        process: the program. It is killed if it does not reply, so that later commands fail at once.
+    """
+
+    def __init__(self, address: str, process: subprocess.Popen[Any]) -> None:
+        # Without tries of urllib3, which would wait anew.
+        pools = {"init_args_for_pool_manager": {"retries": False}}
+        config = ClientConfig(address, timeout=int(LONGEST_REPLY), init_args_for_pool_manager=pools)
+        super().__init__(client_config=config)
+        self._process = process
+
+    def execute(self, command: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a command, and return the response.
+
+        Raises:
+            WebDriverException: there is none, or what Selenium raises.
+        """
+        try:
+            found: dict[str, Any] = super().execute(command, params)  # type: ignore[no-untyped-call]
+        except HTTPError as error:
+            kill_process_group(self._process)
+            raise WebDriverException(f"{NO_REPLY} to {command}") from error
+        return found
 
 
 def quit_at_end(driver: WebDriver) -> Iterator[WebDriver]:

@@ -17,6 +17,7 @@ from selenium.webdriver.remote.command import Command
 from selenium.webdriver.remote.remote_connection import RemoteConnection
 
 LONGEST_REPLY = 60.0
+NO_REPLY = "No reply"
 NAMES = {
     Command.NEW_SESSION: "WebDriver:NewSession",
     Command.QUIT: "WebDriver:DeleteSession",
@@ -86,8 +87,11 @@ class Marionette(RemoteConnection):
     def execute(self, command: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Run a command in Firefox, and return its result in the form of a WebDriver response."""
         message = json.dumps([0, next(self._numbers), NAMES[command], parameters(command, params)]).encode()
-        self._socket.sendall(b"%d:%b" % (len(message), message))
-        _, _, error, result = self._receive()
+        try:
+            self._socket.sendall(b"%d:%b" % (len(message), message))
+            _, _, error, result = self._receive()
+        except OSError as reason:
+            raise WebDriverException(f"{NO_REPLY} to {command}") from reason
         if error:
             return {"status": 500, "value": json.dumps({"value": error})}
         return result if isinstance(result, dict) and result.keys() == {"value"} else {"value": result}
