@@ -39,7 +39,6 @@ from tests.support.servers.processes import kill_process_group, process_group_op
 from tests.support.sink_lines import line
 from tests.support.waiting import wait_until
 
-TODAY = datetime.now(UTC)
 DAY = date(2026, 11, 25)
 NOW = datetime(2026, 11, 26, 0, 0, 1, tzinfo=UTC).timestamp()
 ENDINGS = {FileFormat.GZIP: ".gz"}
@@ -128,7 +127,7 @@ def test_large_live_file_is_closed(path: Path) -> None:
         write(sink, number)
     sink.count(b'{"count.value": 1}\n')
     sink.close()
-    day = f"{TODAY:%Y-%m-%d}"
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
     assert names(path) == [f"access-{day}-{number:04}.jsonl" for number in range(1, len(names(path)))] + [path.name]
     assert len(names(path)) > 3
     assert all(source.path.stat().st_size <= 2000 for source in sources(path))

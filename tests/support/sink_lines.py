@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -22,7 +23,9 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 60.0
-TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=345_000)
+_BEGAN = os.environ.setdefault("TESTS_BEGAN", datetime.now(UTC).isoformat())
+"""The same in all processes, also if a day begins meanwhile."""
+TODAY = datetime.fromisoformat(_BEGAN).replace(hour=12, minute=0, second=0, microsecond=345_000)
 """A time of today, because servers use their own clocks."""
 _WRITER = "import sys; from tests.support.sink_lines import write_many; write_many(*sys.argv[1:])"
 
