@@ -6,7 +6,7 @@ import atexit
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -106,7 +106,15 @@ class Connections:
 
 
 _connections = call_after_fork(Connections())
-atexit.register(_connections.end)  # registered early, so that it runs after handlers that wait for queries
+
+
+@cache
+def _end_at_exit() -> None:
+    """Let `end` run when Python exits, before what DuckDB has registered when it was imported.
+
+    That waits, sometimes for ever, for a query of a daemon thread.
+    """
+    atexit.register(_connections.end)  # the last registered runs first
 
 
 @contextmanager
@@ -122,6 +130,7 @@ def duckdb_connection(settings: Mapping[str, Any]) -> Iterator[Any]:
         NotInstalledError: DuckDB is not installed.
     """
     connect = partial(duckdb().connect, ":memory:", config={**_DUCKDB_SETTINGS, **settings})
+    _end_at_exit()
     with _connections.opened(connect) as connection:
         # DuckDB prints its progress to standard output even if that is no terminal. `config` does not accept this.
         connection.execute("SET enable_progress_bar = false")
@@ -131,5 +140,5 @@ def duckdb_connection(settings: Mapping[str, Any]) -> Iterator[Any]:
 def is_interruption(error: Exception) -> bool:
     """Return whether an error means that DuckDB was interrupted, by a signal such as Ctrl-C or by Python's exit."""
     by_signal = isinstance(error, RuntimeError) and str(error) == "Query interrupted"
-    # DuckDB itself interrupts a query when Python exits, before `end` runs, and then raises various errors.
+    # While Python exits, DuckDB raises various errors.
     return by_signal or type(error).__name__ == "InterruptException" or _connections.is_over
