@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 
@@ -10,6 +12,15 @@ import pytest
 
 from cookie_consent.sinks.optional import Connections, duckdb_connection, is_interruption
 
+EXIT = """
+import atexit
+from cookie_consent.sinks import optional
+import duckdb
+atexit.register(lambda: print(optional.is_interruption(ValueError())))
+with optional.duckdb_connection({}):
+    pass
+"""
+"""Prints whether queries have been interrupted when what DuckDB has registered runs."""
 ENDLESS = "SELECT count(*) FROM range(1_000_000_000_000) AS a WHERE hash(a.range) = 1"
 
 
@@ -32,6 +43,11 @@ def test_exit_interrupts_query_and_refuses_new_connection() -> None:
     query()
     assert len(caught) == 2
     assert "Python ends" in str(caught[1])
+
+
+def test_queries_are_interrupted_before_duckdb_waits_for_them_at_exit() -> None:
+    done = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 def test_any_duckdb_error_during_exit_is_an_interruption(
