@@ -583,6 +583,8 @@ def follow(visitor: Visitor, link: str, title: str) -> None:
     """Follow a link that the library handles: the document stays."""
     visitor.page.locator(link).click()
     expect(visitor.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+    # Turbo shows a page that it has kept, and then replaces it by what the server sends.
+    expect(visitor.page.locator("html[aria-busy]")).to_have_count(0)
     assert visitor.is_marked
 
 
