@@ -40,8 +40,6 @@ def retry_if_webkit_crashes(do: Callable[Params, None]) -> Callable[Params, None
             ended = isinstance(error, InvalidSessionIdException) or any(said in str(error.msg) for said in ENDS)
             if guest.engine != "WebKit" or not ended:
                 raise
-            guest.stop()
-            guest.start()
             guest.start_anew()
             do(*args, **named)
 
