@@ -1,5 +1,5 @@
-# Three commands: `make demo` shows it, `make check` answers within half a minute, `make test` proves it. Each sets up
-# all that it needs.
+# Four commands: `make demo` shows it, `make check` answers within half a minute, `make test` proves it, and `make full`
+# proves it in all combinations, before a version. Each sets up all that it needs.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -8,9 +8,10 @@ BIN := $(VENV)/bin
 # Two for each core: tests of browsers and servers mostly wait.
 WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
+QUICK := not browser and not server and not slow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast first-steps gallery docs reference dist clean
+.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons compiled browser-side system mutate format bench bench-fast first-steps gallery docs reference dist clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -24,14 +25,20 @@ check: $(VENV)/.test
 	@$(MAKE) --no-print-directory --jobs lint types quick
 
 quick: $(VENV)/.test built
-	$(BIN)/python -m pytest --quiet -m "not browser and not server and not slow" --ignore tests/browser \
+	$(BIN)/python -m pytest --quiet -m "$(QUICK)" --ignore tests/browser \
 		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(or $(ARGS),$(shell $(BIN)/python -m tests.support.rooms))
 
-# What stands for others runs, and with FULL_MATRIX=1 everything: see tests/support/selection.py.
+# What stands for others runs: see tests/support/selection.py.
 test: system
 	@$(MAKE) --no-print-directory --jobs $(VENV)/.test node_modules/.installed
 	@$(MAKE) --no-print-directory --jobs lint types browser-side
 	@$(MAKE) --no-print-directory unit
+
+# Everything, in all combinations, on all Pythons: about an hour.
+full:
+	FULL_MATRIX=1 $(MAKE) --no-print-directory test
+	FULL_MATRIX=1 $(MAKE) --no-print-directory other-pythons
+	$(MAKE) --no-print-directory compiled
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -56,12 +63,19 @@ unit: $(VENV)/.test built
 
 # The tests without a browser, on the oldest and the newest Python here: warnings are errors there too. Those that are
 # marked `one_python` would say the same again.
-other-pythons: system $(VENV)/.test built
+other-pythons: TESTED := not browser and not one_python
+other-pythons: system on-other-pythons
+
+# The same for the quick tests alone, which need no system packages.
+quick-on-other-pythons: TESTED := $(QUICK) and not one_python
+quick-on-other-pythons: on-other-pythons
+
+on-other-pythons: $(VENV)/.test built
 	@for python in $$(.ci/other-pythons $(BIN)/python); do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
-		$$venv/bin/python -m pytest -m "not browser and not one_python" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
+		$$venv/bin/python -m pytest -m "$(TESTED)" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
 
 # The tests without a browser, with the modules that each request runs through compiled.

@@ -16,7 +16,7 @@ from anyio import to_thread
 from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
-from cookie_consent import current
+from cookie_consent import current, gone
 from cookie_consent.base.addresses import truncated
 from cookie_consent.base.asgi import ASGIApp
 from cookie_consent.base.caching import plain_fields
@@ -133,7 +133,7 @@ class ConsentMiddleware(FailsAtStart):
     Frameworks construct the middleware when the server starts. An error then stops the server with its message.
     """
 
-    @fails_at_start
+    @fails_at_start(gone.check_options)
     def __init__(  # noqa: PLR0913, PLR0915 (what a developer may set, in one place)
         self,
         app: ASGIApp,

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from cookie_consent.base.process.locking import is_posix
 from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, with_ids_joined
 from cookie_consent.cli.listed import COMMANDS
+from cookie_consent.gone import gone_from_command
 
 __all__ = ["FINDING", "GOOD", "INTERRUPTED", "WRONG_USAGE", "main"]
 
@@ -53,6 +54,8 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     # No option before the command takes a value.
     named = next((argument for argument in argv if not argument.startswith("-")), None)
+    if problem := gone_from_command(named or "", argv):
+        parser.error(problem)
     for listed in COMMANDS:
         subparser = commands.add_parser(listed.name, help=listed.help, description=listed.help)
         if listed.name == named:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from cookie_consent import gone
 from cookie_consent.policy.checked_part import CheckedPart, required
 from cookie_consent.policy.errors import PolicyError, did_you_mean, nearest
 from cookie_consent.policy.reading import Reading, placed, read_all
@@ -21,6 +22,9 @@ def known_names(data: Mapping[str, Any], known: Readers, kind: str, table: str =
     found = {name: value for name, value in data.items() if name in known}
     for name, value in data.items():
         if name not in known:
+            if name in gone.POLICY_NAMES:
+                yield PolicyError(f'the {kind} "{name}" is gone', gone.POLICY_NAMES[name], table=table or f"[{name}]")
+                continue
             # A misspelt key must not be skipped: it could be the one that refuses.
             yield PolicyError(
                 f'there is no {kind} "{name}" here',

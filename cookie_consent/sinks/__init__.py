@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
+from cookie_consent import gone
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.files.sink import JsonLinesSink
 from cookie_consent.sinks.memory import MemorySink
@@ -101,6 +102,8 @@ def _factory(scheme: str) -> Any:
     known = entry_points(group=_GROUP)
     if not known:
         raise ValueError("access_log: URLs need cookie-consent as an installed package. Install it again, by pip.")
+    if scheme in gone.SCHEMES:
+        raise ValueError(f'access_log: "{scheme}://" is gone. {gone.SCHEMES[scheme]}')
     if scheme not in known.names:
         raise ValueError(
             f'access_log: there is no sink for "{scheme}://". Use the path of a JSON Lines file, or a URL that begins '

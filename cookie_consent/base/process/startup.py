@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, cast
@@ -31,24 +31,32 @@ class FailsAtStart:
     refuses: ASGIApp | None = None
 
 
-def fails_at_start(init: Init) -> Init:
+def fails_at_start(check_names: Callable[[Iterable[str]], object]) -> Callable[[Init], Init]:
     """Make the error of an `__init__` stop the server if a framework constructs the middleware late.
+
+    Args:
+        check_names: checks the names of the keyword arguments first. A name that the signature lacks can so have an
+            error that says more than Python's.
 
     The framework then constructs it during the server's lifespan startup. Servers take an exception there for "this app
     does not support lifespan", and go on to serve an error for each request. So the error is reported as a failed
     startup instead. Code that constructs the class itself gets the exception.
     """
 
-    @wraps(init)
-    def guarded(self: FailsAtStart, *args: Any, **kwargs: Any) -> None:
-        try:
-            init(self, *args, **kwargs)
-        except Exception as error:
-            if not _is_made_late():
-                raise
-            self.refuses = partial(_refuse, error, error.__traceback__)
+    def decorate(init: Init) -> Init:
+        @wraps(init)
+        def guarded(self: FailsAtStart, *args: Any, **kwargs: Any) -> None:
+            try:
+                check_names(kwargs)
+                init(self, *args, **kwargs)
+            except Exception as error:
+                if not _is_made_late():
+                    raise
+                self.refuses = partial(_refuse, error, error.__traceback__)
 
-    return cast(Init, guarded)
+        return cast(Init, guarded)
+
+    return decorate
 
 
 async def _refuse(error: Exception, where: TracebackType | None, scope: Scope, receive: Receive, send: Send) -> None:

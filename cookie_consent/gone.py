@@ -1,0 +1,36 @@
+"""What is gone, and what to do instead. The error for such a name is the second half of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+OPTIONS: dict[str, str] = {}
+"""Option of `ConsentMiddleware` -> what to do instead."""
+
+POLICY_NAMES: dict[str, str] = {}
+"""Table or key of the policy file -> what to do instead."""
+
+COMMANDS: dict[str, str] = {}
+"""Command, or command and option ("report --goals") -> what to do instead."""
+
+SCHEMES: dict[str, str] = {}
+"""URL scheme of an access log -> what to do instead."""
+
+
+def check_options(names: Iterable[str]) -> None:
+    """Check that no option is gone.
+
+    Raises:
+        ValueError: one is. The message says what to do instead.
+    """
+    for name in names:
+        if name in OPTIONS:
+            raise ValueError(f"{name}: this option is gone. {OPTIONS[name]}")
+
+
+def gone_from_command(command: str, arguments: Iterable[str]) -> str:
+    """Return what to say to the arguments of a command if it or one of its options is gone, else ""."""
+    for name in (command, *(f"{command} {argument.partition('=')[0]}" for argument in arguments)):
+        if name in COMMANDS:
+            return f"{name} is gone. {COMMANDS[name]}"
+    return ""
