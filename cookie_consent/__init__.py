@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from cookie_consent.policy.errors import PolicyError
     from cookie_consent.policy.parts import Cookie, Feature, Purpose, Recipient, Service, Site
     from cookie_consent.policy.policy import Policy
-    from cookie_consent.visitors.accounts import AccountAnswers
 
 __all__ = [
-    "AccountAnswers",
     "ConsentMiddleware",
     "Cookie",
     "Decision",
@@ -43,7 +41,6 @@ _MODULES = {
     "policy.errors": ("PolicyError",),
     "policy.parts": ("Cookie", "Feature", "Purpose", "Recipient", "Service", "Site"),
     "policy.policy": ("Policy",),
-    "visitors.accounts": ("AccountAnswers",),
 }
 """Module -> the public names that it defines."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-OPTIONS: dict[str, str] = {}
+OPTIONS: dict[str, str] = {
+    "accounts": "Keep what consent_of(request) says with the account yourself: docs/features.md shows how.",
+}
 """Option of `ConsentMiddleware` -> what to do instead."""
 
 POLICY_NAMES: dict[str, str] = {}

@@ -41,7 +41,6 @@ from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.enforcement.shared_pages import checked_shared_pages
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.policy import Policy, policy_in_use
-from cookie_consent.visitors.accounts import AccountAnswers, accounts_of
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_country import Country, regime_by_country
 from cookie_consent.visitors.app_language import app_language
@@ -120,8 +119,6 @@ class ConsentMiddleware(FailsAtStart):
             several middlewares wins.
         mask_client: whether the app sees only a truncated client address, with port 0, of visitors who did not consent
             to tracing.
-        accounts: the functions with which the app keeps answers with its users' accounts, so that an answer holds on
-            all devices on which somebody signs in.
         clock: returns seconds since 1970.
         make_id: returns a random id of at least 128 bits, in cookie octets.
 
@@ -164,7 +161,6 @@ class ConsentMiddleware(FailsAtStart):
         desk: Callable[[dict[str, Any]], Any] | str | None = None,
         server_logs: str = "mask",
         mask_client: bool = False,
-        accounts: AccountAnswers | None = None,
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
@@ -206,12 +202,11 @@ class ConsentMiddleware(FailsAtStart):
                 shared_pages,
                 policy,
                 limits=security is not None,
-                accounts=accounts is not None,
                 chosen_layouts=layouts.is_of_app,
             ),
         )
         tells_language = app_language(language, policy.site.languages)
-        help_desk, hooks = late.desk_notifier_of(desk, has_ledger=ledger is not None), accounts_of(accounts)
+        help_desk = late.desk_notifier_of(desk, has_ledger=ledger is not None)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
         log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), countries)
         ledger = late.ledger_of(ledger)
@@ -233,7 +228,6 @@ class ConsentMiddleware(FailsAtStart):
             app_language=tells_language,
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
             edits_csp=security is not None and security.differs,
-            accounts=hooks,
         )
         self.app, self._visits, self._masks_client = app, visits, mask_client
         self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
@@ -289,7 +283,7 @@ class ConsentMiddleware(FailsAtStart):
                 (request if response.trace is None else response).end()
 
     async def _with_other_answers(self, scope: Scope, path: str, visit: Visit) -> tuple[Scope, Visit]:
-        """Return a request and its visit with what the visitor answered to another tool, or on another device."""
+        """Return a request and its visit with what the visitor answered to another tool."""
         for source in self._other_answers:
             if source.concern(scope):
                 scope, visit = await source.take(scope, path, visit)

@@ -33,8 +33,7 @@ class CookieSettings:
         secret_keys: oldest first; the last one signs.
         consent_name: the consent cookie's name over plain http. The signal cookie adds "-signal" to it, and those that
             postpone the question add "-later" and "-later-day", the one that confirms an answer adds "-saved", the one
-            that shows a card's content once "-once", the one about an account "-account", and the one that scripts of
-            shared pages read "-state".
+            that shows a card's content once "-once", and the one that scripts of shared pages read "-state".
         visitor_name: the visitor cookie's name over plain http. The erasure cookie adds "-erasure" to it.
         consent_lifetime: how long an answer is valid, for refusals and grants alike; at most 400 days.
         visitor_lifetime: how long a visitor id is valid; at most 395 days. It is not renewed.
@@ -63,7 +62,7 @@ class CookieSettings:
         for option, name in (("consent_cookie", self.consent_name), ("visitor_cookie", self.visitor_name)):
             check(option, name, is_valid=_is_plain_name(name), remedy='Write a plain word, like "consent".')
         consent, visitor = self.consent_name, self.visitor_name
-        kinds = ("", "-signal", "-later", "-later-day", "-saved", "-once", "-account", "-state")
+        kinds = ("", "-signal", "-later", "-later-day", "-saved", "-once", "-state")
         if {f"{consent}{kind}" for kind in kinds} & {visitor, f"{visitor}-erasure"}:
             raise ValueError(
                 f"consent_cookie, visitor_cookie: cookies of {consent!r} and {visitor!r} would share a name. "

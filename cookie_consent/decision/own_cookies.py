@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
-from cookie_consent.decision.account_cookie import AccountCookie
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.later_cookies import LaterCookies
 from cookie_consent.decision.once_cookie import SALT as ONCE_SALT
@@ -84,7 +83,6 @@ class OwnCookies:
         later: reads and sets the cookies that postpone the question.
         saved: reads and sets the cookie that has the next page confirm an answer.
         once: reads and sets the cookie that has the next page show the content of a card once.
-        account: reads and sets the cookie that remembers which account the answer follows.
         state: sets the cookie that tells scripts what holds; None without it.
     """
 
@@ -103,7 +101,6 @@ class OwnCookies:
                 "signal": f"{broad}{settings.consent_name}-signal",
                 "later": f"{broad}{settings.consent_name}-later",
                 "later-day": f"{broad}{settings.consent_name}-later-day",
-                "account": f"{broad}{settings.consent_name}-account",
                 "state": f"{broad}{settings.consent_name}-state",
                 "visitor": broad + settings.visitor_name,
                 "erasure": f"{narrow}{settings.visitor_name}-erasure",
@@ -124,7 +121,6 @@ class OwnCookies:
         self.later = LaterCookies(later)
         self.saved = SavedCookie(f"{settings.consent_name}-saved")
         self.once = OnceCookie(f"{settings.consent_name}-once", Signer(settings.secret_keys, ONCE_SALT))
-        self.account = AccountCookie({where: names["account"] for where, names in self._names.items()}, settings)
         state = {where: names["state"] for where, names in self._names.items()}
         self.state = StateCookie(state, self.lifetime) if settings.tells_state else None
 
@@ -348,7 +344,6 @@ def _readers_by_kind(policy: Policy) -> dict[str, frozenset[str]]:
         # The state too where none is set: browsers may have it from before a change of the options.
         **dict.fromkeys(("consent", "signal", "later", "later-day", "state"), necessary),
         "visitor": policy.traced,
-        "account": nobody,
         "erasure": nobody,
     }
 

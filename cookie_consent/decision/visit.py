@@ -54,20 +54,6 @@ _log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
 
-class Announcement(NamedTuple):
-    """What a page says once, of an answer that the visitor did not give on this device.
-
-    Args:
-        text: the name of the text.
-        said: the Set-Cookie field of the response that says it.
-        unsaid: that of a response that does not, such as a redirect; None for none.
-    """
-
-    text: str
-    said: bytes
-    unsaid: bytes | None
-
-
 @dataclass(frozen=True, slots=True)
 class Visit:
     """What a request's cookies and signals tell. Requests share it.
@@ -92,8 +78,6 @@ class Visit:
         once: whether a page may be to show the content of a card once.
         supersedes: identifies the cookies before such an answer, which other requests may still have; see
             `RecentAnswers`.
-        announcement: what the next page is to say of such an answer; None for nothing.
-        signed_in: whether an answer is kept with an account too, so that the question says so.
     """
 
     decision: Decision
@@ -113,8 +97,6 @@ class Visit:
     set_cookies: tuple[bytes, ...] = ()
     supersedes: str | int | None = None
     once: bool = False
-    announcement: Announcement | None = None
-    signed_in: bool = False
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
@@ -130,10 +112,10 @@ class Visit:
 def _complete(visit: Any) -> None:
     """Set the fields that follow from the others, and freeze the visit."""
     visit.should_ask = visit.decision.should_ask
-    stores = visit.signal_cookie is not None or visit.set_cookies or visit.announcement is not None
+    stores = visit.signal_cookie is not None or visit.set_cookies
     adds = visit.exempt or visit.refused_cookies or visit.arrival is not None or stores
     comes_back = visit.saved or visit.once
-    visit.is_quick = not (adds or comes_back or (visit.signed_in and visit.should_ask))
+    visit.is_quick = not (adds or comes_back)
     visit.needs_preparation = visit.traced or visit.depends_on_signals or bool(adds) or comes_back
     visit.__class__ = Visit
 

@@ -120,10 +120,10 @@ class Fragments:
         encoding: the page's character encoding.
         options: how the page asks, or None if it does not.
         style: whether stylesheets are inline.
-        message: the name of the text that the page says once about an answer; "" for none.
+        says_saved: whether the page says, once, that the answer is saved.
     """
 
-    __slots__ = ("_consent", "_decision", "_message", "_options", "_pages", "_style", "_where")
+    __slots__ = ("_consent", "_decision", "_options", "_pages", "_says_saved", "_style", "_where")
 
     def __init__(  # noqa: PLR0913 (what is shown, where and how)
         self,
@@ -135,14 +135,14 @@ class Fragments:
         encoding: str,
         options: QuestionOptions | None,
         style: PageStyle,
-        message: str = "",
+        says_saved: bool = False,
     ) -> None:
         self._pages, self._decision, self._consent = pages, decision, consent
-        self._options, self._style, self._message = options, style, message
+        self._options, self._style, self._says_saved = options, style, says_saved
         self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
 
     def question(self, page_language: str | None, received: bytes) -> bytes:
-        """Return the banner if the page asks, and the message about an answer. This sets `language`.
+        """Return the banner if the page asks, and the message that the answer is saved. This sets `language`.
 
         Args:
             page_language: the value of the page's lang attribute, if it has one.
@@ -158,10 +158,10 @@ class Fragments:
                 options, style="inline" if style.is_inline else "deferred", script="late" if may_import else "early"
             )
             shown = self._pages.banner(self._decision, options=options, **self._where)
-        if self._message:
+        if self._says_saved:
             brings = options is None and style.is_inline
             told = QuestionOptions(style_nonce=style.nonce, style="inline" if brings else "apart")
-            shown += self._pages.saved(self._decision, options=told, text=self._message, **self._where)
+            shown += self._pages.saved(self._decision, options=told, **self._where)
         return shown
 
     @property
@@ -177,7 +177,7 @@ class Fragments:
             link: whether to add the link.
         """
         options, style, parts = self._options, self._style, list[bytes]()
-        if (options is not None or self._message) and not style.is_inline:
+        if (options is not None or self._says_saved) and not style.is_inline:
             has_script = options is not None and allows_own_script(style.policies, options.script_nonce)
             parts.append(stylesheet_at_end(self._consent.base, style.nonce, has_script=has_script).encode())
         if footer:

@@ -61,8 +61,8 @@ class PageResponse(VisitResponse):
         says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
         is_get = self.scope["method"] == "GET" and not consent.asks_itself
         asks, has_tail = asks and not consent.asks_itself, says_something and is_get
-        message = self._message() if is_get else ""
-        self._differs_in_frames = asks or has_tail or bool(message)
+        says_saved = is_get and self._visit.saved and decision.record is not None
+        self._differs_in_frames = asks or has_tail or says_saved
         signals = enforcement.vendor_signals if self.scope["method"] != "HEAD" else None
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
@@ -76,8 +76,8 @@ class PageResponse(VisitResponse):
             options = self._question_options(script or consent.nonce_so_far, style.nonce)
             if not style.is_inline:
                 headers = [*headers, banner.preload(consent.base, style.nonce)]
-        if message:
-            headers = self._said_once(headers)
+        if says_saved:
+            headers = _once_only(headers, enforcement.installed.own_cookies.saved.forget(secure=is_secure(self.scope)))
         fragments = banner.Fragments(
             enforcement.pages,
             decision,
@@ -86,7 +86,7 @@ class PageResponse(VisitResponse):
             encoding=encoding,
             options=options,
             style=style,
-            message=message,
+            says_saved=says_saved,
         )
         end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
         question = fragments.question if options is None else partial(self._counted_question, fragments, options)
@@ -100,7 +100,6 @@ class PageResponse(VisitResponse):
             style_nonce,
             reloads=self._withholds_origins,
             referrer=referrer,
-            account=self._visit.signed_in,
             layout=self._enforcement.layouts.of(self.scope),
             first=first,
         )
@@ -153,21 +152,6 @@ class PageResponse(VisitResponse):
         kept = [field for field in headers if field[0].lower() not in (b"cache-control", b"expires")]
         return [*kept, (b"cache-control", b"no-cache")]
 
-    def _message(self) -> str:
-        """Return the name of the text that the page says once about the answer; "" for none."""
-        visit = self._visit
-        if visit.decision.record is None or not (visit.saved or visit.announcement):
-            return ""
-        return "kept" if visit.announcement is None else visit.announcement.text
-
-    def _said_once(self, headers: Headers) -> Headers:
-        """Return the header fields of a page that says something of an answer once."""
-        told, saved = self._visit.announcement, self._enforcement.installed.own_cookies.saved
-        if told is not None:
-            self._stored[:] = [*(field for field in self._stored if field != told.unsaid), told.said]
-        forget = (saved.forget(secure=is_secure(self.scope)),) if self._visit.saved else ()
-        return _once_only(headers, *forget)
-
     def _released(self) -> Send:
         """Return what sends messages that were held. If the visitor answers in the meantime, that answer applies."""
         return partial(self._send_released, self._out, self._visit, self.trace)
@@ -213,12 +197,12 @@ class PageResponse(VisitResponse):
         return question
 
 
-def _once_only(headers: Headers, *forget: bytes) -> Headers:
+def _once_only(headers: Headers, forget: bytes) -> Headers:
     """Return the header fields of a page that neither a reload nor a cache repeats.
 
     Args:
         headers: the header fields.
-        forget: the Set-Cookie fields that delete what had the page say or show something.
+        forget: the Set-Cookie field that deletes what had the page say or show something.
     """
     passed = [field for field in headers if field[0].lower() != b"cache-control"]
-    return [*passed, (b"cache-control", b"no-store"), *((b"set-cookie", field) for field in forget)]
+    return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]

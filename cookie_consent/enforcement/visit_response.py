@@ -95,13 +95,12 @@ class VisitResponse:
         enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
         if enforcement.shared_pages is not None:
             # A page for everybody sets no cookie. Our endpoints do.
-            visit = replace(visit, signal_cookie=None, arrival=None, announcement=None, set_cookies=())
+            visit = replace(visit, signal_cookie=None, arrival=None, set_cookies=())
             log = log if visit.visitor_id is not None or visit.exempt else None
         if visit.depends_on_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
-        told = visit.announcement
-        stored = [*visit.set_cookies, *filter(None, (visit.signal_cookie, told and told.unsaid))]
-        if stored or told is not None:
+        stored = [*visit.set_cookies, *filter(None, (visit.signal_cookie,))]
+        if stored:
             self._stored, self._consent.was_read = stored, True
             self._out = _setting(stored, self._out)
         if visit.saved or visit.once:
@@ -168,10 +167,10 @@ class VisitResponse:
         visit = recent_answers.apply_to(self._visit, began, visitor_id)
         if visit is self._visit:
             return
-        if visit.set_cookies or visit.announcement is not None:
+        if visit.set_cookies:
             # The answer from elsewhere is older: it must not replace the one that was given here.
             self._stored.clear()
-            visit = replace(visit, set_cookies=(), announcement=None)
+            visit = replace(visit, set_cookies=())
         self._visit, self._was_answered = visit, True
         self.asks = self.asks and visit.decision.should_ask
         self._request.decide(traced=visit.traced)

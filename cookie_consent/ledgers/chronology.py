@@ -22,8 +22,6 @@ from cookie_consent.ledgers.chain import REMOVED, listed_ranges
 CLOCK_SKEW = 60 * 60
 """How far the clocks of several hosts may differ (seconds). Without NTP a clock drifts by minutes a month, and a
 resumed virtual machine is late until it next synchronises."""
-_DATED_ELSEWHERE = ("imported", "account")
-"""Sources of answers that were given before their record was made."""
 _REASONS = ("retention", "erasure")
 
 
@@ -108,8 +106,7 @@ class _Dates:
 class Chronology:
     """Checks the dates of a chain's records, one by one in their order.
 
-    Imported records have the dates of an earlier system, so they are only counted. Records of an answer that was kept
-    with an account have its date.
+    Imported records have the dates of an earlier system, so they are only counted.
 
     Attributes:
         imported: the number of imported records.
@@ -147,8 +144,8 @@ class Chronology:
             return
         at = _time(document, "decided_at")
         source = document.get("source")
-        if at is None or source in _DATED_ELSEWHERE:
-            self.imported += at is not None and source == "imported"
+        if at is None or source == "imported":
+            self.imported += at is not None
             return
         if self._emptied and self._emptied[-1].last == number - 1:
             # One record with a fast clock must not date all records after it.

@@ -14,7 +14,7 @@ CONSENT_RECORD: Mapping[str, str] = {
     "decided_at": "When it happened, by the clock of the server, in UTC.",
     "expires_at": "When your answer ends, so that you are asked again.",
     "source": "Where the answer was given: in the banner, on the settings page, at a feature, through the API, by a "
-    "signal of your browser, before, on an earlier system (imported), or on another device (account).",
+    "signal of your browser, or before, on an earlier system (imported).",
     "status": "The answer on the whole: granted, refused, partial, or unknown where nothing was answered.",
     "granted": "The ids of the purposes that you agreed to.",
     "refused": "The ids of the purposes that you refused.",

@@ -24,14 +24,10 @@ class CookieList:
         own_cookies: the middleware's own cookies.
         has_log: whether there is an access log. A visitor who withdraws then gets a cookie for erasing the records.
         postpones: whether "Decide later" postpones the question. The visitor then gets two cookies.
-        follows_accounts: whether answers follow accounts. A visitor who signs in then gets a cookie.
     """
 
-    def __init__(
-        self, own_cookies: OwnCookies, *, has_log: bool, postpones: bool, follows_accounts: bool = False
-    ) -> None:
+    def __init__(self, own_cookies: OwnCookies, *, has_log: bool, postpones: bool) -> None:
         self._own_cookies, self._has_log, self._postpones = own_cookies, has_log, postpones
-        self._follows_accounts = follows_accounts
         self._lists: dict[tuple[Policy, str, Place], tuple[Cookie, ...]] = {}
 
     def under(self, policy: Policy, *, base: str, place: Place) -> tuple[Cookie, ...]:
@@ -62,9 +58,6 @@ class CookieList:
         if policy.recipients:
             about = {language: text("cookie_once", once=text("show_once")) for language, text in words.items()}
             declared = (*declared, self._own_cookies.once.declared(about, secure=place.secure))
-        if self._follows_accounts:
-            about = {language: text("cookie_account") for language, text in words.items()}
-            declared = (*declared, self._own_cookies.account.declared(about, place=place))
         if self._own_cookies.state is not None:
             about = {language: text("cookie_state") for language, text in words.items()}
             declared = (*declared, self._own_cookies.state.declared(about, place=place))

@@ -29,7 +29,6 @@ class Inquiry:
         content_type: the Content-Type field; "" if missing.
         is_form: whether an HTML form sent the body.
         now: when the request arrived, in seconds since 1970.
-        account: the id of the account that is signed in; "" for none, or if nobody needs it.
     """
 
     request: Request
@@ -42,7 +41,6 @@ class Inquiry:
     content_type: str
     is_form: bool
     now: float
-    account: str = ""
 
     @classmethod
     def of(  # noqa: PLR0913 (what differs from request to request)

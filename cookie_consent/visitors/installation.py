@@ -11,7 +11,6 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.accounts import Accounts
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import AppLanguage
 from cookie_consent.visitors.pages.layouts import Layouts
@@ -45,7 +44,6 @@ class Installation:
         app_language: returns the app's language for a request; None if the app makes no choice.
         edits_csp: whether a policy that browsers get, even if only to report, differs with the allowed recipients.
         recent_answers: remembers answers and erasures for requests that are still running.
-        accounts: calls the functions with which the app keeps answers with its accounts, or None.
     """
 
     policy: Policy
@@ -64,4 +62,3 @@ class Installation:
     app_language: AppLanguage | None
     edits_csp: bool
     recent_answers: RecentAnswers
-    accounts: Accounts | None

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.problem import Problem
-from cookie_consent.visitors.answers.answer import Answers, KeepWithAccount
+from cookie_consent.visitors.answers.answer import Answers
 from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.show_once import ShowOnce
@@ -18,7 +18,6 @@ from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.csp_reports import PATH as REPORTS
 from cookie_consent.visitors.csp_reports.intake import ReportIntake
-from cookie_consent.visitors.elsewhere.account_answers import FollowedAccounts
 from cookie_consent.visitors.elsewhere.imported_answers import ImportedAnswers
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
@@ -53,12 +52,7 @@ class Routes:
         policy, own_cookies, ledger, log = parts.policy, parts.own_cookies, parts.ledger, parts.access_log
         kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
         cookie_list, states = (
-            CookieList(
-                own_cookies,
-                has_log=log is not None,
-                postpones=not parts.pages.later_refuses,
-                follows_accounts=parts.accounts is not None,
-            ),
+            CookieList(own_cookies, has_log=log is not None, postpones=not parts.pages.later_refuses),
             States(own_cookies.lifetime, edits_csp=parts.edits_csp),
         )
         self._prefix = parts.prefix
@@ -76,12 +70,9 @@ class Routes:
         )
         records = _answer_records(parts, cookie_list)
         tracing = AnswerTracing(own_cookies, log, parts.recent_answers)
-        accounts = None if parts.accounts is None else FollowedAccounts(parts, parts.accounts, records, tracing)
-        keep_with_account = None if accounts is None else accounts.keep
-        answers = _answers(parts, states, records, tracing, keep_with_account)
+        answers = _answers(parts, states, records, tracing)
         imports = ImportedAnswers(parts, records) if policy.imports else None
-        self.other_answers = tuple(source for source in (imports, accounts) if source is not None)
-        named = _named if accounts is None else partial(_named_by, accounts)
+        self.other_answers = () if imports is None else (imports,)
         own_records = OwnRecords(
             policy, own_cookies, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies
         )
@@ -100,19 +91,19 @@ class Routes:
             policy, parts.visits, own_cookies, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
         )
         self._table: dict[str, dict[str, Handler]] = {
-            "": {"GET": named(_opening(tracing, settings.settings)), "POST": named(answers.take)},
+            "": {"GET": _opening(tracing, settings.settings), "POST": answers.take},
             "/show-once": {"POST": ShowOnce(policy, own_cookies.once).take},
             "/do-not-sell": {"GET": settings.do_not_sell},
             "/transmission": {"GET": settings.transmission},
-            "/question": {"GET": named(_opening(tracing, settings.question, again=True))},
+            "/question": {"GET": _opening(tracing, settings.question, again=True)},
             "/state": {"GET": settings.state},
-            "/receipt": {"GET": named(own_records.receipt)},
-            "/receipt/page": {"GET": named(own_records.receipt_page)},
-            "/records": {"GET": named(own_records.records)},
-            "/records/note": {"POST": named(own_records.note)},
-            "/records/shown": {"GET": named(own_records.shown)},
-            "/export": {"GET": named(own_data.export)},
-            "/erase": {"POST": named(own_data.erase)},
+            "/receipt": {"GET": own_records.receipt},
+            "/receipt/page": {"GET": own_records.receipt_page},
+            "/records": {"GET": own_records.records},
+            "/records/note": {"POST": own_records.note},
+            "/records/shown": {"GET": own_records.shown},
+            "/export": {"GET": own_data.export},
+            "/erase": {"POST": own_data.erase},
             "/requests": {"GET": desk.requests, "POST": desk.send},
             "/requests/look-up": {"POST": desk.look_up},
             "/policy": {"GET": settings.policy},
@@ -157,20 +148,6 @@ def _answer_records(parts: Installation, cookie_list: CookieList) -> AnswerRecor
     return AnswerRecords(parts.ledger, parts.retention, parts.own_cookies, parts.pages, cookie_list)
 
 
-def _named(handler: Handler) -> Handler:
-    """Return a handler as it is: there are no accounts."""
-    return handler
-
-
-def _named_by(accounts: FollowedAccounts, handler: Handler) -> Handler:
-    """Return a handler whose inquiries name the account that is signed in."""
-
-    async def handle(inquiry: Inquiry) -> Response:
-        return await handler(await accounts.named(inquiry))
-
-    return handle
-
-
 def _opening(tracing: AnswerTracing, handler: Handler, *, again: bool = False) -> Handler:
     """Return a handler that counts visitors who open the settings; with `again`, only where the address says so."""
 
@@ -183,13 +160,7 @@ def _opening(tracing: AnswerTracing, handler: Handler, *, again: bool = False) -
     return handle
 
 
-def _answers(
-    parts: Installation,
-    states: States,
-    records: AnswerRecords | None,
-    tracing: AnswerTracing,
-    keep_with_account: KeepWithAccount | None,
-) -> Answers:
+def _answers(parts: Installation, states: States, records: AnswerRecords | None, tracing: AnswerTracing) -> Answers:
     return Answers(
         parts.policy,
         parts.visits,
@@ -199,7 +170,6 @@ def _answers(
         tracing=tracing,
         lifetime=parts.own_cookies.lifetime,
         later_refuses=parts.pages.later_refuses,
-        keep_with_account=keep_with_account,
     )
 
 

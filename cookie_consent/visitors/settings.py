@@ -100,7 +100,6 @@ class SettingsEndpoints:
             notice=notice,
             kept=kept,
             counts_on=inquiry.counts_on,
-            account=bool(inquiry.account),
             own_cookies=self._cookie_list.under(inquiry.visit.decision.policy, base=inquiry.base, place=inquiry.place),
         )
         return page(html, inquiry.language, status, scripts=bool(self._policy.by_recipient))
@@ -156,7 +155,6 @@ class SettingsEndpoints:
             options=QuestionOptions(
                 again=again,
                 by_script=inquiry.request.query_params.get("gpc") == "1",
-                account=bool(inquiry.account),
                 layout=self._layouts.of(scope_at(seen_by_app, next_path) if next_path else seen_by_app),
             ),
         )

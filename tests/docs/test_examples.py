@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
 import logging
 import re
 import tomllib
@@ -19,8 +18,6 @@ import pytest
 from cookie_consent import Policy
 from cookie_consent.cli.demo.site import started
 from cookie_consent.cli.demo.walk import Page
-from cookie_consent.decision.account import account_document
-from tests.support.policies import granting_record, small_policy
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 REGISTRY = EXAMPLES / "registry"
@@ -375,38 +372,6 @@ async def test_answer_on_one_host_of_the_subdomains_example_counts_on_the_other(
         assert "Status: unknown" in (await client.get("http://localhost")).text
         settings = (await client.get(f"{museum}/privacy-choices")).text
     assert "Your choice counts on: www.museum.localhost, shop.museum.localhost." in settings
-
-
-@pytest.mark.anyio
-async def test_answer_follows_the_account_of_the_accounts_example() -> None:
-    app = load(EXAMPLES / "accounts" / "app.py").app
-    async with browser(app) as laptop, browser(app) as phone:
-        for device in (laptop, phone):
-            assert "User: ann" in (await device.post("/login", data={"user": "ann"})).text
-        assert "applies on every device on which you sign in" in (await laptop.get("/")).text
-        await choose(laptop, "refuse_all")
-        page = (await phone.get("/")).text
-        assert "Status: refused" in page
-        assert "The choice saved with your account applies on this device" in page
-        await phone.post("/login", data={"user": "ben"})
-        assert "Status: unknown" in (await phone.get("/")).text
-
-
-def test_accounts_page_shows_the_code_of_the_example() -> None:
-    example = (EXAMPLES / "accounts" / "app.py").read_text(encoding="utf-8")
-    page = (EXAMPLES.parent / "docs" / "accounts.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert len(shown) == 2
-    assert all(code in example for code in shown)
-
-
-def test_accounts_page_explains_every_key_of_an_answer() -> None:
-    page = (EXAMPLES.parent / "docs" / "accounts.md").read_text(encoding="utf-8")
-    (example,) = map(json.loads, re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
-    record = granting_record(small_policy("analytics", "media"))
-    assert example.keys() == account_document(record).keys()
-    table = page.partition("| key | means |")[2].partition("\n\n")[0]
-    assert {*re.findall(r"^\| `(.*?)` \|", table, re.MULTILINE)} == example.keys() | {"recipients"}
 
 
 def test_fastapi_example_has_at_most_60_lines() -> None:

@@ -16,7 +16,7 @@ from cookie_consent.integrations.jinja import consent_context
 from tests.support.documentation import answer, blocks, run, visit
 from tests.support.policies import KEY
 
-FEATURES, FASTAPI, STATUS = blocks("docs/features.md", "python")
+FEATURES, FASTAPI, KEPT, STATUS = blocks("docs/features.md", "python")
 (TEMPLATE,) = blocks("docs/features.md", "html+jinja")
 pytestmark = pytest.mark.usefixtures("site_folder")
 
@@ -53,6 +53,17 @@ def test_fastapi_example_gives_fallback_until_granted() -> None:
     assert off.json()["missing"] == ["media"]
     assert plain.json() == ["for everybody"]
     assert (on.json(), own.json()) == ({"video": "tour.mp4"}, ["for you"])
+
+
+def test_example_keeps_the_newest_choice_of_a_user() -> None:
+    names = run(KEPT)
+    app = ConsentMiddleware(Starlette(routes=[Route("/account/{user}", names["account"])]), "consent.toml", KEY)
+    steps = [("GET", "/account/ann", {}), answer("accept_all"), ("GET", "/account/ann", {})]
+    before, _, laptop = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
+    assert before.json() is None
+    assert laptop.json()["purposes"]["media"] is True
+    (phone,) = visit(app, ("GET", "/account/ann", {}))
+    assert phone.json() == laptop.json()
 
 
 def test_example_with_a_status_answers_with_it_and_documents_it() -> None:

@@ -231,7 +231,7 @@ def test_what_makes_pages_differ_stops_the_start(options: dict[str, Any], advice
     [
         (
             '[imports.klaro]\npurposes = { media = "maps" }\n',
-            r"\[imports\] and accounts",
+            r"\[imports\]",
         ),
     ],
 )

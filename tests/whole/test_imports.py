@@ -21,7 +21,6 @@ OF_HIGHER_ROOMS = {
     "tracing.access_record",
     "tracing.breakdowns",
     "visitors",
-    "visitors.accounts",
     "visitors.answers",
     "visitors.answers.recent_answers",
     "visitors.app_country",

@@ -141,7 +141,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"visitor_days": 396}, "at most 395 days"),
     ({"inject": ["docs*"]}, "inject: .* Write a path"),
     ({"mask_client": None}, "mask_client: .* Write True or False"),
-    ({"accounts": print}, "accounts: .* Write AccountAnswers"),
     ({"server_logs": True}, "server_logs: .* Write one of: mask, drop, keep"),
     ({"app": "app"}, "app: 'app' is not valid. It is the ASGI app"),
     ({"policy": 5}, "policy: 5 is not valid. Write a Policy, or the path of a TOML file"),

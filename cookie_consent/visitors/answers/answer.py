@@ -15,7 +15,6 @@ The steps of an answer:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -37,8 +36,6 @@ from cookie_consent.visitors.host_advice import HostAdvice
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.state import States
 
-KeepWithAccount = Callable[[Inquiry, ConsentRecord], Awaitable[list[tuple[bytes, bytes]]]]
-
 
 class Answers:
     """Takes answers.
@@ -52,7 +49,6 @@ class Answers:
         tracing: starts and stops access tracing.
         lifetime: how long an answer is valid.
         later_refuses: whether "Decide later" is a refusal of everything.
-        keep_with_account: has the app keep an answer with the account that is signed in, and returns header fields.
     """
 
     def __init__(  # noqa: PLR0913 (each step of the way)
@@ -66,11 +62,11 @@ class Answers:
         tracing: AnswerTracing,
         lifetime: timedelta,
         later_refuses: bool,
-        keep_with_account: KeepWithAccount | None = None,
     ) -> None:
         self._policy, self._visits, self._states = policy, visits, states
         self._records, self._cookies, self._tracing = records, cookies, tracing
-        self._lifetime, self._later_refuses, self._keep_with_account = lifetime, later_refuses, keep_with_account
+        self._lifetime = lifetime
+        self._later_refuses = later_refuses
         self._host_advice = HostAdvice(policy.site.hosts)
 
     async def take(self, inquiry: Inquiry) -> Response:
@@ -121,15 +117,11 @@ class Answers:
         if not inquiry.place.host:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
-        # First, what is deleted of another account: some of it is set anew.
-        of_others = [(b"set-cookie", field) for field in inquiry.visit.set_cookies]
-        response.raw_headers += [*of_others, *of_answer, *of_visitor]
+        response.raw_headers += [*of_answer, *of_visitor]
         if self._cookies.tell_state:
             # For the site, whose conditions may be others than those of a service.
             on_site = self._decided(inquiry.visit.decision, record, now)
             response.raw_headers += self._cookies.of_state(inquiry, on_site)
-        if self._keep_with_account is not None:
-            response.raw_headers += await self._keep_with_account(inquiry, record)
         return response
 
     def _postpone(self, inquiry: Inquiry, posted: PostedAnswer) -> Response:

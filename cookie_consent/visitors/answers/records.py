@@ -181,7 +181,6 @@ class AnswerRecords:
                 posted.notice,
                 inquiry.counts_on,
                 card,
-                bool(inquiry.account),
                 posted.variant,
             ),
             base=inquiry.base,

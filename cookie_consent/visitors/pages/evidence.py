@@ -72,7 +72,6 @@ class Surface:
         notice: the name of the message on a settings page; see `Pages.settings`.
         counts_on: the hosts that a settings page names; see `Pages.settings`.
         card: what a card is about; None for other kinds.
-        account: whether it said that the answer is kept with the account.
         layout: the layout of a question; "" if it is not known.
     """
 
@@ -82,7 +81,6 @@ class Surface:
     notice: str = ""
     counts_on: tuple[str, ...] = ()
     card: Card | None = None
-    account: bool = False
     layout: str = ""
 
 
@@ -137,7 +135,7 @@ def _template(
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
     about = surface.card.id if surface.card else feature.id if feature else ""
-    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on, surface.account, surface.layout)
+    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on, surface.layout)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
     key = (state, decision.is_open, place, cookies, where["base"], where["language"])
 
@@ -155,7 +153,7 @@ def _template(
 def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
     kind, feature = surface.kind, surface.feature
     if kind in ("banner", "again"):
-        options = QuestionOptions(again=kind == "again", account=surface.account, layout=surface.layout)
+        options = QuestionOptions(again=kind == "again", layout=surface.layout)
         return pages.banner(decision, options=options, **where).decode()
     if kind == "settings":
         return pages.settings(
@@ -164,7 +162,6 @@ def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, o
             counts_on=surface.counts_on,
             kept=_NO_VISITOR,
             notice=surface.notice,
-            account=surface.account,
             **where,
         )
     if kind == "opt_out":

@@ -89,7 +89,7 @@ class InsertedHtml(Rendering):
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
         style = (options.style == "deferred", options.shared)
-        how = (options.reloads, options.again, options.by_script, options.account, options.layout, *style)
+        how = (options.reloads, options.again, options.by_script, options.layout, *style)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:
@@ -146,32 +146,14 @@ class InsertedHtml(Rendering):
         style = nonce_attribute(style_nonce).encode() if style_nonce else b""
         return template.fill({b"field": in_field, b"link": in_link, b"style": style})
 
-    def saved(  # noqa: PLR0913 (where the page is, and what it says)
-        self,
-        decision: Decision,
-        base: str,
-        language: str,
-        next_path: str,
-        encoding: str,
-        *,
-        options: QuestionOptions,
-        text: str = "kept",
+    def saved(
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, options: QuestionOptions
     ) -> bytes:
-        """Return a message about an answer, to be inserted first in <body>; the arguments are those of `banner`.
-
-        Args:
-            decision: see `banner`.
-            base: see `Pages`.
-            language: see `Pages`.
-            next_path: see `Pages`.
-            encoding: see `banner`.
-            options: see `banner`.
-            text: the name of what it says: that the answer is saved, or that one of the account applies.
-        """
-        key = (decision.policy, base, language, encoding, bool(next_path), text, status_text(decision))
+        """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
+        key = (decision.policy, base, language, encoding, bool(next_path), "saved", status_text(decision))
         template = self._cache.get(key)
         if template is None:
-            marked = cacheable_context(decision, base, language, next_path) | {"style": STYLE, "message": text}
+            marked = cacheable_context(decision, base, language, next_path) | {"style": STYLE}
             html = self._render_to_keep("saved.html", marked)
             template = self._keep(key, html.encode(encoding, "xmlcharrefreplace"))
         return template.fill(banner_values(decision, base, next_path, options, b""))

@@ -63,7 +63,6 @@ class Pages(InsertedHtml):
         own_cookies: tuple[Cookie, ...] = (),
         counts_on: tuple[str, ...] = (),
         kept: KeptSummary | None = None,
-        account: bool = False,
     ) -> str:
         """Return the settings page.
 
@@ -76,7 +75,6 @@ class Pages(InsertedHtml):
             own_cookies: the middleware's own cookies for the answer and the visitor id, listed with the declared ones.
             counts_on: the hosts on which an answer counts; none for this host alone, which is not said.
             kept: what is stored about the visitor; None to leave that out.
-            account: whether the answer is kept with the visitor's account too.
         """
         policy, record = decision.policy, decision.record
         context = context_of(decision, base, language, next_path)
@@ -89,7 +87,6 @@ class Pages(InsertedHtml):
             error=notice.startswith("error"),
             counts_on=counts_on,
             kept=kept,
-            account=account,
             expires=record and record.decided_at + self.lifetime.total_seconds(),
             cookies={
                 purpose: [cookie for cookie in (*own_cookies, *policy.cookies) if cookie.purpose == purpose]

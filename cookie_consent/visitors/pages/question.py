@@ -45,7 +45,6 @@ class QuestionOptions:
             reports it too.
         style: how the question brings its stylesheet.
         script: how it brings its script.
-        account: whether the answer is kept with the visitor's account too, which the question then says.
         shared: in a page that is the same for everybody, the name without prefix of the cookie that tells what holds;
             "" in other pages.
         asks_first: whether such a page may show the question only after the server was asked.
@@ -61,7 +60,6 @@ class QuestionOptions:
     by_script: bool = False
     style: StyleTag = "linked"
     script: ScriptTag = "early"
-    account: bool = False
     shared: str = ""
     asks_first: bool = False
     layout: str = ""

@@ -27,11 +27,10 @@ policy file and, but for the visitor id, no consent. The settings page lists the
 _ONLY_WITH: tuple[tuple[str, dict[str, Any]], ...] = (
     ("`access_log=`", {"has_log": True}),
     ('`later="ask"`', {"postpones": True}),
-    ("`accounts=`", {"follows_accounts": True}),
     ("`shared_pages=True`", {"tells_state": True}),
 )
 """Option -> what it sets of the list."""
-_NOTHING = dict.fromkeys(("has_log", "postpones", "follows_accounts", "tells_state"), False)
+_NOTHING = dict.fromkeys(("has_log", "postpones", "tells_state"), False)
 _PREFIX = re.compile("^__(?:Host|Secure)-")
 _OF_RECORDS = "visitor-erasure"
 """The cookie that lives as long as the access records that it erases, which the policy file says."""

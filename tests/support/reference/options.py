@@ -25,7 +25,7 @@ GROUPS = {
     "Where records are kept": ("ledger", "access_log", "query_keys", "countries", "server_logs", "mask_client"),
     "What visitors see": ("inject", "layout", "later", "settings_link", "language", "inline_style"),
     "What is enforced": ("undeclared", "csp", "edit_csp", "country", "history"),
-    "Pages, paths and accounts": ("prefix", "shared_pages", "accounts", "desk"),
+    "Pages and paths": ("prefix", "shared_pages", "desk"),
     "Cookies of our own": ("consent_cookie", "visitor_cookie", "consent_days", "visitor_days"),
     "For tests": ("clock", "make_id"),
 }
@@ -53,7 +53,6 @@ READ_ON = {
     "desk": ("The help desk", "proof.md#the-help-desk"),
     "server_logs": ("The other logs", "other-logs.md"),
     "mask_client": ("The other logs", "other-logs.md"),
-    "accounts": ("Accounts", "accounts.md"),
 }
 """Option -> the text of a link, and the page that explains it."""
 _KNOWN = ("ASGIApp", "Callable", "Any")
