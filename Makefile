@@ -100,7 +100,7 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench built
-	@.ci/system wrk chromium npm nats-server
+	@.ci/system wrk chromium npm
 	@.ci/system --optional postgres=postgresql
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.serve
@@ -142,7 +142,7 @@ dist: $(VENV)/.dist built
 # From the system's own packages, where this user may install them.
 system:
 	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
-		locale-gen=locales openssl nats-server goaccess java=default-jre-headless
+		locale-gen=locales openssl goaccess java=default-jre-headless
 	@.ci/system --optional postgres=postgresql nginx varnishd=varnish promtool=prometheus
 
 $(VENV)/bin/python:

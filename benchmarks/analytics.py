@@ -27,13 +27,12 @@ from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, parquet_folder, path_of
 from cookie_consent.sinks.files.digest_files import digest_folder
 from tests.support.servers.clickhouse_server import clickhouse_server
-from tests.support.servers.nats_server import nats_server
 from tests.support.servers.postgres import private_server
 from tests.support.waiting import wait_until
 
 PARTS = ("write", "read")
-SINKS = ("files", "postgresql", "clickhouse", "nats")
-TO_REACH = {"files": 0.85, "postgresql": 0.80, "clickhouse": 0.80, "nats": 0.80}
+SINKS = ("files", "postgresql", "clickhouse")
+TO_REACH = {"files": 0.85, "postgresql": 0.80, "clickhouse": 0.80}
 """The share of the bare app's requests that should be served with a sink."""
 BYTES_OF_A_RECORD = 1000
 """On the disk while it is read: as a line, as Parquet, and as what they are made of."""
@@ -127,9 +126,6 @@ def target(sink: str, folder: Path) -> Iterator[str]:
     """Start the server of a sink, and yield the sink's target."""
     if sink == "files":
         yield str(folder / "access.jsonl")
-    elif sink == "nats":
-        with nats_server(folder) as nats:
-            yield f"nats://{nats.address}/BENCHMARK?spill={folder / 'spill'}"
     else:
         with private_server() if sink == "postgresql" else clickhouse_server() as server:
             yield f"{server.new_database()}?spill={folder / 'spill'}"

@@ -1,4 +1,4 @@
-"""What a sink does with more records than its server takes: none may be lost while the spill folder has room.
+"""What a sink does with more records than PostgreSQL takes: none may be lost while the spill folder has room.
 
 Records are written from one thread at a steady rate, while the server runs, is down, or answers nothing (frozen). Then
 the server is brought back, and the records that arrived are counted.
@@ -20,12 +20,10 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.table import Row, print_table
 from cookie_consent.sinks import Sink, open_sink
-from tests.support.servers.nats_server import nats_server
 from tests.support.servers.postgres import private_server
 from tests.support.sink_lines import record
 from tests.support.waiting import wait_until
 
-SINKS = ("postgresql", "nats")
 STATES = ("up", "down", "frozen")
 RECORDS, RATE = 300_000, 60_000
 _LONGEST = 600.0
@@ -37,27 +35,20 @@ State = tuple[Callable[[], object], Callable[[], object]]
 
 
 @contextmanager
-def target(sink: str, folder: Path) -> Iterator[tuple[str, Mapping[str, State]]]:
-    """Start the server of a sink; yield the sink's URL, and the states of the server."""
-    spill = folder / "spill"
-    if sink == "nats":
-        settings = {"jetstream": {"store_dir": str(folder / "data"), "max_file_store": 1 << 33}}
-        with nats_server(folder, settings) as nats:
-            states: dict[str, State] = {"down": (nats.stop, nats.start), "frozen": (nats.freeze, nats.thaw)}
-            yield f"nats://{nats.address}/BURST?spill={spill}", states
-    else:
-        with private_server() as postgres:
+def target(folder: Path) -> Iterator[tuple[str, Mapping[str, State]]]:
+    """Start PostgreSQL; yield the sink's URL, and the states of the server."""
+    with private_server() as postgres:
 
-            def send(number: signal.Signals) -> None:
-                for process in Path(f"/proc/{postgres.pid}/task/{postgres.pid}/children").read_text().split():
-                    os.kill(int(process), number)
-                os.kill(postgres.pid, number)
+        def send(number: signal.Signals) -> None:
+            for process in Path(f"/proc/{postgres.pid}/task/{postgres.pid}/children").read_text().split():
+                os.kill(int(process), number)
+            os.kill(postgres.pid, number)
 
-            states = {
-                "down": (postgres.stop, postgres.start),
-                "frozen": (lambda: send(signal.SIGSTOP), lambda: send(signal.SIGCONT)),
-            }
-            yield f"{postgres.new_database()}?spill={spill}", states
+        states: dict[str, State] = {
+            "down": (postgres.stop, postgres.start),
+            "frozen": (lambda: send(signal.SIGSTOP), lambda: send(signal.SIGCONT)),
+        }
+        yield f"{postgres.new_database()}?spill={folder / 'spill'}", states
 
 
 def lines(number: int) -> list[bytes]:
@@ -81,9 +72,9 @@ def write(sink: Sink, records: Sequence[bytes], rate: int) -> float:
     return time.perf_counter() - start
 
 
-def measure(kind: str, state: str, records: Sequence[bytes], rate: int) -> Row:
+def measure(state: str, records: Sequence[bytes], rate: int) -> Row:
     """Write records to a server in a state, bring it back, and count what arrives."""
-    with TemporaryDirectory(prefix="burst-") as name, target(kind, Path(name)) as (url, states):
+    with TemporaryDirectory(prefix="burst-") as name, target(Path(name)) as (url, states):
         sink = open_sink(url)
         sink.write(records[0])
         wait_until(lambda: sink.stats().get("written", 0) == 1, _LONGEST)
@@ -100,7 +91,6 @@ def measure(kind: str, state: str, records: Sequence[bytes], rate: int) -> Row:
         kept = open_sink(url).purge(time.time() + 2 * 86_400, timedelta(0), dry_run=True)
     dropped = sum(number for name, number in stats.items() if name.startswith("dropped"))
     return {
-        "sink": kind,
         "server": state,
         "written": len(records),
         "per second": round(len(records) / seconds),
@@ -119,18 +109,13 @@ def _is_settled(sink: Sink, records: int) -> bool:
 def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser("python -m benchmarks.burst", description=__doc__)
-    parser.add_argument("--sink", choices=SINKS, action="append", help="only this sink; may be repeated")
     parser.add_argument("--server", choices=STATES, action="append", help="only this state; may be repeated")
     parser.add_argument("--records", type=int, default=RECORDS, help="(default: %(default)s)")
     parser.add_argument("--rate", type=int, default=RATE, help="records a second (default: %(default)s)")
     arguments = parser.parse_args()
     logging.disable()
     records = lines(arguments.records)
-    rows = [
-        measure(sink, state, records, arguments.rate)
-        for sink in arguments.sink or SINKS
-        for state in arguments.server or STATES
-    ]
+    rows = [measure(state, records, arguments.rate) for state in arguments.server or STATES]
     print_table(f"{len(records):,} records at {arguments.rate:,} a second, from one process", rows)
 
 

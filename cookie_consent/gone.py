@@ -1,4 +1,4 @@
-"""What is gone, and what to do instead. The error for such a name is the second half of each row."""
+"""What is gone, and what to do instead: the error for a name is the second half of its row. Internal."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ OPTIONS: dict[str, str] = {
 POLICY_NAMES: dict[str, str] = {}
 """Table or key of the policy file -> what to do instead."""
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "forward": "Let the site write to the database itself, by the URL of its access log.",
+}
 """Command, or command and option ("report --goals") -> what to do instead."""
 
-SCHEMES: dict[str, str] = {}
+_STREAM = 'Write "postgresql://…" or "clickhouse://…", or a file for Vector or Fluent Bit (docs/own-tools.md).'
+
+SCHEMES: dict[str, str] = {"nats": _STREAM, "tls": _STREAM}
 """URL scheme of an access log -> what to do instead."""
 
 

@@ -72,7 +72,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-_SERVERS = {"clickhouse", "live_sites", "nats", "postgres", "private_clickhouse", "stoppable_postgres"}
+_SERVERS = {"clickhouse", "live_sites", "postgres", "private_clickhouse", "stoppable_postgres"}
 """Fixtures that start servers."""
 
 
@@ -118,7 +118,7 @@ def _asks_for_a_server(item: pytest.Item) -> bool:
     params = getattr(item, "callspec", None)
     values = map(str, params.params.values()) if params else ()
     return not _SERVERS.isdisjoint(getattr(item, "fixturenames", ())) or any(
-        value in ("clickhouse", "nats", "postgresql") for value in values
+        value in ("clickhouse", "postgresql") for value in values
     )
 
 

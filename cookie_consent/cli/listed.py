@@ -56,10 +56,5 @@ COMMANDS = (
         "compact",
     ),
     Listed("digest", "Make the digests that reports are computed from. compact does so, too.", "digest"),
-    Listed(
-        "forward",
-        "Move access records from a NATS stream to another sink. Runs until stopped, on any number of hosts.",
-        "forward",
-    ),
 )
 """In the order of the help."""

@@ -35,7 +35,7 @@ _WHO_ASKS = ("user", "username", "password")
 """URL parameters with credentials."""
 _GROUP = "cookie_consent.sinks"
 """The entry point group: URL scheme -> callable that creates the sink."""
-_EXTRAS = {"postgres": "postgresql", "clickhouses": "clickhouse", "tls": "nats"}
+_EXTRAS = {"postgres": "postgresql", "clickhouses": "clickhouse"}
 """URL scheme of this package -> the extra to install, if that has another name."""
 
 
@@ -80,9 +80,8 @@ def open_sink(target: str) -> Sink:
 
     Args:
         target: the path of a JSON Lines file, plain or as a "file:" URL; or a URL like
-            "postgresql://user@host/database", "clickhouse://user@host:8123/database" or "nats://host:4222/STREAM".
-            While the server is down, lines are spilled to the folder in "?spill=FOLDER", or by default to the user's
-            state folder.
+            "postgresql://user@host/database" or "clickhouse://user@host:8123/database". While the server is down, lines
+            are spilled to the folder in "?spill=FOLDER", or by default to the user's state folder.
 
     Raises:
         ValueError: the scheme is unknown, or a required package is missing.

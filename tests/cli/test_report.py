@@ -277,7 +277,7 @@ def test_environment_names_the_access_log(access_log: Path, monkeypatch: pytest.
     [
         ([], "Name the access log: --access-log URL"),
         (["--access-log", "missing.jsonl"], "there is no file missing.jsonl"),
-        (["--access-log", "nats://127.0.0.1"], '"nats://" cannot be read'),
+        (["--access-log", "mq://127.0.0.1"], '"mq://" cannot be read'),
         (["--access-log", "x", "--to", "2026-01-01"], "is no day before"),
         (["--access-log", "x", "--time-zone", "Tokyo"], 'there is no time zone "Tokyo". Write a name of the IANA'),
         (["--access-log", "x", "--policy", "missing.toml"], "missing.toml cannot be read: No such file"),

@@ -513,9 +513,9 @@ def test_locked_database_times_out(postgres_url: str, tmp_path: Path) -> None:
             engine.make("records", given)
 
 
-def test_report_of_nats_access_log_is_refused() -> None:
-    with pytest.raises(ValueError, match='"nats://" cannot be read'):
-        report("nats://127.0.0.1:4222", since=FIRST, until=FIRST)
+def test_report_of_access_log_with_unknown_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match='"mq://" cannot be read'):
+        report("mq://127.0.0.1:4222", since=FIRST, until=FIRST)
 
 
 @pytest.mark.parametrize(

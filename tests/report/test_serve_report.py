@@ -565,7 +565,7 @@ def test_password_from_environment_protects_loopback(
         (["--password-file", "short"], "The password has to have 12 characters at least."),
         (["--password-file", "empty"], "The password has to have 12 characters at least."),
         (["--password-file", "binary"], "--password-file: binary cannot be read as a text"),
-        (["--access-log", "nats://localhost/ACCESS"], 'access_log: "nats://" cannot be read'),
+        (["--access-log", "mq://localhost/ACCESS"], 'access_log: "mq://" cannot be read'),
         (["--access-log", "none/access.jsonl"], "there is no file none/access.jsonl"),
         (["--access-log", ""], "Name the access log: --access-log URL"),
         (["--time-zone", "Mars/Olympus"], 'there is no time zone "Mars/Olympus"'),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import subprocess
 import sys
 import threading
@@ -17,17 +16,10 @@ import pytest
 
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink, open_sink, without_spill
 from tests.support.documentation import blocks
-from tests.support.servers.nats_server import NatsServer, nats_server
 from tests.support.sink_lines import ROOT, TODAY, count_line, line, record
 
-KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "nats", "third-party"]
+KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "third-party"]
 UNKNOWN_VISITOR = "a-visitor-without-records"
-
-
-@pytest.fixture(scope="module")
-def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 def _no_wait(_: float) -> None:
@@ -64,7 +56,6 @@ def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     make: dict[str, Callable[[], str]] = {
         "postgresql": lambda: request.getfixturevalue("postgres_url"),
         "clickhouse": lambda: request.getfixturevalue("clickhouse_url"),
-        "nats": lambda: f"nats://{request.getfixturevalue('nats').address}/S{secrets.token_hex(4)}",
         "third-party": lambda: f"shelf://{request.getfixturevalue('shelf')}",
     }
     return spilling(make[kind](), tmp_path)
@@ -118,7 +109,7 @@ def test_close_writes_everything_and_sink_stays_usable(sink: Sink) -> None:
 
 
 # The other sinks keep duplicate lines. Reports count each uid once: see tests/report/test_report.py.
-@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats", "third-party"])
+@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "third-party"])
 def test_record_written_twice_is_read_once(sink: Sink) -> None:
     for number in (1, 2, 1, 1):
         sink.write(line(number))
@@ -147,7 +138,6 @@ def test_empty_sink_has_nothing_to_read_erase_or_purge(sink: Sink) -> None:
     assert sink.stats().get("written", 0) == 0
 
 
-# A stream counts the age of records from their arrival: see tests/sinks/test_nats.py.
 @pytest.mark.parametrize("kind", ["memory", "jsonl", "postgresql", "clickhouse"])
 def test_purge_removes_only_old_records(sink: Sink) -> None:
     for number, days in enumerate((40, 35, 3, 0)):
@@ -176,7 +166,7 @@ def test_many_threads_may_write(sink: Sink) -> None:
     assert sorted(numbers(sink.read("one"))) == list(range(1000))
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats"])
+@pytest.mark.parametrize("kind", ["postgresql", "clickhouse"])
 def test_forked_child_gets_its_own_connection(sink: Sink, url: str) -> None:
     script = """if True:
         import os, sys
@@ -210,16 +200,14 @@ def test_file_sink_is_opened_by_path_or_url(target: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("target", ["http://site.example/log", "kafka://x", "memory://"])
 def test_unknown_url_scheme_is_refused(target: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"there is no sink for .* begins with one of: clickhouse://, .*nats://, .*postgresql://"
-    ):
+    with pytest.raises(ValueError, match=r"there is no sink for .* begins with one of: clickhouse://, .*postgresql://"):
         open_sink(target)
 
 
 def test_error_says_that_cookie_consent_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(ValueError, match="need cookie-consent as an installed package"):
-        open_sink("nats://host/S")
+        open_sink("postgresql://host/site")
 
 
 def test_error_names_package_that_third_party_sink_needs(
@@ -260,7 +248,7 @@ def test_spill_folder_does_not_depend_on_user_and_password(same: str) -> None:
 @pytest.mark.parametrize(
     ("url", "rest", "folder"),
     [
-        ("nats://host/S?spill=/var/spill", "nats://host/S", "/var/spill"),
+        ("mq://host,other/S?spill=/var/spill", "mq://host,other/S", "/var/spill"),
         ("postgresql:///site?spill=a%20b&host=%2Frun", "postgresql:///site?host=%2Frun", "a b"),
         (
             "postgresql:///site?options=-c%20search_path%3Dapp&spill=/s&password=a+b",
@@ -283,7 +271,6 @@ def test_spill_folder_in_unknown_home_is_refused() -> None:
     [
         ("postgresql://db.example/a", "psycopg", "postgresql"),
         ("clickhouse://db.example/a", "clickhouse_connect", "clickhouse"),
-        ("nats://mq.example/A", "nats", "nats"),
     ],
 )
 def test_missing_package_error_names_the_extra(

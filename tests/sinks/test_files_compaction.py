@@ -497,7 +497,7 @@ def test_command_reports_unreadable_and_locked_files(
     [
         (None, "Name the access log: --access-log FILE"),
         ("kafka://x", 'there is no sink for "kafka://"'),
-        ("nats://localhost:1/access", "only one in files compacted"),
+        ("shelf://localhost/access", 'there is no sink for "shelf://"'),
         ("/nowhere/access.jsonl", "there is no file /nowhere/access.jsonl, and none that was closed"),
     ],
 )

@@ -82,8 +82,8 @@ def test_relative_and_absolute_path_are_the_same_place(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     _abandon(str(tmp_path / "logs/access.jsonl"), tmp_path)
     assert losses_found(tmp_path, "logs/access.jsonl") == 5
-    _abandon("nats://one.example/RECORDS", tmp_path)
-    assert losses_found(tmp_path, "nats://one.example/RECORDS") == 5
+    _abandon("mq://one.example/RECORDS", tmp_path)
+    assert losses_found(tmp_path, "mq://one.example/RECORDS") == 5
 
 
 def _abandon(place: str, folder: Path) -> None:

@@ -22,7 +22,6 @@ import pytest
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.buffered import LONGEST_HELD
 from tests.support.servers.clickhouse_server import clickhouse_server
-from tests.support.servers.nats_server import nats_server
 from tests.support.servers.noted_store import Notes
 from tests.support.servers.postgres import PrivateServer
 from tests.support.traffic import VISITORS, Server, Traffic, serving
@@ -262,12 +261,6 @@ def check_restart_of_store(folder: Path, url: str, stop: Callable[[], object], s
 
 def test_postgresql_restart_costs_no_page_and_no_record(private_postgres: PrivateServer, tmp_path: Path) -> None:
     check_restart_of_store(tmp_path, private_postgres.new_database(), private_postgres.stop, private_postgres.start)
-
-
-@pytest.mark.full_matrix
-def test_nats_kill_and_restart_costs_no_page_and_no_record(tmp_path: Path) -> None:
-    with nats_server(tmp_path / "nats") as nats:
-        check_restart_of_store(tmp_path, f"nats://{nats.address}/RECORDS", nats.kill, nats.start)
 
 
 @pytest.mark.full_matrix

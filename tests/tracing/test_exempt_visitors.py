@@ -178,7 +178,7 @@ def test_startup_overwrites_salt_of_past_day(tmp_path: Path) -> None:
     [
         ("logs/access.jsonl", "logs/access.jsonl.salt"),
         ("file:///logs/access.jsonl", "/logs/access.jsonl.salt"),
-        ("nats://localhost/STREAM?spill=/waiting", "/waiting.salt"),
+        ("mq://localhost/STREAM?spill=/waiting", "/waiting.salt"),
         (Path("access.jsonl"), "access.jsonl.salt"),
     ],
 )

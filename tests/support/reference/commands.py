@@ -47,7 +47,6 @@ READ_ON = {
     "serve-report": "analytics.md",
     "compact": "keeping-records.md",
     "digest": "keeping-records.md#digests-reports-in-about-a-second",
-    "forward": "keeping-records.md",
 }
 """Command -> the page that explains it."""
 _FEW = 4

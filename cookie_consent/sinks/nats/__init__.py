@@ -1,5 +1,0 @@
-"""The NATS JetStream sink."""
-
-from cookie_consent.sinks.nats.sink import NatsSink
-
-__all__ = ["NatsSink"]
