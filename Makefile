@@ -11,7 +11,7 @@ PARALLEL := --dist loadfile --no-loadscope-reorder
 QUICK := not browser and not server and not slow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons compiled browser-side system mutate format bench bench-fast first-steps gallery docs reference dist clean
+.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons compiled browser-side system mutate format bench bench-fast gallery docs reference dist clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -112,10 +112,6 @@ bench: $(VENV)/.bench built
 bench-fast: $(VENV)/.bench built
 	$(BIN)/python -m benchmarks.overhead --quick
 	$(BIN)/python -m benchmarks.overhead --quick --features
-
-# Minutes and commands from an empty folder to a tested site, as each page of docs/frameworks says.
-first-steps: $(VENV)/.test built
-	$(BIN)/python -m benchmarks.first_steps $(ARGS)
 
 gallery: system $(VENV)/.test built
 	$(BIN)/python -m tests.support.gallery

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-import inspect
 import re
 import shlex
 import sys
@@ -16,10 +14,12 @@ from typing import Any
 import httpx
 
 from cookie_consent.cli.main import GOOD, main
-from tests.frameworks.page import FALLBACK, SHOWN, Page
+from tests.frameworks.page import COMMON, FALLBACK, SHOWN, Page
 from tests.frameworks.running import SAME_ORIGIN, running
 from tests.support.browsers.browser import forms, stored_cookie
 from tests.support.distribution import viewed
+
+_, INIT, _, SERVER, REPORT, *_ = COMMON.commands
 
 _POLICY = Path("consent.toml")
 _ACCESS_LOG = Path("logs/access.jsonl")
@@ -32,15 +32,14 @@ async def take_first_steps(page: Page) -> None:
     Args:
         page: the page.
     """
-    _, init, _, _, _, report, *_ = page.steps
-    _type(str(init))
+    _type(INIT)
     async with running(save(page, "app.py").app) as client:
         refused, granted = await answered(client, "refuse_all"), await answered(client, "accept_all")
     assert FALLBACK in refused
     assert SHOWN in granted
     # The last records are written before the server hears that the app has ended.
     assert viewed(_ACCESS_LOG) == ["/"]
-    _type(str(report))
+    _type(REPORT)
 
 
 async def answered(client: httpx.AsyncClient, choice: str) -> str:
@@ -58,31 +57,26 @@ async def answered(client: httpx.AsyncClient, choice: str) -> str:
 
 
 def run_tests(page: Page) -> None:
-    """Save a page's app and its tests, and run them as pytest does."""
-    _type(str(page.steps[1]))
+    """Save a page's app and the tests of all pages, and run them as pytest does."""
+    _type(INIT)
     save(page, "app.py")
-    tests = [test for name, test in vars(save(page, "test_app.py")).items() if name.startswith("test_")]
-    assert tests
-    for test in tests:
-        result = test()
-        if inspect.iscoroutine(result):
-            asyncio.run(result)
+    save(COMMON, "test_app.py").test_map_needs_consent()
 
 
-def start_example(page: Page, init: str = "") -> Any:
+def start_example(page: Page, init: str = INIT) -> Any:
     """Return a page's example as a module, in a folder with the first policy file and the page's cookies.
 
     Args:
         page: the page.
-        init: the command that writes the file; "" for that of the page.
+        init: the command that writes the file.
     """
     write_policy(page, init)
     return load(page.example)
 
 
-def write_policy(page: Page, init: str = "") -> None:
+def write_policy(page: Page, init: str = INIT) -> None:
     """Write the first policy file with a page's cookies into the current folder; see `start_example`."""
-    _type(init or str(page.steps[1]))
+    _type(init)
     first = _POLICY.read_text(encoding="utf-8")
     own, replaced = _EXAMPLE_COOKIE.subn(lambda _: f"{page.cookies}\n", first)
     assert replaced == 1

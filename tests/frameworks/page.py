@@ -1,14 +1,10 @@
-"""Reads a page of docs/frameworks: what a newcomer saves and types.
+"""Reads docs/frameworks: what a newcomer saves and types.
 
-The form of such a page, which test_pages.py checks:
+README.md has what is the same for all frameworks. Each other page has what is its own:
 
-- `# NAME`, what the page is for, and then at least the sections `SECTIONS`, in this order.
-- A file is a block after the line "Save this as `app.py`:". What the page saves is complete: it runs as it stands.
-- A block of the kind "console" has what a newcomer types, each line after "$ ". What they type after the server runs
-  on is for a second terminal.
-- The server is `uvicorn app:app`, and the home page "/" shows the feature `map` of the file that
-  `cookie-consent init` writes: its text is `SHOWN` with consent, and without it the feature's fallback.
-- "Test it" has the file `test_app.py`, which `pytest` runs in the first terminal: the key is set there.
+- A file is a block after the line "Save this as `app.py`:". It is complete: it runs as it stands. The home page "/"
+  shows the feature `map` of the file that `cookie-consent init` writes: its text is `SHOWN` with consent, and without
+  it the feature's fallback.
 - Each other block of Python stands word for word in `examples/frameworks/NAME_app.py`, which a test visits, or in
   another `NAME_*.py` there. It may be indented less there or here.
 - A block of the kind "toml" has `[[cookies]]` of the framework's own cookies, ready to paste. A test has the framework
@@ -26,16 +22,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "frameworks"
 EXAMPLES = ROOT / "examples" / "frameworks"
-SECTIONS = (
-    "Start",
-    "Test it",
-    "Where the decision is",
-    "Switch features on and off",
-    "Templates",
-    "The framework's own cookies",
-    "Compression",
-    "When it does not work",
-)
 SHOWN = "Here is the map."
 """What the home page of each page's app.py says if the feature is available."""
 FALLBACK = "The map is switched off."
@@ -80,25 +66,15 @@ class Page:
         return [Block(found["kind"], found["text"], found["file"] or "") for found in _BLOCK.finditer(self.text)]
 
     @property
-    def sections(self) -> list[str]:
-        """The headings of the page's sections."""
-        return re.findall(r"^## (.+)$", self.text, re.M)
-
-    @property
     def files(self) -> dict[str, str]:
         """Name -> text of the files to save."""
         return {block.file: block.text for block in self.blocks if block.file}
 
     @property
-    def steps(self) -> list[Block | str]:
-        """What a newcomer does, in order: files to save, and commands to type."""
-        done: list[Block | str] = []
-        for block in self.blocks:
-            if block.file:
-                done.append(block)
-            elif block.kind == "console":
-                done += [line.removeprefix("$ ") for line in block.text.splitlines()]
-        return done
+    def commands(self) -> list[str]:
+        """What a newcomer types, in order."""
+        typed = [block.text for block in self.blocks if block.kind == "console"]
+        return [line.removeprefix("$ ") for text in typed for line in text.splitlines()]
 
     @property
     def excerpts(self) -> list[str]:
@@ -117,8 +93,9 @@ class Page:
 
     @property
     def example_text(self) -> str:
-        """The example, and what belongs to it."""
-        files = sorted(EXAMPLES.glob(f"{self.path.stem}_*.py"))
+        """The example, and what belongs to it; all of them for what is common."""
+        name = "*" if self.path.stem == "README" else self.path.stem
+        files = sorted(EXAMPLES.glob(f"{name}_*.py"))
         return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
@@ -131,4 +108,5 @@ def page(name: str) -> Page:
     return Page(FOLDER / f"{name}.md")
 
 
+COMMON = Page(FOLDER / "README.md")
 PAGES = [Page(path) for path in sorted(FOLDER.glob("*.md")) if path.stem != "README"]
