@@ -19,7 +19,8 @@ from tests.frameworks.running import SAME_ORIGIN, running
 from tests.support.browsers.browser import forms, stored_cookie
 from tests.support.distribution import viewed
 
-_, INIT, _, SERVER, REPORT, *_ = COMMON.commands
+INIT = COMMON.commands[1]
+REPORT = COMMON.commands[4]
 
 _POLICY = Path("consent.toml")
 _ACCESS_LOG = Path("logs/access.jsonl")
