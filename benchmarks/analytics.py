@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from benchmarks import serve
@@ -24,8 +23,7 @@ from benchmarks.command import Ran, consent, print_machine, python
 from benchmarks.records import write_records
 from benchmarks.table import Row, print_table
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.files.closed_files import FileFormat, parquet_folder, path_of
-from cookie_consent.sinks.files.digest_files import digest_folder
+from cookie_consent.sinks.files.closed_files import FileFormat, parquet_folder
 from tests.support.servers.clickhouse_server import clickhouse_server
 from tests.support.servers.postgres import private_server
 from tests.support.waiting import wait_until
@@ -171,38 +169,14 @@ def read(folder: Path, records: int) -> None:
     compacted = consent("compact", "--access-log", str(live))
     assert not compacted.output["busy"] + len(compacted.output["unreadable"]), compacted.output
     rows.append(_row("compact", "", live, compacted))
-    rmtree(digest_folder(live))  # `compact` makes digests, too
     from_parquet, more = _reports(live, "Parquet")
     assert from_lines == from_parquet, "the reports differ"
-    rows += [*more, *digested(live)]
+    bare = _row("bare DuckDB, Parquet", f"{DAYS} days", live, python(BARE, str(parquet_folder(live))))
+    rows += [*more, bare]
+    if shutil.which("goaccess"):
+        rows += _with_goaccess(live)
     print_table(f"{records:,} records of {DAYS} days", rows)
     print("The files are in the system's memory already. A day should take 2 s from Parquet, 20 from lines.")
-    print(
-        "With digests, all days should take 1.5 CPU s and 300 MB, one day 0.5 CPU s. All digests should take 15 CPU s."
-    )
-
-
-def digested(live: Path) -> list[Row]:
-    """Make digests, report from them, and let others do the same from the same records; return rows of the table.
-
-    The report from digests has to be that of a scan, field by field.
-    """
-    first, last = (str(UNTIL - timedelta(days=before)) for before in RANGES[f"{DAYS} days"])
-    asked = ("report", "--access-log", str(live), "--from", first, "--to", last)
-    scan = consent(*asked)
-    make = ("digest", "--access-log", str(live))
-    rows = [_row("digest", "all", live, consent(*make))]
-    newest, away = path_of(live, UNTIL, 1, FileFormat.PARQUET), live.with_name("last.parquet")
-    newest.rename(away)
-    consent(*make)
-    away.rename(newest)
-    rows.append(_row("digest", "last day, added to the others", live, consent(*make)))
-    _, more = _reports(live, "digests")
-    ran = consent(*asked)
-    differing = [name for name, figure in scan.output.items() if ran.output[name] != figure and name != "range"]
-    assert not differing, f"scan and digests differ in {differing}"
-    rows += [*more, _row("bare DuckDB, Parquet", f"{DAYS} days", live, python(BARE, str(parquet_folder(live))))]
-    return rows + (_with_goaccess(live) if shutil.which("goaccess") else [])
 
 
 def _with_goaccess(live: Path) -> list[Row]:

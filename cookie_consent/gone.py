@@ -12,8 +12,14 @@ OPTIONS: dict[str, str] = {
 POLICY_NAMES: dict[str, str] = {}
 """Table or key of the policy file -> what to do instead."""
 
+_COMPACT = "Leave it out: compact makes Parquet files alone, which need no zone, and reports read these."
 COMMANDS: dict[str, str] = {
     "forward": "Let the site write to the database itself, by the URL of its access log.",
+    "digest": "Leave it out: a report reads the records. compact makes Parquet files of them, which are read faster.",
+    "compact --level": "Leave it out: the level that fits is chosen.",
+    "compact --policy": _COMPACT,
+    "compact --time-zone": _COMPACT,
+    "erase --policy": "Leave it out: each record says itself for how long it is kept.",
 }
 """Command, or command and option ("report --goals") -> what to do instead."""
 

@@ -4,56 +4,49 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 
-from cookie_consent.cli.closed_log import closed_log
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
-from cookie_consent.cli.digest import digested, in_words, print_digested, zone_given
-from cookie_consent.cli.digest_database import digested_database, has_digests
 from cookie_consent.cli.options import counted, option_value, print_json, print_text, with_options
-from cookie_consent.cli.report_settings import add_settings_options
+from cookie_consent.sinks import JsonLinesSink, open_sink
+from cookie_consent.sinks.files.closed_files import sources
 from cookie_consent.sinks.files.compaction import Compacted, compact, waiting
-from cookie_consent.sinks.files.parquet import LEVEL
 from cookie_consent.sinks.optional import NotInstalledError
-
-_LEVELS = range(1, 23)
-
-
-def _level(text: str) -> int:
-    if not text.isdecimal() or int(text) not in _LEVELS:
-        raise argparse.ArgumentTypeError(f"a level is a number from {_LEVELS[0]} to {_LEVELS[-1]}")
-    return int(text)
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    with_options("--access-log")(parser)
-    add_settings_options(parser)
-    parser.add_argument(
-        "--level",
-        metavar="NUMBER",
-        type=_level,
-        default=LEVEL,
-        help=f"zstd compression level, {_LEVELS[0]} to {_LEVELS[-1]} (default: %(default)s)",
-    )
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    target, zone = option_value(arguments, "access_log"), zone_given(arguments)
-    if has_digests(target):  # a database compresses its records itself
-        return print_digested(digested_database(target, zone), as_json=arguments.json)
-    path = closed_log(target)
+    path = _log_in_files(option_value(arguments, "access_log"))
     try:
         with progress("files", waiting(path)) as seen:
-            result = compact(path, arguments.level, seen)
+            result = compact(path, seen)
     except NotInstalledError as error:
         raise UnusableError(str(error)) from None
-    made = digested(path, zone)
     if arguments.json:
-        print_json({**asdict(result), "digests": made.digests, "blocks": made.blocks})
+        print_json(asdict(result))
     else:
-        print_text(f"{_in_words(result)}\n{in_words(made)}")
+        print_text(_in_words(result))
     for problem in result.unreadable:
         print_problem(f"Stays as it is: {problem}", FINDING)
     return FINDING if result.unreadable else GOOD
+
+
+def _log_in_files(target: str | None) -> Path:
+    """Return the live file of the access log.
+
+    Raises:
+        UnusableError: no access log is named, it is not in files, or there are no files.
+    """
+    if target is None:
+        raise UnusableError("Name the access log: --access-log FILE, or the environment variable CONSENT_ACCESS_LOG.")
+    try:
+        sink = open_sink(target)
+    except ValueError as error:
+        raise UnusableError(str(error)) from None
+    if not isinstance(sink, JsonLinesSink):
+        raise UnusableError("access_log: only a log in files is compacted. A database compresses its records itself.")
+    if not sources(sink.path):
+        raise UnusableError(f"access_log: there is no file {sink.path}, and none that was closed.")
+    return sink.path
 
 
 def _in_words(result: Compacted) -> str:
@@ -65,7 +58,7 @@ def _in_words(result: Compacted) -> str:
 
 
 COMPACT = Command(
-    _arguments,
+    with_options("--access-log"),
     guarded(_compact),
     "a file cannot be read, and stays as it is",
 )

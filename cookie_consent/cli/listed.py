@@ -55,6 +55,5 @@ COMMANDS = (
         "Turn the closed files of an access log into Parquet files. Run it by cron, while the site runs.",
         "compact",
     ),
-    Listed("digest", "Make the digests that reports are computed from. compact does so, too.", "digest"),
 )
 """In the order of the help."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, UnusableError, guarded, print_problem
-from cookie_consent.cli.digests_renewed import digests_renewed
 from cookie_consent.cli.existing_ledger import existing_ledger, records_of
 from cookie_consent.cli.existing_sink import existing_sink
 from cookie_consent.cli.options import (
@@ -68,8 +67,7 @@ def _erase(arguments: argparse.Namespace) -> int:
         existing_sink(target) if target else nullcontext() as sink,
     ):
         try:
-            with digests_renewed(target):
-                access_records = sink.erase(arguments.id) if sink else None
+            access_records = sink.erase(arguments.id) if sink else None
         except PartlyErasedError as error:
             return print_problem(str(error), FINDING)
         proof = _erased_proof(ledger, arguments.id) if ledger and arguments.proof else _NO_PROOF
@@ -173,7 +171,7 @@ def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_ru
 
         # A site without visitors would keep the salt of an earlier day, with which ids can be computed again.
         daily_salt_of(target).expire(now)
-    with existing_sink(target) as sink, digests_renewed(target):
+    with existing_sink(target) as sink:
         return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
 
 
@@ -190,8 +188,7 @@ def _policy(path: str) -> Policy:
 
 
 ERASE = Command(
-    # Each record has its own end date. --policy is accepted only so that all commands take the same options.
-    with_id_option(EITHER_ID, "--again", "--proof", "--ledger", "--access-log", "--policy", required=False),
+    with_id_option(EITHER_ID, "--again", "--proof", "--ledger", "--access-log", required=False),
     guarded(_erase),
     f"access records may stay, or {_MISFILED}",
 )

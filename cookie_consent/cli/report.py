@@ -120,16 +120,13 @@ def _report(arguments: argparse.Namespace) -> int:
     for option in ("html", "csv"):
         if (file := getattr(arguments, option)) and is_of_log(target, file):
             raise UnusableError(f"--{option}: {file} is a file of the access log itself. Name another.")
-    scanned: list[object] = []
     try:
         with progress("steps", PARTS) as seen:
-            options = {"memory": arguments.memory, "seen": seen, "seen_scan": scanned.append}
+            options = {"memory": arguments.memory, "seen": seen}
             figures = report(target, **report_arguments(arguments, time.time()), **options)
     except (ValueError, UnreadableError) as error:
         raise UnusableError(str(error)) from None
     print_text(_written(figures, arguments))
-    for each in scanned:
-        print_problem(str(each), GOOD)
     for each in figures["unreadable_files"]:
         print_problem(f"Left out, with its records: {each['file']}: {each['problem']}", FINDING)
     return FINDING if figures["unreadable_files"] else GOOD

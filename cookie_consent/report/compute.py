@@ -10,7 +10,6 @@ from datetime import date
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.report.digests.choice import why_scanned, with_digests
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.files import require_files
 from cookie_consent.report.goals import Goals, funnels, goals
@@ -80,8 +79,7 @@ def report(
             1970; `count_now`, True to count the visitors of now, as "now"; `seen_recent`, then called with what counts
             them later (`now.Recent`); `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True
             to read missing files as empty if their folder exists; `memory`, the bytes that reading files may take, by
-            default a quarter of the machine's and at least 512 MB; `seen_scan`, called if many records were read that
-            digests could have answered for, with the reason (`digests.advice.Scanned`).
+            default a quarter of the machine's and at least 512 MB.
 
     Raises:
         ValueError: an argument is wrong; the message says what is allowed.
@@ -90,12 +88,11 @@ def report(
     now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
     now, count_now = time.time() if now is None else now, rest.pop("count_now", False)
     seen_recent = rest.pop("seen_recent", lambda recent: None)
-    may_be_new, memory, seen_scan = (rest.pop(name, None) for name in ("may_be_new", "memory", "seen_scan"))
+    may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
     question = Question(since, until, host or None, path or None, **rest)
     earlier = question.earlier("previous" if compare is True else compare) if compare else None
-    with open_engine(access_log, memory) as opened:
-        engine = with_digests(access_log, opened)
-        require_files(access_log, may_be_new=bool(may_be_new))
+    with open_engine(access_log, memory) as engine:
+        require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _earlier(engine, earlier)
         seen(1)
         figures = without_few(_whole(engine, question, before, seen), question.where, question.threshold)
@@ -103,8 +100,6 @@ def report(
             recent = recent_visitors(engine, question, now)
             figures["now"] = recent.at(now)
             seen_recent(recent)
-        if seen_scan and (scanned := why_scanned(access_log, engine, question)):
-            seen_scan(scanned)
         figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
     figures["range"]["generated_at"] = rfc3339(now)
     figures["compare"] = before and before.totals

@@ -124,9 +124,9 @@ def test_jobs_of_cron_and_systemd_are_the_same_and_run(site: Path, monkeypatch: 
     monkeypatch.chdir(site)
     service, timer = map(settings, blocks(PAGE, "ini"))
     by_systemd = [ours(shlex.split(value)) for name, value in service["Service"] if name == "ExecStart"]
-    nightly, hourly = map(cron_jobs, blocks(PAGE, "text")[:2])
+    nightly = cron_jobs(blocks(PAGE, "text")[0])
     assert nightly == by_systemd
-    assert [main(command) for command in nightly + hourly] == [0, 0, 0]
+    assert [main(command) for command in nightly] == [0, 0]
     assert {("Type", "oneshot"), ("WorkingDirectory", "/srv/site")} < {*service["Service"]}
     assert timer["Install"] == [("WantedBy", "timers.target")]
     assert re.fullmatch(r"\*-\*-\* \d\d:\d\d:\d\d", dict(timer["Timer"])["OnCalendar"])
@@ -144,8 +144,6 @@ def test_policy_is_checked_before_an_upgrade(site: Path, monkeypatch: pytest.Mon
 def test_restored_backup_has_nobody_who_was_erased(site: Path) -> None:
     backup, restore, _ = sh_blocks()
     (site / "logs" / "access.jsonl.salt").write_text("of today")
-    (site / "logs" / "access.jsonl.digests").mkdir()
-    (site / "logs" / "access.jsonl.digests" / "key").write_text("of the visitors' numbers")
     shell(backup, site)
     last = site.parent / "backups" / "site" / "last"
     assert sorted(path.name for path in last.iterdir()) == ["consent.db", "consent.toml", "logs"]

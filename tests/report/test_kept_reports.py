@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,34 @@ from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.compaction import compact
 from tests.support.asgi import call
-from tests.support.digests import assert_same, write
-from tests.support.report_records import DAYS, FIRST, line, page_view, random_counts, random_records
+from tests.support.report_records import DAYS, FIRST, Record, line, page_view, random_counts, random_records
 
 LAST = FIRST + timedelta(days=DAYS - 1)
 NOON = datetime(LAST.year, LAST.month, LAST.day, 12, tzinfo=UTC)
 ALL_DAYS: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1}
+
+
+def assert_same(made: Any, wanted: Any, name: str = "") -> None:
+    """Compare figures exactly. Only sums of floating-point numbers may differ as their order does."""
+    if name in ("sum", "mean") and wanted is not None:
+        assert made == pytest.approx(wanted, rel=1e-9), name
+    elif isinstance(wanted, dict):
+        assert list(made) == list(wanted), name
+        for key in wanted:
+            assert_same(made[key], wanted[key], key)
+    elif isinstance(wanted, list):
+        assert len(made) == len(wanted), (name, made, wanted)
+        for row, other in zip(made, wanted, strict=True):
+            assert_same(row, other, name)
+    else:
+        assert made == wanted, name
+
+
+def write(live: Path, day: date, records: list[Record], number: int = 1) -> Path:
+    """Write a closed file."""
+    path = path_of(live, day, number, FileFormat.PLAIN)
+    path.write_bytes(b"".join(map(line, records)))
+    return path
 
 
 class Asked:

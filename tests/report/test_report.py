@@ -301,13 +301,13 @@ def test_report_of_a_million_records_fits_in_64_mb(tmp_path: Path) -> None:
 def test_report_with_large_tables_in_a_temporary_file_is_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     live = tmp_path / "access.jsonl"
     write_files(live, RECORDS, COUNTS)
     asked = QUESTIONS[name] | {"now": 0, "compare": "previous"}
     in_memory = report(live, **asked)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(duckdb_files, "_IN_MEMORY", 10**9)
     files: list[str] = []
 

@@ -468,11 +468,9 @@ def test_command_prints_summary(path: Path, capsys: Capture) -> None:
     close_as(path, FileFormat.PLAIN, line(1), line(2))
     close_as(counts_path(path), FileFormat.PLAIN, count_line(1, 1))
     assert run("--access-log", str(path)) == GOOD
-    assert capsys.readouterr().out == (
-        "2 closed files compacted: 2 access records and 1 count.\n1 digest made, and 1 block of days joined.\n"
-    )
+    assert capsys.readouterr().out == ("2 closed files compacted: 2 access records and 1 count.\n")
     assert run("--access-log", f"file://{path}", "--json") == GOOD
-    summary = {"files": 0, "records": 0, "counts": 0, "busy": 0, "unreadable": [], "digests": 0, "blocks": 0}
+    summary = {"files": 0, "records": 0, "counts": 0, "busy": 0, "unreadable": []}
     assert json.loads(capsys.readouterr().out) == summary
 
 
@@ -483,12 +481,9 @@ def test_command_reports_unreadable_and_locked_files(
     monkeypatch.setenv("CONSENT_ACCESS_LOG", str(path))
     with close_as(path, FileFormat.PLAIN, line(1), number=2).open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        assert run("--level", "9") == FINDING
+        assert run() == FINDING
     said = capsys.readouterr()
-    assert said.out == (
-        "0 closed files compacted: 0 access records. 1 file in use by other processes: next time.\n"
-        "1 digest made, and 1 block of days joined.\n"
-    )
+    assert said.out == ("0 closed files compacted: 0 access records. 1 file in use by other processes: next time.\n")
     assert said.err.startswith(f"Stays as it is: {path_of(path, DAY, 1, FileFormat.GZIP)}: ")
 
 
@@ -497,20 +492,13 @@ def test_command_reports_unreadable_and_locked_files(
     [
         (None, "Name the access log: --access-log FILE"),
         ("kafka://x", 'there is no sink for "kafka://"'),
-        ("shelf://localhost/access", 'there is no sink for "shelf://"'),
+        ("postgresql://localhost/access", "only a log in files is compacted"),
         ("/nowhere/access.jsonl", "there is no file /nowhere/access.jsonl, and none that was closed"),
     ],
 )
 def test_command_refuses_wrong_access_log(target: str | None, said: str, capsys: Capture) -> None:
     assert run(*(["--access-log", target] if target else [])) == WRONG_USAGE
     assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("level", ["0", "23", "x"])
-def test_wrong_compression_level_is_refused(level: str, capsys: Capture) -> None:
-    with pytest.raises(SystemExit):
-        run("--level", level)
-    assert "--level: a level is a number from 1 to 22" in capsys.readouterr().err
 
 
 def test_without_duckdb_parquet_files_can_only_be_purged(

@@ -72,8 +72,6 @@ def test_compact_says_that_it_needs_posix(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "access-2025-01-01-0001.jsonl").write_bytes(b'{"time":"2025-01-01T00:00:00.000Z"}\n')
     said = run("compact", "--access-log", str(tmp_path / "access.jsonl"), folder=tmp_path, status=1)
     assert "on Windows closed files cannot be changed; do it on Linux or macOS" in said.stderr
-    said = run("digest", "--access-log", str(tmp_path / "access.jsonl"), folder=tmp_path, status=1)
-    assert "on Windows digests cannot be made; do it on Linux or macOS" in said.stderr
 
 
 def test_command_works_when_stdout_is_no_file(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,39 +29,26 @@ class ClickHouseServer:
 
     Args:
         client: a client with a session of its own, which temporary tables need.
-
-    Attributes:
-        client: the client.
-        checks: called when all figures are computed. One that raises UnreadableError refuses them.
     """
 
     damaged: Sequence[Damaged] = ()
 
     def __init__(self, client: Client) -> None:
-        self.client = client
-        self.checks: list[Callable[[], object]] = []
+        self._client = client
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        self.drop(*TEMPORARY)
+        for table in TEMPORARY:
+            self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
 
-    def make(self, name: str, given: Given, segment: Segment = EVERYBODY, **words: object) -> None:
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table."""
-        self.run(name, given, segment=segment, **words)
+        self._client.command(sql(name, CLICKHOUSE, segment=segment, **shape(given)), parameters=dict(given))
 
-    def rows(self, figure: str, given: Given, **words: object) -> list[Row]:
+    def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        result = self.client.query(sql(figure, CLICKHOUSE, **shape(given), **words), parameters=dict(given))
+        result = self._client.query(sql(figure, CLICKHOUSE, **shape(given)), parameters=dict(given))
         return [dict(row) for row in result.named_results()]
-
-    def run(self, name: str, given: Given, **words: object) -> None:
-        """Run an SQL file, with more variables of the template."""
-        self.client.command(sql(name, CLICKHOUSE, **shape(given), **words), parameters=dict(given))
-
-    def drop(self, *tables: str) -> None:
-        """Drop temporary tables."""
-        for table in tables:
-            self.client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
 
 
 @contextmanager
@@ -77,8 +64,6 @@ def opened(url: str) -> Iterator[ClickHouseServer]:
     with connected(url, SETTINGS, session=True) as client:
         engine = ClickHouseServer(client)
         yield engine
-        for check in engine.checks:
-            check()
         # The server keeps a session, and the tables in it, for some time after the last query.
         engine.prepare({})
 

@@ -48,11 +48,6 @@ class Dialect:
         facts: the hint that keeps a WITH query that is read twice out of memory.
         quantile: an interpolated quantile; NULL without values.
         quantiles: several quantiles as an array that begins at 1. The values are sorted only once.
-        keyed: a 64-bit number, as another that only the key gives, which is the second word.
-        all_of: all distinct values of a column in a group, as an array.
-        sorted_all: all values of a column in a group, as a sorted array of floating-point numbers.
-        each: after SELECT, one row for each value of an array.
-        of_digests: the condition on facts that they are of some digests, which are a list of numbers.
         once: after SELECT, keeps one row for each uid; "" where there are no duplicates, or where the engine removes
             them later.
     """
@@ -80,11 +75,6 @@ class Dialect:
     facts: str
     quantile: str
     quantiles: str
-    keyed: str
-    all_of: str
-    sorted_all: str
-    each: str
-    of_digests: str
     once: str
 
 
@@ -112,11 +102,6 @@ DUCKDB = Dialect(
     facts="NOT MATERIALIZED",
     quantile="quantile_cont({1}, {0})",
     quantiles="(quantile_cont({1}, [{0}]))",
-    keyed="TRY_CAST('0x' || substr(sha256({1} || {0}::VARCHAR), 1, 16) AS UBIGINT)",
-    all_of="list(DISTINCT {0})",
-    sorted_all="list(({0})::DOUBLE ORDER BY {0})",
-    each="unnest({0})",
-    of_digests="",
     once="",
 )
 POSTGRESQL = Dialect(
@@ -144,11 +129,6 @@ POSTGRESQL = Dialect(
     facts="",
     quantile="percentile_cont({0}) WITHIN GROUP (ORDER BY {1})",
     quantiles="(percentile_cont(ARRAY[{0}]) WITHIN GROUP (ORDER BY {1}))",
-    keyed="('x' || substr(encode(sha256(convert_to({1} || {0}::text, 'UTF8')), 'hex'), 1, 16))::bit(64)::bigint",
-    all_of="array_agg(DISTINCT {0})",
-    sorted_all="array_agg(({0})::double precision ORDER BY {0})",
-    each="unnest({0})",
-    of_digests="day IN ({0})",
     once="",
 )
 CLICKHOUSE = Dialect(
@@ -175,11 +155,6 @@ CLICKHOUSE = Dialect(
     facts="",
     quantile="quantileExactInclusive({0})({1})",
     quantiles="(quantilesExactInclusive({0})({1}))",
-    keyed="reinterpretAsInt64(substring(SHA256(concat({1}, toString({0}))), 1, 8))",
-    all_of="groupUniqArray({0})",
-    sorted_all="arraySort(groupArray(toFloat64({0})))",
-    each="arrayJoin({0})",
-    of_digests="made IN ({0})",
     once="DISTINCT ON (uid)",
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -89,14 +89,12 @@ class DuckDBFiles:
 
     Attributes:
         damaged: the files that were left out so far, because they cannot be read.
-        digested: the names of the closed files whose digests were read in their place.
     """
 
     def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
         self._connection, self._path, self._memory = connection, path, memory
         self._has_file = False
         self.damaged: list[Damaged] = []
-        self.digested: Collection[str] = ()
 
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
@@ -117,7 +115,7 @@ class DuckDBFiles:
         else:
             self._run(name, given, segment=segment)
 
-    def _make_in_parts(self, name: str, given: Given, segment: Segment, **words: object) -> None:
+    def _make_in_parts(self, name: str, given: Given, segment: Segment) -> None:
         """Create a table of sessions or of their pages, a part of the visitors at a time: sorting happens in memory.
 
         A session has one visitor, so the parts do not overlap.
@@ -125,7 +123,7 @@ class DuckDBFiles:
         (count,) = self._connection.table(segment.tables["records"]).count("*").fetchall()[0]
         parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
         for part in range(parts):
-            self._run(name, given, segment=segment, part=part, parts=parts, **words)
+            self._run(name, given, segment=segment, part=part, parts=parts)
 
     def _read(self, name: str, given: Given, path: Path, first: date, segment: Segment) -> None:
         table = segment.tables[name]
@@ -171,10 +169,7 @@ class DuckDBFiles:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        return self._rows(figure, given)
-
-    def _rows(self, name: str, given: Given, **words: object) -> list[Row]:
-        result = self._run(name, given, **words)
+        result = self._run(figure, given)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

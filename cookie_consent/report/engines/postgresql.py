@@ -41,33 +41,20 @@ class PostgreSQLServer:
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
 
-    @property
-    def connection(self) -> Connection[Any]:
-        """The connection, to read digests over it."""
-        return self._connection
-
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
-        self.drop(*TEMPORARY)
+        for table in TEMPORARY:
+            self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
 
-    def make(self, name: str, given: Given, segment: Segment = EVERYBODY, **words: object) -> None:
+    def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table, and collect statistics on it for the query planner."""
-        self.run(name, given, segment=segment, **words)
+        self._execute(sql(name, POSTGRESQL, segment=segment, **shape(given)), given)
         self._execute(f"ANALYZE {segment.tables.get(name, name)}", {})
 
-    def rows(self, figure: str, given: Given, **words: object) -> list[Row]:
+    def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, **shape(given), **words), given).fetchall()
+        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, **shape(given)), given).fetchall()
         return rows
-
-    def run(self, name: str, given: Given, **words: object) -> None:
-        """Run an SQL file, with more variables of the template."""
-        self._execute(sql(name, POSTGRESQL, **shape(given), **words), given)
-
-    def drop(self, *tables: str) -> None:
-        """Drop temporary tables."""
-        for table in tables:
-            self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
 
     def _execute(self, text: LiteralString, given: Given) -> Any:
         return self._connection.execute(text, given or None)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.report import report
 from cookie_consent.report.files import live_file
 from cookie_consent.report.now import Recent
 from cookie_consent.sinks.files.closed_files import Source, counts_path, sources
-
-if TYPE_CHECKING:
-    from cookie_consent.report.digests.advice import Scanned
 
 MOST_ANSWERS = 16
 MOST_BYTES = 16_000_000
@@ -27,7 +23,6 @@ SETTLED = 2.0
 
 State = Mapping[str, tuple[int, int, int]]
 """Path of each file of a log -> size, time of change in nanoseconds, inode."""
-_log = logging.getLogger("cookie_consent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,6 @@ class KeptReports:
         self._path, self._clock, self._make = live_file(access_log), clock, make
         self._state: State | None = None
         self._answers: dict[Hashable, _Answer] = {}
-        self._is_advised = False
 
     def __call__(self, access_log: str | os.PathLike[str], **asked: Any) -> Mapping[str, Any]:
         """Return the figures of a question, as `report` does; for one thread at a time."""
@@ -71,17 +65,11 @@ class KeptReports:
             self._answers[question] = answer  # the newest: the oldest is dropped first
             return _at(answer, now)
         recent: list[Recent] = []
-        seen: dict[str, Any] = {"seen_recent": recent.append, "seen_scan": self._advise}
-        figures = self._make(access_log, **asked, now=now, may_be_new=True, count_now=True, **seen)
+        seen = recent.append
+        figures = self._make(access_log, **asked, now=now, may_be_new=True, count_now=True, seen_recent=seen)
         if state is not None and _is_settled(state, now) and state_of(self._path) == state:
             self._keep(question, _Answer(json.dumps(figures).encode(), recent[0]))
         return figures
-
-    def _advise(self, scanned: Scanned) -> None:
-        """Log once why digests did not answer, unless that is due to the question."""
-        if not (self._is_advised or scanned.by_question):
-            self._is_advised = True
-            _log.warning("A live report takes long. %s", scanned)
 
     def _keep(self, question: Hashable, answer: _Answer) -> None:
         self._answers[question] = answer

@@ -10,8 +10,3 @@ CASE
 {% endmacro %}
 {% macro local(time) %}({{ time }} + {{ offset(time) }}){% endmacro %}
 {% macro local_day(time) %}{{ whole(local(time), "86400000") }}{% endmacro %}
-{# The local begin of an hour, from its number: see `hours` of local_time.py. Where the offset changes in the middle of an hour,
-   a second one begins, whose number is before the change. #}
-{% macro local_hour(begin) %}
-CASE WHEN {{ whole(local(begin), "3600000") }} * 3600000 = {{ local(begin) }} THEN {{ local(begin) }} ELSE {{ begin }} + {{ offset("(" ~ begin ~ " + 3599999)") }} END
-{%- endmacro %}

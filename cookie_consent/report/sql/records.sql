@@ -13,13 +13,9 @@
      has such steps. A letter of `marks` says what each step is: event, page, or beginning of a path.
    - `properties`: what an event brings, as JSON.
 
-   For digests, `for_digests` is set: then visitors and guests are numbers that only a key gives, and there are the host, the
-   local day and the begin of the local hour. For the digests of servers, `with_host` is set: then there is the host.
-
    With a path, there are only the records of guests who have one under it.
 
    Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
-{% from "digests/days.sql" import day, hour with context %}
 {% from "sites.sql" import site_of_address, site_of_host %}
 {% from "marks.sql" import all_marks %}
 {% from "where.sql" import holds %}
@@ -76,17 +72,12 @@ WITH known AS (
     {% endfor %}
 )
 SELECT
-    uid, {{ "host, " if for_digests is defined or with_host is defined }}came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
+    uid, came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
     {% if marks %}
     {{ all_marks(marks, "path", "event", "viewed = 1 AND ") }} AS marks,
     {% endif %}
-    {% if for_digests is defined %}
-    {{ keyed("visitor", text("key")) }} AS visitor, hash({{ keyed("visitor", text("key")) }}, host) AS guest,
-    {{ day("came") }} AS day, {{ hour("came") }} AS hour,
-    {% else %}
     {{ hashed("visitor") }} AS visitor,
     {{ hashed("concat(visitor, ' ', host)") }} AS guest,
-    {% endif %}
     CASE WHEN kind = 'request' AND status < 400 THEN '' ELSE path END AS path,
     CASE
         WHEN referrer = '' OR {{ site_of_address("referrer") }} <> {{ site_of_host("host") }} THEN referrer

@@ -1,16 +1,12 @@
 {# New visitors by the week of their first view (`cohort`), and how many had a view so many weeks later; 0 is the cohort.
 
    A number of a week is its distance from the week that began on 1969-12-29, a Monday. Visitors who needed no consent are
-   left out: their ids are of a day.
-
-   The file for digests, or for those of servers, replaces the block `weeks`: in which weeks each new visitor had a view. #}
+   left out: their ids are of a day. #}
+{% from "local_time.sql" import local_day with context %}
 WITH weeks AS (
-{% block weeks %}
-    {% from "local_time.sql" import local_day with context %}
     SELECT DISTINCT visitor, {{ whole("(" ~ local_day("came") ~ " + 3)", "7") }} AS week
     FROM records
     WHERE viewed = 1 AND inside = 1 AND exempt = 0 AND visitor NOT IN (SELECT visitor FROM earlier)
-{% endblock %}
 ),
 cohorts AS (
     SELECT visitor AS newcomer, min(week) AS cohort FROM weeks GROUP BY visitor

@@ -17,13 +17,8 @@
    With a path, only guests are looked at who saw a page under it.
 
    For a segment, all sessions are kept, also those without views, and the place at which each begins: its first record is
-   sorted by `began`, `is_request` and `uid`. See chosen.sql.
-
-   For digests, `with_guests` is set. Then the table has the guest and the time of all activity of each session, also of
-   those without views and outside of the range. With `with_items`, `trail` has the numbers of a session's items in their
-   order: see digests/items.sql. #}
+   sorted by `began`, `is_request` and `uid`. See chosen.sql. #}
 {% from "activity.sql" import began, ended, is_request %}
-{% from "digests/trail.sql" import trail as items_in_order %}
 {% set whole_segment = segment.tables.sessions != "sessions" %}
 {% set create = create | default("CREATE TEMPORARY TABLE") %}
 {% set part, parts = part | default(0), parts | default(1) %}
@@ -33,7 +28,7 @@
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set marks = marks | default("") %}
-{% set more = ", marks" if marks else ", item" if with_items is defined else "" %}
+{% set more = ", marks" if marks else "" %}
 {{ "INSERT INTO" if part else create }} {{ segment.tables.sessions }}{{ "" if part else " AS" }}
 WITH moments AS (
     SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
@@ -52,12 +47,9 @@ activity AS (
         path, referrer, campaign, viewed, under,
         CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted{{ more }}
     FROM {{ segment.tables.records }}
-    {% if with_items is defined %}
-    LEFT JOIN items ON page IS NOT DISTINCT FROM CASE WHEN viewed = 1 THEN path END AND sent = event
-    {% endif %}
     WHERE kind IN ('view', 'event') {{ of_part }}
     UNION ALL
-    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0{{ ", ''" if marks else ", NULL" if more }}
+    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0{{ ", ''" if marks }}
     FROM spans
     WHERE burst = 1
     GROUP BY guest, span, {{ whole("came", "1800000") }}
@@ -100,12 +92,6 @@ wholes AS (
         {% if marks %}
         coalesce({{ in_order_of("concat(marks, ';')", "place", "marks <> ''") }}, '') AS trail,
         {% endif %}
-        {% if with_items is defined %}
-        {{ items_in_order() }} AS trail,
-        {% endif %}
-        {% if with_guests is defined %}
-        min(began) AS first, max(ended) AS last,
-        {% endif %}
         {{ first("path", "place", "viewed = 1") }} AS entry_path,
         {{ last("path", "place", "viewed = 1") }} AS exit_path,
         {{ first("uid", "place", "viewed = 1") }} AS first_view,
@@ -121,14 +107,11 @@ wholes AS (
 )
 SELECT
     visitor, first_there AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
-    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, guest, views, first_view{{ ", trail" if more }}
+    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, guest, views, first_view{{ ", trail" if marks }}
     {% if whole_segment %}
     , fitting, first_began, first_is_request, first_uid
     {% endif %}
-    {% if with_guests is defined %}
-    , first, last, fitting > 0 AS viewed
-    {% endif %}
 FROM wholes
-{% if not whole_segment and with_guests is not defined %}
+{% if not whole_segment %}
 WHERE fitting > 0 AND first_there >= {{ number("since") }} AND first_there < {{ number("end") }}
 {% endif %}

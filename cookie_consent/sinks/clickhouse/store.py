@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.clickhouse import digests, tables
+from cookie_consent.sinks.clickhouse import tables
 from cookie_consent.sinks.columns import record_from
 from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
@@ -126,8 +126,7 @@ class ClickHouseStore:
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor; return how many.
 
-        When this returns, no query finds them any more, nor digests of their days. The server removes both from disk
-        soon after.
+        When this returns, no query finds them any more. The server removes them from disk soon after.
 
         Raises:
             CannotEraseError: the server still has some.
@@ -139,7 +138,6 @@ class ClickHouseStore:
                 if remaining:
                     _delete(client, "access_records", tables.DELETE_OF_VISITOR, parameters)
                     remaining = _number(client, tables.COUNT_OF_VISITOR, parameters)
-            digests.drop_void(client)
         if remaining:
             raise CannotEraseError(
                 f"{self.place} still has {remaining} records of this visitor, which it deleted. Erase them again."
@@ -162,10 +160,7 @@ class ClickHouseStore:
                     _limit(client, table, int(keep.total_seconds()))
                     if _number(client, tables.count_until(table), until):
                         _delete(client, table, tables.delete_until(table), until)
-                if digests.exist(client):
-                    _limit(client, "access_digest_facts", int(keep.total_seconds()))
-                    digests.drop_void(client)
-            return count
+        return count
 
     def close(self) -> None:
         """Close the connection. The store may be written to again."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, sources
 from cookie_consent.sinks.files.damage import failed_checksum
 from cookie_consent.sinks.files.locking import for_each_closed, remove
-from cookie_consent.sinks.files.parquet import LEVEL, engine, write_parquet
+from cookie_consent.sinks.files.parquet import engine, write_parquet
 from cookie_consent.sinks.files.rotation import Rotation
 
 
@@ -40,14 +40,13 @@ def waiting(path: Path) -> int:
     return sum(_is_lines(source) for log in (path, counts_path(path)) for source in sources(log))
 
 
-def compact(path: Path, level: int = LEVEL, seen: Callable[[int], object] = lambda number: None) -> Compacted:
+def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> Compacted:
     """Convert the closed files of a log, and of its counts, to Parquet. Rotates a live file first if its day is over.
 
     It is safe to run while other processes write, read or compact. A kill at any moment leaves each record in one file.
 
     Args:
         path: the live file.
-        level: the zstd level, 1 to 22.
         seen: is called with the number of files done so far.
 
     Raises:
@@ -61,7 +60,7 @@ def compact(path: Path, level: int = LEVEL, seen: Callable[[int], object] = lamb
                 nonlocal files
                 if damaged := failed_checksum(source):  # DuckDB would not notice changed bytes
                     raise OSError(damaged.problem)
-                rows[log] += write_parquet(connection, log, source, file, level)
+                rows[log] += write_parquet(connection, log, source, file)
                 remove(log, source, before=FileFormat.PARQUET)
                 files += 1
                 seen(files)

@@ -78,9 +78,7 @@ def matching_lines(
                 yield from (line for line in block.split(b"\n") if matches(line))
 
 
-def remove_lines(
-    source: Source, file: BufferedRandom, matches: Predicate, needle: bytes, before: Callable[[], object]
-) -> int:
+def remove_lines(source: Source, file: BufferedRandom, matches: Predicate, needle: bytes) -> int:
     """Rewrite a closed file without matching lines; return how many. The caller has the lock.
 
     Args:
@@ -88,11 +86,9 @@ def remove_lines(
         file: the same file, open.
         matches: whether a line matches.
         needle: bytes that every matching line contains.
-        before: is called before a file with such lines is rewritten.
     """
     count = sum(1 for _ in matching_lines(file, source.file_format, matches, needle))
     if count:
-        before()
         file.seek(0)
         with (
             replacing(source.path, file) as new,

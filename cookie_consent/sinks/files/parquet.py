@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
@@ -20,7 +20,7 @@ from cookie_consent.sinks.files.atomic import replacing
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, is_of_counts, path_of
 from cookie_consent.sinks.optional import duckdb_connection
 
-LEVEL = 3
+_LEVEL = 3
 """The zstd level."""
 _MEMORY = "1GB"
 _TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE", "day": "DATE", "value": "BIGINT"}
@@ -87,7 +87,7 @@ def one_file(path: str | Path) -> str:
     return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
 
 
-def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRandom, level: int = LEVEL) -> int:
+def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRandom) -> int:
     """Convert a closed file of lines to Parquet; return the number of rows. Duplicate records are dropped.
 
     Args:
@@ -95,7 +95,6 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
         path: the live file of the log.
         source: the closed file, locked; it is not removed.
         file: the same file, open.
-        level: the zstd level, 1 to 22.
     """
     kind, keys = ("counts", COUNT_COLUMNS) if is_of_counts(path) else ("records", COLUMNS)
     columns = ", ".join(f"{column} {_type(column)}" for column in keys.values())
@@ -112,7 +111,7 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
     connection.execute(_DROP_AGAIN)
     rows = _number(connection, "SELECT count(*) FROM lines")
     with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), file) as new:
-        copy_to_parquet(connection, _ALL, {}, new, level)
+        copy_to_parquet(connection, _ALL, {}, new)
     return rows
 
 
@@ -123,9 +122,7 @@ def records_in(connection: Any, files: Sequence[Path], visitor_id: str) -> list[
     return [_record(dict(zip(names, row, strict=True))) for row in result.fetchall()]
 
 
-def remove_visitor(
-    connection: Any, source: Source, file: BufferedRandom, visitor_id: str, before: Callable[[], object]
-) -> int:
+def remove_visitor(connection: Any, source: Source, file: BufferedRandom, visitor_id: str) -> int:
     """Rewrite a Parquet file without the records of a visitor; return how many.
 
     Args:
@@ -133,12 +130,10 @@ def remove_visitor(
         source: the file, locked.
         file: the same file, open.
         visitor_id: the visitor.
-        before: is called before a file with such records is rewritten.
     """
     values = {"file": one_file(source.path), "visitor": visitor_id}
     # DuckDB finds most files without the visitor by the bloom filters of their row groups.
     if count := _number(connection, _HOW_MANY_OF_VISITOR, values):
-        before()
         # The file is sorted. To sort it again would take a third of the time, and three times the memory.
         connection.execute("SET preserve_insertion_order = true")
         with replacing(source.path, file) as new:
@@ -182,7 +177,7 @@ def _repaired(lines: Iterable[str]) -> Iterator[bytes]:
             yield whole + b"\n"
 
 
-def copy_to_parquet(connection: Any, query: str, values: Mapping[str, Any], target: Path, level: int = LEVEL) -> None:
+def copy_to_parquet(connection: Any, query: str, values: Mapping[str, Any], target: Path) -> None:
     """Write the result of a query to a Parquet file.
 
     Args:
@@ -190,7 +185,6 @@ def copy_to_parquet(connection: Any, query: str, values: Mapping[str, Any], targ
         query: the query.
         values: its parameters.
         target: the file.
-        level: the zstd level, 1 to 22.
     """
-    how = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {level:d}, USE_TMP_FILE false"
+    how = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, USE_TMP_FILE false"
     connection.execute(f"COPY ({query}) TO $target ({how})", {**values, "target": str(target)})

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, time, timedelta
-from functools import cache, partial
+from functools import cache
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from cookie_consent.base.files import open_file
 from cookie_consent.base.process import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, retry_if_moved
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
-from cookie_consent.sinks.files.digest_files import digest_folder, remove_digests, remove_leftovers
 from cookie_consent.sinks.files.line_io import Predicate, blank_lines, count_lines, matching_lines, remove_lines
 from cookie_consent.sinks.files.live_file import ends_in_a_torn_line
 from cookie_consent.sinks.files.locking import for_each_closed, remove
@@ -88,13 +87,10 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
 
         def erase(source: Source, file: BufferedRandom) -> None:
             nonlocal erased
-            forget = partial(remove_digests, path, source)
             if source.file_format is FileFormat.PARQUET:
-                count = remove_visitor(connection(), source, file, visitor_id, forget)
+                count = remove_visitor(connection(), source, file, visitor_id)
             else:
-                count = remove_lines(source, file, is_of_visitor, needle, forget)
-            if count:
-                forget()  # once more: somebody may have made the digest of the old file meanwhile
+                count = remove_lines(source, file, is_of_visitor, needle)
             erased += count
 
         def erase_live(file: BufferedRandom) -> int:
@@ -107,16 +103,7 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
         except OSError as error:
             failures.append(f"{path}: {error}")
         troubles = for_each_closed(path, lambda source: True, erase, _TIMEOUT)
-    failures += _failed_leftovers(path)
     return erased, [*failures, *(f"{source.path}: {error}" for source, error in troubles)]
-
-
-def _failed_leftovers(path: Path) -> list[str]:
-    try:
-        remove_leftovers(path)
-    except OSError as error:
-        return [f"{digest_folder(path)}: {error}"]
-    return []
 
 
 def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
@@ -144,9 +131,7 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
         with suppress(Exception):  # an unreadable file is removed, too
             removed += _how_many(source, file)
         if not dry_run:
-            remove_digests(path, source)
             remove(path, source)
-            remove_digests(path, source)  # once more: somebody may have joined them meanwhile
             with suppress(OSError):  # the day has more files
                 path_of(path, source.date(), source.number, FileFormat.PARQUET).parent.rmdir()
 
@@ -154,8 +139,6 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
     troubles = for_each_closed(path, lambda source: _end(source) <= oldest, drop, _TIMEOUT)
     for source, error in troubles:
         raise OSError(f"{source.path} cannot be removed: {error}") from error
-    if not dry_run:
-        remove_leftovers(path)
     return removed
 
 

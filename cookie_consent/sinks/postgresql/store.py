@@ -16,7 +16,7 @@ from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import record_from
 from cookie_consent.sinks.deadline import cut_off_after
-from cookie_consent.sinks.postgresql import digests, tables
+from cookie_consent.sinks.postgresql import tables
 from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
 _CONNECT_TIMEOUT = 3
@@ -118,9 +118,7 @@ class PostgresqlStore:
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor; return how many."""
         with self._connected(_LOOK_UP_TIMEOUT) as connection, _transaction(connection, _LOOK_UP_TIMEOUT):
-            count = connection.execute(tables.ERASE, [visitor_id]).rowcount
-            _delete_void_digests(connection)
-            return count
+            return connection.execute(tables.ERASE, [visitor_id]).rowcount
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
         """Drop the partitions of old days, delete other rows older than `keep`; return how many records.
@@ -136,7 +134,6 @@ class PostgresqlStore:
                     return int(_one(connection, tables.COUNT_UNTIL, [end]))
                 connection.execute(tables.DELETE_COUNTS_UNTIL, [end])
                 count = connection.execute(tables.DELETE_UNTIL, [end]).rowcount
-                _delete_void_digests(connection)
                 return dropped + count
 
     def close(self) -> None:
@@ -239,11 +236,6 @@ def _drop(connection: Connection, day: str) -> int:
         connection.execute(tables.drop_day(day))
         return count
     return 0
-
-
-def _delete_void_digests(connection: Connection) -> None:
-    if _one(connection, digests.TABLES_EXIST):
-        connection.execute(digests.DELETE_VOID)
 
 
 def _one(connection: Connection, statement: sql.SQL | sql.Composed, values: Sequence[Any] = ()) -> Any:

@@ -46,7 +46,6 @@ READ_ON = {
     "report": "analytics.md",
     "serve-report": "analytics.md",
     "compact": "keeping-records.md",
-    "digest": "keeping-records.md#digests-reports-in-about-a-second",
 }
 """Command -> the page that explains it."""
 _FEW = 4

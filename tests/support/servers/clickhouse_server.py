@@ -40,8 +40,6 @@ HOST = "127.0.0.1"
 USER, PASSWORD = "tester", "p@ss:w/rd%"
 IGNORES_DELETES = "ignores-deletes"
 """The name of a file: while it is in the folder, deletions do nothing, as on a server that lost a replica."""
-HIDES_DIGESTS = "hides-digests"
-"""The name of a file: while it is in the folder, the user may not read the tables of digests."""
 LONGEST_END = 60.0
 _TRANSPORT = ("query", "database", "default_format", "wait_end_of_query", "session_id", "query_id", "role", "compress")
 """Parameters of a request that are not settings."""
@@ -239,8 +237,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Return the response of the engine."""
         if statement.startswith("DELETE") and (self.folder / IGNORES_DELETES).exists():
             return b""
-        if "access_digest" in statement and (self.folder / HIDES_DIGESTS).exists():
-            raise PermissionError("Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)")
         with self._session(given.get("session_id")) as session:
             session.query(f"USE `{given.get('database', 'default')}`")
             for name, value in given.items():

@@ -1,1 +1,0 @@
-"""Digests: what a report needs of closed files, computed once."""
