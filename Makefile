@@ -11,7 +11,7 @@ PARALLEL := --dist loadfile --no-loadscope-reorder
 QUICK := not browser and not server and not slow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons compiled browser-side system mutate format bench bench-fast gallery docs reference dist clean
+.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons browser-side system mutate format bench bench-fast gallery docs reference dist clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -38,7 +38,6 @@ test: system
 full:
 	FULL_MATRIX=1 $(MAKE) --no-print-directory test
 	FULL_MATRIX=1 $(MAKE) --no-print-directory other-pythons
-	$(MAKE) --no-print-directory compiled
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -77,19 +76,6 @@ on-other-pythons: $(VENV)/.test built
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
 		$$venv/bin/python -m pytest -m "$(TESTED)" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
-
-# The tests without a browser, with the modules that each request runs through compiled.
-compiled: system $(VENV)/.test node_modules/.installed built
-	rm -rf .compiled && mkdir .compiled
-	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true CFLAGS=-g0 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
-		--no-deps --wheel-dir .compiled/dist .
-	git ls-files -z | xargs -0 cp --parents --target-directory .compiled
-	$(BIN)/python -m zipfile --extract .compiled/dist/*.whl .compiled/wheel
-	cd .compiled/wheel && find cookie_consent -name '*.so' -exec cp --parents --target-directory .. {} +
-	ln -s ../$(VENV) ../node_modules .compiled
-	cd .compiled && export PYTHONPATH=$$PWD && $(BIN)/python -c \
-		'from cookie_consent.enforcement import quick_response as q; assert not q.__file__.endswith(".py"), q' && \
-		$(BIN)/python -m pytest -m "not browser and not one_python" --ignore tests/docs/test_packaging.py --numprocesses auto $(PARALLEL) $(ARGS)
 
 # Do the tests notice a change? About ten minutes; ARGS="--sample 60 --minutes 60 decision" looks longer, and there only.
 mutate: $(VENV)/.mutation built
@@ -175,4 +161,4 @@ node_modules/.installed: package.json package-lock.json
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-* node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist .compiled
+	rm -rf $(VENV) $(VENV)-* node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

@@ -79,7 +79,7 @@ TESTED: dict[str, tuple[list[str], dict[str, int]]] = {
         ["report/test_analytics_docs"],
         {"console": 3, "python": 3, "toml": 1, "sql": 7, "sh": 1, "yaml": 2},
     ),
-    "docs/performance.md": (["docs/test_snippets"], {"console": 2}),
+    "docs/performance.md": (["docs/test_snippets"], {"console": 1}),
     "docs/playground.md": (["cli/playground/test_command"], {"console": 1}),
     "docs/policy.md": (["docs/test_readme", "docs/test_snippets"], {"console": 1, "toml": 2, "python": 1}),
     "docs/proof.md": (["docs/test_docs"], {"json": 1, "python": 1, "console": 3, "toml": 2}),

@@ -28,7 +28,6 @@ from tests.support.reference.markdown import ROOT, blocks_of
 from tests.support.reference.pages import FOLDER, PAGES
 from tests.support.reference.policy_errors import WRONG, WRONG_KINDS, WRONG_PLACES, wrong_file
 
-# The pages are made of what Python tells of functions, and it tells less of compiled ones.
 pytestmark = pytest.mark.one_python
 
 
