@@ -96,35 +96,3 @@ def test_tag_is_held_against_the_version() -> None:
     assert commands("dist")[0].endswith('"version = \\"${GITHUB_REF_NAME#v}\\"" pyproject.toml')
     lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
     assert lines.count(f'version = "{PROJECT["version"]}"') == 1
-
-
-def test_classifiers_name_the_pythons_and_systems_that_the_workflow_tries() -> None:
-    pythons = JOBS["test"]["strategy"]["matrix"]["python"]
-    assert [name for name in PROJECT["classifiers"] if re.search(r"Python :: 3\.", name)] == [
-        f"Programming Language :: Python :: {python}" for python in pythons
-    ]
-    assert PROJECT["requires-python"] == f">={pythons[0]}"
-    tried = JOBS["systems"]["strategy"]["matrix"]
-    assert tried["python"] == [pythons[0], pythons[-1]]
-    assert {name for name in PROJECT["classifiers"] if name.startswith("Operating System")} == {
-        SYSTEMS[system] for system in tried["system"]
-    }
-
-
-def section(page: str, heading: str) -> str:
-    """Return the text below the first heading of this name, to the next heading."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    return re.split(r"^#", text.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def test_changelog_and_upgrade_notes_are_of_the_version() -> None:
-    assert section("CHANGELOG.md", PROJECT["version"])
-    assert f"to {PROJECT['version']}\n" in (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("heading", ["What an upgrade needs", "Removed"])
-def test_upgrade_notes_name_what_the_changelog_says_about_an_upgrade(heading: str) -> None:
-    notes = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
-    named = re.findall(r"`([^`]+)`", section("CHANGELOG.md", heading))
-    assert named
-    assert [name for name in named if name not in notes] == []

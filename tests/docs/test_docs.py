@@ -16,7 +16,6 @@ from cookie_consent.cli.main import main
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.policy import from_toml
 from cookie_consent.policy.declarations import RecordRules, RequestRules
-from cookie_consent.policy.regimes import regimes
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.asgi import Visitor, install
 from tests.support.browsers.browser import forms
@@ -24,50 +23,6 @@ from tests.support.documentation import ROOT, blocks
 
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = [*(ROOT / name for name in DOCUMENTS), *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def files_linked_to(page: Path) -> list[str]:
-    """Return the files of this project that a page links to."""
-    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    return [target for target in targets if "://" not in target]
-
-
-@pytest.mark.parametrize("path", [page for page in PAGES if files_linked_to(page)], ids=lambda path: path.name)
-def test_linked_files_exist(path: Path) -> None:
-    assert [target for target in files_linked_to(path) if not (path.parent / target).exists()] == []
-
-
-def test_each_page_is_at_most_two_clicks_from_the_readme() -> None:
-    reached = {ROOT / "README.md"}
-    for _ in range(2):
-        reached |= {(page.parent / target).resolve() for page in reached for target in pages_linked_to(page)}
-    only_in_site = {ROOT / "docs" / name for name in ("index.md", "contributing.md", "report-a-vulnerability.md")}
-    assert {*PAGES} - reached == only_in_site
-
-
-def pages_linked_to(page: Path) -> list[str]:
-    return [target for target in files_linked_to(page) if target.endswith(".md")]
-
-
-def test_site_begins_with_the_words_of_the_readme() -> None:
-    readme, index = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/index.md"))
-    assert index.partition("\n![")[0] == readme.partition("\n![")[0]
-
-
-def test_page_on_answers_says_what_the_readme_says() -> None:
-    """The page says more of each: it goes on after a semicolon."""
-    short, long = (rows(ROOT / name, "| | before an answer") for name in ("README.md", "docs/answers.md"))
-    assert short.keys() <= long.keys()
-    cells = [pair for name in short for pair in zip(short[name], long[name], strict=True)]
-    assert [(said, more) for said, more in cells if more.partition(";")[0] != said.partition(";")[0]] == []
-
-
-def rows(page: Path, beginning: str) -> dict[str, list[str]]:
-    """Return the rows of a table: the first cell -> the others."""
-    text = page.read_text(encoding="utf-8")
-    table = text[text.index(beginning) :].partition("\n\n")[0]
-    parts = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    return {first: others for first, *others in parts}
 
 
 def test_banner_page_lists_shipped_languages() -> None:
@@ -78,25 +33,23 @@ def test_banner_page_lists_shipped_languages() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives to the headings of a page."""
+    """Return the anchors that GitHub gives to the headings of a page; "" is the page itself."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {"", *(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)}
 
 
-def links_to_anchors(page: Path) -> list[tuple[str, str]]:
-    targets = re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
-    return [(file, anchor) for file, anchor in targets if "://" not in file]
+def leads_nowhere(page: Path, link: str) -> bool:
+    """Return whether a link leads to a file or a heading of this project that is not there."""
+    file, _, anchor = link.partition("#")
+    target = page.parent / file if file else page
+    return not target.exists() or (bool(anchor) and anchor not in anchors(target))
 
 
-@pytest.mark.parametrize("path", [page for page in PAGES if links_to_anchors(page)], ids=lambda path: path.name)
-def test_linked_headings_exist(path: Path) -> None:
-    wrong = [
-        (file, anchor)
-        for file, anchor in links_to_anchors(path)
-        if anchor not in anchors(path.parent / file if file else path)
-    ]
-    assert wrong == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")) if ":" not in link]
+    assert [link for link in links if leads_nowhere(page, link)] == []
 
 
 def policy_in(languages: list[str], **more: Any) -> Policy:
@@ -109,15 +62,6 @@ def test_policy_of_the_page_on_regimes_loads() -> None:
     site = tomllib.loads(blocks("docs/regimes.md", "toml")[0])["site"]
     policy = Policy(**vars(from_toml.declarations({"site": site})))
     assert [regime.code for regime in policy.regimes] == ["eu", "us-optout", "jp", "ca-qc"]
-
-
-def test_page_on_regimes_lists_them() -> None:
-    page = (ROOT / "docs" / "regimes.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
-    assert [code for code, _ in rows] == list(regimes())
-    assert [code for code, before in rows if "until refused" in before] == [
-        code for code, regime in regimes().items() if regime.is_opt_out
-    ]
 
 
 def test_hosts_of_the_example_share_an_answer() -> None:
@@ -175,11 +119,3 @@ def test_own_texts_of_the_example_are_used() -> None:
     policy = policy_in(["en"], **own)
     assert policy.texts["en"]["banner_title"] == "Your choice"
     assert policy.texts["en"]["banner_recipients"] == {"one": "{number} partner", "other": "{number} partners"}
-
-
-def test_page_of_decisions_lists_all_with_their_titles() -> None:
-    folder = ROOT / "docs" / "decisions"
-    listed = re.findall(r"^- \[(.*)\]\((.*)\)$", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
-    titles = {path.name: path.read_text("utf-8").partition("\n")[0].removeprefix("# ") for path in folder.glob("0*.md")}
-    assert len(listed) == len(titles)
-    assert {file: title for title, file in listed} == titles

@@ -372,7 +372,3 @@ async def test_answer_on_one_host_of_the_subdomains_example_counts_on_the_other(
         assert "Status: unknown" in (await client.get("http://localhost")).text
         settings = (await client.get(f"{museum}/privacy-choices")).text
     assert "Your choice counts on: www.museum.localhost, shop.museum.localhost." in settings
-
-
-def test_fastapi_example_has_at_most_60_lines() -> None:
-    assert len((EXAMPLES / "fastapi_app.py").read_text(encoding="utf-8").splitlines()) <= 60

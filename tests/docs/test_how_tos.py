@@ -256,11 +256,3 @@ def test_answer_as_json_is_taken_and_gives_the_state() -> None:
     assert received.items() <= reply.json().items()
     assert client.get("/privacy-choices/state").json() == reply.json()
     assert client.post("/privacy-choices", json=sent, headers={"origin": "https://other.example"}).status_code == 403
-
-
-def test_page_that_lists_the_how_tos_lists_all() -> None:
-    listed = re.findall(r"^- \[(.*)\]\(([\w-]+\.md)\)", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
-    titles = {path.name: path.read_text("utf-8").partition("\n")[0].removeprefix("# ") for path in FOLDER.glob("*.md")}
-    assert {file: title for title, file in listed} == {
-        file: title for file, title in titles.items() if file != "README.md"
-    }

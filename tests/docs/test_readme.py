@@ -12,7 +12,6 @@ import pytest
 
 from cookie_consent import Policy, PolicyError
 from cookie_consent.cli.main import FINDING, GOOD, main
-from cookie_consent.policy import from_toml
 from cookie_consent.policy.starter import starter
 from cookie_consent.visitors.answers.posted import read_answer
 from tests.support.documentation import ROOT, answer, blocks, commands, run, visit
@@ -63,10 +62,6 @@ def test_policy_of_the_readme_is_a_part_of_the_one_that_init_writes() -> None:
     assert shown["site"].items() <= written["site"].items()
     assert shown["purposes"]["analytics"].items() <= written["purposes"]["analytics"].items()
     assert [cookie for cookie in shown["cookies"] if cookie not in written["cookies"]] == []
-
-
-def test_readme_has_at_most_150_lines() -> None:
-    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
 
 
 def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
@@ -122,17 +117,3 @@ def test_stable_script_address_leads_to_script() -> None:
     assert path
     (script,) = visit(app, ("GET", f"/privacy-choices{path[1]}", {}))
     assert "window" in script.text
-
-
-def test_policy_page_has_section_for_every_table() -> None:
-    titles = re.findall(r"^## (.*)$", POLICY_PAGE, re.MULTILINE)
-    tables = {table for title in titles for table in re.findall(r"`\[+([a-z]+)", title)}
-    assert tables | {"changes"} == from_toml._TABLES.keys()
-    assert "`[[changes]]`" in POLICY_PAGE
-    assert tomllib.loads(POLICY).keys() <= from_toml._TABLES.keys()
-
-
-@pytest.mark.parametrize("table", ["site", "purposes", "cookies", "recipients", "features", "services", "security"])
-def test_policy_page_leads_from_a_table_to_all_its_keys(table: str) -> None:
-    (section,) = re.findall(rf"^## `\[+{table}\b.*?(?=^## )", POLICY_PAGE, re.DOTALL | re.MULTILINE)
-    assert re.search(rf"\(reference/policy-file\.md#{table}(?:id)?\)", section)

@@ -17,7 +17,6 @@ from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.enforcement.csp.own_policy import DEFAULT_POLICY
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.policy import from_toml
-from cookie_consent.policy.parts import DIRECTIVES
 from tests.support.asgi import SITE, Visitor
 from tests.support.documentation import blocks
 from tests.support.policies import KEY
@@ -67,8 +66,3 @@ def test_documented_policy_is_sent_and_its_template_works(tmp_path: Path) -> Non
 def test_page_shows_the_default_policy() -> None:
     (shown, _) = blocks("docs/security.md", "text")
     assert " ".join(shown.split()) == DEFAULT_POLICY
-
-
-def test_page_lists_the_directives_of_recipients() -> None:
-    (listed,) = re.findall(r"`directives` are (.*?)\. `connect`", PAGE, re.DOTALL)
-    assert {name.replace("form", "form-action") for name in re.findall("`(.*?)`", listed)} == set(DIRECTIVES)

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -17,6 +18,7 @@ from starlette.routing import Route
 
 from cookie_consent.cli.main import main
 from cookie_consent.policy.starter import starter
+from tests.support.asgi import SITE, call, install, reply_app
 from tests.support.documentation import ROOT, blocks, commands, get, run, visit
 from tests.support.policies import KEY
 from tests.whole.test_behind_a_proxy import NGINX, needs_nginx
@@ -82,6 +84,19 @@ def test_example_that_the_page_on_subdomains_starts_exists() -> None:
     assert command[:2] == ["uvicorn", "--app-dir"]
     assert command[3] == "app:app"
     assert (ROOT / command[2] / "app.py").is_file()
+
+
+def test_counter_of_the_page_on_warnings_counts_held_cookies() -> None:
+    counter = blocks("docs/warnings.md", "python")[1]
+    before = {*REGISTRY._collector_to_names}
+    run(counter)
+    try:
+        call(install(reply_app(sets=["_ga=1"]), SITE))
+        sample = {"direction": "response", "reason": "analytics"}
+        assert (REGISTRY.get_sample_value("cookie_consent_held_cookies_total", sample) or 0) >= 1
+    finally:
+        for collector in {*REGISTRY._collector_to_names} - before:
+            REGISTRY.unregister(collector)
 
 
 def ours(page: str) -> list[list[str]]:

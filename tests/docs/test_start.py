@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from cookie_consent.cli.main import GOOD, main
-from tests.support.documentation import ROOT, blocks, commands
+from tests.support.documentation import blocks, commands
 
 PAGE = "docs/start.md"
 STARLETTE, FASTAPI, DJANGO, TEST = blocks(PAGE, "python")
@@ -68,18 +67,3 @@ def test_starlette_app_is_that_of_the_readme() -> None:
     (of_readme,) = blocks("README.md", "python")
     last_line = of_readme.splitlines(keepends=True)[-1]
     assert STARLETTE.startswith(of_readme.removesuffix(last_line))
-
-
-def test_commands_name_extras_and_packages_that_the_tests_install() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    installed = {name.partition(">")[0] for names in project["optional-dependencies"].values() for name in names}
-    asked = [name for block in (INSTALL, WITH_FASTAPI, WITH_DJANGO, RUN_TEST) for name in packages(block)]
-    assert asked == ["cookie-consent[analytics]", "uvicorn", "fastapi", "django", "pytest", "httpx2"]
-    assert {*asked} - installed == {"cookie-consent[analytics]"}
-    assert "analytics" in project["optional-dependencies"]
-    assert commands(SERVE) == [["uvicorn", "app:app"]]
-    assert [command[1] for command in commands(INSTALL) if command[0] == "cookie-consent"] == ["init", "check"]
-
-
-def packages(block: str) -> list[str]:
-    return [name for command in commands(block) if command[:2] == ["pip", "install"] for name in command[2:]]

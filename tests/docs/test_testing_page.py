@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.testing import answer
 from tests.frameworks.page import page
 from tests.support.asgi import PREFIX
-from tests.support.documentation import ROOT, blocks
+from tests.support.documentation import blocks
 from tests.support.policies import KEY
 
 PAGE = "docs/how-to/test-as-a-consenting-visitor.md"
@@ -40,9 +39,3 @@ def test_messages_of_the_page_are_those_that_are_raised() -> None:
         answer(client, {"medai"})
     assert unknown.strip() == f"LookupError: {error.value}"
     assert client.post(PREFIX, json={"choice": "accept_all"}).json()["detail"] == refused.strip()
-
-
-def test_lines_of_the_page_name_what_there_is() -> None:
-    text = (ROOT / PAGE).read_text(encoding="utf-8")
-    for line in re.findall(r"`(answer\(client.*?\))`", text):
-        compile(line, PAGE, "eval")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,7 @@ from starlette.routing import Route
 
 from cookie_consent.cli.main import GOOD, main
 from cookie_consent.sinks import JsonLinesSink
-from cookie_consent.texts.catalog import shipped
-from tests.support.documentation import ROOT, blocks, commands, run, visit
+from tests.support.documentation import blocks, commands, run, visit
 from tests.support.policies import KEY
 from tests.tracing.test_access_record import problems
 
@@ -67,10 +65,3 @@ def test_report_example_requires_sign_in(site_folder: Path) -> None:
 
 def test_access_record_example_matches_schema() -> None:
     assert problems("access_record", json.loads(RECORD)) == []
-
-
-def test_page_for_visitors_quotes_what_they_read() -> None:
-    text = (ROOT / "docs" / "users" / "visitors.md").read_text(encoding="utf-8")
-    quoted = set(re.findall(r'"([A-Z][^"]*)"', text))
-    assert {"Privacy settings", "Decide later"} <= quoted
-    assert quoted - {words for words in shipped("en").values() if isinstance(words, str)} == set()

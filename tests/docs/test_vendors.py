@@ -14,7 +14,7 @@ from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.policy.vendors.catalog import vendors
 from cookie_consent.policy.vendors.mapping import vendor_advice
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Sites, Visitor
-from tests.support.sites.recipe_site import PAGE, recipes
+from tests.support.sites.recipe_site import recipes
 from tests.support.waiting import eventually
 
 RECIPES = recipes()
@@ -91,11 +91,6 @@ def test_each_vendor_has_a_recipe() -> None:
     assert set(named) == set(vendors())
     assert named[0] == "google_consent_mode"
     assert [*RECIPES] == [*ORDER]
-
-
-def test_table_names_each_vendor_as_the_policy_file_does() -> None:
-    table = PAGE.read_text("utf-8").partition("| in `[vendors]` |")[2].partition("\n\n")[0]
-    assert set(re.findall(r"^\|[^|]*\| `(\w+)` \|", table, re.MULTILINE)) == set(vendors())
 
 
 @pytest.mark.parametrize("name", RECIPES)
