@@ -9,7 +9,9 @@ OPTIONS: dict[str, str] = {
 }
 """Option of `ConsentMiddleware` -> what to do instead."""
 
-POLICY_NAMES: dict[str, str] = {}
+POLICY_NAMES: dict[str, str] = {
+    "imports": "Leave the table out: visitors are asked again. docs/moving.md maps the markup of other tools.",
+}
 """Table or key of the policy file -> what to do instead."""
 
 _COMPACT = "Leave it out: compact makes Parquet files alone, which need no zone, and reports read these."

@@ -97,7 +97,7 @@ class ConsentMiddleware(FailsAtStart):
         inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
             allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.
         shared_pages: whether pages are the same for everybody, so that shared caches may keep them. The question is in
-            the page, hidden, and a script shows it. It goes without `csp`, and without `[imports]` in the policy file.
+            the page, hidden, and a script shows it. It goes without `csp`.
         undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
             reports them.
         history: earlier versions of the policy, as paths or policies. With them, visitors are not asked again for
@@ -200,7 +200,6 @@ class ConsentMiddleware(FailsAtStart):
             inline_style=inline_style,
             shared_pages=checked_shared_pages(
                 shared_pages,
-                policy,
                 limits=security is not None,
                 chosen_layouts=layouts.is_of_app,
             ),
@@ -233,7 +232,7 @@ class ConsentMiddleware(FailsAtStart):
         self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
         self._recent_answers = self._installed.recent_answers
         self._endpoints = late.Endpoints(self._installed)
-        self._own_paths, self._other_answers = (prefix, late.GPC_PATH), self._endpoints.other_answers
+        self._own_paths = (prefix, late.GPC_PATH)
         signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security, app)
 
@@ -242,7 +241,7 @@ class ConsentMiddleware(FailsAtStart):
         """The path of the endpoints, inside of what the app is mounted at."""
         return self._installed.prefix
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0915 (a call costs time)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 (a call costs time)
         """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
         # Nearly all servers send header fields as tuples of bytes. A middleware adds other ones at either end, so that
         # looking at both ends finds them without a loop.
@@ -260,8 +259,6 @@ class ConsentMiddleware(FailsAtStart):
             await self._answer(scope, receive, send, path, request)
             return
         visit = self._visits.read(scope, path)
-        if self._other_answers:
-            scope, visit = await self._with_other_answers(scope, path, visit)
         child = scope if visit.visible_cookies is None and not self._masks_client else self._app_scope(scope, visit)
         choose, enforcement = self._enforcement.choose, self._enforcement
         enforcement = enforcement if choose is None else choose(child, path)
@@ -281,13 +278,6 @@ class ConsentMiddleware(FailsAtStart):
             request.is_running = False
             if visit.needs_preparation:
                 (request if response.trace is None else response).end()
-
-    async def _with_other_answers(self, scope: Scope, path: str, visit: Visit) -> tuple[Scope, Visit]:
-        """Return a request and its visit with what the visitor answered to another tool."""
-        for source in self._other_answers:
-            if source.concern(scope):
-                scope, visit = await source.take(scope, path, visit)
-        return scope, visit
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
         """Serve a request to one of our own endpoints."""

@@ -69,7 +69,6 @@ class _Result:
     Args:
         verified: the result for the chain.
         removed_by: reason of removal -> number of records.
-        imported: the number of records imported from an earlier system.
         root: the end of the chain, for safekeeping.
         roots: the roots that the chain was compared with.
         findings: all problems.
@@ -77,7 +76,6 @@ class _Result:
 
     verified: Verified
     removed_by: Mapping[str, int]
-    imported: int
     root: str
     roots: Sequence[KeptRoot]
     findings: Sequence[_Finding]
@@ -100,7 +98,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         verified, chain_findings = _verify_all(ledger, [one.root for one in roots], seen, dates)
     findings = sorted([*chain_findings, *findings], key=lambda finding: finding.record or math.inf)
     root = write_root(verified.root, signer, now) if signer else str(verified.root)
-    result = _Result(verified, dates.removed_by(), dates.imported, root, roots, findings)
+    result = _Result(verified, dates.removed_by(), root, roots, findings)
     if arguments.json:
         print_json(_as_json(result))
     else:
@@ -268,7 +266,6 @@ def _as_json(result: _Result) -> dict[str, Any]:
         "records": result.verified.records,
         "removed": result.verified.removed,
         "removed_by": result.removed_by,
-        "imported": result.imported,
         # Nobody may keep the root of a chain that does not fit as a good one.
         "root": None if findings else result.root,
         "roots": [
@@ -286,8 +283,6 @@ def _in_words(result: _Result) -> Iterator[str]:
             yield f"The signature of root {kept.root} was not checked: there is no key in {_KEYS}."
         else:
             yield f"Root {kept.root} was signed at {rfc3339(kept.signed_at)}."
-    if result.imported:
-        yield f"Imported from an earlier system, which dated them: {counted(result.imported, 'record')}."
     why = ", ".join(f"{count:,} by {reason}" for reason, count in result.removed_by.items() if count)
     removed = f" ({result.verified.removed:,} of them removed{why and ': '}{why})" if result.verified.removed else ""
     if result.findings:

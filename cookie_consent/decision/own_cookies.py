@@ -131,13 +131,11 @@ class OwnCookies:
     def readable(self, policy: Policy) -> dict[str, frozenset[str]]:
         """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough.
 
-        The cookies of other consent tools that are taken over are among them: nobody else may read or set them.
-
         Raises:
-            PolicyError: the policy declares one of our names for another purpose, or as that of another tool.
+            PolicyError: the policy declares one of our names for another purpose.
         """
         raise_all(self.names_taken(policy))
-        return self.readers(policy) | {imported.cookie: frozenset[str]() for imported in policy.imports}
+        return self.readers(policy)
 
     def readers(self, policy: Policy) -> dict[str, frozenset[str]]:
         """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough."""
@@ -155,9 +153,6 @@ class OwnCookies:
             plain_name = declared.name.removeprefix("__Host-").removeprefix("__Secure-")
             if declared.name in readers and not (plain_name in by_kind and declared.purpose in readers[declared.name]):
                 yield PolicyError(problem, f"{remedy}, or take it out of the policy.", table=table, key="name")
-        for imported in policy.imports:
-            if imported.cookie in readers:
-                yield PolicyError(problem, f"{remedy}.", table=f"[imports.{imported.id}]", key="cookie")
 
     def declared(self, policy: Policy, *, place: Place) -> tuple[Cookie, ...]:
         """Return our own cookies as a policy would declare them, without those that the policy itself declares.

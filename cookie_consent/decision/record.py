@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-SOURCES = ("banner", "settings", "feature", "api", "signal", "imported")
+SOURCES = ("banner", "settings", "feature", "api", "signal")
 """Where an answer can be given."""
 
 

@@ -74,10 +74,7 @@ class Visit:
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
             or no signal does.
         saved: whether the next page is to say that an answer is saved.
-        set_cookies: Set-Cookie fields of an answer that comes from elsewhere, such as another tool.
         once: whether a page may be to show the content of a card once.
-        supersedes: identifies the cookies before such an answer, which other requests may still have; see
-            `RecentAnswers`.
     """
 
     decision: Decision
@@ -94,8 +91,6 @@ class Visit:
     valid_from: float = 0.0
     signal_cookie: bytes | None = None
     saved: bool = False
-    set_cookies: tuple[bytes, ...] = ()
-    supersedes: str | int | None = None
     once: bool = False
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
@@ -112,8 +107,7 @@ class Visit:
 def _complete(visit: Any) -> None:
     """Set the fields that follow from the others, and freeze the visit."""
     visit.should_ask = visit.decision.should_ask
-    stores = visit.signal_cookie is not None or visit.set_cookies
-    adds = visit.exempt or visit.refused_cookies or visit.arrival is not None or stores
+    adds = visit.exempt or visit.refused_cookies or visit.arrival is not None or visit.signal_cookie is not None
     comes_back = visit.saved or visit.once
     visit.is_quick = not (adds or comes_back)
     visit.needs_preparation = visit.traced or visit.depends_on_signals or bool(adds) or comes_back

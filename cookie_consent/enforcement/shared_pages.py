@@ -32,12 +32,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cookie_consent")
 
 
-def checked_shared_pages(given: bool, policy: Policy, *, limits: bool, chosen_layouts: bool) -> bool:
+def checked_shared_pages(given: bool, *, limits: bool, chosen_layouts: bool) -> bool:
     """Return the middleware's option `shared_pages`, checked against what makes pages differ.
 
     Args:
         given: the option.
-        policy: the policy.
         limits: whether pages get a Content-Security-Policy or other fields that limit browsers.
         chosen_layouts: whether the app chooses the layout for each request.
 
@@ -52,8 +51,6 @@ def checked_shared_pages(given: bool, policy: Policy, *, limits: bool, chosen_la
         )
     if given and chosen_layouts:
         raise ValueError("layout: shared_pages are the same for everybody. Write a layout or a list, or leave it out.")
-    if given and policy.imports:
-        raise ValueError("shared_pages: [imports] needs pages that set cookies. Leave it out, or them.")
     return given
 
 

@@ -50,9 +50,6 @@ class VisitResponse:
         trace: the traced request, if there will be an access record.
     """
 
-    _stored: list[bytes]
-    """Set-Cookie fields of ours that `prepare` adds to the response, if there are any."""
-
     def __init__(
         self,
         enforcement: Enforcement,
@@ -95,14 +92,13 @@ class VisitResponse:
         enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
         if enforcement.shared_pages is not None:
             # A page for everybody sets no cookie. Our endpoints do.
-            visit = replace(visit, signal_cookie=None, arrival=None, set_cookies=())
+            visit = replace(visit, signal_cookie=None, arrival=None)
             log = log if visit.visitor_id is not None or visit.exempt else None
         if visit.depends_on_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
-        stored = [*visit.set_cookies, *filter(None, (visit.signal_cookie,))]
-        if stored:
-            self._stored, self._consent.was_read = stored, True
-            self._out = _setting(stored, self._out)
+        if visit.signal_cookie is not None:
+            self._consent.was_read = True
+            self._out = _setting(visit.signal_cookie, self._out)
         if visit.saved or visit.once:
             self._note_return()
         if visit.traced and self._request.outer is None:
@@ -167,10 +163,6 @@ class VisitResponse:
         visit = recent_answers.apply_to(self._visit, began, visitor_id)
         if visit is self._visit:
             return
-        if visit.set_cookies:
-            # The answer from elsewhere is older: it must not replace the one that was given here.
-            self._stored.clear()
-            visit = replace(visit, set_cookies=())
         self._visit, self._was_answered = visit, True
         self.asks = self.asks and visit.decision.should_ask
         self._request.decide(traced=visit.traced)
@@ -221,13 +213,12 @@ class VisitResponse:
         counts.add_asked(host, language, Shown(self._visit.decision.policy, layout, device, path), first=first)
 
 
-def _setting(fields: list[bytes], send: Send) -> Send:
-    """Return `send` with more Set-Cookie fields in the response, those in the list when the response starts."""
+def _setting(field: bytes, send: Send) -> Send:
+    """Return `send` with one more Set-Cookie field in the response."""
 
     async def with_cookie(message: Message) -> None:
         if message["type"] == "http.response.start":
-            added = [(b"set-cookie", field) for field in fields]
-            message = {**message, "headers": [*message.get("headers", ()), *added]}
+            message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", field)]}
         await send(message)
 
     return with_cookie

@@ -106,11 +106,6 @@ class _Dates:
 class Chronology:
     """Checks the dates of a chain's records, one by one in their order.
 
-    Imported records have the dates of an earlier system, so they are only counted.
-
-    Attributes:
-        imported: the number of imported records.
-
     Args:
         roots: roots whose signatures were verified.
         now: Unix time in seconds.
@@ -126,7 +121,6 @@ class Chronology:
         self._dates = _Dates()
         self._emptied: list[_Emptied] = []
         self._removals: list[_Removal] = []
-        self.imported = 0
 
     def check(self, number: int, document: Mapping[str, Any]) -> None:
         """Check the next record.
@@ -143,9 +137,7 @@ class Chronology:
             self._check_emptied(number)
             return
         at = _time(document, "decided_at")
-        source = document.get("source")
-        if at is None or source == "imported":
-            self.imported += at is not None
+        if at is None:
             return
         if self._emptied and self._emptied[-1].last == number - 1:
             # One record with a fast clock must not date all records after it.

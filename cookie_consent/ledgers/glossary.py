@@ -14,7 +14,7 @@ CONSENT_RECORD: Mapping[str, str] = {
     "decided_at": "When it happened, by the clock of the server, in UTC.",
     "expires_at": "When your answer ends, so that you are asked again.",
     "source": "Where the answer was given: in the banner, on the settings page, at a feature, through the API, by a "
-    "signal of your browser, or before, on an earlier system (imported).",
+    "signal of your browser.",
     "status": "The answer on the whole: granted, refused, partial, or unknown where nothing was answered.",
     "granted": "The ids of the purposes that you agreed to.",
     "refused": "The ids of the purposes that you refused.",
@@ -34,8 +34,6 @@ CONSENT_RECORD: Mapping[str, str] = {
     "regime": "The law that applied to you, by the name that the policy has for it; only where the policy names one.",
     "signals": "The signals that your browser sent by itself, such as Global Privacy Control (gpc).",
     "build": "A digest of the program and the templates that showed the question.",
-    "imported_from": "The tool that the answer was given to, if it was given before this one asked.",
-    "imported_sha256": "The SHA-256 of the cookie in which that tool kept the answer, which is proof of it.",
     "previous": "The id of the record before this one.",
     "keep_until": "Until when the record is kept.",
     "repeat_key": "A digest by which the same, sent twice, is known again.",

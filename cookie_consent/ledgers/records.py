@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -217,13 +217,11 @@ class RecordContext:
         record_id: a random id for the record.
         policy: the policy under the service whose conditions apply.
         lifetime: how long an answer is valid.
-        origin: further fields, about an answer that was given elsewhere.
     """
 
     record_id: str
     policy: Policy
     lifetime: timedelta
-    origin: Mapping[str, str] = field(default_factory=dict)
 
     def keep_until(self, end: str) -> str:
         """Return until when to keep a record, by the policy's retention after the consent ends (PC-10).
@@ -285,7 +283,6 @@ def entry(
             "previous": previous,
             "keep_until": context.keep_until(fields["expires_at"]),
             "repeat_key": _digest_of(identity),
-            **context.origin,
         },
         policies={context.policy.version: _policy_data(context.policy)},
         texts={digest(text): text for text in ((shown.html, shown.prevailing_html) if shown else ())},

@@ -9,7 +9,6 @@ from datetime import timedelta
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.goals import Funnel, Goal
-from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.vendors.mapping import VendorMapping
@@ -80,7 +79,6 @@ class Declarations:
         signals: what the browser's signals refuse.
         records: how long consent records are kept.
         requests: deadlines and retention for visitors' requests.
-        imports: the answers of other consent tools that are taken over.
         security: header fields that limit what browsers do.
         vendors: the vendors whose tags are told what the visitor allows.
         goals: what reports count as success.
@@ -98,7 +96,6 @@ class Declarations:
     signals: SignalRules = field(default_factory=SignalRules)
     records: RecordRules = field(default_factory=RecordRules)
     requests: RequestRules = field(default_factory=RequestRules)
-    imports: tuple[Import, ...] = ()
     security: SecurityRules = field(default_factory=SecurityRules)
     vendors: tuple[VendorMapping, ...] = ()
     goals: tuple[Goal, ...] = ()
@@ -114,7 +111,6 @@ def labelled_parts(declared: Declarations) -> Iterator[tuple[str, CheckedPart]]:
     for table, named in (
         ("purposes", declared.purposes),
         ("features", declared.features),
-        ("imports", declared.imports),
         ("goals", declared.goals),
         ("funnels", declared.funnels),
     ):

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import Any, TypeVar
 
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
-from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import (
     Authority,
     Change,
@@ -84,7 +83,6 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "signals": _one(SignalRules),
     "records": _one(RecordRules),
     "requests": _one(RequestRules),
-    "imports": _several(Import),
     "security": _one(SecurityRules),
     "vendors": _several(VendorMapping),
 }

@@ -17,7 +17,6 @@ from cookie_consent.policy.declarations import (
     labelled_parts,
 )
 from cookie_consent.policy.errors import PolicyError, raise_all
-from cookie_consent.policy.imports import Import
 from cookie_consent.policy.in_force import errors_in_force
 from cookie_consent.policy.offered_languages import with_languages_meant
 from cookie_consent.policy.parts import (
@@ -213,13 +212,6 @@ _SERVICE_PURPOSE: Readers = {
     "refused": values.true,
 }
 _SERVICE: Readers = {"path": values.string, "host": values.string, "policy_url": values.string, "title": values.texts}
-_IMPORT: Readers = {
-    "purposes": values.names,
-    "cookie": values.string,
-    "path": values.string,
-    "domain": values.string,
-    "revision": values.number,
-}
 _SECURITY: Readers = {
     "content_security_policy": values.string,
     "permissions_policy": values.string,
@@ -239,7 +231,6 @@ _TABLES: Readers = {
     "requests": partial(
         read_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), values.duration), "[requests]"
     ),
-    "imports": partial(named_tables, Import, _IMPORT, "imports"),
     "security": partial(read_part, SecurityRules, _SECURITY, "[security]"),
     "vendors": vendors.read,
     **goals.TABLES,

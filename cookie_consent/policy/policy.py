@@ -30,7 +30,7 @@ VERSION_DIGITS = 16
 # These were added to policies later. At their defaults they are left out of the document, so that they do not change
 # the version of a policy that does not use them.
 _TABLES_LEFT_OUT = (RecordRules(), RequestRules(), SecurityRules())
-_EMPTY_TABLES_LEFT_OUT = ("imports", "vendors")
+_EMPTY_TABLES_LEFT_OUT = ("vendors",)
 _NO_CONCERN_OF_VISITORS = ("goals", "funnels", "time_zone")
 """Only reports use these tables and this key. They are never in the document, so that nobody is asked again because of
 them."""

@@ -29,7 +29,6 @@ def errors(policy: Declarations) -> Iterator[PolicyError]:
     yield from _errors_in_features(policy)
     yield from _errors_in_services(policy)
     yield from _errors_in_signals(policy)
-    yield from _errors_in_imports(policy)
     yield from _errors_in_vendors(policy)
     yield from errors_in_goals(policy.goals, policy.funnels)
     for number, change in enumerate(policy.changes, 1):
@@ -274,14 +273,3 @@ def _errors_in_signals(policy: Declarations) -> Iterator[PolicyError]:
             yield from _unknown_purpose(policy, purpose, "[signals]", key)
             if purpose == NECESSARY:
                 yield PolicyError("no signal refuses what is necessary", "Leave it out.", table="[signals]", key=key)
-
-
-def _errors_in_imports(policy: Declarations) -> Iterator[PolicyError]:
-    yield from _twice((part.id for part in policy.imports), "[imports]", "id", "the tool")
-    yield from _twice((part.cookie for part in policy.imports), "[imports]", "cookie", "the cookie")
-    for part in policy.imports:
-        table = f"[imports.{part.id}]"
-        for purpose in part.purposes:
-            yield from _unknown_purpose(policy, purpose, table, "purposes")
-            if purpose == NECESSARY:
-                yield PolicyError("what is necessary needs no answer", "Leave it out.", table=table, key="purposes")

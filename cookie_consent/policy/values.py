@@ -60,25 +60,6 @@ def wording(value: object) -> Reading[Text]:
     return (yield from texts(value)) if isinstance(value, dict) else (yield from string(value))
 
 
-def names(value: object) -> Reading[dict[str, tuple[str, ...]]]:
-    """Read which names of another tool each purpose has."""
-    if not isinstance(value, dict):
-        yield PolicyError(f"{value!r} maps no purposes", 'Write it as in { analytics = "statistics" }.')
-        return {}
-    found = {}
-    for id_, named in value.items():
-        found[id_] = yield from strings(named if isinstance(named, list) else [named])
-    return found
-
-
-def number(value: object) -> Reading[int]:
-    """Read a whole number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    yield PolicyError(f"{value!r} is no whole number", "Write it without quotes.")
-    return 0
-
-
 def by_place(value: object) -> Reading[dict[str, str]]:
     """Read the regime of each place."""
     if not isinstance(value, dict):

@@ -45,9 +45,6 @@ class Endpoints:
 
     Args:
         parts: the parts of the middleware.
-
-    Attributes:
-        other_answers: what takes over answers that a visitor gave elsewhere; mostly nothing.
     """
 
     def __init__(self, parts: Installation) -> None:
@@ -55,7 +52,6 @@ class Endpoints:
         self._site, self._app_language = parts.policy.site, parts.app_language
         self._place_of = parts.own_cookies.place
         self._guard, self._routes = Guard(), Routes(parts)
-        self.other_answers = self._routes.other_answers
         self._refusals = Refusals(parts.policy, parts.pages, self._routes.settings, parts.prefix)
 
     def serves(self, path: str) -> bool:

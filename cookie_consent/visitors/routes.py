@@ -18,7 +18,6 @@ from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.csp_reports import PATH as REPORTS
 from cookie_consent.visitors.csp_reports.intake import ReportIntake
-from cookie_consent.visitors.elsewhere.imported_answers import ImportedAnswers
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
 from cookie_consent.visitors.help_desk_form import FormTokens
@@ -45,7 +44,6 @@ class Routes:
 
     Attributes:
         settings: the handlers of the settings page.
-        other_answers: what takes over answers that a visitor gave elsewhere; mostly nothing.
     """
 
     def __init__(self, parts: Installation) -> None:
@@ -71,8 +69,6 @@ class Routes:
         records = _answer_records(parts, cookie_list)
         tracing = AnswerTracing(own_cookies, log, parts.recent_answers)
         answers = _answers(parts, states, records, tracing)
-        imports = ImportedAnswers(parts, records) if policy.imports else None
-        self.other_answers = () if imports is None else (imports,)
         own_records = OwnRecords(
             policy, own_cookies, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies
         )

@@ -30,7 +30,7 @@ class States:
         - `policy`: the version of the policy in force.
         - `decided_at`: when the visitor answered, or null.
         - `expires_at`: when that answer ends, or null.
-        - `source`: where it was given: "banner", "settings", "feature", "api" or "imported"; "signal" if
+        - `source`: where it was given: "banner", "settings", "feature" or "api"; "signal" if
           only a signal refuses something; else null.
         - `signals`: names of the browser's signals: "gpc", "dnt".
         - `honours_gpc`: whether Global Privacy Control turns something off, now or at some time since the answer.

@@ -109,7 +109,7 @@ def test_starter_policy_shows_every_table(tmp_path: Path) -> None:
     policy = Policy.load(path)
     assert policy.site.policy_url
     assert all((policy.cookies, policy.recipients, policy.features, policy.services, policy.changes, policy.wording))
-    assert all((policy.security.content_security_policy, policy.vendors, policy.imports, policy.site.regime))
+    assert all((policy.security.content_security_policy, policy.vendors, policy.site.regime))
     assert all((policy.goals, policy.funnels))
     assert whole.count("\n[signals]\n") == 1
 

@@ -492,7 +492,7 @@ def test_verify_accepts_untouched_ledger(path: Path, capsys: Capture) -> None:
     said = verified(path, capsys)
     assert re.fullmatch("3:[0-9a-f]{64}", said.pop("root"))
     none = {"retention": 0, "erasure": 0}
-    assert said == {"records": 3, "removed": 0, "removed_by": none, "imported": 0, "roots": [], "findings": []}
+    assert said == {"records": 3, "removed": 0, "removed_by": none, "roots": [], "findings": []}
     assert main(["verify", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.startswith("All fits: 3 records, and what they cite.\nRoot: 3:")
 

@@ -227,7 +227,7 @@ def test_visit_and_its_decision_are_frozen() -> None:
 def test_changed_copy_of_visit_knows_what_follows() -> None:
     visit = make_visits().read({"headers": [], "scheme": "https"}, "/")
     assert (visit.is_quick, visit.needs_preparation) == (True, False)
-    changed = replace(visit, set_cookies=(b"a=1",))
+    changed = replace(visit, signal_cookie=b"a=1")
     assert (changed.is_quick, changed.needs_preparation) == (False, True)
     assert replace(visit, traced=True).needs_preparation
 

@@ -226,20 +226,6 @@ def test_what_makes_pages_differ_stops_the_start(options: dict[str, Any], advice
         site(**options)
 
 
-@pytest.mark.parametrize(
-    ("table", "advice"),
-    [
-        (
-            '[imports.klaro]\npurposes = { media = "maps" }\n',
-            r"\[imports\]",
-        ),
-    ],
-)
-def test_tables_that_make_pages_differ_stop_the_start(table: str, advice: str) -> None:
-    with pytest.raises(ValueError, match=f"shared_pages: {advice}"):
-        site(text=SITE + table)
-
-
 def test_page_tells_vendors_that_nothing_is_allowed_whoever_asks() -> None:
     text = SITE + '[vendors]\nmatomo = "analytics"\nmicrosoft_uet = "necessary"\n'
     replies = [neutral(visitor.get("/page")) for visitor in everybody(site(text=text))]

@@ -233,19 +233,6 @@ def test_clock_skew_is_tolerated() -> None:
     ]
 
 
-@pytest.mark.usefixtures("key")
-@pytest.mark.slow
-def test_imported_records_are_counted_and_not_findings(path: Path, capsys: Capture) -> None:
-    root = write_root(path, capsys)
-    with closing(open_ledger(f"sqlite:///{path}")) as ledger:
-        append(ledger, *(answer(f"old{days}", TODAY - days * DAY, source="imported") for days in (90, 300, 20)))
-        append(ledger, answer("new", TODAY))
-    report = verified(path, capsys, "--root", root)
-    assert (report["findings"], report["imported"]) == ([], 3)
-    main(["verify", "--ledger", f"sqlite:///{path}"])
-    assert "Imported from an earlier system, which dated them: 3 records.\n" in capsys.readouterr().out
-
-
 def test_records_without_dates_are_not_findings() -> None:
     ledger = MemoryLedger()
     append(ledger, answer("a", NOW), entry("b", now=NOW, expires_at=7), entry("c", now=NOW, expires_at=None))
@@ -284,7 +271,7 @@ HOSTS = st.lists(st.integers(0, CLOCK_SKEW), min_size=1, max_size=4)
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 40),  # days before the step
-        st.sampled_from(["answer", "answer", "answer", "note", "erase", "policy", "root", "import"]),
+        st.sampled_from(["answer", "answer", "answer", "note", "erase", "policy", "root"]),
         st.integers(0, 3),  # which host
     ),
     max_size=60,
@@ -295,7 +282,7 @@ STEPS = st.lists(
 def test_genuine_history_has_no_findings(
     hosts: list[int], steps: list[tuple[int, str, int]], policies: list[int]
 ) -> None:
-    """A history has answers, notes, erasures, imports and policies with other retentions; due records go each day."""
+    """A history has answers, notes, erasures and policies with other retentions; due records go each day."""
     ledger, roots, day = MemoryLedger(), list[SignedRoot](), NOW
     keeps = _keeps(policies)
     keep = next(keeps)
@@ -313,8 +300,6 @@ def test_genuine_history_has_no_findings(
             append(ledger, entry("v0", event="note", now=now, keep_until=end + keep))
         elif what == "erase":
             ledger.remove(now=now, make_id=new_id, consent_id=f"v{host}")
-        elif what == "import":  # answers that still hold, with the same retention as new ones
-            append(ledger, answer("old", now - days * DAY, max(used_keeps) + days * DAY, source="imported"))
         elif what == "policy":
             keep = next(keeps)
             used_keeps.append(keep)

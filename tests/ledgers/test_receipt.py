@@ -303,7 +303,6 @@ def test_purposes_in_same_state_share_one_event() -> None:
         ("feature", "dpv:ExpressedConsent"),
         ("api", "dpv:ExpressedConsent"),
         ("signal", "dpv:Consent"),
-        ("imported", "dpv:Consent"),
     ],
 )
 def test_source_decides_whether_consent_was_explicit(source: str, expressed: str) -> None:

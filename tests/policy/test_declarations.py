@@ -24,7 +24,6 @@ def test_declarations_are_empty_by_default() -> None:
         SignalRules(),
         RecordRules(),
         RequestRules(),
-        (),
         SecurityRules(),
         (),
         (),

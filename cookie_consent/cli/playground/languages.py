@@ -14,7 +14,7 @@ from cookie_consent.cli.playground.tables import tokens
 
 _PHRASES = files(__package__) / "phrases.toml"
 _LISTED = re.compile(r"(\s*languages\s*=\s*\[[^\]]*?)(\s*,?\s*)(\].*)")
-_NOT_TEXTS = ("texts", "imports", "vendors", "signals", "records", "requests", "security")
+_NOT_TEXTS = ("texts", "vendors", "signals", "records", "requests", "security")
 """Tables without texts in several languages that a policy file must write."""
 
 

@@ -53,23 +53,16 @@ class RecentAnswers:
         self._events = [_Event(None, None, None, ())] * most
         self._lock = threading.Lock()
 
-    def answered(
-        self,
-        before: ConsentRecord | None,
-        record: ConsentRecord,
-        visitor_ids: Iterable[str] = (),
-        elsewhere: str | None = None,
-    ) -> None:
+    def answered(self, before: ConsentRecord | None, record: ConsentRecord, visitor_ids: Iterable[str] = ()) -> None:
         """Remember an answer.
 
         Args:
             before: the earlier answer, or None.
             record: the new answer.
             visitor_ids: the visitor's known pseudonyms.
-            elsewhere: identifies an answer that was given elsewhere, if there was no earlier one of ours.
         """
-        key = elsewhere if before is None else cookie_key(before)
-        self._add(_Event(key, cookie_key(record), record, tuple(visitor_ids)))
+        key = None if before is None else _cookie_key(before)
+        self._add(_Event(key, _cookie_key(record), record, tuple(visitor_ids)))
 
     def erased(self, visitor_id: str) -> None:
         """Remember that a visitor's access records were erased."""
@@ -90,9 +83,7 @@ class RecentAnswers:
             return replace(visit, decision=without_optional(visit.decision), traced=False, exempt="")
         decision, keys, is_erased = visit.decision, set[str | int | None](), False
         if decision.record is not None:
-            keys.add(cookie_key(decision.record))
-        if visit.supersedes is not None:
-            keys.add(visit.supersedes)
+            keys.add(_cookie_key(decision.record))
         for number in range(began, self.sequence):
             event = self._events[number % self._most]
             if event.before not in keys and visitor_id not in event.visitor_ids:
@@ -133,7 +124,7 @@ class RecentAnswers:
         return replace(newer, purposes=MappingProxyType(both), refused_recipients=refused)
 
 
-def cookie_key(record: ConsentRecord) -> str | int:
+def _cookie_key(record: ConsentRecord) -> str | int:
     """Return a key for the cookie of an answer: its id, or else a hash of its content.
 
     Without an id, visitors who gave the same answer in the same second share a cookie. If one of them answers again,

@@ -29,7 +29,6 @@ from cookie_consent.visitors.pages.question import answered_at
 
 MAX_ANSWERS, ANSWERS_WITHIN = 60, HOUR
 """Limit of records for one consent id, in each process: number of answers, and seconds."""
-NO_ORIGIN: Mapping[str, str] = {}
 _MAX_SEARCHED = 100
 """How many of a visitor's newest records are searched for an earlier answer."""
 
@@ -58,7 +57,6 @@ class AnswerRecords:
         before: Decision,
         posted: PostedAnswer,
         record: ConsentRecord,
-        origin: Mapping[str, str] = NO_ORIGIN,
     ) -> tuple[ConsentRecord, bool]:
         """Store the record of an answer.
 
@@ -67,7 +65,6 @@ class AnswerRecords:
             before: the decision until now, where the answer was given.
             posted: the answer as the visitor sent it.
             record: the answer, without a consent id.
-            origin: further fields of the stored record, for an answer that was given elsewhere.
 
         Returns:
             The answer as it was stored, and whether it is new. The second click of a double click is not new.
@@ -79,7 +76,7 @@ class AnswerRecords:
             return before.record, False
         try:
             with fail_after(LONGEST_WAIT):
-                record, is_new = await self._append(inquiry, before, posted, record, origin)
+                record, is_new = await self._append(inquiry, before, posted, record)
         except Problem:
             raise
         except Exception as error:  # noqa: BLE001 (no answer is taken without its record, whatever fails)
@@ -94,7 +91,6 @@ class AnswerRecords:
         before: Decision,
         posted: PostedAnswer,
         record: ConsentRecord,
-        origin: Mapping[str, str],
     ) -> tuple[ConsentRecord, bool]:
         consent_id, last = await self._chain(before, record)
         record = replace(record, consent_id=consent_id)
@@ -106,7 +102,6 @@ class AnswerRecords:
                 record_id=self._own_cookies.new_id(),
                 policy=before.policy,
                 lifetime=self._own_cookies.lifetime,
-                origin=origin,
             ),
             before=before.record,
             previous=last["record_id"] if last else None,

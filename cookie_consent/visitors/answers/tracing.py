@@ -9,7 +9,6 @@ from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.paths import split_address
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.decision.decision import Decision, has_objected
-from cookie_consent.decision.imported.records import imported_key
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
@@ -61,9 +60,8 @@ class AnswerTracing:
         before, log = inquiry.visit.decision, self._log
         visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
         visitor_id = visitor.id if visitor else ""
-        elsewhere = imported_key(before.policy, inquiry.cookies) if before.policy.imports else None
         pseudonyms = self._pseudonyms(inquiry, visitor_id, record)
-        self._recent_answers.answered(before.record, record, pseudonyms, elsewhere)
+        self._recent_answers.answered(before.record, record, pseudonyms)
         if log is None:
             return False, []
         if is_new:

@@ -88,9 +88,6 @@ keep = "1095 days"
 [requests]
 due = "30 days"
 
-[imports.vanilla-cookieconsent]
-purposes = { ads = "marketing" }
-
 [security]
 content_security_policy = "default-src 'self'"
 

@@ -39,9 +39,7 @@ WRONG_KINDS: Sequence[Wrong] = (
     {f"{_ADS} title": "Advertising"},
     {f"{_ADS} retention": "13 mo"},
     {"site updated": "2026-11-01"},
-    {"imports vanilla-cookieconsent revision": "2"},
     {"site regimes": "jp"},
-    {"imports vanilla-cookieconsent purposes": "marketing"},
 )
 """Values of the wrong kind, which any key may have."""
 
@@ -53,6 +51,7 @@ WRONG_PLACES: Sequence[Wrong] = (
     {"records": "…", "": '`records = "…"`'},
     {"cookies": {"name": "_ad"}, "": "`[cookies]`"},
     {"purposes": [], "": "`[[purposes]]`"},
+    {"imports klaro": {}, "": "`[imports]`, which is gone"},
     {"features map": [{}], "": "`[[features.map]]`"},
     {f"{_ADS} title": {"en": ""}},
     {f"{_ADS} title": {"en": "Ads", "de": "Werbung"}},
@@ -177,15 +176,6 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
         {"signals gpc": "ignore", "site regime": "us-optout", "": '`gpc = "ignore"` under `us-optout`'},
     ),
     "[requests]": ({"requests keep_address": "2000 days"},),
-    "[imports.TOOL]": (
-        {"imports other": {"purposes": {"ads": "ads"}}, "": "`[imports.other]`"},
-        {"imports vanilla-cookieconsent purposes": {}},
-        {"imports vanilla-cookieconsent purposes": {"ads": []}},
-        {"imports vanilla-cookieconsent purposes": {"ad": "marketing"}},
-        {"imports vanilla-cookieconsent purposes": {"necessary": "necessary"}},
-        {"imports klaro": {"purposes": {"ads": "ads"}, "cookie": "cc_cookie"}, "": "the same cookie twice"},
-        {"imports klaro": {"purposes": {"ads": "ads"}, "revision": 2}, "": "`revision` of another tool"},
-    ),
     "[security]": (
         {"security content_security_policy": "default-src 'self'\nimg-src *", "": "a line break in a value"},
         {"security content_security_policy": "default-src 'self', img-src *"},

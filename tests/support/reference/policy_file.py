@@ -11,7 +11,6 @@ from typing import Any
 from cookie_consent import PolicyError
 from cookie_consent.policy.diff import EVERYBODY, WHO_CHOSE, asks_again, hosts_asking_again
 from cookie_consent.policy.exemptions import exemptions
-from cookie_consent.policy.imports import TOOLS
 from cookie_consent.policy.parts import CHOICES, DIRECTIVES
 from cookie_consent.policy.regimes import regimes
 from cookie_consent.policy.regions import regions
@@ -148,11 +147,7 @@ def is_key(part: Table, name: str) -> bool:
 
 def _id(part: Table) -> str:
     """Return what the name in a table's heading is."""
-    if "ID]" not in part.name and "TOOL]" not in part.name:
-        return ""
-    meaning = docstring_of(part.part).names["id"]
-    word = "TOOL" if "TOOL]" in part.name else "ID"
-    return f"`{word}`: {_in_the_file(meaning.replace('`TOOLS`', ', '.join(f'`{tool}`' for tool in TOOLS)))}"
+    return f"`ID`: {_in_the_file(docstring_of(part.part).names['id'])}" if "ID]" in part.name else ""
 
 
 def _row(part: Table, key: Field[Any]) -> tuple[str, ...]:

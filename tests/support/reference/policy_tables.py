@@ -9,7 +9,6 @@ from typing import Any
 
 from cookie_consent.policy.declarations import RecordRules, RequestRules, SignalRules
 from cookie_consent.policy.goals import Funnel, Goal
-from cookie_consent.policy.imports import Import
 from cookie_consent.policy.parts import (
     Authority,
     Change,
@@ -231,20 +230,6 @@ TABLES = (
             "due": {"": {"requests due": "20 days"}},
             "keep_address": {"": {"requests keep_address": "20 days"}},
             "keep": {"": {"requests keep": "200 days"}},
-        },
-    ),
-    Table(
-        name="[imports.TOOL]",
-        part=Import,
-        place="imports vanilla-cookieconsent",
-        about="The answers of another consent tool that are taken over.",
-        read_on="moving.md",
-        changes={
-            "purposes": {"": {"imports vanilla-cookieconsent purposes": {"ads": "ads"}}},
-            "cookie": {"": {"imports vanilla-cookieconsent cookie": "cc"}},
-            "path": {"": {"imports vanilla-cookieconsent path": "/shop"}},
-            "domain": {"": {"imports vanilla-cookieconsent domain": "shop.example"}},
-            "revision": {"": {"imports vanilla-cookieconsent revision": 2}},
         },
     ),
     Table(

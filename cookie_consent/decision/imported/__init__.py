@@ -1,1 +1,0 @@
-"""Reads the answers that visitors gave to other consent tools, and makes consent records of them."""
