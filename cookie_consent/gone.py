@@ -11,6 +11,7 @@ OPTIONS: dict[str, str] = {
 
 POLICY_NAMES: dict[str, str] = {
     "imports": "Leave the table out: visitors are asked again. docs/moving.md maps the markup of other tools.",
+    "exempt": "Ask for consent to the purpose. Counts, which name no visitor, need none.",
 }
 """Table or key of the policy file -> what to do instead."""
 

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.enforcement.csp.advice import advice as csp_advice
-from cookie_consent.policy import exemptions, regimes
+from cookie_consent.policy import regimes
 from cookie_consent.policy.advice import advice
 from cookie_consent.policy.declarations import labelled_cookies
 from cookie_consent.policy.policy import Policy
@@ -29,8 +29,6 @@ def warnings(policy: Policy, today: date, *, reads_pages: bool) -> Iterator[str]
     yield from _other_distribution()
     yield from advice(policy, today)
     yield from _own_names(policy)
-    named = [purpose.exempt for purpose in policy.purposes if purpose.exempt]
-    yield from exemptions.overdue(named, today).splitlines()
     yield from regimes.overdue(policy.regimes, today).splitlines()
     yield from _vague(policy)
     if reads_pages or policy.security.content_security_policy:

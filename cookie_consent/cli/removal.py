@@ -166,11 +166,6 @@ def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_ru
             "Access records were not looked at: a purpose in --policy FILE says for how long they are kept.", GOOD
         )
         return {}
-    if policy and policy.exempt and not dry_run:
-        from cookie_consent.tracing.access_log import daily_salt_of
-
-        # A site without visitors would keep the salt of an earlier day, with which ids can be computed again.
-        daily_salt_of(target).expire(now)
     with existing_sink(target) as sink:
         return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
 

@@ -97,12 +97,6 @@ class Decision:
         return any(self.purposes[purpose] for purpose in self.policy.traced)
 
     @property
-    def exempt(self) -> str:
-        """The id of the exempt purpose under which the visit is traced; "" if it is not traced, or by consent."""
-        id_ = self.policy.exempt
-        return id_ if id_ and self.purposes[id_] and not self.traces else ""
-
-    @property
     def consent_id(self) -> str:
         """The id that all of the visitor's consent records share, or ""."""
         return self.record.consent_id if self.record else ""
@@ -172,8 +166,7 @@ def decide(
     6. Where the law is one of opting out, what nobody has refused is allowed, and nothing is asked.
     7. Anything else is not allowed.
 
-    A refused purpose stays refused and is not asked for again. An exempt purpose is allowed until the visitor objects,
-    by an answer or by a signal. It is never asked for.
+    A refused purpose stays refused and is not asked for again.
 
     Args:
         policy: the policy that applies to the request, with the service's conditions and the law of the place.
@@ -196,9 +189,6 @@ def decide(
         unanswered, granted = answer.state is State.UNANSWERED, answer.state is State.GRANTED
         by_signal = purpose in (refused_by_signals if unanswered else refused_by_new_signals)
         ruled_out = policy.in_force[purpose].refused or by_signal
-        if purpose == policy.exempt:  # it is never asked for, so it leaves nothing open
-            allowed[purpose] = not ruled_out and not has_objected(policy, record)
-            continue
         is_unclear = unanswered or (granted and purpose in changed)
         allowed[purpose] = not ruled_out and (policy.is_opt_out if is_unclear else granted)
         is_open |= is_unclear and not ruled_out and not policy.is_opt_out
@@ -266,24 +256,6 @@ def without_optional(decision: Decision) -> Decision:
     return replace(decision, purposes=MappingProxyType(off), outcome="", refused_recipients=_NONE)
 
 
-def has_objected(policy: Policy, record: ConsentRecord | None) -> bool:
-    """Return whether a visitor has objected to the exempt purpose.
-
-    Without an answer for that purpose, refusing everything or refusing a tracing purpose counts as an objection.
-    """
-    if record is None:
-        return False
-    refused = record.in_state(State.REFUSED)
-    if policy.exempt in record.answers:
-        return policy.exempt in refused
-    return record.status == "refused" or not policy.traced.isdisjoint(refused)
-
-
-def grants_consent(policy: Policy, record: ConsentRecord) -> bool:
-    """Return whether an answer grants a purpose that needs consent."""
-    return not {policy.exempt}.issuperset(record.in_state(State.GRANTED))
-
-
 def purposes_refused_by(policy: Policy, signals: Collection[str]) -> frozenset[str]:
     """Return the ids of the purposes that signals refuse.
 
@@ -342,8 +314,6 @@ def signal_refuses_more(decision: Decision) -> bool:
     """
     policy, record = decision.policy, decision.record
     answered = [*record.in_state(State.GRANTED), *record.in_state(State.REFUSED)] if record else []
-    if has_objected(policy, record):
-        answered.append(policy.exempt)
     unanswered = purposes_refused_by(policy, decision.signals).difference(answered)
     return bool(unanswered) or bool(purposes_switched_off(decision))
 
@@ -372,18 +342,13 @@ def _refuse_recipients(policy: Policy, record: ConsentRecord, allowed: dict[str,
 def _outcome(
     policy: Policy, record: ConsentRecord | None, allowed: Mapping[str, bool], *, is_open: bool, is_partial: bool
 ) -> str:
-    """Return what holds for all purposes that may be allowed here; a signal that refuses them counts as an answer.
-
-    A purpose that runs without consent counts only if there is no other, once it was answered.
-    """
-    offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
-    asked = [purpose for purpose in offered if purpose != policy.exempt] or (offered if record else [])
-    granted = [purpose for purpose in asked if allowed[purpose]]
+    """Return what holds for all purposes that may be allowed here; a signal that refuses them counts as an answer."""
+    granted = [purpose for purpose in policy.asked if allowed[purpose]]
     if runs_unanswered(policy, record, granted):
         return ""
     if granted:
-        return "granted" if granted == asked and not is_partial else "partial"
-    return "refused" if asked and not is_open else ""
+        return "granted" if len(granted) == len(policy.asked) and not is_partial else "partial"
+    return "refused" if policy.asked and not is_open else ""
 
 
 def runs_unanswered(policy: Policy, record: ConsentRecord | None, allowed: Collection[str]) -> bool:

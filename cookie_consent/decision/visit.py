@@ -69,7 +69,6 @@ class Visit:
         depends_on_signals: whether a signal could refuse a granted purpose.
         valid_until: when this stops being valid (seconds since 1970).
         arrival: how the visitor came, if the page on which tracing was allowed is still to be recorded.
-        exempt: the id of the exempt purpose under which the visit is traced, or "".
         valid_from: when this starts being valid. If the clock is set back further, the request is read again.
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
             or no signal does.
@@ -87,7 +86,6 @@ class Visit:
     depends_on_signals: bool
     valid_until: float
     arrival: Arrival | None = None
-    exempt: str = ""
     valid_from: float = 0.0
     signal_cookie: bytes | None = None
     saved: bool = False
@@ -107,7 +105,7 @@ class Visit:
 def _complete(visit: Any) -> None:
     """Set the fields that follow from the others, and freeze the visit."""
     visit.should_ask = visit.decision.should_ask
-    adds = visit.exempt or visit.refused_cookies or visit.arrival is not None or visit.signal_cookie is not None
+    adds = visit.refused_cookies or visit.arrival is not None or visit.signal_cookie is not None
     comes_back = visit.saved or visit.once
     visit.is_quick = not (adds or comes_back)
     visit.needs_preparation = visit.traced or visit.depends_on_signals or bool(adds) or comes_back
@@ -252,8 +250,8 @@ class Visits:
         cookies = _cut_to_limit(came)
         crumbs, records = pairs(cookies), self._own_cookies.records(cookies, place=place)
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
-        # An unreadable answer may have been an objection.
-        denies = record is None and policy.runs_unasked and self._own_cookies.has_answer(cookies, place=place)
+        # An unreadable answer may have been a refusal.
+        denies = record is None and policy.is_opt_out and self._own_cookies.has_answer(cookies, place=place)
         postponed = self._own_cookies.later.postpone(cookies, place=place)
         decided_by = decision_key(policy, record, signals, now, postponed=postponed)
         key = (decided_by, denies, len(crumbs), b";".join([name for name, _ in crumbs]))
@@ -280,7 +278,6 @@ class Visits:
             depends_on_signals=visit.depends_on_signals,
             valid_until=min(valid_until, visitor.valid_until) if visitor else valid_until,
             arrival=visitor.arrival if visitor else None,
-            exempt=visit.exempt,
             saved=visit.saved,
             once=visit.once,
             valid_from=valid_from,
@@ -301,7 +298,6 @@ class Visits:
             traced=decision.traces,
             depends_on_signals=depends_on_signals(decision),
             valid_until=math.inf,
-            exempt=decision.exempt,
             saved=self._own_cookies.saved.is_in(cookies),
             once=self._own_cookies.once.is_in(cookies),
         )

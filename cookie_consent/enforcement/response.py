@@ -67,8 +67,7 @@ class Response(PageResponse):
             self._note_compressed()
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], passed)
-        # Tracing under an exemption does not change the page, so the response does not depend on it.
-        traced = self.trace is not None and not self._visit.exempt
+        traced = self.trace is not None
         depends = self._consent.was_read or bool(encoding) or traced or limits or self._was_answered
         if self.trace is not None and self.trace.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.trace.new_visitor)]

@@ -93,7 +93,7 @@ class VisitResponse:
         if enforcement.shared_pages is not None:
             # A page for everybody sets no cookie. Our endpoints do.
             visit = replace(visit, signal_cookie=None, arrival=None)
-            log = log if visit.visitor_id is not None or visit.exempt else None
+            log = log if visit.visitor_id is not None else None
         if visit.depends_on_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
         if visit.signal_cookie is not None:
@@ -105,7 +105,7 @@ class VisitResponse:
             self._request.is_traced = True
         else:
             self._request.decide(traced=visit.traced)
-        if log is not None and (visit.traced or visit.exempt):
+        if log is not None and visit.traced:
             self.trace = log.trace(self.scope, visit, enforcement.installed.own_cookies)
             if self.trace is not None:
                 self._plain_out, self._out = self._out, self._send_and_record
@@ -142,7 +142,7 @@ class VisitResponse:
             return
         if enforcement.recent_answers.sequence != self._began:
             now = enforcement.recent_answers.apply_to(self._visit, self._began, trace.visitor_id)
-            if not now.traced and not now.exempt:
+            if not now.traced:
                 return
         enforcement.access_log.tracing.write(self.scope, trace)
 
@@ -157,16 +157,14 @@ class VisitResponse:
         recent_answers, began = self._enforcement.recent_answers, self._began
         if recent_answers.sequence == began:
             return
-        self._began, trace, visitor_id = recent_answers.sequence, self.trace, self._visit.visitor_id
-        if visitor_id is None and trace is not None and trace.new_visitor is None:
-            visitor_id = trace.visitor_id  # the day's pseudonym
-        visit = recent_answers.apply_to(self._visit, began, visitor_id)
+        self._began = recent_answers.sequence
+        visit = recent_answers.apply_to(self._visit, began, self._visit.visitor_id)
         if visit is self._visit:
             return
         self._visit, self._was_answered = visit, True
         self.asks = self.asks and visit.decision.should_ask
         self._request.decide(traced=visit.traced)
-        if not visit.traced and not visit.exempt:
+        if not visit.traced:
             self.trace = None
 
     def _deletion_fields(self) -> Headers:
@@ -195,9 +193,7 @@ class VisitResponse:
             counts.add("views", host)
         if trace is not None:
             trace.is_view = True
-            # Under an exemption the page was recorded already, before the answer.
-            if not (trace.is_landing and self._visit.decision.policy.exempt):
-                counts.add("views_recorded", host)
+            counts.add("views_recorded", host)
         if self._visit.decision.signals and signal_refuses_more(self._visit.decision):
             counts.add("signal", host)
         for feature in self._consent.degraded:

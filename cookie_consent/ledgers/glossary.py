@@ -113,7 +113,7 @@ RECEIPT: Mapping[str, str] = {
     "purposes.granted": "Whether you agreed to it.",
     "purposes.recipients": "The names of the third parties that get data for it.",
     "purposes.purpose": "What it is, in words.",
-    "purposes.lawful_basis": "What allows it by law: your consent, or another basis where none is needed.",
+    "purposes.lawful_basis": "What allows it by law: your consent.",
     "purposes.pii_information": "What is recorded or sent for it.",
     "purposes.pii_information.pii_type": "What it is: a field of the access records, or what a third party receives.",
     "purposes.pii_information.party_id": "The id of the party that gets it.",

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cookie_consent.ledgers.glossary import ACCESS_RECORD, COUNTRY
-from cookie_consent.policy.exemptions import exemptions
 from cookie_consent.policy.parts import Cookie, Purpose, Recipient
 from cookie_consent.policy.policy import Policy
 
@@ -59,8 +58,7 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
 
     A purpose has only those recipients that the visitor granted. Those of a purpose that is not granted are all listed.
 
-    Purposes refused in the record of a withdrawal count as withdrawn. A purpose that runs without consent has another
-    lawful basis, and its state says whether the visitor has objected. Words, cookies and parties come from the given
+    Purposes refused in the record of a withdrawal count as withdrawn. Words, cookies and parties come from the given
     policy, named by `described_by`, which may be newer than the one that was answered.
 
     Args:
@@ -129,7 +127,7 @@ def _purpose(id_: str, document: Mapping[str, Any], policy: Policy, language: st
         "granted": id_ in document["granted"],
         "recipients": [recipient.name for recipient in recipients],
         "purpose": purpose.description[language] if purpose else None,
-        "lawful_basis": exemptions()[purpose.exempt].lawful_basis if purpose and purpose.exempt else _CONSENT,
+        "lawful_basis": _CONSENT,
         "pii_information": [*_traced(purpose, address), *received],
         "storage_locations": [_storage(cookie) for cookie in policy.cookies_of(id_)],
         "retention_period": _iso_8601(purpose.retention) if purpose and purpose.retention else None,
@@ -193,28 +191,21 @@ def _third_party(recipient: Recipient, address: str) -> dict[str, Any]:
 
 
 def _events(document: Mapping[str, Any], purposes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    states: dict[tuple[str, str], list[str]] = {}
+    states: dict[str, list[str]] = {}
     for purpose in purposes:
-        states.setdefault(_event(document, purpose["id"], purpose["lawful_basis"]), []).append(purpose["id"])
+        states.setdefault(_event_state(document, purpose["id"]), []).append(purpose["id"])
     decided_at, expires_at = (datetime.fromisoformat(document[key]) for key in ("decided_at", "expires_at"))
     return [
         {
             "event_time": document["decided_at"],
             "validity_duration": _iso_8601(expires_at - decided_at),
             "entity_id": document["consent_id"],
-            "event_type": kind,
+            "event_type": _EVENT_TYPES.get(document["source"], _CONSENT),
             "event_state": state,
             "purposes": about,
         }
-        for (kind, state), about in states.items()
+        for state, about in states.items()
     ]
-
-
-def _event(document: Mapping[str, Any], purpose: str, basis: str) -> tuple[str, str]:
-    """Return the event type and state of an answer for one purpose."""
-    if basis != _CONSENT:
-        return basis, f"{basis}{'Objected' if purpose in document['refused'] else 'NotObjected'}"
-    return _EVENT_TYPES.get(document["source"], _CONSENT), _event_state(document, purpose)
 
 
 def _event_state(document: Mapping[str, Any], purpose: str) -> str:

@@ -20,7 +20,7 @@ class SignalRules(CheckedPart):
     """What each signal of the browser refuses.
 
     Args:
-        gpc: ids of the purposes that Sec-GPC refuses. None means those that have recipients, sell or are exempt; ()
+        gpc: ids of the purposes that Sec-GPC refuses. None means those that have recipients or sell; ()
             ignores the signal.
         dnt: ids of the purposes that DNT refuses. None means those that trace; () ignores the signal.
     """

@@ -74,10 +74,8 @@ def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, s
     before, now = digests(old), digests(new)
     changed = widened(old, new) if history else {id_ for id_ in now if before.get(id_) != now[id_]}
     asked = dict.fromkeys(old.by_recipient - new.by_recipient, WHO_CHOSE)
-    asked |= {id_: WHO_ACCEPTED if id_ in before and id_ != old.exempt else EVERYBODY for id_ in changed}
-    return {
-        id_: asked[id_] for id_ in new.optional if id_ in asked and id_ != new.exempt and not new.in_force[id_].refused
-    }
+    asked |= {id_: WHO_ACCEPTED if id_ in before else EVERYBODY for id_ in changed}
+    return {id_: asked[id_] for id_ in new.asked if id_ in asked}
 
 
 def hosts_asking_again(old: Policy, new: Policy) -> tuple[str, ...]:
@@ -191,9 +189,7 @@ def _part_changes(table: str, old_parts: Plain, new_parts: Plain) -> Iterator[Po
     kind = _PARTS[table]
     for name, old, new in _differing(old_parts, new_parts):
         before, after = _purposes(old), _purposes(new)
-        # Nobody is asked for an exempt purpose. It has no cookies and no recipients.
-        asks = kind in _ASKED_FOR and not (new or {}).get("exempt")
-        widens = tuple(id_ for id_ in after if id_ != NECESSARY) if asks else ()
+        widens = tuple(id_ for id_ in after if id_ != NECESSARY) if kind in _ASKED_FOR else ()
         subject = _Subject(f'{kind} "{name}"', tuple(dict.fromkeys([*before, *after])), widens)
         if old and new:
             yield from _key_changes(subject, old, new)
@@ -263,11 +259,7 @@ def _is_more(key: str, before: Any, after: Any) -> bool:
     if key == "recipient":  # of a cookie: who refused that recipient has refused the cookie
         return bool(before)
     # What moves to another purpose serves that one from now on, so it is asked for there.
-    return (
-        key == "purpose"
-        or (key in ("traces", "sells", "records_country") and bool(after))
-        or (key == "exempt" and not after)
-    )
+    return key == "purpose" or (key in ("traces", "sells", "records_country") and bool(after))
 
 
 def _verb(before: object, after: object) -> str:

@@ -28,12 +28,11 @@ def widened(old: Policy, new: Policy) -> frozenset[str]:
     - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
     - its retention, or the lifetime of one of its cookies, is longer;
     - a cookie no longer belongs to the recipient that it belonged to;
-    - it now traces, now records the country, or now is a sale or sharing;
-    - it was exempt from consent.
+    - it now traces, now records the country, or now is a sale or sharing.
 
-    Removals and shorter times do not make it wider. The exempt purpose is never included, since nobody is asked for it.
+    Removals and shorter times do not make it wider.
     """
-    return frozenset(purpose for purpose in new.optional if purpose != new.exempt and _is_wider(old, new, purpose))
+    return frozenset(purpose for purpose in new.optional if _is_wider(old, new, purpose))
 
 
 def _digest(facts: object) -> str:
@@ -55,7 +54,6 @@ def _facts(policy: Policy, purpose: str) -> object:
         sorted((recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)),
         # These facts were added later. Only purposes that have them list them, so that the digests of others in
         # existing cookies stay the same.
-        *([declared.exempt] if declared.exempt else []),
         *(["sells"] if declared.sells else []),
         *(["records_country"] if declared.records_country else []),
     ]
@@ -71,8 +69,6 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
     after = next(part for part in new.purposes if part.id == purpose)
     return (
         before is None
-        # Nobody was asked while it was exempt, so no answer covers it.
-        or bool(before.exempt)
         or (after.traces and not before.traces)
         or (after.records_country and not before.records_country)
         or (after.sells and not before.sells)

@@ -11,7 +11,6 @@ from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.time_zones import UnknownTimeZoneError, time_zone
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.exemptions import unmet
 from cookie_consent.policy.hosts import wrong_hosts
 from cookie_consent.policy.regimes import wrong_names
 from cookie_consent.policy.regions import unknown_regions
@@ -141,8 +140,6 @@ class Purpose(CheckedPart):
             purpose that traces.
         traces: whether visitors who allow this purpose are traced.
         refused: whether it is off whatever the visitor answered. A service's override sets it.
-        exempt: the name of the exemption under which it runs without consent until the visitor objects; "" if it needs
-            consent.
         records_country: whether the access records say the visitor's country, if the site has a table of countries.
         erase_on_withdrawal: whether a withdrawal erases the access records.
         sells: whether it is a sale or sharing of personal information (Cal. Civ. Code 1798.140). Then it has an opt-out
@@ -158,7 +155,6 @@ class Purpose(CheckedPart):
     retention: timedelta | None = None
     traces: bool = False
     refused: bool = False
-    exempt: str = ""
     records_country: bool = False
     erase_on_withdrawal: bool = False
     sells: bool = False
@@ -180,10 +176,8 @@ class Purpose(CheckedPart):
             yield PolicyError(
                 "the necessary purpose can neither trace nor be refused", "Make it another purpose.", key="traces"
             )
-        if self.sells and (self.exempt or self.id == NECESSARY):
+        if self.sells and self.id == NECESSARY:
             yield PolicyError("a sale or sharing is never without consent", "Make it another purpose.", key="sells")
-        if self.exempt:
-            yield from unmet(self.exempt, traces=self.traces, erases=self.erase_on_withdrawal, retention=self.retention)
         if self.records_country and not self.traces:
             yield PolicyError(
                 "nothing is recorded that could have a country",

@@ -37,7 +37,6 @@ them."""
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "regime": "", "regimes": {}, "authority": None},
     Purpose: {
-        "exempt": "",
         "records_country": False,
         "erase_on_withdrawal": False,
         "sells": False,
@@ -139,11 +138,6 @@ class Policy(Declarations):
         return self.regime is not None and self.regime.is_opt_out
 
     @cached_property
-    def runs_unasked(self) -> bool:
-        """Whether something optional may run before the visitor answers."""
-        return self.is_opt_out or self.exempt != ""
-
-    @cached_property
     def tells_transmission(self) -> bool:
         """Whether a page tells what is sent to whom, as the law of a region or regime asks."""
         return any(regime.transmission_notice for regime in self.regimes) or any(
@@ -171,7 +165,7 @@ class Policy(Declarations):
     @cached_property
     def asked(self) -> tuple[str, ...]:
         """The ids of the purposes that the question is about, in the order of the policy."""
-        return tuple(id_ for id_ in self.optional if not self.in_force[id_].refused and id_ != self.exempt)
+        return tuple(id_ for id_ in self.optional if not self.in_force[id_].refused)
 
     @cached_property
     def texts(self) -> Mapping[str, Mapping[str, Text]]:
@@ -180,13 +174,8 @@ class Policy(Declarations):
 
     @cached_property
     def traced(self) -> frozenset[str]:
-        """The ids of the purposes that switch access tracing by consent."""
-        return frozenset(purpose.id for purpose in self.purposes if purpose.traces and not purpose.exempt)
-
-    @cached_property
-    def exempt(self) -> str:
-        """The id of the purpose that runs without consent until the visitor objects, or ""."""
-        return next((purpose.id for purpose in self.purposes if purpose.exempt), "")
+        """The ids of the purposes that switch access tracing."""
+        return frozenset(purpose.id for purpose in self.purposes if purpose.traces)
 
     @cached_property
     def sells(self) -> tuple[str, ...]:
@@ -221,7 +210,7 @@ class Policy(Declarations):
         # A recipient gets data, which can be a sale also without money (Cal. Civ. Code 1798.140). So GPC refuses each
         # purpose that has one, unless the policy says otherwise.
         with_recipients = (recipient.purpose for recipient in self.recipients)
-        return frozenset([*with_recipients, *self.sells, self.exempt]) - {NECESSARY, ""}
+        return frozenset([*with_recipients, *self.sells]) - {NECESSARY}
 
     @cached_property
     def dnt_refuses(self) -> frozenset[str]:
@@ -229,7 +218,7 @@ class Policy(Declarations):
         if self.signals.dnt is not None:
             return frozenset(self.signals.dnt)
         # Do Not Track is about tracking alone, not about sharing.
-        return frozenset(purpose.id for purpose in self.purposes if purpose.traces)
+        return self.traced
 
     def cookies_of(self, purpose: str) -> list[Cookie]:
         """Return the cookies of a purpose."""
@@ -271,9 +260,6 @@ class Policy(Declarations):
         }
 
     def _overlay(self, purpose: Purpose) -> Purpose:
-        if purpose.exempt and self.regime is not None and purpose.exempt not in self.regime.exemptions:
-            # It was never asked for, so it is off where the law has no such exemption.
-            return replace(purpose, refused=True)
         override = self.service.purposes.get(purpose.id) if self.service else None
         if override is None:
             return purpose

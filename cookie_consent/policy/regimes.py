@@ -32,7 +32,6 @@ class Regime:
         reviewed_on: when this entry was last compared with its sources.
         review_by: when the next review is due.
         sources: the sources.
-        exemptions: names of the exemptions from consent that this law has.
         binding_signals: names of the browser's signals that a policy may not ignore.
         asked_again_after: how long nobody is asked again who refused; None if the law names no time.
         closing_refuses: whether closing the question counts as a refusal.
@@ -49,7 +48,6 @@ class Regime:
     reviewed_on: date
     review_by: date
     sources: tuple[str, ...]
-    exemptions: tuple[str, ...] = ()
     binding_signals: tuple[str, ...] = ()
     asked_again_after: timedelta | None = None
     closing_refuses: bool = False

@@ -23,7 +23,6 @@ MAX_CHOSEN_RECIPIENTS = 120
 def errors(policy: Declarations) -> Iterator[PolicyError]:
     """Yield an error for each part of a policy that does not fit to the others."""
     yield from _errors_in_purposes(policy)
-    yield from _errors_in_exempt(policy)
     yield from _errors_in_cookies(policy)
     yield from _errors_in_recipients(policy)
     yield from _errors_in_features(policy)
@@ -154,28 +153,6 @@ def _errors_in_choice(policy: Declarations, purpose: str) -> Iterator[PolicyErro
             table=table,
             key="choice",
         )
-
-
-def _errors_in_exempt(policy: Declarations) -> Iterator[PolicyError]:
-    """Yield an error for each exempt purpose but the first, and for each cookie, recipient or feature of one."""
-    exempt = [purpose.id for purpose in policy.purposes if purpose.exempt]
-    for id_ in exempt[1:]:
-        yield PolicyError(
-            f'"{exempt[0]}" is exempt already', "One purpose can be.", table=f"[purposes.{id_}]", key="exempt"
-        )
-    uses = [
-        *((table, "purpose", (part.purpose,), "without cookies") for table, part in labelled_cookies(policy)),
-        *((table, "purpose", (part.purpose,), "for this site alone") for table, part in labelled_recipients(policy)),
-        *((f"[features.{part.id}]", "purposes", part.purposes, "for counting alone") for part in policy.features),
-    ]
-    for table, key, purposes, alone in uses:
-        for id_ in set(exempt).intersection(purposes):
-            yield PolicyError(
-                f'"{id_}" runs without consent, and so {alone}',
-                "Name a purpose that visitors are asked for.",
-                table=table,
-                key=key,
-            )
 
 
 def _errors_in_cookies(policy: Declarations) -> Iterator[PolicyError]:

@@ -16,12 +16,11 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit
 from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
-from cookie_consent.sinks import Sink, open_sink, storage_path
+from cookie_consent.sinks import Sink, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing.countries import countries_of
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
-from cookie_consent.tracing.exempt_visitors import DailySalt, exempt_trace
 from cookie_consent.tracing.retention import AccessRetention
 from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing, is_traceable
 from cookie_consent.tracing.visitor_lag import VisitorLag
@@ -40,7 +39,6 @@ class AccessLog:
         counts: adds up counts of pages and answers.
         erasing: erases the records of visitors who withdrew.
         retention: purges records whose retention is over; None if the policy names no retention.
-        daily_salt: makes the ids of visitors who are traced without consent; None if no purpose is exempt.
         clock: returns seconds since 1970.
     """
 
@@ -49,7 +47,6 @@ class AccessLog:
     counts: Counts
     erasing: Erasing
     retention: AccessRetention | None
-    daily_salt: DailySalt | None
     clock: Callable[[], float]
 
     @classmethod
@@ -88,16 +85,15 @@ class AccessLog:
             counts=Counts(sink, clock),
             erasing=Erasing(sink, _notes_folder(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,
-            daily_salt=daily_salt_of(target) if policy.exempt else None,
             clock=clock,
         )
 
     def trace(self, scope: Mapping[str, Any], visit: Visit, own_cookies: OwnCookies) -> Trace | None:
-        """Return the trace of a request, or None for bots, prefetches, and exempt visits without a salt.
+        """Return the trace of a request, or None for bots and prefetches.
 
         Args:
             scope: the request's ASGI scope.
-            visit: a visit that may be traced: by consent, by an exemption, or where the law is one of opting out.
+            visit: a visit that may be traced: by consent, or where the law is one of opting out.
             own_cookies: our own cookies.
         """
         fields, now = dict(scope["headers"]), self.clock()
@@ -110,8 +106,6 @@ class AccessLog:
             prefetched and not is_traceable(fields)
         ):
             return None
-        if visit.exempt:
-            return exempt_trace(scope, fields, visit, self.daily_salt, now)
         decision, visitor_id, new_visitor = visit.decision, visit.visitor_id, None
         # Where the law is one of opting out, there may be no answer.
         policy = decision.record.policy if decision.record is not None else decision.policy.version
@@ -124,12 +118,10 @@ class AccessLog:
         return trace
 
     def run_if_due(self) -> None:
-        """Start what is due once a day: purging, overdue erasures and the change of the salt. Does not wait."""
+        """Start what is due once a day: purging and overdue erasures. Does not wait."""
         self.erasing.run_if_due(self.clock())
         if self.retention is not None:
             self.retention.run_if_due(self.clock())
-        if self.daily_salt is not None:
-            self.daily_salt.expire(self.clock())
 
     def close(self) -> None:
         """Finish started erasures and flush the sink, for some seconds each. This blocks."""
@@ -159,14 +151,6 @@ def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:
     if sink is not None and not isinstance(sink, Sink):
         raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
     return sink
-
-
-def daily_salt_of(given: Sink | str | PathLike[str] | None) -> DailySalt:
-    """Return the daily salt, which the processes of a host share in a file beside the access log.
-
-    If the sink was not given as a path or URL, each process has its own salt and counts each visitor once.
-    """
-    return DailySalt(f"{storage_path(fspath(given))}.salt" if given and isinstance(given, str | PathLike) else None)
 
 
 def _notes_folder(sink: Sink) -> str | None:

@@ -46,19 +46,18 @@ def countries_of(
     check("countries", path, is_valid=isinstance(path, str | os.PathLike) and bool(os.fspath(path)), remedy=_REMEDY)
     if not has_log:
         raise ValueError("countries: nothing is recorded without an access_log. Set one, or leave countries out.")
-    by_consent = {part.records_country for part in policy.purposes if part.traces and not part.exempt}
-    by_exemption = any(part.records_country for part in policy.purposes if part.exempt)
+    by_consent = {part.records_country for part in policy.purposes if part.traces}
     if len(by_consent) > 1:
         raise ValueError(
             "countries: a record does not tell which purpose it is for. Write records_country = true in each purpose "
-            "of the policy that traces by consent, or in none of them."
+            "of the policy that traces, or in none of them."
         )
-    if True not in by_consent and not by_exemption:
+    if True not in by_consent:
         raise ValueError(
             "countries: the policy does not tell visitors that their country is recorded. Write records_country = true "
             "in the purposes that trace, or leave countries out."
         )
-    return Countries(path, clock, by_consent=True in by_consent, by_exemption=by_exemption)
+    return Countries(path, clock)
 
 
 class Countries:
@@ -69,30 +68,22 @@ class Countries:
     Args:
         path: the path of the table.
         clock: returns seconds since 1970.
-        by_consent: whether records that rest on consent say the country.
-        by_exemption: whether records that need no consent say it.
 
     Raises:
         ValueError: the file is missing, damaged, or no table of countries.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], clock: Callable[[], float], *, by_consent: bool, by_exemption: bool
-    ) -> None:
-        self._path, self._clock, self._by_consent, self._by_exemption = path, clock, by_consent, by_exemption
+    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float]) -> None:
+        self._path, self._clock = path, clock
         self._checked, self._file, self._is_damaged = clock(), _identity(path), False
         self._table = _read(path)
 
-    def of(self, address: str, *, is_exempt: bool) -> str:
+    def of(self, address: str) -> str:
         """Return the country of an address as a code of ISO 3166-1; "" if the table does not know it.
 
         Args:
             address: a whole address.
-            is_exempt: whether the record needs no consent. If the policy does not say that such records have a country,
-                the address is not looked up.
         """
-        if not (self._by_exemption if is_exempt else self._by_consent):
-            return ""
         if not 0 <= self._clock() - self._checked < _REPLACED_WITHIN:
             self._checked = self._clock()
             self._read_again()

@@ -1,4 +1,4 @@
-"""Writes the access records of visitors who consented, or who are traced under an exemption."""
+"""Writes the access records of visitors who consented."""
 
 from __future__ import annotations
 
@@ -61,10 +61,9 @@ class Trace:
         visitor_id: the visitor's pseudonym.
         policy: the version of the policy that the visitor consented to.
         arrived_at: when the request arrived, in seconds since 1970.
-        purpose: the id of the exempt purpose that it is recorded for; "" if it is recorded by consent.
+        purpose: the id of the purpose that an event needs besides tracing, or "".
 
     Attributes:
-        is_exempt: whether it is recorded without consent. Then no part of the query is recorded.
         is_landing: whether it reloads the page on which tracing was allowed.
         is_view: whether the response is a page that a person sees.
         status: the status code of the response.
@@ -74,7 +73,7 @@ class Trace:
     def __init__(self, fields: Fields, visitor_id: str, policy: str, arrived_at: float, purpose: str = "") -> None:
         self.fields, self.visitor_id, self.policy, self.arrived_at = fields, visitor_id, policy, arrived_at
         self.purpose, self.started, self.status = purpose, time.perf_counter(), 500
-        self.is_exempt = self.is_landing = self.is_view = False
+        self.is_landing = self.is_view = False
         self.new_visitor: bytes | None = None
 
     def mark_as_landing(self, referrer: str) -> None:
@@ -130,7 +129,7 @@ class Tracing:
             scope["method"],
             scope["path"],
             route_of(scope) if "route" in scope else "",
-            b"" if trace.is_exempt else scope.get("query_string", b""),
+            scope.get("query_string", b""),
             fields.get(b"referer", b""),
             fields.get(b"host", b""),
             scope.get("http_version", ""),
@@ -188,16 +187,12 @@ class Tracing:
         return text
 
     def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
-        """Return the end of a visitor's records and their lag, and cache both.
-
-        An exempt visitor's are not cached, because the key would hold the day's pseudonym beside a full address for
-        longer than that day.
-        """
+        """Return the end of a visitor's records and their lag, and cache both."""
         # Countries are looked up here, where the whole address is at hand: once a visitor, and not for each request.
         address, countries = who[3], self._countries
-        country = "" if countries is None else countries.of(address, is_exempt=trace.is_exempt)
+        country = "" if countries is None else countries.of(address)
         new = b"%b}\n" % visitor_piece(*who, country), self._lag(trace.visitor_id)
-        return new if trace.is_exempt else _keep(self._visitors, who, new, sum(map(len, who)))
+        return _keep(self._visitors, who, new, sum(map(len, who)))
 
     def _new_page(self, page: Page) -> bytes:
         """Return the part of a record before its duration, and cache it."""

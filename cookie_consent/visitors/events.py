@@ -79,7 +79,7 @@ class EventIntake:
             visitor_id, cookie = self._own_cookies.set_visitor(inquiry.now, place=inquiry.place)
             response.raw_headers.append((b"set-cookie", cookie))
         self._log.tracing.write_event(scope, Trace(fields, visitor_id, policy, inquiry.now, event.purpose), event)
-        if event.asked and not self._policy.exempt:  # otherwise the page view was already recorded, without consent
+        if event.asked:
             self._log.counts.add("views_recorded", fields.get(b"host", b""))
         return response
 
@@ -87,7 +87,7 @@ class EventIntake:
         if media_type(inquiry.content_type) not in _TYPES:
             raise Problem(400, f"The body has to be {' or '.join(_TYPES)}.")
         event = read_event(await read_body(inquiry.request.stream(), LARGEST_EVENT))
-        known = [purpose for purpose in self._policy.optional if purpose != self._policy.exempt]
+        known = self._policy.optional
         if event.purpose and event.purpose not in known:
             raise Problem(400, f'"purpose": there is none {event.purpose[:40]!r}. {did_you_mean(event.purpose, known)}')
         return event

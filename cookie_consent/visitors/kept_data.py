@@ -9,8 +9,8 @@ from typing import Any
 
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.problem import Problem, too_many
-from cookie_consent.decision.decision import grants_consent
 from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.record import State
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.ledgers import Ledger
 from cookie_consent.visitors.inquiry import Inquiry
@@ -68,7 +68,7 @@ class KeptData:
         decision = inquiry.visit.decision
         if decision.record is None or decision.record.consent_id or self._ledger is None:
             return False
-        return not grants_consent(decision.policy, decision.record)
+        return not decision.record.in_state(State.GRANTED)
 
     def visitor_id(self, inquiry: Inquiry) -> str | None:
         """Return the visitor's pseudonym, or None.

@@ -26,7 +26,6 @@ from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS
 from cookie_consent.policy.policy import canonical_json
-from cookie_consent.tracing.exempt_visitors import DailySalt
 from tests.support.asgi import SITE, policy
 from tests.support.policies import KEY, NOW
 
@@ -839,20 +838,6 @@ def test_purge_removes_old_access_records(tmp_path: Path, capsys: Capture) -> No
     assert main(command) == GOOD
     assert capsys.readouterr().out.endswith(" removed 0 access records\n")
     assert log.read_text().strip().count("time") == 1
-
-
-def test_purge_removes_old_salt_of_exempt_visitors(tmp_path: Path) -> None:
-    site, log, salt = tmp_path / "consent.toml", tmp_path / "access.jsonl", tmp_path / "access.jsonl.salt"
-    exempt = SITE.partition("[[recipients]]")[0].replace("traces = true", 'traces = true\nexempt = "cnil_audience"')
-    site.write_text(exempt.replace('purpose = "analytics"', 'purpose = "media"'), encoding="utf-8")
-    log.touch()
-    DailySalt(salt).visitor(1.0, site="site.example", address="203.0.113.0", agent=b"")
-    before = salt.read_bytes()
-    command = ["purge", "--access-log", str(log), "--policy", str(site)]
-    assert main([*command, "--dry-run"]) == GOOD
-    assert salt.read_bytes() == before
-    assert main(command) == GOOD
-    assert not salt.read_bytes().strip()
 
 
 @pytest.mark.parametrize("text", [None, SITE.replace("traces = true", "traces = false")])

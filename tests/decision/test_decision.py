@@ -16,7 +16,6 @@ from cookie_consent.decision.decision import (
     Decision,
     decide,
     decision_key,
-    has_objected,
     signal_refuses_more,
 )
 from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
@@ -110,27 +109,6 @@ def test_lifetime_of_answer_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "objects"),
-    [
-        ({"analytics": GRANTED, "media": GRANTED}, False),
-        ({"analytics": GRANTED}, False),
-        ({"analytics": UNANSWERED, "media": GRANTED}, False),
-        ({"media": GRANTED}, True),
-        ({"analytics": UNANSWERED}, False),
-        ({}, True),
-    ],
-)
-def test_refusing_everything_or_tracing_objects_to_exempt_purpose_added_later(
-    states: dict[str, State], objects: bool
-) -> None:
-    analytics, audience = (purpose(id_, traces=True, days=30) for id_ in ("analytics", "audience"))
-    before = small_policy(purposes=(analytics, purpose("media")))
-    policy = replace(before, purposes=(*before.purposes, replace(audience, exempt="cnil_audience")))
-    assert has_objected(policy, consent_record(before, states)) is objects
-    assert not has_objected(policy, None)
-
-
-@pytest.mark.parametrize(
     ("states", "signals", "more"),
     [
         (None, GPC, True),
@@ -147,15 +125,6 @@ def test_signal_refuses_more_than_visitor_unless_all_its_purposes_are_refused(
 ) -> None:
     record = None if states is None else consent_record(POLICY, states)
     assert signal_refuses_more(decide(POLICY, record, signals, NOW)) is more
-
-
-@pytest.mark.parametrize(("states", "more"), [(None, True), ({"media": GRANTED}, True), ({}, False)])
-def test_signal_refuses_exempt_purpose_unless_visitor_has_objected(states: Any, more: bool) -> None:
-    audience = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
-    before = small_policy("media")
-    policy = small_policy(purposes=(*before.purposes, audience), signals=SignalRules(gpc=("audience",)))
-    record = None if states is None else consent_record(before, states)
-    assert signal_refuses_more(decide(policy, record, GPC, NOW)) is more
 
 
 @pytest.mark.parametrize(
@@ -179,17 +148,6 @@ def test_outcome_heeds_answers_and_signals(
 ) -> None:
     record = None if states is None else consent_record(POLICY, states)
     assert decide(POLICY, record, signals, NOW).outcome == outcome
-
-
-@pytest.mark.parametrize(("states", "outcome"), [(None, ""), ({}, "refused"), ({"audience": GRANTED}, "granted")])
-def test_outcome_heeds_exempt_purpose_only_if_answered_and_there_is_no_other(states: Any, outcome: str) -> None:
-    audience = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
-    policy = small_policy(purposes=(audience,))
-    record = None if states is None else consent_record(policy, states)
-    assert decide(policy, record, NO_SIGNAL, NOW).outcome == outcome
-    both = small_policy(purposes=(audience, purpose("media")))
-    record = None if states is None else consent_record(both, states)
-    assert decide(both, record, NO_SIGNAL, NOW).outcome == ("" if states is None else "refused")
 
 
 def test_outcome_without_anything_to_allow_is_empty() -> None:

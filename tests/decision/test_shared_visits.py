@@ -19,7 +19,7 @@ from cookie_consent.decision.record import State
 from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.policy.parts import NECESSARY, Change
 from cookie_consent.policy.policy import Policy
-from tests.support.policies import KEY, NOW, consent_record, full_policy_in, purpose
+from tests.support.policies import KEY, NOW, consent_record, full_policy_in
 
 DAY = 86_400
 OWN = OwnCookies(CookieSettings(KEY))
@@ -31,10 +31,8 @@ OURS = {
 ANNOUNCED = datetime.fromtimestamp(NOW - 20 * DAY, UTC).date()
 CHANGES = tuple(Change(date=ANNOUNCED + timedelta(days), text={"en": "New."}) for days in (0, 19))
 SITE = replace(full_policy_in("en"), changes=CHANGES)
-EXEMPT = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
-COUNTING = replace(SITE, purposes=(*SITE.purposes, EXEMPT))
 NARROWER = replace(SITE, recipients=(), history=(SITE,))
-POLICIES = (SITE, COUNTING, NARROWER)
+POLICIES = (SITE, NARROWER)
 REWORDED = replace(SITE, changes=())
 """Has the same facts as SITE, and is in no policy's history."""
 FORGED = b"__Host-consent=1~a~en~0~~~.aGXR-A.c2lnbmF0dXJl"
@@ -51,7 +49,7 @@ def answers() -> Iterator[bytes]:
     """Yield Cookie fields with every answer, for each policy and time, with and without an overriding signal."""
     states = (dict.fromkeys(("analytics", "media"), state) for state in State)
     times = (NOW - 184 * DAY, NOW - 21 * DAY, NOW, NOW + 5)
-    for given, policy, at, signals in product(states, (SITE, COUNTING, REWORDED), times, ((), ("gpc",))):
+    for given, policy, at, signals in product(states, (SITE, REWORDED), times, ((), ("gpc",))):
         record = consent_record(policy, given, decided_at=at, signals=frozenset(signals), consent_id=f"id-{at}")
         yield pair(OWN.set_consent(record, place=HTTPS))
         yield (

@@ -121,7 +121,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
             (),
             None,
         )
-        assert (visit.traced, visit.exempt, visit.depends_on_signals, visit.is_quick) == (False, "", False, True)
+        assert (visit.traced, visit.depends_on_signals, visit.is_quick) == (False, False, True)
         assert visit.valid_until == NOW + 1
 
 

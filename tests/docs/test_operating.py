@@ -143,7 +143,6 @@ def test_policy_is_checked_before_an_upgrade(site: Path, monkeypatch: pytest.Mon
 
 def test_restored_backup_has_nobody_who_was_erased(site: Path) -> None:
     backup, restore, _ = sh_blocks()
-    (site / "logs" / "access.jsonl.salt").write_text("of today")
     shell(backup, site)
     last = site.parent / "backups" / "site" / "last"
     assert sorted(path.name for path in last.iterdir()) == ["consent.db", "consent.toml", "logs"]

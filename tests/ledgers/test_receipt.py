@@ -67,9 +67,6 @@ DPV_TERMS = {
     "dpv:ExplicitlyExpressedConsent",
     "dpv:ExpressedConsent",
     "dpv:LegalEntity",
-    "dpv:LegitimateInterest",
-    "dpv:LegitimateInterestNotObjected",
-    "dpv:LegitimateInterestObjected",
     "dpv:Recipient",
     "dpv:ThirdParty",
 }

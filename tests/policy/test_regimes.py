@@ -9,7 +9,6 @@ import pytest
 
 from cookie_consent import Policy, PolicyError
 from cookie_consent.decision.cookie_settings import consent_lifetime
-from cookie_consent.policy.exemptions import exemptions
 from cookie_consent.policy.policy import policy_in_use
 from cookie_consent.policy.regimes import overdue, regimes, strictest
 from cookie_consent.visitors.pages.rendering import checked_later
@@ -37,7 +36,6 @@ def test_each_regime_is_dated_and_has_law_sources_and_certainty() -> None:
         assert date(2026, 11, 1) < regime.reviewed_on < regime.review_by
         assert regime.certainty in {"primary", "secondary"}
         assert regime.model in {"opt-in", "opt-out"}
-        assert {*regime.exemptions} <= exemptions().keys()
         assert {*regime.binding_signals} <= {"gpc", "dnt"}
         assert regime.transmission_notice == bool(regime.notice_language)
 

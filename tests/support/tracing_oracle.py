@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.support.asgi import ROBOT
 
-ANALYTICS, RESEARCH, MEDIA, ADS, AUDIENCE = "analytics", "research", "media", "ads", "audience"
+ANALYTICS, RESEARCH, MEDIA, ADS = "analytics", "research", "media", "ads"
 TRACING = frozenset((ANALYTICS, RESEARCH))
 """The purposes that allow access tracing; one is enough."""
 DAY = 86_400
@@ -33,27 +33,23 @@ class Terms:
     Args:
         days: the retention (days).
         recipients: the ids of the recipients.
-        exempt: whether it runs without consent until the visitor objects.
     """
 
     days: int = 0
     recipients: frozenset[str] = frozenset()
-    exempt: bool = False
 
 
 LAB, MAPS, FILMS, AGENCY = (frozenset((id_,)) for id_ in ("lab", "maps", "films", "agency"))
-COUNTING = Terms(300, exempt=True)
 VERSIONS: tuple[Mapping[str, Terms], ...] = (
     {ANALYTICS: Terms(300), RESEARCH: Terms(300, LAB), MEDIA: Terms(0, MAPS)},
     # A longer retention asks again.
     {ANALYTICS: Terms(330), RESEARCH: Terms(300, LAB), MEDIA: Terms(0, MAPS)},
-    # A new purpose and a new recipient ask again; a shorter retention does not. A new exempt purpose does not ask.
+    # A new purpose and a new recipient ask again; a shorter retention does not.
     {
         ANALYTICS: Terms(310),
         RESEARCH: Terms(300, LAB),
         MEDIA: Terms(0, MAPS | FILMS),
         ADS: Terms(0, AGENCY),
-        AUDIENCE: COUNTING,
     },
     # A recipient less and new texts do not ask again.
     {
@@ -61,13 +57,12 @@ VERSIONS: tuple[Mapping[str, Terms], ...] = (
         RESEARCH: Terms(300, LAB),
         MEDIA: Terms(0, FILMS),
         ADS: Terms(0, AGENCY),
-        AUDIENCE: COUNTING,
     },
 )
 REFUSED_IN: Mapping[str, frozenset[str]] = {
     "": frozenset(),
     "whois": frozenset((ANALYTICS,)),
-    "archive": TRACING | {AUDIENCE},
+    "archive": TRACING,
     "shop": frozenset((RESEARCH, MEDIA)),
 }
 """Service -> the purposes that it refuses, whatever the visitor answered."""
@@ -79,7 +74,7 @@ class Answer:
     """An answer of a visitor.
 
     Args:
-        given: purpose -> True, False, or None where it was left open; without the exempt one if it was not mentioned.
+        given: purpose -> True, False, or None where it was left open.
         version: the version of the policy.
         at: the time (seconds since 1970).
         signals: the signals at that time; the answer overrides them.
@@ -99,12 +94,6 @@ class Answer:
     def granted(self) -> set[str]:
         return {purpose for purpose, yes in self.given.items() if yes}
 
-    def objects(self) -> bool:
-        """Return whether the visitor objects to exempt purposes. A refusal of all or of tracing is an objection too."""
-        if AUDIENCE in self.given:
-            return self.given[AUDIENCE] is False
-        return self.status == "refused" or any(self.given[purpose] is False for purpose in TRACING)
-
     def refuses_tracing(self) -> bool:
         return all(self.given[purpose] is False for purpose in TRACING)
 
@@ -118,35 +107,29 @@ class Case:
         service: the service whose conditions apply; "" for the site.
         answer: the answer that counts, if any.
         signals: the signals of the browser: "gpc", "dnt".
-        unreadable: whether only an unreadable answer came, which may be an objection.
     """
 
     version: int
     service: str
     answer: Answer | None
     signals: frozenset[str]
-    unreadable: bool = False
 
     @property
     def purposes(self) -> Mapping[str, Terms]:
         return VERSIONS[self.version]
 
     def allowed(self) -> set[str]:
-        """Return the purposes that hold: granted or exempt, and not switched off by service, signal or new policy."""
+        """Return the purposes that hold: granted, and not switched off by service, signal or new policy."""
         return {id_ for id_ in self.purposes if not self._is_off(id_) and self._is_valid(id_)}
 
     def traces(self) -> bool:
         return not TRACING.isdisjoint(self.allowed())
-
-    def counts_without_consent(self) -> bool:
-        return not self.traces() and AUDIENCE in self.allowed()
 
     def asks(self) -> bool:
         """Return whether a purpose is unanswered, or was granted before it was widened."""
         return any(
             not self._is_off(id_) and (self._said(id_) is None or (self._said(id_) and self._is_widened(id_)))
             for id_ in self.purposes
-            if id_ != AUDIENCE
         )
 
     def signal_refuses(self) -> bool:
@@ -166,24 +149,15 @@ class Case:
         given: dict[str, bool | None] = {}
         for id_ in self.purposes:
             if id_ in off or (choice == "grant" and id_ not in ticked):
-                given[id_] = False if self._refuses(id_) else self._kept_answer(id_, holds)
+                given[id_] = False if self._refuses(id_) else True if id_ in holds else None
             else:
                 given[id_] = choice == "accept_all" or (choice != "refuse_all" and id_ in ticked)
-        if given.get(AUDIENCE, True) is None:
-            del given[AUDIENCE]
         return Answer(given, self.version, at, self.signals)
 
-    def _kept_answer(self, purpose: str, holds: Collection[str]) -> bool | None:
-        return self._said(purpose) if purpose == AUDIENCE else True if purpose in holds else None
-
     def _is_valid(self, purpose: str) -> bool:
-        if purpose == AUDIENCE:
-            return not self.unreadable and not self._refuses(purpose)
         return bool(self._said(purpose)) and not self._is_widened(purpose)
 
     def _refuses(self, purpose: str) -> bool:
-        if purpose == AUDIENCE:
-            return self.answer is not None and self.answer.objects()
         return self._said(purpose) is False
 
     def _said(self, purpose: str) -> bool | None:
@@ -197,10 +171,8 @@ class Case:
         signals = self.signals
         if self.answer and self._said(purpose) is not None:
             signals -= self.answer.signals
-        refused = {*TRACING, AUDIENCE} if "dnt" in signals else set()
-        return refused | {
-            id_ for id_, terms in self.purposes.items() if "gpc" in signals and (terms.recipients or terms.exempt)
-        }
+        refused = {*TRACING} if "dnt" in signals else set()
+        return refused | {id_ for id_, terms in self.purposes.items() if "gpc" in signals and terms.recipients}
 
     def _is_widened(self, purpose: str) -> bool:
         """Return whether a purpose was, or may have been, widened since the answer."""
@@ -239,17 +211,9 @@ class SimulatedRequest:
         return "prefetch" in self.fields.get("sec-purpose", "") + self.fields.get("purpose", "")
 
     @property
-    def is_recorded(self) -> bool:
-        return self.is_traced or (self._may_be and self.case.counts_without_consent())
-
-    @property
     def is_traced(self) -> bool:
-        """Whether it is recorded with consent."""
-        return self._may_be and self.case.traces()
-
-    @property
-    def _may_be(self) -> bool:
-        return not self.is_robot and not self.is_prefetch
+        """Whether it is recorded."""
+        return not self.is_robot and not self.is_prefetch and self.case.traces()
 
     @property
     def is_view(self) -> bool:

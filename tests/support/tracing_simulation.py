@@ -19,7 +19,6 @@ from tests.support.asgi import PHONE, PREFIX, ROBOT, Clock, Reply, bodies, drive
 from tests.support.policies import KEY
 from tests.support.sites.tracing_site import PAGES, PLACES, POLICIES, BrokenError, language_of, site
 from tests.support.tracing_oracle import (
-    AUDIENCE,
     DAY,
     LIFETIME,
     MEDIA,
@@ -130,11 +129,10 @@ class Simulation:
         kind = self.random.choices([*KINDS], [*KINDS.values()])[0]
         place = self.random.choice([*PLACES])
         sent, answer = self._cookies(browser)
-        unreadable = answer is None and "consent" in str(sent)
         service = "shop" if browser.host == SHOP_HOST else PLACES[place]
         method = self.random.choices(("GET", "HEAD", "POST"), (90, 4, 6))[0]
         request = SimulatedRequest(number, kind, f"{place}/{kind}/{number}", method, self._fields(browser, sent),
-                        Case(worker.version, service, answer, browser.signals, unreadable))  # fmt: skip
+                        Case(worker.version, service, answer, browser.signals))  # fmt: skip
         act = {
             "answer": self._answer,
             "event": self._event,
@@ -192,18 +190,18 @@ class Simulation:
         before = browser.visitor
         await self._send(request, browser, worker, request.path)
         case, kind, method = request.case, request.kind, request.method
-        if request.is_recorded:
+        if request.is_traced:
             self._expect(request, browser, {
                 "record.kind": "view" if request.is_view else "request",
                 "http.request.method": method,
                 "http.response.status_code": 500 if kind == "broken" else PAGES.get(kind, 200),
-                "url.query": "utm_source=x" if request.is_traced else None,
+                "url.query": "utm_source=x",
             })  # fmt: skip
-        if not request.is_traced:
+        else:
             assert browser.visitor == before, "no visitor id without consent"
         if request.is_view:
             self._count(browser, "views")
-            if request.is_recorded:
+            if request.is_traced:
                 self._count(browser, "views_recorded")
             if case.signal_refuses():
                 self._count(browser, "signal")
@@ -273,25 +271,24 @@ class Simulation:
         assert browser.visitor == before
 
     def _expect(self, request: SimulatedRequest, browser: Browser, values: Mapping[str, Any]) -> None:
-        """Expect a record, under the pseudonym of the visitor cookie, or without consent under that of the day."""
-        case, home = request.case, f"https://{browser.host}"
-        day = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%d}"
-        own = f"{home}/before" if request.is_traced else home
-        policy = case.answer.version if request.is_traced and case.answer else case.version
+        """Expect a record, under the pseudonym of the visitor cookie."""
+        answer, home = request.case.answer, f"https://{browser.host}"
+        assert answer, "a traced visitor has answered"
         common = {
             "came": self.clock.now,
             "record.version": 1,
             "server.address": browser.host,
             "url.path": request.path,
-            "http.request.referrer": own if request.fields["referer"].startswith(home) else "https://search.example",
+            "http.request.referrer": f"{home}/before"
+            if request.fields["referer"].startswith(home)
+            else "https://search.example",
             "client.address": "203.0.113.0",
             "user_agent.device": "mobile",
-            "consent.policy": POLICIES[policy].version,
-            "consent.purpose": None if request.is_traced else AUDIENCE,
+            "consent.policy": POLICIES[answer.version].version,
+            "consent.purpose": None,
         }
-        pseudonym = browser.visitor if request.is_traced else f"{day} {browser.host}"
-        assert pseudonym, "a traced visitor has a visitor id"
-        self.expected[request.number] = Expected({**common, **values}, pseudonym)
+        assert browser.visitor, "a traced visitor has a visitor id"
+        self.expected[request.number] = Expected({**common, **values}, browser.visitor)
 
     def _count(self, browser: Browser, name: str, *, language: str = "", detail: str = "") -> None:
         day = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%d}"

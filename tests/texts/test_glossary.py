@@ -12,7 +12,7 @@ from cookie_consent.texts import catalog
 PAGE = Path(__file__).parents[2] / "docs" / "languages.md"
 TEXTS_OF_TERM = {
     "purpose": ("purposes", "status_granted", "status_refused"),
-    "consent": ("banner_withdraw", "exempt", "erased_on_withdrawal"),
+    "consent": ("banner_withdraw", "erased_on_withdrawal"),
     "refuse": ("refuse_all", "banner_freedom", "status_refused", "event_refused"),
     "withdraw": ("banner_withdraw", "event_withdrawn", "withdraw"),
     "third party": ("banner_recipients", "no_recipients"),

@@ -191,26 +191,6 @@ def test_policy_without_tracing_puts_no_referrer_into_page() -> None:
     assert "search.example" not in visitor.see().text
 
 
-def test_landing_page_with_exempt_purpose_is_counted_once() -> None:
-    exempt = (
-        SITE
-        + """
-[purposes.audience]
-title = { en = "Audience", ja = "利用者数" }
-description = { en = "We count.", ja = "数えます。" }
-retention = "30 days"
-exempt = "uk_statistics"
-traces = true
-"""
-    )
-    visitor = Arriving(exempt)
-    visitor.come_back(visitor.press(visitor.see(), "accept_all"))
-    assert [record.get("consent.purpose") for record in visitor.sink.records] == ["audience", None]
-    assert [record["http.request.referrer"] for record in visitor.sink.records] == [SEARCH, SEARCH]
-    found = visitor.counted()
-    assert (found["views"], found["views_recorded"]) == (1, 1)
-
-
 # With a script.
 
 

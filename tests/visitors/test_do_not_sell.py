@@ -250,12 +250,7 @@ def test_policy_where_gpc_does_not_refuse_sale_does_not_load(signals: str) -> No
         policy(f"{SELLS}\n[signals]\ngpc = {signals}\n")
 
 
-def test_exempt_or_necessary_purpose_cannot_sell() -> None:
-    for more in ('exempt = "cnil_audience"\nretention = "30 days"\ntraces = true\n', ""):
-        text = SELLS.replace("sells = true\n", f"sells = true\n{more}")
-        if not more:
-            text = text.replace("[purposes.ads]", "[purposes.necessary]").replace(
-                'purpose = "ads"', 'purpose = "media"'
-            )
-        with pytest.raises(PolicyError, match="a sale or sharing is never without consent"):
-            policy(text)
+def test_necessary_purpose_cannot_sell() -> None:
+    text = SELLS.replace("[purposes.ads]", "[purposes.necessary]").replace('purpose = "ads"', 'purpose = "media"')
+    with pytest.raises(PolicyError, match="a sale or sharing is never without consent"):
+        policy(text)

@@ -22,7 +22,6 @@ from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import Authority, Cookie, Feature
 from cookie_consent.policy.policy import Policy
@@ -537,13 +536,7 @@ def test_each_purpose_has_legal_basis_and_kinds_of_data(policy: Policy) -> None:
     assert ("法的根拠", "ご本人の同意") in facts(settings(policy, language="ja"))
 
 
-def test_purpose_that_runs_without_consent_does_not_claim_it(policy: Policy) -> None:
-    audience = replace(policy.purposes[1], id="audience", exempt="cnil_audience")
-    no_parts: dict[str, Any] = dict.fromkeys(("recipients", "features", "services", "cookies"), ())
-    exempt = replace(policy, purposes=(policy.purposes[0], audience), signals=SignalRules(), **no_parts)
-    assert "Legal basis" not in settings(exempt)
-    assert "Article 82 of the Data Protection Act" in settings(exempt)
-    # Nor does a purpose that the service never uses.
+def test_purpose_that_the_service_never_uses_does_not_claim_consent(policy: Policy) -> None:
     _, shop = policy.services
     silent = replace(policy, purposes=(*policy.purposes[:2], replace(policy.purposes[2], legal_basis={})))
     assert settings(silent).count("Legal basis") == 2
@@ -1068,7 +1061,7 @@ def test_every_shipped_text_is_used() -> None:
     package = Path(catalog.__file__).parents[1]
     sources = [*package.rglob("*.py"), *package.rglob("*.html")]
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    made = re.compile(r"status_|link_|signal_|why_|event_|given_|exempt_|(day|hour|minute|second)s?$")
+    made = re.compile(r"status_|link_|signal_|why_|event_|given_|(day|hour|minute|second)s?$")
     assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
 
 

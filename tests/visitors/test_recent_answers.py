@@ -32,7 +32,6 @@ from tests.support.asgi import (
     response_to,
     scope,
 )
-from tests.tracing.test_exempt_visitors import TEXT as EXEMPT
 
 ERASING = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
 ALL, NONE = {"choice": "accept_all"}, {"choice": "refuse_all"}
@@ -440,27 +439,6 @@ def test_event_whose_body_arrives_after_refusal_is_refused() -> None:
     for choice, status, records in ((ALL, 204, 1), (NONE, 403, 1)):
         assert (asyncio.run(event_during(choice)).status, len(site.sink.records)) == (status, records)
         site.clock.forward(seconds=1)
-
-
-def test_objection_during_exempt_visit_leaves_no_record() -> None:
-    for begins in (False, True):
-        site = Site(begins=begins, text=EXEMPT)
-        site.while_answering()
-        assert len(site.sink.records) == 1
-        site.while_answering(NONE)
-        assert len(site.sink.records) == 1
-        site.visitor.jar.clear()
-        site.while_answering(ALL)
-        assert len(site.sink.records) == 2, "a visitor who does not object is still counted"
-
-
-def test_objection_counts_without_daily_salt(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(text=EXEMPT)
-    log = site.app._installed.access_log
-    assert log is not None
-    monkeypatch.setattr(type(log.daily_salt), "visitor", lambda *_, **__: None)
-    assert site.visitor.refuse().status == 200
-    assert site.visitor.state()["status"] == "refused"
 
 
 # Remembered answers.

@@ -16,14 +16,6 @@ REGIMES = 'regime = "eu"\nregimes = { US = "us-optout", JP = "jp", FR = "fr" }\n
 COUNTRY = "X-Country"
 GPC = ("sec-gpc", "1")
 USE = 'use = { en = "Improves maps", ja = "地図の改善等" }\n'
-AUDIENCE = """
-[purposes.audience]
-title = { en = "Audience", ja = "利用状況" }
-description = { en = "We count visits.", ja = "訪問を数えます。" }
-retention = "90 days"
-traces = true
-exempt = "cnil_audience"
-"""
 
 
 def with_regimes(text: str = SITE, lines: str = REGIMES) -> str:
@@ -177,24 +169,6 @@ def test_country_can_come_from_a_function() -> None:
     app = site(country=lambda request: request.query_params.get("in"))
     assert call(app, query=b"in=US", headers=[("accept", "text/html")]).text.count("pchoice-question") == 0
     assert call(app, query=b"in=DE", headers=[("accept", "text/html")]).text.count("pchoice-question") == 1
-
-
-def test_purpose_is_off_where_the_law_has_no_such_exemption() -> None:
-    log = MemorySink()
-    app = site(
-        SITE.replace("traces = true\n", "", 1).replace("[[cookies]]", f"{AUDIENCE}\n[[cookies]]", 1), access_log=log
-    )
-    french, german, american = (visitor_in(country, app) for country in ("FR", "DE", "US"))
-    assert [one.state()["purposes"]["audience"] for one in (french, german, american)] == [True, False, False]
-    for visitor in (german, american):
-        visitor.accept()
-        assert not visitor.state()["purposes"]["audience"]
-        assert "Runs without consent" not in visitor.get(PREFIX).text
-    assert "This service does not use it, whatever you answer." in german.get(PREFIX).text
-    german.get("/page")
-    assert log.records == []
-    french.get("/page")
-    assert [record["consent.purpose"] for record in log.records] == ["audience"]
 
 
 def test_settings_say_what_holds_without_an_answer() -> None:

@@ -17,7 +17,7 @@ from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.records import RecordContext, entry
 from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.pages.evidence import explain
-from tests.support.asgi import NOW, PREFIX, SITE, Clock, Fields, Visitor, install, policy, run
+from tests.support.asgi import NOW, PREFIX, Clock, Fields, Visitor, install, policy, run
 from tests.support.browsers.browser import forms
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import KEY, consent_record, text_of
@@ -130,16 +130,6 @@ def test_partial_answer_has_a_consent_id(ledger: Ledger) -> None:
     visitor = Visitor(install(ledger=ledger))
     visitor.save(media=True)
     assert ids(ledger) == [consent_id(visitor)] != [""]
-
-
-def test_exempt_purpose_alone_needs_no_consent_id(ledger: Ledger) -> None:
-    text = SITE.replace("traces = true", 'traces = true\nexempt = "cnil_audience"', 1)
-    text = text.replace('name = "_ga*"\npurpose = "analytics"', 'name = "_ga*"\npurpose = "media"')
-    visitor = Visitor(install(text=text, ledger=ledger))
-    visitor.save(analytics=True)
-    assert (visitor.state()["status"], consent_id(visitor), ids(ledger)) == ("partial", "", [None])
-    visitor.save(media=True)
-    assert consent_id(visitor) != ""
 
 
 # Ids of earlier versions.

@@ -18,7 +18,7 @@ from cookie_consent.base import files
 from cookie_consent.base.process import locking
 from cookie_consent.cli.main import main
 from tests.support.asgi import SITE
-from tests.support.sites.without_posix_site import check_purge, check_shared_salt, check_spill_files
+from tests.support.sites.without_posix_site import check_purge, check_spill_files
 from tests.support.without_posix import windows_locks
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +172,6 @@ def test_posix_shared_lock_admits_several_holders(file_open_twice: tuple[int, in
 @pytest.mark.slow
 def test_files_are_written_without_posix_functions(tmp_path: Path) -> None:
     check_purge(tmp_path / "old.jsonl")
-    check_shared_salt(tmp_path / "salt")
     check_spill_files(tmp_path / "spill")
 
 

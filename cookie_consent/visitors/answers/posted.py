@@ -9,7 +9,7 @@ from typing import Any
 
 from cookie_consent.base.forms import FORM, JSON, each_once, form_fields, json_object, reader_for
 from cookie_consent.base.problem import Problem
-from cookie_consent.decision.decision import Decision, has_objected, purposes_refused_by, runs_unanswered
+from cookie_consent.decision.decision import Decision, purposes_refused_by, runs_unanswered
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
@@ -167,7 +167,6 @@ def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: i
         answers={
             purpose: Answer(state, facts[purpose], _recipients(posted, before, shown, purpose, state))
             for purpose, state in states.items()
-            if state is not None
         },
         policy=before.policy.version,
         decided_at=now,
@@ -177,13 +176,11 @@ def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: i
     )
 
 
-def _state(posted: PostedAnswer, before: Decision, shown: Policy, purpose: str) -> State | None:
-    """Return the new state of a purpose; None for a purpose that runs without consent and that nobody has answered."""
+def _state(posted: PostedAnswer, before: Decision, shown: Policy, purpose: str) -> State:
+    """Return the new state of a purpose."""
     if posted.choice == "opt_out" and purpose in before.policy.sells:
         return State.REFUSED
-    exempt = purpose == before.policy.exempt
-    # The banner has no checkbox for the exempt purpose, so its absence is no objection.
-    if shown.in_force[purpose].refused or (exempt and (posted.choice, posted.surface) == ("save", "banner")):
+    if shown.in_force[purpose].refused:
         return _state_so_far(before, purpose)
     grants = _grants(posted, before, purpose)
     if grants and _leaves_ticked(posted, before, purpose):
@@ -240,18 +237,13 @@ def _chosen(posted: PostedAnswer, before: Decision, purpose: str) -> frozenset[s
     return chosen_recipients(purpose, says, posted.recipients, before, adds=adds)
 
 
-def _state_so_far(before: Decision, purpose: str) -> State | None:
+def _state_so_far(before: Decision, purpose: str) -> State:
     """Return the state of a purpose that the answer does not mention.
 
-    A grant stays only if it still holds, with signals and policy changes applied. An objection to what runs without
-    consent stays, even one from before it ran. A signal against a sale or sharing counts as a refusal, and is not asked
-    about again.
+    A grant stays only if it still holds, with signals and policy changes applied. A signal against a sale or sharing
+    counts as a refusal, and is not asked about again.
     """
     answer = before.record.answers.get(purpose) if before.record else None
-    if purpose == before.policy.exempt:
-        if has_objected(before.policy, before.record):
-            return State.REFUSED
-        return answer.state if answer else None
     if before.purposes[purpose]:
         unanswered = runs_unanswered(before.policy, before.record, [purpose])
         return State.UNANSWERED if unanswered else State.GRANTED

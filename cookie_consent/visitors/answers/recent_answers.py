@@ -80,7 +80,7 @@ class RecentAnswers:
             visitor_id: the pseudonym for an access record of this request; None if the browser has none yet.
         """
         if self.sequence - began > self._most:
-            return replace(visit, decision=without_optional(visit.decision), traced=False, exempt="")
+            return replace(visit, decision=without_optional(visit.decision), traced=False)
         decision, keys, is_erased = visit.decision, set[str | int | None](), False
         if decision.record is not None:
             keys.add(_cookie_key(decision.record))
@@ -101,7 +101,6 @@ class RecentAnswers:
             decision=decision,
             refused_cookies=refused_cookie_names(visit.refusable_cookies, decision.record),
             traced=visit.traced and decision.traces and may_trace,
-            exempt=decision.exempt if visit.exempt and may_trace else "",
         )
 
     def _add(self, event: _Event) -> None:

@@ -12,7 +12,7 @@ from cookie_consent.base.clock import HOUR
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, log_failure
 from cookie_consent.base.problem import Problem, too_many
-from cookie_consent.decision.decision import Decision, decide, grants_consent
+from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.ledgers import Entry, Ledger
@@ -124,7 +124,7 @@ class AnswerRecords:
             # With so many records, an earlier consent may be out of sight. Then the id stays.
             if consented or len(records) == _MAX_SEARCHED or any(map(proof.shows_earlier_consent, records)):
                 return before.consent_id, records[-1] if records else None
-        return self._own_cookies.new_id() if grants_consent(before.policy, record) else "", None
+        return self._own_cookies.new_id() if record.in_state(State.GRANTED) else "", None
 
     def _has_room(self, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> bool:
         """Tell whether to record one more answer of a visitor without an earlier one.
@@ -133,7 +133,7 @@ class AnswerRecords:
             Problem: 429, the limit of the client's network is reached and the answer consents: consent needs a record.
         """
         wait = self._first_answers.wait(inquiry.request.scope.get("client"), inquiry.now)
-        if wait and grants_consent(before.policy, record):
+        if wait and record.in_state(State.GRANTED):
             raise too_many(wait, "Too many first answers came from this network; a refusal at any time.")
         return not wait
 

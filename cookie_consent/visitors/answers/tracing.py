@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.paths import split_address
 from cookie_consent.base.user_agents import is_from_robot, read_agent
-from cookie_consent.decision.decision import Decision, has_objected
+from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
@@ -17,8 +17,6 @@ from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.access_record import origin_of
 from cookie_consent.tracing.breakdowns import Shown
-from cookie_consent.tracing.exempt_visitors import pseudonym
-from cookie_consent.tracing.tracer import traced_fields
 from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
@@ -60,8 +58,7 @@ class AnswerTracing:
         before, log = inquiry.visit.decision, self._log
         visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
         visitor_id = visitor.id if visitor else ""
-        pseudonyms = self._pseudonyms(inquiry, visitor_id, record)
-        self._recent_answers.answered(before.record, record, pseudonyms)
+        self._recent_answers.answered(before.record, record, [visitor_id] if visitor_id else [])
         if log is None:
             return False, []
         if is_new:
@@ -101,17 +98,6 @@ class AnswerTracing:
         is_own = before.authority.encode("latin-1") == fields.get(b"host", b"") and before.path.startswith(inquiry.base)
         if not is_own and not any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose")):
             self._log.counts.add("settings", _host(inquiry), language=inquiry.language)
-
-    def _pseudonyms(self, inquiry: Inquiry, visitor_id: str, record: ConsentRecord) -> list[str]:
-        """Return the pseudonyms that running requests of the visitor may use.
-
-        The pseudonym of the day is needed only for an objection.
-        """
-        log, scope = self._log, inquiry.request.scope
-        ids: list[str | None] = [visitor_id]
-        if log is not None and log.daily_salt is not None and has_objected(inquiry.visit.decision.policy, record):
-            ids.append(pseudonym(scope, traced_fields(scope["headers"]), log.daily_salt, inquiry.now))
-        return [id_ for id_ in ids if id_]
 
     def _new_visitor(self, inquiry: Inquiry, posted: PostedAnswer) -> bytes:
         """Return the Set-Cookie field for a new visitor id, with the referrer if the page is loaded again.

@@ -70,8 +70,6 @@ def context_of(decision: Decision, base: str, language: str, next_path: str) -> 
         "next_query": quote(next_path),
         "answered_at": answered_at(decision),
         "changed": has_changed(decision),
-        # A purpose that runs without consent unless the visitor objects.
-        "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
         "switched_off": [purpose for purpose in policy.optional if purpose in purposes_switched_off(decision)],
         "status": status_text(decision),
         "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
@@ -88,7 +86,6 @@ def cacheable_context(decision: Decision, base: str, language: str, next_path: s
 def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, Any]:
     """Return the further variables of the question, with marks like those of `cacheable_context`."""
     policy = decision.policy
-    offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
     asked = list(policy.asked)
     return {
         "options": options,
@@ -97,10 +94,7 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
         "first": FIRST,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,
-        "refused_here": " ".join(purpose for purpose in policy.optional if purpose not in offered),
-        # No box may be ticked in advance. What runs without consent is shown, ticked, only to visitors who opened the
-        # question.
-        "ticks": offered if options.again else asked,
+        "refused_here": " ".join(purpose for purpose in policy.optional if purpose not in asked),
         "recipients": [*dict.fromkeys(recipient.name for recipient in policy.recipients if recipient.purpose in asked)],
         "features": [feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
         "state": json.dumps(dict(decision.purposes)),

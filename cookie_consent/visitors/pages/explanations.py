@@ -18,7 +18,7 @@ def has_changed(decision: Decision) -> bool:
     policy, record = decision.policy, decision.record
     if record is None or record.policy == policy.version or not decision.is_open:
         return False
-    off = (purpose for purpose in policy.optional if purpose != policy.exempt and not decision.purposes[purpose])
+    off = (purpose for purpose in policy.optional if not decision.purposes[purpose])
     answers = [record.answers.get(purpose) for purpose in off]
     return any(answer is None or answer.state is State.GRANTED for answer in answers)
 

@@ -20,13 +20,6 @@ Wrong = Mapping[str, Any]
 """What `example.changed` takes; its first change is what the page shows. "" is what it shows instead."""
 
 _ADS, _AD, _ADNET, _HELP = "purposes ads", "cookies 0", "recipients 0", "services help"
-_AUDIENCE = {
-    "title": {"en": "Audience"},
-    "description": {"en": "We count."},
-    "retention": "90 days",
-    "traces": True,
-    "exempt": "cnil_audience",
-}
 _BIDDER = {"name": "Bidder", "purpose": "ads", "receives": {"en": "IP address"}}
 _PLAIN = {"title": {"en": "…"}, "description": {"en": "…"}}
 _LONGEST = 230
@@ -94,12 +87,7 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
         {"purposes": {f"p{number}": _PLAIN for number in range(33)}, "": "33 purposes"},
         {f"{_ADS} choice": "all"},
         {"purposes necessary": {**_PLAIN, "traces": True}, "": "`traces = true` in `[purposes.necessary]`"},
-        {
-            f"{_ADS} sells": True,
-            f"{_ADS} exempt": "cnil_audience",
-            f"{_ADS} traces": True,
-            "": "`sells` beside `exempt`",
-        },
+        {"purposes necessary": {**_PLAIN, "sells": True}, "": "`sells` in `[purposes.necessary]`"},
         {"purposes necessary": {**_PLAIN, "choice": "recipient"}, "": "`choice` in `[purposes.necessary]`"},
         {"purposes media choice": "recipient", "": '`choice = "recipient"`, and no recipients'},
         {
@@ -108,15 +96,6 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
             "vendors": {},
             "": "121 recipients to choose from",
         },
-        {f"{_ADS} exempt": "gdpr"},
-        {f"{_ADS} exempt": "cnil_audience", "": "`exempt`, and no `traces`"},
-        {"purposes audience": {**_AUDIENCE, "erase_on_withdrawal": True}, "": "`erase_on_withdrawal` beside `exempt`"},
-        {"purposes audience": {**_AUDIENCE, "retention": "800 days"}, "": '`retention = "800 days"` beside `exempt`'},
-        {
-            "purposes audience": {key: value for key, value in _AUDIENCE.items() if key != "retention"},
-            "": "`exempt`, and no `retention`",
-        },
-        {"purposes audience": _AUDIENCE, "purposes count": _AUDIENCE, "": "two purposes with `exempt`"},
         {f"{_ADS} records_country": True},
         {f"{_ADS} erase_on_withdrawal": True},
         {"purposes analytics retention": REMOVED, "": "`traces = true`, and no `retention`"},
@@ -134,7 +113,6 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
         {f"{_AD} domain": "https://shop.example"},
         {f"{_AD} name": "__Host-ad", f"{_AD} domain": "shop.example", "": "`domain` of a `__Host-` cookie"},
         {f"{_AD} recipient": "bidder"},
-        {f"{_AD} purpose": "audience", "purposes audience": _AUDIENCE, "": "the purpose is exempt"},
     ),
     "[[recipients]]": (
         {f"{_ADNET} id": "AdNet"},
@@ -146,14 +124,12 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
         {f"{_ADNET} directives": ["scripts"]},
         {f"{_ADNET} country": "UK"},
         {f"{_ADNET} policy_url": "ads.example"},
-        {f"{_ADNET} purpose": "audience", "purposes audience": _AUDIENCE, "": "the purpose is exempt"},
         {"site regions": ["GB"], f"{_ADNET} country": REMOVED, "": '`regions = ["GB"]`, and no `country`'},
         {"site regions": ["JP"], f"{_ADNET} use": REMOVED, "": '`regions = ["JP"]`, and no `use`'},
     ),
     "[features.ID]": (
         {"features map purposes": []},
         {"features map purposes": ["maps"]},
-        {"features map purposes": ["audience"], "purposes audience": _AUDIENCE, "": "the purpose is exempt"},
     ),
     "[services.ID]": (
         {f"{_HELP} path": REMOVED, "": "neither `path` nor `host`"},

@@ -10,7 +10,6 @@ from typing import Any
 
 from cookie_consent import PolicyError
 from cookie_consent.policy.diff import EVERYBODY, WHO_CHOSE, asks_again, hosts_asking_again
-from cookie_consent.policy.exemptions import exemptions
 from cookie_consent.policy.parts import CHOICES, DIRECTIVES
 from cookie_consent.policy.regimes import regimes
 from cookie_consent.policy.regions import regions
@@ -251,7 +250,6 @@ def _names() -> str:
     kinds = (
         ("`regions`", {code_: region.name for code_, region in regions().items()}),
         ("`regime`, `regimes`", {code_: regime.name for code_, regime in regimes().items()}),
-        ("`exempt`", {name: exemption.law for name, exemption in exemptions().items()}),
         ("`directives`", dict.fromkeys(DIRECTIVES, "")),
     )
     rows = ((key, "; ".join(f"`{name}`{said and f': {said}'}" for name, said in names.items())) for key, names in kinds)

@@ -54,7 +54,6 @@ class Table:
 
 _ADS, _AD, _ADNET = "purposes ads", "cookies 0", "recipients 0"
 _ONE_BY_ONE = {f"{_ADS} choice": "recipient"}
-_EXEMPT = {"purposes analytics exempt": "cnil_audience"}
 _OF_ADNET = {f"{_AD} recipient": "adnet"}
 _OTHER_PURPOSE = {"title": {"en": "Social media"}, "description": {"en": "We show posts."}}
 _OTHER_RECIPIENT = {"id": "bidder", "name": "Bidder", "purpose": "ads", "receives": {"en": "IP address"}}
@@ -114,7 +113,6 @@ TABLES = (
             "erase_on_withdrawal": {"": {"purposes analytics erase_on_withdrawal": True}},
             "sells": {"to `true`": {f"{_ADS} sells": True}, "to `false`": ({f"{_ADS} sells": True}, {})},
             "choice": {"written": _ONE_BY_ONE, "taken away": (_ONE_BY_ONE, {})},
-            "exempt": {"written": _EXEMPT, "taken away": (_EXEMPT, {})},
         },
         entries={
             "added": {"purposes social": _OTHER_PURPOSE},

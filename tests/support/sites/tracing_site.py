@@ -33,10 +33,9 @@ def policy(version: int) -> Policy:
         id_: {
             "title": bilingual(id_),
             "description": bilingual(f"{id_} {version}"),
-            "traces": id_ in TRACING or part.exempt,
+            "traces": id_ in TRACING,
         }
         | ({"retention": f"{part.days} days"} if part.days else {})
-        | ({"exempt": "cnil_audience"} if part.exempt else {})
         for id_, part in terms.items()
     }
     data["recipients"] = [

@@ -12,7 +12,6 @@ import pytest
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.spill import Spill
-from cookie_consent.tracing.exempt_visitors import DailySalt
 from tests.support.asgi import PHONE, PREFIX, Visitor, install, page_app
 
 DAY = 86_400.0
@@ -28,7 +27,6 @@ def visit_all(folder: Path) -> None:
     other.get("/事務所")
     asyncio.run(_end(app))
     check_purge(folder / "old.jsonl")
-    check_shared_salt(folder / "salt")
     check_spill_files(folder / "spill")
 
 
@@ -71,14 +69,6 @@ def check_purge(path: Path) -> None:
     path.with_name("old-2025-01-01-0001.jsonl").write_bytes(line % b"closed")
     with pytest.raises(CannotEraseError, match="on Windows closed files cannot be changed"):
         sink.erase("closed")
-
-
-def check_shared_salt(path: Path) -> None:
-    visitor = {"site": "site.example", "address": "203.0.113.0", "agent": b"x"}
-    ids = [DailySalt(path).visitor(DAY * 20_000, **visitor) for _ in range(2)]  # type: ignore[arg-type]
-    assert ids[0] == ids[1] is not None
-    DailySalt(path).expire(DAY * 20_001)
-    assert path.read_bytes().strip() == b""
 
 
 def check_spill_files(folder: Path) -> None:
