@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 OPTIONS: dict[str, str] = {
     "accounts": "Keep what consent_of(request) says with the account yourself: docs/features.md shows how.",
+    "countries": 'Let the proxy name the country, as in country="CF-IPCountry", with regimes by country in the policy.',
 }
 """Option of `ConsentMiddleware` -> what to do instead."""
 
 POLICY_NAMES: dict[str, str] = {
     "imports": "Leave the table out: visitors are asked again. docs/moving.md maps the markup of other tools.",
+    "records_country": "With regimes by country in the policy, access records say the country.",
     "exempt": "Ask for consent to the purpose. Counts, which name no visitor, need none.",
 }
 """Table or key of the policy file -> what to do instead."""

@@ -87,7 +87,7 @@ class ConsentMiddleware(FailsAtStart):
             `<html lang>` counts, then Accept-Language.
         country: where the visitor is, if the policy has regimes by country: the name of a header field that your proxy
             sets, such as "CF-IPCountry", or a function that takes a request and returns a code of ISO 3166 ("JP",
-            "CA-QC") or None. The proxy must replace a field that the visitor sent.
+            "CA-QC") or None. The proxy must replace a field that the visitor sent. Access records say the country too.
         csp: what to do about Content-Security-Policies. "edit" edits those of the app: a recipient's origins are in
             them while its purpose is allowed, in the directives that the policy declares, and are removed otherwise.
             "enforce" does so too, and sends a policy where the app sends none: `content_security_policy` of the policy
@@ -109,8 +109,6 @@ class ConsentMiddleware(FailsAtStart):
             or 366 if a purpose has `sells = true`, since its refusal must be respected for 12 months.
         visitor_days: how long a visitor id is valid, without renewal; at most 395 days.
         query_keys: the query parameters to keep in access records, as names or patterns with *.
-        countries: the path of a table of countries by address, in the MMDB format: access records then say the
-            visitor's country, for purposes with `records_country = true`. The package brings no table.
         desk: whom to notify of requests and complaints: a function that takes a dict, or an SMTP URL such as
             "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp".
         server_logs: what to do in the access logs of uvicorn, hypercorn, granian and gunicorn with the lines of
@@ -157,7 +155,6 @@ class ConsentMiddleware(FailsAtStart):
         consent_days: float | None = None,
         visitor_days: float = 395,
         query_keys: Iterable[str] = ("utm_*",),
-        countries: str | PathLike[str] | None = None,
         desk: Callable[[dict[str, Any]], Any] | str | None = None,
         server_logs: str = "mask",
         mask_client: bool = False,
@@ -186,7 +183,9 @@ class ConsentMiddleware(FailsAtStart):
         )
         own_cookies = OwnCookies(cookies, (policy, *policy.history))
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
-        visits = Visits(policy, own_cookies, gate, clock, regime_by_country(country, policy))
+        by_country = regime_by_country(country, policy)
+        country_of = by_country.country if by_country is not None else None
+        visits = Visits(policy, own_cookies, gate, clock, by_country)
         # What visitors see.
         prefix, layouts = late.checked_prefix(prefix), Layouts(layout, clock)
         pages = Pages(
@@ -207,7 +206,7 @@ class ConsentMiddleware(FailsAtStart):
         tells_language = app_language(language, policy.site.languages)
         help_desk = late.desk_notifier_of(desk, has_ledger=ledger is not None)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
-        log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), countries)
+        log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), country_of)
         ledger = late.ledger_of(ledger)
         # Join the parts.
         self._installed = Installation(

@@ -1,4 +1,4 @@
-"""The regime for a request, by the visitor's country."""
+"""The visitor's country, and the regime for a request by it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,22 @@ class RegimeByCountry:
 
     def of(self, scope: Mapping[str, Any]) -> Regime:
         """Return the regime for a request, given its ASGI scope."""
-        place = self._in_field(scope) if self._function is None else self._function(scope)
-        place = place.strip().upper()
+        place = self._place(scope)
         if place in self._by_place:
             return self._by_place[place]
         # "XX", "T1" and the like are no countries: the CDN does not know either.
         if not is_place(place):
             return self._unknown
         return self._by_place.get(place[:2], self._elsewhere)
+
+    def country(self, scope: Mapping[str, Any]) -> str:
+        """Return the code of the country of a request, given its ASGI scope; "" if it is not known."""
+        place = self._place(scope)
+        return place[:2] if is_place(place) else ""
+
+    def _place(self, scope: Mapping[str, Any]) -> str:
+        place = self._in_field(scope) if self._function is None else self._function(scope)
+        return place.strip().upper()
 
     def _in_field(self, scope: Mapping[str, Any]) -> str:
         """Return the value of the field; "" without one or with several, since a visitor may have sent one of them."""

@@ -43,7 +43,7 @@ CONSENT_RECORD: Mapping[str, str] = {
 """Field of a consent record -> its meaning. Not every record has every field."""
 
 COUNTRY = "client.geo.country.iso_code"
-"""The field of an access record that only records for some purposes have: those that record the country."""
+"""The field of an access record that only sites with regimes by country record."""
 
 ACCESS_RECORD: Mapping[str, str] = {
     "time": "When the request came, in UTC, less up to a quarter of an hour that is the same for all your records.",
@@ -59,7 +59,7 @@ ACCESS_RECORD: Mapping[str, str] = {
     "visitor.id": "A random id that your visits have in common; made after you agreed, used only to show and "
     "erase these records after you withdraw; or, where you are counted without consent, an id of one day.",
     "client.address": "Your network address without its last part, so that it names a neighbourhood and not you.",
-    COUNTRY: "The code of the country that your network address belongs to, looked up by the site itself.",
+    COUNTRY: "The code of the country that your network address belongs to, as the site was told with your request.",
     "http.request.referrer": "The page that you came from; of another site only its address without path.",
     "user_agent.name": "The name of your browser.",
     "user_agent.os": "The name of your operating system.",

@@ -128,7 +128,7 @@ def _purpose(id_: str, document: Mapping[str, Any], policy: Policy, language: st
         "recipients": [recipient.name for recipient in recipients],
         "purpose": purpose.description[language] if purpose else None,
         "lawful_basis": _CONSENT,
-        "pii_information": [*_traced(purpose, address), *received],
+        "pii_information": [*_traced(purpose, policy, address), *received],
         "storage_locations": [_storage(cookie) for cookie in policy.cookies_of(id_)],
         "retention_period": _iso_8601(purpose.retention) if purpose and purpose.retention else None,
         "recipient_third_parties": [_recipient_id(recipient, address) for recipient in recipients],
@@ -141,10 +141,10 @@ def _recipients_of(purpose: str, document: Mapping[str, Any], policy: Policy) ->
     return recipients if granted is None else [recipient for recipient in recipients if recipient.id in granted]
 
 
-def _traced(purpose: Purpose | None, address: str) -> list[dict[str, Any]]:
+def _traced(purpose: Purpose | None, policy: Policy, address: str) -> list[dict[str, Any]]:
     if purpose is None or not purpose.traces:
         return []
-    fields = [field for field in ACCESS_RECORD if field != COUNTRY or purpose.records_country]
+    fields = [field for field in ACCESS_RECORD if field != COUNTRY or policy.site.regimes]
     return [{"pii_type": field, "party_id": _controller_id(address)} for field in fields]
 
 

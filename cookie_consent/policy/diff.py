@@ -259,7 +259,7 @@ def _is_more(key: str, before: Any, after: Any) -> bool:
     if key == "recipient":  # of a cookie: who refused that recipient has refused the cookie
         return bool(before)
     # What moves to another purpose serves that one from now on, so it is asked for there.
-    return key == "purpose" or (key in ("traces", "sells", "records_country") and bool(after))
+    return key == "purpose" or (key in ("traces", "sells") and bool(after))
 
 
 def _verb(before: object, after: object) -> str:

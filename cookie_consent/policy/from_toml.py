@@ -176,7 +176,6 @@ _PURPOSE: Readers = {
     "description": values.texts,
     "retention": values.duration,
     "traces": values.boolean,
-    "records_country": values.boolean,
     "erase_on_withdrawal": values.boolean,
     "sells": values.boolean,
     "data": values.texts,

@@ -28,7 +28,7 @@ def widened(old: Policy, new: Policy) -> frozenset[str]:
     - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
     - its retention, or the lifetime of one of its cookies, is longer;
     - a cookie no longer belongs to the recipient that it belonged to;
-    - it now traces, now records the country, or now is a sale or sharing.
+    - it now traces, or now is a sale or sharing.
 
     Removals and shorter times do not make it wider.
     """
@@ -55,7 +55,6 @@ def _facts(policy: Policy, purpose: str) -> object:
         # These facts were added later. Only purposes that have them list them, so that the digests of others in
         # existing cookies stay the same.
         *(["sells"] if declared.sells else []),
-        *(["records_country"] if declared.records_country else []),
     ]
 
 
@@ -70,7 +69,6 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
     return (
         before is None
         or (after.traces and not before.traces)
-        or (after.records_country and not before.records_country)
         or (after.sells and not before.sells)
         or (after.retention or timedelta(0)) > (before.retention or timedelta(0))
         or _cookies_wider(old.cookies_of(purpose), new.cookies_of(purpose))

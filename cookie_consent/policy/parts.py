@@ -140,7 +140,6 @@ class Purpose(CheckedPart):
             purpose that traces.
         traces: whether visitors who allow this purpose are traced.
         refused: whether it is off whatever the visitor answered. A service's override sets it.
-        records_country: whether the access records say the visitor's country, if the site has a table of countries.
         erase_on_withdrawal: whether a withdrawal erases the access records.
         sells: whether it is a sale or sharing of personal information (Cal. Civ. Code 1798.140). Then it has an opt-out
             page, and a visitor who refused is not asked again for 12 months.
@@ -155,7 +154,6 @@ class Purpose(CheckedPart):
     retention: timedelta | None = None
     traces: bool = False
     refused: bool = False
-    records_country: bool = False
     erase_on_withdrawal: bool = False
     sells: bool = False
     data: Texts = field(default_factory=dict)
@@ -178,12 +176,6 @@ class Purpose(CheckedPart):
             )
         if self.sells and self.id == NECESSARY:
             yield PolicyError("a sale or sharing is never without consent", "Make it another purpose.", key="sells")
-        if self.records_country and not self.traces:
-            yield PolicyError(
-                "nothing is recorded that could have a country",
-                "Leave it out, or write traces = true.",
-                key="records_country",
-            )
         if self.erase_on_withdrawal and not self.traces:
             yield PolicyError(
                 "nothing is recorded that could be erased",

@@ -37,7 +37,6 @@ them."""
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
     Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "regime": "", "regimes": {}, "authority": None},
     Purpose: {
-        "records_country": False,
         "erase_on_withdrawal": False,
         "sells": False,
         "data": {},

@@ -18,7 +18,6 @@ from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks import Sink, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.tracing.countries import countries_of
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.retention import AccessRetention
@@ -57,7 +56,7 @@ class AccessLog:
         query_keys: Iterable[str],
         clock: Callable[[], float],
         lag: VisitorLag,
-        countries: str | PathLike[str] | None = None,
+        country_of: Callable[[Mapping[str, Any]], str] | None,
     ) -> Self | None:
         """Return the access log for the middleware's options, or None if there is none.
 
@@ -67,21 +66,20 @@ class AccessLog:
             query_keys: the query parameters that records keep, as names or patterns with *.
             clock: returns seconds since 1970.
             lag: shifts the times of each visitor's records.
-            countries: the path of a table of countries by address, or None.
+            country_of: returns the code of the country of a request, or ""; None if no record says it.
 
         Raises:
-            ValueError: `target`, `query_keys` or `countries` is invalid. The message says what would be right.
+            ValueError: `target` or `query_keys` is invalid. The message says what would be right.
         """
         keys = tuple(query_keys) if is_list(query_keys) else ()
         is_valid = is_list(query_keys) and all(isinstance(key, str) for key in keys)
         check("query_keys", query_keys, is_valid=is_valid, remedy='Write a list of names, as in ["utm_*"].')
-        located = countries_of(countries, policy, clock, has_log=target is not None)
         sink, keep = _sink_of(target), policy.access_records_kept
         if sink is None:
             return None
         return cls(
             sink=sink,
-            tracing=Tracing(sink, keys, RecordIds(), lag, located),
+            tracing=Tracing(sink, keys, RecordIds(), lag, country_of),
             counts=Counts(sink, clock),
             erasing=Erasing(sink, _notes_folder(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,

@@ -16,7 +16,6 @@ from cookie_consent.base.random_ids import BATCH_SIZE, IdPool
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
-from cookie_consent.tracing.countries import Countries
 from cookie_consent.tracing.erasing import LONGEST_RECORDED
 from cookie_consent.tracing.events import Event
 
@@ -31,8 +30,8 @@ Page = tuple[str, str, str, bytes, bytes, bytes, str, int, bool]
 """Method, path, route, query, referrer, host, HTTP version, status, whether it is a page view."""
 Key = TypeVar("Key")
 Piece = TypeVar("Piece")
-Visitor = tuple[str, str, str, str, bytes]
-"""Visitor id, policy, purpose, address, user agent."""
+Visitor = tuple[str, str, str, str, bytes, str]
+"""Visitor id, policy, purpose, address, user agent, country."""
 _PREFIX_BYTES, _SUFFIX_BYTES = 12, 8
 
 
@@ -95,7 +94,7 @@ class Tracing:
         query_keys: the query parameters to record, as names or patterns with *.
         new_id: returns the unique id of a record.
         lag: returns how many seconds the times of a visitor's records are moved back.
-        countries: looks up the country of an address; None if no record says it.
+        country_of: returns the code of the country of a request, or ""; None if no record says it.
 
     Attributes:
         lost: how many records the sink did not take.
@@ -107,10 +106,10 @@ class Tracing:
         query_keys: Iterable[str],
         new_id: Callable[[], bytes],
         lag: Callable[[str], float] = lambda visitor_id: 0.0,
-        countries: Countries | None = None,
+        country_of: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:
         self.sink, self.lost = sink, 0
-        self._query_keys, self._new_id, self._lag, self._countries = tuple(query_keys), new_id, lag, countries
+        self._query_keys, self._new_id, self._lag, self._country_of = tuple(query_keys), new_id, lag, country_of
         self._visitors: dict[Visitor, tuple[bytes, float]] = {}
         self._pages: dict[Page, bytes] = {}
         self._minutes: dict[int, bytes] = {}
@@ -162,7 +161,9 @@ class Tracing:
 
     def _send(self, scope: Mapping[str, Any], trace: Trace, what: bytes, took: bytes) -> None:
         client, agent = scope.get("client"), trace.fields.get(b"user-agent", b"")
-        who = (trace.visitor_id, trace.policy, trace.purpose, (client and client[0]) or "", agent)
+        address = (client and client[0]) or ""
+        country = "" if self._country_of is None else self._country_of(scope)
+        who = (trace.visitor_id, trace.policy, trace.purpose, address, agent, country)
         end, lag = self._visitors.get(who) or self._new_visitor(trace, who)
         minute, rest = divmod(int((trace.arrived_at - lag) * 1000), _MINUTE)
         time_text = self._minutes.get(minute) or self._new_minute(minute)
@@ -188,10 +189,7 @@ class Tracing:
 
     def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
         """Return the end of a visitor's records and their lag, and cache both."""
-        # Countries are looked up here, where the whole address is at hand: once a visitor, and not for each request.
-        address, countries = who[3], self._countries
-        country = "" if countries is None else countries.of(address)
-        new = b"%b}\n" % visitor_piece(*who, country), self._lag(trace.visitor_id)
+        new = b"%b}\n" % visitor_piece(*who), self._lag(trace.visitor_id)
         return _keep(self._visitors, who, new, sum(map(len, who)))
 
     def _new_page(self, page: Page) -> bytes:

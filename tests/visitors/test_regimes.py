@@ -244,3 +244,23 @@ def test_site_whose_laws_do_not_ask_has_no_such_page() -> None:
     visitor = visitor_in("JP", site(lines='regime = "eu"\n'))
     assert visitor.get(TRANSMISSION).status == 404
     assert TRANSMISSION not in visitor.get(PREFIX).text
+
+
+@pytest.mark.parametrize(("country", "recorded"), [("jp", "JP"), ("CA-QC", "CA"), ("", None), ("XX", None)])
+def test_access_record_says_the_country_where_it_is_known(country: str, recorded: str | None) -> None:
+    log = MemorySink()
+    visitor = visitor_in(country, site(access_log=log))
+    visitor.accept()
+    visitor.get("/page")
+    assert [record.get("client.geo.country.iso_code") for record in log.records] == [recorded]
+
+
+@pytest.mark.parametrize("lines", [REGIMES, 'regime = "eu"\n'])
+def test_visitors_read_that_the_country_is_recorded(lines: str) -> None:
+    visitor = Visitor(site(lines=lines))
+    text = visitor.get(PREFIX, query=b"language=en").text
+    assert ("The country that your IP address belongs to" in text) == (lines == REGIMES)
+    visitor.accept()
+    receipt = visitor.get(f"{PREFIX}/receipt").json
+    kinds = [item["pii_type"] for purpose in receipt["purposes"] for item in purpose["pii_information"]]
+    assert ("client.geo.country.iso_code" in kinds) == (lines == REGIMES)

@@ -150,7 +150,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"desk": print, "ledger": None}, "desk: requests are kept beside the ledger"),
     ({"country": "CF IPCountry"}, "country: .* Write the name of a header field"),
     ({"country": "CF-IPCountry"}, "country: nothing depends on it"),
-    ({"countries": 5}, "countries: .* Write the path of a table of countries"),
     ({"shared_pages": "yes"}, "shared_pages: .* Write True or False"),
     ({"shared_pages": True, "inject": False}, "shared_pages: the question has to be in the pages"),
     ({"consent_days": "180"}, "consent_days: .* Write a number of days"),

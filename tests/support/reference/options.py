@@ -22,7 +22,7 @@ value stops the start with a message that says what would be right. What visitor
 file](policy-file.md)."""
 GROUPS = {
     "What is needed": ("app", "policy", "secret_keys"),
-    "Where records are kept": ("ledger", "access_log", "query_keys", "countries", "server_logs", "mask_client"),
+    "Where records are kept": ("ledger", "access_log", "query_keys", "server_logs", "mask_client"),
     "What visitors see": ("inject", "layout", "later", "settings_link", "language", "inline_style"),
     "What is enforced": ("undeclared", "csp", "edit_csp", "country", "history"),
     "Pages and paths": ("prefix", "shared_pages", "desk"),
@@ -38,7 +38,6 @@ READ_ON = {
     "ledger": ("Proof", "proof.md"),
     "access_log": ("Keeping and erasing records", "keeping-records.md"),
     "query_keys": ("Access records", "access-record.md"),
-    "countries": ("Countries", "countries.md"),
     "inject": ("Leave /admin out", "how-to/leave-admin-out.md"),
     "layout": ("Layouts", "banner.md#layouts"),
     "later": ("“Decide later”", "banner.md#decide-later"),

@@ -96,7 +96,6 @@ WRONG: Mapping[str, Sequence[Wrong]] = {
             "vendors": {},
             "": "121 recipients to choose from",
         },
-        {f"{_ADS} records_country": True},
         {f"{_ADS} erase_on_withdrawal": True},
         {"purposes analytics retention": REMOVED, "": "`traces = true`, and no `retention`"},
         {"site regions": ["EU"], f"{_ADS} data": REMOVED, "": '`regions = ["EU"]`, and no `data`'},

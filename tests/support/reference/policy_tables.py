@@ -106,10 +106,6 @@ TABLES = (
                 "to `true`": {f"{_ADS} traces": True},
                 "to `false`": {"purposes analytics traces": REMOVED, "signals dnt": []},
             },
-            "records_country": {
-                "to `true`": {"purposes analytics records_country": True},
-                "to `false`": ({"purposes analytics records_country": True}, {}),
-            },
             "erase_on_withdrawal": {"": {"purposes analytics erase_on_withdrawal": True}},
             "sells": {"to `true`": {f"{_ADS} sells": True}, "to `false`": ({f"{_ADS} sells": True}, {})},
             "choice": {"written": _ONE_BY_ONE, "taken away": (_ONE_BY_ONE, {})},
