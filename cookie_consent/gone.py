@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "compact --level": "Leave it out: the level that fits is chosen.",
     "compact --policy": _COMPACT,
     "compact --time-zone": _COMPACT,
+    "requests show": "Write requests list REF, which prints all of that request.",
     "erase --policy": "Leave it out: each record says itself for how long it is kept.",
 }
 """Command, or command and option ("report --goals") -> what to do instead."""

@@ -29,7 +29,6 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime, new_id, visitor_lifetime
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp.security_fields import security_fields
@@ -109,8 +108,8 @@ class ConsentMiddleware(FailsAtStart):
             or 366 if a purpose has `sells = true`, since its refusal must be respected for 12 months.
         visitor_days: how long a visitor id is valid, without renewal; at most 395 days.
         query_keys: the query parameters to keep in access records, as names or patterns with *.
-        desk: whom to notify of requests and complaints: a function that takes a dict, or an SMTP URL such as
-            "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp".
+        desk: a function that is called for each request and complaint with a dict of its `reference`, `kind` and
+            `due_at`. It may be asynchronous. It runs after the response, so it may block.
         server_logs: what to do in the access logs of uvicorn, hypercorn, granian and gunicorn with the lines of
             visitors who did not consent to tracing: "mask" truncates the address and removes user agent and
             query, "drop" drops the lines, "keep" changes nothing. It applies to the whole process; the strictest of
@@ -155,7 +154,7 @@ class ConsentMiddleware(FailsAtStart):
         consent_days: float | None = None,
         visitor_days: float = 395,
         query_keys: Iterable[str] = ("utm_*",),
-        desk: Callable[[dict[str, Any]], Any] | str | None = None,
+        desk: Callable[[dict[str, Any]], Any] | None = None,
         server_logs: str = "mask",
         mask_client: bool = False,
         clock: Callable[[], float] = time.time,
@@ -204,7 +203,10 @@ class ConsentMiddleware(FailsAtStart):
             ),
         )
         tells_language = app_language(language, policy.site.languages)
-        help_desk = late.desk_notifier_of(desk, has_ledger=ledger is not None)
+        # The type alone: the value may be an SMTP URL with a password.
+        remedy = "Write a function that takes a dict. It can send a mail, as an SMTP URL did."
+        check("desk", type(desk), is_valid=desk is None or callable(desk), remedy=remedy)
+        check("ledger", ledger, is_valid=desk is None or ledger is not None, remedy="It keeps the requests for desk=.")
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
         log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), country_of)
         ledger = late.ledger_of(ledger)
@@ -220,8 +222,7 @@ class ConsentMiddleware(FailsAtStart):
             ledger=ledger,
             retention=late.Retention(ledger, policy.requests, make_id) if ledger is not None else None,
             access_log=log,
-            forms=Signer(secret_keys, late.FORM_SALT),
-            desk=help_desk,
+            desk=desk,
             clock=clock,
             app_language=tells_language,
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),

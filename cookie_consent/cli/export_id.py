@@ -26,7 +26,7 @@ def _consent_records(url: str, id_: str) -> Found:
 
 def _requests(url: str, id_: str) -> Found:
     with existing_ledger(url) as ledger:
-        return ledger.requests.export(id_), ""
+        return [request.document() for request in ledger.requests.listed(id_)], ""
 
 
 def _access_records(target: str, id_: str) -> Found:

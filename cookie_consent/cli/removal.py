@@ -155,7 +155,7 @@ def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool
         if policy is None:
             print_problem("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
         else:
-            counts |= asdict(ledger.requests.purge(now=now, rules=policy.requests, dry_run=dry_run))
+            counts |= ledger.requests.purge(now=now, rules=policy.requests, dry_run=dry_run)
     return counts
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from cookie_consent.ledgers.chain import Link
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.memory import MemoryLedger
-from cookie_consent.ledgers.requests import Purged, Requests
+from cookie_consent.ledgers.requests import Requests
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger
 
-__all__ = ["Entry", "Ledger", "MemoryLedger", "Purged", "Removal", "Requests", "open_ledger"]
+__all__ = ["Entry", "Ledger", "MemoryLedger", "Removal", "Requests", "open_ledger"]
 
 _POSTGRESQL = ("postgresql", "postgres")
 

@@ -85,8 +85,7 @@ REQUEST: Mapping[str, str] = {
     "created_at": "When it came.",
     "due_at": "Until when it is to be answered.",
     "answer": "What the site answered.",
-    "answered_at": "When it did.",
-    "closed_at": "When the site was done with it.",
+    "ended_at": "When it did, or was done with it.",
 }
 """Field of a request to the help desk -> its meaning."""
 

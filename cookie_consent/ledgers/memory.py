@@ -12,7 +12,7 @@ from cookie_consent.base.dates import rfc3339
 from cookie_consent.ledgers.chain import START, Link, chain_hash, record_hash, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.entry import Entry, Removal
-from cookie_consent.ledgers.requests import MemoryRequests
+from cookie_consent.ledgers.requests import Requests
 from cookie_consent.policy.policy import canonical_json
 
 _CITING = ("policy", "text", "prevailing_text")
@@ -33,7 +33,7 @@ class MemoryLedger:
         self._policies: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._looked: list[int] = []
-        self.requests = MemoryRequests()
+        self.requests = Requests()
 
     @property
     def kept(self) -> list[dict[str, Any]]:

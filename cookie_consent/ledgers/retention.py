@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import astuple
 
 from cookie_consent.base.clock import DAY, is_future, is_within
 from cookie_consent.base.daily import Daily
@@ -41,7 +40,7 @@ class Retention(Daily):
         _log.info(
             "Removed what is due from the ledger: %d records, %d texts, %d policies, %d requests, %d addresses.",
             *(removed.records, removed.texts, removed.policies),
-            *astuple(purged),
+            *purged.values(),
         )
         if removed.misfiled:
             _log.error(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Delete,
     Engine,
     Row,
     Select,
+    Table,
+    Update,
     bindparam,
     delete,
     exists,
@@ -35,8 +39,9 @@ from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, is_intact, remov
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
-from cookie_consent.ledgers.sql_requests import SqlRequests
-from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, TEXTS
+from cookie_consent.ledgers.requests import DeskRequest, Requests
+from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, REQUESTS, TEXTS
+from cookie_consent.policy.declarations import RequestRules
 from cookie_consent.policy.policy import canonical_json
 
 _PAGE_SIZE = 5000
@@ -118,7 +123,7 @@ class SqlLedger:
         self._committer = Committer(self._write, shared_errors=_SHARED_ERRORS, release=self._release)
         # A separate pool, so that a database that hangs does not use up the app's worker threads.
         self._readers = Workers(_READER_THREADS, "consent-ledger-reader")
-        self.requests = SqlRequests(database.engine, database.migrate, database.empty_journal)
+        self.requests = SqlRequests(database)
         call_after_fork(self)
 
     def after_fork(self) -> None:
@@ -316,6 +321,54 @@ class SqlLedger:
         return Removal(len(intact), **removed, misfiled=len(damaged))
 
 
+class SqlRequests(Requests):
+    """Requests in an SQL database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, request: DeskRequest) -> None:
+        """Keep a request."""
+        with self._database.changing() as connection:
+            same = select(REQUESTS).where(REQUESTS.c.reference == request.reference)
+            if connection.execute(same).first() is None:
+                connection.execute(insert(REQUESTS), asdict(request))
+
+    def listed(self, consent_id: str | None = None) -> list[DeskRequest]:
+        """Return all requests, or those of a consent id."""
+        query = select(REQUESTS).order_by(REQUESTS.c.ended_at.is_not(None), REQUESTS.c.due_at, REQUESTS.c.reference)
+        if consent_id is not None:
+            query = query.where(_of(consent_id, REQUESTS))
+        with self._database.scanning() as connection:
+            return [DeskRequest(**row) for row in connection.execute(query).mappings()]
+
+    def end(self, reference: str, now: float, answer: str | None = None) -> bool:
+        """Answer or close an open request."""
+        is_open = update(REQUESTS).where(REQUESTS.c.reference == reference, REQUESTS.c.ended_at.is_(None))
+        return self._change(is_open.values(answer=answer, ended_at=int(now))) == [1]
+
+    def erase(self, consent_id: str) -> int:
+        """Erase the requests of a consent id."""
+        return sum(self._change(delete(REQUESTS).where(_of(consent_id, REQUESTS))))
+
+    def purge(self, *, now: float, rules: RequestRules, dry_run: bool = False) -> dict[str, int]:
+        """Delete what ended too long ago."""
+        expired = delete(REQUESTS).where(REQUESTS.c.ended_at <= int(now - rules.keep.total_seconds()))
+        is_old = REQUESTS.c.ended_at <= int(now - rules.keep_address.total_seconds())
+        addresses = update(REQUESTS).where(is_old, REQUESTS.c.address.is_not(None)).values(address=None)
+        return dict(zip(("requests", "addresses"), self._change(expired, addresses, dry_run=dry_run), strict=True))
+
+    def _change(self, *statements: Update | Delete, dry_run: bool = False) -> list[int]:
+        """Run statements in one transaction; return how many rows each touches. What is gone leaves no trace."""
+        with self._database.changing() as connection:
+            touched = [connection.execute(statement).rowcount for statement in statements]
+            if dry_run:
+                connection.rollback()
+        if any(touched) and not dry_run:
+            self._database.empty_journal()
+        return touched
+
+
 def _link(row: Row[Any]) -> Link:
     number, document, hash_, chained, *columns = tuple(row)
     return Link(number, document, hash_, chained, dict(zip(INDEXED_COLUMNS, columns, strict=True)))
@@ -335,9 +388,9 @@ def _kept_days(rows: Iterable[Row[Any]], misfiled: Iterable[int]) -> int | None:
     return shortest_keep_days(row.document for row in rows if row.number not in staying)
 
 
-def _of(consent_id: str) -> ColumnElement[bool]:
-    """Return the condition for records of a consent id."""
-    return RECORDS.c.consent_id == consent_id if can_be_kept(consent_id) else false()
+def _of(consent_id: str, table: Table = RECORDS) -> ColumnElement[bool]:
+    """Return the condition for rows of a consent id."""
+    return table.c.consent_id == consent_id if can_be_kept(consent_id) else false()
 
 
 def _uncited(

@@ -64,8 +64,6 @@ REQUESTS = Table(
     "consent_requests",
     METADATA,
     Column("reference", Text, primary_key=True),
-    Column("secret_hash", LargeBinary, nullable=False),
-    Column("form", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("address", Text),
@@ -74,11 +72,8 @@ REQUESTS = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     Column("answer", Text),
-    Column("answered_at", BigInteger),
-    Column("closed_at", BigInteger),
-    Index("consent_requests_of", "consent_id", "created_at"),
-    Index("consent_requests_by_time", "created_at"),
-    Index("consent_requests_by_form", "form", unique=True),
+    Column("ended_at", BigInteger),
+    Index("consent_requests_of", "consent_id"),
 )
 
 Cited = Mapping[str, list[dict[str, str]]]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger
     from cookie_consent.ledgers.retention import Retention
     from cookie_consent.tracing.access_log import AccessLog
-    from cookie_consent.visitors.help_desk_notice import DeskNotifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +36,7 @@ class Installation:
         ledger: the ledger of consent records, or None.
         retention: removes expired records from the ledger, or None.
         access_log: the access log, or None.
-        forms: signs the forms of the help desk.
-        desk: notifies the help desk, or None.
+        desk: is called for each request to the help desk, or None.
         clock: returns seconds since 1970.
         app_language: returns the app's language for a request; None if the app makes no choice.
         edits_csp: whether a policy that browsers get, even if only to report, differs with the allowed recipients.
@@ -56,8 +53,7 @@ class Installation:
     ledger: Ledger | None
     retention: Retention | None
     access_log: AccessLog | None
-    forms: Signer
-    desk: DeskNotifier | None
+    desk: Callable[[dict[str, Any]], Any] | None
     clock: Callable[[], float]
     app_language: AppLanguage | None
     edits_csp: bool

@@ -14,12 +14,9 @@ from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.visitor_lag import VisitorLag
 from cookie_consent.visitors.endpoints import Endpoints, checked_prefix
-from cookie_consent.visitors.help_desk_form import SALT as FORM_SALT
-from cookie_consent.visitors.help_desk_notice import desk_notifier_of
 from cookie_consent.visitors.routes import GPC_PATH
 
 __all__ = [
-    "FORM_SALT",
     "GPC_PATH",
     "AccessLog",
     "Endpoints",
@@ -27,6 +24,5 @@ __all__ = [
     "SignalProofs",
     "VisitorLag",
     "checked_prefix",
-    "desk_notifier_of",
     "ledger_of",
 ]

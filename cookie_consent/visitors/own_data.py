@@ -115,8 +115,9 @@ class OwnData:
         """Return the visitor's requests to the help desk."""
         if self._ledger is None or not consent_id:
             return []
-        export = partial(self._ledger.requests.export, consent_id)
-        return await wait_for_store(to_thread.run_sync(export, abandon_on_cancel=True))
+        listed = partial(self._ledger.requests.listed, consent_id)
+        requests = await wait_for_store(to_thread.run_sync(listed, abandon_on_cancel=True))
+        return [request.document() for request in requests]
 
     async def erase(self, inquiry: Inquiry) -> Response:
         """Erase the visitor's access records and visitor id. The response says what stays, and why.

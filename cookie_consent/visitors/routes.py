@@ -20,7 +20,6 @@ from cookie_consent.visitors.csp_reports import PATH as REPORTS
 from cookie_consent.visitors.csp_reports.intake import ReportIntake
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
-from cookie_consent.visitors.help_desk_form import FormTokens
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.kept_data import KeptData
@@ -81,8 +80,6 @@ class Routes:
             past_policies=past_policies,
             recent_answers=parts.recent_answers,
         )
-        tokens = FormTokens(parts.forms, own_cookies.new_id)
-        desk = HelpDesk(policy, parts.pages, ledger=ledger, desk=parts.desk, tokens=tokens)
         events = EventIntake(
             policy, parts.visits, own_cookies, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
         )
@@ -100,13 +97,14 @@ class Routes:
             "/records/shown": {"GET": own_records.shown},
             "/export": {"GET": own_data.export},
             "/erase": {"POST": own_data.erase},
-            "/requests": {"GET": desk.requests, "POST": desk.send},
-            "/requests/look-up": {"POST": desk.look_up},
             "/policy": {"GET": settings.policy},
             "/events": {"POST": events.take},
             REPORTS: {"POST": ReportIntake(policy).take},
             **_of_assets(script_address(policy.traced)),
         }
+        if ledger is not None:
+            desk = HelpDesk(policy, parts.pages, ledger.requests, parts.desk)
+            self._table["/requests"] = {"GET": desk.form, "POST": desk.send}
 
     def handler(self, method: str, path: str) -> Handler:
         """Return the handler of a request.

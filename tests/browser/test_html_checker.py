@@ -22,7 +22,7 @@ from tests.support.report_sample import compared_report, sample_report
 from tests.support.sites.three_language_site import LANGUAGES, app
 from tests.visitors.test_do_not_sell import PATH as OPT_OUT
 from tests.visitors.test_do_not_sell import SELLS
-from tests.visitors.test_help_desk import REQUESTS, Person
+from tests.visitors.test_help_desk import Person
 from tests.visitors.test_regimes import COUNTRY, with_regimes
 
 pytestmark = pytest.mark.browser
@@ -107,10 +107,9 @@ def request_received(language: str) -> Reply:
     return Person().write(address="a@b.example")
 
 
-def request_sent_too_fast(language: str) -> Reply:
-    """Return the page for a request that was sent too fast."""
-    person = Person()
-    return person.send_form(urlencode({"token": person.token(0), "kind": "see", "text": "What?"}), path=REQUESTS)
+def request_refused(language: str) -> Reply:
+    """Return the page for a request to the help desk that has no text."""
+    return Person().write(text="")
 
 
 def seller_page(language: str, path: str) -> Reply:
@@ -166,7 +165,7 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "settings page of a law of opting out": page_under_law("US", PREFIX),
     "page for everybody": shared_page,
     "request received": request_received,
-    "request sent too fast": request_sent_too_fast,
+    "request refused": request_refused,
 }
 ASKED = {
     "from": "2026-01-01",

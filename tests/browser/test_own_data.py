@@ -214,63 +214,26 @@ def test_visitor_exports_and_erases_records_after_withdrawal(new_visitor: NewVis
     assert records_of(visitor.sites.all_records(), visitor_id) == []
 
 
-def test_complaint_is_sent_answered_and_read_on_other_device(new_visitor: NewVisitor) -> None:
-    visitor, elsewhere = new_visitor(locale="en"), new_visitor(java_script_enabled=False, locale="ja")
+def test_complaint_is_sent_answered_and_exported(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor(locale="en")
     words = Wording(POLICY, "en")
     visitor.go("/")
     visitor.accept()
     visitor.go(PREFIX)
     visitor.page.get_by_role("link", name=str(words("request_form"))).click()
-    reference, secret = send_complaint(visitor, words)
-    open_request_with_secret(elsewhere, Wording(POLICY, "ja"), reference, secret)
-    answer = "Nobody will ask you twice.\nThank you for telling us."
-    subprocess.run([*COMMAND, "answer", reference, "--text", answer, "--ledger", visitor.sites.ledger], check=True)
-    visitor.page.reload()
-    assert visitor.page.get_by_role("region", name=reference).locator(".pchoice-written").inner_text() == answer
-    look_up(elsewhere, Wording(POLICY, "ja"), reference, secret)
-    expect(elsewhere.page.get_by_role("region", name=reference)).to_contain_text("Thank you for telling us.")
-    assert elsewhere.page.locator(".pchoice-written").inner_text() == answer
-
-
-def send_complaint(visitor: Visitor, words: Wording) -> tuple[str, str]:
-    """Send a complaint, and return its reference and its secret."""
-    page, send = visitor.page, visitor.page.get_by_role("button", name=str(words("request_send")), exact=True)
+    page = visitor.page
     expect(page.locator("script")).to_have_count(0)
+    assert not run_axe(page)
     page.get_by_role("radio", name=str(words("request_complain"))).check()
     page.get_by_label(str(words("request_text"))).fill(NOTE)
-    send.click()
-    expect(page.get_by_role("alert").or_(page.get_by_role("status"))).to_be_visible()
-    # The form rejects messages that come too fast, and keeps the text. A busy machine may be slow enough.
-    if page.get_by_role("alert").count():
-        expect(page.get_by_role("alert")).to_have_text(str(words("error_form_old")))
-        expect(page.get_by_role("radio", name=str(words("request_complain")))).to_be_checked()
-        expect(page.get_by_label(str(words("request_text")))).to_have_value(NOTE)
-        page.wait_for_timeout(2500)
-        send.click()
+    page.get_by_role("button", name=str(words("request_send")), exact=True).click()
     expect(page.get_by_role("status")).to_have_text(str(words("request_received")))
     assert not run_axe(page)
-    reference, secret = page.locator("dd code").all_inner_texts()
-    visitor.go(f"{PREFIX}/requests")
-    expect(page.get_by_role("region", name=reference)).to_contain_text(str(words("request_complain")))
-    assert not run_axe(page)
-    return reference, secret
-
-
-def open_request_with_secret(visitor: Visitor, words: Wording, reference: str, secret: str) -> None:
-    visitor.go(f"{PREFIX}/requests")
-    expect(visitor.page.get_by_role("region")).to_have_count(0)
-    look_up(visitor, words, reference, secret[::-1])
-    expect(visitor.page.get_by_role("alert")).to_have_text(str(words("error_not_found")))
-    expect(visitor.page.get_by_label(str(words("request_reference")))).to_have_value(reference)
-    look_up(visitor, words, reference, secret)
-    expect(visitor.page.get_by_role("region", name=reference)).to_contain_text(str(words("request_complain")))
-
-
-def look_up(visitor: Visitor, words: Wording, reference: str, secret: str) -> None:
-    """Look up a request."""
-    visitor.page.get_by_label(str(words("request_reference"))).fill(reference)
-    visitor.page.get_by_label(str(words("request_secret"))).fill(secret)
-    visitor.page.get_by_role("button", name=str(words("request_look_up"))).click()
+    reference = page.locator("code").inner_text()
+    subprocess.run([*COMMAND, "answer", reference, "--text", "Sorry.", "--ledger", visitor.sites.ledger], check=True)
+    visitor.go(PREFIX)
+    (request,) = downloaded(visitor, words, "export")["requests"]
+    assert (request["text"], request["answer"], request["state"]) == (NOTE, "Sorry.", "answered")
 
 
 @pytest.mark.parametrize("path", ["/", PREFIX], ids=["question", "settings page"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.asgi import PREFIX, SITE, SITE_TABLE, install, page_app
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
-from tests.support.servers.mail_server import make_certificate
+from tests.support.servers.processes import program_path
 from tests.support.servers.threads import served
 
 pytestmark = pytest.mark.browser
@@ -41,6 +42,17 @@ class Served:
 
     def at(self, host: str, path: str = "/") -> str:
         return f"{self.scheme}://{host}:{self.port}{path}"
+
+
+def make_certificate(folder: Path) -> Path:
+    """Make a self-signed certificate for this machine, with its key in the same file."""
+    path = folder / "localhost.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    command = [program_path("openssl", "openssl"), "req", *kind, *subject, "-keyout", str(path), "-out", f"{path}.crt"]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text("ascii") + Path(f"{path}.crt").read_text("ascii"), "ascii")
+    return path
 
 
 @pytest.fixture(params=["https", "http"])

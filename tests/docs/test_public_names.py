@@ -43,7 +43,7 @@ def test_name_that_is_not_there_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("module", "more"),
     [
-        (ledgers, {"Entry", "Removal", "Requests", "Purged"}),
+        (ledgers, {"Entry", "Removal", "Requests"}),
         (sinks, {"CannotEraseError", "InvalidLinesError", "Store", "without_spill"}),
     ],
     ids=["ledgers", "sinks"],

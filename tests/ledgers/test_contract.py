@@ -1069,8 +1069,8 @@ def test_removed_data_is_gone_from_sqlite_files(file: Place, monkeypatch: pytest
     with closing(open_ledger(file.url)) as ledger:
         keep(ledger, entry("somebody", note="My note."), entry("another", text=SHOWN_TEXT.replace("count", "add up")))
         request = help_desk_request(text="My question.", address="somebody@example.jp", consent_id="somebody")
-        assert run(ledger.requests.add(request)) is None
-        assert run(ledger.requests.add(help_desk_request(address="another@example.jp"))) is None
+        ledger.requests.add(request)
+        ledger.requests.add(help_desk_request(address="another@example.jp"))
         gone = [b"My note.", b"My question.", b"somebody", b"somebody@example.jp"]
         assert all(text in files_of(file) for text in gone)
         ledger.remove(now=NOW, make_id=new_id, consent_id="somebody")
@@ -1078,7 +1078,7 @@ def test_removed_data_is_gone_from_sqlite_files(file: Place, monkeypatch: pytest
         assert [text for text in gone if text in files_of(file)] == []
         assert b"another@example.jp" in files_of(file)
         for reference in [kept.reference for kept in ledger.requests.listed()]:
-            ledger.requests.close(reference, NOW)
+            ledger.requests.end(reference, NOW)
         ledger.requests.purge(now=NOW + 40 * DAY, rules=RequestRules())
         assert b"another@example.jp" not in files_of(file)
     assert b"another" in files_of(file)

@@ -202,9 +202,9 @@ def test_requests_are_purged_though_another_process_removed_records(ledger: Ledg
     long_ago, lately = NOW - 2000 * DAY, NOW - 40 * DAY
     old, answered, waiting = (help_desk_request(created_at=int(long_ago), address="a@site.example") for _ in range(3))
     for request in (old, answered, waiting):
-        run(ledger.requests.add(request))
-    ledger.requests.answer(old.reference, "Here it is.", long_ago)
-    ledger.requests.answer(answered.reference, "Here it is.", lately)
+        ledger.requests.add(request)
+    ledger.requests.end(old.reference, long_ago, "Here it is.")
+    ledger.requests.end(answered.reference, lately, "Here it is.")
     ledger.remove(now=NOW - 1, make_id=new_id)
     run_if_due(retention(ledger), NOW)
     listed = {request.reference: request.address for request in ledger.requests.listed()}
@@ -275,8 +275,9 @@ def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> N
     clock = Clock()
     app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
     Visitor(app).accept()
-    run(ledger.requests.add(answered := help_desk_request(address="a@site.example")))
-    ledger.requests.answer(answered.reference, "Here it is.", NOW)
+    answered = help_desk_request(address="a@site.example")
+    ledger.requests.add(answered)
+    ledger.requests.end(answered.reference, NOW, "Here it is.")
 
     def left_after_a_visit(days: int) -> tuple[int, list[str | None]]:
         clock.forward(days=days)

@@ -181,18 +181,6 @@ def _shown_once() -> Iterator[str]:
     yield Site().show("POST", f"{PREFIX}/show-once", body="card=example-maps&next=/offices")
 
 
-def _asked() -> Iterator[str]:
-    yield Site().show("GET", f"{PREFIX}/requests", headers={"accept": "application/json"})
-
-
-def _sent() -> Iterator[str]:
-    site = Site()
-    token = site.send("GET", f"{PREFIX}/requests", headers={"accept": "application/json"}).json["token"]
-    site.clock.forward(seconds=5)
-    body = {"token": token, "kind": "see", "text": "What do you keep?"}
-    yield site.show("POST", f"{PREFIX}/requests", headers={"accept": "application/json"}, body=body)
-
-
 def _events() -> Iterator[str]:
     yield table(("name", "what it is"), ((f"`{name}`", prose(remedy)) for name, (_, remedy) in _CHECKS.items()))
     yield "`name` and `path` are needed."
@@ -230,8 +218,6 @@ _EXTRA: Mapping[tuple[str, str], Callable[[], Iterable[str]]] = {
     ("POST", "/show-once"): _shown_once,
     ("GET", "/receipt"): _receipt,
     ("POST", "/erase"): _erased,
-    ("GET", "/requests"): _asked,
-    ("POST", "/requests"): _sent,
     ("GET", "/policy"): _policy,
     ("GET", "/SCRIPT.js"): _scripts,
     ("POST", "/events"): _events,

@@ -13,8 +13,6 @@ def upgrade() -> None:
     op.create_table(
         "consent_requests",
         sa.Column("reference", sa.Text, primary_key=True),
-        sa.Column("secret_hash", sa.LargeBinary, nullable=False),
-        sa.Column("form", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("address", sa.Text),
@@ -23,9 +21,6 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("due_at", sa.BigInteger, nullable=False),
         sa.Column("answer", sa.Text),
-        sa.Column("answered_at", sa.BigInteger),
-        sa.Column("closed_at", sa.BigInteger),
+        sa.Column("ended_at", sa.BigInteger),
     )
-    op.create_index("consent_requests_of", "consent_requests", ["consent_id", "created_at"])
-    op.create_index("consent_requests_by_time", "consent_requests", ["created_at"])
-    op.create_index("consent_requests_by_form", "consent_requests", ["form"], unique=True)
+    op.create_index("consent_requests_of", "consent_requests", ["consent_id"])
