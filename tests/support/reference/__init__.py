@@ -1,4 +1,15 @@
-"""Makes the pages of docs/reference from the code: `make reference`. Each module makes one page, in its `page()`.
+"""Makes the pages of docs/reference that say what the code says."""
 
-The pages list. What explains stands in the other pages of docs/, and both link to each other.
-"""
+from __future__ import annotations
+
+from tests.support.reference import commands, consent, http, options, policy_file, public_api
+
+PAGES = {
+    "options.md": options.page,
+    "policy-file.md": policy_file.page,
+    "consent.md": consent.page,
+    "http.md": http.page,
+    "commands.md": commands.page,
+    "public-api.md": public_api.page,
+}
+"""The name of each file, and the function that returns its content."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
-from tests.support.reference.pages import FOLDER, PAGES
+from tests.support.reference import PAGES
+from tests.support.reference.markdown import FOLDER
 
 
 def main() -> None:
-    logging.disable(logging.WARNING)  # the site of the examples says what it holds back
-    FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
 

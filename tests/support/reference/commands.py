@@ -7,96 +7,41 @@ from collections.abc import Iterable, Iterator
 
 from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE
 from cookie_consent.cli.listed import COMMANDS, Listed
-from cookie_consent.cli.options import _VARIABLES
-from cookie_consent.cli.serve_report import PASSWORD
-from cookie_consent.cli.verify import _KEYS
-from tests.support.reference.markdown import code, joined, link, prose, sentence, table
+from tests.support.reference.markdown import joined, page_of, prose, sentence, table
 
-_TITLE = """\
+_TITLE = f"""\
 # Commands
 
-Every command of `cookie-consent`, with its options and its exit status. `cookie-consent COMMAND --help` says the same.
-`cookie-consent --version` prints the installed version.
-Arguments in capitals stand for what you write."""
-_STATUSES = (
-    (GOOD, "good"),
-    (FINDING, "a finding; each command below says which"),
-    (WRONG_USAGE, "wrong usage: an unknown option, a file or a database that cannot be used"),
-    (INTERRUPTED, "interrupted by Ctrl-C"),
-    (143, "ended by SIGTERM, as shells report it"),
-)
-_VARIABLES_READ = (
-    *((variable, f"the value of `--{option.replace('_', '-')}` where it is not given") for option, variable in
-      _VARIABLES.items()),
-    (_KEYS, "the keys that sign, one on each line, oldest first: for the roots of `verify`. What `init` prints reads "
-     "the key of the middleware from it, too"),
-    (PASSWORD, "the password of `serve-report`, without `--password-file`"),
-)  # fmt: skip
-READ_ON = {
-    "init": "policy.md",
-    "check": "policy.md#when-you-change-it",
-    "demo": "gallery/README.md",
-    "playground": "playground.md",
-    "records": "proof.md",
-    "export": "own-tools.md",
-    "erase": "proof.md",
-    "purge": "proof.md#retention",
-    "verify": "proof.md#what-shows-that-a-record-was-altered",
-    "requests": "proof.md#the-help-desk",
-    "report": "analytics.md",
-    "serve-report": "analytics.md",
-    "compact": "keeping-records.md",
-}
-"""Command -> the page that explains it."""
+`cookie-consent COMMAND --help` says the same. `cookie-consent --version` prints the installed version. Arguments in
+capitals stand for what you write.
+
+| exit status | what it says |
+| --- | --- |
+| `{GOOD}` | good |
+| `{FINDING}` | a finding; each command below says which |
+| `{WRONG_USAGE}` | wrong usage: an unknown option, a file or a database that cannot be used |
+| `{INTERRUPTED}`, `143` | interrupted by Ctrl-C; ended by SIGTERM, as shells report it |
+
+The commands read these variables of the environment. The middleware reads none: your app passes what it needs.
+
+| variable | what it is |
+| --- | --- |
+| `CONSENT_LEDGER`, `CONSENT_ACCESS_LOG` | the values of `--ledger` and `--access-log` where they are not given |
+| `CONSENT_KEY` | the keys that sign, one on each line, oldest first: for the roots of `verify` |
+| `CONSENT_REPORT_PASSWORD` | the password of `serve-report`, without `--password-file` |"""
 _FEW = 4
 
 
 def page() -> str:
-    overview = table(
-        ("command", "what it does"),
-        ((f"[`{command.name}`](#{command.name})", prose(command.help)) for command in COMMANDS),
-    )
-    return joined(
-        _TITLE,
-        overview,
-        "## Exit status",
-        table(("status", "what it says"), ((f"`{status}`", said) for status, said in _STATUSES)),
-        "## Environment variables",
-        "The commands read these. The middleware reads none: your app passes what it needs.",
-        table(("variable", "what it is"), ((f"`{name}`", said) for name, said in _VARIABLES_READ)),
-        *(_section(command) for command in COMMANDS),
-    )
-
-
-def parser_of(listed: Listed) -> argparse.ArgumentParser:
-    """Return the parser of a command."""
-    parser = argparse.ArgumentParser(prog=f"cookie-consent {listed.name}", add_help=False)
-    listed.command().arguments(parser)
-    return parser
+    return page_of(_TITLE, *map(_section, COMMANDS))
 
 
 def _section(listed: Listed) -> str:
-    target, command = READ_ON.get(listed.name), listed.command()
-    parser = parser_of(listed)
-    return joined(
-        f"## `{listed.name}`",
-        sentence(listed.help),
-        *_arguments(parser._actions),
-        f"Status {FINDING} if {prose(command.finding)}." if command.finding else "",
-        f"Read on: {link(_title(target), target)}." if target else "",
-    )
-
-
-def _title(target: str) -> str:
-    return {
-        "policy.md": "the policy file",
-        "proof.md": "proof",
-        "analytics.md": "reports",
-        "keeping-records.md": "keeping and erasing records",
-        "own-tools.md": "records in your own tools",
-        "gallery/README.md": "the gallery",
-        "playground.md": "the playground",
-    }[target.partition("#")[0]]
+    command = listed.command()
+    parser = argparse.ArgumentParser(prog=f"cookie-consent {listed.name}", add_help=False)
+    command.arguments(parser)
+    finding = f"Status {FINDING} if {prose(command.finding)}." if command.finding else ""
+    return joined(f"## `{listed.name}`", f"{sentence(listed.help)} {finding}", *_arguments(parser._actions))
 
 
 def _arguments(actions: Iterable[argparse.Action]) -> Iterator[str]:
@@ -114,7 +59,7 @@ def _arguments(actions: Iterable[argparse.Action]) -> Iterator[str]:
 
 def _usage(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else str(action.metavar or _choices(action) or action.dest.upper())
-    return ", ".join(code(f"{spelling} {value}".strip()) for spelling in action.option_strings or [""])
+    return ", ".join(f"`{spelling} {value}`".replace("` ", "`") for spelling in action.option_strings or [""])
 
 
 def _choices(action: argparse.Action) -> str:
@@ -126,5 +71,5 @@ def _choices(action: argparse.Action) -> str:
 def _meaning(action: argparse.Action) -> str:
     said = prose((action.help or "") % {**vars(action), "prog": ""})
     if _choices(action) == "NAME":
-        said += f": {', '.join(map(code, map(str, action.choices or ())))}"
+        said += f": {', '.join(f'`{name}`' for name in action.choices or ())}"
     return f"{said}{' (needed)' if action.required and action.option_strings else ''}"

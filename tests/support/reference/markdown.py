@@ -1,16 +1,18 @@
-"""Markdown for the pages: tables, code, and links to pages wherever in docs/ they are."""
+"""Docstrings in Google's form, and Markdown made of them."""
 
 from __future__ import annotations
 
-import os
+import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
-ROOT = Path(__file__).parents[3]
-DOCS = ROOT / "docs"
-FOLDER = DOCS / "reference"
+FOLDER = Path(__file__).parents[3] / "docs" / "reference"
+_MARK = "<!-- Made from the code by `make reference`: change the code, or tests/support/reference. -->"
+_SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields):\n((?:    .*\n|\n)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^(\w[\w.]*): (.*(?:\n    .*)*)", re.MULTILINE)
 _CODE = re.compile(r"(`+[^`]+`+)")
 _ACTIVE = re.compile(r"([*<]|__)")
 """What Markdown would read as more than text, outside of code."""
@@ -18,40 +20,55 @@ _QUOTED = re.compile(r'(\["[^"\s`]+"(?:, "[^"\s`]+")*\]|"[^"\s`]+")')
 """A value in quotes, or a list of them, as opposed to words that somebody reads."""
 
 
-def plain(text: str) -> str:
-    """Return text as Markdown that shows it word for word."""
-    return _ACTIVE.sub(r"\\\1", text)
+@dataclass(frozen=True)
+class Docstring:
+    """A docstring, read.
+
+    Args:
+        text: what comes before the first section, in one line.
+        names: name -> text, of the arguments and the attributes.
+        raises: error -> when it is raised.
+    """
+
+    text: str
+    names: Mapping[str, str]
+    raises: Mapping[str, str]
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph."""
+        return self.text.partition("\n\n")[0]
+
+
+def docstring_of(documented: object) -> Docstring:
+    """Return the docstring of a class, a function, a module or a property."""
+    text = f"{inspect.cleandoc(getattr(documented, '__doc__', None) or '')}\n"
+    entries = {section: _entries(body) for section, body in _SECTION.findall(text)}
+    before = _SECTION.split(text, maxsplit=1)[0].strip()
+    names = {**entries.get("Args", {}), **entries.get("Attributes", {})}
+    return Docstring("\n\n".join(map(_one_line, before.split("\n\n"))), names, entries.get("Raises", {}))
+
+
+def _entries(body: str) -> dict[str, str]:
+    return {name: _one_line(text) for name, text in _ENTRY.findall(dedent(body).strip())}
+
+
+def _one_line(text: str) -> str:
+    """Join the lines of a paragraph, but not the items of a list."""
+    return re.sub(r"\s*\n\s*(?!- )", " ", re.sub(r"\s*\n\s*(?=- )", "\n", text.strip()))
 
 
 def prose(text: str) -> str:
     """Return text of a docstring as Markdown: code and values in quotes are code, all else is plain."""
-    parts = _CODE.split(_with_values_as_code(text))
-    return "".join(part if number % 2 else plain(part) for number, part in enumerate(parts))
-
-
-def _with_values_as_code(text: str) -> str:
-    parts = _CODE.split(text)
-    return "".join(part if number % 2 else _QUOTED.sub(r"`\1`", part) for number, part in enumerate(parts))
+    with_values = "".join(part if part.startswith("`") else _QUOTED.sub(r"`\1`", part) for part in _CODE.split(text))
+    parts = _CODE.split(with_values)
+    return "".join(part if part.startswith("`") else _ACTIVE.sub(r"\\\1", part) for part in parts)
 
 
 def sentence(text: str) -> str:
     """Return text of a docstring as a sentence of its own: a capital first, a full stop last."""
     text = prose(text).strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
-
-
-def paragraphs(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a docstring as Markdown. One before a list ends with a colon."""
-    parts = text.split("\n\n")
-    for part, following in zip(parts, [*parts[1:], ""], strict=True):
-        yield sentence(f"{part.rstrip('.:')}:" if following.startswith("- ") else part)
-
-
-def code(text: str) -> str:
-    """Return text as code in a line, whatever backticks it has."""
-    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    space = " " if text[:1] == "`" or text[-1:] == "`" else ""
-    return f"{fence}{space}{text}{space}{fence}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -64,42 +81,11 @@ def _cell(text: str) -> str:
     return re.sub(r"\s*\n\s*", " ", text.strip()).replace("|", "\\|")
 
 
-def block(kind: str, text: str) -> str:
-    """Return a fenced block."""
-    return f"```{kind}\n{text.rstrip()}\n```\n"
-
-
-def blocks_of(name: str, kind: str) -> list[str]:
-    """Return the fenced blocks of a kind in a page."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", found(name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-
-
-def anchor(heading: str) -> str:
-    """Return the anchor that code hosts give to a heading."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
-def link(text: str, to: str) -> str:
-    """Return a link to a page of docs/ or to README.md.
-
-    Args:
-        text: what the reader reads.
-        to: the name of the page's file, with the anchor: "policy.md#signals".
-    """
-    name, _, heading = to.partition("#")
-    path = os.path.relpath(found(name), FOLDER).replace(os.sep, "/")
-    return f"[{text}]({path}{'#' if heading else ''}{heading})"
-
-
-@cache
-def found(name: str) -> Path:
-    """Return README.md, a page of the reference, or else the one page with this name, wherever in docs/ it is."""
-    if name == "README.md" or name.startswith("reference/"):
-        return (ROOT if name == "README.md" else DOCS) / name
-    (page,) = DOCS.rglob(name)
-    return page
-
-
 def joined(*parts: str) -> str:
     """Return the parts of a page with an empty line between them."""
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+def page_of(title: str, *parts: str) -> str:
+    """Return a page that is made from the code."""
+    return joined(_MARK, title, *parts)

@@ -1,256 +1,135 @@
-"""The page on the policy file, from the classes of its parts, and from what they say to wrong and to changed files."""
+"""The page on the policy file, from the readers of its tables and the docstrings of its parts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from cookie_consent import PolicyError
-from cookie_consent.policy.diff import EVERYBODY, WHO_CHOSE, asks_again, hosts_asking_again
-from cookie_consent.policy.parts import CHOICES, DIRECTIVES
-from cookie_consent.policy.regimes import regimes
-from cookie_consent.policy.regions import regions
+from cookie_consent.policy import from_toml, values
+from cookie_consent.policy.parts import Service, ServicePurpose
 from cookie_consent.policy.syntax import written_duration
-from cookie_consent.policy.vendors.catalog import Vendor, vendors
-from tests.support.policies import policy_of, toml_inline
-from tests.support.reference.docstrings import docstring_of
-from tests.support.reference.example import changed
-from tests.support.reference.markdown import anchor, code, joined, link, sentence, table
-from tests.support.reference.policy_errors import WRONG, WRONG_KINDS, WRONG_PLACES, errors_of, errors_table
-from tests.support.reference.policy_tables import TABLES, Step, Table
+from cookie_consent.policy.vendors.catalog import vendors
+from tests.support.policies import toml_inline
+from tests.support.reference.markdown import docstring_of, joined, page_of, sentence, table
 
-_KINDS = {
-    "str": "text",
-    "Texts": "texts",
-    "bool": "boolean",
-    "int": "whole number",
-    "date": "date",
-    "timedelta": "duration",
-    "tuple[str, ...]": "list of texts",
-    "Mapping[str, str]": "table of texts",
-    "Mapping[str, tuple[str, ...]]": "table of names",
-    "Authority": "[table](#siteauthority)",
-    "Mapping[str, ServicePurpose]": "[tables](#servicesidpurposespurpose)",
-}
-"""Annotation, without "| None" -> the kind of value that the file has."""
-_SPECIAL_KINDS = {
-    "[[cookies]] duration": '`"session"`, or duration',
-    "[signals] gpc": '`"default"`, `"ignore"`, or list of texts',
-    "[signals] dnt": '`"default"`, `"ignore"`, or list of texts',
-    "[services.ID.purposes.PURPOSE] refused": "`true`",
-}
-_ASKED = {EVERYBODY: "everybody", WHO_CHOSE: "yes, those who left recipients out"}
-_NAMED_DEFAULTS = {"[[cookies]] duration": '"session"', "[signals] gpc": '"default"', "[signals] dnt": '"default"'}
-"""Key -> what stands for None in the file."""
-_IN_THE_FILE = (
-    (r'; "" for none|, or ""|; "" if the policy does not say', ""),
-    (r'(?<=; )(?:None|"")(?= (?:for|if|to))|(?<=; )empty(?= for)', "UNSET"),
-    (r"(?<=[.] )None(?= means)", "UNSET"),
-    (r"; \(\) ignores", '; `"ignore"` ignores'),
-    (r"one of `CHOICES`", " or ".join(f'`"{choice}"`' for choice in CHOICES)),
-    ("->", "→"),
-    (r"; see `(?:regions|regimes)`", ", see [below](#names-that-the-file-may-use)"),
-)
-"""What docstrings write -> what the page writes."""
-_TITLE = f"""\
+_TITLE = """\
 # Policy file
 
-Every table and every key of the policy file: its type, its default, what it means, whether changing it asks visitors
-again, and what can be wrong. {link("The policy file", "policy.md")} explains it with an example."""
+Every table and every key. [The policy file](../policy.md) explains it with an example, and says [which changes ask
+visitors again](../policy.md#when-you-change-it). A file with errors stops the start. The message names each error's
+table and key, and what would be right.
+
+| type | how the file writes it |
+| --- | --- |
+| text, list of texts | `"Example Shop"`, `["ja", "en"]` |
+| texts | one for each offered language: `{ en = "Map", ja = "地図" }` |
+| duration | a whole number and a unit from second to year: `"30 minutes"`, `"13 months"`, of 30 days each |
+| date | `2026-11-25`, without quotes |"""
+_ABOUT = {
+    "[site]": "Who asks, in which languages, and under which laws. It is needed.",
+    "[site.authority]": "The authority that visitors can complain to.",
+    "[purposes.ID]": "One reason to store or read something. Visitors say yes or no to each. `necessary` is always "
+    "there. An id is small letters, digits, `-` and `_`, a letter first; at most 27 characters.",
+    "[[cookies]]": "A cookie that the site, or a script on it, sets or reads. One that is not declared is held back.",
+    "[[recipients]]": "A third party that gets data once its purpose is allowed.",
+    "[features.ID]": "What the site offers that needs purposes, and what visitors read in its place.",
+    "[services.ID]": "A part of the site with conditions of its own: a path with all below it, a host, or both.",
+    "[services.ID.purposes.PURPOSE]": "What a service has otherwise for one purpose. What is left out stays as the "
+    "site has it.",
+    "[[changes]]": "A change of the policy that the settings page, and for thirty days each page, announces.",
+    "[signals]": "What the browser's own signals refuse: Global Privacy Control, and Do Not Track.",
+    "[records]": "How long consent records are kept as [proof](../proof.md#retention), where a ledger is set.",
+    "[requests]": "By when the [help desk](../proof.md#the-help-desk) answers, and how long it keeps what.",
+    "[security]": "[Header fields](../security.md) that the middleware sends.",
+    "[goals.ID]": "What a visit is for: an event, or a page. [Reports](../goals.md) count the sessions that reach it.",
+    "[funnels.ID]": "Steps that lead to a goal. Reports say how many sessions come how far.",
+}
+_KINDS: Mapping[Callable[..., Any], str] = {
+    values.string: "text",
+    values.strings: "list of texts",
+    values.texts: "texts",
+    values.boolean: "`true`, `false`",
+    values.true: "`true`",
+    values.duration: "duration",
+    values.cookie_duration: '`"session"`, duration',
+    values.day: "date",
+    values.refusals: '`"default"`, `"ignore"`, list of texts',
+}
+_LEFT_OUT = re.compile(r'(?<=; )(?:None|""|empty)(?= (?:for|if|to))')
+_NOTHING = re.compile(r'; "" for none|, or ""|, or None|; "" if the policy does not say')
 
 
 def page() -> str:
-    return joined(
-        _TITLE,
-        _overview(),
-        "## Kinds of values",
-        _kinds(),
-        "## Whom a change asks again",
-        _WHO,
-        *(_section(part) for part in TABLES),
-        _vendors(),
-        _texts(),
-        "## Names that the file may use",
-        _names(),
-        "## Errors that any table can have",
-        errors_table((*WRONG_PLACES, *WRONG_KINDS)),
-    )
+    return page_of(_TITLE, *map(_section, _tables()), _VENDORS, _vendors(), _TEXTS)
 
 
-_KINDS_EXPLAINED = (
-    ("text", 'in quotes: `"Example Shop"`'),
-    ("texts", 'one for each offered language: `{ en = "Map", ja = "地図" }`'),
-    ("list of texts", '`["ja", "en"]`'),
-    ("table of texts", '`{ JP = "jp", CA-QC = "ca-qc" }`'),
-    ("table of names", '`{ analytics = "statistics", ads = ["marketing", "social"] }`'),
-    ("boolean", "`true` or `false`, without quotes"),
-    ("duration", 'a whole number and a unit from second to year: `"30 minutes"`, `"13 months"`. A month has 30 days, a '
-     "year 365"),
-    ("date", "`2026-11-25`, without quotes"),
-    ("id", "small letters, digits, `-` and `_`, a letter first"),
-)  # fmt: skip
-_WHO = """\
-The column "asks again" says what a change of the key does to visitors who have answered.
+_VENDORS = """\
+## `[vendors]`
 
-| it says | who is asked, for the purpose that changed |
-| --- | --- |
-| no | nobody |
-| yes | those who had accepted it |
-| everybody | everybody who has not refused it |
-| without `history` | those who had accepted it, unless the earlier file is in [`history`](options.md#history) |"""
+The [vendors whose tags](../vendors.md) are told what visitors allow. A key is a vendor; its value is the purpose that
+it goes by, or a table of signals and purposes: `google_consent_mode = { ad_storage = "ads" }`."""
+_TEXTS = """\
+## `[texts.LANGUAGE]`
+
+Texts of the banner and the pages [in your own words](../banner.md#languages). A key is the name of a text in
+[`texts/en.toml`](../../cookie_consent/texts/en.toml)."""
+
+Table = tuple[str, type[Any], Mapping[str, Any]]
+"""How the file writes a table, the class that holds it, and the reader of each key."""
 
 
-def _kinds() -> str:
-    return table(("type", "how the file writes it"), _KINDS_EXPLAINED)
-
-
-def _overview() -> str:
-    names = [*((part.name, part.about) for part in TABLES), *_OTHER_TABLES]
-    return joined("## Tables", table(("table", "what it is for"), ((_to(name), about) for name, about in names)))
-
-
-_OTHER_TABLES = (
-    ("[vendors]", "The vendors whose tags are told what visitors allow."),
-    ("[texts.LANGUAGE]", "Texts of the banner and the pages in your own words."),
-)
-
-
-def _to(name: str) -> str:
-    return f"[`{name}`](#{anchor(f'`{name}`')})"
+def _tables() -> Iterator[Table]:
+    for name, reader in from_toml._TABLES.items():
+        if name == "services":
+            yield "[services.ID]", Service, from_toml._SERVICE
+            yield "[services.ID.purposes.PURPOSE]", ServicePurpose, from_toml._SERVICE_PURPOSE
+        elif isinstance(reader, partial):
+            kind, readers, label = reader.args
+            written = f"[[{label}]]" if label in from_toml._ARRAYS else label if "[" in label else f"[{label}.ID]"
+            yield written, kind, {key: read for key, read in readers.items() if not isinstance(read, partial)}
+            for part in readers.values():
+                if isinstance(part, partial):
+                    yield part.args[2], part.args[0], part.args[1]
 
 
 def _section(part: Table) -> str:
-    rows = [_row(part, key) for key in fields(part.part) if is_key(part, key.name)]
-    return joined(
-        f"## `{part.name}`",
-        part.about,
-        _id(part),
-        table(("key", "type", "default", "meaning", "asks again"), rows),
-        _entries(part),
-        joined("**Errors**", errors_table(WRONG[part.name])) if part.name in WRONG else "",
-        f"Read on: {link('what it is for', part.read_on)}.",
+    name, kind, readers = part
+    keys = {field.name: field for field in fields(kind)}
+    meanings = docstring_of(kind).names
+    rows = (
+        (f"`{key}`", _KINDS.get(read, "table"), _default(keys[key], read), _in_the_file(meanings[key]))
+        for key, read in readers.items()
     )
+    return joined(f"## `{name}`", _ABOUT[name], table(("key", "type", "default", "meaning"), rows))
 
 
-def is_key(part: Table, name: str) -> bool:
-    """Return whether a field of a part is a key of its table: the file is not told that there is none."""
-    try:
-        policy_of(changed({f"{part.place} {name}": [{}]}))
-    except PolicyError as error:
-        return all("there is no key" not in one.problem for one in errors_of(error))
-    return True
+def _in_the_file(meaning: str) -> str:
+    """Return what a docstring says of a value, in the words of the file instead of Python's."""
+    meaning = meaning.replace("None means", '"default" means').replace("() ignores", '"ignore" ignores')
+    return sentence(_LEFT_OUT.sub("left out", _NOTHING.sub("", meaning)).replace("->", "→"))
 
 
-def _id(part: Table) -> str:
-    """Return what the name in a table's heading is."""
-    return f"`ID`: {_in_the_file(docstring_of(part.part).names['id'])}" if "ID]" in part.name else ""
-
-
-def _row(part: Table, key: Field[Any]) -> tuple[str, ...]:
-    where = f"{part.name} {key.name}"
-    kind = _SPECIAL_KINDS.get(where) or _KINDS[str(key.type).removesuffix(" | None")]
-    meaning = _in_the_file(docstring_of(part.part).names[key.name], _NAMED_DEFAULTS.get(where, ""))
-    return f"`{key.name}`", "id" if key.name == "id" else kind, _default(key, where), meaning, _asks(part, key)
-
-
-def _in_the_file(meaning: str, unset: str = "") -> str:
-    """Return what a docstring says of a value, in the words of the file instead of Python's.
-
-    Args:
-        meaning: the text.
-        unset: what the file writes for None; "" if it leaves the key out.
-    """
-    instead = f"`{unset}`" if unset else "left out"
-    for pattern, words in _IN_THE_FILE:
-        meaning = re.sub(pattern, words.replace("UNSET", instead), meaning)
-    return sentence(meaning)
-
-
-def _default(key: Field[Any], where: str) -> str:
-    if where in _NAMED_DEFAULTS:
-        return code(_NAMED_DEFAULTS[where])
+def _default(key: Field[Any], read: Callable[..., Any]) -> str:
     if key.default is MISSING and key.default_factory is MISSING:
         return "needed"
     default = key.default_factory() if key.default_factory is not MISSING else key.default
+    if default is None and read is values.cookie_duration:
+        return '`"session"`'
     if default in (None, "", (), {}):
         return "–"
     if isinstance(default, timedelta):
-        return code(f'"{written_duration(default.total_seconds())}"')
-    return code(toml_inline(default))
-
-
-def _asks(part: Table, key: Field[Any]) -> str:
-    """Return what changes of a key ask again."""
-    changes = part.changes.get(key.name) or _reworded(part, key)
-    said = {label: asked_again(change) for label, change in changes.items()}
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return "; ".join(f"{label}: {asked}" for label, asked in said.items())
-
-
-def _reworded(part: Table, key: Field[Any]) -> Mapping[str, Step]:
-    assert key.type == "Texts", f"{part.name} {key.name}: policy_tables names no change of it"
-    return {"": {f"{part.place} {key.name}": {"en": "Other words"}}}
-
-
-def asked_again(step: Step) -> str:
-    """Return whom a change of a policy file asks again."""
-    before, after = step if isinstance(step, tuple) else ({}, step)
-    old, new = policy_of(changed(before)), policy_of(changed(after))
-    if hosts_asking_again(old, new):
-        return "everybody, on the hosts whose answers no longer count"
-    known, unknown = asks_again(old, new), asks_again(old, new, history=False)
-    return _ASKED.get(next(iter(known.values()), ""), "yes") if known else "without `history`" if unknown else "no"
-
-
-def _entries(part: Table) -> str:
-    said = [f"{label.capitalize()}: {asked_again(change)}." for label, change in part.entries.items()]
-    return f"Does a whole table ask again? {' '.join(said)}" if said else ""
+        return f'`"{written_duration(default.total_seconds())}"`'
+    return f"`{toml_inline(default)}`"
 
 
 def _vendors() -> str:
-    rows = ((f"`{id_}`", vendor.name, _signals(vendor), _options(vendor)) for id_, vendor in vendors().items())
-    return joined(
-        "## `[vendors]`",
-        _OTHER_TABLES[0][1] + " A key is a vendor; its value is the purpose that it goes by, or a table of signals and "
-        'purposes: `google_consent_mode = { ad_storage = "ads" }`. Changing it asks nobody again.',
-        table(("key", "vendor", "signals", "options"), rows),
-        "**Errors**",
-        errors_table(WRONG["[vendors]"]),
-        f"Read on: {link('vendors’ tags', 'vendors.md')}.",
-    )
-
-
-def _signals(vendor: Vendor) -> str:
-    return ", ".join(f"`{signal}`" for signal in vendor.signals) or ("your own names" if vendor.any_signal else "–")
-
-
-def _options(vendor: Vendor) -> str:
-    words = {
-        name: " or ".join(code(f'"{value}"') for value in kind) if isinstance(kind, list) else kind
-        for name, kind in vendor.options.items()
-    }
-    return "; ".join(f"`{name}`: {said}" for name, said in words.items()) or "–"
-
-
-def _texts() -> str:
-    return joined(
-        "## `[texts.LANGUAGE]`",
-        _OTHER_TABLES[1][1] + " A key is the name of a text. Changing it asks nobody again.",
-        "**Errors**",
-        errors_table(WRONG["[texts.LANGUAGE]"]),
-        "Read on: [names of texts](texts.md).",
-    )
-
-
-def _names() -> str:
-    kinds = (
-        ("`regions`", {code_: region.name for code_, region in regions().items()}),
-        ("`regime`, `regimes`", {code_: regime.name for code_, regime in regimes().items()}),
-        ("`directives`", dict.fromkeys(DIRECTIVES, "")),
-    )
-    rows = ((key, "; ".join(f"`{name}`{said and f': {said}'}" for name, said in names.items())) for key, names in kinds)
-    return table(("key", "names"), rows)
+    rows = []
+    for name, vendor in vendors().items():
+        signals = ", ".join(f"`{signal}`" for signal in vendor.signals)
+        options = ", ".join(f"`{option}`" for option in vendor.options)
+        rows.append((f"`{name}`", vendor.name, signals or "your own names" if vendor.any_signal else signals, options))
+    return table(("key", "vendor", "signals", "options"), rows)
