@@ -23,12 +23,13 @@ TEXTS_OF_TERM = {
 
 
 def glossary() -> dict[str, dict[str, list[str]]]:
-    """Return the page's tables: language -> term -> its stems."""
-    tables: dict[str, dict[str, list[str]]] = {}
-    for section in PAGE.read_text("utf-8").split("\n## ")[1:]:
-        if language := re.match(r".*\(`([\w-]+)`\)\n", section):
-            rows = re.findall(r"^\| ([\w ]+) \| (.+) \|$", section, re.MULTILINE)
-            tables[language[1]] = {term: cell.split(", ") for term, cell in rows if term != "term"}
+    """Return the page's table: language -> term -> its stems."""
+    lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    head, _, *rows = [line.strip("| ").split(" | ") for line in lines]
+    tables = {}
+    for language, *cells in rows:
+        code = language.partition("`")[2].removesuffix("`)")
+        tables[code] = {term: cell.split(", ") for term, cell in zip(head[1:], cells, strict=True)}
     return tables
 
 
