@@ -1,4 +1,4 @@
-"""Access records as lines of an NCSA combined log, for other tools. See docs/decisions/032."""
+"""Access records as lines of an NCSA combined log, for other tools."""
 
 from __future__ import annotations
 
