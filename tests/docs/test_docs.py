@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
 from cookie_consent import Policy
 from cookie_consent.cli.main import main
@@ -19,7 +20,7 @@ from cookie_consent.policy.declarations import RecordRules, RequestRules
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.asgi import Visitor, install
 from tests.support.browsers.browser import forms
-from tests.support.documentation import ROOT, blocks
+from tests.support.documentation import ROOT, blocks, run
 
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = [*(ROOT / name for name in DOCUMENTS), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -109,9 +110,10 @@ def test_documented_commands_show_the_words_of_a_record(
     (record,) = (json.loads(link.document or "") for link in ledger.links())
     (example,) = map(json.loads, blocks("docs/proof.md", "json"))
     assert example.keys() == record.keys()
-    (code,) = blocks("docs/proof.md", "python")
+    code, desk = blocks("docs/proof.md", "python")
     exec(compile(code.replace("GpMbWmCSTml0oWEWKeThWQ", record["consent_id"]), "proof.md", "exec"), {})  # noqa: S102
     assert "Refuse all" in capsys.readouterr().out
+    run(desk, app=Starlette(), POLICY=policy_in(["en"]), KEYS="k" * 32, LEDGER=None)
 
 
 def test_own_texts_of_the_example_are_used() -> None:
