@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -89,25 +88,6 @@ def test_map_shows_after_consent_only(tmp_path: Path) -> None:
     assert '<iframe src="https://maps.example.com/embed"' in on
 
 
-def test_tag_of_google_analytics_is_that_of_the_page_on_vendors() -> None:
-    """The recipe there runs in a browser: see tests/docs/test_vendors.py."""
-    name = page("gate-google-analytics-4")
-    (toml,) = blocks(name, "toml")
-    assert toml == blocks("docs/vendors.md", "toml")[1]
-    assert blocks(name, "html") == blocks("docs/vendors.md", "html")[:2]
-    assert [mapping.id for mapping in policy_with(toml).vendors] == ["google_consent_mode"]
-
-
-def test_settings_for_proxies_are_those_of_the_page_on_proxies() -> None:
-    """They run there: see tests/whole/test_behind_a_proxy.py."""
-    name, guide = page("behind-nginx-or-caddy"), "docs/behind-a-proxy.md"
-    assert [blocks(name, kind) for kind in ("nginx", "caddyfile")] == [
-        blocks(guide, kind) for kind in ("nginx", "caddyfile")
-    ]
-    (command,) = commands(blocks(name, "console")[0])
-    assert f"`{shlex.join(command)}`" in (ROOT / guide).read_text("utf-8")
-
-
 def test_each_start_forgets_all_answers_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def asks_again() -> bool:
         first, second = (installed("ask-again-while-developing") for _ in range(2))
@@ -157,59 +137,6 @@ def test_policy_in_one_language_speaks_it_to_everybody() -> None:
     assert 'lang="en"' in home.text
 
 
-def test_answer_counts_on_each_host_of_the_example() -> None:
-    name = page("one-answer-for-several-hosts")
-    (policy,) = blocks(name, "toml")
-    purposes = '[purposes.media]\ntitle = { en = "Maps" }\ndescription = { en = "We show maps." }\n'
-    Path("consent.toml").write_text(policy + purposes, "utf-8")
-    app = installed("one-answer-for-several-hosts")
-    host, other = tomllib.loads(policy)["site"]["hosts"][1:]
-    (reply,) = visit(app, answer("refuse_all"), base_url=f"https://{host}", **SAME_ORIGIN)
-    consent = re.search(r"__Secure-consent=[^;]+", reply.headers["set-cookie"])
-    assert consent
-    (state,) = visit(app, get("/privacy-choices/state"), base_url=f"https://{other}", cookie=consent[0])
-    assert state.json()["status"] == "refused"
-
-
-def test_layout_and_properties_of_the_look_exist() -> None:
-    (css,) = blocks(page("change-the-look"), "css")
-    table = (ROOT / "docs" / "reference" / "css.md").read_text("utf-8")
-    assert [name for name in re.findall(r"--pchoice-\w+", css) if f"`{name}`" not in table] == []
-    (home,) = visit(installed("change-the-look"), get())
-    assert "pchoice-bar" in home.text
-
-
-def test_link_of_your_own_is_the_only_one() -> None:
-    name = page("put-the-link-into-your-footer")
-    app = installed("put-the-link-into-your-footer")
-    _, home = visit(app, answer("refuse_all"), get(), **SAME_ORIGIN)
-    assert "pchoice-way-back" not in home.text
-    (link,) = blocks(name, "html")
-    assert link.startswith('<a href="/privacy-choices" ')
-    assert visit(app, get("/privacy-choices"))[0].status_code == 200
-
-
-@pytest.mark.slow
-def test_proof_is_kept_and_verified(capsys: pytest.CaptureFixture[str]) -> None:
-    app = installed("keep-proof")
-    visit(app, get(), answer("accept_all"), answer("refuse_all"), **SAME_ORIGIN)
-    installation, given = map(commands, blocks(page("keep-proof"), "console"))
-    assert [command[:2] for command in installation] == [["pip", "install"]]
-    assert [command[1] for command in given] == ["verify", "records", "requests", "purge"]
-    for command in given:
-        assert main(command[1:]) == GOOD
-    said = capsys.readouterr().out
-    assert "granted" in said
-    assert "withdrawn" in said
-
-
-def test_browsers_let_no_recipient_in_before_a_yes() -> None:
-    app = installed("keep-third-parties-out")
-    before, _, after = visit(app, get(), answer("accept_all"), get(), **SAME_ORIGIN)
-    policies = [home.headers["content-security-policy"] for home in (before, after)]
-    assert ["https://maps.example.com" in policy for policy in policies] == [False, True]
-
-
 def test_answer_under_the_old_key_counts_until_the_key_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENT_KEY", "a new key of the tests, long enough too")
     before = site()
@@ -223,19 +150,6 @@ def test_answer_under_the_old_key_counts_until_the_key_is_gone(monkeypatch: pyte
         (state,) = visit(installed("replace-a-secret-key"), get("/privacy-choices/state"), cookie=consent[0])
         statuses.append(state.json()["status"])
     assert statuses == ["granted", "unknown"]
-
-
-@pytest.mark.slow
-def test_first_report_shows_the_only_visitor(capsys: pytest.CaptureFixture[str]) -> None:
-    app = installed("read-your-first-report")
-    with TestClient(app, base_url="https://site.example", headers={**BROWSER, **SAME_ORIGIN}) as client:
-        client.post("/privacy-choices", data={"choice": "accept_all"})
-        client.get("/")
-    installation, report = commands(blocks(page("read-your-first-report"), "console")[0])
-    assert installation[:2] == ["pip", "install"]
-    assert main(report[1:]) == GOOD
-    said = capsys.readouterr().out
-    assert "Firefox" in said
 
 
 def test_undeclared_cookie_passes_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
