@@ -17,6 +17,7 @@ POLICY_NAMES: dict[str, str] = {
 }
 """Table or key of the policy file -> what to do instead."""
 
+_GOALS = "Declare goals and funnels in the policy file: --policy names it."
 _COMPACT = "Leave it out: compact makes Parquet files alone, which need no zone, and reports read these."
 COMMANDS: dict[str, str] = {
     "forward": "Let the site write to the database itself, by the URL of its access log.",
@@ -25,6 +26,11 @@ COMMANDS: dict[str, str] = {
     "compact --policy": _COMPACT,
     "compact --time-zone": _COMPACT,
     "requests show": "Write requests list REF, which prints all of that request.",
+    "report --goals": _GOALS,
+    "serve-report --goals": _GOALS,
+    "report --path": 'Write --where "page=/the/path*": only sessions that saw such a page, and only views of it.',
+    "report --figure": "Write --csv FOLDER: each figure is a file there.",
+    "export --vhost": "Make an export for each host: --host.",
     "erase --policy": "Leave it out: each record says itself for how long it is kept.",
 }
 """Command, or command and option ("report --goals") -> what to do instead."""

@@ -26,7 +26,7 @@ _PARQUET = "parquet"
 _FORMATS = (JSONL, NCSA, CSV, _PARQUET)
 _MODE = 0o640
 """The mode of a new file, before the umask; that of access log files."""
-_OPTIONS = ("format", "since", "until", "host", "out", "vhost", "time_zone", "policy", "where")
+_OPTIONS = ("format", "since", "until", "host", "out", "time_zone", "policy", "where")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="only requests to this host")
     add_where_option(parser)
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
-    parser.add_argument("--vhost", action="store_true", help=f"with --format {NCSA}: begin each line with the host")
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -78,7 +77,7 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
         )
         missing: list[str] = []
         if arguments.out is None:
-            with closing(lines(target, span, arguments.format, vhost=arguments.vhost)) as blocks, _noting(missing):
+            with closing(lines(target, span, arguments.format)) as blocks, _noting(missing):
                 # Bytes: the formats say how they are encoded, whatever the terminal uses.
                 sys.stdout.buffer.writelines(blocks)
         else:
@@ -113,8 +112,6 @@ def _checked(arguments: argparse.Namespace) -> str:
         raise UnusableError('--json goes with --id. Of all access records, "--format jsonl" is JSON.')
     if arguments.format == _PARQUET and arguments.out is None:
         raise UnusableError(f"--format {_PARQUET} needs --out FILE: it is not written from its beginning to its end.")
-    if arguments.vhost and arguments.format != NCSA:
-        raise UnusableError(f"--vhost goes with --format {NCSA}.")
     target = option_value(arguments, "access_log")
     if target is None:
         raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
@@ -140,7 +137,7 @@ def _write(
             if arguments.format == _PARQUET:
                 parquet(target, span, part, seen=seen)
             else:
-                written = lines(target, span, arguments.format, vhost=arguments.vhost, seen=seen)
+                written = lines(target, span, arguments.format, seen=seen)
                 with closing(written) as blocks, part.open("wb") as file:
                     file.writelines(blocks)
         part.replace(out)

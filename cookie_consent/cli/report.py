@@ -13,10 +13,10 @@ from cookie_consent.base.time_zones import time_zone
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.memory_option import add_memory_option
 from cookie_consent.cli.options import as_json, counted, day, option_value, print_text, with_options
-from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, add_where_option, settings_of
+from cookie_consent.cli.report_settings import add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS as PARTS
-from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
+from cookie_consent.report.export.csv_files import write_csv
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.question import COMPARISONS, THRESHOLD
@@ -31,9 +31,8 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
     """Return the keyword arguments for `report`.
 
     Args:
-        arguments: with since and until (dates or None), host, path, where, compare, step, limit, threshold, time_zone,
-            policy
-            and goals. Without dates, the range is the last 30 days.
+        arguments: with since and until (dates or None), host, where, compare, step, limit, threshold, time_zone and
+            policy. Without dates, the range is the last 30 days.
         now: seconds since 1970.
 
     Raises:
@@ -45,7 +44,6 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
         "since": arguments.since or date.fromordinal(max(until.toordinal() - _DAYS + 1, 1)),
         "until": until,
         "host": arguments.host,
-        "path": arguments.path,
         "where": tuple(arguments.where),
         "compare": arguments.compare,
         "step": arguments.step,
@@ -60,11 +58,9 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
 def _arguments(parser: argparse.ArgumentParser) -> None:
     with_options("--access-log")(parser)
     add_settings_options(parser)
-    add_goals_option(parser)
     parser.add_argument("--from", dest="since", metavar="DAY", type=day, help="the first day, like 2026-11-01")
     parser.add_argument("--to", dest="until", metavar="DAY", type=day, help="the last day, included (default: today)")
     parser.add_argument("--host", help="only requests to this host")
-    parser.add_argument("--path", help="only pages whose path begins with this")
     add_where_option(parser)
     parser.add_argument(
         "--compare",
@@ -93,13 +89,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_memory_option(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="write an HTML page with charts")
-    parser.add_argument(
-        "--csv",
-        metavar="FOLDER",
-        type=Path,
-        help="write each figure to a file in this folder; with --figure, to this file",
-    )
-    parser.add_argument("--figure", choices=NAMES, help="print only this figure, as CSV")
+    parser.add_argument("--csv", metavar="FOLDER", type=Path, help="write each figure to a CSV file in this folder")
 
 
 def _up_to(most: int) -> Callable[[str], int]:
@@ -112,8 +102,8 @@ def _up_to(most: int) -> Callable[[str], int]:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    if sum(bool(form) for form in (arguments.json, arguments.html, arguments.csv or arguments.figure)) > 1:
-        raise UnusableError("Name one form: --json, --html FILE, or --csv FOLDER (or --figure NAME).")
+    if sum(bool(form) for form in (arguments.json, arguments.html, arguments.csv)) > 1:
+        raise UnusableError("Name one form: --json, --html FILE, or --csv FOLDER.")
     target = option_value(arguments, "access_log")
     if target is None:
         raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
@@ -139,29 +129,19 @@ def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
     if arguments.html:
         from cookie_consent.report.page.page import page  # the other forms need no templates
 
-        return _to_file(arguments.html, page(figures))
-    if arguments.csv and arguments.figure:
-        return _to_file(arguments.csv, as_csv(figures, arguments.figure))
+        try:
+            arguments.html.write_text(page(figures), "utf-8")
+        except OSError as error:
+            raise _unwritable(arguments.html, error) from None
+        return f"{arguments.html} is written."
     if arguments.csv:
         try:
             return f"{counted(len(write_csv(figures, arguments.csv)), 'file')} in {arguments.csv}."
         except OSError as error:
             raise _unwritable(arguments.csv, error) from None
-    if arguments.figure:
-        # For a terminal: other line ends than in a file, and the last one is added when it is printed.
-        return as_csv(figures, arguments.figure).replace("\r\n", "\n").rstrip("\n")
     from cookie_consent.report.export.terminal import as_text
 
     return as_text(figures)
-
-
-def _to_file(path: Path, text: str) -> str:
-    try:
-        # CSV brings its own line ends (RFC 4180).
-        path.write_text(text, "utf-8", newline="")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    return f"{path} is written."
 
 
 def _unwritable(path: Path, error: OSError) -> UnusableError:

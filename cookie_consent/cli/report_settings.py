@@ -1,4 +1,4 @@
-"""The options --policy, --time-zone, --goals and --where of commands that read an access log."""
+"""The options --policy, --time-zone and --where of commands that read an access log."""
 
 from __future__ import annotations
 
@@ -23,13 +23,6 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_goals_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option --goals."""
-    parser.add_argument(
-        "--goals", metavar="FILE", help="a TOML file with goals and funnels (default: those of the policy)"
-    )
-
-
 def add_where_option(parser: argparse.ArgumentParser) -> None:
     """Add the --where option."""
     parser.add_argument(
@@ -46,12 +39,12 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     """Return the settings of a command: of its policy file, or of its options.
 
     Args:
-        arguments: with `policy` and `time_zone`, and `goals` where the command has that option.
+        arguments: with `policy` and `time_zone`.
 
     Raises:
         ValueError: there is no such time zone, or a file cannot be read or has wrong goals.
     """
-    settings = read_settings(arguments.policy or default_policy(), getattr(arguments, "goals", None))
+    settings = read_settings(arguments.policy or default_policy())
     return replace(settings, time_zone=arguments.time_zone) if arguments.time_zone else settings
 
 

@@ -11,7 +11,7 @@ from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, po
 from cookie_consent.cli.local_server import serve
 from cookie_consent.cli.memory_option import add_memory_option
 from cookie_consent.cli.options import option_value
-from cookie_consent.cli.report_settings import add_goals_option, add_settings_options, settings_of
+from cookie_consent.cli.report_settings import add_settings_options, settings_of
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.files import require_files
@@ -31,7 +31,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help='the access log, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
     )
     add_settings_options(parser)
-    add_goals_option(parser)
     add_memory_option(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(

@@ -13,7 +13,7 @@ from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 from cookie_consent.policy.reading import read_all
 from cookie_consent.policy.syntax import wrong_id
-from cookie_consent.policy.tables import Readers, known_names, named_tables
+from cookie_consent.policy.tables import Readers, named_tables
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 OF_EVENT, OF_GOAL = "event:", "goal:"
@@ -109,15 +109,15 @@ def errors_in_goals(goals: Collection[Goal], funnels: Collection[Funnel]) -> Ite
 
 
 def goals_and_funnels(data: Mapping[str, Any]) -> tuple[tuple[Goal, ...], tuple[Funnel, ...]]:
-    """Return the goals and funnels of a TOML file that may have nothing else.
+    """Return the goals and funnels of a policy file, without a look at its other tables.
 
     Raises:
         PolicyError: the tables are not valid. The error has all that is wrong with them.
     """
-    tables, errors = read_all(known_names(data, TABLES, "table"))
-    found: dict[str, tuple[Any, ...]] = {"goals": (), "funnels": ()}
-    for name, content in tables.items():
-        found[name], unreadable = read_all(TABLES[name](content))
+    found: dict[str, tuple[Any, ...]] = {}
+    errors: list[PolicyError] = []
+    for name, read in TABLES.items():
+        found[name], unreadable = read_all(read(data.get(name, {})))
         errors += unreadable
     unread = {(error.table, error.key) for error in errors}
     of_parts = (
@@ -135,4 +135,4 @@ TABLES: Readers = {
     "goals": partial(named_tables, Goal, {"event": values.string, "page": values.string}, "goals"),
     "funnels": partial(named_tables, Funnel, {"steps": values.strings}, "funnels"),
 }
-"""The tables of a policy file, or of a file of its own."""
+"""Table of a policy file -> what reads it."""

@@ -15,7 +15,6 @@ from cookie_consent.report.files import require_files
 from cookie_consent.report.goals import Goals, funnels, goals
 from cookie_consent.report.lists import ANSWERS, LISTS, Sizes, consent, consent_of_all, number, ratio, rounded
 from cookie_consent.report.local_time import day_of
-from cookie_consent.report.now import recent_visitors
 from cookie_consent.report.question import Question
 from cookie_consent.report.retention import retention
 from cookie_consent.report.steps import DAY, numbered
@@ -56,7 +55,6 @@ def report(
     since: date,
     until: date,
     host: str | None = None,
-    path: str | None = None,
     compare: str | bool | None = None,
     **rest: Any,
 ) -> dict[str, Any]:
@@ -70,14 +68,10 @@ def report(
         since: the first day.
         until: the last day, included.
         host: report only requests to this host.
-        path: report only pages whose path begins with this. A session counts if it saw such a page, and counts whole,
-            so its entry page can be any page. Daily counts have no path: `share` is empty, and consent is that of all
-            pages.
         compare: also return figures of an earlier period: "previous" (or True) for that of equal length just before,
             "year" for the same days of the year before.
         rest: `limit`, `threshold`, `time_zone`, `step`, `goals` and `where` as in `Question`; `now`, in seconds since
-            1970; `count_now`, True to count the visitors of now, as "now"; `seen_recent`, then called with what counts
-            them later (`now.Recent`); `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True
+            1970; `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True
             to read missing files as empty if their folder exists; `memory`, the bytes that reading files may take, by
             default a quarter of the machine's and at least 512 MB.
 
@@ -86,20 +80,15 @@ def report(
         UnreadableError: the access log cannot be read; the message says why.
     """
     now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
-    now, count_now = time.time() if now is None else now, rest.pop("count_now", False)
-    seen_recent = rest.pop("seen_recent", lambda recent: None)
+    now = time.time() if now is None else now
     may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
-    question = Question(since, until, host or None, path or None, **rest)
+    question = Question(since, until, host or None, **rest)
     earlier = question.earlier("previous" if compare is True else compare) if compare else None
     with open_engine(access_log, memory) as engine:
         require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _earlier(engine, earlier)
         seen(1)
         figures = without_few(_whole(engine, question, before, seen), question.where, question.threshold)
-        if count_now:
-            recent = recent_visitors(engine, question, now)
-            figures["now"] = recent.at(now)
-            seen_recent(recent)
         figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
     figures["range"]["generated_at"] = rfc3339(now)
     figures["compare"] = before and before.totals
@@ -158,7 +147,6 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "from": question.since.isoformat(),
             "to": question.until.isoformat(),
             "host": question.host,
-            "path": question.path,
             "time_zone": question.time_zone,
             "where": [list(pair) for pair in question.where],
             "step": question.steps,
@@ -182,8 +170,8 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
 
 def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | float | None]:
     counted = {row["name"]: number(row["pages"]) for row in engine.rows("share", given)}
-    # Daily counts know no parts, so a share of them would compare some pages with all.
-    if question.is_of_a_part or not counted:
+    # Daily counts know no segments, so a share of them would compare some pages with all.
+    if question.where or not counted:
         return {"views_recorded": None, "views": None, "share": None}
     recorded, views = counted.get("views_recorded", 0), counted.get("views", 0)
     return {"views_recorded": recorded, "views": views, "share": ratio(recorded, views)}
@@ -205,7 +193,7 @@ def _by_step(rows: list[Row], question: Question) -> list[Row]:
 def _of_time(row: Row, question: Question) -> Row:
     counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
     few = _are_few(row, "day", question)
-    is_counted = row.get("day_counted") and not question.is_of_a_part
+    is_counted = row.get("day_counted") and not question.where
     return {
         **(dict.fromkeys(counts) if few else counts),
         **{name: number(row[f"day_{name}"]) if is_counted else None for name in ("all_views_recorded", "all_views")},

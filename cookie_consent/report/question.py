@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -37,7 +36,6 @@ class Question:
         since: the first day.
         until: the last day, included.
         host: report only requests to this host; None for all hosts.
-        path: report only pages whose path begins with this; None for all paths.
         limit: rows in a list, without the "(other)" row; 1 to 10,000.
         threshold: rows with fewer visitors are joined; 1 joins none.
         time_zone: the time zone of days and hours, by its IANA name. Counts have days in UTC whatever it is.
@@ -52,7 +50,6 @@ class Question:
     since: date
     until: date
     host: str | None = None
-    path: str | None = None
     limit: int = DEFAULT_ROWS
     threshold: int = THRESHOLD
     time_zone: str = UTC
@@ -71,8 +68,8 @@ class Question:
             raise ValueError("limit, threshold: a whole number of 1 or more.")
         if self.limit > LARGEST_LIMIT:
             raise ValueError(f"limit: {LARGEST_LIMIT:,} rows at most.")
-        if any(_IMPOSSIBLE.search(text or "") for text in (self.host, self.path)):
-            raise ValueError("host, path: a text without NUL characters, in UTF-8.")
+        if _IMPOSSIBLE.search(self.host or ""):
+            raise ValueError("host: a text without NUL characters, in UTF-8.")
         _ = self.local_time  # refuses an unknown time zone
         _ = self.segment  # refuses a wrong filter
         if self.step is not None:
@@ -100,11 +97,6 @@ class Question:
         return segment_of(self.where)
 
     @property
-    def is_of_a_part(self) -> bool:
-        """Whether the report is of a part of all pages and sessions. Daily counts know no parts."""
-        return bool(self.path or self.where)
-
-    @property
     def given(self) -> dict[str, int | str]:
         """The parameters of the SQL texts. Times are milliseconds since 1970."""
         local = self.local_time
@@ -118,7 +110,6 @@ class Question:
             "last_day": self.until.isoformat(),
             # Records have host names in lowercase.
             "host": (self.host or "").lower(),
-            "path": self.path or "",
             "threshold": self.threshold,
             "most": self.limit,
             "time_zone": self.time_zone,
@@ -144,12 +135,6 @@ class Question:
             length = self.until - self.since + timedelta(days=1)
             since, until = self.since - length, self.until - length
         return replace(self, since=since, until=until, step=self.steps)
-
-
-def days_asked(given: Mapping[str, int | str]) -> tuple[int, int]:
-    """Return the first and the last day of the parameters of a question, as days since 1970."""
-    since, until = (day_number(date.fromisoformat(str(given[name]))) for name in ("first_day", "last_day"))
-    return since, until
 
 
 def _year_before(day: date) -> date:

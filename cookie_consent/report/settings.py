@@ -36,27 +36,23 @@ class Settings:
         find_time_zone(self.time_zone)
 
 
-def read_settings(policy: str | os.PathLike[str] | None, goals: str | os.PathLike[str] | None = None) -> Settings:
+def read_settings(policy: str | os.PathLike[str] | None) -> Settings:
     """Return the settings in a policy file.
 
     Args:
         policy: the file; None for settings at their defaults.
-        goals: a file with the tables of goals and funnels alone, which count in place of the policy's.
 
     Raises:
-        ValueError: a file cannot be read, or a setting is wrong; the message says what is allowed.
+        ValueError: the file cannot be read, or a setting is wrong; the message says what is allowed.
     """
-    document = {} if policy is None else _document(Path(policy))
-    if goals is not None:
-        counted = _goals(_document(Path(goals)), goals)
-    elif policy is not None:
-        counted = _goals({name: document[name] for name in ("goals", "funnels") if name in document}, policy)
-    else:
-        counted = _NO_GOALS
+    if policy is None:
+        return Settings()
+    document = _document(Path(policy))
+    counted = _goals(document, policy)
     try:
         return Settings(time_zone=_time_zone(document), goals=counted)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(policy or '')}: [site] time_zone: {error}") from None
+        raise ValueError(f"{os.fspath(policy)}: [site] time_zone: {error}") from None
 
 
 def default_policy() -> Path | None:
@@ -76,15 +72,15 @@ def _document(file: Path) -> Mapping[str, Any]:
         raise ValueError(f"{file} is no TOML: {error}.") from None
 
 
-def _goals(tables: Mapping[str, Any], file: str | os.PathLike[str]) -> Goals:
-    if not tables:
+def _goals(document: Mapping[str, Any], file: str | os.PathLike[str]) -> Goals:
+    if not {"goals", "funnels"} & document.keys():
         return _NO_GOALS
     # Only a site with goals pays for these.
     from cookie_consent.policy.errors import PolicyError
     from cookie_consent.policy.goals import goals_and_funnels
 
     try:
-        return Goals.declared(*goals_and_funnels(tables))
+        return Goals.declared(*goals_and_funnels(document))
     except PolicyError as error:
         raise error.at(file=os.fspath(file)) from None
 

@@ -165,12 +165,21 @@ def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None
 
 @pytest.mark.slow
 def test_tables_show_comparison_and_unknown_share(access_log: Path, capsys: Capture) -> None:
-    arguments = ("--access-log", str(access_log), "--path", "/", "--host", "SITE.example", "--compare", "previous")
+    arguments = (
+        "--access-log",
+        str(access_log),
+        "--where",
+        "page=/*",
+        "--host",
+        "SITE.example",
+        "--compare",
+        "previous",
+    )
     assert run(*arguments) == GOOD
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "2026-11-10 to 2026-11-10 (UTC), host SITE.example, path /"
+    assert lines[0] == "2026-11-10 to 2026-11-10 (UTC), host SITE.example, page /*"
     assert lines[1] == "For what share of all pages that people saw these records stand is not known."
-    assert lines[2] == "Consent is counted for all pages and visitors: its counts know no path and no segment."
+    assert lines[2] == "Consent is counted for all visitors: its counts know no segment."
     assert lines[4].split() == ["range", "before"]
     assert ["visitors", "1", "0"] in [line.split() for line in lines]
     assert ["bounce_rate", "0.0", "-"] in [line.split() for line in lines]
@@ -195,9 +204,10 @@ def test_control_characters_in_tables_are_replaced(access_log: Path) -> None:
 
 @pytest.mark.slow
 def test_control_characters_in_csv_and_json_are_escaped(access_log: Path, capsys: Capture) -> None:
-    for arguments in (["--figure", "pages"], ["--json"]):
-        assert run("--access-log", str(access_log), "--threshold", "1", *arguments) == GOOD
-        out = capsys.readouterr().out
+    assert run("--access-log", str(access_log), "--threshold", "1", "--json") == GOOD
+    in_json = capsys.readouterr().out
+    in_csv = as_csv(report(access_log, since=DAY, until=DAY, threshold=1), "pages").replace("\r\n", "\n")
+    for out in (in_json, in_csv):
         assert "/\\u001b]0;gotcha\\u0007\\u202e" in out
         assert all(sign.isprintable() or sign == "\n" for sign in out)
 
@@ -248,16 +258,6 @@ def test_csv_escapes_spreadsheet_formulas(access_log: Path) -> None:
 
 
 @pytest.mark.slow
-def test_one_figure_is_printed_or_written_as_csv(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
-    assert run("--access-log", str(access_log), "--figure", "entry_pages") == GOOD
-    assert capsys.readouterr().out == "path,sessions,bounces\n/訪問,1,0\n"
-    file = tmp_path / "entry.csv"
-    assert run("--access-log", str(access_log), "--figure", "entry_pages", "--csv", str(file)) == GOOD
-    assert file.read_bytes() == "path,sessions,bounces\r\n/訪問,1,0\r\n".encode()
-    assert capsys.readouterr().out == f"{file} is written.\n"
-
-
-@pytest.mark.slow
 def test_html_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "report.html"
     assert run("--access-log", str(access_log), "--html", str(file)) == GOOD
@@ -281,9 +281,7 @@ def test_environment_names_the_access_log(access_log: Path, monkeypatch: pytest.
         (["--access-log", "x", "--to", "2026-01-01"], "is no day before"),
         (["--access-log", "x", "--time-zone", "Tokyo"], 'there is no time zone "Tokyo". Write a name of the IANA'),
         (["--access-log", "x", "--policy", "missing.toml"], "missing.toml cannot be read: No such file"),
-        (["--access-log", "x", "--goals", "missing.toml"], "missing.toml cannot be read: No such file"),
         (["--access-log", "x", "--json", "--html", "y"], "Name one form"),
-        (["--access-log", "x", "--json", "--figure", "pages"], "Name one form"),
         (["--access-log", "x", "--csv", "y", "--html", "z"], "Name one form"),
     ],
 )
@@ -292,23 +290,21 @@ def test_unusable_log_range_or_form_is_wrong_usage(arguments: list[str], says: s
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("form", ["--html", "--csv", "--figure"])
+@pytest.mark.parametrize("form", ["--html", "--csv"])
 def test_report_does_not_overwrite_access_log(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     kept, link = access_log.read_bytes(), tmp_path / "link"
     link.hardlink_to(access_log)
     for place in (access_log, tmp_path / "." / ".." / tmp_path.name / access_log.name, link, counts_path(access_log)):
-        arguments = ["--figure", "pages", "--csv", str(place)] if form == "--figure" else [form, str(place)]
-        assert run("--access-log", f"file://{access_log}", *arguments) == WRONG_USAGE
+        assert run("--access-log", f"file://{access_log}", form, str(place)) == WRONG_USAGE
         assert f"{place} is a file of the access log itself. Name another." in capsys.readouterr().err
     assert access_log.read_bytes() == kept
 
 
-@pytest.mark.parametrize("form", ["--html", "--csv", "--figure"])
+@pytest.mark.parametrize("form", ["--html", "--csv"])
 @pytest.mark.slow
 def test_unwritable_file_is_named(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     place = access_log / "not a folder"
-    arguments = ["--figure", "pages", "--csv", str(place)] if form == "--figure" else [form, str(place)]
-    assert run("--access-log", str(access_log), *arguments) == WRONG_USAGE
+    assert run("--access-log", str(access_log), form, str(place)) == WRONG_USAGE
     assert f"{place} cannot be written: {os.strerror(20)}." in capsys.readouterr().err
 
 
@@ -319,7 +315,6 @@ def test_unwritable_file_is_named(form: str, access_log: Path, tmp_path: Path, c
         ("--limit", "0", "'0' is no whole number from 1 to 10,000"),
         ("--limit", "10001", "'10001' is no whole number from 1 to 10,000"),
         ("--threshold", "many", "'many' is no whole number from 1 to 1,000,000"),
-        ("--figure", "faces", "invalid choice"),
         ("--memory", "much", '\'much\' is no size of a memory: write it as "512MB" or "2GB"'),
         ("--memory", "1MB", "'1MB' is too little: 64MB at least"),
     ],
@@ -362,13 +357,11 @@ def test_default_range_is_the_last_thirty_days() -> None:
     assert days("--from", "2026-11-09") == (date(2026, 11, 9), DAY)
 
 
-def test_goals_are_those_of_the_option_or_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goals_are_those_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert report_arguments(parsed(), NOON.timestamp())["goals"] == Goals()
     Path("consent.toml").write_text('[goals.paid]\nevent = "paid"\n')
-    Path("goals.toml").write_text('[goals.read]\npage = "/*"\n')
     assert report_arguments(parsed(), NOON.timestamp())["goals"] == Goals((("paid", "event:paid"),))
-    assert report_arguments(parsed("--goals", "goals.toml"), NOON.timestamp())["goals"] == Goals((("read", "/*"),))
 
 
 def test_time_zone_is_that_of_the_option_or_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def test_policy_file_has_goals_and_funnels(tmp_path: Path) -> None:
     assert (policy.goals, policy.funnels) == (GOALS, FUNNELS)
 
 
-def test_goals_and_funnels_stand_in_a_file_of_their_own() -> None:
+def test_goals_and_funnels_are_read_alone() -> None:
     assert goals_and_funnels(tomllib.loads(TABLES)) == (GOALS, FUNNELS)
     assert goals_and_funnels({}) == ((), ())
 
@@ -63,7 +63,6 @@ def test_what_reports_use_changes_neither_version_nor_document() -> None:
         ({"funnels": {"a": {"steps": ["/", "cart"]}}}, "[funnels.a] key \"steps\": 'cart' is no step."),
         ({"funnels": {"a": {"steps": ["/", "event:"]}}}, "[funnels.a] key \"steps\": 'event:' names no event."),
         ({"funnels": {"a": {"steps": ["/", "goal:b"]}}}, '[funnels.a] key "steps": there is no goal "b".'),
-        ({"goal": {"a": {"event": "b"}}}, '[goal] there is no table "goal" here. Did you mean "goals"?'),
     ],
 )
 def test_wrong_tables_are_named_with_advice(data: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -73,7 +72,7 @@ def test_wrong_tables_are_named_with_advice(data: dict[str, Any], says: str, tmp
     path = write_policy_file(tmp_path, full_policy_data() | data)
     with pytest.raises(PolicyError) as whole:
         Policy.load(path)
-    assert str(whole.value).startswith(f"{path}: {says.partition('?')[0]}" if "goal" not in data else f"{path}: [goal]")
+    assert str(whole.value).startswith(f"{path}: {says.partition('?')[0]}")
 
 
 def test_every_wrong_table_is_named_at_once() -> None:

@@ -99,6 +99,9 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
         """Return what the first command with these words says."""
         return next(out for text, out in said.items() if all(word in text for word in words))
 
+    def in_csv(name: str) -> str:
+        return (folder / f"{name}.csv").read_text("utf-8")
+
     visitors = len({record["visitor.id"] for record in VIEWS})
     assert re.search(rf"^visitors +{visitors}$", of("report"), re.MULTILINE)
     named = {
@@ -108,8 +111,10 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
     }
     assert re.search(rf"^visitors +{len(named)}$", of("report --", "--where"), re.MULTILINE)
     pages = Counter(record["url.path"] for record in VIEWS)
-    assert of("--figure pages").splitlines()[1].startswith(f"/,{pages['/']},")
-    assert_lists(*(of(f"--figure {name}") for name in ("channels", "next_pages", "missing")))
+    assert in_csv("figures/pages").splitlines()[1].startswith(f"/,{pages['/']},")
+    assert in_csv("figures/channels").startswith("channel,sessions,visitors\n")
+    assert "\n/names,/names/check," in in_csv("names/next_pages")
+    assert in_csv("figures/missing").startswith("path,source,requests,visitors\n")
     assert re.search(r"would remove .*access record", of("purge"))
     visitor = json.loads(of("export --visitor"))
     of_visitor = [record for record in RECORDS if record["visitor.id"] == visitor["id"]]
@@ -123,12 +128,6 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
     lines = (folder / shlex.split(importer)[-1]).read_text("ascii").splitlines()
     assert len(lines) == len(RECORDS) - len(of_visitor)
     assert all(map(MATOMO_NCSA.fullmatch, lines))
-
-
-def assert_lists(channels: str, next_pages: str, missing: str) -> None:
-    assert channels.startswith("channel,sessions,visitors\n")
-    assert "\n/names,/names/check," in next_pages
-    assert missing.startswith("path,source,requests,visitors\n")
 
 
 def run(command: list[str]) -> None:

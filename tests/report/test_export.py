@@ -213,7 +213,6 @@ def test_command_exports_jsonl_and_ncsa_lines_of_a_span(live: Path, capsysbinary
     requests = list(filter(is_for_importers, records))
     assert [json.loads(text) for text in exported(capsysbinary, *where, "jsonl")] == records
     assert exported(capsysbinary, *where, "ncsa") == [f"{ncsa(record)}\n".encode() for record in requests]
-    assert exported(capsysbinary, *where, "ncsa", "--vhost")[0].startswith(HOSTS[0].encode() + b":0 ")
 
 
 @pytest.mark.slow
@@ -341,7 +340,6 @@ def test_export_shows_progress_on_terminal(live: Path, tmp_path: Path) -> None:
         (["--json"], "Name what to export: --id ID for everything"),
         (["--format", "jsonl", "--json"], '"--format jsonl" is JSON'),
         (["--format", "parquet"], "--format parquet needs --out FILE"),
-        (["--format", "csv", "--vhost"], "--vhost goes with --format ncsa"),
         (["--format", "csv"], "Name the access log"),
         (["--format", "csv", "--access-log", "mq://a"], '"mq://" cannot be read'),
         (["--format", "csv", "--access-log", "none.jsonl"], "there is no file none.jsonl"),

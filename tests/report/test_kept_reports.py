@@ -13,7 +13,6 @@ import pytest
 from cookie_consent.report import report
 from cookie_consent.report.live.app import KEPT_FOR, report_app
 from cookie_consent.report.live.kept import MOST_ANSWERS, MOST_BYTES, SETTLED, KeptReports, state_of
-from cookie_consent.report.now import Recent
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.compaction import compact
@@ -71,7 +70,7 @@ class Asked:
         """Return the figures of a question, after a look whether they are those of a new report."""
         asked = ALL_DAYS | changes
         figures = self._kept(self.live, **asked)
-        assert_same(figures, report(self.live, **asked, now=self.now, count_now=True, may_be_new=True))
+        assert_same(figures, report(self.live, **asked, now=self.now, may_be_new=True))
         return dict(figures)
 
 
@@ -106,35 +105,6 @@ def test_question_that_is_asked_again_has_the_same_figures_at_a_new_moment(live:
         assert again["range"].pop("generated_at") != before["range"].pop("generated_at")
         assert again == before
     assert asked.computed == len(questions)
-
-
-@pytest.mark.slow
-def test_visitors_of_now_are_those_of_each_moment(tmp_path: Path) -> None:
-    live = tmp_path / "access.jsonl"
-    moments = {"ann": -19, "bob": -3, "cas": -1, "dan": 4}
-    live.write_bytes(b"".join(line(page_view(name, NOON + timedelta(minutes=at))) for name, at in moments.items()))
-    os.utime(live, (0, 0))  # the file is from the day of the test, and the clock is not
-    asked = Asked(live)
-    counted = []
-    for seconds in (0, 59.9, 61, 239.9, 240, 800, 1400, 1439, 1441, 43_199, 43_200, 90_000):
-        asked.now = (NOON + timedelta(seconds=seconds)).timestamp()
-        now = asked.figures()["now"]
-        counted.append((now and now["visitors"], asked.computed))
-    assert [number for number, _ in counted] == [3, 3, 2, 2, 3, 3, 1, 1, 0, 0, None, None]
-    assert [computed for _, computed in counted] == [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
-
-
-@pytest.mark.slow
-def test_range_that_begins_later_is_asked_anew_when_it_has_begun(live: Path) -> None:
-    for file in live.parent.glob("*.jsonl*"):
-        os.utime(file, (0, 0))
-    asked = Asked(live)
-    found = []
-    for hours in (-14, -13, 0, -14):
-        asked.now = (NOON + timedelta(hours=hours)).timestamp()
-        found.append(asked.figures(since=LAST)["now"])
-    assert found == [None, None, {"visitors": 2, "minutes": 20}, None]
-    assert asked.computed == 3
 
 
 def append(live: Path) -> None:
@@ -208,9 +178,8 @@ class Given:
     def __init__(self, size: int = 10) -> None:
         self.size, self.made = size, 0
 
-    def __call__(self, access_log: object, *, seen_recent: Callable[[Recent], object], **asked: Any) -> dict[str, Any]:
+    def __call__(self, access_log: object, **asked: Any) -> dict[str, Any]:
         self.made += 1
-        seen_recent(Recent(None, 0, 2e9, 1e9))
         return {"range": {"from": asked.get("since")}, "more": "x" * self.size}
 
 
@@ -249,5 +218,4 @@ def test_page_from_memory_is_that_of_its_moment(live: Path) -> None:
     moment += timedelta(minutes=20, seconds=KEPT_FOR)
     later = call(app).text
     assert later == page()
-    assert "Now: 0 visitors in the last 20 minutes." in later
     assert "12:20" in later

@@ -94,7 +94,7 @@ def with_text_everywhere(value: str) -> dict[str, Any]:
 
     report = sample_report()
     lists = {key: [replaced(row) for row in rows] for key, rows in report.items() if isinstance(rows, list)}
-    return {**report, **lists, "range": {**report["range"], "host": value, "path": value}}
+    return {**report, **lists, "range": {**report["range"], "host": value}}
 
 
 @pytest.mark.slow
@@ -203,8 +203,8 @@ def test_page_says_which_share_of_views_is_recorded() -> None:
         ),
         ({"share": {"views_recorded": 0, "views": 0, "share": None}}, "People saw no pages in this time."),
         (
-            {"range": {**sample_report()["range"], "path": "/names"}},
-            "All pages that people saw are not counted by path: for which share the records stand is not known, and "
+            {"range": {**sample_report()["range"], "where": [["page", "/names"]]}},
+            "All pages that people saw are not counted by session: for which share the records stand is not known, and "
             "nothing is estimated for the rest.",
         ),
     ],
@@ -226,7 +226,7 @@ def test_share_table_shows_recorded_and_all_views() -> None:
     uncounted = dict.fromkeys(("all_views_recorded", "all_views"))
     shares = figures(page(sample_report(by_day=[{**days[0], **uncounted}, *days[1:]])))[title]
     assert table(shares)[1] == ["Sun, 1 Nov 2026", "–", "–", "–"]
-    assert title not in figures(page(sample_report(range={**sample_report()["range"], "path": "/names"})))
+    assert title not in figures(page(sample_report(range={**sample_report()["range"], "where": [["page", "/names"]]})))
 
 
 @pytest.mark.slow
@@ -330,7 +330,7 @@ def test_lists_on_first_screen_lead_to_the_whole_ones() -> None:
 
 
 def test_rows_of_live_page_filter_by_page_and_by_kind_of_visitor() -> None:
-    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": "", "path": "", "compare": "", "step": "", "where": []}
+    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": "", "compare": "", "step": "", "where": []}
     html = live_page(asked, sample_report())
     days = "?from=2026-11-01&to=2026-11-25&where="
     found = figures(html)
@@ -348,9 +348,9 @@ def test_rows_of_live_page_filter_by_page_and_by_kind_of_visitor() -> None:
 
 
 def test_live_page_leads_to_common_ranges() -> None:
-    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": "", "path": "/names", "compare": "previous",
+    asked = {"from": "2026-11-01", "to": "2026-11-25", "host": "a.example", "compare": "previous",
              "step": "hour", "where": ["device=pc"]}  # fmt: skip
-    kept = "&path=%2Fnames&compare=previous&where=device%3Dpc"
+    kept = "&host=a.example&compare=previous&where=device%3Dpc"
     in_tokyo = {**sample_report()["range"], "generated_at": "2026-11-25T15:02:11.042Z", "time_zone": "Asia/Tokyo"}
     links = {
         text(link): link.get("href")
@@ -360,7 +360,7 @@ def test_live_page_leads_to_common_ranges() -> None:
     }
     assert list(links) == ["Today", "7 days", "30 days", "90 days", "12 months", "Without comparison"]
     assert links["Today"] == f"?from=2026-11-26&to=2026-11-26{kept}"
-    alone = "?from=2026-11-01&to=2026-11-25&path=%2Fnames&step=hour&where=device%3Dpc"
+    alone = "?from=2026-11-01&to=2026-11-25&host=a.example&step=hour&where=device%3Dpc"
     assert links["Without comparison"] == alone
     compared = live_page({**asked, "compare": ""}, sample_report())
     assert "compare=previous" in compared.partition("Compare with the days before")[0].rpartition("<a")[2]
@@ -368,7 +368,7 @@ def test_live_page_leads_to_common_ranges() -> None:
 
 
 def test_range_that_is_shown_is_marked() -> None:
-    asked = {"from": "2026-11-19", "to": "2026-11-25", "host": "", "path": "", "compare": "", "step": "", "where": []}
+    asked = {"from": "2026-11-19", "to": "2026-11-25", "host": "", "compare": "", "step": "", "where": []}
     week = {**sample_report()["range"], "from": "2026-11-19", "to": "2026-11-25"}
     root = tree(live_page(asked, sample_report(range=week)))
     assert [text(link) for link in root.iter() if link.get("aria-current")] == ["7 days"]
@@ -453,7 +453,7 @@ def test_page_shows_counts_of_consent_answers() -> None:
     assert "55 % of the answers are a yes to all; 43 % of the pages with the question." in page(sample_report())
     assert "of all pages and visitors" not in page(sample_report())
     assert "They are of all pages and visitors" in page(
-        sample_report(range={**sample_report()["range"], "path": "/names"})
+        sample_report(range={**sample_report()["range"], "where": [["page", "/names"]]})
     )
 
 
@@ -512,7 +512,6 @@ def test_live_page_form_keeps_the_question() -> None:
         "from": "2026-11-01",
         "to": '"><b>',
         "host": "a.example",
-        "path": "/x",
         "compare": "year",
         "step": "week",
         "where": ['source="x"'],
@@ -521,13 +520,13 @@ def test_live_page_form_keeps_the_question() -> None:
     fields = {field.get("name"): field.get("value") for field in all_of(root, "input")}
     fields |= {field.get("name"): selected(field) for field in all_of(root, "select")}
     assert fields == {**asked, "where": 'source="x"'}
-    assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "path", "compare", "step"]
+    assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "compare", "step"]
     assert len(all_of(root, "figure")) == FIGURES
     assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
 
 
 def test_live_page_shows_the_error() -> None:
-    asked = {"from": "", "to": "", "host": "", "path": "", "compare": "", "step": "", "where": ()}
+    asked = {"from": "", "to": "", "host": "", "compare": "", "step": "", "where": ()}
     root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
     assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
     assert [selected(field) for field in all_of(root, "select")] == ["", ""]
@@ -662,14 +661,3 @@ def test_cohorts_are_an_open_table_of_eight_weeks_at_most() -> None:
 def test_lines_do_not_cut_columns() -> None:
     hours = figures(page(sample_report()))["Views and sessions by hour of the day (UTC)"]
     assert not [path for path in hours.iter() if path.get("class") == "halo"]
-
-
-@pytest.mark.parametrize(
-    ("now", "said"),
-    [({"visitors": 1, "minutes": 20}, "Now: 1 visitor in the last 20 minutes. Everybody of the last 5 is among them"),
-     ({"visitors": 1200, "minutes": 20}, "Now: 1,200 visitors in the last 20 minutes.")],
-)  # fmt: skip
-def test_page_says_how_many_visitors_there_are_now(now: dict[str, int], said: str) -> None:
-    assert said in page(sample_report(now=now))
-    assert "Now:" not in page(sample_report(now=None))
-    assert "Now:" not in page(sample_report())

@@ -44,7 +44,6 @@ MATOMO_NCSA = re.compile(
     r'"\S+\s+(?P<path>.*?)\s+\S+"\s+(?P<status>\d+)\s+(?P<bytes>\S+)\s+"(?P<referrer>.*?)"\s+"(?P<agent>.*?)"'
 )
 """What Matomo's importer reads of a combined log, from requirements LF-01 and LF-02."""
-MATOMO_VHOST = re.compile(rf"(?P<host>[\w.-]*)(?::\d+)?\s+{MATOMO_NCSA.pattern}")
 
 
 def test_view_is_a_combined_log_line() -> None:
@@ -52,21 +51,20 @@ def test_view_is_a_combined_log_line() -> None:
         '203.0.113.0 - -visitor_1 [05/Nov/2026:09:08:07 +0000] "GET /%E8%A8%AA%E5%95%8F%20a?utm_source=letter&'
         'utm_campaign=a+b HTTP/1.1" 200 - "https://other.example" "(Linux; pc) Firefox/-"'
     )
-    assert ncsa(VIEW, vhost=True) == f"site.example:0 {ncsa(VIEW)}"
 
 
 def test_unknown_fields_are_hyphens() -> None:
-    assert ncsa(LEAST, vhost=True) == '-:0 - - - [31/Jan/2026:00:00:00 +0000] "- - -" - - "-" "-"'
+    assert ncsa(LEAST) == '- - - [31/Jan/2026:00:00:00 +0000] "- - -" - - "-" "-"'
 
 
 @pytest.mark.parametrize("key", sorted(key for key, value in VIEW.items() if isinstance(value, str) and key != "time"))
 def test_hostile_value_ends_no_field_and_no_line(key: str) -> None:
     record = {**VIEW, key: VIEW[key] + HOSTILE}
-    line = ncsa(record, vhost=True)
+    line = ncsa(record)
     assert line.isascii()
     assert line.isprintable()
     assert line.count('"') == 6
-    assert line.count(" ") - ncsa(VIEW, vhost=True).count(" ") == (
+    assert line.count(" ") - ncsa(VIEW).count(" ") == (
         HOSTILE.count(" ") if key in ("user_agent.name", "user_agent.os") else 0  # these fields may have spaces
     )
 
@@ -181,11 +179,10 @@ def ascii_host(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "server.address": record["server.address"].encode("idna").decode()}
 
 
-@pytest.mark.parametrize("vhost", [False, True])
-def test_goaccess_counts_match_records(vhost: bool, tmp_path: Path) -> None:
+def test_goaccess_counts_match_records(tmp_path: Path) -> None:
     records = [ascii_host(record) for record in requests()]
-    lines = [ncsa(record, vhost=vhost) for record in records]
-    counted = goaccess(tmp_path, lines, "VCOMBINED" if vhost else "COMBINED")
+    lines = [ncsa(record) for record in records]
+    counted = goaccess(tmp_path, lines, "COMBINED")
     general = counted["general"]
     assert (general["valid_requests"], general["failed_requests"]) == (len(records), 0)
     guests = {
@@ -197,8 +194,6 @@ def test_goaccess_counts_match_records(vhost: bool, tmp_path: Path) -> None:
     assert panel(counted, "visitors", "visitors") == Counter(day.replace("-", "") for day, _, _ in guests)
     statuses = Counter(str(record["http.response.status_code"]) for record in records)
     assert Counter({row.split(" ")[0]: hits for row, hits in panel(counted, "status_codes").items()}) == statuses
-    if vhost:
-        assert panel(counted, "vhosts") == Counter(record["server.address"] for record in records)
 
 
 def test_goaccess_can_count_visitor_ids(tmp_path: Path) -> None:
@@ -218,9 +213,6 @@ def test_matomo_importer_pattern_matches_each_line() -> None:
         assert unquote(read["path"]).startswith(record["url.path"])
         assert (read["user"], read["status"]) == (record["visitor.id"], str(record["http.response.status_code"]))
         assert (read["ip"], read["agent"]) == (record["client.address"], user_agent(record))
-        with_host = MATOMO_VHOST.fullmatch(ncsa(record, vhost=True))
-        assert with_host
-        assert with_host["host"] == record["server.address"]
 
 
 def test_yandex_browser_does_not_look_like_a_robot() -> None:

@@ -308,7 +308,7 @@ def test_report_command_takes_several_filters(tmp_path: Path, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert out.startswith(f"{DAY} to {DAY} (UTC), browser Firefox, page /n*\n")
     assert re.search(r"\nvisitors +6\n", out)
-    assert "Consent is counted for all pages and visitors" in out
+    assert "Consent is counted for all visitors" in out
 
 
 def test_report_command_refuses_a_wrong_filter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,7 +105,6 @@ class Oracle:
         since: the first day.
         until: the last day.
         host: the only host that counts, if any.
-        path: the prefix of the paths that count, if any.
         limit: the number of rows in a list.
         threshold: the fewest visitors of a row.
         time_zone: the time zone of days and hours; counts have days in UTC.
@@ -123,7 +122,6 @@ class Oracle:
         until: date,
         *,
         host: str | None = None,
-        path: str | None = None,
         limit: int = 50,
         threshold: int = 5,
         time_zone: str = "UTC",
@@ -136,7 +134,7 @@ class Oracle:
         self.goals = dict(goals.goals) if goals else {}
         self.funnels = dict(goals.funnels) if goals else {}
         self.where = where
-        self.limit, self.threshold, self.path, self.merged = limit, threshold, path or "", 0
+        self.limit, self.threshold, self.merged = limit, threshold, 0
         self.days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
         self.zone = ZoneInfo(time_zone)
         self.begin, self.end = (
@@ -181,8 +179,7 @@ class Oracle:
 
     def _is_under(self, record: Record) -> bool:
         pages = [value for key, value in self.where if key == "page"]
-        is_seen = any(fits(record["url.path"], page) for page in pages) or not pages
-        return is_seen and bool(record["url.path"].startswith(self.path))
+        return any(fits(record["url.path"], page) for page in pages) or not pages
 
     def _is_inside(self, record: Record) -> bool:
         return self._is_under(record) and self.begin <= time_of(record) < self.end
@@ -232,7 +229,7 @@ class Oracle:
 
     def share(self) -> dict[str, Any]:
         counted = [count for count in self.counts if count["count.name"] in ("views", "views_recorded")]
-        if self.path or self.where or not counted:
+        if self.where or not counted:
             return NOTHING
         recorded, views = (total(counted, name) for name in ("views_recorded", "views"))
         return {"views_recorded": recorded, "views": views, "share": recorded / views if views else None}
@@ -516,7 +513,7 @@ class Oracle:
         self, views: Sequence[Record], sessions: Sequence[Session], counts: Sequence[Record]
     ) -> dict[str, Any]:
         counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")]
-        counted = [] if self.path or self.where else counted
+        counted = [] if self.where else counted
         shown = {"visitors": people_of(views), "sessions": len(sessions), "views": len(views)}
         return {
             **(dict.fromkeys(shown) if self._are_few(views, sessions) else shown),

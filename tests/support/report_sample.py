@@ -37,7 +37,6 @@ def sample_report(**changes: Any) -> dict[str, Any]:
             "from": days[0],
             "to": days[-1],
             "host": None,
-            "path": None,
             "time_zone": "UTC",
             "where": [],
             "step": "day",
@@ -139,7 +138,7 @@ def compared_report(**changes: Any) -> dict[str, Any]:
         for number, row in enumerate(reversed(now["by_step"]))
     ]
     before = {
-        "range": {"from": "2026-10-07", "to": "2026-10-31", "host": None, "path": None},
+        "range": {"from": "2026-10-07", "to": "2026-10-31", "host": None},
         "visitors": 1650,
         "new_visitors": 1400,
         "returning_visitors": 250,

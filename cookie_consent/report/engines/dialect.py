@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SHAPE = ("changes", "marks", "steps")
 """How many changes of the offset of local time there are, and how many steps of goals and funnels, of what kinds. The
-changes and the steps themselves are parameters. So is a path; `of_path` says whether there is one."""
+changes and the steps themselves are parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def sql(name: str, dialect: Dialect, **words: object) -> str:
 
 def shape(given: Mapping[str, int | str]) -> dict[str, int | str]:
     """Return those parameters of a question that the form of the SQL depends on."""
-    return {"of_path": bool(given.get("path")), **{name: given[name] for name in _SHAPE if name in given}}
+    return {name: given[name] for name in _SHAPE if name in given}
 
 
 @cache

@@ -48,9 +48,7 @@ _PARTS = "SELECT * FROM read_parquet($parts, hive_partitioning = false)"
 """Slices that were sorted and written."""
 
 
-def lines(
-    access_log: str, span: Span, form: str, *, vhost: bool = False, seen: Seen = lambda day: None
-) -> Generator[bytes, None, None]:
+def lines(access_log: str, span: Span, form: str, *, seen: Seen = lambda day: None) -> Generator[bytes, None, None]:
     """Yield the records of a span in a format, oldest first and without duplicates, in blocks of whole lines.
 
     The first block comes when the access log is open; it may be empty. Close the generator if you do not read it to its
@@ -60,7 +58,6 @@ def lines(
         access_log: the path of a JSON Lines file, or a URL: "file://…", "postgresql://…", "clickhouse://…".
         span: the records to export.
         form: JSONL, NCSA or CSV.
-        vhost: whether each line of NCSA begins with host and port.
         seen: called with the day of each block.
 
     Raises:
@@ -69,7 +66,7 @@ def lines(
         IncompleteError: after all records that can be read: some files are damaged.
     """
     header = CSV_HEADER if form == CSV else b""
-    formats: dict[str, Format] = {JSONL: as_jsonl, CSV: as_csv, NCSA: partial(as_ncsa, vhost=vhost)}
+    formats: dict[str, Format] = {JSONL: as_jsonl, CSV: as_csv, NCSA: as_ncsa}
     write = formats[form]
     if not _is_of_whole_files(access_log, span):
         with closing(stream(access_log, span)) as found:
@@ -77,7 +74,7 @@ def lines(
             yield header
             yield from write(_of_days(chain(first, found), seen))
         return
-    sql = _LINES.format(line=_sql_of(form, vhost=vhost), selected=_FOR_IMPORTERS if form == NCSA else "true")
+    sql = _LINES.format(line=_sql_of(form), selected=_FOR_IMPORTERS if form == NCSA else "true")
     with sliced(access_log, span) as slices:
         yield header
         for part, blocks in slices.read(partial(_blocks, slices.connection, sql, write)):
@@ -132,9 +129,9 @@ def _of_days(records: Iterable[Record], seen: Seen) -> Iterator[Record]:
         yield from of_day
 
 
-def _sql_of(form: str, *, vhost: bool) -> str:
+def _sql_of(form: str) -> str:
     if form == NCSA:
-        return sql_lines.ncsa_line(vhost=vhost)
+        return sql_lines.ncsa_line()
     return sql_lines.csv_line() if form == CSV else sql_lines.jsonl_line()
 
 

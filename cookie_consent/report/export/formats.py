@@ -42,15 +42,10 @@ def as_csv(records: Iterable[Record]) -> Lines:
         yield _row(_cell(column, record.get(key)) for key, column in COLUMNS.items())
 
 
-def as_ncsa(records: Iterable[Record], *, vhost: bool = False) -> Lines:
-    """Yield the requests among records as lines of an NCSA combined log.
-
-    Args:
-        records: the records, oldest first.
-        vhost: whether each line begins with host and port.
-    """
+def as_ncsa(records: Iterable[Record]) -> Lines:
+    """Yield the requests among records as lines of an NCSA combined log."""
     for record in filter(is_for_importers, records):
-        yield ncsa(record, vhost=vhost).encode() + b"\n"
+        yield ncsa(record).encode() + b"\n"
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:

@@ -60,7 +60,6 @@ def _keys(engine: Engine, segment: Segment, span: Given) -> Iterator[Key]:
         **span,
         "read_since": max(int(span["since"]) - MARGIN, 0),
         "read_end": int(span["end"]) + MARGIN,
-        "path": "",
         **segment.given,
     }
     engine.prepare(given)

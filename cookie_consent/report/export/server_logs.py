@@ -9,8 +9,6 @@ from urllib.parse import quote
 Record = Mapping[str, Any]
 
 _UNKNOWN = "-"
-NO_PORT = "0"
-"""Readers want a number, and records have no port. Port 0 is reserved (RFC 6335, section 6)."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 IN_PATHS, IN_URLS, IN_NAMES = "/:@!$&()*,;=~", "/:@!$&()*,;=~?[]+%", " "
 """Characters that are not escaped, besides letters, digits and "_.-~". Quotes and backslashes always are escaped."""
@@ -41,19 +39,17 @@ def is_for_importers(record: Record) -> bool:
     return record.get("record.kind") != "event" and "consent.purpose" not in record
 
 
-def ncsa(record: Record, *, vhost: bool = False) -> str:
+def ncsa(record: Record) -> str:
     """Return a request as a line of an NCSA combined log (Apache, nginx), in ASCII and without the line end.
 
     The user field is the visitor's pseudonym. Times are in UTC. The number of bytes is unknown.
 
     Args:
         record: the record of a request; see `is_for_importers`.
-        vhost: whether the line begins with host and port, as in GoAccess' VCOMBINED format.
     """
     request = " ".join((_text(record, "http.request.method"), _target(record), _protocol(record)))
-    host = f"{_text(record, 'server.address', IN_URLS)}:{NO_PORT} " if vhost else ""
     return (
-        f"{host}{_address(record)} - {_text(record, 'visitor.id')} [{_ncsa_time(record['time'])}] "
+        f"{_address(record)} - {_text(record, 'visitor.id')} [{_ncsa_time(record['time'])}] "
         f'"{request}" {_status(record)} - "{_referrer(record)}" "{user_agent(record)}"'
     )
 

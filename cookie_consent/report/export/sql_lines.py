@@ -16,7 +16,6 @@ from cookie_consent.report.export.server_logs import (
     IN_NAMES,
     IN_PATHS,
     IN_URLS,
-    NO_PORT,
     PRODUCTS,
     SYSTEMS,
 )
@@ -37,17 +36,16 @@ _IN_CELLS = f"[^{_NOT_IN_CELLS}]*"
 _NO_FORMULA = f"(?:[^{_NOT_IN_CELLS}{re.escape(FORMULA_SIGNS)}]{_IN_CELLS})?"
 
 
-def ncsa_line(*, vhost: bool) -> str:
+def ncsa_line() -> str:
     """Return SQL for the line of `as_ncsa`, with its line end."""
-    host = f"{_or_unknown('host')}, ':{NO_PORT} '," if vhost else ""
-    line = f"""concat({host}
+    line = f"""concat(
         {_or_unknown("address")}, ' - ', {_or_unknown("visitor")}, strftime(time, ' [%d/%b/%Y:%H:%M:%S +0000] "'),
         {_or_unknown("method")}, ' ', {_or_unknown("path")}, '?' || nullif(query, ''), ' ',
         coalesce('HTTP/' || nullif(nullif(protocol, ''), '-'), '-'), '" ', coalesce(status::VARCHAR, '-'), ' - "',
         {_or_unknown("referrer")}, '" "', {_user_agent()}, '"', chr(10))"""
     harmless = {
         **dict.fromkeys(("method", "protocol", "visitor", "device"), _not_escaped("")),
-        **dict.fromkeys(("host", "query", "referrer"), _not_escaped(IN_URLS)),
+        **dict.fromkeys(("query", "referrer"), _not_escaped(IN_URLS)),
         **dict.fromkeys(("browser", "os"), _not_escaped(IN_NAMES)),
         "path": _not_escaped(IN_PATHS),
         "address": _not_escaped(":"),

@@ -100,7 +100,7 @@ def _rows(report: Mapping[str, Any], figure: str) -> list[Mapping[str, Any]]:
 
 def _range(report: Mapping[str, Any]) -> str:
     asked = report["range"]
-    only = [f"{name} {_cell(asked[name])}" for name in ("host", "path") if asked[name]]
+    only = [f"host {_cell(asked['host'])}"] if asked["host"] else []
     only += [f"{key} {_cell(value)}" for key, value in asked["where"]]
     return ", ".join([f"{asked['from']} to {asked['to']} ({asked['time_zone']})", *only])
 
@@ -121,8 +121,8 @@ def _heading(report: Mapping[str, Any]) -> str:
         lines.append(text)
     if asked["time_zone"] != UTC:
         lines.append("Counts of all pages and of answers have days in UTC.")
-    if asked["path"] or asked["where"]:
-        lines.append("Consent is counted for all pages and visitors: its counts know no path and no segment.")
+    if asked["where"]:
+        lines.append("Consent is counted for all visitors: its counts know no segment.")
     return "\n".join(lines)
 
 

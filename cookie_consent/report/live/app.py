@@ -141,7 +141,7 @@ def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings
     fields = {**form, "where": where}
     try:
         question, compare = question_from_form(form, settings.time_zone, where)
-        names = ("since", "until", "host", "path", "where", "time_zone", "step")
+        names = ("since", "until", "host", "where", "time_zone", "step")
         asked_for = {name: getattr(question, name) for name in names}
         figures = make(access_log, **asked_for, goals=settings.goals, compare=compare)
         return _Rendered(200, live_page(fields, figures))

@@ -13,7 +13,6 @@ LAST_DAYS = 30
 """The default range: this many days up to today."""
 _LONGEST_HOST = 253
 """RFC 1035, section 2.3.4, without the final dot."""
-_LONGEST_PATH = 1000
 
 
 def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
@@ -27,7 +26,6 @@ def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
         "from": query.get("from", "") or (today - timedelta(days=LAST_DAYS - 1)).isoformat(),
         "to": query.get("to", "") or today.isoformat(),
         "host": query.get("host", "").strip(),
-        "path": query.get("path", "").strip(),
         "compare": query.get("compare", ""),
         "step": query.get("step", ""),
     }
@@ -46,17 +44,14 @@ def question_from_form(
     Raises:
         ValueError: the form cannot be answered; the message says what is allowed.
     """
-    host, path = asked["host"], asked["path"]
-    if not all(map(is_seen, host + path)) or len(host) > _LONGEST_HOST or len(path) > _LONGEST_PATH:
-        raise ValueError(
-            f"Host and path: up to {_LONGEST_HOST} and {_LONGEST_PATH:,} characters that can be seen, like "
-            "www.example.jp and /news/."
-        )
+    host = asked["host"]
+    if not all(map(is_seen, host)) or len(host) > _LONGEST_HOST:
+        raise ValueError(f"Host: up to {_LONGEST_HOST} characters that can be seen, like www.example.jp.")
     if asked["compare"] not in ("", *COMPARISONS):
         raise ValueError(f"Compare: one of {', '.join(COMPARISONS)}, or nothing.")
     since, until = _day("From", asked["from"]), _day("To", asked["to"])
     step = asked["step"] or None
-    question = Question(since, until, host or None, path or None, time_zone=time_zone, step=step, where=_filters(where))
+    question = Question(since, until, host or None, time_zone=time_zone, step=step, where=_filters(where))
     if asked["compare"]:
         question.earlier(asked["compare"])
     return question, asked["compare"] or None

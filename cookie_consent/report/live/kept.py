@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.report import report
 from cookie_consent.report.files import live_file
-from cookie_consent.report.now import Recent
 from cookie_consent.sinks.files.closed_files import Source, counts_path, sources
 
 MOST_ANSWERS = 16
@@ -23,12 +21,6 @@ SETTLED = 2.0
 
 State = Mapping[str, tuple[int, int, int]]
 """Path of each file of a log -> size, time of change in nanoseconds, inode."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    figures: bytes
-    recent: Recent
 
 
 class KeptReports:
@@ -52,7 +44,7 @@ class KeptReports:
     ) -> None:
         self._path, self._clock, self._make = live_file(access_log), clock, make
         self._state: State | None = None
-        self._answers: dict[Hashable, _Answer] = {}
+        self._answers: dict[Hashable, bytes] = {}
 
     def __call__(self, access_log: str | os.PathLike[str], **asked: Any) -> Mapping[str, Any]:
         """Return the figures of a question, as `report` does; for one thread at a time."""
@@ -61,28 +53,19 @@ class KeptReports:
             self._answers.clear()
             self._state = state
         question = frozenset(asked.items())
-        if (answer := self._answers.pop(question, None)) and answer.recent.holds(now):
+        if answer := self._answers.pop(question, None):
             self._answers[question] = answer  # the newest: the oldest is dropped first
-            return _at(answer, now)
-        recent: list[Recent] = []
-        seen = recent.append
-        figures = self._make(access_log, **asked, now=now, may_be_new=True, count_now=True, seen_recent=seen)
+            kept = json.loads(answer)
+            return {**kept, "range": {**kept["range"], "generated_at": rfc3339(now)}}
+        figures = self._make(access_log, **asked, now=now, may_be_new=True)
         if state is not None and _is_settled(state, now) and state_of(self._path) == state:
-            self._keep(question, _Answer(json.dumps(figures).encode(), recent[0]))
+            self._keep(question, json.dumps(figures).encode())
         return figures
 
-    def _keep(self, question: Hashable, answer: _Answer) -> None:
+    def _keep(self, question: Hashable, answer: bytes) -> None:
         self._answers[question] = answer
-        while (
-            len(self._answers) > MOST_ANSWERS or sum(len(each.figures) for each in self._answers.values()) > MOST_BYTES
-        ):
+        while len(self._answers) > MOST_ANSWERS or sum(map(len, self._answers.values())) > MOST_BYTES:
             del self._answers[next(iter(self._answers))]
-
-
-def _at(answer: _Answer, now: float) -> dict[str, Any]:
-    """Return the figures of an answer as they are now."""
-    figures: dict[str, Any] = json.loads(answer.figures)
-    return {**figures, "range": {**figures["range"], "generated_at": rfc3339(now)}, "now": answer.recent.at(now)}
 
 
 def state_of(path: Path | None, list_files: Callable[[Path], Iterable[Source]] = sources) -> State | None:

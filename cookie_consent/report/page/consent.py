@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cookie_consent.report.page.figures import Cells, Figure, Line, over_time, stacked
-from cookie_consent.report.page.formatting import count, is_of_a_part, percent, visible
+from cookie_consent.report.page.formatting import count, percent, visible
 
 _ANSWERED = {
     "granted": ("solid", "Yes to all"),
@@ -42,7 +42,7 @@ def consent_note(report: Mapping[str, Any]) -> str:
         share = f"{percent(figures['granted_of_answers'])} of the answers are a yes to all"
         of_all = figures["granted_of_questions"]
         said.insert(0, f"{share}." if of_all is None else f"{share}; {percent(of_all)} of the pages with the question.")
-    if is_of_a_part(report):
+    if report["range"]["where"]:
         said.append(_OF_ALL)
     return " ".join(said)
 

@@ -49,11 +49,6 @@ def left_out(report: Mapping[str, Any]) -> str:
     return f"This report lacks the records of {what} cannot be read. {', '.join(names)}"
 
 
-def is_of_a_part(report: Mapping[str, Any]) -> bool:
-    """Tell whether a report is of a part of all pages and sessions."""
-    return bool(report["range"]["path"] or report["range"]["where"])
-
-
 def may_be_fewer(report: Mapping[str, Any]) -> str:
     """Say which figures may stand for fewer visitors than the threshold. Those of a segment may not."""
     if report["range"]["where"]:

@@ -13,7 +13,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cookie_consent.base.time_zones import UTC
-from cookie_consent.report.now import LONGEST_LAG, RECENT
 from cookie_consent.report.page.charts import meter
 from cookie_consent.report.page.filters import Asked, active_filters, with_links
 from cookie_consent.report.page.formatting import (
@@ -22,7 +21,6 @@ from cookie_consent.report.page.formatting import (
     days,
     decimal,
     few_visitors,
-    is_of_a_part,
     left_out,
     may_be_fewer,
     moment,
@@ -93,7 +91,7 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
     The page has no Content-Security-Policy of its own: send one as a header.
 
     Args:
-        asked: the form's values: "from", "to", "host", "path", "compare" and "step", and a list of filters, "where",
+        asked: the form's values: "from", "to", "host", "compare" and "step", and a list of filters, "where",
             each like "source=google.com"; None for no form.
         report: the report; None if there is none.
         problem: why there is none.
@@ -118,7 +116,6 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
         "about": _about(range_),
         "compared": f"Compared with {days(before['range']['from'], before['range']['to'])}." if before else "",
         "left_out": left_out(report),
-        "now": _now_in_words(report.get("now")),
         "numbers": _numbers(report, before),
         "share": _share_in_words(report, before),
         "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",
@@ -136,17 +133,6 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
     return {**shown, **nothing, "numbers": [Number("Visitors", few)], "share": few_visitors(report)}
 
 
-def _now_in_words(now: Mapping[str, int] | None) -> str:
-    """Say who is on the site now. Only a live page has this number."""
-    if now is None:
-        return ""
-    people = "1 visitor" if now["visitors"] == 1 else f"{count(now['visitors'])} visitors"
-    return (
-        f"Now: {people} in the last {now['minutes']} minutes. Everybody of the last {RECENT} is among them: times in "
-        f"the log are up to {LONGEST_LAG} minutes early, so that they do not tell who answered when."
-    )
-
-
 def _sections(report: Mapping[str, Any], asked: Asked | None) -> list[Section]:
     if report["small_groups"]["withheld"]:
         return []
@@ -155,10 +141,9 @@ def _sections(report: Mapping[str, Any], asked: Asked | None) -> list[Section]:
 
 def _about(range_: Mapping[str, Any]) -> str:
     host = f"The host {visible(range_['host'])}" if range_["host"] else "All hosts"
-    path = f"pages whose path begins with {visible(range_['path'])}" if range_["path"] else "all pages"
-    filters = [f"{key} {visible(value)}" for key, value in range_["where"]]
-    path += f"; only sessions with {', '.join(filters)}" if filters else ""
-    return f"{host}, {path}. {_zone_in_words(range_['time_zone'])}"
+    filters = ", ".join(f"{key} {visible(value)}" for key, value in range_["where"])
+    pages = f"all pages; only sessions with {filters}" if filters else "all pages"
+    return f"{host}, {pages}. {_zone_in_words(range_['time_zone'])}"
 
 
 def _zone_in_words(zone: str) -> str:
@@ -210,9 +195,8 @@ def _points(now: float, then: float) -> str:
 def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
     """Say what share of all page views has a record."""
     share, was = report["share"], (before or {}).get("share", {}).get("share")
-    if is_of_a_part(report):
-        by = "session" if report["range"]["where"] else "path"
-        return f"All pages that people saw are not counted by {by}: for which share the records stand {_UNKNOWN}"
+    if report["range"]["where"]:
+        return f"All pages that people saw are not counted by session: for which share the records stand {_UNKNOWN}"
     if share["views"] is None:
         return f"There are no counts of all pages that people saw: for which share the records stand {_UNKNOWN}"
     if share["share"] is None:

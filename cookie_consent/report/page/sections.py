@@ -13,7 +13,6 @@ from cookie_consent.report.page.formatting import (
     count,
     day,
     days,
-    is_of_a_part,
     milliseconds,
     percent,
     seconds,
@@ -116,7 +115,7 @@ def _over_time(report: Mapping[str, Any]) -> list[Figure]:
     hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
     return [
         *(_by_step(name, rows, before, step) for name in ("views", "sessions")),
-        *([] if is_of_a_part(report) else [shares]),  # daily counts know no parts
+        *([] if report["range"]["where"] else [shares]),  # daily counts know no segments
         over_time("hours", f"Views and sessions by hour of the day ({zone})", report["by_hour"], hours),
     ]
 

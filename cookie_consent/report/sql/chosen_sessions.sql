@@ -1,4 +1,4 @@
-{# The sessions of a segment that began in the range and saw a page under the requested path. #}
+{# The sessions of a segment that began in the range and saw a page of the segment. #}
 CREATE TEMPORARY TABLE sessions AS
 SELECT *
 FROM chosen

@@ -3,7 +3,7 @@
    The views of a session follow one another among those of a guest: it has `views` of them, from `first_view` on.
    `begins` is that number at the first view, and 0 at the others.
 
-   `under` and `next_under`: the path of the one and the other begins with the requested one. An engine with little memory
+   `under` and `next_under`: the one and the other are pages of the segment. An engine with little memory
    for sorting fills the table in `parts`, as that of sessions. #}
 {% set create = create | default("CREATE TEMPORARY TABLE") %}
 {% set part, parts = part | default(0), parts | default(1) %}
@@ -16,7 +16,6 @@ WITH seen AS (
         SELECT guest AS whose, first_view, views FROM sessions WHERE views > 1
     ) AS begun ON guest = whose AND uid = first_view
     WHERE viewed = 1
-        {{ "AND guest IN (SELECT guest FROM records WHERE viewed = 1 AND under = 1)" if of_path }}
         {{ "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" }}
 ),
 placed AS (

@@ -2,7 +2,7 @@
 
    - `viewed`: a person saw a page. An error page (status 400 and above) is a request, even where an earlier version stored
      a view.
-   - `under`: the path begins with the requested one, and is one of the pages of the segment, if it has pages.
+   - `under`: the path is one of the pages of the segment; of any segment without pages.
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.
    - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
@@ -13,16 +13,12 @@
      has such steps. A letter of `marks` says what each step is: event, page, or beginning of a path.
    - `properties`: what an event brings, as JSON.
 
-   With a path, there are only the records of guests who have one under it.
-
    Requests that are no views keep only their route, status and duration; errors also their path and referrer. #}
 {% from "sites.sql" import site_of_address, site_of_host %}
 {% from "marks.sql" import all_marks %}
 {% from "where.sql" import holds %}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
-{% set fits = "substring(coalesce(path, ''), 1, length(" ~ text("path") ~ ")) = " ~ text("path") %}
-{% set whose = "concat(coalesce(visitor, ''), ' ', coalesce(host, ''))" %}
 {% set marks = marks | default("") %}
 {{ create | default("CREATE TEMPORARY TABLE") }} {{ segment.tables.records }} AS
 WITH known AS (
@@ -47,13 +43,13 @@ WITH known AS (
         {{ sortable("coalesce(country, '')") }} AS country,
         CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
         CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
+        {% if segment.pages %}
         CASE
-            WHEN {{ fits }}
-            {% if segment.pages %}
-                AND ({% for page in segment.pages %}{{ holds(page) }}{{ "" if loop.last else " OR " }}{% endfor %})
-            {% endif %}
-            THEN 1 ELSE 0
+            WHEN {% for page in segment.pages %}{{ holds(page) }}{{ "" if loop.last else " OR " }}{% endfor %} THEN 1 ELSE 0
         END AS under,
+        {% else %}
+        1 AS under,
+        {% endif %}
         coalesce(status, 0) AS status,
         coalesce(duration_ms, 0) AS duration_ms,
         CASE WHEN coalesce(event, '') NOT IN ('', 'page_leave') THEN properties END AS properties
@@ -61,12 +57,6 @@ WITH known AS (
     WHERE time >= {{ moment(number("read_since")) }}
         AND time < {{ moment(number("read_end")) }}
         AND ({{ text("host") }} = '' OR host = {{ text("host") }})
-    {% if of_path and segment.tables.records == "records" %}
-        AND ({{ fits }} OR {{ whose }} IN (
-            SELECT {{ whose }} FROM access_records
-            WHERE time >= {{ moment(number("read_since")) }} AND time < {{ moment(number("read_end")) }} AND {{ fits }}
-        ))
-    {% endif %}
     {% for filter in segment.of_records %}
         AND {{ holds(filter) }}
     {% endfor %}

@@ -1,4 +1,4 @@
-{# The sessions that began in the range and saw a page under the requested path. A session belongs to its first day.
+{# The sessions that began in the range and saw a page of the report. A session belongs to its first day.
 
    A session has one visitor on one host. It ends after 30 minutes without activity, or when a page's address names another
    campaign than the session began with. Activity lasts from a request to the end of its response. After a "page_leave"
@@ -14,8 +14,6 @@
    An engine with little memory for sorting fills the table in `parts`, one `part` at a time. A session has one visitor, so
    it is always in one part.
 
-   With a path, only guests are looked at who saw a page under it.
-
    For a segment, all sessions are kept, also those without views, and the place at which each begins: its first record is
    sorted by `began`, `is_request` and `uid`. See chosen.sql. #}
 {% from "activity.sql" import began, ended, is_request %}
@@ -23,8 +21,6 @@
 {% set create = create | default("CREATE TEMPORARY TABLE") %}
 {% set part, parts = part | default(0), parts | default(1) %}
 {% set of_part = "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" %}
-{% set fitting_guests = "AND guest IN (SELECT guest FROM records WHERE viewed = 1 AND under = 1)" %}
-{% set of_part = of_part ~ " " ~ fitting_guests if of_path and not whole_segment else of_part %}
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set marks = marks | default("") %}
