@@ -186,8 +186,7 @@ def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
         Case("access log: a traced text", log, itertools.repeat(granted), records=records, without=linked),
         page("server_logs, on a page", linked, apps.consent_app(server_logs="keep")),
         page("mask_client, on a page", apps.consent_app(mask_client=True), linked),
-        page('csp="edit", refused', apps.consent_app(csp="edit"), linked, path=apps.CSP_ROUTE),
-        page('csp="edit", granted', apps.consent_app(csp="edit"), linked, granted, apps.CSP_ROUTE),
+        page('csp="enforce", refused', apps.consent_app(csp="enforce"), linked, path=apps.CSP_ROUTE),
         page('csp="enforce", granted', apps.consent_app(csp="enforce"), linked, granted),
     ]
 

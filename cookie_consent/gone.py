@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 OPTIONS: dict[str, str] = {
+    "edit_csp": 'Write csp="enforce", and consent.sources("frame-src") where your app writes its own policy.',
     "accounts": "Keep what consent_of(request) says with the account yourself: docs/features.md shows how.",
     "countries": 'Let the proxy name the country, as in country="CF-IPCountry", with regimes by country in the policy.',
 }
 """Option of `ConsentMiddleware` -> what to do instead."""
 
 POLICY_NAMES: dict[str, str] = {
+    "connection_allowlist": "Leave it out, or have your app send Connection-Allowlist itself.",
     "imports": "Leave the table out: visitors are asked again. docs/moving.md maps the markup of other tools.",
     "records_country": "With regimes by country in the policy, access records say the country.",
     "exempt": "Ask for consent to the purpose. Counts, which name no visitor, need none.",
@@ -20,6 +22,7 @@ POLICY_NAMES: dict[str, str] = {
 _GOALS = "Declare goals and funnels in the policy file: --policy names it."
 _COMPACT = "Leave it out: compact makes Parquet files alone, which need no zone, and reports read these."
 COMMANDS: dict[str, str] = {
+    "check --page": 'Open the page under csp="enforce", and read the browser\'s console.',
     "forward": "Let the site write to the database itself, by the URL of its access log.",
     "digest": "Leave it out: a report reads the records. compact makes Parquet files of them, which are read faster.",
     "compact --level": "Leave it out: the level that fits is chosen.",

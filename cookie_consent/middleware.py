@@ -31,7 +31,7 @@ from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
 from cookie_consent.enforcement import banner
-from cookie_consent.enforcement.csp.security_fields import security_fields
+from cookie_consent.enforcement.csp import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
 from cookie_consent.enforcement.left_out import Inject, leaves_out
 from cookie_consent.enforcement.nesting import Nesting
@@ -87,12 +87,10 @@ class ConsentMiddleware(FailsAtStart):
         country: where the visitor is, if the policy has regimes by country: the name of a header field that your proxy
             sets, such as "CF-IPCountry", or a function that takes a request and returns a code of ISO 3166 ("JP",
             "CA-QC") or None. The proxy must replace a field that the visitor sent. Access records say the country too.
-        csp: what to do about Content-Security-Policies. "edit" edits those of the app: a recipient's origins are in
-            them while its purpose is allowed, in the directives that the policy declares, and are removed otherwise.
-            "enforce" does so too, and sends a policy where the app sends none: `content_security_policy` of the policy
-            file, or a default. "report" enforces nothing; browsers report what "enforce" would forbid. Without it, a
-            policy file with a `content_security_policy` or `connection_allowlist` is enforced.
-        edit_csp: the older way to write `csp="edit"`.
+        csp: with "enforce", every response gets a Content-Security-Policy of ours, beside those of the app, which stay
+            as they are: `content_security_policy` of the policy file, or a default. It names the origins of recipients
+            whose purposes are allowed, in the directives that the policy file declares. A `content_security_policy` in
+            the policy file is sent without this option, too.
         inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
             allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.
         shared_pages: whether pages are the same for everybody, so that shared caches may keep them. The question is in
@@ -144,7 +142,6 @@ class ConsentMiddleware(FailsAtStart):
         language: str | Callable[[HTTPConnection], str | None] | None = None,
         country: Country | None = None,
         csp: str | None = None,
-        edit_csp: bool = False,
         inline_style: bool = True,
         shared_pages: bool = False,
         undeclared: str = "hold",
@@ -190,7 +187,7 @@ class ConsentMiddleware(FailsAtStart):
         pages = Pages(
             lifetime=own_cookies.lifetime, layout=layouts.first, make_id=RandomIds(), later=checked_later(later, policy)
         )
-        security = security_fields(policy, csp, edit_csp=edit_csp)
+        self._security = security = security_fields(policy, csp)
         page_options = PageOptions(
             inject=inject is not False,
             leaves_out=leaves_out(inject),
@@ -226,7 +223,7 @@ class ConsentMiddleware(FailsAtStart):
             clock=clock,
             app_language=tells_language,
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
-            edits_csp=security is not None and security.differs,
+            reloads=security is not None and security.differs,
         )
         self.app, self._visits, self._masks_client = app, visits, mask_client
         self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
@@ -281,6 +278,8 @@ class ConsentMiddleware(FailsAtStart):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
         """Serve a request to one of our own endpoints."""
+        if self._security is not None:
+            send = self._security.around(send)
         try:
             await self._endpoints(scope, receive, send, path)
         finally:
@@ -312,6 +311,8 @@ class ConsentMiddleware(FailsAtStart):
         child = self._app_scope(scope, visit)
         consent = RequestConsent(visit.decision, child, self._enforcement.prefix, self._enforcement.app_language)
         child["state"] = {**(child.get("state") or {}), "consent": consent}
+        if self._security is not None:
+            send = self._security.around(send)
 
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:

@@ -9,7 +9,7 @@ export type State = {
   status: string;
   should_ask: boolean;
   decided_at: string | null;
-  edits_csp: boolean;
+  reloads: boolean;
   page?: Promise<{
     tell(closed?: boolean): void;
   }>;

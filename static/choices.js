@@ -4,7 +4,7 @@
 /** @typedef {Readonly<Record<string, boolean>>} Purposes purpose id -> whether it is allowed, "necessary" included */
 /**
  * @typedef {{
- *   purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null, edits_csp: boolean,
+ *   purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null, reloads: boolean,
  *   page?: Promise<{ tell(closed?: boolean): void }>
  * }} State
  */
@@ -255,7 +255,7 @@ function adopt(state) {
   // What runs already cannot be stopped in place, what the server had left out of a kept page comes with a new one, and
   // not every page may load what was granted just now.
   const reload = changed.some(
-    (id) => before[id] || restored || (id in before && (closed ?? state.edits_csp)),
+    (id) => before[id] || restored || (id in before && (closed ?? state.reloads)),
   );
   restored = false;
   // Who keeps no cookies has refused.

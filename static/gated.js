@@ -233,7 +233,7 @@ async function look() {
     const state = await reply.json();
     isHeard = true;
     // Replies may come in another order.
-    if (number === looks) adopt({ ...state.recipients, ...state.purposes }, state.edits_csp);
+    if (number === looks) adopt({ ...state.recipients, ...state.purposes }, state.reloads);
   } catch {
     complain(`no answer from ${base}/state. Let it pass policies, workers and proxies`);
   }

@@ -16,11 +16,9 @@ from cookie_consent.cli.command import (
     POLICY_FILE,
     WRONG_USAGE,
     Command,
-    UnusableError,
     guarded,
     print_problem,
 )
-from cookie_consent.cli.csp_pages import Forbidden, forbidden_on, sentences_about
 from cookie_consent.policy.diff import (
     EVERYBODY,
     WHO_ACCEPTED,
@@ -50,14 +48,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with an earlier version: what changed, whom that asks again; the exit status is 1 if a change is "
         "material or asks again",
     )
-    parser.add_argument(
-        "--page",
-        metavar="URL",
-        action="append",
-        default=[],
-        help="a page of the running site: what the Content-Security-Policy would forbid there; the exit status is 1 if "
-        "it would break something for everybody (repeatable)",
-    )
     parser.add_argument("--strict", action="store_true", help="the exit status is 1 if there is a warning, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -79,29 +69,13 @@ def _check(arguments: argparse.Namespace) -> int:
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         is_material = any(change["material"] for change in comparison["changes"])
         status = FINDING if is_material or "asks_again_on" in comparison else GOOD
-    pages, unread = _pages(policy, arguments.page)
-    if pages:
-        summary["pages"] = [{"page": address, "forbidden": [asdict(it) for it in found]} for address, found in pages]
-        text = "\n\n".join([text, *(sentences_about(*page) for page in pages)])
-        status = FINDING if any(not it.until for _, found in pages for it in found) else status
-    warned = [*warnings(policy, _today(), reads_pages=bool(pages)), *unread]
+    warned = [*warnings(policy, _today())]
     sys.stderr.writelines(f"{sentence}\n" for sentence in warned)
     if warned:
         summary["warnings"] = warned
         status = FINDING if arguments.strict else status
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
-    return WRONG_USAGE if unread else status
-
-
-def _pages(policy: Policy, addresses: list[str]) -> tuple[list[tuple[str, list[Forbidden]]], list[str]]:
-    """Return what the policy would forbid on each page that can be read, and why the others cannot be read."""
-    pages, unread = [], []
-    for address in addresses:
-        try:
-            pages.append((address, forbidden_on(policy, address)))
-        except UnusableError as error:
-            unread.append(str(error))
-    return pages, unread
+    return status
 
 
 def _today() -> date:
@@ -208,5 +182,5 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
 CHECK = Command(
     _arguments,
     guarded(_check),
-    "the policy cannot be used, a change since OLD is material or asks again, or a page would break for everybody",
+    "the policy cannot be used, or a change since OLD is material or asks again",
 )

@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.enforcement.csp.advice import advice as csp_advice
 from cookie_consent.policy import regimes
 from cookie_consent.policy.advice import advice
 from cookie_consent.policy.declarations import labelled_cookies
@@ -18,21 +17,18 @@ from cookie_consent.policy.vendors.mapping import vendor_advice
 _SAME_IMPORT_NAME = "django-cookie-consent"
 
 
-def warnings(policy: Policy, today: date, *, reads_pages: bool) -> Iterator[str]:
+def warnings(policy: Policy, today: date) -> Iterator[str]:
     """Yield a sentence for each thing that a site should look at. None of it changes the exit status.
 
     Args:
         policy: the policy in force.
         today: the date to judge by.
-        reads_pages: whether the policy is held against pages.
     """
     yield from _other_distribution()
     yield from advice(policy, today)
     yield from _own_names(policy)
     yield from regimes.overdue(policy.regimes, today).splitlines()
     yield from _vague(policy)
-    if reads_pages or policy.security.content_security_policy:
-        yield from csp_advice(policy)
     yield from vendor_advice(policy.vendors, policy.recipients)
 
 

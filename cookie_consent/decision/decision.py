@@ -12,7 +12,7 @@ from cookie_consent.base.frozen import quick_maker
 from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests, widened
-from cookie_consent.policy.parts import NECESSARY
+from cookie_consent.policy.parts import DIRECTIVES, NECESSARY
 from cookie_consent.policy.policy import Policy
 
 ANNOUNCEMENT_LIFETIME = timedelta(days=30)
@@ -122,6 +122,23 @@ class Decision:
         """
         declared = self.policy.recipient(recipient)
         return self.purposes[declared.purpose] and recipient not in self.refused_recipients
+
+    def sources(self, directive: str) -> tuple[str, ...]:
+        """Return the origins of allowed recipients for a directive of the app's own Content-Security-Policy.
+
+        Args:
+            directive: the name of the directive, such as "frame-src".
+
+        Raises:
+            LookupError: no recipient can have this directive. The message lists those that one can have.
+        """
+        known = {name if name == "form-action" else f"{name}-src": name for name in DIRECTIVES}
+        if directive not in known:
+            raise LookupError(f'recipients have no directive "{directive}". {did_you_mean(str(directive), known)}')
+        allowed = (it for it in self.policy.recipients if self.allows_recipient(it.id))
+        return tuple(
+            dict.fromkeys(origin for it in allowed if known[directive] in it.directives for origin in it.origins)
+        )
 
     def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
         """Return whether a feature is available, and its fallback.

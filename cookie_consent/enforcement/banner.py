@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cookie_consent.decision.decision import Decision
-from cookie_consent.enforcement.csp.tags import (
-    allows_inline_script,
-    allows_inline_style,
-    allows_own_script,
-    meta_policies,
-)
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
+from cookie_consent.enforcement.tags import TagRules, has_policy
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.visitors.pages.assets import asset_address
 from cookie_consent.visitors.pages.pages import Pages
@@ -80,33 +75,19 @@ def preload(base: str, nonce: str) -> tuple[bytes, bytes]:
     return b"link", f"<{asset_address(base, 'choices.css')}>; rel=preload; as=style{attribute}".encode()
 
 
-@dataclass(slots=True)
-class PageStyle:
-    """Whether our stylesheets are inline in a page, by its Content-Security-Policies.
+def rules_of_page(rules: TagRules, received: bytes) -> TagRules:
+    """Return what a page's policies say of our tags.
+
+    Where its head has a policy too, or is not known as a whole, our tags only name files.
 
     Args:
-        policies: the policies in its header fields.
-        nonce: the nonce for stylesheets, or "".
-        is_inline: whether they may be inline, but for the policies.
+        rules: what the policies in its header fields say.
+        received: the beginning of the page.
     """
-
-    policies: list[bytes]
-    nonce: str
-    is_inline: bool
-
-    def __post_init__(self) -> None:
-        self.is_inline = self.is_inline and allows_inline_style(self.policies, self.nonce)
-
-    def read(self, received: bytes) -> None:
-        """Heed the policies in a page's meta tags. While its whole head is not known, nothing is inline.
-
-        Args:
-            received: the beginning of the page.
-        """
-        place = received.find(b"<body")
-        in_head = meta_policies(received[: max(place, 0)])
-        self.policies += in_head
-        self.is_inline = self.is_inline and place >= 0 and allows_inline_style(in_head, self.nonce)
+    place = received.find(b"<body")
+    if place >= 0 and not has_policy(received[:place]):
+        return rules
+    return replace(rules.only_files(), own_script=rules.own_script and place < 0)
 
 
 class Fragments:
@@ -119,11 +100,11 @@ class Fragments:
         scope: the request's ASGI scope.
         encoding: the page's character encoding.
         options: how the page asks, or None if it does not.
-        style: whether stylesheets are inline.
+        rules: what the policies in the page's header fields say of our tags.
         says_saved: whether the page says, once, that the answer is saved.
     """
 
-    __slots__ = ("_consent", "_decision", "_options", "_pages", "_says_saved", "_style", "_where")
+    __slots__ = ("_consent", "_decision", "_options", "_pages", "_rules", "_says_saved", "_where")
 
     def __init__(  # noqa: PLR0913 (what is shown, where and how)
         self,
@@ -134,11 +115,11 @@ class Fragments:
         *,
         encoding: str,
         options: QuestionOptions | None,
-        style: PageStyle,
+        rules: TagRules,
         says_saved: bool = False,
     ) -> None:
         self._pages, self._decision, self._consent = pages, decision, consent
-        self._options, self._style, self._says_saved = options, style, says_saved
+        self._options, self._rules, self._says_saved = options, rules, says_saved
         self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
 
     def question(self, page_language: str | None, received: bytes) -> bytes:
@@ -149,18 +130,18 @@ class Fragments:
             received: the beginning of the page.
         """
         self._where["language"] = self._consent.language_of_page(page_language)
-        self._style.read(received)
-        options, style, shown = self._options, self._style, b""
+        self._rules = rules = rules_of_page(self._rules, received)
+        options, shown = self._options, b""
         if options is not None:
-            may_import = style.is_inline and not self._pages.needs_script_early(options.layout)
-            may_import = may_import and allows_inline_script(style.policies, options.script_nonce)
+            may_import = rules.inline_style and rules.inline_script
+            is_late = may_import and not self._pages.needs_script_early(options.layout)
             options = replace(
-                options, style="inline" if style.is_inline else "deferred", script="late" if may_import else "early"
+                options, style="inline" if rules.inline_style else "deferred", script="late" if is_late else "early"
             )
             shown = self._pages.banner(self._decision, options=options, **self._where)
         if self._says_saved:
-            brings = options is None and style.is_inline
-            told = QuestionOptions(style_nonce=style.nonce, style="inline" if brings else "apart")
+            brings = options is None and rules.inline_style
+            told = QuestionOptions(style_nonce=rules.style_nonce, style="inline" if brings else "apart")
             shown += self._pages.saved(self._decision, options=told, **self._where)
         return shown
 
@@ -176,11 +157,11 @@ class Fragments:
             footer: whether to add the link to the settings page and the announcement of a policy change, if any.
             link: whether to add the link.
         """
-        options, style, parts = self._options, self._style, list[bytes]()
-        if (options is not None or self._says_saved) and not style.is_inline:
-            has_script = options is not None and allows_own_script(style.policies, options.script_nonce)
-            parts.append(stylesheet_at_end(self._consent.base, style.nonce, has_script=has_script).encode())
+        options, rules, parts = self._options, self._rules, list[bytes]()
+        if (options is not None or self._says_saved) and not rules.inline_style:
+            has_script = options is not None and rules.own_script
+            parts.append(stylesheet_at_end(self._consent.base, rules.style_nonce, has_script=has_script).encode())
         if footer:
-            nonce = style.nonce if style.is_inline else None
+            nonce = rules.style_nonce if rules.inline_style else None
             parts.append(self._pages.footer(self._decision, link=link, style_nonce=nonce, **self._where))
         return b"".join(parts)

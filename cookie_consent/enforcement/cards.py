@@ -67,7 +67,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         content=CardContent(
             html=html, title=title, preview=picture, place=place, can_be_shown=_can_be_shown(consent, scope)
         ),
-        options=QuestionOptions(consent.tag_nonce, consent.tag_nonce, reloads=consent.edits_csp),
+        options=QuestionOptions(consent.nonce, consent.nonce, reloads=consent.reloads),
     )
 
 
@@ -99,7 +99,7 @@ def _can_be_shown(consent: RequestConsent, scope: Mapping[str, Any]) -> bool:
     """
     names = {name for name, _ in scope["headers"]}
     is_fragment = not names.isdisjoint(_FRAGMENT_FIELDS) and _WHOLE_PAGE_FIELD not in names
-    return bool(own_path(scope)) and not (consent.edits_csp and is_fragment)
+    return bool(own_path(scope)) and not (consent.reloads and is_fragment)
 
 
 def _own_picture(preview: str, scope: Mapping[str, Any]) -> str:

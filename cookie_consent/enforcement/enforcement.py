@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Scope
@@ -15,10 +15,11 @@ from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.compression_advice import CompressionAdvice
-from cookie_consent.enforcement.csp.security_fields import SecurityFields
+from cookie_consent.enforcement.csp import SecurityFields
 from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
+from cookie_consent.enforcement.tags import NO_RULES, TagRules
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.policy.links import linked_paths
 
@@ -63,7 +64,7 @@ class Enforcement:
         installed: the parts of the installation.
         options: the options for pages.
         signal_proofs: records signals that override answers as proof; None without a ledger.
-        security: adds and edits the header fields that limit browsers; None if there is nothing to do.
+        security: adds the header fields that limit browsers; None if there are none.
         app: the app.
 
     Attributes:
@@ -80,7 +81,7 @@ class Enforcement:
         compression: logs advice about pages that come compressed.
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
-        is_secured: whether they may, but for header fields that limit the browser.
+        tags: what our own policy says of our tags.
         choose: takes a request's scope and its path inside the app, and returns this, or the like for pages into which
             nothing is inserted. None if no page is left out.
     """
@@ -97,7 +98,8 @@ class Enforcement:
         self.installed = installed
         self.signal_proofs = signal_proofs
         self.app_language = installed.app_language
-        self.inject, self.inline_style = options.inject, options.inline_style
+        self.inject = options.inject
+        self.tags = _own_rules(security, inline_style=options.inline_style)
         self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
@@ -107,16 +109,16 @@ class Enforcement:
         self.has_quick_pages = self.settings_link
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
-        preloads = [] if self.inline_style else [banner.preload(self.prefix, "")]
+        preloads = [] if self.tags.inline_style else [banner.preload(self.prefix, "")]
         self.banner_page_headers = [*preloads, *self.page_headers]
-        self.ordinary = OrdinaryPages(self.pages, self.prefix, inline_style=self.inline_style)
+        self.ordinary = OrdinaryPages(self.pages, self.prefix, self.tags)
         self.compression = CompressionAdvice()
         self._to_be_read = linked_paths(installed.policy)
         self.shared_pages = (
             SharedPages(
                 installed,
                 settings_link=self.settings_link,
-                inline_style=self.inline_style,
+                rules=self.tags,
                 may_ask=self.may_show_banner,
             )
             if options.shared_pages
@@ -124,8 +126,7 @@ class Enforcement:
         )
         if options.inject or installed.access_log is not None:
             user_agents.parser()  # now, so that the first request need not wait for its tables
-        self.is_quick = security is None and self.shared_pages is None
-        self.is_secured = security is not None and self.shared_pages is None
+        self.is_quick = self.shared_pages is None
         self.choose = None if options.leaves_out is None else self._chooser(options.leaves_out, app)
 
     def may_show_banner(self, scope: Scope) -> bool:
@@ -140,6 +141,11 @@ class Enforcement:
         left_out.app, left_out.inject, left_out.vendor_signals = app, False, None
         left_out.settings_link = left_out.has_quick_pages = left_out.fills_heads = False
         return lambda scope, path: left_out if leaves_out(scope, path) else self
+
+
+def _own_rules(security: SecurityFields | None, *, inline_style: bool) -> TagRules:
+    rules = NO_RULES if security is None else security.tags
+    return replace(rules, inline_style=rules.inline_style and inline_style)
 
 
 def _depends_on(installed: Installation) -> tuple[bytes, ...]:

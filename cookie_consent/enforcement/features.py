@@ -89,7 +89,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
         language=consent.language,
         next_path=own_path(scope),
         feature=consent.policy.feature(feature),
-        options=QuestionOptions(consent.tag_nonce, consent.tag_nonce),
+        options=QuestionOptions(consent.nonce, consent.nonce),
     )
 
 

@@ -13,8 +13,8 @@ from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_s
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import OUTCOMES, Decision
-from cookie_consent.enforcement.csp.tags import is_plain, meta_policies
 from cookie_consent.enforcement.request_consent import own_path
+from cookie_consent.enforcement.tags import ENFORCED, NO_RULES, TagRules, has_policy, rules_in
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Pages
@@ -48,25 +48,24 @@ _NEED_CARE = frozenset(
 if their names are in lowercase."""
 
 
-def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int, bool]:
-    """Return the encoding of an ordinary page, the position of Content-Length, and whether there is a policy.
+def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int, TagRules]:
+    """Return the encoding of an ordinary page, the position of Content-Length, and what its policy says of our tags.
 
-    The encoding is "" if the fields are not those of an ordinary page. The position is -1 without Content-Length. The
-    policy is a Content-Security-Policy.
+    The encoding is "" if the fields are not those of an ordinary page. The position is -1 without Content-Length.
     """
-    kind, length_at, has_policy = b"", -1, False
+    kind, length_at, rules = b"", -1, NO_RULES
     for position, (name, value) in enumerate(headers):
         if type(name) is not bytes or type(value) is not bytes:
-            return "", -1, False
+            return "", -1, rules
         if name == b"content-type" and not kind:
             kind = value
         elif name == b"content-length" and length_at < 0 and value.isdigit() and len(value) < 19:
             length_at = position
         elif name in _NEED_CARE or name.endswith(b"cache-control") or not name.islower():
-            if has_policy or name != b"content-security-policy" or not is_plain(value):
-                return "", -1, False
-            has_policy = True
-    return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else "", length_at, has_policy
+            if rules is not NO_RULES or name != ENFORCED or not rules_in(value).is_plain:
+                return "", -1, rules
+            rules = rules_in(value)
+    return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else "", length_at, rules
 
 
 class PagePlan:
@@ -110,7 +109,7 @@ class OrdinaryPages:
     Args:
         pages: renders the banner and the link.
         prefix: the path of the endpoints.
-        inline_style: whether pages bring the stylesheet inline.
+        rules: what our own policy says of our tags.
 
     Attributes:
         around: layout -> what brings the stylesheet before the question, the script behind it, and the stylesheet at
@@ -119,20 +118,22 @@ class OrdinaryPages:
         plans: policy, path, query and encoding -> plan. A plan applies only to a document that begins with its `begun`.
     """
 
-    def __init__(self, pages: Pages, prefix: str, *, inline_style: bool) -> None:
+    def __init__(self, pages: Pages, prefix: str, rules: TagRules) -> None:
         self._pages, self._prefix = pages, prefix
-        before = style_tag("inline", prefix, "").encode() if inline_style else b""
-        at_end = b"" if inline_style else stylesheet_at_end(prefix, "", has_script=True).encode()
+        is_inline, has_script = rules.inline_style, rules.own_script
+        before = style_tag("inline", prefix, "").encode() if is_inline else b""
+        at_end = b"" if is_inline else stylesheet_at_end(prefix, "", has_script=has_script).encode()
+        may_import = is_inline and rules.inline_script
         early, late = script_tag("early", prefix, "").encode(), script_tag("late", prefix, "").encode()
         self.around = {
             layout: (
                 (before, early, at_end),
-                (before, early if pages.needs_script_early(layout) or not inline_style else late, at_end),
+                (before, late if may_import and not pages.needs_script_early(layout) else early, at_end),
             )
             for layout in LAYOUTS
         }
-        self._is_inline = inline_style
-        options = QuestionOptions(style="apart" if inline_style else "deferred", script="apart")
+        self._is_inline = is_inline
+        options = QuestionOptions(style="apart" if is_inline else "deferred", script="apart")
         self._options = options, replace(options, reloads=True)
         self.plans: dict[Key, PagePlan] = {}
         self._bytes = 0
@@ -149,7 +150,7 @@ class OrdinaryPages:
         policy, path, query, encoding = key
         begun = body[: body.find(b">", body.find(b"<html", 0, LONGEST_KNOWN), LONGEST_KNOWN) + 1]
         tag = known_starts.get(begun)
-        if tag is None or len(path) + len(query) > LONGEST_KEPT or meta_policies(body[: body.find(b"<body")]):
+        if tag is None or len(path) + len(query) > LONGEST_KEPT or has_policy(body[: body.find(b"<body")]):
             return None
         next_path = own_path({"path": path, "query_string": query})
         plan = self.plans[key] = PagePlan(begun, tag, policy.site.languages, next_path, encoding)
@@ -188,7 +189,7 @@ class OrdinaryPages:
         at = len(plan.head)
         if not at or not body.startswith(plan.head):
             at = known_head(body, len(plan.begun))
-            if not at or meta_policies(body[:at]):
+            if not at or has_policy(body[:at]):
                 return -1, b""
             plan.head = body[:at]
             self._evict_if_full(at)

@@ -15,9 +15,8 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import Visit, is_secure
 from cookie_consent.enforcement import banner
-from cookie_consent.enforcement.csp.parsing import header_policies
-from cookie_consent.enforcement.csp.tags import nonces
 from cookie_consent.enforcement.printing import PrintedPage
+from cookie_consent.enforcement.tags import TagRules, tag_rules
 from cookie_consent.enforcement.vendor_signals import VendorSignals
 from cookie_consent.enforcement.visit_response import VisitResponse
 from cookie_consent.visitors.pages.question import QuestionOptions
@@ -67,15 +66,14 @@ class PageResponse(VisitResponse):
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             if signals is not None:
-                self._inject(self._head(signals, headers, nonces(headers)[0]))
+                self._inject(partial(self._told_vendors, signals, self._tag_rules(headers)))
             return headers
-        (script, style_nonce), options = nonces(headers), None
-        head = bytes if signals is None else self._head(signals, headers, script)
-        style = self._page_style(headers, style_nonce or consent.nonce_so_far)
+        rules, options = self._tag_rules(headers), None
+        head = bytes if signals is None else partial(self._told_vendors, signals, rules)
         if asks:
-            options = self._question_options(script or consent.nonce_so_far, style.nonce)
-            if not style.is_inline:
-                headers = [*headers, banner.preload(consent.base, style.nonce)]
+            options = self._question_options(rules)
+            if not rules.inline_style:
+                headers = [*headers, banner.preload(consent.base, rules.style_nonce)]
         if says_saved:
             headers = _once_only(headers, enforcement.installed.own_cookies.saved.forget(secure=is_secure(self.scope)))
         fragments = banner.Fragments(
@@ -85,7 +83,7 @@ class PageResponse(VisitResponse):
             self.scope,
             encoding=encoding,
             options=options,
-            style=style,
+            rules=rules,
             says_saved=says_saved,
         )
         end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
@@ -93,12 +91,12 @@ class PageResponse(VisitResponse):
         self._inject(head, question, end)
         return headers
 
-    def _question_options(self, script_nonce: str, style_nonce: str) -> QuestionOptions:
+    def _question_options(self, rules: TagRules) -> QuestionOptions:
         first, referrer = banner.arrival(self._fields_by_name())
         return QuestionOptions(
-            script_nonce,
-            style_nonce,
-            reloads=self._withholds_origins,
+            rules.script_nonce,
+            rules.style_nonce,
+            reloads=self._consent.reloads,
             referrer=referrer,
             layout=self._enforcement.layouts.of(self.scope),
             first=first,
@@ -122,24 +120,19 @@ class PageResponse(VisitResponse):
         self.injection = Injection(self._released(), question, end, head)
         self._out, self.is_unfinished = self.injection.send, True
 
-    def _head(self, signals: VendorSignals, headers: Headers, nonce: str) -> Callable[[], bytes]:
-        """Return what makes the beginning of a page's head: what vendors are told."""
-        return partial(self._told_vendors, signals, headers, nonce or self._consent.nonce_so_far)
-
-    def _told_vendors(self, signals: VendorSignals, headers: Headers, nonce: str) -> bytes:
+    def _told_vendors(self, signals: VendorSignals, rules: TagRules) -> bytes:
+        """Return the beginning of a page's head: what vendors are told."""
         self._apply_recent_answers()
-        policies, may_inline = header_policies(headers), self._may_inline(nonce)
-        return signals.tag(self._consent.base, self._visit.decision, policies, nonce, may_inline=may_inline)
+        return signals.tag(self._consent.base, self._visit.decision, rules)
 
-    def _page_style(self, headers: Headers, nonce: str) -> banner.PageStyle:
-        """Return whether stylesheets are inline in a page, by its header fields and its nonce for them."""
-        return banner.PageStyle(header_policies(headers), nonce, is_inline=self._may_inline(nonce))
-
-    def _may_inline(self, nonce: str) -> bool:
-        """Return whether what is ours may be inline in a page, but for its policies."""
+    def _tag_rules(self, headers: Headers) -> TagRules:
+        """Return what the policies in a page's header fields say of our tags."""
+        rules = tag_rules(headers)
+        if not self._enforcement.tags.inline_style:
+            rules = rules.only_files()
         # A page that a script puts into another one is under the policy of that one, which has another nonce.
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
-        return self._enforcement.inline_style and not (is_swapped and nonce)
+        return rules.only_files() if is_swapped and (rules.script_nonce or rules.style_nonce) else rules
 
     def _with_cards(self, headers: Headers) -> Headers:
         """Return the header fields of a page with cards, or with content that is shown once."""
@@ -177,8 +170,9 @@ class PageResponse(VisitResponse):
         passed = [field for field in headers if field[1] is not new_visitor]
         decision = self._visit.decision
         passed = enforcement.gate.outgoing(passed, decision.purposes, decision.refused_recipients)
-        if enforcement.security is not None:
-            passed, self._withholds_origins = enforcement.security.edited(passed, decision, self._shown_recipients)
+        if self._limits is not None and enforcement.security is not None:
+            passed = [field for field in passed if field not in self._limits]
+            passed += enforcement.security.fields(decision, self._shown_recipients)
         if self.trace is not None and new_visitor is not None:
             passed = [*passed, (b"set-cookie", new_visitor)]
         return [*passed, *(field for field in self._deletion_fields() if field not in passed)]

@@ -12,17 +12,14 @@ from cookie_consent.base.caching import CACHE_FIELDS, Headers, depending_on, pla
 from cookie_consent.base.html.injection import end_of_body
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
-from cookie_consent.decision.visit import is_secure
 from cookie_consent.enforcement.banner import arrival
-from cookie_consent.enforcement.csp.content import Content
-from cookie_consent.enforcement.csp.parsing import header_policies
-from cookie_consent.enforcement.csp.tags import allows_inline_script
 from cookie_consent.enforcement.ordinary_pages import PagePlan, ordinary_encoding
 from cookie_consent.enforcement.printing import is_waiting, printed
 from cookie_consent.enforcement.response import Response
+from cookie_consent.enforcement.tags import TagRules
 
 if TYPE_CHECKING:
-    from cookie_consent.tracing.tracer import Fields, Trace
+    from cookie_consent.tracing.tracer import Fields
 
 _START, _BODY = "http.response.start", "http.response.body"
 _NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
@@ -39,7 +36,7 @@ class QuickResponse(Response):
 
     _encoding: str
     _length_at: int
-    _has_policy: bool
+    _rules: TagRules
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
@@ -52,7 +49,7 @@ class QuickResponse(Response):
         """Send a message of the app's, or the response that replaces it."""
         kind = message["type"]
         if not self._is_quick or self._consent.replacement is not None:
-            return self._send_secured(message) if self._is_secured else self._send_carefully(message)
+            return self._send_carefully(message)
         if kind == _BODY:
             return self._out(message) if self._held is None else self._send_held(self._held, message)
         headers = message.get("headers")
@@ -67,28 +64,18 @@ class QuickResponse(Response):
                     break
             else:
                 if message["status"] != NOT_MODIFIED and not self._consent.was_read:
-                    return self._out(message) if self.trace is None else self._send_traced(self.trace, message)
+                    is_same = self.trace is None and self._enforcement.security is None
+                    return self._out(message) if is_same else self._send_other(message)
         return self._send_carefully(message)
 
-    def _send_secured(self, message: Message) -> Awaitable[None]:
-        """Send a message of a response that may get header fields which limit the browser, and needs nothing else."""
-        kind, headers, security = message["type"], message.get("headers"), self._enforcement.security
-        if self._consent.replacement is None and security is not None:
-            if kind == _BODY:
-                return self._out(message) if self._held is None else self._send_held(self._held, message)
-            is_first = kind == _START and self._held is None
-            if is_first and type(headers) is list and self._enforcement.recent_answers.sequence == self._began:
-                content = security.quick_content(headers)
-                if content is Content.PAGE:
-                    return self._begin_page(message)
-                if content is Content.INERT and message["status"] != NOT_MODIFIED and not self._consent.was_read:
-                    self._consent.new_nonce = None
-                    return self._out(message) if self.trace is None else self._send_traced(self.trace, message)
-        return self._send_carefully(message)
-
-    def _send_traced(self, trace: Trace, start: Message) -> Awaitable[None]:
-        """Send the start of a traced response that is no page, with Vary and Cache-Control."""
-        trace.status, headers = start["status"], start["headers"]
+    def _send_other(self, start: Message) -> Awaitable[None]:
+        """Send the start of a response that is no page and is traced, or has header fields that limit the browser."""
+        trace, security, headers = self.trace, self._enforcement.security, start["headers"]
+        if security is not None:
+            headers = security.add(headers, security.everybody)
+        if trace is None:
+            return self._out({**start, "headers": headers})
+        trace.status = start["status"]
         if trace.new_visitor is not None:
             headers = [*headers, (b"set-cookie", trace.new_visitor)]
         for name, _ in headers:
@@ -102,17 +89,15 @@ class QuickResponse(Response):
     async def _begin_page(self, start: Message) -> None:
         """Hold the start of what may be an ordinary page until its body comes."""
         consent, decision = self._consent, self._visit.decision
-        is_special = consent.asks_itself or consent.nonce_so_far or consent.shows_card
+        is_special = consent.asks_itself or consent.shows_card
         has_more = is_special or decision.news is not None or decision.honours_gpc
         if (
             start["status"] == 200
             and self._enforcement.has_quick_pages
-            and not (self._consent.tags_need_nonce and (self.asks or self._enforcement.fills_heads))
             and not has_more
             and self.scope["method"] == "GET"
         ):
-            self._encoding, self._length_at, has_policy = ordinary_encoding(start["headers"])
-            self._has_policy = has_policy or self._enforcement.security is not None
+            self._encoding, self._length_at, self._rules = ordinary_encoding(start["headers"])
             if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
                 return
@@ -123,12 +108,7 @@ class QuickResponse(Response):
         self._held, self.is_unfinished = None, False
         body, scope, enforcement, page = message.get("body", b""), self.scope, self._enforcement, None
         is_whole = type(body) is bytes and not message.get("more_body", False)
-        if (
-            is_whole
-            and not self._consent.made_nonce
-            and not scope.get("root_path")
-            and enforcement.recent_answers.sequence == self._began
-        ):
+        if is_whole and not scope.get("root_path") and enforcement.recent_answers.sequence == self._began:
             self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
             if fields.get(b"sec-fetch-dest") not in page_views.FRAMES:
                 page = self._ordinary(fields, start["headers"], body)
@@ -156,11 +136,8 @@ class QuickResponse(Response):
         """
         enforcement, decision, scope = self._enforcement, self._visit.decision, self.scope
         ordinary, signals, security = enforcement.ordinary, enforcement.vendor_signals, enforcement.security
-        headers, reloads = (
-            (headers, False)
-            if security is None
-            else security.of_ordinary_page(headers, decision, enforcement.prefix, secure=is_secure(scope))
-        )
+        if security is not None:
+            headers = security.add(headers, security.fields(decision))
         key = (decision.policy, scope["path"], scope.get("query_string", b""), self._encoding)
         plan = ordinary.plans.get(key)
         if plan is None or not body.startswith(plan.begun if signals is None else plan.before_head):
@@ -174,21 +151,17 @@ class QuickResponse(Response):
         is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
         asks = self.asks and not is_robot
         begins = 0 if signals is None else len(plan.before_head)
-        told = b"" if signals is None else self._told_vendors(signals, headers, "")
+        told = b"" if signals is None else self._told_vendors(signals, self._rules)
         layout = (enforcement.layouts.fixed or enforcement.layouts.of(scope)) if asks else ""
         first, origin = arrival(fields) if asks else (False, "")
         at, question = (
-            ordinary.question(plan, decision, language, body, (reloads, layout, first, origin))
+            ordinary.question(plan, decision, language, body, (self._consent.reloads, layout, first, origin))
             if asks
             else (begins, b"")
         )
         if at < 0:
             return None
-        style, script, style_at_end = (
-            ordinary.around[layout][not self._has_policy or allows_inline_script(header_policies(headers), "")]
-            if asks
-            else (b"", b"", b"")
-        )
+        style, script, style_at_end = ordinary.around[layout][self._rules.inline_script] if asks else (b"", b"", b"")
         link = plan.links[decision.outcome].get(language) or ordinary.keep_link(plan, decision, language)
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
         inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body)
@@ -213,5 +186,5 @@ class QuickResponse(Response):
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         """Send this message and all that follow it in the careful way."""
-        self._is_quick = self._is_secured = False
+        self._is_quick = False
         return super().send(message) if self._held is None else self._send_behind(self._held, message)

@@ -54,16 +54,15 @@ class RequestConsent(Decision):
         asks_itself: whether the page itself asks for what it needs, so that it gets no banner.
         chose_language: whether the language was chosen by Accept-Language.
         follows_page: whether the language is left to the page.
-        new_nonce: makes a nonce, where our own Content-Security-Policy may name it, until the response starts.
-        made_nonce: the nonce that was made; "" for none.
-        nonce_so_far: the nonce that the app has set or that was made; "" for none.
-        tags_need_nonce: whether our own policy allows our script only with a nonce.
+        nonce: the nonce of the app's own Content-Security-Policy, for our tags in the app's templates; "" for none. The
+            app sets it.
+        reloads: whether the page has to be loaded again after a grant: it keeps the Content-Security-Policy that it
+            came with, which names the origins of recipients only where they are allowed.
         replacement: an ASGI app whose response replaces the app's, or None.
         degraded: ids of the features that gave their fallback.
         returned: whether the visitor comes back to this page from one of our forms.
         shown_once: the id of the card whose content this page shows once; "" for none.
         shows_card: whether the page has a card in place of its content.
-        edits_csp: whether the page's Content-Security-Policy names recipients only where they are allowed.
         cards: how many cards of each id the page has so far.
     """
 
@@ -83,16 +82,13 @@ class RequestConsent(Decision):
     asks_itself = False
     chose_language = False
     follows_page = True
-    new_nonce: Callable[[], str] | None = None
-    made_nonce = ""
-    tags_need_nonce = False
-    nonce_so_far = ""
+    nonce = ""
+    reloads = False
     replacement: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
     returned = False
     shown_once = ""
     shows_card = False
-    edits_csp = False
     cards: Mapping[str, int] = {}
     _language: str | None = None
     _root_path = ""
@@ -124,26 +120,10 @@ class RequestConsent(Decision):
             self.degrade(feature)
         return state
 
-    @property
-    def nonce(self) -> str:
-        """The nonce of the page's Content-Security-Policy, for inline scripts and styles.
-
-        The app may set it to that of its own policy. If it has none, and the middleware sends the policy, reading makes
-        one. It is "" if there is no such policy, or the response has already started.
-        """
-        if not self.nonce_so_far and self.new_nonce is not None:
-            self.made_nonce = self.nonce_so_far = self.new_nonce()
-            self.was_read = True
-        return self.nonce_so_far
-
-    @nonce.setter
-    def nonce(self, given: str) -> None:
-        self.nonce_so_far, self.made_nonce = given, ""
-
-    @property
-    def tag_nonce(self) -> str:
-        """The nonce for our own tags in the app's templates; "" if they do not need one."""
-        return self.nonce if self.tags_need_nonce else self.nonce_so_far
+    def sources(self, directive: str) -> tuple[str, ...]:
+        """Return origins for the app's own Content-Security-Policy; see `Decision.sources`."""
+        self.reloads = True
+        return super().sources(directive)
 
     def degrade(self, feature: str) -> None:
         """Note that a feature gave its fallback."""

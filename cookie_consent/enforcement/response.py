@@ -9,9 +9,7 @@ from starlette.types import Message
 
 from cookie_consent.base.caching import ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import injectable
-from cookie_consent.decision.visit import is_secure
-from cookie_consent.enforcement.csp.secured import Asked
-from cookie_consent.enforcement.csp.security_fields import SecurityFields
+from cookie_consent.enforcement.csp import SecurityFields, is_page
 from cookie_consent.enforcement.page_response import PageResponse
 from cookie_consent.enforcement.shared_pages import SharedPages
 
@@ -56,7 +54,7 @@ class Response(PageResponse):
         decision = self._visit.decision
         passed, limits = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients), False
         if enforcement.security is not None:
-            passed, limits = self._secured(enforcement.security, message["status"], passed)
+            passed, limits = self._limited(enforcement.security, message["status"], passed)
         if self._consent.shown_once or self._consent.shows_card:
             passed = self._with_cards(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
@@ -104,22 +102,18 @@ class Response(PageResponse):
         headers = depending_on([*headers, *self._deletion_fields()], (*enforcement.depends_on, *language))
         return {**message, "headers": headers}
 
-    def _secured(self, security: SecurityFields, status: int, headers: Headers) -> tuple[Headers, bool]:
-        """Return header fields with those that limit the browser, and whether they depend on the decision."""
-        consent, scope = self._consent, self.scope
+    def _limited(self, security: SecurityFields, status: int, headers: Headers) -> tuple[Headers, bool]:
+        """Return header fields with those that limit the browser, and whether they depend on the decision.
+
+        They name the recipients that the visitor allows on pages, and where the app itself has read the decision. All
+        other responses get those of a visitor who allowed nothing, so that caches may keep them for everybody.
+        """
         accepts_pages = b"text/html" in self._fields_by_name().get(b"accept", b"")
-        consent.new_nonce = None
-        asked = Asked(
-            consent.base,
-            is_secure(scope),
-            accepts_pages,
-            self.asks or self._enforcement.fills_heads,
-            consent.made_nonce,
-            self._shown_recipients,
-        )
-        secured = security.secure(headers, status, self._visit.decision, asked)
-        self._withholds_origins = secured.withholds
-        return secured.headers, secured.depends
+        depends = self._consent.was_read or is_page(status, headers, accepts_pages=accepts_pages)
+        if not (depends and security.differs):
+            return security.add(headers, security.everybody), False
+        self._limits = security.fields(self._visit.decision, self._shown_recipients)
+        return security.add(headers, self._limits), True
 
 
 async def _send_nothing() -> None:

@@ -16,10 +16,9 @@ from cookie_consent.base.caching import Headers, is_shared
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.html.injection import Injection
 from cookie_consent.decision.decision import Decision, decide, without_optional
-from cookie_consent.enforcement.banner import PageStyle, requesting_whole_page
-from cookie_consent.enforcement.csp.parsing import header_policies
-from cookie_consent.enforcement.csp.tags import allows_own_script, nonces
+from cookie_consent.enforcement.banner import requesting_whole_page, rules_of_page
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
+from cookie_consent.enforcement.tags import TagRules, tag_rules
 from cookie_consent.enforcement.vendor_signals import VendorSignals, vendor_signals
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_language
@@ -60,7 +59,7 @@ class SharedPages:
     Args:
         installed: the parts of the installation.
         settings_link: whether pages end with a link to the settings page.
-        inline_style: whether the question brings its stylesheet inline, where the page's policies allow it.
+        rules: what is ours to say of our tags: whether the question may bring its stylesheet inline.
         may_ask: returns whether a page may have the question, for an ASGI scope.
     """
 
@@ -69,11 +68,11 @@ class SharedPages:
         installed: Installation,
         *,
         settings_link: bool,
-        inline_style: bool,
+        rules: TagRules,
         may_ask: Callable[[Scope], bool],
     ) -> None:
         self._policy, self._visits, self._pages = installed.policy, installed.visits, installed.pages
-        self._settings_link, self._inline_style, self._may_ask = settings_link, inline_style, may_ask
+        self._settings_link, self._rules, self._may_ask = settings_link, rules, may_ask
         self._layouts = installed.layouts
         self._vendors = vendor_signals(installed.policy)
         self._cookie = installed.own_cookies.plain_name("state")
@@ -139,31 +138,23 @@ class _Fragments:
         self._shared, self._consent, self._decision = shared, consent, decision
         # Caches may leave out parts of the query. The script knows it.
         path = own_path({**scope, "query_string": b""})
-        script, style_nonce = nonces(headers)
-        self._script_nonce = script or consent.nonce
-        self._style = PageStyle(header_policies(headers), style_nonce or consent.nonce, is_inline=shared._inline_style)
+        rules = tag_rules(headers)
+        self._rules = rules if shared._rules.inline_style else rules.only_files()
         self._where: dict[str, Any] = {"base": consent.base, "next_path": path, "encoding": encoding}
         self._asks, self._layout = False, shared._layouts.of(scope)
 
     def head(self, vendors: VendorSignals) -> bytes:
         """Return what vendors are told: that nothing is allowed. The script tells them more, once it knows."""
-        return vendors.tag(
-            self._consent.base,
-            without_optional(self._decision),
-            list(self._style.policies),
-            self._script_nonce,
-            may_inline=self._shared._inline_style,
-            is_shared=True,
-        )
+        return vendors.tag(self._consent.base, without_optional(self._decision), self._rules, is_shared=True)
 
     def question(self, page_language: str | None, received: bytes) -> bytes:
         """Return the question, hidden. This chooses the language."""
         self.no_question(page_language, received)
         self._asks = True
         options = QuestionOptions(
-            self._script_nonce,
-            self._style.nonce,
-            style="inline" if self._style.is_inline else "deferred",
+            self._rules.script_nonce,
+            self._rules.style_nonce,
+            style="inline" if self._rules.inline_style else "deferred",
             shared=self._shared._cookie,
             asks_first=self._shared._asks_first,
             layout=self._layout,
@@ -177,17 +168,17 @@ class _Fragments:
         if not language and page_language:
             language = match_language(page_language, site.languages)
         self._where["language"] = language or site.prevailing_language
-        self._style.read(received)
+        self._rules = rules_of_page(self._rules, received)
         return b""
 
     def end(self, *, link: bool) -> bytes:
         """Return what is inserted at the end of the page: the stylesheet if it is a file, and the link."""
-        style, parts = self._style, list[bytes]()
-        if self._asks and not style.is_inline:
-            has_script = allows_own_script(style.policies, self._script_nonce)
-            parts.append(stylesheet_at_end(self._consent.base, style.nonce, has_script=has_script).encode())
+        rules, parts = self._rules, list[bytes]()
+        if self._asks and not rules.inline_style:
+            at_end = stylesheet_at_end(self._consent.base, rules.style_nonce, has_script=rules.own_script)
+            parts.append(at_end.encode())
         if link:
-            nonce = style.nonce if style.is_inline else None
+            nonce = rules.style_nonce if rules.inline_style else None
             parts.append(self._shared._pages.footer(self._decision, style_nonce=nonce, wherever=True, **self._where))
         return b"".join(parts)
 

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import escape
 
 from cookie_consent.decision.decision import Decision
-from cookie_consent.enforcement.csp.tags import allows_inline_script
+from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors.mapping import VendorMapping
 from cookie_consent.visitors.pages.assets import assets
@@ -40,34 +40,23 @@ class VendorSignals:
         self._file = f"/assets/{assets()[_SCRIPT].name}"
         self._known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
 
-    def tag(
-        self,
-        base: str,
-        decision: Decision,
-        policies: Iterable[bytes],
-        nonce: str,
-        *,
-        may_inline: bool,
-        is_shared: bool = False,
-    ) -> bytes:
+    def tag(self, base: str, decision: Decision, rules: TagRules, *, is_shared: bool = False) -> bytes:
         """Return the script's tag.
 
         Args:
             base: the path of the endpoints.
             decision: the decision.
-            policies: the Content-Security-Policies in the page's header fields.
-            nonce: the nonce for scripts, or "".
-            may_inline: whether the script may be inline, but for the policies.
+            rules: what the page's policies say of our tags.
             is_shared: whether the page is the same for everybody, so that another script knows what holds.
         """
-        is_inline = may_inline and allows_inline_script(policies, nonce)
+        is_inline = rules.inline_script
         holds = [_holds(need, decision) for need in self._needs]
         key = (base, is_inline, is_shared, *holds)
         if key not in self._known:
             if len(self._known) >= _MAX_SCRIPTS:
                 self._known.clear()
             self._known[key] = self._parts(base, holds, is_inline=is_inline, is_shared=is_shared)
-        return nonce_attribute(nonce).encode().join(self._known[key])
+        return nonce_attribute(rules.script_nonce).encode().join(self._known[key])
 
     def _parts(self, base: str, holds: Iterable[bool], *, is_inline: bool, is_shared: bool) -> tuple[bytes, bytes]:
         """Return the tag in two pieces, between which the nonce goes."""

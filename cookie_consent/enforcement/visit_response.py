@@ -65,16 +65,17 @@ class VisitResponse:
         # Copy the state, because some servers share one dict between the requests of a connection.
         state = scope.get("state")
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
-        security = enforcement.security
-        if security is not None:
-            consent.new_nonce, consent.tags_need_nonce, consent.edits_csp = security.told_to_apps
+        if enforcement.security is not None:
+            consent.reloads = enforcement.security.differs
         self._began = enforcement.recent_answers.sequence
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
         self.printed_page: PrintedPage | None = None
         self.trace: Trace | None = None
         self._fields: Fields | None = None
-        self._withholds_origins = self._differs_in_frames = self._replaced = False
+        self._differs_in_frames = self._replaced = False
+        self._limits: Headers | None = None
+        """The header fields that limit the browser, where they depend on the decision."""
         self._page_view_host: bytes | None = None
         """The Host field of a page view, or of an error page, which may ask too."""
         self._shown_recipients = frozenset[str]()
@@ -83,7 +84,6 @@ class VisitResponse:
         """Whether the visitor has answered or erased since the request arrived."""
         # For `QuickResponse`, to save it an `__init__`.
         self._is_quick = visit.is_quick and enforcement.is_quick
-        self._is_secured = visit.is_quick and enforcement.is_secured
         self._held: Message | None = None
         """The held start of a response that may be an ordinary page, until its body comes."""
 

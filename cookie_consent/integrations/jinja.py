@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from cookie_consent.enforcement.cards import consent_card
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
+from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.visitors.pages.assets import script_address
 from cookie_consent.visitors.pages.script import script_tag
@@ -34,8 +35,6 @@ def consent_context(request: AnyRequest) -> dict[str, Any]:
     - `privacy_settings_link`: a link to it. The script opens the settings within the page.
     - `privacy_opt_out_link`: a link to the page for refusing a sale or sharing; empty if the policy has neither.
     - `privacy_assets`: tags for a page with boxes or `<template data-purpose>` and without a banner.
-    - `csp_nonce`: the nonce for the app's own inline scripts and styles: `<script nonce="{{ csp_nonce }}">`. Where the
-      middleware sends the Content-Security-Policy, it is made when a template prints it.
     - `privacy_vendors`: the tag of the script that tells vendors' tags what holds, first in the head of pages
       without injection; empty if the policy names no such vendor.
     - `privacy_tracking`: the tag of the script that sends events; empty if the visitor does not allow tracing.
@@ -49,7 +48,6 @@ def consent_context(request: AnyRequest) -> dict[str, Any]:
     address = f"{consent.base}?language={consent.language}"
     return {
         "consent": consent,
-        "csp_nonce": _Nonce(consent),
         "consent_fallback": partial(_box, request),
         "consent_card": partial(_card, request),
         "privacy_settings_url": address,
@@ -57,24 +55,11 @@ def consent_context(request: AnyRequest) -> dict[str, Any]:
             address, quote(own_path(request.scope)), consent.policy.texts[consent.language]["privacy_settings"]
         ),
         "privacy_opt_out_link": _opt_out(consent, own_path(request.scope)) if consent.policy.sells else Markup(),
-        "privacy_assets": deferred_stylesheet(consent.base, consent.tag_nonce)
-        + script_tag("early", consent.base, consent.tag_nonce),
+        "privacy_assets": deferred_stylesheet(consent.base, consent.nonce)
+        + script_tag("early", consent.base, consent.nonce),
         "privacy_vendors": _vendors(consent) if consent.policy.vendors else Markup(),
         "privacy_tracking": _tracking(consent) if consent.traces else Markup(),
     }
-
-
-class _Nonce:
-    """The nonce of a response as a template prints it. Only printing makes one."""
-
-    def __init__(self, consent: RequestConsent) -> None:
-        self._consent = consent
-
-    def __html__(self) -> str:
-        return escape(self._consent.nonce)
-
-    def __str__(self) -> str:
-        return self._consent.nonce
 
 
 def _opt_out(consent: RequestConsent, next_path: str) -> Markup:
@@ -85,7 +70,7 @@ def _opt_out(consent: RequestConsent, next_path: str) -> Markup:
 
 def _tracking(consent: RequestConsent) -> Markup:
     return Markup('<script type="module" src="{}/assets/{}"{}></script>').format(
-        consent.base, script_address(consent.policy.traced), nonce_attribute(consent.tag_nonce)
+        consent.base, script_address(consent.policy.traced), nonce_attribute(consent.nonce)
     )
 
 
@@ -94,7 +79,7 @@ def _vendors(consent: RequestConsent) -> Markup:
     if signals is None:
         return Markup()
     # The header fields of the page, which could allow an inline script, are not known yet.
-    tag = signals.tag(consent.base, consent, [], consent.tag_nonce, may_inline=False)
+    tag = signals.tag(consent.base, consent, TagRules(consent.nonce).only_files())
     return Markup(tag.decode("ascii"))  # noqa: S704 (made of escaped parts)
 
 

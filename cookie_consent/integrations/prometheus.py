@@ -1,4 +1,4 @@
-"""Prometheus: counters of a sink, of held cookies, and of browsers' reports.
+"""Prometheus: counters of a sink and of held cookies.
 
 Needs prometheus-client: pip install "cookie-consent[metrics]".
 """
@@ -20,9 +20,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
 from cookie_consent.sinks import Sink
-from cookie_consent.visitors.csp_reports.counts import ReportCounts, counts
 
-__all__ = ["CspReportCollector", "HeldCookieCollector", "SinkCollector", "share_between_workers"]
+__all__ = ["HeldCookieCollector", "SinkCollector", "share_between_workers"]
 
 _PREFIX = "cookie_consent_access_records"
 _DROPPED = "dropped_"
@@ -95,29 +94,6 @@ class HeldCookieCollector(Collector):
         for key, number in {**_UNDECLARED, **self._held.totals()}.items():
             held.add_metric(list(key), number)
         yield held
-
-
-class CspReportCollector(Collector):
-    """Collects the counts of browsers' reports about Content-Security-Policies, of all middlewares in this process.
-
-    `REGISTRY.register(CspReportCollector())`. The label `what` is "incident" if a page reached for a recipient whose
-    purpose was not allowed, else "undeclared". `mode` is "enforce" if the browser stopped it, else "report". Anybody
-    can send reports.
-
-    Args:
-        reports: the counts.
-    """
-
-    def __init__(self, reports: ReportCounts = counts) -> None:
-        self._reports = reports
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield one counter."""
-        labels = ["directive", "recipient", "what", "mode"]
-        reported = CounterMetricFamily("cookie_consent_csp_reports", "Reports of browsers.", labels=labels)
-        for key, number in self._reports.totals().items():
-            reported.add_metric(list(key), number)
-        yield reported
 
 
 class SharedMetrics:

@@ -214,7 +214,6 @@ _SECURITY: Readers = {
     "content_security_policy": values.string,
     "permissions_policy": values.string,
     "referrer_policy": values.string,
-    "connection_allowlist": values.strings,
 }
 _TABLES: Readers = {
     "site": partial(read_part, Site, _SITE, "[site]"),

@@ -44,7 +44,6 @@ _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
         "choice": "purpose",
     },
     Cookie: {"recipient": ""},
-    SecurityRules: {"connection_allowlist": None},
     Recipient: {"country": "", "use": {}},
 }
 

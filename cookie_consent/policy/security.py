@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.syntax import wrong_origin
 
 _FETCH = (
     "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src", "frame-src", "img-src", "manifest-src",
@@ -26,7 +25,8 @@ _KEYWORDS = frozenset((
     "none", "report-sample", "self", "strict-dynamic", "unsafe-eval", "unsafe-hashes", "unsafe-inline",
     "wasm-unsafe-eval",
 ))  # fmt: skip
-_NONCE = "'nonce-"
+_LETS_OTHERS_IN = ("'nonce-", "'strict-dynamic'")
+"""Beginnings of sources with which a script loads further ones from wherever it likes."""
 _FEATURE = re.compile(r"[a-z][a-z0-9-]*=(?:\*|\([^()]*\)|self|src|none|\?[01])(?:;[^,]*)?")
 _REFERRER_POLICIES = (
     "no-referrer", "no-referrer-when-downgrade", "origin", "origin-when-cross-origin", "same-origin", "strict-origin",
@@ -36,14 +36,14 @@ _REFERRER_POLICIES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityRules(CheckedPart):
-    """Header fields that the middleware sends where the app sends none; "" for one that it does not send.
+    """Header fields that the middleware sends; "" for one that it does not send.
+
+    The last two are sent where the app sends none.
 
     Args:
-        content_security_policy: what browsers may load and connect to (CSP Level 3). The origins of recipients are
-            added for those who granted their purposes.
+        content_security_policy: what browsers may load and connect to (CSP Level 3), beside policies of the app. The
+            origins of recipients are added for those who granted their purposes.
         permissions_policy: which features of the browser pages may use (Permissions Policy, section 5).
-        connection_allowlist: the origins that pages may connect to and link to beside their own and those of allowed
-            recipients; None to send no Connection-Allowlist.
         referrer_policy: what other sites learn of the page that a request comes from (Referrer Policy, section 3).
 
     Raises:
@@ -53,11 +53,8 @@ class SecurityRules(CheckedPart):
     content_security_policy: str = ""
     permissions_policy: str = ""
     referrer_policy: str = ""
-    connection_allowlist: tuple[str, ...] | None = None
 
     def _errors(self) -> Iterator[PolicyError]:
-        for origin in self.connection_allowlist or ():
-            yield from wrong_origin(origin, "connection_allowlist")
         for key in ("content_security_policy", "permissions_policy", "referrer_policy"):
             yield from _unprintable(getattr(self, key), key)
         yield from _errors_in_csp(self.content_security_policy)
@@ -97,9 +94,9 @@ def _errors_in_sources(sources: list[str], key: str) -> Iterator[PolicyError]:
     for source in sources:
         if source.lower() in _KEYWORDS:
             yield PolicyError(f"browsers read {source} as the name of a host", f"Write '{source}'.", key=key)
-        if source.lower().startswith(_NONCE):
-            remedy = "Leave it out: {{ csp_nonce }} and request.state.consent.nonce make one for each response."
-            yield PolicyError("a nonce that never changes protects nothing", remedy, key=key)
+        if source.lower().startswith(_LETS_OTHERS_IN):
+            remedy = "Leave it out here. A policy of your app may have it: browsers obey both."
+            yield PolicyError(f"with {source}, a script is loaded from any host", remedy, key=key)
 
 
 def _errors_in_permissions(value: str) -> Iterator[PolicyError]:

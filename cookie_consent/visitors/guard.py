@@ -6,7 +6,6 @@ from starlette.requests import Request
 
 from cookie_consent.base.cross_site import is_cross_site
 from cookie_consent.base.problem import Problem
-from cookie_consent.visitors.csp_reports import PATH as REPORTS
 from cookie_consent.visitors.origin_advice import UNSAID, OriginAdvice
 
 
@@ -19,9 +18,6 @@ class Guard:
     def check(self, request: Request, path: str) -> None:
         """Refuse a request that a page of another site sent.
 
-        Browsers send reports by themselves, some without saying from where. Those are taken: they change nothing, and
-        no page can send their content types to another site.
-
         Args:
             request: the request.
             path: its path inside the app.
@@ -30,8 +26,6 @@ class Guard:
             Problem: 403, it comes from another site.
         """
         fields = request.headers
-        if path.endswith(REPORTS) and not {"sec-fetch-site", "origin"} & set(fields):
-            return
         scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")
         # All values: if there are several, each has to be right.
         fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")

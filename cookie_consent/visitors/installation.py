@@ -39,7 +39,7 @@ class Installation:
         desk: is called for each request to the help desk, or None.
         clock: returns seconds since 1970.
         app_language: returns the app's language for a request; None if the app makes no choice.
-        edits_csp: whether a policy that browsers get, even if only to report, differs with the allowed recipients.
+        reloads: whether pages have to be loaded again after a grant, since their Content-Security-Policy differs.
         recent_answers: remembers answers and erasures for requests that are still running.
     """
 
@@ -56,5 +56,5 @@ class Installation:
     desk: Callable[[dict[str, Any]], Any] | None
     clock: Callable[[], float]
     app_language: AppLanguage | None
-    edits_csp: bool
+    reloads: bool
     recent_answers: RecentAnswers

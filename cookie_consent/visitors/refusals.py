@@ -9,7 +9,6 @@ from starlette.responses import JSONResponse, Response
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.problem import Problem
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.csp_reports import PATH as REPORTS
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.wording import Wording
@@ -34,8 +33,8 @@ class Refusals:
         """Return the response for a problem."""
         inquiry = replace(inquiry, language=problem.language or inquiry.language)
         path, next_path = inquiry.path.rstrip("/"), safe_next(problem.next) or ""
-        # No person reads the response to an event or a report, whatever its content type.
-        if path in (f"{self._prefix}/events", f"{self._prefix}{REPORTS}") or not _wants_page(inquiry):
+        # No person reads the response to an event, whatever its content type.
+        if path == f"{self._prefix}/events" or not _wants_page(inquiry):
             response: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
         elif problem.text == "error_policy_changed":
             response = await self._settings.settings_page(

@@ -16,8 +16,6 @@ from cookie_consent.visitors.answers.show_once import ShowOnce
 from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
-from cookie_consent.visitors.csp_reports import PATH as REPORTS
-from cookie_consent.visitors.csp_reports.intake import ReportIntake
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
 from cookie_consent.visitors.inquiry import Inquiry
@@ -50,7 +48,7 @@ class Routes:
         kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
         cookie_list, states = (
             CookieList(own_cookies, has_log=log is not None, postpones=not parts.pages.later_refuses),
-            States(own_cookies.lifetime, edits_csp=parts.edits_csp),
+            States(own_cookies.lifetime, reloads=parts.reloads),
         )
         self._prefix = parts.prefix
         self.settings = settings = SettingsEndpoints(
@@ -99,7 +97,6 @@ class Routes:
             "/erase": {"POST": own_data.erase},
             "/policy": {"GET": settings.policy},
             "/events": {"POST": events.take},
-            REPORTS: {"POST": ReportIntake(policy).take},
             **_of_assets(script_address(policy.traced)),
         }
         if ledger is not None:

@@ -15,11 +15,11 @@ class States:
 
     Args:
         lifetime: how long an answer is valid.
-        edits_csp: whether a policy that browsers get, even if only to report, differs with the allowed recipients.
+        reloads: whether pages have to be loaded again after a grant.
     """
 
-    def __init__(self, lifetime: timedelta, *, edits_csp: bool) -> None:
-        self._lifetime, self._edits_csp = lifetime, edits_csp
+    def __init__(self, lifetime: timedelta, *, reloads: bool) -> None:
+        self._lifetime, self._reloads = lifetime, reloads
 
     def of(self, decision: Decision) -> dict[str, Any]:
         """Return a decision as JSON data.
@@ -37,7 +37,8 @@ class States:
         - `opted_out`: whether the visitor has refused every sale or sharing; false if the policy has none.
         - `overruled`: ids of the purposes that the visitor granted and that a signal has refused since.
         - `features`: feature id -> whether it is available.
-        - `edits_csp`: whether the page's Content-Security-Policy names recipients only where they are allowed.
+        - `reloads`: whether pages have to be loaded again after a grant: their Content-Security-Policy names recipients
+          only where they are allowed.
         - `recipients`: recipient id -> whether it is allowed; only if the policy lets visitors choose among them.
         - `regime`: the code of the law that applies; only if the policy names one.
         """
@@ -55,7 +56,7 @@ class States:
             "opted_out": has_opted_out(decision),
             "overruled": sorted(purposes_switched_off(decision)),
             "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
-            "edits_csp": self._edits_csp,
+            "reloads": self._reloads,
             **_recipients(decision),
             **({"regime": decision.policy.regime.code} if decision.policy.regime else {}),
         }

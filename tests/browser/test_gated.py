@@ -479,7 +479,7 @@ def test_failure_of_server_after_start_leaves_page_as_it_is(viewer: Viewer) -> N
 @pytest.mark.full_matrix
 def test_page_whose_policy_is_edited_is_reloaded_once_for_grant_elsewhere(viewer: Viewer) -> None:
     def edit(route: Route) -> None:
-        route.fulfill(json={**route.fetch().json(), "edits_csp": True})
+        route.fulfill(json={**route.fetch().json(), "reloads": True})
 
     viewer.page.route("**/state*", edit)
     viewer.answer()

@@ -215,7 +215,7 @@ def test_banner_closed_by_other_tab_moves_focus_to_main(tabs: tuple[Visitor, Vis
     expect(second.page.get_by_role("main")).to_be_focused()
 
 
-@pytest.mark.parametrize(("site", "anew"), [("corner", False), ("edited", True)])
+@pytest.mark.parametrize(("site", "anew"), [("corner", False), ("enforced", True)])
 def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(
     new_visitor: NewVisitor, site: str, anew: bool
 ) -> None:
@@ -233,7 +233,7 @@ def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(
 
 
 def test_page_that_learns_state_late_is_not_reloaded(new_visitor: NewVisitor) -> None:
-    visitor = moved_to(new_visitor(), "edited")
+    visitor = moved_to(new_visitor(), "enforced")
     visitor.open_with_banner("/")
     visitor.accept()
     visitor.page.route(f"**{PREFIX}/state?*", lambda route: route.abort())
@@ -246,12 +246,12 @@ def test_page_that_learns_state_late_is_not_reloaded(new_visitor: NewVisitor) ->
     assert visitor.is_marked
 
 
-@pytest.mark.parametrize(("path", "anew"), [("/guarded", True), ("/second", False)])
-def test_answered_page_reloads_only_under_edited_content_security_policy(
-    new_visitor: NewVisitor, path: str, anew: bool
+@pytest.mark.parametrize(("site", "anew"), [("enforced", True), ("corner", False)])
+def test_answered_page_reloads_only_under_content_security_policy_of_ours(
+    new_visitor: NewVisitor, site: str, anew: bool
 ) -> None:
-    visitor = moved_to(new_visitor(), "edited")
-    visitor.open_with_banner(path)
+    visitor = moved_to(new_visitor(), site)
+    visitor.open_with_banner("/second")
     visitor.mark()
     visitor.accept()
     expect_purposes(visitor, ALL)

@@ -256,7 +256,7 @@ def test_header_fields_of_any_type_are_gated(convert: Any, make_list: Any, grant
         await send({"type": "http.response.start", "status": 200, "headers": remade(given)})
         await send({"type": "http.response.body", "body": PAGE})
 
-    site = install(app, access_log=MemorySink(), settings_link=True, edit_csp=True)
+    site = install(app, access_log=MemorySink(), settings_link=True, csp="enforce")
     visitor = Visitor(site, [("user-agent", PHONE), ("accept", "text/html"), ("referer", "https://site.example/")])
     if granted:
         visitor.accept()

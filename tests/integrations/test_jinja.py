@@ -130,31 +130,6 @@ def test_template_without_middleware_raises_helpful_error() -> None:
         consent_context(Request({"type": "http", "headers": []}))
 
 
-@pytest.mark.parametrize(
-    ("csp", "names_it"),
-    [("default-src 'self'", False), ("script-src 'strict-dynamic'", True)],
-)
-def test_nonce_is_made_when_a_template_prints_it_or_our_tags_need_it(csp: str, names_it: bool, tmp_path: Path) -> None:
-    (tmp_path / "plain.html").write_text(TEMPLATE)
-    inline = TEMPLATE.replace("<head>", '<head><script nonce="{{ csp_nonce }}"></script>')
-    for name in ("inline.html", "inline.j2"):  # Jinja2 does not escape in the latter
-        (tmp_path / name).write_text(inline)
-    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
-
-    async def page(request: Request) -> Response:
-        return templates.TemplateResponse(request, request.path_params["name"])
-
-    declared = policy(f'{SITE}\n[security]\ncontent_security_policy = "{csp}"\n')
-    middleware = Middleware(ConsentMiddleware, policy=declared, secret_keys=[KEY], inject=False)
-    visitor = Visitor(Starlette(routes=[Route("/{name}", page)], middleware=[middleware]))
-    for name, is_made in (("plain.html", names_it), ("inline.html", True), ("inline.j2", True)):
-        reply = visitor.get(f"/{name}")
-        sources = re.findall(r"'nonce-([^']+)'", reply.get("content-security-policy"))
-        assert bool(sources) is is_made
-        scripts = re.findall(r'<script[^>]*nonce="([^"]*)"', reply.text)
-        assert set(scripts) == set(sources)
-
-
 # The block and the function for content that waits for consent.
 
 MAP = '<iframe src="https://maps.example.com/embed"></iframe>'

@@ -79,7 +79,7 @@ def test_json_answer_returns_state(data: object, status: str, purposes: dict[str
         "source": "api",
         "signals": [],
         "features": {"map": purposes["media"]},
-        "edits_csp": False,
+        "reloads": False,
         "honours_gpc": False,
         "opted_out": False,
         "overruled": [],

@@ -261,26 +261,13 @@ def test_answer_during_response_removes_banner(begins: bool) -> None:
     [{}, {"begins": True, "content_type": "text/html", "settings_link": True}],
     ids=["not started", "held"],
 )
-@pytest.mark.parametrize("ours", [False, True], ids=["the app's policy", "ours"])
-def test_csp_names_only_recipients_allowed_when_response_starts(options: dict[str, Any], *, ours: bool) -> None:
+def test_csp_names_only_recipients_allowed_when_response_starts(options: dict[str, Any]) -> None:
     origins = 'origins = ["https://maps.example.com"]'
     text = SITE.replace(origins, f'{origins}\ndirectives = ["img"]')
-    policy = [] if ours else [("content-security-policy", "img-src 'self'")]
-    options = {"content_type": "text/html", "csp": "enforce" if ours else "edit", "headers": policy, **options}
-    site = Site(text=text, **options)
+    site = Site(text=text, **{"content_type": "text/html", "csp": "enforce", **options})
     site.visitor.accept()
     assert "maps.example.com" in site.while_answering().get("content-security-policy")
     assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")
-
-
-@pytest.mark.parametrize("begins", [False, True], ids=["not started", "held"])
-def test_connection_allowlist_names_only_recipients_allowed_when_response_starts(*, begins: bool) -> None:
-    origins = 'origins = ["https://maps.example.com"]'
-    text = SITE.replace(origins, f'{origins}\ndirectives = ["img"]') + "\n[security]\nconnection_allowlist = []\n"
-    site = Site(text=text, begins=begins, content_type="text/html", settings_link=True)
-    site.visitor.accept()
-    assert "maps.example.com" in site.while_answering().get("connection-allowlist")
-    assert "maps.example.com" not in site.while_answering(NONE).get("connection-allowlist")
 
 
 # Held pages: the start of a page is held until its first bytes show whether it is HTML.

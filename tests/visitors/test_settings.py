@@ -81,7 +81,7 @@ def test_state_before_answer_is_unknown() -> None:
         "source": None,
         "signals": [],
         "features": {"map": False},
-        "edits_csp": False,
+        "reloads": False,
         "honours_gpc": False,
         "opted_out": False,
         "overruled": [],

@@ -228,14 +228,6 @@ def test_style_of_settings_link_is_inline_where_policy_allows_it(
         assert (reply.status, reply.text) == (200, assets()["link.css"].content.decode())
 
 
-def test_style_of_settings_link_has_nonce_set_by_app() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["consent"].nonce = "n0nce"
-        await page_app()(scope, receive, send)
-
-    assert _INLINE.findall(visitor_with_answer(linked(app)).get().text) == [' nonce="n0nce"']
-
-
 # Caches and validators.
 
 

@@ -25,7 +25,6 @@ OF_HIGHER_ROOMS = {
     "visitors.answers.recent_answers",
     "visitors.app_country",
     "visitors.app_language",
-    "visitors.csp_reports",
     "visitors.installation",
     "visitors.pages",
     "visitors.pages.assets",

@@ -118,10 +118,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"layout": None}, "Write one of: corner, bar, modal"),
     ({"inject": "yes"}, "inject: .* Write True, False, a list"),
     ({"settings_link": 1}, "settings_link: .* Write True or False"),
-    ({"edit_csp": None}, "edit_csp: .* Write True or False"),
-    ({"csp": "on"}, 'csp: .* Write None, "edit", "enforce" or "report"'),
-    ({"csp": True}, 'csp: .* Write None, "edit", "enforce" or "report"'),
-    ({"csp": "enforce", "edit_csp": True}, 'csp: .* contradicts edit_csp=True, which means "edit"'),
+    ({"csp": "on"}, 'csp: .* Write None or "enforce"'),
+    ({"csp": True}, 'csp: .* Write None or "enforce"'),
     ({"inline_style": ""}, "inline_style: .* Write True or False"),
     ({"later": "never"}, 'later: .* Write "ask" or "refuse"'),
     ({"language": "en"}, 'language: .* Write "path", or a function that takes a request'),
@@ -731,7 +729,7 @@ TOKENS: dict[str, str] = {}
 def everything() -> ConsentMiddleware:
     clock = Clock()
     app = _full_site(
-        access_log=MemorySink(), ledger=MemoryLedger(), clock=clock, settings_link=True, edit_csp=True, language="path"
+        access_log=MemorySink(), ledger=MemoryLedger(), clock=clock, settings_link=True, csp="enforce", language="path"
     )
     for name in ("accept", "refuse"):
         visitor = Visitor(app)

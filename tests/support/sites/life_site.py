@@ -1,7 +1,7 @@
 """Several sites with different options, whose pages libraries swap, browsers keep and caches share.
 
 Their paths are /corner, /bar, /modal, /shared (nothing injected), /tongues (the path selects the language), /asked (a
-function selects it) and /edited (the middleware edits the Content-Security-Policy).
+function selects it) and /enforced (with a Content-Security-Policy of ours).
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ SITES: Mapping[str, Mapping[str, Any]] = {
     "shared": {"inject": False},
     "tongues": {"language": "path"},
     "asked": {"language": language_in_query},
-    "edited": {"edit_csp": True},
+    "enforced": {"csp": "enforce"},
 }
 looked: list[str] = []
 """The pages that asked for the state, in order."""

@@ -1,1 +1,0 @@
-"""Content-Security-Policies: which third parties a browser may reach, and what our tags may do."""
