@@ -27,7 +27,7 @@ from benchmarks import apps
 from benchmarks.command import Ran, consent, print_machine
 from benchmarks.table import Row, print_table, ratio
 from cookie_consent import Policy
-from cookie_consent.decision.cookie_settings import new_id
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import open_ledger
 from tests.support.ledger_writer import entry
 from tests.support.servers.postgres import NoPostgresError, private_server

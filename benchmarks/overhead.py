@@ -185,7 +185,6 @@ def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
         page("access log: counts of pages", log, linked),
         Case("access log: a traced text", log, itertools.repeat(granted), records=records, without=linked),
         page("server_logs, on a page", linked, apps.consent_app(server_logs="keep")),
-        page("mask_client, on a page", apps.consent_app(mask_client=True), linked),
         page('csp="enforce", refused', apps.consent_app(csp="enforce"), linked, path=apps.CSP_ROUTE),
         page('csp="enforce", granted', apps.consent_app(csp="enforce"), linked, granted),
     ]

@@ -7,6 +7,11 @@ from collections.abc import Iterable
 OPTIONS: dict[str, str] = {
     "edit_csp": 'Write csp="enforce", and consent.sources("frame-src") where your app writes its own policy.',
     "accounts": "Keep what consent_of(request) says with the account yourself: docs/features.md shows how.",
+    "consent_cookie": 'Write cookie_prefix, as in cookie_prefix="shop-", which makes shop-consent and shop-visitor.',
+    "visitor_cookie": 'Write cookie_prefix, as in cookie_prefix="shop-", which makes shop-consent and shop-visitor.',
+    "visitor_days": "Leave it out: a visitor id is valid for 395 days. A shorter retention removes records earlier.",
+    "make_id": "Leave it out: ids are random.",
+    "mask_client": "Leave it out, and ask is_traced() before you log an address (docs/other-logs.md).",
     "countries": 'Let the proxy name the country, as in country="CF-IPCountry", with regimes by country in the policy.',
 }
 """Option of `ConsentMiddleware` -> what to do instead."""

@@ -17,19 +17,18 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import current, gone
-from cookie_consent.base.addresses import truncated
 from cookie_consent.base.asgi import ASGIApp
 from cookie_consent.base.caching import plain_fields
-from cookie_consent.base.checks import check, check_booleans
+from cookie_consent.base.checks import check
 from cookie_consent.base.paths import local_path
 from cookie_consent.base.process.lifespan import Lifespan
 from cookie_consent.base.process.startup import FailsAtStart, check_app, fails_at_start
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime, new_id, visitor_lifetime
+from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
+from cookie_consent.decision.visit import Visits, host_of, is_secure, without_held
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
@@ -99,12 +98,10 @@ class ConsentMiddleware(FailsAtStart):
             reports them.
         history: earlier versions of the policy, as paths or policies. With them, visitors are not asked again for
             purposes that only became narrower.
-        consent_cookie: the name of the consent cookie; over https it gets the prefix "__Host-", or "__Secure-" on hosts
-            that share answers.
-        visitor_cookie: the name of the visitor cookie, with the same prefix.
+        cookie_prefix: what the names of our cookies begin with: "shop-" makes `shop-consent` and `shop-visitor`. Over
+            https "__Host-" comes before it, or "__Secure-" on hosts that share answers.
         consent_days: how long an answer is valid, for refusals and grants alike; at most 400 days. The default is 184,
             or 366 if a purpose has `sells = true`, since its refusal must be respected for 12 months.
-        visitor_days: how long a visitor id is valid, without renewal; at most 395 days.
         query_keys: the query parameters to keep in access records, as names or patterns with *.
         desk: a function that is called for each request and complaint with a dict of its `reference`, `kind` and
             `due_at`. It may be asynchronous. It runs after the response, so it may block.
@@ -112,10 +109,7 @@ class ConsentMiddleware(FailsAtStart):
             visitors who did not consent to tracing: "mask" truncates the address and removes user agent and
             query, "drop" drops the lines, "keep" changes nothing. It applies to the whole process; the strictest of
             several middlewares wins.
-        mask_client: whether the app sees only a truncated client address, with port 0, of visitors who did not consent
-            to tracing.
-        clock: returns seconds since 1970.
-        make_id: returns a random id of at least 128 bits, in cookie octets.
+        clock: for tests: returns seconds since 1970.
 
     Raises:
         PolicyError: the policy cannot be used.
@@ -146,16 +140,12 @@ class ConsentMiddleware(FailsAtStart):
         shared_pages: bool = False,
         undeclared: str = "hold",
         history: Iterable[Policy | str | PathLike[str]] = (),
-        consent_cookie: str = "consent",
-        visitor_cookie: str = "visitor",
+        cookie_prefix: str = "",
         consent_days: float | None = None,
-        visitor_days: float = 395,
         query_keys: Iterable[str] = ("utm_*",),
         desk: Callable[[dict[str, Any]], Any] | None = None,
         server_logs: str = "mask",
-        mask_client: bool = False,
         clock: Callable[[], float] = time.time,
-        make_id: Callable[[], str] = new_id,
     ) -> None:
         from cookie_consent.visitors import loaded_late as late
 
@@ -163,16 +153,12 @@ class ConsentMiddleware(FailsAtStart):
         set_server_logs(server_logs)
         check_app(app)
         check("clock", clock, is_valid=callable(clock), remedy="It returns seconds since 1970.")
-        check_booleans(mask_client=mask_client)
         # The policy, and the cookies that store visitors' answers.
         policy = policy_in_use(policy, history)
         cookies = CookieSettings(
             secret_keys,
-            consent_name=consent_cookie,
-            visitor_name=visitor_cookie,
+            prefix=cookie_prefix,
             consent_lifetime=consent_lifetime(consent_days, policy),
-            visitor_lifetime=visitor_lifetime(visitor_days),
-            make_id=make_id,
             domain=policy.site.domain,
             hosts=policy.site.hosts,
             tells_state=shared_pages,
@@ -217,7 +203,7 @@ class ConsentMiddleware(FailsAtStart):
             pages=pages,
             layouts=layouts,
             ledger=ledger,
-            retention=late.Retention(ledger, policy.requests, make_id) if ledger is not None else None,
+            retention=late.Retention(ledger, policy.requests) if ledger is not None else None,
             access_log=log,
             desk=desk,
             clock=clock,
@@ -225,12 +211,12 @@ class ConsentMiddleware(FailsAtStart):
             recent_answers=RecentAnswers(own_cookies.lifetime, clock),
             reloads=security is not None and security.differs,
         )
-        self.app, self._visits, self._masks_client = app, visits, mask_client
+        self.app, self._visits = app, visits
         self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
         self._recent_answers = self._installed.recent_answers
         self._endpoints = late.Endpoints(self._installed)
         self._own_paths = (prefix, late.GPC_PATH)
-        signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
+        signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security, app)
 
     @property
@@ -256,7 +242,7 @@ class ConsentMiddleware(FailsAtStart):
             await self._answer(scope, receive, send, path, request)
             return
         visit = self._visits.read(scope, path)
-        child = scope if visit.visible_cookies is None and not self._masks_client else self._app_scope(scope, visit)
+        child = scope if visit.visible_cookies is None else without_held(scope, visit)
         choose, enforcement = self._enforcement.choose, self._enforcement
         enforcement = enforcement if choose is None else choose(child, path)
         asks = visit.should_ask and enforcement.may_show_banner(child)
@@ -308,7 +294,7 @@ class ConsentMiddleware(FailsAtStart):
         visit, gate, recent = self._visits.read(scope, local_path(scope)), self._installed.gate, self._recent_answers
         began = recent.sequence
         request.decide(traced=visit.traced)
-        child = self._app_scope(scope, visit)
+        child = without_held(scope, visit)
         consent = RequestConsent(visit.decision, child, self._enforcement.prefix, self._enforcement.app_language)
         child["state"] = {**(child.get("state") or {}), "consent": consent}
         if self._security is not None:
@@ -328,19 +314,6 @@ class ConsentMiddleware(FailsAtStart):
             await send(message)
 
         await self.app(child, receive, gated)
-
-    def _app_scope(self, scope: Scope, visit: Visit) -> Scope:
-        """Return the scope that the app may see: without held cookies and, with `mask_client`, the full address."""
-        child = without_held(scope, visit)
-        if self._masks_client and not visit.traced and child.get("client"):
-            child = {**child, "client": _masked(child["client"])}
-        return child
-
-
-def _masked(client: Sequence[Any]) -> tuple[str, int] | None:
-    """Return a client's truncated address with port 0, or None if it cannot be read."""
-    address = truncated(client[0])
-    return None if address is None else (address, 0)
 
 
 def _run_if_due(installed: Installation) -> None:

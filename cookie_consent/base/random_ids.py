@@ -38,8 +38,13 @@ class IdPool(ABC, Generic[Id]):
             return self._ids.pop()
 
 
+def new_id() -> str:
+    """Return a random id of 128 bits, in 22 characters of URL-safe base64."""
+    return secrets.token_urlsafe(_BYTES)
+
+
 class RandomIds(IdPool[str]):
     """A pool of random ids of 128 bits, in 22 characters of URL-safe base64."""
 
     def _make(self) -> list[str]:
-        return [secrets.token_urlsafe(_BYTES) for _ in range(BATCH_SIZE)]
+        return [new_id() for _ in range(BATCH_SIZE)]

@@ -57,7 +57,7 @@ def _own_names(policy: Policy) -> Iterator[str]:
             yield (
                 f'{table} key "name": this is one of our own cookies, which the settings page lists by itself. Take it '
                 "out, unless you describe ours in your own words. If your app has a cookie of this name, it is held "
-                "back: rename ours with consent_cookie= or visitor_cookie=."
+                "back: rename ours with cookie_prefix=."
             )
 
 

@@ -86,7 +86,7 @@ def _erase(arguments: argparse.Namespace) -> int:
 
 
 def _erased_proof(ledger: SqlLedger, consent_id: str) -> dict[str, int]:
-    from cookie_consent.decision.cookie_settings import new_id
+    from cookie_consent.base.random_ids import new_id
 
     removal = ledger.remove(now=time.time(), make_id=new_id, consent_id=consent_id)
     return {**asdict(removal), "requests": ledger.requests.erase(consent_id)}
@@ -146,7 +146,7 @@ def _purge(arguments: argparse.Namespace) -> int:
 
 
 def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
-    from cookie_consent.decision.cookie_settings import new_id
+    from cookie_consent.base.random_ids import new_id
     from cookie_consent.ledgers.retention import last_removal
 
     with existing_ledger(url) as ledger:

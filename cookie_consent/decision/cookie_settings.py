@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import math
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any
 
 from cookie_consent.base.checks import check
 from cookie_consent.decision.decision import CONSENT_LIFETIME, OPT_OUT_LIFETIME
-from cookie_consent.decision.visitor_cookie import VISITOR_LIFETIME
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import COOKIE_NAME
 
-_LONGEST_NAME = 64
+_LONGEST_PREFIX = 64
 """Keeps the cookie well below the 4096 octets at which browsers drop it (RFC 6265bis section 5.6)."""
-
-
-def new_id() -> str:
-    """Return a random id of 128 bits, in 22 cookie octets."""
-    return secrets.token_urlsafe(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,60 +24,41 @@ class CookieSettings:
 
     Args:
         secret_keys: oldest first; the last one signs.
-        consent_name: the consent cookie's name over plain http. The signal cookie adds "-signal" to it, and those that
-            postpone the question add "-later" and "-later-day", the one that confirms an answer adds "-saved", the one
-            that shows a card's content once "-once", and the one that scripts of shared pages read "-state".
-        visitor_name: the visitor cookie's name over plain http. The erasure cookie adds "-erasure" to it.
+        prefix: what the names of all our cookies begin with, after "__Host-" or "__Secure-".
         consent_lifetime: how long an answer is valid, for refusals and grants alike; at most 400 days.
-        visitor_lifetime: how long a visitor id is valid; at most 395 days. It is not renewed.
-        make_id: returns a random id of at least 128 bits, in cookie octets.
         domain: the Domain of cookies that several hosts share; "" if each host has its own.
         hosts: the hosts that share an answer, in `domain`.
-        tells_state: whether a cookie tells scripts what holds; its name is `consent_name` with "-state".
+        tells_state: whether a cookie tells scripts what holds.
 
     Raises:
-        ValueError: a name is no cookie name or is used twice, a lifetime is too long or under a second, or `make_id`
-            cannot be called.
+        ValueError: names that begin with the prefix are no cookie names, or the lifetime is too long or under a second.
     """
 
     secret_keys: str | Sequence[str]
     _: KW_ONLY
-    consent_name: str = "consent"
-    visitor_name: str = "visitor"
+    prefix: str = ""
     consent_lifetime: timedelta = CONSENT_LIFETIME
-    visitor_lifetime: timedelta = VISITOR_LIFETIME
-    make_id: Callable[[], str] = new_id
     domain: str = ""
     hosts: tuple[str, ...] = ()
     tells_state: bool = False
 
     def __post_init__(self) -> None:
-        for option, name in (("consent_cookie", self.consent_name), ("visitor_cookie", self.visitor_name)):
-            check(option, name, is_valid=_is_plain_name(name), remedy='Write a plain word, like "consent".')
-        consent, visitor = self.consent_name, self.visitor_name
-        kinds = ("", "-signal", "-later", "-later-day", "-saved", "-once", "-state")
-        if {f"{consent}{kind}" for kind in kinds} & {visitor, f"{visitor}-erasure"}:
+        check("cookie_prefix", self.prefix, is_valid=_is_prefix(self.prefix), remedy='Write one like "shop-".')
+        if not timedelta(seconds=1) <= self.consent_lifetime <= LONGEST_COOKIE:
             raise ValueError(
-                f"consent_cookie, visitor_cookie: cookies of {consent!r} and {visitor!r} would share a name. "
-                "Write different names."
+                f"the consent cookie lives for {self.consent_lifetime}; it can live for at most "
+                f"{LONGEST_COOKIE.days} days"
             )
-        longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
-        for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
-            if not timedelta(seconds=1) <= lifetime <= longest[kind]:
-                raise ValueError(
-                    f"the {kind} cookie lives for {lifetime}; it can live for at most {longest[kind].days} days"
-                )
-        check("make_id", self.make_id, is_valid=callable(self.make_id), remedy="It returns a random id.")
 
 
-def _is_plain_name(name: object) -> bool:
-    """Return whether a name can be that of a cookie of ours."""
+def _is_prefix(prefix: object) -> bool:
+    """Return whether names of our cookies can begin with a prefix."""
     return (
-        isinstance(name, str)
-        and COOKIE_NAME.fullmatch(name) is not None
-        # Prefixes are added over https alone. Over http, browsers refuse a cookie that has one.
-        and not name.startswith("__")
-        and len(name) <= _LONGEST_NAME
+        isinstance(prefix, str)
+        and COOKIE_NAME.fullmatch(f"{prefix}consent") is not None
+        # These prefixes are added over https alone. Over http, browsers refuse a cookie that has one.
+        and not prefix.startswith("__")
+        and len(prefix) <= _LONGEST_PREFIX
     )
 
 
@@ -102,7 +76,7 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
     """
     if consent_days is None:
         return max(OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME, _asked_again_after(policy))
-    lifetime = _days("consent_days", consent_days, most=LONGEST_COOKIE)
+    lifetime = _days(consent_days)
     if policy.sells and lifetime < OPT_OUT_LIFETIME:
         raise ValueError(
             f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
@@ -122,19 +96,11 @@ def _asked_again_after(policy: Policy) -> timedelta:
     return max((regime.asked_again_after or timedelta(0) for regime in policy.regimes), default=timedelta(0))
 
 
-def visitor_lifetime(visitor_days: float) -> timedelta:
-    """Return how long a visitor id is valid.
-
-    Raises:
-        ValueError: it is no number of days, or more than 395.
-    """
-    return _days("visitor_days", visitor_days, most=VISITOR_LIFETIME)
-
-
-def _days(name: str, value: Any, *, most: timedelta) -> timedelta:
-    """Return a number of days as a duration; raise ValueError if it is none, or under a second or over `most`."""
+def _days(value: Any) -> timedelta:
+    """Return the number of days of an answer as a duration; raise ValueError if it is none, or not valid."""
     # True is an int in Python, and would mean one day.
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    most = LONGEST_COOKIE
     is_valid = is_number and timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most
-    check(name, value, is_valid=is_valid, remedy=f"Write a number of days, at most {most.days} days.")
+    check("consent_days", value, is_valid=is_valid, remedy=f"Write a number of days, at most {most.days} days.")
     return timedelta(days=value)

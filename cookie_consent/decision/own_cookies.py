@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from urllib.parse import quote
 
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
@@ -58,9 +57,7 @@ class _Tokens:
         }
         self.consent = consent_cookie.ConsentCookie(self._signers["consent"], domain, hosts, recipients)
         self.signal = consent_cookie.SignalCookie(self._signers["signal"])
-        self.visitor = visitor_cookie.VisitorCookie(
-            self._signers["visitor"], settings.visitor_lifetime, settings.make_id
-        )
+        self.visitor = visitor_cookie.VisitorCookie(self._signers["visitor"])
         self.erasure = visitor_cookie.ErasureCookie(self._signers["erasure"])
 
     def has_signed(self, kind: str, tokens: Iterable[bytes]) -> bool:
@@ -77,7 +74,6 @@ class OwnCookies:
 
     Attributes:
         lifetime: how long an answer is valid.
-        new_id: returns a random id.
         place: returns the place of the cookies for an ASGI scope.
         hosts: the hosts that share an answer; none if each host has its own.
         later: reads and sets the cookies that postpone the question.
@@ -87,23 +83,25 @@ class OwnCookies:
     """
 
     def __init__(self, settings: CookieSettings, policies: Iterable[Policy] = ()) -> None:
-        self.lifetime, self.new_id, self.hosts = settings.consent_lifetime, settings.make_id, settings.hosts
+        self.lifetime = settings.consent_lifetime
+        self.hosts = settings.hosts
+        consent = f"{settings.prefix}consent"
+        visitor = f"{settings.prefix}visitor"
         self.place = Places(settings.hosts, settings.domain).of
         recipients = RecipientBits(policies)
         before = _Tokens(settings, recipients)
         shared = _Tokens(settings, recipients, settings.domain, settings.hosts) if settings.hosts else before
         self._tokens = (before, shared)
         """For cookies of one host, and for those that hosts share."""
-        self._max_age_of_visitor = before.visitor.max_age
         self._names = {
             (secure, shared): {
-                "consent": broad + settings.consent_name,
-                "signal": f"{broad}{settings.consent_name}-signal",
-                "later": f"{broad}{settings.consent_name}-later",
-                "later-day": f"{broad}{settings.consent_name}-later-day",
-                "state": f"{broad}{settings.consent_name}-state",
-                "visitor": broad + settings.visitor_name,
-                "erasure": f"{narrow}{settings.visitor_name}-erasure",
+                "consent": broad + consent,
+                "signal": f"{broad}{consent}-signal",
+                "later": f"{broad}{consent}-later",
+                "later-day": f"{broad}{consent}-later-day",
+                "state": f"{broad}{consent}-state",
+                "visitor": broad + visitor,
+                "erasure": f"{narrow}{visitor}-erasure",
             }
             # The erasure cookie has a path of its own, so it cannot be __Host- (RFC 6265bis section 4.1.3.2).
             for secure, shared, broad, narrow in (
@@ -119,8 +117,8 @@ class OwnCookies:
         }
         later = {where: (names["later"], names["later-day"]) for where, names in self._names.items()}
         self.later = LaterCookies(later)
-        self.saved = SavedCookie(f"{settings.consent_name}-saved")
-        self.once = OnceCookie(f"{settings.consent_name}-once", Signer(settings.secret_keys, ONCE_SALT))
+        self.saved = SavedCookie(f"{consent}-saved")
+        self.once = OnceCookie(f"{consent}-once", Signer(settings.secret_keys, ONCE_SALT))
         state = {where: names["state"] for where, names in self._names.items()}
         self.state = StateCookie(state, self.lifetime) if settings.tells_state else None
 
@@ -146,7 +144,7 @@ class OwnCookies:
     def names_taken(self, policy: Policy) -> Iterator[PolicyError]:
         """Yield an error for each cookie of a policy that has one of our names for something else."""
         problem = "this is the name of one of our own cookies"
-        remedy = "Rename ours with consent_cookie= or visitor_cookie="
+        remedy = "Rename ours with cookie_prefix="
         readers, by_kind = self.readers(policy), _readers_by_kind(policy)
         for table, declared in labelled_cookies(policy):
             # A policy may list our own cookies under their default names, to describe them.
@@ -162,7 +160,7 @@ class OwnCookies:
         """
         names, domain = self._names[place.secure, place.is_shared], place.domain
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
-        lifetime = timedelta(seconds=self._max_age_of_visitor)
+        lifetime = visitor_cookie.VISITOR_LIFETIME
         traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
         signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
         signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []
@@ -259,11 +257,11 @@ class OwnCookies:
                 tracing was allowed, so that its record has it; None if there is nothing more to record of that page.
         """
         visitor_id, token = self._tokens[place.is_shared].visitor.make(now, referrer)
-        return visitor_id, self._set("visitor", token, self._max_age_of_visitor, place=place)
+        return visitor_id, self._set("visitor", token, self._tokens[0].visitor.max_age, place=place)
 
     def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, place: Place) -> bytes:
         """Return the Set-Cookie field that removes the arrival and leaves the id and its expiry unchanged."""
-        left = max(1, arrival.at + self._max_age_of_visitor - int(now))  # 0 would delete the cookie
+        left = max(1, arrival.at + self._tokens[0].visitor.max_age - int(now))  # 0 would delete the cookie
         token = self._tokens[place.is_shared].visitor.token(visitor_id, arrival.at)
         return self._set("visitor", token, left, place=place)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.signing import Signer
 
 SALT, ERASURE_SALT = "cookie_consent.visitor", "cookie_consent.erasure"
@@ -55,13 +56,12 @@ class VisitorCookie:
 
     Args:
         signer: a signer with `SALT`.
-        lifetime: how long an id is valid after it was made.
         new_id: returns a random id of at least 128 bits, in cookie octets.
     """
 
-    def __init__(self, signer: Signer, lifetime: timedelta, new_id: Callable[[], str]) -> None:
+    def __init__(self, signer: Signer, new_id: Callable[[], str] = new_id) -> None:
         self._signer, self._new_id = signer, new_id
-        self.max_age = int(lifetime.total_seconds())
+        self.max_age = int(VISITOR_LIFETIME.total_seconds())
 
     def make(self, now: float, referrer: str | None = None) -> tuple[str, str]:
         """Return a new visitor id and its token.

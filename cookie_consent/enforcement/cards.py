@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.paths import split_address
-from cookie_consent.decision.cookie_settings import new_id
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.enforcement.request_consent import RequestConsent, consent_of, own_path
 from cookie_consent.policy.card import Card, card_of
 from cookie_consent.texts.locales import direction

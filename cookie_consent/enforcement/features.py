@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from cookie_consent.decision.cookie_settings import new_id
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.policy.parts import Feature
 from cookie_consent.visitors.pages.explanations import why_off

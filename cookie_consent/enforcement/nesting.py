@@ -52,7 +52,7 @@ class Nesting:
                 'The ConsentMiddleware with its endpoints at "%s" is inside another one, at "%s", whose policy does '
                 "not declare its cookies: answers to it do not reach browsers. Remove it, and give this part of the "
                 'site conditions of its own in the outer policy: [services.NAME], path = "/...". Or give its cookies '
-                "other names, consent_cookie= and visitor_cookie=, and declare those in the outer policy.",
+                "other names, by cookie_prefix=, and declare those in the outer policy.",
                 inner.base,
                 outer.base,
             )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from cookie_consent.base.clock import DAY, is_future, is_within
 from cookie_consent.base.daily import Daily
 from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.policy.declarations import RequestRules
 
@@ -20,12 +20,11 @@ class Retention(Daily):
     Args:
         ledger: stores the records, and the requests beside them.
         rules: how long requests are kept. Each record states its own retention.
-        make_id: returns a random id.
     """
 
-    def __init__(self, ledger: Ledger, rules: RequestRules, make_id: Callable[[], str]) -> None:
+    def __init__(self, ledger: Ledger, rules: RequestRules) -> None:
         super().__init__(self.run)
-        self._ledger, self._rules, self._make_id = ledger, rules, make_id
+        self._ledger, self._rules = ledger, rules
 
     def run(self, now: float) -> None:
         """Remove what is due and log the counts. Records wait if another process did them within a day."""
@@ -33,7 +32,7 @@ class Retention(Daily):
             # `cookie-consent purge` removes requests only if given a policy, so its run does not count here.
             purged = self._ledger.requests.purge(now=now, rules=self._rules)
             is_done = is_within(DAY, last_removal(self._ledger, now), now)
-            removed = Removal(0, 0, 0) if is_done else self._ledger.remove(now=now, make_id=self._make_id)
+            removed = Removal(0, 0, 0) if is_done else self._ledger.remove(now=now, make_id=new_id)
         except Exception:  # noqa: BLE001 (a ledger may raise anything; retention is retried tomorrow)
             _log.exception("What is due could not be removed from the ledger.")
             return

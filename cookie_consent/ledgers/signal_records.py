@@ -11,6 +11,7 @@ from anyio import fail_after
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, evict_if_full, log_failure
 from cookie_consent.base.process.event_loop import start
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import Decision, overriding_signals, purposes_switched_off
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger
@@ -33,13 +34,10 @@ class SignalProofs:
         ledger: stores the records.
         lifetime: how long an answer is valid.
         clock: returns Unix time in seconds.
-        make_id: returns a random id.
     """
 
-    def __init__(
-        self, ledger: Ledger, lifetime: timedelta, clock: Callable[[], float], make_id: Callable[[], str]
-    ) -> None:
-        self._ledger, self._lifetime, self._clock, self._make_id = ledger, lifetime, clock, make_id
+    def __init__(self, ledger: Ledger, lifetime: timedelta, clock: Callable[[], float]) -> None:
+        self._ledger, self._lifetime, self._clock = ledger, lifetime, clock
         self._limit = RateLimit(_MAX_CHANGES, HOUR)
         self._noted: dict[str, tuple[int, frozenset[str]]] = {}
         self._running: set[str] = set()
@@ -68,7 +66,7 @@ class SignalProofs:
                 newest, last = await self._newest(record.consent_id)
                 entry = proof.signal_entry(
                     record,
-                    proof.RecordContext(record_id=self._make_id(), policy=decision.policy, lifetime=self._lifetime),
+                    proof.RecordContext(record_id=new_id(), policy=decision.policy, lifetime=self._lifetime),
                     now=self._clock(),
                     off=off,
                     signals=tuple(sorted(overriding_signals(decision).union(decision.signals))),

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.forms import read_body, read_fields, readable
 from cookie_consent.base.problem import Problem
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof
@@ -132,7 +133,7 @@ class OwnRecords:
         own_cookies = self._own_cookies
         entry = proof.note_entry(
             about,
-            proof.RecordContext(record_id=own_cookies.new_id(), policy=self._policy, lifetime=own_cookies.lifetime),
+            proof.RecordContext(record_id=new_id(), policy=self._policy, lifetime=own_cookies.lifetime),
             now=inquiry.now,
             text=text,
             language=inquiry.language,

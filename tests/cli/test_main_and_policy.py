@@ -168,7 +168,7 @@ def test_strict_check_finds_what_is_only_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "purpose", "message"),
     [
-        ("consent", "media", "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy."),
+        ("consent", "media", "Rename ours with cookie_prefix=, or take it out of the policy."),
         ("__Host-visitor", "media", "Rename ours with"),
         ("consent-later", "necessary", "Rename ours with"),
         ("__Host-consent-saved", "necessary", "Rename ours with"),

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.cli.command import with_ids_joined
 from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, main
-from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS
 from cookie_consent.policy.policy import canonical_json

@@ -279,11 +279,9 @@ def test_answer_to_question_with_gpc_in_query_overrides_signal() -> None:
         assert "gpc=1" not in reply.text
 
 
-def test_signal_cookie_name_follows_consent_cookie_name() -> None:
-    own = OwnCookies(CookieSettings([KEY], consent_name="choice"))
-    assert own.names("signal") == ["__Host-choice-signal", "choice-signal"]
-    with pytest.raises(ValueError, match="choice-signal"):
-        CookieSettings([KEY], consent_name="choice", visitor_name="choice-signal")
+def test_name_of_signal_cookie_has_the_prefix() -> None:
+    own = OwnCookies(CookieSettings([KEY], prefix="shop-"))
+    assert own.names("signal") == ["__Host-shop-consent-signal", "shop-consent-signal"]
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.decision.cookie_settings import CookieSettings, new_id
+from cookie_consent.base.random_ids import new_id
+from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, Place
 from cookie_consent.decision.record import newest
@@ -136,53 +137,44 @@ def test_our_cookie_declared_by_site_is_not_listed_twice() -> None:
 
 
 def test_cookie_names_can_be_set() -> None:
-    own = OwnCookies(CookieSettings(KEY, consent_name="choice", visitor_name="who"))
-    assert own.names("consent") == ["__Host-choice", "choice"]
-    assert own.name("visitor", place=HTTPS) == "__Host-who"
-    assert own.name("visitor", place=HTTP) == "who"
-    assert own.set_consent(GRANTED, place=HTTP).startswith(b"choice=")
+    own = OwnCookies(CookieSettings(KEY, prefix="shop-"))
+    assert own.names("consent") == ["__Host-shop-consent", "shop-consent"]
+    assert own.name("visitor", place=HTTPS) == "__Host-shop-visitor"
+    assert own.name("visitor", place=HTTP) == "shop-visitor"
+    assert own.set_consent(GRANTED, place=HTTP).startswith(b"shop-consent=")
 
 
-def test_cookie_lifetimes_can_be_set() -> None:
-    settings = CookieSettings(KEY, consent_lifetime=timedelta(days=400), visitor_lifetime=timedelta(seconds=1))
-    own = OwnCookies(settings)
+def test_lifetime_of_an_answer_can_be_set() -> None:
+    own = OwnCookies(CookieSettings(KEY, consent_lifetime=timedelta(days=400)))
     assert b"; Max-Age=34560000;" in own.set_consent(GRANTED, place=HTTPS)
-    assert b"; Max-Age=1;" in own.set_visitor(NOW, place=HTTPS)[1]
 
 
 @pytest.mark.parametrize("length", [63, 64])
-def test_cookie_name_may_have_64_characters(length: int) -> None:
-    assert OwnCookies(CookieSettings(KEY, consent_name="a" * length)).names("consent")[1] == "a" * length
+def test_prefix_may_have_64_characters(length: int) -> None:
+    assert OwnCookies(CookieSettings(KEY, prefix="a" * length)).names("consent")[1] == "a" * length + "consent"
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"consent_name": ""},
-        {"consent_name": "a b"},
-        {"consent_name": "a;b"},
-        {"consent_name": "a=b"},
-        {"consent_name": "同意"},
-        {"consent_name": "__Host-consent"},
-        {"consent_name": "__secure-x"},
-        {"consent_name": "a" * 65},
-        {"visitor_name": 'a"b'},
-        {"visitor_name": "__Http-x"},
-        {"visitor_name": "consent"},
-        {"visitor_name": "consent-signal"},
-        {"consent_name": "visitor-erasure"},
+        {"prefix": "a b"},
+        {"prefix": "a;b"},
+        {"prefix": "a=b"},
+        {"prefix": 'a"b'},
+        {"prefix": "同意"},
+        {"prefix": "__Host-"},
+        {"prefix": "__Http-x"},
+        {"prefix": "a" * 65},
         {"consent_lifetime": timedelta(0)},
         {"consent_lifetime": timedelta(seconds=0.5)},
         {"consent_lifetime": timedelta(days=-1)},
         {"consent_lifetime": timedelta(days=400, seconds=1)},
         {"consent_lifetime": timedelta(days=500)},
-        {"visitor_lifetime": timedelta(days=396)},
-        {"visitor_lifetime": timedelta(0)},
     ],
     ids=str,
 )
-def test_invalid_cookie_name_or_lifetime_raises(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"cookie|name"):
+def test_invalid_prefix_or_lifetime_raises(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cookie"):
         CookieSettings(KEY, **wrong)
 
 
@@ -196,9 +188,3 @@ def test_new_ids_have_128_random_bits() -> None:
     ids = {new_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch(r"[\w-]{22}", id_) for id_ in ids)
-
-
-def test_id_maker_can_be_set() -> None:
-    own = OwnCookies(CookieSettings(KEY, make_id=lambda: "an-id"))
-    assert own.new_id() == "an-id"
-    assert own.set_visitor(NOW, place=HTTP)[0] == "an-id"

@@ -31,7 +31,7 @@ END = NOW + LIFETIME.total_seconds()
 
 
 def visitors(*ids: str, signer: Signer = SIGNER) -> VisitorCookie:
-    return VisitorCookie(signer, LIFETIME, iter(ids).__next__)
+    return VisitorCookie(signer, iter(ids).__next__)
 
 
 def token(visitor_id: str, now: float = NOW) -> bytes:

@@ -52,7 +52,7 @@ def test_inner_middleware_that_nobody_can_answer_is_logged_once(caplog: pytest.L
 def test_inner_middleware_with_declared_cookies_of_its_own_asks_and_is_answered(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    shop = install(page_app(), consent_cookie="shop-consent", visitor_cookie="shop-visitor")
+    shop = install(page_app(), cookie_prefix="shop-")
     visitor = Visitor(install(Starlette(routes=[Mount("/shop", app=shop)]), DECLARES_INNER), BROWSER)
     both = visitor.get("/shop/cart").text
     visitor.post({"choice": "refuse_all"}, path=f"/shop{PREFIX}")

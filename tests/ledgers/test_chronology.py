@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, main
-from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.chain import START, Root, chain_hash, indexed_columns, record_hash, removal, verify
 from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology, SignedRoot

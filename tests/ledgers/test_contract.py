@@ -27,7 +27,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.decision.cookie_settings import new_id
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import Root, Verified, verify
 from cookie_consent.ledgers.postgresql import LOCK

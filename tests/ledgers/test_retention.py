@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.decision.cookie_settings import new_id
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.retention import Retention
@@ -49,7 +49,7 @@ class CountingLedger(MemoryLedger):
 
 
 def retention(ledger: Ledger) -> Retention:
-    return Retention(ledger, RULES, new_id)
+    return Retention(ledger, RULES)
 
 
 def run_if_due(job: Retention, now: float) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
 from cookie_consent.decision.record import State
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
@@ -384,7 +383,7 @@ def note_all(signal_proofs: SignalProofs, *decisions: Decision) -> None:
 
 
 def signal_proofs(ledger: Ledger) -> SignalProofs:
-    return SignalProofs(ledger, CONSENT_LIFETIME, lambda: NOW, new_id)
+    return SignalProofs(ledger, CONSENT_LIFETIME, lambda: NOW)
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ from tests.support.tracing_oracle import (
     outcome,
 )
 
-DAYS, VISITOR_DAYS = 200, 100
+DAYS = 200
 WORKERS, VISITORS = 3, 150
 RESTARTS = WORKERS * len(VERSIONS)
 KINDS = {"page": 44, "map": 8, "data": 10, "missing": 4, "moved": 3, "same": 4, "broken": 2, "answer": 9, "event": 7,
@@ -110,7 +110,6 @@ class Simulation:
             history=POLICIES[:version],
             access_log=self.log,
             consent_days=LIFETIME // DAY,
-            visitor_days=VISITOR_DAYS,
             clock=self.clock,
         )
         return Worker(version, app)

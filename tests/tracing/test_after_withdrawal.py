@@ -107,9 +107,9 @@ def test_withdrawn_visitor_can_export_and_erase_records_in_file(tmp_path: Path) 
 
 
 def test_erasure_cookie_over_http_has_no_secure_prefix() -> None:
-    visitor = Visitor(install(access_log=MemorySink(), visitor_cookie="who"), [("user-agent", PHONE)], scheme="http")
+    visitor = Visitor(install(access_log=MemorySink(), cookie_prefix="shop-"), [("user-agent", PHONE)], scheme="http")
     visitor.accept()
-    assert visitor.refuse().set_cookies["who-erasure"].endswith(f"; Path={PREFIX}; HttpOnly; SameSite=Lax")
+    assert visitor.refuse().set_cookies["shop-visitor-erasure"].endswith(f"; Path={PREFIX}; HttpOnly; SameSite=Lax")
 
 
 @pytest.mark.parametrize(

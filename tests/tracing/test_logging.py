@@ -19,7 +19,7 @@ from uvicorn.logging import TRACE_LOG_LEVEL, AccessFormatter
 
 from cookie_consent.logging import ACCESS_LOGGERS, AccessFilter, filter_access_logs
 from cookie_consent.sinks.memory import MemorySink
-from tests.support.asgi import PHONE, PREFIX, Visitor, bodies, drive, install, reply_app, run, scope
+from tests.support.asgi import PHONE, PREFIX, Visitor, install, reply_app, scope
 
 FILTERED = (*ACCESS_LOGGERS, "uvicorn.error", "uvicorn.asgi")
 ADDRESS = "203.0.113.77"
@@ -241,45 +241,6 @@ def test_line_of_consenting_visitor_is_unchanged(caplog: pytest.LogCaptureFixtur
         '203.0.113.77:50123 - "GET /mine?q=1 HTTP/1.1" 200',
         '203.0.113.0 - "GET /theirs HTTP/1.1" 200',
     ]
-
-
-@pytest.mark.parametrize(
-    ("client", "masked"),
-    [
-        ((ADDRESS, 50123), ("203.0.113.0", 0)),
-        (("2a03:2880:2110:df07:face:b00c::1", 50123), ("2a03:2880:2110::", 0)),
-        (("testclient", 50000), None),
-        (None, None),
-    ],
-)
-@pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_mask_client_truncates_address_for_app_until_consent(
-    kind: str, client: tuple[str, int] | None, masked: tuple[str, int] | None
-) -> None:
-    seen = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope["client"])
-        await reply_app()(scope, receive, send)
-
-    site = install(app, mask_client=True)
-    visitor = Visitor(site)
-    visitor.accept()
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
-    for fields in ([], [("cookie", cookies)]):
-        request = scope(headers=fields, kind=kind, client=client)
-        run(drive(site, request, [{"type": "websocket.connect"}] if kind == "websocket" else bodies(b"")))
-    assert seen == [masked, client]
-
-
-def test_mask_client_leaves_scope_of_server_unchanged() -> None:
-    request = scope(client=(ADDRESS, 50123))
-
-    async def server(_: Scope, receive: Receive, send: Send) -> None:
-        await install(mask_client=True)(request, receive, send)
-
-    Visitor(server).get()
-    assert request["client"] == (ADDRESS, 50123)
 
 
 def example(word: str) -> dict[str, Any]:

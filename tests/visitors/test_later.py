@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.ledgers import Ledger, MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import (
@@ -27,7 +26,7 @@ from tests.support.asgi import (
     reply_app,
     run,
 )
-from tests.support.policies import KEY, text_of
+from tests.support.policies import text_of
 
 LATER = {"choice": "later"}
 SESSION, DAY = "__Host-consent-later", "__Host-consent-later-day"
@@ -68,17 +67,11 @@ def test_later_sets_a_cookie_for_the_session_and_one_for_a_day(scheme: str, host
         assert reply.json == visitor.state()
 
 
-def test_later_follows_the_name_of_the_consent_cookie() -> None:
-    visitor = Visitor(install(page_app(), consent_cookie="answer"))
+def test_later_follows_the_prefix_of_cookies() -> None:
+    visitor = Visitor(install(page_app(), cookie_prefix="shop-"))
     visitor.post(LATER)
-    assert visitor.jar == {"__Host-answer-later": "1", "__Host-answer-later-day": "1"}
+    assert visitor.jar == {"__Host-shop-consent-later": "1", "__Host-shop-consent-later-day": "1"}
     assert not asks(visitor)
-
-
-@pytest.mark.parametrize("name", ["consent-later", "consent-later-day", "consent-once", "consent-state"])
-def test_visitor_cookie_cannot_have_the_name_of_another_cookie_of_ours(name: str) -> None:
-    with pytest.raises(ValueError, match="would share a name"):
-        CookieSettings(KEY, visitor_name=name)
 
 
 # What holds afterwards.

@@ -130,20 +130,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"secret_keys": "short"}, "at least 32 characters"),
     ({"secret_keys": []}, "at least 32 characters"),
     ({"secret_keys": ["short", KEY]}, "at least 32 characters"),
-    ({"consent_cookie": "a b"}, "consent_cookie: 'a b' is not valid. Write a plain word"),
-    ({"consent_cookie": "visitor"}, "different names"),
-    ({"consent_cookie": "session"}, "one of our own"),
-    ({"visitor_cookie": "player"}, "one of our own"),
+    ({"cookie_prefix": "a b"}, "cookie_prefix: 'a b' is not valid. Write one like"),
     ({"consent_days": 401}, "at most 400 days"),
     ({"consent_days": 0}, "at most 400 days"),
-    ({"visitor_days": 396}, "at most 395 days"),
     ({"inject": ["docs*"]}, "inject: .* Write a path"),
-    ({"mask_client": None}, "mask_client: .* Write True or False"),
     ({"server_logs": True}, "server_logs: .* Write one of: mask, drop, keep"),
     ({"app": "app"}, "app: 'app' is not valid. It is the ASGI app"),
     ({"policy": 5}, "policy: 5 is not valid. Write a Policy, or the path of a TOML file"),
     ({"clock": 0}, "clock: 0 is not valid. It returns seconds since 1970"),
-    ({"make_id": "id"}, "make_id: 'id' is not valid. It returns a random id"),
     ({"desk": 7}, "desk: <class 'int'> is not valid. Write a function"),
     ({"desk": print, "ledger": None}, "ledger: None is not valid. It keeps the requests for desk="),
     ({"country": "CF IPCountry"}, "country: .* Write the name of a header field"),
@@ -151,7 +145,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"shared_pages": "yes"}, "shared_pages: .* Write True or False"),
     ({"shared_pages": True, "inject": False}, "shared_pages: the question has to be in the pages"),
     ({"consent_days": "180"}, "consent_days: .* Write a number of days"),
-    ({"visitor_days": math.nan}, "visitor_days: .* Write a number of days"),
+    ({"consent_days": math.nan}, "consent_days: .* Write a number of days"),
     ({"query_keys": "utm_*"}, "query_keys: .* Write a list of names"),  # split into letters, its * would keep every key
     ({"query_keys": [b"utm_*"]}, "query_keys: .* Write a list of names"),
     ({"history": "old.toml"}, "history: .* Write a list of files or policies"),
@@ -634,11 +628,12 @@ def test_cached_consent_expires() -> None:
 
 def test_cached_visitor_id_expires() -> None:
     clock, sink = Clock(), MemorySink()
-    visitor = Visitor(install(clock=clock, access_log=sink, visitor_days=10), HTML)
+    text = SITE.replace('retention = "30 days"', 'retention = "800 days"')
+    visitor = Visitor(install(clock=clock, access_log=sink, consent_days=400, text=text), HTML)
     visitor.accept()
     for _ in range(4):
         visitor.get()
-    clock.forward(days=10)
+    clock.forward(days=395)
     assert list(visitor.get().set_cookies) == ["__Host-visitor"]
     assert len({record["visitor.id"] for record in sink.records}) == 2
 

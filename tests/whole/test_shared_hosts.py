@@ -425,9 +425,9 @@ def test_own_cookies_are_deleted_where_they_were_set(host: str, name: str, domai
 
 
 def test_names_can_be_chosen() -> None:
-    browser = Browser(site(consent_cookie="choice", visitor_cookie="id", access_log=MemorySink()))
+    browser = Browser(site(cookie_prefix="shop-", access_log=MemorySink()))
     browser.answer(WWW, "accept_all")
-    assert {name for name, _ in browser.names()} == {"__Secure-choice", "__Secure-id"}
+    assert {name for name, _ in browser.names()} == {"__Secure-shop-consent", "__Secure-shop-visitor"}
 
 
 def test_cookie_stays_small() -> None:

@@ -91,8 +91,7 @@ class Previews:
                 layout=draft.layout,
                 later=draft.later,
                 language=lambda _: draft.language or policy.site.prevailing_language,
-                consent_cookie=f"{COOKIES}consent",
-                visitor_cookie=f"{COOKIES}visitor",
+                cookie_prefix=COOKIES,
             )
         except ValueError as error:
             raise WrongDraftError([Problem(str(error), 0)]) from None

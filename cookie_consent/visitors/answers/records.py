@@ -12,6 +12,7 @@ from cookie_consent.base.clock import HOUR
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, log_failure
 from cookie_consent.base.problem import Problem, too_many
+from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
@@ -99,7 +100,7 @@ class AnswerRecords:
         entry = proof.entry(
             record,
             proof.RecordContext(
-                record_id=self._own_cookies.new_id(),
+                record_id=new_id(),
                 policy=before.policy,
                 lifetime=self._own_cookies.lifetime,
             ),
@@ -124,7 +125,7 @@ class AnswerRecords:
             # With so many records, an earlier consent may be out of sight. Then the id stays.
             if consented or len(records) == _MAX_SEARCHED or any(map(proof.shows_earlier_consent, records)):
                 return before.consent_id, records[-1] if records else None
-        return self._own_cookies.new_id() if record.in_state(State.GRANTED) else "", None
+        return new_id() if record.in_state(State.GRANTED) else "", None
 
     def _has_room(self, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> bool:
         """Tell whether to record one more answer of a visitor without an earlier one.

@@ -29,6 +29,4 @@ def page() -> str:
 def _default(option: inspect.Parameter) -> str:
     if option.default is option.empty:
         return "needed"
-    if callable(option.default):
-        return f"`{option.default.__name__}`"
     return f'`"{option.default}"`' if isinstance(option.default, str) else f"`{option.default!r}`".replace("'", '"')

@@ -8,7 +8,6 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.decision.cookie_settings import new_id
 from cookie_consent.policy.policy import Policy
 from tests.support.policies import KEY, chosen_policy
 
@@ -26,7 +25,7 @@ async def page(request: Request) -> HTMLResponse:
 def site(policy: Policy) -> Starlette:
     """Return the site under a policy."""
     app = Starlette(routes=[Route("/", page)])
-    app.add_middleware(ConsentMiddleware, policy=policy, secret_keys=KEY, make_id=new_id)
+    app.add_middleware(ConsentMiddleware, policy=policy, secret_keys=KEY)
     return app
 
 
