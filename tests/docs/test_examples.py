@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import logging
 import re
-import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from cookie_consent import Policy
 from cookie_consent.cli.demo.site import started
 from cookie_consent.cli.demo.walk import Page
 
@@ -94,18 +91,6 @@ async def test_every_page_exists_in_both_languages(registry: Any, path: str, lan
     assert (asked is None) == (path in ("/tour", "/whois/terms"))
 
 
-def test_both_languages_have_the_same_text_keys() -> None:
-    def shape(texts: Any) -> Any:
-        if isinstance(texts, dict):
-            return {key: shape(text) for key, text in texts.items()}
-        return [shape(text) for text in texts] if isinstance(texts, list) else type(texts)
-
-    english, japanese = (
-        shape(tomllib.loads((REGISTRY / "texts" / f"{tag}.toml").read_text(encoding="utf-8"))) for tag in ("en", "ja")
-    )
-    assert english == japanese
-
-
 @pytest.mark.anyio
 async def test_chosen_language_is_remembered_and_used_by_the_banner(registry: Any) -> None:
     async with browser(registry) as client:
@@ -118,13 +103,6 @@ async def test_chosen_language_is_remembered_and_used_by_the_banner(registry: An
     assert '<html lang="ja"' in tour.text
     assert tour.headers["content-language"] == "ja"
     assert "/privacy-choices?language=ja&amp;next=/offices" in offices.text
-
-
-@pytest.mark.anyio
-async def test_unsupported_language_changes_nothing(registry: Any) -> None:
-    async with browser(registry) as client:
-        assert '<html lang="en"' in (await client.get("/?lang=fr")).text
-        assert "lang" not in client.cookies
 
 
 @pytest.mark.anyio
@@ -235,61 +213,6 @@ async def test_analysts_see_goals_in_the_registrys_time_zone_once_they_signed_in
     assert "goal:account" in words
 
 
-@pytest.mark.anyio
-async def test_undeclared_cookie_is_held_back_with_toml_advice(registry: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "cookie_consent"):
-        async with browser(registry) as client:
-            await choose(client, "accept_all")
-            await client.get("/")
-            assert "ab_test" not in client.cookies
-    assert [message for message in caplog.messages if '[[cookies]]\nname = "ab_test"' in message]
-
-
-@pytest.mark.anyio
-async def test_gpc_signal_refuses_every_purpose(registry: Any) -> None:
-    async with browser(registry, sec_gpc="1") as client:
-        page = (await client.get("/offices")).text
-        assert list(client.cookies) == []
-    assert "pchoice-title" not in page
-    assert "Your browser refuses it by the Global Privacy Control signal." in page
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        ("/names?name=kawa", "is taken."),
-        ("/names?name=kawa-2", "is free."),
-        ("/names?name=no+name", "This cannot be a domain name"),
-        ("/whois?name=kawa-2.jp", "is not registered."),
-        ("/whois", "For example:"),
-    ],
-)
-async def test_domain_names_are_looked_up(registry: Any, path: str, said: str) -> None:
-    async with browser(registry) as client:
-        assert said in (await client.get(path)).text
-
-
-@pytest.mark.anyio
-async def test_manipulated_recently_viewed_cookie_is_harmless(registry: Any) -> None:
-    async with browser(registry) as client:
-        await choose(client, "accept_all")
-        client.cookies["recently-viewed"] = "a..<b>.c"
-        names = (await client.get("/names")).text
-    assert "a-online.jp" in names
-    assert "&lt;b&gt;" not in names
-
-
-def test_site_starts_without_settings(registry_module: Any) -> None:
-    assert registry_module.create_app({}).state.partner == PARTNER
-
-
-def test_policy_names_the_configured_partner_origin(registry_module: Any) -> None:
-    policy = registry_module.policy_for("https://partner.example")
-    assert {recipient.origins for recipient in policy.recipients} == {("https://partner.example",)}
-    assert policy.site == Policy.load(REGISTRY / "consent.toml").site
-
-
 @pytest.fixture(scope="module")
 def live_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The addresses of the registry site and of its partner's origin, on live servers."""
@@ -322,20 +245,6 @@ def test_live_site_refuses_then_grants_a_feature(live_sites: tuple[str, str]) ->
     assert export["access_records"] == []
 
 
-def test_live_site_serves_static_files(live_sites: tuple[str, str]) -> None:
-    for name, media_type in (("site.css", "text/css"), ("icon.svg", "image/svg+xml")):
-        assert httpx.get(f"{live_sites[0]}/static/{name}").headers["content-type"].startswith(media_type)
-
-
-@pytest.mark.parametrize(
-    ("name", "status"), [("analytics.js", 200), ("map.html", 200), ("tour.html", 200), ("collect?id=1", 204)]
-)
-def test_partner_origin_serves_embedded_files(live_sites: tuple[str, str], name: str, status: int) -> None:
-    answer = httpx.get(f"{live_sites[1]}/{name}")
-    assert answer.status_code == status
-    assert "set-cookie" not in answer.headers
-
-
 @pytest.mark.anyio
 async def test_fastapi_example_gives_fallback_until_granted(museum: Any) -> None:
     async with browser(museum) as client:
@@ -351,13 +260,6 @@ async def test_fastapi_example_gives_fallback_until_granted(museum: Any) -> None
         assert Page(film.text).sources == ["https://maps.example.com/film"]
         assert Page((await client.get("/")).text).sources == ["https://maps.example.com/museum"]
         assert (await client.get("/api/embeds")).json()["status"] == "granted"
-
-
-@pytest.mark.anyio
-async def test_fastapi_example_answers_json_clients_in_json(museum: Any) -> None:
-    async with browser(museum, accept="application/json") as client:
-        answer = (await client.get("/film")).json()
-    assert (answer["available"], answer["feature"], answer["missing"]) == (False, "map", ["media"])
 
 
 @pytest.mark.anyio

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from tests.support import gallery
-from tests.support.browsers.surfaces import SURFACES
 
 NAMED = re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", (gallery.FOLDER / gallery.README).read_text("utf-8"))
 MOST_BYTES = 2_000_000
@@ -30,12 +29,6 @@ def test_gallery_has_exactly_the_named_pictures() -> None:
     assert sum((gallery.FOLDER / name).stat().st_size for name in files) < MOST_BYTES
 
 
-def test_gallery_shows_all_distinct_surfaces() -> None:
-    shown = {picture.surface for picture in gallery.PICTURES}
-    look_alike = {"settings page after an answer", "settings page after an error", "requests page after an error"}
-    assert SURFACES.keys() - shown == look_alike
-
-
 @pytest.mark.browser
 def test_command_makes_the_requested_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ["settings-phone", "theme-paper", "purposes"]
@@ -46,9 +39,3 @@ def test_command_makes_the_requested_pictures(tmp_path: Path, capsys: pytest.Cap
     phones = (3 * phone["width"] + 2 * gallery.GAP, phone["height"])
     assert made == {"settings-phone.png": phones, "theme-paper.png": desk, "purposes.png": desk}
     assert (tmp_path / "new" / gallery.README).is_file()
-
-
-def test_unknown_picture_name_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        gallery.main(["--folder", str(tmp_path), "--only=croner"])
-    assert "there is no picture croner" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import email
 import json
 import re
 import shutil
@@ -143,20 +142,6 @@ def test_archives_pass_the_checks_of_make_dist(dist: Path) -> None:
 
 
 @pytest.mark.slow
-def test_metadata_says_what_an_index_shows(dist: Path) -> None:
-    (name,) = (name for name in zipfile.ZipFile(wheel_of(dist)).namelist() if name.endswith(".dist-info/METADATA"))
-    metadata = email.message_from_bytes(zipfile.ZipFile(wheel_of(dist)).read(name))
-    assert metadata["version"] == PROJECT["version"]
-    assert (metadata["license-expression"], metadata["license-file"]) == ("MIT", "LICENSE")
-    assert metadata["requires-python"] == PROJECT["requires-python"]
-    assert metadata.get_all("classifier") == PROJECT["classifiers"]
-    assert metadata["description-content-type"] == "text/markdown"
-    description = metadata.get_payload()
-    assert isinstance(description, str)
-    assert description.startswith("# cookie-consent\n")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("has_address", [True, False], ids=["address", "no address"])
 def test_links_of_the_readme_lead_to_the_repository_where_it_is_named(tmp_path: Path, has_address: bool) -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -224,11 +209,3 @@ def imported(module: str) -> set[str]:
             if any(name.partition(".")[0] == module for name in names):
                 found.add(path.relative_to(package).as_posix().removesuffix(".py"))
     return found
-
-
-@pytest.mark.slow
-def test_only_known_modules_import_fcntl_asyncio_and_trio() -> None:
-    assert imported("fcntl") == {"base/process/locking"}
-    commands = {name for name in imported("asyncio") if name.startswith("cli/")}
-    assert imported("asyncio") - commands == {"base/process/event_loop", "tracing/counts"}
-    assert imported("trio") == {"base/process/event_loop"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rooms import ROOT, changed_files, rooms_of
+from tests.support.rooms import ROOT, rooms_of
 
 
 @pytest.mark.parametrize(
@@ -53,26 +53,3 @@ def commit(folder: Path, name: str) -> None:
 
 def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=folder, check=True)
-
-
-def test_uncommitted_and_new_files_are_changed(repository: Path) -> None:
-    (repository / "first").unlink()
-    (repository / "new ö").touch()
-    assert changed_files(repository) == ["first", "new ö"]
-
-
-def test_without_other_changes_last_commit_is_the_change(repository: Path) -> None:
-    assert changed_files(repository) == ["second"]
-
-
-def test_without_other_changes_branch_is_the_change(repository: Path) -> None:
-    git(repository, "update-ref", "refs/remotes/origin/main", "HEAD")
-    git(repository, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
-    assert changed_files(repository) is None, "the branch is the main branch"
-    for name in ("third", "fourth"):
-        commit(repository, name)
-    assert changed_files(repository) == ["fourth", "third"]
-
-
-def test_without_git_nothing_is_known(tmp_path: Path) -> None:
-    assert changed_files(tmp_path) is None

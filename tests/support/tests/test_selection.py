@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browsers.matrix import Value, rows_with_each_value
-
 ROOT = Path(__file__).parents[3]
 LOADED = """
 import sys, pytest
@@ -82,13 +80,6 @@ def collected(folder: Path, *options: str) -> tuple[list[str], str]:
 
 
 @pytest.mark.slow
-def test_full_matrix_runs_everything(tmp_path: Path) -> None:
-    names, summary = collected(tmp_path, "--full-matrix")
-    assert len(names) == 9 + 8 + 2 + 1 + 1 + 5 + 5 + 3
-    assert "deselected" not in summary
-
-
-@pytest.mark.slow
 def test_default_selection_covers_each_value_and_counts_deselected_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,14 +97,3 @@ def test_default_selection_covers_each_value_and_counts_deselected_tests(
     assert (len(few), len(set(few))) == (4, 4), "the second test takes values that the first left"
     assert len([name for name in names if "test_numbers" in name]) == 3, "a test's mark goes before the others"
     assert "16 deselected" in summary
-
-
-def test_least_used_values_win_among_equal_rows() -> None:
-    def rows(*layouts: str) -> list[frozenset[Value]]:
-        return [frozenset({("engine", "Firefox"), ("layout", layout)}) for layout in layouts]
-
-    used: Counter[Value] = Counter()
-    three = rows("bar", "modal", "corner")
-    chromium = [frozenset({("layout", layout)}) for layout in ("bar", "modal", "corner")]
-    chosen = [rows_with_each_value(three, given=chromium, used=used) for _ in range(3)]
-    assert chosen == [[row] for row in three]
