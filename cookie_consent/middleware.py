@@ -90,8 +90,6 @@ class ConsentMiddleware(FailsAtStart):
             as they are: `content_security_policy` of the policy file, or a default. It names the origins of recipients
             whose purposes are allowed, in the directives that the policy file declares. A `content_security_policy` in
             the policy file is sent without this option, too.
-        inline_style: whether the banner brings its stylesheet in a `<style>` where the page's Content-Security-Policy
-            allows that. Set it to False if the policy is added behind the middleware, by a proxy for example.
         shared_pages: whether pages are the same for everybody, so that shared caches may keep them. The question is in
             the page, hidden, and a script shows it. It goes without `csp`.
         undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
@@ -136,7 +134,6 @@ class ConsentMiddleware(FailsAtStart):
         language: str | Callable[[HTTPConnection], str | None] | None = None,
         country: Country | None = None,
         csp: str | None = None,
-        inline_style: bool = True,
         shared_pages: bool = False,
         undeclared: str = "hold",
         history: Iterable[Policy | str | PathLike[str]] = (),
@@ -178,7 +175,6 @@ class ConsentMiddleware(FailsAtStart):
             inject=inject is not False,
             leaves_out=leaves_out(inject),
             settings_link=settings_link,
-            inline_style=inline_style,
             shared_pages=checked_shared_pages(
                 shared_pages,
                 limits=security is not None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Scope
@@ -19,7 +19,7 @@ from cookie_consent.enforcement.csp import SecurityFields
 from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
-from cookie_consent.enforcement.tags import NO_RULES, TagRules
+from cookie_consent.enforcement.tags import NO_RULES
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.policy.links import linked_paths
 
@@ -37,7 +37,6 @@ class PageOptions:
     Args:
         inject: whether to insert the banner.
         settings_link: whether to insert a link to the settings page.
-        inline_style: whether the question brings its stylesheet inline, where the page's policies allow it.
         shared_pages: whether pages are the same for everybody.
         leaves_out: says into which requests' pages nothing is inserted; None if all pages are treated alike.
 
@@ -47,12 +46,11 @@ class PageOptions:
 
     inject: bool
     settings_link: bool
-    inline_style: bool
     shared_pages: bool = False
     leaves_out: LeavesOut | None = None
 
     def __post_init__(self) -> None:
-        check_booleans(settings_link=self.settings_link, inline_style=self.inline_style, shared_pages=self.shared_pages)
+        check_booleans(settings_link=self.settings_link, shared_pages=self.shared_pages)
         if self.shared_pages and not self.inject:
             raise ValueError("shared_pages: the question has to be in the pages. Leave inject out, or shared_pages.")
 
@@ -99,7 +97,7 @@ class Enforcement:
         self.signal_proofs = signal_proofs
         self.app_language = installed.app_language
         self.inject = options.inject
-        self.tags = _own_rules(security, inline_style=options.inline_style)
+        self.tags = NO_RULES if security is None else security.tags
         self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
@@ -141,11 +139,6 @@ class Enforcement:
         left_out.app, left_out.inject, left_out.vendor_signals = app, False, None
         left_out.settings_link = left_out.has_quick_pages = left_out.fills_heads = False
         return lambda scope, path: left_out if leaves_out(scope, path) else self
-
-
-def _own_rules(security: SecurityFields | None, *, inline_style: bool) -> TagRules:
-    rules = NO_RULES if security is None else security.tags
-    return replace(rules, inline_style=rules.inline_style and inline_style)
 
 
 def _depends_on(installed: Installation) -> tuple[bytes, ...]:

@@ -74,7 +74,7 @@ def everybody(app: ConsentMiddleware) -> list[Visitor]:
     ]
 
 
-@pytest.mark.parametrize("options", [{}, {"settings_link": False}, {"layout": "modal"}, {"inline_style": False}])
+@pytest.mark.parametrize("options", [{}, {"settings_link": False}, {"layout": "modal"}])
 def test_page_is_the_same_for_everybody(options: dict[str, Any]) -> None:
     app = site(ledger=MemoryLedger(), access_log=MemorySink(), **options)
     replies = [visitor.get("/page", query=b"utm_source=x") for visitor in everybody(app) for _ in range(2)]

@@ -131,7 +131,6 @@ def test_script_is_imported_late_where_both_inline_tags_are_allowed(
 
 def test_script_comes_early_where_a_policy_may_forbid_the_line_or_a_dialog_needs_it() -> None:
     assert script_of(page_app(head=META.format("script-src 'self'"))) == "early"
-    assert script_of(page_app(), inline_style=False) == "early"
     assert script_of(page_app(), csp="enforce") == "late"
     assert script_of(page_app(), layout="modal") == "early"
     assert script_of(page_app(body="<!-- no body tag -->")) == "early"
@@ -189,11 +188,6 @@ def test_swapped_page_is_under_policy_of_first_page_with_its_nonce(destination: 
     assert style_of(page_app(), field) == "inline"
 
 
-def test_inline_style_false_defers_on_all_pages() -> None:
-    assert style_of(page_app(), inline_style=False) == "deferred"
-    assert style_of(page_app((CSP, "style-src 'unsafe-inline'")), inline_style=False) == "deferred"
-
-
 def test_style_carries_nonce() -> None:
     text = call(install(page_app((CSP, "style-src 'nonce-a/b=='"))), headers=HTML).text
     assert f'<style class="pchoice-style" data-href="{ADDRESS}" nonce="a/b==">' in text
@@ -214,7 +208,6 @@ def test_page_with_deferred_stylesheet_preloads_it() -> None:
     assert preload_links(visitor.get()) == [own, f"<{ADDRESS}>; rel=preload; as=style"]
     visitor.refuse()
     assert preload_links(visitor.get()) == [own]
-    assert preload_links(call(install(page_app(), inline_style=False), headers=HTML))
 
 
 @pytest.mark.parametrize(

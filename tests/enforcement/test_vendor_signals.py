@@ -175,13 +175,6 @@ def test_page_for_a_script_gets_the_file_if_nonces_count() -> None:
     assert 'src="/privacy-choices/assets/vendors.' in site(app).get(headers=[("sec-fetch-dest", "empty")]).text
 
 
-def test_site_whose_policy_is_added_later_gets_the_file() -> None:
-    visitor = site(inline_style=False)
-    reply = visitor.get()
-    (path,) = re.findall(r'src="([^"]*/vendors\.[^"]*)"', reply.text)
-    assert visitor.get(path).get("cache-control").startswith("public")
-
-
 def test_answer_given_while_the_page_is_made_counts() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", HTML.encode())]})
