@@ -1,7 +1,6 @@
 """A site with a hostile page: it tries every way out to the recipients in HOSTILE_RECIPIENTS, a JSON object.
 
-Its middleware sends a Content-Security-Policy; the app sends none. HOSTILE_OPTIONS are further options of the
-middleware, and HOSTILE_SECURITY the policy file's table `security`, both in JSON.
+Its middleware sends a Content-Security-Policy. HOSTILE_POLICY is the one that the app itself sends, in JSON.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy
 from tests.support.policies import KEY, policy_of
 
 RECIPIENTS: dict[str, dict[str, Any]] = json.loads(os.environ.get("HOSTILE_RECIPIENTS", "{}"))
 """Id -> purpose, origin and directives. One without a purpose is not declared."""
-OPTIONS: dict[str, Any] = json.loads(os.environ.get("HOSTILE_OPTIONS", "{}"))
-SECURITY: dict[str, Any] = json.loads(os.environ.get("HOSTILE_SECURITY", "{}"))
+APP_POLICY: str = json.loads(os.environ.get("HOSTILE_POLICY", '""'))
 
 _SPECULATION = (
     ' type="speculationrules">'
@@ -61,19 +60,22 @@ MARKUP = {
     "inline-script": "<script>fetch('{to}')</script>",
     "script": '<script src="{to}"></script>',
     "module": '<script type="module" src="{to}"></script>',
-    "script-with-nonce": '<script nonce="{nonce}">new Image().src = "{to}"</script>',
-    "speculation": f"<script{_SPECULATION}",
 }
 """The name of a way out -> its HTML."""
 NOT_STOPPED = {
-    "speculation-with-nonce": f'<script nonce="{{nonce}}"{_SPECULATION}',
+    "speculation": f"<script{_SPECULATION}",
     "refresh": '<meta http-equiv="refresh" content="0; url={to}">',
 }
 """Ways that no Content-Security-Policy stops. The page tries them only if it is asked to."""
 SCRIPT = """
+const HTML = "http://www.w3.org/1999/xhtml";
 const wait = time => new Promise(done => setTimeout(done, time));
 const frame = name => { const made = document.createElement("iframe"); made.name = name; document.body.append(made); };
-const add = (tag, values) => document.body.append(Object.assign(document.createElement(tag), values));
+const add = (tag, values) => {
+  const made = Object.assign(document.createElement(tag), values);
+  document.body.append(made);
+  return made;
+};
 const send = values => {
   frame(values.target);
   const form = Object.assign(document.createElement("form"), values);
@@ -108,6 +110,15 @@ const ways = {
   "service-worker": to => navigator.serviceWorker.register(`/worker.js?to=${to}`, { scope: "/nowhere" }),
   "blank-frame": to => { frame("blank"); frames.blank.document.write(`<img src="${to}">`); },
   "frame-script": to => { frame("js"); new frames.js.Image().src = to; },
+  ...Object.fromEntries(FRAMED.map(([name, address]) => [name, async to => {
+    const frame = add("iframe", { src: address });
+    await new Promise(loaded => { frame.onload = loaded; });
+    const { contentDocument: document, contentWindow: window } = frame;
+    window.fetch(to, { mode: "no-cors" }).catch(() => {});
+    new window.Image().src = to;
+    for (const tag of ["script", "iframe"])
+      document.documentElement.append(Object.assign(document.createElementNS(HTML, tag), { src: to }));
+  }])),
   "data-frame": to => add("iframe", { src: `data:text/html,<img src="${to}">` }),
   "moved-base": to => {
     const base = Object.assign(document.createElement("base"), { href: to });
@@ -133,6 +144,15 @@ if (only === "webrtc") {
 await wait(1500);
 document.title = "done";
 """
+KINDS = {"json": "application/json", "css": "text/css", "txt": "text/plain", "svg": "image/svg+xml", "none": None}
+FRAMED = {
+    **{f"framed-{name}": f"/framed/{name}" for name in KINDS},
+    "framed-error": "/nowhere",
+    "framed-state": "/privacy-choices/state",
+    "framed-settings": "/privacy-choices",
+    "framed-asset": "/privacy-choices/choices.js",
+}
+"""Ways that lead through a frame of the same origin -> what is in the frame."""
 WORKER = """
 const asked = new URL(location).searchParams;
 if (asked.has("import")) importScripts(asked.get("import"));
@@ -173,7 +193,6 @@ def policy() -> Policy:
                 for id_, it in RECIPIENTS.items()
                 if it["purpose"]
             ],
-            **({"security": SECURITY} if SECURITY else {}),
         }
     )
 
@@ -184,12 +203,10 @@ def _origins() -> list[str]:
 
 async def _page(request: Request) -> Response:
     """Show the hostile page, or with `?only=` one way out."""
-    only, nonce = request.query_params.get("only"), request.state.consent.nonce
+    only = request.query_params.get("only")
     ways = [(name, html) for name, html in {**MARKUP, **(NOT_STOPPED if only else {})}.items() if only in (None, name)]
     tags = [
-        html.format(to=f"{origin}/{name}", n=number, nonce=nonce)
-        for number, origin in enumerate(_origins())
-        for name, html in ways
+        html.format(to=f"{origin}/{name}", n=number) for number, origin in enumerate(_origins()) for name, html in ways
     ]
     page = (
         '<!doctype html><html lang="en"><head><title>trying</title></head><body><main>Hello</main>'
@@ -199,7 +216,12 @@ async def _page(request: Request) -> Response:
 
 
 async def _script(_: Request) -> Response:
-    return Response(f"const ORIGINS = {json.dumps(_origins())};\n{SCRIPT}", media_type="text/javascript")
+    values = f"const ORIGINS = {json.dumps(_origins())};\nconst FRAMED = {json.dumps([*FRAMED.items()])};\n"
+    return Response(values + SCRIPT, media_type="text/javascript")
+
+
+async def _framed(request: Request) -> Response:
+    return Response("{}", media_type=KINDS[request.path_params["name"]])
 
 
 async def _worker(_: Request) -> Response:
@@ -210,16 +232,24 @@ async def _picture(request: Request) -> Response:
     return Response(PICTURE.format(to=request.query_params["to"]), media_type="image/svg+xml")
 
 
-app = ConsentMiddleware(
-    Starlette(
-        routes=[
-            Route("/", _page),
-            Route("/hostile.js", _script),
-            Route("/worker.js", _worker),
-            Route("/picture.svg", _picture),
-        ]
-    ),
-    policy(),
-    KEY,
-    **{"csp": "enforce", **OPTIONS},
+async def _with_policy(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve the site, with a policy of its own on each response."""
+
+    async def send_with_policy(message: Message) -> None:
+        if message["type"] == "http.response.start" and APP_POLICY:
+            message["headers"].append((b"content-security-policy", APP_POLICY.encode()))
+        await send(message)
+
+    await site(scope, receive, send_with_policy)
+
+
+site = Starlette(
+    routes=[
+        Route("/", _page),
+        Route("/hostile.js", _script),
+        Route("/worker.js", _worker),
+        Route("/picture.svg", _picture),
+        Route("/framed/{name}", _framed),
+    ]
 )
+app = ConsentMiddleware(_with_policy, policy(), KEY, csp="enforce")
