@@ -13,14 +13,18 @@ OPTIONS: dict[str, str] = {
     "visitor_days": "Leave it out: a visitor id is valid for 395 days. A shorter retention removes records earlier.",
     "make_id": "Leave it out: ids are random.",
     "mask_client": "Leave it out, and ask is_traced() before you log an address (docs/other-logs.md).",
-    "countries": 'Let the proxy name the country, as in country="CF-IPCountry", with regimes by country in the policy.',
+    "countries": 'Let the proxy name the country, as in country="CF-IPCountry", and the policy a law of opting out.',
 }
 """Option of `ConsentMiddleware` -> what to do instead."""
 
+_LAWS = 'Write laws = ["eu", "us-optout", "jp"]: the laws that apply, wherever visitors are (docs/laws.md).'
 POLICY_NAMES: dict[str, str] = {
     "connection_allowlist": "Leave it out, or have your app send Connection-Allowlist itself.",
+    "regions": _LAWS,
+    "regime": _LAWS,
+    "regimes": _LAWS,
     "imports": "Leave the table out: visitors are asked again. docs/moving.md maps the markup of other tools.",
-    "records_country": "With regimes by country in the policy, access records say the country.",
+    "records_country": "With a law of opting out in the policy (laws), access records say the country.",
     "exempt": "Ask for consent to the purpose. Counts, which name no visitor, need none.",
 }
 """Table or key of the policy file -> what to do instead."""

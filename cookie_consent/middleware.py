@@ -40,7 +40,7 @@ from cookie_consent.enforcement.shared_pages import checked_shared_pages
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
-from cookie_consent.visitors.app_country import Country, regime_by_country
+from cookie_consent.visitors.app_country import Country, law_by_country
 from cookie_consent.visitors.app_language import app_language
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.layouts import Layout, Layouts
@@ -83,8 +83,8 @@ class ConsentMiddleware(FailsAtStart):
         language: how the app chooses its language: "path" for the first segment of the path (/ja/...), or a function
             that takes a request and returns a language tag or None. Without it, or if it returns None, the page's
             `<html lang>` counts, then Accept-Language.
-        country: where the visitor is, if the policy has regimes by country: the name of a header field that your proxy
-            sets, such as "CF-IPCountry", or a function that takes a request and returns a code of ISO 3166 ("JP",
+        country: where the visitor is, if the policy names a law of opting out: the name of a header field that your
+            proxy sets, such as "CF-IPCountry", or a function that takes a request and returns a code of ISO 3166 ("JP",
             "CA-QC") or None. The proxy must replace a field that the visitor sent. Access records say the country too.
         csp: with "enforce", every response gets a Content-Security-Policy of ours, beside those of the app, which stay
             as they are: `content_security_policy` of the policy file, or a default. It names the origins of recipients
@@ -162,7 +162,7 @@ class ConsentMiddleware(FailsAtStart):
         )
         own_cookies = OwnCookies(cookies, (policy, *policy.history))
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
-        by_country = regime_by_country(country, policy)
+        by_country = law_by_country(country, policy)
         country_of = by_country.country if by_country is not None else None
         visits = Visits(policy, own_cookies, gate, clock, by_country)
         # What visitors see.

@@ -59,7 +59,7 @@ def _check(arguments: argparse.Namespace) -> int:
     except (PolicyError, OSError) as error:
         return _report_error(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)
-    text, status = _sentences(path, summary) + _regimes(policy), GOOD
+    text, status = _sentences(path, summary) + _laws(policy), GOOD
     if arguments.against is not None:
         try:
             old = Policy.load(arguments.against)
@@ -107,16 +107,16 @@ def _summary(policy: Policy) -> dict[str, Any]:
         **({"vendors": [mapping.id for mapping in policy.vendors]} if policy.vendors else {}),
         "languages": list(policy.site.languages),
         **({"hosts": list(policy.site.hosts)} if policy.site.hosts else {}),
-        **({"regimes": [regime.code for regime in policy.regimes]} if policy.regimes else {}),
+        **({"laws": [law.code for law in policy.laws]} if policy.laws else {}),
     }
 
 
-def _regimes(policy: Policy) -> str:
-    """Say of each regime what it does here, by which law, and how sure that is."""
+def _laws(policy: Policy) -> str:
+    """Say of each law what it does here, by which law, and how sure that is."""
     return "".join(
-        f"\nRegime {regime.code}, {regime.name}: {regime.model}, by {regime.law}. Compared with "
-        f"{'the law' if regime.certainty == 'primary' else 'what others write about the law'} on {regime.reviewed_on}."
-        for regime in policy.regimes
+        f"\nLaw {law.code}, {law.name}: {law.model}, by {law.provisions}. Compared with "
+        f"{'the law' if law.certainty == 'primary' else 'what others write about the law'} on {law.reviewed_on}."
+        for law in policy.laws
     )
 
 

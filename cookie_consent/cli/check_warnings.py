@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.policy import regimes
 from cookie_consent.policy.advice import advice
 from cookie_consent.policy.declarations import labelled_cookies
+from cookie_consent.policy.laws import overdue
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors.mapping import vendor_advice
 
@@ -27,7 +27,7 @@ def warnings(policy: Policy, today: date) -> Iterator[str]:
     yield from _other_distribution()
     yield from advice(policy, today)
     yield from _own_names(policy)
-    yield from regimes.overdue(policy.regimes, today).splitlines()
+    yield from overdue(policy.laws, today).splitlines()
     yield from _vague(policy)
     yield from vendor_advice(policy.vendors, policy.recipients)
 
@@ -63,11 +63,11 @@ def _own_names(policy: Policy) -> Iterator[str]:
 
 def _vague(policy: Policy) -> Iterator[str]:
     """Yield a sentence for each recipient whose `receives` has a word that does not say what is sent."""
-    for regime in policy.regimes:
+    for law in policy.laws:
         for recipient in policy.recipients:
-            for word in regime.vague_words:
-                if word in recipient.receives[regime.notice_language]:
+            for word in law.vague_words:
+                if word in recipient.receives[law.notice_language]:
                     yield (
                         f'[[recipients]] "{recipient.id}" key "receives": "{word}" does not say what is sent, as the '
-                        f"law of {regime.name} asks ({regime.law}). Name it."
+                        f"law of {law.name} asks ({law.provisions}). Name it."
                     )

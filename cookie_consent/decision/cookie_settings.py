@@ -67,12 +67,12 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
 
     Args:
         consent_days: the middleware's option; None for six months, or 12 where the policy has a sale or sharing, or a
-            regime asks for it.
+            law asks for it.
         policy: the policy.
 
     Raises:
         ValueError: it is no number of days, or more than 400; or the policy has a sale or sharing and it is less than
-            12 months, or less than a regime of the policy asks for.
+            12 months, or less than a law of the policy asks for.
     """
     if consent_days is None:
         return max(OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME, _asked_again_after(policy))
@@ -83,7 +83,7 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
             f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
         )
     if lifetime < (least := _asked_again_after(policy)):
-        asking = next(regime for regime in policy.regimes if regime.asked_again_after == least)
+        asking = next(law for law in policy.laws if law.asked_again_after == least)
         raise ValueError(
             f"consent_days: {consent_days!r} is not valid. Who refused is not asked again for {least.days} days under "
             f"the law of {asking.name}: leave it out, or write at least that."
@@ -92,8 +92,8 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
 
 
 def _asked_again_after(policy: Policy) -> timedelta:
-    """Return how long nobody may be asked again, by the strictest of the regimes that the policy names."""
-    return max((regime.asked_again_after or timedelta(0) for regime in policy.regimes), default=timedelta(0))
+    """Return how long nobody may be asked again, by the strictest of the laws that the policy names."""
+    return max((law.asked_again_after or timedelta(0) for law in policy.laws), default=timedelta(0))
 
 
 def _days(value: Any) -> timedelta:

@@ -18,7 +18,7 @@ from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.base.frozen import quick_maker
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
-from cookie_consent.decision.country import RegimeByCountry
+from cookie_consent.decision.country import LawByCountry
 from cookie_consent.decision.decision import (
     Decision,
     decide,
@@ -33,6 +33,7 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place
 from cookie_consent.decision.record import ConsentRecord, State, newest
 from cookie_consent.decision.visitor_cookie import Arrival
+from cookie_consent.policy.laws import Law
 from cookie_consent.policy.parts import Service
 from cookie_consent.policy.policy import Policy
 
@@ -142,11 +143,11 @@ class Visits:
         own_cookies: our own cookies.
         gate: the gate for cookies.
         clock: returns seconds since 1970.
-        by_country: chooses the regime for a request; None if the same one applies everywhere.
+        by_country: chooses the law for a request; None if the same one applies everywhere.
 
     Attributes:
         paths: the beginnings of paths at which another policy than the site's may apply.
-        country_field: the name of the header field that the regime depends on; "" for none.
+        country_field: the name of the header field that the law depends on; "" for none.
     """
 
     def __init__(
@@ -155,18 +156,18 @@ class Visits:
         own_cookies: OwnCookies,
         gate: Gate,
         clock: Callable[[], float],
-        by_country: RegimeByCountry | None = None,
+        by_country: LawByCountry | None = None,
     ) -> None:
         self._policy, self._own_cookies, self._gate, self._clock = policy, own_cookies, gate, clock
         self._by_country = by_country
         self._services = _under_services(policy)
-        self._in_regimes: dict[str, tuple[Policy, _Services]] = {}
+        self._under_laws: dict[str, tuple[Policy, _Services]] = {}
         if by_country is not None:
-            for regime in policy.regimes:
-                there = policy.in_regime(regime)
-                self._in_regimes[regime.code] = there, _under_services(there)
+            for law in policy.laws:
+                there = policy.under_law(law)
+                self._under_laws[law.code] = there, _under_services(there)
         self._hosts = any(part.host for part in policy.services)
-        # With regimes by country, no path says which policy applies.
+        # With laws by country, no path says which policy applies.
         self.paths = ("",) if by_country is not None else tuple(path for _, path, _ in self._services)
         self.country_field = by_country.field if by_country is not None else ""
         self._known: dict[tuple[object, ...], Visit] = {}
@@ -214,26 +215,27 @@ class Visits:
 
         Args:
             service: the id of the service.
-            like: a policy under the same regime.
+            like: a policy under the same law.
         """
-        services = self._services
-        if like.regime is not None and self._in_regimes:
-            _, services = self._in_regimes[like.regime.code]
+        _, services = self._under(like.law)
         return next((policy for _, _, policy in services if policy.service and policy.service.id == service), None)
 
     def _policy_at(self, scope: Mapping[str, Any], path: str) -> Policy:
         """Return the policy of the most specific service for a request, host before path, or the site's.
 
-        It is under the regime of the visitor's country, if the policy has regimes by country.
+        It is under the law of the visitor's country, if the policy has laws by country.
         """
-        of_site, services = self._policy, self._services
-        if self._by_country is not None:
-            of_site, services = self._in_regimes[self._by_country.of(scope).code]
+        of_site, services = self._under(None if self._by_country is None else self._by_country.of(scope))
         host = host_of(scope) if self._hosts else ""
         for own_host, own_path, policy in services:
             if own_host in ("", host) and (path == own_path or path.startswith(f"{own_path}/")):
                 return policy
         return of_site
+
+    def _under(self, law: Law | None) -> tuple[Policy, _Services]:
+        """Return the site's policy and those of its services under a law."""
+        own = self._policy, self._services
+        return own if law is None else self._under_laws.get(law.code, own)
 
     def _visit_safely(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         """Call `_visit`. After an error nothing optional is allowed and no cookie reaches the app, but it is served."""

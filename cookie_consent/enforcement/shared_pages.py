@@ -77,7 +77,7 @@ class SharedPages:
         self._vendors = vendor_signals(installed.policy)
         self._cookie = installed.own_cookies.plain_name("state")
         # Where the question may not be asked at all, the server has to be asked first.
-        self._asks_first = bool(installed.policy.site.regimes) or installed.policy.is_opt_out
+        self._asks_first = installed.policy.is_by_country
         self._neutral: dict[str, Decision] = {}
         self._warned = False
 

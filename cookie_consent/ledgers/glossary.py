@@ -31,7 +31,7 @@ CONSENT_RECORD: Mapping[str, str] = {
     "policy": "The version of the policy that was in force.",
     "policy_sha256": "The SHA-256 of what that policy said.",
     "service": "The part of the site whose own conditions applied; none where the site's did.",
-    "regime": "The law that applied to you, by the name that the policy has for it; only where the policy names one.",
+    "law": "The law that applied to you, by the name that the policy has for it; only where the policy names one.",
     "signals": "The signals that your browser sent by itself, such as Global Privacy Control (gpc).",
     "build": "A digest of the program and the templates that showed the question.",
     "previous": "The id of the record before this one.",
@@ -43,7 +43,7 @@ CONSENT_RECORD: Mapping[str, str] = {
 """Field of a consent record -> its meaning. Not every record has every field."""
 
 COUNTRY = "client.geo.country.iso_code"
-"""The field of an access record that only sites with regimes by country record."""
+"""The field of an access record that only sites with laws by country record."""
 
 ACCESS_RECORD: Mapping[str, str] = {
     "time": "When the request came, in UTC, less up to a quarter of an hour that is the same for all your records.",

@@ -54,7 +54,7 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
 
     Durations follow ISO 8601, except "session" for session cookies. Values that begin with "dpv:" are DPV terms. A
     field is None if neither the record nor the policy states it: always `party_address`, `jurisdiction` unless the
-    policy names a regime, and without a ledger the fields that only a ledger sets.
+    policy names a law, and without a ledger the fields that only a ledger sets.
 
     A purpose has only those recipients that the visitor granted. Those of a purpose that is not granted are all listed.
 
@@ -92,7 +92,7 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
         "purposes": purposes,
         "pii_controllers": [_controller_id(address)],
         "services": [record["service"]] if record["service"] else [],
-        "jurisdiction": record.get("regime"),
+        "jurisdiction": record.get("law"),
         "withdraw_at": address,
         "withdrawal_method": address,
         "privacy_rights": address,
@@ -144,7 +144,7 @@ def _recipients_of(purpose: str, document: Mapping[str, Any], policy: Policy) ->
 def _traced(purpose: Purpose | None, policy: Policy, address: str) -> list[dict[str, Any]]:
     if purpose is None or not purpose.traces:
         return []
-    fields = [field for field in ACCESS_RECORD if field != COUNTRY or policy.site.regimes]
+    fields = [field for field in ACCESS_RECORD if field != COUNTRY or policy.is_by_country]
     return [{"pii_type": field, "party_id": _controller_id(address)} for field in fields]
 
 

@@ -232,14 +232,14 @@ class RecordContext:
         return rfc3339(min(seconds_of(end) + self.policy.records.keep.total_seconds(), _LAST))
 
     def cited(self) -> dict[str, Any]:
-        """Return the fields that identify the policy, the service, and the regime if the policy names one."""
-        service, regime = self.policy.service, self.policy.regime
+        """Return the fields that identify the policy, the service, and the law if the policy names one."""
+        service, law = self.policy.service, self.policy.law
         return {
             "policy": self.policy.version,
             "policy_sha256": _hash_of(self.policy),
             "service": service.id if service else None,
             "prevailing_language": self.policy.site.prevailing_language,
-            **({"regime": regime.code} if regime else {}),
+            **({"law": law.code} if law else {}),
         }
 
 

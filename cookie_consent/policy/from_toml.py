@@ -165,9 +165,7 @@ _SITE: Readers = {
     "domain": values.string,
     "hosts": values.strings,
     "updated": values.day,
-    "regions": values.strings,
-    "regime": values.string,
-    "regimes": values.by_place,
+    "laws": values.strings,
     "authority": partial(read_part, Authority, {"name": values.texts, "url": values.string}, "[site.authority]"),
     "time_zone": values.string,
 }

@@ -12,8 +12,7 @@ from cookie_consent.base.time_zones import UnknownTimeZoneError, time_zone
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.hosts import wrong_hosts
-from cookie_consent.policy.regimes import wrong_names
-from cookie_consent.policy.regions import unknown_regions
+from cookie_consent.policy.laws import unknown_laws
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
     HOST,
@@ -75,10 +74,7 @@ class Site(CheckedPart):
         domain: the domain in which one answer counts on several hosts; "" if each host asks for itself.
         hosts: those hosts, the domain itself or below it.
         updated: the date of the policy's text; None for the date of its newest announced change.
-        regions: codes of the regions whose laws ask the policy for more; see `regions`.
-        regime: the code of the regime that applies, or that applies where `regimes` says nothing; "" for none; see
-            `regimes`.
-        regimes: code of a country ("CA"), or of a part of one ("CA-QC") -> code of the regime that applies there.
+        laws: codes of the laws that apply to the site; see `laws`.
         authority: the authority that visitors can complain to, or None.
         time_zone: the time zone of reports' days and hours, by its IANA name; "" for UTC.
     """
@@ -92,15 +88,12 @@ class Site(CheckedPart):
     domain: str = ""
     hosts: tuple[str, ...] = ()
     updated: date | None = None
-    regions: tuple[str, ...] = ()
-    regime: str = ""
-    regimes: Mapping[str, str] = field(default_factory=dict)
+    laws: tuple[str, ...] = ()
     authority: Authority | None = None
     time_zone: str = ""
 
     def _errors(self) -> Iterator[PolicyError]:
-        yield from unknown_regions(self.regions)
-        yield from wrong_names(self.regime, self.regimes)
+        yield from unknown_laws(self.laws)
         for key in ("name", "controller", "contact"):
             yield from empty_text(getattr(self, key), key)
         for language in self.languages:

@@ -18,9 +18,8 @@ from cookie_consent.policy.checked_part import lists_to_tuples
 from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 from cookie_consent.policy.in_force import errors_in_force
+from cookie_consent.policy.laws import Law, laws
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Site
-from cookie_consent.policy.regimes import Regime, regimes
-from cookie_consent.policy.regions import regions
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
@@ -35,7 +34,7 @@ _NO_CONCERN_OF_VISITORS = ("goals", "funnels", "time_zone")
 """Only reports use these tables and this key. They are never in the document, so that nobody is asked again because of
 them."""
 _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
-    Site: {"domain": "", "hosts": (), "updated": None, "regions": (), "regime": "", "regimes": {}, "authority": None},
+    Site: {"domain": "", "hosts": (), "updated": None, "laws": (), "authority": None},
     Purpose: {
         "erase_on_withdrawal": False,
         "sells": False,
@@ -60,7 +59,7 @@ class Policy(Declarations):
     Args:
         history: earlier versions. With them, visitors are not asked again for purposes that only became narrower.
         service: the service whose conditions apply; None for the site's.
-        regime: the law that applies; None for the one that the site names, if it names one.
+        law: the law that applies; None for the first of opting in that the site names, if it names one.
 
     The other arguments are those of `Declarations`.
 
@@ -70,13 +69,14 @@ class Policy(Declarations):
 
     history: tuple[Policy, ...] = field(default=(), repr=False)
     service: Service | None = field(default=None, repr=False)
-    regime: Regime | None = field(default=None, repr=False)
+    law: Law | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
         raise_all(validation.errors(self))
-        if self.regime is None and self.site.regime:
-            object.__setattr__(self, "regime", regimes()[self.site.regime])
+        if self.law is None:
+            opting_in = (law for law in self.laws if not law.is_opt_out)
+            object.__setattr__(self, "law", next(opting_in, None))
         # A site may declare the necessary purpose itself, to describe it in its own words.
         if NECESSARY not in {purpose.id for purpose in self.purposes}:
             object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))
@@ -120,27 +120,29 @@ class Policy(Declarations):
         """Return this policy with the conditions of one of its services."""
         return replace(self, service=service)
 
-    def in_regime(self, regime: Regime) -> Self:
+    def under_law(self, law: Law | None) -> Self:
         """Return this policy under the law of another place."""
-        return self if regime is self.regime else replace(self, regime=regime)
+        return self if law is self.law else replace(self, law=law)
 
     @cached_property
-    def regimes(self) -> tuple[Regime, ...]:
-        """The regimes that the site names, the one for all other places first."""
-        site = self.site
-        return tuple(regimes()[code] for code in dict.fromkeys((site.regime, *site.regimes.values())) if code)
+    def laws(self) -> tuple[Law, ...]:
+        """The laws that the site names."""
+        return tuple(laws()[code] for code in self.site.laws)
 
     @cached_property
     def is_opt_out(self) -> bool:
         """Whether optional purposes run until the visitor refuses them, by the law that applies."""
-        return self.regime is not None and self.regime.is_opt_out
+        return self.law is not None and self.law.is_opt_out
+
+    @cached_property
+    def is_by_country(self) -> bool:
+        """Whether another law applies where the visitor is: one of opting out holds in its own places alone."""
+        return any(law.is_opt_out for law in self.laws)
 
     @cached_property
     def tells_transmission(self) -> bool:
-        """Whether a page tells what is sent to whom, as the law of a region or regime asks."""
-        return any(regime.transmission_notice for regime in self.regimes) or any(
-            regions()[code].transmission_notice for code in self.site.regions
-        )
+        """Whether a page tells what is sent to whom, as a law asks."""
+        return any(law.notice_language for law in self.laws)
 
     @cached_property
     def version(self) -> str:

@@ -60,17 +60,6 @@ def wording(value: object) -> Reading[Text]:
     return (yield from texts(value)) if isinstance(value, dict) else (yield from string(value))
 
 
-def by_place(value: object) -> Reading[dict[str, str]]:
-    """Read the regime of each place."""
-    if not isinstance(value, dict):
-        yield PolicyError(f"{value!r} is no table", 'Write it as in { JP = "jp", CA-QC = "ca-qc" }.')
-        return {}
-    found = {}
-    for place, regime in value.items():
-        found[place] = yield from string(regime)
-    return found
-
-
 def duration(value: object) -> Reading[timedelta]:
     """Read a duration."""
     text = yield from string(value)

@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from starlette.requests import HTTPConnection
 
 from cookie_consent.base.checks import check
-from cookie_consent.decision.country import RegimeByCountry
+from cookie_consent.decision.country import LawByCountry
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.app_language import told_by_app
 
@@ -24,27 +24,26 @@ _REMEDY = (
 )
 
 
-def regime_by_country(country: Country | None, policy: Policy) -> RegimeByCountry | None:
-    """Return what chooses the regime for a request; None if the same one applies everywhere.
+def law_by_country(country: Country | None, policy: Policy) -> LawByCountry | None:
+    """Return what chooses the law for a request; None if the same one applies everywhere.
 
     Args:
         country: the middleware's option.
         policy: the policy.
 
     Raises:
-        ValueError: it is neither the name of a header field nor a function, the policy has regimes by country and it is
-            missing, or the policy has none and it is given.
+        ValueError: it is neither the name of a header field nor a function, the policy names a law of opting out and
+            it is missing, or names none and it is given.
     """
     is_field = isinstance(country, str) and _FIELD_NAME.fullmatch(country) is not None
     is_function = callable(country) and not iscoroutinefunction(country)
     check("country", country, is_valid=country is None or is_field or is_function, remedy=_REMEDY)
     if country is None:
-        if policy.site.regimes:
-            raise ValueError(f"country: it is missing, and the policy has regimes by country. {_REMEDY}")
+        if policy.is_by_country:
+            raise ValueError(f"country: it is missing, and the policy names a law of opting out. {_REMEDY}")
         return None
-    if not policy.site.regimes:
+    if not policy.is_by_country:
         raise ValueError(
-            "country: nothing depends on it. Write in the policy which regime applies where, as in regimes = "
-            '{ US = "us-optout" }, or leave it out.'
+            'country: nothing depends on it. Name a law of opting out, as in laws = ["us-optout"], or leave it out.'
         )
-    return RegimeByCountry(country if isinstance(country, str) else partial(told_by_app, "country", country), policy)
+    return LawByCountry(country if isinstance(country, str) else partial(told_by_app, "country", country), policy)

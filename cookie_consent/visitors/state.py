@@ -40,7 +40,7 @@ class States:
         - `reloads`: whether pages have to be loaded again after a grant: their Content-Security-Policy names recipients
           only where they are allowed.
         - `recipients`: recipient id -> whether it is allowed; only if the policy lets visitors choose among them.
-        - `regime`: the code of the law that applies; only if the policy names one.
+        - `law`: the code of the law that applies; only if the policy names one.
         """
         record, by_signal = decision.record, purposes_refused_by(decision.policy, decision.signals)
         return {
@@ -58,7 +58,7 @@ class States:
             "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
             "reloads": self._reloads,
             **_recipients(decision),
-            **({"regime": decision.policy.regime.code} if decision.policy.regime else {}),
+            **({"law": decision.policy.law.code} if decision.policy.law else {}),
         }
 
 

@@ -23,7 +23,7 @@ from tests.support.sites.three_language_site import LANGUAGES, app
 from tests.visitors.test_do_not_sell import PATH as OPT_OUT
 from tests.visitors.test_do_not_sell import SELLS
 from tests.visitors.test_help_desk import Person
-from tests.visitors.test_regimes import COUNTRY, with_regimes
+from tests.visitors.test_laws import COUNTRY, with_laws
 
 pytestmark = pytest.mark.browser
 
@@ -122,7 +122,7 @@ def page_under_law(country: str, path: str) -> Callable[[str], Reply]:
     """Return a function that requests a page of a site that follows the law of the visitor's place."""
 
     def page(language: str) -> Reply:
-        site = install(asgi_page(), with_regimes(), settings_link=True, country=COUNTRY)
+        site = install(asgi_page(), with_laws(), settings_link=True, country=COUNTRY)
         visitor = Browser(site, [*HTML, (COUNTRY, country), ("accept-language", language)])
         return visitor.get(path, query=f"language={language}".encode())
 

@@ -109,7 +109,7 @@ def test_starter_policy_shows_every_table(tmp_path: Path) -> None:
     policy = Policy.load(path)
     assert policy.site.policy_url
     assert all((policy.cookies, policy.recipients, policy.features, policy.services, policy.changes, policy.wording))
-    assert all((policy.security.content_security_policy, policy.vendors, policy.site.regime))
+    assert all((policy.security.content_security_policy, policy.vendors, policy.site.laws))
     assert all((policy.goals, policy.funnels))
     assert whole.count("\n[signals]\n") == 1
 
@@ -224,8 +224,7 @@ def test_check_prints_one_json_object(policy: Path, capsys: Capture) -> None:
 
 
 JAPAN = """
-regime = "eu"
-regimes = { JP = "jp" }
+laws = ["uk", "jp-optout"]
 
 [[recipients]]
 id = "maps"
@@ -233,20 +232,23 @@ name = "Maps Inc."
 purpose = "necessary"
 receives = { ja = "IPアドレス等" }
 use = { ja = "地図の表示" }
+country = "JP"
 """
 
 
-def test_check_says_what_each_regime_is_and_which_words_are_vague(tmp_path: Path, capsys: Capture) -> None:
+def test_check_says_what_each_law_is_and_which_words_are_vague(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "consent.toml"
     site, _, cookies = SMALL.replace('"en"', '"ja"').partition("\n[[cookies]]")
     path.write_text(f"{site}{JAPAN}\n[[cookies]]{cookies}", encoding="utf-8")
     assert main(["check", str(path)]) == GOOD
     out, err = capsys.readouterr()
-    assert "2 regimes (eu, jp)" in out
-    assert "\nRegime jp, Japan: opt-out, by Telecommunications Business Act, Article 27-12. Compared with what" in out
+    assert "2 laws (uk, jp-optout)" in out
+    assert (
+        "\nLaw jp-optout, Japan: opt-out, by Telecommunications Business Act, Article 27-12. Compared with what" in out
+    )
     assert err.startswith('[[recipients]] "maps" key "receives": "等" does not say what is sent')
     assert main(["check", str(path), "--json"]) == GOOD
-    assert json.loads(capsys.readouterr().out)["regimes"] == ["eu", "jp"]
+    assert json.loads(capsys.readouterr().out)["laws"] == ["uk", "jp-optout"]
 
 
 def test_check_explains_an_invalid_policy(wrong: Path, capsys: Capture) -> None:

@@ -1,4 +1,4 @@
-"""Tests of which regime applies to a request, by the visitor's country."""
+"""Tests of which law applies to a request, by the visitor's country."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
+from cookie_consent.policy.laws import laws
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.app_country import regime_by_country
-from tests.policy.test_regimes import under
+from cookie_consent.visitors.app_country import law_by_country
+from tests.policy.test_laws import under
 from tests.support.asgi import scope
 from tests.support.policies import full_policy_data, policy_of
 
@@ -17,41 +18,42 @@ FIELD = "CF-IPCountry"
 
 
 def policy() -> Policy:
-    return policy_of(under("eu", US="us-optout", CA_QC="ca-qc", CA="us-optout", JP="jp"))
+    return policy_of(under("eu", "fr", "us-optout", "ca-qc", "jp", "jp-optout"))
 
 
-def regime_of(*values: str, among: Policy | None = None) -> str:
-    """Return the regime for a request with these values of the field."""
-    chosen = regime_by_country(FIELD, among or policy())
+def law_of(*values: str, among: Policy | None = None) -> str:
+    """Return the law for a request with these values of the field."""
+    chosen = law_by_country(FIELD, among or policy())
     assert chosen is not None
-    return chosen.of(scope(headers=[(FIELD, value) for value in values])).code
+    law = chosen.of(scope(headers=[(FIELD, value) for value in values]))
+    return law.code if law else ""
 
 
 @pytest.mark.parametrize(
     ("country", "code"),
     [
-        *((country, "us-optout") for country in ("US", "us", " US ", "CA", "CA-ON")),
-        *((country, "eu") for country in ("DE", "DE-BY", "BR")),
+        *((country, "us-optout") for country in ("US", "us", " US ", "US-CA")),
+        *((country, "eu") for country in ("DE", "DE-BY", "BR", "CA", "CA-ON")),
+        ("FR", "fr"),
         ("CA-QC", "ca-qc"),
         ("JP", "jp"),
     ],
 )
 def test_field_names_the_place(country: str, code: str) -> None:
-    assert regime_of(country) == code
+    assert law_of(country) == code
 
 
 @pytest.mark.parametrize(
     "country", ["", "XX", "T1", "ZZ", "EU", "USA", "U", "US,", "\xff\xff", "US" * 40, f"US{' ' * 14}DE", "US-", "-QC"]
 )
-def test_unknown_place_gets_the_strictest_regime(country: str) -> None:
-    site = policy_of(under("us-optout", DE="de", JP="jp"))
-    assert regime_of(country, among=site) == "de"
-    assert regime_of("FR", among=site) == "us-optout"
+def test_unknown_place_gets_the_first_law_of_opting_in_or_none(country: str) -> None:
+    assert law_of(country, among=policy_of(under("us-optout", "de", "eu"))) == "de"
+    assert law_of(country, among=policy_of(under("us-optout"))) == ""
 
 
 def test_several_fields_or_none_are_an_unknown_place() -> None:
     """A visitor may have sent one of them."""
-    assert regime_of("US", "US") == regime_of() == "eu"
+    assert law_of("US", "US") == law_of() == "eu"
 
 
 @pytest.mark.parametrize(("told", "code"), [("US", "us-optout"), ("CA-QC", "ca-qc"), (None, "eu"), ("nowhere", "eu")])
@@ -62,24 +64,26 @@ def test_function_tells_the_place(told: str | None, code: str) -> None:
         seen.append(request.url.path)
         return told
 
-    chosen = regime_by_country(country, policy())
+    chosen = law_by_country(country, policy())
     assert chosen is not None
-    assert chosen.of(scope(path="/page")).code == code
+    law = chosen.of(scope(path="/page"))
+    assert law
+    assert law.code == code
     assert seen == ["/page"]
     assert chosen.field == ""
 
 
 @pytest.mark.logs_an_exception
 @pytest.mark.parametrize("result", [7, ZeroDivisionError()])
-def test_failing_function_gets_the_strictest_regime(result: Any) -> None:
+def test_failing_function_is_an_unknown_place(result: Any) -> None:
     def country(_: HTTPConnection) -> Any:
         if isinstance(result, Exception):
             raise result
         return result
 
-    chosen = regime_by_country(country, policy_of(under("us-optout", DE="de")))
+    chosen = law_by_country(country, policy_of(under("us-optout", "de")))
     assert chosen is not None
-    assert chosen.of(scope()).code == "de"
+    assert chosen.of(scope()) is laws()["de"]
 
 
 async def asynchronous(_: HTTPConnection) -> str:
@@ -89,13 +93,12 @@ async def asynchronous(_: HTTPConnection) -> str:
 @pytest.mark.parametrize("country", [7, "", "Two Words", "a" * 65, "Field:", asynchronous])
 def test_option_is_checked(country: Any) -> None:
     with pytest.raises(ValueError, match=r"country: .* is not valid. Write the name of a header field"):
-        regime_by_country(country, policy())
+        law_by_country(country, policy())
 
 
 def test_option_and_policy_have_to_go_together() -> None:
-    with pytest.raises(ValueError, match="country: it is missing, and the policy has regimes by country"):
-        regime_by_country(None, policy())
+    with pytest.raises(ValueError, match="country: it is missing, and the policy names a law of opting out"):
+        law_by_country(None, policy())
     with pytest.raises(ValueError, match="country: nothing depends on it"):
-        regime_by_country(FIELD, policy_of(under("eu")))
-    assert regime_by_country(None, policy_of(full_policy_data())) is None
-    assert regime_by_country(None, policy_of(under("us-optout"))) is None
+        law_by_country(FIELD, policy_of(under("eu")))
+    assert law_by_country(None, policy_of(full_policy_data())) is None

@@ -21,9 +21,9 @@ from cookie_consent.decision.record import ConsentRecord, State, newest
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import refused_cookie_names
 from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.laws import laws
 from cookie_consent.policy.parts import LONGEST_PURPOSE_ID, Cookie, Service, ServicePurpose
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.regimes import regimes
 from tests.support.policies import (
     KEY,
     NOW,
@@ -148,7 +148,7 @@ def test_who_left_one_out_is_asked_again_where_there_is_no_choice_any_more(histo
 
 
 def opt_out(policy: Policy) -> Policy:
-    return policy.in_regime(regimes()["us-optout"])
+    return policy.under_law(laws()["us-optout"])
 
 
 def test_refused_recipients_stay_refused_where_the_rest_is_allowed_without_an_answer() -> None:

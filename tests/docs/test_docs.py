@@ -59,10 +59,10 @@ def policy_in(languages: list[str], **more: Any) -> Policy:
     return Policy(**vars(from_toml.declarations({"site": site, **more})))
 
 
-def test_policy_of_the_page_on_regimes_loads() -> None:
-    site = tomllib.loads(blocks("docs/regimes.md", "toml")[0])["site"]
+def test_policy_of_the_page_on_laws_loads() -> None:
+    site = tomllib.loads(blocks("docs/laws.md", "toml")[0])["site"]
     policy = Policy(**vars(from_toml.declarations({"site": site})))
-    assert [regime.code for regime in policy.regimes] == ["eu", "us-optout", "jp", "ca-qc"]
+    assert [law.code for law in policy.laws] == ["eu", "us-optout", "jp", "ca-qc"]
 
 
 def test_hosts_of_the_example_share_an_answer() -> None:

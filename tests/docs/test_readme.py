@@ -75,7 +75,7 @@ def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
 
 
 def test_choice_example_lets_visitors_choose_each_recipient(folder: Path) -> None:
-    site = POLICY[: POLICY.index("[purposes.")].replace('"ja"', '"en"').replace("regions", "# regions")
+    site = POLICY[: POLICY.index("[purposes.")].replace('"ja"', '"en"').replace("laws", "# laws")
     (folder / "consent.toml").write_text(re.sub(r"languages = .*", 'languages = ["en"]', site) + CHOICE, "utf-8")
     policy = Policy.load(folder / "consent.toml")
     assert policy.by_recipient == {"ads"}

@@ -45,22 +45,22 @@ def test_pages_for_shared_caches_are_the_same_for_everybody() -> None:
 
 
 @pytest.mark.usefixtures("site_folder")
-def test_field_of_the_proxy_says_which_regime_applies(site_folder: Path) -> None:
-    (regimes,) = blocks("docs/regimes.md", "toml")
+def test_field_of_the_proxy_says_which_law_applies(site_folder: Path) -> None:
+    (laws,) = blocks("docs/laws.md", "toml")
     policy = starter()
-    (site_folder / "consent.toml").write_text(regimes + policy[policy.index("[purposes.analytics]") :], "utf-8")
+    (site_folder / "consent.toml").write_text(laws + policy[policy.index("[purposes.analytics]") :], "utf-8")
     app = site()
-    (code,) = blocks("docs/regimes.md", "python")
+    (code,) = blocks("docs/laws.md", "python")
     run(code, app=app, KEYS=[KEY])
     states = [visit(app, get("/privacy-choices/state"), **{"cf-ipcountry": place})[0].json() for place in ("FR", "US")]
     assert [state["purposes"]["media"] for state in states] == [False, True]
 
 
 def test_field_that_nginx_sets_is_one_that_the_page_names() -> None:
-    (line,) = blocks("docs/regimes.md", "nginx")
+    (line,) = blocks("docs/laws.md", "nginx")
     set_field = re.fullmatch(r"proxy_set_header (\S+) \$geoip2_country;\n", line)
     assert set_field
-    assert f'`"{set_field[1]}"`' in (ROOT / "docs" / "regimes.md").read_text("utf-8")
+    assert f'`"{set_field[1]}"`' in (ROOT / "docs" / "laws.md").read_text("utf-8")
 
 
 @needs_nginx

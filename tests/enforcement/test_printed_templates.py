@@ -153,8 +153,9 @@ def test_content_runs_where_the_law_is_one_of_opting_out() -> None:
     visitor = Visitor(
         install(
             reply_app(PAGE.encode(), "text/html"),
-            SITE.replace("[site]", '[site]\nregime = "us-optout"', 1),
+            SITE.replace("[site]", '[site]\nlaws = ["us-optout"]', 1),
             settings_link=True,
+            country=lambda _: "US",
         ),
         HTML,
     )

@@ -35,7 +35,7 @@ from tests.support.asgi import (
     reply_app,
 )
 from tests.support.policies import granting_record
-from tests.visitors.test_regimes import COUNTRY, with_regimes
+from tests.visitors.test_laws import COUNTRY, with_laws
 
 PUBLIC = ("cache-control", "public, max-age=60")
 BROWSER = [("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"), ("accept-language", "ja")]
@@ -128,19 +128,18 @@ def test_service_says_which_purposes_it_refuses() -> None:
 
 
 def test_page_whose_law_depends_on_the_country_asks_the_server_first() -> None:
-    app = site(text=with_regimes(), country=COUNTRY)
+    app = site(text=with_laws(), country=COUNTRY)
     american, german = (Visitor(app, [*BROWSER, (COUNTRY, place)]).get() for place in ("US", "DE"))
     assert neutral(american) == neutral(german)
     assert " data-first" in german.text
     assert " data-first" not in call(site(), headers=BROWSER).text
-    assert " data-first" in call(site(text=with_regimes(lines='regime = "us-optout"\n')), headers=BROWSER).text
 
 
 def test_page_links_to_what_the_law_of_one_of_the_places_asks_for() -> None:
     link = f'href="{PREFIX}/transmission'
-    for app in (site(text=with_regimes(), country=COUNTRY), site(text=with_regimes(lines='regime = "jp"\n'))):
+    for app in (site(text=with_laws(), country=COUNTRY), site(text=with_laws(lines='laws = ["jp"]\n'))):
         assert link in call(app, headers=BROWSER).text
-    for app in (site(), site(text=with_regimes(lines='regime = "eu"\n'))):
+    for app in (site(), site(text=with_laws(lines='laws = ["eu"]\n'))):
         assert link not in call(app, headers=BROWSER).text
 
 

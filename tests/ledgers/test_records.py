@@ -70,6 +70,7 @@ CITED = {
     "policy_sha256": hashlib.sha256(canonical_json(POLICY.document())).hexdigest(),
     "prevailing_language": "ja",
     "service": None,
+    "law": "jp",
 }
 UNTIL = "2028-12-15T15:06:40Z"
 """The end of the consent, and three years more."""

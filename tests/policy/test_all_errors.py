@@ -22,7 +22,7 @@ controler = "Site Ltd."
 contact = ""
 prevailing_language = "ja"
 languages = ["ja", "EN"]
-regime = "euu"
+laws = ["euu"]
 
 [purposes.analytics]
 title = { en = "Visits", ja = "訪問" }
@@ -76,7 +76,7 @@ PLACES = [
     ('[[recipients]] "Maps Inc."', "id"),
     ("[signals]", "gpc"),
     ("[vendors]", "meta"),
-    ("[site]", "regime"),
+    ("[site]", "laws"),
     ("[site]", "contact"),
     ("[purposes.Media]", "id"),
     ('[[recipients]] "Maps Inc."', "country"),
@@ -186,9 +186,9 @@ FOLLOWED: dict[str, tuple[Damage, list[tuple[str, str]]]] = {
         lambda data: data["purposes"]["analytics"].update(traces="yes", erase_on_withdrawal=True),
         [("[purposes.analytics]", "traces")],
     ),
-    "an unknown region or regime asks for nothing": (
-        lambda data: data["site"].update(regions=["JA"], regime="xx"),
-        [("[site]", "regions"), ("[site]", "regime")],
+    "an unknown law asks for nothing": (
+        lambda data: data["site"].update(laws=["xx"]),
+        [("[site]", "laws")],
     ),
 }
 

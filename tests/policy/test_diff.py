@@ -124,7 +124,7 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     'site: name "Example Registry" -> "Registry"': (put("site", "name", to="Registry"), ()),
     'site: policy_url "https://example.jp/privacy" -> not set': (drop("site", "policy_url"), ()),
     'site: updated "2026-11-25" -> "2026-11-26"': (put("site", "updated", to=date(2026, 11, 26)), ()),
-    'site: regions "EU" added': (put("site", "regions", to=["JP", "EU"]), ()),
+    'site: laws "uk" added': (put("site", "laws", to=["jp", "uk"]), ()),
     "site: authority.name.ja reworded": (put("site", "authority", "name", "ja", to="T"), ()),
     "site: languages reordered": (put("site", "languages", to=["en", "ja"]), ()),
     # Purposes.

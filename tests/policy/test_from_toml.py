@@ -103,7 +103,7 @@ def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
         languages=("ja", "en"),
         policy_url="https://example.jp/privacy",
         updated=date(2026, 11, 25),
-        regions=("JP",),
+        laws=("jp",),
         authority=Authority(name={"en": "Commission", "ja": "委員会"}, url="https://authority.example/complaints"),
     )
     analytics, media = found.purposes

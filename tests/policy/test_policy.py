@@ -238,7 +238,7 @@ def test_keys_that_were_added_later_are_in_document_only_if_written() -> None:
     assert {"country", "use"}.isdisjoint(document["recipients"][0])
     document = POLICY.document()
     assert document["site"]["updated"] == "2026-11-25"
-    assert document["site"]["regions"] == ["JP"]
+    assert document["site"]["laws"] == ["jp"]
     assert document["site"]["authority"]["name"]["en"] == "Commission"
     assert document["purposes"][-1]["data"]["en"] == "Address of your device"
     assert document["recipients"][0]["country"] == "US"

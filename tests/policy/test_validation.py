@@ -119,9 +119,9 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["site"]["authority"].update(url="javascript:alert(1)"),
         "[site.authority]", "url", "is no link",
     ),
-    "the site names an unknown region": (
-        lambda data: data["site"].update(regions=["JA"]),
-        "[site]", "regions", 'there is no region "JA" here. Did you mean "JP"?',
+    "the site names an unknown law": (
+        lambda data: data["site"].update(laws=["jpn"]),
+        "[site]", "laws", 'there is no law "jpn" here. Did you mean "jp"?',
     ),
     "a feature's purpose is not declared": (
         lambda data: data["features"]["map"].update(purposes=["media", "medai"]),

@@ -25,7 +25,7 @@ prevailing_language = "ja"
 languages = ["ja", "en"]
 policy_url = "https://example.jp/privacy"
 updated = 2026-11-25
-regions = ["JP"]
+laws = ["jp"]
 authority = { name = { en = "Commission", ja = "委員会" }, url = "https://authority.example/complaints" }
 
 [purposes.analytics]
@@ -126,6 +126,7 @@ def full_policy_in(*languages: str) -> Policy:
         return [spread(item) for item in value] if isinstance(value, list) else value
 
     data = full_policy_data()
+    data["site"]["laws"] = ["uk"]
     del data["texts"]
     data["site"].update(languages=[*languages], prevailing_language=languages[0])
     return policy_of(spread(data))

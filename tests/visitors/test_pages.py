@@ -614,7 +614,8 @@ def test_settings_link_carries_language_and_next_path(policy: Policy, language: 
     assert way_back["text"] == expected
     assert "data-privacy-settings" in way_back
     assert outline.one("div")["role"] == "navigation"
-    assert [tag for tag, _, _ in outline.elements] == ["div", "span", "a", "link"]
+    assert [tag for tag, _, _ in outline.elements] == ["div", "span", "a", "a", "link"]
+    assert outline.all("a")[1]["href"].startswith(f"{BASE}/transmission?"), "the law of Japan asks for it"
     assert Outline(settings_link(policy, language=language, next_path="")).one("a", href=f"{BASE}?language={language}")
 
 

@@ -127,7 +127,7 @@ class InsertedHtml(Rendering):
             encoding: see `banner`.
             link: whether there is a link to the settings page.
             style_nonce: the nonce for an inline style; "" for none, None if the page must not have such a style.
-            wherever: whether the page is the same wherever the visitor is, so that all regimes of the site count.
+            wherever: whether the page is the same wherever the visitor is, so that all laws of the site count.
         """
         in_field, in_link = escaped_path(next_path)
         says = (decision.news, decision.honours_gpc, decision.outcome, wherever)
@@ -138,7 +138,7 @@ class InsertedHtml(Rendering):
                 "footer.html",
                 cacheable_context(decision, base, language, next_path),
                 shows_link=link,
-                regimes=decision.policy.regimes if wherever else filter(None, (decision.policy.regime,)),
+                laws=decision.policy.laws if wherever else filter(None, (decision.policy.law,)),
                 inline_style="" if style_nonce is None else inline_style("link.css"),
                 style_nonce=STYLE,
             )

@@ -29,13 +29,13 @@ def checked_later(later: str, policy: Policy) -> str:
     """Return the middleware's option, checked against the laws that the policy names.
 
     Raises:
-        ValueError: the law of a regime takes closing the question for a refusal, and it is none.
+        ValueError: a law takes closing the question for a refusal, and it is none.
     """
-    for regime in policy.regimes:
-        if regime.closing_refuses and later == "ask":
+    for law in policy.laws:
+        if law.closing_refuses and later == "ask":
             raise ValueError(
-                f'later: "ask" is not valid. Who closes the question has refused, by the law of {regime.name} '
-                f'({regime.law}): write later="refuse".'
+                f'later: "ask" is not valid. Who closes the question has refused, by the law of {law.name} '
+                f'({law.provisions}): write later="refuse".'
             )
     return later
 

@@ -216,7 +216,7 @@ def test_preview_of_the_last_good_policy_stays(app: ASGIApp) -> None:
 
 
 def test_option_that_the_law_rules_out_is_a_problem(app: ASGIApp) -> None:
-    policy = EXAMPLE.replace("[site]", '[site]\nregime = "it"')
+    policy = EXAMPLE.replace("[site]", '[site]\nlaws = ["it"]')
     (problem,) = show(app, policy)["problems"]
     assert problem["text"].startswith('later: "ask" is not valid.')
     assert show(app, policy, later="refuse")["problems"] == []

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from tests.support.browsers.axe import run_axe
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, with_and_without_scripts
 from tests.support.waiting import wait_until
-from tests.visitors.test_regimes import COUNTRY
+from tests.visitors.test_laws import COUNTRY
 from tests.whole.test_shared_caches import answers, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -22,11 +22,11 @@ SELL = "Do Not Sell or Share My Personal Information"
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The site of `regimes_site`."""
-    with served("tests.support.sites.regimes_site:site") as port:
+    """The site of `laws_site`."""
+    with served("tests.support.sites.laws_site:site") as port:
         address = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{address}/made"), 60)
-        yield Sites(address, "", tmp_path_factory.mktemp("regimes") / Path("access.jsonl"))
+        yield Sites(address, "", tmp_path_factory.mktemp("laws") / Path("access.jsonl"))
 
 
 def visitor_in(country: str, new_visitor: NewVisitor, **options: Any) -> Visitor:

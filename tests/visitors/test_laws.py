@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,21 +13,23 @@ from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, call, install, page_app, reply_app
 from tests.visitors.test_do_not_sell import SELLS
 
-REGIMES = 'regime = "eu"\nregimes = { US = "us-optout", JP = "jp", FR = "fr" }\n'
+LAWS = 'laws = ["eu", "us-optout", "jp-optout", "fr"]\n'
 COUNTRY = "X-Country"
 GPC = ("sec-gpc", "1")
-USE = 'use = { en = "Improves maps", ja = "地図の改善等" }\n'
+USE = 'country = "US"\nuse = { en = "Improves maps", ja = "地図の改善等" }\n'
+DATA = 'data = { en = "Address", ja = "アドレス" }\n'
 
 
-def with_regimes(text: str = SITE, lines: str = REGIMES) -> str:
-    return text.replace("\n[purposes.analytics]", f"\n{lines}\n[purposes.analytics]", 1).replace(
-        'purpose = "media"\norigins', f'purpose = "media"\n{USE}origins', 1
-    )
+def with_laws(text: str = SITE, lines: str = LAWS) -> str:
+    """Return the text of a policy that names laws, and says what each of them asks for."""
+    named = text.replace("\n[purposes.analytics]", f"\n{lines}\n[purposes.analytics]", 1)
+    told = re.sub(r"(?m)^(\[purposes\..*\]\n)", rf"\1{DATA}", named)
+    return told.replace('purpose = "media"\norigins', f'purpose = "media"\n{USE}origins', 1)
 
 
-def site(text: str = SITE, lines: str = REGIMES, **options: Any) -> ConsentMiddleware:
-    by_country = {"country": COUNTRY} if "regimes" in lines else {}
-    return install(page_app(), with_regimes(text, lines), **{"settings_link": True, **by_country, **options})
+def site(text: str = SITE, lines: str = LAWS, **options: Any) -> ConsentMiddleware:
+    by_country = {"country": COUNTRY} if "optout" in lines else {}
+    return install(page_app(), with_laws(text, lines), **{"settings_link": True, **by_country, **options})
 
 
 def visitor_in(country: str, app: ConsentMiddleware, *headers: tuple[str, str]) -> Visitor:
@@ -46,7 +49,7 @@ def test_visitor_is_asked_where_the_law_is_one_of_opting_in() -> None:
     visitor = visitor_in("DE", site())
     assert "pchoice-question" in visitor.get().text
     state = visitor.state()
-    assert (state["regime"], state["should_ask"], state["status"]) == ("eu", True, "unknown")
+    assert (state["law"], state["should_ask"], state["status"]) == ("eu", True, "unknown")
     assert state["purposes"] == {"necessary": True, "analytics": False, "media": False}
 
 
@@ -56,23 +59,30 @@ def test_purposes_run_until_refused_where_the_law_is_one_of_opting_out() -> None
     assert "pchoice-question" not in html
     assert ">Privacy settings</a>" in html
     state = visitor.state()
-    assert (state["regime"], state["should_ask"], state["status"]) == ("us-optout", False, "unknown")
+    assert (state["law"], state["should_ask"], state["status"]) == ("us-optout", False, "unknown")
     assert state["purposes"] == {"necessary": True, "analytics": True, "media": True}
     visitor.refuse()
     assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
     assert "Privacy settings: refused" in visitor.get().text
 
 
-def test_one_regime_for_everybody_needs_no_country() -> None:
-    visitor = Visitor(site(lines='regime = "us-optout"\n'), [("accept", "text/html")])
-    assert visitor.state()["purposes"]["media"]
+@pytest.mark.parametrize("lines", ['laws = ["eu"]\n', 'laws = ["jp"]\n'])
+def test_laws_of_opting_in_need_no_country(lines: str) -> None:
+    visitor = Visitor(site(lines=lines), [("accept", "text/html")])
+    assert not visitor.state()["purposes"]["media"]
     assert visitor.get().get("vary") == "Cookie, Sec-GPC, DNT, Accept-Language, Sec-Fetch-Dest"
+
+
+def test_country_that_no_law_covers_is_asked() -> None:
+    state = visitor_in("BR", site(lines='laws = ["us-optout"]\n')).state()
+    assert state["should_ask"]
+    assert "law" not in state
 
 
 def test_service_that_refuses_a_purpose_refuses_it_under_each_law() -> None:
     visitor = visitor_in("US", site())
     assert visitor.get(f"{PREFIX}/state", query=b"page=/whois/x").json["purposes"]["analytics"] is False
-    assert visitor.get(f"{PREFIX}/state", query=b"page=/whois/x").json["regime"] == "us-optout"
+    assert visitor.get(f"{PREFIX}/state", query=b"page=/whois/x").json["law"] == "us-optout"
 
 
 @pytest.mark.parametrize("name", ["gpc", "dnt"])
@@ -161,7 +171,7 @@ def test_unreadable_answer_may_have_been_a_refusal() -> None:
 def test_response_varies_on_the_country() -> None:
     visitor = visitor_in("US", site())
     assert visitor.get().get("vary") == "Cookie, Sec-GPC, DNT, X-Country, Accept-Language, Sec-Fetch-Dest"
-    app = install(reply_app(reads=["media"]), with_regimes(), country=COUNTRY)
+    app = install(reply_app(reads=["media"]), with_laws(), country=COUNTRY)
     assert call(app, headers=[(COUNTRY, "US")]).get("vary") == "Cookie, Sec-GPC, DNT, X-Country"
 
 
@@ -183,14 +193,14 @@ def test_settings_say_what_holds_without_an_answer() -> None:
     assert "Your consent</dd>" in visitor_in("DE", site()).get(PREFIX).text
 
 
-def test_record_names_the_regime_only_if_the_policy_does() -> None:
-    for lines, regime in ((REGIMES, "us-optout"), ('regime = "de"\n', "de"), ("", None)):
+def test_record_names_the_law_only_if_the_policy_does() -> None:
+    for lines, law in ((LAWS, "us-optout"), ('laws = ["de"]\n', "de"), ("", None)):
         visitor = visitor_in("US", site(lines=lines, ledger=MemoryLedger(), clock=Clock(NOW)))
         visitor.accept()
         (record,) = visitor.get(f"{PREFIX}/export").json["consent_records"]
-        assert record.get("regime") == regime
+        assert record.get("law") == law
         receipt = visitor.get(f"{PREFIX}/receipt").json
-        assert receipt["jurisdiction"] == regime
+        assert receipt["jurisdiction"] == law
 
 
 def test_purpose_of_chosen_recipients_runs_until_refused() -> None:
@@ -214,10 +224,9 @@ def test_purpose_of_chosen_recipients_runs_until_refused() -> None:
 TRANSMISSION = f"{PREFIX}/transmission"
 
 
-@pytest.mark.parametrize("lines", [REGIMES, 'regime = "jp"\n', 'regions = ["JP"]\n'])
+@pytest.mark.parametrize("lines", [LAWS, 'laws = ["jp"]\n'])
 def test_page_tells_what_is_sent_to_whom(lines: str) -> None:
-    text = SITE.replace('receives = { en = "IP', 'country = "US"\nreceives = { en = "IP', 1)
-    visitor = visitor_in("JP", site(text, lines))
+    visitor = visitor_in("JP", site(SITE, lines))
     html = visitor.get(TRANSMISSION, query=b"language=ja").text
     for said in (
         "第三者への情報の送信",
@@ -241,7 +250,7 @@ def test_pages_link_to_what_is_sent_where_the_law_asks() -> None:
 
 
 def test_site_whose_laws_do_not_ask_has_no_such_page() -> None:
-    visitor = visitor_in("JP", site(lines='regime = "eu"\n'))
+    visitor = visitor_in("JP", site(lines='laws = ["eu"]\n'))
     assert visitor.get(TRANSMISSION).status == 404
     assert TRANSMISSION not in visitor.get(PREFIX).text
 
@@ -255,12 +264,12 @@ def test_access_record_says_the_country_where_it_is_known(country: str, recorded
     assert [record.get("client.geo.country.iso_code") for record in log.records] == [recorded]
 
 
-@pytest.mark.parametrize("lines", [REGIMES, 'regime = "eu"\n'])
+@pytest.mark.parametrize("lines", [LAWS, 'laws = ["eu"]\n'])
 def test_visitors_read_that_the_country_is_recorded(lines: str) -> None:
     visitor = Visitor(site(lines=lines))
     text = visitor.get(PREFIX, query=b"language=en").text
-    assert ("The country that your IP address belongs to" in text) == (lines == REGIMES)
+    assert ("The country that your IP address belongs to" in text) == (lines == LAWS)
     visitor.accept()
     receipt = visitor.get(f"{PREFIX}/receipt").json
     kinds = [item["pii_type"] for purpose in receipt["purposes"] for item in purpose["pii_information"]]
-    assert ("client.geo.country.iso_code" in kinds) == (lines == REGIMES)
+    assert ("client.geo.country.iso_code" in kinds) == (lines == LAWS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import Decision, decide, purposes_refused_by
 from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.policy.regimes import regimes
+from cookie_consent.policy.laws import laws
 from tests.support.policies import NOW
 from tests.support.policy_strategies import SIGNALS, policies, records
 
@@ -24,7 +24,7 @@ def both_laws(draw: st.DrawFn) -> tuple[Decision, Decision, ConsentRecord | None
     record = draw(st.none() | records(draw(st.just(policy) | policies())))
     signals = draw(SIGNALS)
     now = record.decided_at if record else NOW
-    opt_in, opt_out = (decide(here.in_regime(regimes()[code]), record, signals, now) for code in ("eu", "us-optout"))
+    opt_in, opt_out = (decide(here.under_law(laws()[code]), record, signals, now) for code in ("eu", "us-optout"))
     return opt_in, opt_out, record
 
 

@@ -1,4 +1,4 @@
-"""A site that follows the law of the visitor's place, for uvicorn: tests.support.sites.regimes_site:site."""
+"""A site that follows the law of the visitor's place, for uvicorn: tests.support.sites.laws_site:site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cookie_consent import ConsentMiddleware
 from tests.support.asgi import PAGE
 from tests.support.policies import KEY, policy_of
 from tests.visitors.test_do_not_sell import SELLS
-from tests.visitors.test_regimes import COUNTRY, with_regimes
+from tests.visitors.test_laws import COUNTRY, with_laws
 
 
 async def _page(_: Request) -> Response:
@@ -23,6 +23,6 @@ async def _page(_: Request) -> Response:
 def site() -> Starlette:
     """Return the app."""
     app = Starlette(routes=[Route("/made", _page), Route("/", _page)])
-    policy = policy_of(tomllib.loads(with_regimes(SELLS)))
+    policy = policy_of(tomllib.loads(with_laws(SELLS)))
     app.add_middleware(ConsentMiddleware, policy=policy, secret_keys=KEY, country=COUNTRY)
     return app

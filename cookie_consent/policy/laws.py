@@ -1,0 +1,109 @@
+"""What the laws of a place ask of a site. `laws.toml` describes each law."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.syntax import parse_duration
+from cookie_consent.texts.locales import is_country
+
+_PLACE = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
+"""A country of ISO 3166-1, or a part of one of ISO 3166-2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """What the law of a place asks, as far as the program acts on it.
+
+    Args:
+        code: how a policy names it.
+        name: the place, in a sentence.
+        places: the countries that it holds in, or the parts of them.
+        provisions: the provisions.
+        model: "opt-in" (nothing optional before a yes) or "opt-out" (it runs until a no).
+        certainty: "primary" if the law's or the authority's own text was read, else "secondary".
+        reviewed_on: when this entry was last compared with its sources.
+        review_by: when the next review is due.
+        sources: the sources.
+        purposes: key of [purposes.ID] that has to be written -> the provision that asks for it.
+        recipients: the same for [[recipients]].
+        binding_signals: names of the browser's signals that a policy may not ignore.
+        asked_again_after: how long nobody is asked again who refused; None if the law names no time.
+        closing_refuses: whether closing the question counts as a refusal.
+        notice_language: the language, beside others, of a page that tells what is sent to whom; "" if no law asks for
+            that page.
+        vague_words: words that do not say what is sent.
+    """
+
+    code: str
+    name: str
+    places: tuple[str, ...]
+    provisions: str
+    model: str
+    certainty: str
+    reviewed_on: date
+    review_by: date
+    sources: tuple[str, ...]
+    purposes: Mapping[str, str] = field(default_factory=dict)
+    recipients: Mapping[str, str] = field(default_factory=dict)
+    binding_signals: tuple[str, ...] = ()
+    asked_again_after: timedelta | None = None
+    closing_refuses: bool = False
+    notice_language: str = ""
+    vague_words: tuple[str, ...] = ()
+
+    @property
+    def is_opt_out(self) -> bool:
+        """Whether optional purposes run until the visitor refuses them."""
+        return self.model == "opt-out"
+
+
+@cache
+def laws() -> Mapping[str, Law]:
+    """Return the laws that a policy can name, by their codes."""
+    # Data and not code, so that people who know the law can review it.
+    text = (files(__package__) / "laws.toml").read_text(encoding="utf-8")
+    return {code: _law(code, data) for code, data in tomllib.loads(text).items()}
+
+
+def _law(code: str, data: Mapping[str, Any]) -> Law:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    if "asked_again_after" in values:
+        values["asked_again_after"] = parse_duration(values["asked_again_after"])
+    return Law(code=code, **values)
+
+
+def unknown_laws(codes: Iterable[str]) -> Iterator[PolicyError]:
+    """Yield an error for each code that names no law."""
+    for code in codes:
+        if code not in laws():
+            yield PolicyError(f'there is no law "{code}" here', did_you_mean(code, laws()), key="laws")
+
+
+def is_place(code: str) -> bool:
+    """Return whether a code has the form of a country ("CA") or of a part of one ("CA-QC"), and the country exists."""
+    match = _PLACE.fullmatch(code)
+    return match is not None and is_country(match[1])
+
+
+def overdue(named: Iterable[Law], today: date) -> str:
+    """Return a line for each law whose review is overdue.
+
+    Args:
+        named: the laws.
+        today: the date to judge by.
+    """
+    return "".join(
+        f'What the law "{law.code}" asks was last compared with its text on {law.reviewed_on}. Check whether it still '
+        f"applies: {law.provisions}.\n"
+        for law in named
+        if law.review_by < today
+    )
