@@ -18,8 +18,11 @@ OPTIONS: dict[str, str] = {
 """Option of `ConsentMiddleware` -> what to do instead."""
 
 _LAWS = 'Write laws = ["eu", "us-optout", "jp"]: the laws that apply, wherever visitors are (docs/laws.md).'
+_A_PURPOSE_EACH = "Give each recipient a purpose of its own: docs/policy.md."
 POLICY_NAMES: dict[str, str] = {
     "connection_allowlist": "Leave it out, or have your app send Connection-Allowlist itself.",
+    "choice": _A_PURPOSE_EACH,
+    "recipient": _A_PURPOSE_EACH,
     "regions": _LAWS,
     "regime": _LAWS,
     "regimes": _LAWS,

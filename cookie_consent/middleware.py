@@ -160,7 +160,7 @@ class ConsentMiddleware(FailsAtStart):
             hosts=policy.site.hosts,
             tells_state=shared_pages,
         )
-        own_cookies = OwnCookies(cookies, (policy, *policy.history))
+        own_cookies = OwnCookies(cookies)
         gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
         by_country = law_by_country(country, policy)
         country_of = by_country.country if by_country is not None else None
@@ -303,7 +303,7 @@ class ConsentMiddleware(FailsAtStart):
                 if now is not visit:
                     request.decide(traced=now.traced)
                 decision = now.decision
-                passed = gate.outgoing(fields, decision.purposes, decision.refused_recipients)
+                passed = gate.outgoing(fields, decision.purposes)
                 if now.refused_cookies:
                     passed = [*passed, *gate.deletions(now.refused_cookies, host_of(scope), secure=is_secure(scope))]
                 message = {**message, "headers": passed}

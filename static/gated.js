@@ -22,7 +22,7 @@ const waiting = [
   // The files of a video may stand in elements of their own.
   ...held.map((name) => `:is(${named},:is(video,audio,picture)${named}>*)[${name}]`),
 ].join();
-/** Names in other tools -> ids of purposes and recipients. @type {Map<string, string>} */
+/** Names in other tools -> ids of purposes. @type {Map<string, string>} */
 const map = new Map();
 const said = new Set();
 /** Scripts whose turn comes or came, and templates that are prepared. @type {WeakSet<Element>} */
@@ -30,12 +30,11 @@ const tended = new WeakSet();
 /** The ids that something on this page was started for. @type {Set<string>} */
 const used = new Set();
 
-/** What holds, of recipients too once the server has said it. @type {Purposes} */
+/** What holds, once that is known. @type {Purposes} */
 let purposes = {};
 let isAsked = false;
-/** How often this script has asked the server itself, and whether it has heard from it. */
+/** How often this script has asked the server itself. */
 let looks = 0;
-let isHeard = false;
 /** The timer of what changes ask for. */
 let due = 0;
 /** When the next file may start: among files, browsers keep the order. */
@@ -65,8 +64,8 @@ const isPurpose = (id) => typeof purposes[id] === "boolean";
 function needs({ dataset: { purpose, cookieconsent, category, name, service } }) {
   const list = purpose ?? cookieconsent;
   const names = list === undefined ? [category ?? name ?? "iframe"] : words(list);
-  // A service counts if it is a recipient of ours, or the site says what it is for.
-  return service && !(isHeard && !idsOf(service).every(isPurpose)) ? [...names, service] : names;
+  // A service counts if it is a purpose of ours, or the site says what it is for.
+  return service && !(purposes.necessary && !idsOf(service).every(isPurpose)) ? [...names, service] : names;
 }
 
 /** Whether something is for the times when it is not allowed. @param {string[]} names */
@@ -78,10 +77,8 @@ function isAllowed(element) {
   const ids = names.flatMap(idsOf);
   const unknown = names.find((name) => !idsOf(name).every(isPurpose));
   if (unknown !== undefined) {
-    // It may be the id of a recipient, which other scripts do not know.
-    follow();
     const hint = `Say which it is in the tag of gated.js: data-map='{"${unknown}": "…"}'`;
-    if (isHeard) complain(`"${unknown}" is none of ${Object.keys(purposes)}. ${hint}`);
+    complain(`"${unknown}" is none of ${Object.keys(purposes)}. ${hint}`);
     return false;
   }
   const isOn = ids.every((id) => purposes[id]);
@@ -231,9 +228,8 @@ async function look() {
     const reply = await fetch(address);
     if (!reply.ok) throw reply;
     const state = await reply.json();
-    isHeard = true;
     // Replies may come in another order.
-    if (number === looks) adopt({ ...state.recipients, ...state.purposes }, state.reloads);
+    if (number === looks) adopt(state.purposes, state.reloads);
   } catch {
     complain(`no answer from ${base}/state. Let it pass policies, workers and proxies`);
   }

@@ -19,8 +19,7 @@ function told(section) {
   const said = document.cookie.match(`(?:^|; )(?:__\\w+-)?${shared}=([^;]*)`);
   if (!said) return first !== undefined || signals ? undefined : null;
   const [version, letters, heeded] = said[1].split(".");
-  if (!field(section, "[name=policy]")?.value.startsWith(version) || letters === "~" || heeded !== signals)
-    return undefined;
+  if (!field(section, "[name=policy]")?.value.startsWith(version) || heeded !== signals) return undefined;
   const ids = Object.keys(JSON.parse(state ?? "{}")).filter((id) => id !== "necessary");
   const refused = off?.split(" ") ?? [];
   return ids.filter((id, at) => letters.includes(letter(at)) && !refused.includes(id));

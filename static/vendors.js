@@ -1,15 +1,15 @@
 // Tells vendors' tags what the visitor allows: before any of them runs, and once for each change. It loads nothing of
 // theirs. The server puts it first into the page's head, with what holds, and says what to call.
 
-/** @typedef {Readonly<Record<string, unknown>>} Holds id of a purpose, or "@" and that of a recipient -> whether allowed */
+/** @typedef {Readonly<Record<string, unknown>>} Holds id of a purpose -> whether it is allowed */
 /** @typedef {[path: string, ...values: unknown[]]} Call */
 /** @typedef {{ always?: Call[], granted?: Call[], denied?: Call[] }} Calls */
 /**
  * @typedef {object} Vendor
  * @property {{ array?: string, function?: string, queue?: string, property?: string, as_list?: boolean,
  *   set?: object, also?: string[] }} stub
- * @property {Record<string, string>} signals signal -> what it needs: a purpose, and one of the recipients after it, if
- *   there are any; the signal is "" for a vendor that is told one thing
+ * @property {Record<string, string>} signals signal -> the id of its purpose; the signal is "" for a vendor that is
+ *   told one thing
  * @property {[unknown, unknown]} values what a signal is, granted and denied
  * @property {Calls} default
  * @property {Calls} update
@@ -21,7 +21,6 @@
   const page = JSON.parse(document.currentScript?.dataset.vendors ?? "");
   const { vendors } = page;
   let { holds } = page;
-  const byRecipient = Object.keys(holds).some((id) => id[0] === "@");
 
   /** The object that holds what a path names, and the name in it. @param {string} path @returns {[any, string]} */
   const place = (path) => {
@@ -30,15 +29,11 @@
     return [names.reduce((/** @type {any} */ at, name) => at?.[name], window), last];
   };
 
-  /** @param {string} need */
-  function allowed(need) {
-    const [purpose, ...recipients] = need.split(" ");
-    return holds[purpose] === true && (!recipients[0] || recipients.some((id) => holds[id] === true));
-  }
-
   /** @param {Vendor} vendor */
   const signals = ({ signals, values }) =>
-    Object.fromEntries(Object.entries(signals).map(([name, need]) => [name, values[allowed(need) ? 0 : 1]]));
+    Object.fromEntries(
+      Object.entries(signals).map(([name, purpose]) => [name, values[holds[purpose] === true ? 0 : 1]]),
+    );
 
   /** Keep the vendor's calls until its script comes, as its own code does. @param {Vendor["stub"]} stub */
   function keep({ array, function: name, queue, property = "", as_list, set, also = [] }) {
@@ -110,27 +105,18 @@
     try {
       const reply = await fetch(`${page.state}?page=${encodeURIComponent(location.pathname)}`);
       if (!reply.ok) return;
-      const { purposes, recipients = {} } = await reply.json();
-      const chosen = Object.entries(recipients).map(([id, is]) => [`@${id}`, is]);
-      change({ ...purposes, ...Object.fromEntries(chosen) });
+      change((await reply.json()).purposes);
     } catch {}
-  }
-
-  /** Go by purposes that are known to hold, or not. @param {Holds} now */
-  function hear(now) {
-    change(now);
-    // They do not say which recipients were chosen.
-    if (byRecipient) look();
   }
 
   // The page was swapped into another one, which has told them already.
   if (window.consentSignals) return window.consentSignals(holds);
-  window.consentSignals = hear;
+  window.consentSignals = change;
   for (const vendor of vendors) {
     keep(vendor.stub);
     tell(vendor, vendor.default, vendor.more);
   }
-  document.addEventListener("consentchange", (event) => hear(event.detail));
+  document.addEventListener("consentchange", (event) => change(event.detail));
   // A service worker and the back button bring a page as it was, and the visitor may have answered since. Of a page that
   // is the same for everybody, another script knows what holds.
   addEventListener("pageshow", (event) => {

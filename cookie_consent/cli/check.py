@@ -22,7 +22,6 @@ from cookie_consent.cli.command import (
 from cookie_consent.policy.diff import (
     EVERYBODY,
     WHO_ACCEPTED,
-    WHO_CHOSE,
     announcement,
     asks_again,
     compare,
@@ -34,7 +33,6 @@ from cookie_consent.policy.policy import Policy, policy_in_use
 _WHOM = {
     EVERYBODY: "everybody",
     WHO_ACCEPTED: "those who had accepted it",
-    WHO_CHOSE: "those who had accepted it without some of its recipients",
 }
 
 

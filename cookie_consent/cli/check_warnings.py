@@ -49,7 +49,7 @@ def _own_names(policy: Policy) -> Iterator[str]:
     """Yield a sentence for each declared cookie that is ours, under the names that ours have by default."""
     # The names do not depend on the key.
     settings = CookieSettings("k" * 32, domain=policy.site.domain, hosts=policy.site.hosts)
-    own = OwnCookies(settings, (policy,))
+    own = OwnCookies(settings)
     taken = {error.table: str(error) for error in own.names_taken(policy)}
     yield from taken.values()
     for table, cookie in labelled_cookies(policy):

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.decision.recipients import RecipientBits
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.policy.hosts import host_label
@@ -15,53 +14,37 @@ from cookie_consent.policy.hosts import host_label
 SALT = "cookie_consent.record"
 SIGNAL_SALT = "cookie_consent.signal"
 _FORMAT = "1"
-_FORMAT_WITH_RECIPIENTS = "2"
-"""Written only for answers that leave out recipients of a granted purpose: releases that cannot read which ones must
-not take the purpose as granted."""
 _SIGNALS = {"g": "gpc", "d": "dnt"}
 _NO_SIGNALS = frozenset[str]()
 _SOURCES = {str(number): source for number, source in enumerate(SOURCES)}
 _FIELDS = 7
 _ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})")
-_ANSWER_WITH_RECIPIENTS = re.compile(_ANSWER.pattern + r"(?::([0-9a-f]+))?")
 
 
 class ConsentCookie:
     """Turns consent records into the signed tokens of the consent cookie, and back.
 
     A token's value is readable text: format, policy version, language, source, signals, consent id, and each purpose's
-    answer with the digest of its material facts. If recipients of a granted purpose were left out, its answer ends with
-    a number that says which ones were granted. If hosts share answers, the value also names those for which the answer
-    was given, without the domain.
+    answer with the digest of its material facts. If hosts share answers, the value also names those for
+    which the answer was given, without the domain.
 
     Args:
         signer: a signer with `SALT`, and with the domain.
         domain: the domain in which hosts share answers; "" for the answers of one host.
         hosts: those hosts.
-        recipients: writes and reads which recipients were granted.
     """
 
-    def __init__(
-        self,
-        signer: Signer,
-        domain: str = "",
-        hosts: Sequence[str] = (),
-        recipients: RecipientBits | None = None,
-    ) -> None:
-        self._signer, self._recipients = signer, recipients or RecipientBits()
-        self._shared_answers_with_recipients = lru_cache(maxsize=1024)(self._share_answers_with_recipients)
+    def __init__(self, signer: Signer, domain: str = "", hosts: Sequence[str] = ()) -> None:
+        self._signer = signer
         self._names = {host: host_label(host, domain) for host in hosts}
         self._hosts = ("*".join(sorted(self._names.values())),) if hosts else ()
 
     def write(self, record: ConsentRecord) -> str:
         """Return the token for a record, in cookie octets (RFC 6265bis section 4.1.1)."""
-        has_choice = record.chooses_recipients
-        written = self._with_recipients if has_choice else _written
-        answers = "*".join(written(id_, answer) for id_, answer in record.answers.items())
-        form = _FORMAT_WITH_RECIPIENTS if has_choice else _FORMAT
+        answers = "*".join(f"{id_}{answer.state.value}{answer.facts}" for id_, answer in record.answers.items())
         signals = "".join(letter for letter, name in _SIGNALS.items() if name in record.signals)
         source = str(SOURCES.index(record.source))
-        fields = (form, record.policy, record.language, source, signals, record.consent_id, answers, *self._hosts)
+        fields = (_FORMAT, record.policy, record.language, source, signals, record.consent_id, answers, *self._hosts)
         return self._signer.sign("~".join(fields).encode("ascii"), record.decided_at).decode("ascii")
 
     def read(self, tokens: Iterable[bytes], host: str = "") -> list[ConsentRecord]:
@@ -96,15 +79,11 @@ class ConsentCookie:
         if len(fields) != _FIELDS:
             return None
         form, policy, language, source, signals, consent_id, answers = fields
-        # Only short answers are cached, so that the size of the cache is limited.
-        is_short = len(answers) <= LONGEST_KEPT
-        if form == _FORMAT:
-            parsed = _shared_answers(answers) if is_short else _parse_answers(answers)
-        elif form == _FORMAT_WITH_RECIPIENTS:
-            parsed = (self._shared_answers_with_recipients if is_short else self._parse_with_recipients)(answers)
-        else:
+        if form != _FORMAT or source not in _SOURCES:
             return None
-        if parsed is None or source not in _SOURCES:
+        # Only short answers are cached, so that the size of the cache is limited.
+        parsed = _shared_answers(answers) if len(answers) <= LONGEST_KEPT else _parse_answers(answers)
+        if parsed is None:
             return None
         return ConsentRecord(
             answers=parsed,
@@ -115,28 +94,6 @@ class ConsentCookie:
             signals=_signal_names(signals) if signals else _NO_SIGNALS,
             consent_id=consent_id,
         )
-
-    def _with_recipients(self, purpose: str, answer: Answer) -> str:
-        number = self._recipients.write(purpose, answer)
-        return f"{_written(purpose, answer)}:{number}" if number else _written(purpose, answer)
-
-    def _share_answers_with_recipients(self, text: str) -> SharedAnswers | None:
-        answers = self._parse_with_recipients(text)
-        return None if answers is None else SharedAnswers(answers)
-
-    def _parse_with_recipients(self, text: str) -> Mapping[str, Answer] | None:
-        answers, has_choice = {}, False
-        for written in text.split("*"):
-            match = _ANSWER_WITH_RECIPIENTS.fullmatch(written)
-            if match is None:
-                return None
-            purpose, state, facts, number = match.groups()
-            recipients = None if number is None else self._recipients.read(purpose, facts, number)
-            if recipients is not None and state != State.GRANTED:
-                return None
-            answers[purpose] = Answer(State(state), facts, recipients)
-            has_choice |= recipients is not None
-        return answers if has_choice else None
 
 
 class SignalCookie:
@@ -166,10 +123,6 @@ class SignalCookie:
         """Return the names of the signals that overrode the answer given at `decided_at` (seconds since 1970)."""
         letters = [read[0] for token in tokens if (read := self._signer.read(token)) and read[1] == decided_at]
         return _signal_names(b"".join(letters).decode("latin-1"))
-
-
-def _written(purpose: str, answer: Answer) -> str:
-    return f"{purpose}{answer.state.value}{answer.facts}"
 
 
 def _signal_names(letters: str) -> frozenset[str]:

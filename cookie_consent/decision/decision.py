@@ -65,7 +65,6 @@ class Decision:
         outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered,
             and while something runs without an answer because the law is one of opting out. Other than `status`, it
             heeds signals, services and policy changes.
-        refused_recipients: ids of the recipients that are not allowed although their purpose is.
     """
 
     policy: Policy
@@ -79,7 +78,6 @@ class Decision:
     honours_gpc: bool = False
     postponed: bool = False
     outcome: str = ""
-    refused_recipients: frozenset[str] = frozenset()
 
     @property
     def is_open(self) -> bool:
@@ -114,15 +112,6 @@ class Decision:
             hints = dict.fromkeys([did_you_mean(str(purpose), self.purposes), known])
             raise LookupError(f'there is no purpose "{purpose}". {" ".join(hints)}') from None
 
-    def allows_recipient(self, recipient: str) -> bool:
-        """Return whether a recipient may get data now: its purpose is allowed, and the visitor has not left it out.
-
-        Raises:
-            LookupError: the policy has no such recipient. The message names the most similar one.
-        """
-        declared = self.policy.recipient(recipient)
-        return self.purposes[declared.purpose] and recipient not in self.refused_recipients
-
     def sources(self, directive: str) -> tuple[str, ...]:
         """Return the origins of allowed recipients for a directive of the app's own Content-Security-Policy.
 
@@ -135,7 +124,7 @@ class Decision:
         known = {name if name == "form-action" else f"{name}-src": name for name in DIRECTIVES}
         if directive not in known:
             raise LookupError(f'recipients have no directive "{directive}". {did_you_mean(str(directive), known)}')
-        allowed = (it for it in self.policy.recipients if self.allows_recipient(it.id))
+        allowed = (it for it in self.policy.recipients if self.purposes[it.purpose])
         return tuple(
             dict.fromkeys(origin for it in allowed if known[directive] in it.directives for origin in it.origins)
         )
@@ -178,8 +167,7 @@ def decide(
     2. A purpose that the service refuses is not.
     3. An explicit answer overrides the signals that were present when it was given.
     4. A signal refuses its purposes. One that has overridden an answer still does when it is gone (11 CCR 7025).
-    5. The last explicit answer holds for each purpose that has not changed materially since, and for the recipients
-       that it grants.
+    5. The last explicit answer holds for each purpose that has not changed materially since.
     6. Where the law is one of opting out, what nobody has refused is allowed, and nothing is asked.
     7. Anything else is not allowed.
 
@@ -209,7 +197,6 @@ def decide(
         is_unclear = unanswered or (granted and purpose in changed)
         allowed[purpose] = not ruled_out and (policy.is_opt_out if is_unclear else granted)
         is_open |= is_unclear and not ruled_out and not policy.is_opt_out
-    refused_recipients = _refuse_recipients(policy, record, allowed) if record else _NONE
     return Decision(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
@@ -221,8 +208,7 @@ def decide(
         news=None if is_open else _news(policy, record, now),
         honours_gpc=_honours_gpc(policy, signals.union(record.overridden_by if record else ()), allowed),
         postponed=is_open and postponed,
-        outcome=_outcome(policy, record, allowed, is_open=is_open, is_partial=bool(refused_recipients)),
-        refused_recipients=refused_recipients,
+        outcome=_outcome(policy, record, allowed, is_open=is_open),
     )
 
 
@@ -263,14 +249,13 @@ def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
         decision.honours_gpc,
         decision.postponed,
         decision.outcome,
-        decision.refused_recipients,
     )
 
 
 def without_optional(decision: Decision) -> Decision:
     """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
-    return replace(decision, purposes=MappingProxyType(off), outcome="", refused_recipients=_NONE)
+    return replace(decision, purposes=MappingProxyType(off), outcome="")
 
 
 def purposes_refused_by(policy: Policy, signals: Collection[str]) -> frozenset[str]:
@@ -339,32 +324,13 @@ def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, 
     return "gpc" in signals and not all(allowed[purpose] for purpose in policy.gpc_refuses)
 
 
-def _refuse_recipients(policy: Policy, record: ConsentRecord, allowed: dict[str, bool]) -> frozenset[str]:
-    """Return the ids of the recipients that are refused although their purpose is allowed.
-
-    A purpose for which no recipient is left, or whose recipients can no longer be told apart, is set to not allowed.
-    """
-    if not (policy.by_recipient or policy.is_opt_out):
-        return _NONE
-    refused: set[str] = set()
-    for purpose, answer in record.answers.items():
-        granted = answer.recipients
-        if granted is not None and allowed.get(purpose):
-            recipients = {recipient.id for recipient in policy.recipients_of(purpose)}
-            allowed[purpose] = purpose in policy.by_recipient and not granted.isdisjoint(recipients)
-            refused |= recipients - granted if allowed[purpose] else set()
-    return frozenset(refused)
-
-
-def _outcome(
-    policy: Policy, record: ConsentRecord | None, allowed: Mapping[str, bool], *, is_open: bool, is_partial: bool
-) -> str:
+def _outcome(policy: Policy, record: ConsentRecord | None, allowed: Mapping[str, bool], *, is_open: bool) -> str:
     """Return what holds for all purposes that may be allowed here; a signal that refuses them counts as an answer."""
     granted = [purpose for purpose in policy.asked if allowed[purpose]]
     if runs_unanswered(policy, record, granted):
         return ""
     if granted:
-        return "granted" if len(granted) == len(policy.asked) and not is_partial else "partial"
+        return "granted" if len(granted) == len(policy.asked) else "partial"
     return "refused" if policy.asked and not is_open else ""
 
 
@@ -396,14 +362,8 @@ def _changed_since(policy: Policy, record: ConsentRecord | None) -> frozenset[st
     """
     if record is None or record.policy == policy.version:
         return frozenset()
-    # An answer that left recipients out covers nothing where they can no longer be chosen.
-    undone = frozenset(
-        id_
-        for id_, answer in record.answers.items()
-        if answer.recipients is not None and id_ not in policy.by_recipient
-    )
     for earlier in policy.history:
         if earlier.version == record.policy:
-            return widened(earlier, policy) | undone
+            return widened(earlier, policy)
     now = digests(policy)
-    return undone.union(id_ for id_, answer in record.answers.items() if id_ in now and answer.facts != now[id_])
+    return frozenset(id_ for id_, answer in record.answers.items() if id_ in now and answer.facts != now[id_])

@@ -19,8 +19,8 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import written_duration
 
 Headers = list[tuple[bytes, bytes]]
-RefusableCookie = tuple[bytes, frozenset[str], str]
-"""The name of a cookie that can be refused, its purposes, and its recipient or ""."""
+RefusableCookie = tuple[bytes, frozenset[str]]
+"""The name of a cookie that can be refused, and its purposes."""
 
 _MAX_NAMES = 1000
 _MAX_WARNINGS = 100
@@ -88,18 +88,14 @@ class Gate:
         self._limited_names: set[str] = set()
         self._held = held
 
-    def reason_to_hold(
-        self, name: bytes, purposes: Mapping[str, bool], refused: frozenset[str] = frozenset()
-    ) -> str | None:
+    def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
         """Return why a cookie is held back, or None if it passes.
 
-        The reason is the purpose that is not allowed, or purpose/recipient for a refused recipient, "undeclared", or
-        "reserved" for one of our own cookies.
+        The reason is the purpose that is not allowed, "undeclared", or "reserved" for one of our own cookies.
 
         Args:
             name: the cookie's name.
             purposes: purpose id -> whether it is allowed.
-            refused: the ids of the recipients that are refused although their purpose is allowed.
         """
         readable_with = self._own_cookies.get(name)
         if readable_with is not None:
@@ -110,33 +106,27 @@ class Gate:
         cookie = self._declared.get(name)
         if cookie is None:
             return "undeclared"
-        if not purposes[cookie.purpose]:
-            return cookie.purpose
-        return f"{cookie.purpose}/{cookie.recipient}" if cookie.recipient in refused else None
+        return None if purposes[cookie.purpose] else cookie.purpose
 
-    def incoming(
-        self, field: bytes, purposes: Mapping[str, bool], refused: frozenset[str] = frozenset()
-    ) -> tuple[bytes, dict[str, int]]:
+    def incoming(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, dict[str, int]]:
         """Return the Cookie field that the app may see, and how many cookies were held back: reason -> number.
 
-        The arguments are those of `reason_to_hold`.
+        Args:
+            field: the Cookie field.
+            purposes: purpose id -> whether it is allowed.
         """
         passed: list[bytes] = []
         held: dict[str, int] = {}
         for name, pair in pairs(field):
-            reason = self._reason_to_hold_read(name, purposes, refused)
+            reason = self._reason_to_hold_read(name, purposes)
             if reason and self._holds("request", name, reason):
                 held[reason] = held.get(reason, 0) + 1
             else:
                 passed.append(pair)
         return (b"; ".join(passed) if held else field), held
 
-    def outgoing(
-        self, headers: Headers, purposes: Mapping[str, bool], refused: frozenset[str] = frozenset()
-    ) -> Headers:
+    def outgoing(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
         """Return the header fields of a response without the Set-Cookie fields that may not pass.
-
-        The further arguments are those of `reason_to_hold`.
 
         A deletion always passes. A lifetime that is longer than declared is shortened. If the response sets no cookie,
         the same list is returned.
@@ -144,24 +134,20 @@ class Gate:
         for name, _ in headers:
             # Comparing the length first is cheaper than lowercasing every name.
             if len(name) == len(b"set-cookie") and name.lower() == b"set-cookie":
-                return self._gated(headers, purposes, refused)
+                return self._gated(headers, purposes)
         return headers
 
     def refusable_cookies(self, field: bytes) -> tuple[RefusableCookie, ...]:
-        """Return the names in a Cookie field that can be refused, each with its purposes and its recipient.
+        """Return the names in a Cookie field that can be refused, each with its purposes.
 
-        A cookie counts as refused once all of its purposes are, or its recipient is.
+        A cookie counts as refused once all of its purposes are.
         """
         names = dict.fromkeys(name for name, _ in pairs(field))
         with_purposes = ((name, self._refusable(name)) for name in names)
-        return tuple(
-            (name, purposes, self._recipient(name))
-            for name, purposes in with_purposes
-            if purposes and not CONTROL.search(name)
-        )
+        return tuple((name, purposes) for name, purposes in with_purposes if purposes and not CONTROL.search(name))
 
     def cookies_not_sent_to(self, record: ConsentRecord, path: str) -> list[Cookie]:
-        """Return the declared cookies of refused purposes and recipients that browsers do not send to a path.
+        """Return the declared cookies of refused purposes that browsers do not send to a path.
 
         Cookies declared by a pattern are left out: without an exact name they cannot be expired.
         """
@@ -169,12 +155,7 @@ class Gate:
         return [
             cookie
             for cookie in self._cookies
-            if (
-                cookie.purpose in refused
-                or (cookie.recipient and record.refuses_recipient(cookie.purpose, cookie.recipient))
-            )
-            and "*" not in cookie.name
-            and not is_sent_to(path, cookie.path)
+            if cookie.purpose in refused and "*" not in cookie.name and not is_sent_to(path, cookie.path)
         ]
 
     def deletions(self, names: Iterable[bytes], host: str, *, secure: bool, unsent: Iterable[Cookie] = ()) -> Headers:
@@ -217,11 +198,11 @@ class Gate:
         for reason, times in held.items():
             self._held.add(direction, reason, times)
 
-    def _reason_to_hold_read(self, name: bytes, purposes: Mapping[str, bool], refused: frozenset[str]) -> str | None:
+    def _reason_to_hold_read(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
         """Return why a cookie is held back, judged by each name under which a framework may read it."""
-        reason = self.reason_to_hold(name, purposes, refused)
+        reason = self.reason_to_hold(name, purposes)
         if reason == "undeclared" and not self._hold_undeclared:
-            reasons = (self.reason_to_hold(read, purposes, refused) for read in names_read(name))
+            reasons = (self.reason_to_hold(read, purposes) for read in names_read(name))
             return next((other for other in reasons if other not in (None, "undeclared")), reason)
         return reason
 
@@ -231,23 +212,19 @@ class Gate:
         cookie = self._declared.get(name)
         return frozenset() if cookie is None else self._refusable_alone[cookie.purpose]
 
-    def _recipient(self, name: bytes) -> str:
-        cookie = None if name in self._own_cookies else self._declared.get(name)
-        return "" if cookie is None else cookie.recipient
-
-    def _gated(self, headers: Headers, purposes: Mapping[str, bool], refused: frozenset[str]) -> Headers:
+    def _gated(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
         passed = Headers()
         for name, value in headers:
             if name.lower() != b"set-cookie":
                 passed.append((name, value))
-            elif (cookie := self._gated_field(value, purposes, refused)) is not None:
+            elif (cookie := self._gated_field(value, purposes)) is not None:
                 passed.append((name, cookie))
         return passed
 
-    def _gated_field(self, field: bytes, purposes: Mapping[str, bool], refused: frozenset[str]) -> bytes | None:
+    def _gated_field(self, field: bytes, purposes: Mapping[str, bool]) -> bytes | None:
         """Return a Set-Cookie field with at most the declared lifetime, or None if it is held back."""
         name = cookie_name(field)
-        reason = "reserved" if name in self._own_cookies else self._reason_to_hold_read(name, purposes, refused)
+        reason = "reserved" if name in self._own_cookies else self._reason_to_hold_read(name, purposes)
         if reason is None:
             return self._limited(field, self._declared.get(name))
         now = self._clock()

@@ -16,7 +16,6 @@ from cookie_consent.decision.later_cookies import LaterCookies
 from cookie_consent.decision.once_cookie import SALT as ONCE_SALT
 from cookie_consent.decision.once_cookie import OnceCookie
 from cookie_consent.decision.place import HTTPS, Place, Places
-from cookie_consent.decision.recipients import RecipientBits
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.saved_cookie import SavedCookie
 from cookie_consent.decision.signing import Signer
@@ -40,12 +39,9 @@ class _Tokens:
         domain: the domain in which hosts share the tokens; "" for those of one host. A token of one is invalid in
             another.
         hosts: those hosts.
-        recipients: writes and reads which recipients an answer grants.
     """
 
-    def __init__(
-        self, settings: CookieSettings, recipients: RecipientBits, domain: str = "", hosts: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, settings: CookieSettings, domain: str = "", hosts: Sequence[str] = ()) -> None:
         salts = {
             "consent": consent_cookie.SALT,
             "signal": consent_cookie.SIGNAL_SALT,
@@ -55,7 +51,7 @@ class _Tokens:
         self._signers = {
             kind: Signer(settings.secret_keys, f"{salt}@{domain}" if domain else salt) for kind, salt in salts.items()
         }
-        self.consent = consent_cookie.ConsentCookie(self._signers["consent"], domain, hosts, recipients)
+        self.consent = consent_cookie.ConsentCookie(self._signers["consent"], domain, hosts)
         self.signal = consent_cookie.SignalCookie(self._signers["signal"])
         self.visitor = visitor_cookie.VisitorCookie(self._signers["visitor"])
         self.erasure = visitor_cookie.ErasureCookie(self._signers["erasure"])
@@ -70,7 +66,6 @@ class OwnCookies:
 
     Args:
         settings: names, lifetimes and keys.
-        policies: the policy in force and the known earlier ones, whose recipients visitors may choose.
 
     Attributes:
         lifetime: how long an answer is valid.
@@ -82,15 +77,14 @@ class OwnCookies:
         state: sets the cookie that tells scripts what holds; None without it.
     """
 
-    def __init__(self, settings: CookieSettings, policies: Iterable[Policy] = ()) -> None:
+    def __init__(self, settings: CookieSettings) -> None:
         self.lifetime = settings.consent_lifetime
         self.hosts = settings.hosts
         consent = f"{settings.prefix}consent"
         visitor = f"{settings.prefix}visitor"
         self.place = Places(settings.hosts, settings.domain).of
-        recipients = RecipientBits(policies)
-        before = _Tokens(settings, recipients)
-        shared = _Tokens(settings, recipients, settings.domain, settings.hosts) if settings.hosts else before
+        before = _Tokens(settings)
+        shared = _Tokens(settings, settings.domain, settings.hosts) if settings.hosts else before
         self._tokens = (before, shared)
         """For cookies of one host, and for those that hosts share."""
         self._names = {

@@ -25,13 +25,10 @@ class Answer:
     Args:
         state: what was answered.
         facts: a short digest of the purpose's material facts at that time; see `material.digests`.
-        recipients: the ids of the granted recipients, if the purpose is granted but not for all of them; else None. It
-            is empty if nobody can tell any more which ones they were.
     """
 
     state: State
     facts: str
-    recipients: frozenset[str] | None = None
 
 
 class SharedAnswers(dict[str, Answer]):
@@ -76,19 +73,9 @@ class ConsentRecord:
     def status(self) -> str:
         """The answers in one word: "unknown", "granted", "refused" or "partial"."""
         states = {answer.state for answer in self.answers.values()}
-        if len(states) > 1 or self.chooses_recipients:
+        if len(states) > 1:
             return "partial"
         return _STATUS[states.pop()] if states else "unknown"
-
-    @property
-    def chooses_recipients(self) -> bool:
-        """Whether some purpose is granted, but not for all of its recipients."""
-        return any(answer.recipients is not None for answer in self.answers.values())
-
-    def refuses_recipient(self, purpose: str, recipient: str) -> bool:
-        """Return whether the visitor has refused a recipient of a purpose, and granted others."""
-        answer = self.answers.get(purpose)
-        return answer is not None and bool(answer.recipients) and recipient not in (answer.recipients or ())
 
     def in_state(self, state: State) -> list[str]:
         """Return the ids of the purposes whose answer has a state."""
@@ -110,14 +97,5 @@ def newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
 
 
 def _refusals_of_both(first: ConsentRecord, other: ConsentRecord) -> ConsentRecord:
-    both = {id_: _limited_by(answer, other.answers.get(id_)) for id_, answer in first.answers.items()}
     refused = {id_: answer for id_, answer in other.answers.items() if answer.state is State.REFUSED}
-    return replace(first, answers={**both, **refused})
-
-
-def _limited_by(answer: Answer, other: Answer | None) -> Answer:
-    """Return an answer without the recipients that another answer for the same purpose does not grant."""
-    if other is None or other.recipients is None or answer.state is not State.GRANTED:
-        return answer
-    granted = other.recipients if answer.recipients is None else answer.recipients & other.recipients
-    return replace(answer, recipients=granted) if granted else Answer(State.REFUSED, answer.facts)
+    return replace(first, answers={**first.answers, **refused})

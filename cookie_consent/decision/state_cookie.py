@@ -18,8 +18,6 @@ from cookie_consent.policy.parts import NECESSARY, Cookie, Texts
 
 VERSION_LENGTH = 8
 """How many digits of the policy's version it has."""
-_UNSAID = "~"
-"""In place of the purposes, where the cookie cannot say what holds. The script then asks the server."""
 
 
 class StateCookie:
@@ -72,5 +70,5 @@ def state_value(decision: Decision) -> str:
         return ""
     policy = decision.policy
     allowed = (letter for letter, id_ in zip(ascii_letters, policy.optional, strict=False) if decision.purposes[id_])
-    letters = _UNSAID if decision.refused_recipients else "".join(allowed)
+    letters = "".join(allowed)
     return f"{policy.version[:VERSION_LENGTH]}.{letters}.{''.join(signal[0] for signal in decision.signals)}"

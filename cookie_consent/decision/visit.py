@@ -288,7 +288,7 @@ class Visits:
 
     def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
-        passed, held = self._gate.incoming(cookies, decision.purposes, decision.refused_recipients)
+        passed, held = self._gate.incoming(cookies, decision.purposes)
         refusable_cookies = self._gate.refusable_cookies(cookies)
         visit = Visit(
             decision=with_record(decision, None),
@@ -362,7 +362,7 @@ def _cut_to_limit(cookies: bytes) -> bytes:
 def refused_cookie_names(
     refusable_cookies: Iterable[RefusableCookie], record: ConsentRecord | None
 ) -> tuple[bytes, ...]:
-    """Return the names of the cookies whose purposes, or whose recipient, an answer has refused. Signals do not count.
+    """Return the names of the cookies whose purposes an answer has refused. Signals do not count.
 
     Args:
         refusable_cookies: the result of `Gate.refusable_cookies`.
@@ -371,11 +371,7 @@ def refused_cookie_names(
     if record is None:
         return ()
     refused = frozenset(record.in_state(State.REFUSED))
-    return tuple(
-        name
-        for name, purposes, recipient in refusable_cookies
-        if purposes <= refused or (recipient and any(record.refuses_recipient(id_, recipient) for id_ in purposes))
-    )
+    return tuple(name for name, purposes in refusable_cookies if purposes <= refused)
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:

@@ -72,9 +72,8 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
 
 
 def _is_allowed(consent: RequestConsent, card: Card) -> bool:
-    """Return whether all purposes and all recipients of a card are allowed."""
-    recipients = (recipient.id for recipient in card.recipients)
-    return all(map(consent.allows, card.purposes)) and all(map(consent.allows_recipient, recipients))
+    """Return whether all purposes of a card are allowed."""
+    return all(map(consent.allows, card.purposes))
 
 
 def _note(consent: RequestConsent, place: str) -> Markup:

@@ -16,7 +16,6 @@ from cookie_consent.base.checks import check
 from cookie_consent.base.limits import evict_if_full
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.recipients import granted_recipients
 from cookie_consent.enforcement.tags import tag_rules
 from cookie_consent.policy.parts import NECESSARY, Recipient
 from cookie_consent.policy.policy import Policy
@@ -76,11 +75,12 @@ class SecurityFields:
         """
         if not self.differs:
             return self.everybody
-        key = (decision.policy, decision.refused_recipients, shown, *decision.purposes.values())
+        key = (decision.policy, shown, *decision.purposes.values())
         fields = self._kept.get(key)
         if fields is None:
-            allowed = granted_recipients(decision) | shown
-            fields = self._made_for(recipient for recipient in decision.policy.recipients if recipient.id in allowed)
+            fields = self._made_for(
+                it for it in decision.policy.recipients if decision.purposes[it.purpose] or it.id in shown
+            )
             evict_if_full(self._kept, _MAX_KEPT)
             self._kept[key] = fields
         return fields

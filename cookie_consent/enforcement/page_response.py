@@ -169,7 +169,7 @@ class PageResponse(VisitResponse):
         enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
         passed = [field for field in headers if field[1] is not new_visitor]
         decision = self._visit.decision
-        passed = enforcement.gate.outgoing(passed, decision.purposes, decision.refused_recipients)
+        passed = enforcement.gate.outgoing(passed, decision.purposes)
         if self._limits is not None and enforcement.security is not None:
             passed = [field for field in passed if field not in self._limits]
             passed += enforcement.security.fields(decision, self._shown_recipients)

@@ -77,7 +77,6 @@ class RequestConsent(Decision):
     honours_gpc: bool = _read_noted("honours_gpc")
     postponed: bool = _read_noted("postponed")
     outcome: str = _read_noted("outcome")
-    refused_recipients: frozenset[str] = _read_noted("refused_recipients")
     was_read = False
     asks_itself = False
     chose_language = False

@@ -35,7 +35,7 @@ class Response(PageResponse):
             self._apply_recent_answers()
             fields = plain_fields(message.get("headers", ()))
             decision = self._visit.decision
-            passed = self._enforcement.gate.outgoing(fields, decision.purposes, decision.refused_recipients)
+            passed = self._enforcement.gate.outgoing(fields, decision.purposes)
             message = {**message, "headers": passed}
         return self._out(message)
 
@@ -52,7 +52,7 @@ class Response(PageResponse):
         headers = given if is_plain else plain_fields(given)
         self._apply_recent_answers()
         decision = self._visit.decision
-        passed, limits = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients), False
+        passed, limits = enforcement.gate.outgoing(headers, decision.purposes), False
         if enforcement.security is not None:
             passed, limits = self._limited(enforcement.security, message["status"], passed)
         if self._consent.shown_once or self._consent.shows_card:
@@ -82,7 +82,7 @@ class Response(PageResponse):
         enforcement, headers = self._enforcement, plain_fields(message.get("headers", ()))
         self._apply_recent_answers()
         decision, consent = self._visit.decision, self._consent
-        headers = enforcement.gate.outgoing(headers, decision.purposes, decision.refused_recipients)
+        headers = enforcement.gate.outgoing(headers, decision.purposes)
         may_inject = enforcement.inject and self.scope["method"] == "GET"
         encoding = injectable(message["status"], headers) if may_inject else None
         if encoding == "":

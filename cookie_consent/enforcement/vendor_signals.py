@@ -28,14 +28,13 @@ class VendorSignals:
     wait for.
 
     Args:
-        policy: the site's policy.
-        mappings: those of its vendors that are told something.
+        mappings: the vendors of the policy that are told something.
     """
 
-    def __init__(self, policy: Policy, mappings: Iterable[VendorMapping]) -> None:
-        self._vendors = [_for_script(policy, mapping) for mapping in mappings]
-        needed = [need for vendor in self._vendors for need in vendor["signals"].values()]
-        self._needs = tuple(dict.fromkeys(word for need in needed for word in need.split()))
+    def __init__(self, mappings: Iterable[VendorMapping]) -> None:
+        self._vendors = [_for_script(mapping) for mapping in mappings]
+        needed = (need for vendor in self._vendors for need in vendor["signals"].values())
+        self._needs = tuple(dict.fromkeys(filter(None, needed)))
         self._content = f">{assets()[_SCRIPT].content.decode('ascii')}</script>"
         self._file = f"/assets/{assets()[_SCRIPT].name}"
         self._known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
@@ -50,7 +49,7 @@ class VendorSignals:
             is_shared: whether the page is the same for everybody, so that another script knows what holds.
         """
         is_inline = rules.inline_script
-        holds = [_holds(need, decision) for need in self._needs]
+        holds = [decision.purposes[need] for need in self._needs]
         key = (base, is_inline, is_shared, *holds)
         if key not in self._known:
             if len(self._known) >= _MAX_SCRIPTS:
@@ -77,15 +76,10 @@ class VendorSignals:
 def vendor_signals(policy: Policy) -> VendorSignals | None:
     """Return what makes the script of a policy; None if it names no vendor that can be told anything."""
     told = [mapping for mapping in policy.vendors if not mapping.vendor.gate_only]
-    return VendorSignals(policy, told) if told else None
+    return VendorSignals(told) if told else None
 
 
-def _holds(need: str, decision: Decision) -> bool:
-    """Return whether a purpose, or a recipient with "@" before its id, is allowed."""
-    return decision.allows_recipient(need[1:]) if need.startswith("@") else decision.purposes[need]
-
-
-def _for_script(policy: Policy, mapping: VendorMapping) -> dict[str, Any]:
+def _for_script(mapping: VendorMapping) -> dict[str, Any]:
     """Return what the script has to know of a vendor; see `Vendor` in static/vendors.js."""
     vendor, options = mapping.vendor, mapping.options
     default = {when: [*calls] for when, calls in vendor.default.items() if when != "if_option"}
@@ -93,19 +87,12 @@ def _for_script(policy: Policy, mapping: VendorMapping) -> dict[str, Any]:
         if options.get(option):
             default["always"] += calls
     # What no purpose is named for is denied.
-    needs = {signal: _need(policy, mapping, purpose) for signal, purpose in mapping.purposes.items()}
     waits = {name: options[name] for name, kind in vendor.options.items() if kind == "milliseconds" and name in options}
     return {
         "stub": vendor.stub,
-        "signals": dict.fromkeys(vendor.signals, "") | needs,
+        "signals": dict.fromkeys(vendor.signals, "") | dict(mapping.purposes),
         "values": vendor.values,
         "default": default,
         "update": vendor.update,
         **({"more": waits} if waits else {}),
     }
-
-
-def _need(policy: Policy, mapping: VendorMapping, purpose: str) -> str:
-    """Return what a signal needs: its purpose, and one of the vendor's recipients if visitors choose among them."""
-    recipients = mapping.recipients(policy.recipients, purpose) if purpose in policy.by_recipient else []
-    return " ".join([purpose, *(f"@{recipient.id}" for recipient in recipients)])

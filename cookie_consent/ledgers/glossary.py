@@ -18,7 +18,6 @@ CONSENT_RECORD: Mapping[str, str] = {
     "status": "The answer on the whole: granted, refused, partial, or unknown where nothing was answered.",
     "granted": "The ids of the purposes that you agreed to.",
     "refused": "The ids of the purposes that you refused.",
-    "recipients": "For each purpose that you agreed to for some third parties only, the ids of those.",
     "facts": "For each purpose a digest of what it did at that time, to tell later whether it has changed.",
     "language": "The language that the question was shown in.",
     "text": "The SHA-256 of the text that was shown; the text itself is kept under it.",

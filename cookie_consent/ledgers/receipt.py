@@ -56,8 +56,6 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
     field is None if neither the record nor the policy states it: always `party_address`, `jurisdiction` unless the
     policy names a law, and without a ledger the fields that only a ledger sets.
 
-    A purpose has only those recipients that the visitor granted. Those of a purpose that is not granted are all listed.
-
     Purposes refused in the record of a withdrawal count as withdrawn. Words, cookies and parties come from the given
     policy, named by `described_by`, which may be newer than the one that was answered.
 
@@ -70,7 +68,7 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
     site, in_service = policy.site, _as_held(policy, record["service"])
     language = record["language"] if record["language"] in site.languages else site.prevailing_language
     purposes = [_purpose(id_, record, in_service, language, address) for id_ in _asked(record, policy)]
-    recipients = [recipient for purpose in purposes for recipient in _recipients_of(purpose["id"], record, policy)]
+    recipients = [recipient for purpose in purposes for recipient in policy.recipients_of(purpose["id"])]
     policy_url = f"{address}/policy/{record['policy']}"
     return {
         **record,
@@ -116,7 +114,7 @@ def _asked(document: Mapping[str, Any], policy: Policy) -> list[str]:
 
 
 def _purpose(id_: str, document: Mapping[str, Any], policy: Policy, language: str, address: str) -> dict[str, Any]:
-    purpose, recipients = policy.in_force.get(id_), _recipients_of(id_, document, policy)
+    purpose, recipients = policy.in_force.get(id_), policy.recipients_of(id_)
     received = [
         {"pii_type": recipient.receives[language], "party_id": _recipient_id(recipient, address)}
         for recipient in recipients
@@ -133,12 +131,6 @@ def _purpose(id_: str, document: Mapping[str, Any], policy: Policy, language: st
         "retention_period": _iso_8601(purpose.retention) if purpose and purpose.retention else None,
         "recipient_third_parties": [_recipient_id(recipient, address) for recipient in recipients],
     }
-
-
-def _recipients_of(purpose: str, document: Mapping[str, Any], policy: Policy) -> list[Recipient]:
-    """Return the recipients of a purpose, without those that the visitor left out."""
-    recipients, granted = policy.recipients_of(purpose), document.get("recipients", {}).get(purpose)
-    return recipients if granted is None else [recipient for recipient in recipients if recipient.id in granted]
 
 
 def _traced(purpose: Purpose | None, policy: Policy, address: str) -> list[dict[str, Any]]:

@@ -24,10 +24,7 @@ REPEAT_WINDOW = 60
 _LAST = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 """The latest date that RFC 3339 can express, as Unix time."""
 _COMPARED = ("granted", "refused", "facts", "policy", "signals")
-"""The fields in which two identical answers agree, besides `_RECIPIENTS`."""
-_RECIPIENTS = "recipients"
-"""The field for the granted recipients. Only records of answers that leave some out have it: others stay as they were
-before there was such a choice."""
+"""The fields in which two identical answers agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +66,7 @@ def document(record: ConsentRecord, lifetime: timedelta) -> dict[str, Any]:
         "granted": record.in_state(State.GRANTED),
         "refused": record.in_state(State.REFUSED),
         "facts": {id_: answer.facts for id_, answer in record.answers.items()},
-        **_recipients(record, record.in_state(State.GRANTED)),
     }
-
-
-def _recipients(record: ConsentRecord, granted: Iterable[str]) -> dict[str, dict[str, list[str]]]:
-    """Return the field with the granted recipients, for those of the granted purposes that leave some out."""
-    answers = {id_: record.answers[id_].recipients for id_ in granted}
-    chosen = {id_: sorted(recipients) for id_, recipients in answers.items() if recipients is not None}
-    return {_RECIPIENTS: chosen} if chosen else {}
 
 
 def answer_at(records: Iterable[Mapping[str, Any]], time: int) -> ConsentRecord | None:
@@ -91,11 +80,8 @@ def answer_at(records: Iterable[Mapping[str, Any]], time: int) -> ConsentRecord 
         if _is_answer(stored) and seconds_of(stored["decided_at"]) == time:
             states = dict.fromkeys(stored["facts"], State.UNANSWERED)
             states |= dict.fromkeys(stored["refused"], State.REFUSED) | dict.fromkeys(stored["granted"], State.GRANTED)
-            recipients = {id_: frozenset(granted) for id_, granted in stored.get(_RECIPIENTS, {}).items()}
             return ConsentRecord(
-                answers={
-                    id_: Answer(states[id_], facts, recipients.get(id_)) for id_, facts in stored["facts"].items()
-                },
+                answers={id_: Answer(states[id_], facts) for id_, facts in stored["facts"].items()},
                 policy=stored["policy"],
                 decided_at=time,
                 source=stored["source"],
@@ -113,17 +99,13 @@ def event(before: ConsentRecord | None, after: ConsentRecord) -> str:
         before: the previous answer, if there was one.
         after: the new answer.
     """
-    granted_before, granted_after = (_granted(record) if record else {} for record in (before, after))
+    granted_before = set(before.in_state(State.GRANTED)) if before else set()
+    granted_after = set(after.in_state(State.GRANTED))
     if granted_before and not granted_after:
         return "withdrawn"
-    if granted_before in ({}, granted_after):
+    if granted_before in (set(), granted_after):
         return "granted" if granted_after else "refused"
     return "changed"
-
-
-def _granted(record: ConsentRecord) -> dict[str, frozenset[str] | None]:
-    """Return the granted purposes -> the granted recipients; None for all."""
-    return {id_: record.answers[id_].recipients for id_ in record.in_state(State.GRANTED)}
 
 
 def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
@@ -136,7 +118,7 @@ def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
         last: the last record, as the ledger returns it.
         answer: the entry that would be stored.
     """
-    same = all(last.get(name) == answer.document.get(name) for name in (*_COMPARED, _RECIPIENTS))
+    same = all(last.get(name) == answer.document.get(name) for name in _COMPARED)
     return same and _is_answer(last) and answer.decided_at - seconds_of(last["decided_at"]) <= REPEAT_WINDOW
 
 
@@ -175,33 +157,24 @@ def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, An
     return None, frozenset()
 
 
-def grants_more(answer: Mapping[str, Any], granted: Collection[str], newest: Mapping[str, Any] | None) -> bool:
-    """Return whether an answer grants a purpose or a recipient that the newest answer does not.
+def grants_more(answer: Mapping[str, Any], granted: Collection[str]) -> bool:
+    """Return whether an answer grants a purpose that is not among those that hold.
 
     Args:
         answer: the answer, as the ledger would store it.
         granted: the purposes that the newest answer grants and no later signal switched off.
-        newest: the newest answer, as the ledger returns it; None for none.
     """
-    if not set(granted).issuperset(answer["granted"]):
-        return True
-    before, after = (_recipients_in(record or {}) for record in (newest, answer))
-    return any(
-        id_ not in after or not set(after[id_]) <= set(before[id_]) for id_ in before if id_ in answer["granted"]
-    )
+    return not set(granted).issuperset(answer["granted"])
 
 
 def refuses_more(answer: Mapping[str, Any], newest: Mapping[str, Any] | None) -> bool:
-    """Return whether an answer refuses a purpose or a recipient that the newest answer does not; see `grants_more`."""
-    if newest is None or not set(newest["refused"]).issuperset(answer["refused"]):
-        return True
-    before, after = _recipients_in(newest), _recipients_in(answer)
-    return any(id_ not in before or not set(before[id_]) <= set(after[id_]) for id_ in after)
+    """Return whether an answer refuses a purpose that the newest answer does not.
 
-
-def _recipients_in(record: Mapping[str, Any]) -> Mapping[str, list[str]]:
-    recipients: Mapping[str, list[str]] = record.get(_RECIPIENTS, {})
-    return recipients
+    Args:
+        answer: the answer, as the ledger would store it.
+        newest: the newest answer, as the ledger returns it; None for none.
+    """
+    return newest is None or not set(newest["refused"]).issuperset(answer["refused"])
 
 
 def _is_answer(record: Mapping[str, Any]) -> bool:
@@ -267,7 +240,7 @@ def entry(
     origin = previous or form_id or context.record_id
     # The exact time of a refusal before the first consent would link that record to the visitor's id.
     may_link = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
-    identity = [origin, *(fields[name] for name in (*_COMPARED, _RECIPIENTS) if name in fields)]
+    identity = [origin, *(fields[name] for name in _COMPARED)]
     return Entry(
         document={
             **context.cited(),
@@ -311,7 +284,6 @@ def signal_entry(
         previous: the id of the visitor's previous record, if there is one.
     """
     fields = document(record, context.lifetime)
-    fields.pop(_RECIPIENTS, None)
     granted = [id_ for id_ in fields["granted"] if id_ not in off]
     refused = [id_ for id_ in record.answers if id_ in off or id_ in fields["refused"]]
     status = "refused" if len(refused) == len(record.answers) else "partial"
@@ -332,7 +304,6 @@ def signal_entry(
             "keep_until": context.keep_until(fields["expires_at"]),
             # One record for each change, whichever process sees the signal first.
             "repeat_key": _digest_of(["signal", previous, record.consent_id, record.decided_at, sorted(off)]),
-            **_recipients(record, granted),
         },
         policies={context.policy.version: _policy_data(context.policy)},
         repeat_within=int(now),  # since 1970: a repeat of any age counts

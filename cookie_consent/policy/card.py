@@ -20,7 +20,6 @@ class Card:
         recipients: who receives data when the content is shown.
         feature: the feature that the card is about, or None.
         is_refused: whether one of the purposes is off here, whatever the visitor answered.
-        by_recipient: the ids of those of the purposes whose recipients visitors choose one by one.
     """
 
     id: str
@@ -29,7 +28,6 @@ class Card:
     recipients: tuple[Recipient, ...]
     feature: Feature | None = None
     is_refused: bool = False
-    by_recipient: frozenset[str] = frozenset()
 
 
 def card_of(policy: Policy, id_: str) -> Card:
@@ -92,7 +90,6 @@ def _card(
         recipients=recipients,
         feature=feature,
         is_refused=any(policy.in_force[purpose].refused for purpose in purposes),
-        by_recipient=policy.by_recipient.intersection(purposes),
     )
 
 

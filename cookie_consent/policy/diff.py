@@ -12,9 +12,9 @@ from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY, ServicePurpose
 from cookie_consent.policy.policy import Policy
 
-EVERYBODY, WHO_ACCEPTED, WHO_CHOSE = "everybody", "who accepted", "who left recipients out"
-"""Who is asked for a purpose: everybody for a new one, else those who accepted it; if only its recipients can no longer
-be chosen, those who accepted it without some of them."""
+EVERYBODY = "everybody"
+WHO_ACCEPTED = "who accepted"
+"""Who is asked for a purpose: everybody for a new one, else those who accepted it."""
 
 Plain = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def compare(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
 
 
 def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, str]:
-    """Return which purposes are asked for again, and of whom: purpose id -> `EVERYBODY` or another of these constants.
+    """Return which purposes are asked for again, and of whom: purpose id -> `EVERYBODY` or `WHO_ACCEPTED`.
 
     A refused purpose stays refused and is not asked for again.
 
@@ -73,8 +73,7 @@ def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, s
     """
     before, now = digests(old), digests(new)
     changed = widened(old, new) if history else {id_ for id_ in now if before.get(id_) != now[id_]}
-    asked = dict.fromkeys(old.by_recipient - new.by_recipient, WHO_CHOSE)
-    asked |= {id_: WHO_ACCEPTED if id_ in before else EVERYBODY for id_ in changed}
+    asked = {id_: WHO_ACCEPTED if id_ in before else EVERYBODY for id_ in changed}
     return {id_: asked[id_] for id_ in new.asked if id_ in asked}
 
 
@@ -256,8 +255,6 @@ def _is_more(key: str, before: Any, after: Any) -> bool:
     # No value means that nothing is kept, or only for the session. Any time is more.
     if key in ("retention", "duration"):
         return (after or 0) > (before or 0)
-    if key == "recipient":  # of a cookie: who refused that recipient has refused the cookie
-        return bool(before)
     # What moves to another purpose serves that one from now on, so it is asked for there.
     return key == "purpose" or (key in ("traces", "sells") and bool(after))
 

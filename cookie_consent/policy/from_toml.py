@@ -178,7 +178,6 @@ _PURPOSE: Readers = {
     "sells": values.boolean,
     "data": values.texts,
     "legal_basis": values.texts,
-    "choice": values.string,
 }
 _COOKIE: Readers = {
     "name": values.string,
@@ -187,7 +186,6 @@ _COOKIE: Readers = {
     "path": values.string,
     "domain": values.string,
     "description": values.texts,
-    "recipient": values.string,
 }
 _RECIPIENT: Readers = {
     "id": values.string,

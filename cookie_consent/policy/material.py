@@ -27,7 +27,6 @@ def widened(old: Policy, new: Policy) -> frozenset[str]:
 
     - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
     - its retention, or the lifetime of one of its cookies, is longer;
-    - a cookie no longer belongs to the recipient that it belonged to;
     - it now traces, or now is a sale or sharing.
 
     Removals and shorter times do not make it wider.
@@ -50,17 +49,12 @@ def _facts(policy: Policy, purpose: str) -> object:
         purpose,
         declared.traces,
         _seconds(declared.retention),
-        sorted(_cookie_facts(cookie) for cookie in policy.cookies_of(purpose)),
+        sorted((cookie.name, _seconds(cookie.duration) or 0) for cookie in policy.cookies_of(purpose)),
         sorted((recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)),
         # These facts were added later. Only purposes that have them list them, so that the digests of others in
         # existing cookies stay the same.
         *(["sells"] if declared.sells else []),
     ]
-
-
-def _cookie_facts(cookie: Cookie) -> tuple[str | int, ...]:
-    # A recipient was added later, too.
-    return (cookie.name, _seconds(cookie.duration) or 0, *([cookie.recipient] if cookie.recipient else []))
 
 
 def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
@@ -83,9 +77,7 @@ def _cookies_wider(old: list[Cookie], new: list[Cookie]) -> bool:
 
 def _cookie_wider(old: Cookie, new: Cookie) -> bool:
     # A session cookie counts as the shortest: any fixed lifetime outlives the session.
-    lasts_longer = (new.duration or timedelta(0)) > (old.duration or timedelta(0))
-    # Who refused the recipient has refused the cookie, too.
-    return lasts_longer or (old.recipient != "" and new.recipient != old.recipient)
+    return (new.duration or timedelta(0)) > (old.duration or timedelta(0))
 
 
 def _recipients_wider(old: list[Recipient], new: list[Recipient]) -> bool:

@@ -31,8 +31,6 @@ LONGEST_COOKIE = timedelta(days=400)
 """Browsers may cap a cookie's lifetime at 400 days (RFC 6265bis section 5.5)."""
 LONGEST_PURPOSE_ID = 27
 """Keeps the consent cookie for eight purposes under 400 bytes."""
-CHOICES = ("purpose", "recipient")
-"""What visitors allow or refuse: the purpose as a whole, or each of its recipients."""
 DIRECTIVES = (
     "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
     "worker",
@@ -138,7 +136,6 @@ class Purpose(CheckedPart):
             page, and a visitor who refused is not asked again for 12 months.
         data: which kinds of data it uses, per language.
         legal_basis: the legal basis, per language; empty for the visitor's consent.
-        choice: what visitors allow or refuse, one of `CHOICES`.
     """
 
     id: str
@@ -151,7 +148,6 @@ class Purpose(CheckedPart):
     sells: bool = False
     data: Texts = field(default_factory=dict)
     legal_basis: Texts = field(default_factory=dict)
-    choice: str = "purpose"
 
     def _errors(self) -> Iterator[PolicyError]:
         yield from wrong_id(self.id)
@@ -161,8 +157,6 @@ class Purpose(CheckedPart):
                 f"Use at most {LONGEST_PURPOSE_ID}, so that answers fit into a small cookie.",
                 key="id",
             )
-        if self.choice not in CHOICES:
-            yield PolicyError(f'"{self.choice}" is no choice', did_you_mean(self.choice, CHOICES), key="choice")
         if self.id == NECESSARY and (self.traces or self.refused):
             yield PolicyError(
                 "the necessary purpose can neither trace nor be refused", "Make it another purpose.", key="traces"
@@ -189,8 +183,6 @@ class Cookie(CheckedPart):
         path: its path as the browser sees it. A refusal expires the cookie there.
         domain: its Domain attribute; None if it is host-only.
         description: what it is for, per language.
-        recipient: the id of the recipient that it belongs to, if the purpose lets visitors choose among its recipients;
-            "" for none.
     """
 
     name: str
@@ -199,7 +191,6 @@ class Cookie(CheckedPart):
     path: str = "/"
     domain: str | None = None
     description: Texts = field(default_factory=dict)
-    recipient: str = ""
 
     def _errors(self) -> Iterator[PolicyError]:
         yield from mismatch(

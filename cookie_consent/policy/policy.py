@@ -40,9 +40,7 @@ _DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
         "sells": False,
         "data": {},
         "legal_basis": {},
-        "choice": "purpose",
     },
-    Cookie: {"recipient": ""},
     Recipient: {"country": "", "use": {}},
 }
 
@@ -183,11 +181,6 @@ class Policy(Declarations):
         return tuple(purpose.id for purpose in self.purposes if purpose.sells)
 
     @cached_property
-    def by_recipient(self) -> frozenset[str]:
-        """The ids of the purposes whose recipients visitors choose one by one."""
-        return frozenset(purpose.id for purpose in self.purposes if purpose.choice == "recipient")
-
-    @cached_property
     def updated(self) -> date | None:
         """The date of the policy's text, or else of its newest announced change; None if it says neither."""
         return self.site.updated or max((change.date for change in self.changes), default=None)
@@ -227,14 +220,6 @@ class Policy(Declarations):
     def recipients_of(self, purpose: str) -> list[Recipient]:
         """Return the recipients of a purpose."""
         return [recipient for recipient in self.recipients if recipient.purpose == purpose]
-
-    def recipient(self, recipient: str) -> Recipient:
-        """Return a recipient by its id.
-
-        Raises:
-            LookupError: there is no such recipient. The message names the most similar one.
-        """
-        return _named("recipient", recipient, self.recipients)
 
     def features_of(self, purpose: str) -> list[Feature]:
         """Return the features that need a purpose."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from cookie_consent.policy.declarations import Declarations, item_label, labelled_cookies, labelled_recipients
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.goals import errors_in_goals
-from cookie_consent.policy.parts import NECESSARY, Cookie, Service, Texts
+from cookie_consent.policy.parts import NECESSARY, Service, Texts
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
 
@@ -16,8 +16,6 @@ MAX_PURPOSES = 32
 """Nobody reads more, and the answers would not fit in a cookie."""
 _MOST_NAMED = 10
 """A message names at most so many missing texts."""
-MAX_CHOSEN_RECIPIENTS = 120
-"""A form has at most 200 fields, and the purposes and what describes the form need some of them."""
 
 
 def errors(policy: Declarations) -> Iterator[PolicyError]:
@@ -124,35 +122,6 @@ def _errors_in_purposes(policy: Declarations) -> Iterator[PolicyError]:
         for key in ("data", "legal_basis"):
             if text := getattr(purpose, key):
                 yield from _missing_languages(policy, text, f"[purposes.{purpose.id}]", key)
-    yield from _errors_in_choices(policy)
-
-
-def _errors_in_choices(policy: Declarations) -> Iterator[PolicyError]:
-    """Yield an error for each purpose among whose recipients visitors cannot choose, though it offers that."""
-    chosen = [purpose.id for purpose in policy.purposes if purpose.choice == "recipient"]
-    for purpose in chosen:
-        yield from _errors_in_choice(policy, purpose)
-    number = sum(recipient.purpose in chosen for recipient in policy.recipients)
-    if number > MAX_CHOSEN_RECIPIENTS:
-        yield PolicyError(
-            f"visitors would choose among {number} recipients",
-            f"Let them choose among {MAX_CHOSEN_RECIPIENTS} at most.",
-            table=f"[purposes.{chosen[0]}]",
-            key="choice",
-        )
-
-
-def _errors_in_choice(policy: Declarations, purpose: str) -> Iterator[PolicyError]:
-    table = f"[purposes.{purpose}]"
-    if purpose == NECESSARY:
-        yield PolicyError("nobody is asked for what is necessary", "Leave it out.", table=table, key="choice")
-    elif not any(recipient.purpose == purpose for recipient in policy.recipients):
-        yield PolicyError(
-            "it has no recipients to choose from",
-            f'Declare them in [[recipients]] with purpose = "{purpose}", or leave it out.',
-            table=table,
-            key="choice",
-        )
 
 
 def _errors_in_cookies(policy: Declarations) -> Iterator[PolicyError]:
@@ -161,19 +130,6 @@ def _errors_in_cookies(policy: Declarations) -> Iterator[PolicyError]:
         yield from _unknown_purpose(policy, cookie.purpose, table, "purpose")
         if cookie.description:
             yield from _missing_languages(policy, cookie.description, table, "description")
-        if cookie.recipient:
-            yield from _errors_in_recipient_of(policy, cookie, table)
-
-
-def _errors_in_recipient_of(policy: Declarations, cookie: Cookie, table: str) -> Iterator[PolicyError]:
-    known = [recipient.id for recipient in policy.recipients if recipient.purpose == cookie.purpose]
-    if cookie.recipient not in known:
-        yield PolicyError(
-            f'the purpose "{cookie.purpose}" has no recipient "{cookie.recipient}"',
-            f"{did_you_mean(cookie.recipient, known)} Or leave it out.",
-            table=table,
-            key="recipient",
-        )
 
 
 def _errors_in_recipients(policy: Declarations) -> Iterator[PolicyError]:

@@ -29,12 +29,7 @@ class Client(Protocol):
 
 
 def answer(
-    client: Client,
-    purposes: Iterable[str] | None = None,
-    *,
-    recipients: Iterable[str] = (),
-    service: str = "",
-    prefix: str = "",
+    client: Client, purposes: Iterable[str] | None = None, *, service: str = "", prefix: str = ""
 ) -> dict[str, Any]:
     """Answer as a visitor who grants these purposes and refuses all others. By default, everything is granted.
 
@@ -43,9 +38,7 @@ def answer(
 
     Args:
         client: the client.
-        purposes: ids of the granted purposes; None for all of them, or for none if recipients are named.
-        recipients: ids of the granted recipients, of purposes with `choice = "recipient"`.
-            If one of a purpose is named, the purpose's others are refused.
+        purposes: ids of the granted purposes; None for all of them.
         service: the id of the service on whose page the answer is given; "" for none.
         prefix: the path of the endpoints, or their address. By default it is found in the app, if the client calls one
             in this process, and is "/privacy-choices" otherwise.
@@ -54,11 +47,11 @@ def answer(
         The state after the answer, as `GET /privacy-choices/state` tells it.
 
     Raises:
-        LookupError: the policy has no such purpose or recipient. The message names the known ones.
+        LookupError: the policy has no such purpose. The message names the known ones.
         RuntimeError: the site refused the answer, or the client does not keep its cookie. The message says why.
         TypeError: the client is asynchronous, or the purposes are a string.
     """
-    return _run(client, _requests(_body(purposes, recipients, service), prefix or prefix_of(client)))
+    return _run(client, _requests(_body(purposes, service), prefix or prefix_of(client)))
 
 
 def refuse(client: Client, *, service: str = "", prefix: str = "") -> dict[str, Any]:
@@ -67,15 +60,10 @@ def refuse(client: Client, *, service: str = "", prefix: str = "") -> dict[str, 
 
 
 async def aanswer(
-    client: Client,
-    purposes: Iterable[str] | None = None,
-    *,
-    recipients: Iterable[str] = (),
-    service: str = "",
-    prefix: str = "",
+    client: Client, purposes: Iterable[str] | None = None, *, service: str = "", prefix: str = ""
 ) -> dict[str, Any]:
     """Answer with an asynchronous client, such as `httpx.AsyncClient`; see `answer`."""
-    return await _arun(client, _requests(_body(purposes, recipients, service), prefix or prefix_of(client)))
+    return await _arun(client, _requests(_body(purposes, service), prefix or prefix_of(client)))
 
 
 async def arefuse(client: Client, *, service: str = "", prefix: str = "") -> dict[str, Any]:
@@ -83,15 +71,12 @@ async def arefuse(client: Client, *, service: str = "", prefix: str = "") -> dic
     return await _arun(client, _requests(_refusal(service), prefix or prefix_of(client)))
 
 
-def _body(purposes: Iterable[str] | None, recipients: Iterable[str], service: str) -> dict[str, Any]:
-    for name, given in (("purposes", purposes), ("recipients", recipients)):
-        if isinstance(given, str):
-            raise TypeError(f'{name} are several: write {{"{given}"}} instead of "{given}"')
-    chosen = dict.fromkeys(recipients, True)
-    if purposes is None and not chosen:
+def _body(purposes: Iterable[str] | None, service: str) -> dict[str, Any]:
+    if isinstance(purposes, str):
+        raise TypeError(f'purposes are several: write {{"{purposes}"}} instead of "{purposes}"')
+    if purposes is None:
         return {"choice": "accept_all", "service": service}
-    granted = dict.fromkeys(purposes or (), True)
-    return {"choice": "save", "purposes": granted, "recipients": chosen, "service": service}
+    return {"choice": "save", "purposes": dict.fromkeys(purposes, True), "service": service}
 
 
 def _refusal(service: str) -> dict[str, Any]:
@@ -127,11 +112,10 @@ def _state_in(response: Any) -> dict[str, Any] | None:
 
 def _refused(posted: Any, prefix: str, body: Mapping[str, Any], state: Mapping[str, Any]) -> Exception:
     """Return the exception for an answer that was not taken."""
-    for kind in ("purposes", "recipients"):
-        known = state.get(kind, {})
-        unknown = [name for name in body.get(kind, ()) if name not in known]
-        if unknown and known:
-            return LookupError(f'there is no {kind[:-1]} "{unknown[0]}". Known: {", ".join(sorted(known))}')
+    known = state.get("purposes", {})
+    unknown = [name for name in body.get("purposes", ()) if name not in known]
+    if unknown and known:
+        return LookupError(f'there is no purpose "{unknown[0]}". Known: {", ".join(sorted(known))}')
     if not posted.headers.get("content-type", "").startswith("application/problem+json"):
         return RuntimeError(
             f"POST {prefix} was answered with {posted.status_code}, and not by ConsentMiddleware. If its prefix is "

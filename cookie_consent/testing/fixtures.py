@@ -18,14 +18,7 @@ from cookie_consent.testing.answers import aanswer, answer, arefuse, refuse
 __all__ = ["aanswering", "answering", "arefusing", "refusing"]
 
 
-def answering(
-    client: str,
-    purposes: Iterable[str] | None = None,
-    *,
-    recipients: Iterable[str] = (),
-    service: str = "",
-    prefix: str = "",
-) -> Any:
+def answering(client: str, purposes: Iterable[str] | None = None, *, service: str = "", prefix: str = "") -> Any:
     """Return a fixture: the client of a visitor who has granted these purposes, or everything.
 
     It is the same client as that of the other fixture. After the test, its cookies are as they were.
@@ -33,11 +26,10 @@ def answering(
     Args:
         client: the name of the fixture with the client.
         purposes: see `cookie_consent.testing.answer`, as for the other arguments.
-        recipients: ids of the granted recipients.
         service: the id of the service on whose page the answer is given.
         prefix: the path of the endpoints.
     """
-    return _fixture(client, partial(answer, purposes=purposes, recipients=recipients, service=service, prefix=prefix))
+    return _fixture(client, partial(answer, purposes=purposes, service=service, prefix=prefix))
 
 
 def refusing(client: str, *, service: str = "", prefix: str = "") -> Any:
@@ -45,16 +37,9 @@ def refusing(client: str, *, service: str = "", prefix: str = "") -> Any:
     return _fixture(client, partial(refuse, service=service, prefix=prefix))
 
 
-def aanswering(
-    client: str,
-    purposes: Iterable[str] | None = None,
-    *,
-    recipients: Iterable[str] = (),
-    service: str = "",
-    prefix: str = "",
-) -> Any:
+def aanswering(client: str, purposes: Iterable[str] | None = None, *, service: str = "", prefix: str = "") -> Any:
     """Return a fixture for an asynchronous client, run by the plugin of anyio or pytest-asyncio; see `answering`."""
-    return _afixture(client, partial(aanswer, purposes=purposes, recipients=recipients, service=service, prefix=prefix))
+    return _afixture(client, partial(aanswer, purposes=purposes, service=service, prefix=prefix))
 
 
 def arefusing(client: str, *, service: str = "", prefix: str = "") -> Any:

@@ -45,17 +45,15 @@ class JSONInChunks(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-def page(html: str, language: str, status: int = 200, *, scripts: bool = False) -> Response:
+def page(html: str, language: str, status: int = 200) -> Response:
     """Return a page of the endpoints. Its Content-Security-Policy forbids scripts, frames and other origins.
 
     Args:
         html: the page.
         language: the language of the page.
         status: the HTTP status code.
-        scripts: whether the page has a script of ours.
     """
-    policy = f"{_STRICT}; script-src 'self'" if scripts else _STRICT
-    headers = {"content-security-policy": policy, "referrer-policy": "same-origin", "content-language": language}
+    headers = {"content-security-policy": _STRICT, "referrer-policy": "same-origin", "content-language": language}
     return HTMLResponse(html, status, headers=headers)
 
 

@@ -102,7 +102,7 @@ class SettingsEndpoints:
             counts_on=inquiry.counts_on,
             own_cookies=self._cookie_list.under(inquiry.visit.decision.policy, base=inquiry.base, place=inquiry.place),
         )
-        return page(html, inquiry.language, status, scripts=bool(self._policy.by_recipient))
+        return page(html, inquiry.language, status)
 
     async def do_not_sell(self, inquiry: Inquiry) -> Response:
         """Respond with the page for refusing a sale or sharing.

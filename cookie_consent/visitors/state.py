@@ -7,7 +7,6 @@ from typing import Any
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.decision.decision import Decision, has_opted_out, purposes_refused_by, purposes_switched_off
-from cookie_consent.decision.recipients import granted_recipients
 
 
 class States:
@@ -39,7 +38,6 @@ class States:
         - `features`: feature id -> whether it is available.
         - `reloads`: whether pages have to be loaded again after a grant: their Content-Security-Policy names recipients
           only where they are allowed.
-        - `recipients`: recipient id -> whether it is allowed; only if the policy lets visitors choose among them.
         - `law`: the code of the law that applies; only if the policy names one.
         """
         record, by_signal = decision.record, purposes_refused_by(decision.policy, decision.signals)
@@ -57,14 +55,5 @@ class States:
             "overruled": sorted(purposes_switched_off(decision)),
             "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
             "reloads": self._reloads,
-            **_recipients(decision),
             **({"law": decision.policy.law.code} if decision.policy.law else {}),
         }
-
-
-def _recipients(decision: Decision) -> dict[str, dict[str, bool]]:
-    """Return which recipients are allowed, if the policy has visitors choose among them; else nothing."""
-    if not decision.policy.by_recipient:
-        return {}
-    granted = granted_recipients(decision)
-    return {"recipients": {recipient.id: recipient.id in granted for recipient in decision.policy.recipients}}

@@ -282,7 +282,7 @@ def test_deletion_removes_cookies_from_every_place(
         store.take([*planted, (b"set-cookie", b"session=1; Path=/")])
         before = {cookie.name for cookie in store.cookies()}
         for _ in range(10):  # the next response deletes what did not fit into this one
-            names = [name for name, purposes, _ in gate.refusable_cookies(store.cookie_field()) if purposes]
+            names = [name for name, purposes in gate.refusable_cookies(store.cookie_field()) if purposes]
             if not names and "player" not in {cookie.name for cookie in store.cookies()}:
                 break
             store.take(gate.deletions(names, HOST, secure=False, unsent=unsent))

@@ -73,10 +73,9 @@ class Viewer:
         self.page.evaluate("window.consent?.ready")
         self.page.evaluate(SETTLE)
 
-    def answer(self, granted: Iterable[str] = (), *, without: Iterable[str] = ()) -> None:
-        """Grant purposes, without some recipients, by a request of its own, so that the open page does not notice."""
-        purposes, recipients = dict.fromkeys(granted, True), dict.fromkeys(without, False)
-        data = {"choice": "save", "purposes": purposes, "recipients": recipients}
+    def answer(self, granted: Iterable[str] = ()) -> None:
+        """Grant purposes by a request of its own, so that the open page does not notice."""
+        data = {"choice": "save", "purposes": dict.fromkeys(granted, True)}
         own = {"sec-fetch-site": "same-origin"}
         assert self.visitor.context.request.post(f"{self.visitor.sites.address}{PREFIX}", data=data, headers=own).ok
 
@@ -277,17 +276,17 @@ def test_morphed_page_starts_files_anew_but_no_script(viewer: Viewer) -> None:
         pytest.param({"choices": "1"}, id="beside choices.js"),
     ],
 )
-def test_only_chosen_recipients_start(viewer: Viewer, query: dict[str, str]) -> None:
-    viewer.answer({"social"}, without={"photos"})
-    viewer.go("recipients", **query)
+def test_only_granted_services_start(viewer: Viewer, query: dict[str, str]) -> None:
+    viewer.answer({"social", "chirp"})
+    viewer.go("services", **query)
     assert eventually(lambda: "social" in viewer.ran)
     viewer.settle()
     assert (sorted(viewer.ran), viewer.asked) == (["chirp", "social"], ["chirp.html"])
     assert viewer.complaints == []
 
 
-def test_recipients_start_with_answer_in_page(viewer: Viewer) -> None:
-    viewer.go("recipients")
+def test_services_start_with_answer_in_page(viewer: Viewer) -> None:
+    viewer.go("services")
     assert viewer.ran == []
     viewer.visitor.ready()
     viewer.visitor.mark()

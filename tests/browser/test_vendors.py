@@ -234,27 +234,6 @@ def test_page_that_is_swapped_in_tells_only_what_changed(visitor: Visitor) -> No
     assert told(visitor) == and_then(DENIED, GRANT)
 
 
-def test_vendor_is_told_of_a_grant_only_if_it_is_among_the_chosen_recipients(
-    new_visitor: NewVisitor, tmp_path: Path
-) -> None:
-    address = "tests.support.sites.vendor_site:by_recipient"
-    with started(address, ROOT, tmp_path / "site.log", (LOOPBACK, 0), {}) as site:
-        visitor = new_visitor()
-        visitor.page.goto(site.address)
-        visitor.page.evaluate(
-            """async () => {
-                const purposes = { analytics: false, ads: true };
-                const headers = { "content-type": "application/json" };
-                const body = JSON.stringify({ choice: "save", purposes, recipients: { meta: true } });
-                await fetch("/privacy-choices", { method: "POST", headers, body });
-                document.dispatchEvent(new CustomEvent("consentchange", { detail: { necessary: true, ...purposes } }));
-            }"""
-        )
-        assert eventually(lambda: told(visitor)["meta"] == [["consent", "revoke"], ["consent", "grant"]])
-        assert told(visitor)["tiktok"] == DENIED["tiktok"]
-        assert visitor.hosts() == {site.address}
-
-
 def test_page_that_is_the_same_for_everybody_denies_and_then_tells_what_is_granted(
     new_visitor: NewVisitor, tmp_path: Path
 ) -> None:

@@ -775,7 +775,7 @@ def test_signal_grant_or_silence_expires_no_cookies() -> None:
 
 def deletions_of(own: Gate, field: bytes, *refused: str, secure: bool = True, host: str = "localhost") -> Headers:
     """Return what deletes the cookies of refused purposes that a request carried."""
-    names = [name for name, purposes, _ in own.refusable_cookies(field) if purposes <= {*refused}]
+    names = [name for name, purposes in own.refusable_cookies(field) if purposes <= {*refused}]
     return own.deletions(names, host, secure=secure)
 
 

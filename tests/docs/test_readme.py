@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from cookie_consent import Policy, PolicyError
 from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.policy.starter import starter
-from cookie_consent.visitors.answers.posted import read_answer
 from tests.support.documentation import ROOT, answer, blocks, commands, run, visit
 from tests.support.policies import KEY
 
 POLICY_PAGE = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
-POLICY, CHOICE = blocks("docs/policy.md", "toml")
+(POLICY,) = blocks("docs/policy.md", "toml")
 WRONG_POLICY, CHANGED_POLICY = blocks("docs/policy.md", "text")
-(IN_APP,) = blocks("docs/policy.md", "python")
 (ONE_LINE,) = blocks("README.md", "python")
 (SMALL_POLICY,) = blocks("README.md", "toml")
 
@@ -72,33 +68,6 @@ def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
     with pytest.raises(PolicyError) as error:
         Policy.load("consent.toml")
     assert str(error.value) == WRONG_POLICY.strip()
-
-
-def test_choice_example_lets_visitors_choose_each_recipient(folder: Path) -> None:
-    site = POLICY[: POLICY.index("[purposes.")].replace('"ja"', '"en"').replace("laws", "# laws")
-    (folder / "consent.toml").write_text(re.sub(r"languages = .*", 'languages = ["en"]', site) + CHOICE, "utf-8")
-    policy = Policy.load(folder / "consent.toml")
-    assert policy.by_recipient == {"ads"}
-    (form,) = re.findall(r"A form answers with `([^`]*)`", POLICY_PAGE)
-    (data,) = re.findall(r"JSON has\s+`([^`]*)`", POLICY_PAGE)
-    assert form == "recipient=adnet"
-    app = run(ONE_LINE)["app"]
-    steps = [
-        ("POST", "/privacy-choices", {"choice": "save", "recipient": "adnet"}),
-        ("GET", "/privacy-choices/state", {}),
-    ]
-    _, state = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
-    (said,) = re.findall(r"`(\"recipients\": [^`]*)` as well", POLICY_PAGE)
-    assert {"recipients": state.json()["recipients"]} == json.loads(f"{{{said}}}")
-    posted = read_answer("application/json", data.encode(), policy)
-    assert (posted.purposes, posted.recipients) == ({"ads": True}, {"bidder": False})
-
-
-def test_app_of_the_policy_page_asks_for_a_recipient_by_its_id() -> None:
-    asked: list[str] = []
-    consent = SimpleNamespace(allows_recipient=lambda id_: asked.append(id_))
-    run(IN_APP, request=SimpleNamespace(state=SimpleNamespace(consent=consent)))
-    assert asked == ["adnet"]
 
 
 def test_check_command_lists_changes_since_earlier_policy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -282,46 +282,6 @@ def test_ledger_keeps_same_text_for_all_visitors() -> None:
     assert len(texts) == 1
 
 
-# Recipients that are chosen one by one.
-
-CHOSEN = RICH.replace("[purposes.media]", '[purposes.media]\nchoice = "recipient"')
-
-
-def test_always_allow_grants_only_the_recipient_of_the_card() -> None:
-    visitor = visitor_of(card_app(), CHOSEN)
-    form = always_form(visitor.get("/offices"))
-    assert ("recipient", "maps") in form.hidden
-    visitor.send_form(form.pressed("grant"))
-    assert visitor.state()["recipients"] == {"maps": True, "films": False}
-    assert f"{MAP}</body>" in visitor.get("/offices").text
-    for card in ("films", "map", "media"):
-        visitor.app = install(card_app(card), CHOSEN)
-        page = visitor.get("/offices")
-        assert not is_shown(page)
-        assert "It needs your consent to: Maps and videos. You refused it." in words(page.text)
-
-
-def test_script_of_answers_leaves_recipients_that_are_chosen_alone() -> None:
-    """It knows purposes only, and would show the content once any recipient of the purpose is allowed."""
-    page = visitor_of(card_app(), CHOSEN).get("/offices").text
-    assert "data-purpose" not in page
-    box = page[page.index("<section") : page.index("</section>")]
-    assert "<form" not in box
-    buttons = re.findall(r'<button type="submit"[^>]*form="([^"]*)"', box)
-    assert [id_.rpartition("-")[2] for id_ in buttons] == ["once", "always"]
-    assert set(buttons) <= set(re.findall(r'<form[^>]* id="([^"]*)"', page))
-
-
-def test_show_once_lets_in_recipient_that_was_left_out() -> None:
-    visitor = visitor_of(card_app("films"), CHOSEN, csp="enforce")
-    visitor.post({"choice": "grant", "recipients": {"maps": True}})
-    assert f"{MAPS}" in visitor.get("/offices").get("content-security-policy")
-    show_once(visitor)
-    page = visitor.get("/offices")
-    assert is_shown(page)
-    assert f"{MAPS} https://films.example.com" in page.get("content-security-policy")
-
-
 # Show once.
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +13,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.decision.decision import decide
-from cookie_consent.decision.state_cookie import state_value
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import (
@@ -34,7 +31,6 @@ from tests.support.asgi import (
     policy,
     reply_app,
 )
-from tests.support.policies import granting_record
 from tests.visitors.test_laws import COUNTRY, with_laws
 
 PUBLIC = ("cache-control", "public, max-age=60")
@@ -303,11 +299,6 @@ def test_cookie_is_about_the_site_where_a_service_was_answered_on() -> None:
     visitor.accept()
     visitor.get(f"{PREFIX}/state", query=b"page=/whois/x")
     assert state_cookie(visitor) == f"{policy().version[:8]}.ab."
-
-
-def test_cookie_sends_script_to_the_server_where_recipients_are_chosen() -> None:
-    chosen = decide(policy(), granting_record(policy()), frozenset(), granting_record(policy()).decided_at)
-    assert state_value(replace(chosen, refused_recipients=frozenset({"maps"}))) == f"{policy().version[:8]}.~."
 
 
 def test_settings_page_lists_the_cookie() -> None:

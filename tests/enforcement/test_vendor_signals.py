@@ -220,30 +220,3 @@ def test_options_of_google_add_their_calls() -> None:
         ["gtag", "set", "ads_data_redaction", True],
     ]
     assert google["more"] == {"wait_for_update": 400}
-
-
-BY_RECIPIENT = (
-    SITE.replace(
-        'description = { en = "We show maps.", ja', 'choice = "recipient"\ndescription = { en = "We show maps.", ja'
-    )
-    + """
-[[recipients]]
-id = "meta"
-name = "Meta Platforms Ireland Ltd."
-purpose = "media"
-origins = ["https://connect.facebook.net"]
-receives = { en = "IP address", ja = "IPアドレス" }
-
-[vendors]
-meta_pixel = "media"
-matomo = "media"
-"""
-)
-
-
-def test_vendor_that_the_visitor_left_out_is_denied() -> None:
-    visitor = site(text=BY_RECIPIENT)
-    assert [vendor["signals"] for vendor in told(visitor.get())["vendors"]] == [{"": "media @meta"}, {"": "media"}]
-    for recipients, allowed in [({"maps": True}, False), ({"meta": True}, True)]:
-        visitor.post({"choice": "save", "purposes": {"media": True}, "recipients": recipients})
-        assert told(visitor.get())["holds"] == {"media": True, "@meta": allowed}

@@ -18,15 +18,13 @@ from tests.support.asgi import PHONE, PREFIX, Visitor, install
 from tests.support.policies import full_policy_data, policy_of
 
 CHROME = b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
-CHOSEN = {"recipients"}
-"""The field of answers that leave some recipients out. Its keys are ids of purposes."""
 LAW = {"law"}
 """The field of records under a policy that names a law."""
 
 
 def test_every_consent_record_field_has_meaning() -> None:
     notes = {"about", "note"}
-    assert CONSENT_RECORD.keys() == KEPT.keys() | notes | CHOSEN | LAW
+    assert CONSENT_RECORD.keys() == KEPT.keys() | notes | LAW
 
 
 def test_every_access_record_field_has_meaning() -> None:
@@ -63,7 +61,7 @@ def fields_in(data: Mapping[str, Any], path: str = "") -> set[str]:
 def test_every_receipt_field_has_meaning() -> None:
     made = receipt(KEPT, policy_of(full_policy_data()), "/privacy-choices")
     assert {"purposes.storage_locations.cookie", "events.event_state", "keep_until"} <= fields_in(made)
-    assert fields_in(made) | CHOSEN | LAW == RECEIPT.keys()
+    assert fields_in(made) | LAW == RECEIPT.keys()
 
 
 def test_every_export_field_has_meaning() -> None:

@@ -39,11 +39,8 @@ from tests.support.asgi import policy as site_policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import (
     NOW,
-    chosen_policy,
     consent_record,
     full_policy_data,
-    granting_recipients,
-    granting_record,
     policy_of,
     small_policy,
 )
@@ -403,22 +400,6 @@ def test_answer_is_restored_from_its_record(record: ConsentRecord) -> None:
     found = [*others, signal.document, note.document]
     assert answer_at(found, record.decided_at) is None
     assert answer_at([*found, make_entry(record).document], record.decided_at) == record
-
-
-def test_answer_that_leaves_recipients_out_is_rebuilt() -> None:
-    policy = chosen_policy("adnet", "bidder")
-    record = granting_recipients(policy, "adnet", consent_id="an-id")
-    assert answer_at([document(record, LIFETIME) | {"event": "granted"}], record.decided_at) == record
-
-
-def test_other_recipients_make_another_record() -> None:
-    policy = chosen_policy("adnet", "bidder")
-    one, other = granting_recipients(policy, "adnet"), granting_recipients(policy, "bidder")
-    assert [event(one, after) for after in (one, other, granting_record(policy))] == ["granted", "changed", "changed"]
-    entries = [make_entry(record, previous="r") for record in (one, other, granting_record(policy))]
-    assert len({made.document["repeat_key"] for made in entries}) == 3
-    last = entries[0].document
-    assert [repeats(last, made) for made in entries] == [True, False, False]
 
 
 def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:

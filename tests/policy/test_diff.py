@@ -19,7 +19,6 @@ from cookie_consent.decision.record import State
 from cookie_consent.policy.diff import (
     EVERYBODY,
     WHO_ACCEPTED,
-    WHO_CHOSE,
     PolicyChange,
     announcement,
     asks_again,
@@ -139,7 +138,6 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     'purpose "media": traces false -> true': (put("purposes", "media", "traces", to=True), ("media",)),
     "purposes reordered": (reverse("purposes"), ()),
     'purpose "media": data.ja reworded': (put("purposes", "media", "data", "ja", to="T"), ("media",)),
-    'purpose "media": choice not set -> "recipient"': (put("purposes", "media", "choice", to="recipient"), ("media",)),
     'purpose "media": legal_basis.ja reworded': (put("purposes", "media", "legal_basis", "ja", to="T"), ("media",)),
     # Cookies.
     'cookie "_new" added to "analytics"': (
@@ -158,9 +156,6 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     ),
     'cookie "player": path "/videos" -> "/"': (put("cookies", 2, "path", to="/"), ("media",)),
     'cookie "session": description.en reworded': (put("cookies", 0, "description", "en", to="T"), ("necessary",)),
-    'cookie "player": recipient not set -> "example-maps"': (
-        put("cookies", 2, "recipient", to="example-maps"), ("media",)
-    ),
     "cookies reordered": (reverse("cookies"), ()),
     # Recipients.
     'recipient "films" added to "media"': (append_part("recipients", **FILMS, purpose="media"), ("media",)),
@@ -452,15 +447,6 @@ def test_zero_retention_is_not_longer_than_none() -> None:
 def test_feature_change_lists_old_and_new_purposes() -> None:
     old, new = (small_policy("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
     assert [change.purposes for change in compare(old, new)] == [("ads", "media")] * 2
-
-
-@pytest.mark.parametrize("history", [True, False])
-def test_end_of_a_choice_asks_who_left_recipients_out(history: bool) -> None:
-    chosen = edited(put("purposes", "media", "choice", to="recipient"))
-    assert asks_again(chosen, POLICY, history=history) == {"media": WHO_CHOSE}
-    assert asks_again(POLICY, chosen, history=history) == {}
-    longer = edited(put("purposes", "media", "retention", to="1 day"))
-    assert asks_again(chosen, longer, history=history) == {"media": WHO_ACCEPTED}
 
 
 def test_purpose_refused_by_site_is_reported_and_asks_nobody() -> None:

@@ -12,7 +12,7 @@ import pytest
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.validation import MAX_CHOSEN_RECIPIENTS, MAX_PURPOSES
+from cookie_consent.policy.validation import MAX_PURPOSES
 from cookie_consent.texts import catalog
 from tests.support.policies import feature, full_policy_data, policy_of, purpose, recipient, site, small_policy
 
@@ -54,38 +54,6 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     "a recipient's purpose is not declared": (
         lambda data: data["recipients"][0].update(purpose="maps"),
         '[[recipients]] "example-maps"', "purpose", 'there is no purpose "maps"',
-    ),
-    "a choice that there is not": (
-        lambda data: data["purposes"]["media"].update(choice="recipients"),
-        "[purposes.media]", "choice", '"recipients" is no choice. Did you mean "recipient"?',
-    ),
-    "a choice among no recipients": (
-        lambda data: data["purposes"]["analytics"].update(choice="recipient"),
-        "[purposes.analytics]", "choice", "it has no recipients to choose from. Declare them in [[recipients]] with",
-    ),
-    "a choice among the recipients of what is necessary": (
-        lambda data: data["purposes"].update(
-            necessary={"title": bilingual("Necessary"), "description": bilingual("Text"), "choice": "recipient"}
-        ),
-        "[purposes.necessary]", "choice", "nobody is asked for what is necessary. Leave it out.",
-    ),
-    "a choice among too many recipients": (
-        lambda data: (
-            data["purposes"]["media"].update(choice="recipient"),
-            data["recipients"].extend(
-                {"id": f"r{number}", "name": "R", "purpose": "media", "receives": bilingual("Address")}
-                for number in range(MAX_CHOSEN_RECIPIENTS)
-            ),
-        ),
-        "[purposes.media]", "choice", "visitors would choose among 121 recipients. Let them choose among 120 at most.",
-    ),
-    "a cookie's recipient is of another purpose": (
-        lambda data: data["cookies"][1].update(recipient="example-maps"),
-        '[[cookies]] "_ga*"', "recipient", 'the purpose "analytics" has no recipient "example-maps". ',
-    ),
-    "a cookie's recipient is not declared": (
-        lambda data: data["cookies"][2].update(recipient="example-map"),
-        '[[cookies]] "player"', "recipient", 'Did you mean "example-maps"? Or leave it out.',
     ),
     "a recipient is declared twice": (
         lambda data: data["recipients"].append(data["recipients"][0]),

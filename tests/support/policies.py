@@ -187,23 +187,6 @@ def recipient(id_: str, purpose: str, *origins: str) -> Recipient:
     return Recipient(id=id_, name=id_, purpose=purpose, receives={"en": "Address"}, origins=origins)
 
 
-def chosen_policy(*ids: str, **parts: Any) -> Policy:
-    """Return an English policy whose purpose "ads" has these recipients, chosen one by one, beside the purpose "media".
-
-    Each recipient has the origin https://ID.example.
-    """
-    ads = replace(purpose("ads"), choice="recipient")
-    recipients = tuple(recipient(id_, "ads", f"https://{id_}.example") for id_ in ids)
-    return Policy(**{"site": site(), "purposes": (ads, purpose("media")), "recipients": recipients, **parts})
-
-
-def granting_recipients(policy: Policy, *ids: str, **changes: Any) -> ConsentRecord:
-    """Return a consent record that grants the purpose "ads" for these recipients alone, and refuses the rest."""
-    record = consent_record(policy, {"ads": State.GRANTED}, **changes)
-    ads = replace(record.answers["ads"], recipients=frozenset(ids))
-    return replace(record, answers={**record.answers, "ads": ads})
-
-
 def feature(id_: str, *purposes: str) -> Feature:
     """Return a feature with English texts."""
     return Feature(id=id_, title={"en": id_}, purposes=purposes, fallback={"en": f"No {id_}."})

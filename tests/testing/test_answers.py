@@ -27,7 +27,6 @@ from cookie_consent.testing.prefix import prefix_of
 from tests.support.asgi import PREFIX, SITE, Clock, policy
 from tests.support.policies import KEY
 from tests.support.servers.threads import served
-from tests.visitors.test_recipient_choice import SITE as SITE_WITH_RECIPIENTS
 
 BASE_URLS = ["http://testserver", "https://testserver", "https://site.example:8443"]
 
@@ -177,13 +176,7 @@ def test_site_that_is_told_from_another_version_of_its_policy() -> None:
     assert again.get("/").text == "analytics necessary"
 
 
-def test_recipients_and_services_are_answered_for() -> None:
-    chosen = policy(SITE_WITH_RECIPIENTS)
-    client = TestClient(starlette_site(chosen))
-    recipients = answer(client, {"ads"}, recipients={"adnet"})["recipients"]
-    assert (len(recipients) > 2, [id_ for id_, allowed in recipients.items() if allowed]) == (True, ["adnet"])
-    assert answer(client, recipients={"adnet"})["purposes"] == {"necessary": True, "ads": True, "media": False}
-    assert answer(client, {"media"})["purposes"] == {"necessary": True, "ads": False, "media": True}
+def test_services_are_answered_for() -> None:
     client = TestClient(starlette_site())
     assert answer(client, service="whois")["purposes"]["analytics"] is False
     assert client.get("/").text == "media necessary"
@@ -209,20 +202,15 @@ def test_visitor_who_grants_passes_what_requires_consent() -> None:
 # Mistakes.
 
 
-def test_unknown_purpose_or_recipient_names_the_known_ones() -> None:
+def test_unknown_purpose_names_the_known_ones() -> None:
     client = TestClient(starlette_site())
     with pytest.raises(LookupError, match=r'^there is no purpose "medai"\. Known: analytics, media, necessary$'):
         answer(client, {"medai"})
     assert client.get("/").text == "necessary"
-    client = TestClient(starlette_site(SITE_WITH_RECIPIENTS))
-    with pytest.raises(LookupError, match=r'^there is no recipient "adent"\. Known: adnet, '):
-        answer(client, {"ads"}, recipients={"adent"})
 
 
 def test_refusal_of_the_site_is_told_with_its_text() -> None:
     client = TestClient(starlette_site())
-    with pytest.raises(RuntimeError, match=r"refused with 400: The recipient 'maps' is not chosen by itself"):
-        answer(client, {"media"}, recipients={"maps"})
     with pytest.raises(RuntimeError, match=r"refused with 400: There is no service 'whoiss'. Did you mean \"whois\""):
         refuse(client, service="whoiss")
 
@@ -255,5 +243,3 @@ def test_string_of_purposes_is_refused() -> None:
     client = TestClient(starlette_site())
     with pytest.raises(TypeError, match=r'purposes are several: write \{"media"\} instead of "media"'):
         answer(client, "media")
-    with pytest.raises(TypeError, match="recipients are several"):
-        asyncio.run(in_async_client(starlette_site(), "http://testserver", lambda it: aanswer(it, recipients="maps")))

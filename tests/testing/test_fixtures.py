@@ -11,18 +11,12 @@ from starlette.testclient import TestClient
 from cookie_consent.testing.fixtures import aanswering, answering, arefusing, refusing
 from tests.support.asgi import SITE
 from tests.testing.test_answers import starlette_site
-from tests.visitors.test_recipient_choice import SITE as SITE_WITH_RECIPIENTS
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[TestClient]:
     with TestClient(starlette_site()) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def shopper() -> TestClient:
-    return TestClient(starlette_site(SITE_WITH_RECIPIENTS))
 
 
 @pytest.fixture
@@ -40,7 +34,6 @@ def anyio_backend() -> str:
 consenting = answering("browser")
 viewer = answering("browser", {"media"})
 refuser = refusing("browser", prefix="/privacy-choices")
-targeted = answering("shopper", {"ads"}, recipients={"adnet"})
 remote_viewer = aanswering("remote", {"media"})
 remote_refuser = arefusing("remote", prefix="/choices")
 
@@ -56,11 +49,6 @@ def test_fixture_grants_some_purposes(viewer: TestClient) -> None:
 
 def test_fixture_refuses_all(refuser: TestClient) -> None:
     assert refuser.get("/privacy-choices/state").json()["status"] == "refused"
-
-
-def test_fixture_grants_recipients(targeted: TestClient) -> None:
-    recipients = targeted.get("/privacy-choices/state").json()["recipients"]
-    assert [recipient for recipient, allowed in recipients.items() if allowed] == ["adnet"]
 
 
 @pytest.fixture

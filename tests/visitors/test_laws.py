@@ -203,22 +203,6 @@ def test_record_names_the_law_only_if_the_policy_does() -> None:
         assert receipt["jurisdiction"] == law
 
 
-def test_purpose_of_chosen_recipients_runs_until_refused() -> None:
-    """Also if it was added after the answer."""
-    text = SITE.replace("[purposes.media]", '[purposes.media]\nchoice = "recipient"', 1)
-    visitor = visitor_in("US", site(text))
-    assert visitor.state()["recipients"] == {"maps": True}
-    visitor.app = site(text.replace("[purposes.media]", "[purposes.media]\nsells = true", 1))
-    visitor.post({"choice": "opt_out"})
-    assert not visitor.state()["purposes"]["media"]
-    old = visitor_in(
-        "US", site(SITE[: SITE.index("[purposes.media]")] + '[[cookies]]\nname = "session"\npurpose = "necessary"\n')
-    )
-    old.save(analytics=False)
-    old.app = site(text)
-    assert old.state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
-
-
 # What is sent to whom.
 
 TRANSMISSION = f"{PREFIX}/transmission"

@@ -6,7 +6,6 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.recipients import takes_recipients_away
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visit import host_of, refused_cookie_names
 from cookie_consent.visitors.inquiry import Inquiry
@@ -90,5 +89,4 @@ class AnswerCookies:
 
 def _takes_away(before: Decision, record: ConsentRecord) -> bool:
     """Return whether an answer refuses something that was allowed until now."""
-    refused = record.in_state(State.REFUSED)
-    return any(before.purposes[purpose] for purpose in refused) or takes_recipients_away(before, record)
+    return any(before.purposes[purpose] for purpose in record.in_state(State.REFUSED))

@@ -15,7 +15,6 @@ from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.answers.choice import check_recipients, chosen_recipients, purposes_of_form
 from cookie_consent.visitors.pages.rendering import LAYOUTS
 
 LATER = "later"
@@ -40,8 +39,6 @@ class PostedAnswer:
             leaves all others as they are), "opt_out" (refuses every sale or sharing, leaves all others as they are) or
             "later" (answers nothing).
         purposes: purpose id -> whether it was ticked, for the purposes that the answer names.
-        recipients: recipient id -> whether it was ticked, for the recipients that the answer names.
-        shown_on: the ids of the purposes that the form showed ticked, and whose recipients it offered.
         policy: the version of the policy that was shown; "" if not given.
         next: the address to continue at; "" if not given.
         source: where the answer was given: "banner", "settings", "feature" or "api". Without it, a form counts as
@@ -61,8 +58,6 @@ class PostedAnswer:
 
     choice: str
     purposes: Mapping[str, bool] = field(default_factory=dict)
-    recipients: Mapping[str, bool] = field(default_factory=dict)
-    shown_on: tuple[str, ...] = ()
     policy: str = ""
     next: str = ""
     source: str = ""
@@ -98,16 +93,14 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         raise Problem(400, f"There is no source {posted.source[:40]!r}. Known: {', '.join(_SOURCES)}.")
     services = [service.id for service in policy.services]
     if posted.choice == LATER:  # nothing depends on what the form showed
-        return replace(posted, purposes={}, recipients={}, service=posted.service if posted.service in services else "")
+        return replace(posted, purposes={}, service=posted.service if posted.service in services else "")
     _check_names(posted, policy)
     if posted.service and posted.service not in services:
         raise Problem(
             400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}"
         )
     _check_not_empty(posted, policy)
-    if not posted.shown_on:
-        return posted
-    return replace(posted, purposes=purposes_of_form(posted.purposes, posted.recipients, posted.shown_on, policy))
+    return posted
 
 
 def _without_bad_marks(posted: PostedAnswer) -> PostedAnswer:
@@ -128,11 +121,10 @@ def _check_names(posted: PostedAnswer, policy: Policy) -> None:
     """Check that the policy has what an answer names.
 
     Raises:
-        Problem: 400, it lacks a purpose or a recipient.
+        Problem: 400, it lacks a purpose.
     """
     for purpose in sorted(posted.purposes.keys() - {NECESSARY, *policy.optional}):
         raise Problem(400, f"There is no purpose {purpose[:40]!r}. {did_you_mean(purpose[:40], policy.optional)}")
-    check_recipients(posted.recipients, policy)
 
 
 def _check_not_empty(posted: PostedAnswer, policy: Policy) -> None:
@@ -141,7 +133,7 @@ def _check_not_empty(posted: PostedAnswer, policy: Policy) -> None:
     Raises:
         Problem: 400, it is about none.
     """
-    if posted.choice == "grant" and not any((*posted.purposes.values(), *posted.recipients.values())):
+    if posted.choice == "grant" and not any(posted.purposes.values()):
         raise Problem(400, "There is no purpose to grant.")
     if posted.choice == "opt_out" and not policy.sells:
         raise Problem(400, "Nothing is sold or shared here.")
@@ -164,10 +156,7 @@ def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: i
     facts = digests(before.policy)
     states = {purpose: _state(posted, before, shown, purpose) for purpose in before.policy.optional}
     return ConsentRecord(
-        answers={
-            purpose: Answer(state, facts[purpose], _recipients(posted, before, shown, purpose, state))
-            for purpose, state in states.items()
-        },
+        answers={purpose: Answer(state, facts[purpose]) for purpose, state in states.items()},
         policy=before.policy.version,
         decided_at=now,
         source=posted.source,
@@ -182,59 +171,22 @@ def _state(posted: PostedAnswer, before: Decision, shown: Policy, purpose: str) 
         return State.REFUSED
     if shown.in_force[purpose].refused:
         return _state_so_far(before, purpose)
-    grants = _grants(posted, before, purpose)
-    if grants and _leaves_ticked(posted, before, purpose):
+    grants = posted.choice in ("save", "grant") and posted.purposes.get(purpose, False)
+    if grants and _leaves_ticked(before, purpose):
         return State.UNANSWERED
     if posted.choice == "accept_all" or grants:
         return State.GRANTED
-    if posted.choice not in _OF_SOME or _takes_all(posted, before, purpose):
+    if posted.choice not in _OF_SOME:
         return State.REFUSED
     return _state_so_far(before, purpose)
 
 
-def _grants(posted: PostedAnswer, before: Decision, purpose: str) -> bool:
-    """Return whether an answer grants a purpose, or some of its recipients."""
-    if posted.choice not in ("save", "grant"):
-        return False
-    if purpose in before.policy.by_recipient:
-        return bool(_chosen(posted, before, purpose))
-    return posted.purposes.get(purpose, False)
-
-
-def _leaves_ticked(posted: PostedAnswer, before: Decision, purpose: str) -> bool:
+def _leaves_ticked(before: Decision, purpose: str) -> bool:
     """Return whether the box of a purpose that ran unasked stays as it was.
 
     That is no consent (GDPR, recital 32), should the visitor move to where consent is needed.
     """
-    if not before.purposes[purpose] or not runs_unanswered(before.policy, before.record, [purpose]):
-        return False
-    return purpose not in before.policy.by_recipient or len(_chosen(posted, before, purpose)) == len(
-        before.policy.recipients_of(purpose)
-    )
-
-
-def _takes_all(posted: PostedAnswer, before: Decision, purpose: str) -> bool:
-    """Return whether an answer that adds to others refuses all recipients that a purpose has."""
-    is_chosen = posted.choice == "grant" and purpose in before.policy.by_recipient and before.purposes[purpose]
-    return is_chosen and not _chosen(posted, before, purpose)
-
-
-def _recipients(
-    posted: PostedAnswer, before: Decision, shown: Policy, purpose: str, state: State
-) -> frozenset[str] | None:
-    """Return the recipients of `Answer` for a purpose whose new state is known."""
-    policy = before.policy
-    if state is not State.GRANTED or purpose not in policy.by_recipient or posted.choice == "accept_all":
-        return None
-    offered = frozenset(recipient.id for recipient in policy.recipients_of(purpose))
-    is_asked = posted.choice in ("save", "grant") and not shown.in_force[purpose].refused
-    granted = _chosen(posted, before, purpose) if is_asked else offered - before.refused_recipients
-    return None if granted == offered else granted
-
-
-def _chosen(posted: PostedAnswer, before: Decision, purpose: str) -> frozenset[str]:
-    says, adds = posted.purposes.get(purpose), posted.choice == "grant"
-    return chosen_recipients(purpose, says, posted.recipients, before, adds=adds)
+    return before.purposes[purpose] and runs_unanswered(before.policy, before.record, [purpose])
 
 
 def _state_so_far(before: Decision, purpose: str) -> State:
@@ -258,13 +210,10 @@ def _is_opted_out(before: Decision, purpose: str) -> bool:
 
 def _read_form(body: bytes) -> PostedAnswer:
     fields = form_fields(body)
-    several = ("purpose", "recipient", "shown_on")
-    single = each_once((name, value) for name, value in fields if name not in several)
+    single = each_once((name, value) for name, value in fields if name != "purpose")
     return PostedAnswer(
         choice=single.get("choice", ""),
         purposes={value: True for name, value in fields if name == "purpose"},
-        recipients={value: True for name, value in fields if name == "recipient"},
-        shown_on=tuple(value for name, value in fields if name == "shown_on"),
         policy=single.get("policy", ""),
         next=single.get("next", ""),
         source=single.get("source", "settings"),
@@ -282,22 +231,15 @@ def _read_json(body: bytes) -> PostedAnswer:
     return PostedAnswer(
         **{"choice": "", "source": "api", **attributes},
         purposes=_purposes_in(data),
-        recipients=_booleans_in(data, "recipients") if "recipients" in data else {},
     )
 
 
 def _purposes_in(data: dict[str, Any]) -> dict[str, bool]:
-    needs_purposes = data.get("choice") == "save" or (data.get("choice") == "grant" and "recipients" not in data)
-    if "purposes" not in data and not needs_purposes:
+    if "purposes" not in data and data.get("choice") not in ("save", "grant"):
         return {}
-    purposes = _booleans_in(data, "purposes")
+    purposes = data.get("purposes")
+    if not isinstance(purposes, dict) or not all(isinstance(value, bool) for value in purposes.values()):
+        raise Problem(400, '"purposes" has to be an object of true and false.')
     if purposes.get(NECESSARY) is False:
         raise Problem(400, "What is necessary cannot be refused.")
     return purposes
-
-
-def _booleans_in(data: dict[str, Any], name: str) -> dict[str, bool]:
-    values = data.get(name)
-    if not isinstance(values, dict) or not all(isinstance(value, bool) for value in values.values()):
-        raise Problem(400, f'"{name}" has to be an object of true and false.')
-    return values

@@ -119,8 +119,7 @@ class RecentAnswers:
             postponed=decision.postponed,
         )
         both = {id_: is_allowed and newer.purposes[id_] for id_, is_allowed in decision.purposes.items()}
-        refused = newer.refused_recipients | decision.refused_recipients
-        return replace(newer, purposes=MappingProxyType(both), refused_recipients=refused)
+        return replace(newer, purposes=MappingProxyType(both))
 
 
 def _cookie_key(record: ConsentRecord) -> str | int:
@@ -131,8 +130,6 @@ def _cookie_key(record: ConsentRecord) -> str | int:
     """
     if record.consent_id:
         return record.consent_id
-    answers = tuple(
-        (id_, answer.state.value, answer.facts, answer.recipients) for id_, answer in record.answers.items()
-    )
+    answers = tuple((id_, answer.state.value, answer.facts) for id_, answer in record.answers.items())
     content = (record.policy, record.decided_at, record.source, record.language, frozenset(record.signals))
     return hash((*content, answers))

@@ -153,7 +153,7 @@ class AnswerRecords:
         if not wait:
             return None
         newest, granted = proof.newest_answer(await self._ledger.records(last["consent_id"], _MAX_SEARCHED))
-        if proof.grants_more(entry.document, granted, newest):
+        if proof.grants_more(entry.document, granted):
             raise too_many(
                 wait, f"At most {MAX_ANSWERS} answers in {ANSWERS_WITHIN:.0f} seconds; a refusal at any time."
             )

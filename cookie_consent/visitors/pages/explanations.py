@@ -31,8 +31,6 @@ def status_text(decision: Decision) -> str:
         return "status_opted_out"
     if decision.status == "unknown" and decision.policy.is_opt_out:
         return "status_unknown_opt_out"
-    if record is not None and record.chooses_recipients and len(record.in_state(State.GRANTED)) == len(record.answers):
-        return "status_recipients"
     return f"status_{decision.status}"
 
 
@@ -49,16 +47,8 @@ def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature |
 
 def what_card_needs(decision: Decision, card: Card) -> dict[str, Any]:
     """Return template variables about a card: what is off and why, and what "Always allow" grants."""
-    refused = {recipient.purpose for recipient in card.recipients if recipient.id in decision.refused_recipients}
-    missing = tuple(id_ for id_ in card.purposes if id_ in refused or not decision.purposes[id_])
-    of_recipients = card.by_recipient.intersection(missing)
-    return {
-        "card": card,
-        "missing": missing,
-        "why": {id_: "why_refused" if id_ in refused else why_off(decision, id_) for id_ in missing},
-        "granted_purposes": [id_ for id_ in missing if id_ not in of_recipients],
-        "granted_recipients": [recipient.id for recipient in card.recipients if recipient.purpose in of_recipients],
-    }
+    missing = tuple(id_ for id_ in card.purposes if not decision.purposes[id_])
+    return {"card": card, "missing": missing, "why": {id_: why_off(decision, id_) for id_ in missing}}
 
 
 def why_off(decision: Decision, purpose: str) -> str:

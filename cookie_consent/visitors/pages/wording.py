@@ -90,11 +90,6 @@ class Wording:
         """Return names as a list in a sentence. Each keeps its own writing direction."""
         return Markup(listed((f"<bdi>{escape(name)}</bdi>" for name in names), self._language))  # noqa: S704
 
-    def recipients(self, ids: Iterable[str]) -> Markup:
-        """Return the names of recipients as a list. A recipient that no longer exists keeps its id."""
-        known = {recipient.id: recipient.name for recipient in self._policy.recipients}
-        return self.names(known.get(id_, id_) for id_ in ids)
-
     def duration(self, duration: timedelta) -> Markup:
         """Return a duration in the largest exact unit: "2 years", "13 months", "184 days", "36 hours"."""
         unit, length = next(

@@ -122,9 +122,9 @@ def _documented(handler: Callable[..., Any]) -> Docstring:
 
 def _answer_fields() -> Iterator[tuple[str, ...]]:
     meanings = docstring_of(PostedAnswer).names
-    in_json = {"purposes": '"purposes": {"ID": true}', "recipients": '"recipients": {"ID": true}'}
-    in_form = {"purposes": "purpose=ID`, repeated", "recipients": "recipient=ID`, repeated"}
-    for name in ("choice", "purposes", "recipients", "policy", "next", "source"):
+    in_json = {"purposes": '"purposes": {"ID": true}'}
+    in_form = {"purposes": "purpose=ID`, repeated"}
+    for name in ("choice", "purposes", "policy", "next", "source"):
         if name in meanings:
             yield f"`{in_form.get(name, f'{name}`')}", f"`{in_json.get(name, name)}`", _in_json(meanings[name])
 

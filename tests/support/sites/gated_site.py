@@ -42,21 +42,14 @@ description = { en = "We look which offers are liked." }
 [purposes.social]
 title = { en = "Posts" }
 description = { en = "We show posts." }
-choice = "recipient"
 
-[[recipients]]
-id = "chirp"
-name = "Chirp"
-purpose = "social"
-origins = ["https://chirp.example"]
-receives = { en = "Address of the page" }
+[purposes.chirp]
+title = { en = "Posts of Chirp" }
+description = { en = "We show posts of Chirp." }
 
-[[recipients]]
-id = "photos"
-name = "Photos"
-purpose = "social"
-origins = ["https://photos.example"]
-receives = { en = "Address of the page" }
+[purposes.photos]
+title = { en = "Photos" }
+description = { en = "We show pictures of Photos." }
 """
 MAP = """{
   "statistics": "analytics", "marketing": "ads", "matomo": "analytics", "youtube": "media", "iframe": "media",
@@ -153,7 +146,7 @@ ORDER = """
   <script type="text/plain" data-purpose="analytics">note("7 inline")</script>"""
 CARD = """
   <iframe title="Film" src="THIRD/card.html"></iframe><script>note("card")</script>"""
-RECIPIENTS = """
+SERVICES = """
   <iframe title="Post" data-purpose="chirp" data-src="THIRD/chirp.html"></iframe>
   <iframe title="Picture" data-purpose="photos" data-src="THIRD/photos.html"></iframe>
   <script type="text/plain" data-category="social" data-service="chirp">note("chirp")</script>
@@ -181,7 +174,7 @@ PAGES = {
     "all": ALL,
     "nothing": "<p>Nothing waits here.</p>",
     "order": ORDER,
-    "recipients": RECIPIENTS,
+    "services": SERVICES,
     "hostile": HOSTILE,
     "later": '<div id="place"></div>',
     "unmapped": COOKIEBOT["analytics"],

@@ -100,26 +100,6 @@ async def strict(request: Request) -> HTMLResponse:
     return HTMLResponse(PAGE.format(first=""), headers={"content-security-policy": STRICT})
 
 
-BY_RECIPIENT = (
-    POLICY.replace("sells = true", 'sells = true\nchoice = "recipient"')
-    + """
-[[recipients]]
-id = "meta"
-name = "Meta Platforms Ireland Ltd."
-purpose = "ads"
-origins = ["https://connect.facebook.net"]
-receives = { en = "IP address, address of the page" }
-
-[[recipients]]
-id = "tiktok"
-name = "TikTok Technology Ltd."
-purpose = "ads"
-origins = ["https://analytics.tiktok.com"]
-receives = { en = "IP address, address of the page" }
-"""
-)
-
-
 def site(policy: str, **options: Any) -> Starlette:
     """Return the site with a policy and options of the middleware."""
     routes = {
@@ -136,5 +116,4 @@ def site(policy: str, **options: Any) -> Starlette:
 
 
 app = site(POLICY)
-by_recipient = site(BY_RECIPIENT)
 shared = site(POLICY, shared_pages=True)
