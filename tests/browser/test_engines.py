@@ -9,10 +9,9 @@ import pytest
 from selenium.webdriver import Keys
 
 from cookie_consent.texts.catalog import shipped
-from tests.support.browsers.contrast import contrast, parse_colour
 from tests.support.browsers.engines import ENGINES, Setting
 from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashes
-from tests.support.browsers.visitor_browser import PREFIX, Sites
+from tests.support.browsers.visitor_browser import Sites
 from tests.support.sites.engines_site import engines_site, policy
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
@@ -38,10 +37,7 @@ with_scripts, without_scripts = (
 in_each_layout = pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
 LANGUAGES = ("en", "ja", "ar")
 PURPOSES = [policy.in_force[id_] for id_ in policy.optional]
-TITLES = {purpose.id: purpose.title["en"] for purpose in PURPOSES}
 EN: Any = shipped("en")
-TRIES = 5
-DEPENDING_ON_WIDTH = {"width", "inline-size", "perspective-origin", "transform-origin"}
 GAP = 16
 """Between the banner in the corner and the edges (pixels)."""
 
@@ -71,68 +67,6 @@ def guest(running_guest: Guest) -> Guest:
 # Texts of the banner
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_banner_shows_required_texts_in_page_language(guest: Guest, language: str) -> None:
-    texts: Any = shipped(language)
-    guest.go(f"/?lang={language}")
-    guest.wait_for_banner()
-    assert (guest.banner.aria_role, guest.banner.accessible_name) == ("region", texts["banner_title"])
-    assert guest.banner.value_of_css_property("direction") == ("rtl" if language == "ar" else "ltr")
-    question, said = guest.find(".pchoice-question").text, guest.find(".pchoice-text").text
-    assert all(purpose.title[language] in question for purpose in PURPOSES)
-    assert policy.site.name in question
-    assert policy.site.controller in said
-    assert all(words in said for words in texts["banner_off"].split("{features}"))
-    assert all(feature.title[language] in said for feature in policy.features)
-    settings, recipient = guest.find_all(".pchoice-text a")
-    (privacy_policy,) = guest.find_all(".pchoice-answers > a")
-    assert recipient.text == policy.recipients[0].name
-    assert str(recipient.get_dom_attribute("href")).endswith("#pchoice-recipients")
-    assert (settings.text, privacy_policy.text) == (texts["privacy_settings"], texts["privacy_policy"])
-    assert guest.find(".pchoice-later").is_displayed()
-    for choice in ("refuse_all", "accept_all"):
-        assert (guest.button(choice).aria_role, guest.button(choice).accessible_name) == ("button", texts[choice])
-
-
-def test_name_of_recipient_leads_to_recipients(guest: Guest) -> None:
-    guest.go("/")
-    guest.wait_for_banner()
-    page = guest.document
-    guest.find(".pchoice-text a[href$='#pchoice-recipients']").click()
-    guest.wait_for_page_after(page)
-    assert guest.path == PREFIX
-    assert policy.recipients[0].name in guest.find("main").text
-    assert guest.is_in_view(guest.find("#pchoice-recipients"))
-
-
-def test_settings_page_is_in_browser_language(guest: Guest) -> None:
-    guest.go(PREFIX)
-    language = guest.find("html").get_dom_attribute("lang")
-    assert language == guest.setting.language.partition("-")[0]
-    assert guest.find("h1").text == shipped(language)["privacy_settings"]
-
-
-def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
-    guest.go("/long")
-    guest.wait_for_banner()
-    page, requested = guest.document, guest.requested
-    boxes = {str(box.get_dom_attribute("value")): box for box in guest.find_all(".pchoice [type=checkbox]")}
-    assert not [box for box in (*boxes.values(), guest.button("save")) if box.is_displayed()]
-    guest.find(".pchoice summary").click()
-    guest.until(guest.button("save").is_displayed)
-    assert {value: box.accessible_name for value, box in boxes.items()} == TITLES
-    for box in boxes.values():
-        assert box.is_displayed()
-        assert box.aria_role == "checkbox"
-        assert not box.is_selected()
-    if guest.setting.scripts:
-        guest.wait_for_frame()
-    assert guest.is_in_view(guest.find(".pchoice summary"))
-    assert guest.document == page
-    assert guest.scroll_position == 0
-    assert guest.requested == requested
-
-
 # Look
 
 
@@ -144,32 +78,6 @@ def test_banner_comes_first_with_both_answers_in_view(guest: Guest) -> None:
     for choice in ("refuse_all", "accept_all"):
         assert guest.is_in_view(guest.button(choice))
     assert guest.cookies == {}
-
-
-@in_each_layout
-def test_both_answers_look_alike(guest: Guest, layout: str) -> None:
-    guest.go("/", layout=layout)
-    guest.wait_for_banner()
-    buttons = [guest.button(choice) for choice in ("refuse_all", "accept_all")]
-    looks, areas = [], []
-    for button, style in zip(buttons, guest.styles_of(*buttons), strict=True):
-        assert style["display"]
-        looks.append({name: value for name, value in style.items() if name not in DEPENDING_ON_WIDTH})
-        areas.append(button.rect["width"] * button.rect["height"])
-        assert button.rect["height"] >= 44
-    assert looks[0] == looks[1]
-    assert 0.9 < areas[0] / areas[1] < 1.1
-
-
-def test_banner_follows_preferred_colour_scheme(guest: Guest) -> None:
-    guest.go("/")
-    guest.wait_for_banner()
-    for selector in (".pchoice", ".pchoice [value=accept_all]"):
-        it = guest.find(selector)
-        text, ground = (parse_colour(opaque(it.value_of_css_property(name))) for name in ("color", "background-color"))
-        assert contrast(text, ground) >= 4.5
-        if selector == ".pchoice":
-            assert (ground.luminance < text.luminance) == guest.setting.dark
 
 
 def opaque(colour: str) -> str:
@@ -244,20 +152,6 @@ def test_acceptance_activates_waiting_templates_at_once(guest: Guest) -> None:
     assert guest.find_all("#video")
 
 
-@with_scripts
-@in_each_layout
-@pytest.mark.parametrize(("choice", "status"), [("refuse_all", "status_refused"), ("accept_all", "status_granted")])
-def test_answer_is_confirmed_and_focus_moves_to_main(guest: Guest, layout: str, choice: str, status: str) -> None:
-    guest.go("/", layout=layout)
-    guest.wait_for_banner()
-    guest.tab_to(choice)
-    guest.press(Keys.ENTER)
-    guest.wait_for_page_without_banner()
-    assert guest.until(lambda: guest.message) == f"{EN['kept']} {EN[status]}"
-    assert guest.find(".pchoice-status").aria_role == "status"
-    assert guest.focused() == "main"
-
-
 # Keyboard
 
 
@@ -291,21 +185,6 @@ def test_keyboard_can_choose_single_purpose(guest: Guest) -> None:
 # Dismissing the banner
 
 
-@with_scripts
-@in_each_layout
-def test_escape_postpones_the_question(guest: Guest, layout: str) -> None:
-    guest.go("/", layout=layout)
-    guest.wait_for_banner()
-    page = guest.document
-    guest.tab_to("summary")
-    guest.press(Keys.ESCAPE)
-    guest.until(lambda: not guest.shows_banner)
-    assert guest.document == page
-    assert guest.focused() == "main"
-    guest.until(lambda: guest.cookies)
-    assert guest.state["status"] == "unknown"
-
-
 @in_each_layout
 def test_postponed_question_does_not_return(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
@@ -331,13 +210,6 @@ def test_dialog_is_modal(guest: Guest) -> None:
     guest.wait_for_frame()
     assert guest.document == page
     guest.wait_for_banner()
-
-
-@with_scripts
-def test_dialog_itself_has_focus_when_opened(guest: Guest) -> None:
-    guest.go("/", layout="modal")
-    guest.until(lambda: guest.find_all("dialog.pchoice:modal"))
-    assert guest.banner_has_focus
 
 
 # Settings
@@ -367,65 +239,7 @@ def test_settings_in_place_close_without_changes(guest: Guest, layout: str) -> N
     assert guest.state["status"] == "refused"
 
 
-@with_scripts
-@in_each_layout
-def test_settings_in_place_have_focus_when_opened(guest: Guest, layout: str) -> None:
-    guest.go("/", layout=layout)
-    guest.answer("refuse_all")
-    guest.open_settings()
-    guest.wait_for_frame()
-    assert guest.banner_has_focus
-
-
-@with_scripts
-@in_each_layout
-@retry_if_webkit_crashes
-def test_withdrawal_in_place_removes_activated_content(guest: Guest, layout: str) -> None:
-    guest.go("/", layout=layout)
-    guest.answer("accept_all")
-    assert guest.active_templates() == {"media", "both"}
-    guest.open_settings()
-    assert all(box.is_selected() for box in guest.find_all(".pchoice [type=checkbox]"))
-    guest.withdraw()
-    assert not guest.shows_banner
-    assert guest.state["status"] == "refused"
-    guest.open_settings()
-    assert guest.find(".pchoice-state").text == EN["status_refused"]
-    assert not any(box.is_selected() for box in guest.find_all(".pchoice [type=checkbox]"))
-    assert guest.active_templates() == set()
-
-
-@without_scripts
-@retry_if_webkit_crashes
-def test_settings_link_opens_settings_page_without_scripts(guest: Guest) -> None:
-    texts: Any = shipped("ja")
-    guest.go("/")
-    guest.answer("accept_all")
-    guest.find("#settings").click()
-    guest.until(lambda: guest.path == PREFIX)
-    assert texts["status_granted"] in guest.find("main").text
-    guest.button("refuse_all").click()
-    guest.until(lambda: texts["status_refused"] in guest.find("main").text)
-    assert guest.state["status"] == "refused"
-    guest.go("/video")
-    assert not guest.find_all("#video")
-
-
 # Back button and other windows
-
-
-def test_unanswered_banner_stays_open_after_going_back(guest: Guest) -> None:
-    def restores_same_page() -> bool:
-        guest.go("/")
-        page = guest.document
-        guest.go("/long")
-        guest.go_back_to("/")
-        return guest.document == page
-
-    # Browsers need not keep a page. Firefox sometimes drops one.
-    assert any(restores_same_page() for _ in range(TRIES))
-    guest.answer("refuse_all")
-    assert guest.state["status"] == "refused"
 
 
 @retry_if_webkit_crashes
@@ -443,21 +257,6 @@ def test_banner_answered_on_next_page_is_gone_after_going_back(guest: Guest) -> 
     guest.wait_for_page_without_banner()
     assert guest.path == "/"
     assert guest.state["status"] == "refused"
-
-
-@retry_if_webkit_crashes
-def test_answer_in_one_window_holds_in_another(guest: Guest) -> None:
-    guest.go("/")
-    first = guest.window
-    guest.open_window()
-    guest.go("/")
-    guest.wait_for_banner()
-    guest.answer("accept_all")
-    guest.switch_to(first)
-    guest.go("/")
-    assert guest.find_all("h1")
-    assert not guest.shows_banner
-    assert guest.state["status"] == "granted"
 
 
 @with_scripts
@@ -507,14 +306,3 @@ def test_banner_and_settings_work_under_strict_content_security_policy(guest: Gu
     guest.open_settings()
     assert guest.active_templates() == set()
     assert guest.violations == []
-
-
-@without_scripts
-@retry_if_webkit_crashes
-def test_form_works_without_scripts_under_strict_content_security_policy(guest: Guest) -> None:
-    guest.go("/strict")
-    guest.wait_for_banner()
-    assert guest.banner.value_of_css_property("position") == "fixed"
-    guest.answer("refuse_all")
-    assert guest.path == "/strict"
-    assert guest.state["status"] == "refused"

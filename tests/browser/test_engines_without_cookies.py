@@ -76,28 +76,6 @@ def test_message_replaces_banner_without_cookies(guest: Guest) -> None:
     assert guest.active_templates() == set()
 
 
-@at_engines([name for name in ENGINES if name != CLAIMING], scripts=True)  # which shows the banner on each page
-def test_blocked_cookies_message_shows_once_per_visit(guest: Guest) -> None:
-    open_start_page(guest)
-    page = guest.document
-    guest.until(lambda: guest.message)
-    guest.find("#start").click()
-    guest.wait_for_page_after(page)
-    guest.wait_for_page_without_banner()
-    guest.wait_for_frame()
-    assert guest.message == ""
-
-
-@with_scripts
-def test_lost_answer_in_settings_shows_message(guest: Guest) -> None:
-    open_start_page(guest)
-    guest.open_settings()
-    guest.answer("accept_all")
-    assert guest.until(lambda: guest.message) == BLOCKED
-    assert guest.cookies == {}
-    assert guest.active_templates() == set()
-
-
 @without_scripts
 @retry_if_webkit_crashes
 def test_lost_answer_without_scripts_turns_banner_into_message(guest: Guest) -> None:

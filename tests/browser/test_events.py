@@ -99,26 +99,6 @@ def test_event_is_recorded_with_visitor_id(reader: Reader) -> None:
     assert reader.page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
-def test_event_with_own_purpose_needs_consent_to_it_too(reader: Reader) -> None:
-    reader.go("/")
-    liked = "consent.track('liked', {}, { purpose: 'ads' })"
-    reader.page.evaluate(liked)
-    reader.page.evaluate("consent.track('odd', {}, { purpose: 'constructor' })")
-    assert reader.sent_count() == 0
-    reader.answer(analytics=True, ads=True)
-    reader.go("/")
-    reader.page.evaluate(liked)
-    assert reader.event("liked")["consent.purpose"] == "ads"
-
-
-def test_invalid_event_is_explained_in_console(reader: Reader) -> None:
-    reader.go("/")
-    with reader.page.expect_console_message(lambda said: said.text.startswith("cookie-consent:")) as said:
-        reader.page.evaluate("consent.track('No name')")
-    assert said.value.text == 'cookie-consent: "name": Write 1 to 64 of a-z, 0-9 and _ . : - as in download.'
-    assert reader.events() == []
-
-
 def test_failed_event_request_raises_no_script_error(reader: Reader) -> None:
     reader.page.route("**/events", lambda route: route.abort())
     reader.go("/")
@@ -137,13 +117,6 @@ def test_page_leave_event_tells_viewing_time(reader: Reader) -> None:
     assert "url.query" not in event
 
 
-def test_closing_tab_sends_page_leave(reader: Reader) -> None:
-    reader.go("/next")
-    reader.ready()
-    reader.page.close(run_before_unload=True)
-    assert reader.event("page_leave")["url.path"] == "/next"
-
-
 def test_page_leave_is_sent_once_for_page_hidden_twice(reader: Reader) -> None:
     reader.go("/")
     reader.ready()
@@ -155,15 +128,6 @@ def test_page_leave_is_sent_once_for_page_hidden_twice(reader: Reader) -> None:
     reader.go("/plain")
     reader.go("/plain")
     assert reader.sent_count() == 1
-
-
-def test_page_never_visible_sends_no_page_leave(reader: Reader) -> None:
-    reader.page.add_init_script(f"({HIDE})()")
-    reader.go("/")
-    reader.ready()
-    reader.go("/plain")
-    reader.go("/plain")
-    assert reader.sent_count() == 0
 
 
 def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, sites: Sites) -> None:
@@ -207,17 +171,6 @@ def test_download_event_names_file_without_query(reader: Reader, link: str, file
     assert (event["url.path"], event["event.properties"]) == ("/", {"file": file})
 
 
-def test_other_clicks_send_no_download_event(reader: Reader) -> None:
-    reader.go("/")
-    reader.ready()
-    reader.page.evaluate("document.querySelector('#blob').href = URL.createObjectURL(new Blob(['x']))")
-    reader.page.locator("#blob").click()
-    reader.page.locator("h1").click()
-    reader.page.evaluate("consent.track('last')")
-    reader.event("last")
-    assert reader.events("download") == []
-
-
 def test_outbound_event_names_address_without_query_if_site_wants_it(reader: Reader) -> None:
     for site in ("partner", "files"):
         reader.page.route(f"https://{site}.example/**", lambda route: route.fulfill(status=204))
@@ -238,16 +191,6 @@ def test_outbound_event_names_address_without_query_if_site_wants_it(reader: Rea
     assert "https://files.example/a.zip" in {row["file"] for row in listed["downloads"]}
 
 
-def test_outbound_click_without_consent_sends_nothing(reader: Reader) -> None:
-    reader.answer(analytics=False)
-    reader.page.route("https://partner.example/**", lambda route: route.fulfill(status=204))
-    reader.go("/outbound")
-    reader.ready()
-    reader.page.locator("#partner").click()
-    reader.page.evaluate("consent.track('last')")
-    assert reader.sent_count() == 0
-
-
 def test_single_page_app_with_data_views_sends_page_views(reader: Reader) -> None:
     reader.go("/views")
     reader.ready()
@@ -265,14 +208,6 @@ def test_single_page_app_with_data_views_sends_page_views(reader: Reader) -> Non
     # Each event is a request of its own, so the order can change.
     assert eventually(lambda: sorted(leave["url.path"] for leave in reader.events("page_leave")) == left)
     assert "secret" not in reader.visitor.sites.access_log.read_text("utf-8")
-
-
-def test_single_page_app_without_data_views_sends_no_page_views(reader: Reader) -> None:
-    reader.go("/")
-    reader.page.evaluate("history.pushState({}, '', '/room/1')")
-    reader.page.evaluate("consent.track('last')")
-    assert reader.event("last")["url.path"] == "/room/1"
-    assert reader.events("page_view") == []
 
 
 def test_events_of_docs_example_are_recorded(new_visitor: NewVisitor) -> None:
@@ -303,15 +238,6 @@ def test_no_event_is_sent_without_consent_to_tracing(new_visitor: NewVisitor, an
     reader.go("/plain")
     assert reader.sent_count() == 0
     assert "visitor" not in reader.visitor.cookies
-
-
-def test_page_with_banner_requests_no_state_before_answer(new_visitor: NewVisitor) -> None:
-    reader = Reader(new_visitor)
-    reader.go("/")
-    reader.ready()
-    expect(reader.visitor.banner).to_be_visible()
-    reader.page.evaluate("consent.track('quote')")
-    assert [request.url for request in reader.visitor.requests() if "/state" in request.url] == []
 
 
 def test_events_start_with_grant_and_stop_with_withdrawal(new_visitor: NewVisitor) -> None:
@@ -352,20 +278,6 @@ def test_page_learns_of_withdrawal_elsewhere_when_visible(reader: Reader) -> Non
     reader.event("quote")
 
 
-def test_server_refuses_event_after_withdrawal_unknown_to_page(reader: Reader) -> None:
-    reader.go("/")
-    reader.ready()
-    before = reader.id
-    reader.answer()
-    reader.page.evaluate("consent.track('quote')")
-    reader.page.evaluate("consent.track('quote')")
-    assert reader.sent_count() == 1
-    assert not reader.page.evaluate("consent.allows('analytics')")
-    assert not [
-        record for record in reader.visitor.sites.records if record.get("event.name") and record["visitor.id"] == before
-    ]
-
-
 def test_no_event_is_sent_while_state_is_unavailable(reader: Reader) -> None:
     reader.go("/")
     reader.ready()
@@ -374,28 +286,6 @@ def test_no_event_is_sent_while_state_is_unavailable(reader: Reader) -> None:
     reader.page.evaluate("consent.track('quote')")
     assert reader.sent_count() == 0
     assert reader.page.evaluate("consent.allows('analytics')")
-
-
-def test_no_event_is_recorded_on_service_that_refuses_tracing(reader: Reader) -> None:
-    reader.go("/members/room")
-    reader.page.evaluate("consent.track('quote')")
-    reader.go("/views")
-    assert reader.sent_count() == 0
-    reader.ready()
-    reader.page.evaluate("history.pushState({}, '', '/members/room')")
-    assert reader.event("page_leave")["url.path"] == "/views"
-    assert eventually(lambda: reader.sent_count() == 2)
-    assert "/members" not in reader.visitor.sites.access_log.read_text("utf-8")
-
-
-def test_pages_with_track_script_work_without_javascript(new_visitor: NewVisitor) -> None:
-    reader = Reader(new_visitor, java_script_enabled=False)
-    reader.go("/")
-    reader.visitor.choice("accept_all").click()
-    expect(reader.visitor.banner).to_have_count(0)
-    reader.go("/next")
-    expect(reader.page.get_by_role("heading", name="Read")).to_be_visible()
-    assert reader.sent_count() == 0
 
 
 # Together with choices.js
@@ -433,17 +323,3 @@ def test_track_script_alone_provides_window_consent(reader: Reader) -> None:
     reader.event("quote")
     reader.visitor.accept()
     assert reader.page.evaluate("consent.allows('ads') && !document.stopped")
-
-
-def test_page_can_replace_window_consent(reader: Reader) -> None:
-    reader.go("/")
-    assert reader.page.evaluate("window.consent = 'ours', window.consent") == "ours"
-
-
-def test_template_variable_adds_track_script_only_with_consent(reader: Reader) -> None:
-    reader.go("/helper")
-    reader.page.evaluate("consent.track('quote')")
-    reader.event("quote")
-    reader.answer()
-    reader.go("/helper")
-    assert reader.page.evaluate("typeof consent") == "undefined"

@@ -86,18 +86,6 @@ def test_first_frame_does_not_wait_for_the_question(new_visitor: NewVisitor) -> 
     assert displays[-1] == "block"
 
 
-def test_page_that_pauses_its_animations_has_the_question(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.page.add_init_script("""addEventListener("DOMContentLoaded", () => {
-        document.head.append(Object.assign(document.createElement("style"), {
-            textContent: "* { animation-play-state: paused !important; animation-duration: 9s !important }"
-        }));
-    })""")
-    visitor.page.route("**/choices.*.js", lambda route: route.abort())
-    visitor.page.goto(visitor.sites.address + styled_page("none"))
-    expect_styled(visitor)
-
-
 @with_and_without_scripts
 @pytest.mark.parametrize("name", ["files", "trusted types", "no scripts"])
 def test_page_with_deferred_stylesheet_is_painted_before_it(new_visitor: NewVisitor, name: str, scripts: bool) -> None:
@@ -109,24 +97,6 @@ def test_page_with_deferred_stylesheet_is_painted_before_it(new_visitor: NewVisi
     visitor.refuse()
     if name != "no scripts":  # the page of the test has a script of its own
         expect_no_violation(visitor)
-
-
-def test_scripts_of_page_do_not_wait_for_deferred_stylesheet(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    release = open_without_stylesheet(visitor, policy_page("files"))
-    assert eventually(lambda: visitor.page.evaluate(SCRIPTS_RAN))
-    release()
-    expect_styled(visitor)
-
-
-@with_and_without_scripts
-def test_dialog_with_deferred_stylesheet_opens_with_it(new_visitor: NewVisitor, scripts: bool) -> None:
-    visitor = new_visitor(java_script_enabled=scripts)
-    release = open_without_stylesheet(visitor, f"/modal{policy_page('files')}")
-    expect(visitor.banner).to_be_hidden()
-    release()
-    expect_styled(visitor)
-    expect(visitor.page.locator(".pchoice:modal")).to_have_count(1 if scripts else 0)
 
 
 def test_banner_is_shown_when_deferred_stylesheet_cannot_be_had(new_visitor: NewVisitor) -> None:
@@ -162,29 +132,6 @@ def test_box_and_what_follows_it_are_painted_before_stylesheet(new_visitor: NewV
     assert eventually(lambda: visitor.page.evaluate(SCRIPTS_RAN))
     release()
     expect(box).to_have_css("border-top-width", "1px")
-
-
-def test_question_that_is_swapped_in_gets_its_stylesheet(new_visitor: NewVisitor) -> None:
-    """Libraries put the body of another page into the page, which keeps its own policy."""
-    visitor = new_visitor()
-    swap = """async path => {
-        const page = await (await fetch(path)).text();
-        document.body.replaceWith(new DOMParser().parseFromString(page, "text/html").body);
-    }"""
-    for path in (styled_page("none"), policy_page("files"), policy_page("nonces")):
-        visitor.go(path)
-        expect_styled(visitor)
-        visitor.page.evaluate(swap, path)
-        expect(visitor.page.locator(".pchoice[data-live]")).to_have_count(1)
-        if path != policy_page("nonces"):  # another page's nonce does not count
-            expect_styled(visitor)
-        expect(visitor.banner).to_be_visible()
-
-
-def test_stylesheet_is_no_text_of_page_that_shows_all(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go(styled_page("inline"))
-    expect(visitor.page.locator("style.pchoice-style")).to_have_css("display", "none")
 
 
 # Without the stylesheet nothing untrue is said.
@@ -225,22 +172,3 @@ def test_banner_without_its_rules_says_nothing_untrue(
     expect(visitor.banner.locator("[value=save]:not([hidden])")).to_be_visible()
     visitor.refuse()
     assert visitor.state["status"] == "refused"
-
-
-@pytest.mark.parametrize("path", ["/privacy-choices", f"{styled_page('none')}?box"])
-def test_pages_without_stylesheet_say_nothing_untrue(new_visitor: NewVisitor, path: str) -> None:
-    visitor = new_visitor(java_script_enabled=False)
-    visitor.page.route("**/*.css", lambda route: route.abort())
-    visitor.go(path)
-    assert UNTRUE not in visitor.page.locator("body").inner_text()
-
-
-@pytest.mark.parametrize(
-    "path", [styled_page("none"), policy_page("files"), styled_page("bootstrap"), "/privacy-choices"]
-)
-def test_who_keeps_no_cookies_is_told_after_the_answer(new_visitor: NewVisitor, path: str) -> None:
-    """The answer's form leads to this fragment. Bootstrap says [hidden] { display: none !important }."""
-    visitor = new_visitor(java_script_enabled=False)
-    visitor.go(f"{path}#pchoice")
-    expect(visitor.page.locator("#pchoice")).to_be_visible()
-    expect(visitor.page.locator("#pchoice")).to_contain_text(UNTRUE)

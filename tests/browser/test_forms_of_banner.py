@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from playwright.sync_api import FloatRect, Locator, Request, Response, Route, ViewportSize, expect
 
@@ -55,11 +54,6 @@ def is_unanswered(visitor: Visitor) -> bool:
     return not sent and visitor.cookies == {} and bool(visitor.state["status"] == "unknown")
 
 
-def is_postponed(visitor: Visitor) -> bool:
-    """Return whether the visitor decided later, and answered nothing."""
-    return visitor.cookies.keys() == {"consent-later", "consent-later-day"} and visitor.state["status"] == "unknown"
-
-
 def console_warnings(visitor: Visitor) -> list[str]:
     """Return a list that collects the script's warnings in the console."""
     said: list[str] = []
@@ -70,22 +64,6 @@ def console_warnings(visitor: Visitor) -> list[str]:
 
 
 # Layouts
-
-
-@in_all_layouts
-@on_all_screens
-def test_answers_look_alike_and_are_in_view(new_visitor: NewVisitor, layout: str, size: ViewportSize) -> None:
-    visitor = moved_to(new_visitor(viewport=size), layout)
-    visitor.open_with_banner("/long")
-    refuse, accept = visitor.choice("refuse_all"), visitor.choice("accept_all")
-    for button in (refuse, accept):
-        expect(button).to_be_in_viewport(ratio=1)
-        button.click(trial=True)
-    assert refuse.evaluate(LOOK) == accept.evaluate(LOOK)
-    one, other = bounding_box(refuse), bounding_box(accept)
-    assert one["height"] == other["height"] >= 44
-    assert 0.9 < one["width"] / other["width"] < 1.1
-    assert visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 @on_all_screens
@@ -233,36 +211,6 @@ def test_tab_stays_in_dialog_or_browser(dialog_visitor: Visitor, key: str) -> No
     assert reached.count("refuse_all") == reached.count("accept_all")
 
 
-def escape_the_dialog(visitor: Visitor) -> None:
-    """Press Escape, and wait until the server knows."""
-    with visitor.page.expect_response(lambda response: response.request.method == "POST"):
-        visitor.page.keyboard.press("Escape")
-    expect(visitor.banner).to_be_hidden()
-
-
-def test_dialog_opened_by_script_returns_focus(dialog_visitor: Visitor) -> None:
-    escape_the_dialog(dialog_visitor)
-    expect(dialog_visitor.page.locator(".pchoice")).to_have_count(0)  # the server has heard of it
-    dialog_visitor.page.locator("#name").focus()
-    dialog_visitor.page.evaluate("consent.show()")
-    expect(dialog_visitor.page.locator("dialog:modal")).to_be_visible()
-    assert dialog_visitor.page.evaluate(IS_INSIDE)
-    # The page opened it as the settings: Escape closes them without an answer.
-    dialog_visitor.page.keyboard.press("Escape")
-    expect(dialog_visitor.banner).to_be_hidden()
-    expect(dialog_visitor.page.locator("#name")).to_be_focused()
-    assert is_postponed(dialog_visitor)
-
-
-def test_escape_closes_dialog_without_focus_inside(dialog_visitor: Visitor) -> None:
-    dialog_visitor.banner.locator("p").filter(has_text="Life Site Ltd.").click()
-    escape_the_dialog(dialog_visitor)
-    dialog_visitor.page.locator("#next").click()
-    expect(dialog_visitor.page).to_have_title("Second")
-    expect(dialog_visitor.page.locator("dialog")).to_have_count(0)
-    assert is_postponed(dialog_visitor)
-
-
 def test_click_beside_dialog_is_no_answer(dialog_visitor: Visitor) -> None:
     dialog_visitor.page.mouse.click(5, 5)
     expect(dialog_visitor.page.locator("dialog:modal")).to_be_visible()
@@ -309,23 +257,6 @@ def test_dialog_and_page_are_usable_without_javascript(new_visitor: NewVisitor, 
     assert visitor.state["status"] == "refused"
 
 
-IS_COVERED = """() => {
-    const { bottom } = document.activeElement.getBoundingClientRect();
-    return bottom > document.querySelector("dialog").getBoundingClientRect().top;
-}"""
-
-
-@on_all_screens
-def test_dialog_without_javascript_does_not_cover_focused_element(new_visitor: NewVisitor, size: ViewportSize) -> None:
-    visitor = moved_to(new_visitor(java_script_enabled=False, viewport=size), "modal")
-    visitor.go("/long")
-    assert bounding_box(visitor.banner)["y"] >= size["height"] * 0.3
-    for name in ("#home", "#next", "#name", "#end"):
-        visitor.page.locator(name).focus()
-        assert not visitor.page.evaluate(IS_COVERED), name
-        expect(visitor.page.locator(name)).to_be_in_viewport(ratio=1)
-
-
 NOTE_MODAL_AT_END_OF_PARSING = """
 addEventListener("DOMContentLoaded", () => {
     document.wasModal = document.querySelector("dialog").matches(":modal");
@@ -369,17 +300,6 @@ def test_dialog_moves_to_middle_without_layout_shift(new_visitor: NewVisitor, pa
     assert visitor.page.evaluate("document.shifts") == []
 
 
-@pytest.mark.parametrize("layout", ["corner", "modal"])
-def test_page_is_printed_without_banner_and_its_space(new_visitor: NewVisitor, layout: str) -> None:
-    visitor = moved_to(new_visitor(java_script_enabled=False), layout)
-    visitor.go("/long")
-    room = "getComputedStyle(document.documentElement).paddingBottom"
-    assert visitor.page.evaluate(room) != "0px"
-    visitor.page.emulate_media(media="print")
-    expect(visitor.banner).to_be_hidden()
-    assert visitor.page.evaluate(room) == "0px"
-
-
 # Loaded by script
 
 
@@ -389,18 +309,6 @@ def shared_visitor(new_visitor: NewVisitor) -> Visitor:
     visitor = moved_to(new_visitor(), "shared")
     visitor.open_with_banner("/with-script")
     return visitor
-
-
-def test_shared_page_is_identical_for_all_visitors(shared_visitor: Visitor) -> None:
-    address = f"{shared_visitor.sites.address}/with-script"
-    shared_visitor.accept()
-    cookie = {"cookie": f"consent={shared_visitor.cookies['consent']['value']}"}
-    visitors = [{}, {"accept-language": "ja"}, {"sec-gpc": "1"}, {"accept": "text/html"}, cookie]
-    pages = [httpx.get(address, headers=headers) for headers in visitors]
-    assert len({page.content for page in pages}) == 1
-    for page in pages:
-        assert not {"cache-control", "vary", "set-cookie", "link"} & set(page.headers)
-        assert 'class="pchoice' not in page.text
 
 
 @pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
@@ -417,48 +325,12 @@ def test_banner_loaded_by_script_takes_answers(shared_visitor: Visitor, choice: 
     assert receipt["source"] == "banner"
 
 
-def test_banner_is_not_loaded_again_after_answer(shared_visitor: Visitor) -> None:
-    shared_visitor.accept()
-    shared_visitor.requests()
-    shared_visitor.go("/with-script")
-    expect(shared_visitor.page.locator("#media")).to_be_attached()
-    shared_visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
-    shared_visitor.page.evaluate("fetch('second')")
-    names = {urlsplit(request.url).path.rpartition("/")[2] for request in shared_visitor.requests()}
-    assert "state" in names
-    assert names.isdisjoint({"question", "question.js"})
-    expect(shared_visitor.banner).to_have_count(0)
-
-
 def test_answer_in_one_tab_removes_banner_loaded_by_script_in_other(shared_visitor: Visitor) -> None:
     other = another_tab(shared_visitor)
     other.open_with_banner("/with-script")
     shared_visitor.accept()
     expect(other.banner).to_have_count(0)
     expect(other.page.locator("#media")).to_be_attached()
-
-
-@pytest.mark.parametrize(
-    ("lang", "locale", "expected", "direction"),
-    [
-        ("ja", "en-GB", "ja", "ltr"),
-        ("ar", "en-GB", "ar", "rtl"),
-        ("xx", "ja-JP", "ja", "ltr"),
-        ("", "ja-JP", "ja", "ltr"),
-    ],
-)
-@pytest.mark.parametrize("path", ["/shared/with-script", "/corner/written"])
-def test_banner_is_in_page_language_else_in_browser_language(
-    new_visitor: NewVisitor, path: str, lang: str, locale: str, expected: str, direction: str
-) -> None:
-    visitor, (_, site, page) = new_visitor(locale=locale), path.split("/")
-    moved_to(visitor, site).open_with_banner(f"/{page}?in={lang}")
-    expect_language(visitor, expected)
-    expect(visitor.banner).to_have_attribute("dir", direction)
-    expect(visitor.banner.locator("h2")).to_have_css("direction", direction)
-    visitor.refuse()
-    expect(visitor.status).to_have_attribute("lang", expected)
-    expect(visitor.status).to_contain_text(str(shipped(expected)["kept"]))
 
 
 def test_failed_banner_request_breaks_nothing(new_visitor: NewVisitor) -> None:
@@ -490,31 +362,6 @@ def test_settings_opened_while_banner_loads_appear_once(new_visitor: NewVisitor)
     assert visitor.state["status"] == "refused"
 
 
-@pytest.mark.parametrize("site", ["corner", "modal", "shared"])
-def test_framed_page_shows_no_banner(new_visitor: NewVisitor, site: str) -> None:
-    visitor = moved_to(new_visitor(), site)
-    visitor.open_with_banner("/framing")
-    frame = visitor.page.frame(url="**/with-script")
-    assert frame is not None
-    assert frame.evaluate("consent.ready") == NOTHING
-    # Wait long enough for a request to be made.
-    frame.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
-    visitor.page.evaluate("fetch('second')")
-    assert sum(f"{PREFIX}/question?" in request.url for request in visitor.requests()) == (site == "shared")
-    for ours in (".pchoice", "[data-privacy-settings]"):
-        expect(frame.locator(ours)).to_have_count(0)
-    visitor.accept()
-    expect(frame.locator("#media")).to_be_attached()
-
-
-def test_banner_works_without_stylesheet(new_visitor: NewVisitor) -> None:
-    visitor = moved_to(new_visitor(), "shared")
-    visitor.page.route("**/*.css", lambda route: route.abort())
-    visitor.open_with_banner("/with-script")
-    visitor.refuse()
-    assert visitor.state["status"] == "refused"
-
-
 # window.consent
 
 
@@ -533,30 +380,6 @@ def test_change_event_comes_after_templates_are_activated(new_visitor: NewVisito
     )
     visitor.accept()
     assert visitor.page.evaluate("document.heard") == [["on", ALL, True, 1], ["event", ALL, True, 1]]
-
-
-def test_changing_returned_purposes_changes_no_consent(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.open_with_banner("/")
-    visitor.page.evaluate("consent.ready.then(purposes => { purposes.media = consent.purposes.media = true; })")
-    visitor.page.evaluate("void consent.on('change', purposes => { purposes.media = false; })")
-    assert visitor.page.evaluate("consent.purposes") == NOTHING
-    assert not visitor.page.evaluate("consent.allows('media')")
-    visitor.accept()
-    assert visitor.page.evaluate("consent.purposes") == ALL
-    assert visitor.page.evaluate("consent.allows('media')")
-
-
-def test_show_resolves_when_settings_are_open(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go("/with-script")
-    visitor.refuse()
-    shown = "consent.show().then(() => document.activeElement.matches('.pchoice[data-again]'))"
-    assert visitor.page.evaluate(shown) is True
-    visitor.page.keyboard.press("Escape")
-    expect(visitor.banner).to_be_hidden()
-    assert visitor.page.evaluate(shown) is True
-    expect(visitor.banner).to_have_count(1)
 
 
 def test_imported_script_is_same_instance_as_page_script(new_visitor: NewVisitor) -> None:
@@ -585,15 +408,6 @@ def test_unknown_purpose_is_reported_once_in_console(new_visitor: NewVisitor) ->
     visitor.accept()
     assert [re.findall('no purpose "(.*)"', text) for text in said] == [["medai"], ["maps"], ["toString"]]
     assert all("necessary,analytics,media" in text for text in said)
-
-
-def test_unknown_event_type_is_reported_in_console(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    said = console_warnings(visitor)
-    visitor.open_with_banner("/")
-    visitor.page.evaluate("for (const type of ['change', 'changed', 'changed']) consent.on(type, () => {})")
-    visitor.page.evaluate("fetch('second')")
-    assert said == ['cookie-consent: no event "changed" among change']
 
 
 def respond_with_garbage(route: Route) -> None:
@@ -656,89 +470,4 @@ def test_first_page_loads_one_script_and_next_page_none(new_visitor: NewVisitor)
     assert visitor.page.evaluate(TRANSFERS) == [0]
 
 
-@pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
-def test_page_after_answer_has_only_settings_link(new_visitor: NewVisitor, choice: str) -> None:
-    visitor = new_visitor()
-    visitor.open_with_banner("/long")
-    visitor.answer(visitor.choice(choice))
-    expect(visitor.banner).to_have_count(0)
-    visitor.requests()
-    visitor.go("/long")
-    visitor.page.evaluate("fetch('second')")
-    assert own_paths(visitor.requests()) == []
-    expect(visitor.page.locator(".pchoice")).to_have_count(0)
-    link = visitor.page.get_by_role("link", name=SETTINGS)
-    expect(link).to_have_count(1)
-    link.click()
-    expect(visitor.page.get_by_role("heading", name=SETTINGS)).to_be_visible()
-    assert visitor.path.endswith(PREFIX)
-    visitor.page.get_by_role("link", name="Back to the page").click()
-    expect(visitor.page).to_have_title("Long")
-
-
 # Language
-
-
-def expect_language(visitor: Visitor, language: str) -> None:
-    """Expect the banner in this language."""
-    expect(visitor.banner).to_have_attribute("lang", language)
-    refuse = visitor.banner.get_by_role("button", name=str(shipped(language)["refuse_all"]), exact=True)
-    expect(refuse).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    ("site", "path", "expected"),
-    [
-        ("tongues", "/ja/written?in=en", "ja"),
-        ("tongues", "/ar/written?in=ja", "ar"),
-        ("tongues", "/xx/written?in=ja", "ja"),
-        ("tongues", "/xx/written", "en"),
-        ("asked", "/written?in=en&tongue=ja", "ja"),
-        ("asked", "/written?in=en&tongue=ar-EG", "ar"),
-        ("asked", "/written?in=ja&tongue=xx", "ja"),
-        ("asked", "/written?in=ja", "ja"),
-        ("asked", "/written", "en"),
-    ],
-)
-def test_banner_is_in_language_set_by_app(new_visitor: NewVisitor, site: str, path: str, expected: str) -> None:
-    visitor = moved_to(new_visitor(locale="en-GB"), site)
-    visitor.open_with_banner(path)
-    expect_language(visitor, expected)
-    link = visitor.page.locator("[data-privacy-settings]")
-    expect(link).to_have_text(str(shipped(expected)["privacy_settings"]))
-    visitor.refuse()
-    receipt = visitor.context.request.get(f"{visitor.sites.address}{PREFIX}/receipt").json()
-    assert receipt["language"] == expected
-
-
-@pytest.mark.parametrize(
-    ("site", "path", "expected"),
-    [
-        ("tongues", "/ja/with-script?in=en", "ja"),
-        ("tongues", "/xx/with-script?in=ja", "ja"),
-        ("asked", "/with-script?in=en&tongue=ja", "ja"),
-        ("asked", "/with-script?in=ja", "ja"),
-    ],
-)
-def test_settings_loaded_by_script_are_in_language_set_by_app(
-    new_visitor: NewVisitor, site: str, path: str, expected: str
-) -> None:
-    visitor = moved_to(new_visitor(locale="en-GB"), site)
-    visitor.open_with_banner(path)
-    visitor.refuse()
-    visitor.page.evaluate("consent.show()")
-    expect_language(visitor, expected)
-
-
-def test_settings_are_in_banner_language(new_visitor: NewVisitor) -> None:
-    visitor = moved_to(new_visitor(locale="en-GB"), "tongues")
-    visitor.open_with_banner("/ja/written?in=en")
-    visitor.refuse()
-    link = visitor.page.locator("[data-privacy-settings]")
-    link.click()
-    expect_language(visitor, "ja")
-    visitor.page.keyboard.press("Escape")
-    visitor.go("/ja/written?in=en")
-    link.click()
-    expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
-    expect(visitor.page.get_by_role("heading", name=str(shipped("ja")["privacy_settings"]))).to_be_visible()

@@ -173,31 +173,12 @@ def test_page_of_visitor_who_answered_starts_what_is_granted(viewer: Viewer, gra
     assert viewer.complaints == []
 
 
-def test_page_where_nothing_waits_asks_no_server(viewer: Viewer) -> None:
-    viewer.answer({"analytics"})
-    viewer.go("nothing")
-    assert viewer.state_requests == 0
-
-
 def test_scripts_start_in_the_order_of_the_page(viewer: Viewer) -> None:
     viewer.answer({"analytics"})
     viewer.go("order")
     assert eventually(lambda: viewer.ran == ORDER), viewer.ran
     assert "missing.js" in viewer.asked
     assert "never.js" not in viewer.asked
-
-
-def test_names_of_other_tools_are_no_unknown_purposes_while_their_map_loads(viewer: Viewer) -> None:
-    """A page may import choices.js after its first paint, which can be before gated.js has come."""
-    held: list[Route] = []
-    viewer.page.route("**/gated.*.js", lambda route: held.append(route))
-    viewer.page.goto(f"{viewer.visitor.sites.address}/orejime?key={viewer.key}", wait_until="commit")
-    viewer.visitor.ready()
-    assert until(viewer.page, partial(len, held)) == 1
-    held[0].continue_()
-    viewer.page.wait_for_load_state()
-    viewer.settle()
-    assert viewer.complaints == []
 
 
 @pytest.mark.parametrize(
@@ -240,33 +221,6 @@ def test_pages_that_libraries_bring_are_treated_alike(viewer: Viewer, library: s
     viewer.page.evaluate(go, f"/all?key={viewer.key}")
     assert_started(viewer, EVERYTHING)
     assert viewer.visitor.is_marked
-
-
-@pytest.mark.full_matrix
-def test_what_is_removed_before_grant_never_starts(viewer: Viewer) -> None:
-    viewer.go("all")
-    viewer.visitor.ready()
-    viewer.page.evaluate("document.querySelectorAll('body > :not(.pchoice)').forEach((it) => it.remove())")
-    viewer.visitor.accept()
-    viewer.page.evaluate(SETTLE)
-    assert viewer.asked == []
-    assert_started(viewer, set())
-
-
-def test_morphed_page_starts_files_anew_but_no_script(viewer: Viewer) -> None:
-    """As Turbo and htmx do it: the elements stay, their attributes become those of the server."""
-    viewer.answer(EVERYTHING)
-    viewer.go("ours")
-    assert eventually(lambda: len(viewer.ran) == 3)
-    viewer.page.evaluate("""() => {
-        const frame = document.querySelector("iframe"), script = document.querySelector("script[data-kept]");
-        frame.setAttribute("data-src", frame.src);
-        frame.removeAttribute("src");
-        script.type = "text/plain";
-        document.body.append("changed");
-    }""")
-    expect(viewer.page.locator("iframe")).to_have_attribute("src", re.compile("ours.html"))
-    assert viewer.ran.count("ours.js") == 1
 
 
 @pytest.mark.parametrize(
@@ -319,14 +273,6 @@ def test_unknown_names_load_nothing_and_console_says_what_to_write(viewer: Viewe
     assert """data-map='{"statistics": "…"}'""" in said
 
 
-@pytest.mark.full_matrix
-def test_wrong_map_is_named_in_console(viewer: Viewer) -> None:
-    viewer.answer({"analytics"})
-    viewer.go("cookieconsent", map="{statistics: analytics}")
-    assert "vanilla.js" in viewer.asked
-    assert any("data-map" in said for said in viewer.complaints)
-
-
 def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
     viewer.answer(EVERYTHING)
     viewer.go("hostile", map='{"constructor": "nothing"}')
@@ -337,21 +283,6 @@ def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
     assert {"Nothing loads from javascript:", "Nothing loads from data:"} <= {
         said.removeprefix("Error: ") for said in viewer.complaints
     }
-
-
-def test_thousands_of_elements_start_once(viewer: Viewer) -> None:
-    viewer.answer({"analytics"})
-    viewer.go("later")
-    count = 3000
-    viewer.page.evaluate(
-        INSERT,
-        '<script type="text/plain" data-purpose="analytics">note("one")</script>' * count
-        + '<img alt="" data-purpose="unknown" data-src="/x.png">' * count,
-    )
-    assert eventually(lambda: len(viewer.ran) >= count)
-    viewer.settle()
-    assert len(viewer.ran) == count
-    assert len(viewer.complaints) == 1
 
 
 @pytest.mark.full_matrix
@@ -424,20 +355,6 @@ def test_page_without_question_follows_answers_elsewhere(viewer: Viewer) -> None
 
 
 @pytest.mark.full_matrix
-def test_withdrawal_of_what_did_not_start_leaves_page_as_it_is(viewer: Viewer) -> None:
-    viewer.answer({"analytics", "ads"})
-    viewer.go("klaro")
-    assert eventually(lambda: "klaro.js" in viewer.ran)
-    viewer.visitor.mark()
-    viewer.answer({"analytics"})
-    viewer.visitor.requests()
-    viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    assert eventually(lambda: viewer.state_requests == 1)
-    viewer.page.evaluate(SETTLE)
-    assert viewer.visitor.is_marked
-
-
-@pytest.mark.full_matrix
 def test_page_restored_by_back_button_after_withdrawal_starts_nothing(caching_browser: Any, sites: Sites) -> None:
     viewer = Viewer(Visitor(caching_browser.new_context(), sites))
     viewer.answer(EVERYTHING)
@@ -461,18 +378,6 @@ def test_unreachable_server_starts_nothing_and_console_says_so(viewer: Viewer) -
     viewer.go("all")
     assert (viewer.asked, viewer.ran) == ([], [])
     assert any("/state" in said for said in viewer.complaints)
-
-
-@pytest.mark.full_matrix
-def test_failure_of_server_after_start_leaves_page_as_it_is(viewer: Viewer) -> None:
-    viewer.answer(EVERYTHING)
-    viewer.go("klaro")
-    assert eventually(lambda: "klaro.js" in viewer.ran)
-    viewer.visitor.mark()
-    viewer.page.route("**/state*", lambda route: route.fulfill(status=503, json={}))
-    with viewer.page.expect_console_message(lambda message: "/state" in message.text):
-        viewer.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    assert viewer.visitor.is_marked
 
 
 @pytest.mark.full_matrix
@@ -502,14 +407,6 @@ def test_everything_starts_under_trusted_types_without_violation(viewer: Viewer)
     assert_started(viewer, EVERYTHING)
     assert viewer.page.evaluate("violations") == []
     assert viewer.complaints == []
-
-
-@pytest.mark.full_matrix
-def test_page_that_forbids_our_policy_says_which(viewer: Viewer) -> None:
-    viewer.answer({"analytics"})
-    viewer.go("cookieconsent", csp="untrusted", nonce="fresh")
-    assert viewer.ran == []
-    assert any('"cookie-consent" disallowed' in said for said in viewer.complaints)
 
 
 @pytest.mark.parametrize("nonce", [pytest.param("", marks=pytest.mark.full_matrix), "stolen"])

@@ -42,28 +42,8 @@ def scroll(page: Page) -> None:
     assert until(page, lambda: page.evaluate("scrollY") > 0)  # without JavaScript, no page can wait by itself
 
 
-def click_beside(page: Page) -> None:
-    page.mouse.click(640, 300)
-
-
 def reload(page: Page) -> None:
     page.reload()
-
-
-def follow_a_link(page: Page) -> None:
-    page.get_by_role("link", name="Offices").first.click()
-    expect(page.get_by_role("heading", name="Our offices")).to_be_visible()
-
-
-def open_and_leave_settings_page(page: Page) -> None:
-    page.locator(".pchoice").get_by_role("link", name="Privacy settings").click()
-    page.get_by_role("link", name="Back to the page").click()
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def tick_without_saving(page: Page) -> None:
-    page.locator(".pchoice").get_by_text("Choose").click()
-    page.locator(".pchoice").get_by_role("checkbox").first.check()
 
 
 @with_and_without_scripts
@@ -124,30 +104,3 @@ def test_keyboard_answer_moves_focus_to_content(new_visitor: NewVisitor) -> None
     visitor.page.keyboard.press("Tab")
     expect(visitor.page.get_by_role("searchbox").or_(visitor.page.get_by_label("Name"))).to_be_focused()
     expect(visitor.status).to_be_empty()
-
-
-def test_clicked_answer_keeps_focus(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.open_with_banner("/names")
-    field = visitor.page.get_by_label("Name")
-    field.fill("blue")
-    visitor.page.evaluate("document.querySelector('.pchoice button[value=refuse_all]').click()")
-    expect(visitor.banner).to_have_count(0)
-    expect(field).to_be_focused()
-    expect(field).to_have_value("blue")
-
-
-@with_and_without_scripts
-def test_only_answer_buttons_give_answer(new_visitor: NewVisitor, scripts: bool) -> None:
-    visitor = new_visitor(java_script_enabled=scripts, viewport={"width": 1280, "height": 400})
-    # With the script, Escape presses the button that decides later.
-    acts = (scroll, click_beside, reload, follow_a_link, open_and_leave_settings_page, tick_without_saving)
-    for act in acts if scripts else (escape, *acts):
-        visitor.open_with_banner("/")
-        act(visitor.page)
-        expect(visitor.banner).to_be_visible()
-    visitor.go("/names")
-    expect(visitor.banner).to_be_visible()
-    assert {request.method for request in visitor.requests()} == {"GET"}
-    assert visitor.cookies == {}
-    assert visitor.state["status"] == "unknown"

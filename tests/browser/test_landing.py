@@ -148,32 +148,3 @@ def test_report_says_where_the_first_session_came_from_and_what_it_missed(
     assert made["entry_pages"] == [{"path": "/before", "sessions": 1, "bounces": 0}]
     assert made["exit_pages"] == [{"path": "/after", "sessions": 1}]
     assert made["missing"] == [{"path": "/missing", "source": "/next", "requests": 1, "visitors": 1}]
-
-
-@pytest.mark.parametrize("sites", [""], indirect=True)
-@pytest.mark.parametrize("scripts", [True, False])
-def test_acceptance_on_error_page_counts_no_view(
-    new_visitor: NewVisitor, sites: Sites, engine: str, scripts: bool
-) -> None:
-    visitor = new_visitor(java_script_enabled=scripts)
-    page = land_from_search(visitor, engine, "/missing?utm_source=search")
-    visitor.banner.locator("button[value=accept_all]").click()
-    expect(visitor.banner).to_have_count(0)
-    page.locator("#next").click()
-    made = figures(sites, 1)
-    assert (made["views"], made["sessions"]) == (1, 1)
-    assert [row["path"] for row in made["entry_pages"]] == ["/next"]
-
-
-@pytest.mark.parametrize(("sites", "scripts"), [("", True), ("yes", True), ("", False)], indirect=["sites"])
-def test_refusal_sends_no_referrer(new_visitor: NewVisitor, sites: Sites, engine: str, scripts: bool) -> None:
-    visitor = new_visitor(java_script_enabled=scripts)
-    page = land_from_search(visitor, engine)
-    asked = list[str]()
-    page.on("request", lambda request: asked.append(f"{request.url} {request.post_data or ''}"))
-    visitor.banner.locator("button[value=refuse_all]").click()
-    expect(visitor.banner).to_have_count(0)
-    page.locator("#next").click()
-    expect(page).to_have_url(f"{sites.address}/next")
-    assert [one for one in asked if engine in one] == []
-    assert sites.records == []

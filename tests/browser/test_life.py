@@ -100,21 +100,6 @@ def test_acceptance_in_one_tab_activates_content_in_other(
     expect(second.status).to_have_count(0)
 
 
-def test_refusal_in_one_tab_closes_banner_in_other(
-    tabs: tuple[Visitor, Visitor],
-) -> None:
-    first, second = tabs
-    second.mark()
-    second.page.evaluate(LISTEN)
-    second.page.locator("#name").focus()
-    first.refuse()
-    expect(second.banner).to_have_count(0)
-    expect_purposes(second, NOTHING)
-    assert second.page.evaluate("document.heard") == []
-    assert second.is_marked
-    expect(second.page.locator("#name")).to_be_focused()
-
-
 def test_withdrawal_in_one_tab_reloads_other(tabs: tuple[Visitor, Visitor]) -> None:
     first, second = tabs
     first.accept()
@@ -192,29 +177,6 @@ def test_answer_on_settings_page_reaches_other_tab_when_visible(
         assert first.is_marked is same
 
 
-def test_visible_tab_stays_unchanged_without_new_answer(tabs: tuple[Visitor, Visitor]) -> None:
-    first, _ = tabs
-    first.mark()
-    first.banner.locator("summary").click()
-    tick = first.banner.get_by_role("checkbox").first
-    tick.check()
-    with first.page.expect_response(f"**{PREFIX}/state?*"):
-        first.page.evaluate(BECOME_VISIBLE)
-    first.page.evaluate("fetch('second')")
-    expect(tick).to_be_checked()
-    expect(tick).to_be_focused()
-    assert first.is_marked
-
-
-@pytest.mark.parametrize("focus", [".pchoice summary", ".pchoice a >> nth=0"])
-def test_banner_closed_by_other_tab_moves_focus_to_main(tabs: tuple[Visitor, Visitor], focus: str) -> None:
-    first, second = tabs
-    second.page.locator(focus).focus()
-    first.refuse()
-    expect(second.banner).to_have_count(0)
-    expect(second.page.get_by_role("main")).to_be_focused()
-
-
 @pytest.mark.parametrize(("site", "anew"), [("corner", False), ("enforced", True)])
 def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(
     new_visitor: NewVisitor, site: str, anew: bool
@@ -230,20 +192,6 @@ def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(
     answer_banner(first, "accept_all")
     expect_purposes(second, ALL)
     assert second.is_marked is not anew
-
-
-def test_page_that_learns_state_late_is_not_reloaded(new_visitor: NewVisitor) -> None:
-    visitor = moved_to(new_visitor(), "enforced")
-    visitor.open_with_banner("/")
-    visitor.accept()
-    visitor.page.route(f"**{PREFIX}/state?*", lambda route: route.abort())
-    visitor.go("/guarded")
-    visitor.ready()
-    visitor.mark()
-    visitor.page.unroute_all()
-    visitor.page.evaluate(BECOME_VISIBLE)
-    expect_purposes(visitor, ALL)
-    assert visitor.is_marked
 
 
 @pytest.mark.parametrize(("site", "anew"), [("enforced", True), ("corner", False)])
@@ -344,16 +292,6 @@ def leave_and_return(visitor: Visitor, meanwhile: Callable[[], None], purposes: 
     expect(visitor.page).to_have_title("Start")
 
 
-def test_restored_page_shows_no_banner_after_refusal_in_other_tab(returning: Visitor) -> None:
-    other = another_tab(returning)
-    other.open_with_banner("/")
-    returning.open_with_banner("/")
-    leave_and_return(returning, lambda: answer_banner(other, "refuse_all"), NOTHING)
-    expect(returning.banner).to_have_count(0)
-    assert returning.is_marked  # the browser has restored the page
-    expect_purposes(returning, NOTHING)
-
-
 def test_restored_page_reloads_after_acceptance_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
     other.open_with_banner("/")
@@ -377,31 +315,6 @@ def test_restored_page_lacks_content_withdrawn_in_other_tab(returning: Visitor) 
 
     leave_and_return(returning, withdraw_and_reload, NOTHING)
     expect_purposes(returning, NOTHING)
-
-
-def test_restored_page_still_follows_other_tabs(returning: Visitor) -> None:
-    other = another_tab(returning)
-    other.open_with_banner("/")
-    returning.open_with_banner("/")
-    leave_and_return(returning, lambda: None, NOTHING)
-    assert returning.is_marked
-    expect(returning.banner).to_be_visible()
-    other.accept()
-    expect_purposes(returning, ALL)
-    assert returning.is_marked
-
-
-def test_cached_page_shows_banner_only_until_answer(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.open_with_banner("/")
-    visitor.go("/second")
-    visitor.page.go_back()
-    assert visitor.page.evaluate(TRANSFERRED) == 0
-    expect(visitor.banner).to_be_visible()
-    visitor.go("/second")
-    visitor.refuse()
-    visitor.page.go_back()
-    expect(visitor.banner).to_have_count(0)
 
 
 @either_answer
@@ -477,19 +390,6 @@ def test_page_from_service_worker_with_outdated_grants_loads_once(new_visitor: N
 PRERENDER_NEXT, GO_NEXT = (f"new BroadcastChannel('go').postMessage('{what}')" for what in ("ahead", "there"))
 
 
-@either_answer
-def test_prefetched_page_shows_no_banner_after_answer(new_visitor: NewVisitor, choice: str) -> None:
-    visitor = new_visitor()
-    visitor.open_with_banner("/speculating")
-    with visitor.page.expect_response("**/second"):
-        visitor.page.evaluate(PRERENDER_NEXT)
-    answer_banner(visitor, choice)
-    visitor.page.locator("#next").click()
-    expect(visitor.page).to_have_title("Second")
-    expect_purposes(visitor, OUTCOMES[choice])
-    expect(visitor.banner).to_have_count(0)
-
-
 @pytest.fixture
 def undebugged(browser: Browser) -> Iterator[UndebuggedTabs]:
     """Tabs in which Chromium prerenders pages."""
@@ -519,16 +419,6 @@ def test_prerendered_page_follows_later_answer(undebugged: UndebuggedTabs, sites
     undebugged.run(other, GO_NEXT)
     assert eventually(lambda: undebugged.run(tab, WAS_PRERENDERED))
     expect_shown(undebugged, tab, OUTCOMES[choice], questions=0)
-
-
-def test_prerendered_page_lacks_content_no_longer_allowed(undebugged: UndebuggedTabs, sites: Sites) -> None:
-    other = undebugged.open(f"{sites.address}/", "Start")
-    assert undebugged.run(other, POST % "accept_all") == 200
-    tab = prerendering_tab(undebugged, sites, other)
-    # A withdrawal would make the browser drop the prerendered page. Deleting the cookies does not.
-    undebugged.delete_cookies()
-    undebugged.run(other, GO_NEXT)
-    expect_shown(undebugged, tab, NOTHING, questions=1)
 
 
 def prerendering_tab(undebugged: UndebuggedTabs, sites: Sites, other: str) -> str:
@@ -636,21 +526,6 @@ def test_going_back_to_swapped_page_shows_no_banner_after_answer(swapping: Visit
     expect_purposes(swapping, OUTCOMES[choice])
 
 
-def test_going_back_to_swapped_page_keeps_unanswered_banner(swapping: Visitor) -> None:
-    follow(swapping, "#next", "Second")
-    go_back(swapping, "First")
-    expect(swapping.banner).to_have_count(1)
-    swapping.accept()
-    expect_purposes(swapping, ALL)
-
-
-def test_postponed_question_does_not_return_on_next_swapped_page(swapping: Visitor) -> None:
-    with swapping.page.expect_response(lambda response: response.request.method == "POST"):
-        swapping.banner.get_by_role("button", name="Decide later").click()
-    follow(swapping, "#next", "Second")
-    expect(swapping.banner).to_have_count(0)
-
-
 @swaps_parts
 def test_swapped_part_waits_for_answer(swapping: Visitor) -> None:
     swapping.page.get_by_role("button", name="More").click()
@@ -659,55 +534,6 @@ def test_swapped_part_waits_for_answer(swapping: Visitor) -> None:
     expect(swapping.page.locator("#both")).to_have_count(0)
     swapping.accept()
     expect(swapping.page.locator("#both")).to_be_visible()
-
-
-@swaps_parts
-@either_answer
-def test_swapped_part_follows_earlier_answer(swapping: Visitor, choice: str) -> None:
-    answer_banner(swapping, choice)
-    swapping.page.get_by_role("button", name="More").click()
-    expect(swapping.page.locator("#more")).to_be_visible()
-    expect(swapping.page.locator("#both")).to_have_count(1 if choice == "accept_all" else 0)
-    expect(swapping.banner).to_have_count(0)
-
-
-def test_settings_page_is_loaded_as_new_document(swapping: Visitor) -> None:
-    swapping.banner.get_by_role("link", name="Privacy settings").click()
-    expect(swapping.page.get_by_role("heading", name="Privacy settings", level=1)).to_be_visible()
-    assert not swapping.is_marked
-    assert swapping.path.endswith(PREFIX)
-
-
-def test_answer_on_settings_page_holds_on_next_page(swapping: Visitor) -> None:
-    answer_banner(swapping, "accept_all")
-    follow(swapping, "#next", "Second")
-    expect_purposes(swapping, ALL)
-    swapping.page.locator("#settings").click()
-    expect(swapping.page.get_by_role("heading", name="Privacy settings", level=1)).to_be_visible()
-    swapping.answer(swapping.choice("refuse_all"))
-    swapping.page.get_by_role("status").get_by_role("link", name="Back to the page").click()
-    expect(swapping.page.get_by_role("heading", name="Second", level=1)).to_be_visible()
-    assert swapping.state["status"] == "refused"
-    expect_purposes(swapping, NOTHING)
-
-
-def test_grant_on_explaining_page_holds_on_requested_page(swapping: Visitor) -> None:
-    answer_banner(swapping, "refuse_all")
-    swapping.page.locator("#video").click()
-    swapping.answer(swapping.page.get_by_role("button", name="Allow Maps and go on"))
-    expect(swapping.page.get_by_role("heading", name="Video", level=1)).to_be_visible()
-    expect_purposes(swapping, {**NOTHING, "media": True})
-
-
-def test_settings_link_opens_settings_in_place(swapping: Visitor) -> None:
-    answer_banner(swapping, "accept_all")
-    swapping.page.locator("[data-privacy-settings]").click()
-    expect(swapping.banner.get_by_role("heading", name="Privacy settings")).to_be_visible()
-    expect(swapping.page.get_by_role("heading", level=1)).to_have_text("First")
-    swapping.requests()
-    swapping.page.evaluate("fetch('second')")
-    assert [request.url.rpartition("/")[2] for request in swapping.requests()] == ["second"]
-    assert swapping.is_marked
 
 
 def test_dialog_is_modal_on_swapped_pages(new_visitor: NewVisitor, library: str) -> None:
@@ -721,20 +547,6 @@ def test_dialog_is_modal_on_swapped_pages(new_visitor: NewVisitor, library: str)
         expect(visitor.banner).to_be_hidden()
         follow(visitor, link, title)
         expect(visitor.page.locator("dialog:modal")).to_be_visible()
-
-
-def test_dialog_is_modal_after_going_back_to_swapped_page(new_visitor: NewVisitor, library: str) -> None:
-    visitor = moved_to(new_visitor(), "modal")
-    visitor.open_with_banner(f"/{library}/first")
-    visitor.mark()
-    # By script, because the open dialog blocks the link for the visitor.
-    visitor.page.evaluate("document.getElementById('next').click()")
-    expect(visitor.page.get_by_role("heading", level=1, name="Second")).to_be_attached()
-    visitor.page.evaluate("history.back()")
-    expect(visitor.page.locator("h1")).to_have_text("First")
-    expect(visitor.page.locator("dialog:modal")).to_be_visible()
-    expect(visitor.banner).to_have_count(1)
-    assert visitor.is_marked
 
 
 def test_banner_survives_push_state(new_visitor: NewVisitor) -> None:
@@ -752,16 +564,3 @@ def test_banner_survives_push_state(new_visitor: NewVisitor) -> None:
     expect_purposes(visitor, ALL)
     assert visitor.path.endswith("/elsewhere")
     assert visitor.is_marked
-
-
-def test_content_written_by_script_waits_for_answer(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.open_with_banner("/")
-    write = """id => document.querySelector("main").innerHTML =
-        `<div><section><template data-purpose="media"><p id="${id}">new</p></template></section></div>`"""
-    visitor.page.evaluate(write, "early")
-    expect(visitor.page.locator("#early")).to_have_count(0)
-    visitor.accept()
-    expect(visitor.page.locator("#early")).to_be_visible()
-    visitor.page.evaluate(write, "late")
-    expect(visitor.page.locator("#late")).to_be_visible()

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from cookie_consent import Policy
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.visitors.pages.wording import Wording
 from tests.browser.test_reading import CUT_OFF
 from tests.support.browsers.axe import run_axe
-from tests.support.browsers.surfaces import forget_answer, send_answer
 from tests.support.browsers.visitor_browser import (
     PREFIX,
     REGISTRY,
@@ -254,16 +253,6 @@ def test_second_click_while_ledger_is_busy_leaves_one_record(new_visitor: NewVis
     expect(visitor.page.get_by_role("article").locator("code")).to_have_text(record["record_id"])
 
 
-@with_and_without_scripts
-def test_double_click_leaves_one_record(new_visitor: NewVisitor, scripts: bool) -> None:
-    visitor = new_visitor(java_script_enabled=scripts)
-    before = len(ledger_records(visitor.sites))
-    visitor.go("/")
-    visitor.choice("accept_all").dblclick()
-    assert eventually(lambda: visitor.state["status"] == "granted")
-    assert len(ledger_records(visitor.sites)) == before + 1
-
-
 @pytest.mark.parametrize("path", ["/records", "/receipt/page", "/records/shown"])
 def test_printed_page_is_complete_and_dark_on_light(new_visitor: NewVisitor, path: str) -> None:
     visitor = new_visitor(color_scheme="dark", viewport=A4)
@@ -284,28 +273,6 @@ def test_printed_page_is_complete_and_dark_on_light(new_visitor: NewVisitor, pat
         expect(visitor.page.get_by_text(f"{visitor.sites.address}{PREFIX}", exact=True)).to_be_visible()
     if path == "/records/shown":
         expect(visitor.page.get_by_text("Example Maps serves")).to_be_visible()
-
-
-def test_axe_finds_no_violations_in_texts_shown_earlier(browser: Browser, museum: Sites) -> None:
-    with browser.new_context(locale="en") as context:
-        visitor = Visitor(context, museum)
-        forget_answer(visitor)
-        send_answer(visitor, "accept_all", source="banner", surface="banner", language="ar")
-        send_answer(visitor, "refuse_all", source="settings", surface="settings", language="ar")
-        send_answer(visitor, "accept_all", source="feature", surface="box", feature="map", language="en")
-        visitor.go(f"/corner{PREFIX}/records?language=en")
-        shown = [it.get_attribute("href") for it in visitor.page.get_by_role("link", name="What you were shown").all()]
-        assert len(shown) == 3
-        for address in shown:
-            visitor.go(address or "")
-            findings = run_axe(visitor.page)
-            assert not findings, findings
-        # The last text was an Arabic translation: the prevailing text is one click away.
-        quoted = visitor.page.get_by_role("group", name="What you were shown")
-        expect(quoted).to_have_css("direction", "rtl")
-        visitor.page.get_by_role("link", name="This is a translation").first.click()
-        expect(quoted).to_have_css("direction", "ltr")
-        expect(quoted).to_have_attribute("lang", "en")
 
 
 def follow_link(visitor: Visitor, words: Wording, text: str) -> None:

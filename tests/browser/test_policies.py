@@ -180,31 +180,3 @@ def test_form_works_in_sandbox_without_scripts(watched: Watched) -> None:
     assert answer(visitor, "accept_all") == 303
     assert visitor.state["status"] == "granted"
     assert {error.partition("'")[0].strip() for error in watched.errors} == {SCRIPT_BLOCKED}
-
-
-def test_form_is_sent_when_policy_blocks_connections(watched: Watched) -> None:
-    visitor, path = watched.visitor, policy_page("no connections")
-    watched.go(path)
-    expect_banner(visitor)
-    visitor.ready()
-    assert watched.reports() == []
-    visitor.mark()
-    assert answer(visitor, "refuse_all") == 303
-    assert not visitor.is_marked
-    assert visitor.path == path
-    assert visitor.state["status"] == "refused"
-    expect(visitor.banner).to_have_count(0)
-    visitor.page.wait_for_load_state()
-    visitor.ready()
-    visitor.page.evaluate("consent.show()")
-    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
-    assert answer(visitor, "accept_all") == 303
-    visitor.page.get_by_role("status").get_by_role("link", name="Back to the page").click()
-    expect(visitor.page).to_have_url(f"{visitor.sites.address}{path}")
-    assert visitor.state["status"] == "granted"
-    assert {report["effective-directive"] for report in watched.reports()} == {"connect-src"}
-
-
-def test_report_only_policy_blocks_nothing(watched: Watched) -> None:
-    refuse_then_allow_maps(watched, f"{policy_page('no connections')}?trial")
-    assert {report["disposition"] for report in watched.reports()} == {"report"}

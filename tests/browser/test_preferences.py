@@ -59,15 +59,6 @@ def test_japanese_browser_gets_japanese_texts(new_visitor: NewVisitor, scripts: 
     assert receipt["language"] == "ja"
 
 
-def test_banner_is_in_page_language_not_browser_language(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor(locale="en-GB")
-    visitor.go("/?lang=ja")
-    expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
-    expect(visitor.banner.get_by_role("button", name=shipped("ja")["refuse_all"])).to_be_visible()
-    visitor.banner.get_by_role("link", name=shipped("ja")["privacy_settings"]).click()
-    expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
-
-
 # Global Privacy Control
 
 
@@ -153,33 +144,6 @@ def test_settings_page_reports_lost_answer(
     assert visitor.cookies == {}
 
 
-def test_explaining_page_reports_lost_answer(cookieless_visitor: Visitor) -> None:
-    visitor, said = cookieless_visitor, cookieless_visitor.page.get_by_text(shipped("en")["cookies_blocked"])
-    visitor.go("/tour")
-    expect(said).to_be_hidden()
-    visitor.answer(visitor.choice("grant"))
-    expect(said).to_be_visible()
-    assert visitor.path == "/tour"
-
-
-@only_with_scripts
-def test_banner_does_not_return_to_visible_page_without_cookies(cookieless_visitor: Visitor) -> None:
-    visitor = cookieless_visitor
-    visitor.go("/")
-    expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
-    with visitor.page.expect_response(f"**{PREFIX}/state?*"):
-        visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    # A library may swap the page.
-    visitor.page.evaluate(
-        """async () => {
-            const text = await (await fetch("/names")).text();
-            const page = Document.parseHTMLUnsafe(text);
-            document.body.append(page.querySelector(".pchoice"));
-        }"""
-    )
-    expect(visitor.banner).to_have_count(0)
-
-
 @only_with_scripts  # without scripts only an answer shows that cookies are blocked
 def test_blocked_cookies_message_shows_once_per_visit(cookieless_visitor: Visitor) -> None:
     visitor = cookieless_visitor
@@ -192,15 +156,6 @@ def test_blocked_cookies_message_shows_once_per_visit(cookieless_visitor: Visito
     assert visitor.page.evaluate("consent.purposes") == {
         "necessary": True, "analytics": False, "media": False, "functional": False,
     }  # fmt: skip
-
-
-def test_browser_with_cookies_disabled_gets_no_banner(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.context.new_cdp_session(visitor.page).send("Emulation.setDocumentCookieDisabled", {"disabled": True})
-    for path in ("/", "/names"):
-        visitor.go(path)
-        expect(visitor.banner).to_have_count(0)
-    assert not visitor.page.evaluate("consent.allows('analytics')")
 
 
 # The back button
@@ -234,13 +189,3 @@ def test_withdrawn_content_is_gone_after_going_back(returning: Visitor) -> None:
     expect(returning.page.locator(".pchoice-box")).to_be_visible()
     assert returning.hosts() == {returning.sites.address}
     assert returning.cookies.keys() == {"consent", "visitor-erasure"}
-
-
-def test_granted_content_appears_after_going_back(returning: Visitor) -> None:
-    returning.go("/offices")
-    returning.go(PREFIX)
-    returning.answer(returning.choice("accept_all"))
-    expect(returning.page.get_by_text("You accepted all purposes.")).to_be_visible()
-    go_back(returning, "/offices", 2)
-    expect(returning.page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
-    expect(returning.banner).to_have_count(0)

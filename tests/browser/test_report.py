@@ -125,14 +125,6 @@ def test_live_report_filters_without_console_messages(opened: Opened, address: s
     assert {url.partition("?")[0] for url in opened.requests if url.startswith("http")} == {address}
 
 
-def test_invalid_range_is_explained_and_can_be_corrected(opened: Opened, address: str) -> None:
-    page = show(opened, f"{address}?from=2026-11-01&to=2026-10-01")
-    expect(page.get_by_role("alert")).to_contain_text("from: ")
-    page.get_by_label("To", exact=True).fill("2026-11-25")
-    page.get_by_role("button", name="Show").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Visits, ")
-
-
 def check_by_axe(page: Page, colours: str) -> None:
     """Check that axe finds nothing wrong. `test_texts_and_marks_have_enough_contrast` decides on contrast."""
     found = run_axe(page, forced_colours=colours == "forced")
@@ -148,10 +140,6 @@ def test_axe_finds_no_violations(opened: Opened, folder: Path, address: str, wid
     check_by_axe(page, colours)
     for url in (address, f"{address}?from=never"):
         check_by_axe(show(opened, url, width=width, colours=colours), colours)
-
-
-def test_axe_finds_no_violations_in_empty_report(opened: Opened, folder: Path) -> None:
-    check_by_axe(show(opened, (folder / "empty.html").as_uri()), "light")
 
 
 def test_first_screen_has_figures_chart_and_lists(opened: Opened, folder: Path, address: str) -> None:
@@ -173,30 +161,6 @@ def test_report_fits_screen_width(opened: Opened, folder: Path, name: str, direc
         page.evaluate(f"document.documentElement.dir = '{direction}'")
         room, there = page.evaluate(ROOM)
         assert room <= there == width
-
-
-def test_table_cells_carry_labels_on_narrow_screens(opened: Opened, folder: Path) -> None:
-    page = show(opened, (folder / "report.html").as_uri(), width=320)
-    page.get_by_text("Table: Pages by views").click()
-    table = page.get_by_role("table", name="Pages by views")
-    expect(table.get_by_role("row")).to_have_count(13)  # without the column headers, which are in the cells
-    cell = table.get_by_role("row").nth(1).get_by_role("cell").first
-    assert cell.evaluate("it => getComputedStyle(it, '::before').content") == '"Views"'
-
-
-def test_keyboard_opens_tables(opened: Opened, folder: Path) -> None:
-    page = show(opened, (folder / "report.html").as_uri())
-    table = page.get_by_role("table", name="Visitors by day")
-    expect(table).to_be_hidden()
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Table: Visitors by day":
-            break
-    page.keyboard.press("Enter")
-    expect(table).to_be_visible()
-    assert page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
-    page.keyboard.press("Space")
-    expect(table).to_be_hidden()
 
 
 @pytest.mark.parametrize("colours", COLOURS)

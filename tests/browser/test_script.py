@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, until
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.browser_site import TEMPLATES
 from tests.support.waiting import eventually
 
@@ -86,20 +86,6 @@ def test_failed_answer_keeps_banner_and_shows_message(
     assert visitor.state["status"] == "granted"
 
 
-def test_error_message_disappears_on_new_attempt(visitor: Visitor) -> None:
-    held: list[Route] = []
-    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
-    visitor.choice("refuse_all").click()
-    expect(visitor.alert).to_have_text(FAILED)
-    visitor.page.unroute_all()
-    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
-    visitor.choice("refuse_all").click()
-    expect(visitor.alert).to_be_empty()
-    visitor.page.evaluate("fetch('/')")
-    held.pop().continue_()
-    expect(visitor.banner).to_have_count(0)
-
-
 def test_second_answer_to_old_policy_leads_to_settings_page(visitor: Visitor) -> None:
     visitor.page.evaluate("document.querySelector('.pchoice [name=policy]').value = 'an-earlier-one'")
     visitor.mark()
@@ -115,41 +101,6 @@ def test_second_answer_to_old_policy_leads_to_settings_page(visitor: Visitor) ->
     assert visitor.cookies == {}
     visitor.answer(visitor.choice("accept_all"))
     assert visitor.state["status"] == "granted"
-
-
-def test_fallback_box_drops_outdated_texts_after_refusal(visitor: Visitor) -> None:
-    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
-    expect(box).to_contain_text("You have not answered yet.")
-    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
-    box.get_by_role("button").click()
-    expect(box.get_by_role("alert")).to_have_text(FAILED)
-    visitor.page.unroute_all()
-    visitor.refuse()
-    expect(box).to_be_visible()
-    expect(box.get_by_text("You have not answered yet.")).to_be_hidden()
-    expect(box.get_by_text(FAILED)).to_have_count(0)
-
-
-GRANT_ANOTHER = f"""() => fetch("{PREFIX}", {{
-    method: "POST",
-    headers: {{"accept": "application/json", "content-type": "application/json"}},
-    body: JSON.stringify({{choice: "grant", purposes: {{analytics: true}}}}),
-}}).then(reply => reply.status)"""
-"""Grants a purpose that the box does not need. The other purposes stay unanswered."""
-
-
-@pytest.mark.parametrize("has_granted", [False, True])
-def test_fallback_box_keeps_reason_while_unanswered(visitor: Visitor, has_granted: bool) -> None:
-    if has_granted:
-        assert visitor.page.evaluate(GRANT_ANOTHER) == 200
-        visitor.go("/")
-        visitor.ready()
-    expect(visitor.banner).to_be_visible()
-    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
-    with visitor.page.expect_response(f"**{PREFIX}/state?*"):
-        visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    visitor.page.evaluate("fetch('/')")
-    expect(box.get_by_text("You have not answered yet.")).to_be_visible()
 
 
 IGNORE_SUBMITTER = """
@@ -179,36 +130,12 @@ def test_older_browsers_answer_in_place(new_visitor: NewVisitor, lacking: str, c
     assert visitor.ready()["media"] is (status == "granted")
 
 
-def test_form_is_sent_by_browser_without_submitter(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.page.add_init_script("delete SubmitEvent.prototype.submitter;")
-    visitor.go("/")
-    visitor.ready()
-    assert visitor.answer(visitor.choice("accept_all")).status == 303
-    expect(visitor.banner).to_have_count(0)
-    assert visitor.state["status"] == "granted"
-
-
 def test_double_click_sends_one_answer(visitor: Visitor) -> None:
     visitor.requests()
     visitor.choice("refuse_all").dblclick()
     expect(visitor.banner).to_have_count(0)
     visitor.page.evaluate("fetch('/')")
     assert posts(visitor) == 1
-
-
-def test_clicks_during_request_send_no_second_answer(visitor: Visitor) -> None:
-    held: list[Route] = []
-    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
-    visitor.choice("refuse_all").click()
-    visitor.choice("accept_all").click()
-    visitor.choice("refuse_all").click()
-    visitor.page.evaluate("fetch('/')")
-    for route in held:
-        route.continue_()
-    expect(visitor.banner).to_have_count(0)
-    assert len(held) == 1
-    assert visitor.state["status"] == "refused"
 
 
 def test_button_shows_that_answer_is_on_its_way(visitor: Visitor) -> None:
@@ -284,15 +211,6 @@ def test_saving_grants_ticked_purposes(visitor: Visitor) -> None:
     assert active_templates(visitor) == {"media"}
 
 
-def test_saving_with_nothing_ticked_refuses_all(visitor: Visitor) -> None:
-    visitor.banner.get_by_text("Choose").click()
-    for box in visitor.banner.get_by_role("checkbox").all():
-        expect(box).not_to_be_checked()
-    visitor.answer(visitor.choice("save"))
-    expect(visitor.banner).to_have_count(0)
-    assert visitor.state["status"] == "refused"
-
-
 # window.consent
 
 
@@ -302,13 +220,6 @@ def test_window_consent_tells_allowed_purposes(visitor: Visitor) -> None:
     visitor.accept()
     assert visitor.page.evaluate(asked) == [True, True, True, False, False, False]
     assert visitor.page.evaluate("Object.isFrozen(consent)")
-
-
-def test_window_consent_knows_earlier_answer(visitor: Visitor) -> None:
-    visitor.accept()
-    visitor.go("/")
-    assert visitor.ready() == {"necessary": True, "analytics": True, "media": True}
-    assert visitor.page.evaluate("consent.allows('media')")
 
 
 @pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
@@ -341,24 +252,6 @@ def test_show_opens_settings_in_place_after_answer(visitor: Visitor, ask: str) -
     assert visitor.is_marked
 
 
-def test_double_click_on_settings_link_opens_settings_once(visitor: Visitor) -> None:
-    visitor.refuse()
-    visitor.go("/")
-    visitor.ready()
-    held: list[Route] = []
-    visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
-    visitor.page.locator("footer [data-privacy-settings]").dblclick()
-    assert until(visitor.page, lambda: len(held) == 2)
-    for route in held:
-        route.continue_()
-    expect(visitor.banner).to_be_focused()
-    visitor.page.unroute_all()
-    visitor.page.evaluate("consent.show()")
-    expect(visitor.banner).to_have_count(1)
-    visitor.page.keyboard.press("Escape")
-    expect(visitor.banner).to_be_hidden()
-
-
 def test_settings_page_opens_when_settings_script_fails_to_load(
     visitor: Visitor,
 ) -> None:
@@ -372,19 +265,6 @@ def test_settings_page_opens_when_settings_script_fails_to_load(
     expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
     (text,) = said
     assert f"{PREFIX}/question.js. Let it pass" in text
-
-
-def test_settings_page_opens_when_settings_request_fails(visitor: Visitor) -> None:
-    visitor.refuse()
-    visitor.go("/?page=1&more=2")
-    visitor.ready()
-    visitor.page.route(f"**{PREFIX}/question?*", lambda route: route.abort())
-    visitor.page.evaluate("consent.show()")
-    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
-    visitor.answer(visitor.choice("accept_all"))
-    visitor.page.get_by_role("status").get_by_role("link", name="Back to the page").click()
-    expect(visitor.page.get_by_role("heading", name="A page")).to_be_visible()
-    assert visitor.page.url == f"{visitor.sites.address}/?page=1&more=2"
 
 
 def test_closing_settings_in_place_sends_no_answer(visitor: Visitor) -> None:
@@ -435,25 +315,6 @@ def test_template_is_activated_when_all_its_purposes_are_granted(visitor: Visito
     assert active_templates(visitor) == {"media", "both"}
 
 
-def test_template_added_later_is_activated(visitor: Visitor) -> None:
-    add = """id => {
-        const template = document.createElement("template");
-        template.dataset.purpose = "media";
-        template.content.append(Object.assign(document.createElement("p"), { id }));
-        document.body.append(template);
-    }"""
-    visitor.page.evaluate(add, "before")
-    visitor.accept()
-    visitor.page.evaluate(add, "after")
-    expect(visitor.page.locator("p#before")).to_be_attached()
-    expect(visitor.page.locator("p#after")).to_be_attached()
-
-
-def test_refusal_activates_no_template(visitor: Visitor) -> None:
-    visitor.refuse()
-    assert active_templates(visitor) == set()
-
-
 def test_script_in_template_runs_after_grant(visitor: Visitor) -> None:
     visitor.page.evaluate(
         """() => {
@@ -499,26 +360,6 @@ def test_fallback_box_without_template_offers_to_show_content(reader: Visitor) -
     reader.accept()
     expect(reader.status).to_have_text("Your choice is saved. You accepted all purposes.")
     expect_map_on_request(reader)
-
-
-def test_fallback_box_offers_content_after_answer_in_other_tab(reader: Visitor) -> None:
-    reader.page.get_by_role("button", name="Allow Maps and go on").focus()
-    other = Visitor(reader.context, reader.sites)
-    other.go("/")
-    other.ready()
-    other.accept()
-    expect(reader.banner).to_have_count(0)
-    assert reader.focused() != ""  # the focus stays where the button was
-    expect_map_on_request(reader)
-
-
-def test_fallback_box_stays_while_its_purpose_is_off(reader: Visitor) -> None:
-    reader.banner.get_by_text("Choose").click()
-    reader.banner.get_by_label("Counting").check()
-    reader.answer(reader.choice("save"))
-    expect(reader.banner).to_have_count(0)
-    expect(reader.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
-    expect(reader.page.get_by_role("button", name="Show now")).to_have_count(0)
 
 
 def test_fallback_box_button_shows_content_at_once(reader: Visitor) -> None:

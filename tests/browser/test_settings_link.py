@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
-from tests.support.browsers.surroundings import ending_page, policy_page, surroundings_site
+from tests.support.browsers.surroundings import ending_page, surroundings_site
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import ENDS
 
@@ -15,10 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=4)]
 
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 LINK = "[data-privacy-settings]"
-BOXES = """() => Object.fromEntries([...document.querySelectorAll("main, aside, footer, h1")].map(it => {
-    const { x, y, width, height } = it.getBoundingClientRect();
-    return [it.tagName, [x, y, width, height].map(Math.round)];
-}))"""
 WIDENS = "() => document.documentElement.scrollWidth > innerWidth"
 STYLE = """(element, names) => names.map(name => getComputedStyle(element)[name])"""
 
@@ -79,15 +75,6 @@ def test_link_is_large_and_centred_below_the_page(visitor: Visitor, name: str, s
     assert not visitor.page.evaluate(WIDENS)
 
 
-@pytest.mark.parametrize("name", ["narrow", "card", "columns", "bootstrap"])
-def test_link_moves_nothing_else(visitor: Visitor, name: str) -> None:
-    shown(visitor, name, DESK)
-    boxes = visitor.page.evaluate(BOXES)
-    assert boxes
-    visitor.page.evaluate("document.querySelector('.pchoice-way-back').remove()")
-    assert visitor.page.evaluate(BOXES) == boxes
-
-
 @pytest.mark.parametrize("name", ["narrow", "dark", "bootstrap", "pico"])
 def test_link_has_font_and_colour_of_page(visitor: Visitor, name: str) -> None:
     link, body = shown(visitor, name, DESK), visitor.page.locator("body")
@@ -95,13 +82,6 @@ def test_link_has_font_and_colour_of_page(visitor: Visitor, name: str) -> None:
     assert style_of(link, *inherited) == style_of(body, *inherited)
     assert style_of(link, "textDecorationLine") == ["underline"]
     assert style_of(visitor.page.locator(".pchoice-way-back"), "backgroundColor") == ["rgba(0, 0, 0, 0)"]
-
-
-@pytest.mark.parametrize("name", ["narrow", "columns"])
-def test_link_is_centred_on_right_to_left_page(visitor: Visitor, name: str) -> None:
-    link = shown(visitor, name, PHONE, language="ar")
-    assert middle_of(link) == pytest.approx(PHONE["width"] / 2, abs=1)
-    assert not visitor.page.evaluate(WIDENS)
 
 
 def test_link_shows_focus_and_is_not_printed(visitor: Visitor) -> None:
@@ -113,15 +93,6 @@ def test_link_shows_focus_and_is_not_printed(visitor: Visitor) -> None:
     visitor.page.emulate_media(media="print")
     expect(link).to_be_hidden()
     visitor.page.emulate_media(media="screen")
-
-
-@pytest.mark.parametrize("name", ["files", "nonces", "trusted types"])
-@pytest.mark.parametrize("trial", ["", "?trial"])
-def test_link_is_styled_under_content_security_policy(visitor: Visitor, name: str, trial: str) -> None:
-    visitor.context.request.get(f"{visitor.sites.address}/reports")
-    visitor.go(policy_page(name) + trial)
-    expect(visitor.page.locator(LINK)).to_have_css("min-block-size", "44px")
-    assert visitor.context.request.get(f"{visitor.sites.address}/reports").json() == []
 
 
 def test_link_says_no_state_that_has_ended_in_place(new_visitor: NewVisitor, sites: Sites) -> None:

@@ -38,11 +38,6 @@ ANSWERS = "button[value=refuse_all], button[value=accept_all]"
 SCROLLED = """it => [it, ...it.querySelectorAll("*")]
     .filter(it => it.scrollHeight > it.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(it).overflowY))
     .map(it => it.outerHTML.slice(0, 40))"""
-PINNED = f"""it => [...it.querySelectorAll("*")]
-    .filter(it => /sticky|fixed/.test(getComputedStyle(it).position) && it.checkVisibility())
-    .filter(it => !it.matches("{ANSWERS}") && !it.querySelector("{ANSWERS}")
-        || it.querySelector(":is({CONTROLS}):not({ANSWERS})"))
-    .map(it => it.outerHTML.slice(0, 40))"""
 OUTSIDE = f"""it => [...it.querySelectorAll("{CONTROLS}")].filter(it => it.checkVisibility()).filter(it => {{
     const {{ left, right, top, bottom }} = it.getBoundingClientRect();
     return left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
@@ -93,18 +88,6 @@ def test_all_controls_are_in_view_without_scrolling_from_360_px_up(
 
 @in_all_layouts
 @in_all_languages
-def test_small_windows_scroll_the_whole_form(new_banner: NewBanner, layout: str, language: str) -> None:
-    page = new_banner(layout, language)
-    form = page.locator(".pchoice form")
-    for name, size in SMALL.items():
-        page.set_viewport_size(size)
-        assert [it for it in form.evaluate(SCROLLED) if not it.startswith("<form")] == [], name
-        assert form.evaluate(PINNED) == [], name
-        assert form.evaluate(HIDDEN) == [], name
-
-
-@in_all_layouts
-@in_all_languages
 def test_open_purposes_push_no_answer_out_of_view(new_banner: NewBanner, layout: str, language: str) -> None:
     page = new_banner(layout, language)
     page.locator(".pchoice summary").click()
@@ -128,16 +111,3 @@ def test_few_tab_stops_come_before_accepting(new_banner: NewBanner, layout: str)
     else:
         pytest.fail("the button that accepts is not reached")
     assert len(stops) <= MOST_TAB_STOPS, stops
-
-
-@in_all_layouts
-@in_all_languages
-def test_both_answers_have_the_same_size(new_banner: NewBanner, layout: str, language: str) -> None:
-    page = new_banner(layout, language)
-    for name, size in {**SCREENS, **SMALL}.items():
-        page.set_viewport_size(size)
-        refuse, accept = (button.bounding_box() for button in page.locator(".pchoice").locator(ANSWERS).all())
-        assert refuse, name
-        assert accept, name
-        assert abs(refuse["width"] - accept["width"]) < 1, name
-        assert abs(refuse["height"] - accept["height"]) < 1, name

@@ -72,12 +72,3 @@ def test_signal_seen_by_script_switches_off_earlier_grant(new_visitor: NewVisito
     visitor.go("/linked/en/way")
     visitor.ready()
     assert visitor.page.evaluate("consent.allows('media')")
-
-
-def test_signal_in_header_needs_no_request_before_answer(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor(extra_http_headers={"Sec-GPC": "1"})
-    visitor.page.add_init_script(SIGNAL)
-    visitor.go("/linked/en/")
-    expect(visitor.banner).to_contain_text(NOTICE)
-    visitor.ready()
-    assert not [request.url for request in visitor.requests() if "/state" in request.url or "/question" in request.url]

@@ -113,16 +113,6 @@ def test_refusal_on_one_host_counts_on_another(site: Served, page: Page) -> None
     assert [status(page, site.at(host)) for host in (BLOG, SHOP)] == ["granted", "refused"]
 
 
-def test_withdrawal_on_one_host_counts_on_another(site: Served, page: Page) -> None:
-    page.goto(site.at(SHOP))
-    press(page, "accept_all")
-    assert status(page, site.at(WWW)) == "granted"
-    page.goto(site.at(WWW, PREFIX))
-    press(page, "refuse_all")
-    assert status(page, site.at(SHOP)) == "refused"
-    assert len(kept(page.context)) == 1
-
-
 def test_first_shared_answer_replaces_that_of_the_host(site: Served, page: Page) -> None:
     site.app = install(page_app())
     page.goto(site.at(DOMAIN))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from itertools import cycle, starmap
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -97,13 +97,6 @@ def plain_look_without_scripts(browser: Browser, sites: Sites) -> Look:
         return look_at(Visitor(context, sites, scripts=False), "none", "corner")
 
 
-@pytest.fixture(scope="module")
-def plain_box_and_message(browser: Browser, sites: Sites) -> list[Look]:
-    """The looks of the message after an answer and of the fallback box, on a page without styles."""
-    with browser.new_context() as context:
-        return box_and_message(Visitor(context, sites), "none")
-
-
 def look_at(visitor: Visitor, style: str, layout: str) -> Look:
     """Return the look of the unfolded banner on a page with a style."""
     visitor.page.set_viewport_size(PLACES[layout])
@@ -139,13 +132,6 @@ def differences(one: Look, other: Look) -> list[str]:
         and value != other[name].get(property_)
         and not is_near(value, other[name].get(property_, ""))
     ]
-
-
-def without_sizes(found: Look) -> Look:
-    """Return a look without the properties that depend on the available space."""
-    return {
-        name: {key: value for key, value in values.items() if not SIZES.search(key)} for name, values in found.items()
-    }
 
 
 def style_of(element: Locator, name: str) -> str:
@@ -189,23 +175,6 @@ def test_page_styles_do_not_change_banner_without_scripts(
 ) -> None:
     visitor = new_visitor(java_script_enabled=False)
     assert differences(plain_look_without_scripts, look_at(visitor, style, "corner")) == []
-
-
-@pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_page_styles_do_not_change_fallback_box_and_message(
-    new_visitor: NewVisitor, plain_box_and_message: list[Look], style: str
-) -> None:
-    looks = box_and_message(new_visitor(), style)
-    assert list(starmap(differences, zip(plain_box_and_message, looks, strict=True))) == [[], []]
-
-
-def box_and_message(visitor: Visitor, style: str) -> list[Look]:
-    """Return the looks of the message after an answer and of the fallback box, on a page with a style."""
-    visitor.go(f"{styled_page(style)}?box")
-    visitor.refuse()
-    expect(visitor.status).not_to_be_empty()
-    message = look(visitor, ".pchoice-status", around=True)
-    return [message, without_sizes(look(visitor, ".pchoice-box", around=False))]
 
 
 # Rules for our classes and properties
@@ -259,21 +228,3 @@ def show_all(visitor: Visitor, property_: str, selector: str) -> list[str]:
     visitor.refuse()
     expect(visitor.status).not_to_be_empty()
     return styles + found()
-
-
-def test_gap_property_sets_distance_from_both_edges(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor(viewport=DESK)
-    visitor.go(styled_page("none"))
-    add_rules(visitor, ":root { --pchoice-gap: 42px }")
-    box = visitor.banner.bounding_box()
-    assert box
-    assert (box["x"], DESK["height"] - box["y"] - box["height"]) == (42, 42)
-
-
-def test_box_is_printed_and_banner_is_not(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go(f"{styled_page('none')}?box")
-    expect(visitor.banner).to_be_visible()
-    visitor.page.emulate_media(media="print")
-    expect(visitor.banner).to_be_hidden()
-    expect(visitor.page.locator(".pchoice-box")).to_be_visible()

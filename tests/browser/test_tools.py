@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browsers.surroundings import styled_page, surroundings_site, translated_page
-from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor
+from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import MODULES
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
@@ -137,14 +137,6 @@ def test_no_filter_hides_banner_or_blocks_its_requests(new_visitor: NewVisitor, 
     expect_untouched(visitor)
 
 
-def test_no_filter_touches_settings_page(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go(PREFIX)
-    expect_untouched(visitor)
-    visitor.answer(visitor.choice("refuse_all"))
-    expect_untouched(visitor)
-
-
 # Autoconsent, which answers for the visitor
 
 AUTOCONSENT = MODULES / "@duckduckgo" / "autoconsent"
@@ -161,10 +153,6 @@ START = """([config, rules]) => {
         if (message.type === "init") setTimeout(() => autoconsentReceiveMessage({ type: "initResp", config, rules }));
     };
 }"""
-TYPED = """
-import type { AutoConsentCMPRule } from "%s";
-export const rule: AutoConsentCMPRule = %s;
-"""
 
 
 class Autoconsent:
@@ -238,33 +226,6 @@ def test_autoconsent_with_our_rule_refuses_in_every_language(new_visitor: NewVis
     assert visitor.state["status"] == "refused"
 
 
-@pytest.mark.parametrize("layout", ["bar", "modal"])
-def test_autoconsent_with_our_rule_refuses_in_every_layout(new_visitor: NewVisitor, layout: str) -> None:
-    visitor = new_visitor()
-    visitor.go(styled_page("none", layout))
-    assert Autoconsent(visitor.page, [our_rule()]).finish() == ({our_rule()["name"]}, True)
-    expect(visitor.banner).to_have_count(0)
-
-
-def test_autoconsent_with_our_rule_accepts_on_opt_in(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go(translated_page("ja"))
-    Autoconsent(visitor.page, [our_rule()], action="optIn").messages("autoconsentDone")
-    expect(visitor.banner).to_have_count(0)
-    assert visitor.state["status"] == "granted"
-
-
-def test_autoconsent_with_our_rule_reports_failed_answer(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go(translated_page("ja"))
-    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
-    rule = our_rule()
-    rule["optOut"][-1]["timeout"] = 500
-    (result,) = Autoconsent(visitor.page, [rule]).messages("optOutResult")
-    assert result["result"] is False
-    expect(visitor.banner).to_be_visible()
-
-
 def test_autoconsent_with_our_rule_ignores_settings_opened_by_visitor(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.go(translated_page("ja"))
@@ -280,16 +241,3 @@ def test_autoconsent_with_our_rule_ignores_settings_opened_by_visitor(new_visito
     visitor.page.wait_for_function(f"({attempts})() >= 4")
     expect(visitor.banner).to_be_visible()
     assert visitor.state["status"] == "granted"
-
-
-def test_our_rule_has_type_that_autoconsent_declares(tmp_path: Path) -> None:
-    declared = AUTOCONSENT / "dist" / "types" / "rules"
-    source = tmp_path / "rule.ts"
-    compiler = [str(MODULES / ".bin" / "tsc"), "--noEmit", "--strict", "--skipLibCheck", "--module", "esnext"]
-    results = []
-    for rule in (our_rule(), our_rule() | {"optOuts": []}):
-        source.write_text(TYPED % (declared, json.dumps(rule)), "utf-8")
-        results.append(subprocess.run([*compiler, source], capture_output=True, text=True, check=False))
-    ours, wrong = results
-    assert (ours.returncode, ours.stdout) == (0, "")
-    assert '"optOuts"' in wrong.stdout

@@ -259,25 +259,6 @@ def test_accessibility_tree_matches_snapshot(museum_visitor: Visitor, surface: s
     expect(museum_visitor.page.locator("body")).to_match_aria_snapshot(BODIES[surface])
 
 
-def test_settings_in_place_tell_current_answer(museum_visitor: Visitor) -> None:
-    SURFACES["settings in place"](museum_visitor, "en")
-    expect(museum_visitor.banner).to_match_aria_snapshot(f"""
-- region "Privacy settings":
-  - heading "Privacy settings" [level=2]
-  - paragraph: You refused all purposes that are not strictly necessary.
-  - paragraph: /^City Museum Foundation is responsible/{ANSWERS}{PURPOSES}
-  - link "Privacy policy"
-  - button "Close without changes"
-""")
-
-
 def test_recipients_are_table_on_wide_screens(museum_visitor: Visitor) -> None:
     SURFACES["settings page"](museum_visitor, "en")
     expect(museum_visitor.page.get_by_role("table", name="Maps and films")).to_match_aria_snapshot(RECIPIENTS)
-
-
-def test_table_cells_carry_labels_on_narrow_screens(museum_visitor: Visitor) -> None:
-    museum_visitor.page.set_viewport_size({"width": 320, "height": 568})
-    SURFACES["settings page"](museum_visitor, "en")
-    said = museum_visitor.page.get_by_role("main").aria_snapshot()
-    assert "What it receives: IP address, address of the page" in said

@@ -90,13 +90,6 @@ WITHDRAWAL: dict[str, list[Any]] = {
     "posthog": [["opt_out_capturing"]],
     "segment": [],
 }
-ANALYTICS_ALONE: dict[str, list[Any]] = {
-    **{vendor: [] for vendor in DENIED},
-    "google": [google("update", ads="denied", analytics="granted")],
-    "clarity": [clarity(ads="denied", analytics="granted")],
-    "matomo": GRANT["matomo"],
-    "posthog": GRANT["posthog"],
-}
 
 
 @pytest.fixture(scope="module")
@@ -131,14 +124,6 @@ def test_first_visit_is_denied_before_the_first_script_of_the_site(visitor: Visi
     assert told(visitor) == DENIED
 
 
-def test_refusal_changes_nothing_so_that_nothing_is_told(visitor: Visitor) -> None:
-    visitor.go("/")
-    visitor.refuse()
-    assert told(visitor) == DENIED
-    visitor.go("/other")
-    assert told(visitor) == DENIED
-
-
 def test_grant_is_told_once_and_withdrawal_before_the_page_reloads(visitor: Visitor) -> None:
     visitor.context.add_init_script(KEEPS_THE_LAST)
     visitor.go("/")
@@ -153,18 +138,6 @@ def test_grant_is_told_once_and_withdrawal_before_the_page_reloads(visitor: Visi
         visitor.choice("refuse_all").click()
     assert told(visitor) == DENIED
     assert json.loads(visitor.page.evaluate("sessionStorage.last")) == and_then(GRANTED, WITHDRAWAL)
-
-
-def test_answer_in_part_is_told_to_those_whom_it_changes(visitor: Visitor) -> None:
-    visitor.go("/")
-    visitor.ready()
-    visitor.page.evaluate(
-        "document.dispatchEvent(new CustomEvent('consentchange', { detail: { necessary: true, analytics: true } }))"
-    )
-    expected = and_then(DENIED, ANALYTICS_ALONE)
-    assert told(visitor) == expected
-    visitor.page.evaluate("consentSignals({ necessary: true, analytics: true, other: true })")
-    assert told(visitor) == expected
 
 
 def test_opt_out_signal_denies_what_was_granted(visitor: Visitor) -> None:
@@ -207,12 +180,6 @@ def test_tag_that_waits_runs_after_the_vendors_are_told_of_an_answer_in_another_
     assert told(visitor) == and_then(DENIED, GRANT)
 
 
-def test_page_that_allows_no_inline_script_tells_the_same(visitor: Visitor) -> None:
-    visitor.go("/strict")
-    visitor.accept()
-    assert told(visitor) == and_then(DENIED, GRANT)
-
-
 def test_page_that_is_swapped_in_tells_only_what_changed(visitor: Visitor) -> None:
     visitor.go("/")
     visitor.ready()
@@ -245,22 +212,6 @@ def test_page_that_is_the_same_for_everybody_denies_and_then_tells_what_is_grant
         visitor.page.goto(f"{site.address}/plain")
         assert eventually(lambda: told(visitor) == and_then(DENIED, GRANT))
         assert visitor.hosts() == {site.address}
-
-
-def test_segment_events_carry_what_holds_when_they_are_sent(visitor: Visitor) -> None:
-    visitor.go("/")
-    stamp = """() => {
-        const payload = { obj: { context: { page: 1 } } };
-        analytics[0][1]({ payload, next() {} });
-        return payload.obj.context;
-    }"""
-    stamped = [visitor.page.evaluate(stamp)]
-    visitor.accept()
-    stamped.append(visitor.page.evaluate(stamp))
-    assert stamped == [
-        {"page": 1, "consent": {"categoryPreferences": {"Advertising": allowed, "Analytics": allowed}}}
-        for allowed in (False, True)
-    ]
 
 
 def test_libraries_that_are_there_are_called_and_a_failing_one_stops_no_other(visitor: Visitor) -> None:

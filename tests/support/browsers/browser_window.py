@@ -91,14 +91,6 @@ class BrowserWindow:
         left, top, right, bottom = self.driver.execute_script(EDGES, element)
         return left, top, right, bottom
 
-    def styles_of(self, *elements: WebElement) -> list[dict[str, str]]:
-        """Return the computed styles of elements at the same moment.
-
-        They include the custom properties of the page, which its script can change between two moments.
-        """
-        styles: list[dict[str, str]] = self.driver.execute_script(STYLES, *elements)
-        return styles
-
     @property
     def size(self) -> tuple[int, int]:
         """The width and height of the viewport, without scrollbars."""
@@ -110,12 +102,6 @@ class BrowserWindow:
         """The width of the page, with the part that is out of view."""
         width: int = self.driver.execute_script("return document.documentElement.scrollWidth")
         return width
-
-    @property
-    def scroll_position(self) -> float:
-        """How far the page is scrolled down."""
-        down: float = self.driver.execute_script("return scrollY")
-        return down
 
     @property
     def document(self) -> float:

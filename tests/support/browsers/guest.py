@@ -147,11 +147,6 @@ class Guest(BrowserWindow):
         """Whether an element inside the banner has the focus."""
         return bool(self.find_all(".pchoice :focus"))
 
-    @property
-    def banner_has_focus(self) -> bool:
-        """Whether the banner itself has the focus, so that screen readers begin with its title."""
-        return bool(self.driver.switch_to.active_element == self.banner)
-
     def wait_for_banner(self) -> None:
         """Wait until the banner is visible and its script, if it may run, is ready."""
         self.until(lambda: self.shows(".pchoice[data-live]" if self.setting.scripts else ".pchoice"))
