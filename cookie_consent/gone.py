@@ -36,6 +36,7 @@ _GOALS = "Declare goals and funnels in the policy file: --policy names it."
 _COMPACT = "Leave it out: compact makes Parquet files alone, which need no zone, and reports read these."
 COMMANDS: dict[str, str] = {
     "check --page": 'Open the page under csp="enforce", and read the browser\'s console.',
+    "playground": "Write: cookie-consent demo FILE. It shows a site with your policy, as the file is now.",
     "forward": "Let the site write to the database itself, by the URL of its access log.",
     "digest": "Leave it out: a report reads the records. compact makes Parquet files of them, which are read faster.",
     "compact --level": "Leave it out: the level that fits is chosen.",

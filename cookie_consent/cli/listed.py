@@ -38,8 +38,7 @@ class Listed:
 COMMANDS = (
     Listed("init", "Write a commented policy file to begin with.", "init"),
     Listed("check", "Check a policy file.", "check"),
-    Listed("demo", "Start a small site and walk three visitors through it.", "demo.command"),
-    Listed("playground", "Try out the question in a browser: policy, languages and looks.", "playground.command"),
+    Listed("demo", "Start a small site and walk three visitors through it, or show your policy.", "demo.command"),
     Listed("records", "List consent records, or print the text that was shown for one.", "records"),
     Listed("export", "Print everything that is stored under an id, or the whole access log.", "export"),
     Listed("erase", "Erase the access records of a visitor, and say what stays.", "removal"),

@@ -32,8 +32,8 @@ def serve(app: ASGIApp, host: str, port: int, *, what: str, command: str, extra:
         import uvicorn
     except ModuleNotFoundError as error:
         raise UnusableError(f'{command} needs {error.name}: pip install "cookie-consent[{extra}]"') from None
-    with _listening(host, port) as listening:
-        print_text(f"{what} is at {_address(listening)} (Ctrl-C ends it).")
+    with listening_socket(host, port) as listening:
+        print_text(f"{what} is at {address_of(listening)} (Ctrl-C ends it).")
         sys.stdout.flush()
         config = uvicorn.Config(
             app, ws="none", lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=2
@@ -42,7 +42,12 @@ def serve(app: ASGIApp, host: str, port: int, *, what: str, command: str, extra:
             uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        UnusableError: that is not possible.
+    """
     try:
         # A socket of our own, so that the chosen port is known before the server runs.
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -56,6 +61,7 @@ def _why(error: OSError) -> str:
     return (error.strerror or str(error)).partition(" (while attempting")[0]
 
 
-def _address(listening: socket.socket) -> str:
+def address_of(listening: socket.socket) -> str:
+    """Return the URL of what is served by a socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

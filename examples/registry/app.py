@@ -53,9 +53,12 @@ MONTH = 30 * 24 * 60 * 60
 
 def page_context(request: Request) -> dict[str, Any]:
     """Give all templates their words and what the frame of the page needs."""
-    language = request.state.consent.language
+    consent = request.state.consent
+    language = consent.language if consent.language in TEXTS else "en"
     return {
         "language": language,
+        "languages": consent.policy.site.languages,
+        "features": {feature.id for feature in consent.policy.features},
         "text": TEXTS[language],
         "partner": request.app.state.partner,
         "visitor": request.session.get("name"),
@@ -144,11 +147,12 @@ class LanguageMiddleware:
         connection = HTTPConnection(scope)
         asked = connection.query_params.get("lang")
         chosen = asked or connection.cookies.get("lang")
-        if chosen in TEXTS:
+        offered = connection.state.consent.policy.site.languages
+        if chosen in offered:
             connection.state.consent.language = chosen
 
         async def remembering(message: Message) -> None:
-            if asked in TEXTS and message["type"] == "http.response.start":
+            if asked in offered and message["type"] == "http.response.start":
                 MutableHeaders(scope=message).append(
                     "set-cookie", f"lang={asked}; Max-Age={12 * MONTH}; Path=/; SameSite=Lax"
                 )
@@ -178,8 +182,18 @@ def report_for(analysts: str, access_log: str) -> ASGIApp:
     )
 
 
-def create_app(environ: Mapping[str, str]) -> Starlette:
-    """Put the site together."""
+def has_tour(policy: Policy) -> bool:
+    """Return whether a policy has what `tour` requires."""
+    return any(feature.id == "tour" and feature.purposes == ("media",) for feature in policy.features)
+
+
+def create_app(environ: Mapping[str, str], policy: Policy | None = None) -> Starlette:
+    """Put the site together.
+
+    Args:
+        environ: the variables named at the top.
+        policy: another policy than that of the site. What it lacks is left out: features, and the tag of the counter.
+    """
     key = environ.get("REGISTRY_KEY") or secrets.token_urlsafe(32)
     access_log = environ.get("REGISTRY_ACCESS_LOG")
     report = [Mount("/report", report_for(environ.get("REGISTRY_ANALYSTS", ""), access_log))] if access_log else []
@@ -190,20 +204,21 @@ def create_app(environ: Mapping[str, str]) -> Starlette:
             Route("/whois", whois),
             Route("/whois/terms", terms),
             Route("/offices", offices),
-            Route("/tour", tour),
+            *([Route("/tour", tour)] if policy is None or has_tour(policy) else []),
             Route("/account", account, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
             *report,
         ]
     )
     site.state.partner = environ.get("REGISTRY_PARTNER", PARTNER)
+    site.state.shows_policy = policy is not None
     site.add_middleware(LanguageMiddleware)
     site.add_middleware(SessionMiddleware, secret_key=key, session_cookie="session", max_age=None)
     # Starlette puts what is added last outermost. There the consent layer sees every cookie, also those of the
     # middleware above, and nothing that it holds back from the app gets past it.
     site.add_middleware(
         ConsentMiddleware,
-        policy=policy_for(site.state.partner, environ.get("REGISTRY_CSP", "")),
+        policy=policy or policy_for(site.state.partner, environ.get("REGISTRY_CSP", "")),
         secret_keys=[key],
         access_log=access_log,
         ledger=environ.get("REGISTRY_LEDGER"),

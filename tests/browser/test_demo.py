@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cookie_consent.cli.demo.demo import run
+from cookie_consent.cli.demo.walk import run
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.browser
 def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a demonstration."""
     page = tmp_path_factory.mktemp("demo") / "report.html"
-    assert run(once=True, port=0, host="127.0.0.1", out=io.StringIO(), report_to=page)
+    assert run(("127.0.0.1", 0), once=True, report_to=page)
     return page
 
 

@@ -12,11 +12,11 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.docs.test_docs import policy_in
 from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites
 from tests.support.documentation import blocks
 from tests.support.policies import KEY
+from tests.support.servers.child_site import LOOPBACK, started
 
 pytestmark = pytest.mark.browser
 

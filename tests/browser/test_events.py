@@ -11,10 +11,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.report import report
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, NewVisitor, Sites, Visitor
 from tests.support.documentation import blocks
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.sinks.files.closed_files import counts_path
 from tests.support.browsers.visitor_browser import ROOT
+from tests.support.servers.child_site import LOOPBACK, started
 
 pytestmark = [pytest.mark.browser, pytest.mark.one_python]
 

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from playwright.sync_api import Route, expect
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.engines import Setting
 from tests.support.browsers.guest import Guest, guest_at
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor, until
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.sites.gated_site import PAGES, TOOLS
 from tests.support.waiting import eventually
 

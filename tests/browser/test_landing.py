@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.report import report
 from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]

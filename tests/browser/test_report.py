@@ -10,13 +10,13 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.report.page.page import page as page_of
 from tests.report.test_report_page import HOSTILE, LONG, with_text_everywhere
 from tests.support.browsers.axe import COLOURS, run_axe
 from tests.support.browsers.contrast import blend, contrast
 from tests.support.browsers.visitor_browser import REGISTRY, ROOT
 from tests.support.report_sample import compared_report, empty_report
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]

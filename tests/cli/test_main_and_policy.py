@@ -19,7 +19,6 @@ import duckdb
 import pytest
 
 from cookie_consent import Policy
-from cookie_consent.cli.demo import demo
 from cookie_consent.cli.main import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, main
 from tests.support.asgi import SITE
 
@@ -466,7 +465,7 @@ def test_missing_old_policy_is_wrong_usage(policy: Path, tmp_path: Path, capsys:
         ["check", "one.toml", "--against"],
         ["demo", "--port", "eighty"],
         ["demo", "--port", "65536"],
-        ["demo", "twice"],
+        ["demo", "one.toml", "two.toml"],
     ],
 )
 def test_wrong_arguments_are_wrong_usage(arguments: list[str], capsys: Capture) -> None:
@@ -507,7 +506,8 @@ def test_version_is_that_of_the_installed_package(capsys: Capture) -> None:
 def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("cookie_consent.cli.demo.demo")
+    for module in ("sites", "walk"):
+        monkeypatch.delattr(f"cookie_consent.cli.demo.{module}", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(["demo"]) == WRONG_USAGE
     assert capsys.readouterr().err == f'The demo needs {missing}: pip install "cookie-consent[demo]"\n'
@@ -519,7 +519,7 @@ def test_demo_says_why_it_cannot_start(capsys: Capture) -> None:
         port = taken.getsockname()[1]
         assert main(["demo", "--once", "--port", str(port)]) == WRONG_USAGE
     said = capsys.readouterr().err
-    assert said.startswith(f"The site cannot be started on 127.0.0.1, port {port}. ")
+    assert said.startswith(f"It cannot listen on 127.0.0.1, port {port}: ")
     assert "in use" in said
 
 
@@ -527,26 +527,26 @@ def test_demo_says_why_it_cannot_start(capsys: Capture) -> None:
 def test_broken_promise_of_demo_is_a_finding(held: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
 
-    def run(**arguments: object) -> bool:
-        given.update(arguments)
+    def run(listen: tuple[str, int], **arguments: object) -> bool:
+        given.update(arguments, listen=listen)
         return held
 
-    monkeypatch.setattr(demo, "run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
     assert main(["demo", "--once", "--port", "8123"]) == status
-    assert given == {"once": True, "port": 8123, "host": "127.0.0.1", "out": sys.stdout, "report_to": None}
+    assert given == {"once": True, "listen": ("127.0.0.1", 8123), "report_to": None}
 
 
 def test_interrupted_command_ends_without_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(**_: object) -> bool:
+    def run(*_: object, **__: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
     assert main(["demo"]) == INTERRUPTED
 
 
 @pytest.mark.slow
 def test_interrupted_query_ends_command_without_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(**_: object) -> bool:
+    def run(*_: object, **__: object) -> bool:
         ctrl_c = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         ctrl_c.start()
         # The query takes some seconds. It may run to its end, because DuckDB's threads do not always notice the signal.
@@ -554,15 +554,15 @@ def test_interrupted_query_ends_command_without_traceback(monkeypatch: pytest.Mo
             connection.execute("SELECT count(*) FROM range(4_000_000_000) AS a WHERE hash(a.range) = 1").fetchall()
         return True
 
-    monkeypatch.setattr(demo, "run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
     assert main(["demo"]) == INTERRUPTED
 
 
 def test_other_error_of_a_command_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(**_: object) -> bool:
+    def run(*_: object, **__: object) -> bool:
         raise RuntimeError("It is broken.")
 
-    monkeypatch.setattr(demo, "run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
     with pytest.raises(RuntimeError, match="It is broken"):
         main(["demo"])
 
@@ -570,7 +570,7 @@ def test_other_error_of_a_command_is_raised(monkeypatch: pytest.MonkeyPatch) -> 
 def test_terminated_command_cleans_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned_up = []
 
-    def run(**_: object) -> bool:
+    def run(*_: object, **__: object) -> bool:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             threading.Event().wait(15)
@@ -579,7 +579,7 @@ def test_terminated_command_cleans_up_first(monkeypatch: pytest.MonkeyPatch) -> 
         return False
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(demo, "run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
     with pytest.raises(SystemExit) as ended:
         main(["demo"])
     assert (ended.value.code, cleaned_up) == (128 + signal.SIGTERM, [True])

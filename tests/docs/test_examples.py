@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cookie_consent.cli.demo.site import started
-from cookie_consent.cli.demo.walk import Page
+from tests.support.seen_page import Page
+from tests.support.servers.child_site import started
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 REGISTRY = EXAMPLES / "registry"

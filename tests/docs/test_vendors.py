@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Route, expect, sync_playwright
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.policy.vendors.catalog import vendors
 from cookie_consent.policy.vendors.mapping import vendor_advice
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Sites, Visitor
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.sites.recipe_site import recipes
 from tests.support.waiting import eventually
 

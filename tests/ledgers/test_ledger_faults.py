@@ -17,7 +17,6 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from cookie_consent.cli.demo.site import Site, started
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP
@@ -26,6 +25,7 @@ from cookie_consent.ledgers.chain import Verified, verify
 from tests.support.asgi import PREFIX, run
 from tests.support.ledger_writer import ROOT, entry, run_writers
 from tests.support.policies import KEY, NOW
+from tests.support.servers.child_site import Site, started
 from tests.support.servers.postgres import PrivateServer
 from tests.support.servers.processes import running_program
 

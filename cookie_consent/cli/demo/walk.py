@@ -1,207 +1,215 @@
-"""The visitors of the demonstration: how they walk through the example site, and what each got."""
+"""Three visitors walk through the example site over HTTP. Prints what each got, and whether all promises held."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkstemp
+from textwrap import wrap
 from typing import Any
 
 import httpx
 
-_PAGE = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-language": "en-GB,en;q=0.9,ja;q=0.8"}
-_CHROME = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
-)
-_SAFARI = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
-    "Mobile/15E148 Safari/604.1"
-)
-_FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
-_FROM_A_PAGE = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-_NOT_RECORDED = ("/privacy-choices", "/whois")
-_EMBEDDING = ("iframe", "img", "script")
+from cookie_consent.cli.demo.sites import as_another_site, registry_module, serving
+from cookie_consent.ledgers import open_ledger
+from cookie_consent.ledgers.chain import verify
+from cookie_consent.report import report
+from cookie_consent.report.page.page import page
 
-FEATURES = {"map": ("/offices", "map"), "suggestions": ("/names", "suited"), "tour": ("/tour", "tour")}
-"""Feature -> its page, and the id of an element that exists only with consent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """A visitor who walks through the site.
-
-    Args:
-        title: what this visitor does.
-        choice: the answer to the question; "" for none.
-        headers: headers that the browser sends with every request.
-    """
-
-    title: str
-    choice: str
-    headers: Mapping[str, str]
-
-
-ACCEPTING = Visitor("accepts", "accept_all", {**_PAGE, "user-agent": _CHROME})
-REFUSING = Visitor("refuses", "refuse_all", {**_PAGE, "user-agent": _SAFARI})
-SIGNALLING = Visitor("sends GPC", "", {**_PAGE, "user-agent": _FIREFOX, "sec-gpc": "1"})
+_FEATURES = {"map": "/offices", "suited": "/names", "tour": "/tour"}
+"""Id of an element that exists only with consent -> its page."""
+_HEADERS = {
+    "accept": "text/html,*/*;q=0.8",
+    "accept-language": "en-GB,en;q=0.9,ja;q=0.8",
+    "sec-fetch-site": "same-origin",
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
+}
+_NOT_RECORDED = re.compile("/privacy-choices|/whois")
+_WAITING = re.compile("<template.*?</template>", re.DOTALL)
+_EMBEDDED = re.compile(r'<(?:iframe|img|script)\b[^>]*\bsrc="(http[^"]+)"')
+_QUESTION = 'class="pchoice-form"'
+_HIDDEN = re.compile('<input type="hidden" name="([^"]+)" value="([^"]*)"')
+_NECESSARY = {"session", "lang"}
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a visitor got.
-
-    Args:
-        title: what the visitor did.
-        failed: pages that failed, each with the reason.
-        asked: whether the first page asked.
-        asked_again: whether a later page asked.
-        answer: the status in the visitor's cookie; "none" without a cookie.
-        proofs: the consent records under the visitor's id in the ledger.
-        receipts: the receipts that the visitor gets for them.
-        cookies: names of the cookies in the browser at the end.
-        held: names of cookies that the site set and the middleware held back.
-        loaded: names of files that pages loaded from other sites.
-        features: feature -> "on", "degraded" or "missing".
-        signed_in: whether the session works.
-        looked_up: whether the look-up works.
-        requests: the number of requests that are recorded if the visitor consents.
-        records: the access records that were written.
-    """
+    """What a visitor does (`title`, `choice`, `headers`), and what the visitor got."""
 
     title: str
-    failed: tuple[str, ...] = ()
+    choice: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     asked: bool = False
     asked_again: bool = False
     answer: str = "none"
-    proofs: tuple[dict[str, Any], ...] = ()
-    receipts: tuple[dict[str, Any], ...] = ()
-    cookies: frozenset[str] = frozenset()
-    held: frozenset[str] = frozenset()
-    loaded: frozenset[str] = frozenset()
-    features: dict[str, str] = field(default_factory=dict)
-    signed_in: bool = False
-    looked_up: bool = False
+    proofs: list[dict[str, Any]] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
     requests: int = 0
-    records: tuple[dict[str, Any], ...] = ()
+    cookies: set[str] = field(default_factory=set)
+    loaded: set[str] = field(default_factory=set)
+    features: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
 
-class Page(HTMLParser):
-    """A page as a browser without JavaScript sees it: the content of a <template> is not part of it.
-
-    Attributes:
-        ids: the ids of its elements.
-        sources: addresses that it loads from other sites.
-        choices: choice -> the form that offers it: its hidden fields, and its address as "action".
-    """
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.ids: set[str] = set()
-        self.sources: list[str] = []
-        self.choices: dict[str, dict[str, str]] = {}
-        self._form: dict[str, str] = {}
-        self._templates = 0
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Process a start tag; called by the parser."""
-        given = {name: value or "" for name, value in attrs}
-        # A template may be in another one, so a flag is not enough.
-        if tag == "template":
-            self._templates += 1
-        elif not self._templates:
-            self.ids.add(given.get("id", ""))
-            if tag in _EMBEDDING and given.get("src", "").startswith("http"):
-                self.sources.append(given["src"])
-            self._offer(tag, given)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Process an end tag; called by the parser."""
-        self._templates -= tag == "template"
-
-    def _offer(self, tag: str, given: Mapping[str, str]) -> None:
-        if tag == "form":
-            self._form = {"action": given.get("action", "")}
-        elif given.get("type") == "hidden":
-            self._form[given["name"]] = given["value"]
-        elif given.get("name") == "choice":
-            self.choices.setdefault(given["value"], self._form)
+def run(
+    listen: tuple[str, int], *, once: bool, report_to: Path | None, wait: Callable[[float], object] = time.sleep
+) -> bool:
+    """Serve the site for the walk, or else until Ctrl-C; return whether all promises held."""
+    with TemporaryDirectory(prefix="cookie-consent-") as folder, serving(registry_module("analytics").app) as partner:
+        access_log = Path(folder, "access.jsonl")
+        ledger = f"sqlite:///{Path(folder, 'consent.db')}"
+        environ = {
+            "REGISTRY_KEY": secrets.token_urlsafe(32),
+            "REGISTRY_ACCESS_LOG": str(access_log),
+            "REGISTRY_LEDGER": ledger,
+            "REGISTRY_ANALYSTS": "analyst",
+            "REGISTRY_PARTNER": as_another_site(partner),
+        }
+        with serving(registry_module("app").create_app(environ), *listen) as address:
+            print(f"The registry site answers at {address}. Three visitors walk through it ...\n", flush=True)
+            outcomes = [Outcome("accepts", "accept_all"), Outcome("refuses", "refuse_all")]
+            outcomes.append(Outcome("sends GPC", headers={"sec-gpc": "1"}))
+            for outcome in outcomes:
+                walk(outcome, address)
+                time.sleep(1.2)  # records reach the file within a second
+                # Records do not say whose they are: this visitor's are those that no earlier one left.
+                lines = access_log.read_text(encoding="utf-8").splitlines() if access_log.exists() else []
+                outcome.records = [json.loads(line) for line in lines[sum(len(other.records) for other in outcomes) :]]
+            all_held = print_outcomes(outcomes) & print_proof(ledger)
+            if not once:
+                print(f"\nThe site goes on at {address} until Ctrl-C.\nThe report, live: {address}/report, once you")
+                print(f'have signed in as "analyst" at {address}/account.', flush=True)
+                with suppress(KeyboardInterrupt):
+                    while True:
+                        wait(60)
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        html = page(report(str(access_log), since=yesterday, until=yesterday + timedelta(days=1), threshold=1))
+    report_to = report_to or Path(mkstemp(prefix="cookie-consent-report-", suffix=".html")[1])
+    report_to.write_text(html, encoding="utf-8")
+    print(f"\nThe report of these visits, to open in a browser:\n{report_to}")
+    return all_held
 
 
+@dataclass(frozen=True, slots=True)
 class Browser:
-    """A browser without JavaScript.
+    """A browser without JavaScript, which notes in an outcome what it loads."""
 
-    Attributes:
-        visited: the requested paths of the site.
-        loaded: names of files that pages loaded from other sites.
-        failed: pages that failed.
-    """
+    client: httpx.Client
+    outcome: Outcome
 
-    def __init__(self, client: httpx.Client, address: str) -> None:
-        self._client, self._address = client, address
-        self.visited: list[str] = []
-        self.loaded: list[str] = []
-        self.failed: list[str] = []
-
-    def open(self, path: str, form: Mapping[str, str] | None = None) -> Page:
-        """Open a page, or send a form to it, and load what it embeds from other sites."""
-        page = Page(self.fetch(path, form))
-        for source in page.sources:
-            if not source.startswith(self._address):
-                self.loaded.append(source.rpartition("/")[2])
-                self.fetch(source)
-        return page
-
-    def fetch(self, path: str, form: Mapping[str, str] | None = None) -> str:
-        """Return the body of a response; "" if the request fails."""
-        # What a browser sends with a form of the site itself. Without it, the answer is refused as cross-site.
-        headers = _FROM_A_PAGE if form is None else {**_FROM_A_PAGE, "origin": self._address}
-        try:
-            response = self._client.request("POST" if form else "GET", path, data=form, headers=headers)
-        except httpx.TransportError as error:
-            self.failed.append(f"{path} ({type(error).__name__})")
-            return ""
-        addresses = [answered.url for answered in (*response.history, response)]
-        self.visited += [address.path for address in addresses if str(address).startswith(self._address)]
+    def open(self, path: str, form: dict[str, str] | None = None) -> str:
+        """Open a page, or send a form to it, and load what it embeds from other sites; return its HTML."""
+        address = str(self.client.base_url)
+        response = self.client.request("POST" if form else "GET", path, data=form)
+        own = [got.url.path for got in (*response.history, response) if str(got.url).startswith(address)]
+        self.outcome.requests += sum(not _NOT_RECORDED.match(path) for path in own)
         if response.is_error:
-            self.failed.append(f"{path} ({response.status_code})")
-            return ""
-        return response.text
+            self.outcome.failed.add(f"{path} ({response.status_code})")
+        html = _WAITING.sub("", response.text)
+        for source in _EMBEDDED.findall(html):
+            if not source.startswith(address):
+                self.outcome.loaded.add(source.rpartition("/")[2])
+                self.open(source)
+        return html
 
 
-def walk(visitor: Visitor, address: str) -> Outcome:
-    """Walk through the site as a visitor, and return the outcome."""
-    outcome = Outcome(visitor.title)
-    with httpx.Client(base_url=address, headers=visitor.headers, follow_redirects=True, timeout=30) as client:
-        browser = Browser(client, address)
+def walk(outcome: Outcome, address: str) -> None:
+    """Walk through the site as a visitor."""
+    headers = {**_HEADERS, **outcome.headers}
+    with httpx.Client(base_url=address, headers=headers, follow_redirects=True, timeout=30, trust_env=False) as client:
+        browser = Browser(client, outcome)
         first = browser.open("/")
-        outcome.asked = _asks(first)
-        if visitor.choice in first.choices:
-            browser.visited.clear()
-            form = first.choices[visitor.choice]
-            browser.open(form["action"], {**form, "choice": visitor.choice})
-        _visit_pages(browser, outcome)
-        outcome.requests = sum(not path.startswith(_NOT_RECORDED) for path in browser.visited)
-        export = json.loads(browser.fetch("/privacy-choices/export") or "{}")
-        outcome.answer = (export.get("consent") or {}).get("status", "none")
-        outcome.proofs, outcome.receipts = tuple(export.get("consent_records", ())), tuple(export.get("receipts", ()))
-        outcome.cookies = frozenset(client.cookies.keys())
-        outcome.loaded, outcome.failed = frozenset(browser.loaded), tuple(browser.failed)
-    return outcome
+        outcome.asked = _QUESTION in first
+        outcome.requests = 0
+        if outcome.choice:
+            fields = dict(_HIDDEN.findall(first.partition(_QUESTION)[2].partition("</form>")[0]))
+            browser.open("/privacy-choices", {**fields, "choice": outcome.choice})
+        outcome.asked_again = _QUESTION in browser.open("/?lang=en")
+        if 'id="signed-in"' not in browser.open("/account", {"name": "Hanako"}):
+            outcome.failed.add("session")
+        browser.open("/names?name=blue-mountain")
+        for feature, path in _FEATURES.items():
+            outcome.features[feature] = "on" if f'id="{feature}"' in browser.open(path) else "off"
+        if 'id="holder"' not in browser.open("/whois?name=example"):
+            outcome.failed.add("WHOIS service")
+        export = client.get("/privacy-choices/export").json()
+        outcome.answer = (export["consent"] or {}).get("status", "none")
+        outcome.proofs = export["consent_records"]
+        outcome.cookies = set(client.cookies.keys())
 
 
-def _visit_pages(browser: Browser, outcome: Outcome) -> None:
-    outcome.asked_again = _asks(browser.open("/?lang=en"))
-    outcome.signed_in = "signed-in" in browser.open("/account", {"name": "Hanako"}).ids
-    browser.open("/names?name=blue-mountain")
-    for feature, (path, element) in FEATURES.items():
-        page = browser.open(path)
-        outcome.features[feature] = (
-            "on" if element in page.ids else "degraded" if "grant" in page.choices else "missing"
-        )
-    outcome.looked_up = "holder" in browser.open("/whois?name=example").ids
+def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:
+    """Return each promise, and whether it held for who accepted, refused and sent a signal."""
+    all_three = [yes, no, signal]
+    return {
+        "Every page answers, for everybody: in full with consent, degraded without.": (
+            not yes.failed | no.failed | signal.failed
+            and [set(outcome.features.values()) for outcome in all_three] == [{"on"}, {"off"}, {"off"}]
+        ),
+        "Who has not answered is asked, once; a signal is an answer too.": (
+            [(outcome.asked, outcome.asked_again) for outcome in all_three]
+            == [(True, False), (True, False), (False, False)]
+        ),
+        "Each answer is kept: consent with a proof, a refusal without an identifier.": (
+            [(outcome.answer, len(outcome.proofs)) for outcome in all_three]
+            == [("granted", 1), ("refused", 0), ("none", 0)]
+        ),
+        "With consent, what is declared is set, and nothing else.": (
+            yes.cookies == _NECESSARY | {"consent", "visitor", "recently-viewed"}
+        ),
+        "Without, only what is necessary is set.": no.cookies - {"consent"} == signal.cookies == _NECESSARY,
+        "Without consent, nothing is loaded from elsewhere.": bool(yes.loaded) and not no.loaded | signal.loaded,
+        "With consent, every request is recorded, but no look-up and no whole address.": (
+            len(yes.records) == yes.requests
+            and not any(record["url.path"].startswith("/whois") for record in yes.records)
+            and all(record["client.address"].endswith((".0", "::")) for record in yes.records)
+        ),
+        "Without, nothing is recorded.": not no.records + signal.records,
+    }
 
 
-def _asks(page: Page) -> bool:
-    return "pchoice-title" in page.ids
+def print_outcomes(outcomes: list[Outcome]) -> bool:
+    """Print what each visitor got, and return whether all promises held."""
+    rows: dict[str, Callable[[Outcome], str]] = {
+        "": lambda outcome: outcome.title,
+        "asked": lambda outcome: "yes" if outcome.asked else "no, the signal answers",
+        "answer kept": lambda outcome: outcome.answer,
+        "cookies set": lambda outcome: _listed(outcome.cookies),
+        "loaded from others": lambda outcome: _listed(outcome.loaded),
+        "access records": lambda outcome: f"{len(outcome.records)} for {outcome.requests} requests",
+        "with consent only": lambda outcome: _listed(f"{name} {state}" for name, state in outcome.features.items()),
+        "failures": lambda outcome: _listed(outcome.failed),
+    }
+    for label, cell in rows.items():
+        columns = [[label], *(wrap(cell(outcome), 24, break_on_hyphens=False) for outcome in outcomes)]
+        for parts in zip_longest(*columns, fillvalue=""):
+            print("".join(part.ljust(26) for part in parts).rstrip())
+    print("\nThe proof of an answer:", *map(json.dumps, outcomes[0].proofs[:1]), sep="\n")
+    print("\nAn access record:", *map(json.dumps, outcomes[0].records[:1]), sep="\n")
+    result = promises(*outcomes)
+    print("\nPromises:\n")
+    for promise, held in result.items():
+        print(f"    {'held  ' if held else 'BROKEN'}  {promise}")
+    return all(result.values())
+
+
+def print_proof(ledger: str) -> bool:
+    """Verify the records in a ledger, print the result, and return whether all are sound."""
+    opened = open_ledger(ledger)
+    verified = verify(opened.links())
+    opened.close()
+    result = verified.why or f"{verified.records} records fit into one chain, whose end is {str(verified.root)[:26]}..."
+    print(f"\nThe ledger, verified: {result}")
+    return verified.wrong is None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -12,8 +12,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Route
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, Sites, Visitor
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.waiting import LONGEST_WAIT, eventually
 
 POLL = 20

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.visitor_browser import ROOT, Sites
+from tests.support.servers.child_site import LOOPBACK, started
 
 EVERY = ["script", "img", "connect", "frame", "font", "style", "media", "form"]
 _TYPES = {"stylesheet": "text/css", "css-import": "text/css"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, ViewportSize
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.visitor_browser import ROOT
+from tests.support.servers.child_site import LOOPBACK, started
 
 SCREENS = {
     "320 x 568": ViewportSize(width=320, height=568),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, Sites, Visitor
+from tests.support.servers.child_site import LOOPBACK, started
 
 Surface = Callable[[Visitor, str], None]
 """A function that shows a surface to a visitor, in a language."""

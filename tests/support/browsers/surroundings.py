@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers.visitor_browser import ROOT, Sites
+from tests.support.servers.child_site import LOOPBACK, started
 
 
 @contextmanager

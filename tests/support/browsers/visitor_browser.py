@@ -16,8 +16,8 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Cookie, Frame, Locator, Page, Request, Response, expect
 
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.browsers import CHROMIUM
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.waiting import LONGEST_WAIT, POLL, eventually
 
 ROOT = Path(__file__).parents[3]

@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.visitors.pages.rendering import LAYOUTS
 from tests.support.browsers.visitor_browser import ROOT, Sites
 from tests.support.policies import KEY, policy_of
+from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.sites.three_language_site import POLICY
 
 TEMPLATES = {"media": "media", "both": "analytics media", "nothing": ""}

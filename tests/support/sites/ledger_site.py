@@ -1,4 +1,4 @@
-"""A site for a real server, with the ledger that LEDGER names. `cookie_consent.cli.demo.site` starts it."""
+"""A site for a real server, with the ledger that LEDGER names. `tests.support.servers.child_site` starts it."""
 
 from __future__ import annotations
 

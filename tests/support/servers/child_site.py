@@ -1,4 +1,4 @@
-"""Runs the sites of the demonstration, each in a child process that never outlives its parent."""
+"""Runs sites, each in a child process that never outlives its parent."""
 
 from __future__ import annotations
 
@@ -14,14 +14,8 @@ from pathlib import Path
 import uvicorn
 
 LOOPBACK = "127.0.0.1"
-LONGEST_END = 20.0
-"""Seconds within which a site ends by itself."""
-_CHILD = "import sys; from cookie_consent.cli.demo.site import serve; serve(*sys.argv[1:])"
-_REACHED_AT = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 (a possible argument, not the default)
-
-
-class NotStartedError(Exception):
-    """A site could not be started. The message says why."""
+ROOT = Path(__file__).parents[3]
+_CHILD = "import sys; from tests.support.servers.child_site import serve; serve(*sys.argv[1:])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +36,8 @@ class Site:
 
     @property
     def address(self) -> str:
-        """The URL for a browser on this machine."""
-        name = _REACHED_AT.get(self.host, self.host)
-        return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
+        """The URL of the site."""
+        return f"http://{self.host}:{self.port}"
 
 
 @contextmanager
@@ -59,41 +52,33 @@ def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ:
         environ: variables to add to the environment.
 
     Raises:
-        NotStartedError: it does not start.
+        RuntimeError: it does not start.
     """
     host, port = listen
     with (
         log.open("wb") as errors,
         # A session of its own: Ctrl-C reaches only the parent, which ends its children by closing their input.
-        subprocess.Popen(  # noqa: S603 (the running interpreter, with code of this package)
+        subprocess.Popen(
             [sys.executable, "-c", _CHILD, str(folder), app, host, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**os.environ, **environ},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
             text=True,
             start_new_session=True,
         ) as process,
     ):
-        assert process.stdin, "a pipe"  # noqa: S101
-        assert process.stdout, "a pipe"  # noqa: S101
+        assert process.stdin, "a pipe"
+        assert process.stdout, "a pipe"
         try:
             port_line = process.stdout.readline()
             if not port_line:
                 why = log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
-                raise NotStartedError(f"The site cannot be started on {host}, port {port}. {why}")
+                raise RuntimeError(f"The site cannot be started on {host}, port {port}. {why}")
             yield Site(process, host, int(port_line), log)
         finally:
             process.stdin.close()
-            end(process)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Wait until a process ends whose input is closed; kill it if it does not."""
-    try:
-        process.wait(LONGEST_END)
-    except subprocess.TimeoutExpired:
-        process.kill()
+            process.wait(60)
 
 
 def serve(folder: str, app: str, host: str, port: str, *, parent: int = 0) -> None:
