@@ -8,7 +8,7 @@ from cookie_consent.cli.command import FINDING, GOOD, UnusableError, print_probl
 from cookie_consent.cli.existing_sink import existing_sink
 from cookie_consent.cli.options import counted, print_json, print_text
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.erased import hash_of

@@ -16,8 +16,8 @@ from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, gu
 from cookie_consent.cli.options import EITHER_ID, day, option_value, print_text, with_id_option
 from cookie_consent.cli.report_settings import add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.export.exported import CSV, JSONL, NCSA, lines, parquet
-from cookie_consent.report.export.streams import Span
+from cookie_consent.report.export.formats import CSV, JSONL, NCSA, lines, parquet
+from cookie_consent.report.export.stream import Span
 from cookie_consent.report.files import is_of_log
 from cookie_consent.sinks.optional import NotInstalledError
 from cookie_consent.sinks.store import IncompleteError

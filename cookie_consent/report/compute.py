@@ -163,7 +163,6 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "mean": ratio(float(row["all_seconds"]), sessions, 1),
         },
         "share": _share(engine, question, given),
-        "exempt_records": number(row["exempt"]),
         "consent": consent_of_all(engine.rows("consent", given)[0]),
     }
 

@@ -297,6 +297,5 @@ def _row(period: Mapping[str, Any]) -> dict[str, Any]:
         "all_views_recorded": period["share"]["views_recorded"],
         "all_views": period["share"]["views"],
         "share": period["share"]["share"],
-        "exempt_records": period["exempt_records"],
         **period["consent"],
     }

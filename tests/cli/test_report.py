@@ -88,7 +88,6 @@ def test_tables_show_numbers_for_people(access_log: Path, capsys: Capture) -> No
     assert "Where sessions began\npath   sessions  bounces\n/訪問         1        0\n" in out
     assert "before" not in out.splitlines()[3]
     assert "Rows of fewer than" not in out, "the threshold of 1 joins none"
-    assert "consent by law" not in out
 
 
 @pytest.mark.slow
@@ -150,17 +149,6 @@ def test_tables_count_by_the_step(access_log: Path, capsys: Capture, step: str) 
     assert run("--access-log", str(access_log), "--from", str(DAY), "--to", str(DAY), "--step", step) == GOOD
     titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("By ")]
     assert titles[:2] == [f"By {step}", "By hour of the day"]
-
-
-@pytest.mark.slow
-def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None:
-    with access_log.open("ab") as file:
-        file.write(line(record(2, consent__purpose="audience")))
-    lines = as_text(report(access_log, since=DAY, until=DAY, threshold=1)).splitlines()
-    assert lines[2] == (
-        "Requests that needed no consent by law: 1; over several days, each of their visitors counts once a day."
-    )
-    assert ["exempt_records", "1"] in [line.split() for line in lines]
 
 
 @pytest.mark.slow

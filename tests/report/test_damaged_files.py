@@ -15,7 +15,7 @@ import pytest
 from cookie_consent.cli.main import main
 from cookie_consent.report import report
 from cookie_consent.report.engines.engine import UnreadableError
-from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.page.page import page
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink

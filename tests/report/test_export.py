@@ -23,11 +23,11 @@ import pytest
 from cookie_consent.cli.command import FINDING
 from cookie_consent.cli.main import GOOD, WRONG_USAGE, main
 from cookie_consent.report import UnreadableError
+from cookie_consent.report.engines import postgresql
 from cookie_consent.report.export import segments
-from cookie_consent.report.export.exported import parquet
-from cookie_consent.report.export.formats import write_parquet
-from cookie_consent.report.export.server_logs import is_for_importers, ncsa
-from cookie_consent.report.export.streams import Span, postgresql, stream
+from cookie_consent.report.export.formats import parquet, write_parquet
+from cookie_consent.report.export.server_logs import ncsa
+from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
@@ -184,7 +184,7 @@ def test_locked_database_times_out(postgres_url: str, tmp_path: Path) -> None:
         another.execute("LOCK TABLE access_records IN ACCESS EXCLUSIVE MODE")
         with (
             pytest.raises(UnreadableError, match="the database cannot be used"),
-            postgresql.opened(postgres_url, Span(), longest=0.3) as rows,
+            postgresql.open_rows(postgres_url, Span().given, longest=0.3) as rows,
         ):
             next(rows)
 
@@ -210,7 +210,7 @@ def exported(capture: CaptureBytes, *arguments: str) -> list[bytes]:
 def test_command_exports_jsonl_and_ncsa_lines_of_a_span(live: Path, capsysbinary: CaptureBytes) -> None:
     where = ("--access-log", str(live), "--from", str(SECOND), "--to", str(THIRD), "--host", HOSTS[0], "--format")
     records = wanted(Span(SECOND, THIRD, HOSTS[0]))
-    requests = list(filter(is_for_importers, records))
+    requests = [record for record in records if record["record.kind"] != "event"]
     assert [json.loads(text) for text in exported(capsysbinary, *where, "jsonl")] == records
     assert exported(capsysbinary, *where, "ncsa") == [f"{ncsa(record)}\n".encode() for record in requests]
 
@@ -224,7 +224,8 @@ def test_command_exports_the_sessions_of_a_segment_in_every_format(
     records = wanted(Span(SECOND, where=(("source", "other.example"),)))
     assert 20 < len(records) < len(wanted(Span(SECOND)))
     assert [json.loads(text) for text in exported(capsysbinary, *asked, "jsonl")] == records
-    assert len(exported(capsysbinary, *asked, "ncsa")) == len(list(filter(is_for_importers, records)))
+    requests = [record for record in records if record["record.kind"] != "event"]
+    assert len(exported(capsysbinary, *asked, "ncsa")) == len(requests)
     rows = list(csv.DictReader(io.StringIO(b"".join(exported(capsysbinary, *asked, "csv")).decode(), newline="")))
     assert [row["uid"] for row in rows] == [record["log.record.uid"] for record in records]
     file = tmp_path / "access.parquet"
@@ -260,14 +261,6 @@ def test_days_of_command_are_those_of_its_time_zone(live: Path, capsysbinary: Ca
     lines = exported(capsysbinary, "--access-log", str(live), "--format", "jsonl", *span, "--time-zone", "Asia/Tokyo")
     assert [json.loads(text) for text in lines] == wanted(Span(SECOND, SECOND, time_zone="Asia/Tokyo"))
     assert lines
-
-
-def test_ncsa_export_leaves_out_records_without_consent(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
-    path = tmp_path / "access.jsonl"
-    exempt = {**next(record for record in ONCE if is_for_importers(record)), "consent.purpose": "audience"}
-    path.write_bytes(line(exempt))
-    for form, lines in (("ncsa", 0), ("csv", 2), ("jsonl", 1)):
-        assert len(exported(capsysbinary, "--access-log", str(path), "--format", form)) == lines
 
 
 def test_csv_export_has_all_columns_and_no_formula(tmp_path: Path, capsysbinary: CaptureBytes) -> None:

@@ -1,130 +1,23 @@
-"""Tests of what DuckDB exports: the same as Python, in slices of time, whatever happens to the files meanwhile."""
+"""Tests of exports from files: they are read in slices of time, whatever happens to the files meanwhile."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date, timedelta
-from itertools import chain, product
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import duckdb
 import pytest
 
-from cookie_consent.report.export.exported import CSV, JSONL, NCSA, lines, parquet
-from cookie_consent.report.export.formats import CSV_HEADER, as_csv, as_jsonl, as_ncsa
-from cookie_consent.report.export.server_logs import APPLE_DEVICES, PRODUCTS, SYSTEMS
-from cookie_consent.report.export.streams import Span, slices, stream
+from cookie_consent.report.engines import slices
+from cookie_consent.report.export.formats import JSONL, lines, parquet
+from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.sink import JsonLinesSink
 from tests.support.report_records import DAYS, FIRST, Record, line, random_records
-
-NUMBERS = ("http.response.status_code", "duration_ms")
-TEXTS = [key for key in COLUMNS if key not in ("time", "event.properties", *NUMBERS)]
-SIGNS = [*map(chr, range(1, 0xB0)), *"\u200e\u200f\u202a\u202e\u2066\u2069＝＋－＠訪🙂\ufeff\u2028"]
-PLAIN: Record = {
-    "record.version": 1,
-    "time": "2026-11-01T12:00:00.000Z",
-    "log.record.uid": "uid",
-    "record.kind": "view",
-    "http.request.method": "GET",
-    "server.address": "site.example",
-    "url.path": "/a",
-    "http.response.status_code": 200,
-    "duration_ms": 1.5,
-    "visitor.id": "-visitor",
-}
-PYTHON: dict[str, Callable[[Iterable[Record]], Iterable[bytes]]] = {
-    JSONL: as_jsonl,
-    NCSA: as_ncsa,
-    CSV: lambda records: chain([CSV_HEADER], as_csv(records)),
-}
-
-
-def with_signs() -> Iterable[Record]:
-    """Yield records with each sign in each text, at its beginning and inside."""
-    for key, sign in product(TEXTS, SIGNS):
-        for text in (sign, f"a{sign}b"):
-            yield {key: text} if key == "log.record.uid" else {key: text, "log.record.uid": f"{key}-{text}"}
-    for key in TEXTS:
-        yield {key: None, "log.record.uid": None if key == "log.record.uid" else f"{key}-none"}
-        yield {"log.record.uid": f"{key}-empty", key: ""}
-
-
-def with_numbers() -> Iterable[Record]:
-    random = Random(7)  # noqa: S311 (numbers that are the same each time)
-    numbers = [0, 0.0, -1.5, 1, 1e9, 1e16, 1e22, 1e-4, 0.001, 5e-324, 0.1 + 0.2, 1_900_000.5, 100.0, 123456789.125]
-    numbers += [random.uniform(0, 10 ** random.randint(-6, 12)) for _ in range(3000)]
-    for number in numbers:
-        yield {"duration_ms": number, "log.record.uid": f"number {number}"}
-    for status in (None, 0, 101, 599, -1):
-        yield {"http.response.status_code": status, "log.record.uid": f"status {status}"}
-
-
-def with_agents() -> Iterable[Record]:
-    browsers, systems = (*PRODUCTS, "Netscape", "Other", "", None), (*SYSTEMS, "iOS", "Windows", "Other", "", None)
-    for number, (browser, system, device) in enumerate(product(browsers, systems, (*APPLE_DEVICES, "pc", "", None))):
-        agent = {"user_agent.name": browser, "user_agent.os": system, "user_agent.device": device}
-        yield {**agent, "log.record.uid": f"agent {number}", "http.request.method": None}
-
-
-def with_properties() -> Iterable[Record]:
-    values: tuple[Any, ...] = (
-        *("a", "", 'a "b"', "訪問", "a\\", "\u001f", 0, -1, 7, 10**14, 10**15, 10**30, 0.5, -0.25, 1.0, 1e-7, 1e30),
-        *(True, False, None, [], [1], {}, {"a": 1}),
-    )
-    for number, value in enumerate(values):
-        event = {"record.kind": "event", "event.name": "e"}
-        yield {**event, "event.properties": {"key": value}, "log.record.uid": f"one {number}"}
-        yield {**event, "event.properties": {"é": value, "b": 1}, "log.record.uid": f"two {number}"}
-        yield {**event, "event.properties": {"b": 1, "c": value}, "log.record.uid": f"three {number}"}
-    yield {**event, "event.properties": {}, "log.record.uid": "none"}
-
-
-UNUSUAL = {
-    "signs": with_signs,
-    "numbers": with_numbers,
-    "agents": with_agents,
-    "properties": with_properties,
-}
-
-
-@pytest.mark.parametrize("unusual", UNUSUAL)
-def test_duckdb_writes_each_line_as_python_does(tmp_path: Path, unusual: str) -> None:
-    log = tmp_path / "access.jsonl"
-    records = [PLAIN | more for more in UNUSUAL[unusual]()]
-    log.write_bytes(b"".join(map(line, ({k: v for k, v in each.items() if v is not None} for each in records))))
-    read = [*stream(str(log), Span())]
-    assert len(read) == len(records)
-    for form, write in PYTHON.items():
-        made = b"".join(lines(str(log), Span(), form))
-        assert made.split(b"\n") == b"".join(write(read)).split(b"\n")
-
-
-def test_properties_with_spaces_or_one_key_twice_are_written_anew(tmp_path: Path) -> None:
-    log = tmp_path / "access.jsonl"
-    texts = (
-        '{"a": 1}',
-        '{ "a":1}',
-        '{"a":1,"a":2}',
-        '{"a":1,}',
-        '{"a":01}',
-        '{"a":1.50}',
-        '{"a":-0}',
-        '{"a":"\\u00e9"}',
-    )
-    plain = json.dumps(PLAIN)[:-1]
-    log.write_text("".join(f'{plain}, "event.properties": {text}}}\n' for text in texts))
-    read = [*stream(str(log), Span())]
-    assert b"".join(lines(str(log), Span(), JSONL)) == b"".join(as_jsonl(read))
-
-
-# Slices
-
 
 RECORDS = random_records(seed=11, visitors=40)
 ONCE = sorted(

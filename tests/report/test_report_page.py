@@ -484,28 +484,6 @@ def test_footer_does_not_speak_of_small_groups_if_none_are_merged() -> None:
     assert "no record is written. Made on" in text(footer)
 
 
-@pytest.mark.parametrize(
-    ("exempt", "said"),
-    [
-        (0, "All visits in this report were consented to: without consent no record is written."),
-        (
-            1,
-            "1 recorded request needed no consent by law, under ids of one day: over several days, each of their "
-            "visitors counts once a day. All others were consented to.",
-        ),
-        (
-            1700,
-            "1,700 recorded requests needed no consent by law, under ids of one day: over several days, each of their "
-            "visitors counts once a day. All others were consented to.",
-        ),
-    ],
-)
-@pytest.mark.slow
-def test_footer_says_whether_records_needed_consent(exempt: int, said: str) -> None:
-    footer = text(all_of(tree(page(sample_report(exempt_records=exempt))), "footer")[0])
-    assert footer.startswith(f"{said} No row of a list")
-
-
 @pytest.mark.slow
 def test_live_page_form_keeps_the_question() -> None:
     asked = {

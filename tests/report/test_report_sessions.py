@@ -311,15 +311,6 @@ def test_list_of_too_few_visitors_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_exempt_records_are_counted_without_events(tmp_path: Path) -> None:
-    of_events = event(2, "download", consent__purpose="media")
-    exempt = [
-        record(number, consent__purpose="audience", record__kind=kind) for number, kind in ((0, "view"), (1, "request"))
-    ]
-    assert reported(tmp_path, *exempt, of_events, record(3))["exempt_records"] == 2
-
-
-@pytest.mark.slow
 def test_method_tells_views_from_requests_in_earlier_version(tmp_path: Path) -> None:
     newer = ("log.record.uid", "record.kind", "record.version")
     records = [{key: value for key, value in record(n, f"/{n}").items() if key not in newer} for n in range(3)]

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from cookie_consent.base.user_agents import read_agent
-from cookie_consent.report.export.server_logs import is_for_importers, ncsa, user_agent
+from cookie_consent.report.export.server_logs import ncsa, user_agent
 from tests.support.report_records import random_records
 from tests.support.servers.processes import program_path
 
@@ -74,12 +74,6 @@ def test_path_is_percent_encoded_reversibly() -> None:
         target = ncsa({**VIEW, "url.path": path, "url.query": ""}).split('"')[1].split(" ")[1]
         assert unquote(target) == path
         assert "?" not in target
-
-
-def test_events_and_exempt_records_are_not_for_importers() -> None:
-    assert is_for_importers(VIEW)
-    assert not is_for_importers({**VIEW, "record.kind": "event"})
-    assert not is_for_importers({**VIEW, "consent.purpose": "audience"})
 
 
 AGENTS = {
@@ -163,7 +157,7 @@ def requests() -> list[dict[str, Any]]:
     """Return random requests in the form of today: with a truncated address and a protocol."""
     seen, made = set(), []
     for record in random_records(seed=11, visitors=40):
-        if is_for_importers(record) and record["log.record.uid"] not in seen:
+        if record["record.kind"] != "event" and record["log.record.uid"] not in seen:
             seen.add(record["log.record.uid"])
             number = int(record["visitor.id"].split("-")[1])
             made.append({**record, "client.address": f"203.0.{number % 7}.0", "network.protocol.version": "2"})

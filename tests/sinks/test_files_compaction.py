@@ -24,7 +24,7 @@ import pytest
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE
 from cookie_consent.cli.compact import COMPACT
 from cookie_consent.report import report
-from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.atomic import temporary_path

@@ -201,7 +201,6 @@ class Oracle:
             "views_per_session": len(self.views) / sessions if sessions else None,
             "session_seconds": {"median": quantile(lasted, 0.5), "mean": sum(lasted) / sessions if sessions else None},
             "share": self.share(),
-            "exempt_records": sum(is_exempt(record) for record in self.records),
             "consent": consent_of_all(self.counts),
         }
 
@@ -330,7 +329,7 @@ class Oracle:
         """Return how many new visitors of each week came again in each later week."""
         weeks: dict[str, set[date]] = defaultdict(set)
         for record in self.views:
-            if record["visitor.id"] not in self.returning and not is_exempt(record):
+            if record["visitor.id"] not in self.returning:
                 weeks[record["visitor.id"]].add(monday(time_of(record).astimezone(self.zone).date()))
         cohorts = Counter(min(own) for own in weeks.values())
         large = sorted(cohort for cohort, size in cohorts.items() if size >= self.threshold)
@@ -656,11 +655,6 @@ def kind_of(record: Record) -> str:
     """Return the kind of a record. An error is no view, even if an earlier version wrote it as one."""
     is_error = record.get("http.response.status_code", 200) >= 400
     return "request" if is_error and record["record.kind"] == "view" else str(record["record.kind"])
-
-
-def is_exempt(record: Record) -> bool:
-    """Return whether a record was made without consent."""
-    return record["record.kind"] != "event" and "consent.purpose" in record
 
 
 def begin_of(record: Record) -> datetime:

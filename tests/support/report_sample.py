@@ -51,7 +51,6 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "views_per_session": seen / sessions,
         "session_seconds": {"median": 74.0, "mean": 130.2},
         "share": {"views_recorded": seen, "views": everything, "share": seen / everything},
-        "exempt_records": 0,
         "by_day": by_day,
         "by_step": [_step(row) for row in changes.get("by_day", by_day)],
         "by_hour": [{"hour": hour, "views": _hour(hour), "sessions": _hour(hour) // 5} for hour in range(24)],
@@ -148,7 +147,6 @@ def compared_report(**changes: Any) -> dict[str, Any]:
         "views_per_session": 5.07,
         "session_seconds": {"median": 61.0, "mean": 118.0},
         "share": {"views_recorded": 11000, "views": 27500, "share": 0.4},
-        "exempt_records": 0,
         "consent": _in_full(_answers(5000)),
     }
     lists = {name: _with_before(rows) for name, rows in now.items() if isinstance(rows, list) and name in _COMPARED}

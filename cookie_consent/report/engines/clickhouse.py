@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cookie_consent.report.engines.dialect import CLICKHOUSE, shape, sql
 from cookie_consent.report.engines.engine import EARLIER, EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.where import Segment
+from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.damage import Damaged
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ SETTINGS = {
     "max_execution_time": _LONGEST_ANSWER,
 }
 """Of queries that compute figures."""
+_STREAMING = {"max_bytes_before_external_sort": 1_000_000_000}
+"""Of a query for all records. Beyond this much memory, in bytes, the server sorts on disk."""
+_AS_READ = {"time": "concat(replaceOne(toString(r.time), ' ', 'T'), 'Z')"}
+_RECORDS = f"""
+SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.values())} FROM access_records AS r FINAL
+WHERE r.time >= fromUnixTimestamp64Milli({{since:Int64}}) AND r.time < fromUnixTimestamp64Milli({{end:Int64}})
+    AND ({{host:String}} = '' OR r.host = {{host:String}})
+ORDER BY r.time, r.uid"""  # noqa: S608 (names of ours)
 _UNKNOWN_TABLE, _UNKNOWN_COLUMN = "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER"
 
 
@@ -66,6 +75,24 @@ def opened(url: str) -> Iterator[ClickHouseServer]:
         yield engine
         # The server keeps a session, and the tables in it, for some time after the last query.
         engine.prepare({})
+
+
+@contextmanager
+def open_rows(url: str, given: Given) -> Iterator[Iterator[Sequence[object]]]:
+    """Open the records of a span, as rows of the columns in `COLUMNS`.
+
+    Args:
+        url: the URL of the database.
+        given: `since` and `end` in milliseconds since 1970, and `host`.
+
+    Raises:
+        UnreadableError: the database cannot be read, or clickhouse-connect is missing.
+    """
+    with (
+        connected(url, _STREAMING, session=False) as client,
+        client.query_rows_stream(_RECORDS, parameters=dict(given)) as rows,
+    ):
+        yield iter(rows)
 
 
 @contextmanager

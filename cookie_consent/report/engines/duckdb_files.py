@@ -49,7 +49,6 @@ RECORDS = {
     "client.geo.country.iso_code": ("country", "VARCHAR"),
     "http.response.status_code": ("status", "INTEGER"),
     "duration_ms": ("duration_ms", "DOUBLE"),
-    "consent.purpose": ("purpose", "VARCHAR"),
     "event.properties": ("properties", "VARCHAR"),
 }
 """Key of a record -> column and type. Only the keys that figures use."""

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
-from types import ModuleType
 from typing import Any, Protocol
 
 from cookie_consent.report.where import Segment
@@ -23,7 +22,7 @@ _MODULES = {
     "clickhouse": "clickhouse",
     "clickhouses": "clickhouse",
 }
-"""URL scheme -> name of the module that reads such an access log, both in this package and in `export.streams`."""
+"""URL scheme -> name of the module that reads such an access log."""
 
 
 TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "found", "visits", "chosen")
@@ -71,31 +70,27 @@ def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -
         ValueError: no engine reads such a URL.
         UnreadableError: the access log cannot be read. Every error of an open engine is one of these.
     """
-    module, place = reader(access_log, __package__)
+    name, place = engine_of(access_log)
+    module = import_module(f"{__package__}.{name}")
     opened: Callable[..., AbstractContextManager[Engine]] = module.opened
-    return opened(place, memory=memory) if hasattr(module, "DuckDBFiles") else opened(place)
+    return opened(place, memory=memory) if name == "duckdb_files" else opened(place)
 
 
-def reader(access_log: str | os.PathLike[str], package: str) -> tuple[ModuleType, str]:
-    """Return the module that reads an access log, and the path or URL to open it with.
-
-    Args:
-        access_log: as for `open_engine`.
-        package: the package to import the module from.
+def engine_of(access_log: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return the name of the module that reads an access log, and the path or URL to open it with.
 
     Raises:
         ValueError: no engine reads such a URL.
     """
     target = os.fspath(access_log)
     scheme, colon, _ = target.partition("://")
-    module = _MODULES.get(scheme if colon else "file")
-    if module is None:
+    name = _MODULES.get(scheme if colon else "file")
+    if name is None:
         raise ValueError(
             f'access_log: "{scheme}://" cannot be read. Use the path of a JSON Lines file, "postgresql://…" or '
             '"clickhouse://…": where the records are kept in the end.'
         )
-    place = without_spill(target)[0] if colon and scheme != "file" else target
-    return import_module(f"{package}.{module}"), place
+    return name, without_spill(target)[0] if colon and scheme != "file" else target
 
 
 def missing(package: str, extra: str) -> UnreadableError:

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from cookie_consent.report.engines.dialect import POSTGRESQL, shape, sql
 from cookie_consent.report.engines.engine import EARLIER, EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.where import Segment
+from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.deadline import cut_off_after
 from cookie_consent.sinks.files.damage import Damaged
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from psycopg import Connection, ServerCursor
+    from psycopg.sql import Composed
 
 _LONGEST_CONNECT = 3
 _LONGEST_ANSWER = 600
 """Time limits, in seconds, for connecting and for all figures of a report together."""
+_LONGEST_SILENCE = 600
+_BATCH_SIZE = 2000
+"""Of all records: how long to wait for the next ones, in seconds, and how many are fetched at once."""
 SETTINGS: tuple[LiteralString, ...] = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # one snapshot for all figures
     # Sort sessions in memory. Compiling a query would take longer than running it. The server may end an idle
@@ -107,3 +112,43 @@ def connected(url: str) -> Iterator[Connection[Any]]:
     except psycopg.Error as error:
         problem = str(error).strip().partition("\n")[0][:300]
         raise UnreadableError(f"access_log: the database cannot be used: {problem}") from None
+
+
+@contextmanager
+def open_rows(url: str, given: Given, longest: float = _LONGEST_SILENCE) -> Iterator[Iterator[Sequence[Any]]]:
+    """Open the records of a span, as rows of the columns in `COLUMNS`.
+
+    Args:
+        url: the URL of the database.
+        given: `since` and `end` in milliseconds since 1970, and `host`.
+        longest: how long to wait for the next rows, in seconds.
+
+    Raises:
+        UnreadableError: the database cannot be read, or psycopg is missing.
+    """
+    # A named cursor stays on the server. Without one, psycopg would load all rows into memory.
+    with connected(url) as connection, connection.cursor("export") as cursor:
+        with cut_off_after(connection.fileno(), longest):
+            cursor.execute(_query(), given)
+        yield _rows(cursor, connection.fileno(), longest)
+
+
+def _query() -> Composed:
+    from psycopg import sql  # an open connection proves that it is installed
+
+    as_read = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
+    return sql.SQL("""
+        SELECT {} FROM access_records
+        WHERE time >= to_timestamp(%(since)s / 1000.0) AND time < to_timestamp(%(end)s / 1000.0)
+            AND (%(host)s::text = '' OR host = %(host)s::text)
+        ORDER BY time, uid
+    """).format(sql.SQL(", ").join(as_read.get(column) or sql.Identifier(column) for column in COLUMNS.values()))
+
+
+def _rows(cursor: ServerCursor[Any], descriptor: int, longest: float) -> Iterator[Sequence[Any]]:
+    while True:
+        with cut_off_after(descriptor, longest):
+            rows = cursor.fetchmany(_BATCH_SIZE)
+        if not rows:
+            return
+        yield from rows

@@ -1,23 +1,31 @@
-"""Access records in the formats of other programs."""
+"""A whole access log in the formats of other programs."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from datetime import date
+from itertools import chain, groupby, islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from cookie_consent.report.export.csv_files import plain
-from cookie_consent.report.export.server_logs import is_for_importers, ncsa
+from cookie_consent.report.export.server_logs import ncsa
+from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.parquet import engine
 from cookie_consent.sinks.optional import duckdb
+from cookie_consent.sinks.store import IncompleteError
 
 Record = dict[str, Any]
 Lines = Iterator[bytes]
+Seen = Callable[[date], object]
+
+JSONL, NCSA, CSV = "jsonl", "ncsa", "csv"
 
 OWN_COLUMNS = ("uid", "visitor")
 """Columns that this package fills. They are safe for spreadsheets, and may begin with a hyphen; escaping would break
@@ -28,6 +36,66 @@ _SELECTED = ", ".join(f'"{key}" AS {column}' for key, column in COLUMNS.items())
 _COPY = f"""
 COPY (SELECT {_SELECTED} FROM read_json($lines, format = 'newline_delimited', columns = $types))
 TO $path (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"""  # noqa: S608 (names of ours)
+
+
+def lines(access_log: str, span: Span, form: str, *, seen: Seen = lambda day: None) -> Generator[bytes, None, None]:
+    """Yield the records of a span in a format, oldest first and without duplicates.
+
+    The first block comes when the access log is open; it may be empty. Close the generator if you do not read it to its
+    end.
+
+    Args:
+        access_log: the path of a JSON Lines file, or a URL: "file://…", "postgresql://…", "clickhouse://…".
+        span: the records to export.
+        form: JSONL, NCSA or CSV.
+        seen: called with each day before its first record.
+
+    Raises:
+        ValueError: no reader exists for such a URL.
+        UnreadableError: the access log cannot be read, or a package is missing.
+        IncompleteError: after all records that can be read: some files are damaged.
+    """
+    formats = {JSONL: as_jsonl, CSV: as_csv, NCSA: as_ncsa}
+    with closing(stream(access_log, span)) as found:
+        first = [*islice(found, 1)]  # so that errors of reading come before any output
+        yield CSV_HEADER if form == CSV else b""
+        yield from formats[form](_of_days(chain(first, found), seen))
+
+
+def parquet(access_log: str, span: Span, path: Path, *, seen: Seen = lambda day: None) -> None:
+    """Write the records of a span to a Parquet file, with the columns, types and order of compacted files.
+
+    Args:
+        access_log: as for `lines`.
+        span: the records to export.
+        path: the file to write.
+        seen: called with each day before its first record.
+
+    Raises:
+        NotInstalledError: DuckDB is missing.
+        OSError: the file cannot be written.
+        IncompleteError: the file has all records that can be read: some files are damaged.
+    """
+    problems: list[IncompleteError] = []
+    with closing(stream(access_log, span)) as records:
+        write_parquet(_of_days(_noting(records, problems), seen), path)
+    if problems:
+        raise problems[0]
+
+
+def _noting(records: Iterable[Record], problems: list[IncompleteError]) -> Iterator[Record]:
+    """Yield records, and note in `problems` that some cannot be read."""
+    try:
+        yield from records
+    except IncompleteError as error:
+        problems.append(error)
+
+
+def _of_days(records: Iterable[Record], seen: Seen) -> Iterator[Record]:
+    """Yield records, and call `seen` with each day before its first record."""
+    for day, of_day in groupby(records, lambda record: date.fromisoformat(record["time"][:10])):
+        seen(day)
+        yield from of_day
 
 
 def as_jsonl(records: Iterable[Record]) -> Lines:
@@ -44,8 +112,9 @@ def as_csv(records: Iterable[Record]) -> Lines:
 
 def as_ncsa(records: Iterable[Record]) -> Lines:
     """Yield the requests among records as lines of an NCSA combined log."""
-    for record in filter(is_for_importers, records):
-        yield ncsa(record).encode() + b"\n"
+    for record in records:
+        if record.get("record.kind") != "event":
+            yield ncsa(record).encode() + b"\n"
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:

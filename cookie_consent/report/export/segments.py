@@ -11,7 +11,6 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from cookie_consent.report.engines.engine import Engine, Given, open_engine
-from cookie_consent.report.files import require_files
 from cookie_consent.report.question import MARGIN
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import incomplete
@@ -44,7 +43,6 @@ def chosen(
         IncompleteError: after all records that can be read: some files are damaged.
     """
     with TemporaryFile("w+", encoding="utf-8") as file:
-        require_files(access_log)
         with open_engine(access_log, _MEMORY) as engine:
             file.writelines(json.dumps(key) + "\n" for key in _keys(engine, segment, given))
             damaged = engine.damaged

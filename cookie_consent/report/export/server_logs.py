@@ -31,21 +31,13 @@ SYSTEMS = {"Mac OS X": "Macintosh; Mac OS X", "Chrome OS": "CrOS"}
 APPLE_DEVICES = {"tablet": "iPad"}
 
 
-def is_for_importers(record: Record) -> bool:
-    """Tell whether other tools may get a record: only requests that were consented to.
-
-    Events are no requests. A record that the law exempts from consent must not serve another tool's purpose.
-    """
-    return record.get("record.kind") != "event" and "consent.purpose" not in record
-
-
 def ncsa(record: Record) -> str:
     """Return a request as a line of an NCSA combined log (Apache, nginx), in ASCII and without the line end.
 
     The user field is the visitor's pseudonym. Times are in UTC. The number of bytes is unknown.
 
     Args:
-        record: the record of a request; see `is_for_importers`.
+        record: the record of a request, not of an event.
     """
     request = " ".join((_text(record, "http.request.method"), _target(record), _protocol(record)))
     return (

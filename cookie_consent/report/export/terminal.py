@@ -9,7 +9,7 @@ from typing import Any
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.goals import FLAT, flat
 from cookie_consent.report.lists import LISTS, totals
-from cookie_consent.report.page.formatting import ONCE_A_DAY, few_visitors, is_seen, left_out, may_be_fewer, percent
+from cookie_consent.report.page.formatting import few_visitors, is_seen, left_out, may_be_fewer, percent
 
 _WIDEST = 60
 """Wider cells are cut (columns)."""
@@ -115,8 +115,6 @@ def _heading(report: Mapping[str, Any]) -> str:
             f"These records stand for {percent(share['share'])} of {share['views']:,} pages that people saw; "
             "nothing is estimated for the rest."
         )
-    if report["exempt_records"]:
-        lines.append(f"Requests that needed no consent by law: {report['exempt_records']:,}; {ONCE_A_DAY}.")
     if text := left_out(report):
         lines.append(text)
     if asked["time_zone"] != UTC:

@@ -17,8 +17,6 @@ from cookie_consent.base.time_zones import time_zone
 
 NOTHING = "–"
 """Shown in place of a missing figure."""
-ONCE_A_DAY = "over several days, each of their visitors counts once a day"
-"""A caveat about records written without consent: their ids last one day."""
 _LOCALE = "en_GB"
 _MINUTE = 60
 

@@ -16,7 +16,6 @@ from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.page.charts import meter
 from cookie_consent.report.page.filters import Asked, active_filters, with_links
 from cookie_consent.report.page.formatting import (
-    ONCE_A_DAY,
     count,
     days,
     decimal,
@@ -122,15 +121,13 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
         "main": main_chart(report) if parts else None,
         "briefs": brief_lists(parts) if parts else [],
         "sections": parts,
-        "allowed": _allowed(report["exempt_records"]),
         "small_groups": _small_groups(report),
         "made": moment(range_["generated_at"], range_["time_zone"]),
     }
     if not report["small_groups"]["withheld"]:
         return shown
     few = f"fewer than {report['small_groups']['threshold']}"
-    nothing = {"allowed": "", "small_groups": ""}
-    return {**shown, **nothing, "numbers": [Number("Visitors", few)], "share": few_visitors(report)}
+    return {**shown, "small_groups": "", "numbers": [Number("Visitors", few)], "share": few_visitors(report)}
 
 
 def _sections(report: Mapping[str, Any], asked: Asked | None) -> list[Section]:
@@ -205,14 +202,6 @@ def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None)
         f"The records stand for {percent(share['share'])} of {count(share['views'])} pages that people saw; nothing is "
         f"estimated for the rest.{'' if was is None else f' Before, it was {percent(was)}.'}"
     )
-
-
-def _allowed(exempt: int) -> str:
-    """Say on what legal ground the records were written."""
-    if not exempt:
-        return "All visits in this report were consented to: without consent no record is written."
-    those = "1 recorded request" if exempt == 1 else f"{count(exempt)} recorded requests"
-    return f"{those} needed no consent by law, under ids of one day: {ONCE_A_DAY}. All others were consented to."
 
 
 def _small_groups(report: Mapping[str, Any]) -> str:

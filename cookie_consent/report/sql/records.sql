@@ -7,7 +7,6 @@
    - `guest`: a visitor on one host.
    - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
    - `campaign`: source, medium and campaign, URL-encoded and joined with &.
-   - `exempt`: recorded without consent, which the law does not require. Events with a purpose were consented to.
 
    - `marks`: the numbers of the steps of goals and funnels that the record is, each as "<number>". Only for a question that
      has such steps. A letter of `marks` says what each step is: event, page, or beginning of a path.
@@ -42,7 +41,6 @@ WITH known AS (
         {{ sortable("coalesce(device, '')") }} AS device,
         {{ sortable("coalesce(country, '')") }} AS country,
         CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
-        CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
         {% if segment.pages %}
         CASE
             WHEN {% for page in segment.pages %}{{ holds(page) }}{{ "" if loop.last else " OR " }}{% endfor %} THEN 1 ELSE 0
@@ -62,7 +60,7 @@ WITH known AS (
     {% endfor %}
 )
 SELECT
-    uid, came, kind, method, route, event, browser, os, device, country, viewed, exempt, under, status, duration_ms, properties,
+    uid, came, kind, method, route, event, browser, os, device, country, viewed, under, status, duration_ms, properties,
     {% if marks %}
     {{ all_marks(marks, "path", "event", "viewed = 1 AND ") }} AS marks,
     {% endif %}

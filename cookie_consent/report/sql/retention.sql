@@ -1,12 +1,11 @@
 {# New visitors by the week of their first view (`cohort`), and how many had a view so many weeks later; 0 is the cohort.
 
-   A number of a week is its distance from the week that began on 1969-12-29, a Monday. Visitors who needed no consent are
-   left out: their ids are of a day. #}
+   A number of a week is its distance from the week that began on 1969-12-29, a Monday. #}
 {% from "local_time.sql" import local_day with context %}
 WITH weeks AS (
     SELECT DISTINCT visitor, {{ whole("(" ~ local_day("came") ~ " + 3)", "7") }} AS week
     FROM records
-    WHERE viewed = 1 AND inside = 1 AND exempt = 0 AND visitor NOT IN (SELECT visitor FROM earlier)
+    WHERE viewed = 1 AND inside = 1 AND visitor NOT IN (SELECT visitor FROM earlier)
 ),
 cohorts AS (
     SELECT visitor AS newcomer, min(week) AS cohort FROM weeks GROUP BY visitor

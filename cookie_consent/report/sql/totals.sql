@@ -5,7 +5,6 @@ SELECT
         SELECT count(*) FROM earlier WHERE visitor IN (SELECT visitor FROM records WHERE viewed = 1 AND inside = 1)
     ) AS returning,
     (SELECT count(*) FROM records WHERE viewed = 1 AND inside = 1) AS views,
-    (SELECT count(*) FROM records WHERE exempt = 1 AND inside = 1) AS exempt,
     count(*) AS sessions,
     coalesce(sum(bounced), 0) AS bounces,
     {{ quantile("0.5", "lasted / 1000.0") }} AS median_seconds,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cookie_consent.report.engines.duckdb_files import KIND, connected, make_view
-from cookie_consent.report.export.streams import Span
-from cookie_consent.report.files import require_files
+from cookie_consent.report.engines.engine import Given
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged, incomplete, read_undamaged
@@ -27,9 +25,12 @@ _SIZE = 60_000
 _TYPES = {"time": "TIMESTAMP", "status": "INTEGER", "duration_ms": "DOUBLE"}
 """Column -> type. All other columns are texts."""
 _VIEWED = {key: (column, _TYPES.get(column, "VARCHAR")) for key, column in COLUMNS.items()}
+_AS_READ = {"time": "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"}
 _IN_SPAN = "time >= make_timestamp($since::BIGINT * 1000) AND time < make_timestamp($end::BIGINT * 1000)"
-CONDITION = f"{_IN_SPAN} AND ($host = '' OR host = $host)"
-"""The condition for the records of a slice, in a statement on the view `access_records`."""
+_RECORDS = f"""
+SELECT {", ".join(_AS_READ.get(column, column) for column in COLUMNS.values())} FROM access_records
+WHERE {_IN_SPAN} AND ($host = '' OR host = $host)
+ORDER BY access_records.time, uid"""  # noqa: S608 (names of ours)
 _LOAD = f"CREATE OR REPLACE TEMPORARY TABLE in_lines AS SELECT * FROM access_lines WHERE {_IN_SPAN}"  # noqa: S608
 _UNITE = """
 CREATE OR REPLACE TEMPORARY VIEW access_records AS
@@ -50,26 +51,6 @@ T = TypeVar("T")
 Key = tuple[date, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A part of the span.
-
-    Args:
-        since: its first moment, in milliseconds since 1970.
-        end: the first moment after it.
-        given: the values for `CONDITION`.
-    """
-
-    since: int
-    end: int
-    given: dict[str, int | str]
-
-    @property
-    def day(self) -> date:
-        """The day of its first moment."""
-        return datetime.fromtimestamp(self.since / 1000, UTC).date()
-
-
 class Slices:
     """The records of a span in the files of an access log, a slice at a time.
 
@@ -79,45 +60,43 @@ class Slices:
     Args:
         connection: from `connected`.
         path: the live file.
-        span: the records to read.
+        given: `since` and `end` of the span in milliseconds since 1970, and `host`.
     """
 
-    def __init__(self, connection: DuckDBPyConnection, path: Path, span: Span) -> None:
-        self.connection, self._path, self._span = connection, path, span
+    def __init__(self, connection: DuckDBPyConnection, path: Path, given: Given) -> None:
+        self._connection = connection
+        self._path = path
+        self._given = given
         self._first_times: dict[Key, int] = {}
         self._damaged: list[Damaged] = []
         # Two threads take more time of the processor together than one, and more memory.
         connection.execute("SET threads = 1")
         self._slices: list[tuple[int, int]] = self._retried(self._cut)
 
-    def read(self, work: Callable[[Slice], T]) -> Iterator[tuple[Slice, T]]:
-        """Call `work` for each slice, the oldest first, and yield the slices and its results.
-
-        Args:
-            work: reads a slice from the view `access_records`. It is called again if files moved meanwhile, so it
-                returns what it read, and changes nothing else.
+    def rows(self) -> Iterator[Sequence[Any]]:
+        """Yield the rows of all slices, the oldest first.
 
         Raises:
-            IncompleteError: after all slices: some files are damaged.
+            IncompleteError: after all rows: some files are damaged.
         """
         for since, end in self._slices:
-            part = Slice(since, end, {**self._span.given, "since": since, "end": end})
 
-            def read_slice(files: Sequence[Source], part: Slice = part) -> T:
-                self._view([source for source in files if self._reaches(source, part)])
-                return work(part)
+            def read(files: Sequence[Source], since: int = since, end: int = end) -> list[Any]:
+                self._view([source for source in files if self._reaches(source, since, end)])
+                return self._connection.execute(_RECORDS, {**self._given, "since": since, "end": end}).fetchall()
 
-            yield part, self._retried(read_slice)
+            yield from self._retried(read)
         if self._damaged:
             raise incomplete(self._damaged)
 
     def _retried(self, read: Callable[[Sequence[Source]], T]) -> T:
         def read_files(found: Sequence[Source]) -> T:
             # A file's day is that of its newest record, so files closed before the span have nothing of it.
-            files = [source for source in found if source.day is None or source.day >= self._span.first_file]
+            first = _day_of(int(self._given["since"]))
+            files = [source for source in found if source.day is None or source.day >= first]
             known = {damaged.path for damaged in self._damaged}
             result, damaged = read_undamaged(
-                self.connection, [source for source in files if source.path not in known], read
+                self._connection, [source for source in files if source.path not in known], read
             )
             self._damaged += damaged
             return result
@@ -128,40 +107,44 @@ class Slices:
         """Load the lines, and return the slices."""
         lines = [source for source in files if source.file_format is not FileFormat.PARQUET]
         parquet = [source for source in files if source.file_format is FileFormat.PARQUET]
-        make_view(self.connection, "access_lines", lines, _VIEWED, {"kind": KIND})
-        times = {name: value for name, value in self._span.given.items() if name != "host"}
-        self.connection.execute(_LOAD, times)
+        make_view(self._connection, "access_lines", lines, _VIEWED, {"kind": KIND})
+        times = {name: value for name, value in self._given.items() if name != "host"}
+        self._connection.execute(_LOAD, times)
         self._view(parquet)
         if parquet:
             keys = {str(source.path): key_of(source) for source in parquet}
             names = {"files": [one_file(source.path) for source in parquet]}
-            found = self.connection.execute(_FIRST_TIMES, names).fetchall()
+            found = self._connection.execute(_FIRST_TIMES, names).fetchall()
             self._first_times = {keys[name]: first for name, first in found if first is not None}
-        return self.connection.execute(_CUT, {**times, "size": _SIZE}).fetchall()
+        return self._connection.execute(_CUT, {**times, "size": _SIZE}).fetchall()
 
     def _view(self, parquet: Sequence[Source]) -> None:
-        make_view(self.connection, "in_parquet", parquet, _VIEWED, {"kind": KIND})
-        self.connection.execute(_UNITE)
+        make_view(self._connection, "in_parquet", parquet, _VIEWED, {"kind": KIND})
+        self._connection.execute(_UNITE)
 
-    def _reaches(self, source: Source, part: Slice) -> bool:
+    def _reaches(self, source: Source, since: int, end: int) -> bool:
         """Tell whether a Parquet file may have records of a slice. In new files are lines that were loaded already."""
         if source.file_format is not FileFormat.PARQUET or key_of(source) not in self._first_times:
             return False
-        return source.date() >= part.day and self._first_times[key_of(source)] < part.end
+        return source.date() >= _day_of(since) and self._first_times[key_of(source)] < end
 
 
 @contextmanager
-def sliced(target: str, span: Span) -> Iterator[Slices]:
-    """Open the files of an access log.
+def open_rows(target: str, given: Given) -> Iterator[Iterator[Sequence[Any]]]:
+    """Open the records of a span in files, as rows of the columns in `COLUMNS`.
 
     Args:
         target: the path or "file://" URL of the live file.
-        span: the records to read.
+        given: `since` and `end` in milliseconds since 1970, and `host`.
 
     Raises:
         UnreadableError: the files cannot be read, or DuckDB is missing.
     """
     path = Path(target.removeprefix("file://"))
     with connected(path, _MEMORY) as connection:
-        require_files(path)
-        yield Slices(connection, path, span)
+        yield Slices(connection, path, given).rows()
+
+
+def _day_of(moment: int) -> date:
+    """Return the day, in UTC, of milliseconds since 1970."""
+    return datetime.fromtimestamp(moment / 1000, UTC).date()

@@ -8,12 +8,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import date, timedelta
+from importlib import import_module
 from typing import Any
 
 from cookie_consent.base.time_zones import UTC
-from cookie_consent.report.engines.engine import reader
+from cookie_consent.report.engines.engine import Given, engine_of
 from cookie_consent.report.export.segments import chosen
-from cookie_consent.report.local_time import DAY, begin_of, day_of
+from cookie_consent.report.files import require_files
+from cookie_consent.report.local_time import begin_of
 from cookie_consent.report.where import Where, segment_of
 from cookie_consent.sinks.columns import record_from
 
@@ -21,6 +23,8 @@ Row = Sequence[Any]
 """The values of a record's columns in the order of `COLUMNS`. The time is written as in records."""
 
 _FIRST, _LAST = date(1970, 1, 1), date(9999, 12, 30)
+_READERS = {"duckdb_files": "slices"}
+"""Module of an engine -> the module that reads whole records, if that is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,6 @@ class Span:
         return self.until or _LAST
 
     @property
-    def first_file(self) -> date:
-        """The first day, UTC, of files with records of the span: a file's day is that of its newest record."""
-        return day_of(int(self.given["since"]) // DAY)
-
-    @property
     def given(self) -> dict[str, int | str]:
         """The parameters of the SQL texts. Times are milliseconds since 1970."""
         return {
@@ -90,9 +89,11 @@ def stream(access_log: str | os.PathLike[str], span: Span) -> Generator[dict[str
         UnreadableError: the access log cannot be read, or a package is missing.
         IncompleteError: after all records that can be read: some files are damaged.
     """
-    module, place = reader(access_log, __package__)
-    opened: Callable[[str, Span], AbstractContextManager[Iterator[Row]]] = module.opened
-    records = _records(opened(place, span))
+    require_files(access_log)
+    name, place = engine_of(access_log)
+    module = import_module(f"cookie_consent.report.engines.{_READERS.get(name, name)}")
+    opened: Callable[[str, Given], AbstractContextManager[Iterator[Row]]] = module.open_rows
+    records = _records(opened(place, span.given))
     return _of_segment(access_log, span, records) if span.where else records
 
 
