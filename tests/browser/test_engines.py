@@ -1,4 +1,4 @@
-"""Tests of the banner in Chromium, Firefox and WebKit."""
+"""Tests of the banner in Chromium, Firefox and WebKit, also with blocked cookies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.engines import ENGINES, Setting
 from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashes
 from tests.support.browsers.visitor_browser import Sites
-from tests.support.sites.engines_site import engines_site, policy
+from tests.support.sites.engines_site import engines_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
@@ -35,11 +35,7 @@ with_scripts, without_scripts = (
     for scripts in (True, False)
 )
 in_each_layout = pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
-LANGUAGES = ("en", "ja", "ar")
-PURPOSES = [policy.in_force[id_] for id_ in policy.optional]
 EN: Any = shipped("en")
-GAP = 16
-"""Between the banner in the corner and the edges (pixels)."""
 
 
 @pytest.fixture(scope="module")
@@ -70,21 +66,6 @@ def guest(running_guest: Guest) -> Guest:
 # Look
 
 
-def test_banner_comes_first_with_both_answers_in_view(guest: Guest) -> None:
-    guest.go("/")
-    guest.wait_for_banner()
-    first = next(it for it in guest.find_all("body > *") if it.tag_name not in {"link", "style"})
-    assert "pchoice" in str(first.get_dom_attribute("class")).split()
-    for choice in ("refuse_all", "accept_all"):
-        assert guest.is_in_view(guest.button(choice))
-    assert guest.cookies == {}
-
-
-def opaque(colour: str) -> str:
-    """Return a colour without the opacity that Selenium adds."""
-    return colour.replace("rgba", "rgb").replace(", 1)", ")")
-
-
 @in_each_layout
 def test_banner_fits_phone_screen(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
@@ -98,24 +79,6 @@ def test_banner_fits_phone_screen(guest: Guest, layout: str) -> None:
             assert (gaps["left"], gaps["right"], gaps["below"]) == (0, 0, 0)
         for choice in ("refuse_all", "accept_all"):
             assert guest.is_in_view(guest.button(choice))
-
-
-@with_scripts
-@pytest.mark.parametrize(("layout", "language"), [("corner", "en"), ("corner", "ar"), ("bar", "en"), ("modal", "en")])
-def test_layout_places_banner_on_wide_screen(guest: Guest, layout: str, language: str) -> None:
-    guest.go(f"/?lang={language}", layout=layout)
-    guest.wait_for_banner()
-    assert guest.banner.value_of_css_property("position") == "fixed"
-    gaps = gaps_around(guest)
-    if layout == "corner":
-        beside, opposite = ("right", "left") if language == "ar" else ("left", "right")
-        assert (gaps[beside], gaps["below"]) == (GAP, GAP)
-        assert gaps[opposite] > guest.size[0] / 3
-    elif layout == "bar":
-        assert (gaps["left"], gaps["right"], gaps["below"]) == (0, 0, 0)
-    else:
-        assert gaps["left"] == gaps["right"]
-        assert gaps["above"] == pytest.approx(gaps["below"], abs=1)
 
 
 def gaps_around(guest: Guest) -> dict[str, float]:
@@ -306,3 +269,44 @@ def test_banner_and_settings_work_under_strict_content_security_policy(guest: Gu
     guest.open_settings()
     assert guest.active_templates() == set()
     assert guest.violations == []
+
+
+# Blocked cookies
+
+
+CLAIMING = "WebKit"
+"""The engine that tells pages that it keeps cookies. Only an answer shows that it does not."""
+BLOCKED = EN["cookies_blocked"]
+
+
+def without_cookies(*, scripts: bool) -> pytest.MarkDecorator:
+    """Run a test at each engine with blocked cookies."""
+    visits = [(name, Setting(cookies=False, scripts=scripts)) for name in ENGINES]
+    return pytest.mark.parametrize("running_guest", visits, ids=list(ENGINES), indirect=True)
+
+
+@without_cookies(scripts=True)
+def test_message_replaces_banner_without_cookies(guest: Guest) -> None:
+    guest.go("/")
+    if guest.engine == CLAIMING:
+        guest.answer("refuse_all")
+    assert guest.until(lambda: guest.message) == BLOCKED
+    assert not guest.shows_banner
+    assert guest.cookies == {}
+    assert guest.state["status"] == "unknown"
+
+
+@without_cookies(scripts=False)
+@retry_if_webkit_crashes
+def test_lost_answer_without_scripts_turns_banner_into_message(guest: Guest) -> None:
+    guest.go("/")
+    guest.wait_for_banner()
+    page = guest.document
+    assert not guest.find(".pchoice-blocked").is_displayed()
+    guest.button("accept_all").click()
+    guest.wait_for_page_after(page)
+    guest.wait_for_banner()
+    assert guest.path == "/"
+    assert guest.banner.text == BLOCKED
+    assert not guest.button("accept_all").is_displayed()
+    assert guest.cookies == {}

@@ -117,19 +117,6 @@ def test_page_leave_event_tells_viewing_time(reader: Reader) -> None:
     assert "url.query" not in event
 
 
-def test_page_leave_is_sent_once_for_page_hidden_twice(reader: Reader) -> None:
-    reader.go("/")
-    reader.ready()
-    reader.page.evaluate(HIDE)
-    assert reader.event("page_leave")["url.path"] == "/"
-    reader.page.evaluate(SHOW)
-    reader.ready()
-    reader.page.evaluate(HIDE)
-    reader.go("/plain")
-    reader.go("/plain")
-    assert reader.sent_count() == 1
-
-
 def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, sites: Sites) -> None:
     """By default Playwright switches the back-forward cache off."""
     options: dict[str, Any] = {**CHROMIUM_OPTIONS, "ignore_default_args": ["--disable-back-forward-cache"]}
@@ -276,16 +263,6 @@ def test_page_learns_of_withdrawal_elsewhere_when_visible(reader: Reader) -> Non
     reader.page.evaluate(SHOW)
     reader.page.evaluate("consent.track('quote')")
     reader.event("quote")
-
-
-def test_no_event_is_sent_while_state_is_unavailable(reader: Reader) -> None:
-    reader.go("/")
-    reader.ready()
-    reader.page.route("**/state?*", lambda route: route.abort())
-    reader.page.evaluate(SHOW)
-    reader.page.evaluate("consent.track('quote')")
-    assert reader.sent_count() == 0
-    assert reader.page.evaluate("consent.allows('analytics')")
 
 
 # Together with choices.js

@@ -18,16 +18,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 PAINTED = "performance.getEntriesByName('first-contentful-paint').length === 1"
-SCRIPTS_RAN = "document.readyState === 'interactive' && 'consent' in window"
 STYLESHEET = "**/choices.*.css"
-WATCH_DISPLAY = """
-window.displays = [];
-requestAnimationFrame(function look() {
-    const question = document.querySelector(".pchoice");
-    if (question) displays.push(getComputedStyle(question).display);
-    requestAnimationFrame(look);
-});
-"""
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +66,6 @@ def test_banner_with_inline_style_requests_no_stylesheet(new_visitor: NewVisitor
     expect_no_violation(visitor)
 
 
-def test_first_frame_does_not_wait_for_the_question(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.page.add_init_script(WATCH_DISPLAY)
-    visitor.page.route("**/choices.*.js", lambda _: None)
-    visitor.page.goto(visitor.sites.address + styled_page("none"), wait_until="commit")
-    expect_styled(visitor)
-    displays = visitor.page.evaluate("displays")
-    assert displays[0] == "none"
-    assert displays[-1] == "block"
-
-
 @with_and_without_scripts
 @pytest.mark.parametrize("name", ["files", "trusted types", "no scripts"])
 def test_page_with_deferred_stylesheet_is_painted_before_it(new_visitor: NewVisitor, name: str, scripts: bool) -> None:
@@ -106,32 +86,6 @@ def test_banner_is_shown_when_deferred_stylesheet_cannot_be_had(new_visitor: New
     expect(visitor.banner).to_be_visible()
     visitor.refuse()
     assert visitor.state["status"] == "refused"
-
-
-def test_file_is_loaded_where_a_proxy_forbids_the_inline_style(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-
-    def forbid(route: Route) -> None:
-        response = route.fetch()
-        headers = response.headers | {"content-security-policy": "style-src 'self'"}
-        route.fulfill(response=response, headers=headers)
-
-    visitor.page.route(f"**{styled_page('none')}", forbid)
-    visitor.go(styled_page("none"))
-    expect_styled(visitor)
-    expect(visitor.page.locator("style.pchoice-style")).to_have_count(0)
-
-
-def test_box_and_what_follows_it_are_painted_before_stylesheet(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go(styled_page("none"))
-    visitor.refuse()
-    release = open_without_stylesheet(visitor, f"{styled_page('none')}?box")
-    box = visitor.page.locator(".pchoice-box")
-    expect(box).to_be_visible()
-    assert eventually(lambda: visitor.page.evaluate(SCRIPTS_RAN))
-    release()
-    expect(box).to_have_css("border-top-width", "1px")
 
 
 # Without the stylesheet nothing untrue is said.

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Request, Response, Route, ViewportSize, expect
 
 from cookie_consent.texts.catalog import shipped
-from tests.support.browsers.life_browser import another_tab, life_sites, moved_to
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, until, with_and_without_scripts
+from tests.support.browsers.life_browser import life_sites, moved_to
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
@@ -23,15 +23,11 @@ SCREENS = {
     "phone": ViewportSize(width=360, height=640),
     "small phone": ViewportSize(width=320, height=568),
 }
-LOOK = """button => Object.fromEntries([...getComputedStyle(button)]
-    .filter(name => !/width|inline-size|origin/.test(name) || /border/.test(name))
-    .map(name => [name, getComputedStyle(button)[name]]))"""
 NOTE_FOCUS = "document.focused = []; addEventListener('focus', event => document.focused.push(event.target), true);"
 TABS = 15
 """More than there are focusable elements in the banner."""
 KEPT, LATER, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "later", "privacy_settings"))
 on_all_screens = pytest.mark.parametrize("size", SCREENS.values(), ids=SCREENS)
-in_all_layouts = pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
 
 
 @pytest.fixture(scope="module")
@@ -64,27 +60,6 @@ def console_warnings(visitor: Visitor) -> list[str]:
 
 
 # Layouts
-
-
-@on_all_screens
-def test_bar_lies_at_bottom_and_leaves_page_readable(new_visitor: NewVisitor, size: ViewportSize) -> None:
-    visitor = moved_to(new_visitor(viewport=size), "bar")
-    visitor.open_with_banner("/long")
-    bar = bounding_box(visitor.banner)
-    assert (bar["x"], bar["width"]) == (0, visitor.page.evaluate("document.documentElement.clientWidth"))
-    assert bar["y"] + bar["height"] == size["height"]
-    assert bar["y"] >= size["height"] / 3
-    expect(visitor.page.get_by_role("heading", name="Long")).to_be_in_viewport(ratio=1)
-    visitor.page.locator("#home").click(trial=True)
-    # Scroll to the end, which the bar does not cover.
-    visitor.page.mouse.move(20, 20)
-    visitor.page.mouse.wheel(0, 100_000)
-    end = visitor.page.locator("#end")
-    expect(end).to_be_in_viewport(ratio=1)
-    assert bounding_box(end)["y"] + bounding_box(end)["height"] <= bounding_box(visitor.banner)["y"]
-    end.click()
-    expect(visitor.page).to_have_title("Second")
-    expect(visitor.banner).to_be_visible()
 
 
 @pytest.mark.parametrize("site", ["corner", "bar", "shared"])
@@ -148,29 +123,6 @@ def test_postponed_question_does_not_return(
     expect(visitor.choice("refuse_all")).to_be_visible()
 
 
-@with_and_without_scripts
-def test_postponed_question_can_be_answered_in_the_settings(new_visitor: NewVisitor, scripts: bool) -> None:
-    visitor = new_visitor(java_script_enabled=scripts)
-    visitor.go("/")
-    visitor.answer(visitor.banner.get_by_role("button", name=LATER))
-    expect(visitor.banner).to_have_count(0)
-    visitor.page.get_by_role("link", name=SETTINGS).last.click()
-    visitor.answer(visitor.choice("refuse_all"))
-    expect(visitor.page.get_by_role("main")).to_be_visible()
-    expect(visitor.page.get_by_role("status")).to_contain_text("Your choice is saved.")
-    assert list(visitor.cookies) == ["consent"]
-
-
-@pytest.mark.parametrize("layout", ["corner", "bar"])
-def test_escape_outside_banner_leaves_banner_open(new_visitor: NewVisitor, layout: str) -> None:
-    visitor = moved_to(new_visitor(), layout)
-    visitor.open_with_banner("/")
-    visitor.page.locator("#name").focus()
-    visitor.page.keyboard.press("Escape")
-    expect(visitor.banner).to_be_visible()
-    expect(visitor.page.locator("#name")).to_be_focused()
-
-
 # Dialog
 
 
@@ -211,12 +163,6 @@ def test_tab_stays_in_dialog_or_browser(dialog_visitor: Visitor, key: str) -> No
     assert reached.count("refuse_all") == reached.count("accept_all")
 
 
-def test_click_beside_dialog_is_no_answer(dialog_visitor: Visitor) -> None:
-    dialog_visitor.page.mouse.click(5, 5)
-    expect(dialog_visitor.page.locator("dialog:modal")).to_be_visible()
-    assert is_unanswered(dialog_visitor)
-
-
 @pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
 def test_answered_dialog_closes_and_frees_page(dialog_visitor: Visitor, choice: str, purposes: dict[str, bool]) -> None:
     dialog_visitor.mark()
@@ -255,20 +201,6 @@ def test_dialog_and_page_are_usable_without_javascript(new_visitor: NewVisitor, 
     expect(visitor.banner).to_have_count(0)
     expect(visitor.page).to_have_title("Second")
     assert visitor.state["status"] == "refused"
-
-
-NOTE_MODAL_AT_END_OF_PARSING = """
-addEventListener("DOMContentLoaded", () => {
-    document.wasModal = document.querySelector("dialog").matches(":modal");
-});
-"""
-
-
-def test_dialog_is_modal_before_page_is_loaded(new_visitor: NewVisitor) -> None:
-    visitor = moved_to(new_visitor(), "modal")
-    visitor.page.add_init_script(NOTE_MODAL_AT_END_OF_PARSING)
-    visitor.open_with_banner("/long")
-    assert visitor.page.evaluate("document.wasModal") is True
 
 
 WATCH_SHIFTS = """
@@ -325,14 +257,6 @@ def test_banner_loaded_by_script_takes_answers(shared_visitor: Visitor, choice: 
     assert receipt["source"] == "banner"
 
 
-def test_answer_in_one_tab_removes_banner_loaded_by_script_in_other(shared_visitor: Visitor) -> None:
-    other = another_tab(shared_visitor)
-    other.open_with_banner("/with-script")
-    shared_visitor.accept()
-    expect(other.banner).to_have_count(0)
-    expect(other.page.locator("#media")).to_be_attached()
-
-
 def test_failed_banner_request_breaks_nothing(new_visitor: NewVisitor) -> None:
     visitor = moved_to(new_visitor(), "shared")
     said = console_warnings(visitor)
@@ -343,23 +267,6 @@ def test_failed_banner_request_breaks_nothing(new_visitor: NewVisitor) -> None:
         assert visitor.ready() == NOTHING
         expect(visitor.banner).to_have_count(0)
     assert [re.findall("no answer from .*/question. Let it pass", text) != [] for text in said] == [True, True]
-
-
-def test_settings_opened_while_banner_loads_appear_once(new_visitor: NewVisitor) -> None:
-    visitor = moved_to(new_visitor(), "shared")
-    held: list[Route] = []
-    visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
-    visitor.go("/with-script")
-    assert until(visitor.page, lambda: len(held) == 1)
-    visitor.page.evaluate("void consent.show()")
-    assert until(visitor.page, lambda: len(held) == 2)
-    for route in held:
-        route.continue_()
-    expect(visitor.banner).to_be_focused()
-    visitor.page.evaluate("consent.show()")
-    expect(visitor.banner).to_have_count(1)
-    visitor.refuse()
-    assert visitor.state["status"] == "refused"
 
 
 # window.consent
@@ -380,23 +287,6 @@ def test_change_event_comes_after_templates_are_activated(new_visitor: NewVisito
     )
     visitor.accept()
     assert visitor.page.evaluate("document.heard") == [["on", ALL, True, 1], ["event", ALL, True, 1]]
-
-
-def test_imported_script_is_same_instance_as_page_script(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.open_with_banner("/long")
-    address = f"{urlsplit(visitor.sites.address).path}{PREFIX}/choices.js"
-    same = "address => import(address).then(({ consent }) => consent === window.consent)"
-    assert visitor.page.evaluate(same, address) is True
-    visitor.requests()
-    visitor.accept()
-    assert sum(request.method == "POST" for request in visitor.requests()) == 1
-    assert visitor.page.evaluate("consent.allows('media')")
-    # A page without the banner gets the script by the import.
-    visitor.go("/long")
-    assert visitor.page.evaluate("typeof consent") == "undefined"
-    ready = "address => import(address).then(({ consent }) => consent.ready)"
-    assert visitor.page.evaluate(ready, address) == ALL
 
 
 def test_unknown_purpose_is_reported_once_in_console(new_visitor: NewVisitor) -> None:
@@ -471,3 +361,14 @@ def test_first_page_loads_one_script_and_next_page_none(new_visitor: NewVisitor)
 
 
 # Language
+
+
+@pytest.mark.parametrize("layout", ["corner", "modal"])
+def test_page_is_printed_without_banner_and_its_space(new_visitor: NewVisitor, layout: str) -> None:
+    visitor = moved_to(new_visitor(java_script_enabled=False), layout)
+    visitor.go("/long")
+    room = "getComputedStyle(document.documentElement).paddingBottom"
+    assert visitor.page.evaluate(room) != "0px"
+    visitor.page.emulate_media(media="print")
+    expect(visitor.banner).to_be_hidden()
+    assert visitor.page.evaluate(room) == "0px"

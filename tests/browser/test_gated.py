@@ -8,11 +8,10 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route
 
 from tests.support.browsers.engines import Setting
 from tests.support.browsers.guest import Guest, guest_at
@@ -251,19 +250,6 @@ def test_services_start_with_answer_in_page(viewer: Viewer) -> None:
     assert viewer.complaints == []
 
 
-@pytest.mark.full_matrix
-@pytest.mark.parametrize("button", ["Show once", "Always allow"])
-def test_content_of_card_starts_once(viewer: Viewer, button: str) -> None:
-    viewer.answer()
-    viewer.go("card")
-    assert (viewer.ran, viewer.asked) == ([], [])
-    viewer.page.get_by_role("button", name=button).click()
-    assert eventually(lambda: viewer.ran == ["card"])
-    viewer.settle()
-    assert (viewer.ran, viewer.asked) == (["card"], ["card.html"])
-    assert viewer.complaints == []
-
-
 def test_unknown_names_load_nothing_and_console_says_what_to_write(viewer: Viewer) -> None:
     viewer.answer(EVERYTHING)
     viewer.go("unmapped", map="")
@@ -354,24 +340,6 @@ def test_page_without_question_follows_answers_elsewhere(viewer: Viewer) -> None
     assert_no_more(viewer, before)
 
 
-@pytest.mark.full_matrix
-def test_page_restored_by_back_button_after_withdrawal_starts_nothing(caching_browser: Any, sites: Sites) -> None:
-    viewer = Viewer(Visitor(caching_browser.new_context(), sites))
-    viewer.answer(EVERYTHING)
-    viewer.go("ours")
-    assert eventually(lambda: "ours.js" in viewer.ran)
-    viewer.visitor.go(PREFIX)
-    viewer.answer()
-    before = len(viewer.asked)
-    with viewer.page.expect_event("load"):
-        viewer.visitor.go_back()
-    viewer.settle()
-    assert viewer.ran == []
-    assert len(viewer.asked) == before
-    expect(viewer.page.locator("iframe[data-src]")).to_have_count(1)
-    viewer.visitor.context.close()
-
-
 def test_unreachable_server_starts_nothing_and_console_says_so(viewer: Viewer) -> None:
     viewer.answer(EVERYTHING)
     viewer.page.route("**/state*", lambda route: route.abort())
@@ -416,15 +384,6 @@ def test_script_without_nonce_of_page_does_not_start(viewer: Viewer, nonce: str)
     viewer.go("cookieconsent", csp="trusted", nonce=nonce)
     assert (viewer.asked, viewer.ran) == ([], [])
     assert any("nonce" in said for said in viewer.complaints)
-
-
-def test_without_javascript_nothing_is_loaded(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor(java_script_enabled=False)
-    key = secrets.token_hex(8)
-    visitor.go(f"/all?key={key}")
-    visitor.answer(visitor.choice("accept_all"))
-    visitor.go(f"/all?key={key}")
-    assert asked_with(visitor.sites, key) == []
 
 
 # Examples of the docs

@@ -86,44 +86,6 @@ def land_from_search(visitor: Visitor, engine: str, landing: str = LANDING) -> P
     return visitor.page
 
 
-def check_report(made: dict[str, Any], engine: str) -> None:
-    """Check the report: one session of two pages, its referrer and its campaign."""
-    assert (made["visitors"], made["sessions"], made["views"]) == (1, 1, 2)
-    assert made["referrers"] == [{"referrer": engine, "sessions": 1, "visitors": 1}]
-    assert made["campaigns"] == [CAMPAIGN]
-    assert [row["path"] for row in made["entry_pages"]] == ["/before"]
-    assert [row["path"] for row in made["exit_pages"]] == ["/next"]
-
-
-def test_landing_page_reports_itself_after_acceptance(new_visitor: NewVisitor, sites: Sites, engine: str) -> None:
-    visitor = new_visitor()
-    page = land_from_search(visitor, engine)
-    asked = list[str]()
-    page.on("request", lambda request: asked.append(f"{request.url} {request.post_data or ''}"))
-    with page.expect_response(lambda answer: answer.url.endswith("/events")) as told:
-        visitor.banner.locator("button[value=accept_all]").click()
-    assert told.value.status == 204
-    expect(visitor.banner).to_have_count(0)
-    assert [one for one in asked if engine in one] == [one for one in asked if "/events" in one], "not before the yes"
-    page.locator("#next").click()
-    check_report(figures(sites, 2), engine)
-    assert not any("s3cr3t" in str(record) for record in sites.records)
-
-
-@pytest.mark.parametrize("sites", [""], indirect=True)
-def test_landing_page_is_recorded_after_acceptance_without_scripts(
-    new_visitor: NewVisitor, sites: Sites, engine: str
-) -> None:
-    visitor = new_visitor(java_script_enabled=False)
-    page = land_from_search(visitor, engine)
-    visitor.banner.locator("button[value=accept_all]").click()
-    expect(visitor.banner).to_have_count(0)
-    page.locator("#next").click()
-    check_report(figures(sites, 2), engine)
-    assert visitor.cookies["visitor"]["value"].count("~") == 0
-    assert not any("s3cr3t" in str(record) for record in sites.records)
-
-
 @pytest.mark.each_value(at_most=3)
 @pytest.mark.parametrize("sites", [""], indirect=True)
 @pytest.mark.parametrize(("landing", "channel", "campaigns"), ARRIVALS)

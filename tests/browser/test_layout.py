@@ -1,24 +1,57 @@
-"""Tests of the place of the banner: both answers in view, the page usable, nothing shifted or hidden."""
+"""Tests of the banner's place and size: little is covered, both answers are in view and alike, the page is usable."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, ViewportSize, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
-from tests.support.sites.browser_site import LINKS
+from tests.support.browsers.share import SCREENS, share_site, shares, show_banner
+from tests.support.sites.share_site import LANGUAGES, LINKS
 
-pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-SCREENS = {
+NewBanner = Callable[[str, str], Page]
+"""Shows the banner in a layout and a language."""
+LAYOUTS = ("corner", "bar", "modal")
+SHORT, LONG = ("en", "ja"), ("de", "fr")
+LIMITS = {
+    ("corner", SHORT): (45, 38, 30, 12, 7),
+    ("corner", LONG): (58, 48, 38, 15, 9),
+    ("bar", SHORT): (45, 38, 30, 12, 12),
+    ("bar", LONG): (58, 48, 38, 18, 12),
+    ("modal", SHORT): (47, 38, 30, 15, 9),
+    ("modal", LONG): (58, 48, 38, 17, 10),
+}
+"""Layout and languages -> the percentage of each window that the banner may cover."""
+FROM_360 = {name: size for name, size in SCREENS.items() if size["width"] >= 360}
+SMALL = {
     "phone": ViewportSize(width=320, height=568),
-    "tablet": ViewportSize(width=768, height=1024),
-    "desk": ViewportSize(width=1440, height=900),
+    "landscape": ViewportSize(width=640, height=360),
     "enlarged": ViewportSize(width=320, height=256),  # a window of 1280 x 1024 at 400 % (WCAG 1.4.10)
 }
-on_all_screens = pytest.mark.parametrize("size", SCREENS.values(), ids=SCREENS)
+MOST_TAB_STOPS = 4
+"""Before the button that accepts."""
+CONTROLS = "a, button, summary, input"
+ANSWERS = "button[value=refuse_all], button[value=accept_all]"
+SCROLLED = """it => [it, ...it.querySelectorAll("*")]
+    .filter(it => it.scrollHeight > it.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(it).overflowY))
+    .map(it => it.outerHTML.slice(0, 40))"""
+PINNED = f"""it => [...it.querySelectorAll("*")]
+    .filter(it => /sticky|fixed/.test(getComputedStyle(it).position) && it.checkVisibility())
+    .filter(it => !it.matches("{ANSWERS}") && !it.querySelector("{ANSWERS}")
+        || it.querySelector(":is({CONTROLS}):not({ANSWERS})"))
+    .map(it => it.outerHTML.slice(0, 40))"""
+OUTSIDE = f"""it => [...it.querySelectorAll("{CONTROLS}")].filter(it => it.checkVisibility()).filter(it => {{
+    const {{ left, right, top, bottom }} = it.getBoundingClientRect();
+    return left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
+}}).map(it => it.textContent)"""
+HIDDEN = f"""it => [...it.querySelectorAll("{CONTROLS}")].filter(it => it.checkVisibility()).filter(it => {{
+    it.scrollIntoView({{ block: "nearest" }});
+    const [box] = it.getClientRects();
+    return !it.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2));
+}}).map(it => it.textContent)"""
 LOOKS = [
     *("font-family", "font-size", "font-weight", "line-height", "text-transform", "text-decoration-line"),
     *("color", "background-color", "background-image", "box-shadow", "opacity", "visibility", "filter", "transform"),
@@ -47,93 +80,130 @@ SHIFTS = """async () => {
             `${node?.nodeName} "${node?.textContent}" ${from.top}-${from.bottom} -> ${to.top}-${to.bottom}`)]);
 }"""
 
-
-@pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_refusing_is_as_easy_as_accepting(new_visitor: NewVisitor, locale: str, scheme: Any) -> None:
-    visitor = new_visitor(locale=locale, color_scheme=scheme)
-    visitor.go("/")
-    refuse, accept = (visitor.banner.locator(f"button[value={value}]") for value in ("refuse_all", "accept_all"))
-    for size in SCREENS.values():
-        visitor.page.set_viewport_size(size)
-        accept.scroll_into_view_if_needed()  # in very small windows the whole question scrolls
-        for button in (refuse, accept):
-            expect(button).to_have_count(1)
-            expect(button).to_be_in_viewport(ratio=1)
-        assert refuse.evaluate(LOOK, LOOKS) == accept.evaluate(LOOK, LOOKS)
-        sizes = [button.bounding_box() for button in (refuse, accept)]
-        areas = [box["width"] * box["height"] for box in sizes if box]
-        assert 0.9 < areas[0] / areas[1] < 1.1
-        assert all(box and box["height"] >= 44 for box in sizes)
+in_all_layouts = pytest.mark.parametrize("layout", LAYOUTS)
+beside_the_page = pytest.mark.parametrize("layout", ["corner", "bar"])
+in_all_languages = pytest.mark.parametrize("language", LANGUAGES)
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
-def test_pages_fit_screen_width(new_visitor: NewVisitor, locale: str) -> None:
-    visitor = new_visitor(locale=locale)
-    for path in ("/", "/offices", "/tour", PREFIX):
-        visitor.go(path)
-        expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
-        for name, size in SCREENS.items():
-            visitor.page.set_viewport_size(size)
-            over = visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            assert over <= 0, (path, name)
+@pytest.fixture(scope="module")
+def new_banner(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewBanner]:
+    """Shows the banner to somebody who has not answered, in one page for all tests."""
+    with share_site(tmp_path_factory.mktemp("share")) as address, browser.new_context() as context:
+        page = context.new_page()
+
+        def new_banner(layout: str, language: str) -> Page:
+            page.set_viewport_size(SCREENS["1440 x 900"])
+            show_banner(page, address, layout, language)
+            return page
+
+        yield new_banner
 
 
-@on_all_screens
-def test_page_is_usable_while_banner_is_open(new_visitor: NewVisitor, size: ViewportSize) -> None:
-    visitor = new_visitor(viewport=size)
-    page = visitor.page
-    visitor.go("/")
-    for part in ("html", "body"):
-        expect(page.locator(part)).to_have_css("overflow", "visible")
-    # Scroll to the end, which the banner does not cover.
+@in_all_layouts
+@in_all_languages
+def test_banner_covers_little_of_the_window(new_banner: NewBanner, layout: str, language: str) -> None:
+    found = shares(new_banner(layout, language))
+    limits = LIMITS[layout, SHORT if language in SHORT else LONG]
+    assert {size: share for (size, share), most in zip(found.items(), limits, strict=True) if share > most} == {}
+
+
+@in_all_layouts
+@in_all_languages
+def test_both_answers_are_alike_and_in_view(new_banner: NewBanner, layout: str, language: str) -> None:
+    page = new_banner(layout, language)
+    for name, size in {**SCREENS, **SMALL}.items():
+        page.set_viewport_size(size)
+        buttons = page.locator(".pchoice").locator(ANSWERS).all()
+        refuse, accept = (button.bounding_box() for button in buttons)
+        assert refuse, name
+        assert accept, name
+        assert abs(refuse["width"] - accept["width"]) < 1, name
+        assert refuse["height"] == accept["height"] >= 44, name
+        assert buttons[0].evaluate(LOOK, LOOKS) == buttons[1].evaluate(LOOK, LOOKS), name
+        if name in SCREENS:
+            for button in buttons:
+                expect(button).to_be_in_viewport(ratio=1)
+
+
+@in_all_layouts
+@in_all_languages
+def test_all_controls_are_in_view_without_scrolling_from_360_px_up(
+    new_banner: NewBanner, layout: str, language: str
+) -> None:
+    page = new_banner(layout, language)
+    for name, size in FROM_360.items():
+        page.set_viewport_size(size)
+        assert page.locator(".pchoice form").evaluate(SCROLLED) == [], name
+        assert page.locator(".pchoice").evaluate(OUTSIDE) == [], name
+    page.locator(".pchoice summary").click()
+    for name, size in FROM_360.items():
+        page.set_viewport_size(size)
+        assert page.locator(".pchoice-button[value=save]").is_visible()
+        assert page.locator(".pchoice form").evaluate(SCROLLED) == [], name
+        assert page.locator(".pchoice-answers").evaluate(OUTSIDE) == [], name
+
+
+@in_all_layouts
+@in_all_languages
+def test_small_windows_scroll_the_whole_form(new_banner: NewBanner, layout: str, language: str) -> None:
+    page = new_banner(layout, language)
+    form = page.locator(".pchoice form")
+    for name, size in SMALL.items():
+        page.set_viewport_size(size)
+        assert [it for it in form.evaluate(SCROLLED) if not it.startswith("<form")] == [], name
+        assert form.evaluate(PINNED) == [], name
+        assert form.evaluate(HIDDEN) == [], name
+
+
+@in_all_layouts
+def test_few_tab_stops_come_before_accepting(new_banner: NewBanner, layout: str) -> None:
+    page = new_banner(layout, "en")
+    stops = []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        stop = page.evaluate("document.activeElement.closest('.pchoice') && document.activeElement.outerHTML")
+        if stop and "accept_all" in stop:
+            break
+        stops += [stop] if stop else []
+    else:
+        pytest.fail("the button that accepts is not reached")
+    assert len(stops) <= MOST_TAB_STOPS, stops
+
+
+@beside_the_page
+@pytest.mark.parametrize("size", [*SCREENS.values(), SMALL["enlarged"]], ids=[*SCREENS, "enlarged"])
+def test_banner_never_hides_focused_element_or_end_of_page(
+    new_banner: NewBanner, layout: str, size: ViewportSize
+) -> None:
+    page = new_banner(layout, "en")
+    page.set_viewport_size(size)
+    for key in ("Tab", "Shift+Tab"):
+        reached = set()
+        page.keyboard.press(key)
+        while page.evaluate("document.activeElement !== document.body"):
+            now = page.evaluate("document.activeElement.textContent")
+            assert page.evaluate(IS_VISIBLE), f"{now}, by {key}"
+            reached.add(now)
+            page.keyboard.press(key)
+        assert {f"Link {number}" for number in range(LINKS)} < reached
     page.mouse.move(20, 20)
-    page.mouse.wheel(0, 5000)
-    page.wait_for_function("scrollY + innerHeight >= document.documentElement.scrollHeight - 1")
-    end = page.get_by_role("contentinfo").get_by_role("link", name="Privacy settings")
+    page.mouse.wheel(0, 100_000)
+    end = page.locator("[data-privacy-settings]")
     expect(end).to_be_in_viewport(ratio=1)
     end.click(trial=True)
     page.evaluate("scrollTo(0, 0)")
-    page.get_by_role("link", name="WHOIS").first.click()
-    expect(page.get_by_role("heading", name="WHOIS")).to_be_visible()
-    expect(visitor.banner).to_be_visible()
+    page.get_by_role("link", name="Link 0", exact=True).click()
+    expect(page.locator(".pchoice")).to_be_visible()
 
 
-@on_all_screens
-def test_whole_banner_is_readable(new_visitor: NewVisitor, size: ViewportSize) -> None:
-    visitor = new_visitor(viewport=size)
-    visitor.go("/")
-    visitor.banner.get_by_text("Choose").click()
-    for part in visitor.banner.locator(
-        "p:not(.pchoice-alert, .pchoice-blocked), summary, legend, label, button:not([hidden])"
-    ).all():
-        part.scroll_into_view_if_needed()
-        expect(part).to_be_in_viewport(ratio=0.3)
-        assert part.evaluate("it => it.scrollWidth <= it.clientWidth + 1")
-
-
-@on_all_screens
-def test_banner_never_hides_focused_element(browser: Browser, plain: Sites, size: ViewportSize) -> None:
-    with browser.new_context(viewport=size) as context:
-        visitor = Visitor(context, plain)
-        visitor.go("/long")
-        for key in ("Tab", "Shift+Tab"):
-            reached = set()
-            visitor.page.keyboard.press(key)
-            while now := visitor.focused():
-                assert visitor.page.evaluate(IS_VISIBLE), f"{now}, by {key}"
-                reached.add(now)
-                visitor.page.keyboard.press(key)
-            assert {f"Link {number}" for number in range(LINKS)} < reached
-
-
-@on_all_screens
-def test_banner_causes_no_layout_shift(new_visitor: NewVisitor, size: ViewportSize) -> None:
-    visitor = new_visitor(viewport=size)
-    visitor.page.add_init_script(WATCH_SHIFTS)
-    for choice in ("refuse_all", "accept_all"):
-        visitor.go("/names")
-        visitor.answer(visitor.choice(choice))
-        expect(visitor.status).to_be_visible()
-        assert visitor.page.evaluate(SHIFTS) == []
-        visitor.context.clear_cookies()
+@in_all_layouts
+def test_banner_and_answer_cause_no_layout_shift(new_banner: NewBanner, layout: str) -> None:
+    page = new_banner(layout, "en")
+    page.add_init_script(WATCH_SHIFTS)
+    for size in SCREENS.values():
+        page.set_viewport_size(size)
+        page.reload()
+        page.locator(".pchoice[data-live] [value=refuse_all]").click()
+        expect(page.locator(".pchoice-status")).not_to_be_empty()
+        assert page.evaluate(SHIFTS) == [], size
+        page.context.clear_cookies()

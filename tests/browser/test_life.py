@@ -233,29 +233,6 @@ def test_tabs_with_simultaneous_answers_end_with_server_state(
         assert [text for text in texts if not text.startswith(KEPT)] == []
 
 
-@pytest.mark.parametrize(("one", "other"), [("refuse_all", "accept_all"), ("accept_all", "refuse_all")])
-def test_answer_overtaken_by_other_tab_shows_no_error(tabs: tuple[Visitor, Visitor], one: str, other: str) -> None:
-    first, second = tabs
-    said, looks, answers = spoken_messages(first.page), list[Route](), hold_answers(second)
-    first.page.route(f"**{PREFIX}/state?*", lambda route: looks.append(route))
-    second.choice(other).click()
-    assert until(second.page, partial(len, answers))
-    first.answer(first.choice(one))
-    # The first tab has not asked for the state yet when the second answer arrives.
-    assert until(first.page, partial(len, looks))
-    with second.page.expect_response(lambda response: response.request.method == "POST"):
-        answers[0].continue_()
-    expect_purposes(second, OUTCOMES[other])
-    for look in looks:
-        look.continue_()
-    first.page.unroute_all()
-    expect(first.status).to_contain_text(KEPT)
-    for tab in tabs:
-        expect(tab.banner).to_have_count(0)
-        expect_purposes(tab, OUTCOMES[other])
-    assert [text for text in said if not text.startswith(KEPT)] == []
-
-
 def spoken_messages(page: Page) -> list[str]:
     """Return a list that collects all messages of the page, also after reloads."""
     said: list[str] = []
@@ -290,16 +267,6 @@ def leave_and_return(visitor: Visitor, meanwhile: Callable[[], None], purposes: 
     expect_purposes(visitor, purposes)
     visitor.go_back()
     expect(visitor.page).to_have_title("Start")
-
-
-def test_restored_page_reloads_after_acceptance_in_other_tab(returning: Visitor) -> None:
-    other = another_tab(returning)
-    other.open_with_banner("/")
-    returning.open_with_banner("/")
-    leave_and_return(returning, lambda: answer_banner(other, "accept_all"), ALL)
-    expect(returning.banner).to_have_count(0)
-    expect_purposes(returning, ALL)
-    assert not returning.is_marked  # the restored page lacked content of the server
 
 
 def test_restored_page_lacks_content_withdrawn_in_other_tab(returning: Visitor) -> None:
@@ -356,33 +323,6 @@ def test_page_from_service_worker_shows_no_banner_after_answer(new_visitor: NewV
     withdraw(visitor)
     expect_purposes(visitor, NOTHING)
     expect(visitor.banner).to_have_count(0)
-
-
-PRETEND_MEDIA_ALLOWED = """async () => {
-    const page = location.href, store = await caches.open("pages");
-    const html = await (await store.match(page, { ignoreVary: true })).text();
-    const edited = html.replace(/(data-state="[^"]*media[^ ]*) false/, "$1 true");
-    await store.put(page, new Response(edited, { headers: { "content-type": "text/html; charset=utf-8" } }));
-    return edited !== html;
-}"""
-
-
-def test_page_from_service_worker_with_outdated_grants_loads_once(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go("/second")
-    visitor.page.evaluate(START_SERVICE_WORKER)
-    visitor.open_with_banner("/")
-    # As it was when a change of the policy had another purpose asked again.
-    assert visitor.page.evaluate(PRETEND_MEDIA_ALLOWED)
-    visitor.go("/second")
-    answer_banner(visitor, "refuse_all")
-    came: list[str] = []
-    visitor.page.on("framenavigated", lambda frame: came.append(frame.url))
-    visitor.go("/")
-    expect_purposes(visitor, NOTHING)
-    expect(visitor.banner).to_have_count(0)
-    visitor.page.evaluate("fetch('second')")
-    assert len(came) == 1
 
 
 # Prefetched and prerendered pages
@@ -526,41 +466,14 @@ def test_going_back_to_swapped_page_shows_no_banner_after_answer(swapping: Visit
     expect_purposes(swapping, OUTCOMES[choice])
 
 
-@swaps_parts
-def test_swapped_part_waits_for_answer(swapping: Visitor) -> None:
-    swapping.page.get_by_role("button", name="More").click()
-    expect(swapping.page.locator("#more")).to_be_visible()
-    expect(swapping.banner).to_have_count(1)
-    expect(swapping.page.locator("#both")).to_have_count(0)
-    swapping.accept()
-    expect(swapping.page.locator("#both")).to_be_visible()
-
-
-def test_dialog_is_modal_on_swapped_pages(new_visitor: NewVisitor, library: str) -> None:
-    visitor = moved_to(new_visitor(), "modal")
-    visitor.open_with_banner(f"/{library}/first")
-    visitor.mark()
-    for link, title in [("#next", "Second"), ("#previous", "First")] * 2:
-        # Escape decides later only while the focus is inside.
-        visitor.page.evaluate("document.activeElement.blur()")
-        visitor.page.keyboard.press("Escape")
-        expect(visitor.banner).to_be_hidden()
-        follow(visitor, link, title)
-        expect(visitor.page.locator("dialog:modal")).to_be_visible()
-
-
-def test_banner_survives_push_state(new_visitor: NewVisitor) -> None:
+def test_content_written_by_script_waits_for_answer(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.open_with_banner("/")
-    visitor.mark()
-    visitor.page.evaluate("history.pushState({}, '', 'elsewhere')")
-    expect(visitor.banner).to_be_visible()
-    visitor.page.evaluate("history.back()")
-    expect(visitor.page).to_have_url(f"{visitor.sites.address}/")
-    expect(visitor.banner).to_be_visible()
-    visitor.page.evaluate("history.pushState({}, '', 'elsewhere')")
+    write = """id => document.querySelector("main").innerHTML =
+        `<div><section><template data-purpose="media"><p id="${id}">new</p></template></section></div>`"""
+    visitor.page.evaluate(write, "early")
+    expect(visitor.page.locator("#early")).to_have_count(0)
     visitor.accept()
-    expect(visitor.status).to_contain_text(KEPT)
-    expect_purposes(visitor, ALL)
-    assert visitor.path.endswith("/elsewhere")
-    assert visitor.is_marked
+    expect(visitor.page.locator("#early")).to_be_visible()
+    visitor.page.evaluate(write, "late")
+    expect(visitor.page.locator("#late")).to_be_visible()

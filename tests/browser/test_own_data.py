@@ -21,7 +21,7 @@ from playwright.sync_api import Locator, Page, expect
 from cookie_consent import Policy
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.visitors.pages.wording import Wording
-from tests.browser.test_reading import CUT_OFF
+from tests.browser.test_surfaces import CUT_OFF
 from tests.support.browsers.axe import run_axe
 from tests.support.browsers.visitor_browser import (
     PREFIX,

@@ -149,13 +149,6 @@ def test_banner_and_settings_cause_no_policy_violation(watched: Watched, name: s
     assert watched.errors == []
 
 
-def test_separate_nonces_for_scripts_and_styles_work(watched: Watched) -> None:
-    refuse_then_allow_maps(watched, f"{policy_page('nonces')}?apart")
-    assert watched.reports() == []
-    assert watched.violations == []
-    assert watched.errors == []
-
-
 @pytest.mark.parametrize("name", POLICIES)
 def test_form_works_without_javascript_under_each_policy(new_visitor: NewVisitor, name: str) -> None:
     watched = Watched(new_visitor(java_script_enabled=False))
@@ -166,17 +159,3 @@ def test_form_works_without_javascript_under_each_policy(new_visitor: NewVisitor
     assert visitor.path == policy_page(name)
     assert visitor.state["status"] == "refused"
     assert [error for error in watched.errors if SCRIPT_BLOCKED not in error] == []
-
-
-def test_form_works_in_sandbox_without_scripts(watched: Watched) -> None:
-    visitor = watched.visitor
-    visitor.go(policy_page("sandbox"))
-    expect_banner(visitor)
-    assert answer(visitor, "refuse_all") == 303
-    assert visitor.path == policy_page("sandbox")
-    assert visitor.state["status"] == "refused"
-    visitor.page.get_by_role("link", name="Privacy settings").click()
-    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
-    assert answer(visitor, "accept_all") == 303
-    assert visitor.state["status"] == "granted"
-    assert {error.partition("'")[0].strip() for error in watched.errors} == {SCRIPT_BLOCKED}

@@ -130,34 +130,6 @@ def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: V
     assert visitor.hosts() == {visitor.sites.address}
 
 
-def test_settings_page_reports_lost_answer(
-    cookieless_visitor: Visitor,
-) -> None:
-    visitor, page = cookieless_visitor, cookieless_visitor.page
-    blocked = shipped("en")["cookies_blocked"]
-    visitor.go(f"{PREFIX}?next=/names")
-    expect(page.get_by_text(blocked)).to_be_hidden()
-    visitor.answer(visitor.choice("accept_all"))
-    expect(page.get_by_text("You have not answered yet. Only what is strictly necessary is used.")).to_be_visible()
-    expect(page.get_by_text(blocked)).to_be_visible()
-    expect(page.get_by_text(shipped("en")["kept"])).to_have_count(0)
-    assert visitor.cookies == {}
-
-
-@only_with_scripts  # without scripts only an answer shows that cookies are blocked
-def test_blocked_cookies_message_shows_once_per_visit(cookieless_visitor: Visitor) -> None:
-    visitor = cookieless_visitor
-    visitor.go("/")
-    expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
-    visitor.page.get_by_role("link", name="Offices").first.click()
-    expect(visitor.page.get_by_role("heading", name="Our offices")).to_be_visible()
-    expect(visitor.banner).to_have_count(0)
-    expect(visitor.status).to_have_count(0)
-    assert visitor.page.evaluate("consent.purposes") == {
-        "necessary": True, "analytics": False, "media": False, "functional": False,
-    }  # fmt: skip
-
-
 # The back button
 
 

@@ -142,16 +142,6 @@ def test_axe_finds_no_violations(opened: Opened, folder: Path, address: str, wid
         check_by_axe(show(opened, url, width=width, colours=colours), colours)
 
 
-def test_first_screen_has_figures_chart_and_lists(opened: Opened, folder: Path, address: str) -> None:
-    for url in ((folder / "report.html").as_uri(), address):
-        page = show(opened, url)
-        lists = page.locator(".briefs").bounding_box()
-        assert lists is not None
-        assert lists["y"] + lists["height"] <= 900
-    page.get_by_role("link", name="More of “Pages by views”").click()
-    expect(page.locator("#pages")).to_be_in_viewport()
-
-
 @pytest.mark.parametrize("name", ["report", "empty", "hostile", "arabic"])
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 def test_report_fits_screen_width(opened: Opened, folder: Path, name: str, direction: str) -> None:

@@ -51,15 +51,6 @@ def test_page_says_once_that_answer_is_saved(new_visitor: NewVisitor, choice: st
     check_reload_and_history_say_nothing(visitor)
 
 
-def test_link_in_message_leads_to_page_without_it(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor(java_script_enabled=False)
-    visitor.go("/offices?a=1")
-    visitor.answer(visitor.choice("refuse_all"))
-    message(visitor).get_by_role("link", name=BACK).click()
-    expect(visitor.page).to_have_url(f"{visitor.sites.address}/offices?a=1")
-    expect(message(visitor)).to_have_count(0)
-
-
 @with_and_without_scripts
 @pytest.mark.parametrize(("before", "choice"), [("accept_all", "refuse_all"), ("refuse_all", "accept_all")])
 def test_settings_page_says_once_that_answer_is_saved(

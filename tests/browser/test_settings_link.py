@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=4)]
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 LINK = "[data-privacy-settings]"
 WIDENS = "() => document.documentElement.scrollWidth > innerWidth"
-STYLE = """(element, names) => names.map(name => getComputedStyle(element)[name])"""
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +37,6 @@ def visitor(browser: Browser, sites: Sites) -> Iterator[Visitor]:
 def refuse(visitor: Visitor) -> None:
     own = {"sec-fetch-site": "same-origin"}
     assert visitor.context.request.post(visitor.sites.address + PREFIX, data={"choice": "refuse_all"}, headers=own).ok
-
-
-def style_of(element: Locator, *names: str) -> list[str]:
-    values: list[str] = element.evaluate(STYLE, list(names))
-    return values
 
 
 def middle_of(element: Locator) -> float:
@@ -73,26 +67,6 @@ def test_link_is_large_and_centred_below_the_page(visitor: Visitor, name: str, s
     ends = [it["y"] + it["height"] for part in ("main", "footer") if (it := visitor.page.locator(part).bounding_box())]
     assert box["y"] >= max(ends) - 1
     assert not visitor.page.evaluate(WIDENS)
-
-
-@pytest.mark.parametrize("name", ["narrow", "dark", "bootstrap", "pico"])
-def test_link_has_font_and_colour_of_page(visitor: Visitor, name: str) -> None:
-    link, body = shown(visitor, name, DESK), visitor.page.locator("body")
-    inherited = ("fontFamily", "fontSize", "fontStyle", "color")
-    assert style_of(link, *inherited) == style_of(body, *inherited)
-    assert style_of(link, "textDecorationLine") == ["underline"]
-    assert style_of(visitor.page.locator(".pchoice-way-back"), "backgroundColor") == ["rgba(0, 0, 0, 0)"]
-
-
-def test_link_shows_focus_and_is_not_printed(visitor: Visitor) -> None:
-    link = shown(visitor, "narrow", DESK)
-    visitor.page.evaluate("document.querySelector('main a').focus()")
-    visitor.page.keyboard.press("Tab")
-    expect(link).to_be_focused()
-    assert style_of(link, "outlineStyle", "outlineWidth") == ["solid", "2px"]
-    visitor.page.emulate_media(media="print")
-    expect(link).to_be_hidden()
-    visitor.page.emulate_media(media="screen")
 
 
 def test_link_says_no_state_that_has_ended_in_place(new_visitor: NewVisitor, sites: Sites) -> None:

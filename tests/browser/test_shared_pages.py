@@ -104,20 +104,6 @@ def test_answer_without_its_cookie_is_found_and_the_cookie_comes_back(new_visito
     assert asked_server(visitor, "/pages/three") == []
 
 
-def test_forged_cookie_changes_this_page_at_most(new_visitor: NewVisitor) -> None:
-    """The server does not read it: what is this visitor's own stays off."""
-    visitor = new_visitor()
-    visitor.go("/pages/one")
-    version = visitor.page.locator(".pchoice [name=policy]").first.input_value()
-    visitor.page.evaluate(f"document.cookie = 'consent-state={version[:8]}.ab.; path=/'")
-    visitor.go("/pages/two")
-    expect(visitor.page.locator("#map")).to_be_visible()
-    assert visitor.page.evaluate("fetch('/mine?visitor=1').then((reply) => reply.json())") == {
-        "status": "unknown",
-        "media": False,
-    }
-
-
 def test_signal_of_the_browser_sends_the_script_to_the_server_first(new_visitor: NewVisitor) -> None:
     visitor = new_visitor()
     visitor.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })")
@@ -129,13 +115,6 @@ def test_signal_of_the_browser_sends_the_script_to_the_server_first(new_visitor:
     release(visitor, held)
     # The purpose without a recipient is left to ask for.
     expect(visitor.banner).to_be_visible()
-
-
-def test_page_under_strict_policy_shows_the_question_with_its_style(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go("/pages/strict")
-    expect(visitor.banner).to_be_visible()
-    expect(visitor.banner).to_have_css("position", "fixed")
 
 
 def test_page_in_a_frame_and_page_without_scripts_ask_nobody(new_visitor: NewVisitor) -> None:

@@ -91,19 +91,12 @@ def plain_looks(browser: Browser, sites: Sites) -> dict[str, Look]:
 
 
 @pytest.fixture(scope="module")
-def plain_look_without_scripts(browser: Browser, sites: Sites) -> Look:
-    """The look of the banner on a page without styles, without scripts."""
-    with browser.new_context(java_script_enabled=False) as context:
-        return look_at(Visitor(context, sites, scripts=False), "none", "corner")
-
-
 def look_at(visitor: Visitor, style: str, layout: str) -> Look:
     """Return the look of the unfolded banner on a page with a style."""
     visitor.page.set_viewport_size(PLACES[layout])
     visitor.go(styled_page(style, layout))
-    raised = ".pchoice:is(:popover-open, :modal)" if visitor.scripts else ".pchoice"
-    visitor.page.wait_for_selector(raised, state="attached")
-    visitor.banner.locator("details").evaluate(OPEN if visitor.scripts else "it => { it.open = true; }")
+    visitor.page.wait_for_selector(".pchoice:is(:popover-open, :modal)", state="attached")
+    visitor.banner.locator("details").evaluate(OPEN)
     return look(visitor, ".pchoice", around=True)
 
 
@@ -170,13 +163,6 @@ def test_page_styles_do_not_change_or_cover_banner(
 
 
 @pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_page_styles_do_not_change_banner_without_scripts(
-    new_visitor: NewVisitor, plain_look_without_scripts: Look, style: str
-) -> None:
-    visitor = new_visitor(java_script_enabled=False)
-    assert differences(plain_look_without_scripts, look_at(visitor, style, "corner")) == []
-
-
 # Rules for our classes and properties
 
 

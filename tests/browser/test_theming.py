@@ -7,11 +7,10 @@ import re
 import pytest
 
 from tests.support.browsers.surfaces import SURFACES
-from tests.support.browsers.themes import THEMES, adopt_rules, apply_theme
+from tests.support.browsers.themes import THEMES, apply_theme
 from tests.support.browsers.visitor_browser import ROOT, Visitor
 
 PAGE = (ROOT / "docs" / "banner.md").read_text("utf-8")
-PROPERTIES = (ROOT / "docs" / "reference" / "css.md").read_text("utf-8")
 
 
 def blocks(kind: str) -> list[str]:
@@ -22,16 +21,6 @@ def blocks(kind: str) -> list[str]:
 def test_docs_show_each_theme_as_shipped(theme: str) -> None:
     assert THEMES[theme] in blocks("css")
     assert f"](gallery/theme-{theme}.png)" in PAGE
-
-
-@pytest.mark.parametrize("theme", THEMES)
-def test_theme_sets_only_documented_properties(theme: str) -> None:
-    without_comment = re.sub(r"/\*.*?\*/", "", THEMES[theme], flags=re.DOTALL).strip()
-    declarations = re.fullmatch(r":root \{(.*)\}", without_comment, re.DOTALL)
-    assert declarations
-    names = re.findall(r"^  --pchoice-([a-z-]+): [^;{}]+;$", declarations[1], re.MULTILINE)
-    assert len(names) == declarations[1].count(";") == len(set(names))
-    assert [name for name in names if f"`--pchoice-{name}`" not in PROPERTIES] == []
 
 
 def looks(museum_visitor: Visitor, selector: str, name: str) -> str:
@@ -49,13 +38,3 @@ def test_answers_look_alike_in_each_theme(museum_visitor: Visitor, theme: str) -
     for name in ("color", "background-color", "border-top-color", "border-top-left-radius", "font-family", "height"):
         answers = [looks(museum_visitor, f".pchoice [value={value}]", name) for value in ("refuse_all", "accept_all")]
         assert answers[0] == answers[1], name
-
-
-@pytest.mark.browser
-def test_rule_of_site_applies_only_when_important(museum_visitor: Visitor) -> None:
-    SURFACES["first layer"](museum_visitor, "en")
-    (rule,) = [block for block in blocks("css") if "!important" in block]
-    adopt_rules(museum_visitor.page, rule.replace(" !important", ""))
-    assert looks(museum_visitor, ".pchoice-button", "text-transform") == "none"
-    adopt_rules(museum_visitor.page, rule)
-    assert looks(museum_visitor, ".pchoice-button", "text-transform") == "uppercase"

@@ -224,20 +224,3 @@ def test_autoconsent_with_our_rule_refuses_in_every_language(new_visitor: NewVis
     assert tool.finish() == ({our_rule()["name"]}, True)
     expect(visitor.banner).to_have_count(0)
     assert visitor.state["status"] == "refused"
-
-
-def test_autoconsent_with_our_rule_ignores_settings_opened_by_visitor(new_visitor: NewVisitor) -> None:
-    visitor = new_visitor()
-    visitor.go(translated_page("ja"))
-    visitor.accept()
-    visitor.go(translated_page("ja"))
-    Autoconsent(visitor.page, [our_rule()])
-    attempts = "() => document.messages.findLast(it => it.type === 'report').state.findCmpAttempts"
-    visitor.page.wait_for_function(f"({attempts})() >= 2")
-    visitor.page.evaluate("consent.show()")
-    expect(visitor.banner).to_be_visible()
-    # Autoconsent looks again after each change of the page.
-    visitor.page.evaluate("setInterval(() => document.body.append(''), 100)")
-    visitor.page.wait_for_function(f"({attempts})() >= 4")
-    expect(visitor.banner).to_be_visible()
-    assert visitor.state["status"] == "granted"

@@ -36,9 +36,6 @@ return Array.from(arguments, (element) => {
     return Object.fromEntries(Array.from(style, (name) => [name, style.getPropertyValue(name)]));
 });
 """
-REQUESTED = """
-return performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => !name.endsWith("favicon.ico"));
-"""
 TWO_FRAMES = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])))"
 
 
@@ -111,12 +108,6 @@ class BrowserWindow:
         """
         began: float = self.driver.execute_script("return performance.timeOrigin")
         return began
-
-    @property
-    def requested(self) -> list[str]:
-        """The addresses that the page has requested so far."""
-        found: list[str] = self.driver.execute_script(REQUESTED)
-        return found
 
     def wait_for_page_after(self, document: float) -> None:
         """Wait until another document is loaded."""

@@ -1,21 +1,13 @@
-"""Contrast ratios (WCAG 2.2) of computed CSS colours and of pixels."""
+"""Contrast ratios (WCAG 2.2) of computed CSS colours."""
 
 from __future__ import annotations
 
-import io
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from PIL import Image
-from playwright.sync_api import FloatRect, Locator
-
 _NUMBER = r"[0-9.]+(?:e-?[0-9]+)?"
 _PARTS = re.compile(rf"rgba?\(({_NUMBER}), ({_NUMBER}), ({_NUMBER})(?:, ({_NUMBER}))?\)")
-_FEWEST_PIXELS = 12
-"""The fewest pixels of a colour that counts; antialiased corners have fewer."""
-_MARGIN = 3
 
 
 class Colour(NamedTuple):
@@ -63,20 +55,3 @@ def contrast(one: Colour, other: Colour) -> float:
     """Return the contrast ratio, from 1 to 21."""
     darker, lighter = sorted((one.luminance, other.luminance))
     return (lighter + 0.05) / (darker + 0.05)
-
-
-def contrast_in_screenshot(element: Locator) -> float:
-    """Return the strongest contrast between the pixels of an element and its surroundings."""
-    element.scroll_into_view_if_needed()
-    box = element.bounding_box()
-    assert box
-    around: FloatRect = {
-        "x": box["x"] - _MARGIN,
-        "y": box["y"] - _MARGIN,
-        "width": box["width"] + 2 * _MARGIN,
-        "height": box["height"] + 2 * _MARGIN,
-    }
-    data = Image.open(io.BytesIO(element.page.screenshot(clip=around))).convert("RGB").tobytes()
-    found = Counter(zip(data[::3], data[1::3], data[2::3], strict=True))
-    behind = Colour(*data[:3])
-    return max(contrast(Colour(*pixel), behind) for pixel, count in found.items() if count >= _FEWEST_PIXELS)

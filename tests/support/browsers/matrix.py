@@ -1,20 +1,12 @@
-"""Combinations of values: all, or few that still contain each value."""
+"""Few combinations of values that still contain each value."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Sequence
 
-Row = tuple[str, ...]
-"""One value for each dimension, in order."""
 Value = tuple[str, str]
 """A parameter and its value."""
-
-
-def every_row(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Return all combinations."""
-    return list(product(*dimensions.values()))
 
 
 def rows_with_each_value(

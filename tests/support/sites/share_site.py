@@ -80,12 +80,15 @@ ja = "住所は下に記載しています。"
 PAGE = """<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>Example Registry</title>
 <link rel="icon" href="data:,"><meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body {{ font: 1rem / 1.6 system-ui, sans-serif; margin: 0 auto; max-width: 40rem }}</style></head>
-<body><h1>Example Registry</h1><p>{text}</p></body></html>"""
+<body><h1>Example Registry</h1><p>{text}</p>{links}</body></html>"""
+LINKS = 20
 
 
 async def page(request: Request) -> Response:
     """Show the page."""
-    return HTMLResponse(PAGE.format(language=request.path_params["language"], text="A name of your own. " * 200))
+    links = "".join(f'<p><a href="?{number}">Link {number}</a></p>' for number in range(LINKS))
+    text = "A name of your own. " * 200
+    return HTMLResponse(PAGE.format(language=request.path_params["language"], text=text, links=links))
 
 
 def site(layout: str) -> ConsentMiddleware:
