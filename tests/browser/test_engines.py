@@ -60,9 +60,6 @@ def guest(running_guest: Guest) -> Guest:
     return running_guest
 
 
-# Texts of the banner
-
-
 # Look
 
 

@@ -389,10 +389,6 @@ def expect_shown(undebugged: UndebuggedTabs, tab: str, purposes: dict[str, bool]
 # Pages swapped by libraries
 
 
-swaps_parts = pytest.mark.parametrize("library", [name for name in LIBRARIES if name != "turbo"], indirect=True)
-"""The libraries that can also swap parts of a page."""
-
-
 @pytest.fixture(params=list(LIBRARIES))
 def library(request: pytest.FixtureRequest) -> str:
     """The library that handles links and forms."""

@@ -88,9 +88,6 @@ def test_global_privacy_control_refuses_without_banner(new_visitor: NewVisitor, 
 # No cookies
 
 
-only_with_scripts = pytest.mark.parametrize("cookieless_visitor", [True], ids=["with JavaScript"], indirect=True)
-
-
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
 def cookieless_visitor(
     browser: Browser, sites: Sites, tmp_path: Path, request: pytest.FixtureRequest

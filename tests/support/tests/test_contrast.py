@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.browsers.contrast import Colour, blend, contrast, parse_colour
 
-BLACK, WHITE = Colour(0, 0, 0), Colour(255, 255, 255)
+WHITE = Colour(255, 255, 255)
 
 
 def test_contrast_of_known_colours() -> None:
