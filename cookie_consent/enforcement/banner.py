@@ -102,9 +102,10 @@ class Fragments:
         options: how the page asks, or None if it does not.
         rules: what the policies in the page's header fields say of our tags.
         says_saved: whether the page says, once, that the answer is saved.
+        is_shared: whether the page is the same for everybody, whatever the browser accepts.
     """
 
-    __slots__ = ("_consent", "_decision", "_options", "_pages", "_rules", "_says_saved", "_where")
+    __slots__ = ("_consent", "_decision", "_is_shared", "_options", "_pages", "_rules", "_says_saved", "_where")
 
     def __init__(  # noqa: PLR0913 (what is shown, where and how)
         self,
@@ -117,10 +118,14 @@ class Fragments:
         options: QuestionOptions | None,
         rules: TagRules,
         says_saved: bool = False,
+        is_shared: bool = False,
     ) -> None:
         self._pages, self._decision, self._consent = pages, decision, consent
         self._options, self._rules, self._says_saved = options, rules, says_saved
-        self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
+        self._is_shared = is_shared
+        # Caches may leave out parts of the query. The script of shared pages knows it.
+        path = own_path({**scope, "query_string": b""} if is_shared else scope)
+        self._where: dict[str, Any] = {"base": consent.base, "next_path": path, "encoding": encoding}
 
     def question(self, page_language: str | None, received: bytes) -> bytes:
         """Return the banner if the page asks, and the message that the answer is saved. This sets `language`.
@@ -129,11 +134,11 @@ class Fragments:
             page_language: the value of the page's lang attribute, if it has one.
             received: the beginning of the page.
         """
-        self._where["language"] = self._consent.language_of_page(page_language)
+        self._where["language"] = self._consent.language_of_page(page_language, is_shared=self._is_shared)
         self._rules = rules = rules_of_page(self._rules, received)
         options, shown = self._options, b""
         if options is not None:
-            may_import = rules.inline_style and rules.inline_script
+            may_import = rules.inline_style and rules.inline_script and not self._is_shared
             is_late = may_import and not self._pages.needs_script_early(options.layout)
             options = replace(
                 options, style="inline" if rules.inline_style else "deferred", script="late" if is_late else "early"
@@ -163,5 +168,6 @@ class Fragments:
             parts.append(stylesheet_at_end(self._consent.base, rules.style_nonce, has_script=has_script).encode())
         if footer:
             nonce = rules.style_nonce if rules.inline_style else None
-            parts.append(self._pages.footer(self._decision, link=link, style_nonce=nonce, **self._where))
+            where = {**self._where, "wherever": self._is_shared}
+            parts.append(self._pages.footer(self._decision, link=link, style_nonce=nonce, **where))
         return b"".join(parts)

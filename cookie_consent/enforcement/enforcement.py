@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from starlette.types import ASGIApp, Scope
 from cookie_consent.base import user_agents
 from cookie_consent.base.caching import depending_on
 from cookie_consent.base.checks import check_booleans
+from cookie_consent.base.first_seen import shown
 from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
-from cookie_consent.enforcement.compression_advice import CompressionAdvice
 from cookie_consent.enforcement.csp import SecurityFields
 from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers.signal_records import SignalProofs
     from cookie_consent.visitors.installation import Installation
 
+_log = logging.getLogger("cookie_consent")
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
 
 
@@ -55,6 +57,25 @@ class PageOptions:
             raise ValueError("shared_pages: the question has to be in the pages. Leave inject out, or shared_pages.")
 
 
+class CompressionAdvice:
+    """Logs the first page that came compressed. What compresses one page compresses the others too."""
+
+    def __init__(self) -> None:
+        self._was_given = False
+
+    def log_advice(self, path: str) -> None:
+        """Log advice for a page at a path, the first time."""
+        if self._was_given:
+            return
+        self._was_given = True
+        _log.warning(
+            'The page "%s" came compressed from the app, so it lacks the banner or the link to the settings page, and '
+            "other pages may too. Compress outside: call app.add_middleware(GZipMiddleware) after "
+            "app.add_middleware(ConsentMiddleware, ...), or let the proxy compress.",
+            shown(path),
+        )
+
+
 class Enforcement:
     """What the responses of one installation share. It is computed once, when the middleware is made.
 
@@ -79,7 +100,6 @@ class Enforcement:
         compression: logs advice about pages that come compressed.
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
-        tags: what our own policy says of our tags.
         choose: takes a request's scope and its path inside the app, and returns this, or the like for pages into which
             nothing is inserted. None if no page is left out.
     """
@@ -97,7 +117,6 @@ class Enforcement:
         self.signal_proofs = signal_proofs
         self.app_language = installed.app_language
         self.inject = options.inject
-        self.tags = NO_RULES if security is None else security.tags
         self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
@@ -107,18 +126,14 @@ class Enforcement:
         self.has_quick_pages = self.settings_link
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
-        preloads = [] if self.tags.inline_style else [banner.preload(self.prefix, "")]
+        rules = NO_RULES if security is None else security.tags
+        preloads = [] if rules.inline_style else [banner.preload(self.prefix, "")]
         self.banner_page_headers = [*preloads, *self.page_headers]
-        self.ordinary = OrdinaryPages(self.pages, self.prefix, self.tags)
+        self.ordinary = OrdinaryPages(self.pages, self.prefix, rules)
         self.compression = CompressionAdvice()
         self._to_be_read = linked_paths(installed.policy)
         self.shared_pages = (
-            SharedPages(
-                installed,
-                settings_link=self.settings_link,
-                rules=self.tags,
-                may_ask=self.may_show_banner,
-            )
+            SharedPages(installed, settings_link=self.settings_link, may_ask=self.may_show_banner)
             if options.shared_pages
             else None
         )

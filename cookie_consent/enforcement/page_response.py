@@ -128,8 +128,6 @@ class PageResponse(VisitResponse):
     def _tag_rules(self, headers: Headers) -> TagRules:
         """Return what the policies in a page's header fields say of our tags."""
         rules = tag_rules(headers)
-        if not self._enforcement.tags.inline_style:
-            rules = rules.only_files()
         # A page that a script puts into another one is under the policy of that one, which has another nonce.
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         return rules.only_files() if is_swapped and (rules.script_nonce or rules.style_nonce) else rules

@@ -169,15 +169,19 @@ class RequestConsent(Decision):
             self._language, self._app_language = self._app_language(), None
         return self._language
 
-    def language_of_page(self, tag: str | None) -> str:
+    def language_of_page(self, tag: str | None, *, is_shared: bool = False) -> str:
         """Return the language for what is inserted into a page: the app's, the page's, or else one the browser accepts.
 
         Args:
             tag: the value of the page's lang attribute, if it has one.
+            is_shared: whether the page is the same for everybody. What the browser accepts does not count then.
         """
+        site = self._decision.policy.site
         chosen = self.app_language
         if chosen is None and tag:
-            chosen = match_language(tag, self._decision.policy.site.languages)
+            chosen = match_language(tag, site.languages)
+        if is_shared:
+            return chosen or site.prevailing_language
         return chosen or self.language
 
     def _accepted(self) -> str:

@@ -6,9 +6,9 @@ The question is in the page, hidden. A script asks the browser's own cookie or t
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,14 +16,12 @@ from cookie_consent.base.caching import Headers, is_shared
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.html.injection import Injection
 from cookie_consent.decision.decision import Decision, decide, without_optional
-from cookie_consent.enforcement.banner import requesting_whole_page, rules_of_page
-from cookie_consent.enforcement.request_consent import RequestConsent, own_path
-from cookie_consent.enforcement.tags import TagRules, tag_rules
-from cookie_consent.enforcement.vendor_signals import VendorSignals, vendor_signals
+from cookie_consent.enforcement.banner import Fragments, requesting_whole_page
+from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.enforcement.tags import tag_rules
+from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.policy.policy import Policy
-from cookie_consent.texts.negotiation import match_language
 from cookie_consent.visitors.pages.question import QuestionOptions
-from cookie_consent.visitors.pages.stylesheet import stylesheet_at_end
 
 if TYPE_CHECKING:
     from cookie_consent.visitors.installation import Installation
@@ -59,7 +57,6 @@ class SharedPages:
     Args:
         installed: the parts of the installation.
         settings_link: whether pages end with a link to the settings page.
-        rules: what is ours to say of our tags: whether the question may bring its stylesheet inline.
         may_ask: returns whether a page may have the question, for an ASGI scope.
     """
 
@@ -68,11 +65,10 @@ class SharedPages:
         installed: Installation,
         *,
         settings_link: bool,
-        rules: TagRules,
         may_ask: Callable[[Scope], bool],
     ) -> None:
         self._policy, self._visits, self._pages = installed.policy, installed.visits, installed.pages
-        self._settings_link, self._rules, self._may_ask = settings_link, rules, may_ask
+        self._settings_link, self._may_ask = settings_link, may_ask
         self._layouts = installed.layouts
         self._vendors = vendor_signals(installed.policy)
         self._cookie = installed.own_cookies.plain_name("state")
@@ -94,10 +90,22 @@ class SharedPages:
             encoding: the page's encoding for fragments.
             out: the send function.
         """
-        fragments = _Fragments(self, consent, self._decision(policy), scope, headers, encoding)
-        question = fragments.question if self._may_ask(scope) else fragments.no_question
-        head = bytes if self._vendors is None else partial(fragments.head, self._vendors)
-        return Injection(out, question, partial(fragments.end, link=self._settings_link), head)
+        decision, rules, vendors, options = self._decision(policy), tag_rules(headers), self._vendors, None
+        # Vendors are told that nothing is allowed. The script tells them more, once it knows.
+        nothing = without_optional(decision)
+        head = bytes if vendors is None else partial(vendors.tag, consent.base, nothing, rules, is_shared=True)
+        if self._may_ask(scope):
+            options = QuestionOptions(
+                rules.script_nonce,
+                rules.style_nonce,
+                shared=self._cookie,
+                asks_first=self._asks_first,
+                layout=self._layouts.of(scope),
+            )
+        fragments = Fragments(
+            self._pages, decision, consent, scope, encoding=encoding, options=options, rules=rules, is_shared=True
+        )
+        return Injection(out, fragments.question, partial(fragments.end, footer=self._settings_link, link=True), head)
 
     def without_cookies(self, headers: Headers) -> Headers:
         """Return the header fields of a response without cookies, if it says that shared caches may keep it.
@@ -121,66 +129,6 @@ class SharedPages:
             here = self._visits.policy_in(service, self._policy) or self._policy
             decision = self._neutral[service] = decide(here, None, frozenset(), 0)
         return decision
-
-
-class _Fragments:
-    """What is inserted into one page, in the app's language or else the page's, whatever the browser accepts."""
-
-    def __init__(
-        self,
-        shared: SharedPages,
-        consent: RequestConsent,
-        decision: Decision,
-        scope: Mapping[str, Any],
-        headers: Headers,
-        encoding: str,
-    ) -> None:
-        self._shared, self._consent, self._decision = shared, consent, decision
-        # Caches may leave out parts of the query. The script knows it.
-        path = own_path({**scope, "query_string": b""})
-        rules = tag_rules(headers)
-        self._rules = rules if shared._rules.inline_style else rules.only_files()
-        self._where: dict[str, Any] = {"base": consent.base, "next_path": path, "encoding": encoding}
-        self._asks, self._layout = False, shared._layouts.of(scope)
-
-    def head(self, vendors: VendorSignals) -> bytes:
-        """Return what vendors are told: that nothing is allowed. The script tells them more, once it knows."""
-        return vendors.tag(self._consent.base, without_optional(self._decision), self._rules, is_shared=True)
-
-    def question(self, page_language: str | None, received: bytes) -> bytes:
-        """Return the question, hidden. This chooses the language."""
-        self.no_question(page_language, received)
-        self._asks = True
-        options = QuestionOptions(
-            self._rules.script_nonce,
-            self._rules.style_nonce,
-            style="inline" if self._rules.inline_style else "deferred",
-            shared=self._shared._cookie,
-            asks_first=self._shared._asks_first,
-            layout=self._layout,
-        )
-        return b"".join(self._shared._pages.banner_parts(self._decision, options=options, **self._where))
-
-    def no_question(self, page_language: str | None, received: bytes) -> bytes:
-        """Return nothing. This chooses the language."""
-        site = self._decision.policy.site
-        language = self._consent.app_language
-        if not language and page_language:
-            language = match_language(page_language, site.languages)
-        self._where["language"] = language or site.prevailing_language
-        self._rules = rules_of_page(self._rules, received)
-        return b""
-
-    def end(self, *, link: bool) -> bytes:
-        """Return what is inserted at the end of the page: the stylesheet if it is a file, and the link."""
-        rules, parts = self._rules, list[bytes]()
-        if self._asks and not rules.inline_style:
-            at_end = stylesheet_at_end(self._consent.base, rules.style_nonce, has_script=rules.own_script)
-            parts.append(at_end.encode())
-        if link:
-            nonce = rules.style_nonce if rules.inline_style else None
-            parts.append(self._shared._pages.footer(self._decision, style_nonce=nonce, wherever=True, **self._where))
-        return b"".join(parts)
 
 
 class WholePages:

@@ -70,7 +70,8 @@ class InsertedHtml(Rendering):
             options: how the page asks.
         """
         template = self._cached_banner(decision, base, language, next_path, encoding, options)
-        return template.fill(banner_values(decision, base, next_path, options, self.make_id().encode()))
+        form_id = b"" if options.shared else self.make_id().encode()
+        return template.fill(banner_values(decision, base, next_path, options, form_id))
 
     def banner_parts(
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, options: QuestionOptions
