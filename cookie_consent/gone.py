@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "compact --level": "Leave it out: the level that fits is chosen.",
     "compact --policy": _COMPACT,
     "compact --time-zone": _COMPACT,
+    "verify --shortest-keep": "Leave it out: records and removals say for how long they are kept.",
     "requests show": "Write requests list REF, which prints all of that request.",
     "report --goals": _GOALS,
     "serve-report --goals": _GOALS,

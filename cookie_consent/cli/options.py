@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from cookie_consent.cli.command import UnusableError
@@ -40,15 +40,6 @@ def _id(text: str) -> str:
     return text
 
 
-def _duration(text: str) -> timedelta:
-    from cookie_consent.policy.syntax import parse_duration  # only one option needs it
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--ledger": {
         "metavar": "URL",
@@ -74,11 +65,6 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "default": [],
         "help": "a root that was stored elsewhere, or a file with one root on each line; may be repeated. $CONSENT_KEY "
         "checks the signature",
-    },
-    "--shortest-keep": {
-        "metavar": "DURATION",
-        "type": _duration,
-        "help": 'if an earlier policy kept records for less time than those that are left: that time, like "30 days"',
     },
     "--write-root": {
         "metavar": "FILE",

@@ -93,7 +93,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     # A root claims that later records are younger than it. So take its time before reading any record.
     now = int(time.time())
     dated = [SignedRoot(one.root.number, one.signed_at) for one in roots if one.signed_at is not None]
-    dates = Chronology(dated, now, arguments.shortest_keep)
+    dates = Chronology(dated, now)
     with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
         verified, chain_findings = _verify_all(ledger, [one.root for one in roots], seen, dates)
     findings = sorted([*chain_findings, *findings], key=lambda finding: finding.record or math.inf)
@@ -301,7 +301,7 @@ def _keep_root(path: str, root: str) -> None:
 
 
 VERIFY = Command(
-    with_options("--ledger", "--root", "--write-root", "--shortest-keep"),
+    with_options("--ledger", "--root", "--write-root"),
     guarded(_verify),
     "something was changed, left out or added",
 )

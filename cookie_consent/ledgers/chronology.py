@@ -12,7 +12,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from cookie_consent.base.clock import DAY
@@ -109,14 +108,12 @@ class Chronology:
     Args:
         roots: roots whose signatures were verified.
         now: Unix time in seconds.
-        shortest_keep: the shortest time for which any earlier policy kept records after the end of a consent, if no
-            remaining record shows it.
     """
 
-    def __init__(self, roots: Iterable[SignedRoot], now: int, shortest_keep: timedelta | None = None) -> None:
+    def __init__(self, roots: Iterable[SignedRoot], now: int) -> None:
         self._roots = sorted(roots, key=lambda root: root.number, reverse=True)
         self._now = now
-        self._shortest = None if shortest_keep is None else int(shortest_keep.total_seconds())
+        self._shortest: int | None = None
         self._signed_at: int | None = None
         self._dates = _Dates()
         self._emptied: list[_Emptied] = []

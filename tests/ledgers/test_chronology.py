@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.base.random_ids import new_id
-from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, main
+from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.chain import START, Root, chain_hash, indexed_columns, record_hash, removal, verify
 from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology, SignedRoot
@@ -253,17 +253,6 @@ def test_record_dated_in_future_does_not_affect_later_removals() -> None:
     ledger.remove(now=NOW + 186 * DAY, make_id=new_id)
     append(ledger, answer("e", NOW + 186 * DAY, DAY))
     assert [why.partition(" is dated")[0] for _, why in findings_of(ledger)] == ["Record 4", "Record 2"]
-
-
-@pytest.mark.slow
-def test_shortest_keep_option_allows_earlier_removal(path: Path, attacker: Attacker, capsys: Capture) -> None:
-    attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY), 1))
-    assert findings(path, capsys)
-    assert not findings(path, capsys, "--shortest-keep", "1 day")
-    with pytest.raises(SystemExit) as ended:
-        main(["verify", "--ledger", f"sqlite:///{path}", "--shortest-keep", "1 d"])
-    assert ended.value.code == WRONG_USAGE
-    assert "'1 d' is no duration" in capsys.readouterr().err
 
 
 HOSTS = st.lists(st.integers(0, CLOCK_SKEW), min_size=1, max_size=4)
