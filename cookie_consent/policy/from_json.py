@@ -34,8 +34,7 @@ def declarations(document: Mapping[str, Any]) -> Declarations:
         KeyError: a key is missing.
         ValueError: a value cannot be read.
     """
-    # Tables that were added to policies later are missing in older documents, and at their defaults in newer ones.
-    parts = {name: make(document[name]) for name, make in _PARTS.items() if name in document}
+    parts = {name: make(document[name]) for name, make in _PARTS.items()}
     return Declarations(**parts, wording=document["wording"])
 
 

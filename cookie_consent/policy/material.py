@@ -45,15 +45,15 @@ def _seconds(duration: timedelta | None) -> int | None:
 
 def _facts(policy: Policy, purpose: str) -> object:
     declared = next(part for part in policy.purposes if part.id == purpose)
+    cookies = policy.cookies_of(purpose)
+    recipients = policy.recipients_of(purpose)
     return [
         purpose,
         declared.traces,
+        declared.sells,
         _seconds(declared.retention),
-        sorted((cookie.name, _seconds(cookie.duration) or 0) for cookie in policy.cookies_of(purpose)),
-        sorted((recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)),
-        # These facts were added later. Only purposes that have them list them, so that the digests of others in
-        # existing cookies stay the same.
-        *(["sells"] if declared.sells else []),
+        sorted((cookie.name, _seconds(cookie.duration) or 0) for cookie in cookies),
+        sorted((recipient.id, sorted(recipient.origins)) for recipient in recipients),
     ]
 
 

@@ -15,35 +15,19 @@ import rfc8785
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.policy import from_json, from_toml, validation
 from cookie_consent.policy.checked_part import lists_to_tuples
-from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules
+from cookie_consent.policy.declarations import Declarations
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 from cookie_consent.policy.in_force import errors_in_force
 from cookie_consent.policy.laws import Law, laws
-from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Site
-from cookie_consent.policy.security import SecurityRules
+from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
 
 VERSION_DIGITS = 16
 """A version is the first 16 hexadecimal digits of the SHA-256 of the policy's document."""
-# These were added to policies later. At their defaults they are left out of the document, so that they do not change
-# the version of a policy that does not use them.
-_TABLES_LEFT_OUT = (RecordRules(), RequestRules(), SecurityRules())
-_EMPTY_TABLES_LEFT_OUT = ("vendors",)
 _NO_CONCERN_OF_VISITORS = ("goals", "funnels", "time_zone")
 """Only reports use these tables and this key. They are never in the document, so that nobody is asked again because of
 them."""
-_DEFAULTS_LEFT_OUT: Mapping[type, Mapping[str, object]] = {
-    Site: {"domain": "", "hosts": (), "updated": None, "laws": (), "authority": None},
-    Purpose: {
-        "erase_on_withdrawal": False,
-        "sells": False,
-        "data": {},
-        "legal_basis": {},
-    },
-    Recipient: {"country": "", "use": {}},
-}
-
 
 Named = TypeVar("Named", Feature, Recipient)
 
@@ -236,13 +220,7 @@ class Policy(Declarations):
     def document(self) -> dict[str, Any]:
         """Return all of the policy that concerns visitors as plain data for JSON, with durations in seconds."""
         names = [part.name for part in fields(Declarations) if part.name not in _NO_CONCERN_OF_VISITORS]
-        tables = {name: getattr(self, name) for name in names}
-        left_out = [name for name in _EMPTY_TABLES_LEFT_OUT if not tables[name]]
-        return {
-            name: _plain(value)
-            for name, value in tables.items()
-            if value not in _TABLES_LEFT_OUT and name not in left_out
-        }
+        return {name: _plain(getattr(self, name)) for name in names}
 
     def _overlay(self, purpose: Purpose) -> Purpose:
         override = self.service.purposes.get(purpose.id) if self.service else None
@@ -309,8 +287,8 @@ def canonical_json(document: Any) -> bytes:
 
 def _plain(value: object) -> object:
     if is_dataclass(value):
-        items = {part.name: getattr(value, part.name) for part in fields(value)}
-        return {name: _plain(item) for name, item in items.items() if not _is_left_out(value, name, item)}
+        names = [part.name for part in fields(value) if part.name not in _NO_CONCERN_OF_VISITORS]
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -318,12 +296,6 @@ def _plain(value: object) -> object:
     if isinstance(value, timedelta):
         return int(value.total_seconds())
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _is_left_out(part: object, name: str, value: object) -> bool:
-    """Return whether a value is the default of a key that was added later, or no concern of visitors."""
-    defaults = _DEFAULTS_LEFT_OUT.get(type(part), {})
-    return name in _NO_CONCERN_OF_VISITORS or (name in defaults and value == defaults[name])
 
 
 def _necessary(wording: Mapping[str, Mapping[str, Text]]) -> Purpose:

@@ -359,7 +359,7 @@ def test_new_host_is_a_finding_and_asks_everybody_there(tmp_path: Path, capsys: 
     assert summary.endswith(", 1 host (a.example).")
     assert changed.splitlines()[1:] == [
         '- site: domain not set -> "a.example"',
-        '- site: hosts not set -> ["a.example"]',
+        '- site: hosts "a.example" added',
     ]
     assert asked == "Nobody is asked again."
     assert checked_against(tmp_path, old, new) == FINDING

@@ -81,10 +81,6 @@ def test_hosts_fit_into_the_cookie() -> None:
     assert error.problem.startswith(f"the hosts take {LONGEST_HOST_NAMES + 4} bytes")
 
 
-def test_policy_without_hosts_keeps_its_version() -> None:
-    assert not {"domain", "hosts"} & small_policy().document()["site"].keys()
-
-
 def test_hosts_change_the_version() -> None:
     policy = small_policy()
     shared = replace(policy, site=replace(policy.site, domain=JP, hosts=(JP,)))

@@ -228,22 +228,6 @@ def test_document_has_durations_in_seconds_and_dates_as_text() -> None:
     assert document["signals"] == {"gpc": ["media"], "dnt": None}
 
 
-def test_keys_that_were_added_later_are_in_document_only_if_written() -> None:
-    """The version of a policy that does not use them stays the same from release to release."""
-    document = small_policy("media", recipients=(recipient("maps", "media"),)).document()
-    assert document["site"].keys() == {
-        *("name", "controller", "contact", "prevailing_language", "languages", "policy_url")
-    }
-    assert {"data", "legal_basis"}.isdisjoint(document["purposes"][-1])
-    assert {"country", "use"}.isdisjoint(document["recipients"][0])
-    document = POLICY.document()
-    assert document["site"]["updated"] == "2026-11-25"
-    assert document["site"]["laws"] == ["jp"]
-    assert document["site"]["authority"]["name"]["en"] == "Commission"
-    assert document["purposes"][-1]["data"]["en"] == "Address of your device"
-    assert document["recipients"][0]["country"] == "US"
-
-
 def test_policy_is_as_old_as_its_date_or_newest_change() -> None:
     changes = tuple(Change(date=date(2026, month, 1), text={"en": "A change."}) for month in (3, 5, 4))
     assert small_policy(changes=changes).updated == date(2026, 5, 1)
