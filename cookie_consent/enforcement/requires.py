@@ -67,7 +67,6 @@ class Requires:
         if status is not None and (status not in range(200, 600) or status in _WITHOUT_BODY):
             raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
         self._purposes, self._fallback, self._feature, self._status = purposes, fallback, feature, status
-        self._fallback_blocks = fallback is not None and not inspect.isclass(fallback) and not _is_async(fallback)
         self.__signature__ = OF_A_REQUEST
 
     @property
@@ -119,13 +118,9 @@ class Requires:
         if missing and request.scope["type"] == "websocket":
             raise WebSocketException(code=WS_1008_POLICY_VIOLATION, reason=_NOT_GIVEN)
         if missing:
-
-            async def replacement(scope: Scope, receive: Receive, send: Send) -> None:
-                await (await self._instead(request, missing))(scope, receive, send)
-
             # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
             # page itself, because the app's error handlers would turn the exception into JSON.
-            consent_of(request).replacement = replacement
+            consent_of(request).replacement = self._instead(request, missing, self._fallback)
             raise HTTPException(status_code=self._status or 200, detail=_NOT_GIVEN)
 
     def unmet(self, request: AnyRequest) -> bool:
@@ -139,27 +134,28 @@ class Requires:
         """
         missing = self._missing(request)
         if missing:
-            feature = self._degrade(request)
-            consent_of(request).replacement = self._response(explanation(request, missing, feature))
+            consent_of(request).replacement = self._instead(request, missing, None)
         return bool(missing)
 
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
         position, name = _request_parameter(endpoint)
 
-        def chosen(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Endpoint, AnyRequest, tuple[str, ...]]:
+        def chosen(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Response | None, Endpoint]:
+            """Return what is sent in place of the endpoint's response, or None and what is run."""
             request: AnyRequest = kwargs[name] if name in kwargs else args[position]
-            if isinstance(request, HTTPConnection):
-                return endpoint, request, self._missing(request)
-            return self._in_other_framework(endpoint, request), request, ()
+            if not isinstance(request, HTTPConnection):
+                return None, self._in_other_framework(endpoint, request)
+            missing = self._missing(request)
+            return _AppResponse(self._instead(request, missing, self._fallback)) if missing else None, endpoint
 
         async def degrading(*args: Any, **kwargs: Any) -> Any:
-            run, request, missing = chosen(args, kwargs)
-            return await self._instead(request, missing) if missing else await _call(run, *args, **kwargs)
+            instead, run = chosen(args, kwargs)
+            return instead or await _call(run, *args, **kwargs)
 
         # Starlette runs endpoints that are no coroutine functions in threads, and so it does with this one.
         def degrading_in_thread(*args: Any, **kwargs: Any) -> Any:
-            run, request, missing = chosen(args, kwargs)
-            return self._instead_in_thread(request, missing) if missing else run(*args, **kwargs)
+            instead, run = chosen(args, kwargs)
+            return instead or run(*args, **kwargs)
 
         return functools.wraps(endpoint)(degrading if _is_async(endpoint) else degrading_in_thread)
 
@@ -171,7 +167,7 @@ class Requires:
                 request = Request(self.scope, self.receive)
                 missing = required._missing(request)
                 if missing:
-                    await (await required._instead(request, missing))(self.scope, self.receive, self.send)
+                    await required._instead(request, missing, required._fallback)(self.scope, self.receive, self.send)
                 else:
                     await super().dispatch()
 
@@ -192,31 +188,22 @@ class Requires:
         consent = consent_of(request)
         return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
 
-    async def _instead(self, request: AnyRequest, missing: tuple[str, ...]) -> Response:
-        """Return the response to send in place of the endpoint's."""
-        blocks = self._fallback_blocks
-        begun = await run_in_threadpool(self._begin, request, missing) if blocks else self._begin(request, missing)
-        return self._response(await begun if isinstance(begun, Awaitable) else begun)
-
-    def _instead_in_thread(self, request: AnyRequest, missing: tuple[str, ...]) -> Response:
-        """Return the response to send in place of the endpoint's. What has to be awaited is awaited as it is sent."""
-        begun = self._begin(request, missing)
-        if not isinstance(begun, Awaitable):
-            return self._response(begun)
+    def _instead(self, request: AnyRequest, missing: tuple[str, ...], fallback: Endpoint | None) -> ASGIApp:
+        """Return what sends the response in place of the endpoint's: that of the fallback, or else an explanation."""
+        feature = self._degrade(request)
+        if fallback is None:
+            # Now, since some frameworks forget the request before it is sent.
+            return _with_status(explanation(request, missing, feature), self._status)
+        endpoint: Any = fallback
+        if inspect.isclass(fallback):  # Starlette makes an instance and awaits it
+            return _with_status(endpoint, self._status)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._response(await begun)(scope, receive, send)
+            result = await _call(endpoint, request)
+            response = result if isinstance(result, Response) else JSONResponse(result)
+            await response(scope, receive, send)
 
-        return _AppResponse(app)
-
-    def _begin(self, request: AnyRequest, missing: tuple[str, ...]) -> Any:
-        """Return what is sent in place of the endpoint's response, or an awaitable of it."""
-        feature = self._degrade(request)
-        if self._fallback is None:
-            return explanation(request, missing, feature)
-        if inspect.isclass(self._fallback):
-            return _AppResponse(_endpoint_app(self._fallback, self._status))
-        return self._fallback(request)
+        return _with_status(app, self._status)
 
     def _degrade(self, request: AnyRequest) -> Feature | None:
         """Return the feature that is off, if it is known, and note that it gives its fallback."""
@@ -225,12 +212,6 @@ class Requires:
         if feature is not None:
             consent.degrade(feature.id)
         return feature
-
-    def _response(self, result: Any) -> Response:
-        response = result if isinstance(result, Response) else JSONResponse(result)
-        if self._status is not None:
-            response.status_code = self._status
-        return response
 
 
 class _AppResponse(Response):
@@ -282,21 +263,18 @@ def _nothing(*_: Any, **__: Any) -> None:
     """Respond with nothing, in place of an endpoint whose response is replaced."""
 
 
-def _endpoint_app(endpoint: type[Any], status: int | None) -> ASGIApp:
-    """Return an ASGI app that runs an endpoint class as Starlette does: make an instance and await it.
+def _with_status(app: ASGIApp, status: int | None) -> ASGIApp:
+    """Return an app whose responses have a status code; None for their own."""
+    if status is None:
+        return app
 
-    Args:
-        endpoint: the class.
-        status: the status code of its responses; None for its own.
-    """
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_status(message: Message) -> None:
+    async def app_with_status(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_status(message: Message) -> None:
             await send({**message, "status": status} if message["type"] == "http.response.start" else message)
 
-        await endpoint(scope, receive, send if status is None else with_status)
+        await app(scope, receive, send_with_status)
 
-    return app
+    return app_with_status
 
 
 def _is_async(endpoint: Endpoint) -> bool:
