@@ -30,12 +30,7 @@ _NEVER_MISSING = ("default-src", "base-uri", "form-action")
 """Directives without which a page reaches anybody. A policy of the site that lacks one gets that of the default."""
 _NAMES = {"form-action": ("form-action",), "child": ("frame-src", "worker-src")}
 """A recipient's directive -> its directives in a policy, where these are not just that one and "-src"."""
-_FALLBACKS = {
-    "frame-src": ("child-src",),
-    "script-src-elem": ("script-src",),
-    "style-src-elem": ("style-src",),
-    "worker-src": ("child-src", "script-src"),
-}
+_FALLBACKS = {"frame-src": ("child-src",), "worker-src": ("child-src", "script-src")}
 """Directive -> what applies in its place, before default-src (section 6.8.3)."""
 _PAGE = re.compile(rb"[\t ]*(?:text/html|application/xhtml\+xml)[\t ]*(?:;|$)", re.IGNORECASE)
 _MAX_KEPT = 512
@@ -59,7 +54,8 @@ class SecurityFields:
 
     def __init__(self, policy: Policy, *, enforces: bool) -> None:
         rules, optional = policy.security, [it for it in policy.recipients if it.purpose != NECESSARY]
-        self._unless_sent = _unless_sent(rules.permissions_policy, rules.referrer_policy)
+        further = {b"permissions-policy": rules.permissions_policy, b"referrer-policy": rules.referrer_policy}
+        self._unless_sent = [(name, text.encode()) for name, text in further.items() if text]
         self._sources = read_policy(rules.content_security_policy) if enforces else {}
         self.differs = enforces and any(recipient.directives for recipient in optional)
         self.everybody = self._made_for(recipient for recipient in policy.recipients if recipient not in optional)
@@ -143,8 +139,9 @@ def policy_with(sources: Sources, recipients: Iterable[Recipient]) -> str:
         for directive in recipient.directives:
             for name in _names(directive, sources):
                 words = made.setdefault(name, list(_applying(name, sources)))
-                words += [origin for origin in recipient.origins if origin not in words]
-    return "; ".join(" ".join([name, *_without_none(words)]) for name, words in made.items())
+                # Browsers ignore 'none' beside others (section 6.7.2.7).
+                words[:] = [*(word for word in words if word.lower() != "'none'"), *recipient.origins]
+    return "; ".join(" ".join(dict.fromkeys([name, *words])) for name, words in made.items())
 
 
 def is_page(status: int, headers: Headers, *, accepts_pages: bool) -> bool:
@@ -156,11 +153,6 @@ def is_page(status: int, headers: Headers, *, accepts_pages: bool) -> bool:
     if status == NOT_MODIFIED:
         return accepts_pages
     return any(_PAGE.match(value) for name, value in headers if len(name) == 12 and name.lower() == b"content-type")
-
-
-def _unless_sent(permissions_policy: str, referrer_policy: str) -> Headers:
-    texts = {b"permissions-policy": permissions_policy, b"referrer-policy": referrer_policy}
-    return [(name, text.encode()) for name, text in texts.items() if text]
 
 
 def _directives(text: str) -> dict[str, list[str]]:
@@ -176,8 +168,3 @@ def _names(directive: str, sources: Sources) -> list[str]:
 def _applying(name: str, sources: Sources) -> Sequence[str]:
     """Return the sources of a directive, or those that apply in its place."""
     return next(sources[it] for it in (name, *_FALLBACKS.get(name, ()), "default-src") if it in sources)
-
-
-def _without_none(words: list[str]) -> list[str]:
-    """Return sources without 'none' beside others, with which browsers ignore it (section 6.7.2.7)."""
-    return words if len(words) == 1 else [word for word in words if word.lower() != "'none'"]

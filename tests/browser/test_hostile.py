@@ -67,7 +67,6 @@ def page(browser: Browser, recipients: dict[str, Recipient]) -> Iterator[Page]:
     """A page of a new visitor. The recipients forget who has reached them."""
     for recipient in recipients.values():
         recipient.ways.clear()
-        recipient.connections = 0
     context = browser.new_context()
     yield context.new_page()
     context.close()

@@ -30,14 +30,12 @@ class Recipient:
 
     Attributes:
         ways: the names of the ways by which requests have come.
-        connections: how many connections were made.
         port: the port that it listens on.
     """
 
     purpose: str
     directives: list[str] = field(default_factory=lambda: list(EVERY))
     ways: list[str] = field(default_factory=list)
-    connections: int = 0
     port: int = 0
 
     @property
@@ -58,10 +56,6 @@ class _Handler(BaseHTTPRequestHandler):
     """Notes each request, and answers with something that the way can use."""
 
     recipient: ClassVar[Recipient]
-
-    def handle(self) -> None:
-        self.recipient.connections += 1
-        super().handle()
 
     def do_GET(self) -> None:
         name = self.path.partition("?")[0].strip("/")
