@@ -13,8 +13,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS, TIMES
 from cookie_consent.ledgers.entry import Entry
-from cookie_consent.ledgers.migrate import migrate
-from cookie_consent.ledgers.tables import METADATA
+from cookie_consent.ledgers.tables import METADATA, make_tables
 
 _log = logging.getLogger("cookie_consent")
 _WAIT = 3
@@ -85,7 +84,7 @@ class PostgresqlDatabase:
 
     def __init__(self, url: str) -> None:
         address = _address(url)
-        self._migrated = False
+        self._has_tables = False
         self.engine = create_engine(
             address,
             pool_timeout=_WAIT,
@@ -94,23 +93,14 @@ class PostgresqlDatabase:
             connect_args=_connect_args(address),
         )
         try:
-            self.migrate()
+            self._make_tables()
         except SQLAlchemyError as error:
             shown = address.set(query={}).render_as_string(hide_password=True)
             why = str(getattr(error, "orig", None) or error)
             _log.warning("The ledger at %s cannot be used yet, and answers are refused until it can: %s", shown, why)
 
-    def migrate(self) -> None:
-        """Run pending migrations."""
-        try:
-            with self._locked() as connection:
-                migrate(connection)
-        finally:
-            self.engine.dispose()  # a forked child must not inherit connections
-        self._migrated = True
-
     def ready(self, connection: Connection | None) -> Connection:
-        """Return a connection to append with. Before the first, run pending migrations."""
+        """Return a connection to append with. Before the first, make the tables."""
         if connection is not None:
             return connection
         self._make_tables()
@@ -159,9 +149,15 @@ class PostgresqlDatabase:
         yield from ()
 
     def _make_tables(self) -> None:
-        """Run pending migrations if the server was unreachable at the start."""
-        if not self._migrated:
-            self.migrate()
+        """Make the tables, unless they are there; again if the server was unreachable at the start."""
+        if self._has_tables:
+            return
+        try:
+            with self._locked() as connection:
+                make_tables(connection)
+        finally:
+            self.engine.dispose()  # a forked child must not inherit connections
+        self._has_tables = True
 
     @contextmanager
     def _locked(self) -> Iterator[Connection]:

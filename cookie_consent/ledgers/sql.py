@@ -72,9 +72,6 @@ class Database(Protocol):
 
     engine: Engine
 
-    def migrate(self) -> None:
-        """Run pending migrations."""
-
     def ready(self, connection: Connection | None) -> Connection:
         """Return a connection to append with.
 

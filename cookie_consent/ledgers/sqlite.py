@@ -17,8 +17,7 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from cookie_consent.base.process.waiting import wait_until
 from cookie_consent.ledgers.chain import START, chain_hash, record_hash
 from cookie_consent.ledgers.entry import Entry
-from cookie_consent.ledgers.migrate import migrate
-from cookie_consent.ledgers.tables import METADATA, RECORDS, Cited
+from cookie_consent.ledgers.tables import METADATA, RECORDS, Cited, make_tables
 
 _BUSY_TIMEOUT = 3.0
 """How long to wait for another writer (seconds)."""
@@ -61,16 +60,15 @@ class SqliteDatabase:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.touch(mode=0o640)
-            self.migrate()
+            self._make_tables()
         except (OSError, sqlite3.Error, SQLAlchemyError) as error:
             why = getattr(error, "orig", None) or error
             raise ValueError(f"ledger: {self._path} cannot be used as an SQLite file: {why}") from None
 
-    def migrate(self) -> None:
-        """Run pending migrations."""
+    def _make_tables(self) -> None:
         try:
             with self.changing() as connection:
-                migrate(connection)
+                make_tables(connection)
         finally:
             self.engine.dispose()  # a forked child must not inherit connections
 

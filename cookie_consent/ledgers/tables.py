@@ -1,10 +1,29 @@
-"""The tables of a ledger in an SQL database. Their prefix lets them share a database with the site's own."""
+"""The tables of a ledger in an SQL database, and the triggers that keep its records append-only.
+
+Their prefix lets them share a database with the site's own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+)
+
+from cookie_consent.ledgers.chain import INDEXED_COLUMNS
 
 METADATA = MetaData()
 # SQLite assigns row numbers only to columns of the type "INTEGER".
@@ -76,5 +95,126 @@ REQUESTS = Table(
     Index("consent_requests_of", "consent_id"),
 )
 
+VERSION = Table("consent_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+_VERSION = 1
+"""The version of these tables."""
+
 Cited = Mapping[str, list[dict[str, str]]]
 """What records cite: kind ("policies", "texts") -> rows of its table."""
+
+_REFUSED = "consent records are append-only"
+_CHANGED_ONLY_BY_REMOVAL = " AND ".join(
+    [
+        *(f"NEW.{name} IS NULL" for name in ("document", *INDEXED_COLUMNS)),
+        *(f"NEW.{name} = OLD.{name}" for name in ("number", "record_hash", "chain_hash")),
+    ]
+)
+_REFUSED_IN_SQLITE = (
+    f"consent_records_stay BEFORE UPDATE ON consent_records WHEN NOT coalesce({_CHANGED_ONLY_BY_REMOVAL}, 0)",
+    "consent_policies_stay BEFORE UPDATE ON consent_policies",
+    "consent_texts_stay BEFORE UPDATE ON consent_texts",
+    "consent_records_remain BEFORE DELETE ON consent_records",
+    # SQLite checks foreign keys only if a connection asks for it, and other programs may not.
+    "consent_policies_remain BEFORE DELETE ON consent_policies "
+    "WHEN EXISTS (SELECT 1 FROM consent_records WHERE policy = OLD.version)",
+    "consent_texts_remain BEFORE DELETE ON consent_texts "
+    "WHEN EXISTS (SELECT 1 FROM consent_records WHERE text = OLD.sha256 OR prevailing_text = OLD.sha256)",
+    # INSERT OR REPLACE deletes rows without firing the triggers above.
+    "consent_records_are_new BEFORE INSERT ON consent_records "
+    "WHEN EXISTS (SELECT 1 FROM consent_records WHERE number = NEW.number)",
+    "consent_policies_are_new BEFORE INSERT ON consent_policies "
+    "WHEN EXISTS (SELECT 1 FROM consent_policies WHERE version = NEW.version AND document <> NEW.document)",
+    "consent_texts_are_new BEFORE INSERT ON consent_texts "
+    "WHEN EXISTS (SELECT 1 FROM consent_texts WHERE sha256 = NEW.sha256 AND content <> NEW.content)",
+)
+_REFUSE_IN_POSTGRESQL = f"""
+CREATE FUNCTION consent_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF coalesce(current_setting('cookie_consent.removing', true), '') = 'on' THEN
+        IF TG_OP = 'DELETE' AND TG_TABLE_NAME <> 'consent_records' THEN
+            RETURN OLD;
+        END IF;
+        IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'consent_records' THEN
+            IF {_CHANGED_ONLY_BY_REMOVAL} THEN
+                RETURN NEW;
+            END IF;
+        END IF;
+    END IF;
+    RAISE EXCEPTION '{_REFUSED}' USING ERRCODE = 'restrict_violation';
+END $$
+"""
+# Appends a batch with one statement, so that the lock is not held during a round trip. Each query of a volatile
+# function sees what was committed before that query began, so the end of the chain is read after the lock is taken.
+_APPEND = """
+CREATE FUNCTION consent_append(
+    documents text[], record_ids text[], consent_ids text[], policies text[], texts text[], prevailing_texts text[],
+    decided_ats bigint[], keep_untils bigint[], repeat_keys text[], repeated_sinces bigint[]
+) RETURNS TABLE (place integer, kept text) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    last_number bigint;
+    last_hash bytea;
+    own bytea;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7077283940);
+    SELECT r.number, r.chain_hash INTO last_number, last_hash FROM consent_records r ORDER BY r.number DESC LIMIT 1;
+    IF NOT FOUND THEN
+        last_number := 0;
+        last_hash := decode(repeat('00', 32), 'hex');
+    END IF;
+    FOR i IN 1 .. cardinality(documents) LOOP
+        place := i;
+        kept := NULL;
+        IF repeat_keys[i] IS NOT NULL THEN
+            SELECT r.document INTO kept FROM consent_records r
+                WHERE r.repeat_key = repeat_keys[i] AND r.decided_at >= repeated_sinces[i] ORDER BY r.number LIMIT 1;
+        END IF;
+        IF kept IS NULL THEN
+            kept := documents[i];
+            own := sha256(convert_to(kept, 'UTF8'));
+            last_number := last_number + 1;
+            last_hash := sha256(last_hash || own);
+            INSERT INTO consent_records VALUES (
+                last_number, kept, record_ids[i], consent_ids[i], policies[i], texts[i], prevailing_texts[i],
+                decided_ats[i], keep_untils[i], repeat_keys[i], own, last_hash
+            );
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$
+"""
+
+
+def make_tables(connection: Connection) -> None:
+    """Make the tables in the connection's open transaction, unless they are there.
+
+    Raises:
+        ValueError: the tables are from another version of this package.
+    """
+    if inspect(connection).has_table(VERSION.name):
+        version = connection.execute(select(VERSION.c.version)).scalar()
+        if version != _VERSION:
+            raise ValueError(
+                f"ledger: the tables are not those of this version of cookie-consent: they are no. {version}, not "
+                f"no. {_VERSION}. Install the version that made them, or a newer one."
+            )
+        return
+    METADATA.create_all(connection, checkfirst=False)
+    connection.execute(insert(VERSION), {"version": _VERSION})
+    is_sqlite = connection.dialect.name == "sqlite"
+    for statement in _protections_in_sqlite() if is_sqlite else (*_protections_in_postgresql(), _APPEND):
+        connection.exec_driver_sql(statement)
+
+
+def _protections_in_sqlite() -> list[str]:
+    return [f"CREATE TRIGGER {trigger} BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END" for trigger in _REFUSED_IN_SQLITE]
+
+
+def _protections_in_postgresql() -> list[str]:
+    statements = [_REFUSE_IN_POSTGRESQL]
+    for table in ("consent_records", "consent_policies", "consent_texts"):
+        for name, event, each in (("stay", "UPDATE OR DELETE", "ROW"), ("remain", "TRUNCATE", "STATEMENT")):
+            statements.append(
+                f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} "
+                f"FOR EACH {each} EXECUTE FUNCTION consent_refuse()"
+            )
+    return statements

@@ -502,7 +502,7 @@ def test_version_is_that_of_the_installed_package(capsys: Capture) -> None:
     assert capsys.readouterr().out == f"cookie-consent {version('cookie-consent')}\n"
 
 
-@pytest.mark.parametrize("missing", ["httpx", "uvicorn", "sqlalchemy", "alembic", "duckdb"])
+@pytest.mark.parametrize("missing", ["httpx", "uvicorn", "sqlalchemy", "duckdb"])
 def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:
         monkeypatch.delitem(sys.modules, name)

@@ -107,7 +107,6 @@ def test_ledger_says_which_extra_it_needs_and_takes_it(dist: Path, tmp_path: Pat
     (tmp_path / "ledger.py").write_text(OPEN)
     alone = new_environment(sys.executable, tmp_path / "alone", wheel)
     assert run(alone / "python", "ledger.py", folder=tmp_path).strip().endswith('pip install "cookie-consent[sql]"')
-    # The migrations of the wheel run.
     with_extra = new_environment(sys.executable, tmp_path / "extra", f"{wheel}[sql]")
     assert run(with_extra / "python", "ledger.py", folder=tmp_path).strip() == "0 records"
 

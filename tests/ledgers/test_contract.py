@@ -1175,8 +1175,7 @@ def test_file_that_is_not_sqlite_is_rejected(tmp_path: Path) -> None:
     ("url", "missing", "extra"),
     [
         ("sqlite:///consent.db", "sqlalchemy", "sql"),
-        ("sqlite:///consent.db", "alembic", "sql"),
-        ("postgresql://host/db", "alembic", "postgresql"),
+        ("postgresql://host/db", "sqlalchemy", "postgresql"),
         ("postgresql://host/db", "psycopg", "postgresql"),
     ],
 )

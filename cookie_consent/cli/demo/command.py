@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, port_number
 
-_USED_LATER = ("sqlalchemy", "alembic", "duckdb")
+_USED_LATER = ("sqlalchemy", "duckdb")
 """Packages of the extra that the site, or the report at the end, needs first. Without them, the walk would fail."""
 
 
