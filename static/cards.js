@@ -1,32 +1,36 @@
-// Shows the content of a card in place. Without this script the form of the card leads to a page that shows it.
+// Offers to show the content of a card once, in place. Without this script, a card has "Always allow" alone.
 
-addEventListener(
-  "submit",
-  (event) => {
-    const form = /** @type {HTMLFormElement} */ (event.target);
-    const card = /** @type {HTMLElement} */ (form.previousElementSibling);
-    const template = /** @type {HTMLTemplateElement} */ (form.nextElementSibling);
-    // A page cannot loosen the policy that it was loaded with: where that has to let the recipient in, the form does it.
-    if (!form.matches(".pchoice-once:not([data-reload])") || !template.matches("template")) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const { dir, id, lang } = card;
-    const note = Object.assign(document.createElement("p"), {
-      className: "pchoice-shown",
-      dir,
-      id,
-      lang,
-      tabIndex: -1,
-    });
-    note.setAttribute("role", "status");
-    card.replaceWith(note);
-    template.replaceWith(template.content);
-    note.focus({ preventScroll: true });
-    // A moment later, so that screen readers notice.
-    setTimeout(() => {
-      note.textContent = form.dataset.shown ?? "";
-      form.remove();
-    }, 50);
-  },
-  true,
-);
+// Cards may come later.
+const offer = () => {
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll(".pchoice-once[hidden]")
+  ))
+    button.hidden = false;
+};
+
+addEventListener("click", ({ target }) => {
+  const button = /** @type {HTMLElement | null} */ (
+    target instanceof Element ? target.closest(".pchoice-once") : null
+  );
+  const card = /** @type {HTMLElement | null | undefined} */ (button?.closest(".pchoice-box"));
+  const template = card?.nextElementSibling;
+  if (!button || !card || !(template instanceof HTMLTemplateElement)) return;
+  const { dir, id, lang } = card;
+  const note = Object.assign(document.createElement("p"), {
+    className: "pchoice-shown",
+    dir,
+    id,
+    lang,
+    tabIndex: -1,
+  });
+  note.setAttribute("role", "status");
+  card.replaceWith(note);
+  template.replaceWith(template.content);
+  note.focus({ preventScroll: true });
+  // A moment later, so that screen readers notice.
+  setTimeout(() => {
+    note.textContent = button.dataset.shown ?? "";
+  }, 50);
+});
+offer();
+new MutationObserver(offer).observe(document, { childList: true, subtree: true });

@@ -254,9 +254,7 @@ function adopt(state) {
   const changed = Object.keys(purposes).filter((id) => before[id] !== purposes[id]);
   // What runs already cannot be stopped in place, what the server had left out of a kept page comes with a new one, and
   // not every page may load what was granted just now.
-  const reload = changed.some(
-    (id) => before[id] || restored || (id in before && (closed ?? state.reloads)),
-  );
+  const reload = changed.some((id) => before[id] || restored || (id in before && (closed ?? state.reloads)));
   restored = false;
   // Who keeps no cookies has refused.
   answered = !state.should_ask || !keepsCookies();

@@ -179,7 +179,7 @@ function queue(script) {
 function prepare(template) {
   tended.add(template);
   // A card may show it once, without an answer.
-  if (template.previousElementSibling?.matches(".pchoice-once")) return;
+  if (template.previousElementSibling?.matches(".pchoice-box[id]")) return;
   // Ids of ours: choices.js, too, puts the content of templates in their place.
   const names = needs(template);
   const purpose = (isOff(names) ? "!" : "") + names.flatMap(idsOf).join(" ");

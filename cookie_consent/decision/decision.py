@@ -85,11 +85,6 @@ class Decision:
         return self.should_ask or self.postponed
 
     @property
-    def allows_optional(self) -> bool:
-        """Whether any purpose is allowed but the necessary one."""
-        return any(self.purposes[purpose] for purpose in self.policy.optional)
-
-    @property
     def traces(self) -> bool:
         """Whether the visitor's consent allows access tracing."""
         return any(self.purposes[purpose] for purpose in self.policy.traced)

@@ -13,8 +13,6 @@ from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.later_cookies import LaterCookies
-from cookie_consent.decision.once_cookie import SALT as ONCE_SALT
-from cookie_consent.decision.once_cookie import OnceCookie
 from cookie_consent.decision.place import HTTPS, Place, Places
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.saved_cookie import SavedCookie
@@ -73,7 +71,6 @@ class OwnCookies:
         hosts: the hosts that share an answer; none if each host has its own.
         later: reads and sets the cookies that postpone the question.
         saved: reads and sets the cookie that has the next page confirm an answer.
-        once: reads and sets the cookie that has the next page show the content of a card once.
         state: sets the cookie that tells scripts what holds; None without it.
     """
 
@@ -112,7 +109,6 @@ class OwnCookies:
         later = {where: (names["later"], names["later-day"]) for where, names in self._names.items()}
         self.later = LaterCookies(later)
         self.saved = SavedCookie(f"{consent}-saved")
-        self.once = OnceCookie(f"{consent}-once", Signer(settings.secret_keys, ONCE_SALT))
         state = {where: names["state"] for where, names in self._names.items()}
         self.state = StateCookie(state, self.lifetime) if settings.tells_state else None
 
@@ -133,7 +129,7 @@ class OwnCookies:
         """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough."""
         by_kind = _readers_by_kind(policy)
         names = {name: by_kind[kind] for kind in by_kind for name in self.names(kind)}
-        return names | dict.fromkeys((*self.saved.names, *self.once.names), frozenset({NECESSARY}))
+        return names | dict.fromkeys(self.saved.names, frozenset({NECESSARY}))
 
     def names_taken(self, policy: Policy) -> Iterator[PolicyError]:
         """Yield an error for each cookie of a policy that has one of our names for something else."""

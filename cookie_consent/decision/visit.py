@@ -74,7 +74,6 @@ class Visit:
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
             or no signal does.
         saved: whether the next page is to say that an answer is saved.
-        once: whether a page may be to show the content of a card once.
     """
 
     decision: Decision
@@ -90,7 +89,6 @@ class Visit:
     valid_from: float = 0.0
     signal_cookie: bytes | None = None
     saved: bool = False
-    once: bool = False
     should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
@@ -107,9 +105,8 @@ def _complete(visit: Any) -> None:
     """Set the fields that follow from the others, and freeze the visit."""
     visit.should_ask = visit.decision.should_ask
     adds = visit.refused_cookies or visit.arrival is not None or visit.signal_cookie is not None
-    comes_back = visit.saved or visit.once
-    visit.is_quick = not (adds or comes_back)
-    visit.needs_preparation = visit.traced or visit.depends_on_signals or bool(adds) or comes_back
+    visit.is_quick = not (adds or visit.saved)
+    visit.needs_preparation = visit.traced or visit.depends_on_signals or bool(adds) or visit.saved
     visit.__class__ = Visit
 
 
@@ -281,7 +278,6 @@ class Visits:
             valid_until=min(valid_until, visitor.valid_until) if visitor else valid_until,
             arrival=visitor.arrival if visitor else None,
             saved=visit.saved,
-            once=visit.once,
             valid_from=valid_from,
             signal_cookie=self._signal_cookie(decision, now, place) if signals else None,
         )
@@ -301,7 +297,6 @@ class Visits:
             depends_on_signals=depends_on_signals(decision),
             valid_until=math.inf,
             saved=self._own_cookies.saved.is_in(cookies),
-            once=self._own_cookies.once.is_in(cookies),
         )
         shared = _SharedVisit(visit, frozenset([name for name, _ in pairs(passed)]))
         if key[0] is not None and len(key[-1]) <= LONGEST_KEPT:

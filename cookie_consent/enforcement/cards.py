@@ -15,14 +15,11 @@ from cookie_consent.base.paths import split_address
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.enforcement.request_consent import RequestConsent, consent_of, own_path
 from cookie_consent.policy.card import Card, card_of
-from cookie_consent.texts.locales import direction
 from cookie_consent.visitors.pages.inserted import CardContent
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 
 _TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
-_FRAGMENT_FIELDS = frozenset((b"hx-request", b"turbo-frame"))
-_WHOLE_PAGE_FIELD = b"hx-boosted"
 
 
 @cache
@@ -33,8 +30,8 @@ def _pages() -> Pages:
 def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: str = "", title: str = "") -> str:
     """Return HTML: the content if what it needs is allowed, else a card in its place.
 
-    The card names the recipients, and has the buttons "Show once" and "Always allow". The content waits beside it in a
-    `<template>`, from which browsers load nothing.
+    The card names the recipients, and has the button "Always allow" and, with a script, "Show once". The content waits
+    beside it in a `<template>`, from which browsers load nothing.
 
     Args:
         scope: the ASGI scope of the request for the page, or the request.
@@ -53,9 +50,6 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     if _is_allowed(consent, about):
         # Where the form of the card leads back to, so that the page stays where it was.
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
-    if consent.shown_once == about.id and not about.is_refused:
-        return _note(consent, place) + html
-    consent.shows_card = True
     if about.feature is not None:
         consent.degrade(about.feature.id)
     return _pages().card(
@@ -64,9 +58,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         language=consent.language,
         next_path=own_path(scope),
         card=about,
-        content=CardContent(
-            html=html, title=title, preview=picture, place=place, can_be_shown=_can_be_shown(consent, scope)
-        ),
+        content=CardContent(html=html, title=title, preview=picture, place=place),
         options=QuestionOptions(consent.nonce, consent.nonce, reloads=consent.reloads),
     )
 
@@ -76,29 +68,10 @@ def _is_allowed(consent: RequestConsent, card: Card) -> bool:
     return all(map(consent.allows, card.purposes))
 
 
-def _note(consent: RequestConsent, place: str) -> Markup:
-    """Return the note above content that is shown once. The form of the card leads back to it."""
-    text = consent.policy.texts[consent.language]["shown_once"]
-    return Markup('<p class="pchoice-shown" id="{}" role="status" tabindex="-1" lang="{}" dir="{}">{}</p>\n').format(
-        place, consent.language, direction(consent.language), text
-    )
-
-
 def _place(consent: RequestConsent, card: Card, path: str) -> str:
     """Return the id of a card's element: the same when the page comes again, and another in what is loaded later."""
     number = consent.count_card(card.id)
     return f"pchoice-card-{card.id}-{crc32(path.encode()):08x}{f'-{number}' if number > 1 else ''}"
-
-
-def _can_be_shown(consent: RequestConsent, scope: Mapping[str, Any]) -> bool:
-    """Return whether "Show once" can keep its promise: it needs a page to return to.
-
-    Where the page's policy has to let the recipient in, that is the page itself: a fragment that a script loads comes
-    under the policy that the page has already.
-    """
-    names = {name for name, _ in scope["headers"]}
-    is_fragment = not names.isdisjoint(_FRAGMENT_FIELDS) and _WHOLE_PAGE_FIELD not in names
-    return bool(own_path(scope)) and not (consent.reloads and is_fragment)
 
 
 def _own_picture(preview: str, scope: Mapping[str, Any]) -> str:

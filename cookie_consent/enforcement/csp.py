@@ -62,21 +62,14 @@ class SecurityFields:
         self.tags = tag_rules(self.everybody)
         self._kept: dict[tuple[object, ...], Headers] = {}
 
-    def fields(self, decision: Decision, shown: frozenset[str] = frozenset()) -> Headers:
-        """Return the fields for a page, which name the recipients that the visitor allows.
-
-        Args:
-            decision: the decision.
-            shown: ids of the recipients that are allowed on this page alone, whatever the visitor answered.
-        """
+    def fields(self, decision: Decision) -> Headers:
+        """Return the fields for a page, which name the recipients that the visitor allows."""
         if not self.differs:
             return self.everybody
-        key = (decision.policy, shown, *decision.purposes.values())
+        key = (decision.policy, *decision.purposes.values())
         fields = self._kept.get(key)
         if fields is None:
-            fields = self._made_for(
-                it for it in decision.policy.recipients if decision.purposes[it.purpose] or it.id in shown
-            )
+            fields = self._made_for(it for it in decision.policy.recipients if decision.purposes[it.purpose])
             evict_if_full(self._kept, _MAX_KEPT)
             self._kept[key] = fields
         return fields

@@ -83,22 +83,16 @@ class PagePlan:
         before_head: the beginning of the document, to where the content of its head begins.
         head: the beginning of the document, to the end of its body tag; empty until it is known.
         links: outcome of the decision -> language -> the link to the settings page.
-        size: the length of the newest document.
-        waits: whether it has content that waits for a purpose. It is not looked for in another one of the same length.
         questions: language, layout and whether it is the first of a visit -> the decision of the visitors who are
             asked, and the banner in pieces, which are joined with the id of the form.
     """
 
-    __slots__ = (
-        *("before_head", "begun", "encoding", "head", "language", "links", "next_path", "questions", "size", "tag"),
-        "waits",
-    )
+    __slots__ = (*("before_head", "begun", "encoding", "head", "language", "links", "next_path", "questions", "tag"),)
 
     def __init__(self, begun: bytes, tag: str, offered: tuple[str, ...], next_path: str, encoding: str) -> None:
         self.begun, self.tag, self.next_path, self.encoding = begun, tag, next_path, encoding
         self.language = match_short(tag, offered) if tag else None
         self.before_head = self.head = b""
-        self.size, self.waits = -1, False
         self.links: dict[str, dict[str, bytes]] = {outcome: {} for outcome in OUTCOMES}
         self.questions: dict[tuple[str, str, bool], tuple[Decision, list[bytes]]] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import Visit, is_secure
 from cookie_consent.enforcement import banner
-from cookie_consent.enforcement.printing import PrintedPage
 from cookie_consent.enforcement.tags import TagRules, tag_rules
 from cookie_consent.enforcement.vendor_signals import VendorSignals
 from cookie_consent.enforcement.visit_response import VisitResponse
@@ -37,21 +36,8 @@ class PageResponse(VisitResponse):
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
-        if self.printed_page is not None:
-            await self.printed_page.finish()
         if self.injection is not None:
             await self.injection.finish()
-
-    def _print_what_waits(self) -> None:
-        """Print the content of the page that waits for a purpose, if anything is allowed that needs consent."""
-        if self._visit.decision.allows_optional and self.scope["method"] != "HEAD":
-            out = self._out if self.injection is not None else self._released()
-            self.printed_page = PrintedPage(out, self._allowed_by_now)
-            self._out, self.is_unfinished = self.printed_page.send, True
-
-    def _allowed_by_now(self) -> Mapping[str, bool]:
-        self._apply_recent_answers()
-        return self._visit.decision.purposes
 
     def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
         """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
@@ -132,17 +118,6 @@ class PageResponse(VisitResponse):
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         return rules.only_files() if is_swapped and (rules.script_nonce or rules.style_nonce) else rules
 
-    def _with_cards(self, headers: Headers) -> Headers:
-        """Return the header fields of a page with cards, or with content that is shown once."""
-        if self._consent.shown_once:
-            once = self._enforcement.installed.own_cookies.once
-            return _once_only(headers, once.forget(secure=is_secure(self.scope)))
-        if any(b"no-store" in value.lower() for name, value in headers if name.lower() == b"cache-control"):
-            return headers
-        # "Show once" leads to the same address. A browser that kept the page for a while would show the card again.
-        kept = [field for field in headers if field[0].lower() not in (b"cache-control", b"expires")]
-        return [*kept, (b"cache-control", b"no-cache")]
-
     def _released(self) -> Send:
         """Return what sends messages that were held. If the visitor answers in the meantime, that answer applies."""
         return partial(self._send_released, self._out, self._visit, self.trace)
@@ -170,7 +145,7 @@ class PageResponse(VisitResponse):
         passed = enforcement.gate.outgoing(passed, decision.purposes)
         if self._limits is not None and enforcement.security is not None:
             passed = [field for field in passed if field not in self._limits]
-            passed += enforcement.security.fields(decision, self._shown_recipients)
+            passed += enforcement.security.fields(decision)
         if self.trace is not None and new_visitor is not None:
             passed = [*passed, (b"set-cookie", new_visitor)]
         return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
@@ -190,11 +165,6 @@ class PageResponse(VisitResponse):
 
 
 def _once_only(headers: Headers, forget: bytes) -> Headers:
-    """Return the header fields of a page that neither a reload nor a cache repeats.
-
-    Args:
-        headers: the header fields.
-        forget: the Set-Cookie field that deletes what had the page say or show something.
-    """
+    """Return the header fields of a page that neither a reload nor a cache repeats, with one that deletes a cookie."""
     passed = [field for field in headers if field[0].lower() != b"cache-control"]
     return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]

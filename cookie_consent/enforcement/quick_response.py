@@ -13,8 +13,7 @@ from cookie_consent.base.html.injection import end_of_body
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.enforcement.banner import arrival
-from cookie_consent.enforcement.ordinary_pages import PagePlan, ordinary_encoding
-from cookie_consent.enforcement.printing import is_waiting, printed
+from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.enforcement.response import Response
 from cookie_consent.enforcement.tags import TagRules
 
@@ -89,8 +88,7 @@ class QuickResponse(Response):
     async def _begin_page(self, start: Message) -> None:
         """Hold the start of what may be an ordinary page until its body comes."""
         consent, decision = self._consent, self._visit.decision
-        is_special = consent.asks_itself or consent.shows_card
-        has_more = is_special or decision.news is not None or decision.honours_gpc
+        has_more = consent.asks_itself or decision.news is not None or decision.honours_gpc
         if (
             start["status"] == 200
             and self._enforcement.has_quick_pages
@@ -144,8 +142,6 @@ class QuickResponse(Response):
             plan = ordinary.new_plan(key, body)
             if plan is None:
                 return None
-        if len(body) != plan.size or plan.waits:
-            body = self._printed(plan, body)
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
         # Bots are not asked, and not counted until they answer. The user agent is read only if that matters.
         is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
@@ -177,12 +173,6 @@ class QuickResponse(Response):
                 *(style_at_end, link, body[end:]),
             )
         )
-
-    def _printed(self, plan: PagePlan, body: bytes) -> bytes:
-        """Return a page with what waits in it printed, where its purposes are allowed."""
-        plan.size, plan.waits = len(body), is_waiting(body)
-        decision = self._visit.decision
-        return printed(body, decision.purposes) if plan.waits and decision.allows_optional else body
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         """Send this message and all that follow it in the careful way."""

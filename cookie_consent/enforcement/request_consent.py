@@ -61,8 +61,6 @@ class RequestConsent(Decision):
         replacement: an ASGI app whose response replaces the app's, or None.
         degraded: ids of the features that gave their fallback.
         returned: whether the visitor comes back to this page from one of our forms.
-        shown_once: the id of the card whose content this page shows once; "" for none.
-        shows_card: whether the page has a card in place of its content.
         cards: how many cards of each id the page has so far.
     """
 
@@ -86,8 +84,6 @@ class RequestConsent(Decision):
     replacement: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
     returned = False
-    shown_once = ""
-    shows_card = False
     cards: Mapping[str, int] = {}
     _language: str | None = None
     _root_path = ""

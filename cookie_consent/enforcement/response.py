@@ -55,12 +55,9 @@ class Response(PageResponse):
         passed, limits = enforcement.gate.outgoing(headers, decision.purposes), False
         if enforcement.security is not None:
             passed, limits = self._limited(enforcement.security, message["status"], passed)
-        if self._consent.shown_once or self._consent.shows_card:
-            passed = self._with_cards(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
         if encoding:
             passed = self._prepare_injection(encoding, passed)
-            self._print_what_waits()
         elif encoding is not None:
             self._note_compressed()
         if enforcement.access_log is not None:
@@ -96,8 +93,6 @@ class Response(PageResponse):
             self._count(enforcement.access_log.counts, message["status"], headers)
         if not consent.was_read and not self._was_answered:
             return {**message, "headers": shared.without_cookies(headers)}
-        if consent.shown_once or consent.shows_card:
-            headers = self._with_cards(headers)
         language = (b"Accept-Language",) if consent.chose_language else ()
         headers = depending_on([*headers, *self._deletion_fields()], (*enforcement.depends_on, *language))
         return {**message, "headers": headers}
@@ -112,7 +107,7 @@ class Response(PageResponse):
         depends = self._consent.was_read or is_page(status, headers, accepts_pages=accepts_pages)
         if not (depends and security.differs):
             return security.add(headers, security.everybody), False
-        self._limits = security.fields(self._visit.decision, self._shown_recipients)
+        self._limits = security.fields(self._visit.decision)
         return security.add(headers, self._limits), True
 
 

@@ -15,11 +15,9 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import signal_refuses_more
-from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure
+from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement.enforcement import Enforcement
-from cookie_consent.enforcement.printing import PrintedPage
 from cookie_consent.enforcement.request_consent import RequestConsent
-from cookie_consent.policy.card import recipients_shown_once
 from cookie_consent.tracing.breakdowns import Shown
 
 if TYPE_CHECKING:
@@ -45,7 +43,6 @@ class VisitResponse:
     Attributes:
         asks: whether the response gets the banner if it is a page.
         is_unfinished: whether messages may be held that must be sent when the app has returned.
-        printed_page: prints what waits in the page, where something is allowed that needs consent.
         injection: inserts the banner and the link to the settings page, once the response may be a page.
         trace: the traced request, if there will be an access record.
     """
@@ -70,7 +67,6 @@ class VisitResponse:
         self._began = enforcement.recent_answers.sequence
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
-        self.printed_page: PrintedPage | None = None
         self.trace: Trace | None = None
         self._fields: Fields | None = None
         self._differs_in_frames = self._replaced = False
@@ -78,8 +74,6 @@ class VisitResponse:
         """The header fields that limit the browser, where they depend on the decision."""
         self._page_view_host: bytes | None = None
         """The Host field of a page view, or of an error page, which may ask too."""
-        self._shown_recipients = frozenset[str]()
-        """The ids of the recipients whose content the page shows once."""
         self._was_answered = False
         """Whether the visitor has answered or erased since the request arrived."""
         # For `QuickResponse`, to save it an `__init__`.
@@ -99,8 +93,8 @@ class VisitResponse:
         if visit.signal_cookie is not None:
             self._consent.was_read = True
             self._out = _setting(visit.signal_cookie, self._out)
-        if visit.saved or visit.once:
-            self._note_return()
+        if visit.saved:
+            self._consent.returned = True
         if visit.traced and self._request.outer is None:
             self._request.is_traced = True
         else:
@@ -109,16 +103,6 @@ class VisitResponse:
             self.trace = log.trace(self.scope, visit, enforcement.installed.own_cookies)
             if self.trace is not None:
                 self._plain_out, self._out = self._out, self._send_and_record
-
-    def _note_return(self) -> None:
-        """Note that the visitor comes back from one of our forms, and what this page is to show once."""
-        enforcement, scope, decision = self._enforcement, self.scope, self._visit.decision
-        self._consent.returned = True
-        if self._visit.once and scope["method"] == "GET":
-            once, now = enforcement.installed.own_cookies.once, enforcement.installed.clock()
-            shown = once.read(cookies_of(scope), outer_path(scope), now, secure=is_secure(scope))
-            self._shown_recipients = recipients_shown_once(decision.policy, shown)
-            self._consent.shown_once = shown
 
     def end(self) -> None:
         """End the request when the app has returned or raised, and write a record that is still due."""

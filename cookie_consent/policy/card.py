@@ -62,19 +62,6 @@ def find_card(policy: Policy, id_: str) -> Card | None:
     return None
 
 
-def recipients_shown_once(policy: Policy, id_: str) -> frozenset[str]:
-    """Return the ids of the recipients that a page may load from to show the content of a card once.
-
-    Args:
-        policy: the policy that applies to the page.
-        id_: the id of the card; "" for none.
-    """
-    card = find_card(policy, id_)
-    if card is None or card.is_refused:
-        return frozenset()
-    return frozenset(recipient.id for recipient in card.recipients)
-
-
 def _card(
     policy: Policy,
     id_: str,

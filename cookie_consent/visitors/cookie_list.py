@@ -55,9 +55,6 @@ class CookieList:
             declared = (*declared, *self._own_cookies.later.declared(about, place=place))
         about = {language: text("cookie_saved") for language, text in words.items()}
         declared = (*declared, self._own_cookies.saved.declared(about, secure=place.secure))
-        if policy.recipients:
-            about = {language: text("cookie_once", once=text("show_once")) for language, text in words.items()}
-            declared = (*declared, self._own_cookies.once.declared(about, secure=place.secure))
         if self._own_cookies.state is not None:
             about = {language: text("cookie_state") for language, text in words.items()}
             declared = (*declared, self._own_cookies.state.declared(about, place=place))

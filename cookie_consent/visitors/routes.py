@@ -12,7 +12,6 @@ from cookie_consent.base.problem import Problem
 from cookie_consent.visitors.answers.answer import Answers
 from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.records import AnswerRecords
-from cookie_consent.visitors.answers.show_once import ShowOnce
 from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
@@ -83,7 +82,6 @@ class Routes:
         )
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": _opening(tracing, settings.settings), "POST": answers.take},
-            "/show-once": {"POST": ShowOnce(policy, own_cookies.once).take},
             "/do-not-sell": {"GET": settings.do_not_sell},
             "/transmission": {"GET": settings.transmission},
             "/question": {"GET": _opening(tracing, settings.question, again=True)},

@@ -94,14 +94,6 @@ def after_form(address: str) -> Callable[[str], Reply]:
     return page
 
 
-def content_shown_once(language: str) -> Reply:
-    """Return the page after "Show once" on a card without JavaScript."""
-    visitor, path = visitor_with_answer(language, "refuse_all"), f"/corner/{language}/map"
-    fields = {"card": "maps", "next": path}
-    visitor.send_form(urlencode(fields), path=f"{SITE}/show-once")
-    return visitor.get(path)
-
-
 def request_received(language: str) -> Reply:
     """Return the page after a request to the help desk."""
     return Person().write(address="a@b.example")
@@ -144,7 +136,6 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "link of a visitor who is traced": page_with_link("accept_all"),
     "fallback box": lambda language: visitor_with_answer(language, "refuse_all").get(f"/linked/{language}/way"),
     "card": lambda language: visitor_with_answer(language, "refuse_all").get(f"/linked/{language}/map"),
-    "content that is shown once": content_shown_once,
     "explaining page": lambda language: visitor_with_answer(language).get(f"/corner/{language}/film"),
     "settings page": own_page(""),
     "settings page after an answer": own_page("", "accept_all"),

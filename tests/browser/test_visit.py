@@ -96,7 +96,7 @@ def check_card(visitor: Visitor) -> None:
     expect(box).to_contain_text("The map is switched off. The addresses and the ways to us are written below.")
     expect(box).to_contain_text("You refused it.")
     expect(box).to_contain_text("If you show it, Example Maps Inc. receives: IP address, address of the page.")
-    expect(box.get_by_role("button", name="Show once")).to_be_visible()
+    expect(box.get_by_role("button", name="Always allow")).to_be_visible()
     expect(visitor.page.get_by_text("1-2-3 Example, Chiyoda-ku")).to_be_visible()
     expect(visitor.page.locator("#map")).to_have_count(0)
     assert visitor.hosts() == {visitor.sites.address}

@@ -547,11 +547,11 @@ def test_own_cookies_are_described(policy: Policy) -> None:
     own_cookies = OwnCookies(CookieSettings(KEY))
     for place in (HTTPS, HTTP):
         ours = CookieList(own_cookies, has_log=True, postpones=True).under(policy, base=BASE, place=place)
-        assert len(ours) == 8
+        assert len(ours) == 7
         for language in policy.site.languages:
             html = settings(policy, own_cookies=ours, language=language)
             described = [html.count(f"<code>{cookie.name}</code><br>{cookie.description[language]}") for cookie in ours]
-            assert described == [1] * 8
+            assert described == [1] * 7
 
 
 def test_version_comes_with_date_of_policy(policy: Policy) -> None:

@@ -235,11 +235,6 @@ def _corrected(start: Message, fragment: bytes, tail: bytes) -> Message:
     return {**start, "headers": headers}
 
 
-def without_fields_of_bytes(start: Message) -> Message:
-    """Return the start of a response without the header fields that describe the app's bytes, for a changed page."""
-    return {**start, "headers": [field for field in start.get("headers", ()) if field[0].lower() not in _OF_BYTES]}
-
-
 def _weak(etag: bytes) -> bytes:
     """Return an entity tag as a weak one: the page means the same, but has other bytes (RFC 9110 section 8.8.1)."""
     return etag if etag.startswith(b"W/") else b"W/" + etag

@@ -32,14 +32,12 @@ class CardContent:
         title: its name; "" for the name of what the card is about.
         preview: the path of a picture of it; "" for none.
         place: the id of the card's element; "" for one that follows from the card.
-        can_be_shown: whether "Show once" is offered.
     """
 
     html: Markup
     title: str = ""
     preview: str = ""
     place: str = ""
-    can_be_shown: bool = True
 
 
 NO_CONTENT = CardContent(html=Markup())
@@ -225,7 +223,6 @@ class InsertedHtml(Rendering):
             place=content.place or f"pchoice-card-{card.id}",
             preview=content.preview,
             content=content.html,
-            can_be_shown=content.can_be_shown,
             reloads=options.reloads,
             script_nonce=nonce_attribute(options.script_nonce),
             style=deferred_stylesheet(base, options.style_nonce, "choices.css", "cards.css"),
