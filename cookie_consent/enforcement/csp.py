@@ -77,7 +77,7 @@ class SecurityFields:
     def add(self, headers: Headers, fields: Headers) -> Headers:
         """Return header fields with those of `fields`, and those that are only sent where the app sends none."""
         if self._unless_sent:
-            present = {name.lower() for name, _ in headers}
+            present = {name.lower() for name, _ in plain_fields(headers)}
             headers = headers + [field for field in self._unless_sent if field[0] not in present]
         return headers + fields
 

@@ -238,6 +238,16 @@ def test_fields_of_the_table_are_sent_where_the_app_sends_none() -> None:
     assert visitor.get(f"{PREFIX}/state").get("permissions-policy") == "camera=()"
 
 
+def test_names_of_fields_may_be_any_kind_of_bytes() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(memoryview(b"Referrer-Policy"), memoryview(b"no-referrer"))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    (start, _) = asyncio.run(drive(install(app, table(referrer_policy="origin")), scope()))
+    assert [bytes(value) for _, value in start["headers"]] == [b"no-referrer"]
+
+
 # After a grant.
 
 
