@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import queue
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -126,12 +124,6 @@ def test_refused_record_does_not_fail_its_batch() -> None:
     assert disk.all_written == ["first", "0", "1", "3"]
 
 
-def test_refused_record_does_not_fail_the_only_other_one() -> None:
-    wrong = LookupError("this one")
-    disk = disk_refusing("0", error=wrong)
-    assert put_while_writing(Committer(disk.write), disk, *numbers(2)) == [wrong, "kept 1"]
-
-
 @pytest.mark.parametrize("error", [OSError("no space"), ConnectionError("gone"), LookupError("no such table")])
 def test_shared_error_fails_whole_batch_without_retry(error: Exception) -> None:
     disk = disk_refusing("2", error=error)
@@ -216,23 +208,6 @@ def test_cancelled_records_are_not_written(disk: Disk) -> None:
     run(put())
     committer.close()
     assert disk.all_written == ["first", "last"]
-
-
-def test_closed_event_loop_does_not_stop_writer_thread(disk: Disk) -> None:
-    committer = Committer(disk.write)
-    disk.free.clear()
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(committer.put(entry("of a loop that ends")))
-    loop.run_until_complete(asyncio.sleep(0))
-    assert disk.begun.wait(LONGEST)
-    task.cancel()
-    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-    loop.close()
-    disk.free.set()
-    assert run(committer.put(entry("of another"))) == "kept of another"
-    committer.close()
-    assert disk.all_written == ["of a loop that ends", "of another"]
-    assert len(disk.threads) == 1
 
 
 def test_slow_database_does_not_block_event_loop(disk: Disk) -> None:
@@ -383,21 +358,4 @@ def test_dead_writer_thread_is_replaced(disk: Disk) -> None:
         assert await committer.put(entry("good")) == "kept good"
 
     run(put())
-    committer.close()
-
-
-def test_written_record_is_released_from_memory(disk: Disk) -> None:
-    committer = Committer(disk.write)
-    one = entry("a")
-    record = weakref.ref(one)
-    run(committer.put(one))
-    del one
-
-    async def until_released() -> None:
-        async with asyncio.timeout(LONGEST):
-            while record() is not None:
-                gc.collect()
-                await asyncio.sleep(0.01)
-
-    run(until_released())
     committer.close()

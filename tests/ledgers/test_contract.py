@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import shutil
 import socket
@@ -226,12 +225,6 @@ def test_policies_and_texts_are_listed_under_their_hash(ledger: Ledger) -> None:
         assert name == (digest(content)[:16] if kind == "policies" else digest(content))
 
 
-def test_changing_returned_policy_does_not_change_ledger(ledger: Ledger) -> None:
-    keep_each(ledger, entry())
-    run(ledger.policy(policy_version(POLICY))).clear()
-    assert run(ledger.policy(policy_version(POLICY))) == POLICY
-
-
 def test_a_record_without_policy_and_text_is_kept(ledger: Ledger) -> None:
     note = Entry(
         document={"record_id": "r", "consent_id": "a", "event": "note", "decided_at": rfc3339(NOW), "note": "x"}
@@ -268,19 +261,6 @@ def test_special_characters_are_kept_unchanged(ledger: Ledger) -> None:
     assert verify_intact(ledger).records == len(TEXTS)
 
 
-def test_note_may_contain_control_characters(ledger: Ledger) -> None:
-    entries = [entry("a", note=text) for text in ("\0", "\n\t\r", "\x1b", "\ufffe")]
-    keep_each(ledger, *entries)
-    assert run(ledger.records("a")) == [one.document for one in entries]
-    assert verify_intact(ledger).records == len(entries)
-
-
-def test_long_text_is_kept(ledger: Ledger) -> None:
-    one = entry(text="<p>é</p>" * 50_000)
-    keep_each(ledger, one)
-    assert run(ledger.text(one.document["text"])) == "<p>é</p>" * 50_000
-
-
 def test_invalid_key_finds_no_record(ledger: Ledger) -> None:
     keep_each(ledger, entry())
     for key in ("\0", "a\0", "\ud800", "a\udfff"):
@@ -312,17 +292,6 @@ def test_record_that_json_cannot_represent_is_rejected(ledger: Ledger) -> None:
             run(ledger.append(entry(note=value)))
     keep_each(ledger, entry())
     assert verify_intact(ledger).records == 1
-
-
-def test_invalid_record_does_not_affect_valid_ones(ledger: Ledger) -> None:
-    good = [entry(str(number)) for number in range(4)]
-    unknown = Entry(document={**entry("bad").document, "policy": "of-which-nothing-is-known"})
-    kept = keep(ledger, *good[:2], entry("bad", note={1}), good[2], unknown, good[3])
-    assert [kept[place] for place in (0, 1, 3, 5)] == [one.document for one in good]
-    assert isinstance(kept[2], ValueError)
-    assert isinstance(kept[4], ValueError | SQLAlchemyError)
-    assert verify_intact(ledger).records == 4
-    assert run(ledger.records("bad")) == []
 
 
 def test_record_citing_unknown_content_is_not_kept(ledger: Ledger) -> None:
@@ -379,14 +348,6 @@ def test_concurrent_repeats_make_one_record(ledger: Ledger) -> None:
     kept = keep(ledger, *(entry(key="k", within=60) for _ in range(20)))
     assert len({record["record_id"] for record in kept}) == 1
     assert verify_intact(ledger).records == 1
-
-
-def test_concurrent_answers_repeat_only_within_repeat_period(ledger: Ledger) -> None:
-    times = (0, 61, 30, 200, 95)
-    entries = [entry(key="k", within=60, now=NOW + time) for time in times]
-    kept = keep(ledger, *entries)
-    assert kept == [entries[place].document for place in (0, 1, 0, 3, 1)]
-    assert verify_intact(ledger).records == 3
 
 
 def test_record_appended_twice_is_kept_once(ledger: Ledger) -> None:
@@ -526,37 +487,6 @@ def test_removal_records_are_never_due(ledger: Ledger) -> None:
     assert verify_intact(ledger).records == 2
 
 
-# The memory ledger.
-
-
-def test_memory_ledgers_share_no_records() -> None:
-    ledger = MemoryLedger()
-    keep_each(ledger, entry())
-    assert ledger.kept == [*run(ledger.records("a"))]
-    assert MemoryLedger().kept == []
-
-
-@pytest.mark.slow
-def test_memory_ledger_is_thread_safe() -> None:
-    ledger = MemoryLedger()
-
-    def append() -> None:
-        for number in range(100):
-            run(ledger.append(entry(keep_until=NOW + number)))
-
-    def remove() -> None:
-        for number in range(100):
-            ledger.remove(now=NOW + number, make_id=new_id)
-
-    threads = [threading.Thread(target=work) for work in (append, remove, append, remove)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    ledger.remove(now=NOW + 100, make_id=new_id)
-    assert verify_intact(ledger).removed == 200
-
-
 # Tampering.
 
 
@@ -635,18 +565,6 @@ def test_tampering_with_database_is_found(database: Place, sql: Ledger) -> None:
         verify_intact(sql, root)
 
 
-def test_invalid_utf8_in_record_is_found(file: Place) -> None:
-    with closing(open_ledger(file.url)) as ledger:
-        keep(ledger, *(entry(str(number)) for number in range(3)))
-        file.unprotect()
-        file.execute(
-            "UPDATE consent_records SET document = CAST(replace(CAST(document AS BLOB), x'67', x'e7') AS TEXT) "
-            "WHERE number = 2"
-        )
-        found = verify(ledger.links())
-    assert (found.wrong, found.why) == (2, "its text is not the one that was recorded")
-
-
 ALTERATIONS = (
     "UPDATE consent_records SET keep_until = 1 WHERE number = 2",
     "UPDATE consent_records SET consent_id = 'b', keep_until = 1 WHERE number = 2",
@@ -675,26 +593,6 @@ def test_removal_leaves_altered_record_in_place(database: Place, sql: Ledger, st
     for found in (verify(sql.links()), verify(sql.links(), [root])):
         assert found.wrong == 2
     assert sql.remove(now=NOW, make_id=new_id) == Removal(0, 0, 0, misfiled=1)
-
-
-def test_erasure_leaves_record_moved_to_consent_id(database: Place, sql: Ledger) -> None:
-    keep_each(sql, entry("a"), entry("b"), entry("a"))
-    database.unprotect()
-    database.execute("UPDATE consent_records SET consent_id = 'a' WHERE number = 2")
-    assert sql.remove(now=NOW, make_id=new_id, consent_id="a") == Removal(2, 0, 0, misfiled=1)
-    assert verify(sql.links()).wrong == 2
-
-
-@sqlite_stands_for_both
-@pytest.mark.slow
-def test_altered_records_do_not_block_removal_of_others(database: Place, sql: Ledger) -> None:
-    for number in range(4):
-        keep(sql, *(entry(f"{number}-{place}", keep_until=NOW) for place in range(1300)))
-    database.unprotect()
-    database.execute("UPDATE consent_records SET keep_until = 1 WHERE number % 2 = 1")
-    expected = Removal(2600, 0, 0, misfiled=2600)
-    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == expected
-    assert sql.remove(now=NOW, make_id=new_id) == expected
 
 
 @given(st.data())
@@ -847,20 +745,6 @@ def test_removal_of_more_records_than_one_batch(database: Place, sql: Ledger) ->
     ]
 
 
-def test_each_removal_run_leaves_summary(database: Place, sql: Ledger) -> None:
-    keep_each(sql, entry("a", keep_until=NOW), entry("b"))
-    sql.remove(now=NOW, make_id=new_id)
-    sql.remove(now=NOW + 1, make_id=new_id)
-    sql.remove(now=NOW + 2, make_id=new_id, dry_run=True)
-    sql.remove(now=NOW + 3, make_id=new_id, consent_id="b")
-    assert database.execute("SELECT ran_at, reason, records, texts, policies FROM consent_removals ORDER BY id") == [
-        (NOW, "retention", 1, 0, 0),
-        (NOW + 1, "retention", 0, 0, 0),
-        (NOW + 3, "erasure", 1, 2, 1),
-    ]
-    assert sql.last_removal() == NOW + 1
-
-
 # Locks, cancellation and closing.
 
 
@@ -883,34 +767,6 @@ def test_locked_database_refuses_answers_until_unlocked(file: Place, postgres_ur
             assert verify_intact(ledger).records == 2, "a refused answer is not kept later"
 
 
-def wait_until_writing(ledger: Ledger) -> None:
-    while not ledger._committer._waiting.empty():  # type: ignore[attr-defined]
-        time.sleep(0.01)
-    time.sleep(0.1)
-
-
-def test_cancelled_answer_is_not_kept(database: Place, sql: Ledger) -> None:
-    async def give_up() -> int:
-        turns = 0
-        with database.locked():
-            waiting = [asyncio.create_task(sql.append(entry("first")))]
-            await asyncio.to_thread(wait_until_writing, sql)
-            waiting += [asyncio.create_task(sql.append(entry("given up"))) for _ in range(3)]
-            for _ in range(10):
-                await asyncio.sleep(0.01)
-                turns += 1
-            for task in waiting[1:]:
-                task.cancel()
-            given_up = await asyncio.gather(*waiting[1:], return_exceptions=True)
-            assert all(isinstance(error, asyncio.CancelledError) for error in given_up)
-        await waiting[0]
-        await sql.append(entry("after"))
-        return turns
-
-    assert run(give_up()) == 10
-    assert [len(run(sql.records(name))) for name in ("first", "given up", "after")] == [1, 0, 1]
-
-
 def test_locked_database_can_be_read(database: Place, sql: Ledger) -> None:
     keep_each(sql, entry("a"))
     with database.locked():
@@ -918,19 +774,6 @@ def test_locked_database_can_be_read(database: Place, sql: Ledger) -> None:
         assert run(sql.text(digest(SHOWN_TEXT))) == SHOWN_TEXT
         assert verify_intact(sql).records == 1
         assert sql.remove(now=NOW, make_id=new_id, dry_run=True).records == 0
-
-
-@pytest.mark.slow
-def test_close_writes_waiting_records(database: Place, sql: Ledger) -> None:
-    async def close() -> list[Any]:
-        waiting = [asyncio.create_task(sql.append(entry("a"))) for _ in range(400)]
-        await asyncio.sleep(0)
-        await asyncio.to_thread(sql.close)
-        return [*await asyncio.gather(*waiting)]
-
-    assert len(run(close())) == 400
-    with closing(open_ledger(database.url)) as ledger:
-        assert len(run(ledger.records("a"))) == 400
 
 
 def test_closed_ledger_reopens_on_use(sql: Ledger) -> None:
@@ -986,16 +829,6 @@ def test_several_threads_can_open_ledgers_at_once(database: Place, tmp_path: Pat
         assert verify_intact(ledger).records == 3
 
 
-def test_json_is_parsed_on_reader_threads(database: Place, sql: Ledger) -> None:
-    keep_each(sql, entry("a"))
-    database.unprotect()
-    database.execute("UPDATE consent_records SET document = 'no JSON'")
-    for work in (sql.records("a"), sql.records("a", 1), sql.last("a")):
-        with pytest.raises(json.JSONDecodeError) as raised:
-            run(work)
-        assert any("concurrent/futures/thread.py" in str(entry.path) for entry in raised.traceback)
-
-
 # The SQLite file.
 
 
@@ -1032,16 +865,6 @@ def test_replaced_sqlite_file_is_used(file: Place) -> None:
         assert ledger.remove(now=NOW, make_id=new_id, consent_id="b").records == 0
     assert file.execute("SELECT count(*) FROM consent_records") == [(2,)]
     assert file.execute("SELECT count(*) FROM consent_texts") == [(3,)]
-
-
-def test_relative_sqlite_path_is_resolved_when_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with closing(open_ledger("sqlite:///kept/consent.db")) as ledger:
-        (tmp_path / "elsewhere" / "kept").mkdir(parents=True)
-        monkeypatch.chdir(tmp_path / "elsewhere")
-        keep_each(ledger, entry("a"))
-    assert (tmp_path / "kept" / "consent.db").is_file()
-    assert not any((tmp_path / "elsewhere" / "kept").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -1210,57 +1033,6 @@ def test_error_for_malformed_postgresql_url_hides_password(url: str) -> None:
     with pytest.raises(ValueError, match=r"^ledger: the URL cannot be read\. Write .postgresql://user:") as caught:
         open_ledger(url)
     assert "secret" not in "".join(traceback.format_exception(caught.value))
-
-
-def test_ledger_works_once_unavailable_postgresql_starts(
-    private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    url = private_postgres.new_database().replace("postgres@", "postgres:secret@") + "?password=secret"
-    private_postgres.stop()
-    with caplog.at_level(logging.WARNING, "cookie_consent"), closing(open_ledger(url)) as ledger:
-        (warned,) = caplog.messages
-        assert warned.startswith("The ledger at postgresql+psycopg://postgres:***@127.0.0.1:")
-        assert "cannot be used yet, and answers are refused until it can: " in warned
-        for work in (ledger.append(entry("a")), ledger.records("a"), ledger.policy("a")):
-            with pytest.raises(SQLAlchemyError) as caught:
-                run(work)
-            assert "secret" not in f"{caught.value!r}{caught.value}"
-        private_postgres.start()
-        assert run(ledger.records("a")) == [], "the first read creates the tables"
-        keep_each(ledger, entry("a"))
-        assert verify_intact(ledger).records == 1
-    assert "secret" not in caplog.text
-
-
-def test_removal_creates_tables_once_postgresql_starts(private_postgres: PrivateServer) -> None:
-    url = private_postgres.new_database()
-    private_postgres.stop()
-    with closing(open_ledger(url)) as ledger:
-        with pytest.raises(SQLAlchemyError):
-            ledger.remove(now=NOW, make_id=new_id)
-        private_postgres.start()
-        assert ledger.remove(now=NOW, make_id=new_id) == Removal(0, 0, 0)
-        assert ledger.last_removal() == NOW
-
-
-@pytest.mark.each_value(at_most=1)
-@pytest.mark.parametrize("end", ["stop", "kill"])
-def test_ledger_works_after_postgresql_restart(private_postgres: PrivateServer, end: str) -> None:
-    with closing(open_ledger(private_postgres.new_database())) as ledger:
-        keep_each(ledger, entry("a"))
-        assert len(run(ledger.records("a"))) == 1
-        getattr(private_postgres, end)()
-        with pytest.raises(SQLAlchemyError):
-            run(ledger.append(entry("b")))
-        with pytest.raises(SQLAlchemyError):
-            run(ledger.records("a"))
-        private_postgres.start()
-        keep_each(ledger, entry("c"))
-        assert len(run(ledger.records("a"))) == 1
-        getattr(private_postgres, end)()
-        private_postgres.start()
-        keep_each(ledger, entry("d"))
-        assert verify_intact(ledger).records == 3
 
 
 class LossyConnection:

@@ -32,8 +32,6 @@ from cookie_consent.ledgers.records import (
 )
 from cookie_consent.policy.policy import canonical_json
 from cookie_consent.sinks import MemorySink
-from cookie_consent.visitors.pages.evidence import build
-from tests.support.asgi import NOW as ARRIVED
 from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.asgi import policy as site_policy
 from tests.support.browsers.browser import forms
@@ -150,12 +148,6 @@ def test_answer_to_custom_banner_cites_no_text() -> None:
     assert {made.document[name] for name in names} == {None}
     assert made.document["prevailing_language"] == "ja"
     assert made.texts == {}
-
-
-def test_answer_in_prevailing_language_keeps_one_text() -> None:
-    made = make_entry(shown=replace(SHOWN, prevailing_html=SHOWN.html))
-    assert made.document["text"] == made.document["prevailing_text"]
-    assert list(made.texts.values()) == [SHOWN.html]
 
 
 @pytest.mark.parametrize("days", [1, 180, 400])
@@ -491,23 +483,6 @@ def test_consent_and_access_record_share_only_the_policy() -> None:
     assert {str(value) for value in traced.values()} & {str(value) for value in record.values()} == {record["policy"]}
 
 
-@pytest.mark.parametrize("surface", ["banner", "settings"])
-def test_cited_texts_and_policy_are_kept_under_their_hash(surface: str) -> None:
-    ledger = MemoryLedger()
-    visitor = Visitor(install(ledger=ledger), [("accept-language", "ja")])
-    visitor.post({"choice": "accept_all", "source": surface, "surface": surface})
-    (record,) = ledger.kept
-    for kind, name, content in ledger.cited():
-        if kind == "texts":
-            assert hashlib.sha256(content.encode()).hexdigest() == name
-        else:
-            assert json.loads(content) == site_policy().document()
-            assert name == site_policy().version
-    assert {record["text"], record["prevailing_text"]} == {name for kind, name, _ in ledger.cited() if kind == "texts"}
-    assert (record["language"], record["prevailing_language"]) == ("ja", "en")
-    assert record["build"] == build()
-
-
 def test_answer_for_service_names_service_and_site_policy() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
@@ -515,14 +490,6 @@ def test_answer_for_service_names_service_and_site_policy() -> None:
     (record,) = ledger.kept
     assert (record["service"], record["granted"], record["refused"]) == ("whois", ["media"], [])
     assert record["policy"] == site_policy().version
-
-
-def test_record_has_time_of_server() -> None:
-    ledger = MemoryLedger()
-    visitor = Visitor(install(ledger=ledger, clock=Clock()), [("date", "Thu, 01 Jan 1970 00:00:00 GMT")])
-    visitor.post({"choice": "accept_all", "decided_at": "1970-01-01T00:00:00Z"})
-    assert ledger.kept[0]["decided_at"] == "2025-06-15T15:06:40Z"
-    assert int(ARRIVED) == NOW
 
 
 def test_consent_days_set_expiry_and_retention_of_record() -> None:

@@ -24,7 +24,7 @@ from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install
 from tests.support.browsers.browser import forms
 from tests.support.desk import help_desk_request
 from tests.support.ledger_files import ledger_url
-from tests.support.ledger_writer import PREVAILING_TEXT, SHOWN_TEXT, digest, entry
+from tests.support.ledger_writer import entry
 from tests.support.waiting import eventually
 
 DAY = 86_400
@@ -134,35 +134,6 @@ def test_erasure_does_not_count_as_retention_run(ledger: Ledger) -> None:
     assert left(ledger) == 0
 
 
-def test_due_records_are_removed_with_their_uncited_texts(ledger: Ledger) -> None:
-    for number in range(3):
-        run(ledger.append(entry(f"v-{number}", keep_until=int(NOW) + number * 2 * DAY)))
-    run(ledger.append(entry("kept", text="<p>Another</p>", keep_until=None)))
-    job = retention(ledger)
-
-    def cited() -> set[str]:
-        return {name for kind, name, _ in ledger.cited() if kind == "texts"}
-
-    for number in range(2):
-        run_if_due(job, NOW + number * 2 * DAY)
-        assert left(ledger) == 3 - number
-        assert cited() == {digest(SHOWN_TEXT), digest(PREVAILING_TEXT), digest("<p>Another</p>")}
-    run_if_due(job, NOW + 4 * DAY)
-    assert left(ledger) == 1
-    assert cited() == {digest(PREVAILING_TEXT), digest("<p>Another</p>")}
-    assert run(ledger.text(digest(SHOWN_TEXT))) is None
-    assert len([kind for kind, _, _ in ledger.cited() if kind == "policies"]) == 1
-    assert verify(ledger.links()).wrong is None
-    assert removals(ledger) == 3
-
-
-def test_run_without_due_records_leaves_no_removal_record(ledger: Ledger) -> None:
-    run(ledger.append(entry(keep_until=int(NOW) + 1)))
-    run_if_due(retention(ledger), NOW)
-    assert (left(ledger), removals(ledger)) == (1, 0)
-    assert int(ledger.last_removal() or 0) == int(NOW)
-
-
 @pytest.mark.slow
 def test_concurrent_runs_remove_each_record_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
@@ -209,17 +180,6 @@ def test_requests_are_purged_though_another_process_removed_records(ledger: Ledg
     run_if_due(retention(ledger), NOW)
     listed = {request.reference: request.address for request in ledger.requests.listed()}
     assert listed == {answered.reference: None, waiting.reference: "a@site.example"}
-
-
-def test_each_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    ledger = MemoryLedger()
-    run(ledger.append(entry(keep_until=int(NOW))))
-    run(ledger.append(entry("b", keep_until=None, text="<p>Another</p>")))
-    with caplog.at_level(logging.INFO, "cookie_consent"):
-        run_if_due(retention(ledger), NOW)
-    assert [record.getMessage() for record in caplog.records] == [
-        "Removed what is due from the ledger: 1 records, 1 texts, 0 policies, 0 requests, 0 addresses."
-    ]
 
 
 @pytest.mark.logs_an_exception
@@ -290,18 +250,6 @@ def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> N
     assert left_after_a_visit(1) == (1, [None])
     assert left_after_a_visit(163) == (1, [None])
     assert left_after_a_visit(1) == (0, [None])
-
-
-def test_visits_trigger_retention_once_a_day() -> None:
-    ledger, clock = CountingLedger(), Clock()
-    visitor = Visitor(install(ledger=ledger, clock=clock))
-    visitor.accept()
-    for _ in range(5):
-        clock.forward(days=0.5)
-        visitor.get("/")
-        for thread in retention_threads():
-            thread.join()
-    assert [now - NOW for now in ledger.times] == [0, DAY, 2 * DAY]
 
 
 @pytest.mark.logs_an_exception

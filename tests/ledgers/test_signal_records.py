@@ -83,18 +83,6 @@ def test_concurrent_requests_with_signal_leave_one_record(ledger: Ledger) -> Non
     assert [record["event"] for record in kept(visitor)] == ["granted", "signal"]
 
 
-@pytest.mark.slow
-def test_hosts_with_shared_ledger_leave_one_signal_record(tmp_path: Path) -> None:
-    clock = Clock()
-    apps = [install(ledger=f"sqlite:///{tmp_path}/consent.db", clock=clock) for _ in range(3)]
-    visitor = accepting_visitor(apps[0])
-    visit(*[(app, visitor, [GPC]) for app in apps], times=3)
-    clock.forward(days=100)
-    restarted = install(ledger=f"sqlite:///{tmp_path}/consent.db", clock=clock)
-    visit((restarted, visitor, [GPC]), (apps[1], visitor, [GPC]))
-    assert [record["event"] for record in kept(visitor)] == ["granted", "signal"]
-
-
 def test_each_answer_gets_its_own_signal_record() -> None:
     clock, ledger = Clock(), MemoryLedger()
     app = install(ledger=ledger, clock=clock)
@@ -170,22 +158,6 @@ def test_note_between_signal_records_is_ignored_but_chained(ledger: Ledger) -> N
     assert [record["previous"] for record in records] == [record["record_id"] for record in [first, *records[:-1]]]
 
 
-def test_end_of_signal_is_not_recorded_after_notes_alone() -> None:
-    ledger = MemoryLedger()
-    app = install(ledger=ledger)
-    visitor = accepting_visitor(app)
-    (granted,) = ledger.kept
-    note = {"event": "note", "record_id": "n", "about": granted["record_id"], "repeat_key": ""}
-    other = MemoryLedger()
-    asyncio.run(
-        other.append(Entry(document={**granted, **note, "policy": None, "text": None, "prevailing_text": None}))
-    )
-    app = install(ledger=other)
-    visit((app, visitor, []), times=2)
-    visit((app, visitor, [GPC]), times=2)
-    assert [record["event"] for record in other.kept] == ["note", "signal"]
-
-
 def test_outdated_cookie_leaves_no_signal_record(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
@@ -226,16 +198,6 @@ def test_ledger_is_read_only_for_grants_that_signals_can_refuse() -> None:
     assert len(ledger.lookups) == 1
 
 
-def test_visitors_without_signal_are_looked_up_one_at_a_time() -> None:
-    ledger = CountingLedger()
-    app = install(ledger=ledger)
-    visitors = [accepting_visitor(app) for _ in range(5)]
-    everybody: list[tuple[ASGIApp, Visitor, Fields]] = [(app, visitor, []) for visitor in visitors]
-    for lookups in (1, 2, 3, 4, 5, 5):
-        visit(*everybody)
-        assert len(ledger.lookups) == lookups
-
-
 @pytest.mark.parametrize(
     "prepare",
     [
@@ -264,25 +226,9 @@ def test_robots_and_forged_cookies_leave_no_signal_record() -> None:
     assert [record["event"] for record in ledger.kept] == ["granted"]
 
 
-def test_answer_older_than_ledger_leaves_no_signal_record() -> None:
-    ledger = MemoryLedger()
-    visitor = accepting_visitor(install())
-    visit((install(ledger=ledger), visitor, [GPC]))
-    assert ledger.kept == []
-
-
 def test_signal_without_ledger_is_served() -> None:
     app = install(page_app())
     visit((app, accepting_visitor(app), [GPC]), times=2)
-
-
-def test_service_page_leaves_same_signal_record() -> None:
-    ledger = MemoryLedger()
-    app = install(ledger=ledger)
-    visitor = accepting_visitor(app)
-    visit((app, visitor, [GPC]), path="/whois/x")
-    visit((app, visitor, [GPC]), path="/")
-    assert [record["event"] for record in kept(visitor)] == ["granted", "signal"]
 
 
 class CountingLedger(MemoryLedger):
@@ -337,17 +283,6 @@ def test_failing_ledger_is_retried_once_for_all_visitors() -> None:
     clock.forward(seconds=10)
     visit((app, second, [GPC]), (app, first, [GPC]))
     assert [record["event"] for record in (*kept(first), *kept(second))] == ["granted", "signal"] * 2
-
-
-def test_failed_signal_record_is_retried_after_clock_was_ahead() -> None:
-    clock, ledger = Clock(), FailingLedger(times=1)
-    app = install(ledger=ledger, clock=clock)
-    visitor = accepting_visitor(app)
-    clock.forward(days=100)
-    visit((app, visitor, [GPC]))
-    clock.forward(days=-99)
-    visit((app, visitor, [GPC]))
-    assert (ledger.tried, [record["event"] for record in kept(visitor)]) == (2, ["granted", "signal"])
 
 
 def test_page_does_not_wait_for_stalled_ledger() -> None:

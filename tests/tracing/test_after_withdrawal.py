@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,21 +96,6 @@ def test_withdrawn_visitor_can_export_and_erase_records() -> None:
     assert visitor.export()["withdrawn_visitor_ids"] == []
 
 
-@pytest.mark.slow
-def test_withdrawn_visitor_can_export_and_erase_records_in_file(tmp_path: Path) -> None:
-    visitor = Traced(access_log=tmp_path / "access.jsonl")
-    visitor.refuse()
-    assert visitor.paths() == ["/one", "/two"]
-    assert visitor.erase().json["erased"] == 2
-    assert (tmp_path / "access.jsonl").read_text().split() == []
-
-
-def test_erasure_cookie_over_http_has_no_secure_prefix() -> None:
-    visitor = Visitor(install(access_log=MemorySink(), cookie_prefix="shop-"), [("user-agent", PHONE)], scheme="http")
-    visitor.accept()
-    assert visitor.refuse().set_cookies["shop-visitor-erasure"].endswith(f"; Path={PREFIX}; HttpOnly; SameSite=Lax")
-
-
 @pytest.mark.parametrize(
     ("root", "path"),
     [("/app", f"/app{PREFIX}"), ("/app/", f"/app{PREFIX}"), ("/a b;c=d\r\n", f"/a%20b%3Bc=d%0D%0A{PREFIX}")],
@@ -155,15 +139,6 @@ def test_erasure_without_visitor_id_reports_nothing_to_erase() -> None:
         assert words("erased_nothing") in after
         assert words("erased") not in after
         assert (words("proof_stays") in after) == refuses
-
-
-def test_settings_page_lists_erasure_cookie_as_necessary() -> None:
-    text = call(install(access_log=MemorySink()), path=PREFIX).text
-    necessary = text.partition('aria-labelledby="pchoice-purpose-necessary"')[2].partition("</section>")[0]
-    row = next(row for row in necessary.split("<tr>") if NAME in row)
-    assert words("cookie_erasure") in row
-    assert "30 days" in visible(f"<body>{row}")
-    assert f"<code>{PREFIX}</code>" in row
 
 
 @pytest.mark.parametrize(
@@ -237,20 +212,6 @@ def test_grant_after_withdrawal_gives_a_second_erasable_id() -> None:
     reply = visitor.erase()
     assert reply.json["erased"] == 3
     assert {name for name, line in reply.set_cookies.items() if "Max-Age=0" in line} == {NAME, "__Host-visitor"}
-
-
-def test_grant_after_policy_change_gives_a_second_erasable_id() -> None:
-    visitor = Traced()
-    earlier = visitor.id
-    visitor.change_policy(SITE + ANOTHER_COOKIE)
-    assert visitor.state()["purposes"]["analytics"] is False
-    visitor.accept()
-    visitor.get("/three")
-    assert visitor.export()["visitor_id"] != earlier
-    assert visitor.export()["withdrawn_visitor_ids"] == [earlier]
-    assert visitor.paths() == ["/one", "/two", "/three"]
-    assert visitor.erase().json["erased"] == 3
-    assert visitor.sink.records == []
 
 
 def test_erase_on_withdrawal_also_erases_replaced_visitor_id() -> None:

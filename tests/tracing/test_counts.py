@@ -16,7 +16,6 @@ from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.counts import Counts
 from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
@@ -181,12 +180,6 @@ def test_ids_and_times_of_counts_reveal_no_order(app: ConsentMiddleware, sink: M
     assert all(count["time"] == f"{count['count.day']}T00:00:00Z" for count in sink.counts)
 
 
-def test_answer_is_counted_with_language_of_the_question(app: ConsentMiddleware, sink: MemorySink) -> None:
-    visitor = Visitor(app, BROWSER)
-    visitor.post({"choice": "refuse_all", "language": "ja"})
-    assert counts(app, sink) == {"refused ja": 1}
-
-
 def test_withdrawal_and_change_are_counted_separately(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.accept()
@@ -203,24 +196,6 @@ def test_answer_after_policy_change_counts_as_answer_to_question(sink: MemorySin
     assert visitor.state()["should_ask"]
     visitor.save(media=True)
     assert counts(more, sink) == {"partial en": 1}
-
-
-def test_first_answer_despite_signals_counts_as_answer_to_question(app: ConsentMiddleware, sink: MemorySink) -> None:
-    visitor = Visitor(app, [*BROWSER, ("dnt", "1"), ("sec-gpc", "1")])
-    assert not visitor.state()["should_ask"]
-    visitor.save(media=True)
-    assert counts(app, sink) == {"partial en": 1}
-
-
-def test_double_click_is_counted_once(sink: MemorySink) -> None:
-    app = install(APP, access_log=sink, ledger=MemoryLedger())
-    visitor = Visitor(app, BROWSER)
-    visitor.refuse()
-    before, clicked = dict(visitor.jar), {"choice": "accept_all", "once": "one-form"}
-    visitor.post(clicked)
-    visitor.jar = before
-    visitor.post(clicked)
-    assert counts(app, sink) == {"refused en": 1, "changed en": 1}
 
 
 def test_robots_and_other_requests_are_not_counted_as_views(app: ConsentMiddleware, sink: MemorySink) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import stat
 import subprocess
@@ -219,19 +218,6 @@ def test_late_records_are_erased_by_the_repetitions() -> None:
     assert eventually(lambda: sink.erased.count("late") == 4)
 
 
-def test_withdrawal_erases_three_times_and_then_removes_the_note(tmp_path: Path) -> None:
-    sink, sleep = Erased(), Steps()
-    Erasing(sink, tmp_path / "notes", sleep=sleep).start("one")
-    for times, longest in ((1, 20), (2, 3600)):
-        assert sleep.asleep.acquire(timeout=20)
-        assert eventually(lambda: notes(tmp_path) == ["one"])
-        assert sink.erased == ["one"] * times
-        assert 0.9 * longest < sleep.seconds[-1] <= longest
-        sleep.go_on.release()
-    assert eventually(lambda: notes(tmp_path) == [])
-    assert sink.erased == ["one"] * 3
-
-
 class Down(Erased):
     """A sink whose first tries to erase fail."""
 
@@ -263,29 +249,6 @@ def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
     erasing.start("two")
     assert eventually(lambda: sink.erased == ["one", "one", "two", "two"])
     assert pauses(slept)[-1] == 5, "pauses start again after a success"
-
-
-@pytest.mark.logs_an_exception
-def test_retry_pauses_are_randomised() -> None:
-    sink, slept = Down(3), list[float]()
-    Erasing(sink, sleep=slept.append, jitter=lambda: 0.0).start("one")
-    assert eventually(lambda: sink.erased == ["one", "one"])
-    assert pauses(slept) == [2.5, 5]
-
-
-@pytest.mark.logs_an_exception
-def test_failing_erasure_does_not_delay_other_visitors() -> None:
-    class Torn(Erased):
-        def erase(self, visitor_id: str) -> int:
-            if visitor_id == "one" and self.erased.count("two") < 2:
-                raise OSError("the disk is torn")
-            return super().erase(visitor_id)
-
-    sink = Torn()
-    erasing = Erasing(sink, sleep=lambda seconds: None)
-    erasing.start("one")
-    erasing.start("two")
-    assert eventually(lambda: sorted(sink.erased) == ["one"] * 2 + ["two"] * 3)
 
 
 # The notes on disk.
@@ -546,39 +509,6 @@ def test_withdrawal_before_last_erasure_starts_all_three_again(tmp_path: Path) -
     sleep.go_on.release()
     assert eventually(lambda: notes(tmp_path) == [])
     assert sink.erased == ["one"] * 4
-
-
-def test_note_remains_while_new_withdrawal_waits_for_a_thread(tmp_path: Path) -> None:
-    sink, sleep = HeldFirst(), Steps()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
-    erasing.again("one")
-    assert sleep.asleep.acquire(timeout=20)
-    for visitor in ("2", "3", "4", "5", "one"):  # the four threads take the first four
-        erasing.start(visitor)
-    erasing.again("last")
-    assert eventually(lambda: len(notes(tmp_path)) == 6)
-    sleep.go_on.release()
-    assert sleep.asleep.acquire(timeout=20)
-    assert (sink.erased, "one" in notes(tmp_path)) == (["one"], True)
-    erasing.after_fork()
-    atexit.unregister(erasing.close)  # it would wait for the forgotten threads
-    sink.go_on.set()
-    sleep.go_on.release(10)
-
-
-@pytest.mark.logs_an_exception
-def test_failed_try_does_not_advance_later_withdrawal() -> None:
-    sink, sleep = Down(1), Steps()
-    erasing = Erasing(sink, sleep=sleep)
-    erasing.again("one")
-    assert sleep.asleep.acquire(timeout=20)
-    erasing.again("one")
-    for _ in range(2):  # until it is due, and after the failure
-        sleep.go_on.release()
-        assert sleep.asleep.acquire(timeout=20)
-    assert 15 < sleep.seconds[2] <= 20
-    sleep.go_on.release()
-    assert eventually(lambda: sink.erased == ["one"])
 
 
 def test_interrupted_erasure_keeps_its_note_and_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

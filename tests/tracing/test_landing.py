@@ -144,15 +144,6 @@ def test_answer_without_tracing_keeps_no_referrer() -> None:
     assert visitor.sink.records == []
 
 
-def test_traced_visitor_gets_no_second_landing_page() -> None:
-    visitor = Arriving()
-    visitor.accept()
-    before = visitor.visitor_cookie
-    body = "choice=accept_all&source=banner&next=/offices"
-    visitor.send_form(body, query=b"referrer=https%3A%2F%2Fsearch.example")
-    assert visitor.visitor_cookie == before
-
-
 @pytest.mark.parametrize("body", ["choice=accept_all&next=/offices", "choice=accept_all&source=banner"])
 def test_referrer_is_kept_only_for_banner_answer_with_next_page(body: str) -> None:
     visitor = Arriving()
@@ -186,11 +177,6 @@ def test_invalid_referrer_parameter_is_ignored() -> None:
     assert summary(visitor.sink.records[0]) == (*LANDED[:3], None)
 
 
-def test_policy_without_tracing_puts_no_referrer_into_page() -> None:
-    visitor = Arriving(SITE.replace("traces = true", "traces = false"))
-    assert "search.example" not in visitor.see().text
-
-
 # With a script.
 
 
@@ -217,14 +203,6 @@ def test_script_sends_page_view_once_tracing_began() -> None:
     assert list(map(summary, visitor.sink.records)) == [("event", *LANDED[1:])]
     found = visitor.counted()
     assert (found["views"], found["views_recorded"]) == (1, 1)
-
-
-def test_page_view_without_question_is_not_counted_as_recorded() -> None:
-    visitor = Arriving()
-    visitor.accept()
-    for more in ({}, {"asked": False}):
-        visitor.post({"name": "page_view", "path": "/offices", **more}, path=f"{PREFIX}/events")
-    assert "views_recorded" not in visitor.counted()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -166,38 +164,12 @@ def test_answer_expires_after_184_days_by_server_clock() -> None:
     assert visitor.state()["should_ask"] is True
 
 
-def test_answer_from_the_future_is_ignored() -> None:
-    clock = Clock()
-    visitor = Visitor(install(clock=clock))
-    visitor.accept()
-    clock.forward(seconds=-60)
-    assert visitor.state()["status"] == "unknown"
-    clock.forward(seconds=60)
-    assert visitor.state()["status"] == "granted"
-
-
 @pytest.mark.parametrize("source", ["banner", "settings", "feature", "api"])
 def test_receipt_names_source_and_language_of_answer(source: str) -> None:
     visitor = Visitor(install())
     visitor.post({"choice": "accept_all", "source": source, "language": "ja"})
     receipt = visitor.get(f"{PREFIX}/receipt").json
     assert (receipt["source"], receipt["language"]) == (source, "ja")
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "language"),
-    [
-        ("choice=accept_all", [("accept-language", "ja")], "ja"),
-        ("choice=accept_all&language=fr", [("accept-language", "ja")], "ja"),
-        ("choice=accept_all&language=en", [("accept-language", "ja")], "en"),
-        ("choice=accept_all", [], "en"),
-    ],
-)
-def test_answer_records_language_that_was_shown(body: str, headers: Fields, language: str) -> None:
-    visitor = Visitor(install())
-    visitor.send_form(body, headers)
-    receipt = visitor.get(f"{PREFIX}/receipt").json
-    assert (receipt["source"], receipt["language"]) == ("settings", language)
 
 
 def test_grant_for_feature_leaves_other_purposes_unanswered() -> None:
@@ -230,23 +202,6 @@ def test_answer_tells_script_that_tracing_began() -> None:
     assert "tracing_began" not in visitor.accept().json
 
 
-def test_grant_given_despite_signal_overrides_signal() -> None:
-    gpc = [("sec-gpc", "1")]
-    visitor = Visitor(install(), gpc)
-    assert visitor.state()["purposes"]["media"] is False
-    assert visitor.state()["source"] == "signal"
-    visitor.accept()
-    state = visitor.state()
-    assert (state["signals"], state["purposes"]["media"], state["source"]) == (["gpc"], True, "api")
-
-
-def test_signal_sent_after_grant_overrides_grant() -> None:
-    visitor = Visitor(install())
-    visitor.accept()
-    state = visitor.state([("sec-gpc", "1")])
-    assert (state["status"], state["purposes"]["media"], state["purposes"]["analytics"]) == ("granted", False, True)
-
-
 # The visitor id.
 
 
@@ -262,13 +217,6 @@ def test_visitor_id_exists_only_while_tracing_is_granted() -> None:
 
 def test_site_without_access_log_sets_no_visitor_id() -> None:
     assert list(Visitor(install()).accept().set_cookies) == ["__Host-consent"]
-
-
-def test_visitor_with_dnt_gets_visitor_id_only_after_grant() -> None:
-    visitor = Visitor(install(access_log=MemorySink()), [("dnt", "1")])
-    visitor.get()
-    assert visitor.jar == {}
-    assert "__Host-visitor" in visitor.accept().set_cookies
 
 
 # The ledger.
@@ -400,35 +348,6 @@ def test_hanging_ledger_times_out_without_delaying_other_requests() -> None:
     assert page[1]["body"] == b"a page"
     assert reply.status == 503
     assert reply.all("set-cookie") == []
-
-
-@pytest.mark.slow
-def test_locked_database_refuses_answer_until_unlocked(tmp_path: Path) -> None:
-    path = tmp_path / "consent.db"
-    visitor = Visitor(install(ledger=f"sqlite:///{path}"))
-    lock = sqlite3.connect(path, isolation_level=None)
-    try:
-        lock.execute("BEGIN IMMEDIATE")
-        reply = visitor.accept()
-        assert (reply.status, reply.all("set-cookie")) == (503, [])
-        lock.execute("ROLLBACK")
-        assert visitor.accept().status == 200
-        (kept,) = lock.execute("SELECT document FROM consent_records").fetchall()
-    finally:
-        lock.close()
-    assert json.loads(kept[0])["status"] == "granted"
-
-
-def test_ledger_of_length_zero_is_used() -> None:
-    class Counted(MemoryLedger):
-        def __len__(self) -> int:
-            return len(self.kept)
-
-    ledger = Counted()
-    visitor = Visitor(install(ledger=ledger))
-    assert not ledger
-    assert visitor.accept().status == 200
-    assert len(ledger) == 1
 
 
 def test_failing_ledger_does_not_affect_page_views() -> None:

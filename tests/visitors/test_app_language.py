@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from cookie_consent.visitors.app_language import BY_PATH, AppLanguage, app_language
 from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, call, install, page_app, policy, reply_app, scope
@@ -56,16 +56,6 @@ def test_first_path_segment_selects_offered_language(path: str, language: str) -
 )
 def test_language_tag_from_function_selects_offered_language(returned: str | None, language: str | None) -> None:
     assert language_reader(lambda request: returned)(scope()) == language
-
-
-def test_no_language_option_means_no_app_language() -> None:
-    assert app_language(None, OFFERED) is None
-
-
-def test_path_language_ignores_mount_path() -> None:
-    by_path = language_reader(BY_PATH)
-    assert by_path(scope(path="/shop/en/x", root_path="/shop")) == "en"
-    assert by_path(scope(path="/en/shop", root_path="/en")) is None
 
 
 def test_language_function_reads_but_cannot_change_the_request() -> None:
@@ -163,21 +153,3 @@ def test_settings_page_prefers_language_query_over_app_language() -> None:
         ([], b"", "en"),
     ):
         assert visitor.get(PREFIX, headers, query=query).get("content-language") == language
-
-
-def test_app_that_reads_consent_language_gets_its_path_language() -> None:
-    seen: list[str] = []
-
-    def reading() -> ASGIApp:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            seen.append(scope["state"]["consent"].language)
-            await reply_app()(scope, receive, send)
-
-        return app
-
-    reply = call(install(reading(), language="path"), path="/ja/x", headers=HTML)
-    assert seen == ["ja"]
-    # Only the path decided, so the response does not vary on Accept-Language.
-    assert "Accept-Language" not in reply.get("vary")
-    call(install(reading(), language="path"), path="/x", headers=HTML)
-    assert seen == ["ja", "en"]

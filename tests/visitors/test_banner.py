@@ -109,12 +109,6 @@ def test_page_for_robot_has_no_banner_and_is_private(user_agent: str) -> None:
     assert reply.get("cache-control") == "private"
 
 
-@pytest.mark.parametrize("user_agent", ["", "curl/8.0", "\xff\xfe", "x" * 10_000])
-def test_page_for_unknown_user_agent_has_banner(user_agent: str) -> None:
-    assert has_banner(call(install(page_app()), headers=[("accept", "text/html"), ("user-agent", user_agent)]))
-    assert has_banner(call(install(page_app())))
-
-
 def test_signals_covering_every_purpose_suppress_banner() -> None:
     assert has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1")]))
     assert not has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
@@ -214,23 +208,6 @@ def test_layout_option_sets_layout_of_banner(layout: str) -> None:
 # The nonce of the app's Content-Security-Policy.
 
 _OWN = re.compile(r'<(?:link rel="stylesheet" media="print"|style|script type="module")[^>]*>')
-
-
-@pytest.mark.parametrize(
-    ("csp", "script", "style"),
-    [
-        ("script-src 'nonce-abc='; style-src 'nonce-xyz'", "abc=", "xyz"),
-        ("default-src 'self' 'nonce-abc'", "abc", "abc"),
-        ("script-src 'nonce-abc'; style-src 'self'", "abc", ""),
-        ("default-src 'self'", "", ""),
-    ],
-)
-def test_banner_tags_carry_nonces_of_content_security_policy(csp: str, script: str, style: str) -> None:
-    reply = call(install(page_app(headers=[("content-security-policy", csp)])), headers=HTML)
-    link, own = _OWN.findall(reply.text)
-    assert f' nonce="{style}"' in link if style else "nonce" not in link
-    assert f' nonce="{script}"' in own if script else "nonce" not in own
-    assert reply.all("content-security-policy") == [csp]
 
 
 def test_cached_banner_gets_nonce_of_each_page() -> None:

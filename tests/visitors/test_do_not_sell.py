@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
-from cookie_consent import ConsentMiddleware, Policy, PolicyError
+from cookie_consent import ConsentMiddleware, PolicyError
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import State
 from cookie_consent.integrations.jinja import consent_context
@@ -81,34 +81,6 @@ def test_opt_out_page_refuses_sale_and_leaves_other_purposes_unanswered() -> Non
     assert "You refused some of the purposes, and have not answered for the others." in settings
     question = visitor.get(f"{PREFIX}/question", query=b"again").text
     assert "You refused some of the purposes, and have not answered for the others." in question
-
-
-def test_opt_out_keeps_other_granted_purposes() -> None:
-    visitor = visitor_of_seller()
-    visitor.accept()
-    opt_out(visitor)
-    state = visitor.state()
-    assert state["purposes"] == {"necessary": True, "analytics": True, "media": True, "ads": False}
-    assert (state["status"], state["should_ask"]) == ("partial", False)
-    assert "You accepted some of the purposes." in visitor.get(PREFIX).text
-
-
-def test_opt_out_page_keeps_language_and_next_path() -> None:
-    visitor = visitor_of_seller()
-    text = visitor.get(PATH, query=b"language=ja&next=/there%3Fa%3Db").text
-    assert '<html lang="ja"' in text
-    assert 'href="/there?a=b"' in text
-    after = opt_out(visitor, query=b"language=ja&next=/there%3Fa%3Db").text
-    assert "12か月間は再びお尋ねしません" in after
-    assert 'href="/there?a=b"' in after
-
-
-def test_opt_out_page_says_when_browser_blocks_cookies() -> None:
-    visitor = visitor_of_seller()
-    (form,) = forms(visitor.get(PATH).text)
-    assert visitor.send_form(form.pressed("opt_out")).get("location").endswith("#pchoice")
-    visitor.jar.clear()
-    assert 'class="pchoice-blocked" id="pchoice"' in visitor.get(PATH).text
 
 
 def test_opt_out_page_is_linked_from_pages_banner_and_settings() -> None:
@@ -229,14 +201,6 @@ def test_start_of_sale_is_material_change_and_asks_again() -> None:
     accepted = consent_record(old, {"ads": State.GRANTED, "media": State.GRANTED})
     held = decide(replace(new, history=(old,)), accepted, frozenset(), NOW)
     assert (held.should_ask, held.purposes["ads"], held.purposes["media"]) == (True, False, True)
-
-
-def test_sells_is_in_policy_document_only_where_set() -> None:
-    assert "sells" not in str(policy().document())
-    document = policy(SELLS).document()
-    assert [purpose["sells"] for purpose in document["purposes"] if "sells" in purpose] == [True]
-    assert Policy.from_document(document).sells == ("ads",)
-    assert Policy.from_document(document).version == policy(SELLS).version
 
 
 def test_gpc_refuses_sale_without_recipients() -> None:

@@ -97,15 +97,6 @@ def test_paths_outside_prefix_reach_the_app(path: str) -> None:
     assert call(install(), path=path).body == b"ok"
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "", "BREW\u2615"])
-def test_wrong_method_gets_405_with_allow_header(path: str, method: str) -> None:
-    reply = call(install(), method, PREFIX + path, [OWN])
-    check_problem(reply, 405)
-    allowed = {"": "GET, POST, HEAD", **dict.fromkeys(WRITE_PATHS, "POST")}
-    assert reply.get("allow") == allowed.get(path, "GET, HEAD")
-
-
 @pytest.mark.parametrize("path", [path for path in PATHS if path])
 def test_read_endpoint_refuses_post_and_write_endpoint_refuses_get(path: str) -> None:
     method, allowed = ("GET", "POST") if path in WRITE_PATHS else ("POST", "GET, HEAD")
@@ -295,21 +286,6 @@ def test_form_error_is_a_page_unless_json_is_accepted(status: int, body: bytes, 
 
 
 @pytest.mark.parametrize(
-    ("path", "title"),
-    [
-        (PREFIX, "error_title"),
-        (f"{PREFIX}/", "error_title"),
-        (f"{PREFIX}/records/note", "error_request"),
-        (f"{PREFIX}/erase", "error_request"),
-        (f"{PREFIX}/nothing", "error_request"),
-    ],
-)
-def test_title_of_error_page_tells_answers_from_other_requests(path: str, title: str) -> None:
-    reply = post(b"choice=accept_all", [FORM, ("sec-fetch-site", "cross-site")], path=path)
-    assert f"<h1>{text_of(policy(), 'en', title)}</h1>" in reply.text
-
-
-@pytest.mark.parametrize(
     ("status", "body", "headers"),
     [
         (400, b'{"choice": "maybe"}', [JSON, OWN]),
@@ -429,18 +405,6 @@ def test_last_update_in_gpc_json_is_date_of_last_policy_change() -> None:
     for days, last in ((0, "2025-01-01"), (200, "2025-01-01"), (1, "2026-01-02"), (600, "2026-11-25")):
         clock.forward(days=days)
         assert call(app, path="/.well-known/gpc.json").json == {"gpc": True, "lastUpdate": last}
-
-
-def test_page_for_refused_form_keeps_language_and_next_path() -> None:
-    for body, status in (
-        (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=/there", 409),
-        (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=//elsewhere.example", 409),
-    ):
-        reply = post(body, [FORM, OWN])
-        check_error_page(reply, status)
-        assert '<html lang="ja"' in reply.text
-        assert ("next=/there#pchoice" in reply.text) == (b"next=/there" in body)
-        assert "elsewhere" not in reply.text
 
 
 def test_grant_without_purpose_is_refused() -> None:

@@ -7,10 +7,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from html.parser import HTMLParser
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.material import digests
-from cookie_consent.policy.parts import Authority, Cookie, Feature
+from cookie_consent.policy.parts import Authority
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from cookie_consent.visitors.cookie_list import CookieList
@@ -195,12 +194,6 @@ def test_every_page_names_its_language_and_direction(policy: Policy, language: s
     assert Outline(settings_link(policy, language=language)).one("div", lang=language, dir="ltr")
 
 
-def test_page_in_right_to_left_language_has_dir_rtl() -> None:
-    policy = full_policy_in("en", "he")
-    for html in all_pages(policy, language="he").values():
-        assert 'lang="he" dir="rtl"' in html
-
-
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_no_placeholder_is_left_in_pages(policy: Policy, language: str) -> None:
     record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
@@ -227,15 +220,6 @@ def test_whole_pages_have_no_script(policy: Policy) -> None:
     for html in whole_pages(policy).values():
         assert not Outline(html).all("script")
         assert Outline(html).one("link", href=f"{BASE}/assets/{assets()['settings.css'].name}")
-
-
-def test_names_in_pages_are_not_on_block_lists(policy: Policy) -> None:
-    hidden = re.compile("cookie|consent|gdpr|ccpa|cmp|banner", re.IGNORECASE)
-    for html in all_pages(policy).values():
-        for _, attrs, _ in Outline(html).elements:
-            for name in ("id", "class", "href", "src", "action"):
-                assert not hidden.search(attrs.get(name, ""))
-    assert not hidden.search(" ".join(assets()))
 
 
 def test_hostile_policy_texts_are_escaped(policy: Policy) -> None:
@@ -292,27 +276,6 @@ def test_each_form_has_hidden_fields_of_its_surface(policy: Policy) -> None:
     assert fields(Outline(unavailable(policy, feature=None))) == unnamed
     for html in (banner(policy), box(policy), unavailable(policy)):
         assert Outline(html).one("form", method="post", action=BASE)
-
-
-def test_each_page_has_its_own_form_id(policy: Policy) -> None:
-    pages = Pages(make_id=map(str, count(1)).__next__)
-    here: dict[str, Any] = {"base": BASE, "language": "en", "next_path": "/map"}
-    held, feature = decision(policy), policy.features[0]
-    made = [
-        *(pages.banner(held, **here).decode() for _ in range(2)),
-        *(pages.settings(held, **here) for _ in range(2)),
-        pages.unavailable(held, missing=("media",), feature=feature, **here),
-        pages.unavailable_box(held, feature=feature, **here),
-    ]
-    assert [fields(Outline(html))["once"] for html in made] == ["1", "2", "3", "4", "5", "6"]
-    # The two forms of the settings page share one id.
-    assert {field["value"] for field in Outline(made[2]).all("input", name="once")} == {"3"}
-
-
-def test_banner_without_next_path_has_no_next_field(policy: Policy) -> None:
-    outline = Outline(banner(policy, next_path=""))
-    assert "next" not in fields(outline)
-    assert outline.one("a", href=f"{BASE}?language=en")
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -372,13 +335,6 @@ def test_no_purpose_is_ticked_before_answer(policy: Policy) -> None:
         assert not any("checked" in box for box in boxes)
 
 
-def test_granted_purposes_are_ticked(policy: Policy) -> None:
-    record = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
-    for html in (banner(policy, record), settings(policy, record)):
-        boxes = Outline(html).all("input", type="checkbox")
-        assert {box["value"]: "checked" in box for box in boxes} == {"analytics": False, "media": True}
-
-
 def test_banner_has_state_messages_and_assets_for_script(policy: Policy) -> None:
     section = Outline(banner(policy)).one("section")
     assert json.loads(section["data-state"]) == {"necessary": True, "analytics": False, "media": False}
@@ -410,15 +366,6 @@ def test_banner_tells_script_to_reload_after_grant(policy: Policy, reloads: bool
     assert ("data-reload" in section) is reloads
 
 
-@pytest.mark.parametrize("layout", ["corner", "bar"])
-def test_corner_and_bar_banner_is_a_named_region(policy: Policy, layout: str) -> None:
-    section = Outline(banner(policy, layout=layout)).one("section")
-    assert section["class"] == f"pchoice pchoice-{layout} pchoice-part"
-    # A section with a name is a region (HTML AAM).
-    assert section["aria-labelledby"]
-    assert section.keys().isdisjoint({"open", "role"})
-
-
 def test_modal_banner_is_an_open_dialog_without_script(policy: Policy) -> None:
     html = banner(policy, layout="modal")
     dialog = Outline(html).one("dialog")
@@ -426,35 +373,6 @@ def test_modal_banner_is_an_open_dialog_without_script(policy: Policy) -> None:
     assert "role" not in dialog
     assert html.rstrip().partition("</dialog>")[2].strip().startswith("<script")
     assert Outline(html).one("h2", id=dialog["aria-labelledby"])
-
-
-def test_reopened_banner_shows_current_answer(policy: Policy) -> None:
-    record = answered(policy, media=State.GRANTED, analytics=State.REFUSED)
-    html = reopened_banner(policy, record)
-    outline = Outline(html)
-    assert outline.one("h2", id="pchoice-title")["text"] == "Privacy settings"
-    assert outline.one("p", **{"class": "pchoice-state"})["text"] == "You accepted some of the purposes."
-    assert "open" in outline.one("details")
-    boxes = {field["value"]: "checked" in field for field in outline.all("input", type="checkbox")}
-    assert boxes == {"analytics": False, "media": True}
-    assert outline.one("button", **{"class": "pchoice-later"})["text"] == "Close without changes"
-    saving, *shown = outline.all("button", name="choice")
-    assert (saving["value"], "hidden" in saving) == ("save", True)
-    assert [button["value"] for button in shown] == ["refuse_all", "accept_all", "save"]
-
-
-def test_reopened_banner_asks_only_who_has_not_answered(policy: Policy) -> None:
-    record = answered(policy, media=State.GRANTED, analytics=State.REFUSED)
-    assert "pchoice-question" not in reopened_banner(policy, record)
-    assert "pchoice-question" in reopened_banner(policy, None)
-
-
-def test_first_banner_shows_no_state_and_closed_details(policy: Policy) -> None:
-    outline = Outline(banner(policy))
-    assert not outline.all("p", **{"class": "pchoice-state"})
-    assert "open" not in outline.one("details")
-    later = outline.one("button", **{"class": "pchoice-later"})
-    assert (later["text"], later["type"]) == ("Decide later", "submit")
 
 
 def test_each_checkbox_is_described_by_its_purpose(policy: Policy) -> None:
@@ -485,23 +403,6 @@ def test_banner_names_few_recipients_and_counts_many_with_link_to_their_list(pol
     three = [("a", "A & B", "analytics"), ("c", "C", "media")]
     assert link(*three) == "Example Maps Inc., A &amp; B, and C"
     assert link(*three, ("d", "D", "media")) == "4 third parties would receive data"
-
-
-def test_recipients_link_leads_to_section_with_all_recipients(policy: Policy) -> None:
-    maps = policy.recipients[0]
-    stats = replace(maps, id="stats", name="Stats Ltd.", purpose="analytics", country="JP", use={})
-    everywhere = replace(policy, recipients=(maps, stats))
-    html = settings(everywhere)
-    outline = Outline(html)
-    assert outline.one("h2", id="pchoice-recipients")["text"] == "Recipients"
-    section = html.partition('id="pchoice-recipients"')[2].partition("<h2")[0]
-    assert re.findall("<caption>(.*)</caption>", section) == ["Access tracing", "Maps and videos"]
-    assert section.count("<table>") == html.count('scope="col">What it receives') == 2
-    # The link of a purpose leads to the row of its recipient.
-    for recipient in everywhere.recipients:
-        assert outline.one("tr", id=f"pchoice-recipient-{recipient.id}")
-        assert outline.one("a", href=f"#pchoice-recipient-{recipient.id}")
-    assert not Outline(settings(replace(policy, recipients=()))).all("h2", id="pchoice-recipients")
 
 
 def test_recipient_has_country_and_use_in_language_of_reader(policy: Policy) -> None:
@@ -572,14 +473,6 @@ def test_visitor_is_told_of_complaint_to_authority(policy: Policy) -> None:
     assert "authority.example" not in settings(unnamed)
 
 
-def test_banner_without_recipients_says_so_without_link(policy: Policy) -> None:
-    _, shop = policy.services
-    for plain in (replace(policy, recipients=()), policy.under(shop)):
-        assert "No third party receives data for purposes of its own." in banner(plain)
-        assert "#pchoice-recipients" not in banner(plain)
-        assert "would receive data" not in banner(plain)
-
-
 # Nonces.
 
 
@@ -607,49 +500,6 @@ def test_box_tags_carry_nonce_set_by_app(policy: Policy, nonce: str) -> None:
 # The link to the settings.
 
 
-@pytest.mark.parametrize(("language", "expected"), [("en", "Privacy settings"), ("ja", "プライバシー設定")])
-def test_settings_link_carries_language_and_next_path(policy: Policy, language: str, expected: str) -> None:
-    outline = Outline(settings_link(policy, language=language))
-    way_back = outline.one("a", href=f"{BASE}?language={language}&next=/a%3Fb%3D1")
-    assert way_back["text"] == expected
-    assert "data-privacy-settings" in way_back
-    assert outline.one("div")["role"] == "navigation"
-    assert [tag for tag, _, _ in outline.elements] == ["div", "span", "a", "a", "link"]
-    assert outline.all("a")[1]["href"].startswith(f"{BASE}/transmission?"), "the law of Japan asks for it"
-    assert Outline(settings_link(policy, language=language, next_path="")).one("a", href=f"{BASE}?language={language}")
-
-
-@pytest.mark.parametrize(
-    ("language", "media", "analytics", "signals", "expected"),
-    [
-        ("en", State.GRANTED, State.GRANTED, (), "Privacy settings: accepted"),
-        ("en", State.REFUSED, State.REFUSED, (), "Privacy settings: refused"),
-        ("en", State.GRANTED, State.REFUSED, (), "Privacy settings: partly accepted"),
-        ("ja", State.GRANTED, State.REFUSED, (), "プライバシー設定：一部に同意済み"),
-        ("en", State.GRANTED, State.UNANSWERED, (), "Privacy settings: partly accepted"),
-        ("en", State.REFUSED, State.UNANSWERED, (), "Privacy settings"),
-        ("en", State.REFUSED, State.UNANSWERED, ("dnt",), "Privacy settings: refused"),
-        ("en", State.GRANTED, State.GRANTED, ("gpc",), "Privacy settings: partly accepted"),
-        ("en", State.GRANTED, State.GRANTED, ("gpc", "dnt"), "Privacy settings: refused"),
-    ],
-)
-def test_settings_link_says_what_holds(
-    policy: Policy, language: str, media: State, analytics: State, signals: tuple[str, ...], expected: str
-) -> None:
-    record = answered(policy, media=media, analytics=analytics)
-    html = settings_link(policy, record, *signals, language=language)
-    assert [attrs["text"] for attrs in Outline(html).all("a") if "data-privacy-settings" in attrs] == [expected]
-
-
-@pytest.mark.parametrize(("signals", "expected"), [((), ""), (("gpc",), ""), (("gpc", "dnt"), ": refused")])
-def test_settings_link_says_nothing_before_answer_unless_signal_refuses_all(
-    policy: Policy, signals: tuple[str, ...], expected: str
-) -> None:
-    html = settings_link(policy, None, *signals)
-    texts = [attrs["text"] for attrs in Outline(html).all("a") if "data-privacy-settings" in attrs]
-    assert texts == [f"Privacy settings{expected}"]
-
-
 def test_settings_link_is_cached_for_all_visitors_with_same_outcome(
     policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -660,27 +510,6 @@ def test_settings_link_is_cached_for_all_visitors_with_same_outcome(
     monkeypatch.setattr(pages, "_templates", None)
     expected = html.replace(b"=/a", b"=/b%3Fc%3D%26d")
     assert pages.footer(decision(policy, earlier), next_path="/b?c=&d", **where) == expected
-
-
-@pytest.mark.parametrize("nonce", ["", "a+/1=="])
-def test_inline_style_of_settings_link_has_nonce(policy: Policy, nonce: str) -> None:
-    outline = Outline(settings_link(policy, style_nonce=nonce))
-    style = outline.one("style")
-    assert style.get("nonce", "") == nonce
-    assert ("nonce" in style) is bool(nonce)
-    assert style["text"] == assets()["link.css"].content.decode().strip()
-    assert not outline.all("link")
-    linked = Outline(settings_link(policy))
-    assert linked.one("link", rel="stylesheet", href=f"{BASE}/assets/{assets()['link.css'].name}")
-    assert not linked.all("style")
-
-
-def test_settings_link_is_in_encoding_of_page(policy: Policy, pages: Pages) -> None:
-    where: dict[str, Any] = {"base": BASE, "language": "ja", "next_path": "/a"}
-    utf8, plain = (pages.footer(decision(policy), encoding=name, **where) for name in ("utf-8", "ascii"))
-    assert plain.isascii()
-    assert not utf8.isascii()
-    assert html_module.unescape(plain.decode()) == html_module.unescape(utf8.decode())
 
 
 # Blocked cookies.
@@ -694,21 +523,6 @@ def test_page_before_answer_contains_blocked_cookies_message(policy: Policy) -> 
     assert expected not in settings(policy, answer)
 
 
-def test_box_and_explaining_page_have_own_blocked_cookies_message(policy: Policy) -> None:
-    expected = text_of(policy, "en", "cookies_blocked")
-    places = {box(policy): "pchoice-off-map", unavailable(policy): "pchoice-off-map"}
-    places[unavailable(policy, feature=None)] = "pchoice-off"
-    for html, place in places.items():
-        assert Outline(html).one("p", id=place, **{"class": "pchoice-blocked"})["text"] == expected
-        assert fields(Outline(html))["next"].endswith(f"#{place}")
-        assert not Outline(banner(policy)).all("p", id=place)
-
-
-def test_banner_after_partial_answer_has_no_blocked_cookies_message(policy: Policy) -> None:
-    granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
-    assert not Outline(banner(policy, granted_one)).all("p", id="pchoice")
-
-
 def test_banner_after_policy_change_mentions_change(policy: Policy) -> None:
     expected = text_of(policy, "en", "banner_changed")
     without_the_new = replace(answered(policy, media=State.REFUSED), policy="an older one")
@@ -716,17 +530,6 @@ def test_banner_after_policy_change_mentions_change(policy: Policy) -> None:
     for record in (without_the_new, to_less):
         assert expected in banner(policy, record)
         assert expected in settings(policy, record)
-
-
-@pytest.mark.slow
-def test_banner_for_unanswered_purposes_mentions_no_change(policy: Policy) -> None:
-    expected = text_of(policy, "en", "banner_changed")
-    granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
-    settled = answered(policy, media=State.REFUSED, analytics=State.REFUSED)
-    others = [granted_one, settled, *(replace(record, policy="an older one") for record in (granted_one, settled))]
-    for record in (None, *others):
-        assert expected not in banner(policy, record)
-        assert expected not in settings(policy, record)
 
 
 def test_banner_and_settings_mention_honoured_signal(policy: Policy) -> None:
@@ -793,16 +596,6 @@ def test_cached_banner_differs_for_each_input(policy: Policy, pages: Pages) -> N
     assert len(made) == len(decisions) * 24
 
 
-def test_cached_banner_tells_changed_policy_from_unanswered_purpose(policy: Policy, pages: Pages) -> None:
-    """Both visitors granted media. Analytics is unanswered for one, and new to the other."""
-    left_open = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
-    to_another = replace(left_open.answers["media"], state=State.REFUSED)
-    before = replace(left_open, policy="older", answers={"media": left_open.answers["media"], "gone": to_another})
-    where: dict[str, Any] = {"base": BASE, "language": "en", "next_path": "/"}
-    html = [pages.banner(decision(policy, record), **where).decode() for record in (left_open, before)]
-    assert [text_of(policy, "en", "banner_changed") in one for one in html] == [False, True]
-
-
 @pytest.mark.slow
 def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
     for number in range(300):
@@ -866,23 +659,6 @@ def test_policy_changes_are_listed_newest_first(policy: Policy) -> None:
     assert "Nothing so far." in settings(replace(policy, changes=()))
 
 
-@pytest.mark.parametrize(
-    ("answers", "key"),
-    [
-        ({"analytics": State.GRANTED, "media": State.GRANTED}, "status_granted"),
-        ({"analytics": State.REFUSED, "media": State.REFUSED}, "status_refused"),
-        ({"analytics": State.GRANTED, "media": State.REFUSED}, "status_partial"),
-    ],
-)
-def test_settings_page_shows_status_and_expiry_of_answer(policy: Policy, answers: dict[str, State], key: str) -> None:
-    record = answered(policy, **answers)
-    assert text_of(policy, "en", key) in settings(policy, record)
-    half = Pages(lifetime=timedelta(days=90)).settings(decision(policy, record), base=BASE, language="en")
-    for html, until in ((settings(policy, record), "2026-11-27"), (half, "2026-08-25")):
-        days = [time["datetime"] for time in Outline(html).all("time")]
-        assert days[:2] == ["2026-05-27", until]
-
-
 def test_translated_settings_page_names_prevailing_language(policy: Policy) -> None:
     outline = Outline(settings(policy, next_path="/a?b"))
     (note, offered) = outline.all("a", href=f"{BASE}?language=ja&next=/a%3Fb")[::-1]
@@ -906,12 +682,6 @@ def test_names_and_contact_keep_their_writing_direction_on_arabic_pages() -> Non
     assert f"<bdi>{policy.site.name}</bdi>" in banner(policy, language="ar")
 
 
-def test_only_translated_pages_and_boxes_name_prevailing_language(policy: Policy) -> None:
-    for make in (settings, box, unavailable):
-        assert "the version in Japanese prevails" in make(policy, language="en")
-        assert text_of(policy, "ja", "prevails").partition("{")[0] not in make(policy, language="ja")
-
-
 def test_site_in_one_language_has_no_language_links(policy: Policy) -> None:
     english = catalog.shipped("en")
     one = Policy(
@@ -924,20 +694,6 @@ def test_site_in_one_language_has_no_language_links(policy: Policy) -> None:
     assert not Outline(html).all("a", href="by post")
 
 
-@pytest.mark.parametrize(("notice", "role"), [("erased", "status"), ("error_policy_changed", "alert")])
-def test_notice_has_aria_role(policy: Policy, notice: str, role: str) -> None:
-    expected = text_of(policy, "en", notice)
-    outline = Outline(settings(policy, notice=notice))
-    assert outline.one("p", role=role)["text"] == expected
-    assert not Outline(settings(policy)).all("p", role=role)
-
-
-def test_page_links_back_to_next_path(policy: Policy) -> None:
-    for html in (settings(policy, next_path="/from?here"), message(policy, next_path="/from?here")):
-        assert Outline(html).one("a", href="/from?here")["text"] == "Back to the page"
-    assert "Back to the page" not in settings(policy)
-
-
 def test_settings_page_shows_conditions_of_service(policy: Policy) -> None:
     whois, shop = (settings(policy.under(service)) for service in policy.services)
     assert "Tracing of searches" in whois
@@ -945,17 +701,6 @@ def test_settings_page_shows_conditions_of_service(policy: Policy) -> None:
     assert text_of(policy, "en", "refused_here") not in whois
     assert text_of(policy, "en", "refused_here") in shop
     assert not Outline(shop).all("input", value="media")
-
-
-def test_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
-    own = (
-        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=184)),
-        Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
-    )
-    html = settings(policy, own_cookies=own)
-    assert html.index("Strictly necessary") < html.index("__Host-consent") < html.index("We count visits.")
-    assert html.index("We count visits.") < html.index("__Host-visitor") < html.index("We show maps and videos.")
-    assert "184 days" in html
 
 
 @pytest.mark.parametrize(
@@ -979,14 +724,6 @@ def test_explaining_page_offers_grant_of_missing_purpose(policy: Policy, languag
     assert not outline.all("a", href="/map")
 
 
-def test_explaining_page_without_feature_names_purposes(policy: Policy) -> None:
-    html = unavailable(policy, feature=None, missing=("analytics", "media"))
-    assert "This page is switched off" in html
-    assert "It needs your consent to: Access tracing and Maps and videos." in html
-    assert "Kept for 395 days." in html
-    assert [field["value"] for field in Outline(html).all("input", name="purpose")] == ["analytics", "media"]
-
-
 def test_explaining_page_says_why_feature_is_off(policy: Policy) -> None:
     why = partial(text_of, policy, "en")
     refused = answered(policy, media=State.REFUSED, analytics=State.GRANTED)
@@ -1003,14 +740,6 @@ def test_explaining_page_says_why_feature_is_off(policy: Policy) -> None:
     assert why("why_dnt") in unavailable(policy, None, "dnt", missing=("analytics",))
     assert why("why_changed") in unavailable(policy, stale)
     assert why("why_unanswered") in unavailable(policy, stale, missing=("analytics",))
-
-
-def test_purpose_refused_by_service_cannot_be_granted(policy: Policy) -> None:
-    _, shop = policy.services
-    here = policy.under(shop)
-    for html in (unavailable(here), box(here)):
-        assert text_of(policy, "en", "refused_here") in html
-        assert not Outline(html).all("form")
 
 
 def test_box_names_feature_and_offers_grant(policy: Policy) -> None:
@@ -1039,14 +768,6 @@ def test_box_contains_its_replacement_for_after_grant(
     assert "data-purpose" not in section
     assert outline.all("p")[0]["text"] == expected
     assert outline.one("button", type="button")["text"] == button
-
-
-def test_box_asks_only_for_missing_purposes(policy: Policy) -> None:
-    feature = Feature(id="both", title={"en": "Both"}, purposes=("analytics", "media"), fallback={"en": "Off."})
-    record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
-    outline = Outline(box(policy, record, feature=feature))
-    assert [field["value"] for field in outline.all("input", name="purpose")] == ["media"]
-    assert outline.one("section")["data-purpose"] == "analytics media"
 
 
 def test_message_page_shows_text_and_links_to_settings(policy: Policy) -> None:

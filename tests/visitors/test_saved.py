@@ -7,14 +7,13 @@ import re
 import pytest
 
 from cookie_consent.decision.saved_cookie import SAVED_LIFETIME
-from tests.support.asgi import PAGE, PHONE, PREFIX, SITE, Reply, Visitor, call, install, page_app, policy
+from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, install, page_app, policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import text_of
 
 HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE)]
 COOKIE = "__Host-consent-saved"
 SAVED, BACK = text_of(policy(), "en", "kept"), text_of(policy(), "en", "back")
-SELLS = SITE.replace("[purposes.media]", "[purposes.media]\nsells = true")
 
 
 @pytest.fixture
@@ -49,13 +48,6 @@ def test_page_says_once_that_answer_of_form_is_saved(visitor: Visitor, choice: s
     again = visitor.get("/there", query=b"a=1&b=2")
     assert messages(again) == []
     assert again.all("cache-control") == ["private"]
-
-
-def test_answer_of_form_that_is_not_ours_sets_only_its_own_cookie(visitor: Visitor) -> None:
-    reply = visitor.send_form("choice=accept_all&next=/there")
-    assert (reply.status, reply.get("location")) == (303, "/there")
-    assert "__Host-consent" in reply.set_cookies
-    assert COOKIE not in reply.set_cookies
 
 
 def test_withdrawal_is_said_on_settings_page_once(visitor: Visitor) -> None:
@@ -114,43 +106,8 @@ def test_page_that_still_asks_says_it_below_the_question(visitor: Visitor) -> No
     ]
 
 
-@pytest.mark.parametrize(
-    ("sources", "before", "after"),
-    [
-        ("*", "", '<link rel="stylesheet" href="'),
-        ("'unsafe-inline'", '<style class="pchoice-style"', ""),
-        ("'nonce-abc'", '<style class="pchoice-style"', ""),
-    ],
-)
-def test_message_brings_its_stylesheet_as_the_page_allows(sources: str, before: str, after: str) -> None:
-    policy_field = ("content-security-policy", f"style-src {sources}; script-src 'none'")
-    visitor = Visitor(install(page_app(headers=[policy_field])), HTML)
-    visitor.send_form("choice=refuse_all&surface=banner")
-    start, _, rest = visitor.get().text.partition('<p class="pchoice-status pchoice-part"')
-    end = rest.partition("</h1>")[2]
-    assert (before or "<body>") in start
-    assert (".pchoice-status" in start) == bool(before)
-    assert ("choices." in end) == bool(after)
-    assert after in end
-    assert ('nonce="abc"' in start) == ("nonce" in sources)
-
-
 def test_pages_without_our_html_say_nothing() -> None:
     visitor = Visitor(install(page_app(), inject=False), HTML)
     visitor.send_form("choice=refuse_all&surface=banner")
     assert visitor.get().body == PAGE
     assert messages(visitor.get(PREFIX)) == [SAVED]
-
-
-def test_opt_out_is_said_by_its_own_page_alone() -> None:
-    visitor = Visitor(install(page_app(), SELLS), HTML)
-    form = forms(visitor.get(f"{PREFIX}/do-not-sell", query=b"next=/there").text)[0]
-    visitor.send_form(form.pressed("opt_out"))
-    assert messages(visitor.get(f"{PREFIX}/do-not-sell")) == [text_of(policy(), "en", "do_not_sell_done")]
-    assert messages(visitor.get("/there")) == []
-
-
-def test_settings_page_describes_the_cookie() -> None:
-    text = call(install(page_app()), path=PREFIX, headers=HTML).text
-    assert COOKIE in text
-    assert text_of(policy(), "en", "cookie_saved") in text

@@ -126,12 +126,6 @@ def test_withdrawal_and_later_answers_keep_the_consent_id(ledger: Ledger) -> Non
     assert set(ids(ledger)) == {first}
 
 
-def test_partial_answer_has_a_consent_id(ledger: Ledger) -> None:
-    visitor = Visitor(install(ledger=ledger))
-    visitor.save(media=True)
-    assert ids(ledger) == [consent_id(visitor)] != [""]
-
-
 # Ids of earlier versions.
 
 
@@ -181,19 +175,6 @@ def test_double_click_on_refuse_keeps_one_record(ledger: Ledger) -> None:
     assert len(kept_records(ledger)) == 1
 
 
-@pytest.mark.parametrize(("seconds", "records"), [(0, 1), (60, 1), (61, 2)])
-@pytest.mark.slow
-def test_same_refusal_within_a_minute_keeps_one_record(ledger: Ledger, seconds: int, records: int) -> None:
-    clock = Clock()
-    visitor = Visitor(install(ledger=ledger, clock=clock))
-    visitor.refuse()
-    decided_at = visitor.state()["decided_at"]
-    clock.forward(seconds=seconds)
-    assert visitor.refuse().status == 200
-    assert len(kept_records(ledger)) == records
-    assert (visitor.state()["decided_at"] == decided_at) == (records == 1)
-
-
 # Pages.
 
 
@@ -211,12 +192,6 @@ def test_pages_explain_that_the_refusal_record_is_anonymous(ledger: Ledger) -> N
     export = visitor.get(EXPORT).json
     assert (export["consent"]["status"], export["consent_records"], export["receipts"]) == ("refused", [], [])
     visitor.accept()
-    assert words("kept_refusal") not in visitor.get(PREFIX).text
-
-
-def test_settings_page_without_ledger_mentions_no_refusal_record() -> None:
-    visitor = Visitor(install(), [("accept", "text/html")])
-    visitor.refuse()
     assert words("kept_refusal") not in visitor.get(PREFIX).text
 
 

@@ -11,9 +11,7 @@ import pytest
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.decision.place import HTTPS, Place
-from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks.memory import MemorySink
-from cookie_consent.visitors.cookie_list import CookieList
 from tests.support.asgi import (
     NOW,
     PREFIX,
@@ -26,7 +24,6 @@ from tests.support.asgi import (
     install,
     policy,
     reply_app,
-    run,
 )
 from tests.support.policies import granting_record
 
@@ -172,24 +169,6 @@ def test_token_of_another_site_with_same_keys_never_counts(other: str, scheme: s
             assert reply.json["status"] == "unknown", (name, target_host)
 
 
-def test_new_host_asks_and_others_do_not_ask_again() -> None:
-    browser = Browser(site(shared(APEX, APEX, WWW)))
-    browser.answer(WWW, "accept_all")
-    browser.site = site()
-    assert browser.state(WWW)["status"] == "granted"
-    assert browser.state(SHOP)["status"] == "unknown"
-    browser.answer(SHOP, "refuse_all")
-    assert {browser.state(host)["status"] for host in (APEX, WWW, SHOP)} == {"refused"}
-
-
-def test_removed_host_asks_for_itself() -> None:
-    browser = Browser(site())
-    browser.answer(WWW, "accept_all")
-    browser.site = site(shared(APEX, APEX, WWW))
-    assert browser.state(WWW)["status"] == "granted"
-    assert browser.state(SHOP)["status"] == "unknown"
-
-
 def test_answer_from_before_sharing_counts_on_its_host_until_the_next() -> None:
     clock = Clock()
     browser = Browser(site(SITE, clock=clock))
@@ -228,13 +207,6 @@ def test_signal_over_old_answer_is_kept_and_replaced() -> None:
     browser.answer(SHOP, "accept_all")
     assert browser.names() == {("__Secure-consent", APEX)}
     assert browser.state(WWW)["purposes"]["media"] is True
-
-
-def test_signal_over_shared_answer_stays_on_all_hosts() -> None:
-    browser = Browser(site())
-    browser.answer(SHOP, "accept_all")
-    browser.request(SHOP, fields=[("sec-gpc", "1")])
-    assert browser.state(WWW)["purposes"]["media"] is False
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
@@ -330,14 +302,6 @@ def test_decide_later_on_one_host_waits_on_all(scheme: str) -> None:
     assert len(browser.names()) == 1
 
 
-def test_app_sees_shared_cookie_as_it_sees_host_only_one() -> None:
-    seen: list[list[str]] = []
-    browser = Browser(install(reply_app(seen=seen), SHARED, access_log=MemorySink()))
-    browser.answer(WWW, "accept_all")
-    browser.request(SHOP)
-    assert {name.partition("=")[0] for name in seen[-1][0].split("; ")} == {"__Secure-consent", "__Secure-visitor"}
-
-
 def test_app_cannot_set_shared_cookies() -> None:
     forged = ("__Secure-consent=x; Domain=site.example; Secure", "__Secure-visitor=x; Secure")
     browser = Browser(install(reply_app(sets=forged), SHARED))
@@ -424,12 +388,6 @@ def test_own_cookies_are_deleted_where_they_were_set(host: str, name: str, domai
     assert [value.decode() for _, value in fields] == [f"{name}{gone}{domain}{secure}" for domain in domains]
 
 
-def test_names_can_be_chosen() -> None:
-    browser = Browser(site(cookie_prefix="shop-", access_log=MemorySink()))
-    browser.answer(WWW, "accept_all")
-    assert {name for name, _ in browser.names()} == {"__Secure-shop-consent", "__Secure-shop-visitor"}
-
-
 def test_cookie_stays_small() -> None:
     browser = Browser(site())
     field = browser.answer(WWW, "accept_all").set_cookies["__Secure-consent"]
@@ -484,25 +442,3 @@ def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:
         browser.answer(WWW, "refuse_all")
     assert "Your choice counts on" not in browser.request(OTHER, path=PREFIX).text
     assert "Your choice counts on" not in Browser(site(SITE)).request(SHOP, path=PREFIX).text
-
-
-def test_hosts_are_part_of_the_text_that_is_kept_as_proof() -> None:
-    ledger = MemoryLedger()
-    here = site(ledger=ledger)
-    for number, (host, says) in enumerate([(SHOP, True), (OTHER, False), (WWW, True)], 1):
-        browser = Browser(here, "http")
-        form = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")]
-        body = b"choice=accept_all&surface=settings&source=settings&answered=0&language=en&once=form-%d" % number
-        assert browser.request(host, "POST", PREFIX, form, body).status == 303
-        text = run(ledger.text(ledger.kept[-1]["text"]))
-        assert ("Your choice counts on" in text) is says
-
-
-def test_own_cookies_are_listed_with_their_domain() -> None:
-    own = site()._installed.own_cookies
-    for place, domain in ((Place(secure=True, host=WWW, domain=APEX), APEX), (HTTPS, None)):
-        cookies = CookieList(own, has_log=True, postpones=True).under(policy(SHARED), base=PREFIX, place=place)
-        # "saved" and "once" tell only the next page, so they stay on its host.
-        found = {(cookie.domain, cookie.name.endswith("consent-saved")) for cookie in cookies}
-        assert found == {(domain, False), (None, True)}
-        assert {cookie.name.rpartition("-")[2] for cookie in cookies} >= {"consent", "signal", "visitor", "erasure"}
