@@ -40,8 +40,6 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Key of an access record -> column. `record.version` has no column: it defines the meaning of the keys."""
-ADDED = ("country",)
-"""Columns that were added later: tables and Parquet files of earlier versions lack them."""
 COUNT_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "time": "time",

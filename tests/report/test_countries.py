@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import duckdb
 import pytest
 
-from cookie_consent.report import report
 from cookie_consent.report.export.csv_files import as_csv
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.page.page import page
 from cookie_consent.report.where import parse_filter, segment_of
-from cookie_consent.sinks.files.closed_files import FileFormat, path_of
-from cookie_consent.sinks.files.compaction import compact
-from tests.report.test_report import write_days
-from tests.support.report_records import DAYS, FIRST, Record, random_records
+from tests.support.report_records import FIRST, Record, random_records
 from tests.support.report_sample import sample_report
 
 COUNTRY = "client.geo.country.iso_code"
@@ -28,25 +20,6 @@ def record(number: int, country: str | None, day: int) -> Record:
     when = {"time": f"{FIRST:%Y-%m}-{day:02}T10:00:00.000Z", "log.record.uid": f"a-{number}"}
     rest = {key: value for key, value in found.items() if key != COUNTRY and not key.startswith("event")}
     return {**rest, **what, **when, **({COUNTRY: country} if country else {})}
-
-
-@pytest.mark.parametrize("later", [True, False], ids=["later files know it", "no file knows it"])
-def test_parquet_files_of_an_earlier_version_have_no_country(tmp_path: Path, later: bool) -> None:
-    live = tmp_path / "access.jsonl"
-    for day in (1, 2) if later else (1,):
-        number, country = day, "JP" if day == 2 else None
-        when = FIRST.replace(day=day)
-        write_days(path_of(live, when, 1, FileFormat.PLAIN), [record(number, country, day)], [when])
-        compact(live)
-        parquet = path_of(live, when, 1, FileFormat.PARQUET)
-        if day == 1:
-            with duckdb.connect() as connection:
-                old = parquet.with_suffix(".old")
-                connection.execute(f"COPY (SELECT * EXCLUDE (country) FROM '{parquet}') TO '{old}' (FORMAT parquet)")  # noqa: S608
-            os.replace(old, parquet)
-    made = report(live, since=FIRST, until=FIRST.replace(day=DAYS), threshold=1)
-    assert made["views"] == 1 + later
-    assert made["countries"] == [{"country": "JP", "visitors": 1, "views": 1}] * later
 
 
 @pytest.mark.parametrize(("text", "value"), [("country=JP", "JP"), ("country=jp", "JP"), ("country=(unknown)", "")])

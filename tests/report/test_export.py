@@ -140,18 +140,6 @@ def test_stream_gives_more_records_than_one_fetch(tmp_path: Path, postgres_url: 
         ]
 
 
-def test_records_of_earlier_version_get_version_and_kind(tmp_path: Path) -> None:
-    old: list[Record] = [
-        {"time": f"2026-11-0{day}T00:00:00.000Z", "http.request.method": method, "visitor.id": "v"}
-        for day, method in ((1, "GET"), (2, "POST"))
-    ]
-    (tmp_path / "access.jsonl").write_bytes(b"".join(map(line, old)))
-    assert list(stream(f"file://{tmp_path}/access.jsonl", Span())) == [
-        {"record.version": 1, **record, "record.kind": kind}
-        for record, kind in zip(old, ("view", "request"), strict=True)
-    ]
-
-
 def test_span_that_ends_before_its_start_is_refused() -> None:
     with pytest.raises(ValueError, match="2026-11-02 is no day before or equal to 2026-11-01"):
         Span(SECOND, FIRST)

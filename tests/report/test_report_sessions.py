@@ -311,15 +311,6 @@ def test_list_of_too_few_visitors_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_method_tells_views_from_requests_in_earlier_version(tmp_path: Path) -> None:
-    newer = ("log.record.uid", "record.kind", "record.version")
-    records = [{key: value for key, value in record(n, f"/{n}").items() if key not in newer} for n in range(3)]
-    records[2]["http.request.method"] = "POST"
-    made = reported(tmp_path, *records)
-    assert (made["views"], made["sessions"], made["routes"][0]["requests"]) == (2, 1, 2)
-
-
-@pytest.mark.slow
 def test_views_without_visitor_id_are_separate_sessions(tmp_path: Path) -> None:
     records = [record(n) for n in range(2)]
     for each in records:

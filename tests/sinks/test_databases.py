@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.report import UnreadableError, report
 from cookie_consent.sinks import Store
 from cookie_consent.sinks.clickhouse import ClickHouseSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
@@ -79,20 +78,6 @@ def test_tables_have_the_documented_columns(store: Store, database: Database) ->
     store.write([], [])
     assert database.columns("access_records") == list(COLUMNS.values())
     assert database.columns("access_counts") == list(COUNT_COLUMNS.values())
-
-
-def test_tables_of_an_earlier_version_get_the_country(database: Database) -> None:
-    with closing(database.store()) as store:
-        store.write([line(1)], [])
-    database.drop_country()
-    with pytest.raises(UnreadableError, match="were made by an earlier version and lack a column"):
-        report(database.url, since=TODAY.date(), until=TODAY.date())
-    without = {key: value for key, value in record(1).items() if key != "client.geo.country.iso_code"}
-    with closing(database.store()) as store:
-        store.write([line(2), line(3, days=1)], [])
-        assert list(store.read("one")) == [record(3, days=1), without, record(2)]
-    assert database.columns("access_records")[-1] == "country"
-    report(database.url, since=TODAY.date(), until=TODAY.date())
 
 
 def test_lines_written_twice_are_stored_once(store: Store, database: Database) -> None:

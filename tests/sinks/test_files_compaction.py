@@ -30,7 +30,6 @@ from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.atomic import temporary_path
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.compaction import Compacted, compact
-from cookie_consent.sinks.files.rotation import Rotation
 from cookie_consent.sinks.optional import NotInstalledError
 from tests.support.sink_lines import TODAY, count_line, line, record
 
@@ -54,11 +53,6 @@ def close_as(path: Path, form: FileFormat, *lines: bytes, day: date = DAY, numbe
     """Write lines to a closed file."""
     place, data = path_of(path, day, number, form), b"".join(lines)
     place.write_bytes(gzip.compress(data) if form is FileFormat.GZIP else data)
-    if form is FileFormat.ZSTD:
-        with duckdb.connect(":memory:") as connection:
-            how = "FORMAT csv, COMPRESSION zstd, HEADER false, QUOTE '', DELIM '\x01'"
-            texts = [line.decode().rstrip("\n") for line in lines]
-            connection.execute(f"COPY (SELECT unnest($texts)) TO $to ({how})", {"texts": texts, "to": str(place)})
     return place
 
 
@@ -98,7 +92,7 @@ def uids(found: Sequence[Source]) -> Counter[str]:
 # Records
 
 
-@pytest.mark.parametrize("form", [FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD])
+@pytest.mark.parametrize("form", [FileFormat.PLAIN, FileFormat.GZIP])
 @pytest.mark.slow
 def test_closed_file_becomes_parquet_file_with_same_records(form: FileFormat, path: Path) -> None:
     written = [record(number, f"visitor-{number % 3}") for number in range(300)]
@@ -159,22 +153,11 @@ def test_compaction_drops_invalid_and_duplicate_lines(path: Path) -> None:
 def test_record_with_unpaired_surrogate_is_kept(path: Path) -> None:
     half = b'{"log.record.uid":"a-1","url.path":"/\\ud800/x\xc3\xa9","visitor.id":"one"}\n'
     pair = b'{"log.record.uid":"a-2","url.path":"/\\ud83d\\ude00\\u0000","visitor.id":"one"}\n'
-    for form in (FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD):
+    for form in (FileFormat.PLAIN, FileFormat.GZIP):
         close_as(path, form, b" \n", half, pair, half)
         assert compact(path).records == 2
         assert rows("SELECT path FROM FILES ORDER BY uid", compacted(path)) == [("/?/xé",), ("/\U0001f600\0",)]
         compacted(path).unlink()
-
-
-def test_records_before_version_1_get_uid_and_kind(path: Path) -> None:
-    old = {"time": "2026-11-25T11:00:00.000Z", "url.path": "/", "visitor.id": "one"}
-    lines = [json.dumps({**old, "http.request.method": method}).encode() + b"\n" for method in ("GET", "GET", "POST")]
-    close_as(path, FileFormat.GZIP, *lines, line(1))
-    assert compact(path).records == 4
-    found = rows("SELECT uid, kind FROM FILES ORDER BY kind, uid", compacted(path))
-    assert len({uid for uid, _ in found}) == 4
-    assert sum(uid.startswith("access-2026-11-25-0001.jsonl.gz#") for uid, _ in found) == 3
-    assert [kind for _, kind in found] == ["event", "request", "view", "view"]
 
 
 def test_compaction_closes_live_file_of_past_day(path: Path) -> None:
@@ -399,32 +382,6 @@ def test_erase_reports_unreadable_file_and_erases_from_others(path: Path) -> Non
         sink(path).erase("one")
     broken.unlink()
     assert list(sink(path).read("one")) == []
-
-
-@pytest.mark.slow
-def test_zstd_files_of_earlier_version_are_read_after_compaction(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    close_as(path, FileFormat.ZSTD, line(1), line(2, "two"))
-    needed = "cookie-consent compact"
-    own = sink(path)
-    assert needed in caplog.text, "the sink logs it when it is made"
-    with pytest.raises(OSError, match=needed):
-        list(own.read("one"))
-    with pytest.raises(CannotEraseError, match=needed):
-        own.erase("one")
-    assert compact(path).records == 2
-    assert list(own.read("one")) == [record(1)]
-    assert own.erase("one") == 1
-    assert list(own.read("two")) == [record(2, "two")]
-
-
-def test_zstd_file_keeps_its_number_and_is_purged(path: Path) -> None:
-    place = close_as(path, FileFormat.ZSTD, line(1))
-    path.write_bytes(line(2))
-    os.utime(path, (NOON, NOON))
-    assert Rotation(path).close_if_due()
-    assert [source.path.name for source in sources(path)] == [place.name, "access-2026-11-25-0002.jsonl"]
-    sink(path).purge(NOON + 10 * 86400, timedelta(days=1))
-    assert sources(path) == []
 
 
 @pytest.mark.slow

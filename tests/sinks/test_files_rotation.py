@@ -202,7 +202,7 @@ def test_symbolic_link_is_not_closed(path: Path, caplog: pytest.LogCaptureFixtur
 
 
 def test_earlier_form_counts_while_a_file_has_two(path: Path) -> None:
-    forms = (FileFormat.PARQUET, FileFormat.ZSTD, FileFormat.GZIP, FileFormat.PLAIN)
+    forms = (FileFormat.PARQUET, FileFormat.GZIP, FileFormat.PLAIN)
     for form in forms:
         place = path_of(path, DAY, 1, form)
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -93,9 +93,6 @@ class Database(Protocol):
     def drop_records(self) -> None:
         """Drop the table of records, and tables that depend on it."""
 
-    def drop_country(self) -> None:
-        """Make the tables of records those of the version before records had a country."""
-
 
 @dataclass
 class PostgresqlDatabase:
@@ -162,9 +159,6 @@ class PostgresqlDatabase:
     def drop_records(self) -> None:
         self.do("DROP TABLE access_records")
 
-    def drop_country(self) -> None:
-        self.do("ALTER TABLE access_records DROP COLUMN country")
-
 
 @dataclass
 class ClickHouseDatabase:
@@ -217,20 +211,6 @@ class ClickHouseDatabase:
     def drop_records(self) -> None:
         for name in ("access_records_view", "access_records_lines", "access_records"):
             ask(self.url, f"DROP TABLE {name} SYNC")
-
-    def drop_country(self) -> None:
-        (query,) = self.rows(
-            "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = 'access_records_view'"
-        )
-        without = query.replace(", `client.geo.country.iso_code` AS country", "")
-        assert without != query
-        for statement in (
-            "DROP TABLE access_records_view SYNC",
-            "ALTER TABLE access_records DROP COLUMN country",
-            "ALTER TABLE access_records_lines DROP COLUMN `client.geo.country.iso_code`",
-            f"CREATE MATERIALIZED VIEW access_records_view TO access_records AS {without}",
-        ):
-            ask(self.url, statement)
 
 
 DATABASES: Mapping[str, type[PostgresqlDatabase] | type[ClickHouseDatabase]] = {

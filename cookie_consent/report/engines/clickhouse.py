@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cookie_consent.report.engines.dialect import CLICKHOUSE, shape, sql
-from cookie_consent.report.engines.engine import EARLIER, EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.damage import Damaged
@@ -30,7 +30,7 @@ SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.valu
 WHERE r.time >= fromUnixTimestamp64Milli({{since:Int64}}) AND r.time < fromUnixTimestamp64Milli({{end:Int64}})
     AND ({{host:String}} = '' OR r.host = {{host:String}})
 ORDER BY r.time, r.uid"""  # noqa: S608 (names of ours)
-_UNKNOWN_TABLE, _UNKNOWN_COLUMN = "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER"
+_UNKNOWN_TABLE = "UNKNOWN_TABLE"
 
 
 class ClickHouseServer:
@@ -127,8 +127,6 @@ def connected(url: str, settings: Mapping[str, int], *, session: bool) -> Iterat
         finally:
             client.close()
     except (ClickHouseError, OSError) as error:
-        if _UNKNOWN_COLUMN in str(error):
-            raise UnreadableError(EARLIER) from None
         if _UNKNOWN_TABLE in str(error):
             problem = "this database has never kept access records. Name the one that the site uses."
         else:

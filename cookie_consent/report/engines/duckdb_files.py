@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ _SORTED_AT_ONCE = 4_000
 """Records sorted into sessions at once, for each MB of memory. About half of what fits."""
 _IN_MEMORY = 400
 """The bytes of a record in a table in memory."""
-_IN_FILES = {FileFormat.PARQUET: 18, FileFormat.ZSTD: 20, FileFormat.GZIP: 25}
+_IN_FILES = {FileFormat.PARQUET: 18, FileFormat.GZIP: 25}
 """The bytes of a record in a compressed file."""
 _IN_LINES = 500
 
@@ -62,10 +62,6 @@ _COUNTS = {
     "count.detail": ("detail", "VARCHAR"),
     "count.value": ("value", "BIGINT"),
 }
-KIND = "coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 THEN 'view' ELSE 'request' END)"
-"""The kind of a record from an earlier version, which did not store it."""
-MADE_UP = {"uid": "coalesce(uid, uuid()::VARCHAR)", "kind": KIND}
-"""Column -> SQL for its value in records that lack it."""
 
 _JOIN_AS_WRITTEN = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
 """Joins have many records on one side and few groups on the other. DuckDB's optimizer guesses the groups to be many,
@@ -128,9 +124,7 @@ class DuckDBFiles:
         table = segment.tables[name]
 
         def fill(files: Sequence[Source]) -> None:
-            columns = _COLUMNS[name]
-            made_up = {column: text for column, text in MADE_UP.items() if column in dict(columns.values())}
-            make_view(self._connection, _VIEWS[name], files, columns, made_up)
+            make_view(self._connection, _VIEWS[name], files, _COLUMNS[name])
             self._keep_in_file(files)
             # A first try may have left it, if files moved while it read.
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -253,9 +247,7 @@ def records_in(files: Sequence[Source]) -> int:
     return sum(file.path.stat().st_size // _IN_FILES.get(file.file_format, _IN_LINES) for file in files)
 
 
-def make_view(
-    connection: DuckDBPyConnection, name: str, files: Sequence[Source], columns: Columns, made_up: Mapping[str, str]
-) -> None:
+def make_view(connection: DuckDBPyConnection, name: str, files: Sequence[Source], columns: Columns) -> None:
     """Create a view of files that stands in for a database table.
 
     Args:
@@ -263,11 +255,10 @@ def make_view(
         name: the name of the view.
         files: files of records, or of counts. Their names are passed as values, not as SQL.
         columns: key of a line -> column and type.
-        made_up: column -> SQL for its value in lines of an earlier version, which lack it.
     """
     parquet = [one_file(source.path) for source in files if source.file_format is FileFormat.PARQUET]
     lines = [one_file(source.path) for source in files if source.file_format is not FileFormat.PARQUET]
     connection.execute(f"SET VARIABLE lines_of_{name} = $lines", {"lines": lines})
     connection.execute(f"SET VARIABLE parquet_of_{name} = $parquet", {"parquet": parquet})
-    words = {"columns": columns, "made_up": made_up, "lines": bool(lines), "parquet": bool(parquet)}
-    connection.execute(sql("files", DUCKDB, view=name, **words))
+    words = {"view": name, "columns": columns, "lines": bool(lines), "parquet": bool(parquet)}
+    connection.execute(sql("files", DUCKDB, **words))

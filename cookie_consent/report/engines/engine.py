@@ -28,11 +28,6 @@ _MODULES = {
 TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "found", "visits", "chosen")
 """The names of temporary tables."""
 EVERYBODY = Segment()
-EARLIER = (
-    "access_log: the tables of this database were made by an earlier version and lack a column. A site of this version "
-    "adds it with its first record."
-)
-"""The message if a database lacks a column."""
 
 
 class UnreadableError(Exception):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from cookie_consent.report.engines.dialect import POSTGRESQL, shape, sql
-from cookie_consent.report.engines.engine import EARLIER, EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.deadline import cut_off_after
@@ -107,8 +107,6 @@ def connected(url: str) -> Iterator[Connection[Any]]:
         raise UnreadableError(
             "access_log: this database has never kept access records. Name the one that the site uses."
         ) from None
-    except psycopg.errors.UndefinedColumn:
-        raise UnreadableError(EARLIER) from None
     except psycopg.Error as error:
         problem = str(error).strip().partition("\n")[0][:300]
         raise UnreadableError(f"access_log: the database cannot be used: {problem}") from None

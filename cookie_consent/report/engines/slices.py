@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cookie_consent.report.engines.duckdb_files import KIND, connected, make_view
+from cookie_consent.report.engines.duckdb_files import connected, make_view
 from cookie_consent.report.engines.engine import Given
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, retry_if_moved
@@ -107,7 +107,7 @@ class Slices:
         """Load the lines, and return the slices."""
         lines = [source for source in files if source.file_format is not FileFormat.PARQUET]
         parquet = [source for source in files if source.file_format is FileFormat.PARQUET]
-        make_view(self._connection, "access_lines", lines, _VIEWED, {"kind": KIND})
+        make_view(self._connection, "access_lines", lines, _VIEWED)
         times = {name: value for name, value in self._given.items() if name != "host"}
         self._connection.execute(_LOAD, times)
         self._view(parquet)
@@ -119,7 +119,7 @@ class Slices:
         return self._connection.execute(_CUT, {**times, "size": _SIZE}).fetchall()
 
     def _view(self, parquet: Sequence[Source]) -> None:
-        make_view(self._connection, "in_parquet", parquet, _VIEWED, {"kind": KIND})
+        make_view(self._connection, "in_parquet", parquet, _VIEWED)
         self._connection.execute(_UNITE)
 
     def _reaches(self, source: Source, since: int, end: int) -> bool:

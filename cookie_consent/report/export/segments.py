@@ -30,7 +30,7 @@ def chosen(
     """Yield those of a span's records that belong to a session of a segment, or have its properties.
 
     First the keys of all such records go to an unnamed temporary file. So memory does not limit their number, and the
-    database is asked for no longer than that takes. A record of an earlier version, without uid, is in no segment.
+    database is asked for no longer than that takes.
 
     Args:
         access_log: as for `stream`.

@@ -1,7 +1,6 @@
 {# The records in the range and some hours around it, without duplicates, and only the columns that figures use.
 
-   - `viewed`: a person saw a page. An error page (status 400 and above) is a request, even where an earlier version stored
-     a view.
+   - `viewed`: a person saw a page. An error page (status 400 and above) is a request.
    - `under`: the path is one of the pages of the segment; of any segment without pages.
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.

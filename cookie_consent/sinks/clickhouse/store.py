@@ -169,7 +169,7 @@ class ClickHouseStore:
             client.close()
 
     def _connect(self, limit: int) -> Client:
-        """Return a client, and create missing tables and columns.
+        """Return a client, and create missing tables.
 
         Args:
             limit: the time limit of each statement (seconds).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cookie_consent.sinks.columns import ADDED, COLUMNS, COUNT_COLUMNS
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 
 _TIME, _TEXT = "DateTime64(3, 'UTC')", "Nullable(String)"
 _TYPES = {
@@ -21,13 +21,12 @@ _LOW_CARDINALITY = "LowCardinality(Nullable(String))"
 _NEEDED = ("time", "day", "value")
 """Columns that must not be missing: ClickHouse would store 1970 or 0."""
 
-TABLES_EXIST = f"""
+TABLES_EXIST = """
     SELECT count() = 6 FROM system.tables WHERE database = currentDatabase() AND name IN (
         'access_records', 'access_records_lines', 'access_records_view',
         'access_counts', 'access_counts_lines', 'access_counts_view'
-    ) AND (name <> 'access_records_view' OR hasAll(extractAll(as_select, 'AS (\\w+)'), {list(ADDED)}))
-"""  # noqa: S608 (constant names)
-"""Whether the tables exist, and have all columns. The view gets new ones last."""
+    )
+"""
 COUNT_OF_VISITOR = "SELECT count() FROM access_records FINAL WHERE visitor = {visitor:String}"
 DELETE_OF_VISITOR = "DELETE FROM access_records WHERE visitor = {visitor:String}"
 DAYS_BEFORE = """
@@ -73,13 +72,12 @@ def _kind(column: str) -> str:
 
 
 def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:
-    """Return the statements that create a table, its input table and the view between them, or add columns to them.
+    """Return the statements that create a table, its input table and the view between them.
 
     Lines are inserted as they are into the input table, which has one column for each key and stores nothing. The view
     copies them to the table.
     """
     columns_sql = ", ".join(f"{column} {_kind(column)}" for column in columns.values())
-    added = {key: column for key, column in columns.items() if column in ADDED}
     keys_sql = ", ".join(
         f"`{key}` {f'Nullable({_kind(column)})' if column in _NEEDED else _kind(column)}"
         for key, column in columns.items()
@@ -94,14 +92,10 @@ def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:
         for key, column in columns.items()
     )
     select = f"SELECT {selected} FROM {table}_lines"  # noqa: S608
-    # The view comes last: the server checks its query even if it exists already.
     return (
         f"CREATE TABLE IF NOT EXISTS {table} ({columns_sql}) ENGINE = ReplacingMergeTree {engine}",
         f"CREATE TABLE IF NOT EXISTS {table}_lines ({keys_sql}, {constraints}) ENGINE = Null",
-        *(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {_kind(column)}" for column in added.values()),
-        *(f"ALTER TABLE {table}_lines ADD COLUMN IF NOT EXISTS `{key}` {_kind(name)}" for key, name in added.items()),
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS {table}_view TO {table} AS {select}",
-        *([f"ALTER TABLE {table}_view MODIFY QUERY {select}"] if added else []),
     )
 
 

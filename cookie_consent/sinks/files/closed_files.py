@@ -7,8 +7,6 @@ An access log is a live file that processes append to, and the files that were c
     logs/access-2026-11-25-0001.jsonl.gz                       closed and compressed
     logs/access/day=2026-11-25/access-2026-11-25-0001.parquet  closed and compacted
 
-Files that end in .zst are from earlier versions. Only DuckDB reads them; compaction converts them to Parquet.
-
 A closed file changes from one format to the next in this order. The new format is written under a temporary name,
 synced and renamed. Only then is the old format removed. While both exist, **the old format counts**. A reader that
 looks for the formats in this order therefore finds each file in at least one format, whatever happens meanwhile.
@@ -45,11 +43,10 @@ class FileFormat(IntEnum):
     LIVE = 0
     PLAIN = 1
     GZIP = 2
-    ZSTD = 3
-    PARQUET = 4
+    PARQUET = 3
 
 
-_ENDINGS = {FileFormat.PLAIN: "", FileFormat.GZIP: ".gz", FileFormat.ZSTD: ".zst"}
+_ENDINGS = {FileFormat.PLAIN: "", FileFormat.GZIP: ".gz"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ def sources(path: str | os.PathLike[str]) -> list[Source]:
     live_file = [Source(live, FileFormat.LIVE)] if live.is_file() else []
     closed: dict[tuple[date, int], Source] = {}
     # The order matters, see above.
-    for file_format in (FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD, FileFormat.PARQUET):
+    for file_format in (FileFormat.PLAIN, FileFormat.GZIP, FileFormat.PARQUET):
         for source in _files_in_format(live, file_format):
             closed.setdefault(key_of(source), source)
     return [closed[key] for key in sorted(closed)] + live_file

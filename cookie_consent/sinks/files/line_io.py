@@ -146,8 +146,6 @@ def _reading(file: IO[bytes], file_format: FileFormat) -> Iterator[IO[bytes]]:
     if file_format is FileFormat.GZIP:
         with gzip.GzipFile(fileobj=file, mode="rb") as lines:
             yield cast("IO[bytes]", lines)
-    elif file_format is FileFormat.ZSTD:
-        raise OSError('it is compressed by zstd, which only "cookie-consent compact" reads: run it, once')
     else:
         yield file
 

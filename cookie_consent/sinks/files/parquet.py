@@ -34,17 +34,8 @@ SELECT line FROM read_csv($file, columns = {'line': 'VARCHAR'}, auto_detect = fa
     quote = '', escape = '', ignore_errors = true)
 WHERE contains(line, '\\ud')"""
 """Reads lines as a table of one column: JSON cannot contain the delimiter."""
-_DROP_ABSENT = {
-    "records": "DELETE FROM lines WHERE coalesce(uid, time::VARCHAR, visitor, path) IS NULL",
-    "counts": "DELETE FROM lines WHERE uid IS NULL",
-}
+_DROP_ABSENT = "DELETE FROM lines WHERE uid IS NULL"
 """An erased, torn or otherwise invalid line is loaded as a row of nulls."""
-_COMPLETE = """
-UPDATE lines SET
-    uid = coalesce(uid, $name || '#' || rowid),
-    kind = coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 THEN 'view' ELSE 'request' END)
-WHERE uid IS NULL OR kind IS NULL"""
-"""Adds the fields that records before version 1 lack."""
 _DROP_AGAIN = """
 DELETE FROM lines USING (SELECT uid, min(rowid) AS first FROM lines GROUP BY uid HAVING count(*) > 1) AS twice
 WHERE lines.uid = twice.uid AND lines.rowid <> twice.first"""
@@ -53,7 +44,7 @@ _ALL = "SELECT * FROM lines ORDER BY time"
 
 _OF_VISITOR = """
 SELECT * REPLACE (strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ') AS time)
-FROM read_parquet($files, hive_partitioning = false, union_by_name = true)
+FROM read_parquet($files, hive_partitioning = false)
 WHERE visitor = $visitor ORDER BY time"""
 _HOW_MANY_OF_VISITOR = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false) WHERE visitor = $visitor"
 _OF_OTHERS = """
@@ -96,18 +87,16 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
         source: the closed file, locked; it is not removed.
         file: the same file, open.
     """
-    kind, keys = ("counts", COUNT_COLUMNS) if is_of_counts(path) else ("records", COLUMNS)
+    keys = COUNT_COLUMNS if is_of_counts(path) else COLUMNS
     columns = ", ".join(f"{column} {_type(column)}" for column in keys.values())
     connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
     _load(connection, keys, source.path)
-    if _number(connection, _DROP_ABSENT[kind]):
+    if _number(connection, _DROP_ABSENT):
         with TemporaryFile() as repaired:  # has no name, so a kill leaves nothing behind
             lines = connection.execute(_LINES_WITH_HALF_PAIR, {"file": one_file(source.path)})
             repaired.writelines(_repaired(line for (line,) in iter(lines.fetchone, None)))
             repaired.flush()
             _load(connection, keys, Path(f"/dev/fd/{repaired.fileno()}"))
-    if kind == "records":
-        connection.execute(_COMPLETE, {"name": source.path.name})
     connection.execute(_DROP_AGAIN)
     rows = _number(connection, "SELECT count(*) FROM lines")
     with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), file) as new:

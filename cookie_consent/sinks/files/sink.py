@@ -13,7 +13,7 @@ from typing import Any, Literal
 from cookie_consent.base.process.locking import is_posix
 from cookie_consent.base.process.waiting import RANDOM
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, sources
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.damage import incomplete
 from cookie_consent.sinks.files.live_file import LiveFile
@@ -22,10 +22,6 @@ from cookie_consent.sinks.files.rotation import ROTATE_SIZE, Rotation
 from cookie_consent.sinks.store import PartlyErasedError
 
 _FORMATS: dict[object, FileFormat] = {None: FileFormat.PLAIN, "gzip": FileFormat.GZIP}
-_BY_ZSTD = (
-    "Closed files of %s are compressed by zstd, as earlier versions could. Reports read them; no visitor's records are "
-    "shown or erased in them. Run once: cookie-consent compact --access-log %s"
-)
 _log = logging.getLogger("cookie_consent")
 
 
@@ -63,8 +59,6 @@ class JsonLinesSink(BufferedSink):
             raise ValueError(f"access_log: rotate_size is a number of bytes, 1 at least, not {rotate_size}.")
         if compress not in _FORMATS:
             raise ValueError(f'access_log: compress is "gzip" or None, not {compress!r}.')
-        if any(source.file_format is FileFormat.ZSTD for source in sources(self.path)):
-            _log.warning(_BY_ZSTD, self.path, self.path)
         if not is_posix():
             _log.warning("On Windows %s is never closed or compressed: it needs POSIX file locks.", self.path)
         files = _Files(self.path, rotate_size, _FORMATS[compress], clock)

@@ -169,7 +169,7 @@ class PostgresqlStore:
             raise RefusedError(type(error).__name__) from None
 
     def _connect(self, limit: float) -> Connection:
-        """Connect, and create missing tables and columns.
+        """Connect, and create missing tables.
 
         Args:
             limit: the time limit for checking or creating the tables (seconds).

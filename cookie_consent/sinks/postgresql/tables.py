@@ -8,7 +8,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from cookie_consent.sinks.columns import ADDED, COLUMNS, COUNT_COLUMNS
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 
 _TYPES: Mapping[str, LiteralString] = {
     "time": "timestamptz",
@@ -22,11 +22,7 @@ _TYPES: Mapping[str, LiteralString] = {
 _NEEDED = ("time", "uid", "day", "name", "value")
 _DAY = "%Y%m%d"
 
-TABLES_EXIST = sql.SQL("""
-    SELECT to_regclass('access_counts') IS NOT NULL AND count(*) = {} FROM pg_attribute
-    WHERE attrelid = to_regclass('access_records') AND attname IN ({}) AND NOT attisdropped
-""").format(sql.Literal(len(ADDED)), sql.SQL(", ").join(map(sql.Literal, ADDED)))
-"""Whether the tables exist, and have all columns."""
+TABLES_EXIST = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
 SET_TIMEOUTS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
 LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
 """Taken to create or drop tables. Any number works that no other program uses in the same database."""
@@ -91,13 +87,7 @@ CREATE_TABLES = sql.SQL("""
     CREATE INDEX IF NOT EXISTS access_records_of_visitor ON access_records (visitor, time);
     CREATE TABLE IF NOT EXISTS access_records_rest PARTITION OF access_records DEFAULT;
     CREATE TABLE IF NOT EXISTS access_counts ({}, PRIMARY KEY (day, uid));
-    ALTER TABLE access_records {};
-""").format(
-    _columns(COLUMNS),
-    _columns(COUNT_COLUMNS),
-    _comma(sql.SQL("ADD COLUMN IF NOT EXISTS {} text").format(sql.Identifier(column)) for column in ADDED),
-)
-"""Makes the tables, and adds to those of an earlier version the columns that they lack."""
+""").format(_columns(COLUMNS), _columns(COUNT_COLUMNS))
 _AS_READ = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
 SELECT_OF_VISITOR = sql.SQL("SELECT {} FROM access_records WHERE visitor = %s ORDER BY time, uid").format(
     _comma(_AS_READ.get(column) or sql.Identifier(column) for column in COLUMNS.values())
