@@ -10,7 +10,7 @@ from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, gu
 from cookie_consent.cli.options import counted, option_value, print_json, print_text, with_options
 from cookie_consent.sinks import JsonLinesSink, open_sink
 from cookie_consent.sinks.files.closed_files import sources
-from cookie_consent.sinks.files.compaction import Compacted, compact, waiting
+from cookie_consent.sinks.files.parquet import Compacted, compact, waiting
 from cookie_consent.sinks.optional import NotInstalledError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cookie_consent.report.memory import parse_memory
+from cookie_consent.report.engines.engine import parse_memory
 
 
 def add_memory_option(parser: argparse.ArgumentParser) -> None:

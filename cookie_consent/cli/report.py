@@ -19,8 +19,8 @@ from cookie_consent.report.compute import STEPS as PARTS
 from cookie_consent.report.export.csv_files import write_csv
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
+from cookie_consent.report.local_time import STEPS
 from cookie_consent.report.question import COMPARISONS, THRESHOLD
-from cookie_consent.report.steps import STEPS
 
 _DAYS = 30
 """The default range of a report, in days."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -14,11 +15,9 @@ from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.files import require_files
 from cookie_consent.report.goals import Goals, funnels, goals
 from cookie_consent.report.lists import ANSWERS, LISTS, Sizes, consent, consent_of_all, number, ratio, rounded
-from cookie_consent.report.local_time import day_of
+from cookie_consent.report.local_time import DAY, WEEK, day_number, day_of, monday_of, numbered, step_number
+from cookie_consent.report.local_time import FIGURES as FILES
 from cookie_consent.report.question import Question
-from cookie_consent.report.retention import retention
-from cookie_consent.report.steps import DAY, numbered
-from cookie_consent.report.steps import FIGURES as FILES
 from cookie_consent.report.where import without_few
 
 FIGURES = (
@@ -221,3 +220,35 @@ def _are_few(row: Row, time: str, question: Question) -> bool:
 def _consent_by_day(rows: list[Row], question: Question) -> list[Row]:
     by_day = {day_of(number(row["number"])): consent(row) for row in rows}
     return [{"day": day.isoformat(), **by_day.get(day, dict.fromkeys(ANSWERS, 0))} for day in question.days]
+
+
+def retention(rows: Iterable[Row], until: date, threshold: int) -> list[dict[str, Any]]:
+    """Return a row for each week with new visitors: its Monday, their number, and how many came in each later week.
+
+    Weeks of fewer new visitors than the threshold are left out. A number of fewer is None, and so is that of a week
+    after the range. All rows have the same columns.
+
+    Args:
+        rows: from an engine: `cohort` (number of a week), `later` (weeks after that) and `people`.
+        until: the last day of the range.
+        threshold: the fewest visitors that a number other than 0 stands for.
+    """
+    people: dict[int, dict[int, int]] = defaultdict(dict)
+    for row in rows:
+        people[number(row["cohort"])][number(row["later"])] = number(row["people"])
+    cohorts = [cohort for cohort in sorted(people) if people[cohort][0] >= threshold]
+    last = step_number(WEEK, day_number(until))
+    later = range(1, last - cohorts[0] + 1) if cohorts else range(0)
+
+    def came_again(cohort: int, weeks: int) -> int | None:
+        came = people[cohort].get(weeks, 0)
+        return None if cohort + weeks > last or 0 < came < threshold else came
+
+    return [
+        {
+            "week": monday_of(cohort).isoformat(),
+            "visitors": people[cohort][0],
+            **{f"week_{weeks}": came_again(cohort, weeks) for weeks in later},
+        }
+        for cohort in cohorts
+    ]

@@ -1,4 +1,4 @@
-"""Local times of a time zone, as milliseconds that count from a local midnight of 1970.
+"""Local time and its steps: days, weeks and months of a time zone, as milliseconds that count from 1970.
 
 A database need not know time zones: a local time is a UTC time plus an offset, and the offset changes seldom.
 """
@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from cookie_consent.base.time_zones import time_zone
 
-HOUR = 3_600_000
-DAY = 24 * HOUR
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
 """Milliseconds."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -58,16 +58,16 @@ class LocalTime:
 
     def day(self, moment: int) -> int:
         """Return the local day at a time: days since 1970."""
-        return (moment + self.offset(moment)) // DAY
+        return (moment + self.offset(moment)) // _DAY
 
     def begin(self, day: int) -> int:
         """Return the first moment of a local day. A day that was left out has no time: it begins with the next one."""
         starts = (0, *self.changes)
         ends = (*self.changes, None)
         return next(
-            max(day * DAY - offset, start)
+            max(day * _DAY - offset, start)
             for start, end, offset in zip(starts, ends, self.offsets, strict=True)
-            if end is None or day * DAY - offset < end
+            if end is None or day * _DAY - offset < end
         )
 
     def hours(self, since: int, end: int) -> Iterator[tuple[int, int]]:
@@ -77,9 +77,9 @@ class LocalTime:
         """
         while since < end:
             offset = self.offset(since)
-            number = (since + offset) // HOUR * HOUR - offset
+            number = (since + offset) // _HOUR * _HOUR - offset
             yield number, since
-            since = min([number + HOUR, *(change for change in self.changes if change > since)])
+            since = min([number + _HOUR, *(change for change in self.changes if change > since)])
 
     @property
     def given(self) -> dict[str, int | str]:
@@ -106,11 +106,11 @@ def local_time(name: str, first: int, last: int) -> LocalTime:
     zone = time_zone(name)
     if zone is UTC:
         return LocalTime((), (0,))
-    changes, offsets = list[int](), [_offset_at(zone, first * DAY)]
+    changes, offsets = list[int](), [_offset_at(zone, first * _DAY)]
     for day in range(first, last + 1):
-        after = _offset_at(zone, (day + 1) * DAY)
+        after = _offset_at(zone, (day + 1) * _DAY)
         if after != offsets[-1]:
-            changes.append(_after_midnight(_change(zone, day * DAY), offsets[-1], after))
+            changes.append(_after_midnight(_change(zone, day * _DAY), offsets[-1], after))
             offsets.append(after)
     return LocalTime(tuple(changes), tuple(offsets))
 
@@ -124,7 +124,7 @@ def _offset_at(zone: tzinfo, moment: int) -> int:
 def _change(zone: tzinfo, since: int) -> int:
     """Return the time at which the offset changes, within a day from `since`."""
     before = _offset_at(zone, since)
-    first, last = since, since + DAY
+    first, last = since, since + _DAY
     while last - first > 1:
         middle = (first + last) // 2
         if _offset_at(zone, middle) == before:
@@ -136,5 +136,77 @@ def _change(zone: tzinfo, since: int) -> int:
 
 def _after_midnight(change: int, before: int, after: int) -> int:
     """Return when a change of the offset counts: a clock that is set back over a midnight would begin a day twice."""
-    midnight = (change + before) // DAY * DAY
+    midnight = (change + before) // _DAY * _DAY
     return midnight - after if change + after < midnight < change + before else change
+
+
+HOUR, DAY, WEEK, MONTH = STEPS = ("hour", "day", "week", "month")
+MOST_DAYS_OF_HOURS = 92
+"""The longest range by hours, in days. More steps than that are no picture."""
+_DEFAULTS = ((2, HOUR), (92, DAY), (549, WEEK))
+"""The longest range, in days -> its step. Longer ranges have months."""
+FIGURES = {HOUR: "each_hour", DAY: "by_day", WEEK: "each_week", MONTH: "each_month"}
+"""Step -> the name of its SQL file."""
+_FROM_MONDAY = 3
+"""Days from a Monday to 1970-01-01, a Thursday."""
+
+
+def default_step(days: int) -> str:
+    """Return the step of a range, in days: hours for two, days for three months, weeks for a year and a half."""
+    return next((step for most, step in _DEFAULTS if days <= most), MONTH)
+
+
+def check_step(step: str, days: int) -> None:
+    """Check that a range of so many days can be counted by a step.
+
+    Raises:
+        ValueError: it cannot; the message says what is allowed.
+    """
+    if step not in STEPS:
+        raise ValueError(f"step: one of {', '.join(STEPS)}.")
+    if step == HOUR and days > MOST_DAYS_OF_HOURS:
+        raise ValueError(f"step: hours are for {MOST_DAYS_OF_HOURS} days at most. Choose days, weeks or months.")
+
+
+def numbered(step: str, days: list[date], local: LocalTime, zone: str) -> Iterator[tuple[int, str]]:
+    """Yield the number of each step in its SQL file, and when the step begins within the range: a day, or an hour.
+
+    Args:
+        step: one of STEPS.
+        days: the days of the range.
+        local: the local time of the range.
+        zone: its time zone.
+    """
+    if step == HOUR:
+        since, end = local.begin(day_number(days[0])), local.begin(day_number(days[-1]) + 1)
+        for number, begin in local.hours(since, end):
+            yield number, _hour_text(begin, zone)
+        return
+    last = None
+    for day in days:
+        if (number := step_number(step, day_number(day))) != last:
+            yield number, day.isoformat()
+        last = number
+
+
+def step_number(step: str, day: int) -> int:
+    """Return the number of the step that a day is in, as its SQL file has it; of hours, the day itself.
+
+    Args:
+        step: one of STEPS.
+        day: the day, as days since 1970.
+    """
+    if step == MONTH:
+        month = day_of(day)
+        return (month.year - 1970) * 12 + month.month - 1
+    return (day + _FROM_MONDAY) // 7 if step == WEEK else day
+
+
+def monday_of(week: int) -> date:
+    """Return the first day of a week, from its number."""
+    return day_of(week * 7 - _FROM_MONDAY)
+
+
+def _hour_text(begin: int, zone: str) -> str:
+    """Return an hour with its offset, like "2026-11-25T13:00+09:00"."""
+    return datetime.fromtimestamp(begin // 1000, time_zone(zone)).isoformat(timespec="minutes")

@@ -9,8 +9,7 @@ from datetime import date, timedelta
 from cookie_consent.base.time_zones import UTC
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
-from cookie_consent.report.local_time import LocalTime, day_number, local_time
-from cookie_consent.report.steps import check_step, default_step
+from cookie_consent.report.local_time import LocalTime, check_step, day_number, default_step, local_time
 from cookie_consent.report.where import Segment, Where, segment_of
 
 THRESHOLD = 5

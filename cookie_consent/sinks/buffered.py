@@ -17,10 +17,9 @@ from typing import Any
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import RANDOM, Backoff
 from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
-from cookie_consent.sinks.line_buffer import LineBuffer
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.losses import LossCounter
-from cookie_consent.sinks.overflow import TIMEOUT, Overflow
+from cookie_consent.sinks.overflow import TIMEOUT, LineBuffer, Overflow
 from cookie_consent.sinks.spill import Line, Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Store
 

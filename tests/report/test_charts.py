@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from cookie_consent.report.page import charts
-from cookie_consent.report.page.charts import MARKS, Row, Series
-from cookie_consent.report.page.svg import PATTERNS, element
+from cookie_consent.report.page.charts import MARKS, PATTERNS, Row, Series, element
 
 NUMBERS = st.none() | st.integers(0, 10**12) | st.floats(0, 10**12)
 LABELS = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))

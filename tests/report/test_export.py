@@ -30,7 +30,7 @@ from cookie_consent.report.export.server_logs import ncsa
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
-from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.parquet import compact
 from tests.report.test_report import write_files, write_to_store
 from tests.support.report_oracle import Oracle
 from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records

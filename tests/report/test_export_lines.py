@@ -15,7 +15,7 @@ from cookie_consent.report.export.formats import JSONL, lines, parquet
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
-from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.parquet import compact
 from cookie_consent.sinks.files.sink import JsonLinesSink
 from tests.support.report_records import DAYS, FIRST, Record, line, random_records
 

@@ -15,7 +15,7 @@ from cookie_consent.report.live.app import KEPT_FOR, report_app
 from cookie_consent.report.live.kept import MOST_ANSWERS, MOST_BYTES, SETTLED, KeptReports, state_of
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
-from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.parquet import compact
 from tests.support.asgi import call
 from tests.support.report_records import DAYS, FIRST, Record, line, page_view, random_counts, random_records
 

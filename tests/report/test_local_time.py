@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.base.time_zones import UnknownTimeZoneError
-from cookie_consent.report.local_time import DAY, HOUR, begin_of, day_number, local_time
+from cookie_consent.report.local_time import begin_of, day_number, local_time
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
 
 ZONES = (
     "UTC", "Asia/Tokyo", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "America/Havana",

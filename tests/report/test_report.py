@@ -19,12 +19,12 @@ from benchmarks.records import write_records
 from cookie_consent.report import FIGURES, Question, UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
+from cookie_consent.report.engines.engine import default_memory, format_size, parse_memory
 from cookie_consent.report.goals import Goals
-from cookie_consent.report.memory import default_memory, format_size, parse_memory
-from cookie_consent.report.steps import numbered
+from cookie_consent.report.local_time import numbered
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
-from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.parquet import compact
 from tests.support.report_oracle import Oracle
 from tests.support.report_records import (
     DAYS,

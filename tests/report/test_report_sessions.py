@@ -11,7 +11,7 @@ import pytest
 
 from cookie_consent.report import report
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
-from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.parquet import compact
 from tests.support.report_records import Record, line, time_text
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)

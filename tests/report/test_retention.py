@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from cookie_consent.report.retention import retention
+from cookie_consent.report.compute import retention
 
 MONDAY, NUMBER = date(2026, 11, 2), 2966
 SUNDAY = date(2026, 11, 22)

@@ -15,7 +15,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from cookie_consent.sinks import CannotEraseError
-from cookie_consent.sinks.clickhouse.store import ClickHouseStore
+from cookie_consent.sinks.clickhouse import ClickHouseStore
 from tests.support.servers.clickhouse_server import IGNORES_DELETES, ClickHouseServer, ask
 from tests.support.sink_databases import ClickHouseDatabase
 from tests.support.sink_lines import TODAY, line, partition_day, wait_for_server

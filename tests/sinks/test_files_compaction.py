@@ -27,9 +27,9 @@ from cookie_consent.report import report
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
-from cookie_consent.sinks.files.atomic import temporary_path
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
-from cookie_consent.sinks.files.compaction import Compacted, compact
+from cookie_consent.sinks.files.locking import temporary_path
+from cookie_consent.sinks.files.parquet import Compacted, compact
 from cookie_consent.sinks.optional import NotInstalledError
 from tests.support.sink_lines import TODAY, count_line, line, record
 
@@ -237,7 +237,7 @@ def test_leftovers_of_killed_compaction_are_replaced(path: Path) -> None:
 _COMPACT = """
 import sys
 from pathlib import Path
-from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.parquet import compact
 print("ready", flush=True)
 sys.stdin.readline()
 done = compact(Path(sys.argv[1]))
@@ -319,7 +319,7 @@ def test_full_disk_leaves_each_file_unchanged(path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from cookie_consent.sinks.files.closed_files import FileFormat
-from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.parquet import compact
 from cookie_consent.sinks.files.line_io import compress_closed
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 path = Path(sys.argv[1])

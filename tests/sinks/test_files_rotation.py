@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.sinks import JsonLinesSink
-from cookie_consent.sinks.files.atomic import replacing, temporary_path
 from cookie_consent.sinks.files.closed_files import (
     FileFormat,
     Source,
@@ -32,7 +31,7 @@ from cookie_consent.sinks.files.closed_files import (
 )
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.line_io import compress_closed
-from cookie_consent.sinks.files.locking import exclusive, for_each_closed
+from cookie_consent.sinks.files.locking import exclusive, for_each_closed, replacing, temporary_path
 from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import Clock
 from tests.support.servers.processes import kill_process_group, process_group_options

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cookie_consent.sinks.postgresql.store import PostgresqlStore
+from cookie_consent.sinks.postgresql import PostgresqlStore
 from tests.support.servers.postgres import PrivateServer
 from tests.support.sink_databases import PostgresqlDatabase
 from tests.support.sink_lines import TODAY, line, partition_day, record, wait_for_server

@@ -127,7 +127,7 @@ def _what(random: Random, host: str) -> Record:
         what["url.query"] = urlencode([(key, value) for key, value in parts.items() if value])
     elif random.random() < 0.1:
         what["url.query"] = "utm_term=only"
-    if kind == "event" and random.random() < 0.05:
+    if random.random() < 0.05 and kind == "event":
         what["consent.purpose"] = "audience"
     return what
 

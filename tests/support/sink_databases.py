@@ -12,8 +12,8 @@ import psycopg
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.clickhouse.store import ClickHouseSink, ClickHouseStore
-from cookie_consent.sinks.postgresql.store import PostgresqlSink, PostgresqlStore
+from cookie_consent.sinks.clickhouse import ClickHouseSink, ClickHouseStore
+from cookie_consent.sinks.postgresql import PostgresqlSink, PostgresqlStore
 from tests.support.servers.clickhouse_server import ask
 from tests.support.sink_lines import line, record, to_line
 

@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING
 
 from cookie_consent.base.process.temporary import temporary_folder
 from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
-from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
-from cookie_consent.report.memory import LEAST, default_memory, format_size
+from cookie_consent.report.engines.engine import (
+    EVERYBODY,
+    LEAST,
+    TEMPORARY,
+    Given,
+    Row,
+    UnreadableError,
+    default_memory,
+    format_size,
+    missing,
+)
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks import optional
-from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, retry_if_moved
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, one_file, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged, read_undamaged
-from cookie_consent.sinks.files.parquet import one_file
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cookie_consent.report.engines.duckdb_files import connected, make_view
 from cookie_consent.report.engines.engine import Given
 from cookie_consent.sinks.columns import COLUMNS
-from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, retry_if_moved
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, one_file, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged, incomplete, read_undamaged
-from cookie_consent.sinks.files.parquet import one_file
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -26,9 +26,9 @@ from cookie_consent.base.process.event_loop import result_of
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.time_zones import time_zone
 from cookie_consent.report import UnreadableError
+from cookie_consent.report.engines.engine import parse_memory
 from cookie_consent.report.live.form import form_values, question_from_form
 from cookie_consent.report.live.kept import KeptReports
-from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
 from cookie_consent.report.settings import Settings, read_settings
 from cookie_consent.report.where import MOST_FILTERS

@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cookie_consent.base.time_zones import UTC
-from cookie_consent.report.page.charts import meter
-from cookie_consent.report.page.filters import Asked, active_filters, with_links
+from cookie_consent.report.page.charts import PATTERNS, meter
+from cookie_consent.report.page.filters import Asked, active_filters, comparison, periods, with_links
 from cookie_consent.report.page.formatting import (
     count,
     days,
@@ -29,8 +29,6 @@ from cookie_consent.report.page.formatting import (
 )
 from cookie_consent.report.page.overview import brief_lists, main_chart
 from cookie_consent.report.page.sections import Section, sections
-from cookie_consent.report.page.shortcuts import comparison, periods
-from cookie_consent.report.page.svg import PATTERNS
 
 _TEMPLATES = Path(__file__).parent
 _STYLE = (_TEMPLATES / "report.css").read_text(encoding="utf-8")

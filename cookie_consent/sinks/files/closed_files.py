@@ -157,6 +157,11 @@ def key_of(source: Source) -> tuple[date, int]:
     return source.date(), source.number
 
 
+def one_file(path: str | Path) -> str:
+    """Escape a path for DuckDB, which reads "*", "?" and "[" as patterns."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
+
+
 def _states(files: Sequence[Source]) -> dict[Path, tuple[int, int]]:
     """Return what changes when closed files are replaced by others of their names."""
     found: dict[Path, tuple[int, int]] = {}

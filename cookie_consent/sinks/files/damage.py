@@ -10,8 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cookie_consent.sinks.files.closed_files import FileFormat, Source
-from cookie_consent.sinks.files.parquet import one_file
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file
 from cookie_consent.sinks.optional import duckdb, is_interruption
 from cookie_consent.sinks.store import IncompleteError
 

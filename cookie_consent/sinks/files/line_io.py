@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from cookie_consent.base.files import write_at
-from cookie_consent.sinks.files.atomic import replacing
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
-from cookie_consent.sinks.files.locking import for_each_closed, remove
+from cookie_consent.sinks.files.locking import for_each_closed, remove, replacing
 
 Predicate = Callable[[bytes], object]
 """Whether a line, without its line feed, matches."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from os import PathLike
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import Connection, errors, sql
@@ -14,10 +14,122 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.columns import record_from
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
 from cookie_consent.sinks.deadline import cut_off_after
-from cookie_consent.sinks.postgresql import tables
 from cookie_consent.sinks.store import RefusedError, refused, report, url_error
+
+_TYPES: Mapping[str, LiteralString] = {
+    "time": "timestamptz",
+    "status": "integer",
+    "duration_ms": "double precision",
+    "properties": "jsonb",
+    "day": "date",
+    "value": "bigint",
+}
+"""Column -> type; all others are text."""
+_NEEDED = ("time", "uid", "day", "name", "value")
+_DAY = "%Y%m%d"
+
+TABLES_EXIST = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
+SET_TIMEOUTS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
+LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
+"""Taken to create or drop tables. Any number works that no other program uses in the same database."""
+
+COPY_TABLE = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS taken_lines (line text) ON COMMIT DELETE ROWS")
+COPY_LINES = sql.SQL(
+    r"COPY pg_temp.taken_lines FROM STDIN (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', ENCODING 'UTF8')"
+)
+"""CSV with quote and delimiter characters that JSON cannot contain, so that lines are copied unchanged."""
+# 800 days back, as the longest retention, and one ahead, since clocks differ. Records of other days go into the default
+# partition, so that a wrong clock cannot create partitions without limit.
+MISSING_DAYS = sql.SQL("""
+    SELECT name FROM (
+        SELECT DISTINCT ((line::json ->> 'time')::timestamptz AT TIME ZONE 'UTC')::date AS day FROM pg_temp.taken_lines
+    ) AS days, to_char(day, 'YYYYMMDD') AS name, CAST(now() AT TIME ZONE 'UTC' AS date) AS today
+    WHERE day BETWEEN today - 800 AND today + 1 AND to_regclass('access_records_' || name) IS NULL
+""")
+DAYS_BEFORE = sql.SQL(r"""
+    SELECT right(relname, 8) FROM pg_inherits JOIN pg_class ON oid = inhrelid
+    WHERE inhparent = 'access_records'::regclass AND relname ~ '_\d{8}$'
+        AND right(relname, 8) < to_char(%s AT TIME ZONE 'UTC', 'YYYYMMDD') ORDER BY 1
+""")
+COUNT_UNTIL = sql.SQL("SELECT count(*) FROM access_records WHERE time < %s")
+DELETE_UNTIL = sql.SQL("DELETE FROM access_records WHERE time < %s")
+DELETE_COUNTS_UNTIL = sql.SQL("DELETE FROM access_counts WHERE time < %s")
+ERASE = sql.SQL("DELETE FROM access_records WHERE visitor = %s")
+
+
+def _type(column: str) -> sql.SQL:
+    return sql.SQL(_TYPES.get(column, "text"))
+
+
+def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)
+
+
+def _columns(columns: Mapping[str, str]) -> sql.Composed:
+    """Return the column definitions of a table."""
+    rules = {name: sql.SQL(" NOT NULL" if name in _NEEDED else "") for name in columns.values()}
+    return _comma(sql.Identifier(name) + sql.SQL(" ") + _type(name) + rule for name, rule in rules.items())
+
+
+def _insert_statement(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
+    """Return the statement that parses the copied lines and inserts new ones.
+
+    It sorts them by time and uid, so that two processes with the same lines do not deadlock.
+    """
+    return sql.SQL(
+        "INSERT INTO {} ({}) SELECT fields.* FROM pg_temp.taken_lines, json_to_record(line::json) AS fields ({}) "
+        "ORDER BY 1, 2 ON CONFLICT DO NOTHING"
+    ).format(
+        sql.Identifier(table),
+        _comma(map(sql.Identifier, columns.values())),
+        _comma(sql.Identifier(key) + sql.SQL(" ") + _type(column) for key, column in columns.items()),
+    )
+
+
+INSERT_RECORDS = _insert_statement("access_records", COLUMNS)
+INSERT_COUNTS = _insert_statement("access_counts", COUNT_COLUMNS)
+CREATE_TABLES = sql.SQL("""
+    CREATE TABLE IF NOT EXISTS access_records ({}, PRIMARY KEY (time, uid)) PARTITION BY RANGE (time);
+    CREATE INDEX IF NOT EXISTS access_records_of_visitor ON access_records (visitor, time);
+    CREATE TABLE IF NOT EXISTS access_records_rest PARTITION OF access_records DEFAULT;
+    CREATE TABLE IF NOT EXISTS access_counts ({}, PRIMARY KEY (day, uid));
+""").format(_columns(COLUMNS), _columns(COUNT_COLUMNS))
+_AS_READ = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
+SELECT_OF_VISITOR = sql.SQL("SELECT {} FROM access_records WHERE visitor = %s ORDER BY time, uid").format(
+    _comma(_AS_READ.get(column) or sql.Identifier(column) for column in COLUMNS.values())
+)
+
+
+def make_day(day: str) -> sql.Composed:
+    """Return the statements that create a day's partition and move the day's rows there from the default partition.
+
+    The partition is attached once it is filled, so that readers and writers of other days need not wait.
+    """
+    start = datetime.strptime(day, _DAY).replace(tzinfo=UTC)
+    bounds = {"start": sql.Literal(start.isoformat()), "end": sql.Literal((start + timedelta(days=1)).isoformat())}
+    return sql.SQL("""
+        CREATE TABLE {name} (LIKE access_records INCLUDING ALL);
+        WITH moved AS (DELETE FROM access_records_rest WHERE time >= {start} AND time < {end} RETURNING *)
+            INSERT INTO {name} SELECT * FROM moved;
+        ALTER TABLE access_records ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end});
+    """).format(name=_partition(day), **bounds)
+
+
+def count_day(day: str) -> sql.Composed:
+    """Return the statement that counts the records of a day's partition."""
+    return sql.SQL("SELECT count(*) FROM {}").format(_partition(day))
+
+
+def drop_day(day: str) -> sql.Composed:
+    """Return the statement that drops a day's partition."""
+    return sql.SQL("DROP TABLE {}").format(_partition(day))
+
+
+def _partition(day: str) -> sql.Identifier:
+    return sql.Identifier(f"access_records_{day}")
+
 
 _CONNECT_TIMEOUT = 3
 _WRITE_TIMEOUT, _LOOK_UP_TIMEOUT, _PURGE_TIMEOUT = 10, 30, 600
@@ -101,8 +213,8 @@ class PostgresqlStore:
         try:
             connection = self._connection = self._connection or self._connect(self._limit)
             why = [
-                *refused(records, lambda lines: self._keep(connection, lines, tables.INSERT_RECORDS, by_day=True)),
-                *refused(counts, lambda lines: self._keep(connection, lines, tables.INSERT_COUNTS)),
+                *refused(records, lambda lines: self._keep(connection, lines, INSERT_RECORDS, by_day=True)),
+                *refused(counts, lambda lines: self._keep(connection, lines, INSERT_COUNTS)),
             ]
         except BaseException:
             self.close()
@@ -112,13 +224,13 @@ class PostgresqlStore:
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor, oldest first."""
         with self._connected(_LOOK_UP_TIMEOUT) as connection, _transaction(connection, _LOOK_UP_TIMEOUT):
-            rows = connection.execute(tables.SELECT_OF_VISITOR, [visitor_id]).fetchall()
+            rows = connection.execute(SELECT_OF_VISITOR, [visitor_id]).fetchall()
         yield from map(record_from, rows)
 
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor; return how many."""
         with self._connected(_LOOK_UP_TIMEOUT) as connection, _transaction(connection, _LOOK_UP_TIMEOUT):
-            return connection.execute(tables.ERASE, [visitor_id]).rowcount
+            return connection.execute(ERASE, [visitor_id]).rowcount
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
         """Drop the partitions of old days, delete other rows older than `keep`; return how many records.
@@ -131,9 +243,9 @@ class PostgresqlStore:
             dropped = 0 if dry_run else sum(_drop(connection, day) for day in _days_before(connection, end))
             with _transaction(connection, _PURGE_TIMEOUT):
                 if dry_run:
-                    return int(_one(connection, tables.COUNT_UNTIL, [end]))
-                connection.execute(tables.DELETE_COUNTS_UNTIL, [end])
-                count = connection.execute(tables.DELETE_UNTIL, [end]).rowcount
+                    return int(_one(connection, COUNT_UNTIL, [end]))
+                connection.execute(DELETE_COUNTS_UNTIL, [end])
+                count = connection.execute(DELETE_UNTIL, [end]).rowcount
                 return dropped + count
 
     def close(self) -> None:
@@ -157,8 +269,8 @@ class PostgresqlStore:
                 _transaction(connection, _WRITE_TIMEOUT),
                 connection.cursor() as cursor,
             ):
-                cursor.execute(tables.COPY_TABLE)
-                with cursor.copy(tables.COPY_LINES) as copy:
+                cursor.execute(COPY_TABLE)
+                with cursor.copy(COPY_LINES) as copy:
                     copy.write(b"".join(lines))
                 if cursor.rowcount != len(lines):  # a line ended the copy early, or continued into the next
                     raise RefusedError("a line is not one line")
@@ -178,7 +290,7 @@ class PostgresqlStore:
         connection = psycopg.connect(self._address, autocommit=True, prepare_threshold=None)
         try:
             with cut_off_after(connection.fileno(), limit):
-                if not _one(connection, tables.TABLES_EXIST):
+                if not _one(connection, TABLES_EXIST):
                     _make_tables(connection)
         except BaseException:
             connection.close()
@@ -201,39 +313,39 @@ def _transaction(connection: Connection, limit: int) -> Iterator[None]:
     """Run the block in a transaction with a time limit for each statement (seconds)."""
     with connection.transaction():
         # Set for the transaction only, because PgBouncer may then lend the connection to another client.
-        connection.execute(tables.SET_TIMEOUTS, [f"{limit}s", f"{_LOCK_WAIT}s"])
+        connection.execute(SET_TIMEOUTS, [f"{limit}s", f"{_LOCK_WAIT}s"])
         yield
 
 
 def _make_tables(connection: Connection) -> None:
     with _transaction(connection, _WRITE_TIMEOUT):
-        connection.execute(tables.LOCK_TABLES)
-        connection.execute(tables.CREATE_TABLES)
+        connection.execute(LOCK_TABLES)
+        connection.execute(CREATE_TABLES)
 
 
 def _make_days(connection: Connection) -> None:
     """Create the missing partitions for the copied lines, under the lock for creating and dropping tables."""
     if _missing_days(connection):
-        connection.execute(tables.LOCK_TABLES)
+        connection.execute(LOCK_TABLES)
         for day in _missing_days(connection):
-            connection.execute(tables.make_day(day))
+            connection.execute(make_day(day))
 
 
 def _missing_days(connection: Connection) -> list[str]:
-    return [day for (day,) in connection.execute(tables.MISSING_DAYS)]
+    return [day for (day,) in connection.execute(MISSING_DAYS)]
 
 
 def _days_before(connection: Connection, end: datetime) -> list[str]:
     """Return the days whose partitions hold only records older than a time."""
-    return [day for (day,) in connection.execute(tables.DAYS_BEFORE, [end])]
+    return [day for (day,) in connection.execute(DAYS_BEFORE, [end])]
 
 
 def _drop(connection: Connection, day: str) -> int:
     """Drop a partition; return how many records it had, or 0 if another host dropped it first."""
     with suppress(errors.UndefinedTable), _transaction(connection, _PURGE_TIMEOUT):
-        connection.execute(tables.LOCK_TABLES)
-        count = int(_one(connection, tables.count_day(day)))
-        connection.execute(tables.drop_day(day))
+        connection.execute(LOCK_TABLES)
+        count = int(_one(connection, count_day(day)))
+        connection.execute(drop_day(day))
         return count
     return 0
 
