@@ -46,7 +46,15 @@ def access_log(tmp_path: Path) -> Path:
     counts = [("views", 8), ("views_recorded", 2), ("asked", 3), ("granted", 1)]
     counts_path(path).write_bytes(
         b"".join(
-            line({"count.day": str(DAY), "count.name": name, "count.value": value, "consent.language": "ja"})
+            line(
+                {
+                    "log.record.uid": name,
+                    "count.day": str(DAY),
+                    "count.name": name,
+                    "count.value": value,
+                    "consent.language": "ja",
+                }
+            )
             for name, value in counts
         )
     )

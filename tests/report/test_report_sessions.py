@@ -242,7 +242,10 @@ def test_page_filter_keeps_whole_sessions(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_page_filter_gives_no_share(tmp_path: Path) -> None:
-    counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": 8} for name in ("views", "views_recorded")]
+    counts = [
+        {"log.record.uid": name, "count.day": "2026-11-10", "count.name": name, "count.value": 8}
+        for name in ("views", "views_recorded")
+    ]
     counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
     assert reported(tmp_path, record(0))["share"] == {"views_recorded": 8, "views": 8, "share": 1.0}
     made = reported(tmp_path, record(0), where=(("page", "/"),))
@@ -253,7 +256,10 @@ def test_page_filter_gives_no_share(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_page_view_events_are_not_in_shares(tmp_path: Path) -> None:
     counted = [("views", 4), ("views_recorded", 1)]
-    counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": value} for name, value in counted]
+    counts = [
+        {"log.record.uid": name, "count.day": "2026-11-10", "count.name": name, "count.value": value}
+        for name, value in counted
+    ]
     counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
     made = reported(tmp_path, record(0), *(event(minute, "page_view", f"/{minute}") for minute in range(1, 9)))
     (day,) = made["by_day"]
