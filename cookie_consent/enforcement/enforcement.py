@@ -22,7 +22,6 @@ from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
 from cookie_consent.enforcement.tags import NO_RULES
 from cookie_consent.enforcement.vendor_signals import vendor_signals
-from cookie_consent.policy.links import linked_paths
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers.signal_records import SignalProofs
@@ -131,7 +130,7 @@ class Enforcement:
         self.banner_page_headers = [*preloads, *self.page_headers]
         self.ordinary = OrdinaryPages(self.pages, self.prefix, rules)
         self.compression = CompressionAdvice()
-        self._to_be_read = linked_paths(installed.policy)
+        self._to_be_read = installed.policy.linked_paths
         self.shared_pages = (
             SharedPages(installed, settings_link=self.settings_link, may_ask=self.may_show_banner)
             if options.shared_pages

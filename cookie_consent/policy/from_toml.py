@@ -17,8 +17,6 @@ from cookie_consent.policy.declarations import (
     labelled_parts,
 )
 from cookie_consent.policy.errors import PolicyError, raise_all
-from cookie_consent.policy.in_force import errors_in_force
-from cookie_consent.policy.offered_languages import with_languages_meant
 from cookie_consent.policy.parts import (
     Authority,
     Change,
@@ -30,7 +28,6 @@ from cookie_consent.policy.parts import (
     ServicePurpose,
     Site,
 )
-from cookie_consent.policy.reading import Reading, placed, read_all
 from cookie_consent.policy.security import SecurityRules
 from cookie_consent.policy.tables import (
     Part,
@@ -42,6 +39,7 @@ from cookie_consent.policy.tables import (
     single_table,
     tables_below,
 )
+from cookie_consent.policy.values import Reading, placed, read_all
 from cookie_consent.policy.vendors import mapping as vendors
 from cookie_consent.texts.catalog import Text
 
@@ -84,7 +82,7 @@ def _unfit(declared: Declarations, unreadable: Collection[PolicyError], *, is_in
     """Yield what is wrong with the parts, and what does not fit together, but nothing of what could not be read."""
     unread = {(error.table, error.key) for error in unreadable}
     of_parts = (error.at(table=table) for table, part in labelled_parts(declared) for error in part.errors())
-    later = errors_in_force(declared) if is_in_force else ()
+    later = validation.errors_in_force(declared) if is_in_force else ()
     for error in (*of_parts, *validation.errors(declared), *later):
         if not {(error.table, error.key), (error.table, "")} & unread:
             yield error
@@ -92,7 +90,7 @@ def _unfit(declared: Declarations, unreadable: Collection[PolicyError], *, is_in
 
 def _declarations(data: Mapping[str, Any]) -> Reading[Declarations]:
     tables = yield from known_names(data, _TABLES, "table")
-    tables = yield from with_languages_meant(tables)
+    tables = yield from _with_languages_meant(tables)
     parts = {}
     for name, content in tables.items():
         parts[_ARGUMENT.get(name, name)] = yield from _TABLES[name](content)
@@ -153,6 +151,46 @@ def _language_texts(table: str, data: object) -> Reading[dict[str, Text]]:
     for key, text in (content or {}).items():
         found[key] = yield from placed(values.wording(text), table=table, key=key)
     return found
+
+
+def _with_languages_meant(tables: Mapping[str, Any]) -> Reading[dict[str, Any]]:
+    """Return the tables of a policy file with the languages of its texts in place of those that no text has.
+
+    One error then blames the list of languages. Without this, each text would be wrong.
+    """
+    site = tables.get("site")
+    offered = site.get("languages") if isinstance(site, dict) else None
+    if site is None or not isinstance(offered, list) or not all(isinstance(language, str) for language in offered):
+        return {**tables}
+    meant = _meant(offered, {*_languages_of_texts(tables)})
+    for language, other in meant.items():
+        problem = f'no text is in "{language}", but texts are in "{other}"'
+        remedy = f'Write "{other}", or write each text in "{language}".'
+        if other in offered:
+            problem, remedy = f'"{language}" is the same language as "{other}"', f'Take "{language}" out.'
+        yield PolicyError(problem, remedy, table="[site]", key="languages")
+    if not meant:
+        return {**tables}
+    languages = list(dict.fromkeys(meant.get(language, language) for language in offered))
+    return {**tables, "site": {**site, "languages": languages}}
+
+
+def _languages_of_texts(tables: Mapping[str, Any]) -> Iterator[str]:
+    for named in ("purposes", "features"):
+        parts = tables.get(named)
+        for part in parts.values() if isinstance(parts, dict) else ():
+            title = part.get("title") if isinstance(part, dict) else None
+            yield from title if isinstance(title, dict) else ()
+
+
+def _meant(offered: list[str], written: set[str]) -> dict[str, str]:
+    """Return the offered languages that no text has -> the language that stands in their place."""
+    unwritten = [language for language in offered if language not in written]
+    unoffered = sorted(written.difference(offered))
+    if len(unwritten) == len(unoffered) == 1:
+        return {unwritten[0]: unoffered[0]}
+    spelt = {language.casefold(): language for language in sorted(written)}
+    return {language: spelt[language.casefold()] for language in unwritten if language.casefold() in spelt}
 
 
 _SITE: Readers = {

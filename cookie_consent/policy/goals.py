@@ -11,9 +11,9 @@ from typing import Any
 from cookie_consent.policy import values
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
-from cookie_consent.policy.reading import read_all
 from cookie_consent.policy.syntax import wrong_id
 from cookie_consent.policy.tables import Readers, named_tables
+from cookie_consent.policy.values import read_all
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 OF_EVENT, OF_GOAL = "event:", "goal:"

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from os import PathLike
 from typing import Any, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import rfc8785
 
@@ -17,7 +18,6 @@ from cookie_consent.policy import from_json, from_toml, validation
 from cookie_consent.policy.checked_part import lists_to_tuples
 from cookie_consent.policy.declarations import Declarations
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
-from cookie_consent.policy.in_force import errors_in_force
 from cookie_consent.policy.laws import Law, laws
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
 from cookie_consent.texts import catalog
@@ -170,6 +170,15 @@ class Policy(Declarations):
         return self.site.updated or max((change.date for change in self.changes), default=None)
 
     @cached_property
+    def linked_paths(self) -> frozenset[str]:
+        """The paths of the pages that the banner links to, where no banner should cover the text.
+
+        The paths are percent-decoded and have no slash at the end.
+        """
+        links = (self.site.policy_url, *(service.policy_url for service in self.services))
+        return frozenset(unquote(urlsplit(link).path).rstrip("/") for link in links if link.startswith("/"))
+
+    @cached_property
     def access_records_kept(self) -> timedelta | None:
         """How long access records are kept, or None if no purpose says.
 
@@ -264,7 +273,7 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
     remedy = 'Write a list of files or policies, as in ["consent.2025.toml"].'
     check("history", history, is_valid=is_list(history), remedy=remedy)
     if isinstance(given, Policy):
-        raise_all(errors_in_force(given))
+        raise_all(validation.errors_in_force(given))
         policy = given
     else:
         policy = Policy(**vars(from_toml.read(given, is_in_force=True)))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from cookie_consent import gone
 from cookie_consent.policy.checked_part import CheckedPart, required
 from cookie_consent.policy.errors import PolicyError, did_you_mean, nearest
-from cookie_consent.policy.reading import Reading, placed, read_all
+from cookie_consent.policy.values import Reading, placed, read_all
 
 Part = TypeVar("Part", bound=CheckedPart)
 Readers = Mapping[str, Callable[[Any], Reading[Any]]]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.policy.errors import PolicyError, raise_all
-from cookie_consent.policy.reading import Reading
+from cookie_consent.policy.values import Reading
 
 _WIDE = {
     codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it begins with

@@ -1,13 +1,43 @@
-"""Reads the values of a policy file: texts, numbers, dates, durations and lists of them."""
+"""Reads the values of a policy file: texts, dates, durations and lists of them.
+
+A reader yields each error that it finds, and returns what it could read, so that all errors are found in one run. It
+goes on behind an error: in place of a value that cannot be read, it returns the one that was probably meant, or else a
+harmless one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.reading import Reading
 from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.texts.catalog import Text
+
+Value = TypeVar("Value")
+Reading = Generator[PolicyError, None, Value]
+
+
+def placed(reading: Reading[Value], *, table: str, key: str) -> Reading[Value]:
+    """Read on, and fill in the place of each error that has none yet."""
+    while True:
+        try:
+            error = next(reading)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        # An error in a nested table names its own place already.
+        yield error if error.table else error.at(table=table, key=key)
+
+
+def read_all(reading: Reading[Value]) -> tuple[Value, list[PolicyError]]:
+    """Return what could be read, and all errors."""
+    errors = []
+    while True:
+        try:
+            errors.append(next(reading))
+        except StopIteration as end:
+            return end.value, errors
 
 
 def string(value: object) -> Reading[str]:

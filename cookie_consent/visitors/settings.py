@@ -12,7 +12,6 @@ from cookie_consent.base.paths import path_inside, scope_at, split_address
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visits, without_held
-from cookie_consent.policy.links import linked_paths
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
@@ -145,7 +144,7 @@ class SettingsEndpoints:
         seen_by_app = without_held(inquiry.request.scope, visit)
         if next_path:
             visit = self._visits.read(inquiry.request.scope, path_inside(next_path, inquiry.request.scope))
-        if not again and unquote(split_address(next_path).path).rstrip("/") in linked_paths(self._policy):
+        if not again and unquote(split_address(next_path).path).rstrip("/") in self._policy.linked_paths:
             return Response(status_code=204)
         html = self._pages.banner(
             visit.decision,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.policy.vendors.catalog import Vendor, vendors
+from cookie_consent.policy.vendors.mapping import Vendor, vendors
 
 EACH = pytest.mark.parametrize("vendor", vendors().values(), ids=vendors().keys())
 
