@@ -22,8 +22,7 @@ from django.template import Library
 from markupsafe import Markup
 
 from cookie_consent.decision.decision import FeatureState
-from cookie_consent.enforcement.cards import consent_card
-from cookie_consent.enforcement.features import fallback_box
+from cookie_consent.enforcement.features import consent_card, fallback_box
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.enforcement.requires import requires as required_by_endpoint
 from cookie_consent.integrations.jinja import consent_context as context_of_jinja

@@ -13,8 +13,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from cookie_consent.enforcement.cards import consent_card
-from cookie_consent.enforcement.features import fallback_box
+from cookie_consent.enforcement.features import consent_card, fallback_box
 from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.enforcement.vendor_signals import vendor_signals

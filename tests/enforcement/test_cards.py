@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cookie_consent.enforcement.cards import consent_card
+from cookie_consent.enforcement.features import consent_card
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.visitors.pages.evidence import explain
 from tests.support.asgi import PAGE, PREFIX, SITE, Reply, Visitor, install, policy, run
