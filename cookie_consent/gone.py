@@ -9,6 +9,7 @@ OPTIONS: dict[str, str] = {
     "accounts": "Keep what consent_of(request) says with the account yourself: docs/features.md shows how.",
     "consent_cookie": 'Write cookie_prefix, as in cookie_prefix="shop-", which makes shop-consent and shop-visitor.',
     "visitor_cookie": 'Write cookie_prefix, as in cookie_prefix="shop-", which makes shop-consent and shop-visitor.',
+    "later": "Leave it out: who closes the question has answered nothing, and is asked again on the next page.",
     "inline_style": "Leave it out: where a policy forbids the inline style, the script loads the file.",
     "visitor_days": "Leave it out: a visitor id is valid for 395 days. A shorter retention removes records earlier.",
     "make_id": "Leave it out: ids are random.",

@@ -43,9 +43,7 @@ from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_country import Country, law_by_country
 from cookie_consent.visitors.app_language import app_language
 from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.pages.layouts import Layout, Layouts
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.rendering import checked_later
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger
@@ -74,10 +72,7 @@ class ConsentMiddleware(FailsAtStart):
             names the pages to leave out: ["/docs*", "/admin*"]. A function takes a request and returns whether its page
             gets the banner. Cookies are held back on pages that are left out too.
         layout: where the banner is: in a "corner" (on phones at the lower edge), as a "bar" at the lower edge, or as a
-            "modal" dialog, which (with JavaScript) covers the page until it is answered or closed. A list compares
-            layouts: they take turns, by day (UTC) and host. A function takes a request and returns one, or None.
-        later: what "Decide later" does. With "ask", the question comes back in another browser session, at most once a
-            day. With "refuse" it refuses everything, as the button then says.
+            "modal" dialog, which (with JavaScript) covers the page until it is answered or closed.
         settings_link: whether to insert a link to the settings page, which says what holds, at the end of HTML pages.
             Set it to False if your pages have one.
         language: how the app chooses its language: "path" for the first segment of the path (/ja/...), or a function
@@ -128,8 +123,7 @@ class ConsentMiddleware(FailsAtStart):
         ledger: Ledger | str | None = None,
         access_log: Sink | str | PathLike[str] | None = None,
         inject: Inject = True,
-        layout: Layout = "corner",
-        later: str = "ask",
+        layout: str = "corner",
         settings_link: bool = True,
         language: str | Callable[[HTTPConnection], str | None] | None = None,
         country: Country | None = None,
@@ -166,10 +160,8 @@ class ConsentMiddleware(FailsAtStart):
         country_of = by_country.country if by_country is not None else None
         visits = Visits(policy, own_cookies, gate, clock, by_country)
         # What visitors see.
-        prefix, layouts = late.checked_prefix(prefix), Layouts(layout, clock)
-        pages = Pages(
-            lifetime=own_cookies.lifetime, layout=layouts.first, make_id=RandomIds(), later=checked_later(later, policy)
-        )
+        prefix = late.checked_prefix(prefix)
+        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds())
         self._security = security = security_fields(policy, csp)
         page_options = PageOptions(
             inject=inject is not False,
@@ -178,7 +170,6 @@ class ConsentMiddleware(FailsAtStart):
             shared_pages=checked_shared_pages(
                 shared_pages,
                 limits=security is not None,
-                chosen_layouts=layouts.is_of_app,
             ),
         )
         tells_language = app_language(language, policy.site.languages)
@@ -197,7 +188,6 @@ class ConsentMiddleware(FailsAtStart):
             gate=gate,
             visits=visits,
             pages=pages,
-            layouts=layouts,
             ledger=ledger,
             retention=late.Retention(ledger, policy.requests) if ledger is not None else None,
             access_log=log,

@@ -299,12 +299,10 @@ async function submitted(event) {
   for (const old of all(".pchoice-alert")) old.textContent = "";
   const result = await send(form, button);
   wait(button, false);
-  // Set aside at once: there is nothing to say.
-  const later = button.value === "later";
   if (typeof result !== "string") {
     leave(section);
     channel?.postMessage("");
-    if (adopt(result) && !later) {
+    if (adopt(result)) {
       say(section, section.dataset[result.status]);
       result.page?.then(
         (it) => it.tell(closed),
@@ -315,7 +313,7 @@ async function submitted(event) {
   } else if (section === banner() && result === "blocked") {
     leave(section);
     say(section, section.dataset.blocked);
-  } else if (!later) {
+  } else {
     // Asked about another policy, or kept from asking by the page's own: the form does what the script cannot.
     if (sealed) return form.requestSubmit(button);
     if ("changed" === result) section.dataset.stale = "";
@@ -439,7 +437,7 @@ function start() {
     "click",
     (event) => {
       const target = /** @type {Element} */ (event.target);
-      if (target.closest?.(".pchoice-later")) setAside();
+      if (target.closest?.(".pchoice-close")) setAside();
       if (target.closest?.(".pchoice-show")) location.reload();
       const link = /** @type {HTMLAnchorElement | null} */ (target.closest?.("[data-privacy-settings]"));
       if (!link || event.ctrlKey || event.metaKey) return;
@@ -461,7 +459,7 @@ function start() {
   addEventListener("keydown", (event) => {
     const question = banner();
     if (event.key === "Escape" && question?.contains(document.activeElement))
-      /** @type {HTMLElement | null} */ (question.querySelector(".pchoice-later"))?.click();
+      /** @type {HTMLElement} */ (question.querySelector(".pchoice-close, [value=refuse_all]")).click();
   });
   listen();
   // An open channel keeps some browsers from keeping the page for the back button.

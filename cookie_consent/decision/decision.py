@@ -53,15 +53,13 @@ class Decision:
         policy: the policy that applies here, with the service's conditions.
         purposes: purpose id -> whether it is allowed now, "necessary" included.
         status: what the visitor answered: "unknown", "granted", "refused" or "partial".
-        should_ask: whether neither the visitor nor a signal has answered for some purpose, and the visitor has not
-            chosen to decide later.
+        should_ask: whether neither the visitor nor a signal has answered for some purpose.
         signals: names of the browser's signals, sorted.
         record: the valid consent record, or None.
         language: the language of the features' fallback texts.
         news: the date of a policy change to announce without asking again, or None.
         honours_gpc: whether Global Privacy Control turns something off, now or at some time since the answer. Pages
             then say so (11 CCR 7025(c)(6)).
-        postponed: whether there is something to ask, but the visitor has chosen to decide later.
         outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered,
             and while something runs without an answer because the law is one of opting out. Other than `status`, it
             heeds signals, services and policy changes.
@@ -76,13 +74,7 @@ class Decision:
     language: str
     news: date | None = None
     honours_gpc: bool = False
-    postponed: bool = False
     outcome: str = ""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether neither the visitor nor a signal has answered for some purpose, whenever that is asked."""
-        return self.should_ask or self.postponed
 
     @property
     def traces(self) -> bool:
@@ -152,7 +144,6 @@ def decide(
     now: float,
     *,
     lifetime: timedelta = CONSENT_LIFETIME,
-    postponed: bool = False,
 ) -> Decision:
     """Decide which purposes are allowed.
 
@@ -174,7 +165,6 @@ def decide(
         signals: names of the browser's signals.
         now: seconds since 1970.
         lifetime: how long an answer is valid.
-        postponed: whether the visitor has chosen to decide later. That answers nothing; only the question waits.
     """
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
@@ -196,20 +186,17 @@ def decide(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
         status=record.status if record else "unknown",
-        should_ask=is_open and not postponed,
+        should_ask=is_open,
         signals=tuple(sorted(signals)),
         record=record,
         language=policy.site.prevailing_language,
         news=None if is_open else _news(policy, record, now),
         honours_gpc=_honours_gpc(policy, signals.union(record.overridden_by if record else ()), allowed),
-        postponed=is_open and postponed,
         outcome=_outcome(policy, record, allowed, is_open=is_open),
     )
 
 
-def decision_key(
-    policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float, *, postponed: bool = False
-) -> Hashable:
+def decision_key(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Hashable:
     """Return everything that `decide` looks at, as a cache key, or None if the answers are too long to be shared.
 
     Decisions with equal keys differ only in their record.
@@ -219,15 +206,14 @@ def decision_key(
         record: the visitor's newest record, valid now, if any.
         signals: names of the browser's signals.
         now: seconds since 1970.
-        postponed: whether the visitor has chosen to decide later.
     """
     if record is None:
-        return policy, signals, postponed
+        return policy, signals
     if not isinstance(record.answers, SharedAnswers):
         return None
     is_earlier = policy.changes and record.policy != policy.version
     days = (now // DAY, record.decided_at // DAY) if is_earlier else None  # `_news` compares dates
-    return policy, signals, postponed, record.answers, record.policy, record.signals, record.overridden_by, days
+    return policy, signals, record.answers, record.policy, record.signals, record.overridden_by, days
 
 
 def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
@@ -242,7 +228,6 @@ def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
         decision.language,
         decision.news,
         decision.honours_gpc,
-        decision.postponed,
         decision.outcome,
     )
 

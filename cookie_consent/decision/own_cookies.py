@@ -12,7 +12,6 @@ from urllib.parse import quote
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.cookie_settings import CookieSettings
-from cookie_consent.decision.later_cookies import LaterCookies
 from cookie_consent.decision.place import HTTPS, Place, Places
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.saved_cookie import SavedCookie
@@ -69,7 +68,6 @@ class OwnCookies:
         lifetime: how long an answer is valid.
         place: returns the place of the cookies for an ASGI scope.
         hosts: the hosts that share an answer; none if each host has its own.
-        later: reads and sets the cookies that postpone the question.
         saved: reads and sets the cookie that has the next page confirm an answer.
         state: sets the cookie that tells scripts what holds; None without it.
     """
@@ -88,8 +86,6 @@ class OwnCookies:
             (secure, shared): {
                 "consent": broad + consent,
                 "signal": f"{broad}{consent}-signal",
-                "later": f"{broad}{consent}-later",
-                "later-day": f"{broad}{consent}-later-day",
                 "state": f"{broad}{consent}-state",
                 "visitor": broad + visitor,
                 "erasure": f"{narrow}{visitor}-erasure",
@@ -106,8 +102,6 @@ class OwnCookies:
         self._answering = {
             where: (names["consent"].encode(), names["signal"].encode()) for where, names in self._names.items()
         }
-        later = {where: (names["later"], names["later-day"]) for where, names in self._names.items()}
-        self.later = LaterCookies(later)
         self.saved = SavedCookie(f"{consent}-saved")
         state = {where: names["state"] for where, names in self._names.items()}
         self.state = StateCookie(state, self.lifetime) if settings.tells_state else None
@@ -325,7 +319,7 @@ def _readers_by_kind(policy: Policy) -> dict[str, frozenset[str]]:
     necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
     return {
         # The state too where none is set: browsers may have it from before a change of the options.
-        **dict.fromkeys(("consent", "signal", "later", "later-day", "state"), necessary),
+        **dict.fromkeys(("consent", "signal", "state"), necessary),
         "visitor": policy.traced,
         "erasure": nobody,
     }

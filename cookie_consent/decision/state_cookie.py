@@ -12,7 +12,6 @@ from string import ascii_letters
 
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.later_cookies import LATER_LIFETIME
 from cookie_consent.decision.place import Place
 from cookie_consent.policy.parts import NECESSARY, Cookie, Texts
 
@@ -47,10 +46,10 @@ class StateCookie:
         there = values(cookies, name.encode())
         if there == ([value.encode()] if value else []):
             return []
-        if not value:
-            return [expire_cookie(name.encode(), domain=place.domain, secure=place.secure)]
         record = decision.record
-        left = record.decided_at + self._lifetime - now if record else LATER_LIFETIME.total_seconds()
+        if record is None or not value:
+            return [expire_cookie(name.encode(), domain=place.domain, secure=place.secure)]
+        left = record.decided_at + self._lifetime - now
         return [set_cookie(name, value, math.ceil(left), domain=place.domain, secure=place.secure, http_only=False)]
 
     def declared(self, description: Texts, *, place: Place) -> Cookie:
@@ -66,7 +65,7 @@ class StateCookie:
 
 def state_value(decision: Decision) -> str:
     """Return the cookie's value for a decision; "" while nothing was answered, or something is to be asked."""
-    if decision.should_ask or (decision.record is None and not decision.postponed):
+    if decision.should_ask or decision.record is None:
         return ""
     policy = decision.policy
     allowed = (letter for letter, id_ in zip(ascii_letters, policy.optional, strict=False) if decision.purposes[id_])

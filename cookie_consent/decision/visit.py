@@ -251,13 +251,12 @@ class Visits:
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been a refusal.
         denies = record is None and policy.is_opt_out and self._own_cookies.has_answer(cookies, place=place)
-        postponed = self._own_cookies.later.postpone(cookies, place=place)
-        decided_by = decision_key(policy, record, signals, now, postponed=postponed)
+        decided_by = decision_key(policy, record, signals, now)
         key = (decided_by, denies, len(crumbs), b";".join([name for name, _ in crumbs]))
         shared = self._shared_visits.get(key)
         if shared is None:
             lifetime = self._own_cookies.lifetime
-            decision = decide(policy, record, signals, now, lifetime=lifetime, postponed=postponed)
+            decision = decide(policy, record, signals, now, lifetime=lifetime)
             shared = self._new_shared_visit(key, without_optional(decision) if denies else decision, cookies)
         visit, passed = shared.visit, cookies
         if visit.held:

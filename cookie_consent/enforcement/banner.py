@@ -139,7 +139,7 @@ class Fragments:
         options, shown = self._options, b""
         if options is not None:
             may_import = rules.inline_style and rules.inline_script and not self._is_shared
-            is_late = may_import and not self._pages.needs_script_early(options.layout)
+            is_late = may_import and not self._pages.needs_script_early
             options = replace(
                 options, style="inline" if rules.inline_style else "deferred", script="late" if is_late else "early"
             )

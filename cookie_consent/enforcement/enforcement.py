@@ -93,7 +93,6 @@ class Enforcement:
         page_headers: header fields to add to an ordinary page.
         banner_page_headers: header fields to add to an ordinary page with the banner.
         ordinary: the plans of ordinary pages.
-        layouts: chooses the layout of the question.
         vendor_signals: tells vendors' tags what holds; None if there is nobody to tell.
         fills_heads: whether the head of each visitor's pages says what holds.
         compression: logs advice about pages that come compressed.
@@ -119,7 +118,7 @@ class Enforcement:
         self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
-        self.pages, self.layouts, self.prefix = installed.pages, installed.layouts, installed.prefix
+        self.pages, self.prefix = installed.pages, installed.prefix
         self.vendor_signals = vendor_signals(installed.policy) if options.inject else None
         self.fills_heads = self.vendor_signals is not None and not options.shared_pages
         self.has_quick_pages = self.settings_link

@@ -19,16 +19,15 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from cookie_consent.visitors.pages.rendering import LAYOUTS
 from cookie_consent.visitors.pages.script import script_tag
 from cookie_consent.visitors.pages.stylesheet import style_tag, stylesheet_at_end
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""
 
-How = tuple[bool, str, bool, str]
-"""Whether the page has to be reloaded after a grant, which depends on the decision alone; the layout of the question;
-whether it is the first of a visit; and the origin of the other site that the visitor came from, or ""."""
+How = tuple[bool, bool, str]
+"""Whether the page has to be reloaded after a grant, which depends on the decision alone; whether the question is the
+first of a visit; and the origin of the other site that the visitor came from, or ""."""
 
 _MAX_PLANS = 1024
 _MAX_BYTES = 4 * 1024 * 1024
@@ -83,7 +82,7 @@ class PagePlan:
         before_head: the beginning of the document, to where the content of its head begins.
         head: the beginning of the document, to the end of its body tag; empty until it is known.
         links: outcome of the decision -> language -> the link to the settings page.
-        questions: language, layout and whether it is the first of a visit -> the decision of the visitors who are
+        questions: language and whether it is the first of a visit -> the decision of the visitors who are
             asked, and the banner in pieces, which are joined with the id of the form.
     """
 
@@ -94,7 +93,7 @@ class PagePlan:
         self.language = match_short(tag, offered) if tag else None
         self.before_head = self.head = b""
         self.links: dict[str, dict[str, bytes]] = {outcome: {} for outcome in OUTCOMES}
-        self.questions: dict[tuple[str, str, bool], tuple[Decision, list[bytes]]] = {}
+        self.questions: dict[tuple[str, bool], tuple[Decision, list[bytes]]] = {}
 
 
 class OrdinaryPages:
@@ -106,9 +105,9 @@ class OrdinaryPages:
         rules: what our own policy says of our tags.
 
     Attributes:
-        around: layout -> what brings the stylesheet before the question, the script behind it, and the stylesheet at
-            the end of the page; for pages that may not import the script by a line of their own, and for those that
-            may. All pages share these bytes.
+        around: what brings the stylesheet before the question, the script behind it, and the stylesheet at the end of
+            the page; for pages that may not import the script by a line of their own, and for those that may. All
+            pages share these bytes.
         plans: policy, path, query and encoding -> plan. A plan applies only to a document that begins with its `begun`.
     """
 
@@ -117,15 +116,9 @@ class OrdinaryPages:
         is_inline, has_script = rules.inline_style, rules.own_script
         before = style_tag("inline", prefix, "").encode() if is_inline else b""
         at_end = b"" if is_inline else stylesheet_at_end(prefix, "", has_script=has_script).encode()
-        may_import = is_inline and rules.inline_script
+        may_import = is_inline and rules.inline_script and not pages.needs_script_early
         early, late = script_tag("early", prefix, "").encode(), script_tag("late", prefix, "").encode()
-        self.around = {
-            layout: (
-                (before, early, at_end),
-                (before, late if may_import and not pages.needs_script_early(layout) else early, at_end),
-            )
-            for layout in LAYOUTS
-        }
+        self.around = ((before, early, at_end), (before, late if may_import else early, at_end))
         self._is_inline = is_inline
         options = QuestionOptions(style="apart" if is_inline else "deferred", script="apart")
         self._options = options, replace(options, reloads=True)
@@ -187,16 +180,16 @@ class OrdinaryPages:
                 return -1, b""
             plan.head = body[:at]
             self._evict_if_full(at)
-        where, (reloads, layout, first, origin) = (self._prefix, language, plan.next_path, plan.encoding), how
+        where, (reloads, first, origin) = (self._prefix, language, plan.next_path, plan.encoding), how
         options = self._options[reloads]
         if origin:
-            options = replace(options, referrer=origin, layout=layout, first=first)
+            options = replace(options, referrer=origin, first=first)
             return at, self._pages.banner(decision, *where, options=options)
-        asked, pieces = plan.questions.get((language, layout, first), (None, []))
+        asked, pieces = plan.questions.get((language, first), (None, []))
         if asked is not decision:
-            options = replace(options, layout=layout, first=first)
+            options = replace(options, first=first)
             pieces = self._pages.banner_parts(decision, *where, options)
-            plan.questions[language, layout, first] = decision, pieces
+            plan.questions[language, first] = decision, pieces
             self._evict_if_full(sum(map(len, pieces)))
         return at, self._pages.make_id().encode().join(pieces)
 

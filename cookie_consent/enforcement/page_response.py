@@ -84,7 +84,6 @@ class PageResponse(VisitResponse):
             rules.style_nonce,
             reloads=self._consent.reloads,
             referrer=referrer,
-            layout=self._enforcement.layouts.of(self.scope),
             first=first,
         )
 
@@ -159,7 +158,7 @@ class PageResponse(VisitResponse):
         if not self.asks:
             return b""
         if access_log is not None and self._page_view_host is not None:
-            asked = fragments.language, options.layout, options.first
+            asked = fragments.language, options.first
             self._count_asked(access_log.counts, self._fields_by_name(), self._page_view_host, asked)
         return question
 

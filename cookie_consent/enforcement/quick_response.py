@@ -148,16 +148,15 @@ class QuickResponse(Response):
         asks = self.asks and not is_robot
         begins = 0 if signals is None else len(plan.before_head)
         told = b"" if signals is None else self._told_vendors(signals, self._rules)
-        layout = (enforcement.layouts.fixed or enforcement.layouts.of(scope)) if asks else ""
         first, origin = arrival(fields) if asks else (False, "")
         at, question = (
-            ordinary.question(plan, decision, language, body, (self._consent.reloads, layout, first, origin))
+            ordinary.question(plan, decision, language, body, (self._consent.reloads, first, origin))
             if asks
             else (begins, b"")
         )
         if at < 0:
             return None
-        style, script, style_at_end = ordinary.around[layout][self._rules.inline_script] if asks else (b"", b"", b"")
+        style, script, style_at_end = ordinary.around[self._rules.inline_script] if asks else (b"", b"", b"")
         link = plan.links[decision.outcome].get(language) or ordinary.keep_link(plan, decision, language)
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
         inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body)
@@ -165,7 +164,7 @@ class QuickResponse(Response):
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
-            asked = (language, layout, first) if asks else None
+            asked = (language, first) if asks else None
             self._count_seen(enforcement.access_log.counts, fields, 200, asked)
         return passed, b"".join(
             (

@@ -73,7 +73,6 @@ class RequestConsent(Decision):
     record: ConsentRecord | None = _read_noted("record")
     news: date | None = _read_noted("news")
     honours_gpc: bool = _read_noted("honours_gpc")
-    postponed: bool = _read_noted("postponed")
     outcome: str = _read_noted("outcome")
     was_read = False
     asks_itself = False

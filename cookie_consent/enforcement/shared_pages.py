@@ -29,13 +29,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cookie_consent")
 
 
-def checked_shared_pages(given: bool, *, limits: bool, chosen_layouts: bool) -> bool:
+def checked_shared_pages(given: bool, *, limits: bool) -> bool:
     """Return the middleware's option `shared_pages`, checked against what makes pages differ.
 
     Args:
         given: the option.
         limits: whether pages get a Content-Security-Policy or other fields that limit browsers.
-        chosen_layouts: whether the app chooses the layout for each request.
 
     Raises:
         ValueError: pages would differ between visitors.
@@ -46,8 +45,6 @@ def checked_shared_pages(given: bool, *, limits: bool, chosen_layouts: bool) -> 
             "shared_pages: csp and the table [security] make fields that differ between visitors. Leave them out, and "
             "send a Content-Security-Policy that is the same for everybody from the app."
         )
-    if given and chosen_layouts:
-        raise ValueError("layout: shared_pages are the same for everybody. Write a layout or a list, or leave it out.")
     return given
 
 
@@ -69,7 +66,6 @@ class SharedPages:
     ) -> None:
         self._policy, self._visits, self._pages = installed.policy, installed.visits, installed.pages
         self._settings_link, self._may_ask = settings_link, may_ask
-        self._layouts = installed.layouts
         self._vendors = vendor_signals(installed.policy)
         self._cookie = installed.own_cookies.plain_name("state")
         # Where the question may not be asked at all, the server has to be asked first.
@@ -96,11 +92,7 @@ class SharedPages:
         head = bytes if vendors is None else partial(vendors.tag, consent.base, nothing, rules, is_shared=True)
         if self._may_ask(scope):
             options = QuestionOptions(
-                rules.script_nonce,
-                rules.style_nonce,
-                shared=self._cookie,
-                asks_first=self._asks_first,
-                layout=self._layouts.of(scope),
+                rules.script_nonce, rules.style_nonce, shared=self._cookie, asks_first=self._asks_first
             )
         fragments = Fragments(
             self._pages, decision, consent, scope, encoding=encoding, options=options, rules=rules, is_shared=True

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cookie_consent.tracing.counts import Counts
     from cookie_consent.tracing.tracer import Fields, Trace
 
-Asked = tuple[str, str, bool]
-"""A question: its language and layout, and whether it is the first of a visit."""
+Asked = tuple[str, bool]
+"""A question: its language, and whether it is the first of a visit."""
 _START, _BODY = "http.response.start", "http.response.body"
 
 
@@ -187,10 +187,10 @@ class VisitResponse:
 
     def _count_asked(self, counts: Counts, fields: Fields, host: bytes, asked: Asked) -> None:
         """Count the question in the page."""
-        (language, layout, first), scope = asked, self.scope
+        (language, first), scope = asked, self.scope
         path = outer_path(scope) if scope.get("root_path") else scope["path"]
         device = read_agent(fields.get(b"user-agent", b"")).device
-        counts.add_asked(host, language, Shown(self._visit.decision.policy, layout, device, path), first=first)
+        counts.add_asked(host, language, Shown(self._visit.decision.policy, device, path), first=first)
 
 
 def _setting(field: bytes, send: Send) -> Send:

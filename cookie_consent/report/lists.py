@@ -129,16 +129,16 @@ def consent(row: Row) -> dict[str, int]:
 def consent_of_all(row: Row) -> dict[str, int | float | None]:
     """Return the figures of consent of the whole range.
 
-    `ignored` are visits that began with the question and neither answered it nor put it off. It is None if first
+    `ignored` are visits that began with the question and did not answer it. It is None if first
     questions were not counted, as in versions before they were.
     """
-    figures, more = consent(row), _counts(row, "asked_first", "answered_first", "later", "settings")
+    figures, more = consent(row), _counts(row, "asked_first", "answered_first", "settings")
     answered = _answered(figures)
     is_known = more["asked_first"] > 0 or not figures["asked"]
     return {
         **figures,
         **more,
-        "ignored": max(0, more["asked_first"] - answered - more["later"]) if is_known else None,
+        "ignored": max(0, more["asked_first"] - answered) if is_known else None,
         "granted_of_answers": ratio(figures["granted"], answered),
         "granted_of_questions": ratio(figures["granted"], figures["asked"]),
     }
@@ -154,7 +154,7 @@ def _answered(counted: Mapping[str, int]) -> int:
 
 def _of_questions(row: Row) -> dict[str, int | float | None]:
     """Return the figures of consent by one thing."""
-    return _completed(_counts(row, "asked", "asked_first", "granted", "refused", "partial", "later"))
+    return _completed(_counts(row, "asked", "asked_first", "granted", "refused", "partial"))
 
 
 def _of_purposes(row: Row) -> dict[str, int | float | None]:
@@ -265,7 +265,6 @@ LISTS = (
     RankedList("consent_by_language", _named("language"), _without_signal),
     RankedList("consent_by_purpose", _named("purpose"), _of_purposes),
     RankedList("consent_by_policy", _named("policy"), _of_questions),
-    RankedList("consent_by_variant", _named("variant"), _of_questions),
     RankedList("consent_by_device", _named("device"), _of_questions),
     RankedList("consent_by_prefix", _named("prefix"), _of_questions),
 )

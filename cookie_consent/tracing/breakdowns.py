@@ -1,4 +1,4 @@
-"""Sums of questions and answers by purpose, policy, layout, device and part of the site, each by itself."""
+"""Sums of questions and answers by purpose, policy, device and part of the site, each by itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ OTHER_PREFIXES = "(other)"
 MAX_PREFIXES = 50
 MOST = 2000
 """Sums are to be taken out when there are this many."""
-_BY = frozenset(("asked", "asked_first", "granted", "refused", "partial", "later"))
-"""What is added up by policy, layout, device and prefix. Changes and withdrawals are only added up by purpose."""
+_BY = frozenset(("asked", "asked_first", "granted", "refused", "partial"))
+"""What is added up by policy, device and prefix. Changes and withdrawals are only added up by purpose."""
 _LONGEST_PREFIX = 32
 _OF_PERSONS = frozenset("@~")
 """Signs in the paths of persons' pages and in addresses of mail. Counts of a visitor who refuses may name nobody."""
@@ -24,13 +24,11 @@ class Shown(NamedTuple):
 
     Args:
         policy: the policy that it was about.
-        variant: the layout of the question.
         device: the class of the device.
         path: the path of the page.
     """
 
     policy: Policy
-    variant: str
     device: str
     path: str
 
@@ -45,7 +43,7 @@ class Breakdowns:
     """
 
     def __init__(self) -> None:
-        self.sums: dict[tuple[str, str, Policy, str, str, str, tuple[tuple[str, str], ...]], int] = {}
+        self.sums: dict[tuple[str, str, Policy, str, str, tuple[tuple[str, str], ...]], int] = {}
         self._prefixes: dict[str, str] = {}
 
     def add(self, name: str, host: str, shown: Shown, purposes: tuple[tuple[str, str], ...] = ()) -> None:
@@ -57,20 +55,20 @@ class Breakdowns:
             shown: what was shown.
             purposes: for answers, the name of a count and a purpose: what was answered to it.
         """
-        policy, variant, device, path = shown
+        policy, device, path = shown
         end = path.find("/", 1)
         start = path if end < 0 else path[:end]
         prefix = self._prefixes.get(start)
         if prefix is None:
             prefix = self._prefix(start)
-        key = (name, host, policy, variant, device, prefix, purposes)
+        key = (name, host, policy, device, prefix, purposes)
         self.sums[key] = self.sums.get(key, 0) + 1
 
     def take(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield host, name, detail and value of the sums by each thing, and forget them."""
         sums, self.sums = self.sums, {}
-        for (name, host, policy, variant, device, prefix, purposes), value in sums.items():
-            by = {"policy": policy.version, "variant": variant, "device": device, "prefix": prefix}
+        for (name, host, policy, device, prefix, purposes), value in sums.items():
+            by = {"policy": policy.version, "device": device, "prefix": prefix}
             names = ("asked", "asked_first") if name == "asked_first" else (name,)
             for one in _BY.intersection(names):
                 yield from ((host, f"{one}_by_{kind}", detail, value) for kind, detail in by.items() if detail)

@@ -23,11 +23,10 @@ class CookieList:
     Args:
         own_cookies: the middleware's own cookies.
         has_log: whether there is an access log. A visitor who withdraws then gets a cookie for erasing the records.
-        postpones: whether "Decide later" postpones the question. The visitor then gets two cookies.
     """
 
-    def __init__(self, own_cookies: OwnCookies, *, has_log: bool, postpones: bool) -> None:
-        self._own_cookies, self._has_log, self._postpones = own_cookies, has_log, postpones
+    def __init__(self, own_cookies: OwnCookies, *, has_log: bool) -> None:
+        self._own_cookies, self._has_log = own_cookies, has_log
         self._lists: dict[tuple[Policy, str, Place], tuple[Cookie, ...]] = {}
 
     def under(self, policy: Policy, *, base: str, place: Place) -> tuple[Cookie, ...]:
@@ -50,9 +49,6 @@ class CookieList:
     def _make(self, policy: Policy, base: str, *, place: Place) -> tuple[Cookie, ...]:
         words = {language: Wording(policy, language) for language in policy.site.languages}
         declared = self._described(policy, words, place=place)
-        if self._postpones:
-            about = {language: text("cookie_later", later=text("later")) for language, text in words.items()}
-            declared = (*declared, *self._own_cookies.later.declared(about, place=place))
         about = {language: text("cookie_saved") for language, text in words.items()}
         declared = (*declared, self._own_cookies.saved.declared(about, secure=place.secure))
         if self._own_cookies.state is not None:

@@ -12,7 +12,6 @@ from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import AppLanguage
-from cookie_consent.visitors.pages.layouts import Layouts
 from cookie_consent.visitors.pages.pages import Pages
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ class Installation:
         gate: decides which cookies pass.
         visits: reads requests.
         pages: renders the pages.
-        layouts: chooses the layout of the question.
         ledger: the ledger of consent records, or None.
         retention: removes expired records from the ledger, or None.
         access_log: the access log, or None.
@@ -49,7 +47,6 @@ class Installation:
     gate: Gate
     visits: Visits
     pages: Pages
-    layouts: Layouts
     ledger: Ledger | None
     retention: Retention | None
     access_log: AccessLog | None

@@ -165,7 +165,7 @@ class OwnData:
         return erased
 
     def _deletion_fields(self, inquiry: Inquiry) -> list[bytes]:
-        """Return the Set-Cookie fields that delete the visitor's pseudonyms, and the wish to decide later."""
+        """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
         stored = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
         return [
             *self._own_cookies.forget_host_only(stored, inquiry.cookies, base=inquiry.base, place=inquiry.place),
@@ -174,5 +174,4 @@ class OwnData:
                 for kind, ids in stored.items()
                 if ids
             ),
-            *self._own_cookies.later.forget(inquiry.cookies, place=inquiry.place),
         ]

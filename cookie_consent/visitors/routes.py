@@ -46,7 +46,7 @@ class Routes:
         policy, own_cookies, ledger, log = parts.policy, parts.own_cookies, parts.ledger, parts.access_log
         kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
         cookie_list, states = (
-            CookieList(own_cookies, has_log=log is not None, postpones=not parts.pages.later_refuses),
+            CookieList(own_cookies, has_log=log is not None),
             States(own_cookies.lifetime, reloads=parts.reloads),
         )
         self._prefix = parts.prefix
@@ -56,7 +56,6 @@ class Routes:
             parts.visits,
             parts.pages,
             kept=kept,
-            layouts=parts.layouts,
             past_policies=past_policies,
             states=states,
             cookie_list=cookie_list,
@@ -158,7 +157,6 @@ def _answers(parts: Installation, states: States, records: AnswerRecords | None,
         cookies=AnswerCookies(parts.own_cookies, parts.gate),
         tracing=tracing,
         lifetime=parts.own_cookies.lifetime,
-        later_refuses=parts.pages.later_refuses,
     )
 
 

@@ -8,15 +8,14 @@ from urllib.parse import unquote
 from starlette.responses import JSONResponse, Response
 
 from cookie_consent.base.dates import day_of
-from cookie_consent.base.paths import path_inside, scope_at, split_address
+from cookie_consent.base.paths import path_inside, split_address
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.visit import Visits, without_held
+from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.kept_data import KeptData
-from cookie_consent.visitors.pages.layouts import Layouts
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.past_policies import PastPolicies
@@ -32,7 +31,6 @@ class SettingsEndpoints:
         own_cookies: the middleware's own cookies.
         visits: reads the decision for another page.
         pages: renders the pages.
-        layouts: chooses the layout of the question.
         kept: finds what is stored about a visitor.
         past_policies: finds earlier versions of the policy.
         states: returns a decision as data.
@@ -47,7 +45,6 @@ class SettingsEndpoints:
         visits: Visits,
         pages: Pages,
         *,
-        layouts: Layouts,
         kept: KeptData,
         past_policies: PastPolicies,
         states: States,
@@ -61,7 +58,6 @@ class SettingsEndpoints:
             pages,
             kept,
         )
-        self._layouts = layouts
         self._past_policies, self._states, self._cookie_list, self._since = past_policies, states, cookie_list, since
 
     async def settings(self, inquiry: Inquiry) -> Response:
@@ -141,7 +137,6 @@ class SettingsEndpoints:
         """
         again = "again" in inquiry.request.query_params
         visit, next_path = inquiry.visit, inquiry.next_path
-        seen_by_app = without_held(inquiry.request.scope, visit)
         if next_path:
             visit = self._visits.read(inquiry.request.scope, path_inside(next_path, inquiry.request.scope))
         if not again and unquote(split_address(next_path).path).rstrip("/") in self._policy.linked_paths:
@@ -154,7 +149,6 @@ class SettingsEndpoints:
             options=QuestionOptions(
                 again=again,
                 by_script=inquiry.request.query_params.get("gpc") == "1",
-                layout=self._layouts.of(scope_at(seen_by_app, next_path) if next_path else seen_by_app),
             ),
         )
         return page(html.decode(), inquiry.language)

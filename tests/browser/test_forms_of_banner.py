@@ -26,7 +26,7 @@ SCREENS = {
 NOTE_FOCUS = "document.focused = []; addEventListener('focus', event => document.focused.push(event.target), true);"
 TABS = 15
 """More than there are focusable elements in the banner."""
-KEPT, LATER, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "later", "privacy_settings"))
+KEPT, CLOSE, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "close", "privacy_settings"))
 on_all_screens = pytest.mark.parametrize("size", SCREENS.values(), ids=SCREENS)
 
 
@@ -72,9 +72,9 @@ def test_non_modal_banner_never_takes_focus(new_visitor: NewVisitor, site: str) 
     expect(visitor.page.locator("dialog")).to_have_count(0)
 
 
-def press_later(visitor: Visitor) -> None:
-    """Press the button that decides later."""
-    visitor.banner.get_by_role("button", name=LATER).click()
+def press_close(visitor: Visitor) -> None:
+    """Press the button that closes the question."""
+    visitor.banner.get_by_role("button", name=CLOSE).click()
 
 
 def press_escape(visitor: Visitor) -> None:
@@ -83,42 +83,16 @@ def press_escape(visitor: Visitor) -> None:
     visitor.page.keyboard.press("Escape")
 
 
-@pytest.mark.parametrize(
-    ("site", "scripts", "press"),
-    [
-        *(("corner", False, press_later), ("bar", False, press_later), ("modal", False, press_later)),
-        *(("corner", True, press_later), ("bar", True, press_escape), ("shared", True, press_escape)),
-        *(("modal", True, press_later), ("modal", True, press_escape)),
-    ],
-)
-def test_postponed_question_does_not_return(
-    new_visitor: NewVisitor, site: str, scripts: bool, press: Callable[[Visitor], None]
+@pytest.mark.parametrize("press", [press_close, press_escape])
+@pytest.mark.parametrize("site", ["corner", "bar", "shared", "modal"])
+def test_closed_question_is_no_answer_and_comes_with_the_next_page(
+    new_visitor: NewVisitor, site: str, press: Callable[[Visitor], None]
 ) -> None:
-    visitor = moved_to(new_visitor(java_script_enabled=scripts), site)
-    visitor.go("/with-script")
-    expect(visitor.choice("refuse_all")).to_be_visible()
-    visitor.mark()
-    with visitor.page.expect_response(lambda response: response.request.method == "POST") as postponed:
-        press(visitor)
-    assert postponed.value.status == (200 if scripts else 303)
-    expect(visitor.banner).to_have_count(0)
-    assert visitor.path.endswith("/with-script")
-    assert visitor.page.evaluate("document.marked === true") is scripts
-    assert {name: (cookie["value"], cookie["expires"] < 0) for name, cookie in visitor.cookies.items()} == {
-        "consent-later": ("1", True),
-        "consent-later-day": ("1", False),
-    }
-    assert (visitor.state["status"], visitor.state["should_ask"]) == ("unknown", False)
-    # Neither on the next page, nor in another session of the same day,
-    for ends in ("nothing", "consent-later"):
-        visitor.context.clear_cookies(name=ends)
-        visitor.go("/with-script")
-        expect(visitor.page.get_by_role("main")).to_be_visible()
-        if scripts:
-            visitor.ready()
-        expect(visitor.banner).to_have_count(0)
-    # but when the day is over, too.
-    visitor.context.clear_cookies(name="consent-later-day")
+    visitor = moved_to(new_visitor(), site)
+    visitor.open_with_banner("/with-script")
+    press(visitor)
+    expect(visitor.banner).to_be_hidden()
+    assert is_unanswered(visitor)
     visitor.go("/with-script")
     expect(visitor.choice("refuse_all")).to_be_visible()
 
@@ -159,7 +133,7 @@ def test_tab_stays_in_dialog_or_browser(dialog_visitor: Visitor, key: str) -> No
         dialog_visitor.page.keyboard.press(key)
         assert dialog_visitor.page.evaluate(f"{IS_INSIDE} || document.activeElement === document.body")
         reached.append(dialog_visitor.focused())
-    assert {"refuse_all", "accept_all", "later", "Choose"} <= set(reached)
+    assert {"refuse_all", "accept_all", CLOSE, "Choose"} <= set(reached)
     assert reached.count("refuse_all") == reached.count("accept_all")
 
 
@@ -187,7 +161,7 @@ def test_dialog_and_page_are_usable_without_javascript(new_visitor: NewVisitor, 
     visitor.go("/long")
     expect(visitor.banner).to_be_visible()
     expect(visitor.page.locator("dialog:modal")).to_have_count(0)
-    expect(visitor.banner.get_by_role("button", name=LATER)).to_be_visible()
+    expect(visitor.banner.get_by_role("button", name=CLOSE)).to_be_hidden()
     for value in ("refuse_all", "accept_all"):
         expect(visitor.choice(value)).to_be_in_viewport(ratio=1)
     visitor.page.mouse.move(5, 5)

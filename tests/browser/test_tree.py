@@ -28,7 +28,7 @@ ANSWERS = """
 """
 FURTHER = """
   - link "Privacy policy"
-  - button "Decide later"
+  - button "Close without changes"
 """
 PURPOSES = """
   - group:

@@ -169,7 +169,7 @@ def test_strict_check_finds_what_is_only_a_warning(tmp_path: Path) -> None:
     [
         ("consent", "media", "Rename ours with cookie_prefix=, or take it out of the policy."),
         ("__Host-visitor", "media", "Rename ours with"),
-        ("consent-later", "necessary", "Rename ours with"),
+        ("consent-saved", "necessary", "Rename ours with"),
         ("__Host-consent-saved", "necessary", "Rename ours with"),
         ("__Secure-visitor-erasure", "necessary", "Rename ours with"),
         ("consent", "necessary", "Take it out, unless you describe ours in your own words."),

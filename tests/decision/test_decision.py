@@ -292,29 +292,6 @@ def test_answers_before_and_after_announced_change_are_decided_separately(versio
     assert decision_key(policy, before, NO_SIGNAL, NOW) != decision_key(policy, after, NO_SIGNAL, NOW)
 
 
-@pytest.mark.parametrize("record", [None, granting_record(POLICY)], ids=["no answer", "changed policy"])
-def test_later_postpones_the_question_and_changes_nothing_else(record: ConsentRecord | None) -> None:
-    now, later = (decide(WIDER, record, NO_SIGNAL, NOW, postponed=postponed) for postponed in (False, True))
-    assert (now.should_ask, now.postponed, now.is_open) == (True, False, True)
-    assert (later.should_ask, later.postponed, later.is_open) == (False, True, True)
-    assert replace(later, should_ask=True, postponed=False) == now
-
-
-def test_nothing_is_postponed_if_nothing_is_open() -> None:
-    decision = decide(POLICY, refusing_record(POLICY), NO_SIGNAL, NOW, postponed=True)
-    assert decision == decide(POLICY, refusing_record(POLICY), NO_SIGNAL, NOW)
-    assert not decision.is_open
-
-
-SHARED = replace(granting_record(POLICY), answers=SharedAnswers(granting_record(POLICY).answers))
-
-
-@pytest.mark.parametrize("record", [None, SHARED], ids=["no answer", "answer"])
-def test_later_is_part_of_the_decision_key(record: ConsentRecord | None) -> None:
-    keys = {decision_key(POLICY, record, NO_SIGNAL, NOW, postponed=postponed) for postponed in (True, False)}
-    assert len(keys) == 2
-
-
 def test_answers_of_one_visitor_have_no_decision_key() -> None:
     assert decision_key(POLICY, granting_record(POLICY), NO_SIGNAL, NOW) is None
 

@@ -36,7 +36,7 @@ def on(purposes: Mapping[str, bool]) -> set[str]:
 def test_opting_in_never_allows_more(both: tuple[Decision, Decision, ConsentRecord | None]) -> None:
     opt_in, opt_out, _ = both
     assert on(opt_in.purposes) <= on(opt_out.purposes)
-    assert not opt_out.is_open
+    assert not opt_out.should_ask
     assert opt_in.status == opt_out.status
 
 

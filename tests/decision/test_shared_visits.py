@@ -62,9 +62,7 @@ def answers() -> Iterator[bytes]:
 def requests() -> Iterator[Request]:
     """Yield requests of all kinds. Each differs little from the one before."""
     visitor = pair(OWN.set_visitor(NOW - DAY, place=HTTPS)[1])
-    session, day = map(pair, OWN.later.set(place=HTTPS))
-    postponed = [session, b"__Host-consent-later=x", day, b"__Host-consent-later-day=", b"; ".join([session, day])]
-    ours = [b"", *postponed, *answers(), FORGED, b"__Host-consent =x", *map(b"; ".join, pairwise(list(answers())[::7]))]
+    ours = [b"", *answers(), FORGED, b"__Host-consent =x", *map(b"; ".join, pairwise(list(answers())[::7]))]
     others = (b"", b"x", b"=", b"session=1; _ga=1", b"player = 1;_ga=1; odd; " + visitor, b"long=" + b"1" * 70_000)
     signals = ((), ((b"sec-gpc", b"1"),), ((b"dnt", b"1"),))
     times = (NOW, NOW + 11 * DAY, NOW + DAY * 40)

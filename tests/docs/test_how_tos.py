@@ -113,7 +113,6 @@ def test_pages_without_a_banner_are_those_of_the_page() -> None:
         "a fragment": visit(app, get("/fragment"), **BROWSER),
         "a frame": visit(app, get(), **BROWSER, **{"sec-fetch-dest": "iframe"}),
         "Googlebot": visit(app, get(), **{**BROWSER, "user-agent": "Googlebot/2.1"}),
-        "later": visit(app, answer("later"), get(), **BROWSER, **SAME_ORIGIN)[1:],
     }
     assert [who for who, (page,) in asked.items() if "refuse_all" in page.text] == ["a browser"]
     (address,) = blocks(page("find-out-why-no-banner-appears"), "text")

@@ -50,17 +50,16 @@ def neutral(reply: Reply) -> tuple[int, list[Field], bytes]:
 
 def everybody(app: ConsentMiddleware) -> list[Visitor]:
     """Return visitors who answered, who did not, with signals, in a frame, without a browser, and a robot."""
-    granted, refused, partial, later = (Visitor(app, BROWSER) for _ in range(4))
+    granted, refused, partial = (Visitor(app, BROWSER) for _ in range(3))
     granted.accept()
     refused.refuse()
     partial.save(media=True)
-    later.post({"choice": "later"})
     for visitor in (granted, partial):
         visitor.jar["_ga"] = visitor.jar["player"] = "1"
     forged = Visitor(app, BROWSER)
     forged.jar[STATE] = "0.ab."
     return [
-        *(granted, refused, partial, later, forged),
+        *(granted, refused, partial, forged),
         Visitor(app, BROWSER),
         Visitor(app, [*BROWSER, ("sec-gpc", "1"), ("dnt", "1")]),
         Visitor(app, [*BROWSER[:2], ("sec-fetch-dest", "iframe")]),
@@ -259,12 +258,6 @@ def test_cookie_names_the_signals_in_sight() -> None:
     visitor = Visitor(site(), [*BROWSER, ("sec-gpc", "1"), ("dnt", "1")])
     visitor.accept()
     assert state_cookie(visitor) == f"{policy().version[:8]}.ab.dg"
-
-
-def test_decide_later_is_told_for_a_day() -> None:
-    visitor = Visitor(site(), BROWSER)
-    assert "; Max-Age=86400;" in visitor.post({"choice": "later"}).set_cookies[STATE]
-    assert state_cookie(visitor) == f"{policy().version[:8]}.."
 
 
 def test_state_brings_the_cookie_up_to_date() -> None:

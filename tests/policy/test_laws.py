@@ -13,7 +13,6 @@ from cookie_consent import Policy, PolicyError
 from cookie_consent.decision.cookie_settings import consent_lifetime
 from cookie_consent.policy.laws import is_place, laws, overdue
 from cookie_consent.policy.policy import policy_in_use
-from cookie_consent.visitors.pages.rendering import checked_later
 from tests.support.policies import full_policy_data, policy_of, purpose, site, small_policy, write_policy_file
 
 CODES = {"eu", "fr", "de", "it", "uk", "us-optout", "jp", "jp-optout", "br", "ca-qc"}
@@ -143,13 +142,6 @@ def test_shorter_answers_than_a_law_asks_for_stop_the_start(code: str, days: int
     with pytest.raises(ValueError, match="is not asked again for"):
         consent_lifetime(days, policy_of(under("eu", code)))
     assert consent_lifetime(days, policy_of(under("eu"))) == timedelta(days=days)
-
-
-def test_closing_has_to_refuse_where_the_law_says_so() -> None:
-    with pytest.raises(ValueError, match='write later="refuse"'):
-        checked_later("ask", policy_of(under("eu", "it")))
-    assert checked_later("refuse", policy_of(under("eu", "it"))) == "refuse"
-    assert checked_later("ask", policy_of(under("eu"))) == "ask"
 
 
 def test_overdue_review_is_told() -> None:

@@ -9,24 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from starlette.applications import Starlette
 
 from cookie_consent.cli.main import GOOD, main
 from cookie_consent.sinks import open_sink
 from cookie_consent.tracing.breakdowns import Shown
 from cookie_consent.tracing.counts import Counts
 from tests.support.asgi import SITE, policy
-from tests.support.documentation import blocks, run
-from tests.support.policies import KEY
+from tests.support.documentation import blocks
 
 PAGE = "docs/consent-in-numbers.md"
 COMMANDS = blocks(PAGE, "console")
 DAY = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
-LAYOUTS = {
-    "corner": {"asked": 200, "first": 300, "granted": 110, "refused": 70, "partial": 10, "later": 30, "at_once": 140},
-    "bar": {"asked": 100, "first": 300, "granted": 150, "refused": 50, "partial": 10, "later": 20, "at_once": 160},
+
+
+DEVICES = {
+    "mobile": {"asked": 200, "first": 300, "granted": 110, "refused": 70, "partial": 10, "at_once": 140},
+    "pc": {"asked": 100, "first": 300, "granted": 150, "refused": 50, "partial": 10, "at_once": 160},
 }
-"""Layout -> how often it asked on later and on first pages, how it was answered, and how often on the first page."""
+"""Device -> how often it was asked on later and on first pages, what it answered, and how often on the first page."""
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def count(counts: Counts) -> None:
     host = b"registry.example"
-    for layout, numbers in LAYOUTS.items():
-        shown, at_once = Shown(policy(), layout, "mobile", "/docs"), numbers["at_once"]
+    for device, numbers in DEVICES.items():
+        shown, at_once = Shown(policy(), device, "/docs"), numbers["at_once"]
         for number in range(numbers["asked"] + numbers["first"]):
             counts.add_asked(host, "en", shown, first=number < numbers["first"])
-        for answer in ("granted", "refused", "partial", "later"):
+        for answer in ("granted", "refused", "partial"):
             for _ in range(numbers[answer]):
-                counts.add_answer(answer, host, "en", shown, first=at_once > 0 and answer != "later")
+                counts.add_answer(answer, host, "en", shown, first=at_once > 0)
                 at_once -= 1
     for name, value in (("withdrawn", 4), ("settings", 30)):
         for _ in range(value):
@@ -67,11 +67,3 @@ def test_documented_figures_are_those_of_the_report(folder: Path, capsys: pytest
     command, look, shown = in_csv.split("\n", 2)
     assert main(shlex.split(command)[2:]) == GOOD
     assert Path(look.removeprefix("$ cat ")).read_text("utf-8") == shown
-
-
-def test_example_has_layouts_take_turns(folder: Path) -> None:
-    app = Starlette()
-    (code,) = blocks(PAGE, "python")
-    run(code, app=app, KEYS=KEY)
-    assert app.user_middleware[0].kwargs["layout"] == list(LAYOUTS)
-    app.build_middleware_stack()

@@ -19,8 +19,8 @@ ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", 
 MEASURES = {
     "purpose": ("asked", "granted", "refused", "withdrawn"),
     **dict.fromkeys(
-        ("policy", "variant", "device", "prefix"),
-        ("asked", "asked_first", "granted", "refused", "partial", "later"),
+        ("policy", "device", "prefix"),
+        ("asked", "asked_first", "granted", "refused", "partial"),
     ),
 }
 """What consent is added up by -> the counts of it."""
@@ -795,10 +795,10 @@ def consent(counts: Sequence[Record]) -> dict[str, int]:
 
 def consent_of_all(counts: Sequence[Record]) -> dict[str, Any]:
     """Return the measures of consent of the whole range."""
-    more = {name: total(counts, name) for name in ("asked_first", "answered_first", "later", "settings")}
+    more = {name: total(counts, name) for name in ("asked_first", "answered_first", "settings")}
     made: dict[str, Any] = {**consent(counts), **more}
     answered = made["granted"] + made["refused"] + made["partial"]
-    ignored = max(0, made["asked_first"] - answered - made["later"])
+    ignored = max(0, made["asked_first"] - answered)
     return made | {
         "ignored": None if made["asked"] and not made["asked_first"] else ignored,
         "granted_of_answers": made["granted"] / answered if answered else None,

@@ -30,7 +30,7 @@ CAMPAIGNS = (
 )
 NAMES = ("asked", "granted", "refused", "partial", "withdrawn", "signal", "views", "views_recorded", "degraded")
 LANGUAGES = ("en", "ja")
-_OF_QUESTIONS = ("asked_first", "partial", "later")
+_OF_QUESTIONS = ("asked_first", "partial")
 
 
 def line(record: Record) -> bytes:
@@ -197,7 +197,6 @@ def _counts_of_consent(random: Random) -> list[Record]:
     details = {
         "purpose": ("media", "analytics"),
         "policy": ("a975ae3f54630d2c", "0123456789abcdef"),
-        "variant": ("corner", "bar"),
         "device": ("mobile", "tablet", "pc"),
         "prefix": ("/", "/docs", "/事務所", "(other)", *(f"/rare{number}" for number in range(4))),
     }
@@ -208,7 +207,7 @@ def _counts_of_consent(random: Random) -> list[Record]:
         name, detail = random.choice(names), random.choice(values)
         counted = {"count.name": f"{name}_by_{thing}", "count.detail": detail}
         if number % 10 == 0:
-            counted = {"count.name": random.choice(("asked_first", "answered_first", "later", "settings"))}
+            counted = {"count.name": random.choice(("asked_first", "answered_first", "settings"))}
         day = FIRST + timedelta(days=random.randrange(DAYS - 1))
         made.append(
             {

@@ -220,11 +220,11 @@ def _in_full(answers: dict[str, int]) -> dict[str, Any]:
     """Return the figures of consent of a whole range."""
     asked, granted = answers["asked"], answers["granted"]
     answered, first = granted + answers["refused"] + answers["partial"], asked // 2 + asked // 3
-    more = {"asked_first": first, "answered_first": answered // 2, "later": asked // 50, "settings": asked // 40}
+    more = {"asked_first": first, "answered_first": answered // 2, "settings": asked // 40}
     return {
         **answers,
         **more,
-        "ignored": max(0, first - answered - more["later"]),
+        "ignored": max(0, first - answered),
         "granted_of_answers": granted / answered if answered else None,
         "granted_of_questions": granted / asked if asked else None,
     }
@@ -233,7 +233,7 @@ def _in_full(answers: dict[str, int]) -> dict[str, Any]:
 def _by(thing: str, rows: list[tuple[str, int]]) -> list[dict[str, Any]]:
     """Return the figures of consent by one thing."""
     names = ["asked", "granted", "refused", "withdrawn"]
-    names = names if thing == "purpose" else ["asked", "asked_first", "granted", "refused", "partial", "later"]
+    names = names if thing == "purpose" else ["asked", "asked_first", "granted", "refused", "partial"]
     full = ((name, _in_full(_answers(asked))) for name, asked in rows)
     return [
         {thing: name, **{key: row[key] for key in (*names, "unanswered", "granted_of_answers")}} for name, row in full
@@ -243,7 +243,6 @@ def _by(thing: str, rows: list[tuple[str, int]]) -> list[dict[str, Any]]:
 _THINGS = {
     "purpose": [("analytics", 5100), ("media", 5000)],
     "policy": [("a975ae3f54630d2c", 5100)],
-    "variant": [("corner", 2700), ("bar", 2400)],
     "device": [("mobile", 2900), ("pc", 1900), ("tablet", 300)],
     "prefix": [("/", 2100), ("/names", 1500), ("/whois", 1100), ("(other)", 400)],
 }

@@ -52,8 +52,8 @@ _SIGNS_UP = {_LETTER: 0.45, _SEARCH_AD: 0.2, "": 0.15}
 """How the visitor came -> the share of visits to the prices that sign up."""
 _PLANS = (("basic", 9), ("basic", 9), ("team", 29), ("pro", 49))
 _SIZES = {
-    "mobile": {"asked": 640, "asked_first": 410, "granted": 148, "refused": 61, "partial": 12, "later": 20},
-    "pc": {"asked": 420, "asked_first": 300, "granted": 121, "refused": 82, "partial": 19, "later": 9},
+    "mobile": {"asked": 640, "asked_first": 410, "granted": 148, "refused": 61, "partial": 12},
+    "pc": {"asked": 420, "asked_first": 300, "granted": 121, "refused": 82, "partial": 19},
 }
 """Device -> its counts in the four weeks."""
 

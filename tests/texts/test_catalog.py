@@ -24,10 +24,10 @@ LANGUAGES = [
     *("ro", "sk", "sl", "es", "sv", "no", "is", "uk", "tr", "ar", "he", "fa", "ja", "ko", "zh-Hans", "zh-Hant", "th"),
     *("vi", "id", "hi"),
 ]
-BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "later_refuses", "close", "show_once", "always_allow")
+BUTTONS = ("accept_all", "refuse_all", "choose", "save", "close", "show_once", "always_allow")
 """The buttons of the banner and of cards. "erase" is not one: it has a line of its own on the settings page."""
 QUESTION_TEXTS = (
-    *("banner_title", "accept_all", "refuse_all", "choose", "save", "later", "purposes"),
+    *("banner_title", "accept_all", "refuse_all", "choose", "save", "close", "purposes"),
     *("privacy_settings", "privacy_policy", "cookies_blocked", "status_granted", "not_kept", "changed_meanwhile"),
 )
 SETTINGS_TEXTS = (

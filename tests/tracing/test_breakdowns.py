@@ -1,4 +1,4 @@
-"""Tests of what is counted of questions and answers: first askings, and sums by purpose, policy, layout and so on."""
+"""Tests of what is counted of questions and answers: first askings, and sums by purpose, policy and so on."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_question_and_answer_are_counted_by_each_thing(app: ConsentMiddleware, s
     visitor = Visitor(app, READS)
     visitor.get("/docs/start", [ARRIVES])
     press(visitor, visitor.get("/docs/more", [GOES_ON], query=b"a=b"), "accept_all")
-    things = ("device mobile", "prefix /docs", "variant corner", f"policy {policy().version}")
+    things = ("device mobile", "prefix /docs", f"policy {policy().version}")
     purposes = ("media", "analytics")
     assert counted(app, sink, "asked_by", "asked_first_by", "granted", "answered", "refused") == {
         **{f"asked_by_{thing}": 2 for thing in things},
@@ -129,28 +129,11 @@ def test_single_purposes_are_counted_when_answered_and_withdrawn(app: ConsentMid
     }
 
 
-def test_answer_in_the_settings_belongs_to_no_layout(app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_answer_in_the_settings_is_counted_by_the_page(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, READS)
     press(visitor, visitor.get(f"{PREFIX}/question", query=b"again=&next=%2Fdocs%2F1"), "accept_all")
     found = counted(app, sink, "granted_by")
     assert found["granted_by_prefix /docs"] == 1
-    assert "granted_by_variant corner" not in found
-
-
-def test_question_that_is_put_off_is_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
-    visitor = Visitor(app, READS)
-    press(visitor, visitor.get("/docs", [ARRIVES]), "later")
-    found = counted(app, sink, "later", "answered")
-    assert found["later"] == found["later_by_prefix /docs"] == found["later_by_variant corner"] == 1
-    assert "answered_first" not in found
-
-
-def test_put_off_as_a_refusal_is_counted_as_refusal(sink: MemorySink) -> None:
-    app = install(page_app(), access_log=sink, later="refuse")
-    visitor = Visitor(app, READS)
-    press(visitor, visitor.get("/", [ARRIVES]), "later")
-    assert counted(app, sink, "later", "refused")["refused"] == 1
-    assert not counted(app, sink, "later")
 
 
 def test_settings_that_are_opened_are_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
@@ -188,9 +171,9 @@ def test_settings_page_after_an_answer_is_not_counted(app: ConsentMiddleware, si
 
 def test_forged_marks_of_a_form_count_nothing_new(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, READS)
-    visitor.post({"choice": "refuse_all", "variant": "sideways", "first": "yes", "next": "//elsewhere.example/x"})
+    visitor.post({"choice": "refuse_all", "first": "yes", "next": "//elsewhere.example/x"})
     found = counted(app, sink, "refused", "answered")
-    assert not [name for name in found if "variant" in name or "prefix" in name or "first" in name]
+    assert not [name for name in found if "prefix" in name or "first" in name]
     assert found["refused_by_device mobile"] == 1
 
 
@@ -209,19 +192,19 @@ def test_prefixes_are_bounded_in_number_and_length() -> None:
     breakdowns = Breakdowns()
     paths = [*(f"/{number}/page" for number in range(MAX_PREFIXES + 5)), f"/{'x' * 40}", "/\x07", "/3", "/3/other"]
     for path in paths:
-        breakdowns.add("asked", "site.example", Shown(policy(), "corner", "pc", path))
+        breakdowns.add("asked", "site.example", Shown(policy(), "pc", path))
     found = sums_of(breakdowns, "asked_by_prefix")
     assert len(found) == MAX_PREFIXES + 1
     assert (found["(other)"], found["/3"]) == (7, 3)
     breakdowns.begin_day()
-    breakdowns.add("asked", "site.example", Shown(policy(), "corner", "pc", "/new"))
+    breakdowns.add("asked", "site.example", Shown(policy(), "pc", "/new"))
     assert sums_of(breakdowns, "asked_by_prefix") == {"/new": 1}
 
 
 def test_prefixes_name_no_persons() -> None:
     breakdowns = Breakdowns()
     for path in ("/@ann", "/~ann/photos", "/ann@site.example", "/docs/@ann"):
-        breakdowns.add("asked", "site.example", Shown(policy(), "corner", "pc", path))
+        breakdowns.add("asked", "site.example", Shown(policy(), "pc", path))
     assert sums_of(breakdowns, "asked_by_prefix") == {"(other)": 3, "/docs": 1}
 
 
@@ -231,7 +214,7 @@ def test_many_combinations_take_bounded_memory() -> None:
 
     async def serve() -> None:
         for number in range(3000):
-            shown = Shown(policy(), "corner", "pc", f"/{number // 100}")
+            shown = Shown(policy(), "pc", f"/{number // 100}")
             counts.add_asked(b"host%d" % (number % 100), "en", shown, first=False)
             assert len(counts._breakdowns.sums) <= MOST
 
@@ -250,7 +233,7 @@ def test_sums_by_each_thing_are_written_after_five_minutes() -> None:
         loop = asyncio.get_running_loop()
         loop.call_later = lambda delay, call: calls.append(call)  # type: ignore[method-assign,assignment,misc]
         counts = Counts(sink, clock)
-        counts.add_asked(b"site.example", "en", Shown(policy(), "corner", "pc", "/"), first=False)
+        counts.add_asked(b"site.example", "en", Shown(policy(), "pc", "/"), first=False)
         for _ in range(30):
             assert names() <= {"asked"}
             clock.forward(seconds=FLUSH_INTERVAL)
@@ -267,7 +250,7 @@ def test_sums_belong_to_the_day_of_the_question() -> None:
 
     async def serve() -> None:
         for path in ("/a", "/b"):
-            counts.add_asked(b"site.example", "en", Shown(policy(), "corner", "pc", path), first=False)
+            counts.add_asked(b"site.example", "en", Shown(policy(), "pc", path), first=False)
             clock.forward(days=1)
 
     run(serve())

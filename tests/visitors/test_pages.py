@@ -260,7 +260,6 @@ def test_next_path_is_escaped(policy: Policy) -> None:
 def test_each_form_has_hidden_fields_of_its_surface(policy: Policy) -> None:
     common = {"policy": policy.version, "language": "en", "once": "", "answered": "0"}
     asked = {**common, "source": "banner", "surface": "banner", "next": "/a?b=1#pchoice"}
-    asked["variant"] = "corner"
     assert fields(Outline(banner(policy))) == {**asked, "first": ""}
     assert fields(Outline(reopened_banner(policy))) == {**asked, "source": "settings", "surface": "again"}
     set_here = {**common, "source": "settings", "surface": "settings"}
@@ -447,12 +446,12 @@ def test_purpose_that_the_service_never_uses_does_not_claim_consent(policy: Poli
 def test_own_cookies_are_described(policy: Policy) -> None:
     own_cookies = OwnCookies(CookieSettings(KEY))
     for place in (HTTPS, HTTP):
-        ours = CookieList(own_cookies, has_log=True, postpones=True).under(policy, base=BASE, place=place)
-        assert len(ours) == 7
+        ours = CookieList(own_cookies, has_log=True).under(policy, base=BASE, place=place)
+        assert len(ours) == 5
         for language in policy.site.languages:
             html = settings(policy, own_cookies=ours, language=language)
             described = [html.count(f"<code>{cookie.name}</code><br>{cookie.description[language]}") for cookie in ours]
-            assert described == [1] * 7
+            assert described == [1] * 5
 
 
 def test_version_comes_with_date_of_policy(policy: Policy) -> None:

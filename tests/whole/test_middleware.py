@@ -120,7 +120,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"settings_link": 1}, "settings_link: .* Write True or False"),
     ({"csp": "on"}, 'csp: .* Write None or "enforce"'),
     ({"csp": True}, 'csp: .* Write None or "enforce"'),
-    ({"later": "never"}, 'later: .* Write "ask" or "refuse"'),
     ({"language": "en"}, 'language: .* Write "path", or a function that takes a request'),
     ({"language": True}, 'language: .* Write "path", or a function that takes a request'),
     ({"language": ["en", "ja"]}, 'language: .* Write "path", or a function that takes a request'),

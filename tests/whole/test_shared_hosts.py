@@ -292,16 +292,6 @@ def test_ids_withdrawn_before_sharing_can_still_be_erased() -> None:
     assert browser.names() == {("__Host-consent", f"={SHOP}")}
 
 
-@pytest.mark.parametrize("scheme", ["https", "http"])
-def test_decide_later_on_one_host_waits_on_all(scheme: str) -> None:
-    browser = Browser(site(), scheme)
-    browser.answer(SHOP, "later")
-    assert {domain for _, domain in browser.names()} == {APEX}
-    assert browser.state(WWW)["should_ask"] is False
-    browser.answer(WWW, "refuse_all")
-    assert len(browser.names()) == 1
-
-
 def test_app_cannot_set_shared_cookies() -> None:
     forged = ("__Secure-consent=x; Domain=site.example; Secure", "__Secure-visitor=x; Secure")
     browser = Browser(install(reply_app(sets=forged), SHARED))

@@ -49,7 +49,6 @@ _TITLES = {
     "consent_by_language": "Consent by language",
     "consent_by_purpose": "Consent by purpose",
     "consent_by_policy": "Consent by version of the policy",
-    "consent_by_variant": "Consent by layout of the question",
     "consent_by_device": "Consent by device",
     "consent_by_prefix": "Consent by first part of the path",
 }

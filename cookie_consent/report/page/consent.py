@@ -18,12 +18,10 @@ _OF_PURPOSES = {"granted": ("solid", "Yes"), "refused": ("strong", "No"), "unans
 _VISITS = {
     "answered_first": ("solid", "Answered on the first page"),
     "answered_later": ("hatched", "Answered later"),
-    "later": ("dotted", "Put off"),
     "ignored": ("outline", "Ignored"),
 }
 _BY = {
     "policy": ("By version of the policy", "Version"),
-    "variant": ("By layout of the question", "Layout"),
     "device": ("By device", "Device"),
     "prefix": ("By part of the site", "Path begins with"),
 }
@@ -99,7 +97,7 @@ def _by_purpose(report: Mapping[str, Any]) -> list[Figure]:
 def _by(report: Mapping[str, Any], thing: str, title: str, head: str) -> Figure:
     said = [(called, _number(answer)) for answer, (_, called) in _ANSWERS.items()]
     asked = (("Asked", _number("asked")), ("Asked first", _number("asked_first")))
-    cells = [(head, _text(thing)), *asked, *said, _YES, ("Put off", _number("later"))]
+    cells = [(head, _text(thing)), *asked, *said, _YES]
     return stacked(f"consent-by-{thing}", title, report[f"consent_by_{thing}"], _ANSWERS, cells)
 
 

@@ -1,8 +1,8 @@
 {# The measures of consent. `counted` is the column with the name of a count. A signal has no language. #}
 {% set without_signal = ["asked", "granted", "refused", "partial", "withdrawn"] %}
 {% set all_answers = without_signal + ["signal"] %}
-{% set of_all = all_answers + ["asked_first", "answered_first", "later", "settings"] %}
-{% set of_questions = ["asked", "asked_first", "granted", "refused", "partial", "later"] %}
+{% set of_all = all_answers + ["asked_first", "answered_first", "settings"] %}
+{% set of_questions = ["asked", "asked_first", "granted", "refused", "partial"] %}
 {% set of_purposes = ["asked", "granted", "refused", "withdrawn"] %}
 {% macro answers(counted, names=all_answers) %}
 {% for name in names %}

@@ -9,8 +9,6 @@ The steps of an answer:
 5. `tracing`: start or stop tracing.
 6. `cookies`: set the consent cookie, and expire what was refused.
 7. Reply with the new state to a script, with a redirect to a form.
-
-"Decide later" is no answer: there is no record, and two cookies without a value of their own postpone the question.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Visits, host_of
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.cookies import AnswerCookies
-from cookie_consent.visitors.answers.posted import LATER, PostedAnswer, make_record, read_answer
+from cookie_consent.visitors.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.host_advice import HostAdvice
@@ -48,7 +46,6 @@ class Answers:
         cookies: returns the cookies to set and to expire.
         tracing: starts and stops access tracing.
         lifetime: how long an answer is valid.
-        later_refuses: whether "Decide later" is a refusal of everything.
     """
 
     def __init__(  # noqa: PLR0913 (each step of the way)
@@ -61,12 +58,10 @@ class Answers:
         cookies: AnswerCookies,
         tracing: AnswerTracing,
         lifetime: timedelta,
-        later_refuses: bool,
     ) -> None:
         self._policy, self._visits, self._states = policy, visits, states
         self._records, self._cookies, self._tracing = records, cookies, tracing
         self._lifetime = lifetime
-        self._later_refuses = later_refuses
         self._host_advice = HostAdvice(policy.site.hosts)
 
     async def take(self, inquiry: Inquiry) -> Response:
@@ -84,9 +79,6 @@ class Answers:
         if posted.language in self._policy.site.languages:
             # The record names the language of the form, whichever the browser prefers now.
             inquiry = replace(inquiry, language=posted.language)
-        if posted.choice == LATER and not self._later_refuses:
-            return self._postpone(inquiry, posted)
-        posted = replace(posted, choice="refuse_all") if posted.choice == LATER else posted
         try:
             return await self._take(inquiry, posted)
         except Problem as problem:
@@ -102,7 +94,7 @@ class Answers:
             posted, inquiry.visit.decision, before.policy, now=int(inquiry.now), language=inquiry.language
         )
         if _answers_nothing(before, record):
-            return self._unchanged(inquiry, posted, before)
+            return self._reply(inquiry, posted, before, begins=False)
         is_new = True
         # First of all: if the proof cannot be kept, no cookie may say that the answer was taken.
         if self._records is not None:
@@ -113,7 +105,7 @@ class Answers:
         begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
         # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
         says_saved = inquiry.is_form and bool(posted.surface)
-        of_answer = self._cookies.fields(inquiry, record, leaves_open=after.is_open, says_saved=says_saved)
+        of_answer = self._cookies.fields(inquiry, record, says_saved=says_saved)
         if not inquiry.place.host:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
@@ -124,30 +116,9 @@ class Answers:
             response.raw_headers += self._cookies.of_state(inquiry, on_site)
         return response
 
-    def _postpone(self, inquiry: Inquiry, posted: PostedAnswer) -> Response:
-        """Return the response to "Decide later". Without anything to decide, it sets no cookie."""
-        before = self._before(inquiry, posted)
-        response = self._reply(inquiry, posted, replace(before, should_ask=False), begins=False)
-        if before.is_open:
-            self._tracing.postponed(inquiry, posted, before)
-            postponed = replace(inquiry.visit.decision, should_ask=False, postponed=True)
-            response.raw_headers += [*self._cookies.of_later(inquiry), *self._cookies.of_state(inquiry, postponed)]
-        return response
-
-    def _unchanged(self, inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Response:
-        """Return the response to an answer that answers nothing."""
-        return self._reply(inquiry, posted, before, begins=False)
-
     def _decided(self, before: Decision, record: ConsentRecord, now: float) -> Decision:
         """Return the decision under the same conditions as another one, once an answer is given."""
-        return decide(
-            before.policy,
-            record,
-            frozenset(before.signals),
-            now,
-            lifetime=self._lifetime,
-            postponed=before.postponed,
-        )
+        return decide(before.policy, record, frozenset(before.signals), now, lifetime=self._lifetime)
 
     def _before(self, inquiry: Inquiry, posted: PostedAnswer) -> Decision:
         """Return the decision until now, under the conditions of the service on whose page the answer was given."""
@@ -155,14 +126,7 @@ class Answers:
         here = self._visits.policy_in(posted.service, decision.policy) if posted.service else None
         if here is None or here is decision.policy:
             return decision
-        return decide(
-            here,
-            decision.record,
-            frozenset(decision.signals),
-            inquiry.now,
-            lifetime=self._lifetime,
-            postponed=decision.postponed,
-        )
+        return decide(here, decision.record, frozenset(decision.signals), inquiry.now, lifetime=self._lifetime)
 
     def _reply(self, inquiry: Inquiry, posted: PostedAnswer, after: Decision, *, begins: bool) -> Response:
         if inquiry.is_form:

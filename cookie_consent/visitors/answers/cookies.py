@@ -26,16 +26,12 @@ class AnswerCookies:
     def __init__(self, own_cookies: OwnCookies, gate: Gate) -> None:
         self._own_cookies, self._gate = own_cookies, gate
 
-    def fields(
-        self, inquiry: Inquiry, record: ConsentRecord, *, leaves_open: bool, says_saved: bool
-    ) -> list[tuple[bytes, bytes]]:
+    def fields(self, inquiry: Inquiry, record: ConsentRecord, *, says_saved: bool) -> list[tuple[bytes, bytes]]:
         """Return the header fields.
 
         Args:
             inquiry: the request with the answer.
             record: the answer to be stored in the browser.
-            leaves_open: whether something is still to be asked. Then a visitor who chose to decide later is not asked
-                for the rest at once.
             says_saved: whether the next page says that the answer is saved.
         """
         scope, place, before = inquiry.request.scope, inquiry.place, inquiry.visit.decision
@@ -44,9 +40,6 @@ class AnswerCookies:
         if before.record is not None and before.record.overridden_by:
             # This answer was given in sight of the signals, so it overrides them (11 CCR 7025).
             fields.append((b"set-cookie", self._own_cookies.forget_signals(place=place)))
-        if not leaves_open:
-            later = self._own_cookies.later.forget(inquiry.cookies, place=place)
-            fields += [(b"set-cookie", field) for field in later]
         fields += self._gate.deletions(
             refused_cookie_names(inquiry.visit.refusable_cookies, record),
             host_of(scope),
@@ -79,12 +72,6 @@ class AnswerCookies:
             return []
         fields = state.fields(decision, inquiry.cookies, inquiry.now, place=inquiry.place)
         return [(b"set-cookie", field) for field in fields]
-
-    def of_later(self, inquiry: Inquiry) -> list[tuple[bytes, bytes]]:
-        """Return the header fields that postpone the question."""
-        fields = [(b"set-cookie", field) for field in self._own_cookies.later.set(place=inquiry.place)]
-        # Otherwise the back button would restore pages that ask.
-        return [*fields, _EMPTY_CACHE] if inquiry.is_form else fields
 
 
 def _takes_away(before: Decision, record: ConsentRecord) -> bool:

@@ -15,17 +15,14 @@ from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.pages.rendering import LAYOUTS
 
-LATER = "later"
-"""The choice that answers nothing."""
-_CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out", LATER)
+_CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
 _OF_SOME = ("grant", "opt_out")
 """Choices that leave the other purposes as they are."""
 _SOURCES = ("banner", "settings", "feature", "api")
 _FORM_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
-_SAME = ("language", "service", "surface", "feature", "card", "answered", "notice", "variant", "first")
+_SAME = ("language", "service", "surface", "feature", "card", "answered", "notice", "first")
 _OF_FORMS = {**{name: name for name in _SAME}, "once": "form_id"}
 """Fields in which a form describes itself -> attribute of `PostedAnswer`."""
 
@@ -36,8 +33,7 @@ class PostedAnswer:
 
     Args:
         choice: "accept_all", "refuse_all", "save" (grants `purposes`, refuses all others), "grant" (grants `purposes`,
-            leaves all others as they are), "opt_out" (refuses every sale or sharing, leaves all others as they are) or
-            "later" (answers nothing).
+            leaves all others as they are) or "opt_out" (refuses every sale or sharing, leaves all others as they are).
         purposes: purpose id -> whether it was ticked, for the purposes that the answer names.
         policy: the version of the policy that was shown; "" if not given.
         next: the address to continue at; "" if not given.
@@ -52,7 +48,6 @@ class PostedAnswer:
         answered: the time of the answer that the form showed, in seconds since 1970; "0" for no answer, "" if not
             given.
         notice: the name of the message above the form; "" for none.
-        variant: the layout of the question; "" if not given.
         first: "1" if the question was the first of a visit.
     """
 
@@ -69,7 +64,6 @@ class PostedAnswer:
     form_id: str = ""
     answered: str = ""
     notice: str = ""
-    variant: str = ""
     first: str = ""
 
 
@@ -92,8 +86,6 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     if posted.source not in _SOURCES:
         raise Problem(400, f"There is no source {posted.source[:40]!r}. Known: {', '.join(_SOURCES)}.")
     services = [service.id for service in policy.services]
-    if posted.choice == LATER:  # nothing depends on what the form showed
-        return replace(posted, purposes={}, service=posted.service if posted.service in services else "")
     _check_names(posted, policy)
     if posted.service and posted.service not in services:
         raise Problem(
@@ -113,7 +105,6 @@ def _without_bad_marks(posted: PostedAnswer) -> PostedAnswer:
         posted,
         form_id=posted.form_id if _FORM_ID.fullmatch(posted.form_id) else "",
         answered=posted.answered if _ANSWERED.fullmatch(posted.answered) else "",
-        variant=posted.variant if posted.variant in LAYOUTS else "",
     )
 
 

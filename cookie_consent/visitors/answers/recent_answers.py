@@ -116,7 +116,6 @@ class RecentAnswers:
             frozenset(decision.signals),
             self._clock(),
             lifetime=self._lifetime,
-            postponed=decision.postponed,
         )
         both = {id_: is_allowed and newer.purposes[id_] for id_, is_allowed in decision.purposes.items()}
         return replace(newer, purposes=MappingProxyType(both))

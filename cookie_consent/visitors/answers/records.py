@@ -177,7 +177,6 @@ class AnswerRecords:
                 posted.notice,
                 inquiry.counts_on,
                 card,
-                posted.variant,
             ),
             base=inquiry.base,
             language=inquiry.language,

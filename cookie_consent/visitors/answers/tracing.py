@@ -72,18 +72,6 @@ class AnswerTracing:
             fields += self._keep_for_erasure(log, inquiry, visitor_id)
         return begins, [(b"set-cookie", field) for field in fields]
 
-    def postponed(self, inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> None:
-        """Count a question that the visitor put off.
-
-        Args:
-            inquiry: the request that says so.
-            posted: what the form sent.
-            before: the decision where the question was asked.
-        """
-        if self._log is not None:
-            shown = _shown(inquiry, posted, before)
-            self._log.counts.add_answer("later", _host(inquiry), inquiry.language, shown)
-
     def opened(self, inquiry: Inquiry) -> None:
         """Count a visitor who opens the settings.
 
@@ -138,7 +126,7 @@ def _count(log: AccessLog, inquiry: Inquiry, posted: PostedAnswer, before: Decis
     """
     outcome = proof.event(before.record, record)
     if outcome != "withdrawn":
-        outcome = record.status if before.is_open or before.record is None else "changed"
+        outcome = record.status if before.should_ask or before.record is None else "changed"
     if outcome == "unknown":
         return
     log.counts.add_answer(
@@ -156,14 +144,10 @@ def _host(inquiry: Inquiry) -> bytes:
 
 
 def _shown(inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Shown:
-    """Return what was shown, for the counts.
-
-    Who opened the settings was not asked in a layout. An answer of a program comes from no page.
-    """
+    """Return what was shown, for the counts. An answer of a program comes from no page."""
     agent = inquiry.request.headers.get("user-agent", "").encode("latin-1")
     path = unquote(split_address(safe_next(posted.next) or "").path)
-    variant = posted.variant if posted.surface == "banner" else ""
-    return Shown(before.policy, variant, read_agent(agent).device, path)
+    return Shown(before.policy, read_agent(agent).device, path)
 
 
 def _purposes(outcome: str, before: Decision, record: ConsentRecord) -> Iterator[tuple[str, str]]:

@@ -72,7 +72,6 @@ class Surface:
         notice: the name of the message on a settings page; see `Pages.settings`.
         counts_on: the hosts that a settings page names; see `Pages.settings`.
         card: what a card is about; None for other kinds.
-        layout: the layout of a question; "" if it is not known.
     """
 
     kind: str
@@ -81,7 +80,6 @@ class Surface:
     notice: str = ""
     counts_on: tuple[str, ...] = ()
     card: Card | None = None
-    layout: str = ""
 
 
 def shown(  # noqa: PLR0913 (all that the text is made from)
@@ -135,9 +133,9 @@ def _template(
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
     about = surface.card.id if surface.card else feature.id if feature else ""
-    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on, surface.layout)
+    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
-    key = (state, decision.is_open, place, cookies, where["base"], where["language"])
+    key = (state, decision.should_ask, place, cookies, where["base"], where["language"])
 
     def make() -> str:
         text = _OF_ONE_FORM.sub(r"\1", _render(pages, decision, surface, where, own_cookies))
@@ -153,7 +151,7 @@ def _template(
 def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
     kind, feature = surface.kind, surface.feature
     if kind in ("banner", "again"):
-        options = QuestionOptions(again=kind == "again", layout=surface.layout)
+        options = QuestionOptions(again=kind == "again")
         return pages.banner(decision, options=options, **where).decode()
     if kind == "settings":
         return pages.settings(

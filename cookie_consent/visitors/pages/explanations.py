@@ -16,7 +16,7 @@ def has_changed(decision: Decision) -> bool:
     That is so if a purpose is new, or wider than what the visitor accepted.
     """
     policy, record = decision.policy, decision.record
-    if record is None or record.policy == policy.version or not decision.is_open:
+    if record is None or record.policy == policy.version or not decision.should_ask:
         return False
     off = (purpose for purpose in policy.optional if not decision.purposes[purpose])
     answers = [record.answers.get(purpose) for purpose in off]

@@ -88,15 +88,14 @@ class InsertedHtml(Rendering):
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
         style = (options.style == "deferred", options.shared)
-        how = (options.reloads, options.again, options.by_script, options.layout, *style)
+        how = (options.reloads, options.again, options.by_script, *style)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:
             text = self._render_to_keep(
                 "banner.html",
                 cacheable_context(decision, base, language, next_path) | banner_variables(decision, options),
-                layout=options.layout or self._layout,
-                later="later_refuses" if self.later_refuses else "later",
+                layout=self._layout,
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         return template

@@ -48,7 +48,6 @@ class QuestionOptions:
         shared: in a page that is the same for everybody, the name without prefix of the cookie that tells what holds;
             "" in other pages.
         asks_first: whether such a page may show the question only after the server was asked.
-        layout: where the question is shown; "" for the one of all questions.
         first: whether it is the first question of a visit: the visitor came from elsewhere.
     """
 
@@ -62,7 +61,6 @@ class QuestionOptions:
     script: ScriptTag = "early"
     shared: str = ""
     asks_first: bool = False
-    layout: str = ""
     first: bool = False
 
 

@@ -11,7 +11,6 @@ from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME
-from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.context import templates
 from cookie_consent.visitors.pages.question import FORM_ID
 
@@ -21,23 +20,6 @@ _LARGEST_EVIDENCE = 4_000_000
 LAYOUTS = ("corner", "bar", "modal")
 """Where the question is shown: in a box in the corner (on phones at the bottom), in a bar at the bottom, or in a
 dialog."""
-LATER_OPTIONS = ("ask", "refuse")
-"""What "Decide later" does: the question comes back another time, or everything is refused."""
-
-
-def checked_later(later: str, policy: Policy) -> str:
-    """Return the middleware's option, checked against the laws that the policy names.
-
-    Raises:
-        ValueError: a law takes closing the question for a refusal, and it is none.
-    """
-    for law in policy.laws:
-        if law.closing_refuses and later == "ask":
-            raise ValueError(
-                f'later: "ask" is not valid. Who closes the question has refused, by the law of {law.name} '
-                f'({law.provisions}): write later="refuse".'
-            )
-    return later
 
 
 class Rendering:
@@ -47,13 +29,9 @@ class Rendering:
         lifetime: how long an answer is valid.
         layout: where the question is shown, one of `LAYOUTS`.
         make_id: returns a random id for the forms of a page.
-        later: what "Decide later" does, one of `LATER_OPTIONS`.
-
-    Attributes:
-        later_refuses: whether it refuses. The button then says so.
 
     Raises:
-        ValueError: there is no such layout, or no such `later`.
+        ValueError: there is no such layout.
     """
 
     def __init__(
@@ -62,20 +40,18 @@ class Rendering:
         lifetime: timedelta = CONSENT_LIFETIME,
         layout: str = "corner",
         make_id: Callable[[], str] = lambda: "",
-        later: str = "ask",
     ) -> None:
         check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
-        check("later", later, is_valid=later in LATER_OPTIONS, remedy='Write "ask" or "refuse".')
-        self.later_refuses = later == "refuse"
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
         """A cache of the texts that are stored with answers; see `evidence`."""
 
-    def needs_script_early(self, layout: str) -> bool:
-        """Return whether the script comes with the question in this layout; "" is that of all questions."""
-        return (layout or self._layout) == "modal"  # only a script makes a dialog modal
+    @property
+    def needs_script_early(self) -> bool:
+        """Whether the script comes with the question."""
+        return self._layout == "modal"  # only a script makes a dialog modal
 
     def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
         """Render a page, with an id for its forms."""
