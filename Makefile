@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 # Two for each core: tests of browsers and servers mostly wait.
 WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
+# The extra of packages that the tests get: `make full` takes all.
+EXTRA := test
 QUICK := not browser and not server and not slow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons browser-side system mutate format bench bench-fast gallery docs reference dist clean
+.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons browser-side system full-system mutate format bench bench-fast gallery docs reference dist clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -30,14 +32,14 @@ quick: $(VENV)/.test built
 
 # What stands for others runs: see tests/support/selection.py.
 test: system
-	@$(MAKE) --no-print-directory --jobs $(VENV)/.test node_modules/.installed
+	@$(MAKE) --no-print-directory --jobs $(VENV)/.$(EXTRA) node_modules/.installed
 	@$(MAKE) --no-print-directory --jobs lint types browser-side
 	@$(MAKE) --no-print-directory unit
 
 # Everything, in all combinations, on all Pythons: about an hour.
-full:
-	FULL_MATRIX=1 $(MAKE) --no-print-directory test
-	FULL_MATRIX=1 $(MAKE) --no-print-directory other-pythons
+full: full-system
+	FULL_MATRIX=1 $(MAKE) --no-print-directory EXTRA=full test
+	FULL_MATRIX=1 $(MAKE) --no-print-directory EXTRA=full other-pythons
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -73,13 +75,17 @@ on-other-pythons: $(VENV)/.test built
 	@for python in $$(.ci/other-pythons $(BIN)/python); do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
-		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
+		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRA)]' && \
 		$$venv/bin/python -m pytest -m "$(TESTED)" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
 
-# Do the tests notice a change? About ten minutes; ARGS="--sample 60 --minutes 60 decision" looks longer, and there only.
+# Do the tests notice a change? In a copy of the checkout; tests/mutation.toml names the module and its tests.
 mutate: $(VENV)/.mutation built
-	$(BIN)/python -m tests.support.mutation $(ARGS)
+	rm -rf build/mutation && mkdir -p build/mutation
+	git ls-files -z | xargs -0 cp --parents --target-directory build/mutation
+	cd build/mutation && export PYTHONPATH=$$PWD PATH="$(abspath $(BIN)):$$PATH" && \
+		cosmic-ray init tests/mutation.toml session.sqlite && cosmic-ray exec tests/mutation.toml session.sqlite && \
+		cr-report --surviving-only --show-diff session.sqlite
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .
@@ -123,9 +129,14 @@ dist: $(VENV)/.dist built
 
 # From the system's own packages, where this user may install them.
 system:
-	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
-		locale-gen=locales openssl goaccess java=default-jre-headless
-	@.ci/system --optional postgres=postgresql nginx varnishd=varnish promtool=prometheus
+	@.ci/system chromium npm locale-gen=locales openssl
+	@.ci/system --optional postgres=postgresql
+
+# What only the full matrix uses.
+full-system: system
+	@.ci/system chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb goaccess \
+		java=default-jre-headless
+	@.ci/system --optional nginx varnishd=varnish promtool=prometheus
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }
@@ -145,7 +156,11 @@ $(VENV)/.dist: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
-	@touch $@ $(VENV)/.demo $(VENV)/.dist $(VENV)/.docs
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.full: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[full]'
+	@touch $@ $(VENV)/.test $(VENV)/.demo $(VENV)/.dist $(VENV)/.docs
 
 $(VENV)/.mutation: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[mutation]'

@@ -8,13 +8,12 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Route
 
-from tests.support.browsers.engines import Setting
-from tests.support.browsers.guest import Guest, guest_at
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor, until
 from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.sites.gated_site import PAGES, TOOLS
@@ -274,6 +273,9 @@ def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
 @pytest.mark.full_matrix
 @pytest.mark.parametrize("name", ["Firefox", "WebKit"])
 def test_other_engines_start_everything_once_and_in_order(sites: Sites, name: str) -> None:
+    from tests.support.browsers.engines import Setting
+    from tests.support.browsers.guest import guest_at
+
     key = secrets.token_hex(8)
     with guest_at(name, Setting(), sites) as guest:
         guest.driver.get(f"{sites.address}/all?key={key}")
@@ -288,11 +290,11 @@ def test_other_engines_start_everything_once_and_in_order(sites: Sites, name: st
         assert guest.driver.execute_script("return violations") == []
 
 
-def has_run(guest: Guest, number: int) -> bool:
+def has_run(guest: Any, number: int) -> bool:
     return ran_in(guest).total() >= number
 
 
-def ran_in(guest: Guest) -> Counter[str]:
+def ran_in(guest: Any) -> Counter[str]:
     return Counter(guest.driver.execute_script("return order"))
 
 

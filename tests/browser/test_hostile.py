@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.support.browsers.engines import Setting
-from tests.support.browsers.guest import guest_at
 from tests.support.browsers.recipients import Recipient, hostile_site
 from tests.support.browsers.visitor_browser import PREFIX, Sites
 from tests.support.sites.hostile_site import MARKUP
@@ -131,6 +129,9 @@ def test_documentation_names_the_ways_that_no_such_policy_stops(
 
 @pytest.mark.full_matrix
 def test_refused_page_reaches_nobody_in_firefox(site: Sites, recipients: dict[str, Recipient]) -> None:
+    from tests.support.browsers.engines import Setting
+    from tests.support.browsers.guest import guest_at
+
     with guest_at("Firefox", Setting(), site) as guest:
         guest.driver.set_page_load_timeout(LONGEST / 1000)
         for recipient in recipients.values():

@@ -173,6 +173,7 @@ def test_readable_part_of_a_damaged_file_is_saved(site: Path) -> None:
 # Alerts.
 
 
+@pytest.mark.full_matrix
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
 def test_promtool_finds_that_alerts_are_raised_when_they_should(tmp_path: Path) -> None:
     tests = tmp_path / "tests.yml"
@@ -211,6 +212,7 @@ def test_documented_metrics_add_up_workers(tmp_path: Path) -> None:
 # nginx.
 
 
+@pytest.mark.full_matrix
 @needs_nginx
 @pytest.mark.server
 def test_documented_nginx_site_serves_and_keeps_nothing_personal(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from build.util import project_wheel_metadata
 
 from tests.support.distribution import new_environment, try_archive
 from tests.support.sbom import write_sbom
@@ -74,6 +73,13 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT, folder=folder)
+    return zipfile.ZipFile(wheel_of(folder))
+
+
 OPEN = """
 from cookie_consent.ledgers import open_ledger
 try:
@@ -128,7 +134,7 @@ def test_list_of_what_the_wheel_needs_is_the_same_each_time(dist: Path, tmp_path
     assert listed["metadata"]["component"]["version"] == PROJECT["version"]
 
 
-@pytest.mark.slow
+@pytest.mark.full_matrix
 def test_archives_pass_the_checks_of_make_dist(dist: Path) -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndist:")[2].partition("\n\n")[0]
     checks = [line for line in recipe.splitlines() if "twine check --strict" in line or "check-wheel-contents" in line]
@@ -140,9 +146,11 @@ def test_archives_pass_the_checks_of_make_dist(dist: Path) -> None:
         run(Path(sys.executable).parent / tool, *options, *files, folder=ROOT)
 
 
-@pytest.mark.slow
+@pytest.mark.full_matrix
 @pytest.mark.parametrize("has_address", [True, False], ids=["address", "no address"])
 def test_links_of_the_readme_lead_to_the_repository_where_it_is_named(tmp_path: Path, has_address: bool) -> None:
+    from build.util import project_wheel_metadata
+
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     named = '[project.urls]\nRepository = "https://code.example/us/cookie-consent/"\n\n' if has_address else ""
     table = "[project.optional-dependencies]"
@@ -167,8 +175,16 @@ def test_editable_install_serves_the_banner(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
-    names = zipfile.ZipFile(wheel_of(dist)).namelist()
+def test_wheel_serves_the_banner(wheel: zipfile.ZipFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = tmp_path / "unpacked"
+    wheel.extractall(unpacked)  # noqa: S202 (our own)
+    monkeypatch.setenv("PYTHONPATH", str(unpacked))
+    assert serve_banner(sys.executable, tmp_path) == unpacked / "cookie_consent" / "__init__.py"
+
+
+@pytest.mark.slow
+def test_wheel_has_all_served_files_and_no_tests(wheel: zipfile.ZipFile) -> None:
+    names = wheel.namelist()
     for expected in (
         "static/built/choices.js",
         "static/built/choices.css",
@@ -186,7 +202,7 @@ def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
     assert not [part for part in own if part == "tests" or part.startswith(("test_", "conftest"))]
 
 
-@pytest.mark.slow
+@pytest.mark.full_matrix
 def test_source_archive_has_all_that_is_tracked_and_nothing_else(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}

@@ -63,6 +63,7 @@ def test_field_that_nginx_sets_is_one_that_the_page_names() -> None:
     assert f'`"{set_field[1]}"`' in (ROOT / "docs" / "laws.md").read_text("utf-8")
 
 
+@pytest.mark.full_matrix
 @needs_nginx
 @pytest.mark.server
 def test_nginx_takes_the_logs_of_the_page_on_logs(tmp_path: Path) -> None:

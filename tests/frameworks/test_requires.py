@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-import blacksheep
 import falcon
 import falcon.asgi
 import httpx
-import litestar
 import pytest
-import quart
 
 from cookie_consent import ConsentMiddleware, requires
 from tests.frameworks.running import running
@@ -24,68 +22,6 @@ JSON = {"accept": "application/json"}
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 
 needs_media = requires("media")
-
-
-def litestar_app() -> Any:
-    @litestar.get("/decorated", media_type="text/html")
-    @requires("media")
-    async def decorated(request: litestar.Request[Any, Any, Any]) -> str:
-        return "the map"
-
-    @litestar.get("/fallback", media_type="text/html")
-    @requires("media", fallback=lambda request: "a list")
-    async def with_fallback(request: litestar.Request[Any, Any, Any]) -> str:
-        return "the map"
-
-    @litestar.get("/asked", media_type="text/html")
-    async def asked(request: litestar.Request[Any, Any, Any]) -> str:
-        return "" if needs_media.unmet(request) else "the map"
-
-    return litestar.Litestar([decorated, with_fallback, asked], logging_config=None)
-
-
-def quart_app() -> Any:
-    app = quart.Quart(__name__)
-
-    async def listed(request: Any) -> str:
-        return "a list"
-
-    @app.get("/<any(decorated, fallback):kind>")
-    async def decorated(kind: str) -> str:
-        @requires("media", fallback=listed if kind == "fallback" else None)
-        async def map_(request: Any) -> str:
-            return "the map"
-
-        return await map_(quart.request) or ""
-
-    @app.get("/asked")
-    async def asked() -> str:
-        return "" if needs_media.unmet(quart.request) else "the map"
-
-    return app
-
-
-def blacksheep_app() -> Any:
-    app = blacksheep.Application(router=blacksheep.Router())
-
-    async def listed(request: blacksheep.Request) -> blacksheep.Response:
-        return blacksheep.text("a list")
-
-    @app.router.get("/decorated")
-    @requires("media")
-    async def decorated(request: blacksheep.Request) -> blacksheep.Response:
-        return blacksheep.text("the map")
-
-    @app.router.get("/fallback")
-    @requires("media", fallback=listed)
-    async def with_fallback(request: blacksheep.Request) -> blacksheep.Response:
-        return blacksheep.text("the map")
-
-    @app.router.get("/asked")
-    async def asked(request: blacksheep.Request) -> blacksheep.Response:
-        return blacksheep.text("" if needs_media.unmet(request) else "the map")
-
-    return app
 
 
 def falcon_app() -> Any:
@@ -111,7 +47,16 @@ def falcon_app() -> Any:
     return app
 
 
-APPS = [litestar_app, quart_app, blacksheep_app, falcon_app]
+def app_of_full(name: str) -> Any:
+    """Return the app of another framework as a value of a parameter, which runs in the full matrix only."""
+    return pytest.param(lambda: app_named(name), marks=pytest.mark.full_matrix, id=name)
+
+
+def app_named(name: str) -> Any:
+    return getattr(import_module("tests.frameworks.requiring_apps"), name)()
+
+
+APPS = [falcon_app, app_of_full("litestar_app"), app_of_full("quart_app"), app_of_full("blacksheep_app")]
 
 
 @pytest.mark.anyio

@@ -142,6 +142,7 @@ def panel(counted: dict[str, Any], name: str, what: str = "hits") -> dict[str, i
     return dict(found)
 
 
+@pytest.mark.full_matrix
 def test_goaccess_recognizes_browsers_and_systems(tmp_path: Path) -> None:
     lines = [ncsa({**record_of_agent(agent), "client.address": f"203.0.{n}.0"}) for n, agent in enumerate(AGENTS)]
     counted = goaccess(tmp_path, lines, "COMBINED")
@@ -173,6 +174,7 @@ def ascii_host(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "server.address": record["server.address"].encode("idna").decode()}
 
 
+@pytest.mark.full_matrix
 def test_goaccess_counts_match_records(tmp_path: Path) -> None:
     records = [ascii_host(record) for record in requests()]
     lines = [ncsa(record) for record in records]
@@ -190,6 +192,7 @@ def test_goaccess_counts_match_records(tmp_path: Path) -> None:
     assert Counter({row.split(" ")[0]: hits for row, hits in panel(counted, "status_codes").items()}) == statuses
 
 
+@pytest.mark.full_matrix
 def test_goaccess_can_count_visitor_ids(tmp_path: Path) -> None:
     records = requests()
     log_format = '%^ - %h [%d:%t %^] "%r" %s %b "%R" "%u"'

@@ -13,9 +13,6 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-
 from cookie_consent.cli.main import main
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from tests.support.report_records import Record, line, time_text
@@ -91,11 +88,15 @@ def write(folder: Path) -> Path:
 
 def notebook() -> Any:
     """Return the notebook of the examples."""
-    return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    import nbformat  # in the extra `full`
+
+    return nbformat.read(NOTEBOOK, as_version=4)
 
 
 def executed(folder: Path) -> Any:
     """Return the notebook with the output of its cells for the records in a folder."""
+    from nbclient import NotebookClient  # in the extra `full`
+
     run = notebook()
     client = NotebookClient(run, timeout=120, resources={"metadata": {"path": str(folder)}}, record_timing=False)
     client.execute()
@@ -191,4 +192,6 @@ if __name__ == "__main__":
     with TemporaryDirectory() as place:
         write(Path(place))
         export(Path(place))
-        nbformat.write(executed(Path(place)), NOTEBOOK)  # type: ignore[no-untyped-call]
+        import nbformat
+
+        nbformat.write(executed(Path(place)), NOTEBOOK)

@@ -1,5 +1,7 @@
 """Which tests run: all in the full matrix, otherwise a selection.
 
+The full matrix needs the extra `full` of packages; the selection runs with the extra `test` alone.
+
 `--full-matrix` or FULL_MATRIX=1 runs the full matrix. Otherwise pytest counts the other tests as "deselected". Two
 marks say which tests may be left out:
 
@@ -16,10 +18,24 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.browsers.matrix import Value, rows_with_each_value
+
+NEED_THE_EXTRA_FULL = (
+    "tests/browser/test_engines.py",
+    "tests/browser/test_engines_without_cookies.py",
+    "tests/browser/test_html_checker.py",
+    "tests/browser/test_nicegui.py",
+    "tests/docs/test_site.py",
+    "tests/frameworks/test_blacksheep.py",
+    "tests/frameworks/test_litestar.py",
+    "tests/frameworks/test_nicegui.py",
+    "tests/frameworks/test_quart.py",
+)
+"""Files that import what only the extra `full` installs. They are collected in the full matrix only."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("FULL_MATRIX") == "1",
         help="run all tests in all combinations (or set FULL_MATRIX=1)",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files that need the extra `full`, outside the full matrix."""
+    needs_full = collection_path.as_posix().endswith(NEED_THE_EXTRA_FULL)
+    return True if needs_full and not config.getoption("--full-matrix") else None
 
 
 @pytest.hookimpl(tryfirst=True)

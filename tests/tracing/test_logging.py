@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gunicorn.glogging import SafeAtoms  # type: ignore[import-untyped]
 from hypercorn.config import Config
 from hypercorn.logging import AccessLogAtoms
 from starlette.types import Message, Receive, Scope, Send
@@ -37,27 +36,25 @@ GRANIAN = {
     "protocol": "HTTP/1.1",
     "_h0": PHONE,
 }
-GUNICORN = SafeAtoms(
-    {
-        "h": ADDRESS,
-        "l": "-",
-        "u": "anna",
-        "t": "[25/Nov/2026:12:00:00 +0000]",
-        "r": "GET /page?q=secret HTTP/1.1",
-        "s": "200",
-        "m": "GET",
-        "U": "/page",
-        "q": "q=secret",
-        "H": "HTTP/1.1",
-        "b": "7",
-        "f": "https://other.example/?q=secret",
-        "a": PHONE,
-        "T": 0,
-        "{user-agent}i": PHONE,
-        "{set-cookie}o": "session=secret",
-        "{http_user_agent}e": PHONE,
-    }
-)
+GUNICORN = {
+    "h": ADDRESS,
+    "l": "-",
+    "u": "anna",
+    "t": "[25/Nov/2026:12:00:00 +0000]",
+    "r": "GET /page?q=secret HTTP/1.1",
+    "s": "200",
+    "m": "GET",
+    "U": "/page",
+    "q": "q=secret",
+    "H": "HTTP/1.1",
+    "b": "7",
+    "f": "https://other.example/?q=secret",
+    "a": PHONE,
+    "T": 0,
+    "{user-agent}i": PHONE,
+    "{set-cookie}o": "session=secret",
+    "{http_user_agent}e": PHONE,
+}
 HYPERCORN = AccessLogAtoms(
     scope(path="/page", headers=HEADERS, query=b"q=secret", client=(ADDRESS, 50123)),  # type: ignore[arg-type]
     {"status": 200, "headers": [(b"set-cookie", b"session=secret")]},

@@ -187,6 +187,7 @@ def answer_through(port: int, folder: Path) -> httpx.Response:
             time.sleep(0.1)
 
 
+@pytest.mark.full_matrix
 @needs_nginx
 @pytest.mark.parametrize("complete", [True, False], ids=["as documented", "without proxy_set_header"])
 @pytest.mark.server
@@ -207,7 +208,7 @@ def test_documented_nginx_settings_let_answers_through(tmp_path: Path, complete:
     assert names == (["__Host-consent", "__Host-visitor"] if complete else [])
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["hypercorn", "granian"])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.full_matrix)], ids=["hypercorn", "granian"])
 @pytest.mark.server
 def test_documented_wrapper_sets_scheme_and_client(number: int) -> None:
     code = blocks(DOCS, "python")[number]

@@ -143,7 +143,7 @@ async def visit(port: int) -> Seen:
 @pytest.mark.parametrize(
     "cache",
     [
-        pytest.param(behind_nginx, marks=needs_nginx, id="nginx"),
+        pytest.param(behind_nginx, marks=[needs_nginx, pytest.mark.full_matrix], id="nginx"),
         pytest.param(
             behind_varnish,
             marks=[pytest.mark.skipif(VARNISH is None, reason="varnish is not installed"), pytest.mark.full_matrix],

@@ -52,6 +52,10 @@ SERVERS = {
         *("--worker-class", "uvicorn_worker.UvicornWorker", "app:app"),
     ],
 }
+OFFERED = [
+    *("uvicorn", "hypercorn"),
+    *(pytest.param(server, marks=pytest.mark.full_matrix) for server in ("granian", "gunicorn")),
+]
 LONGEST_WAIT = 60.0
 
 
@@ -74,7 +78,7 @@ def start(folder: Path, server: str, policy: str, options: str = "") -> tuple[bo
 
 
 @pytest.mark.each_value(at_most=2)
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", OFFERED)
 def test_invalid_policy_stops_the_server_with_advice(server: str, tmp_path: Path) -> None:
     ended, output = start(tmp_path, server, WRONG)
     assert ended, output
@@ -83,7 +87,7 @@ def test_invalid_policy_stops_the_server_with_advice(server: str, tmp_path: Path
 
 
 @pytest.mark.each_value(at_most=2)
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", OFFERED)
 def test_missing_extra_stops_the_server_with_advice(server: str, tmp_path: Path) -> None:
     missing = 'raise ModuleNotFoundError("No module named \'sqlalchemy\'", name="sqlalchemy")'
     (tmp_path / "sqlalchemy.py").write_text(missing, encoding="utf-8")
