@@ -40,10 +40,9 @@ from cookie_consent.enforcement.shared_pages import checked_shared_pages
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
-from cookie_consent.visitors.app_country import Country, law_by_country
-from cookie_consent.visitors.app_language import app_language
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.told_by_app import Country, app_language, law_by_country
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger

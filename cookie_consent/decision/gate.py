@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
@@ -12,11 +13,36 @@ from cookie_consent.base.cookies.fields import CONTROL, cookie_name, expire_cook
 from cookie_consent.base.cookies.lifetime import lifetime, limited
 from cookie_consent.base.cookies.places import is_sent_to, settable_domains
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, evict_if_full
-from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import written_duration
+
+Key = tuple[str, str]
+"""Direction ("request" or "response") and reason; see `Gate.reason_to_hold`."""
+
+
+class HeldCookies:
+    """Adds up held cookies. Threads may share it. There are few reasons, since the policy names them."""
+
+    def __init__(self) -> None:
+        self._totals: dict[Key, int] = {}
+        self._changes = threading.Lock()
+
+    def add(self, direction: str, reason: str, number: int) -> None:
+        """Count cookies that were held back for the same reason."""
+        with self._changes:
+            self._totals[direction, reason] = self._totals.get((direction, reason), 0) + number
+
+    def totals(self) -> Mapping[Key, int]:
+        """Return the counts so far."""
+        with self._changes:
+            return dict(self._totals)
+
+
+held_cookies = HeldCookies()
+"""The held cookies of all middlewares of this process, for Prometheus."""
+
 
 Headers = list[tuple[bytes, bytes]]
 RefusableCookie = tuple[bytes, frozenset[str]]

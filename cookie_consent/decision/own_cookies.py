@@ -12,11 +12,10 @@ from urllib.parse import quote
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.cookie_settings import CookieSettings
+from cookie_consent.decision.note_cookies import SavedCookie, StateCookie
 from cookie_consent.decision.place import HTTPS, Place, Places
 from cookie_consent.decision.record import ConsentRecord
-from cookie_consent.decision.saved_cookie import SavedCookie
 from cookie_consent.decision.signing import Signer
-from cookie_consent.decision.state_cookie import StateCookie
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled_cookies
 from cookie_consent.policy.errors import PolicyError, raise_all

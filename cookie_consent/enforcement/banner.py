@@ -13,7 +13,7 @@ from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.visitors.pages.assets import asset_address
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from cookie_consent.visitors.pages.stylesheet import stylesheet_at_end
+from cookie_consent.visitors.pages.tags import stylesheet_at_end
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))

@@ -19,8 +19,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from cookie_consent.visitors.pages.script import script_tag
-from cookie_consent.visitors.pages.stylesheet import style_tag, stylesheet_at_end
+from cookie_consent.visitors.pages.tags import script_tag, style_tag, stylesheet_at_end
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""

@@ -18,7 +18,7 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import accepted_language, match_language
-from cookie_consent.visitors.app_language import AppLanguage
+from cookie_consent.visitors.told_by_app import AppLanguage
 
 _LONGEST_PATH = 2000
 

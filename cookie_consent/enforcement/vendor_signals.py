@@ -14,7 +14,7 @@ from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors.mapping import VendorMapping
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.stylesheet import nonce_attribute
+from cookie_consent.visitors.pages.tags import nonce_attribute
 
 _SCRIPT = "vendors.js"
 _MAX_SCRIPTS = 256

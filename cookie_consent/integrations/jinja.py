@@ -18,8 +18,7 @@ from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsen
 from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from cookie_consent.visitors.pages.assets import script_address
-from cookie_consent.visitors.pages.script import script_tag
-from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, nonce_attribute
+from cookie_consent.visitors.pages.tags import deferred_stylesheet, nonce_attribute, script_tag
 
 __all__ = ["ConsentedExtension", "consent_context"]
 

@@ -1,13 +1,16 @@
 """Serves the paths under the prefix.
 
 A request becomes an `Inquiry`. `routes` finds its handler. `guard` checks each POST. The handler returns the response.
-If it raises a `Problem`, `refusals` turns that into a response.
+If it raises a `Problem`, `Refusals` turns that into a response: problem details (RFC 9457) for programs, a page for
+people.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.checks import check
@@ -16,12 +19,16 @@ from cookie_consent.base.paths import scope_at
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.signals import GPC_FIELD
 from cookie_consent.decision.visit import host_of, without_held
+from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import accepted_language, match_language
 from cookie_consent.visitors.guard import Guard
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.refusals import Refusals
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.wording import Wording
+from cookie_consent.visitors.responses import page
 from cookie_consent.visitors.routes import GPC_PATH, Routes
+from cookie_consent.visitors.settings import SettingsEndpoints
 
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
 
@@ -138,3 +145,52 @@ class Endpoints:
 def _is_from_elsewhere(scope: Scope) -> bool:
     """Tell whether a page of another origin sent a request, for example by a link (Fetch Metadata)."""
     return any(name == b"sec-fetch-site" and value in (b"cross-site", b"same-site") for name, value in scope["headers"])
+
+
+class Refusals:
+    """Makes the responses for problems.
+
+    Args:
+        policy: the site's policy.
+        pages: renders the pages.
+        settings: makes the settings page, which is shown again if the policy has changed.
+        prefix: the path of the endpoints inside the app.
+    """
+
+    def __init__(self, policy: Policy, pages: Pages, settings: SettingsEndpoints, prefix: str) -> None:
+        self._policy, self._pages, self._settings, self._prefix = policy, pages, settings, prefix
+
+    async def of(self, inquiry: Inquiry, problem: Problem) -> Response:
+        """Return the response for a problem."""
+        inquiry = replace(inquiry, language=problem.language or inquiry.language)
+        path, next_path = inquiry.path.rstrip("/"), safe_next(problem.next) or ""
+        # No person reads the response to an event, whatever its content type.
+        if path == f"{self._prefix}/events" or not _wants_page(inquiry):
+            response: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
+        elif problem.text == "error_policy_changed":
+            response = await self._settings.settings_page(
+                inquiry, next_path=next_path, notice=problem.text, status=problem.status
+            )
+        else:
+            title = "error_title" if path == self._prefix else "error_request"
+            response = page(self._message(inquiry, title, problem.text, next_path), inquiry.language, problem.status)
+        response.headers.update(problem.headers)
+        return response
+
+    def _message(self, inquiry: Inquiry, title: str, text: str, next_path: str) -> str:
+        words = Wording(self._policy, inquiry.language)
+        return self._pages.message(
+            inquiry.visit.decision,
+            base=inquiry.base,
+            language=inquiry.language,
+            title=words(title),
+            text=words(text),
+            next_path=next_path,
+        )
+
+
+def _wants_page(inquiry: Inquiry) -> bool:
+    """Tell whether a person reads the response: one who sent a form and did not ask for JSON, or followed a link."""
+    if inquiry.request.method == "POST":
+        return inquiry.is_form and not inquiry.wants_json
+    return "text/html" in inquiry.request.headers.get("accept", "")

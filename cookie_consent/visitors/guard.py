@@ -1,12 +1,86 @@
-"""Refuses POST requests from pages of other sites."""
+"""Refuses POST requests from pages of other sites, and logs what a proxy may have made of those of the site itself."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from starlette.requests import Request
 
-from cookie_consent.base.cross_site import is_cross_site
+from cookie_consent.base.cross_site import is_cross_site, is_judged_by_origin, origin_of
+from cookie_consent.base.first_seen import FirstSeen, shown
 from cookie_consent.base.problem import Problem
-from cookie_consent.visitors.origin_advice import UNSAID, OriginAdvice
+
+MAX_ORIGINS = 10
+"""The largest number of origins to log."""
+MAX_UNSAID = 10
+"""How many requests are logged that do not say where they come from."""
+UNSAID = (
+    "The POST has neither Sec-Fetch-Site nor Origin, one of which every browser sends, so it is refused with 403. In a "
+    "test, use cookie_consent.testing: answer(client) or refuse(client)."
+)
+_log = logging.getLogger("cookie_consent")
+_SCHEME = (
+    "the server does not know that the proxy speaks {scheme}. Let the proxy send X-Forwarded-Proto (nginx: "
+    "proxy_set_header X-Forwarded-Proto $scheme;) and the server trust it: uvicorn --proxy-headers "
+    "--forwarded-allow-ips=PROXY, gunicorn --forwarded-allow-ips=PROXY, hypercorn's ProxyFixMiddleware, granian's "
+    "wrap_asgi_with_proxy_headers"
+)
+_HOST = (
+    "the proxy rewrites the Host field. Let it pass what the browser sent (nginx: proxy_set_header Host $http_host;), "
+    "or let the server read X-Forwarded-Host (hypercorn's ProxyFixMiddleware)"
+)
+
+
+class OriginAdvice:
+    """Logs each origin once whose POST was refused although it may be the site's own; at most ten origins.
+
+    It also logs the first requests that do not say where they come from, as those of test clients. The responses to
+    forms are pages for visitors, which do not explain it.
+    """
+
+    def __init__(self) -> None:
+        self._seen, self._unsaid = FirstSeen(MAX_ORIGINS), 0
+
+    def log_advice(
+        self, scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str
+    ) -> None:
+        """Log advice, if only the Origin field made the request cross-site, or nothing says where it comes from.
+
+        Args:
+            scope: the ASGI scope.
+            fetch_sites: all values of Sec-Fetch-Site.
+            origins: all values of Origin.
+            host: the Host field.
+        """
+        if not fetch_sites and not origins and self._unsaid < MAX_UNSAID:
+            self._unsaid += 1
+            _log.warning(UNSAID)
+        origin = origin_of(origins[0]) if origins else None
+        if origin is None or not is_judged_by_origin(fetch_sites):
+            return
+        scheme, name = str(scope.get("scheme", "http")), shown(origins[0])
+        advice = _advice(origin, scheme, host)
+        if not advice or not self._seen.is_new(name):
+            return
+        _log.warning(
+            'A POST was refused with 403: it came from a page of "%s", and the app believes it is at "%s://%s" '
+            '(root_path "%s"). If the first is the site\'s own address, %s. docs/behind-a-proxy.md has the settings.',
+            name,
+            shown(scheme),
+            shown(host),
+            shown(str(scope.get("root_path", ""))),
+            "; and ".join(advice),
+        )
+
+
+def _advice(origin: tuple[str, str, int | None], scheme: str, host: str) -> list[str]:
+    """Return what to change so that the origin becomes the app's own; empty if it is."""
+    # Use the scheme of the origin, so that default ports compare equal.
+    here = origin_of(f"{origin[0]}://{host}")
+    advice = [] if here == origin else [_HOST]
+    return advice if origin[0] == scheme else [*advice, _SCHEME.format(scheme=origin[0])]
 
 
 class Guard:

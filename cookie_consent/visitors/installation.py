@@ -11,8 +11,8 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
-from cookie_consent.visitors.app_language import AppLanguage
 from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.told_by_app import AppLanguage
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger

@@ -1,7 +1,8 @@
-"""Responses that several endpoints use: pages, JSON in chunks, and 503 if a store fails."""
+"""Responses of endpoints: pages, JSON in chunks, scripts and style sheets, and 503 if a store fails."""
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import TypeVar
@@ -13,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.limits import LONGEST_WAIT, log_failure
 from cookie_consent.base.problem import Problem
+from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.pages.assets import Asset
 
 _STRICT = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -73,3 +76,20 @@ async def wait_for_store(store: Awaitable[Result], longest: float | None = LONGE
     except Exception as error:  # noqa: BLE001 (without the store, any response would be wrong)
         log_failure("What is kept could not be read or changed; the request was refused", error)
         raise Problem(503, "What is kept cannot be reached just now.", "error_unavailable") from None
+
+
+_ACCEPTS_GZIP = re.compile(r"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
+
+
+async def serve_asset(asset: Asset, inquiry: Inquiry) -> Response:
+    """Respond with a file. Its address has a hash of its content, so caches may keep it forever."""
+    headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept-Encoding"}
+    if not _ACCEPTS_GZIP.search(inquiry.request.headers.get("accept-encoding", "")):
+        return Response(asset.content, headers=headers, media_type=asset.media_type)
+    headers["content-encoding"] = "gzip"
+    return Response(asset.compressed, headers=headers, media_type=asset.media_type)
+
+
+async def serve_reexport(script: str, inquiry: Inquiry) -> Response:
+    """Respond with a script at a fixed address, which re-exports the current one, for pages that import it by name."""
+    return Response(f'export * from "./assets/{script}";\n', media_type="text/javascript; charset=utf-8")

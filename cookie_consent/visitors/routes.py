@@ -13,7 +13,6 @@ from cookie_consent.visitors.answers.answer import Answers
 from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
-from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
@@ -24,6 +23,7 @@ from cookie_consent.visitors.own_data import OwnData
 from cookie_consent.visitors.own_records import OwnRecords
 from cookie_consent.visitors.pages.assets import assets, script_address
 from cookie_consent.visitors.past_policies import PastPolicies
+from cookie_consent.visitors.responses import serve_asset, serve_reexport
 from cookie_consent.visitors.settings import SettingsEndpoints
 from cookie_consent.visitors.state import States
 

@@ -22,8 +22,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.cookies.fields import pairs
-from cookie_consent.decision.gate import Gate, Headers
-from cookie_consent.decision.held_cookies import HeldCookies, held_cookies
+from cookie_consent.decision.gate import Gate, Headers, HeldCookies, held_cookies
 from cookie_consent.sinks.memory import MemorySink
 from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import (

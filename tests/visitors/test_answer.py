@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
 from cookie_consent.sinks import MemorySink
-from cookie_consent.visitors.answers import first_answers
+from cookie_consent.visitors.answers import records
 from tests.support.asgi import (
     PHONE,
     PREFIX,
@@ -183,7 +183,7 @@ def test_grant_for_feature_leaves_other_purposes_unanswered() -> None:
 
 @pytest.mark.parametrize("ledger", [None, MemoryLedger()])
 def test_answer_without_record_is_counted(ledger: MemoryLedger | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_answers, "FROM_ELSEWHERE", 0)
+    monkeypatch.setattr(records, "FROM_ELSEWHERE", 0)
     sink = MemorySink()
     app = install(access_log=sink, ledger=ledger)
     Visitor(app).refuse()

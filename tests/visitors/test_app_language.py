@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.visitors.app_language import BY_PATH, AppLanguage, app_language
+from cookie_consent.visitors.told_by_app import BY_PATH, AppLanguage, app_language
 from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, call, install, page_app, policy, reply_app, scope
 from tests.support.policies import text_of
 

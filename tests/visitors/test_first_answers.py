@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.visitors.answers import first_answers
-from cookie_consent.visitors.answers.first_answers import FROM_A_NETWORK, FROM_ELSEWHERE, FirstAnswers
+from cookie_consent.visitors.answers import records
+from cookie_consent.visitors.answers.records import FROM_A_NETWORK, FROM_ELSEWHERE, FirstAnswers
 from tests.support.asgi import NOW, Clock, Reply, Visitor, install
 
 PUBLIC = ("198.41.0.4", 50_000)
@@ -67,7 +67,7 @@ class Site:
     """A site with a ledger and a low limit for one network."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int = 3) -> None:
-        monkeypatch.setattr(first_answers, "FROM_A_NETWORK", most)
+        monkeypatch.setattr(records, "FROM_A_NETWORK", most)
         self.clock, self.ledger = Clock(), MemoryLedger()
         self.app = install(ledger=self.ledger, clock=self.clock)
 
@@ -124,5 +124,5 @@ def test_withdrawal_over_limit_after_proof_was_erased_keeps_consent_id(site: Sit
 
 
 def test_network_limit_does_not_apply_without_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_answers, "FROM_A_NETWORK", 0)
+    monkeypatch.setattr(records, "FROM_A_NETWORK", 0)
     assert Visitor(install()).post(ACCEPT, client=PUBLIC).status == 200

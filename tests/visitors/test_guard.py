@@ -7,7 +7,7 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from cookie_consent.visitors.origin_advice import MAX_UNSAID
+from cookie_consent.visitors.guard import MAX_UNSAID
 from tests.support.asgi import PREFIX, install
 
 ADVICE = "In a test, use cookie_consent.testing: answer(client) or refuse(client)."

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cookie_consent.decision.saved_cookie import SAVED_LIFETIME
+from cookie_consent.decision.note_cookies import SAVED_LIFETIME
 from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, install, page_app, policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import text_of

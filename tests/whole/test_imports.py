@@ -23,8 +23,7 @@ OF_HIGHER_ROOMS = {
     "visitors",
     "visitors.answers",
     "visitors.answers.recent_answers",
-    "visitors.app_country",
-    "visitors.app_language",
+    "visitors.told_by_app",
     "visitors.installation",
     "visitors.pages",
     "visitors.pages.assets",
@@ -35,8 +34,7 @@ OF_HIGHER_ROOMS = {
     "visitors.pages.pages",
     "visitors.pages.question",
     "visitors.pages.rendering",
-    "visitors.pages.script",
-    "visitors.pages.stylesheet",
+    "visitors.pages.tags",
     "visitors.pages.wording",
 }
 """The budget. The rest is loaded when a middleware is made (`visitors/loaded_late.py`), or when an option is given."""

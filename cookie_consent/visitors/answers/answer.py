@@ -13,12 +13,15 @@ The steps of an answer:
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent.base.cross_site import safe_next
+from cookie_consent.base.first_seen import FirstSeen, shown
 from cookie_consent.base.forms import read_body
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.user_agents import is_from_robot
@@ -30,9 +33,37 @@ from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
-from cookie_consent.visitors.host_advice import HostAdvice
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.state import States
+
+MAX_HOSTS = 10
+"""The largest number of hosts to log."""
+_log = logging.getLogger("cookie_consent")
+
+
+class HostAdvice:
+    """Logs each host once that is not listed; at most ten.
+
+    Args:
+        hosts: the hosts that share answers; with none, nothing is logged.
+    """
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._hosts = ", ".join(hosts)
+        self._seen = FirstSeen(MAX_HOSTS)
+
+    def log_advice(self, host: str) -> None:
+        """Log advice for a host that is not listed, as its Host field names it."""
+        name = shown(host)
+        if not self._hosts or not self._seen.is_new(name):
+            return
+        _log.warning(
+            'An answer was given on "%s", and counts there alone: [site] hosts lists %s. If "%s" is the site itself, '
+            "list it, or let the proxy pass the Host field that the browser sent. docs/subdomains.md says more.",
+            name,
+            self._hosts,
+            name,
+        )
 
 
 class Answers:

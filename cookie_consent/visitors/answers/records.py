@@ -1,13 +1,16 @@
-"""Stores the record of an answer in the ledger, before the visitor is told that it was taken."""
+"""Stores the record of an answer in the ledger, before the visitor is told of it, and limits first answers."""
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from anyio import fail_after
 
+from cookie_consent.base.addresses import truncated
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, log_failure
@@ -20,13 +23,62 @@ from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.card import find_card
-from cookie_consent.visitors.answers.first_answers import FirstAnswers
 from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import answered_at
+
+FROM_A_NETWORK = 600
+FROM_ELSEWHERE = 100_000
+"""Limits an hour: for one public network, and for all clients without a public address together."""
+_log = logging.getLogger("cookie_consent")
+
+
+class FirstAnswers:
+    """Counts answers without an earlier answer, in each process.
+
+    A network is an IPv4 /24 or an IPv6 /48. An address that is missing or not public is usually that of a proxy. All
+    visitors of the site may share it, so its limit is high.
+    """
+
+    def __init__(self) -> None:
+        self._networks = RateLimit(FROM_A_NETWORK, HOUR)
+        self._elsewhere = RateLimit(FROM_ELSEWHERE, HOUR)
+        self._logged: set[str] = set()
+
+    def wait(self, client: Any, now: float) -> float:
+        """Count an answer. Return 0 if it is allowed, else the seconds to wait.
+
+        Args:
+            client: the `client` of the ASGI scope: host and port, or None.
+            now: seconds since 1970.
+        """
+        network = _public_network(str(client[0])) if client else None
+        if network is not None:
+            wait, most, whence = self._networks.wait(network, now), FROM_A_NETWORK, "one public network"
+        else:
+            wait, most, whence = self._elsewhere.wait("", now), FROM_ELSEWHERE, "addresses that are not public"
+        if wait and whence not in self._logged:
+            self._logged.add(whence)
+            _log.warning(
+                "Over %d first answers came within an hour from %s; for %d seconds consent is answered with 429, and "
+                "refusals are not recorded. If a proxy stands in front, let the server take the client's address from "
+                "its X-Forwarded-For: uvicorn --proxy-headers --forwarded-allow-ips=PROXY, hypercorn's "
+                "ProxyFixMiddleware. docs/behind-a-proxy.md has the settings.",
+                most,
+                whence,
+                wait,
+            )
+        return wait
+
+
+def _public_network(host: str) -> str | None:
+    """Return the network of a public address; None for any other text."""
+    network = truncated(host)
+    return network if network is not None and ipaddress.ip_address(network).is_global else None
+
 
 MAX_ANSWERS, ANSWERS_WITHIN = 60, HOUR
 """Limit of records for one consent id, in each process: number of answers, and seconds."""

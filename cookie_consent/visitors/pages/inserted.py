@@ -20,7 +20,7 @@ from cookie_consent.visitors.pages.question import (
     escaped_path,
 )
 from cookie_consent.visitors.pages.rendering import Rendering
-from cookie_consent.visitors.pages.stylesheet import deferred_stylesheet, inline_style, nonce_attribute
+from cookie_consent.visitors.pages.tags import deferred_stylesheet, inline_style, nonce_attribute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,7 @@ from markupsafe import Markup, escape
 
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
-from cookie_consent.visitors.pages.script import ScriptTag, script_tag
-from cookie_consent.visitors.pages.stylesheet import StyleTag, style_tag
+from cookie_consent.visitors.pages.tags import ScriptTag, StyleTag, script_tag, style_tag
 
 IN_FIELD, IN_LINK = "\0field\0", "\0link\0"
 """Marks for the return path in cached HTML. No policy contains a NUL."""

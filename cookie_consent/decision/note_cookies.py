@@ -1,7 +1,4 @@
-"""The cookie that tells the scripts of pages for everybody what holds, so that they need not ask the server.
-
-Scripts may read it. The server never does: it only compares it, to send it anew.
-"""
+"""Cookies that tell the next page or a script something, and say nothing of the visitor: saved, and what holds."""
 
 from __future__ import annotations
 
@@ -14,6 +11,44 @@ from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import Place
 from cookie_consent.policy.parts import NECESSARY, Cookie, Texts
+
+SAVED_LIFETIME = timedelta(minutes=1)
+"""The page after the answer comes at once. Where none says it, the cookie is soon gone."""
+
+
+class SavedCookie:
+    """Reads and sets the cookie. It has no value of its own, and belongs to one host: the next page is there.
+
+    It is not signed. Whoever forges one reads what is true: what is said beside it comes from the answer.
+
+    Args:
+        name: its name over http. Over https, it has a prefix.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._names = {True: f"__Host-{name}", False: name}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its names, over https and http."""
+        return tuple(self._names.values())
+
+    def is_in(self, cookies: bytes) -> bool:
+        """Return whether a Cookie field has it."""
+        return any(values(cookies, name.encode()) for name in self.names)
+
+    def set(self, *, secure: bool) -> bytes:
+        """Return the Set-Cookie field that sets it."""
+        return set_cookie(self._names[secure], "1", int(SAVED_LIFETIME.total_seconds()), secure=secure)
+
+    def forget(self, *, secure: bool) -> bytes:
+        """Return the Set-Cookie field that deletes it, on the page that says it."""
+        return expire_cookie(self._names[secure].encode(), secure=secure)
+
+    def declared(self, description: Texts, *, secure: bool) -> Cookie:
+        """Return the cookie as a policy would declare it."""
+        return Cookie(name=self._names[secure], purpose=NECESSARY, duration=SAVED_LIFETIME, description=description)
+
 
 VERSION_LENGTH = 8
 """How many digits of the policy's version it has."""
