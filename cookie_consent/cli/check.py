@@ -37,9 +37,9 @@ _WHOM = {
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    file = parser.add_mutually_exclusive_group()
-    file.add_argument("file", nargs="?", metavar="FILE", default=POLICY_FILE, help="the policy (default: %(default)s)")
-    file.add_argument("--policy", metavar="FILE", help="the same as FILE")
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", default=POLICY_FILE, help="the policy (default: %(default)s)"
+    )
     parser.add_argument(
         "--against",
         metavar="OLD",
@@ -51,7 +51,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    path = arguments.policy or arguments.file
+    path = arguments.file
     try:
         policy = policy_in_use(path)
     except (PolicyError, OSError) as error:

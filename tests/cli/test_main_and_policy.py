@@ -208,7 +208,7 @@ def test_check_warns_of_distribution_with_the_same_import_name(
 
 
 def test_check_prints_one_json_object(policy: Path, capsys: Capture) -> None:
-    assert main(["check", "--policy", str(policy), "--json"]) == GOOD
+    assert main(["check", str(policy), "--json"]) == GOOD
     assert json.loads(capsys.readouterr().out) == {
         "file": str(policy),
         "valid": True,
@@ -461,7 +461,6 @@ def test_missing_old_policy_is_wrong_usage(policy: Path, tmp_path: Path, capsys:
     [
         [],
         ["unknown"],
-        ["check", "one.toml", "--policy", "another.toml"],
         ["check", "one.toml", "--against"],
         ["demo", "--port", "eighty"],
         ["demo", "--port", "65536"],
