@@ -36,7 +36,6 @@ from cookie_consent.enforcement.left_out import Inject, leaves_out
 from cookie_consent.enforcement.nesting import Nesting
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
-from cookie_consent.enforcement.shared_pages import checked_shared_pages
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
@@ -166,10 +165,8 @@ class ConsentMiddleware(FailsAtStart):
             inject=inject is not False,
             leaves_out=leaves_out(inject),
             settings_link=settings_link,
-            shared_pages=checked_shared_pages(
-                shared_pages,
-                limits=security is not None,
-            ),
+            shared_pages=shared_pages,
+            security=security,
         )
         tells_language = app_language(language, policy.site.languages)
         # The type alone: the value may be an SMTP URL with a password.
@@ -202,7 +199,7 @@ class ConsentMiddleware(FailsAtStart):
         self._endpoints = late.Endpoints(self._installed)
         self._own_paths = (prefix, late.GPC_PATH)
         signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None
-        self._enforcement = Enforcement(self._installed, page_options, signal_proofs, security, app)
+        self._enforcement = Enforcement(self._installed, page_options, signal_proofs, app)
 
     @property
     def prefix(self) -> str:

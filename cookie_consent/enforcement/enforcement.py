@@ -40,20 +40,27 @@ class PageOptions:
         settings_link: whether to insert a link to the settings page.
         shared_pages: whether pages are the same for everybody.
         leaves_out: says into which requests' pages nothing is inserted; None if all pages are treated alike.
+        security: adds the header fields that limit browsers; None if there are none.
 
     Raises:
-        ValueError: one is not a boolean, or shared pages could not ask.
+        ValueError: one is not a boolean, or shared pages could not ask or would differ between visitors.
     """
 
     inject: bool
     settings_link: bool
     shared_pages: bool = False
     leaves_out: LeavesOut | None = None
+    security: SecurityFields | None = None
 
     def __post_init__(self) -> None:
         check_booleans(settings_link=self.settings_link, shared_pages=self.shared_pages)
         if self.shared_pages and not self.inject:
             raise ValueError("shared_pages: the question has to be in the pages. Leave inject out, or shared_pages.")
+        if self.shared_pages and self.security is not None:
+            raise ValueError(
+                "shared_pages: csp and the table [security] make fields that differ between visitors. Leave them out, "
+                "and send a Content-Security-Policy that is the same for everybody from the app."
+            )
 
 
 class CompressionAdvice:
@@ -82,7 +89,6 @@ class Enforcement:
         installed: the parts of the installation.
         options: the options for pages.
         signal_proofs: records signals that override answers as proof; None without a ledger.
-        security: adds the header fields that limit browsers; None if there are none.
         app: the app.
 
     Attributes:
@@ -107,7 +113,6 @@ class Enforcement:
         installed: Installation,
         options: PageOptions,
         signal_proofs: SignalProofs | None,
-        security: SecurityFields | None,
         app: ASGIApp,
     ) -> None:
         self.app = WholePages(app) if options.shared_pages else app
@@ -117,14 +122,14 @@ class Enforcement:
         self.inject = options.inject
         self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
-        self.gate, self.access_log, self.security = installed.gate, installed.access_log, security
+        self.gate, self.access_log, self.security = installed.gate, installed.access_log, options.security
         self.pages, self.prefix = installed.pages, installed.prefix
         self.vendor_signals = vendor_signals(installed.policy) if options.inject else None
         self.fills_heads = self.vendor_signals is not None and not options.shared_pages
         self.has_quick_pages = self.settings_link
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
-        rules = NO_RULES if security is None else security.tags
+        rules = NO_RULES if options.security is None else options.security.tags
         preloads = [] if rules.inline_style else [banner.preload(self.prefix, "")]
         self.banner_page_headers = [*preloads, *self.page_headers]
         self.ordinary = OrdinaryPages(self.pages, self.prefix, rules)

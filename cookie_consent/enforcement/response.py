@@ -1,22 +1,40 @@
-"""Applies the decision to a response, between the app and the server."""
+"""Applies the decision to a response, between the app and the server: cookies, header fields, what pages get."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
-from starlette.types import Message
+from starlette.types import Message, Send
 
+from cookie_consent.base import page_views
 from cookie_consent.base.caching import ONLY_BYTES, Headers, depending_on, plain_fields
-from cookie_consent.base.html.injection import injectable
+from cookie_consent.base.html.injection import Injection, injectable
+from cookie_consent.base.paths import outer_path
+from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.decision.visit import Visit, is_secure
+from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp import SecurityFields, is_page
-from cookie_consent.enforcement.page_response import PageResponse
 from cookie_consent.enforcement.shared_pages import SharedPages
+from cookie_consent.enforcement.tags import TagRules, tag_rules
+from cookie_consent.enforcement.vendor_signals import VendorSignals
+from cookie_consent.enforcement.visit_response import VisitResponse
+from cookie_consent.visitors.pages.question import QuestionOptions
+
+if TYPE_CHECKING:
+    from cookie_consent.tracing.tracer import Trace
 
 _START = "http.response.start"
 
 
-class Response(PageResponse):
+def _nothing(_language: str | None, _received: bytes) -> bytes:
+    """Return what a page gets that does not ask: nothing."""
+    return b""
+
+
+class Response(VisitResponse):
     """Applies the decision to one response: cookies, fragments in pages, header fields and the access record.
 
     This is the careful way, which is correct for every response. `QuickResponse` takes fewer steps for most.
@@ -109,6 +127,140 @@ class Response(PageResponse):
             return security.add(headers, security.everybody), False
         self._limits = security.fields(self._visit.decision)
         return security.add(headers, self._limits), True
+
+    async def finish(self) -> None:
+        """Send what is still held when the app has returned."""
+        if self.injection is not None:
+            await self.injection.finish()
+
+    def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
+        """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
+        consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
+        asks = self.asks and not is_from_robot(self._fields_by_name())
+        says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
+        is_get = self.scope["method"] == "GET" and not consent.asks_itself
+        asks, has_tail = asks and not consent.asks_itself, says_something and is_get
+        says_saved = is_get and self._visit.saved and decision.record is not None
+        self._differs_in_frames = asks or has_tail or says_saved
+        signals = enforcement.vendor_signals if self.scope["method"] != "HEAD" else None
+        # For a page in a frame, the page around it asks.
+        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
+            if signals is not None:
+                self._inject(partial(self._told_vendors, signals, self._tag_rules(headers)))
+            return headers
+        rules, options = self._tag_rules(headers), None
+        head = bytes if signals is None else partial(self._told_vendors, signals, rules)
+        if asks:
+            options = self._question_options(rules)
+            if not rules.inline_style:
+                headers = [*headers, banner.preload(consent.base, rules.style_nonce)]
+        if says_saved:
+            headers = _once_only(headers, enforcement.installed.own_cookies.saved.forget(secure=is_secure(self.scope)))
+        fragments = banner.Fragments(
+            enforcement.pages,
+            decision,
+            consent,
+            self.scope,
+            encoding=encoding,
+            options=options,
+            rules=rules,
+            says_saved=says_saved,
+        )
+        end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
+        question = fragments.question if options is None else partial(self._counted_question, fragments, options)
+        self._inject(head, question, end)
+        return headers
+
+    def _question_options(self, rules: TagRules) -> QuestionOptions:
+        first, referrer = banner.arrival(self._fields_by_name())
+        return QuestionOptions(
+            rules.script_nonce,
+            rules.style_nonce,
+            reloads=self._consent.reloads,
+            referrer=referrer,
+            first=first,
+        )
+
+    def _note_compressed(self) -> None:
+        """Have a page logged that came compressed, and so cannot get what it would get."""
+        fields, may_get = self._fields_by_name(), self.asks or self._enforcement.settings_link
+        is_asked_for = fields.get(b"sec-fetch-dest", b"document") == b"document" and b"text/html" in fields.get(
+            b"accept", b""
+        )
+        if may_get and is_asked_for and self.scope["method"] == "GET":
+            self._enforcement.compression.log_advice(outer_path(self.scope))
+
+    def _inject(
+        self,
+        head: Callable[[], bytes],
+        question: Callable[[str | None, bytes], bytes] = _nothing,
+        end: Callable[[], bytes] = bytes,
+    ) -> None:
+        self.injection = Injection(self._released(), question, end, head)
+        self._out, self.is_unfinished = self.injection.send, True
+
+    def _told_vendors(self, signals: VendorSignals, rules: TagRules) -> bytes:
+        """Return the beginning of a page's head: what vendors are told."""
+        self._apply_recent_answers()
+        return signals.tag(self._consent.base, self._visit.decision, rules)
+
+    def _tag_rules(self, headers: Headers) -> TagRules:
+        """Return what the policies in a page's header fields say of our tags."""
+        rules = tag_rules(headers)
+        # A page that a script puts into another one is under the policy of that one, which has another nonce.
+        is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
+        return rules.only_files() if is_swapped and (rules.script_nonce or rules.style_nonce) else rules
+
+    def _released(self) -> Send:
+        """Return what sends messages that were held. If the visitor answers in the meantime, that answer applies."""
+        return partial(self._send_released, self._out, self._visit, self.trace)
+
+    def _send_released(self, out: Send, visit: Visit, before: Trace | None, message: Message) -> Awaitable[None]:
+        """Send a message that was held.
+
+        Args:
+            out: the send function.
+            visit: the visit when the app began the response.
+            before: its trace.
+            message: the message.
+        """
+        if message["type"] == _START:
+            self._apply_recent_answers()
+            if self._visit is not visit:
+                message = {**message, "headers": self._without_newly_refused(message["headers"], before)}
+        return out(message)
+
+    def _without_newly_refused(self, headers: Headers, before: Trace | None) -> Headers:
+        """Return the header fields of a page without what the visitor has refused in the meantime."""
+        enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
+        passed = [field for field in headers if field[1] is not new_visitor]
+        decision = self._visit.decision
+        passed = enforcement.gate.outgoing(passed, decision.purposes)
+        if self._limits is not None and enforcement.security is not None:
+            passed = [field for field in passed if field not in self._limits]
+            passed += enforcement.security.fields(decision)
+        if self.trace is not None and new_visitor is not None:
+            passed = [*passed, (b"set-cookie", new_visitor)]
+        return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
+
+    def _counted_question(
+        self, fragments: banner.Fragments, options: QuestionOptions, page_language: str | None, received: bytes
+    ) -> bytes:
+        """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
+        question, access_log = fragments.question(page_language, received), self._enforcement.access_log
+        self._apply_recent_answers()
+        if not self.asks:
+            return b""
+        if access_log is not None and self._page_view_host is not None:
+            asked = fragments.language, options.first
+            self._count_asked(access_log.counts, self._fields_by_name(), self._page_view_host, asked)
+        return question
+
+
+def _once_only(headers: Headers, forget: bytes) -> Headers:
+    """Return the header fields of a page that neither a reload nor a cache repeats, with one that deletes a cookie."""
+    passed = [field for field in headers if field[0].lower() != b"cache-control"]
+    return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]
 
 
 async def _send_nothing() -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.base.caching import Headers, is_shared
-from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.html.injection import Injection
 from cookie_consent.decision.decision import Decision, decide, without_optional
 from cookie_consent.enforcement.banner import Fragments, requesting_whole_page
@@ -27,25 +26,6 @@ if TYPE_CHECKING:
     from cookie_consent.visitors.installation import Installation
 
 _log = logging.getLogger("cookie_consent")
-
-
-def checked_shared_pages(given: bool, *, limits: bool) -> bool:
-    """Return the middleware's option `shared_pages`, checked against what makes pages differ.
-
-    Args:
-        given: the option.
-        limits: whether pages get a Content-Security-Policy or other fields that limit browsers.
-
-    Raises:
-        ValueError: pages would differ between visitors.
-    """
-    check_booleans(shared_pages=given)
-    if given and limits:
-        raise ValueError(
-            "shared_pages: csp and the table [security] make fields that differ between visitors. Leave them out, and "
-            "send a Content-Security-Policy that is the same for everybody from the app."
-        )
-    return given
 
 
 class SharedPages:
