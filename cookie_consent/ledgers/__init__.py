@@ -47,7 +47,7 @@ class Ledger(Protocol):
         """
 
     async def count(self, consent_id: str) -> int:
-        """Return the number of records of a consent id, not counting notes."""
+        """Return the number of records of a consent id."""
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
         """Return the newest record of a consent id, or None."""

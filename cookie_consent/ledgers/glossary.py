@@ -9,8 +9,7 @@ CONSENT_RECORD: Mapping[str, str] = {
     "record_id": "A random id of this record.",
     "consent_id": "A random id that your records have in common; your consent cookie has it, and nothing else uses "
     "it; none where you have refused and never agreed to anything before.",
-    "event": "What happened: your consent was granted, refused, changed or withdrawn, your browser sent a signal, or a "
-    "note was added.",
+    "event": "What happened: your consent was granted, refused, changed or withdrawn, or your browser sent a signal.",
     "decided_at": "When it happened, by the clock of the server, in UTC.",
     "expires_at": "When your answer ends, so that you are asked again.",
     "source": "Where the answer was given: in the banner, on the settings page, at a feature, through the API, by a "
@@ -36,8 +35,6 @@ CONSENT_RECORD: Mapping[str, str] = {
     "previous": "The id of the record before this one.",
     "keep_until": "Until when the record is kept.",
     "repeat_key": "A digest by which the same, sent twice, is known again.",
-    "about": "The id of the record that a note is about.",
-    "note": "What a note says.",
 }
 """Field of a consent record -> its meaning. Not every record has every field."""
 
@@ -89,7 +86,7 @@ REQUEST: Mapping[str, str] = {
 """Field of a request to the help desk -> its meaning."""
 
 RECEIPT: Mapping[str, str] = {
-    **{field: meaning for field, meaning in CONSENT_RECORD.items() if field not in ("about", "note")},
+    **CONSENT_RECORD,
     "schema_version": "The version of the form that receipts have (ISO/IEC TS 27560).",
     "receipt_id": "The id of the receipt, which is that of the record.",
     "pii_principal_id": "The id that stands for you: the one that your consent records have in common.",

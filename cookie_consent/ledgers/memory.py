@@ -52,8 +52,8 @@ class MemoryLedger:
         return records if most is None else records[-most:]
 
     async def count(self, consent_id: str) -> int:
-        """Return the number of records of a consent id, not counting notes."""
-        return sum(record["event"] != "note" for record in await self.records(consent_id))
+        """Return the number of records of a consent id."""
+        return len(await self.records(consent_id))
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
         """Return the newest record of a consent id, or None."""

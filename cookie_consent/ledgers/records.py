@@ -150,8 +150,7 @@ def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, An
     """
     granted = []
     for record in reversed(records):
-        if record["event"] != "note":
-            granted.append(frozenset(record["granted"]))
+        granted.append(frozenset(record["granted"]))
         if _is_answer(record):
             return record, frozenset.intersection(*granted)
     return None, frozenset()
@@ -178,8 +177,8 @@ def refuses_more(answer: Mapping[str, Any], newest: Mapping[str, Any] | None) ->
 
 
 def _is_answer(record: Mapping[str, Any]) -> bool:
-    """Return whether a record is an answer, not a note or the effect of a signal."""
-    return bool(record["event"] != "note" and record["source"] != "signal")
+    """Return whether a record is an answer, not the effect of a signal."""
+    return bool(record["source"] != "signal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,37 +306,6 @@ def signal_entry(
         },
         policies={context.policy.version: _policy_data(context.policy)},
         repeat_within=int(now),  # since 1970: a repeat of any age counts
-    )
-
-
-def note_entry(
-    about: Mapping[str, Any], context: RecordContext, *, now: float, text: str, language: str, previous: str
-) -> Entry:
-    """Return the entry for a note that a visitor attaches to a record. The record itself does not change.
-
-    Args:
-        about: the record.
-        context: the current circumstances.
-        now: Unix time in seconds.
-        text: the visitor's text.
-        language: the language of the page.
-        previous: the id of the visitor's previous record.
-    """
-    note = {"consent_id": about["consent_id"], "about": about["record_id"], "note": text}
-    return Entry(
-        document={
-            "schema": SCHEMA,
-            "record_id": context.record_id,
-            "event": "note",
-            "decided_at": rfc3339(now),
-            "language": language,
-            "previous": previous,
-            # If the record's consent has ended, the retention of the note runs from now.
-            "keep_until": context.keep_until(max(about["expires_at"], rfc3339(now))),
-            "repeat_key": _digest_of(note),
-            **note,
-        },
-        repeat_within=REPEAT_WINDOW,
     )
 
 

@@ -63,14 +63,14 @@ class SignalProofs:
     async def _keep(self, decision: Decision, record: ConsentRecord, off: frozenset[str]) -> None:
         try:
             with fail_after(LONGEST_WAIT):
-                newest, last = await self._newest(record.consent_id)
+                last = await self._ledger.last(record.consent_id)
                 entry = proof.signal_entry(
                     record,
                     proof.RecordContext(record_id=new_id(), policy=decision.policy, lifetime=self._lifetime),
                     now=self._clock(),
                     off=off,
                     signals=tuple(sorted(overriding_signals(decision).union(decision.signals))),
-                    previous=newest["record_id"] if newest else None,
+                    previous=last["record_id"] if last else None,
                 )
                 if _is_change(last, entry.document, off):
                     await self._ledger.append(entry)
@@ -78,14 +78,6 @@ class SignalProofs:
             self._noted.pop(record.consent_id, None)
             self._rests_until = self._clock() + _REST
             log_failure("The ledger could not keep the record of a signal", error)
-
-    async def _newest(self, consent_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Return a visitor's newest record, and the newest that is not a note. Notes do not change what is granted."""
-        newest = await self._ledger.last(consent_id)
-        if newest is None or newest["event"] != "note":
-            return newest, newest
-        records = await self._ledger.records(consent_id)
-        return newest, next((record for record in reversed(records) if record["event"] != "note"), None)
 
 
 def _is_change(last: Mapping[str, Any] | None, signal: Mapping[str, Any], off: frozenset[str]) -> bool:

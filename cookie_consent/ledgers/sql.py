@@ -58,9 +58,7 @@ _LINK = [RECORDS.c[name] for name in ("number", "document", "record_hash", "chai
 _KEY: ColumnElement[str] = bindparam("key")
 _RECORDS_OF = select(RECORDS.c.document).where(RECORDS.c.consent_id == _KEY).order_by(RECORDS.c.number)
 _NEWEST_OF = _RECORDS_OF.order_by(None).order_by(RECORDS.c.number.desc()).limit(bindparam("most"))
-# Safe on canonical JSON: quotation marks inside of strings are escaped there.
-_IS_NOTE = RECORDS.c.document.like('%"event":"note"%')
-_COUNT_OF = select(func.count()).where(RECORDS.c.consent_id == _KEY, not_(_IS_NOTE))
+_COUNT_OF = select(func.count()).where(RECORDS.c.consent_id == _KEY)
 _POLICY = select(POLICIES.c.document).where(POLICIES.c.version == _KEY)
 _TEXT = select(TEXTS.c.content).where(TEXTS.c.sha256 == _KEY)
 
@@ -149,7 +147,7 @@ class SqlLedger:
         return newest[::-1]
 
     async def count(self, consent_id: str) -> int:
-        """Return the number of records of a consent id, not counting notes."""
+        """Return the number of records of a consent id."""
         return sum(await self._read(_COUNT_OF, consent_id, int))
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:

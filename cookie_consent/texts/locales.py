@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -76,13 +76,6 @@ def written_date(day: date, language: str) -> str:
     from babel.dates import format_date
 
     return format_date(day, "long", locale=_locale(language))
-
-
-def written_moment(moment: datetime, language: str) -> str:
-    """Return a date and time in UTC, to the second, with the name of the time zone."""
-    from babel.dates import format_datetime
-
-    return format_datetime(moment, "long", tzinfo=UTC, locale=_locale(language))
 
 
 def plural(number: int, language: str) -> str:

@@ -59,7 +59,7 @@ class KeptData:
         return await wait_for_store(ledger.records(consent_id, most)) if ledger is not None and consent_id else []
 
     async def count(self, inquiry: Inquiry) -> int:
-        """Return the number of records with the visitor's consent id, without notes."""
+        """Return the number of records with the visitor's consent id."""
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
         return await wait_for_store(ledger.count(consent_id)) if ledger is not None and consent_id else 0
 

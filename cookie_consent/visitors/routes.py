@@ -64,9 +64,7 @@ class Routes:
         records = _answer_records(parts, cookie_list)
         tracing = AnswerTracing(own_cookies, log, parts.recent_answers)
         answers = _answers(parts, states, records, tracing)
-        own_records = OwnRecords(
-            policy, own_cookies, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies
-        )
+        own_records = OwnRecords(own_cookies, kept=kept, past_policies=past_policies)
         own_data = OwnData(
             policy,
             own_cookies,
@@ -86,10 +84,6 @@ class Routes:
             "/question": {"GET": _opening(tracing, settings.question, again=True)},
             "/state": {"GET": settings.state},
             "/receipt": {"GET": own_records.receipt},
-            "/receipt/page": {"GET": own_records.receipt_page},
-            "/records": {"GET": own_records.records},
-            "/records/note": {"POST": own_records.note},
-            "/records/shown": {"GET": own_records.shown},
             "/export": {"GET": own_data.export},
             "/erase": {"POST": own_data.erase},
             "/policy": {"GET": settings.policy},

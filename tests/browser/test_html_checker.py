@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Callable
-from html import unescape
 from pathlib import Path
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlencode
 
 import pytest
 
@@ -61,15 +59,6 @@ def settings_in_place(language: str) -> Reply:
     shell = f'<!doctype html><html lang="{language}"><head><title>A page</title></head><body><h1>A page</h1>'
     reply.messages[1:] = [{"type": "http.response.body", "body": shell.encode() + reply.body}]
     return reply
-
-
-def earlier_text(language: str) -> Reply:
-    """Return the page with the text that was shown at an answer."""
-    visitor = visitor_with_answer(language, "accept_all")
-    records = visitor.get(f"{SITE}/records", query=f"language={language}".encode()).text
-    (address,) = re.findall(r'href="([^"]*/records/shown[^"]*)"', records)
-    parts = urlsplit(unescape(address))
-    return visitor.get(parts.path, query=parts.query.encode())
 
 
 def error_page(language: str) -> Reply:
@@ -144,9 +133,6 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "settings page that says an answer is saved": after_form(SITE),
     "error page": error_page,
     "not found page": own_page("/nothing"),
-    "records page": own_page("/records", "accept_all"),
-    "earlier text": earlier_text,
-    "receipt page": own_page("/receipt/page", "accept_all"),
     "requests page": own_page("/requests"),
     "do not sell": lambda language: seller_page(language, OPT_OUT),
     "link of a site that sells": lambda language: seller_page(language, "/"),
@@ -234,15 +220,12 @@ def test_checked_pages_contain_expected_markup(language: str) -> None:
         "fallback box": ('class="pchoice-box pchoice-part"',),
         "explaining page": ('value="grant"',),
         "settings page": ('value="save"',),
-        "settings page after an answer": ("/receipt/page",),
+        "settings page after an answer": ("/receipt",),
         "settings page after an error": ('role="alert"', 'value="save"'),
         "page that says an answer is saved": ('<p class="pchoice-status pchoice-part" role="status"',),
         "settings page that says an answer is saved": ('<p class="pchoice-notice" role="status"', '<a href="/a">'),
         "error page": ('role="alert"',),
         "not found page": ('role="alert"',),
-        "records page": ('name="note"',),
-        "earlier text": ("pchoice-shown",),
-        "receipt page": ("receipt.json",),
         "requests page": ('name="reference"',),
         "do not sell": ('value="opt_out"', "pchoice-signal"),
         "link of a site that sells": ('class="pchoice-honoured"', "/do-not-sell"),

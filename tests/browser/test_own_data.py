@@ -21,7 +21,6 @@ from playwright.sync_api import Locator, Page, expect
 from cookie_consent import Policy
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.visitors.pages.wording import Wording
-from tests.browser.test_surfaces import CUT_OFF
 from tests.support.browsers.axe import run_axe
 from tests.support.browsers.visitor_browser import (
     PREFIX,
@@ -251,28 +250,6 @@ def test_second_click_while_ledger_is_busy_leaves_one_record(new_visitor: NewVis
     assert record["event"] == "granted"
     visitor.go(f"{PREFIX}/records")
     expect(visitor.page.get_by_role("article").locator("code")).to_have_text(record["record_id"])
-
-
-@pytest.mark.parametrize("path", ["/records", "/receipt/page", "/records/shown"])
-def test_printed_page_is_complete_and_dark_on_light(new_visitor: NewVisitor, path: str) -> None:
-    visitor = new_visitor(color_scheme="dark", viewport=A4)
-    visitor.go("/")
-    visitor.accept()
-    visitor.go(f"{PREFIX}/records")
-    if path == "/records/shown":
-        visitor.page.get_by_role("link", name=str(Wording(POLICY, "en")("shown"))).click()
-    elif path != "/records":
-        visitor.go(PREFIX + path)
-    visitor.page.emulate_media(media="print", color_scheme="dark")
-    assert visitor.page.evaluate(CUT_OFF) == []
-    # Print is dark on light, even in a dark colour scheme.
-    assert {tuple(ink) for ink in visitor.page.evaluate(INKS) if max(ink) > 127} == set()
-    assert visitor.page.pdf(format="A4").startswith(b"%PDF-")
-    if path == "/receipt/page":
-        # On paper the address of a link is written out.
-        expect(visitor.page.get_by_text(f"{visitor.sites.address}{PREFIX}", exact=True)).to_be_visible()
-    if path == "/records/shown":
-        expect(visitor.page.get_by_text("Example Maps serves")).to_be_visible()
 
 
 def follow_link(visitor: Visitor, words: Wording, text: str) -> None:

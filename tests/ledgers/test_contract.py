@@ -188,15 +188,6 @@ def test_limited_records_are_the_newest_in_order(ledger: Ledger) -> None:
     assert run(ledger.records("c", 2)) == []
 
 
-def test_count_excludes_notes(ledger: Ledger) -> None:
-    note = {"record_id": "n", "consent_id": "a", "event": "note", "decided_at": rfc3339(NOW), "note": "Mine"}
-    quoting = entry("a", feature='"event":"note"')
-    keep_each(ledger, quoting, entry("b"), Entry(document=note), entry("a", event="signal"))
-    assert [run(ledger.count(consent_id)) for consent_id in ("a", "b", "c", "", "\0")] == [2, 1, 0, 0, 0]
-    ledger.remove(now=NOW, make_id=new_id, consent_id="a")
-    assert run(ledger.count("a")) == 0
-
-
 def test_empty_ledger_verifies(ledger: Ledger) -> None:
     assert ledger.size() == 0
     assert verify_intact(ledger) == Verified(0, 0, Root(0, bytes(32)))

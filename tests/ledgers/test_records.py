@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -26,7 +25,6 @@ from cookie_consent.ledgers.records import (
     entry,
     event,
     newest_answer,
-    note_entry,
     repeats,
     signal_entry,
 )
@@ -158,10 +156,7 @@ def test_record_retention_begins_at_end_of_consent(days: int, keep: str) -> None
     given = RecordContext(record_id="record-1", policy=policy, lifetime=timedelta(days=days))
     end = NOW + days * 86_400 + seconds
     assert make_entry(given=given).keep_until == end
-    about = dict(make_entry(given=given).document)
-    later = NOW + 40 * 86_400
-    assert note_entry_of(about, given, now=later).keep_until == max(end, later + seconds)
-    assert signal_entry_of(given=given, now=later).keep_until == end
+    assert signal_entry_of(given=given, now=NOW + 40 * 86_400).keep_until == end
 
 
 def test_retention_beyond_year_9999_is_capped() -> None:
@@ -258,14 +253,13 @@ def test_different_answer_is_not_a_repeat(changes: dict[str, Any]) -> None:
     assert make_entry().idempotency_key != make_entry(replace(RECORD, **changes)).idempotency_key
 
 
-def test_answer_after_signal_or_note_is_not_a_repeat() -> None:
+def test_answer_after_signal_is_not_a_repeat() -> None:
     refused = consent_record(POLICY, {}, signals=frozenset({"gpc"}))
     by_signal = signal_entry_of()
     assert by_signal.document["refused"] == document(refused, LIFETIME)["refused"]
     no_longer = signal_entry_of(off=frozenset(), signals=("dnt", "gpc"))
     assert not repeats(dict(no_longer.document), make_entry())
-    for last in (by_signal, note_entry_of(make_entry().document)):
-        assert not repeats(dict(last.document), make_entry(refused))
+    assert not repeats(dict(by_signal.document), make_entry(refused))
 
 
 def test_idempotency_key_depends_on_previous_record_or_form() -> None:
@@ -286,10 +280,6 @@ def test_idempotency_key_depends_on_previous_record_or_form() -> None:
 def signal_entry_of(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **more: Any) -> Entry:
     defaults = {"now": NOW, "off": frozenset({"media"}), "signals": ("gpc",), "previous": None}
     return signal_entry(record, given, **{**defaults, **more})
-
-
-def note_entry_of(about: Mapping[str, Any], given: RecordContext = GIVEN, **more: Any) -> Entry:
-    return note_entry(about, given, **{"now": NOW, "text": "No.", "language": "en", "previous": "record-1", **more})
 
 
 def test_signal_entry_has_remaining_answer() -> None:
@@ -355,29 +345,6 @@ def test_signal_key_depends_on_answer_and_refused_purposes() -> None:
     assert len({entry.idempotency_key for entry in (first, *others)}) == 5
 
 
-def test_note_entry_names_its_record_without_the_answer() -> None:
-    about = dict(make_entry().document)
-    second, third = (replace(GIVEN, record_id=f"record-{number}") for number in (2, 3))
-    made = note_entry_of(about, second, now=NOW + 60, text="It was not I.", language="ja")
-    assert made.document == {
-        "schema": 2,
-        "record_id": "record-2",
-        "event": "note",
-        "decided_at": "2025-06-15T15:07:40Z",
-        "language": "ja",
-        "consent_id": "an-id",
-        "about": "record-1",
-        "note": "It was not I.",
-        "previous": "record-1",
-        "keep_until": UNTIL,
-        "repeat_key": made.idempotency_key,
-    }
-    assert (made.policies, made.texts, made.repeat_within) == ({}, {}, 60)
-    again = note_entry_of(about, third, now=NOW + 61, text="It was not I.", previous="record-2")
-    other = note_entry_of(about, third, now=NOW + 61, text="It was I.", previous="record-2")
-    assert again.idempotency_key == made.idempotency_key != other.idempotency_key
-
-
 # Reading records.
 
 
@@ -385,11 +352,7 @@ def test_note_entry_names_its_record_without_the_answer() -> None:
 def test_answer_is_restored_from_its_record(record: ConsentRecord) -> None:
     record = replace(record, consent_id="an-id")
     others = [make_entry(replace(record, decided_at=record.decided_at + seconds)).document for seconds in (-1, 1)]
-    signal, note = (
-        signal_entry_of(record, now=record.decided_at),
-        note_entry_of(make_entry(record).document, now=record.decided_at),
-    )
-    found = [*others, signal.document, note.document]
+    found = [*others, signal_entry_of(record, now=record.decided_at).document]
     assert answer_at(found, record.decided_at) is None
     assert answer_at([*found, make_entry(record).document], record.decided_at) == record
 
@@ -397,15 +360,11 @@ def test_answer_is_restored_from_its_record(record: ConsentRecord) -> None:
 def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:
     both = consent_record(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
     answer, before = make_entry(both).document, make_entry().document
-    signal, note = signal_entry_of(both).document, note_entry_of(answer).document
+    signal = signal_entry_of(both).document
     gone = signal_entry_of(both, off=frozenset(), signals=()).document
-    assert newest_answer([]) == newest_answer([signal, note]) == (None, frozenset())
-    assert (
-        newest_answer([before, answer])
-        == newest_answer([before, answer, note])
-        == (answer, frozenset({"analytics", "media"}))
-    )
-    assert newest_answer([before, answer, signal, note, gone]) == (answer, frozenset({"analytics"}))
+    assert newest_answer([]) == newest_answer([signal]) == (None, frozenset())
+    assert newest_answer([before, answer]) == (answer, frozenset({"analytics", "media"}))
+    assert newest_answer([before, answer, signal, gone]) == (answer, frozenset({"analytics"}))
     assert newest_answer([answer, signal, before]) == (before, frozenset({"media"}))
 
 

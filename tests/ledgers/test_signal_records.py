@@ -139,25 +139,6 @@ def test_grant_despite_signal_leaves_no_signal_record(ledger: Ledger) -> None:
     assert [record["event"] for record in kept(visitor)] == ["granted", "signal", "granted"]
 
 
-@pytest.mark.slow
-def test_note_between_signal_records_is_ignored_but_chained(ledger: Ledger) -> None:
-    clock = Clock()
-    visitor = accepting_visitor(install(ledger=ledger, clock=clock))
-
-    def note() -> None:
-        about = {"record": kept(visitor)[0]["record_id"], "note": f"At {clock()}"}
-        assert visitor.post(about, path=f"{PREFIX}/records/note").status == 303
-
-    for headers in ([], [GPC], [GPC], []):
-        clock.forward(days=1)
-        note()
-        # A new app remembers no signals, as after a restart.
-        visit((install(ledger=ledger, clock=clock), visitor, headers))
-    first, *records = kept(visitor)
-    assert [record["event"] for record in records] == ["note", "note", "signal", "note", "note", "changed"]
-    assert [record["previous"] for record in records] == [record["record_id"] for record in [first, *records[:-1]]]
-
-
 def test_outdated_cookie_leaves_no_signal_record(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)

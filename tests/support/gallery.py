@@ -156,24 +156,6 @@ _SURFACES = (
         "in a table",
     ),
     Picture(
-        "records",
-        "The records of the answers",
-        "records page",
-        "A page “Records of your answers”: what was withdrawn, when and where, and a field for a note to it",
-    ),
-    Picture(
-        "shown",
-        "What somebody was shown",
-        "earlier text",
-        "A page “What you were shown”: the question, framed as a quotation, its buttons only dashed outlines",
-    ),
-    Picture(
-        "receipt",
-        "The receipt",
-        "receipt page",
-        "A page “Receipt of your answer”: when and what was accepted, until when that is valid, who is responsible",
-    ),
-    Picture(
         "requests",
         "Requests and complaints",
         "requests page",
@@ -286,7 +268,7 @@ def _screenshot(visitor: Visitor, picture: Picture, media: dict[str, Any], langu
     adopt_rules(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
     if picture.surface == "purposes open":
         visitor.page.evaluate(_SHOW_THE_PURPOSES)
-    if picture.surface in ("records page", "receipt page", "requests page"):
+    if picture.surface == "requests page":
         visitor.page.evaluate(_FIX_CHANGING_TEXTS)
     return Image.open(io.BytesIO(visitor.page.screenshot(animations="disabled"))).convert("RGB")
 

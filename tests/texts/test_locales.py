@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,6 @@ from cookie_consent.texts.locales import (
     plural,
     plurals,
     written_date,
-    written_moment,
     written_number,
 )
 
@@ -99,22 +98,6 @@ def test_number_is_grouped_as_in_language(language: str, written: str) -> None:
 )
 def test_date_has_month_in_words(language: str, written: str) -> None:
     assert written_date(DAY, language) == written
-
-
-@pytest.mark.parametrize(
-    ("language", "written"),
-    [
-        ("en", "January 2, 2026, 3:04:05\u202fPM UTC"),
-        ("en-GB", "2 January 2026, 15:04:05 UTC"),
-        ("ja", "2026年1月2日 15:04:05 UTC"),
-        ("ar", "2 يناير 2026، 3:04:05 م UTC"),
-        ("fr", "2 janvier 2026, 15:04:05 TU"),
-        ("xx", "2026 M01 2 15:04:05 UTC"),
-    ],
-)
-def test_moment_is_written_in_utc_to_the_second(language: str, written: str) -> None:
-    assert written_moment(MOMENT, language) == written
-    assert written_moment(MOMENT.astimezone(timezone(timedelta(hours=9))), language) == written
 
 
 @pytest.mark.parametrize(

@@ -471,22 +471,20 @@ def test_withdrawal_over_answer_limit_is_recorded_once() -> None:
 
 
 @pytest.mark.slow
-def test_notes_signals_and_old_cookies_do_not_evade_answer_limit() -> None:
+def test_signals_and_old_cookies_do_not_evade_answer_limit() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock), [("user-agent", PHONE)])
     alternating(visitor, 61, clock)
     earlier = dict(visitor.jar)
     visitor.refuse()
-    about = ledger.kept[-1]["record_id"]
-    for number in range(10):
+    for _ in range(10):
         clock.forward(seconds=61)
-        visitor.post({"record": about, "note": f"Note {number}"}, path=f"{PREFIX}/records/note")
         assert visitor.refuse().status == 200
         visitor.jar = dict(earlier)
         visitor.get("/", [("sec-gpc", "1")])
         assert visitor.refuse().status == 200
         assert visitor.state()["status"] == "refused"
-    answers = [record for record in ledger.kept if record["event"] not in ("note", "signal")]
+    answers = [record for record in ledger.kept if record["event"] != "signal"]
     assert len(answers) == 62
 
 

@@ -21,7 +21,7 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.evidence import SURFACES, body_of, build, explain
+from cookie_consent.visitors.pages.evidence import SURFACES, build, explain
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.wording import written_day
 from tests.support.asgi import (
@@ -113,11 +113,6 @@ def newest_record(ledger: Ledger, visitor: Visitor) -> dict[str, Any]:
 
 def english(key: str) -> str:
     return escape(text_of(policy(), "en", key))
-
-
-def attach_note(visitor: Visitor, record: dict[str, Any]) -> None:
-    note = {"record": record["record_id"], "note": "Mine"}
-    assert visitor.post(note, path=f"{PREFIX}/records/note").status in (201, 303)
 
 
 def kept_texts(ledger: Ledger, visitor: Visitor) -> tuple[str, str]:
@@ -371,7 +366,6 @@ def test_kept_text_of_older_form_shows_its_answer_and_dates(ledger: Ledger, path
     clock.forward(days=2)
     shown = visitor.get(path, query=b"again").text
     visitor.accept()
-    attach_note(visitor, newest_record(ledger, visitor))
     clock.forward(days=2)
     form = form_of(shown, "settings" if path == PREFIX else "again")
     visitor.send_form(form.pressed("refuse_all"))
@@ -617,40 +611,7 @@ def test_text_is_kept_only_for_known_surfaces(sent: dict[str, str], surface: str
     assert record["feature"] == ("map" if sent.get("feature") == "map" else None)
 
 
-def test_records_of_signals_and_notes_have_no_text() -> None:
-    for record in ({"event": "signal"}, {"event": "note"}, {"text": None}):
-        assert run(explain(MemoryLedger(), record)) is None
-
-
 # The text inside another page.
-
-
-def test_body_of_page_omits_document_tags_scripts_and_links() -> None:
-    ledger = MemoryLedger()
-    visitor = Visitor(install(site(), ledger=ledger), HTML)
-    for path in ("/map", "/offices", PREFIX, f"{PREFIX}/question"):
-        shown = visitor.get(path).text
-        inside = body_of(shown)
-        for whole in ("<body", "<html", "<head>", "<main", "<script", "<link", "doctype"):
-            assert whole not in inside
-        assert "<p" in inside
-        assert inside in re.sub(r"</?(?:main|noscript)>|<link [^>]*>|<script [^>]*>[^<]*</script>", "", shown)
-
-
-def test_body_of_fragment_is_whole_fragment() -> None:
-    assert body_of("<p>Only this.</p>") == "<p>Only this.</p>"
-    assert body_of('<link rel="x" href="/y"><p>&lt;link a&gt;</p><script src="z"></script>') == "<p>&lt;link a&gt;</p>"
-    assert body_of("<html><body>\n<main>Text</main>\n</body></html>") == "\nText\n"
-    assert body_of("") == ""
-
-
-def test_body_of_modal_banner_has_no_dialog_tag() -> None:
-    ledger = MemoryLedger()
-    visitor = Visitor(install(site(), ledger=ledger, layout="modal"), HTML)
-    shown = visitor.get(f"{PREFIX}/question").text
-    assert "<dialog " in shown
-    assert "dialog" not in re.sub(r'"[^"]*"', "", body_of(shown))
-    assert body_of("<dialogue>") == "<dialogue>"
 
 
 # The build.

@@ -11,12 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.ledgers.chain import verify
-from cookie_consent.visitors.own_records import LONGEST_NOTE
 from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page_app, policy
 from tests.support.examples import examples
 
-NOTE = f"{PREFIX}/records/note"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 ANY_TEXT = st.text(st.characters(), max_size=80) | st.sampled_from(["\ud800", "\0", "<b>", "\u202e", "'", "{x}", "⟦"])
 CONTENT_TYPES = st.sampled_from(
@@ -164,61 +161,6 @@ def test_hostile_answer_never_raises_and_is_recorded_only_if_accepted(
         assert shown == [200, 200, 200]
 
 
-@given(
-    st.one_of(
-        st.tuples(CONTENT_TYPES, st.binary(max_size=300)),
-        st.tuples(
-            st.just(JSON),
-            st.builds(
-                lambda fields: json.dumps(fields).encode(),
-                st.dictionaries(
-                    st.sampled_from(["record", "note", "language", "other"]) | ANY_TEXT,
-                    ANY_TEXT | st.none() | st.integers() | st.booleans() | st.lists(st.text()),
-                    max_size=5,
-                ),
-            ),
-        ),
-        st.tuples(
-            st.just(FORM),
-            st.builds(
-                lambda pairs: urlencode(pairs, errors="replace").encode(),
-                st.lists(st.tuples(st.sampled_from(["record", "note", "language", "other"]), ANY_TEXT), max_size=5),
-            ),
-        ),
-    ),
-    HEADERS,
-)
-def test_hostile_note_never_raises_and_is_not_kept(
-    site: Site, body: tuple[str, bytes], headers: list[tuple[str, str]]
-) -> None:
-    visitor = site.new_visitor()
-    before = site.documents()
-    reply = send(visitor, NOTE, *body, [*OWN, *headers])
-    assert reply.status in (400, 404)
-    assert (site.documents(), reply.all("set-cookie")) == (before, [])
-
-
-@given(ANY_TEXT | st.text(st.characters(), max_size=3000), st.booleans(), HEADERS)
-@pytest.mark.slow
-def test_any_kept_note_can_be_read_and_chain_stays_valid(
-    site: Site, note: str, as_form: bool, headers: list[tuple[str, str]]
-) -> None:
-    visitor = site.new_visitor()
-    (answer,) = records_of(visitor)
-    fields = {"record": answer["record_id"], "note": note}
-    body = urlencode(fields, errors="replace").encode() if as_form else json.dumps(fields).encode()
-    reply = send(visitor, NOTE, FORM if as_form else JSON, body, [*OWN, *headers])
-    first, *kept = records_of(visitor)
-    assert first == answer
-    assert reply.status in (201, 303, 400)
-    assert (reply.status != 400) == (len(kept) == 1)
-    for record in kept:
-        assert 1 <= len(record["note"]) <= LONGEST_NOTE
-        assert "\0" not in record["note"]
-        assert visitor.get(f"{PREFIX}/records").status == 200
-    assert verify(site.ledger.links()).wrong is None
-
-
 def records_of(visitor: Visitor) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = visitor.get(f"{PREFIX}/export").json["consent_records"]
     return records
@@ -229,7 +171,7 @@ def records_of(visitor: Visitor) -> list[dict[str, Any]]:
 def test_cross_site_bodies_leave_no_record(site: Site, answer: tuple[str, bytes]) -> None:
     visitor = site.new_visitor()
     before = site.documents()
-    for path in (PREFIX, NOTE, f"{PREFIX}/erase"):
+    for path in (PREFIX, f"{PREFIX}/erase"):
         for headers in ([], [("sec-fetch-site", "cross-site")], [("origin", "https://evil.example")]):
             reply = send(visitor, path, *answer, headers)
             assert (reply.status, reply.all("set-cookie")) == (403, [])

@@ -49,9 +49,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals.update(
-        link=link, language_name=language_name, direction_of=direction, not_swapped=_NOT_SWAPPED, form_id=FORM_ID
-    )
+    environment.globals.update(link=link, language_name=language_name, not_swapped=_NOT_SWAPPED, form_id=FORM_ID)
     return environment
 
 

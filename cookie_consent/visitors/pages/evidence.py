@@ -26,9 +26,6 @@ from cookie_consent.visitors.pages.wording import written_day
 SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""
 _OF_ONE_FORM = re.compile(r'(name="(?:once|answered|first)" value=")[^"]*')
-_BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
-_LOADED = re.compile(r"</?(?:main|noscript)>|<link [^>]*>|<script [^>]*>[^<]*</script>")
-_DIALOG = re.compile(r"<(/?)dialog\b")
 _MARKS = ("⟦answered before⟧", "⟦valid until⟧")
 """Placeholders in the stored text of a settings page, for the two dates that differ between visitors."""
 
@@ -191,13 +188,6 @@ async def explain(ledger: Ledger, record: Mapping[str, Any]) -> ExplainedText | 
         for text, language in zip(texts, languages, strict=True)
     )
     return ExplainedText(html, prevailing)
-
-
-def body_of(html: str) -> str:
-    """Return the part of a text that can be embedded in another page, without tags that load or position things."""
-    body = _BODY.search(html)
-    # An open dialog would cover the page around it.
-    return _DIALOG.sub(r"<\1div", _LOADED.sub("", body[1] if body else html))
 
 
 @cache

@@ -20,7 +20,6 @@ from cookie_consent.texts.locales import (
     listed,
     plural,
     written_date,
-    written_moment,
     written_number,
 )
 
@@ -106,11 +105,6 @@ class Wording:
     def day(self, when: date | float) -> Markup:
         """Return a date, or seconds since 1970 as a UTC date, in a <time> element."""
         return written_day(when, self._language)
-
-    def moment(self, time: str) -> Markup:
-        """Return an RFC 3339 time as date and time in UTC, in a <time> element."""
-        written = written_moment(datetime.fromisoformat(time), self._language)
-        return Markup('<time datetime="{}">{}</time>').format(time, written)
 
     def _filled(self, text: Text, values: Mapping[str, object]) -> Markup:
         filled = {name: str(escape(value)) for name, value in values.items()}

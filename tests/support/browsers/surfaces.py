@@ -127,39 +127,6 @@ def _show_settings_after_error(visitor: Visitor, language: str) -> None:
     expect(visitor.page.locator("[role=alert]")).to_be_visible()
 
 
-def _show_own_page(visitor: Visitor, language: str, path: str) -> None:
-    """Show one of our own pages to a visitor who accepted in the banner."""
-    forget_answer(visitor)
-    send_answer(visitor, "accept_all", source="banner", surface="banner", language=language)
-    visitor.go(f"/corner{PREFIX}{path}?language={language}")
-
-
-def _show_the_records(visitor: Visitor, language: str) -> None:
-    """Show two records, one with a note that is hard to lay out, and the form for another note."""
-    _show_own_page(visitor, language, "/records")
-    _write_a_note(visitor, f"Not the films.\nOnly {'the map ' * 20}{'.' * 200}")
-    visitor.page.locator(".pchoice-attach button").first.click()
-    expect(visitor.page.locator(".pchoice-written")).to_be_visible()
-    send_answer(visitor, "refuse_all", source="settings", surface="settings", language=language)
-    visitor.go(f"/corner{PREFIX}/records?language={language}&noted")
-    _write_a_note(visitor, "I refused on the phone, too.")
-
-
-def _write_a_note(visitor: Visitor, text: str) -> None:
-    visitor.page.locator(".pchoice-attach summary").first.click()
-    visitor.page.locator(".pchoice-attach textarea").first.fill(text)
-
-
-def _show_earlier_text(visitor: Visitor, language: str) -> None:
-    _show_own_page(visitor, language, "/records")
-    visitor.page.locator("a[href*='/records/shown']").click()
-    visitor.page.locator(".pchoice-shown summary").click()
-
-
-def _show_the_receipt(visitor: Visitor, language: str) -> None:
-    _show_own_page(visitor, language, "/receipt/page")
-
-
 def _show_the_requests(visitor: Visitor, language: str) -> None:
     forget_answer(visitor)
     visitor.go(f"/corner{PREFIX}/requests?language={language}")
@@ -187,9 +154,6 @@ SURFACES: dict[str, Surface] = {
     "settings page": _show_the_settings,
     "settings page after an answer": _show_settings_after_answer,
     "settings page after an error": _show_settings_after_error,
-    "records page": _show_the_records,
-    "earlier text": _show_earlier_text,
-    "receipt page": _show_the_receipt,
     "requests page": _show_the_requests,
     "requests page after an error": _send_a_request_without_text,
 }
