@@ -14,13 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from cookie_consent.report.page.page import page
-from tests.support import shop_sample
 from tests.support.browsers.surfaces import SURFACES, museum_site
 from tests.support.browsers.themes import THEMES, adopt_rules
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Visitor
@@ -29,29 +27,9 @@ from tests.support.report_sample import compared_report
 FOLDER = ROOT / "docs" / "gallery"
 README = "README.md"
 DESK = ViewportSize(width=1120, height=700)
-LARGE_PHONE = ViewportSize(width=390, height=844)
-SCREEN = ViewportSize(width=1120, height=800)
-LIGHT: dict[str, Any] = {"color_scheme": "light", "forced_colors": "none"}
-DARK: dict[str, Any] = {**LIGHT, "color_scheme": "dark"}
-PHONES = ((LIGHT, "en"), (DARK, "en"), (LIGHT, "ar"))
-"""The media features and the language of each of three phones."""
-FORCED: dict[str, Any] = {"color_scheme": "dark", "forced_colors": "active"}
-GAP = 24
-"""Pixels between phones."""
 COLOURS = 256
 """The most colours of a picture: enough for its content, in a fraction of the bytes."""
 _SHOW_THE_PURPOSES = "document.querySelector('.pchoice details').scrollIntoView({ block: 'end' })"
-_FIX_CHANGING_TEXTS = """() => {
-    const past = "October 5, 2026, 9:41:00 AM UTC", future = "April 7, 2027, 9:41:00 AM UTC";
-    for (const it of document.querySelectorAll("time[datetime*=T]"))
-        it.textContent = new Date(it.dateTime) > new Date() ? future : past;
-    for (const it of document.querySelectorAll("time:not([datetime*=T])")) it.textContent = "April 3, 2030";
-    for (const it of document.querySelectorAll("dd > code")) it.textContent = "nK3vQ0yT8bXw5RzL1cHj2A";
-    scrollTo(0, 0);
-}"""
-"""Replaces times and numbers of records, which differ on each run."""
-_ON_PHONES = "* { scrollbar-width: none !important }"
-"""Phones show scroll bars only while scrolling."""
 _INTRODUCTION = """\
 # Gallery
 
@@ -70,22 +48,14 @@ class Picture:
         title: a short title.
         surface: one of `SURFACES`.
         alt: the text alternative.
-        language: the language of the page.
-        size: the size of the screen.
-        media: the media features of the browser.
         theme: the theme of the site; "" for the default look.
-        phones: whether it is shown on three phones side by side instead, as `PHONES` says.
     """
 
     name: str
     title: str
     surface: str
     alt: str
-    language: str = "en"
-    size: ViewportSize | None = None
-    media: dict[str, Any] | None = None
     theme: str = ""
-    phones: bool = False
 
 
 _QUESTION = "a question, links, and “Refuse all” and “Accept all” side by side and alike"
@@ -100,26 +70,6 @@ _SURFACES = (
         "Each purpose for itself",
         "purposes open",
         "The question, scrolled down to two purposes with a box to tick each, unticked, and “Save my choice”",
-    ),
-    Picture(
-        "error",
-        "The choice could not be saved",
-        "error",
-        "The question with a message, marked by a red line, above its answers: “Your choice could not be saved. "
-        "Please check the connection and try again.”",
-    ),
-    Picture(
-        "kept",
-        "After the answer",
-        "answer kept",
-        "A page without the question; a message in the corner: “Your choice is saved. You refused all purposes "
-        "that are not strictly necessary.”",
-    ),
-    Picture(
-        "again",
-        "The settings in place",
-        "settings in place",
-        "A page with the box that asked before, now titled “Privacy settings”, which says what was answered",
     ),
     Picture(
         "link",
@@ -155,74 +105,20 @@ _SURFACES = (
         "A page “Privacy settings”: what holds, “Refuse all” and “Accept all”, and the first purpose with its cookies "
         "in a table",
     ),
-    Picture(
-        "requests",
-        "Requests and complaints",
-        "requests page",
-        "A page “Requests and complaints”: four kinds to choose from, a field for the message, one for a mail address",
-    ),
 )
-
-
-_ON_THREE_PHONES = tuple(
-    Picture(
-        f"{picture.name}-phone",
-        picture.title,
-        picture.surface,
-        f"Three phones, in English, in English and dark, and in Arabic. {picture.alt}",
-        size=LARGE_PHONE,
-        phones=True,
-    )
-    for picture in _SURFACES
-)
-
-
-def _variants(kind: str, surface: str, what: str) -> tuple[Picture, ...]:
-    """Return pictures of a surface in dark and forced colours, in Japanese and Arabic."""
-    return (
-        Picture(f"{kind}-dark", "Dark", surface, f"{what}, in light letters on dark", media=DARK),
-        Picture(
-            f"{kind}-forced",
-            "Forced colours",
-            surface,
-            f"{what}, in the visitor's own few colours, with an edge around each button",
-            media=FORCED,
-        ),
-        Picture(f"{kind}-ja", "Japanese", surface, f"{what}, in Japanese", "ja"),
-        Picture(f"{kind}-ar", "Arabic", surface, f"{what}, in Arabic: from right to left, as if in a mirror", "ar"),
-    )
-
-
 _THEMES = tuple(
     Picture(f"theme-{name}", name.capitalize(), "first layer", f"The question in the theme “{name}”", theme=name)
     for name in THEMES
 )
 REPORT = "report"
 """The surface of the report, with made-up figures that stay the same."""
-DAY = "report of a day"
-"""The surface of the report that is computed from a made-up shop's records."""
 _WHAT = (
     "A report “Visits, 1 to 25 November 2026”: visitors, sessions and views in numbers, the share of all pages that "
     "they stand for, bars for each day, and the first pages, sources, campaigns and countries"
 )
-_REPORT = (
-    Picture("report", "The report", REPORT, _WHAT, size=SCREEN),
-    Picture("report-dark", "The report in dark", REPORT, f"{_WHAT}, in light letters on dark", size=SCREEN, media=DARK),
-    Picture("report-phone", "On a phone", REPORT, f"{_WHAT}, below each other on a phone", size=LARGE_PHONE),
-    Picture(
-        "report-day",
-        "A day of a shop",
-        DAY,
-        "A report “Visits, 17 November 2026” of a shop: its visitors by the hour in Japan, with outlines for "
-        "the day before",
-        size=SCREEN,
-    ),
-)
+_REPORT = (Picture("report", "The report", REPORT, _WHAT),)
 SECTIONS = {
     "Everything that is seen": _SURFACES,
-    "On phones: light, dark, and from right to left": _ON_THREE_PHONES,
-    "The question elsewhere": _variants("corner", "first layer", "The question"),
-    "The settings page elsewhere": _variants("settings", "settings page", "The settings page"),
     "Themes": _THEMES,
     "What analytics teams see": _REPORT,
 }
@@ -250,36 +146,18 @@ def make(pictures: Sequence[Picture], folder: Path) -> None:
     """Make pictures, and write them to a folder."""
     with _museum_visitor() as visitor:
         for picture in pictures:
-            looks = PHONES if picture.phones else ((picture.media or LIGHT, picture.language),)
-            shown = [_screenshot(visitor, picture, media, language) for media, language in looks]
-            (folder / f"{picture.name}.png").write_bytes(_png(_side_by_side(shown)))
+            (folder / f"{picture.name}.png").write_bytes(_png(_screenshot(visitor, picture)))
 
 
-def _screenshot(visitor: Visitor, picture: Picture, media: dict[str, Any], language: str) -> Image.Image:
-    visitor.page.emulate_media(**media)
-    visitor.page.set_viewport_size(picture.size or DESK)
+def _screenshot(visitor: Visitor, picture: Picture) -> Image.Image:
     if picture.surface == REPORT:
         visitor.page.set_content(page(compared_report()))
-    elif picture.surface == DAY:
-        with TemporaryDirectory() as folder:
-            visitor.page.set_content(page(shop_sample.report_of_a_day(Path(folder))))
     else:
-        SURFACES[picture.surface](visitor, language)
-    adopt_rules(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
+        SURFACES[picture.surface](visitor, "en")
+    adopt_rules(visitor.page, THEMES[picture.theme] if picture.theme else "")
     if picture.surface == "purposes open":
         visitor.page.evaluate(_SHOW_THE_PURPOSES)
-    if picture.surface == "requests page":
-        visitor.page.evaluate(_FIX_CHANGING_TEXTS)
     return Image.open(io.BytesIO(visitor.page.screenshot(animations="disabled"))).convert("RGB")
-
-
-def _side_by_side(images: Sequence[Image.Image]) -> Image.Image:
-    """Return images of one size in a row, with space between them."""
-    first = images[0]
-    joined = Image.new("RGB", ((first.width + GAP) * len(images) - GAP, first.height), "white")
-    for place, image in enumerate(images):
-        joined.paste(image, (place * (first.width + GAP), 0))
-    return joined
 
 
 def _png(image: Image.Image) -> bytes:
@@ -300,7 +178,8 @@ def _museum_visitor() -> Iterator[Visitor]:
         # With scroll bars, which Playwright hides by default.
         playwright.chromium.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--hide-scrollbars"]) as browser,
     ):
-        yield Visitor(browser.new_context(locale="en-GB"), sites)
+        context = browser.new_context(locale="en-GB", viewport=DESK, color_scheme="light", forced_colors="none")
+        yield Visitor(context, sites)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

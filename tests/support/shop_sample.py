@@ -1,8 +1,7 @@
 """The access records and counts of a made-up shop in November 2026 and November 2025, always the same.
 
-The docs ask them an analyst's questions, and the gallery shows the report of a day. The shop is visited from Japan. It
-has a campaign by mail and one in a search engine, old links on other sites, and an event `signup` with the plan and its
-price.
+The docs ask them an analyst's questions. The shop is visited from Japan. It has a campaign by mail and one in a search
+engine, old links on other sites, and an event `signup` with the plan and its price.
 """
 
 from __future__ import annotations
@@ -12,15 +11,11 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from cookie_consent.report import report
-from cookie_consent.report.goals import Goals
 from cookie_consent.sinks.files.closed_files import counts_path
 from tests.support.report_records import Record, line, time_text
 
 HOST = "shop.example"
-TUESDAY = date(2026, 11, 17)
 JAPAN = timedelta(hours=9)
 _YEARS = ((date(2026, 11, 2), 420), (date(2025, 11, 3), 260))
 """The first day of four weeks, and the number of new visitors in them."""
@@ -58,39 +53,23 @@ _SIZES = {
 """Device -> its counts in the four weeks."""
 
 
-def report_of_a_day(folder: Path) -> dict[str, Any]:
-    """Return the report of a Tuesday on which many come, from records that are written to a folder."""
-    return report(
-        write(folder, times=8),
-        since=TUESDAY,
-        until=TUESDAY,
-        compare="previous",
-        time_zone="Asia/Tokyo",
-        goals=Goals(
-            goals=(("signup", "event:signup"), ("order", "/thanks")),
-            funnels=(("buy", ("/prices", "/cart", "/checkout", "goal:order")),),
-        ),
-        now=datetime(2026, 11, 18, 1, tzinfo=UTC).timestamp(),
-    )
-
-
-def write(folder: Path, times: int = 1) -> Path:
-    """Write the records and counts as a site does, for so many times the visitors; return the access log."""
+def write(folder: Path) -> Path:
+    """Write the records and counts as a site does; return the access log."""
     log = folder / "logs" / "access.jsonl"
     log.parent.mkdir()
-    made = records(times)
+    made = records()
     log.write_bytes(b"".join(map(line, made)))
     counts_path(log).write_bytes(b"".join(map(line, counts(made))))
     return log
 
 
-def records(times: int = 1) -> list[Record]:
-    """Return the access records of so many times the visitors, oldest first."""
+def records() -> list[Record]:
+    """Return the access records, oldest first."""
     random = Random(1102)  # noqa: S311 (records that are the same each time)
     made = [
         record
         for first, visitors in _YEARS
-        for number in range(visitors * times)
+        for number in range(visitors)
         for record in _visitor(random, first, f"{first.year}-{number:03}")
     ]
     made.sort(key=lambda record: record["time"])
