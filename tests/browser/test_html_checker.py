@@ -226,12 +226,12 @@ def test_checked_pages_contain_expected_markup(language: str) -> None:
         "settings page that says an answer is saved": ('<p class="pchoice-notice" role="status"', '<a href="/a">'),
         "error page": ('role="alert"',),
         "not found page": ('role="alert"',),
-        "requests page": ('name="reference"',),
+        "requests page": ('name="address"',),
         "do not sell": ('value="opt_out"', "pchoice-signal"),
         "link of a site that sells": ('class="pchoice-honoured"', "/do-not-sell"),
         "settings page of a site that sells": ("/do-not-sell", "pchoice-signal"),
         "request received": ("pchoice-notice",),
-        "request sent too fast": ('role="alert"',),
+        "request refused": ('role="alert"',),
     }
     pages = {name: PAGES[name](language).text for name in holds}
     assert [(name, mark) for name, marks in holds.items() for mark in marks if mark not in pages[name]] == []
