@@ -6,7 +6,6 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -229,23 +228,6 @@ def test_slow_database_does_not_block_event_loop(disk: Disk) -> None:
     committer.close()
 
 
-def test_several_event_loops_can_put(disk: Disk) -> None:
-    committer = Committer(disk.write)
-    got: list[Any] = []
-
-    async def put(loop: int) -> list[str]:
-        return await asyncio.gather(*(committer.put(entry(f"{loop} {name}")) for name in numbers(50)))
-
-    threads = [threading.Thread(target=lambda loop=loop: got.extend(run(put(loop)))) for loop in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(LONGEST)
-    committer.close()
-    assert sorted(got) == sorted(f"kept {name}" for name in disk.all_written)
-    assert len({*got}) == len(got) == 200
-
-
 def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
     before = threading.active_count()
     committer = Committer(disk.write, release=disk.release)
@@ -312,34 +294,6 @@ def test_record_put_during_close_is_written_by_new_thread(disk: Disk) -> None:
     run(put())
     committer.close()
     assert len(disk.released) == 2
-
-
-@pytest.mark.slow
-def test_repeated_close_neither_loses_nor_duplicates_records(disk: Disk) -> None:
-    committer = Committer(disk.write, release=disk.release)
-    ended = threading.Event()
-
-    async def put(loop: int) -> bool:
-        for number in range(150):
-            names = [f"{loop} {number} {one}" for one in range(3)]
-            async with asyncio.timeout(LONGEST):
-                got = await asyncio.gather(*(committer.put(entry(name)) for name in names))
-            assert got == [f"kept {name}" for name in names]
-        return True
-
-    def close() -> bool:
-        while not ended.is_set():
-            committer.close()
-        return True
-
-    with ThreadPoolExecutor(5) as threads:
-        closing = [threads.submit(close) for _ in range(2)]
-        putting = [threads.submit(run, put(loop)) for loop in range(3)]
-        wait(putting)
-        ended.set()
-        assert all(done.result(LONGEST) for done in (*putting, *closing))
-    committer.close()
-    assert len(disk.all_written) == len({*disk.all_written}) == 3 * 150 * 3
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -803,23 +803,6 @@ def test_database_errors_do_not_contain_record_data(sql: Ledger) -> None:
     assert "somebody" not in f"{caught.value!r}{caught.value}"
 
 
-@pytest.mark.slow
-def test_several_threads_can_open_ledgers_at_once(database: Place, tmp_path: Path) -> None:
-    opened: list[Ledger] = []
-    urls = [database.url, f"sqlite:///{tmp_path}/another.db"] * 3
-    threads = [threading.Thread(target=lambda url=url: opened.append(open_ledger(url))) for url in urls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(opened) == 6
-    for ledger in opened:
-        run(ledger.append(entry("a")))
-        ledger.close()
-    with closing(open_ledger(database.url)) as ledger:
-        assert verify_intact(ledger).records == 3
-
-
 # The SQLite file.
 
 
