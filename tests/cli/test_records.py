@@ -513,18 +513,6 @@ def test_verify_finds_one_changed_byte(kind: Callable[[str], object], path: Path
     assert capsys.readouterr().out == f"{why}\nThe chain itself fits for 1 record.\n"
 
 
-def test_verify_finds_hash_of_wrong_type(path: Path, capsys: Capture) -> None:
-    with tampered(path) as connection:
-        connection.execute("UPDATE consent_records SET document = NULL, record_hash = 'x' WHERE number = 2")
-    assert records_found(path, capsys) == [2]
-
-
-def test_verify_finds_undecodable_record(path: Path, capsys: Capture) -> None:
-    with tampered(path) as connection:
-        connection.execute("UPDATE consent_records SET document = CAST(X'7BFF7D' AS TEXT) WHERE number = 2")
-    assert records_found(path, capsys) == [2]
-
-
 def test_verify_finds_lost_database_page(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         query = "SELECT rootpage FROM sqlite_master WHERE name = 'consent_records'"
@@ -537,14 +525,6 @@ def test_verify_finds_lost_database_page(path: Path, capsys: Capture) -> None:
     findings = verified(path, capsys)["findings"]
     said = ("The chain cannot be read to the end: ", "The database cannot be read to the end: ")
     assert [why.startswith(begin) for why, begin in zip(whys(findings), said, strict=True)] == [True, True]
-
-
-def test_verify_finds_deleted_record(path: Path, capsys: Capture) -> None:
-    with tampered(path) as connection:
-        connection.execute("DELETE FROM consent_records WHERE number = 2")
-    assert verified(path, capsys)["findings"] == [
-        {"record": 2, "why": "Record 2 does not fit: it is missing; the next is 3."}
-    ]
 
 
 def test_verify_finds_record_removed_without_a_reason(path: Path, capsys: Capture) -> None:
@@ -579,13 +559,6 @@ def test_verify_finds_changed_text(path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out == f"{why}\nThe chain itself fits for 3 records.\n"
 
 
-def test_verify_finds_deeply_nested_record_and_checks_the_rest(path: Path, capsys: Capture) -> None:
-    with tampered(path) as connection:
-        connection.execute("UPDATE consent_records SET document = ? WHERE number = 2", ["[" * 200_000])
-        connection.execute("UPDATE consent_texts SET content = '' WHERE sha256 = ?", [digest(TEXT)])
-    assert records_found(path, capsys) == [1, 2]
-
-
 SPACED = json.dumps(POLICY.document(), ensure_ascii=False)
 
 
@@ -610,13 +583,6 @@ def test_verify_finds_other_policy_with_same_version(tmp_path: Path, capsys: Cap
     with tampered(path) as connection:
         connection.execute("UPDATE consent_policies SET document = '{}'")
     assert records_found(path, capsys) == [1], "each error is reported once"
-
-
-def test_verify_finds_changed_text_without_citation(path: Path, capsys: Capture) -> None:
-    with tampered(path) as connection:
-        connection.execute("INSERT INTO consent_texts VALUES ('00', x'00')")
-    why = "Text 00 was changed: it has no longer the hash that it is named by. No record cites it."
-    assert verified(path, capsys)["findings"] == [{"record": None, "why": why}]
 
 
 def test_verify_finds_missing_text_and_policy(path: Path, capsys: Capture) -> None:
@@ -773,16 +739,6 @@ def test_no_root_is_added_to_other_text(path: Path, tmp_path: Path, capsys: Capt
     assert main(["verify", "--ledger", url(path), "--write-root", str(tmp_path / "notes.txt")]) == WRONG_USAGE
     assert capsys.readouterr().err.startswith(f"--write-root: {tmp_path}/notes.txt: 'My notes' is no root")
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "My notes"
-
-
-@pytest.mark.usefixtures("key")
-def test_no_root_is_written_for_broken_chain(path: Path, tmp_path: Path, capsys: Capture) -> None:
-    with tampered(path) as connection:
-        connection.execute("DELETE FROM consent_records WHERE number = 1")
-    roots = tmp_path / "roots.txt"
-    assert main(["verify", "--ledger", url(path), "--write-root", str(roots)]) == FINDING
-    assert not roots.exists()
-    assert capsys.readouterr().err == "No root was written.\n"
 
 
 def test_writing_a_root_without_key_is_wrong_usage(path: Path, tmp_path: Path, capsys: Capture) -> None:

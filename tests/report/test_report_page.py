@@ -503,15 +503,6 @@ def test_live_page_form_keeps_the_question() -> None:
     assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
 
 
-def test_live_page_shows_the_error() -> None:
-    asked = {"from": "", "to": "", "host": "", "compare": "", "step": "", "where": ()}
-    root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
-    assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
-    assert [selected(field) for field in all_of(root, "select")] == ["", ""]
-    assert (text(all_of(root, "title")[0]), all_of(root, "nav"), all_of(root, "footer")) == ("Report", [], [])
-    assert all_of(tree(live_page(None, None, "No.")), "form") == []
-
-
 def formatted_values() -> Iterator[tuple[str, str]]:
     """Pairs of a formatted value and what it should be."""
     yield from zip(map(percent, (None, 0, 1, 0.43, 0.004, 0.000001, 0.9999, 0.995)), PERCENT, strict=True)

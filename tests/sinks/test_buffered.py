@@ -211,28 +211,6 @@ def test_spill_is_written_to_store_without_close(store: MemoryStore, tmp_path: P
     assert eventually(lambda: sorted(numbers(store)) == [1, 2])
 
 
-def test_rest_of_spill_waits_when_store_fails_again(store: MemoryStore, tmp_path: Path) -> None:
-    store.is_down = True
-    sink = sink_to(store, tmp_path / "spill", batch=1)
-    for number in range(3):
-        sink.write(line(number))
-    sink.close()
-    written = store.write
-
-    def once(records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        store.is_down = bool(store.records)
-        written(records, counts)
-
-    store.write = once  # type: ignore[method-assign]
-    store.is_down = False
-    sink.close()
-    assert numbers(store) == [0]
-    store.write = written  # type: ignore[method-assign]
-    store.is_down = False
-    sink.close()
-    assert numbers(store) == [0, 1, 2]
-
-
 def test_spilled_records_are_erased_in_the_spill_file(store: MemoryStore, tmp_path: Path) -> None:
     store.is_down = True
     sink = sink_to(store, tmp_path / "spill", batch=3)
@@ -282,16 +260,6 @@ def test_erasing_during_slow_write_raises_cannot_erase_error(store: MemoryStore)
     assert sink.erase("one") == 1
 
 
-def test_reading_and_erasing_do_not_close_the_store(store: MemoryStore) -> None:
-    sink = sink_to(store)
-    sink.write(line(1))
-    assert len(list(sink.read("one"))) == 1
-    assert sink.erase("one") == 1
-    assert store.closed == 0
-    sink.close()
-    assert store.closed == 1
-
-
 def test_fully_erased_batch_is_not_written(store: MemoryStore, tmp_path: Path) -> None:
     store.is_down = True
     sink = sink_to(store, tmp_path / "spill", batch=1)
@@ -322,17 +290,6 @@ def test_purge_removes_old_records_from_all_spill_files(store: MemoryStore, tmp_
     sink.close()
     assert sorted(numbers(store)) == [3, 6]
     assert store.counts == []
-
-
-def test_torn_record_in_spill_of_killed_process_is_erased(tmp_path: Path) -> None:
-    torn = line(2, "one", path="/health")[:-2]
-    (tmp_path / "dead.spill").write_bytes(b"r" + line(1, "two") + b"r" + torn)
-    spill = Spill(tmp_path)
-    assert spill.erase("two") == 1
-    assert spill.erase("o") == 0
-    assert spill.erase("one") == 1
-    assert (tmp_path / "dead.spill").read_bytes().isspace()
-    assert list(spill.batches()) == []
 
 
 def test_torn_line_in_spill_of_running_process_is_left(tmp_path: Path) -> None:

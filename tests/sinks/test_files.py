@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -169,16 +168,6 @@ def test_record_after_torn_line_is_whole(running: bool, tmp_path: Path) -> None:
     assert lines[-3:] == [line("torn", path="/x")[:20], *[line("after").strip()] * 2]
     assert len(list(sink.read("after"))) == 2
     assert list(sink.read("torn")) == []
-
-
-def test_writer_adds_no_newline_to_empty_or_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    path.touch()
-    JsonLinesSink(path).close()
-    for _ in range(2):
-        sink = JsonLinesSink(path)
-        write(sink, line("a"))
-    assert path.read_bytes() == line("a") * 2
 
 
 # Missing, unwritable and locked files
@@ -338,16 +327,6 @@ def test_locked_file_is_written_after_unlock(tmp_path: Path) -> None:
     assert len(records(path)) == 1
 
 
-def test_closed_store_opens_file_again_for_next_record(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    sink = JsonLinesSink(path)
-    sink.store.close()
-    for _ in range(2):
-        write(sink, line("a"))
-        sink.store.close()
-    assert len(records(path)) == 2
-
-
 # Pipes
 
 
@@ -378,23 +357,6 @@ def test_pipe_with_stalled_reader_continues_with_whole_lines(tmp_path: Path) -> 
     assert whole == [[number // 10, number % 10] for number in range(len(whole))]
     assert whole[-1] == json.loads(last[-1])["n"]
     assert len(read.splitlines()) == len(whole) + 1
-
-
-def test_records_wait_for_pipe_without_reader(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "access.fifo"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    sink = JsonLinesSink(path)
-    write(sink, line("a"))
-    assert os.read(reader, 1000) == line("a")
-    os.close(reader)
-    write(sink, line("b"))
-    assert sink.stats()["waiting"] == 1
-    assert len(caplog.records) == 1
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    sink.close()
-    assert os.read(reader, 1000) == line("b")
-    os.close(reader)
 
 
 # Erasing and purging in the live file
@@ -469,20 +431,6 @@ def test_old_torn_record_is_purged(tmp_path: Path) -> None:
     assert path.read_bytes().split(b"\n", 1)[1].startswith(TORN[:20])
 
 
-def test_erase_keeps_other_records_when_file_is_renamed_meanwhile(tmp_path: Path) -> None:
-    path, rotated = tmp_path / "access.jsonl", tmp_path / "access.jsonl.1"
-
-    def rotate(_: float) -> None:
-        path.rename(rotated)
-        path.write_bytes(line("b") * 2 + line("a"))
-
-    sink = JsonLinesSink(path, sleep=rotate)
-    sink.write(line("a"))
-    sink.write(line("b"))
-    assert sink.erase("a") >= 1
-    assert [record for record in records(path) if record["visitor.id"] == "b"] == [{"visitor.id": "b"}] * 2
-
-
 @pytest.mark.slow
 def test_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
@@ -510,43 +458,6 @@ def test_purge_removes_old_records_and_dry_run_only_counts_them(tmp_path: Path) 
     assert [record["time"] for record in records(path)] == times[1:]
     assert [count["time"] for count in records(counts)] == times[1:]
     assert sink.purge(NOW, timedelta(days=2)) == 0
-
-
-def test_purge_closes_file_of_past_day_and_dry_run_does_not(tmp_path: Path) -> None:
-    path, day_before = tmp_path / "access.jsonl", NOW - 86_400
-    now = [day_before]
-    sink = JsonLinesSink(path, compress=None, clock=lambda: now[0])
-    sink.write(line("a", time="2026-11-24T12:00:00.000Z"))
-    sink.count(b'{"time": "2026-11-24T12:00:00.000Z"}\n')
-    sink.close()
-    now[0] = NOW
-    for log in (path, tmp_path / "access.counts.jsonl"):
-        os.utime(log, (day_before, day_before))
-    assert sink.purge(NOW, timedelta(days=1, seconds=1), dry_run=True) == 0
-    assert sorted(file.name for file in tmp_path.glob("*.jsonl")) == ["access.counts.jsonl", "access.jsonl"]
-    assert sink.purge(NOW, timedelta(days=1, seconds=1)) == 0
-    closed = sorted(file.name for file in tmp_path.glob("*-2026-11-24-*.jsonl"))
-    assert closed == ["access-2026-11-24-0001.jsonl", "access.counts-2026-11-24-0001.jsonl"]
-
-
-def test_closed_sink_has_no_open_file(tmp_path: Path) -> None:
-    sink = JsonLinesSink(tmp_path / "access.jsonl")
-    sink.write(line("a"))
-    sink.count(b'{"count.value": 1}\n')
-    wait_until(lambda: open_files(tmp_path) == ["access.counts.jsonl", "access.jsonl"])
-    sink.close()
-    assert open_files(tmp_path) == []
-
-
-def open_files(folder: Path) -> list[str]:
-    """Return the names of the files in a folder that this process has open."""
-    names = {(found.stat().st_dev, found.stat().st_ino): found.name for found in folder.glob("*.jsonl")}
-    is_open = set()
-    for descriptor in range(1024):
-        with suppress(OSError):
-            file = os.fstat(descriptor)
-            is_open.add(names.get((file.st_dev, file.st_ino), ""))
-    return sorted(is_open - {""})
 
 
 def test_erasing_from_locked_file_raises_cannot_erase_error(tmp_path: Path) -> None:

@@ -531,16 +531,6 @@ def test_banner_after_policy_change_mentions_change(policy: Policy) -> None:
         assert expected in settings(policy, record)
 
 
-def test_banner_and_settings_mention_honoured_signal(policy: Policy) -> None:
-    for html in (banner(policy, None, "gpc"), settings(policy, None, "gpc")):
-        assert "Global Privacy Control" in html
-        assert "refusal (Maps and videos)" in html
-    assert "refusal (Access tracing)" in settings(policy, None, "dnt")
-    assert "Global Privacy Control" not in settings(policy)
-    deaf = replace(policy, signals=replace(policy.signals, gpc=()))
-    assert "Global Privacy Control" not in banner(deaf, None, "gpc")
-
-
 def test_banner_of_service_uses_its_texts_and_omits_refused_purposes(policy: Policy) -> None:
     whois, shop = (banner(policy.under(service)) for service in policy.services)
     assert "for: <b>Tracing of searches</b> and <b>Maps and videos</b>?" in whois
@@ -691,15 +681,6 @@ def test_site_in_one_language_has_no_language_links(policy: Policy) -> None:
     assert not Outline(html).all("nav")
     assert "by post" in html
     assert not Outline(html).all("a", href="by post")
-
-
-def test_settings_page_shows_conditions_of_service(policy: Policy) -> None:
-    whois, shop = (settings(policy.under(service)) for service in policy.services)
-    assert "Tracing of searches" in whois
-    assert "Kept for 30 days." in whois
-    assert text_of(policy, "en", "refused_here") not in whois
-    assert text_of(policy, "en", "refused_here") in shop
-    assert not Outline(shop).all("input", value="media")
 
 
 @pytest.mark.parametrize(
