@@ -11,9 +11,8 @@ from typing import Any
 
 from cookie_consent.base.time_zones import time_zone
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
-from cookie_consent.cli.memory_option import add_memory_option
 from cookie_consent.cli.options import as_json, counted, day, option_value, print_text, with_options
-from cookie_consent.cli.report_settings import add_settings_options, add_where_option, settings_of
+from cookie_consent.cli.report_settings import add_memory_option, add_settings_options, add_where_option, settings_of
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS as PARTS
 from cookie_consent.report.export.csv_files import write_csv

@@ -1,10 +1,11 @@
-"""The options --policy, --time-zone and --where of commands that read an access log."""
+"""The options --policy, --time-zone, --where and --memory of commands that read an access log."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
 
+from cookie_consent.report.engines.engine import parse_memory
 from cookie_consent.report.settings import POLICY_FILE, Settings, default_policy, read_settings
 from cookie_consent.report.where import KEYS, parse_filter
 
@@ -54,3 +55,20 @@ def _filter(text: str) -> tuple[str, str]:
     except ValueError as error:
         # argparse names the option itself.
         raise argparse.ArgumentTypeError(str(error).removeprefix("where: ")) from None
+
+
+def add_memory_option(parser: argparse.ArgumentParser) -> None:
+    """Add the --memory option."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=_memory,
+        help='memory for reading files, like "2GB" (default: a quarter of the machine\'s, at least 512MB)',
+    )
+
+
+def _memory(text: str) -> int:
+    try:
+        return parse_memory(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, port_number, print_problem
 from cookie_consent.cli.local_server import serve
-from cookie_consent.cli.memory_option import add_memory_option
 from cookie_consent.cli.options import option_value
-from cookie_consent.cli.report_settings import add_settings_options, settings_of
+from cookie_consent.cli.report_settings import add_memory_option, add_settings_options, settings_of
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.files import require_files

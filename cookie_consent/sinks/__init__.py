@@ -117,12 +117,6 @@ def _factory(scheme: str) -> Any:
         raise ValueError(f'access_log: "{scheme}://" needs {error.name}: pip install "{install}"') from None
 
 
-def storage_path(target: str) -> Path:
-    """Return the local path of a sink: its file, or its spill folder."""
-    scheme, colon, rest = target.partition("://")
-    return Path(rest if colon else target) if not colon or scheme == "file" else without_spill(target)[1]
-
-
 def without_spill(url: str) -> tuple[str, Path]:
     """Split the "spill" parameter from a server's URL; return the remaining URL and the spill folder.
 

@@ -6,10 +6,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-RECORDS = "access_records"
-"""The table of access records."""
-COUNTS = "access_counts"
-"""The table of counts."""
 RECORD_VERSION = 1
 """The version of the record format that these columns hold."""
 
