@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from cookie_consent.tracing.tracer import Fields
 
 _START, _BODY = "http.response.start", "http.response.body"
-_NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
+_NO_PAGES = (
+    *(b"text/plain", b"text/css", b"text/javascript", b"text/event-stream", b"image/", b"font/"),
+    *(b"application/json", b"application/javascript", b"application/octet-stream", b"application/pdf"),
+)
 """Beginnings of content types that are no page, as nearly all apps write them."""
 
 

@@ -199,6 +199,16 @@ def test_page_differs_between_visitors_and_other_responses_do_not() -> None:
     assert page.get("cache-control") == "private"
 
 
+@pytest.mark.parametrize(
+    "kind", ["text/html", "TEXT/HTML; charset=x", "application/xhtml+xml", "Application/XHTML+XML"]
+)
+def test_each_kind_of_page_names_recipients(kind: str) -> None:
+    visitor = enforcing(reply_app(b"<p>", kind))
+    visitor.accept()
+    assert MAPS in visitor.get().get(CSP)
+    assert "private" in visitor.get().get("cache-control")
+
+
 def test_page_is_the_same_for_all_if_no_recipient_waits_for_consent() -> None:
     for text in (SITE, NECESSARY):
         assert enforcing(text=text, inject=False).get().all("vary") == []
