@@ -50,35 +50,25 @@ def card_of(policy: Policy, id_: str) -> Card:
 def find_card(policy: Policy, id_: str) -> Card | None:
     """Return the card for an id, or None; see `card_of`."""
     recipient = next((recipient for recipient in policy.recipients if recipient.id == id_), None)
-    if recipient is not None:
-        names = dict.fromkeys(policy.site.languages, recipient.name)
-        return _card(policy, id_, names, (recipient.purpose,), (recipient,))
     feature = next((feature for feature in policy.features if feature.id == id_), None)
-    if feature is not None:
-        recipients = _recipients_of(policy, feature.purposes)
-        return _card(policy, id_, feature.title, feature.purposes, recipients, feature)
-    if id_ in policy.optional:
-        return _card(policy, id_, policy.in_force[id_].title, (id_,), _recipients_of(policy, (id_,)))
-    return None
-
-
-def _card(
-    policy: Policy,
-    id_: str,
-    title: Texts,
-    purposes: tuple[str, ...],
-    recipients: tuple[Recipient, ...],
-    feature: Feature | None = None,
-) -> Card:
+    if recipient is not None:
+        feature = None
+        title: Texts = dict.fromkeys(policy.site.languages, recipient.name)
+        purposes: tuple[str, ...] = (recipient.purpose,)
+    elif feature is not None:
+        title = feature.title
+        purposes = feature.purposes
+    elif id_ in policy.optional:
+        title = policy.in_force[id_].title
+        purposes = (id_,)
+    else:
+        return None
+    of_purposes = tuple(other for other in policy.recipients if other.purpose in purposes)
     return Card(
         id=id_,
         title=title,
         purposes=purposes,
-        recipients=recipients,
+        recipients=of_purposes if recipient is None else (recipient,),
         feature=feature,
         is_refused=any(policy.in_force[purpose].refused for purpose in purposes),
     )
-
-
-def _recipients_of(policy: Policy, purposes: tuple[str, ...]) -> tuple[Recipient, ...]:
-    return tuple(recipient for recipient in policy.recipients if recipient.purpose in purposes)
