@@ -201,9 +201,9 @@ def test_parquet_file_with_other_columns_is_an_error_about_the_log(log: Path) ->
     compact(log)
     place = path_of(log, DAY, 9, FileFormat.PARQUET)
     duckdb.execute("COPY (SELECT [1] AS visitor) TO $to (FORMAT parquet)", {"to": str(place)})
-    with pytest.raises(OSError, match=f"^The files of {log} cannot be read: Conversion Error"):
+    with pytest.raises(OSError, match=f"^The files of {log} cannot be read: "):
         list(JsonLinesSink(log, sleep=lambda _: None).read("one"))
-    with pytest.raises(UnreadableError, match=f"^access_log: {log} cannot be read: Conversion Error"):
+    with pytest.raises(UnreadableError, match=f"^access_log: {log} cannot be read: "):
         figures(log)
 
 
