@@ -193,11 +193,11 @@ def test_start_of_sale_is_material_change_and_asks_again() -> None:
     assert asks_again(old, new) == {"ads": "who accepted"}
     ((begun,), (ended,)) = (compare(old, new), compare(new, old))
     assert (begun.what, begun.purposes, begun.material) == (
-        'purpose "ads": sells not set -> true',
+        'purpose "ads": sells false -> true',
         ("ads",),
         True,
     )
-    assert (ended.what, ended.material) == ('purpose "ads": sells true -> not set', False)
+    assert (ended.what, ended.material) == ('purpose "ads": sells true -> false', False)
     accepted = consent_record(old, {"ads": State.GRANTED, "media": State.GRANTED})
     held = decide(replace(new, history=(old,)), accepted, frozenset(), NOW)
     assert (held.should_ask, held.purposes["ads"], held.purposes["media"]) == (True, False, True)
