@@ -13,8 +13,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "languages.md"
 TEXTS_OF_TERM = {
     "purpose": ("purposes", "status_granted", "status_refused"),
     "consent": ("banner_withdraw", "erased_on_withdrawal"),
-    "refuse": ("refuse_all", "banner_freedom", "status_refused", "event_refused"),
-    "withdraw": ("banner_withdraw", "event_withdrawn", "withdraw"),
+    "refuse": ("refuse_all", "banner_freedom", "status_refused"),
+    "withdraw": ("banner_withdraw", "withdraw"),
     "third party": ("banner_recipients", "no_recipients"),
     "controller": ("banner_asked_by", "controller"),
     "tracing": ("erase", "kept_traces", "erased"),
