@@ -29,13 +29,11 @@ LONGEST_TEXT = 4000
 """Characters."""
 _ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,189}")
 
-Desk = Callable[[dict[str, Any]], Any]
-
 
 class HelpDesk:
     """Serves the form, keeps requests, and calls the site's function for each."""
 
-    def __init__(self, policy: Policy, pages: Pages, store: Requests, desk: Desk | None) -> None:
+    def __init__(self, policy: Policy, pages: Pages, store: Requests, desk: Callable[..., Any] | None) -> None:
         self._policy = policy
         self._pages = pages
         self._store = store
