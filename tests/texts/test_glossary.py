@@ -12,11 +12,11 @@ from cookie_consent.texts import catalog
 PAGE = Path(__file__).parents[2] / "docs" / "languages.md"
 TEXTS_OF_TERM = {
     "purpose": ("purposes", "status_granted", "status_refused"),
-    "consent": ("banner_withdraw", "erased_on_withdrawal"),
+    "consent": ("banner_withdraw",),
     "refuse": ("refuse_all", "banner_freedom", "status_refused"),
-    "withdraw": ("banner_withdraw", "withdraw"),
+    "withdraw": ("banner_withdraw",),
     "third party": ("banner_recipients", "no_recipients"),
-    "controller": ("banner_asked_by", "controller"),
+    "controller": ("banner_asked_by",),
     "tracing": ("erase", "kept_traces", "erased"),
 }
 """Term -> the texts whose English sentence uses it."""
