@@ -23,8 +23,7 @@ LAW = {"law"}
 
 
 def test_every_consent_record_field_has_meaning() -> None:
-    notes = {"about", "note"}
-    assert CONSENT_RECORD.keys() == KEPT.keys() | notes | LAW
+    assert CONSENT_RECORD.keys() == KEPT.keys() | LAW
 
 
 def test_every_access_record_field_has_meaning() -> None:
