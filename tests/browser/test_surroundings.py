@@ -23,8 +23,6 @@ DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=360, heig
 PLACES = {"corner": DESK, "bar": DESK, "modal": PHONE}
 """Layout -> the screen that it is tested on."""
 STYLED = [name for name in (*STYLES, *FRAMEWORKS) if name != "none"]
-AROUND = ("transformed", "filtered", "cut off", "flex", "grid", "covered")
-"""Styles of elements around the banner. Without scripts they reach it, because nothing raises it above the page."""
 LOOK = """([selector, around]) => {
     const root = document.querySelector(selector), look = {};
     document.activeElement?.blur();
@@ -90,7 +88,6 @@ def plain_looks(browser: Browser, sites: Sites) -> dict[str, Look]:
         return {layout: look_at(visitor, "none", layout) for layout in LAYOUTS}
 
 
-@pytest.fixture(scope="module")
 def look_at(visitor: Visitor, style: str, layout: str) -> Look:
     """Return the look of the unfolded banner on a page with a style."""
     visitor.page.set_viewport_size(PLACES[layout])
@@ -162,7 +159,6 @@ def test_page_styles_do_not_change_or_cover_banner(
             assert part.evaluate(ON_TOP), layout
 
 
-@pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
 # Rules for our classes and properties
 
 
