@@ -105,13 +105,6 @@ def test_written_record_reaches_store_without_close(store: MemoryStore) -> None:
     assert eventually(lambda: numbers(store) == [1])
 
 
-def test_full_batch_is_written_at_once(store: MemoryStore) -> None:
-    sink = sink_to(store, batch=5)
-    for number in range(20):
-        sink.write(line(number))
-    assert eventually(lambda: len(store.records) == 20)
-
-
 @pytest.mark.slow
 def test_store_that_was_down_gets_each_record_once(store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
     store.is_down = True
@@ -199,18 +192,6 @@ def test_spilled_records_are_written_later_in_the_same_batches(store: MemoryStor
     assert not any((tmp_path / "spill").iterdir())
 
 
-@pytest.mark.slow
-def test_spill_is_written_to_store_without_close(store: MemoryStore, tmp_path: Path) -> None:
-    store.is_down = True
-    sink = sink_to(store, tmp_path / "spill", chance=lambda: 0.0)
-    sink.write(line(1))
-    assert eventually(lambda: sink.stats().get("spilled"))
-    sink.write(line(2))
-    assert eventually(lambda: sink.stats().get("spilled") == 2)
-    store.is_down = False
-    assert eventually(lambda: sorted(numbers(store)) == [1, 2])
-
-
 def test_spilled_records_are_erased_in_the_spill_file(store: MemoryStore, tmp_path: Path) -> None:
     store.is_down = True
     sink = sink_to(store, tmp_path / "spill", batch=3)
@@ -248,18 +229,6 @@ def test_erasing_while_records_wait_in_memory_raises_cannot_erase_error(store: M
     assert sink.erase("one") == 1
 
 
-@pytest.mark.slow
-def test_erasing_during_slow_write_raises_cannot_erase_error(store: MemoryStore) -> None:
-    sink = sink_to(store)
-    store.go_on.clear()
-    sink.write(line(1))
-    with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
-        sink.erase("one")
-    store.go_on.set()
-    assert eventually(lambda: numbers(store) == [1])
-    assert sink.erase("one") == 1
-
-
 def test_fully_erased_batch_is_not_written(store: MemoryStore, tmp_path: Path) -> None:
     store.is_down = True
     sink = sink_to(store, tmp_path / "spill", batch=1)
@@ -290,18 +259,6 @@ def test_purge_removes_old_records_from_all_spill_files(store: MemoryStore, tmp_
     sink.close()
     assert sorted(numbers(store)) == [3, 6]
     assert store.counts == []
-
-
-def test_torn_line_in_spill_of_running_process_is_left(tmp_path: Path) -> None:
-    living = Spill(tmp_path)
-    living.add([(True, line(1))])
-    (path,) = tmp_path.iterdir()
-    with path.open("ab") as file:
-        file.write(b"r" + line(2, "two", path="/health")[:-2])
-    before = path.read_bytes()
-    assert Spill(tmp_path).erase("two") == 0
-    assert living.erase("two") == 0
-    assert path.read_bytes() == before
 
 
 def test_full_spill_folder_refuses_more_lines(tmp_path: Path) -> None:
