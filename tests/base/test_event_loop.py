@@ -226,7 +226,8 @@ def hypercorn(log: Path, output: Path) -> Iterator[httpx.Client]:
         bind,
         "tests.support.sites.live_site:site()",
     ]
-    options: dict[str, Any] = {"cwd": Path(__file__).parents[2], "env": {**os.environ, "ACCESS_LOG": str(log)}}
+    stores = {"ACCESS_LOG": str(log), "LEDGER": f"sqlite:///{log}.consent.db"}
+    options: dict[str, Any] = {"cwd": Path(__file__).parents[2], "env": {**os.environ, **stores}}
     with output.open("wb") as file:
         server = subprocess.Popen(command, stdout=file, stderr=file, **options, **process_group_options())
     try:

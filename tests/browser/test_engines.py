@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.engines import ENGINES, Setting
 from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashes
 from tests.support.browsers.visitor_browser import Sites
-from tests.support.sites.engines_site import engines_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
@@ -26,23 +26,19 @@ VISITORS = {
     ),
 }
 VISITS = {f"{name}, {kind}": (name, setting) for kind, setting in VISITORS.items() for name in ENGINES}
-with_scripts, without_scripts = (
-    pytest.mark.parametrize(
-        "running_guest",
-        [pytest.param(visit, id=id_) for id_, visit in VISITS.items() if visit[1].scripts == scripts],
-        indirect=True,
-    )
-    for scripts in (True, False)
+with_scripts = pytest.mark.parametrize(
+    "running_guest",
+    [pytest.param(visit, id=id_) for id_, visit in VISITS.items() if visit[1].scripts],
+    indirect=True,
 )
 in_each_layout = pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
 EN: Any = shipped("en")
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The site under test."""
-    with engines_site(tmp_path_factory.mktemp("engines")) as site:
-        yield site
+@pytest.fixture(scope="session")
+def site(plain: Sites) -> Sites:
+    """The site under test, with the banner in the corner."""
+    return replace(plain, address=f"{plain.address}/corner")
 
 
 @pytest.fixture(scope="module", params=list(VISITS.values()), ids=list(VISITS))

@@ -41,7 +41,7 @@ sqlite_stands_for_both = pytest.mark.each_value(all_of="sqlite", at_most=0)
 def site(url: str, tmp_path: Path) -> Iterator[Site]:
     """Serve a site with a ledger at this URL."""
     log = tmp_path / f"site-{time.monotonic_ns()}.log"
-    with started("tests.support.sites.ledger_site:app", ROOT, log, ("127.0.0.1", 0), {"LEDGER": url}) as site:
+    with started("tests.support.sites.live_site:site", ROOT, log, ("127.0.0.1", 0), {"LEDGER": url}) as site:
         yield site
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ import pytest
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.buffered import LONGEST_HELD
 from tests.support.servers.clickhouse_server import clickhouse_server
+from tests.support.servers.live_server import Server, serving
 from tests.support.servers.noted_store import Notes
 from tests.support.servers.postgres import PrivateServer
-from tests.support.traffic import VISITORS, Server, Traffic, serving
+from tests.support.traffic import VISITORS, Traffic
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
@@ -80,13 +81,18 @@ def number_of(record: dict[str, Any]) -> int:
     return int(record["url.path"].rpartition("/")[2])
 
 
+def served(folder: Path, sink: str, **environ: str) -> AbstractContextManager[Server]:
+    """Serve the site with two workers and without a ledger, which a full disk would stop, too."""
+    return serving(folder, "--no-access-log", workers=2, sink=sink, environ={"LEDGER": "", **environ})
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     """A site with records in files. Each test repairs what it breaks."""
     folder = tmp_path_factory.mktemp("site")
     path, clock, notes = folder / "logs" / "access.jsonl", folder / "clock", folder / "notes"
     clock.write_text("0", "ascii")
-    with serving(folder, str(path), {"CLOCK": str(clock), "NOTES": str(notes)}) as server:
+    with served(folder, str(path), CLOCK=str(clock), NOTES=str(notes)) as server:
         yield Log(server, path, clock, notes)
         server.stop()
     assert "Exception in ASGI" not in server.output.read_text("utf-8")
@@ -222,7 +228,7 @@ def set_clock(log: Log, ahead: timedelta) -> None:
 def test_unwritable_folder_costs_no_page_and_no_record(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "access.jsonl"
     path.parent.mkdir(mode=0o500)
-    with serving(tmp_path, str(path)) as server, Traffic(server) as traffic:
+    with served(tmp_path, str(path)) as server, Traffic(server) as traffic:
         log = Log(server, path, tmp_path, tmp_path)
         with outage(traffic, "unwritable folder"):
             let_outage_last(traffic)
@@ -239,7 +245,7 @@ def check_restart_of_store(folder: Path, url: str, stop: Callable[[], object], s
     """Stop and start a store under traffic: no page fails or waits, and each page has one record afterwards."""
     sink, spill = f"{url}?spill={folder / 'spill'}", folder / "spill"
     what = url.partition(":")[0]
-    with serving(folder, sink) as server, Traffic(server) as traffic:
+    with served(folder, sink) as server, Traffic(server) as traffic:
         with outage(traffic, what):
             stop()
             let_outage_last(traffic)

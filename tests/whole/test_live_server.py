@@ -2,119 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.asgi import PHONE, PREFIX
+from tests.support.asgi import PREFIX
+from tests.support.servers import live_server
+from tests.support.servers.live_server import Server
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server.
-
-    Args:
-        address: its origin.
-        log: the file of access records.
-        output: the file of its standard output and error.
-        process: its process.
-    """
-
-    address: str
-    log: Path
-    output: Path
-    process: subprocess.Popen[bytes]
-
-    @contextmanager
-    def visitor(self, **options: Any) -> Iterator[httpx.Client]:
-        """A visitor with a browser of its own."""
-        headers = {"user-agent": PHONE, "origin": self.address}
-        with httpx.Client(base_url=self.address, headers=headers, trust_env=False, timeout=30, **options) as client:
-            yield client
-
-    def records(self) -> list[dict[str, Any]]:
-        text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
-        assert text == "" or text.endswith("\n")
-        return [json.loads(line) for line in text.splitlines()]
-
-    def stop(self) -> None:
-        self.process.terminate()
-        assert self.process.wait(30) in (0, -15)
-        assert "Traceback" not in self.output.read_text(encoding="utf-8")
-
-
-def wait_for(condition: Callable[[], object], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"the condition did not hold within {seconds} seconds"
-        time.sleep(0.02)
-
-
-def listens(host: str, port: int) -> bool:
-    """Return whether a worker accepts connections: it does once its app is made."""
-    try:
-        socket.create_connection((host, port)).close()
-    except ConnectionRefusedError:
-        return False
-    return True
 
 
 @contextmanager
 def serving(folder: Path, *arguments: str, workers: int = 1) -> Iterator[Server]:
-    log, output = folder / "access.jsonl", folder / "output.txt"
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--factory",
-        "tests.support.sites.live_site:site",
-        "--port",
-        "0",
-        *arguments,
-    ]
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [*command, "--workers", str(workers)],
-            stderr=file,
-            stdout=file,
-            cwd=ROOT,
-            env={**os.environ, "ACCESS_LOG": str(log)},
-        )
-    try:
-
-        def running() -> bool:
-            assert process.poll() is None, output.read_text()
-            text = output.read_text()
-            return "Uvicorn running on" in text and text.count("Started server process") == workers
-
-        wait_for(running, 60)
-        found = re.search(r"running on (http://(\S+):(\d+))", output.read_text())
-        assert found
-        wait_for(lambda: listens(found[2], int(found[3])), 60)
-        server = Server(found[1], log, output, process)
+    """Serve the site, stop the server in an orderly way, and look into its output."""
+    with live_server.serving(folder, *arguments, workers=workers) as server:
         yield server
-        if process.poll() is None:
+        if server.process.poll() is None:
             server.stop()
-    finally:
-        process.terminate()
-        process.wait(30)
+    assert "Traceback" not in server.output.read_text("utf-8")
 
 
 @dataclass
@@ -129,7 +42,7 @@ class Visits:
 
     def visit(self, number: int) -> None:
         path = f"/pages/{number}"
-        process, status = self.granting.get(f"{path}?utm_source=x&secret=y").text.split()
+        process, status = self.granting.get(f"{path}?utm_source=x&secret=y&busy").text.split()
         self.workers.add(process)
         self.paths.append(path)
         assert status == "granted"
@@ -192,7 +105,7 @@ def test_records_reach_the_file_while_the_server_runs(lifespan: str, tmp_path: P
         for path in ("/pages/first", "/pages/second"):
             visitor.get(path)
             visited.append(path)
-            wait_for(lambda: [record["url.path"] for record in server.records()] == visited, 3)
+            wait_until(lambda: [record["url.path"] for record in server.records()] == visited, 3)
 
 
 def test_stopped_server_writes_the_last_records(tmp_path: Path) -> None:
@@ -216,7 +129,7 @@ def test_request_open_during_refusal_sets_and_records_nothing(tmp_path: Path) ->
             chunks = stream.iter_raw()
             assert next(chunks) == b"data: first\n\n"
             slow = thread.submit(other.get, "/slow", headers={"cookie": given["cookie"].partition("; visitor")[0]})
-            wait_for(lambda: visitor.get("/waiting").text == "1", 20)
+            wait_until(lambda: visitor.get("/waiting").text == "1", 20)
             assert visitor.post(PREFIX, json={"choice": "refuse_all"}).json()["status"] == "refused"
             visitor.get("/go-on")
             assert b"".join(chunks) == b"data: second\n\n"

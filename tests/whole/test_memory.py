@@ -25,7 +25,8 @@ from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, Visitor, call, install, page_app, reply_app
 from tests.support.policies import KEY
-from tests.whole.test_live_server import Server, serving
+from tests.support.servers.live_server import Server
+from tests.whole.test_live_server import serving
 
 pytestmark = pytest.mark.server
 
@@ -100,7 +101,7 @@ def flood(server: Server, cookies: str, number: int) -> list[int]:
             (f"POST {PREFIX}", [*plain, ("origin", f"http://{huge}"), ("content-type", huge)], ""),
             (f"POST {PREFIX}", [*traced, ("origin", "http://site.example"), ("content-type", huge)], ""),
             (f"POST {PREFIX}", form, f"choice={large}&policy={large[:1000]}"),
-            (f"POST {PREFIX}/requests/look-up", form, f"reference={large}&secret={large[:1000]}"),
+            (f"POST {PREFIX}/requests", form, f"kind=access&text={large}"),
             (f"POST {PREFIX}/events", [*form[:-1], ("content-type", "text/plain")], large[:4000]),
         ]
     ]

@@ -1,4 +1,7 @@
-"""A small site with two purposes, a strict Content-Security-Policy, a long page and templates."""
+"""A small site with two purposes, a strict Content-Security-Policy, a long page and templates.
+
+The banner has the layout "corner"; below /corner, /bar and /modal it has the layout of that name.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.visitors.pages.rendering import LAYOUTS
 from tests.support.policies import KEY, policy_of
 
 POLICY = """
@@ -42,47 +46,68 @@ fallback = { en = "The addresses are listed below.", ja = "住所は下にあり
 """
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
-    "require-trusted-types-for 'script'"
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+WATCH = """
+const violations = document.createElement("ul");
+violations.id = "violations";
+addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
+    if (blockedURI.endsWith("favicon.ico")) return; // only the browser requests it
+    const textContent = `${violatedDirective} ${blockedURI}`;
+    violations.append(Object.assign(document.createElement("li"), { textContent }));
+});
+addEventListener("DOMContentLoaded", () => document.querySelector("main").append(violations));
+"""
+"""Writes the violations of a page's policy into the page."""
 TEMPLATES = {"media": "media", "both": "analytics media", "weather": "media weather", "nothing": ""}
 """The id of an element -> the purposes that its template needs."""
 LINKS = 40
 FEATURES = Path(__file__).parents[3] / "docs" / "features.md"
 
 
-def document(main: str) -> str:
+def document(main: str, base: str = "/privacy-choices", head: str = "") -> str:
     """Return a page with this content."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Plain Site</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<script type="module" src="/privacy-choices/choices.js"></script></head><body>'
-        '<header><a href="/" id="start">Start</a></header>'
+        f'{head}<script type="module" src="{base}/choices.js"></script></head><body>'
+        '<header><a href="./" id="start">Start</a></header>'
         f"<main><h1>A page</h1>{main}</main>"
-        '<footer><a href="/privacy-choices" data-privacy-settings>Privacy settings</a></footer></body></html>'
+        f'<footer><a href="{base}" id="settings" data-privacy-settings>Privacy settings</a></footer></body></html>'
     )
 
 
-async def start(request: Request) -> HTMLResponse:
-    """Show templates, and the fallback box of a feature that is off."""
+def start_page(request: Request, head: str = "") -> str:
+    """Return a page with templates, and the fallback box of a feature that is off."""
     templates = "".join(
         f'<template data-purpose="{purposes}"><p id="{name}">{name}</p></template>'
         for name, purposes in TEMPLATES.items()
     )
-    available = request.state.consent.feature("map").available
-    return HTMLResponse(document(("" if available else fallback_box(request.scope, "map")) + templates))
+    consent = request.state.consent
+    box = "" if consent.feature("map").available else fallback_box(request.scope, "map")
+    return document(box + templates, consent.base, head)
+
+
+async def start(request: Request) -> HTMLResponse:
+    """Show the start page."""
+    return HTMLResponse(start_page(request))
 
 
 async def strict(request: Request) -> HTMLResponse:
-    """Show the start page under a policy that allows only scripts and styles of the site."""
-    response = await start(request)
-    response.headers["content-security-policy"] = STRICT
-    return response
+    """Show the start page under a policy that allows only scripts and styles of the site, and Trusted Types."""
+    head = f'<script src="{request.scope["root_path"]}/watch.js"></script>'
+    return HTMLResponse(start_page(request, head), headers={"content-security-policy": STRICT})
+
+
+async def watch(request: Request) -> Response:
+    """Return the script that writes violations into the page."""
+    return Response(WATCH, media_type="text/javascript")
 
 
 async def long(request: Request) -> HTMLResponse:
     """Show many links on a long page."""
     links = "".join(f'<p><a href="/?link={number}">Link {number}</a></p>' for number in range(LINKS))
-    return HTMLResponse(document(links))
+    return HTMLResponse(document(links, request.state.consent.base))
 
 
 def features_template() -> str:
@@ -111,20 +136,19 @@ async def offices(request: Request) -> Response:
 @requires("media")
 async def video(request: Request) -> HTMLResponse:
     """Show a page that needs consent and has no fallback."""
-    return HTMLResponse(document('<p id="video">A video</p>'))
+    return HTMLResponse(document('<p id="video">A video</p>', request.state.consent.base))
 
 
-app = Starlette(
-    routes=[
-        Route("/", start),
-        Route("/strict", strict),
-        Route("/long", long),
-        Route("/offices", offices),
-        Route("/video", video),
-    ],
-)
-app.add_middleware(
-    ConsentMiddleware,
-    policy=policy_of(tomllib.loads(POLICY)),
-    secret_keys=KEY,
-)
+def site(layout: str) -> ConsentMiddleware:
+    """Return the site with this layout of the banner."""
+    paths = {"/": start, "/strict": strict, "/watch.js": watch, "/long": long, "/offices": offices, "/video": video}
+    return ConsentMiddleware(
+        Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()]),
+        policy=policy_of(tomllib.loads(POLICY)),
+        secret_keys=KEY,
+        layout=layout,
+        settings_link=False,
+    )
+
+
+app = Starlette(routes=[*(Mount(f"/{layout}", site(layout)) for layout in LAYOUTS), Mount("/", site("corner"))])

@@ -1,25 +1,35 @@
-"""A site for a real server: ACCESS_LOG=access.jsonl python -m uvicorn --factory tests.support.sites.live_site:site."""
+"""A site for real servers: ACCESS_LOG=access.jsonl python -m uvicorn --factory tests.support.sites.live_site:site.
+
+LEDGER is the URL of its ledger. Either may be missing. CLOCK is a file with the seconds by which the clock of the site
+is wrong; it may change. NOTES is a folder in which each process notes its writes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
+from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.buffered import BufferedSink
 from tests.support.asgi import PAGE, policy
 from tests.support.policies import KEY
+from tests.support.servers.noted_store import NotedStore
 
 
 async def _page(request: Request) -> Response:
     """Respond with the process id after a busy pause, so that another process takes the next request."""
-    time.sleep(0.01)  # noqa: ASYNC251 (the worker should be busy)
+    if "busy" in request.query_params:
+        time.sleep(0.01)  # noqa: ASYNC251 (the worker should be busy)
     response = PlainTextResponse(f"{os.getpid()} {request.state.consent.status}")
     response.set_cookie("session", "1")
     response.set_cookie("_ga", "1")
@@ -57,25 +67,47 @@ async def _go_on(request: Request) -> Response:
     return PlainTextResponse("they go on")
 
 
+async def _limit(request: Request) -> Response:
+    """Limit the size of the files that this process writes, as on a full disk; without a size lift the limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(request.query_params.get("bytes", most)), most))
+    return PlainTextResponse(str(os.getpid()))
+
+
+async def _stats(request: Request) -> Response:
+    return JSONResponse({"process": str(os.getpid()), **request.app.state.sink.stats()})
+
+
+def _now() -> float:
+    wrong = float(Path(os.environ["CLOCK"]).read_text("ascii")) if "CLOCK" in os.environ else 0
+    return time.time() + wrong
+
+
 def site() -> Starlette:
     """Return the site."""
-    app = Starlette(
-        routes=[
-            Route("/", _home),
-            Route("/events", _events),
-            Route("/slow", _slow),
-            Route("/waiting", _waiting),
-            Route("/go-on", _go_on),
-            Route("/pages/{name}", _page),
-        ]
-    )
-    app.state.go_on, app.state.waiting = asyncio.Event(), 0
-    log = os.environ["ACCESS_LOG"]
+    paths = {
+        "/": _home,
+        "/events": _events,
+        "/slow": _slow,
+        "/waiting": _waiting,
+        "/go-on": _go_on,
+        "/limit": _limit,
+        "/stats": _stats,
+        "/pages/{name}": _page,
+    }
+    app = Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
+    app.state.go_on = asyncio.Event()
+    app.state.waiting = 0
+    app.state.sink = sink = open_sink(os.environ["ACCESS_LOG"]) if "ACCESS_LOG" in os.environ else None
+    if "NOTES" in os.environ:
+        assert isinstance(sink, BufferedSink), "its store can be replaced"
+        sink.store = NotedStore(sink.store, Path(os.environ["NOTES"]))
     app.add_middleware(
         ConsentMiddleware,
         policy=policy(),
         secret_keys=[KEY],
-        access_log=log,
-        ledger=f"sqlite:///{log}.consent.db",
+        access_log=sink,
+        ledger=os.environ.get("LEDGER") or None,
+        clock=_now,
     )
     return app
