@@ -325,10 +325,9 @@ async function submitted(event) {
 
 /** Leave the question unanswered on this page. */
 function setAside() {
-  const question = banner();
-  if (!question) return;
+  const question = /** @type {HTMLDialogElement} */ (banner());
   question.hidden = true;
-  if (question instanceof HTMLDialogElement) question.close();
+  question.close?.();
   goOn();
 }
 
@@ -457,9 +456,8 @@ function start() {
     true,
   );
   addEventListener("keydown", (event) => {
-    const question = banner();
-    if (event.key === "Escape" && question?.contains(document.activeElement))
-      /** @type {HTMLElement} */ (question.querySelector(".pchoice-close, [value=refuse_all]")).click();
+    if (event.key === "Escape" && banner()?.contains(document.activeElement))
+      (all(".pchoice-close")[0] ?? all(".pchoice [value=refuse_all]")[0]).click();
   });
   listen();
   // An open channel keeps some browsers from keeping the page for the back button.
