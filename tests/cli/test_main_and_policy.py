@@ -526,3 +526,14 @@ def test_terminated_command_cleans_up_first(monkeypatch: pytest.MonkeyPatch) -> 
         main(["demo"])
     assert (ended.value.code, cleaned_up) == (128 + signal.SIGTERM, [True])
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_shorter_duration_is_no_finding_and_needs_the_history(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL + ADDED, SMALL + ADDED.replace("30 days", "1 day")) == GOOD
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed.endswith('\n- cookie "player": duration 30 days -> 1 day')
+    assert asked.splitlines() == [
+        "Nobody is asked again.",
+        f'The middleware needs history=["{tmp_path / "old.toml"}"] for that. Without it,',
+        'those who had accepted "media" are asked again too, for less than they had accepted.',
+    ]

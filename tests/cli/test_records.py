@@ -975,3 +975,17 @@ def test_progress_is_shown_on_a_terminal_and_cleared(command: list[str], many: P
     assert "% of" not in capsys.readouterr().out
     main([*command, "--ledger", url(many)])
     assert "% of" not in capsys.readouterr().err
+
+
+SPACED = json.dumps(POLICY.document(), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("content", ["{}", "no JSON", "[" * 100_000, b"\xff", "\udcff", SPACED])
+def test_verify_finds_changed_policy(content: object, path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        stored = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+        kind = "TEXT" if isinstance(content, str) else "BLOB"
+        connection.execute(f"UPDATE consent_policies SET document = CAST(? AS {kind})", [stored])  # noqa: S608
+    findings = verified(path, capsys)["findings"]
+    assert [finding["record"] for finding in findings] == [1]
+    assert findings[0]["why"].startswith(f"Policy {POLICY.version} was changed")

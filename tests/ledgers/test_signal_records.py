@@ -247,3 +247,29 @@ def test_remembered_signals_are_bounded() -> None:
     assert len(kept_for) == 10_000
     note_all(proofs, decisions[10_000], decisions[0])
     assert kept_for[10_000:] == ["v-10000", "v-0"]
+
+
+def test_end_of_signal_is_not_recorded_after_notes_alone() -> None:
+    ledger = MemoryLedger()
+    app = install(ledger=ledger)
+    visitor = accepting_visitor(app)
+    (granted,) = ledger.kept
+    note = {"event": "note", "record_id": "n", "about": granted["record_id"], "repeat_key": ""}
+    other = MemoryLedger()
+    asyncio.run(
+        other.append(Entry(document={**granted, **note, "policy": None, "text": None, "prevailing_text": None}))
+    )
+    app = install(ledger=other)
+    visit((app, visitor, []), times=2)
+    visit((app, visitor, [GPC]), times=2)
+    assert [record["event"] for record in other.kept] == ["note", "signal"]
+
+
+def test_visitors_without_signal_are_looked_up_one_at_a_time() -> None:
+    ledger = CountingLedger()
+    app = install(ledger=ledger)
+    visitors = [accepting_visitor(app) for _ in range(5)]
+    everybody: list[tuple[ASGIApp, Visitor, Fields]] = [(app, visitor, []) for visitor in visitors]
+    for lookups in (1, 2, 3, 4, 5, 5):
+        visit(*everybody)
+        assert len(ledger.lookups) == lookups

@@ -498,3 +498,15 @@ def test_full_disk_leaves_no_partial_batch_in_spill(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"r" + line(1) + b"\n"
+
+
+def test_torn_line_in_spill_of_running_process_is_left(tmp_path: Path) -> None:
+    living = Spill(tmp_path)
+    living.add([(True, line(1))])
+    (path,) = tmp_path.iterdir()
+    with path.open("ab") as file:
+        file.write(b"r" + line(2, "two", path="/health")[:-2])
+    before = path.read_bytes()
+    assert Spill(tmp_path).erase("two") == 0
+    assert living.erase("two") == 0
+    assert path.read_bytes() == before

@@ -539,3 +539,20 @@ def test_killed_writers_leave_each_record_once(path: Path) -> None:
     assert numbers_in_running(sources(path)) == found
     assert {source.file_format for source in sources(path)} - {FileFormat.LIVE} == {FileFormat.GZIP}
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]
+
+
+def test_live_file_has_no_date(path: Path) -> None:
+    with pytest.raises(ValueError, match="is not closed"):
+        Source(path, FileFormat.LIVE).date()
+
+
+def test_suspended_rotation_blocks_no_writer(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=1, compress=None)
+    write(sink, 1)
+    with path.with_name(".access.jsonl.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write(sink, 2)
+        assert numbers_in(sources(path)) == Counter([1, 2])
+        assert names(path) == ["access.jsonl"]
+    write(sink, 3)
+    assert len(names(path)) == 2

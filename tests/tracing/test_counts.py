@@ -16,6 +16,7 @@ from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.counts import Counts
 from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, Clock, Visitor, install, run
@@ -335,3 +336,14 @@ def test_sink_that_refuses_counts_costs_no_page(caplog: pytest.LogCaptureFixture
     assert Visitor(app, BROWSER).get("/").status == 200
     drive_lifespan(app)
     assert "The sink does not take counts; they are lost: OSError('no room')" in caplog.text
+
+
+def test_double_click_is_counted_once(sink: MemorySink) -> None:
+    app = install(APP, access_log=sink, ledger=MemoryLedger())
+    visitor = Visitor(app, BROWSER)
+    visitor.refuse()
+    before, clicked = dict(visitor.jar), {"choice": "accept_all", "once": "one-form"}
+    visitor.post(clicked)
+    visitor.jar = before
+    visitor.post(clicked)
+    assert counts(app, sink) == {"refused en": 1, "changed en": 1}

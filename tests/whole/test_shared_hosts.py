@@ -334,3 +334,25 @@ def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:
         browser.answer(WWW, "refuse_all")
     assert "Your choice counts on" not in browser.request(OTHER, path=PREFIX).text
     assert "Your choice counts on" not in Browser(site(SITE)).request(SHOP, path=PREFIX).text
+
+
+def test_signal_over_old_answer_is_kept_and_replaced() -> None:
+    gpc = [("sec-gpc", "1")]
+    clock = Clock()
+    browser = Browser(site(SITE, clock=clock))
+    browser.answer(SHOP, "accept_all")
+    browser.site = site(clock=clock)
+    browser.request(SHOP, fields=gpc)
+    assert ("__Secure-consent-signal", APEX) in browser.names()
+    assert browser.state(SHOP)["purposes"]["media"] is False
+    clock.forward(seconds=1)
+    browser.answer(SHOP, "accept_all")
+    assert browser.names() == {("__Secure-consent", APEX)}
+    assert browser.state(WWW)["purposes"]["media"] is True
+
+
+def test_signal_over_shared_answer_stays_on_all_hosts() -> None:
+    browser = Browser(site())
+    browser.answer(SHOP, "accept_all")
+    browser.request(SHOP, fields=[("sec-gpc", "1")])
+    assert browser.state(WWW)["purposes"]["media"] is False
