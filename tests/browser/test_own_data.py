@@ -41,9 +41,6 @@ COMMAND = [sys.executable, "-c", "import sys; from cookie_consent.cli import mai
 NOTE = "It was my child who answered.\nPlease keep that in mind."
 A4 = {"width": 794, "height": 1123}
 """In pixels of CSS, without margins."""
-INKS = """() => [...document.querySelectorAll(".pchoice-page *")].filter(it => it.checkVisibility())
-    .filter(it => [...it.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim()))
-    .map(it => getComputedStyle(it).color.match(/\\d+/g).slice(0, 3).map(Number))"""
 TRACED = {"/names", "/account"}
 """The pages that the visitor opens after consent."""
 

@@ -15,11 +15,6 @@ WORKFLOW = yaml.load(TEXT, Loader=yaml.BaseLoader)  # noqa: S506 - it makes stri
 JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-SYSTEMS = {
-    "macos-latest": "Operating System :: MacOS",
-    "ubuntu-latest": "Operating System :: POSIX :: Linux",
-    "windows-latest": "Operating System :: Microsoft :: Windows",
-}
 
 
 def recipe(target: str) -> str:

@@ -11,10 +11,9 @@ import pytest
 from cookie_consent import Policy, PolicyError
 from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.policy.starter import starter
-from tests.support.documentation import ROOT, answer, blocks, commands, run, visit
+from tests.support.documentation import answer, blocks, commands, run, visit
 from tests.support.policies import KEY
 
-POLICY_PAGE = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
 (POLICY,) = blocks("docs/policy.md", "toml")
 WRONG_POLICY, CHANGED_POLICY = blocks("docs/policy.md", "text")
 (ONE_LINE,) = blocks("README.md", "python")

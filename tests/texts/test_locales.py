@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,6 @@ from cookie_consent.texts.locales import (
 )
 
 DAY = date(2026, 1, 2)
-MOMENT = datetime(2026, 1, 2, 15, 4, 5, tzinfo=UTC)
 UNKNOWN = ["xx", "x-private", "i-klingon", "tlh-Latn", "ja_JP", ""]
 TAGS = st.lists(st.text("abzJN01-_é", max_size=9), min_size=1, max_size=4).map("-".join) | st.text()
 
