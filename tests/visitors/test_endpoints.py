@@ -147,9 +147,6 @@ def test_requests_under_prefix_never_reach_the_app() -> None:
     assert call(install(app), path=f"{PREFIX}/nowhere").status == 404
 
 
-# Mounted apps.
-
-
 # Several Cookie fields, as HTTP/2 sends them.
 
 

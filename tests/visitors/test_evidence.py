@@ -498,9 +498,6 @@ def test_text_is_kept_only_for_known_surfaces(sent: dict[str, str], surface: str
     assert record["feature"] == ("map" if sent.get("feature") == "map" else None)
 
 
-# The text inside another page.
-
-
 # The build.
 
 

@@ -162,9 +162,6 @@ def test_consent_id_with_too_many_records_is_kept() -> None:
     assert consent_id(visitor) == ID
 
 
-# Repeated answers.
-
-
 # Pages.
 
 

@@ -88,10 +88,6 @@ class UndebuggedTabs:
         reply = self._replies.get(self._last, {})
         return reply.get("result", {}).get("result", {}).get("value")
 
-    def delete_cookies(self) -> None:
-        """Delete all cookies."""
-        self._session.send("Storage.clearCookies", {"browserContextId": self._context})
-
     def close(self) -> None:
         """Close all tabs."""
         self._session.send("Target.disposeBrowserContext", {"browserContextId": self._context})

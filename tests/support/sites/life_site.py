@@ -1,7 +1,6 @@
 """Several sites with different options, whose pages libraries swap, browsers keep and caches share.
 
-Their paths are /corner, /bar, /modal, /shared (nothing injected), /tongues (the path selects the language), /asked (a
-function selects it) and /enforced (with a Content-Security-Policy of ours).
+Their paths are /corner, /bar, /modal, /shared (nothing injected) and /enforced (with a policy of ours).
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent import ConsentMiddleware, requires
+from cookie_consent import ConsentMiddleware
 from tests.support.policies import KEY, policy_of
 
 POLICY = """
@@ -27,16 +26,16 @@ name = "Life Site"
 controller = "Life Site Ltd."
 contact = "privacy@site.example"
 prevailing_language = "en"
-languages = ["en", "ja", "ar"]
+languages = ["en"]
 
 [purposes.analytics]
-title = { en = "Counting", ja = "集計", ar = "العد" }
-description = { en = "We count visits.", ja = "訪問を数えます。", ar = "نعد الزيارات." }
+title = { en = "Counting" }
+description = { en = "We count visits." }
 retention = "30 days"
 
 [purposes.media]
-title = { en = "Maps", ja = "地図", ar = "الخرائط" }
-description = { en = "We show maps.", ja = "地図を表示します。", ar = "نعرض الخرائط." }
+title = { en = "Maps" }
+description = { en = "We show maps." }
 
 [[recipients]]
 id = "maps"
@@ -44,7 +43,7 @@ name = "Example Maps Inc."
 purpose = "media"
 origins = ["https://maps.example"]
 directives = ["frame"]
-receives = { en = "IP address", ja = "IPアドレス", ar = "عنوان IP" }
+receives = { en = "IP address" }
 """
 LIBRARIES = {
     "htmx2": "htmx2/dist/htmx.min.js",
@@ -82,7 +81,7 @@ def own_script(request: Request) -> str:
     return f'<script type="module" src="{request.scope["root_path"]}/privacy-choices/choices.js"></script>'
 
 
-def document(request: Request, title: str, main: str, *, head: str = "", body: str = "", lang: str = "en") -> str:
+def document(request: Request, title: str, main: str, *, head: str = "", body: str = "") -> str:
     """Return a page.
 
     Args:
@@ -91,12 +90,10 @@ def document(request: Request, title: str, main: str, *, head: str = "", body: s
         main: the content below the heading.
         head: further elements of its head.
         body: the attributes of its body.
-        lang: its language; "" for none.
     """
     home = request.scope["root_path"]
-    attribute = f' lang="{lang}"' if lang else ""
     return (
-        f'<!doctype html><html{attribute}><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{head}</head><body {body}>'
         f'<main><h1>{title}</h1><p><a href="{home}/" id="home">Home</a> <a href="second" id="next">Next</a></p>'
         f'<p><input aria-label="Name" id="name"></p>{main}</main></body></html>'
@@ -129,27 +126,15 @@ async def long(request: Request) -> Response:
     return HTMLResponse(document(request, "Long", "<p>Text to read.</p>" * 200 + '<a href="second" id="end">End</a>'))
 
 
-async def written(request: Request) -> Response:
-    """Show a page in any language."""
-    return HTMLResponse(document(request, "Written", "", lang=request.query_params.get("in", "")))
-
-
 async def with_script(request: Request) -> Response:
     """Show a page that loads the script itself."""
-    lang = request.query_params.get("in", "en")
-    return HTMLResponse(document(request, "With script", template("media"), head=own_script(request), lang=lang))
+    return HTMLResponse(document(request, "With script", template("media"), head=own_script(request)))
 
 
 async def guarded(request: Request) -> Response:
     """Show a page with a Content-Security-Policy."""
     page = document(request, "Guarded", template("media"), head=own_script(request))
     return HTMLResponse(page, headers={"content-security-policy": "frame-src 'self'"})
-
-
-async def framing(request: Request) -> Response:
-    """Show a page with another one in a frame."""
-    frame = f'<iframe src="{request.scope["root_path"]}/with-script" title="Frame" id="frame"></iframe>'
-    return HTMLResponse(document(request, "Framing", frame, head=own_script(request)))
 
 
 GO_AHEAD = """<script>
@@ -172,24 +157,7 @@ async def swapped(request: Request) -> Response:
     """Show a page whose links a library handles."""
     library, name, home = request.path_params["library"], request.path_params["name"], request.scope["root_path"]
     head = f'{own_script(request)}<script src="{home}/{library}/script"></script>'
-    main = (
-        '<p><a href="first" id="previous">First</a> <a href="video" id="video">Video</a> '
-        # A link of the site itself, which the script does not recognise.
-        f'<a href="{home}/privacy-choices?next={quote(request.url.path)}" id="settings">Cookies</a></p>'
-        '<button hx-get="part" hx-target="#part">More</button><div id="part"></div>'
-    )
-    return HTMLResponse(document(request, name.title(), main + template("media"), head=head, body=BOOSTS[library]))
-
-
-@requires("media")
-async def video(request: Request) -> Response:
-    """Show a page that needs consent and has no fallback."""
-    return HTMLResponse(document(request, "Video", template("media"), head=own_script(request)))
-
-
-async def part(request: Request) -> Response:
-    """Return a part of a page, with a template."""
-    return HTMLResponse(f'<p id="more">More</p>{template("both")}')
+    return HTMLResponse(document(request, name.title(), template("media"), head=head, body=BOOSTS[library]))
 
 
 async def script(request: Request) -> Response:
@@ -208,24 +176,13 @@ PAGES: Mapping[str, Callable[[Request], Any]] = {
     "/kept": kept,
     "/misspelt": misspelt,
     "/long": long,
-    "/written": written,
     "/with-script": with_script,
     "/speculating": speculating,
     "/worker.js": worker,
     "/guarded": guarded,
-    "/framing": framing,
-    "/{tongue}/written": written,
-    "/{tongue}/with-script": with_script,
     "/{library}/script": script,
-    "/{library}/part": part,
-    "/{library}/video": video,
     "/{library}/{name}": swapped,
 }
-
-
-def language_in_query(request: HTTPConnection) -> str | None:
-    """Return the language that the query selects."""
-    return request.query_params.get("tongue")
 
 
 def site(**options: Any) -> ConsentMiddleware:
@@ -243,8 +200,6 @@ SITES: Mapping[str, Mapping[str, Any]] = {
     "bar": {"layout": "bar"},
     "modal": {"layout": "modal"},
     "shared": {"inject": False},
-    "tongues": {"language": "path"},
-    "asked": {"language": language_in_query},
     "enforced": {"csp": "enforce"},
 }
 looked: list[str] = []
