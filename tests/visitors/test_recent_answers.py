@@ -430,3 +430,12 @@ def test_remembered_answers_are_bounded_in_number_and_size() -> None:
     tracemalloc.stop()
     assert recent.sequence == 6 * MAX_REMEMBERED
     assert grown < 8_000_000, f"{grown:,} bytes"
+
+
+def test_change_of_other_purpose_does_not_stop_recording() -> None:
+    site = Site(sets=["_ga=1", "player=1"])
+    site.visitor.accept()
+    reply = site.while_answering({"choice": "save", "purposes": {"analytics": True}})
+    assert cookies_set_by(reply) == ["_ga"]
+    assert len(site.sink.records) == 1
+    assert site.was_traced
