@@ -240,6 +240,18 @@ def test_vary_omits_signals_that_policy_ignores() -> None:
     assert reply.get("vary") == "Cookie"
 
 
+def test_response_in_negotiated_language_varies_on_accept_language() -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        assert isinstance(scope, dict)
+        body = scope["state"]["consent"].language.encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
+        await send({"type": "http.response.body", "body": body})  # type: ignore[operator]
+
+    reply = call(install(app), headers=[("accept-language", "ja")])
+    assert reply.body == b"ja"
+    assert reply.get("vary") == "Cookie, Sec-GPC, DNT, Accept-Language"
+
+
 def test_response_that_sets_our_cookie_is_never_public() -> None:
     app = install(reply_app(headers=[("cache-control", "public, s-maxage=9")]), access_log=MemorySink())
     visitor = Visitor(app, [("user-agent", PHONE)])

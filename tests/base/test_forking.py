@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from cookie_consent.base.process.waiting import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.report.live.app import report_app
+from cookie_consent.sinks.files.closed_files import FileFormat
+from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import call, run
 from tests.support.forking import fork_hook
 from tests.support.ledger_writer import entry
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 LEDGER = """
@@ -114,6 +118,15 @@ os._exit(0 if call(app).status == 200 else 1)
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], cwd=ROOT, check=True, timeout=60)
 
 
+def test_closed_files_are_compressed_after_fork(tmp_path: Path) -> None:
+    compressor = Compressor((tmp_path / "access.jsonl",), FileFormat.GZIP)
+    for number in (1, 2):
+        (tmp_path / f"access-2026-11-25-000{number}.jsonl").write_bytes(b"{}\n")
+        compressor.start()
+        assert eventually(lambda number=number: (tmp_path / f"access-2026-11-25-000{number}.jsonl.gz").exists())  # type: ignore[misc]
+        compressor.after_fork()
+
+
 # Waiting and retrying.
 
 
@@ -127,6 +140,17 @@ def test_wait_until_polls_until_condition_or_deadline(holds_at: int, seconds: fl
 
     assert wait_until(holds, seconds, 0.5, slept.append) == (pauses is not None)
     assert len(slept) == (pauses if pauses is not None else seconds / 0.5)
+
+
+def test_slow_sleep_does_not_extend_wait() -> None:
+    slept = list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(0.03)
+
+    assert not wait_until(lambda: False, 0.02, 0.001, sleep)
+    assert len(slept) == 1
 
 
 def test_backoff_pauses_grow_until_reset() -> None:

@@ -313,6 +313,16 @@ def test_messages_without_optional_keys_are_unchanged() -> None:
     assert sent(messages) == messages
 
 
+def test_messages_after_rejected_document_are_unchanged() -> None:
+    late = body(b"<html><body>")
+    assert sent([start(), body(b"<p>", True), late])[2] is late
+
+
+def test_messages_after_insertion_are_unchanged() -> None:
+    late = body(b"<body>")
+    assert sent([start(), body(b"<html><body>", True), late])[2] is late
+
+
 def test_document_is_recognized_within_64_kib() -> None:
     page = b" " * (LIMIT - 6) + b"<html><body>"
     assert content(sent(stream([page]))) == page + PROBE.encode()
@@ -458,6 +468,14 @@ def test_app_messages_are_not_mutated() -> None:
     assert messages == copies
 
 
+def test_other_message_keys_are_kept() -> None:
+    messages = [{**start(), "trailers": True}, {**body(b"<body>"), "x": 1}, {"type": "http.response.trailers"}]
+    trailing = sent(messages)
+    assert trailing[0] == messages[0]
+    assert trailing[1] == {**body(b"<body>" + PROBE.encode()), "x": 1}
+    assert trailing[2] is messages[2]
+
+
 def test_body_may_be_memoryview() -> None:
     view = memoryview(b"<body>")
     assert content(sent([start(), {"type": "http.response.body", "body": view}])) == b"<body>" + PROBE.encode()
@@ -483,6 +501,11 @@ def test_other_message_releases_held_bytes_unchanged() -> None:
     assert sent(messages) == messages
 
 
+def test_message_before_start_does_not_prevent_injection() -> None:
+    early = [{"type": "http.response.debug"}, {"type": "http.response.zerocopysend"}]
+    assert sent([*early, start(), body(b"<body>")]) == [*early, start(), body(b"<body>" + PROBE.encode())]
+
+
 def test_message_inside_document_does_not_prevent_injection() -> None:
     debug = {"type": "http.response.debug"}
     messages = [start(), body(b"<html><bo", True), debug, body(b"dy>")]
@@ -502,6 +525,11 @@ def test_empty_fragment_adds_no_message_before_pathsend() -> None:
     assert sent(messages, fragment="") == messages
 
 
+def test_start_without_body_is_sent_when_app_finishes() -> None:
+    assert sent_after_each([start((b"etag", b'"1"'))]) == [[], [start((b"etag", b'"1"'))]]
+    assert sent_after_each([start()], finish=False) == [[], []]
+
+
 def test_nothing_is_sent_if_app_sends_nothing() -> None:
     assert sent([]) == []
 
@@ -512,6 +540,10 @@ def test_held_bytes_are_sent_without_fragment_if_app_breaks_off(pieces: list[byt
     assert messages[0] == start()
     assert content(messages) == b"".join(pieces)
     assert messages[-1]["more_body"] is True
+
+
+def test_finishing_finished_response_sends_nothing() -> None:
+    assert sent_after_each([start(), body(b"<body>")])[-1] == []
 
 
 # The tail: it comes last in the body.
@@ -628,6 +660,23 @@ def test_tail_makes_etag_weak(etag: bytes, weak: bytes) -> None:
     assert sent([start((b"etag", etag)), body(b"<body>")], "", tail=TAIL)[0]["headers"] == [HTML, (b"etag", weak)]
 
 
+def test_fragment_with_tail_drops_validators() -> None:
+    fields = [(b"etag", b'"1"'), (b"last-modified", b"Mon"), (b"content-length", b"6")]
+    headers = sent([start(*fields), body(b"<body>")], tail=TAIL)[0]["headers"]
+    assert headers == [HTML, (b"content-length", b"%d" % (6 + len(PROBE) + len(TAIL)))]
+
+
+@pytest.mark.parametrize("lengths", [["x"], ["1", "1"]])
+def test_invalid_content_length_is_dropped_with_tail(lengths: list[str]) -> None:
+    fields = [(b"Content-Length", length.encode()) for length in lengths]
+    assert sent([start(*fields), body(b"<body>")], "", tail=TAIL)[0] == start()
+
+
+def test_document_without_additions_is_unchanged() -> None:
+    messages = [start((b"etag", b'"1"'), (b"content-length", b"13")), body(b"<html>", True), body(b"<body>x")]
+    assert all(one is other for one, other in zip(sent(messages, ""), messages, strict=True))
+
+
 @pytest.mark.parametrize("kind", ["pathsend", "zerocopysend"])
 @pytest.mark.parametrize("fragment", [PROBE, ""])
 def test_page_sent_by_server_itself_gets_no_tail(kind: str, fragment: str) -> None:
@@ -657,6 +706,13 @@ def test_last_body_before_tail_may_be_memoryview(fragment: str) -> None:
     last = {"type": "http.response.body", "body": memoryview(b"<p>")}
     passed = sent([start(), body(b"<body>", True), last], fragment, tail=TAIL)
     assert content(passed) == f"<body>{fragment}<p>{TAIL}".encode()
+
+
+def test_app_that_breaks_off_gets_no_tail() -> None:
+    for pieces in ([b"<html>", b"<bo"], [b"<html><body>", b"<p>"], [b"<!doctype html>"]):
+        for fragment in (PROBE, ""):
+            passed = content(sent([start(), *(body(piece, True) for piece in pieces)], fragment, tail=TAIL))
+            assert passed.replace(PROBE.encode(), b"") == b"".join(pieces)
 
 
 def test_tail_comes_before_trailers() -> None:

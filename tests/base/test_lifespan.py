@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -168,6 +169,16 @@ def test_error_of_app_with_lifespan_reaches_the_server(at: str, happened: list[s
     with pytest.raises(StartupError):
         server.run()
     assert server.happened == happened
+
+
+def test_failed_startup_is_passed_on() -> None:
+    def fails(app: Starlette) -> Any:
+        raise StartupError("no database")
+
+    server = Server(Starlette(lifespan=fails))
+    with pytest.raises(StartupError):
+        server.run()
+    assert server.happened == ["lifespan.startup.failed"]
 
 
 @pytest.mark.parametrize("failed", ["lifespan.startup.failed", "lifespan.shutdown.failed"])

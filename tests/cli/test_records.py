@@ -330,7 +330,7 @@ def test_erase_removes_access_records_and_keeps_the_proof(path: Path, access_log
             },
         }
     ]
-    main(["erase", "--id", ANN, *where, "--policy", "whichever.toml"])
+    main(["erase", "--id", ANN, *where])
     assert f"Stays: 4 consent records of {ANN}, as proof" in (said := capsys.readouterr().out)
     assert f", until {until} at the latest.\n--proof erases them too.\n" in said
 
@@ -491,6 +491,18 @@ def test_verify_finds_one_changed_byte(kind: Callable[[str], object], path: Path
     assert capsys.readouterr().out == f"{why}\nThe chain itself fits for 1 record.\n"
 
 
+def test_verify_finds_hash_of_wrong_type(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_records SET document = NULL, record_hash = 'x' WHERE number = 2")
+    assert records_found(path, capsys) == [2]
+
+
+def test_verify_finds_undecodable_record(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_records SET document = CAST(X'7BFF7D' AS TEXT) WHERE number = 2")
+    assert records_found(path, capsys) == [2]
+
+
 def test_verify_finds_lost_database_page(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         query = "SELECT rootpage FROM sqlite_master WHERE name = 'consent_records'"
@@ -503,6 +515,14 @@ def test_verify_finds_lost_database_page(path: Path, capsys: Capture) -> None:
     findings = verified(path, capsys)["findings"]
     said = ("The chain cannot be read to the end: ", "The database cannot be read to the end: ")
     assert [why.startswith(begin) for why, begin in zip(whys(findings), said, strict=True)] == [True, True]
+
+
+def test_verify_finds_deleted_record(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("DELETE FROM consent_records WHERE number = 2")
+    assert verified(path, capsys)["findings"] == [
+        {"record": 2, "why": "Record 2 does not fit: it is missing; the next is 3."}
+    ]
 
 
 def test_verify_finds_record_removed_without_a_reason(path: Path, capsys: Capture) -> None:
@@ -537,6 +557,27 @@ def test_verify_finds_changed_text(path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out == f"{why}\nThe chain itself fits for 3 records.\n"
 
 
+def test_verify_finds_deeply_nested_record_and_checks_the_rest(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_records SET document = ? WHERE number = 2", ["[" * 200_000])
+        connection.execute("UPDATE consent_texts SET content = '' WHERE sha256 = ?", [digest(TEXT)])
+    assert records_found(path, capsys) == [1, 2]
+
+
+SPACED = json.dumps(POLICY.document(), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("content", ["{}", "no JSON", "[" * 100_000, b"\xff", "\udcff", SPACED])
+def test_verify_finds_changed_policy(content: object, path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        stored = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+        kind = "TEXT" if isinstance(content, str) else "BLOB"
+        connection.execute(f"UPDATE consent_policies SET document = CAST(? AS {kind})", [stored])  # noqa: S608
+    findings = verified(path, capsys)["findings"]
+    assert [finding["record"] for finding in findings] == [1]
+    assert findings[0]["why"].startswith(f"Policy {POLICY.version} was changed")
+
+
 def test_verify_finds_other_policy_with_same_version(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "consent.db"
     whole = hashlib.sha256(canonical_json(POLICY.document())).hexdigest()
@@ -547,6 +588,13 @@ def test_verify_finds_other_policy_with_same_version(tmp_path: Path, capsys: Cap
     with tampered(path) as connection:
         connection.execute("UPDATE consent_policies SET document = '{}'")
     assert records_found(path, capsys) == [1], "each error is reported once"
+
+
+def test_verify_finds_changed_text_without_citation(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("INSERT INTO consent_texts VALUES ('00', x'00')")
+    why = "Text 00 was changed: it has no longer the hash that it is named by. No record cites it."
+    assert verified(path, capsys)["findings"] == [{"record": None, "why": why}]
 
 
 def test_verify_finds_missing_text_and_policy(path: Path, capsys: Capture) -> None:
@@ -695,6 +743,16 @@ def test_no_root_is_added_to_other_text(path: Path, tmp_path: Path, capsys: Capt
     assert main(["verify", "--ledger", url(path), "--write-root", str(tmp_path / "notes.txt")]) == WRONG_USAGE
     assert capsys.readouterr().err.startswith(f"--write-root: {tmp_path}/notes.txt: 'My notes' is no root")
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "My notes"
+
+
+@pytest.mark.usefixtures("key")
+def test_no_root_is_written_for_broken_chain(path: Path, tmp_path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("DELETE FROM consent_records WHERE number = 1")
+    roots = tmp_path / "roots.txt"
+    assert main(["verify", "--ledger", url(path), "--write-root", str(roots)]) == FINDING
+    assert not roots.exists()
+    assert capsys.readouterr().err == "No root was written.\n"
 
 
 def test_writing_a_root_without_key_is_wrong_usage(path: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -975,17 +1033,3 @@ def test_progress_is_shown_on_a_terminal_and_cleared(command: list[str], many: P
     assert "% of" not in capsys.readouterr().out
     main([*command, "--ledger", url(many)])
     assert "% of" not in capsys.readouterr().err
-
-
-SPACED = json.dumps(POLICY.document(), ensure_ascii=False)
-
-
-@pytest.mark.parametrize("content", ["{}", "no JSON", "[" * 100_000, b"\xff", "\udcff", SPACED])
-def test_verify_finds_changed_policy(content: object, path: Path, capsys: Capture) -> None:
-    with tampered(path) as connection:
-        stored = content.encode(errors="surrogateescape") if isinstance(content, str) else content
-        kind = "TEXT" if isinstance(content, str) else "BLOB"
-        connection.execute(f"UPDATE consent_policies SET document = CAST(? AS {kind})", [stored])  # noqa: S608
-    findings = verified(path, capsys)["findings"]
-    assert [finding["record"] for finding in findings] == [1]
-    assert findings[0]["why"].startswith(f"Policy {POLICY.version} was changed")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,12 +16,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.cookies.fields import pairs
-from cookie_consent.decision.gate import Gate, Headers, HeldCookies
+from cookie_consent.decision.gate import Gate, Headers, HeldCookies, held_cookies
 from cookie_consent.sinks.memory import MemorySink
 from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import (
@@ -29,6 +31,7 @@ from tests.support.asgi import (
     PHONE,
     PREFIX,
     SITE,
+    Clock,
     Visitor,
     call,
     drive,
@@ -129,6 +132,15 @@ def test_websocket_is_accepted_without_header_fields() -> None:
     assert list(sent[0].get("headers", ())) == []
 
 
+def test_gate_follows_each_new_answer() -> None:
+    visitor = Visitor(install(reply_app(sets=["_ga=1"])))
+    assert "_ga" not in visitor.get().set_cookies
+    visitor.accept()
+    assert "_ga" in visitor.get().set_cookies
+    visitor.refuse()
+    assert "_ga" not in visitor.get().set_cookies
+
+
 @pytest.mark.parametrize(
     ("name", "purposes"),
     [
@@ -167,6 +179,17 @@ def test_undeclared_cookies_pass_if_only_reported() -> None:
     assert not passes("_ga=1", hold_undeclared=False)
 
 
+@pytest.mark.parametrize("name", ["\xa0_ga", "\x85_ga", "\x1c_ga", "\x1f\x85_ga", "\xa0" * 300 + "_ga", "\u3000_ga"])
+def test_padded_name_is_gated_like_stripped_name(name: str) -> None:
+    raw = name.encode("utf-8" if "\u3000" in name else "latin-1")
+    field = raw + b"=1; \xa0mystery=2"
+    assert (name.strip() in cookie_parser(field.decode("latin-1"))) is ("\u3000" not in name)
+    assert gate(hold_undeclared=False).incoming(field, NECESSARY_ONLY) == (b"\xa0mystery=2", {"analytics": 1})
+    assert gate(hold_undeclared=False).incoming(field, ALL_ALLOWED) == (field, {})
+    assert gate().incoming(field, ALL_ALLOWED) == (b"", {"undeclared": 2})
+    assert not passes(raw + b"=1", hold_undeclared=False)
+
+
 def test_cookies_in_trailers_are_gated() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
@@ -176,6 +199,41 @@ def test_cookies_in_trailers_are_gated() -> None:
 
     sent = asyncio.run(drive(install(app), scope()))
     assert [message.get("headers") for message in sent[2:]] == [[(b"x", b"y")], []]
+
+
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+@pytest.mark.parametrize("given", [[(b"x-a", b"b")], [(b"Vary", b"Origin")], [(b"Cache-Control", b"public")]])
+@pytest.mark.parametrize("granted", [False, True])
+def test_traced_response_with_fields_of_any_type_is_private(convert: Any, given: list[Any], granted: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(convert(name), convert(value)) for name, value in given]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    site = install(app, access_log=MemorySink())
+    visitor = Visitor(site, [("user-agent", PHONE)])
+    if granted:
+        visitor.accept()
+    cookies = visitor.cookies or "a=b"
+    (start, _) = asyncio.run(drive(site, scope(headers=[*visitor.headers, ("cookie", cookies)])))
+    values = b" ".join(bytes(value) for _, value in start["headers"] if isinstance(value, bytes))
+    assert (b"private" in values) is granted
+    assert not (granted and b"public" in values)
+
+
+@pytest.mark.parametrize("convert", [bytearray, memoryview])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_cookie_field_of_request_may_be_bytearray_or_memoryview(convert: Any, at: int) -> None:
+    seen: list[list[Any]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append([bytes(value) for name, value in scope["headers"] if name == b"cookie"])
+        await reply_app()(scope, receive, send)
+
+    request = scope(headers=[("accept", "*/*")])
+    request["headers"].insert(at, (b"cookie", convert(b"_ga=1; session=s")))
+    asyncio.run(drive(install(app), request, []))
+    assert seen == [[b"session=s"]]
 
 
 @pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
@@ -435,6 +493,17 @@ def test_lifetime_up_to_one_minute_over_is_not_logged(
     assert len(caplog.records) == warnings
 
 
+def test_clock_skew_and_browser_limit_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The app's clock may be some seconds ahead, and browsers keep no cookie for more than 400 days."""
+    text = SITE.replace('duration = "395 days"', 'duration = "400 days"')
+    assert capped("_ga=1; Max-Age=999999999", text) == "_ga=1; Max-Age=34560000"
+    assert (
+        capped("player=1; Expires=Tue, 15 Jul 2025 15:07:00 GMT") == "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"
+    )
+    assert capped("player=1; Max-Age=1e99") == "player=1"
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(
     ("attributes", "duration"),
     [
@@ -453,6 +522,20 @@ def test_toml_for_undeclared_cookie_has_observed_lifetime(
     gate().outgoing([(b"set-cookie", f"mystery=1; {attributes}".encode())], NECESSARY_ONLY)
     message = caplog.records[0].getMessage()
     assert tomllib.loads(message[message.index("[[cookies]]") :])["cookies"][0]["duration"] == duration
+
+
+def test_lifetime_is_logged_for_name_seen_in_request_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    own = gate()
+    for _ in range(2):
+        own.incoming(b"mystery=1", NECESSARY_ONLY)
+        own.outgoing([(b"set-cookie", b"mystery=1; Max-Age=1800")], NECESSARY_ONLY)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [re.findall(r'cookie "(\w+)"|duration = "(.*)"', message) for message in messages] == [
+        [("mystery", ""), ("", "session")],
+        [("mystery", ""), ("", "30 minutes")],
+    ]
 
 
 def test_passed_undeclared_cookie_is_unchanged() -> None:
@@ -568,6 +651,15 @@ def test_pasted_toml_declares_any_cookie_name(name: str) -> None:
     assert new_gate.reason_to_hold(undeclared.encode(), NECESSARY_ONLY) is None
 
 
+def test_declared_cookie_that_waits_for_consent_is_counted_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    before = Counter(held_cookies.totals())
+    app = install(reply_app(sets=["_ga=1"]))
+    call(app)
+    call(app, headers=[("cookie", "player=1; session=1")])
+    assert caplog.records == []
+    assert Counter(held_cookies.totals()) - before == {("response", "analytics"): 2, ("request", "media"): 1}
+
+
 def test_declared_cookie_that_waits_for_consent_is_shown_at_level_debug(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "cookie_consent")
     call(install(reply_app(sets=["_ga=1"])), headers=[("cookie", "player=1")])
@@ -580,6 +672,19 @@ def test_declared_cookie_that_waits_for_consent_is_shown_at_level_debug(caplog: 
 def test_reserved_name_set_by_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     call(install(reply_app(sets=["__Host-consent=forged; Path=/; Secure"])))
     assert "Give the app's cookie another name" in caplog.text
+
+
+def test_passed_undeclared_cookie_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[list[str]] = []
+    app = install(reply_app(sets=["mystery=1"], seen=seen), undeclared="allow")
+    for _ in range(2):
+        reply = call(app, headers=[("cookie", "mystery=1; _ga=1")])
+        assert list(reply.set_cookies) == ["mystery"]
+    assert seen == [["mystery=1"], ["mystery=1"]]
+    reports = [record.getMessage() for record in caplog.records if "mystery" in record.getMessage()]
+    assert len(reports) == 1
+    assert "let through" in reports[0]
+    assert "[[cookies]]" in reports[0]
 
 
 def test_names_from_clients_cannot_fill_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -646,6 +751,12 @@ def test_refusal_expires_cookies_of_its_request(accepted_before: bool, way: str)
     assert all(stored_cookie(line.encode(), NOW) is None for line in deleted)
 
 
+def test_refusal_of_one_purpose_expires_only_its_cookies() -> None:
+    visitor = Visitor(install())
+    visitor.jar |= {"_ga": "1", "player": "p"}
+    assert list(visitor.save(analytics=False, media=True).set_cookies) == ["__Host-consent", "_ga"]
+
+
 def test_refusal_expires_visitor_cookie() -> None:
     visitor = Visitor(install())
     visitor.jar["__Host-visitor"] = "old"
@@ -665,6 +776,12 @@ def deletions_of(own: Gate, field: bytes, *refused: str, secure: bool = True, ho
     """Return what deletes the cookies of refused purposes that a request carried."""
     names = [name for name, purposes in own.refusable_cookies(field) if purposes <= {*refused}]
     return own.deletions(names, host, secure=secure)
+
+
+def test_repeated_cookie_is_expired_once() -> None:
+    deletions = deletions_of(gate(), b"_ga=1; _ga=2; player=1", "analytics", secure=False)[::2]
+    assert [value.partition(b"=")[0] for _, value in deletions] == [b"_ga"]
+    assert not deletions[0][1].endswith(b"Secure")
 
 
 @pytest.mark.parametrize("name", [b"_ga\n", b"_ga\r\nset-cookie: x", b"_ga\0", b"_ga\x7f", b"_ga\x1b"])
@@ -796,6 +913,15 @@ def test_later_responses_expire_cookies_only_after_refusal() -> None:
     assert set(visitor.get().set_cookies) == {"player"}
     visitor.jar |= {"player": "1"}
     assert "player" not in visitor.accept().set_cookies
+
+
+def test_expired_answer_expires_no_cookies() -> None:
+    clock = Clock()
+    visitor = Visitor(install(reply_app(), clock=clock))
+    visitor.refuse()
+    clock.forward(days=185)
+    visitor.jar |= {"player": "1"}
+    assert visitor.get().all("set-cookie") == []
 
 
 def test_accepted_websocket_expires_returning_cookie() -> None:

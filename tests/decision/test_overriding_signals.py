@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import requires
 from cookie_consent.decision.consent_cookie import SIGNAL_SALT, SignalCookie
@@ -27,6 +27,7 @@ from tests.support.asgi import (
     Visitor,
     bodies,
     call,
+    drive,
     install,
     page_app,
     reply_app,
@@ -85,6 +86,15 @@ def test_answer_given_with_signal_overrides_signal() -> None:
     assert SIGNAL_COOKIE not in visitor.jar
 
 
+def test_answer_given_with_one_signal_does_not_override_another() -> None:
+    visitor = Visitor(install(page_app()), HTML)
+    visitor.post({"choice": "accept_all"}, [DNT])
+    visitor.get("/", [GPC, DNT])
+    assert visitor.state()["overruled"] == ["media"]
+    visitor.post({"choice": "accept_all"}, [GPC, DNT])
+    assert visitor.state()["overruled"] == []
+
+
 def test_second_signal_is_remembered_beside_first() -> None:
     visitor = accepting_visitor()
     visitor.get("/", [GPC])
@@ -119,6 +129,27 @@ def test_signal_that_overrides_no_grant_is_not_remembered() -> None:
     assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
     visitor.save(analytics=True, media=False)
     assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
+
+
+def test_only_the_start_of_a_response_sets_signal_cookie() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.trailers", "headers": [(b"x", b"y")]})
+
+    visitor = accepting_visitor(app)
+    start, _, trailers = run(drive(visitor.app, scope(headers=[("cookie", visitor.cookies), GPC])))
+    assert [name for name, _ in start["headers"]].count(b"set-cookie") == 1
+    assert trailers["headers"] == [(b"x", b"y")]
+
+
+def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
+    for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
+        assert SIGNAL_COOKIE in accepting_visitor().get(path, [GPC]).set_cookies, path
+    page = Visitor(install(page_app()), HTML).get("/").text
+    script = page[page.index('import("') :].split('"')[1]
+    assert accepting_visitor().get(script, [GPC]).set_cookies == {}
+    assert SIGNAL_COOKIE not in accepting_visitor().post({"choice": "refuse_all"}, [GPC]).set_cookies
 
 
 def signal_token(signals: set[str], decided_at: int, key: str = KEY) -> str:
@@ -167,6 +198,17 @@ def test_page_does_not_mention_gpc_if_ignored_or_not_sent() -> None:
     assert HONOURED not in Visitor(install(page_app(), settings_link=True), HTML).get("/", [DNT]).text
 
 
+def test_question_names_overridden_purposes() -> None:
+    visitor = accepting_visitor()
+    visitor.get("/", [GPC])
+    question = plain_text(visitor.get(f"{PREFIX}/question", query=b"again"))
+    assert f"{SWITCHED_OFF} (Maps and videos)" in question
+    # A visitor who refused the same purpose gets another text, though texts are cached.
+    other = Visitor(visitor.app, HTML)
+    other.save(analytics=True, media=False)
+    assert SWITCHED_OFF not in plain_text(other.get(f"{PREFIX}/question", query=b"again"))
+
+
 def test_fallback_says_that_signal_switched_feature_off() -> None:
     @requires("media")
     async def film(request: Request) -> Response:
@@ -176,6 +218,23 @@ def test_fallback_says_that_signal_switched_feature_off() -> None:
     assert visitor.get("/film").text == "A film"
     assert "Your browser refuses it by the Global Privacy Control signal." in visitor.get("/film", [GPC]).text
     assert "A signal of your browser has switched it off since you accepted it." in visitor.get("/film").text
+
+
+def test_websocket_follows_signal_cookie() -> None:
+    seen: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            seen.append(scope["state"]["consent"].allows("media"))
+            await send({"type": "websocket.close"})
+        else:
+            await page_app()(scope, receive, send)
+
+    visitor = accepting_visitor(app)
+    for headers in ([], [GPC]):
+        visitor.get("/", headers)
+        run(drive(visitor.app, scope(kind="websocket", headers=[("cookie", visitor.cookies)])))
+    assert seen == [True, False]
 
 
 def test_ledger_records_overriding_signal_once() -> None:
@@ -206,6 +265,18 @@ def test_endpoints_read_gpc_from_query() -> None:
     for query in (b"gpc=0", b"gpc", b"xgpc=1", b"agpc=1&gpc=11"):
         assert Visitor(install(page_app())).get(f"{PREFIX}/state", query=query).json["signals"] == []
     assert call(install(page_app()), path="/", query=b"gpc=1", headers=HTML).text.count("Global Privacy Control") == 0
+
+
+def test_answer_to_question_with_gpc_in_query_overrides_signal() -> None:
+    visitor = Visitor(install(page_app()), HTML)
+    question = visitor.get(f"{PREFIX}/question", query=b"gpc=1").text
+    assert "It is honoured" in question
+    assert f'action="{PREFIX}?gpc=1"' in question
+    visitor.post({"choice": "accept_all"}, query=b"gpc=1")
+    state = visitor.get(f"{PREFIX}/state", query=b"gpc=1").json
+    assert state["purposes"]["media"]
+    for reply in (visitor.get(f"{PREFIX}/question"), visitor.get("/", [GPC]), visitor.get(PREFIX, [GPC])):
+        assert "gpc=1" not in reply.text
 
 
 def test_name_of_signal_cookie_has_the_prefix() -> None:

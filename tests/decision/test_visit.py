@@ -65,6 +65,16 @@ def test_cached_visit_ends_with_its_answer(seconds: int, holds: bool) -> None:
     assert (visitor.state()["status"] == "granted") == holds
 
 
+def test_answer_holds_for_the_lifetime_of_the_site() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock, consent_days=390))
+    visitor.accept()
+    clock.forward(days=390, seconds=-1)
+    assert visitor.state()["status"] == "granted"
+    clock.forward(seconds=1)
+    assert visitor.state()["status"] == "unknown"
+
+
 def test_cached_visit_does_not_hold_before_its_request() -> None:
     clock = Clock()
     visitor = Visitor(install(clock=clock))

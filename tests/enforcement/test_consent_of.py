@@ -45,6 +45,19 @@ def test_missing_middleware_is_said_of_whatever_is_no_request_with_consent(reque
         consent_of(request_)
 
 
+def test_consent_of_websocket() -> None:
+    found: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        found.append(consent_of(websocket).allows("media"))
+        await websocket.close()
+
+    asyncio.run(drive(install(app), scope(kind="websocket"), [{"type": "websocket.connect"}]))
+    assert found == [False]
+
+
 Consent = Annotated[RequestConsent, Depends(consent_of)]
 
 

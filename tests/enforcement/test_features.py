@@ -15,7 +15,7 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -109,6 +109,15 @@ def test_missing_consent_is_never_error_or_redirect(
 def test_fallback_answers_instead_of_endpoint() -> None:
     assert call(site_with(map_or_list), path="/map").text == "a list of addresses"
     assert call(site_with(map_or_data), path="/map").json == {"addresses": ["Tokyo"], "needs": ["media"]}
+
+
+def test_endpoint_requires_each_of_its_purposes() -> None:
+    visitor = Visitor(site_with(needs_both))
+    assert visitor.get("/map").json["missing"] == ["media", "analytics"]
+    visitor.save(media=True)
+    assert visitor.get("/map").json["missing"] == ["analytics"]
+    visitor.accept()
+    assert visitor.get("/map").text == "both"
 
 
 def test_endpoint_may_be_partial_function() -> None:
@@ -249,6 +258,24 @@ def test_fallback_for_programs_is_json(endpoint: Any) -> None:
         assert "同意がないため地図はありません。" in data["message"]
 
 
+def test_grant_button_works_in_mounted_app() -> None:
+    app = Starlette(routes=[Mount("/shop", site_with(async_map))])
+    visitor = Visitor(app, HTML)
+    text = visitor.get("/shop/map").text
+    (form,) = [form for form in forms(text) if ("choice", "grant") in form.buttons]
+    assert form.action == f"/shop{PREFIX}"
+    reply = visitor.send_form(form.pressed("grant"), path=f"/shop{PREFIX}")
+    assert reply.get("location") == "/shop/map#pchoice-off-map"
+    assert visitor.get("/shop/map").text == "the map"
+
+
+def test_grant_button_works_for_mounted_endpoint() -> None:
+    visitor = Visitor(site(Mount("/deep", routes=[Route("/map", async_map)])), HTML)
+    reply = visitor.send_form(press_grant(visitor.get("/deep/map")))
+    assert reply.get("location") == "/deep/map#pchoice-off-map"
+    assert visitor.get("/deep/map").text == "the map"
+
+
 # Mistakes of developers.
 
 
@@ -343,6 +370,36 @@ def test_fallback_is_sent_in_place_of_an_error_page_of_the_app(more: str) -> Non
     assert "No map without consent." in reply.text
     assert "our error page" not in reply.text
     assert bool(reply.get("content-security-policy")) is bool(more)
+
+
+NeedsMedia = Annotated[None, Depends(requires("media", fallback=_data))]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_fastapi_dependency_answers_with_its_fallback(method: str) -> None:
+    app, visitor = fastapi_site()
+
+    @app.api_route("/map", methods=["GET", "POST"])
+    def show_map(needed: NeedsMedia) -> dict[str, str]:
+        return {"map": "whole"}
+
+    assert visitor.request(method, "/map").json == {"addresses": ["Tokyo"], "needs": ["media"]}
+    visitor.accept()
+    assert visitor.request(method, "/map").json == {"map": "whole"}
+
+
+def test_fastapi_dependency_answers_before_handler_of_exceptions() -> None:
+    app, visitor = fastapi_site()
+
+    @app.get("/map", dependencies=[Depends(requires("media"))])
+    async def show_map() -> None:
+        raise AssertionError("not reached")
+
+    @app.exception_handler(Exception)
+    async def on_error(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 500)
+
+    assert visitor.get("/map").status == 200
 
 
 def test_fastapi_dependency_adds_no_openapi_parameters() -> None:

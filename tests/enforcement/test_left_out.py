@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
+from cookie_consent import ConsentMiddleware
 from cookie_consent.enforcement.left_out import leaves_out
 from cookie_consent.sinks import MemorySink
 from tests.enforcement.test_vendor_signals import VENDORS
-from tests.support.asgi import PAGE, PHONE, Visitor, call, install, page_app
+from tests.support.asgi import PAGE, PHONE, Visitor, call, install, page_app, policy, scope
+from tests.support.policies import KEY
 
 BROWSER = [("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document")]
 ADMIN = ["/admin*"]
@@ -150,6 +153,20 @@ def test_pattern_of_a_mounted_app_is_for_the_path_inside_it() -> None:
     assert call(site, path="/shop/page", headers=BROWSER).body != PAGE
 
 
+def test_function_gets_the_request_without_held_cookies() -> None:
+    seen: list[dict[str, str]] = []
+
+    def inject(request: HTTPConnection) -> bool:
+        seen.append(dict(request.cookies))
+        return "x-fragment" not in request.headers
+
+    app = install(page_app(), inject=inject)
+    fields = [*BROWSER, ("cookie", "_ga=1; session=2")]
+    assert call(app, headers=[*fields, ("x-fragment", "1")]).body == PAGE
+    assert call(app, headers=fields).body != PAGE
+    assert seen == [{"session": "2"}] * 2
+
+
 def _fails(request: HTTPConnection) -> bool:
     raise KeyError("no such user")
 
@@ -166,3 +183,21 @@ def test_page_is_injected_if_the_function_fails(
     with caplog.at_level(logging.ERROR):
         assert call(install(page_app(), inject=inject), headers=BROWSER).body != PAGE
     assert "inject= failed" in caplog.text
+
+
+def test_documentation_pages_of_fastapi_are_left_out() -> None:
+    app = FastAPI()
+    app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=KEY, inject=["/docs*", "/redoc"])
+    for path in ("/docs", "/docs/oauth2-redirect", "/redoc"):
+        reply = call(app, path=path, headers=BROWSER)
+        assert reply.status == 200
+        assert b"privacy-choices" not in reply.body
+
+
+def test_function_does_not_change_the_scope() -> None:
+    given = scope(path="/admin")
+    before = dict(given)
+    matches = leaves_out(lambda request: request.state is None)
+    assert matches is not None
+    matches(given, "/admin")
+    assert given == before

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.enforcement.tags import NO_RULES
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import PHONE, SITE, Clock, Fields, Visitor, drive, install, run, scope
+from tests.support.asgi import PAGE, PHONE, SITE, Clock, Fields, Visitor, drive, install, page_app, run, scope
 from tests.support.examples import examples
 
 BEGINS = [
@@ -321,6 +321,40 @@ def test_response_that_is_no_page_takes_quick_way_where_a_policy_is_sent(
     site.answer("accept")
     site.response_to("/", [("user-agent", PHONE)], "GET", b"")
     assert bool(took_care) is not is_quick
+
+
+@pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
+def test_quick_way_corrects_content_length(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = Visitor(install(page_app(), settings_link=True), [("user-agent", PHONE), ("accept", "text/html")])
+    if answer != "none":
+        getattr(visitor, answer)()
+    visitor.get(), visitor.get()
+    monkeypatch.setattr("cookie_consent.enforcement.response.injectable", None)  # the careful way
+    reply = visitor.get()
+    assert int(reply.get("content-length")) == len(reply.body) > len(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("text", "headers", "part"),
+    [
+        (SITE, [("sec-gpc", "1")], "Global Privacy Control honoured"),
+        (CHANGED, [], "pchoice-news"),
+    ],
+    ids=["signal", "news"],
+)
+def test_page_that_says_more_says_it_each_time_and_to_nobody_else(text: str, headers: Fields, part: str) -> None:
+    clock = Clock()
+    before = Visitor(install(clock=clock))
+    before.save(analytics=True)
+    clock.forward(days=6)
+    site, browser = (
+        install(page_app(), text, settings_link=True, clock=clock),
+        [("user-agent", PHONE), ("accept", "text/html")],
+    )
+    visitor, other = Visitor(site, [*browser, *headers]), Visitor(site, browser)
+    visitor.jar = before.jar
+    other.save(analytics=True)
+    assert [part in one.get().text for one in [visitor, other] * 4] == [True, False] * 4
 
 
 @pytest.mark.parametrize("destination", ["document", "iframe"])

@@ -7,6 +7,10 @@ import re
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.ledgers import MemoryLedger
@@ -174,6 +178,33 @@ def test_other_responses_stay_as_they_are() -> None:
     assert visitor.get("/file").get("cache-control") == PUBLIC[1]
     assert visitor.request("HEAD", "/file").get("vary") == ""
     assert len(log.records) == 2
+
+
+def test_visits_that_reach_the_server_are_traced_and_named_by_their_route() -> None:
+    log = MemorySink()
+
+    async def page(_: Request) -> Response:
+        return HTMLResponse(PAGE)
+
+    app = site(Starlette(routes=[Route("/pages/{id}", page)]), access_log=log)
+    visitor = Visitor(app, BROWSER)
+    visitor.get("/pages/1")
+    visitor.accept()
+    visitor.get("/pages/1")
+    (record,) = log.records
+    assert record["http.route"] == "/pages/{id}"
+    visitor.jar.pop("__Host-visitor")
+    assert visitor.get("/pages/1").set_cookies == {}
+    assert len(log.records) == 1
+
+
+def test_landing_is_recorded_once() -> None:
+    log = MemorySink()
+    visitor = Visitor(site(access_log=log), BROWSER)
+    visitor.send_form("choice=accept_all&source=banner&next=/page")
+    for _ in range(2):
+        assert visitor.get("/page").set_cookies == {}
+    assert [record["url.path"] for record in log.records] == ["/page", "/page"]
 
 
 @pytest.mark.parametrize(

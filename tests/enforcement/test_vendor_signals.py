@@ -5,11 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from cookie_consent import requires
 from cookie_consent.enforcement.vendor_signals import vendor_signals
 from tests.support.asgi import PAGE, PHONE, SITE, Fields, Reply, Visitor, call, install, page_app, policy, reply_app
 
@@ -111,6 +115,27 @@ def test_nothing_else_is_changed() -> None:
     assert b"data-vendors" not in call(install(page_app(), VENDORS, inject=False)).body
 
 
+def test_page_that_asks_by_itself_has_the_script() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["consent"].asks_itself = True
+        await page_app()(scope, receive, send)
+
+    reply = site(app, settings_link=True).get()
+    assert told(reply)
+    assert "pchoice" not in reply.text
+
+
+def test_page_that_explains_what_is_off_has_the_script_and_its_right_length() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(HTTPException):  # as FastAPI's dependencies do
+            requires("media")(Request(scope))
+        await page_app()(scope, receive, send)
+
+    reply = site(app).get()
+    assert told(reply)["holds"]["media"] is False
+    assert reply.get("content-length") == str(len(reply.body))
+
+
 def test_page_is_whole_and_never_confirmed_as_unchanged() -> None:
     seen = []
 
@@ -148,6 +173,17 @@ def test_policy_of_the_page_decides_whether_the_script_is_inline(headers: Fields
 def test_page_for_a_script_gets_the_file_if_nonces_count() -> None:
     app = page_app(headers=[("content-security-policy", "script-src 'self' 'nonce-abc'")])
     assert 'src="/privacy-choices/assets/vendors.' in site(app).get(headers=[("sec-fetch-dest", "empty")]).text
+
+
+def test_answer_given_while_the_page_is_made_counts() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", HTML.encode())]})
+        await refuse(visitor)
+        await send({"type": "http.response.body", "body": PAGE})
+
+    visitor = Visitor(install(app, VENDORS), BROWSER)
+    visitor.accept()
+    assert told(visitor.get())["holds"]["media"] is False
 
 
 async def refuse(visitor: Visitor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.integrations.opentelemetry import ConsentSpanProcessor
-from tests.support.asgi import PHONE, Visitor, install, reply_app
+from tests.support.asgi import PHONE, Visitor, drive, install, reply_app, scope
 
 ADDRESS = "203.0.113.77"
 PERSONAL = (ADDRESS, PHONE, "secret", "50123")
@@ -112,6 +113,16 @@ def test_spans_of_refusing_visitors_keep_everything_else() -> None:
         assert work["end_time"] >= work["start_time"]
 
 
+def test_websocket_span_has_no_personal_data() -> None:
+    traced = Traced()
+    site = instrumentation_outside(traced, app_with_span(traced))
+    request = scope(headers=[("user-agent", PHONE)], kind="websocket", query=b"q=secret")
+    asyncio.run(drive(site, request, [{"type": "websocket.connect"}]))
+    texts = traced.texts()
+    assert texts
+    assert not any(value in text for text in texts for value in PERSONAL)
+
+
 def test_span_outside_request_has_no_personal_data() -> None:
     traced = Traced()
     with traced.provider.get_tracer("app").start_as_current_span("job", kind=SpanKind.CLIENT) as span:
@@ -123,6 +134,16 @@ def test_span_outside_request_has_no_personal_data() -> None:
     assert done.instrumentation_scope is not None
     assert done.instrumentation_scope.name == "app"
     assert done.events == ()
+
+
+def test_span_without_attributes_is_exported() -> None:
+    traced = Traced()
+    span = traced.provider.get_tracer("app").start_span("empty")
+    span.add_event("asked")
+    span.end()
+    (done,) = traced.exporter.get_finished_spans()
+    assert not done.attributes
+    assert [(event.name, event.attributes) for event in done.events] == [("asked", {})]
 
 
 def test_the_exporter_is_flushed_and_shut_down() -> None:

@@ -131,6 +131,19 @@ def test_shared_error_fails_whole_batch_without_retry(error: Exception) -> None:
     assert disk.tried == [["first"], numbers(4)], "a database that is down is not tried once per record"
 
 
+def test_committer_continues_after_error() -> None:
+    committer = Committer(disk_refusing("bad", error=OSError("full")).write)
+
+    async def put() -> None:
+        for _ in range(3):
+            with pytest.raises(OSError, match="full"):
+                await committer.put(entry("bad"))
+            assert await committer.put(entry("good")) == "kept good"
+
+    run(put())
+    committer.close()
+
+
 @pytest.mark.slow
 def test_full_queue_refuses_records(disk: Disk) -> None:
     committer = Committer(disk.write)
@@ -175,6 +188,46 @@ def test_record_is_not_written_after_timeout(disk: Disk) -> None:
     assert disk.written == [["begun"], ["staying"]], "only the write that had begun is completed"
 
 
+def test_cancelled_records_are_not_written(disk: Disk) -> None:
+    committer = Committer(disk.write)
+
+    async def put() -> None:
+        disk.free.clear()
+        first = asyncio.create_task(committer.put(entry("first")))
+        await asyncio.to_thread(disk.begun.wait, LONGEST)
+        waiting = [asyncio.create_task(committer.put(entry(name))) for name in numbers(5)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        disk.free.set()
+        await first
+        await committer.put(entry("last"))
+
+    run(put())
+    committer.close()
+    assert disk.all_written == ["first", "last"]
+
+
+def test_slow_database_does_not_block_event_loop(disk: Disk) -> None:
+    committer = Committer(disk.write)
+
+    async def put() -> int:
+        disk.free.clear()
+        waiting = asyncio.create_task(committer.put(entry("slow")))
+        turns = 0
+        for _ in range(1000):
+            await asyncio.sleep(0)
+            turns += 1
+        assert not waiting.done()
+        disk.free.set()
+        await waiting
+        return turns
+
+    assert run(put()) == 1000
+    committer.close()
+
+
 def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
     before = threading.active_count()
     committer = Committer(disk.write, release=disk.release)
@@ -206,6 +259,15 @@ def test_close_writes_waiting_records(disk: Disk) -> None:
 
     assert run(put()) == [f"kept {name}" for name in numbers(700)]
     assert len(disk.released) == 1
+
+
+def test_record_put_after_close_is_written(disk: Disk) -> None:
+    committer = Committer(disk.write)
+    for name in ("a", "b", "c"):
+        assert run(committer.put(entry(name))) == f"kept {name}"
+        committer.close()
+        committer.close()
+    assert disk.all_written == ["a", "b", "c"]
 
 
 def test_record_put_during_close_is_written_by_new_thread(disk: Disk) -> None:

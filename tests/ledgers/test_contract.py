@@ -179,11 +179,30 @@ def test_records_are_kept_in_order_for_each_consent_id(ledger: Ledger) -> None:
     assert verify_intact(ledger).records == 3
 
 
+def test_limited_records_are_the_newest_in_order(ledger: Ledger) -> None:
+    kept = [entry("a"), entry("b"), entry("a"), entry("a")]
+    keep_each(ledger, *kept)
+    documents = [kept[number].document for number in (0, 2, 3)]
+    for most in (1, 2, 3, 4):
+        assert run(ledger.records("a", most)) == documents[-most:]
+    assert run(ledger.records("c", 2)) == []
+
+
 def test_empty_ledger_verifies(ledger: Ledger) -> None:
     assert ledger.size() == 0
     assert verify_intact(ledger) == Verified(0, 0, Root(0, bytes(32)))
     assert list(ledger.cited()) == []
     assert ledger.last_removal() is None
+
+
+def test_cited_policies_and_texts_are_kept(ledger: Ledger) -> None:
+    keep_each(ledger, entry(policy=EARLIER), entry(policy=EARLIER), entry(text="<p>Another.</p>"))
+    assert run(ledger.policy(policy_version(EARLIER))) == EARLIER
+    assert run(ledger.policy(policy_version(POLICY))) == POLICY
+    for text in (SHOWN_TEXT, PREVAILING_TEXT, "<p>Another.</p>"):
+        assert run(ledger.text(digest(text))) == text
+    assert run(ledger.policy("0123456789abcdef")) is None
+    assert run(ledger.text("0" * 64)) is None
 
 
 def test_policies_and_texts_are_listed_under_their_hash(ledger: Ledger) -> None:
@@ -737,6 +756,44 @@ def test_locked_database_refuses_answers_until_unlocked(file: Place, postgres_ur
         for ledger in (one, other):
             keep_each(ledger, entry("after"))
             assert verify_intact(ledger).records == 2, "a refused answer is not kept later"
+
+
+def test_locked_database_can_be_read(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a"))
+    with database.locked():
+        assert len(run(sql.records("a"))) == 1
+        assert run(sql.text(digest(SHOWN_TEXT))) == SHOWN_TEXT
+        assert verify_intact(sql).records == 1
+        assert sql.remove(now=NOW, make_id=new_id, dry_run=True).records == 0
+
+
+def test_closed_ledger_reopens_on_use(sql: Ledger) -> None:
+    sql.close()
+    sql.close()
+    keep_each(sql, entry("a"))
+    assert len(run(sql.records("a"))) == 1
+    sql.close()
+    assert verify_intact(sql).records == 1
+
+
+def test_close_closes_database_files(file: Place) -> None:
+    open_files = Path("/proc/self/fd")
+
+    def opened() -> list[str]:
+        found = []
+        for link in open_files.iterdir():
+            with suppress(FileNotFoundError):
+                found.append(str(link.readlink()))
+        return [name for name in found if name.startswith(str(file.path))]
+
+    ledger = open_ledger(file.url)
+    assert opened() == [], "a forked process inherits no open file"
+    keep_each(ledger, entry("a"))
+    verify_intact(ledger)
+    assert opened() != []
+    ledger.close()
+    assert opened() == []
+    assert sorted(path.name for path in file.path.parent.iterdir()) == ["consent.db"], "the write-ahead log was merged"
 
 
 def test_database_errors_do_not_contain_record_data(sql: Ledger) -> None:

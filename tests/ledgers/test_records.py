@@ -30,7 +30,8 @@ from cookie_consent.ledgers.records import (
 )
 from cookie_consent.policy.policy import canonical_json
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import PHONE, PREFIX, Clock, Visitor, install, page_app
+from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
+from tests.support.asgi import policy as site_policy
 from tests.support.browsers.browser import forms
 from tests.support.policies import (
     NOW,
@@ -210,6 +211,17 @@ def test_successive_answers_have_their_events(answers: list[str], events: list[s
     assert [record["previous"] for record in kept] == [None, *(record["record_id"] for record in kept[:-1])]
     assert [record["answered_before"] for record in kept] == [None, *(record["decided_at"] for record in kept[:-1])]
     assert len({record["record_id"] for record in kept}) == len(kept)
+
+
+def test_answer_after_expiry_starts_new_chain() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    clock.forward(days=184)
+    visitor.refuse()
+    first, second = ledger.kept
+    assert (second["event"], second["previous"], second["answered_before"]) == ("refused", None, None)
+    assert second["consent_id"] != first["consent_id"]
 
 
 # Repeats.
@@ -418,3 +430,32 @@ def test_ledger_contains_no_personal_data_of_request() -> None:
     assert [record["surface"] for record in ledger.kept[:4]] == ["banner", "again", "settings", "page"]
     assert visitor.jar.pop("__Host-consent-saved") == "1"
     assert [mark for mark in (*PERSONAL_DATA, visitor_id, *visitor.jar.values()) if mark in whole] == []
+
+
+def test_consent_and_access_record_share_only_the_policy() -> None:
+    ledger, sink = MemoryLedger(), MemorySink()
+    visitor = Visitor(install(ledger=ledger, access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/one")
+    (traced,), (record,) = sink.records, ledger.kept
+    assert {str(value) for value in traced.values()} & {str(value) for value in record.values()} == {record["policy"]}
+
+
+def test_answer_for_service_names_service_and_site_policy() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(ledger=ledger))
+    visitor.post({"choice": "accept_all", "source": "banner", "service": "whois"})
+    (record,) = ledger.kept
+    assert (record["service"], record["granted"], record["refused"]) == ("whois", ["media"], [])
+    assert record["policy"] == site_policy().version
+
+
+def test_consent_days_set_expiry_and_retention_of_record() -> None:
+    ledger = MemoryLedger()
+    text = SITE + '\n[records]\nkeep = "1 day"\n'
+    app = install(text=text, ledger=ledger, clock=Clock(), consent_days=30)
+    Visitor(app).accept()
+    assert ledger.kept[0]["expires_at"] == "2025-07-15T15:06:40Z"
+    due = NOW + 31 * 86_400
+    assert ledger.remove(now=due - 1, make_id=lambda: "x").records == 0
+    assert ledger.remove(now=due, make_id=lambda: "x").records == 1

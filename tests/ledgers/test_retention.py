@@ -20,10 +20,12 @@ from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.declarations import RequestRules
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.retention import AccessRetention
-from tests.support.asgi import NOW, PREFIX, SITE, Clock, Visitor, install, run
+from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
 from tests.support.browsers.browser import forms
+from tests.support.desk import help_desk_request
 from tests.support.ledger_files import ledger_url
 from tests.support.ledger_writer import entry
+from tests.support.waiting import eventually
 
 DAY = 86_400
 RULES = RequestRules()
@@ -72,6 +74,15 @@ def test_retention_runs_once_a_day() -> None:
     for seconds in (0, 1, DAY - 1, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY):
         run_if_due(job, NOW + seconds)
     assert [int(now - NOW) for now in ledger.times] == [0, DAY, 2 * DAY, 9 * DAY]
+
+
+def test_retention_waits_a_day_after_run_of_another_process(ledger: Ledger) -> None:
+    run(ledger.append(entry(keep_until=int(NOW))))
+    ledger.remove(now=NOW - DAY + 1, make_id=new_id)
+    run_if_due(retention(ledger), NOW)
+    assert left(ledger) == 1
+    run_if_due(retention(ledger), NOW + 1)
+    assert left(ledger) == 0
 
 
 def test_retention_runs_after_clock_was_ahead(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,6 +169,19 @@ def test_run_if_due_does_not_wait_for_removal() -> None:
     assert left(ledger) == 0
 
 
+def test_requests_are_purged_though_another_process_removed_records(ledger: Ledger) -> None:
+    long_ago, lately = NOW - 2000 * DAY, NOW - 40 * DAY
+    old, answered, waiting = (help_desk_request(created_at=int(long_ago), address="a@site.example") for _ in range(3))
+    for request in (old, answered, waiting):
+        ledger.requests.add(request)
+    ledger.requests.end(old.reference, long_ago, "Here it is.")
+    ledger.requests.end(answered.reference, lately, "Here it is.")
+    ledger.remove(now=NOW - 1, make_id=new_id)
+    run_if_due(retention(ledger), NOW)
+    listed = {request.reference: request.address for request in ledger.requests.listed()}
+    assert listed == {answered.reference: None, waiting.reference: "a@site.example"}
+
+
 @pytest.mark.logs_an_exception
 def test_failed_run_is_repeated_next_day(caplog: pytest.LogCaptureFixture) -> None:
     failures = [OSError("disk"), KeyError("bug")]
@@ -204,6 +228,28 @@ def test_answer_triggers_removal_of_due_records(ledger: Ledger) -> None:
     assert len([kind for kind, _, _ in ledger.cited() if kind == "texts"]) == 1
 
 
+@pytest.mark.parametrize("path", ["/", PREFIX])
+def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> None:
+    clock = Clock()
+    app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
+    Visitor(app).accept()
+    answered = help_desk_request(address="a@site.example")
+    ledger.requests.add(answered)
+    ledger.requests.end(answered.reference, NOW, "Here it is.")
+
+    def left_after_a_visit(days: int) -> tuple[int, list[str | None]]:
+        clock.forward(days=days)
+        Visitor(app).get(path)
+        for thread in retention_threads():
+            thread.join()
+        return left(ledger), [request.address for request in ledger.requests.listed()]
+
+    assert left_after_a_visit(29) == (1, ["a@site.example"])
+    assert left_after_a_visit(1) == (1, [None])
+    assert left_after_a_visit(163) == (1, [None])
+    assert left_after_a_visit(1) == (0, [None])
+
+
 @pytest.mark.logs_an_exception
 def test_answer_is_kept_when_retention_fails() -> None:
     def failing() -> None:
@@ -215,6 +261,19 @@ def test_answer_is_kept_when_retention_fails() -> None:
         thread.join()
     assert len(ledger.times) == 1
     assert left(ledger) == 1
+
+
+def test_traced_visits_trigger_sink_purge_once_a_day() -> None:
+    sink, clock = CountingSink(), Clock()
+    visitor = Visitor(install(access_log=sink, clock=clock), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    assert eventually(lambda: len(sink.times) == 1)
+    clock.forward(days=1)
+    visitor.get("/")
+    assert eventually(lambda: len(sink.times) == 2)
+    visitor.get("/")
+    assert sink.times[1] - sink.times[0] == DAY
 
 
 class CountingSink(MemorySink):

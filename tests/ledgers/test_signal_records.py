@@ -11,10 +11,13 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
+from cookie_consent.decision.record import State
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
 from cookie_consent.ledgers.signal_records import SignalProofs
+from cookie_consent.policy.declarations import SignalRules
 from tests.support.asgi import (
     PREFIX,
+    ROBOT,
     Clock,
     Fields,
     Visitor,
@@ -26,7 +29,7 @@ from tests.support.asgi import (
     response_to,
     scope,
 )
-from tests.support.policies import NOW, granting_record
+from tests.support.policies import NOW, consent_record, granting_record, small_policy
 
 GPC, DNT = ("sec-gpc", "1"), ("dnt", "1")
 
@@ -92,6 +95,25 @@ def test_each_answer_gets_its_own_signal_record() -> None:
     assert [record["event"] for record in kept(second)] == ["granted", "signal"]
 
 
+def test_each_change_of_signals_leaves_record(ledger: Ledger) -> None:
+    app = install(ledger=ledger)
+    visitor = accepting_visitor(app)
+    for headers in ([], [GPC], [GPC, DNT], [DNT], [], [], [GPC], []):
+        visit((app, visitor, headers), times=3)
+    first, *records = kept(visitor)
+    assert [(record["signals"], record["granted"], record["status"]) for record in records] == [
+        (["gpc"], ["analytics"], "partial"),
+        (["dnt", "gpc"], [], "refused"),
+        (["dnt"], ["media"], "partial"),
+        ([], ["analytics", "media"], "granted"),
+        (["gpc"], ["analytics"], "partial"),
+        ([], ["analytics", "media"], "granted"),
+    ]
+    assert [record["event"] for record in records] == [*["signal"] * 3, "changed", "signal", "changed"]
+    assert {record["source"] for record in records} == {"signal"}
+    assert [record["previous"] for record in records] == [record["record_id"] for record in [first, *records[:-1]]]
+
+
 @pytest.mark.slow
 def test_end_of_signal_is_recorded_after_restart(tmp_path: Path) -> None:
     clock = Clock()
@@ -105,6 +127,29 @@ def test_end_of_signal_is_recorded_after_restart(tmp_path: Path) -> None:
         clock.forward(days=1)
         visit((app, visitor, headers))
     assert [record["granted"] for record in kept(visitor)[1:]] == [["analytics"], ["analytics", "media"], ["analytics"]]
+
+
+def test_grant_despite_signal_leaves_no_signal_record(ledger: Ledger) -> None:
+    app = install(ledger=ledger)
+    visitor = accepting_visitor(app)
+    visit((app, visitor, [GPC]))
+    visitor.post({"choice": "accept_all"}, [GPC])
+    visit((app, visitor, [GPC]), times=2)
+    visit((app, visitor, []), times=2)
+    assert [record["event"] for record in kept(visitor)] == ["granted", "signal", "granted"]
+
+
+def test_outdated_cookie_leaves_no_signal_record(ledger: Ledger) -> None:
+    clock = Clock()
+    app = install(ledger=ledger, clock=clock)
+    late = accepting_visitor(app)
+    before = dict(late.jar)
+    clock.forward(days=1)
+    late.refuse()
+    late.jar = before
+    visit((app, late, [GPC]))
+    visit((app, late, []))
+    assert [record["event"] for record in kept(late)] == ["granted", "withdrawn"]
 
 
 @pytest.mark.slow
@@ -132,6 +177,34 @@ def test_ledger_is_read_only_for_grants_that_signals_can_refuse() -> None:
     partly.save(analytics=True)
     visit((app, partly, []), times=100)
     assert len(ledger.lookups) == 1
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda visitor: None,
+        Visitor.refuse,
+        lambda visitor: visitor.save(analytics=True),
+        lambda visitor: visitor.post({"choice": "accept_all"}, [GPC]),
+    ],
+)
+def test_signal_that_refuses_nothing_leaves_no_record(prepare: Any) -> None:
+    ledger = MemoryLedger()
+    app = install(ledger=ledger)
+    visitor = Visitor(app)
+    prepare(visitor)
+    before = len(ledger.kept)
+    visit((app, visitor, [GPC]), times=3)
+    assert len(ledger.kept) == before
+
+
+def test_robots_and_forged_cookies_leave_no_signal_record() -> None:
+    ledger = MemoryLedger()
+    app = install(ledger=ledger)
+    forged = accepting_visitor(app)
+    forged.jar["__Host-consent"] = forged.jar["__Host-consent"][:-1]
+    visit((app, forged, [GPC]), (app, Visitor(app), [GPC, ("user-agent", ROBOT)]))
+    assert [record["event"] for record in ledger.kept] == ["granted"]
 
 
 def test_signal_without_ledger_is_served() -> None:
@@ -249,27 +322,13 @@ def test_remembered_signals_are_bounded() -> None:
     assert kept_for[10_000:] == ["v-10000", "v-0"]
 
 
-def test_end_of_signal_is_not_recorded_after_notes_alone() -> None:
+def test_signal_record_refuses_only_granted_purposes() -> None:
     ledger = MemoryLedger()
-    app = install(ledger=ledger)
-    visitor = accepting_visitor(app)
-    (granted,) = ledger.kept
-    note = {"event": "note", "record_id": "n", "about": granted["record_id"], "repeat_key": ""}
-    other = MemoryLedger()
-    asyncio.run(
-        other.append(Entry(document={**granted, **note, "policy": None, "text": None, "prevailing_text": None}))
-    )
-    app = install(ledger=other)
-    visit((app, visitor, []), times=2)
-    visit((app, visitor, [GPC]), times=2)
-    assert [record["event"] for record in other.kept] == ["note", "signal"]
-
-
-def test_visitors_without_signal_are_looked_up_one_at_a_time() -> None:
-    ledger = CountingLedger()
-    app = install(ledger=ledger)
-    visitors = [accepting_visitor(app) for _ in range(5)]
-    everybody: list[tuple[ASGIApp, Visitor, Fields]] = [(app, visitor, []) for visitor in visitors]
-    for lookups in (1, 2, 3, 4, 5, 5):
-        visit(*everybody)
-        assert len(ledger.lookups) == lookups
+    site = small_policy("ads", "media", signals=SignalRules(gpc=("ads", "media"), dnt=()))
+    record = consent_record(site, {"ads": State.GRANTED, "media": State.UNANSWERED}, consent_id="v", decided_at=NOW - 5)
+    note_all(signal_proofs(ledger), decide(site, record, frozenset({"gpc", "dnt"}), NOW))
+    (signal,) = ledger.kept
+    assert (signal["granted"], signal["refused"], signal["status"]) == ([], ["ads"], "partial")
+    assert signal["signals"] == ["dnt", "gpc"]
+    note_all(signal_proofs(ledger), decide(site, None, frozenset({"gpc"}), NOW))
+    assert len(ledger.kept) == 1

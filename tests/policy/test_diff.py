@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import permutations
 from typing import Any
 
@@ -352,6 +352,17 @@ def other(value: Any, key: Step) -> Any:
     return of_kind.get(type(value), 60)
 
 
+@pytest.mark.parametrize("path", [*leaves(POLICY.document())], ids=str)
+def test_compare_sees_every_value_of_document(path: tuple[Step, ...]) -> None:
+    value: Any = POLICY.document()
+    for step in path:
+        value = value[step]
+    changed = deepcopy(POLICY.document())
+    put(*path, to=other(value, path[-1]))(changed)
+    assert compare(POLICY, policy_with_document(changed))
+    assert compare(policy_with_document(changed), POLICY)
+
+
 def test_unknown_table_is_reported_by_name() -> None:
     document = POLICY.document()
     later = policy_with_document({**document, "partners": [{"id": "example"}]})
@@ -405,6 +416,16 @@ def test_added_language_is_one_change(added: str) -> None:
     assert compare(offering("en", added), offering("en")) == (PolicyChange(f'site: languages "{added}" removed'),)
 
 
+def test_added_language_does_not_hide_other_changes() -> None:
+    old, new = full_policy_in("en"), full_policy_in("en", "id")
+    cookies = (*new.cookies, Cookie(name="_new", purpose="media"))
+    assert descriptions(old, replace(new, cookies=cookies, site=replace(new.site, contact="a@b.example"))) == [
+        'site: contact "privacy@example.jp" -> "a@b.example"',
+        'site: languages "id" added',
+        'cookie "_new" added to "media"',
+    ]
+
+
 def test_first_description_of_cookie_is_reported_as_added() -> None:
     old = small_policy(cookies=(Cookie(name="a", purpose="necessary"),))
     new = small_policy(cookies=(Cookie(name="a", purpose="necessary", description={"en": "T"}),))
@@ -416,6 +437,11 @@ def test_removed_purpose_is_reported_and_asks_nobody() -> None:
     old, new = small_policy("ads", "media"), small_policy("ads")
     assert compare(old, new) == (PolicyChange('purpose "media" removed', ("media",)),)
     assert asks_again(old, new) == asks_again(old, new, history=False) == {}
+
+
+def test_zero_retention_is_not_longer_than_none() -> None:
+    old, new = (small_policy(purposes=(replace(purpose("ads"), retention=length),)) for length in (None, timedelta(0)))
+    assert compare(old, new) == (PolicyChange('purpose "ads": retention not set -> 0 days', ("ads",)),)
 
 
 def test_feature_change_lists_old_and_new_purposes() -> None:
@@ -433,6 +459,7 @@ def test_compare_ignores_service_and_history() -> None:
     assert compare(POLICY, POLICY.under(POLICY.services[0]).with_history([small_policy()])) == ()
 
 
+SOCIAL = purpose("social")
 ASKED: dict[str, tuple[Callable[[Policy], Policy], dict[str, str], dict[str, str]]] = {
     "words": (EDITORIAL["a title"], {}, {}),
     "wider": (WIDER["a cookie added"][0], {"media": WHO_ACCEPTED}, {"media": WHO_ACCEPTED}),

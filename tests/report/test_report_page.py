@@ -443,13 +443,12 @@ def test_page_shows_counts_of_consent_answers() -> None:
     assert table(found["Of those who answered"])[1] == ["All answers", "5,175", "2,824", "319", "2,032", "55 %"]
     assert table(found["Visits that began with the question"]) == [
         [
-            *("Visits", "Asked", "Answered on the first page", "Answered later", "Put off", "Ignored"),
+            *("Visits", "Asked", "Answered on the first page", "Answered later", "Ignored"),
             "Settings opened",
         ],
-        ["Visits that began with it", "5,498", "2,587", "2,588", "131", "192", "164"],
+        ["Visits that began with it", "5,498", "2,587", "2,588", "323", "164"],
     ]
     assert table(found["By purpose"])[1] == ["analytics", "5,100", "2,193", "1,581", "1,071", "54 %", "42"]
-    assert [row[0] for row in table(found["By layout of the question"])[1:]] == ["corner", "bar"]
     assert "55 % of the answers are a yes to all; 43 % of the pages with the question." in page(sample_report())
     assert "of all pages and visitors" not in page(sample_report())
     assert "They are of all pages and visitors" in page(
@@ -501,6 +500,15 @@ def test_live_page_form_keeps_the_question() -> None:
     assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "compare", "step"]
     assert len(all_of(root, "figure")) == FIGURES
     assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
+
+
+def test_live_page_shows_the_error() -> None:
+    asked = {"from": "", "to": "", "host": "", "compare": "", "step": "", "where": ()}
+    root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
+    assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
+    assert [selected(field) for field in all_of(root, "select")] == ["", ""]
+    assert (text(all_of(root, "title")[0]), all_of(root, "nav"), all_of(root, "footer")) == ("Report", [], [])
+    assert all_of(tree(live_page(None, None, "No.")), "form") == []
 
 
 def formatted_values() -> Iterator[tuple[str, str]]:

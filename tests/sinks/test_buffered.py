@@ -192,6 +192,40 @@ def test_spilled_records_are_written_later_in_the_same_batches(store: MemoryStor
     assert not any((tmp_path / "spill").iterdir())
 
 
+@pytest.mark.slow
+def test_spill_is_written_to_store_without_close(store: MemoryStore, tmp_path: Path) -> None:
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill", chance=lambda: 0.0)
+    sink.write(line(1))
+    assert eventually(lambda: sink.stats().get("spilled"))
+    sink.write(line(2))
+    assert eventually(lambda: sink.stats().get("spilled") == 2)
+    store.is_down = False
+    assert eventually(lambda: sorted(numbers(store)) == [1, 2])
+
+
+def test_rest_of_spill_waits_when_store_fails_again(store: MemoryStore, tmp_path: Path) -> None:
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill", batch=1)
+    for number in range(3):
+        sink.write(line(number))
+    sink.close()
+    written = store.write
+
+    def once(records: Sequence[bytes], counts: Sequence[bytes]) -> None:
+        store.is_down = bool(store.records)
+        written(records, counts)
+
+    store.write = once  # type: ignore[method-assign]
+    store.is_down = False
+    sink.close()
+    assert numbers(store) == [0]
+    store.write = written  # type: ignore[method-assign]
+    store.is_down = False
+    sink.close()
+    assert numbers(store) == [0, 1, 2]
+
+
 def test_spilled_records_are_erased_in_the_spill_file(store: MemoryStore, tmp_path: Path) -> None:
     store.is_down = True
     sink = sink_to(store, tmp_path / "spill", batch=3)
@@ -229,6 +263,28 @@ def test_erasing_while_records_wait_in_memory_raises_cannot_erase_error(store: M
     assert sink.erase("one") == 1
 
 
+@pytest.mark.slow
+def test_erasing_during_slow_write_raises_cannot_erase_error(store: MemoryStore) -> None:
+    sink = sink_to(store)
+    store.go_on.clear()
+    sink.write(line(1))
+    with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
+        sink.erase("one")
+    store.go_on.set()
+    assert eventually(lambda: numbers(store) == [1])
+    assert sink.erase("one") == 1
+
+
+def test_reading_and_erasing_do_not_close_the_store(store: MemoryStore) -> None:
+    sink = sink_to(store)
+    sink.write(line(1))
+    assert len(list(sink.read("one"))) == 1
+    assert sink.erase("one") == 1
+    assert store.closed == 0
+    sink.close()
+    assert store.closed == 1
+
+
 def test_fully_erased_batch_is_not_written(store: MemoryStore, tmp_path: Path) -> None:
     store.is_down = True
     sink = sink_to(store, tmp_path / "spill", batch=1)
@@ -259,6 +315,29 @@ def test_purge_removes_old_records_from_all_spill_files(store: MemoryStore, tmp_
     sink.close()
     assert sorted(numbers(store)) == [3, 6]
     assert store.counts == []
+
+
+def test_torn_record_in_spill_of_killed_process_is_erased(tmp_path: Path) -> None:
+    torn = line(2, "one", path="/health")[:-2]
+    (tmp_path / "dead.spill").write_bytes(b"r" + line(1, "two") + b"r" + torn)
+    spill = Spill(tmp_path)
+    assert spill.erase("two") == 1
+    assert spill.erase("o") == 0
+    assert spill.erase("one") == 1
+    assert (tmp_path / "dead.spill").read_bytes().isspace()
+    assert list(spill.batches()) == []
+
+
+def test_torn_line_in_spill_of_running_process_is_left(tmp_path: Path) -> None:
+    living = Spill(tmp_path)
+    living.add([(True, line(1))])
+    (path,) = tmp_path.iterdir()
+    with path.open("ab") as file:
+        file.write(b"r" + line(2, "two", path="/health")[:-2])
+    before = path.read_bytes()
+    assert Spill(tmp_path).erase("two") == 0
+    assert living.erase("two") == 0
+    assert path.read_bytes() == before
 
 
 def test_full_spill_folder_refuses_more_lines(tmp_path: Path) -> None:
@@ -498,15 +577,3 @@ def test_full_disk_leaves_no_partial_batch_in_spill(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"r" + line(1) + b"\n"
-
-
-def test_torn_line_in_spill_of_running_process_is_left(tmp_path: Path) -> None:
-    living = Spill(tmp_path)
-    living.add([(True, line(1))])
-    (path,) = tmp_path.iterdir()
-    with path.open("ab") as file:
-        file.write(b"r" + line(2, "two", path="/health")[:-2])
-    before = path.read_bytes()
-    assert Spill(tmp_path).erase("two") == 0
-    assert living.erase("two") == 0
-    assert path.read_bytes() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -149,6 +150,20 @@ def test_purge_removes_only_old_records(sink: Sink) -> None:
     assert sink.purge(now, keep) == 2
     assert sink.purge(now, keep) == 0
     assert numbers(sink.read("one")) == [2, 3]
+
+
+def test_many_threads_may_write(sink: Sink) -> None:
+    def write(first: int) -> None:
+        for number in range(first, first + 250):
+            sink.write(line(number))
+
+    threads = [threading.Thread(target=write, args=(first,)) for first in range(0, 1000, 250)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sink.close()
+    assert sorted(numbers(sink.read("one"))) == list(range(1000))
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "clickhouse"])

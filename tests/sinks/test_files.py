@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,16 @@ def test_record_after_torn_line_is_whole(running: bool, tmp_path: Path) -> None:
     assert list(sink.read("torn")) == []
 
 
+def test_writer_adds_no_newline_to_empty_or_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.touch()
+    JsonLinesSink(path).close()
+    for _ in range(2):
+        sink = JsonLinesSink(path)
+        write(sink, line("a"))
+    assert path.read_bytes() == line("a") * 2
+
+
 # Missing, unwritable and locked files
 
 
@@ -289,6 +301,16 @@ def test_locked_file_is_written_after_unlock(tmp_path: Path) -> None:
     assert len(records(path)) == 1
 
 
+def test_closed_store_opens_file_again_for_next_record(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    sink.store.close()
+    for _ in range(2):
+        write(sink, line("a"))
+        sink.store.close()
+    assert len(records(path)) == 2
+
+
 # Pipes
 
 
@@ -319,6 +341,23 @@ def test_pipe_with_stalled_reader_continues_with_whole_lines(tmp_path: Path) -> 
     assert whole == [[number // 10, number % 10] for number in range(len(whole))]
     assert whole[-1] == json.loads(last[-1])["n"]
     assert len(read.splitlines()) == len(whole) + 1
+
+
+def test_records_wait_for_pipe_without_reader(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "access.fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonLinesSink(path)
+    write(sink, line("a"))
+    assert os.read(reader, 1000) == line("a")
+    os.close(reader)
+    write(sink, line("b"))
+    assert sink.stats()["waiting"] == 1
+    assert len(caplog.records) == 1
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink.close()
+    assert os.read(reader, 1000) == line("b")
+    os.close(reader)
 
 
 # Erasing and purging in the live file
@@ -373,6 +412,52 @@ def test_torn_record_in_live_file_is_erased(end: bytes, tmp_path: Path) -> None:
     assert {record["visitor.id"] for record in records(path)} == {"b", "c"}
 
 
+def test_torn_record_in_closed_file_is_erased(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "access-2026-11-23-0001.jsonl", tmp_path / "access-2026-11-23-0002.jsonl.gz"
+    plain.write_bytes(line("b") + TORN)
+    packed.write_bytes(gzip.compress(TORN + b"\n" + line("b")))
+    sink = JsonLinesSink(tmp_path / "access.jsonl", sleep=no_wait)
+    assert sink.erase("a") == 2
+    assert plain.read_bytes() == line("b").rstrip()
+    assert gzip.decompress(packed.read_bytes()) == line("b")
+
+
+def test_old_torn_record_is_purged(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.write_bytes(TORN + b"\n" + TORN[:20] + b"\n" + line("b", time="2026-11-23T12:00:00.000Z"))
+    sink = JsonLinesSink(path)
+    assert sink.purge(NOW, timedelta(days=3)) == 0
+    assert sink.purge(NOW, timedelta(days=2)) == 1
+    assert path.read_bytes().split(b"\n", 1)[0].isspace()
+    assert path.read_bytes().split(b"\n", 1)[1].startswith(TORN[:20])
+
+
+def test_erase_keeps_other_records_when_file_is_renamed_meanwhile(tmp_path: Path) -> None:
+    path, rotated = tmp_path / "access.jsonl", tmp_path / "access.jsonl.1"
+
+    def rotate(_: float) -> None:
+        path.rename(rotated)
+        path.write_bytes(line("b") * 2 + line("a"))
+
+    sink = JsonLinesSink(path, sleep=rotate)
+    sink.write(line("a"))
+    sink.write(line("b"))
+    assert sink.erase("a") >= 1
+    assert [record for record in records(path) if record["visitor.id"] == "b"] == [{"visitor.id": "b"}] * 2
+
+
+@pytest.mark.slow
+def test_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    filler = line("b", x="x" * 990) * 3000
+    path.write_bytes(line("a", n=0) + filler + line("a", n=1) + filler + line("a", n=2))
+    sink = JsonLinesSink(path, sleep=no_wait)
+    assert [record["n"] for record in sink.read("a")] == [0, 1, 2]
+    assert sink.erase("a") == 3
+    assert {record["visitor.id"] for record in records(path)} == {"b"}
+    assert len(records(path)) == 6000
+
+
 def test_purge_removes_old_records_and_dry_run_only_counts_them(tmp_path: Path) -> None:
     path, counts = tmp_path / "access.jsonl", tmp_path / "access.counts.jsonl"
     times = ["2026-11-23T11:59:59.999Z", "2026-11-23T12:00:00.000Z", "2026-11-25T12:00:00.000Z"]
@@ -388,6 +473,43 @@ def test_purge_removes_old_records_and_dry_run_only_counts_them(tmp_path: Path) 
     assert [record["time"] for record in records(path)] == times[1:]
     assert [count["time"] for count in records(counts)] == times[1:]
     assert sink.purge(NOW, timedelta(days=2)) == 0
+
+
+def test_purge_closes_file_of_past_day_and_dry_run_does_not(tmp_path: Path) -> None:
+    path, day_before = tmp_path / "access.jsonl", NOW - 86_400
+    now = [day_before]
+    sink = JsonLinesSink(path, compress=None, clock=lambda: now[0])
+    sink.write(line("a", time="2026-11-24T12:00:00.000Z"))
+    sink.count(b'{"time": "2026-11-24T12:00:00.000Z"}\n')
+    sink.close()
+    now[0] = NOW
+    for log in (path, tmp_path / "access.counts.jsonl"):
+        os.utime(log, (day_before, day_before))
+    assert sink.purge(NOW, timedelta(days=1, seconds=1), dry_run=True) == 0
+    assert sorted(file.name for file in tmp_path.glob("*.jsonl")) == ["access.counts.jsonl", "access.jsonl"]
+    assert sink.purge(NOW, timedelta(days=1, seconds=1)) == 0
+    closed = sorted(file.name for file in tmp_path.glob("*-2026-11-24-*.jsonl"))
+    assert closed == ["access-2026-11-24-0001.jsonl", "access.counts-2026-11-24-0001.jsonl"]
+
+
+def test_closed_sink_has_no_open_file(tmp_path: Path) -> None:
+    sink = JsonLinesSink(tmp_path / "access.jsonl")
+    sink.write(line("a"))
+    sink.count(b'{"count.value": 1}\n')
+    wait_until(lambda: open_files(tmp_path) == ["access.counts.jsonl", "access.jsonl"])
+    sink.close()
+    assert open_files(tmp_path) == []
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return the names of the files in a folder that this process has open."""
+    names = {(found.stat().st_dev, found.stat().st_ino): found.name for found in folder.glob("*.jsonl")}
+    is_open = set()
+    for descriptor in range(1024):
+        with suppress(OSError):
+            file = os.fstat(descriptor)
+            is_open.add(names.get((file.st_dev, file.st_ino), ""))
+    return sorted(is_open - {""})
 
 
 def test_erasing_from_locked_file_raises_cannot_erase_error(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from cookie_consent.sinks.files.closed_files import (
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.line_io import compress_closed
 from cookie_consent.sinks.files.locking import exclusive, for_each_closed, replacing, temporary_path
+from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import Clock
 from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line
@@ -130,6 +131,44 @@ def test_large_live_file_is_closed(path: Path) -> None:
     assert all(source.path.stat().st_size <= 2000 for source in sources(path))
     assert numbers_in(sources(path)) == Counter(range(7))
     assert names(counts_path(path)) == ["access.counts.jsonl"]
+
+
+def test_batch_larger_than_rotate_size_is_written_whole(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=1, compress=None)
+    write(sink, 1, 2, 3)
+    write(sink, 4)
+    assert [len(lines_of(source).splitlines()) for source in sources(path)] == [3, 1]
+
+
+def test_live_file_of_past_day_is_closed(path: Path) -> None:
+    sink = JsonLinesSink(path, compress=None, clock=lambda: NOW)
+    write(sink, 1)
+    set_time_of(path, 2026, 11, 25, 23, 59, 59)
+    write(sink, 2)
+    assert names(path) == ["access-2026-11-25-0001.jsonl", "access.jsonl"]
+    assert numbers_in(sources(path)[:1]) == Counter([1])
+
+
+def test_closed_files_of_a_day_have_different_numbers(path: Path) -> None:
+    for number in range(1, 4):
+        write(JsonLinesSink(path, rotate_size=1, compress=None), number)
+        set_time_of(path, 2026, 11, 25, 12)
+        if number == 2:  # the first file was compressed
+            path_of(path, DAY, 1, FileFormat.PLAIN).rename(path_of(path, DAY, 1, FileFormat.GZIP))
+    assert Rotation(path, 1, lambda: NOW).close_if_due()
+    assert names(path) == [f"access-2026-11-25-000{number}.jsonl{'.gz' * (number == 1)}" for number in (1, 2, 3)]
+
+
+def test_missing_empty_or_current_file_is_not_closed(path: Path) -> None:
+    rotation = Rotation(path, 1000, lambda: NOW)
+    assert rotation.close_if_due()  # missing
+    path.touch()
+    set_time_of(path, 2026, 11, 25)
+    assert rotation.close_if_due()  # empty
+    write(JsonLinesSink(path), 1)
+    set_time_of(path, 2026, 11, 27)  # current: the clock was set back since
+    assert rotation.close_if_due()
+    assert names(path) == ["access.jsonl"]
 
 
 def test_live_file_grows_while_it_cannot_be_closed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -539,20 +578,3 @@ def test_killed_writers_leave_each_record_once(path: Path) -> None:
     assert numbers_in_running(sources(path)) == found
     assert {source.file_format for source in sources(path)} - {FileFormat.LIVE} == {FileFormat.GZIP}
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]
-
-
-def test_live_file_has_no_date(path: Path) -> None:
-    with pytest.raises(ValueError, match="is not closed"):
-        Source(path, FileFormat.LIVE).date()
-
-
-def test_suspended_rotation_blocks_no_writer(path: Path) -> None:
-    sink = JsonLinesSink(path, rotate_size=1, compress=None)
-    write(sink, 1)
-    with path.with_name(".access.jsonl.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        write(sink, 2)
-        assert numbers_in(sources(path)) == Counter([1, 2])
-        assert names(path) == ["access.jsonl"]
-    write(sink, 3)
-    assert len(names(path)) == 2

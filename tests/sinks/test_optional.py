@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import duckdb
 import pytest
 
-from cookie_consent.sinks.optional import Connections, duckdb_connection
+from cookie_consent.sinks.optional import Connections, duckdb_connection, is_interruption
 
 EXIT = """
 import atexit
@@ -48,6 +48,17 @@ def test_exit_interrupts_query_and_refuses_new_connection() -> None:
 def test_queries_are_interrupted_before_duckdb_waits_for_them_at_exit() -> None:
     done = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_any_duckdb_error_during_exit_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert is_interruption(duckdb.InterruptException("by DuckDB itself"))
+    assert not is_interruption(duckdb.OperationalError("connection is busy with another call"))
+    ended = Connections()
+    ended.end()
+    monkeypatch.setattr("cookie_consent.sinks.optional._connections", ended)
+    assert is_interruption(duckdb.OperationalError("connection is busy with another call"))
 
 
 def test_exit_waits_at_most_two_seconds_for_open_connection() -> None:

@@ -118,6 +118,24 @@ def test_closing_waits_for_the_lines_that_are_on_their_way_to_the_folder(store: 
     assert len(store.records) + spilled == 70
 
 
+@pytest.mark.parametrize("has_memory", [True, False], ids=["spilled", "given back"])
+def test_lines_that_are_moved_when_all_others_have_arrived_arrive_too(
+    store: MemoryStore, tmp_path: Path, has_memory: bool
+) -> None:
+    sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
+    spill = replace_spill(sink, ScarceSpill(tmp_path))
+    spill.has_memory = has_memory
+    store.go_on.clear()
+    for number in range(1_000, 1_070):
+        sink.write(line(number))
+    assert spill.is_asked.wait(5)
+    store.go_on.set()
+    assert eventually(lambda: len(store.records) == 60)
+    time.sleep(0.6)  # the sink's thread has looked for more
+    spill.go_on.set()
+    assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_070)))
+
+
 def test_lines_stay_in_memory_if_it_does_not_suffice_to_move_them(store: MemoryStore, tmp_path: Path) -> None:
     sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
     spill = replace_spill(sink, ScarceSpill(tmp_path))
@@ -149,6 +167,18 @@ def test_lines_are_moved_later_if_no_thread_can_start_now(
     assert eventually(lambda: sink.stats().get("spilled", 0) > 0)
     store.go_on.set()
     assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_061)))
+
+
+def test_batches_added_while_others_are_read_back_are_read_too(tmp_path: Path) -> None:
+    spill = Spill(tmp_path)
+    spill.add([(True, line(0))])
+    read = []
+    for batch in spill.batches():
+        read += batch
+        if len(read) < 5:
+            spill.add([(True, line(len(read)))])
+    assert read == [(True, line(number)) for number in range(5)]
+    assert not list(tmp_path.iterdir())
 
 
 KILLED = """

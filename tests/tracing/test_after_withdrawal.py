@@ -111,6 +111,36 @@ def test_erasure_cookie_path_includes_root_path(root: str, path: str) -> None:
 # The settings page.
 
 
+def test_settings_page_shows_and_erases_records_after_withdrawal() -> None:
+    visitor = Traced()
+    assert "withdrew" not in visible(visitor.get(PREFIX).text).replace(words("cookie_erasure"), "")
+    visitor.refuse()
+    text = visitor.get(PREFIX).text
+    assert words("kept_withdrawn").partition("{")[0] in text
+    assert f"until July 15, 2025, by an identifier that serves only to show and erase them: {visitor.id}." in visible(
+        text
+    )
+    assert words("kept_traces").partition(":")[0] not in text
+    reply = visitor.send_form("language=en", path=ERASE)
+    path, _, query = reply.get("location").partition("?")
+    after = visitor.get(path, query=query.encode()).text
+    assert words("erased") in after
+    assert visitor.id not in after
+
+
+def test_erasure_without_visitor_id_reports_nothing_to_erase() -> None:
+    for refuses, ledger in ((False, None), (True, MemoryLedger())):
+        visitor = Visitor(install(access_log=MemorySink(), ledger=ledger))
+        if refuses:
+            visitor.save(media=True)
+        reply = visitor.send_form("language=en", path=ERASE)
+        path, _, query = reply.get("location").partition("?")
+        after = visitor.get(path, query=query.encode()).text
+        assert words("erased_nothing") in after
+        assert words("erased") not in after
+        assert (words("proof_stays") in after) == refuses
+
+
 @pytest.mark.parametrize(
     ("text", "options"),
     [(SITE, {}), (ERASE_ON_WITHDRAWAL, {"access_log": MemorySink()})],
@@ -207,6 +237,16 @@ def test_oldest_withdrawn_id_beyond_limit_is_erased() -> None:
     app: Any = visitor.app
     app._installed.access_log.erasing.close()
     assert {record["visitor.id"] for record in visitor.sink.records} == set(ids[1:])
+
+
+def test_same_id_in_visitor_and_erasure_cookie_counts_once() -> None:
+    visitor = Traced()
+    before = dict(visitor.jar)
+    visitor.refuse()
+    visitor.jar |= before
+    assert visitor.paths() == ["/one", "/two"]
+    visitor.refuse()
+    assert visitor.export()["withdrawn_visitor_ids"] == [visitor.id]
 
 
 @pytest.mark.parametrize("token", ["", "x", "a~1", "x" * 5000, "é"])

@@ -110,6 +110,25 @@ def test_answer_to_the_first_question_is_told_from_later_ones(app: ConsentMiddle
     assert (found["asked_first"], found["refused"], found["answered_first"]) == (2, 2, 1)
 
 
+def test_single_purposes_are_counted_when_answered_and_withdrawn(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    visitor.save(media=True)
+    assert counted(app, sink, "granted_by_purpose", "refused_by_purpose") == {
+        "granted_by_purpose media": 1,
+        "refused_by_purpose analytics": 1,
+    }
+    visitor.accept()
+    visitor.save(analytics=True)
+    assert counted(app, sink, "withdrawn") == {"withdrawn_by_purpose media": 1}
+    visitor.refuse()
+    assert counted(app, sink, "withdrawn", "changed") == {
+        "withdrawn": 1,
+        "withdrawn_by_purpose media": 1,
+        "withdrawn_by_purpose analytics": 1,
+        "changed": 2,
+    }
+
+
 def test_answer_in_the_settings_is_counted_by_the_page(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, READS)
     press(visitor, visitor.get(f"{PREFIX}/question", query=b"again=&next=%2Fdocs%2F1"), "accept_all")
@@ -223,3 +242,18 @@ def test_sums_by_each_thing_are_written_after_five_minutes() -> None:
         assert not calls
 
     run(serve())
+
+
+def test_sums_belong_to_the_day_of_the_question() -> None:
+    sink, clock = MemorySink(), Clock()
+    counts = Counts(sink, clock)
+
+    async def serve() -> None:
+        for path in ("/a", "/b"):
+            counts.add_asked(b"site.example", "en", Shown(policy(), "pc", path), first=False)
+            clock.forward(days=1)
+
+    run(serve())
+    counts.flush()
+    by_day = [(c["count.detail"], c["count.day"]) for c in sink.counts if c["count.name"] == "asked_by_prefix"]
+    assert by_day == [("/a", "2025-06-15"), ("/b", "2025-06-16")]

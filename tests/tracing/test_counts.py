@@ -16,10 +16,10 @@ from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.counts import Counts
-from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, Clock, Visitor, install, run
+from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
+from tests.support.forking import fork_hook
 
 ANOTHER_COOKIE = '[[cookies]]\nname = "more"\npurpose = "media"\n'
 BROWSER = (("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"))
@@ -167,12 +167,35 @@ def test_count_has_no_field_about_a_visitor(app: ConsentMiddleware, sink: Memory
     assert {count["server.address"] for count in sink.counts} == {"site.example"}
 
 
+def test_ids_and_times_of_counts_reveal_no_order(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, BROWSER)
+    visitor.accept()
+    for _ in range(3):
+        visitor.get("/")
+    counts(app, sink)
+    prefixes = [record["log.record.uid"].rpartition("-")[0] for record in sink.records]
+    ids = [count["log.record.uid"] for count in sink.counts]
+    assert len(set(prefixes)) == 1
+    assert len({id_[:8] for id_ in [*ids, prefixes[0]]}) == len(ids) + 1 > 3
+    assert all(count["time"] == f"{count['count.day']}T00:00:00Z" for count in sink.counts)
+
+
 def test_withdrawal_and_change_are_counted_separately(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.accept()
     visitor.save(media=True)
     visitor.refuse()
     assert counts(app, sink) == {"granted en": 1, "changed en": 1, "withdrawn en": 1}
+
+
+def test_answer_after_policy_change_counts_as_answer_to_question(sink: MemorySink) -> None:
+    visitor = Visitor(install(APP), BROWSER)
+    visitor.accept()
+    more = install(APP, f"{SITE}{ANOTHER_COOKIE}", access_log=sink)
+    visitor.app = more
+    assert visitor.state()["should_ask"]
+    visitor.save(media=True)
+    assert counts(more, sink) == {"partial en": 1}
 
 
 def test_robots_and_other_requests_are_not_counted_as_views(app: ConsentMiddleware, sink: MemorySink) -> None:
@@ -197,6 +220,18 @@ def test_view_decided_by_signal_is_counted_as_signal(sink: MemorySink) -> None:
     assert found["views"] == 3
     assert found["signal"] == 2
     assert "views_recorded" not in found
+
+
+@pytest.mark.parametrize("path", ["/map", "/box", "/videos"])
+def test_feature_fallback_is_counted(path: str, app: ConsentMiddleware, sink: MemorySink) -> None:
+    no, yes = (Visitor(app, BROWSER) for _ in range(2))
+    no.refuse()
+    no.get(path)
+    yes.accept()
+    yes.get(path)
+    found = counts(app, sink)
+    assert found["degraded map"] == 1
+    assert found["views"] == 2
 
 
 def test_endpoint_without_feature_counts_no_fallback(app: ConsentMiddleware, sink: MemorySink) -> None:
@@ -285,6 +320,22 @@ def test_forked_process_flushes_only_its_own_counts(tmp_path: Path) -> None:
     ]
 
 
+def test_counts_are_empty_after_fork() -> None:
+    sink = MemorySink()
+
+    async def serve() -> None:
+        with fork_hook() as after_fork:
+            counts, other = make_counts(sink, Clock()), make_counts(sink, Clock())
+            counts.add("views", b"site.example")
+            after_fork()
+            other.flush()
+            counts.add("asked", b"site.example")
+            counts.flush()
+
+    run(serve())
+    assert [count["count.name"] for count in sink.counts] == ["asked"]
+
+
 def test_counts_are_flushed_before_the_sink_is_closed() -> None:
     closed = []
 
@@ -307,6 +358,23 @@ def test_counts_without_asyncio_loop_reach_the_sink_at_once() -> None:
     counts.add("views", b"site.example")
     counts.add("views", b"site.example")
     assert [count["count.value"] for count in sink.counts] == [1, 1]
+
+
+def test_counts_are_separate_per_day() -> None:
+    sink, clock = MemorySink(), Clock()
+
+    async def serve() -> None:
+        counts = make_counts(sink, clock)
+        counts.add("asked", b"site.example", language="en")
+        clock.forward(days=1)
+        counts.add("asked", b"site.example", language="en")
+        counts.flush()
+
+    run(serve())
+    assert [(count["count.day"], count["count.value"]) for count in sink.counts] == [
+        ("2025-06-15", 1),
+        ("2025-06-16", 1),
+    ]
 
 
 def test_hosts_beyond_limit_are_counted_together() -> None:
@@ -338,12 +406,21 @@ def test_sink_that_refuses_counts_costs_no_page(caplog: pytest.LogCaptureFixture
     assert "The sink does not take counts; they are lost: OSError('no room')" in caplog.text
 
 
-def test_double_click_is_counted_once(sink: MemorySink) -> None:
-    app = install(APP, access_log=sink, ledger=MemoryLedger())
-    visitor = Visitor(app, BROWSER)
-    visitor.refuse()
-    before, clicked = dict(visitor.jar), {"choice": "accept_all", "once": "one-form"}
-    visitor.post(clicked)
-    visitor.jar = before
-    visitor.post(clicked)
-    assert counts(app, sink) == {"refused en": 1, "changed en": 1}
+def test_failed_startup_is_passed_on(app: ConsentMiddleware) -> None:
+    sent: list[str] = []
+
+    async def lifespan() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "lifespan.startup"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        async def failing(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+        app.app = failing
+        await app({"type": "lifespan", "state": {}}, receive, send)
+
+    asyncio.run(lifespan())
+    assert sent == ["lifespan.startup.failed"]

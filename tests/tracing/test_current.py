@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.current import begin, is_traced
-from tests.support.asgi import SITE, Visitor, call, drive, install, reply_app, response_to
+from tests.support.asgi import SITE, Visitor, bodies, call, drive, install, reply_app, response_to
 from tests.support.asgi import scope as request_of
 
 OTHER_SITE = SITE.replace('path = "/whois"', 'path = "/nothing"')
@@ -54,6 +57,15 @@ def test_request_has_the_decision_of_its_visitor() -> None:
     assert seen == [True, False, False, True, False]
 
 
+def test_request_with_another_consent_is_not_traced() -> None:
+    seen: list[bool] = []
+    visitor = Visitor(install(noting_app(seen)))
+    visitor.save(media=True)
+    visitor.get()
+    visitor.get(headers=[("sec-gpc", "1")])
+    assert seen == [False, False]
+
+
 def test_websocket_has_the_decision_of_its_visitor() -> None:
     seen: list[bool] = []
     app = install(noting_app(seen))
@@ -73,6 +85,22 @@ def test_own_endpoints_are_not_traced() -> None:
     call(server, path="/privacy-choices", headers=[cookies])
     call(server, path="/", headers=[cookies])
     assert seen == [False, True]
+
+
+def test_decision_remains_after_the_app_raised() -> None:
+    seen: list[bool] = []
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("broken")
+
+    async def serve(cookies: str) -> None:
+        with pytest.raises(RuntimeError, match="broken"):
+            await drive(install(broken), request_of(headers=[("cookie", cookies)]))
+        seen.append(is_traced())
+
+    for cookies in (cookies_of_granting_visitor(), ""):
+        asyncio.run(serve(cookies))
+    assert seen == [True, False]
 
 
 def test_thread_has_the_decision_only_during_the_request() -> None:
@@ -109,6 +137,48 @@ def test_nested_middlewares_must_all_allow_tracing() -> None:
     for outer, inner in ((lenient, strict), (strict, lenient), (lenient, lenient)):
         call(install(install(noting_app(seen), inner), outer), path="/whois", headers=[cookies])
     assert seen == [False, False, True]
+
+
+def test_consent_of_inner_request_does_not_reach_outer_request() -> None:
+    seen: list[bool] = []
+    cookies = cookies_of_granting_visitor()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/outer":
+            await response_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
+            await response_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
+        seen.append(is_traced())
+        await reply_app()(scope, receive, send)
+
+    site = install(app)
+
+    async def serve() -> None:
+        await response_to(site, request_of(path="/outer"), bodies(b""))
+        seen.append(is_traced())
+
+    asyncio.run(serve())
+    assert seen == [False, False, False, False]
+
+
+def test_decision_is_unknown_outside_the_task_of_the_app() -> None:
+    seen: list[bool] = []
+
+    async def passing(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    site = BaseHTTPMiddleware(install(noting_app(seen)), dispatch=passing)
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            seen.append(is_traced())
+            await send(message)
+
+        await site(scope, receive, sending)
+
+    request = request_of(headers=[("cookie", cookies_of_granting_visitor())])
+    asyncio.run(drive(server, request, bodies(b"")))
+    assert seen[0]
+    assert not any(seen[1:])
 
 
 def test_running_request_has_the_decision_without_asyncio() -> None:

@@ -19,8 +19,9 @@ from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
 from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.pending_erasures import PendingErasures
 from tests.sinks.test_buffered import MemoryStore, sink_to
-from tests.support.asgi import PHONE, SITE, Visitor, install
+from tests.support.asgi import PHONE, SITE, Clock, Visitor, install
 from tests.support.waiting import LONGEST_WAIT, eventually
+from tests.tracing.test_counts import drive_lifespan
 
 ERASE_ON_WITHDRAWAL = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
 RESEARCH = """
@@ -111,6 +112,18 @@ def test_withdrawing_the_only_purpose_that_promises_erasure_erases_records() -> 
     assert sink.records == []
 
 
+def test_refusal_after_consent_expired_is_no_withdrawal() -> None:
+    clock, sink = Clock(), Erased()
+    visitor = Visitor(
+        install(text=ERASE_ON_WITHDRAWAL + RESEARCH, access_log=sink, clock=clock), [("user-agent", PHONE)]
+    )
+    visitor.accept()
+    visitor.get("/")
+    clock.forward(days=200)
+    assert visitor.refuse().status == 200
+    assert sink.all_erased() == []
+
+
 class Held(Erased):
     """A sink that blocks each erasure until `go_on` is set."""
 
@@ -121,6 +134,17 @@ class Held(Erased):
     def erase(self, visitor_id: str) -> int:
         self.go_on.wait()
         return super().erase(visitor_id)
+
+
+def test_four_threads_erase_each_visitor_once() -> None:
+    sink, others = Held(), {*threading.enumerate()}
+    erasing = Erasing(sink)
+    for number in [*range(100), *range(50, 100)]:
+        erasing.start(str(number))
+    threads = sum(thread.name == "consent-erasing" for thread in {*threading.enumerate()} - others)
+    sink.go_on.set()
+    assert sorted(map(int, sink.all_erased())) == list(range(100))
+    assert threads == 4
 
 
 @pytest.mark.logs_an_exception
@@ -353,6 +377,16 @@ def test_next_process_runs_only_the_last_erasure_when_due(
     assert all(15 < seconds <= 20 for seconds in waited[:-3])
 
 
+def test_new_withdrawal_resets_settled_note(tmp_path: Path) -> None:
+    pending = PendingErasures(tmp_path / "notes")
+    pending.settle("one")
+    assert notes(tmp_path) == [], "settling makes no note"
+    pending.add("one")
+    for take, size in ((pending.note, 0), (pending.settle, 8), (pending.note, 0)):
+        take("one")
+        assert (tmp_path / "notes" / "one.id").stat().st_size == size
+
+
 def test_full_queue_of_last_erasures_allows_the_first_two(caplog: pytest.LogCaptureFixture) -> None:
     sink = Erased()
     erasing = Erasing(sink, sleep=lambda seconds: never(seconds) if seconds > 100 else None)
@@ -405,6 +439,23 @@ class Steps:
         self.seconds.append(seconds)
         self.asleep.release()
         self.go_on.acquire()
+
+
+def test_second_withdrawal_while_first_waits_is_erased_too(tmp_path: Path) -> None:
+    sink, sleep = Erased(), Steps()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
+    erasing.again("one")
+    assert sleep.asleep.acquire(timeout=20)
+    erasing.again("one")
+    assert eventually(lambda: notes(tmp_path) == ["one"])
+    sleep.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    assert (sink.erased, notes(tmp_path)) == (["one"], ["one"])
+    sleep.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    assert (sink.erased, notes(tmp_path)) == (["one", "one"], ["one"])
+    sleep.go_on.release()
+    assert eventually(lambda: notes(tmp_path) == [])
 
 
 class HeldFirst(Held):
@@ -554,6 +605,19 @@ def test_noted_visitor_is_not_reported_as_unerased(tmp_path: Path, caplog: pytes
 def test_close_waits_for_running_erasures(tmp_path: Path) -> None:
     script = f"{ENDING}\nthreading.Timer(0.2, sink.go_on.set).start()\nerasing.close()\nprint(len(sink.erased))"
     assert run(script, tmp_path / "notes")[0] == "started\n40\n"
+
+
+def test_server_shutdown_waits_for_running_erasures() -> None:
+    sink = Held()
+    site = install(text=ERASE_ON_WITHDRAWAL, access_log=sink)
+    visitor = Visitor(site, [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    visitor.refuse()
+    assert len(sink.records) == 1
+    threading.Timer(0.2, sink.go_on.set).start()
+    drive_lifespan(site)
+    assert sink.records == []
 
 
 FORKED = """

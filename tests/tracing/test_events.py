@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import brotli
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
 
+from cookie_consent import ConsentMiddleware
 from cookie_consent.base.problem import Problem
+from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import Event, read_event
-from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.assets import assets, script_address
 from tests.support.asgi import (
     PHONE,
     PREFIX,
     ROBOT,
+    SITE,
     Clock,
     Fields,
     Reply,
     Visitor,
+    call,
     install,
+    policy,
     request_time,
 )
+from tests.support.policies import KEY
 
 EVENTS = f"{PREFIX}/events"
 BEACON = ("content-type", "text/plain;charset=UTF-8")
@@ -110,6 +123,16 @@ def test_event_without_visitor_cookie_sets_a_new_one(visitor: EventVisitor) -> N
     assert visitor.jar["__Host-visitor"] != old
     visitor.get("/")
     assert len({record["visitor.id"] for record in visitor.sink.records}) == 1
+
+
+def test_event_is_accepted_when_the_sink_fails() -> None:
+    class Full(MemorySink):
+        def write(self, line: bytes) -> None:
+            raise OSError("no space left")
+
+    visitor = EventVisitor(access_log=Full())
+    visitor.accept()
+    assert visitor.send_event().status == 204
 
 
 # Who may send events.
@@ -297,3 +320,39 @@ def test_script_is_under_1500_bytes_and_stores_nothing() -> None:
     assert len(brotli.compress(script, quality=11)) < 1500
     never = (b"cookie;", b".cookie", b"cookieStore", b"Storage", b"indexedDB", b"caches", b"HTML =", b"eval(", b"http:")
     assert [word for word in never if word in script] == []
+
+
+def test_script_address_names_tracing_purposes() -> None:
+    reply = call(install(), path=f"{PREFIX}/track.js")
+    assert reply.get("content-type") == "text/javascript; charset=utf-8"
+    assert reply.text == f'export * from "./assets/{script_address(["analytics"])}";\n'
+    assert script_address({"b", "a"}).endswith(".js?for=a&for=b")
+    name, _, query = script_address(["analytics"]).partition("?")
+    script = call(install(), path=f"{PREFIX}/assets/{name}", query=query.encode())
+    assert (script.status, script.body) == (200, assets()["track.js"].content)
+
+
+def test_template_includes_script_only_when_tracing_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<p>{{ privacy_tracking }}</p>")
+    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
+
+    async def page(request: Request) -> Response:
+        request.state.consent.nonce = request.query_params.get("nonce", "")
+        return templates.TemplateResponse(request, "page.html")
+
+    two = SITE + (
+        '[purposes.study]\ntitle = { en = "a", ja = "b" }\ndescription = { en = "a", ja = "b" }\n'
+        'retention = "1 day"\ntraces = true\n'
+    )
+    middleware = Middleware(ConsentMiddleware, policy=policy(two), secret_keys=[KEY], settings_link=False)
+    visitor = Visitor(Starlette(routes=[Route("/{path:path}", page)], middleware=[middleware]))
+    assert "<p></p>" in visitor.get("/").text
+    visitor.accept()
+    address = f"{PREFIX}/assets/{assets()['track.js'].name}?for=analytics&amp;for=study"
+    assert visitor.get("/").text == f'<p><script type="module" src="{address}"></script></p>'
+    assert visitor.get("/", query=b"nonce=a%22").text == (
+        f'<p><script type="module" src="{address}" nonce="a&#34;"></script></p>'
+    )
+    assert visitor.get("/", headers=[("dnt", "1")]).text == "<p></p>"
+    visitor.save(media=True)
+    assert visitor.get("/").text == "<p></p>"

@@ -105,6 +105,26 @@ def test_visitor_cookie_holds_referrer_until_landing_page_is_recorded() -> None:
     assert [record.get("http.request.referrer") for record in visitor.sink.records][-2:] == [SEARCH, SEARCH]
 
 
+def test_page_a_minute_after_grant_is_not_landing_page() -> None:
+    visitor = Arriving()
+    visitor.press(visitor.see(), "accept_all")
+    visitor.clock.forward(seconds=60)
+    visitor.see("/names", f"{HERE}{LANDING}")
+    assert "~" not in visitor.visitor_cookie
+    assert summary(visitor.sink.records[0]) == ("view", "/names", None, f"{HERE}/offices")
+    assert visitor.counted()["views"] == 2
+
+
+@pytest.mark.parametrize("before", ["", f"{HERE}/names", "https://site.example", "android-app://search.example/"])
+def test_landing_page_without_foreign_referrer_has_no_referrer(before: str) -> None:
+    visitor = Arriving()
+    landing = visitor.see(before=before)
+    assert "formaction" not in landing.text
+    visitor.come_back(visitor.press(landing, "accept_all"))
+    assert summary(visitor.sink.records[0]) == (*LANDED[:3], None)
+    assert visitor.counted()["views"] == 1
+
+
 def test_refusal_neither_sends_nor_keeps_the_referrer() -> None:
     visitor = Arriving()
     landing = visitor.see()
@@ -158,6 +178,17 @@ def test_invalid_referrer_parameter_is_ignored() -> None:
 
 
 # With a script.
+
+
+def test_page_reloaded_by_script_is_recorded_as_landing_page() -> None:
+    visitor = Arriving()
+    landing = visitor.see()
+    address = urlsplit(forms(landing.text)[0].addresses["accept_all"])
+    answer = {"choice": "accept_all", "source": "banner", "next": LANDING}
+    assert visitor.post(answer, query=address.query.encode()).json["tracing_began"] is True
+    visitor.see(LANDING, f"{HERE}{LANDING}")
+    assert list(map(summary, visitor.sink.records)) == [LANDED]
+    assert visitor.counted()["views"] == 1
 
 
 def test_script_sends_page_view_once_tracing_began() -> None:

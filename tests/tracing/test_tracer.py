@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import re
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.base.addresses import truncated
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
@@ -104,6 +105,15 @@ def test_robots_and_prefetched_pages_are_not_traced(headers: Fields) -> None:
     reply = visitor.get("/", headers)
     assert visitor.sink.records == []
     assert reply.all("set-cookie") == []
+
+
+def test_own_endpoints_and_assets_are_not_traced() -> None:
+    visitor = Traced()
+    for path in ("", "/state", "/receipt", "/export", "/policy", "/nowhere", "/assets/x.js"):
+        visitor.get(PREFIX + path)
+    visitor.get("/.well-known/gpc.json")
+    visitor.accept()
+    assert visitor.sink.records == []
 
 
 def test_nobody_is_traced_without_access_log() -> None:
@@ -472,6 +482,16 @@ def test_record_is_written_once_after_the_response_ends() -> None:
     assert len(visitor.sink.records) == 1
 
 
+def test_record_has_the_duration_of_the_app() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.06)
+        await reply_app()(scope, receive, send)
+
+    visitor, began = Traced(app), time.perf_counter()
+    milliseconds = visitor.record()["duration_ms"]
+    assert 50 <= milliseconds <= (time.perf_counter() - began) * 1000
+
+
 def test_app_that_raises_is_recorded_with_status_500() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("a bug of the app")
@@ -493,6 +513,26 @@ def test_interrupted_response_is_recorded_with_sent_status() -> None:
     with pytest.raises(ConnectionResetError):
         visitor.get()
     assert [record["http.response.status_code"] for record in visitor.sink.records] == [206]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"type": "http.response.debug", "info": {}},
+        {"type": "http.response.early_hint", "links": []},
+        {"type": "http.response.push", "path": "/x", "headers": []},
+    ],
+)
+def test_message_before_the_response_does_not_end_it(before: Message) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(before)
+        await reply_app(status=201)(scope, receive, send)
+
+    visitor = Traced(app)
+    request = scope(headers=[("user-agent", PHONE), ("cookie", _cookies(visitor))])
+    sent = asyncio.run(drive(visitor.app, request, bodies(b"")))
+    assert sent[0] == before
+    assert [record["http.response.status_code"] for record in visitor.sink.records] == [201]
 
 
 def test_pathsend_response_is_recorded() -> None:
@@ -520,6 +560,29 @@ def test_failing_sink_costs_no_page(app: ASGIApp, caplog: pytest.LogCaptureFixtu
         assert visitor.get().status == 200
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "this sink is broken" in warning
+
+
+def test_records_are_written_before_shutdown_completes(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await reply_app()(scope, receive, send)
+            return
+        for _ in range(2):
+            await send({"type": f"{(await receive())['type']}.complete"})
+
+    visitor = Traced(app, access_log=path)
+    visitor.get("/last")
+    lines: list[tuple[str, int]] = []
+
+    def seen(message: Message) -> None:
+        lines.append((message["type"], len(path.read_text().splitlines()) if path.exists() else 0))
+
+    events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    asyncio.run(drive(visitor.app, {"type": "lifespan", "asgi": {"version": "3.0"}}, events, seen))
+    assert [kind for kind, _ in lines] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert lines[-1][1] == 1
 
 
 # Arbitrary requests.

@@ -13,6 +13,7 @@ from starlette.types import Message
 
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
 from cookie_consent.sinks import MemorySink
+from cookie_consent.visitors.answers import records
 from tests.support.asgi import (
     PHONE,
     PREFIX,
@@ -134,11 +135,33 @@ def test_grant_and_refusal_get_same_headers_and_cookie_attributes() -> None:
     assert accepted.json["expires_at"] == refused.json["expires_at"]
 
 
+def test_consent_cookie_over_plain_http_has_no_host_prefix() -> None:
+    visitor = Visitor(install(), [("origin", "http://site.example")], scheme="http")
+    reply = visitor.request("POST", PREFIX, [JSON], b'{"choice": "accept_all"}')
+    (line,) = reply.all("set-cookie")
+    assert line.startswith("consent=")
+    assert line.endswith("; Max-Age=15897600; Path=/; HttpOnly; SameSite=Lax")
+    assert visitor.state()["status"] == "granted"
+    visitor.scheme = "https"
+    assert visitor.state()["status"] == "unknown"
+
+
 def test_prefix_of_cookies_and_lifetime_of_answers_can_be_set() -> None:
     reply = Visitor(install(cookie_prefix="shop-", consent_days=30, access_log=MemorySink())).accept()
     assert list(reply.set_cookies) == ["__Host-shop-consent", "__Host-shop-visitor"]
     assert "Max-Age=2592000;" in reply.set_cookies["__Host-shop-consent"]
     assert "Max-Age=34128000;" in reply.set_cookies["__Host-shop-visitor"]
+
+
+def test_answer_expires_after_184_days_by_server_clock() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock))
+    visitor.accept()
+    clock.forward(days=184, seconds=-1)
+    assert visitor.state()["status"] == "granted"
+    clock.forward(seconds=1)
+    assert visitor.state()["status"] == "unknown"
+    assert visitor.state()["should_ask"] is True
 
 
 @pytest.mark.parametrize("source", ["banner", "settings", "feature", "api"])
@@ -156,6 +179,20 @@ def test_grant_for_feature_leaves_other_purposes_unanswered() -> None:
     state = visitor.state()
     assert (state["status"], state["should_ask"], state["source"]) == ("partial", True, "feature")
     assert state["purposes"] == {"necessary": True, "analytics": False, "media": True}
+
+
+@pytest.mark.parametrize("ledger", [None, MemoryLedger()])
+def test_answer_without_record_is_counted(ledger: MemoryLedger | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "FROM_ELSEWHERE", 0)
+    sink = MemorySink()
+    app = install(access_log=sink, ledger=ledger)
+    Visitor(app).refuse()
+    log = app._installed.access_log
+    assert log is not None
+    log.counts.flush()
+    found = [(count["count.name"], count["count.value"]) for count in sink.counts]
+    assert [count for count in found if "_by_" not in count[0]] == [("refused", 1)]
+    assert not ledger or not ledger.kept
 
 
 def test_answer_tells_script_that_tracing_began() -> None:
@@ -211,10 +248,32 @@ def test_ledger_keeps_record_before_response_starts() -> None:
     assert (kept["event"], kept["granted"]) == ("granted", ["analytics", "media"])
 
 
+def test_all_answers_of_one_visitor_share_a_consent_id() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(ledger=ledger))
+    for answer in (visitor.accept, visitor.refuse, visitor.accept):
+        answer()
+    assert [kept["status"] for kept in ledger.kept] == ["granted", "refused", "granted"]
+    assert len({kept["consent_id"] for kept in ledger.kept}) == 1
+    Visitor(visitor.app).refuse()
+    assert len({kept["consent_id"] for kept in ledger.kept}) == 2
+
+
 def test_no_consent_id_is_made_without_ledger() -> None:
     visitor = Visitor(install())
     visitor.accept()
     assert visitor.get(f"{PREFIX}/receipt").json["consent_id"] is None
+
+
+@pytest.mark.parametrize(("answer", "has_id"), [(Visitor.accept, True), (Visitor.refuse, False)])
+def test_ledger_added_later_gives_consent_id_to_grants_only(answer: Any, has_id: bool) -> None:
+    before = Visitor(install())
+    before.accept()
+    ledger = MemoryLedger()
+    after = Visitor(install(ledger=ledger))
+    after.jar = dict(before.jar)
+    answer(after)
+    assert (ledger.kept[0]["consent_id"] is not None) == has_id
 
 
 class Broken(MemoryLedger):
@@ -326,6 +385,16 @@ def test_answer_on_service_page_skips_purposes_refused_by_service() -> None:
     visitor.send_form("choice=accept_all&service=whois")
     assert visitor.state()["should_ask"] is False
     assert visitor.state()["purposes"]["analytics"] is False
+
+
+def test_old_answer_within_lifetime_of_the_site_is_changed_on_service_page() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock, consent_days=390))
+    visitor.accept()
+    clock.forward(days=389)
+    visitor.send_form("choice=refuse_all&service=whois")
+    assert [record["event"] for record in ledger.kept] == ["granted", "changed"]
+    assert len({record["consent_id"] for record in ledger.kept}) == 1
 
 
 SHOP = '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.media]\nrefused = true\n'

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from cookie_consent.visitors.pages.assets import assets
-from tests.support.asgi import PREFIX, call, install
+from tests.support.asgi import PREFIX, call, install, page_app
 
 
 @pytest.mark.parametrize("name", sorted(assets()))
@@ -69,3 +69,13 @@ def test_script_can_be_imported_under_its_plain_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["choices.css", "settings.css", "choices.d.ts", "window.d.ts", "x.js"])
 def test_files_other_than_scripts_have_no_plain_address(name: str) -> None:
     assert call(install(), path=f"{PREFIX}/{name}").status == 404
+
+
+def test_assets_named_by_banner_are_served() -> None:
+    app = install(page_app())
+    text = call(app, headers=[("accept", "text/html")]).text
+    named = [asset for asset in assets().values() if asset.name in text]
+    assert {asset.media_type.partition(";")[0] for asset in named} == {"text/css", "text/javascript"}
+    for asset in named:
+        assert f'"{PREFIX}/assets/{asset.name}"' in text
+        assert call(app, path=f"{PREFIX}/assets/{asset.name}").status == 200

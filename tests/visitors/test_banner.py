@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -51,6 +52,20 @@ def test_banner_is_in_page_until_visitor_answers() -> None:
     assert visitor.get().body == PAGE
 
 
+def test_banner_buttons_look_alike_and_work_without_javascript() -> None:
+    visitor = Visitor(install(page_app()), HTML)
+    text = visitor.get("/there", query=b"a=b").text
+    (form,) = forms(text)
+    assert [value for _, value in form.buttons if value.endswith("_all")] == ["refuse_all", "accept_all"]
+    classes = [line.partition('class="')[2].partition('"')[0] for line in text.splitlines() if '_all"' in line]
+    assert len(set(classes)) == 1
+    for choice, status in (("refuse_all", "refused"), ("accept_all", "granted")):
+        answered = Visitor(visitor.app, HTML)
+        reply = answered.send_form(form.pressed(choice))
+        assert (reply.status, reply.get("location")) == (303, "/there?a=b#pchoice")
+        assert (answered.state()["status"], answered.state()["source"]) == (status, "banner")
+
+
 @pytest.mark.parametrize(
     ("page_language", "accepted", "language"),
     [("ja", "en", "ja"), ("en-GB", "ja", "en"), ("", "ja", "ja"), ("fr", "ja, en;q=0.1", "ja"), ("fr", "fr", "en")],
@@ -64,6 +79,23 @@ def test_banner_is_in_language_of_page_or_of_browser(page_language: str, accepte
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
 def test_response_to_method_other_than_get_has_no_banner(method: str) -> None:
     assert not has_banner(call(install(page_app()), method, headers=HTML))
+
+
+@pytest.mark.parametrize(
+    ("app", "status"),
+    [
+        (reply_app(PAGE, "text/plain"), 200),
+        (reply_app(b"<p>part of a page</p>", "text/html"), 200),
+        (reply_app(PAGE, "text/html", headers=[("content-encoding", "gzip")]), 200),
+        (reply_app(PAGE, "text/html", headers=[("content-disposition", "attachment")]), 200),
+        (reply_app(b"", "text/html", status=304), 304),
+        (reply_app(PAGE, "application/xhtml+xml"), 200),
+    ],
+)
+def test_partial_or_non_html_response_has_no_banner(app: ASGIApp, status: int) -> None:
+    reply = call(install(app), headers=HTML)
+    assert reply.status == status
+    assert not has_banner(reply)
 
 
 def test_error_page_has_banner() -> None:
@@ -136,6 +168,15 @@ def test_request_for_policy_page_keeps_conditional_headers() -> None:
     assert (b"if-none-match", b'"x"') in seen[0]["headers"]
 
 
+def test_banner_carries_state_for_script() -> None:
+    visitor = Visitor(install(page_app()), HTML)
+    visitor.post({"choice": "grant", "purposes": {"media": True}})
+    text = visitor.get().text
+    state = text.partition("data-state=")[2]
+    quoted = state[1 : state.index(state[0], 1)].replace("&#34;", '"').replace("&quot;", '"')
+    assert json.loads(quoted) == {"necessary": True, "analytics": False, "media": True}
+
+
 def test_banner_form_posts_below_mount_path() -> None:
     text = call(install(page_app()), path="/shop/x", root_path="/shop", headers=HTML).text
     (form,) = forms(text)
@@ -167,6 +208,35 @@ def test_layout_option_sets_layout_of_banner(layout: str) -> None:
 # The nonce of the app's Content-Security-Policy.
 
 _OWN = re.compile(r'<(?:link rel="stylesheet" media="print"|style|script type="module")[^>]*>')
+
+
+def test_cached_banner_gets_nonce_of_each_page() -> None:
+    for nonce in ("first", "second", ""):
+        csp = f"default-src 'nonce-{nonce}'"
+        text = call(_NONCES, headers=[*HTML, ("x-csp", csp)]).text
+        assert [f' nonce="{nonce}"' in tag for tag in _OWN.findall(text)] == [bool(nonce)] * 2
+
+
+async def _with_csp(scope: Scope, receive: Receive, send: Send) -> None:
+    csp = next(value for name, value in scope["headers"] if name == b"x-csp")
+    await page_app(headers=[("content-security-policy", csp)])(scope, receive, send)
+
+
+_NONCES = install(_with_csp)
+
+
+@pytest.mark.parametrize(
+    "path", ['/"><script>', "/地図", "/a b", "/%", "/\x00", "/\\x", "//evil.example", "/" + "x" * 5000]
+)
+def test_hostile_path_redirects_within_the_site(path: str) -> None:
+    visitor = Visitor(install(page_app()), HTML)
+    reply = visitor.get(path, query=b'a="&b=\xff<')
+    (form,) = forms(reply.text)
+    assert b"<script>" not in reply.body.replace(b'<script type="module"', b"")
+    location = visitor.send_form(form.pressed("refuse_all")).get("location")
+    assert location.startswith("/")
+    assert not location.startswith("//")
+    assert "evil" not in location
 
 
 # The request that the app sees.

@@ -81,6 +81,72 @@ def test_retry_with_old_cookie_within_a_minute_is_same_answer(ledger: Ledger) ->
     assert events(ledger) == ["granted", "withdrawn", "withdrawn"]
 
 
+def test_new_answer_with_outdated_cookie_is_recorded(ledger: Ledger) -> None:
+    """The browser does not always have the newest answer. The ledger has."""
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.post(ACCEPT)
+    before = dict(visitor.jar)
+    clock.forward(seconds=5)
+    visitor.post(REFUSE)
+    visitor.jar = before
+    clock.forward(seconds=5)
+    visitor.post(ACCEPT)
+    assert [record["status"] for record in all_records(ledger)] == ["granted", "refused", "granted"]
+    assert visitor.state()["decided_at"] == all_records(ledger)[-1]["decided_at"]
+
+
+@pytest.mark.parametrize(("seconds", "records"), [(0, 1), (59, 1), (60, 1), (61, 2), (120, 2)])
+def test_same_answer_within_a_minute_leaves_one_record(ledger: Ledger, seconds: int, records: int) -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    decided_at = visitor.state()["decided_at"]
+    clock.forward(seconds=seconds)
+    assert visitor.accept().status == 200
+    kept = all_records(ledger)
+    assert len(kept) == records
+    assert visitor.state()["decided_at"] == kept[-1]["decided_at"]
+    assert (visitor.state()["decided_at"] == decided_at) == (records == 1)
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+@pytest.mark.parametrize("once", [{}, {"once": "the-same-form"}])
+def test_accept_refuse_accept_in_quick_order_leaves_three_records(
+    ledger: Ledger, seconds: int, once: dict[str, str]
+) -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    for choice in ("accept_all", "refuse_all", "accept_all"):
+        assert visitor.post({"choice": choice, **once}).status == 200
+        clock.forward(seconds=seconds)
+    assert events(ledger) == ["granted", "withdrawn", "granted"]
+    first, second, third = all_records(ledger)
+    assert (second["previous"], third["previous"]) == (first["record_id"], second["record_id"])
+    assert visitor.state()["status"] == "granted"
+
+
+@pytest.mark.parametrize(
+    "once", ["", "x" * 65, "a b", "ä", "\0", "\ud800", "<script>", "a\n", "../../etc", "' OR 1=1 --"]
+)
+def test_malformed_form_id_is_ignored(once: str) -> None:
+    ledger = MemoryLedger()
+    app = install(ledger=ledger)
+    replies = [Visitor(app).post({"choice": "accept_all", "once": once}) for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 200]
+    assert len(ledger.kept) == 2
+    assert len({consent_id(reply) for reply in replies}) == 2
+
+
+def test_form_id_of_wrong_type_or_given_twice_is_refused() -> None:
+    ledger = MemoryLedger()
+    for once in (1, None, ["x"], {"x": "y"}, True):
+        assert Visitor(install(ledger=ledger)).post({"choice": "accept_all", "once": once}).status == 400
+    body = "choice=accept_all&once=x&once=y"
+    assert Visitor(install(ledger=ledger)).send_form(body).status == 400
+    assert ledger.kept == []
+
+
 @pytest.mark.parametrize("send", [Visitor.accept, Visitor.refuse, lambda robot: robot.send_form("choice=accept_all")])
 def test_answer_from_robot_is_refused(send: Any) -> None:
     ledger = MemoryLedger()

@@ -7,6 +7,8 @@ import re
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import Message
 
 from cookie_consent.ledgers import MemoryLedger
@@ -23,9 +25,11 @@ from tests.support.asgi import (
     drive,
     install,
     policy,
+    reply_app,
     response_to,
     scope,
 )
+from tests.support.policies import text_of
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
 JSON = ("content-type", "application/json")
@@ -145,6 +149,33 @@ def test_requests_under_prefix_never_reach_the_app() -> None:
 
     assert call(install(app), path=f"{PREFIX}/state").status == 200
     assert call(install(app), path=f"{PREFIX}/nowhere").status == 404
+
+
+# Mounted apps.
+
+
+@pytest.mark.parametrize("root", ["/sub", "/sub/", "/a/b"])
+def test_links_and_forms_include_mount_path(root: str) -> None:
+    mounted = root.rstrip("/")
+    for path in (f"{mounted}{PREFIX}", PREFIX):  # servers differ on whether the path holds the mount path
+        text = call(install(), path=path, root_path=root, headers=[("accept", "text/html")]).text
+        assert f'action="{mounted}{PREFIX}"' in text
+        assert f'href="{mounted}{PREFIX}/export"' in text
+        assert f'action="{PREFIX}"' not in text
+    assert post(root_path=root, path=f"{mounted}{PREFIX}").get("location") == f"{mounted}{PREFIX}"
+    assert call(install(), path=mounted, root_path=root).body == b"ok"
+    assert call(install(), path=f"{mounted}x{PREFIX}", root_path=root).body == b"ok"
+
+
+def test_middleware_mounted_in_starlette_serves_its_mount() -> None:
+    inner = Starlette(routes=[Mount("/page", reply_app(b"inner"))])
+    site = Starlette(routes=[Mount("/shop", install(inner)), Mount("/page", reply_app(b"outer"))])
+    assert call(site, path=f"/shop{PREFIX}/state").json["status"] == "unknown"
+    assert call(site, path="/shop/page/1").body == b"inner"
+    assert call(site, path="/page/1").body == b"outer"
+    assert call(site, path=f"{PREFIX}/state").status == 404
+    location = call(site, "POST", f"/shop{PREFIX}", [FORM, OWN], b"choice=refuse_all").get("location")
+    assert location == f"/shop{PREFIX}"
 
 
 # Several Cookie fields, as HTTP/2 sends them.
@@ -271,6 +302,22 @@ def test_event_error_is_problem_details_for_any_content_type(path: str) -> None:
     check_problem(post(b"{}", [("content-type", "text/plain"), OWN], path=path), 404)
 
 
+def test_error_page_is_in_visitors_language() -> None:
+    reply = post(b"choice=maybe", [FORM, OWN, ("accept-language", "ja, en;q=0.5")])
+    assert 'lang="ja"' in reply.text
+    assert reply.get("content-language") == "ja"
+    assert text_of(policy(), "ja", "error_malformed") in reply.text
+
+
+def test_answer_to_outdated_policy_gets_409_with_current_text() -> None:
+    reply = post(b"choice=accept_all&policy=0123456789abcdef", [FORM, OWN])
+    check_error_page(reply, 409)
+    assert text_of(policy(), "en", "error_policy_changed") in reply.text
+    assert f'value="{policy().version}"' in reply.text
+    assert "Access tracing" in reply.text
+    assert 'role="alert"' in reply.text
+
+
 def test_refused_request_leaves_consent_unchanged() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
@@ -308,6 +355,12 @@ def test_reading_of_streamed_body_stops_at_limit(path: str, chunk: int) -> None:
     asyncio.run(install()(scope("POST", path, [JSON, OWN]), receive, send))
     check_problem(reply, 413)
     assert read <= 65_536 + chunk
+
+
+def test_answer_in_chunks_is_joined() -> None:
+    chunks = bodies(b'{"choi', b"", b'ce": "accept', b'_all"}')
+    reply = asyncio.run(response_to(install(), scope("POST", PREFIX, [JSON, OWN]), chunks))
+    assert reply.json["status"] == "granted"
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/erase"])

@@ -146,6 +146,22 @@ def test_kept_text_matches_banner_served_by_itself(layout: str) -> None:
     assert kept_texts(ledger, visitor) == (without_form_ids(shown), without_form_ids(shown))
 
 
+def test_kept_text_of_reopened_banner_shows_earlier_answer(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = japanese_visitor(install(ledger=ledger, clock=clock))
+    visitor.save(media=True)
+    clock.forward(days=3)
+    shown = visitor.get(f"{PREFIX}/question", query=b"again").text
+    prevailing = visitor.get(f"{PREFIX}/question", query=b"again&language=en").text
+    assert 'value="media" aria-describedby="pchoice-about-media" checked' in shown
+    visitor.send_form(form_of(shown, "again").pressed("accept_all"))
+    assert kept_texts(ledger, visitor) == (without_form_ids(shown), without_form_ids(prevailing))
+    assert (newest_record(ledger, visitor)["source"], newest_record(ledger, visitor)["surface"]) == (
+        "settings",
+        "again",
+    )
+
+
 def test_kept_text_matches_settings_page_before_first_answer(ledger: Ledger) -> None:
     visitor = japanese_visitor(install(ledger=ledger))
     shown = visitor.get(PREFIX).text
@@ -172,6 +188,19 @@ def test_kept_text_of_settings_page_has_dates_that_visitor_saw(ledger: Ledger, d
     assert prevailing_html == settings_of(prevailing)
 
 
+def test_kept_text_keeps_date_of_policy_change_on_day_of_answer() -> None:
+    text = SITE + '\n[[changes]]\ndate = 2025-06-15\ntext = { en = "A change.", ja = "変更。" }\n'
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(text=text, ledger=ledger, clock=clock))
+    visitor.accept()
+    clock.forward(days=2)
+    shown = visitor.get(PREFIX).text
+    visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
+    assert kept_texts(ledger, visitor)[0] == settings_of(shown)
+    # The answer, the change, and the policy, which is as old as its newest change.
+    assert shown.count('<time datetime="2025-06-15">') == 3
+
+
 @pytest.mark.parametrize("languages", [("he", "hu"), ("fa", "th"), ("zh-Hant", "ar")])
 def test_kept_text_has_dates_in_format_of_each_language(languages: tuple[str, str]) -> None:
     prevailing_language, language = languages
@@ -188,6 +217,17 @@ def test_kept_text_has_dates_in_format_of_each_language(languages: tuple[str, st
         assert written_day(NOW + 184 * 86_400, tag) in text
         assert "⟦" not in text
     assert html == settings_of(shown)
+
+
+def test_kept_text_has_expiry_date_of_configured_lifetime() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock, consent_days=30))
+    visitor.accept()
+    clock.forward(days=2)
+    shown = visitor.get(PREFIX).text
+    assert '<time datetime="2025-07-15">' in shown
+    visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
+    assert kept_texts(ledger, visitor)[0] == settings_of(shown)
 
 
 def box_in(html: str) -> str:
@@ -228,6 +268,34 @@ def test_kept_text_of_explaining_page_names_only_missing_purposes() -> None:
     assert "Maps and videos" not in shown
 
 
+def test_kept_text_of_explaining_page_omits_purposes_allowed_before() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(site(), ledger=ledger), HTML)
+    visitor.save(media=True)
+    shown = visitor.get("/everything").text
+    form = form_of(shown, "page")
+    purposes = {"analytics": True, "media": True}
+    visitor.post({**dict(form.hidden), "choice": "save", "source": "feature", "purposes": purposes}, HTML)
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(shown)
+
+
+@pytest.mark.parametrize("signals", [[("sec-gpc", "1")], [("dnt", "1"), ("sec-gpc", "1")]])
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question", "/offices"])
+def test_kept_text_mentions_signal(signals: list[tuple[str, str]], path: str) -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(site(), ledger=ledger), [*HTML, *signals])
+    surface, query = {PREFIX: ("settings", b""), "/offices": ("page", b"")}.get(path, ("again", b"again"))
+    shown = visitor.get(path, query=query).text
+    assert "Global Privacy Control" in shown
+    button = "grant" if surface == "page" else "accept_all"
+    visitor.send_form(form_of(shown, surface).pressed(button))
+    html = kept_texts(ledger, visitor)[0]
+    if surface == "settings":
+        assert html == settings_of(shown)
+    else:
+        assert html == without_own_parts(shown)
+
+
 @pytest.mark.parametrize("answered", [False, True])
 def test_kept_text_on_service_page_is_text_of_service(ledger: Ledger, answered: bool) -> None:
     visitor = Visitor(install(site(), ledger=ledger), HTML)
@@ -238,6 +306,17 @@ def test_kept_text_on_service_page_is_text_of_service(ledger: Ledger, answered: 
     assert kept_texts(ledger, visitor)[0] == without_own_parts(shown)
     assert newest_record(ledger, visitor)["service"] == "whois"
     assert "Access tracing" not in kept_texts(ledger, visitor)[0]
+
+
+def test_kept_text_of_older_banner_omits_later_answer() -> None:
+    """The banner had no ticked boxes. A box that is ticked beforehand is no consent."""
+    ledger = MemoryLedger()
+    visitor = Visitor(install(site(), ledger=ledger), HTML)
+    shown = visitor.get("/").text
+    visitor.accept()
+    visitor.send_form(form_of(shown, "banner").pressed("refuse_all"))
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(banner_in(shown))
+    assert " checked" not in kept_texts(ledger, visitor)[0]
 
 
 def test_kept_text_of_banner_mentions_policy_change(ledger: Ledger) -> None:
@@ -253,7 +332,29 @@ def test_kept_text_of_banner_mentions_policy_change(ledger: Ledger) -> None:
     assert kept_texts(ledger, visitor)[0] == without_own_parts(banner_in(shown))
 
 
+def test_kept_text_includes_mount_path() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(ledger=ledger))
+    shown = visitor.get(f"/shop{PREFIX}/question", root_path="/shop").text
+    visitor.send_form(form_of(shown, "banner").pressed("accept_all"), path=f"/shop{PREFIX}", root_path="/shop")
+    assert kept_texts(ledger, visitor)[0] == without_form_ids(shown)
+    assert f'action="/shop{PREFIX}"' in shown
+
+
 # Forms that were open while the visitor answered in another tab.
+
+
+@pytest.mark.parametrize("days", [0, 3])
+def test_kept_text_of_older_settings_page_omits_later_answer(ledger: Ledger, days: int) -> None:
+    clock = Clock()
+    visitor = japanese_visitor(install(site(), ledger=ledger, clock=clock))
+    shown, prevailing = visitor.get(PREFIX).text, visitor.get(PREFIX, query=b"language=en").text
+    visitor.accept()
+    clock.forward(days=days, seconds=5)
+    visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
+    assert kept_texts(ledger, visitor) == (without_form_ids(shown), without_form_ids(prevailing))
+    assert newest_record(ledger, visitor)["event"] == "withdrawn"
+    assert english("status_granted") not in kept_texts(ledger, visitor)[1]
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question"])
@@ -376,6 +477,18 @@ def test_kept_text_has_notice_of_changed_policy(ledger: Ledger) -> None:
     visitor.send_form(form_of(reply.text, "settings").pressed("accept_all"))
     assert kept_texts(ledger, visitor)[0] == without_form_ids(reply.text)
     assert english("error_policy_changed") in kept_texts(ledger, visitor)[1]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_kept_text_has_notice_of_erasure(ledger: Ledger, answers: bool) -> None:
+    visitor = Visitor(install(site(), ledger=ledger), HTML)
+    if answers:
+        visitor.accept()
+    shown = visitor.get(PREFIX, query=b"erased").text
+    visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
+    assert kept_texts(ledger, visitor)[0] == settings_of(shown)
+    assert english("erased") in kept_texts(ledger, visitor)[0]
+    assert (english("proof_stays") in kept_texts(ledger, visitor)[0]) == answers
 
 
 @pytest.mark.parametrize("notice", ["kept", "error_too_many", "x" * 9999, "<script>", "\0", "地図"])

@@ -16,6 +16,23 @@ PUBLIC = ("198.41.0.4", 50_000)
 ACCEPT, REFUSE = {"choice": "accept_all"}, {"choice": "refuse_all"}
 
 
+@pytest.mark.parametrize(
+    ("client", "same", "other"),
+    [
+        ("198.41.0.4", "198.41.0.250", "198.41.1.4"),
+        ("2001:503:ba3e::2:30", "2001:503:ba3e:ffff::1", "2001:503:ba3f::1"),
+        ("::ffff:198.41.0.4", "198.41.0.5", "::ffff:198.41.1.4"),
+    ],
+)
+def test_each_public_network_has_its_own_limit(client: str, same: str, other: str) -> None:
+    limit = FirstAnswers()
+    assert {limit.wait((client, 1), NOW) for _ in range(FROM_A_NETWORK)} == {0}
+    assert limit.wait((same, 2), NOW + 600) == 3000
+    assert limit.wait((other, 3), NOW) == 0
+    assert limit.wait(None, NOW) == 0
+    assert limit.wait((same, 2), NOW + 3600) == 0
+
+
 @pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize(
     "client",
@@ -83,6 +100,16 @@ def test_refusals_count_towards_network_limit(site: Site) -> None:
         assert site.answer(REFUSE).status == 200
     assert len(site.ledger.kept) == 3
     assert site.answer(ACCEPT).status == 429
+
+
+def test_known_visitor_can_change_answer_despite_network_limit(site: Site) -> None:
+    visitor = Visitor(site.app)
+    site.answer(ACCEPT, visitor)
+    for _ in range(5):
+        site.answer(REFUSE)
+    for number, data in enumerate((REFUSE, ACCEPT, {"choice": "save", "purposes": {"media": True}})):
+        assert site.answer(data, visitor).status == 200
+        assert len(site.ledger.kept) == 4 + number
 
 
 def test_withdrawal_over_limit_after_proof_was_erased_keeps_consent_id(site: Site) -> None:

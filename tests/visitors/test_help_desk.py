@@ -124,6 +124,21 @@ def test_page_names_controller_due_date_and_retention_of_the_address() -> None:
         assert part in shown, part
 
 
+@pytest.mark.parametrize(("query", "accepted", "language"), [(b"", "ja", "ja"), (b"language=en", "ja", "en")])
+def test_page_is_in_requested_language(query: bytes, accepted: str, language: str) -> None:
+    person = Person()
+    reply = person.get(REQUESTS, [("accept-language", accepted)], query=query)
+    assert f'<html lang="{language}"' in reply.text
+    page = tree(reply)
+    assert [form.get("action") for form in page.iter("form")] == [f"{REQUESTS}?language={language}"]
+    (links,) = page.iter("nav")
+    assert [link.get("href") for link in links.iter("a")] == [f"{REQUESTS}?language={tag}" for tag in ("en", "ja")]
+    form = urlencode({"kind": "see", "text": "見たい"})
+    sent = person.send_form(form, [("accept-language", accepted)], REQUESTS, query=query)
+    assert f'<html lang="{language}"' in sent.text
+    assert person.kept[0].language == language
+
+
 def test_settings_page_links_to_the_form_where_there_is_a_ledger() -> None:
     link = f'href="{REQUESTS}?language=en"'
     assert link in Person().get(PREFIX).text
@@ -178,6 +193,21 @@ def test_own_requests_and_their_answers_are_in_the_export() -> None:
     for consent_id in ("b", ""):
         person.become(consent_id)
         assert person.get(f"{PREFIX}/export").json["requests"] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>&amp;</b>", "</textarea><script>alert(1)</script>", "\"'{{ 7*7 }}", "\nfirst", "a\r\nb"]
+)
+def test_refused_form_keeps_typed_values(text: str) -> None:
+    person = Person()
+    reply = person.write(text=text, address="nobody", kind="erase")
+    form = fields(tree(reply))
+    assert (reply.status, person.kept) == (400, [])
+    assert "<script" not in reply.text
+    assert "".join(form["text"].itertext()) == text.strip().replace("\r\n", "\n")
+    assert form["address"].get("value") == "nobody"
+    checked = [field.get("value") for field in tree(reply).iter("input") if "checked" in field.attrib]
+    assert checked == ["erase"]
 
 
 @pytest.mark.parametrize(

@@ -531,6 +531,16 @@ def test_banner_after_policy_change_mentions_change(policy: Policy) -> None:
         assert expected in settings(policy, record)
 
 
+def test_banner_and_settings_mention_honoured_signal(policy: Policy) -> None:
+    for html in (banner(policy, None, "gpc"), settings(policy, None, "gpc")):
+        assert "Global Privacy Control" in html
+        assert "refusal (Maps and videos)" in html
+    assert "refusal (Access tracing)" in settings(policy, None, "dnt")
+    assert "Global Privacy Control" not in settings(policy)
+    deaf = replace(policy, signals=replace(policy.signals, gpc=()))
+    assert "Global Privacy Control" not in banner(deaf, None, "gpc")
+
+
 def test_banner_of_service_uses_its_texts_and_omits_refused_purposes(policy: Policy) -> None:
     whois, shop = (banner(policy.under(service)) for service in policy.services)
     assert "for: <b>Tracing of searches</b> and <b>Maps and videos</b>?" in whois
@@ -683,6 +693,15 @@ def test_site_in_one_language_has_no_language_links(policy: Policy) -> None:
     assert not Outline(html).all("a", href="by post")
 
 
+def test_settings_page_shows_conditions_of_service(policy: Policy) -> None:
+    whois, shop = (settings(policy.under(service)) for service in policy.services)
+    assert "Tracing of searches" in whois
+    assert "Kept for 30 days." in whois
+    assert text_of(policy, "en", "refused_here") not in whois
+    assert text_of(policy, "en", "refused_here") in shop
+    assert not Outline(shop).all("input", value="media")
+
+
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
@@ -763,7 +782,9 @@ def test_every_shipped_text_is_used() -> None:
     package = Path(catalog.__file__).parents[1]
     sources = [*package.rglob("*.py"), *package.rglob("*.html")]
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    made = re.compile(r"status_|link_|signal_|why_|event_|given_|(day|hour|minute|second)s?$")
+    made = re.compile(
+        r"status_|link_|signal_|why_|event_|given_|request_(see|correct|erase|complain)$|(day|hour|minute|second)s?$"
+    )
     assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
 
 

@@ -12,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from tests.support.asgi import (
     PAGE,
@@ -24,6 +25,7 @@ from tests.support.asgi import (
     install,
     page_app,
     policy,
+    reply_app,
     with_linked_assets,
     without_form_ids,
 )
@@ -55,12 +57,38 @@ def test_each_banner_has_its_own_form_id() -> None:
     assert len({dict(forms(text)[0].hidden)["once"] for text in texts}) == 4
 
 
+def test_question_is_a_no_store_page_for_get_and_head() -> None:
+    reply = question(Visitor(install()))
+    assert (reply.status, reply.get("content-type")) == (200, "text/html; charset=utf-8")
+    assert reply.get("cache-control") == "no-store"
+    assert reply.get("content-language") == "en"
+    assert reply.get("content-security-policy").startswith("default-src 'none'")
+    assert reply.all("set-cookie") == []
+    assert call(install(), "POST", path=QUESTION).status == 405
+    head = call(install(), "HEAD", path=QUESTION)
+    assert (head.body, head.headers) == (b"", reply.headers)
+
+
 def test_question_form_answers_and_redirects_back() -> None:
     visitor = Visitor(install())
     (form,) = forms(question(visitor, "next=%2Fthere%3Fa%3Db").text)
     reply = visitor.send_form(form.pressed("refuse_all"))
     assert (reply.status, reply.get("location")) == (303, "/there?a=b#pchoice")
     assert (visitor.state()["status"], visitor.state()["source"]) == ("refused", "banner")
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted", "language"),
+    [
+        *(("", "ja", "ja"), ("language=en", "ja", "en"), ("language=ja-JP", "en", "ja"), ("language=fr", "ja", "ja")),
+        *(("page_language=ja-JP", "en", "ja"), ("page_language=fr", "ja", "ja"), ("page_language=", "ja", "ja")),
+        *(("language=en&page_language=ja", "ja", "en"), ("language=fr&page_language=ja", "en", "ja")),
+    ],
+)
+def test_question_is_in_language_of_visitor_then_page_then_browser(query: str, accepted: str, language: str) -> None:
+    reply = question(Visitor(install(), [("accept-language", accepted)]), query)
+    assert reply.get("content-language") == language
+    assert text_of(policy(), language, "banner_title") in reply.text
 
 
 def by_cookie(request: HTTPConnection) -> str | None:
@@ -143,6 +171,12 @@ def test_policy_page_with_non_ascii_path_has_no_banner(address: str) -> None:
     assert (in_the_page, question(visitor, f"next={quote(quote('/規約'))}").status) == (False, 204)
 
 
+def test_question_form_posts_below_mount_path() -> None:
+    site = Starlette(routes=[Mount("/shop", install())])
+    (form,) = forms(call(site, path=f"/shop{QUESTION}", query=b"next=/shop/x").text)
+    assert form.action == f"/shop{PREFIX}"
+
+
 @pytest.mark.parametrize(
     "query", [b"\xff", b"next=%ff%00", b"again=&again", b"next=/" + b"x" * 5000, b"next=%2F%22%3E%3Cscript%3E", b"&&="]
 )
@@ -161,3 +195,36 @@ VISITORS: dict[str, Callable[[Visitor], object]] = {
     "granted": lambda visitor: visitor.accept(),
     "some granted": lambda visitor: visitor.save(media=True),
 }
+
+
+@pytest.mark.parametrize("cache", ["", "public, max-age=60"])
+@pytest.mark.parametrize(
+    "app",
+    [
+        lambda headers: page_app(headers=headers, sets=["session=1"]),
+        lambda headers: reply_app([b"<!doctype html>", PAGE[15:]], "text/html", headers=headers),
+        lambda headers: reply_app(b"<p>part</p>", "text/html", headers=headers),
+    ],
+)
+def test_page_without_injection_is_identical_for_all_visitors(
+    app: Callable[[list[tuple[str, str]]], ASGIApp], cache: str
+) -> None:
+    headers = [("etag", '"1"'), ("accept-ranges", "bytes"), *([("cache-control", cache)] if cache else [])]
+    site = app(headers)
+    plain = call(site, headers=HTML)
+    for prepare in VISITORS.values():
+        for more in ([], [("sec-gpc", "1")], [("accept-language", "ja")]):
+            visitor = Visitor(install(site, inject=False, settings_link=True), [*HTML, *more])
+            prepare(visitor)
+            reply = visitor.get("/there")
+            assert (reply.status, reply.headers, reply.body) == (plain.status, plain.headers, plain.body)
+            assert (reply.get("vary"), reply.get("cache-control")) == ("", cache)
+
+
+def test_state_endpoint_tells_cached_page_current_consent() -> None:
+    visitor = Visitor(install(page_app(), inject=False))
+    for prepare, status in zip(VISITORS.values(), ("unknown", "refused", "granted", "partial"), strict=True):
+        prepare(visitor)
+        state = visitor.get(f"{PREFIX}/state", query=b"page=/there")
+        assert (state.json["status"], state.get("cache-control")) == (status, "no-store")
+    assert question(visitor, "again").status == 200

@@ -210,6 +210,15 @@ def test_withdrawal_during_response_counts_despite_later_grant(
     assert site.visitor.state()["status"] == "granted"
 
 
+def test_change_of_other_purpose_does_not_stop_recording() -> None:
+    site = Site(sets=["_ga=1", "player=1"])
+    site.visitor.accept()
+    reply = site.while_answering({"choice": "save", "purposes": {"analytics": True}})
+    assert cookies_set_by(reply) == ["_ga"]
+    assert len(site.sink.records) == 1
+    assert site.was_traced
+
+
 def test_refusal_during_response_deletes_cookies_and_makes_response_private() -> None:
     site = Site(sets=[], headers=[("cache-control", "public, max-age=60")])
     site.visitor.accept()
@@ -278,6 +287,32 @@ def test_held_page_sets_no_optional_cookies_after_refusal(refusal: object, is_ne
     assert deletions
     assert len(deletions) == len(set(deletions))
     assert (b"pchoice-way-back" in reply.body, site.sink.records) == (True, [])
+
+
+def test_held_page_sets_cookies_that_are_still_allowed() -> None:
+    site = Site(begins=True, content_type="text/html", sets=["_ga=1", "player=1"], settings_link=True)
+    site.visitor.accept()
+    visitor = site.visitor.jar.pop("__Host-visitor")
+    assert cookies_set_by(site.while_answering()) == ["_ga", "player", "__Host-visitor"]
+    assert len(site.sink.records) == 1
+    site.visitor.jar["__Host-visitor"] = visitor
+    assert cookies_set_by(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["_ga"]
+    assert len(site.sink.records) == 2
+
+
+def test_trailers_after_refusal_set_no_optional_cookies() -> None:
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+        await site.answer(NONE)
+        await send({"type": "http.response.trailers", "headers": raw_headers([("set-cookie", "_ga=1"), ("x", "y")])})
+
+    site = Site()
+    site.visitor.accept()
+    site.clock.forward(seconds=1)
+    site.app._enforcement.app = stream
+    sent = asyncio.run(drive(site.app, site.scope()))
+    assert sent[-1]["headers"] == [(b"x", b"y")]
 
 
 def test_held_page_after_banner_answer_renews_visitor_cookie() -> None:
@@ -430,12 +465,3 @@ def test_remembered_answers_are_bounded_in_number_and_size() -> None:
     tracemalloc.stop()
     assert recent.sequence == 6 * MAX_REMEMBERED
     assert grown < 8_000_000, f"{grown:,} bytes"
-
-
-def test_change_of_other_purpose_does_not_stop_recording() -> None:
-    site = Site(sets=["_ga=1", "player=1"])
-    site.visitor.accept()
-    reply = site.while_answering({"choice": "save", "purposes": {"analytics": True}})
-    assert cookies_set_by(reply) == ["_ga"]
-    assert len(site.sink.records) == 1
-    assert site.was_traced

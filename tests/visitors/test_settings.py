@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.ledgers import MemoryLedger, open_ledger
-from tests.support.asgi import PREFIX, SITE, Visitor, call, install, policy
+from tests.support.asgi import PREFIX, SITE, Clock, Visitor, call, install, policy
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import text_of
 
@@ -31,6 +31,16 @@ def test_settings_page_shows_whole_policy_without_script() -> None:
     assert "script-src" not in reply.get("content-security-policy")
     assert reply.get("referrer-policy") == "same-origin"
     assert reply.all("set-cookie") == []
+
+
+def test_settings_page_shows_saved_answer() -> None:
+    visitor = Visitor(install(clock=Clock()))
+    visitor.save(media=True)
+    text = visitor.get(PREFIX).text
+    assert text_of(policy(), "en", "status_partial") in text
+    assert 'value="media" checked' in text
+    assert 'value="analytics" checked' not in text
+    assert '<time datetime="2025-12-16">' in text
 
 
 @pytest.mark.parametrize(
@@ -122,6 +132,15 @@ def test_hanging_ledger_times_out_with_503() -> None:
 
 
 # The policy.
+
+
+def test_current_policy_is_served() -> None:
+    reply = call(install(), path=f"{PREFIX}/policy")
+    assert reply.get("content-type") == "application/json"
+    assert reply.json["version"] == policy().version
+    assert reply.json["site"]["controller"] == "Test Registry Ltd."
+    assert [purpose["id"] for purpose in reply.json["purposes"]] == ["necessary", "analytics", "media"]
+    assert call(install(), path=f"{PREFIX}/policy/{policy().version}").json == reply.json
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

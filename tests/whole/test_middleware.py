@@ -16,6 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy, PolicyError
@@ -53,6 +57,21 @@ def policy_file(folder: Path, text: str = SITE) -> Path:
     file = folder / "consent.toml"
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def test_one_line_installs_the_middleware(tmp_path: Path) -> None:
+    file = policy_file(tmp_path)
+
+    async def home(request: Request) -> Response:
+        consent = request.state.consent
+        return JSONResponse([consent.status, consent.allows("analytics"), consent.should_ask, dict(consent.purposes)])
+
+    app = Starlette(routes=[Route("/", home)])
+    app.add_middleware(ConsentMiddleware, policy=str(file), secret_keys=[KEY])
+    visitor = Visitor(app)
+    assert visitor.get().json == ["unknown", False, True, {"necessary": True, "analytics": False, "media": False}]
+    visitor.accept()
+    assert visitor.get().json == ["granted", True, False, {"necessary": True, "analytics": True, "media": True}]
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -183,7 +202,69 @@ REWORDED = SITE.replace("We show maps.", "We show maps and videos.")
 NARROWER = SITE.replace('retention = "30 days"', 'retention = "20 days"')
 
 
+@pytest.mark.parametrize(
+    ("text", "history", "asks", "media", "analytics"),
+    [
+        (REWORDED, [], False, True, True),
+        (WIDER, [], True, False, True),
+        (NARROWER, [], True, True, False),
+        (NARROWER, [SITE], False, True, True),
+        (WIDER, [SITE], True, False, True),
+    ],
+)
+def test_policy_change_asks_only_for_changed_purposes(
+    text: str, history: list[str], asks: bool, media: bool, analytics: bool
+) -> None:
+    visitor = Visitor(install())
+    visitor.accept()
+    visitor.app = install(text=text, history=[policy(old) for old in history])
+    state = visitor.state()
+    assert state["status"] == "granted"
+    assert state["should_ask"] is asks
+    assert (state["purposes"]["media"], state["purposes"]["analytics"]) == (media, analytics)
+
+
+def test_refused_purpose_is_not_asked_again_after_policy_change() -> None:
+    visitor = Visitor(install())
+    visitor.refuse()
+    visitor.app = install(text=WIDER)
+    assert visitor.state()["should_ask"] is False
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
+
+
 # Scopes that are neither http nor websocket.
+
+
+@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}, {"ledger": MemoryLedger()}])
+def test_lifespan_messages_pass_unchanged(options: dict[str, Any]) -> None:
+    seen: list[object] = []
+    events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        for _ in range(2):
+            message = await receive()
+            seen.append(message)
+            await send({"type": f"{message['type']}.complete"})
+
+    given = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    sent = asyncio.run(drive(install(app, **options), given, events))
+    assert seen == [given, *events]
+    assert seen[0] is given
+    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+def test_startup_removes_due_ledger_records() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    clock.forward(days=184 + 1095)
+    app = install(started, ledger=ledger, clock=clock)
+    asyncio.run(drive(app, {"type": "lifespan"}, []))
+    retention = app._installed.retention
+    assert retention is not None
+    retention.wait()
+    assert [record["event"] for record in ledger.kept] == ["removed"]
 
 
 async def started(scope: Scope, receive: Receive, send: Send) -> None:
@@ -422,6 +503,28 @@ def test_exception_of_the_app_reaches_the_server() -> None:
         call(install(app), headers=HTML)
 
 
+def test_app_that_raises_before_its_page_sends_nothing() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"  ", "more_body": True})
+        raise KeyError("a bug of the app")
+
+    reached: list[Message] = []
+    with pytest.raises(KeyError):
+        asyncio.run(drive(install(app), scope(headers=HTML), bodies(b""), reached.append))
+    assert reached == []
+
+
+def test_unfinished_response_of_the_app_is_sent() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"  ", "more_body": True})
+
+    sent = asyncio.run(drive(install(app), scope(headers=HTML)))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[1]["body"] == b"  "
+
+
 def test_concurrent_requests_are_not_mixed_up() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0)
@@ -508,6 +611,50 @@ def test_most_specific_service_applies(host: str, path: str, analytics: bool, me
 
 
 # Cached decisions.
+
+
+def test_cached_consent_expires() -> None:
+    clock = Clock()
+    visitor = Visitor(install(reply_app(sets=["_ga=1"]), clock=clock))
+    visitor.accept()
+    for _ in range(4):
+        assert "_ga" in visitor.get().set_cookies
+    clock.forward(days=184)
+    for _ in range(4):
+        assert "_ga" not in visitor.get().set_cookies
+
+
+def test_cached_visitor_id_expires() -> None:
+    clock, sink = Clock(), MemorySink()
+    text = SITE.replace('retention = "30 days"', 'retention = "800 days"')
+    visitor = Visitor(install(clock=clock, access_log=sink, consent_days=400, text=text), HTML)
+    visitor.accept()
+    for _ in range(4):
+        visitor.get()
+    clock.forward(days=395)
+    assert list(visitor.get().set_cookies) == ["__Host-visitor"]
+    assert len({record["visitor.id"] for record in sink.records}) == 2
+
+
+def test_clock_set_back_suspends_later_answer() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock), [])
+    clock.forward(days=300)
+    visitor.accept()
+    for days, status in ((0, "granted"), (-300, "unknown"), (300, "granted")):
+        clock.forward(days=days)
+        assert [visitor.state()["status"] for _ in range(4)] == [status] * 4
+
+
+def test_cached_answer_of_the_future_counts_from_its_time() -> None:
+    clock = Clock()
+    visitor = Visitor(install(reply_app(sets=["_ga=1"]), clock=clock))
+    visitor.accept()
+    clock.forward(seconds=-10)
+    for _ in range(4):
+        assert "_ga" not in visitor.get().set_cookies
+    clock.forward(seconds=10)
+    assert "_ga" in visitor.get().set_cookies
 
 
 @pytest.mark.slow

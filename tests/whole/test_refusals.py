@@ -162,6 +162,19 @@ def test_consent_id_with_too_many_records_is_kept() -> None:
     assert consent_id(visitor) == ID
 
 
+# Repeated answers.
+
+
+def test_double_click_on_refuse_keeps_one_record(ledger: Ledger) -> None:
+    clock = Clock()
+    app = install(ledger=ledger, clock=clock)
+    visitor = Visitor(app)
+    pressed = forms(visitor.get(PREFIX).text)[0].pressed("refuse_all")
+    first, second = Visitor(app).send_form(pressed), Visitor(app).send_form(pressed)
+    assert first.set_cookies == second.set_cookies
+    assert len(kept_records(ledger)) == 1
+
+
 # Pages.
 
 
@@ -185,13 +198,3 @@ def test_consent_older_than_the_ledger_is_not_called_a_refusal() -> None:
     visitor = Visitor(install(ledger=MemoryLedger(), clock=clock), [("accept", "text/html")])
     visitor.jar = before.jar
     assert words("kept_refusal") not in visitor.get(PREFIX).text
-
-
-def test_double_click_on_refuse_keeps_one_record(ledger: Ledger) -> None:
-    clock = Clock()
-    app = install(ledger=ledger, clock=clock)
-    visitor = Visitor(app)
-    pressed = forms(visitor.get(PREFIX).text)[0].pressed("refuse_all")
-    first, second = Visitor(app).send_form(pressed), Visitor(app).send_form(pressed)
-    assert first.set_cookies == second.set_cookies
-    assert len(kept_records(ledger)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,8 +22,10 @@ from tests.support.asgi import (
     Reply,
     call,
     install,
+    policy,
     reply_app,
 )
+from tests.support.policies import granting_record
 
 WWW, SHOP, APEX, OTHER = "www.site.example", "shop.site.example", "site.example", "blog.site.example"
 
@@ -130,6 +133,18 @@ def test_answer_on_unlisted_host_counts_there_alone(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
+def test_shared_answer_does_not_count_on_unlisted_host(scheme: str) -> None:
+    browser = Browser(site(), scheme)
+    browser.answer(WWW, "accept_all")
+    for host in (OTHER, f"x.{WWW}", "site.example.evil.test", "localhost:8000", "127.0.0.1"):
+        jar = Browser(site(), scheme)
+        jar.jar = {
+            (name, path, host.partition(":")[0], False): value for (name, path, _, _), value in browser.jar.items()
+        }
+        assert jar.state(host)["should_ask"], host
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
 @pytest.mark.parametrize(
     "other",
     [
@@ -169,6 +184,31 @@ def test_answer_from_before_sharing_counts_on_its_host_until_the_next() -> None:
     assert browser.names() == {("__Secure-consent", APEX)}
 
 
+def test_answer_over_http_from_before_sharing_does_not_count() -> None:
+    """Over http nothing proves that the host itself has set it."""
+    browser = Browser(site(SITE), "http")
+    browser.answer(SHOP, "accept_all")
+    browser.site = site()
+    assert browser.state(SHOP)["status"] == "unknown"
+    browser.answer(SHOP, "refuse_all")
+    assert browser.names() == {("consent", APEX)}
+
+
+def test_signal_over_old_answer_is_kept_and_replaced() -> None:
+    gpc = [("sec-gpc", "1")]
+    clock = Clock()
+    browser = Browser(site(SITE, clock=clock))
+    browser.answer(SHOP, "accept_all")
+    browser.site = site(clock=clock)
+    browser.request(SHOP, fields=gpc)
+    assert ("__Secure-consent-signal", APEX) in browser.names()
+    assert browser.state(SHOP)["purposes"]["media"] is False
+    clock.forward(seconds=1)
+    browser.answer(SHOP, "accept_all")
+    assert browser.names() == {("__Secure-consent", APEX)}
+    assert browser.state(WWW)["purposes"]["media"] is True
+
+
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_hosts_share_the_visitor_id_and_a_withdrawal_ends_it(scheme: str) -> None:
     log = MemorySink()
@@ -189,6 +229,16 @@ def test_hosts_share_the_visitor_id_and_a_withdrawal_ends_it(scheme: str) -> Non
     assert {name for name, _ in browser.names()} == {"consent" if scheme == "http" else "__Secure-consent"}
 
 
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_refusal_on_unlisted_host_leaves_the_shared_visitor_id(scheme: str) -> None:
+    browser = Browser(site(access_log=MemorySink()), scheme)
+    browser.answer(WWW, "accept_all")
+    before = browser.names()
+    browser.answer(OTHER, "refuse_all")
+    browser.request(OTHER)
+    assert before <= browser.names()
+
+
 def traced_before_sharing(log: MemorySink, clock: Clock) -> Browser:
     """Return a browser that was traced on one host, on a site whose hosts share answers now."""
     browser = Browser(site(SITE, access_log=log, clock=clock))
@@ -196,6 +246,22 @@ def traced_before_sharing(log: MemorySink, clock: Clock) -> Browser:
     browser.request(SHOP)
     browser.site = site(access_log=log, clock=clock)
     return browser
+
+
+def test_visitor_id_from_before_sharing_is_used_and_erased() -> None:
+    log, clock = MemorySink(), Clock()
+    browser = traced_before_sharing(log, clock)
+    browser.request(SHOP)
+    assert len({record["visitor.id"] for record in log.records}) == 1
+    clock.forward(seconds=1)
+    browser.answer(WWW, "accept_all")
+    browser.request(WWW)
+    assert len({record["visitor.id"] for record in log.records}) == 2
+    exported = browser.request(SHOP, path=f"{PREFIX}/export").json
+    assert len(exported["access_records"]) == 3
+    browser.request(SHOP, "POST", f"{PREFIX}/erase", [("sec-fetch-site", "same-origin")])
+    assert not log.records
+    assert not {name for name, _ in browser.names() if "visitor" in name}
 
 
 def test_withdrawal_keeps_old_visitor_ids_for_erasure() -> None:
@@ -210,6 +276,20 @@ def test_withdrawal_keeps_old_visitor_ids_for_erasure() -> None:
         WWW, "POST", f"{PREFIX}/erase", [("sec-fetch-site", "same-origin"), ("accept", "application/json")]
     )
     assert erased.json["erased"] == 2
+
+
+def test_ids_withdrawn_before_sharing_can_still_be_erased() -> None:
+    log = MemorySink()
+    browser = Browser(site(SITE, access_log=log))
+    browser.answer(SHOP, "accept_all")
+    browser.request(SHOP)
+    browser.answer(SHOP, "refuse_all")
+    browser.site = site(access_log=log)
+    erased = browser.request(
+        SHOP, "POST", f"{PREFIX}/erase", [("sec-fetch-site", "same-origin"), ("accept", "application/json")]
+    )
+    assert erased.json["erased"] == 1
+    assert browser.names() == {("__Host-consent", f"={SHOP}")}
 
 
 def test_app_cannot_set_shared_cookies() -> None:
@@ -256,6 +336,24 @@ def test_cookie_with_host_prefix_counts_only_over_https() -> None:
         place = Place(secure=secure, host=WWW, domain=APEX)
         assert bool(own.records(cookies, place=place)) is secure
         assert bool(own.visitor(cookies, NOW + 1, place=place)) is secure
+
+
+def test_signals_over_each_of_two_answers_are_read() -> None:
+    """The shared signal cookie belongs to one answer, and hides no signal over another."""
+    alone, own = site(SITE)._installed.own_cookies, site()._installed.own_cookies
+    place, now = Place(secure=True, host=WWW, domain=APEX), int(NOW)
+    records = [granting_record(policy()), replace(granting_record(policy()), decided_at=now + 9)]
+    fields = [
+        alone.set_consent(records[0], place=HTTPS),
+        alone.set_signals(frozenset({"gpc"}), records[0].decided_at, NOW, place=HTTPS),
+        own.set_consent(records[1], place=place),
+        own.set_signals(frozenset({"dnt"}), records[1].decided_at, NOW, place=place),
+    ]
+    read = own.records(b"; ".join(field.partition(b";")[0] for field in fields), place=place)
+    assert {record.decided_at: set(record.overridden_by) for record in read} == {
+        records[0].decided_at: {"gpc"},
+        records[1].decided_at: {"dnt"},
+    }
 
 
 def test_answer_deletes_nothing_that_did_not_come() -> None:
@@ -334,25 +432,3 @@ def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:
         browser.answer(WWW, "refuse_all")
     assert "Your choice counts on" not in browser.request(OTHER, path=PREFIX).text
     assert "Your choice counts on" not in Browser(site(SITE)).request(SHOP, path=PREFIX).text
-
-
-def test_signal_over_old_answer_is_kept_and_replaced() -> None:
-    gpc = [("sec-gpc", "1")]
-    clock = Clock()
-    browser = Browser(site(SITE, clock=clock))
-    browser.answer(SHOP, "accept_all")
-    browser.site = site(clock=clock)
-    browser.request(SHOP, fields=gpc)
-    assert ("__Secure-consent-signal", APEX) in browser.names()
-    assert browser.state(SHOP)["purposes"]["media"] is False
-    clock.forward(seconds=1)
-    browser.answer(SHOP, "accept_all")
-    assert browser.names() == {("__Secure-consent", APEX)}
-    assert browser.state(WWW)["purposes"]["media"] is True
-
-
-def test_signal_over_shared_answer_stays_on_all_hosts() -> None:
-    browser = Browser(site())
-    browser.answer(SHOP, "accept_all")
-    browser.request(SHOP, fields=[("sec-gpc", "1")])
-    assert browser.state(WWW)["purposes"]["media"] is False
