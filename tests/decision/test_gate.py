@@ -442,6 +442,7 @@ def capped(field: str, text: str = SITE) -> str:
         ("player=1; Expires=Monday, 14-Jul-25 15:06:40 GMT", "player=1; Expires=Mon, 14 Jul 2025 15:06:40 GMT"),
         ("player=1; Max-Age=60; Max-Age=99999999", "player=1; Max-Age=60; Max-Age=2592000"),
         ("player=1; Max-Age=1e9; Expires=soon", "player=1"),
+        (f"player=1; Max-Age={'6' * 1025}", "player=1"),
         ("player=1; Max-Age=2592000", "player=1; Max-Age=2592000"),
         ("player=Max-Age=99999999; X-Max-Age=99999999", "player=Max-Age=99999999; X-Max-Age=99999999"),
         ("session=; Max-Age=0; Path=/", "session=; Max-Age=0; Path=/"),

@@ -141,10 +141,9 @@ class Answers:
             self._host_advice.log_advice(host_of(inquiry.request.scope))
         response = self._reply(inquiry, posted, after, begins=begins)
         response.raw_headers += [*of_answer, *of_visitor]
-        if self._cookies.tell_state:
-            # For the site, whose conditions may be others than those of a service.
-            on_site = self._decided(inquiry.visit.decision, record, now)
-            response.raw_headers += self._cookies.of_state(inquiry, on_site)
+        # For the site, whose conditions may be others than those of a service.
+        on_site = self._decided(inquiry.visit.decision, record, now)
+        response.raw_headers += self._cookies.of_state(inquiry, on_site)
         return response
 
     def _decided(self, before: Decision, record: ConsentRecord, now: float) -> Decision:

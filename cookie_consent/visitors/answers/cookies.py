@@ -55,11 +55,6 @@ class AnswerCookies:
             fields.append(_EMPTY_CACHE)
         return fields
 
-    @property
-    def tell_state(self) -> bool:
-        """Whether a cookie tells scripts what holds."""
-        return self._own_cookies.state is not None
-
     def of_state(self, inquiry: Inquiry, decision: Decision) -> list[tuple[bytes, bytes]]:
         """Return the header fields that make the cookie for scripts say what holds; none if there is no such cookie.
 
