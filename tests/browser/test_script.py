@@ -242,7 +242,7 @@ def test_closing_settings_in_place_sends_no_answer(visitor: Visitor) -> None:
     visitor.ready()
     closing: list[Callable[[], None]] = [
         lambda: visitor.page.keyboard.press("Escape"),
-        lambda: visitor.banner.get_by_role("button", name="Close without changes").click(),
+        lambda: visitor.banner.get_by_role("button", name="Close").click(),
     ]
     for close in closing:
         visitor.page.locator("#start").focus()

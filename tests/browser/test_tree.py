@@ -28,7 +28,7 @@ ANSWERS = """
 """
 FURTHER = """
   - link "Privacy policy"
-  - button "Close without changes"
+  - button "Close"
 """
 PURPOSES = """
   - group:
@@ -131,7 +131,7 @@ BODIES = {
   - paragraph: You refused all purposes that are not strictly necessary.
   - paragraph: /^City Museum Foundation is responsible/{ANSWERS}{PURPOSES}
   - link "Privacy policy"
-  - button "Close without changes"
+  - button "Close"
 """,
 }
 
