@@ -62,7 +62,7 @@ class Decision:
             then say so (11 CCR 7025(c)(6)).
         outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered,
             and while something runs without an answer because the law is one of opting out. Other than `status`, it
-            heeds signals, services and policy changes.
+            follows signals, services and policy changes.
     """
 
     policy: Policy

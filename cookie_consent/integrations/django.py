@@ -45,8 +45,7 @@ _NO_DECISION = (
 def consent_context(request: Any) -> dict[str, Any]:
     """Return variables for templates; it is a context processor.
 
-    - `consent`: the decision, as in `{% if consent.purposes.media %}`. Its `nonce` is for the site's own inline scripts
-      and styles, where the middleware sends the Content-Security-Policy.
+    - `consent`: the decision, as in `{% if consent.purposes.media %}`.
     - `privacy_settings_link`, `privacy_settings_url`, `privacy_opt_out_link`, `privacy_assets`, `privacy_vendors` and
       `privacy_tracking`, as in `cookie_consent.integrations.jinja.consent_context`. Printing one reads the decision.
 

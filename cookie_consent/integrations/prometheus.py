@@ -76,8 +76,8 @@ class HeldCookieCollector(Collector):
     """Collects the counts of cookies that were held back, of all middlewares in this process.
 
     `REGISTRY.register(HeldCookieCollector())`. The label `direction` is "response" for cookies that the app set, and
-    "request" for those that the browser sent. `reason` is the id of the purpose that was not allowed, the ids of a
-    purpose and its recipient with a slash between, "undeclared", or "reserved" for our own cookies.
+    "request" for those that the browser sent. `reason` is the id of the purpose that was not allowed,
+    "undeclared", or "reserved" for our own cookies.
 
     Args:
         held: the counts.

@@ -129,16 +129,14 @@ def consent(row: Row) -> dict[str, int]:
 def consent_of_all(row: Row) -> dict[str, int | float | None]:
     """Return the figures of consent of the whole range.
 
-    `ignored` are visits that began with the question and did not answer it. It is None if first
-    questions were not counted, as in versions before they were.
+    `ignored` are visits that began with the question and did not answer it.
     """
     figures, more = consent(row), _counts(row, "asked_first", "answered_first", "settings")
     answered = _answered(figures)
-    is_known = more["asked_first"] > 0 or not figures["asked"]
     return {
         **figures,
         **more,
-        "ignored": max(0, more["asked_first"] - answered) if is_known else None,
+        "ignored": max(0, more["asked_first"] - answered),
         "granted_of_answers": ratio(figures["granted"], answered),
         "granted_of_questions": ratio(figures["granted"], figures["asked"]),
     }

@@ -798,9 +798,8 @@ def consent_of_all(counts: Sequence[Record]) -> dict[str, Any]:
     more = {name: total(counts, name) for name in ("asked_first", "answered_first", "settings")}
     made: dict[str, Any] = {**consent(counts), **more}
     answered = made["granted"] + made["refused"] + made["partial"]
-    ignored = max(0, made["asked_first"] - answered)
     return made | {
-        "ignored": None if made["asked"] and not made["asked_first"] else ignored,
+        "ignored": max(0, made["asked_first"] - answered),
         "granted_of_answers": made["granted"] / answered if answered else None,
         "granted_of_questions": made["granted"] / made["asked"] if made["asked"] else None,
     }
