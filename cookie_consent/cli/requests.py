@@ -36,8 +36,9 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print_json(one)
         elif reference:
-            # A visitor wrote it, so it may contain what controls a terminal.
-            print_text("\n".join(f"{name}: {readable(str(value))}" for name, value in one.items()))
+            # A visitor wrote it, so it may contain what controls a terminal, or looks like another field.
+            shown = {name: readable(str(value)).replace("\n", "\n    ") for name, value in one.items()}
+            print_text("\n".join(f"{name}: {value}" for name, value in shown.items()))
         else:
             state = "OVERDUE" if one["overdue"] else one["state"]
             print_text(f"{one['reference']}  {state:8}  due {one['due_at']}  {one['kind']}")

@@ -190,14 +190,16 @@ def make_tables(connection: Connection) -> None:
     Raises:
         ValueError: the tables are from another version of this package.
     """
-    if inspect(connection).has_table(VERSION.name):
-        version = connection.execute(select(VERSION.c.version)).scalar()
-        if version != _VERSION:
-            raise ValueError(
-                f"ledger: the tables are not those of this version of cookie-consent: they are no. {version}, not "
-                f"no. {_VERSION}. Install the version that made them, or a newer one."
-            )
+    found = METADATA.tables.keys() & inspect(connection).get_table_names()
+    version = connection.execute(select(VERSION.c.version)).scalar() if VERSION.name in found else None
+    if version == _VERSION:
         return
+    if found:
+        which = "without a number" if version is None else f"no. {version}"
+        raise ValueError(
+            f"ledger: the tables are not those of this version of cookie-consent: they are {which}, not "
+            f"no. {_VERSION}. Install the version that made them, or a newer one, or name another database."
+        )
     METADATA.create_all(connection, checkfirst=False)
     connection.execute(insert(VERSION), {"version": _VERSION})
     is_sqlite = connection.dialect.name == "sqlite"

@@ -70,8 +70,18 @@ def test_list_of_one_request_prints_all_of_it_without_control_characters(ledger:
     added(ledger)
     assert main(["requests", "list", request.reference.lower()]) == GOOD
     out = capsys.readouterr().out
-    assert f"reference: {request.reference}\nkind: see\ntext: Line one\nline [2Jtwo\naddress: me@home.example\n" in out
+    assert out.startswith(f"reference: {request.reference}\nkind: see\ntext: Line one\n    line [2Jtwo\naddress: me@")
     assert (out.count("reference:"), "\x1b" in out) == (1, False)
+
+
+def test_what_a_visitor_wrote_cannot_pass_for_another_field(ledger: Ledger, capsys: Capture) -> None:
+    request = added(ledger, text="Hello\naddress: someone@else.example\nstate: closed", address="me@home.example")
+    assert main(["requests", "list", request.reference]) == GOOD
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(("address:", "state:"))] == [
+        "address: me@home.example",
+        "state: open",
+    ]
 
 
 def test_answer_is_kept_and_printed_with_the_address(ledger: Ledger, capsys: Capture) -> None:

@@ -72,11 +72,21 @@ def test_ledger_of_another_version_is_rejected_unchanged(url: str, engine: Engin
     assert versions(engine) == [9999]
 
 
+def test_tables_without_a_version_are_rejected_unchanged(url: str, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE consent_removals (id INTEGER)"))
+    with pytest.raises(ValueError, match=r"^ledger: the tables are not those of this version.*without a number"):
+        open_ledger(url)
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["consent_removals"]
+
+
 def test_failure_while_tables_are_made_leaves_none(tmp_path: Path) -> None:
     path = tmp_path / "consent.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE consent_removals (id)")
-    with pytest.raises(ValueError, match="table consent_removals already exists"):
+        connection.execute("CREATE TABLE visits (id)")
+        connection.execute("CREATE INDEX consent_requests_of ON visits (id)")
+    with pytest.raises(ValueError, match="index consent_requests_of already exists"):
         open_ledger(f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("consent_removals",)]
+        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("visits",)]
