@@ -72,7 +72,7 @@ class Site(CheckedPart):
         domain: the domain in which one answer counts on several hosts; "" if each host asks for itself.
         hosts: those hosts, the domain itself or below it.
         updated: the date of the policy's text; None for the date of its newest announced change.
-        laws: codes of the laws that apply to the site; see `laws`.
+        laws: codes of the laws that apply to the site, such as "eu".
         authority: the authority that visitors can complain to, or None.
         time_zone: the time zone of reports' days and hours, by its IANA name; "" for UTC.
     """
