@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "compact --policy": _COMPACT,
     "compact --time-zone": _COMPACT,
     "verify --shortest-keep": "Leave it out: records and removals say for how long they are kept.",
+    "requests --open": "Leave it out: requests list has the open ones first.",
     "requests show": "Write requests list REF, which prints all of that request.",
     "report --goals": _GOALS,
     "serve-report --goals": _GOALS,

@@ -30,7 +30,7 @@ _OPTIONS = ("format", "since", "until", "host", "out", "time_zone", "policy", "w
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    with_id_option(EITHER_ID, "--ledger", "--access-log", required=False)(parser)
+    with_id_option(EITHER_ID, "--ledger", "--access-log")(parser)
     parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
     parser.add_argument("--from", dest="since", metavar="DAY", type=day, help="the first day, like 2026-11-01")
     parser.add_argument("--to", dest="until", metavar="DAY", type=day, help="the last day, included")
@@ -59,18 +59,17 @@ def _refuse_span(arguments: argparse.Namespace) -> None:
         raise UnusableError("--id exports everything under it, as JSON. --format and what goes with it stand alone.")
 
 
-def export_access(arguments: argparse.Namespace, now: float | None = None) -> int:
+def export_access(arguments: argparse.Namespace) -> int:
     """Write the access records of a span in the requested format, and return the exit status.
 
     Args:
         arguments: those of the command, without an id.
-        now: seconds since 1970; None for the current time.
 
     Raises:
         UnusableError: the export is not possible; the message says why.
     """
     target = _checked(arguments)
-    seconds = time.time() if now is None else now
+    seconds = time.time()
     try:
         span = Span(
             arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone, tuple(arguments.where)

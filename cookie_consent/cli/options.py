@@ -85,17 +85,16 @@ def with_options(*options: str) -> Callable[[argparse.ArgumentParser], None]:
     return add
 
 
-def with_id_option(meaning: str, *options: str, required: bool = True) -> Callable[[argparse.ArgumentParser], None]:
+def with_id_option(meaning: str, *options: str) -> Callable[[argparse.ArgumentParser], None]:
     """Return a function that adds --id and these options to a command's parser.
 
     Args:
         meaning: the help text of --id.
         options: further options.
-        required: whether --id is required.
     """
 
     def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--id", "--visitor", dest="id", metavar="ID", type=_id, required=required, help=meaning)
+        parser.add_argument("--id", "--visitor", dest="id", metavar="ID", type=_id, help=meaning)
         with_options(*options)(parser)
 
     return add

@@ -183,7 +183,7 @@ def _policy(path: str) -> Policy:
 
 
 ERASE = Command(
-    with_id_option(EITHER_ID, "--again", "--proof", "--ledger", "--access-log", required=False),
+    with_id_option(EITHER_ID, "--again", "--proof", "--ledger", "--access-log"),
     guarded(_erase),
     f"access records may stay, or {_MISFILED}",
 )

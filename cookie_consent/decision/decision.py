@@ -27,7 +27,6 @@ OUTCOMES = ("", "granted", "refused", "partial")
 """What may hold on the whole; see `Decision`."""
 
 _UNANSWERED = Answer(State.UNANSWERED, "")
-_NONE = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,11 +137,6 @@ def repeats_refusal(before: ConsentRecord, after: ConsentRecord) -> bool:
     return same and after.decided_at - before.decided_at <= REPEAT_WINDOW
 
 
-def shows_earlier_consent(record: Mapping[str, Any]) -> bool:
-    """Return whether a record, as the ledger returns it, shows that its visitor once consented to something."""
-    return bool(record.get("granted")) or record["event"] in ("withdrawn", "signal")
-
-
 def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
     """Return the newest answer among records, and the purposes that it grants and no later signal switched off.
 

@@ -1,4 +1,4 @@
-"""Optional libraries."""
+"""DuckDB, which is an optional library."""
 
 from __future__ import annotations
 
@@ -27,26 +27,12 @@ class NotInstalledError(Exception):
     """A library is missing. The message names it and how to install it."""
 
 
-def library(name: str, what: str, install: str) -> Any:
-    """Import a library.
-
-    Args:
-        name: the name of its module.
-        what: what needs it, as the start of the sentence "… need(s) duckdb".
-        install: what to install with pip.
-
-    Raises:
-        NotInstalledError: it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        raise NotInstalledError(f'{what} {error.name}: pip install "{install}"') from None
-
-
 def duckdb() -> Any:
     """Import DuckDB; raises NotInstalledError."""
-    return library("duckdb", "Parquet files need", "cookie-consent[analytics]")
+    try:
+        return import_module("duckdb")
+    except ModuleNotFoundError as error:
+        raise NotInstalledError(f'Parquet files need {error.name}: pip install "cookie-consent[analytics]"') from None
 
 
 class Connections:

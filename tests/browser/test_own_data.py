@@ -143,12 +143,6 @@ def test_second_click_while_ledger_is_busy_leaves_one_record(new_visitor: NewVis
     assert record["event"] == "granted"
 
 
-def follow_link(visitor: Visitor, words: Wording, text: str) -> None:
-    """Follow a link of one of our pages, and expect its text as the heading."""
-    visitor.page.get_by_role("main").get_by_role("link", name=str(words(text)), exact=True).click()
-    expect(visitor.page.get_by_role("heading", level=1)).to_have_text(str(words(text)))
-
-
 def downloaded(visitor: Visitor, words: Wording, text: str) -> dict[str, Any]:
     """Download a JSON file, and return its content."""
     with visitor.page.expect_download() as download:
@@ -156,11 +150,6 @@ def downloaded(visitor: Visitor, words: Wording, text: str) -> dict[str, Any]:
     assert download.value.suggested_filename.endswith(".json")
     found: dict[str, Any] = json.loads(Path(download.value.path()).read_text("utf-8"))
     return found
-
-
-def words_of(part: Locator) -> str:
-    """Return all words of a part of a page, also hidden ones."""
-    return " ".join((part.text_content() or "").split())
 
 
 def tab_to(page: Page, selector: str) -> None:

@@ -459,7 +459,6 @@ def test_compare_ignores_service_and_history() -> None:
     assert compare(POLICY, POLICY.under(POLICY.services[0]).with_history([small_policy()])) == ()
 
 
-SOCIAL = purpose("social")
 ASKED: dict[str, tuple[Callable[[Policy], Policy], dict[str, str], dict[str, str]]] = {
     "words": (EDITORIAL["a title"], {}, {}),
     "wider": (WIDER["a cookie added"][0], {"media": WHO_ACCEPTED}, {"media": WHO_ACCEPTED}),

@@ -1,4 +1,4 @@
-"""Tests of countries in reports: files of earlier versions, the filter, and how countries are shown."""
+"""Tests of countries in reports: the filter, and how countries are shown."""
 
 from __future__ import annotations
 

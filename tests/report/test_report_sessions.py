@@ -136,7 +136,7 @@ def test_script_requests_are_not_views(tmp_path: Path) -> None:
 def test_error_response_is_a_request_and_not_a_view(tmp_path: Path) -> None:
     letter, other = "utm_source=letter", "https://other.example"
     lost = [
-        record(minute, "/lost", http__response__status_code=status, url__query=letter, http__request__referrer=other)
+        script_request(minute, http__response__status_code=status, url__query=letter, http__request__referrer=other)
         for minute, status in ((-1, 404), (1, 500), (2, 400))
     ]
     made = reported(tmp_path, record(0), record(1.5, "/end", http__response__status_code=304), *lost)

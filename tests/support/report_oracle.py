@@ -652,9 +652,8 @@ def is_view(record: Record) -> bool:
 
 
 def kind_of(record: Record) -> str:
-    """Return the kind of a record. An error is no view, even if an earlier version wrote it as one."""
-    is_error = record.get("http.response.status_code", 200) >= 400
-    return "request" if is_error and record["record.kind"] == "view" else str(record["record.kind"])
+    """Return the kind of a record."""
+    return str(record["record.kind"])
 
 
 def begin_of(record: Record) -> datetime:

@@ -116,7 +116,9 @@ def _what(random: Random, host: str) -> Record:
         what |= _event(random, host)
     else:
         what["http.request.method"] = random.choice(("GET", "GET", "POST"))
-        what["http.response.status_code"] = random.choice((101, 200, 200, 201, 304, 404, 500))
+        status = random.choice((101, 200, 200, 201, 304, 404, 500))
+        what["http.response.status_code"] = status
+        what["record.kind"] = kind if status < 400 else "request"
         what["duration_ms"] = round(random.expovariate(1 / 80), 3) if random.random() < 0.95 else 1_900_000.5
         route = random.choice(ROUTES)
         what |= {"http.route": route} if route else {}

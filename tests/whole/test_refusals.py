@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
-from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.decision.signing import Signer
-from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
-from cookie_consent.ledgers.records import RecordContext, entry
+from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.pages.evidence import explain
-from tests.support.asgi import NOW, PREFIX, Clock, Fields, Visitor, install, policy, run
+from tests.support.asgi import PREFIX, Clock, Fields, Visitor, install, policy, run
 from tests.support.browsers.browser import forms
 from tests.support.ledger_files import ledger_url
-from tests.support.policies import KEY, consent_record, text_of
+from tests.support.policies import text_of
 
 EXPORT = f"{PREFIX}/export"
-ID = "an-id-from-before-1234"
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -48,22 +42,6 @@ def consent_id(visitor: Visitor) -> str:
 
 def words(key: str) -> str:
     return text_of(policy(), "en", key)
-
-
-def keep_earlier_answers(ledger: Ledger, *statuses: str) -> str:
-    """Keep answers under one id, as earlier versions did for every answer, and return the cookie of the last answer."""
-    previous: str | None = None
-    record: ConsentRecord | None = None
-    for number, status in enumerate(statuses):
-        state = State.GRANTED if status == "granted" else State.REFUSED
-        time = int(NOW) - 20_000 + 100 * number
-        states = dict.fromkeys(policy().optional, state)
-        before, record = record, consent_record(policy(), states, decided_at=time, consent_id=ID)
-        given = RecordContext(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=184))
-        run(ledger.append(entry(record, given, before=before, previous=previous, form_id="", shown=None)))
-        previous = f"record-{number}"
-    assert record is not None
-    return ConsentCookie(Signer(KEY, SALT)).write(record)
 
 
 # Consent ids.
@@ -124,42 +102,6 @@ def test_withdrawal_and_later_answers_keep_the_consent_id(ledger: Ledger) -> Non
     clock.forward(days=1)
     visitor.accept()
     assert set(ids(ledger)) == {first}
-
-
-# Ids of earlier versions.
-
-
-@pytest.mark.parametrize("statuses", [["refused"], ["refused", "refused"]])
-@pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
-def test_next_answer_removes_the_id_of_an_earlier_refusal(ledger: Ledger, statuses: list[str], choice: str) -> None:
-    visitor = Visitor(install(ledger=ledger, clock=Clock()))
-    visitor.jar["__Host-consent"] = keep_earlier_answers(ledger, *statuses)
-    assert visitor.post({"choice": choice}).status == 200
-    newest = kept_records(ledger)[-1]
-    assert consent_id(visitor) != ID
-    assert (newest["consent_id"] or "", newest["previous"]) == (consent_id(visitor), None)
-    assert (newest["consent_id"] is None) == (choice == "refuse_all")
-    assert newest["answered_before"] is None
-
-
-@pytest.mark.parametrize("statuses", [["granted", "refused"], ["granted", "refused", "refused"]])
-def test_refusal_after_withdrawal_keeps_the_consent_id(ledger: Ledger, statuses: list[str]) -> None:
-    visitor = Visitor(install(ledger=ledger, clock=Clock()))
-    visitor.jar["__Host-consent"] = keep_earlier_answers(ledger, *statuses)
-    visitor.refuse()
-    assert consent_id(visitor) == ID
-    assert ids(ledger) == [ID] * (len(statuses) + 1)
-
-
-@pytest.mark.slow
-def test_consent_id_with_too_many_records_is_kept() -> None:
-    ledger = MemoryLedger()
-    visitor = Visitor(install(ledger=ledger, clock=Clock()))
-    visitor.jar["__Host-consent"] = keep_earlier_answers(ledger, "granted", *["refused"] * 99)
-    refusal = ledger.kept[-1]
-    run(ledger.append(Entry(document={**refusal, "record_id": "one-more", "repeat_key": "one-more"})))
-    visitor.refuse()
-    assert consent_id(visitor) == ID
 
 
 # Repeated answers.

@@ -213,11 +213,11 @@ def _content(report: Mapping[str, Any]) -> list[Figure]:
         ranked("exits", "Last pages of sessions", report["exit_pages"], "sessions", [page, _SESSIONS]),
         ranked(
             "next", "Where visitors went next", report["next_pages"], "times",
-            [("Page → next", _beside("path", "→", "next")), *beside],
+            [("Page → next", _beside("→", "next")), *beside],
         ),
         ranked(
             "previous", "Where visitors came from within the site", report["previous_pages"], "times",
-            [("Page ← previous", _beside("path", "←", "previous")), *beside],
+            [("Page ← previous", _beside("←", "previous")), *beside],
         ),
     ]  # fmt: skip
 
@@ -291,7 +291,7 @@ def _country(row: Line) -> str:
 
 def _requests(report: Mapping[str, Any]) -> list[Figure]:
     route = ("Route", lambda row: visible(" ".join(_distinct((row["method"], row["route"])))))
-    missing = ("Page ← from", _beside("path", "←", "source"))
+    missing = ("Page ← from", _beside("←", "source"))
     requests = ("Requests", _number("requests"))
     times = [(f"p{share}", _time(f"p{share}_ms")) for share in (50, 95, 99)]
     return [
@@ -350,8 +350,8 @@ def _text(key: str) -> Callable[[Line], str]:
     return lambda row: visible(row[key])
 
 
-def _beside(key: str, arrow: str, other: str) -> Callable[[Line], str]:
-    return lambda row: visible(f" {arrow} ".join(_distinct((row[key], row[other]))))
+def _beside(arrow: str, other: str) -> Callable[[Line], str]:
+    return lambda row: visible(f" {arrow} ".join(_distinct((row["path"], row[other]))))
 
 
 def _number(key: str) -> Callable[[Line], str]:

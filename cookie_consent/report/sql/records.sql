@@ -1,6 +1,6 @@
 {# The records in the range and some hours around it, without duplicates, and only the columns that figures use.
 
-   - `viewed`: a person saw a page. An error page (status 400 and above) is a request.
+   - `viewed`: a person saw a page.
    - `under`: the path is one of the pages of the segment; of any segment without pages.
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.
@@ -15,7 +15,6 @@
 {% from "sites.sql" import site_of_address, site_of_host %}
 {% from "marks.sql" import all_marks %}
 {% from "where.sql" import holds %}
-{% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
 {% set marks = marks | default("") %}
 {{ create | default("CREATE TEMPORARY TABLE") }} {{ segment.tables.records }} AS
@@ -23,15 +22,15 @@ WITH known AS (
     SELECT {{ once() }}
         {{ sortable("uid") }} AS uid,
         {{ milliseconds("time") }} AS came,
-        {{ answered }} AS kind,
+        kind,
         coalesce(visitor, uid) AS visitor,
         {{ sortable("coalesce(host, '')") }} AS host,
         {{ sortable("coalesce(path, '')") }} AS path,
         {{ sortable("coalesce(method, '')") }} AS method,
         {{ sortable("coalesce(route, '')") }} AS route,
-        CASE WHEN {{ answered }} = 'request' THEN '' ELSE {{ sortable("coalesce(query, '')") }} END AS query,
+        CASE WHEN kind = 'request' THEN '' ELSE {{ sortable("coalesce(query, '')") }} END AS query,
         CASE
-            WHEN {{ answered }} = 'view' OR event = 'page_view' OR status >= 400
+            WHEN kind = 'view' OR event = 'page_view' OR status >= 400
             THEN {{ sortable("coalesce(referrer, '')") }} ELSE ''
         END AS referrer,
         {{ sortable("coalesce(event, '')") }} AS event,
@@ -39,7 +38,7 @@ WITH known AS (
         {{ sortable("coalesce(os, '')") }} AS os,
         {{ sortable("coalesce(device, '')") }} AS device,
         {{ sortable("coalesce(country, '')") }} AS country,
-        CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
+        CASE WHEN kind = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
         {% if segment.pages %}
         CASE
             WHEN {% for page in segment.pages %}{{ holds(page) }}{{ "" if loop.last else " OR " }}{% endfor %} THEN 1 ELSE 0

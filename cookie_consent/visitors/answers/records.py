@@ -169,13 +169,12 @@ class AnswerRecords:
         """Return the consent id of an answer, and the newest record with that id; "" and None for a plain refusal.
 
         Consent and its withdrawal have to be provable (GDPR Article 7(1) and (3)). A refusal by a visitor who never
-        consented is neither. It needs no id, and an earlier id is dropped.
+        consented is neither. It needs no id. Nor does one after a withdrawal whose records were removed: there is
+        nothing left to prove.
         """
         if before.record is not None and before.consent_id:
-            consented = bool(before.record.in_state(State.GRANTED))
-            records = await self._ledger.records(before.consent_id, 1 if consented else _MAX_SEARCHED)
-            # With so many records, an earlier consent may be out of sight. Then the id stays.
-            if consented or len(records) == _MAX_SEARCHED or any(map(proof.shows_earlier_consent, records)):
+            records = await self._ledger.records(before.consent_id, 1)
+            if records or before.record.in_state(State.GRANTED):
                 return before.consent_id, records[-1] if records else None
         return new_id() if record.in_state(State.GRANTED) else "", None
 
