@@ -172,7 +172,8 @@ class ConsentMiddleware(FailsAtStart):
         # The type alone: the value may be an SMTP URL with a password.
         remedy = "Write a function that takes a dict. It can send a mail, as an SMTP URL did."
         check("desk", type(desk), is_valid=desk is None or callable(desk), remedy=remedy)
-        check("ledger", ledger, is_valid=desk is None or ledger is not None, remedy="It keeps the requests for desk=.")
+        remedy = 'Write one that keeps the requests for desk=, as in "sqlite:///consent.db".'
+        check("ledger", ledger, is_valid=desk is None or ledger is not None, remedy=remedy)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
         log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), country_of)
         ledger = late.ledger_of(ledger)

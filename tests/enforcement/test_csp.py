@@ -8,8 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Route
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import requires
@@ -96,6 +99,17 @@ def test_refused_websocket_has_the_policy() -> None:
 
     (start, *_) = asyncio.run(drive(install(app, csp="enforce"), scope(kind="websocket"), []))
     assert (CSP.encode(), DEFAULT_POLICY.encode()) in start["headers"]
+
+
+def test_response_to_an_unhandled_exception_has_the_policy_where_the_app_is_wrapped() -> None:
+    async def fail(_: Request) -> None:
+        raise RuntimeError
+
+    client = TestClient(
+        install(Starlette(routes=[Route("/", fail)]), RECIPIENTS, csp="enforce"), raise_server_exceptions=False
+    )
+    response = client.get("/")
+    assert (response.status_code, response.headers.get(CSP)) == (500, DEFAULT_POLICY)
 
 
 def test_explanation_in_place_of_an_endpoint_has_the_policy() -> None:

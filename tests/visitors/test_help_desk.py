@@ -331,7 +331,7 @@ def test_desk_that_is_no_function_stops_the_start(desk: Any) -> None:
 
 
 def test_desk_without_a_ledger_stops_the_start() -> None:
-    with pytest.raises(ValueError, match=r"^ledger: None is not valid. It keeps the requests for desk="):
+    with pytest.raises(ValueError, match=r"^ledger: None is not valid. Write one that keeps the requests for desk="):
         install(desk=print)
 
 

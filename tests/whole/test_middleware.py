@@ -137,7 +137,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"policy": 5}, "policy: 5 is not valid. Write a Policy, or the path of a TOML file"),
     ({"clock": 0}, "clock: 0 is not valid. It returns seconds since 1970"),
     ({"desk": 7}, "desk: <class 'int'> is not valid. Write a function"),
-    ({"desk": print, "ledger": None}, "ledger: None is not valid. It keeps the requests for desk="),
+    ({"desk": print, "ledger": None}, "ledger: None is not valid. Write one that keeps the requests for desk="),
     ({"country": "CF IPCountry"}, "country: .* Write the name of a header field"),
     ({"country": "CF-IPCountry"}, "country: nothing depends on it"),
     ({"shared_pages": "yes"}, "shared_pages: .* Write True or False"),
