@@ -218,11 +218,11 @@ class Oracle:
         whole = ("by_day", "by_step", "by_hour", "consent_by_day", "retention", "goals", "funnels")
         earlier_lists = {figure: rows for figure, rows in self.before.lists().items() if figure not in whole}
         for figure, earlier in earlier_lists.items():
-            sizes = {_texts(row): next(v for v in row.values() if not isinstance(v, str)) for row in earlier}
-            missing = 0 if self.threshold == 1 and not any(map(_is_rest, sizes)) else None
+            groups = [row for row in earlier if not _is_rest(row)]
+            sizes = {_texts(row): next(v for v in row.values() if not isinstance(v, str)) for row in groups}
+            missing = 0 if self.threshold == 1 and len(groups) == len(earlier) else None
             made[figure] = [
-                {**row, "before": None if _is_rest(_texts(row)) else sizes.get(_texts(row), missing)}
-                for row in lists[figure]
+                {**row, "before": None if _is_rest(row) else sizes.get(_texts(row), missing)} for row in lists[figure]
             ]
         return {figure: made.get(figure, rows) for figure, rows in lists.items()}
 
@@ -278,7 +278,7 @@ class Oracle:
                 requests,
                 lambda r: {"method": r["http.request.method"], "route": r.get("http.route", "(no route)")},
                 routes,
-                other={"method": "", "route": "(other)"},
+                other={"method": "", "route": _Rest("(other)")},
             ),
             "events": self._grouped(told, lambda r: {"event": r["event.name"]}, happened),
             "missing": self._grouped(
@@ -571,7 +571,7 @@ class Oracle:
         rows = [{**dict(name), **measured(large[name])} for name in order]
         rows.sort(key=lambda row: -next(value for value in row.values() if not isinstance(value, str)))
         columns = list(named(things[0])) if things else []
-        other = other or dict(zip(columns, ("(other)", "", ""), strict=False))
+        other = other or dict(zip(columns, (_Rest("(other)"), "", ""), strict=False))
         return [*rows, {**other, **measured(rest)}] if rest else rows
 
 
@@ -579,8 +579,14 @@ def _texts(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(value for value in row.values() if isinstance(value, str))
 
 
-def _is_rest(texts: tuple[str, ...]) -> bool:
-    return "(other)" in texts and set(texts) <= {"(other)", ""}
+class _Rest(str):
+    """The name of the row of all other groups. A group may have the same name: prefixes that are not told apart."""
+
+    __slots__ = ()
+
+
+def _is_rest(row: dict[str, Any]) -> bool:
+    return any(isinstance(value, _Rest) for value in row.values())
 
 
 def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
