@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import current, gone
-from cookie_consent.base.asgi import ASGIApp
 from cookie_consent.base.caching import plain_fields
 from cookie_consent.base.checks import check
 from cookie_consent.base.paths import local_path
@@ -46,6 +45,9 @@ from cookie_consent.visitors.told_by_app import Country, app_language, law_by_co
 if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger
     from cookie_consent.sinks import Sink
+
+ASGIApp = Callable[[Any, Any, Any], Awaitable[Any]]
+"""An ASGI app. Each framework has types of its own for scope, receive and send, so these are not named."""
 
 _log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")

@@ -64,7 +64,7 @@ class ConsentCookie:
         return records
 
     def _parse(self, value: bytes, issued: int, host: bytes | None) -> ConsentRecord | None:
-        """Read a value whose signature is valid; return None for another shape, such as an older format.
+        """Read a value whose signature is valid; return None for another shape.
 
         Args:
             value: the value.

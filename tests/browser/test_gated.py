@@ -105,10 +105,10 @@ def viewer(new_visitor: NewVisitor) -> Viewer:
     return Viewer(new_visitor())
 
 
-def expected(granted: set[str], tools: dict[str, dict[str, str]] = TOOLS) -> tuple[Counter[str], Counter[str]]:
+def expected(granted: set[str]) -> tuple[Counter[str], Counter[str]]:
     """Return the files that are asked for, and the scripts that run, if these purposes are granted."""
     files, ran = Counter[str](), Counter[str]()
-    for tool in tools.values():
+    for tool in TOOLS.values():
         for needed, html in tool.items():
             is_off = needed.startswith("!")
             if is_off == set(needed.strip("!").split()).issubset(granted):
@@ -120,8 +120,8 @@ def expected(granted: set[str], tools: dict[str, dict[str, str]] = TOOLS) -> tup
     return files, ran
 
 
-def assert_started(viewer: Viewer, granted: set[str], tools: dict[str, dict[str, str]] = TOOLS) -> None:
-    files, ran = expected(granted, tools)
+def assert_started(viewer: Viewer, granted: set[str]) -> None:
+    files, ran = expected(granted)
     if files["ours-wide.png"]:
         # The screen decides between the two pictures of a srcset.
         del files["ours-wide.png"]

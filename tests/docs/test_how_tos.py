@@ -48,10 +48,10 @@ def site(*cookies: str) -> Starlette:
     return Starlette(routes=[Route("/", home)])
 
 
-def installed(name: str, *cookies: str, number: int = 0, **given: Any) -> Starlette:
+def installed(name: str, *cookies: str, **given: Any) -> Starlette:
     """Return that site with the middleware as a page adds it."""
     app = site(*cookies)
-    run(blocks(page(name), "python")[number], app=app, **given)
+    run(blocks(page(name), "python")[0], app=app, **given)
     return app
 
 

@@ -14,19 +14,18 @@ from tests.frameworks.running import SAME_ORIGIN, running
 DAY = 86_400
 
 
-async def check_cookies(site: Any, app: Any, expected: dict[str, int | None], path: str = "/") -> None:
+async def check_cookies(site: Any, app: Any, expected: dict[str, int | None]) -> None:
     """Check that a framework sets these cookies, and that all pass before anybody answered, for as long.
 
     Args:
         site: the framework's app.
         app: the same app with the middleware in front.
         expected: name -> for how many seconds; None until the browser closes.
-        path: a page that sets them, and does not ask for the decision.
     """
     async with running(site) as visitor:
-        own = await visitor.get(path)
+        own = await visitor.get("/")
     async with running(app) as visitor:
-        passed = await visitor.get(path)
+        passed = await visitor.get("/")
     assert lifetimes(own) == expected
     assert lifetimes(passed) == expected
 

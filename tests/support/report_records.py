@@ -53,23 +53,23 @@ def day_of(record: Record) -> date:
     return date.fromisoformat(record["time"][:10])
 
 
-def page_view(visitor: str, moment: datetime, path: str = "/") -> Record:
+def page_view(visitor: str, moment: datetime) -> Record:
     """Return the record of a page that a visitor saw."""
     return {
         "time": time_text(moment), "log.record.uid": f"{visitor}-{time_text(moment)}", "record.version": 1,
-        "record.kind": "view", "visitor.id": visitor, "server.address": HOSTS[0], "url.path": path,
+        "record.kind": "view", "visitor.id": visitor, "server.address": HOSTS[0], "url.path": "/",
         "http.request.method": "GET", "http.response.status_code": 200, "duration_ms": 1.0,
     }  # fmt: skip
 
 
-def random_records(seed: int, visitors: int = 30, visits: int = 4) -> list[Record]:
+def random_records(seed: int, visitors: int = 30) -> list[Record]:
     """Return the records of some days, in random order."""
     random = Random(seed)  # noqa: S311 (records that are the same each time)
     made: list[Record] = []
     start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
     for number in range(visitors):
         own = _visitor(random, number)
-        for _ in range(random.randint(1, visits)):
+        for _ in range(random.randint(1, 4)):
             moment = start + timedelta(milliseconds=random.randrange(DAYS * 86_400_000))
             if random.random() < 0.3:  # just before midnight
                 moment = moment.replace(hour=23, minute=random.choice((30, 50, 59)))

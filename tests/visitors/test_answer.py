@@ -19,7 +19,6 @@ from tests.support.asgi import (
     PREFIX,
     SITE,
     Clock,
-    Fields,
     Reply,
     Visitor,
     bodies,
@@ -298,8 +297,8 @@ class Wrong(MemoryLedger):
         raise KeyError("bug")
 
 
-def check_refusal_gets_503(app: Any, headers: Fields = ()) -> Reply:
-    visitor = Visitor(app, headers)
+def check_refusal_gets_503(app: Any) -> Reply:
+    visitor = Visitor(app)
     visitor.jar |= {"_ga": "1"}
     before = dict(visitor.jar)
     page_before = visitor.get(headers=[("accept", "text/html")])

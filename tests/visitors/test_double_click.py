@@ -26,11 +26,11 @@ def all_records(ledger: Ledger) -> list[dict[str, Any]]:
     return [json.loads(link.document or "{}") for link in ledger.links()]
 
 
-def simultaneous_replies(app: ASGIApp, body: bytes, headers: Fields, times: int = 2) -> Sequence[Reply]:
-    """Return the responses to identical requests that arrive at the same time."""
+def simultaneous_replies(app: ASGIApp, body: bytes, headers: Fields) -> Sequence[Reply]:
+    """Return the responses to two identical requests that arrive at the same time."""
 
     async def all_of_them() -> list[Reply]:
-        requests = (response_to(app, scope("POST", PREFIX, headers), bodies(body)) for _ in range(times))
+        requests = (response_to(app, scope("POST", PREFIX, headers), bodies(body)) for _ in range(2))
         return await asyncio.gather(*requests)
 
     return asyncio.run(all_of_them())
