@@ -46,20 +46,19 @@ def write_at(file: int, data: bytes, place: int) -> int:
         os.lseek(file, before, os.SEEK_SET)
 
 
-def set_mode_and_owner(file: int, mode: int, like: os.stat_result | None = None) -> None:
+def set_mode_and_owner(file: int, mode: int, like: os.stat_result) -> None:
     """Set the mode of an open file, and its owner if this process may. On Windows this does nothing.
 
     Args:
         file: its descriptor.
         mode: the mode.
-        like: the status of a file whose owner to copy; None leaves the owner.
+        like: the status of a file whose owner to copy.
     """
     if not hasattr(os, "fchown"):
         return
     os.fchmod(file, mode)
-    if like is not None:
-        with suppress(PermissionError):  # only root may change the owner
-            os.fchown(file, like.st_uid, like.st_gid)
+    with suppress(PermissionError):  # only root may change the owner
+        os.fchown(file, like.st_uid, like.st_gid)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

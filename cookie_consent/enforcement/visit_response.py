@@ -119,11 +119,12 @@ class VisitResponse:
 
     def _record(self) -> None:
         """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
-        enforcement, trace, self.trace = self._enforcement, self.trace, None
-        if self._out == self._send_and_record:
-            self._out = self._plain_out  # break the reference cycle
+        enforcement = self._enforcement
+        trace = self.trace
         if trace is None or enforcement.access_log is None:
             return
+        self.trace = None
+        self._out = self._plain_out  # break the reference cycle
         if enforcement.recent_answers.sequence != self._began:
             now = enforcement.recent_answers.apply_to(self._visit, self._began, trace.visitor_id)
             if not now.traced:

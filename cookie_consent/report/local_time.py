@@ -56,10 +56,6 @@ class LocalTime:
         """Return the offset at a time."""
         return self.offsets[sum(change <= moment for change in self.changes)]
 
-    def day(self, moment: int) -> int:
-        """Return the local day at a time: days since 1970."""
-        return (moment + self.offset(moment)) // _DAY
-
     def begin(self, day: int) -> int:
         """Return the first moment of a local day. A day that was left out has no time: it begins with the next one."""
         starts = (0, *self.changes)

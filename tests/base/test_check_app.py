@@ -35,3 +35,11 @@ def test_asgi_app_is_taken(app: Any) -> None:
 def test_other_app_is_refused_with_a_remedy(app: Any, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         check_app(app)
+
+
+def test_app_that_litestar_wraps_for_a_route_is_refused_with_a_remedy() -> None:
+    def build_route_middleware_stack() -> None:  # as Litestar's function is called
+        check_app(asgi_app)
+
+    with pytest.raises(ValueError, match="Wrap the app instead"):
+        build_route_middleware_stack()

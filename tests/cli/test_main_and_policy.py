@@ -122,6 +122,13 @@ def test_check_sums_up_a_good_policy(policy: Path, capsys: Capture) -> None:
     )
 
 
+def test_check_counts_several_purposes(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "consent.toml"
+    main(["init", str(path)])
+    assert main(["check", str(path)]) == GOOD
+    assert "3 purposes (necessary, analytics, media)" in capsys.readouterr().out
+
+
 def warned(path: Path, capsys: Capture) -> list[str]:
     """Check a policy that can be used, and return its warnings, which the JSON has too."""
     assert main(["check", str(path)]) == GOOD
@@ -337,6 +344,13 @@ def test_check_against_equal_policy_reports_no_change(tmp_path: Path, capsys: Ca
     assert compared == f"Nothing changed since {tmp_path / 'old.toml'}."
 
 
+def test_changed_words_are_reported_and_ask_nobody_again(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL, SMALL.replace('"Small"', '"Little"')) == GOOD
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed == f'Changed since {tmp_path / "old.toml"}:\n- site: name "Small" -> "Little"'
+    assert asked == "Nobody is asked again."
+
+
 def test_new_host_is_a_finding_and_asks_everybody_there(tmp_path: Path, capsys: Capture) -> None:
     keys = 'name = "Small"\ndomain = "a.example"\nhosts = ["a.example"{}]'
     old, new = (SMALL.replace('name = "Small"', keys.format(more), 1) for more in ("", ', "b.a.example"'))
@@ -366,6 +380,17 @@ def test_material_change_is_a_finding_and_is_listed_first(tmp_path: Path, capsys
         '- site: name "Small" -> "Little"',
     ]
     assert asked == 'Asked again: "media" of everybody. What was refused stays refused, without being asked.'
+
+
+def test_shorter_duration_is_no_finding_and_needs_the_history(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL + ADDED, SMALL + ADDED.replace("30 days", "1 day")) == GOOD
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed.endswith('\n- cookie "player": duration 30 days -> 1 day')
+    assert asked.splitlines() == [
+        "Nobody is asked again.",
+        f'The middleware needs history=["{tmp_path / "old.toml"}"] for that. Without it,',
+        'those who had accepted "media" are asked again too, for less than they had accepted.',
+    ]
 
 
 def test_check_suggests_an_announcement_until_the_policy_has_it(tmp_path: Path, capsys: Capture) -> None:

@@ -139,6 +139,12 @@ def test_records_are_listed_in_a_table(path: Path, capsys: Capture) -> None:
     assert {line.index("banner") for line in lines[1:]} == {lines[0].index("source")}
 
 
+def test_records_of_one_consent_id_are_listed_with_record_ids(path: Path, capsys: Capture) -> None:
+    assert main(["records", "--ledger", url(path), "--id", ANN]) == GOOD
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines] == ["record_id", "1", "3"]
+
+
 @pytest.mark.slow
 def test_json_lines_are_the_documents_that_were_hashed(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--json"]) == GOOD
@@ -445,6 +451,22 @@ def test_purge_keeps_and_reports_changed_records(path: Path, capsys: Capture) ->
     assert verified(path, capsys, "--root", root)["findings"] == [{"record": 2, "why": why}]
 
 
+@pytest.mark.slow
+def test_erase_keeps_and_reports_changed_records(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_records SET repeat_key = '' WHERE consent_id = ?", [ANN])
+    assert main(["erase", "--id", ANN, "--proof", "--ledger", url(path)]) == FINDING
+    said = capsys.readouterr()
+    assert said.err == "2 records stay: they are not as they were recorded. Run: cookie-consent verify\n"
+    assert f"Stays: 2 consent records of {ANN}, " in said.out
+
+
+def test_purge_removes_texts_and_policies_without_citation(tmp_path: Path, capsys: Capture) -> None:
+    fill(url(tmp_path / "a.db"), entry(ANN, "1", keep_until=1))
+    assert main(["purge", "--ledger", url(tmp_path / "a.db")]) == GOOD
+    assert capsys.readouterr().out.endswith("Z removed 1 record, 2 texts, 1 policy\n")
+
+
 # verify
 
 
@@ -605,6 +627,14 @@ def test_verify_finds_missing_text_and_policy(path: Path, capsys: Capture) -> No
         f"Policy {POLICY.version} is missing. Record 1 is the first that cites it.",
         f"Text {digest(PREVAILING)} is missing. Record 1 is the first that cites it.",
     ]
+
+
+def test_findings_are_in_order_of_records(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_texts SET content = ''")
+        connection.execute("UPDATE consent_records SET document = '{}' WHERE number = 3")
+        connection.execute("INSERT INTO consent_texts VALUES ('00', '')")
+    assert records_found(path, capsys) == [1, 1, 3, None]
 
 
 def whys(findings: list[dict[str, Any]]) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous import TimestampSigner
 
+from cookie_consent.decision import consent_cookie
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import (
     ERASURE_SALT,
@@ -101,6 +104,22 @@ def test_arrival_is_read_back_from_token_until_removed() -> None:
     assert visitors().read([made.encode()], NOW) == KnownVisitor(visitor_id, END, arrival)
     assert re.fullmatch(r"[!#-+\--:<-\[\]-~]+", made), "only cookie octets"
     assert visitors().read([visitors().token(visitor_id, NOW).encode()], NOW + 5) == KnownVisitor("one", END)
+
+
+def test_visitor_token_is_invalid_as_consent_token() -> None:
+    assert consent_cookie.ConsentCookie(Signer(KEY, consent_cookie.SALT)).read([token("one")]) == []
+    assert Signer(KEY, consent_cookie.SALT).read(token("one")) is None
+
+
+def test_token_of_older_key_is_read_while_key_is_listed() -> None:
+    new = "new-" + "n" * 32
+    assert visitors(signer=Signer([KEY, new], SALT)).read([token("one")], NOW) == KnownVisitor("one", END)
+    assert visitors(signer=Signer([new], SALT)).read([token("one")], NOW) is None
+
+
+def test_itsdangerous_reads_visitor_token() -> None:
+    reader = TimestampSigner(KEY, salt=SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+    assert reader.unsign(token("one")) == b"one"
 
 
 def test_withdrawn_ids_are_read_back_until_their_records_expire() -> None:

@@ -82,6 +82,13 @@ def test_page_is_the_same_for_everybody(options: dict[str, Any]) -> None:
     assert reply.text.count("/shared.") == 1
 
 
+def test_page_of_the_privacy_policy_has_the_link_and_no_question() -> None:
+    its_page = SITE.replace('contact = "', 'policy_url = "/page"\ncontact = "')
+    text = Visitor(site(text=its_page), BROWSER).get("/page").text
+    assert "pchoice-shared" not in text
+    assert "data-privacy-settings" in text
+
+
 def test_page_asks_app_for_the_whole_page_whoever_wants_it() -> None:
     seen: list[set[str]] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import socket
@@ -1050,6 +1051,26 @@ class LossyConnection:
         with suppress(OSError):
             while got := server.recv(1 << 20):
                 client.sendall(got)
+
+
+def test_ledger_works_once_unavailable_postgresql_starts(
+    private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = private_postgres.new_database().replace("postgres@", "postgres:secret@") + "?password=secret"
+    private_postgres.stop()
+    with caplog.at_level(logging.WARNING, "cookie_consent"), closing(open_ledger(url)) as ledger:
+        (warned,) = caplog.messages
+        assert warned.startswith("The ledger at postgresql+psycopg://postgres:***@127.0.0.1:")
+        assert "cannot be used yet, and answers are refused until it can: " in warned
+        for work in (ledger.append(entry("a")), ledger.records("a"), ledger.policy("a")):
+            with pytest.raises(SQLAlchemyError) as caught:
+                run(work)
+            assert "secret" not in f"{caught.value!r}{caught.value}"
+        private_postgres.start()
+        assert run(ledger.records("a")) == [], "the first read creates the tables"
+        keep_each(ledger, entry("a"))
+        assert verify_intact(ledger).records == 1
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("key", ["", "k"])

@@ -182,8 +182,8 @@ def test_prevailing_language_must_be_offered(offered: tuple[str, ...], named: st
     assert caught.value.key == "prevailing_language"
 
 
-@pytest.mark.parametrize("change", [{"traces": True}, {"refused": True}])
-def test_necessary_purpose_cannot_trace_or_be_refused(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", [{"traces": True}, {"refused": True}, {"sells": True}])
+def test_necessary_purpose_cannot_trace_sell_or_be_refused(change: dict[str, Any]) -> None:
     with pytest.raises(PolicyError, match="Make it another purpose"):
         Purpose(id="necessary", title=TEXT, description=TEXT, **change)
 

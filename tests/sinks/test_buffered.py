@@ -105,6 +105,13 @@ def test_written_record_reaches_store_without_close(store: MemoryStore) -> None:
     assert eventually(lambda: numbers(store) == [1])
 
 
+def test_full_batch_is_written_at_once(store: MemoryStore) -> None:
+    sink = sink_to(store, batch=5)
+    for number in range(20):
+        sink.write(line(number))
+    assert eventually(lambda: len(store.records) == 20)
+
+
 @pytest.mark.slow
 def test_store_that_was_down_gets_each_record_once(store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
     store.is_down = True

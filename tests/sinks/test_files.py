@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -246,6 +247,14 @@ def test_records_wait_for_unwritable_path_with_one_warning(
     assert {name: number for name, number in sink.stats().items() if name != "retried"} == {"written": 4, "waiting": 0}
 
 
+def test_records_wait_in_memory_for_impossible_path(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sink = JsonLinesSink(tmp_path / "access\0.jsonl")
+    for _ in range(2):
+        write(sink, line("a"))
+    assert sink.stats()["waiting"] == 2
+    assert len(caplog.records) == 1
+
+
 def test_unwritable_counts_file_duplicates_no_record(tmp_path: Path) -> None:
     path, counts = tmp_path / "access.jsonl", tmp_path / "access.counts.jsonl"
     counts.mkdir()
@@ -286,6 +295,34 @@ for limit in (10_000, 10_000, 10_010, 25_000, hard):
     whole = [json.loads(text)["n"] for text in lines if text.endswith(b"}")]
     assert whole == [[limit, n] for limit in (10_000, 10_000, 10_010, 25_000, -1) for n in range(40)]
     assert 0 < len(lines) - len(whole) < 4, "one torn line for each time that the disk was full"
+
+
+@pytest.mark.slow
+def test_records_wait_for_unwritable_folder(tmp_path: Path) -> None:
+    """The script gives up root, which may write everywhere."""
+    script = """
+import os, sys
+from cookie_consent.sinks import JsonLinesSink
+folder = sys.argv[1]
+if os.geteuid() == 0:
+    os.setuid(65534)
+sink = JsonLinesSink(folder + "/access.jsonl")
+sink.write(b'{"visitor.id": "a"}\\n')
+sink.close()
+print(sink.stats())
+os.chmod(folder, 0o700)
+sink.write(b'{"visitor.id": "a"}\\n')
+sink.close()
+print(sink.stats())
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, 65534)
+        os.chmod(folder, 0o500)
+        first, second = run(script, folder).splitlines()
+        assert "'waiting': 1" in first
+        assert "'written': 2" in second
+        assert records(Path(folder) / "access.jsonl") == [{"visitor.id": "a"}] * 2
 
 
 def test_locked_file_is_written_after_unlock(tmp_path: Path) -> None:
@@ -456,6 +493,10 @@ def test_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
     assert sink.erase("a") == 3
     assert {record["visitor.id"] for record in records(path)} == {"b"}
     assert len(records(path)) == 6000
+
+
+def test_log_that_was_never_written_has_nothing_to_purge(tmp_path: Path) -> None:
+    assert JsonLinesSink(tmp_path / "later" / "access.jsonl").purge(NOW, timedelta(days=3)) == 0
 
 
 def test_purge_removes_old_records_and_dry_run_only_counts_them(tmp_path: Path) -> None:

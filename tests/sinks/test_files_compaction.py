@@ -23,13 +23,15 @@ import pytest
 
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE
 from cookie_consent.cli.compact import COMPACT
+from cookie_consent.report import report
+from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.locking import temporary_path
 from cookie_consent.sinks.files.parquet import Compacted, compact
 from cookie_consent.sinks.optional import NotInstalledError
-from tests.support.sink_lines import count_line, line, record
+from tests.support.sink_lines import TODAY, count_line, line, record
 
 DAY = date(2026, 11, 25)
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
@@ -147,6 +149,17 @@ def test_compaction_drops_invalid_and_duplicate_lines(path: Path) -> None:
     assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2, 3)})
 
 
+@pytest.mark.slow
+def test_record_with_unpaired_surrogate_is_kept(path: Path) -> None:
+    half = b'{"log.record.uid":"a-1","url.path":"/\\ud800/x\xc3\xa9","visitor.id":"one"}\n'
+    pair = b'{"log.record.uid":"a-2","url.path":"/\\ud83d\\ude00\\u0000","visitor.id":"one"}\n'
+    for form in (FileFormat.PLAIN, FileFormat.GZIP):
+        close_as(path, form, b" \n", half, pair, half)
+        assert compact(path).records == 2
+        assert rows("SELECT path FROM FILES ORDER BY uid", compacted(path)) == [("/?/xé",), ("/\U0001f600\0",)]
+        compacted(path).unlink()
+
+
 def test_compaction_closes_live_file_of_past_day(path: Path) -> None:
     path.write_bytes(line(1))
     assert compact(path).files == 0
@@ -169,6 +182,29 @@ def test_parquet_files_and_folders_keep_owner_and_mode_of_the_log(path: Path) ->
 
 
 # Repeated, concurrent and killed runs
+
+
+@pytest.mark.parametrize("name", ["a[b]c", "a*c", "a?c"])
+@pytest.mark.slow
+def test_wildcards_in_folder_name_are_literal(name: str, tmp_path: Path) -> None:
+    mine, other = tmp_path / name / "access.jsonl", tmp_path / "abc" / "access.jsonl"
+    for number, path in ((1, mine), (3, other)):
+        path.parent.mkdir()
+        close_as(path, FileFormat.PLAIN, line(number, "ann"), line(number + 1, "ben"), day=TODAY.date())
+        compact(path)
+    assert sink(mine).erase("ann") == 1
+    assert list(sink(mine).read("ben")) == list(stream(mine, Span())) == [record(2, "ben")]
+    assert list(stream(other, Span())) == [record(3, "ann"), record(4, "ben")]
+    assert report(mine, since=TODAY.date(), until=TODAY.date(), threshold=1)["events"][0]["events"] == 1
+
+
+@pytest.mark.slow
+def test_compaction_can_run_again(path: Path) -> None:
+    assert compact(path) == Compacted(files=0, records=0, counts=0, busy=0, unreadable=())
+    for number in (1, 2):
+        close_as(path, FileFormat.PLAIN, line(number), number=number)
+        assert compact(path).files == 1
+    assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2)})
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from cookie_consent.sinks.files.closed_files import (
     FileFormat,
     Source,
     counts_path,
+    parquet_folder,
     path_of,
     retry_if_moved,
     sources,
@@ -237,6 +238,18 @@ def test_sources_are_in_order_with_live_file_last(path: Path) -> None:
         (26, 1),
         (None, 0),
     ]
+
+
+def test_parquet_folder_differs_from_the_log() -> None:
+    assert parquet_folder(Path("logs/access.jsonl")) == Path("logs/access")
+    assert parquet_folder(Path("logs/access")) == Path("logs/access.parquet")
+    counts = path_of(counts_path(Path("logs/access.jsonl")), DAY, 1, FileFormat.PARQUET)
+    assert counts == Path("logs/access.counts/written=2026-11-25/access.counts-2026-11-25-0001.parquet")
+
+
+def test_live_file_has_no_date(path: Path) -> None:
+    with pytest.raises(ValueError, match="is not closed"):
+        Source(path, FileFormat.LIVE).date()
 
 
 # Readers
@@ -560,6 +573,18 @@ def test_suspended_writer_blocks_no_other_and_loses_nothing(path: Path, started:
     assert set(found.values()) == {1}
     own = sorted(number for number in found if number < 1_000_000)
     assert own == list(range(0, 2 * len(own), 2)), "the records of the suspended writer have no gap"
+
+
+def test_suspended_rotation_blocks_no_writer(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=1, compress=None)
+    write(sink, 1)
+    with path.with_name(".access.jsonl.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write(sink, 2)
+        assert numbers_in(sources(path)) == Counter([1, 2])
+        assert names(path) == ["access.jsonl"]
+    write(sink, 3)
+    assert len(names(path)) == 2
 
 
 @pytest.mark.slow

@@ -72,6 +72,19 @@ def test_repeated_refusals_are_not_linked(ledger: Ledger) -> None:
     assert ids(ledger) == [None] * 3
 
 
+@pytest.mark.parametrize(("seconds", "records"), [(0, 1), (60, 1), (61, 2)])
+@pytest.mark.slow
+def test_same_refusal_within_a_minute_keeps_one_record(ledger: Ledger, seconds: int, records: int) -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.refuse()
+    decided_at = visitor.state()["decided_at"]
+    clock.forward(seconds=seconds)
+    assert visitor.refuse().status == 200
+    assert len(kept_records(ledger)) == records
+    assert (visitor.state()["decided_at"] == decided_at) == (records == 1)
+
+
 def test_grant_after_refusal_starts_an_unlinked_chain(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock), [("accept", "text/html")])

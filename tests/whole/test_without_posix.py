@@ -182,6 +182,6 @@ def test_read_at_and_write_at_keep_the_file_position(file_open_twice: tuple[int,
     assert files.read_at(one, 2, 5) == b"56"
     assert files.write_at(one, b"xy", 3) == 2
     assert os.read(one, 3) == b"xy5"
-    files.set_mode_and_owner(other, 0o600)
+    files.set_mode_and_owner(other, 0o600, tmp_path.stat())
     files.sync_folder(tmp_path)
     assert files.read_at(other, 20, 0) == b"012xy56789"
