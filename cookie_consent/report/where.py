@@ -294,6 +294,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "browser": Key("browser", Scope.RECORDS, _family),
         "os": Key("os", Scope.RECORDS, _family),
         "country": Key("country", Scope.RECORDS, _country),
+        "host": Key("host", Scope.RECORDS, _as_written),
     }
 )
 """Name of a key -> the key."""

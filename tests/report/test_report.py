@@ -94,6 +94,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     },
     "a browser": {"since": FIRST, "until": THIRD, "where": (("browser", "Firefox"), ("os", "Linux")), "threshold": 1},
     "a country": {"since": FIRST, "until": LAST, "where": (("country", "JP"), ("device", "pc")), "threshold": 1},
+    "one host": {"since": FIRST, "until": LAST, "where": (("host", HOSTS[1]), ("device", "pc")), "threshold": 1},
     "no country": {"since": SECOND, "until": LAST, "where": (("country", "(unknown)"),), "threshold": 2},
     "no browser": {"since": FIRST, "until": LAST, "where": (("browser", "(unknown)"),), "threshold": 1},
     "a campaign": {"since": FIRST, "until": LAST, "where": (("campaign", "a&b=c d"),), "threshold": 1},

@@ -31,6 +31,7 @@ KNOWN_HOSTS = {"www.google.co.jp": "search", "l.facebook.com": "social", "mail.g
 COUNTRY = "client.geo.country.iso_code"
 OF_RECORDS = {
     "browser": "user_agent.name", "os": "user_agent.os", "device": "user_agent.device", "country": COUNTRY,
+    "host": "server.address",
 }  # fmt: skip
 """Filter -> the key of a record that it compares."""
 Campaign = tuple[str, str, str]
