@@ -188,6 +188,11 @@ def test_necessary_purpose_cannot_trace_sell_or_be_refused(change: dict[str, Any
         Purpose(id="necessary", title=TEXT, description=TEXT, **change)
 
 
+def test_only_a_purpose_that_traces_erases_on_withdrawal() -> None:
+    with pytest.raises(PolicyError, match="nothing is recorded that could be erased"):
+        Purpose(id="ads", title=TEXT, description=TEXT, erase_on_withdrawal=True)
+
+
 @pytest.mark.parametrize(
     ("place", "key"),
     [({"domain": "example.jp"}, "domain"), ({"path": "/a"}, "path"), ({"domain": "a.jp", "path": "/a"}, "domain")],

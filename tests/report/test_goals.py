@@ -63,7 +63,7 @@ def test_goal_counts_by_campaign_and_site(tmp_path: Path) -> None:
 
 def test_page_of_a_goal_has_to_be_seen_without_error(tmp_path: Path) -> None:
     goals = Goals(goals=(("welcomed", "/welcome"), ("shop", "/shop*")))
-    lost = record(1, "/welcome", http__response__status_code=500)
+    lost = record(1, "/welcome", record__kind="request", http__response__status_code=500)
     for path, reached in (("/welcome", [1, 0]), ("/welcome/", [0, 0]), ("/shop", [0, 1]), ("/shop/2", [0, 1])):
         made = reported(tmp_path, record(0), lost, record(2, path), goals=goals)
         assert [goal["sessions"] for goal in made["goals"]] == reached, path
