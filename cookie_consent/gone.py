@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_COOKIE_PREFIX = 'Write cookie_prefix, as in cookie_prefix="shop-", which makes shop-consent and shop-visitor.'
 OPTIONS: dict[str, str] = {
     "edit_csp": 'Write csp="enforce", and consent.sources("frame-src") where your app writes its own policy.',
     "accounts": "Keep what consent_of(request) says with the account yourself: docs/features.md shows how.",
-    "consent_cookie": 'Write cookie_prefix, as in cookie_prefix="shop-", which makes shop-consent and shop-visitor.',
-    "visitor_cookie": 'Write cookie_prefix, as in cookie_prefix="shop-", which makes shop-consent and shop-visitor.',
+    "consent_cookie": _COOKIE_PREFIX,
+    "visitor_cookie": _COOKIE_PREFIX,
     "later": "Leave it out: who closes the question has answered nothing, and is asked again on the next page.",
     "inline_style": "Leave it out: where a policy forbids the inline style, the script loads the file.",
     "visitor_days": "Leave it out: a visitor id is valid for 395 days. A shorter retention removes records earlier.",
