@@ -115,7 +115,8 @@ def test_day_is_written_in_language_with_datetime_attribute(language: str, expec
     [("en", "ja", "Japanese"), ("ja", "de", "ドイツ語"), ("de", "zh-Hant", "Chinesisch (Traditionell)")],
 )
 def test_prevailing_language_is_named_in_language_of_reader(language: str, prevailing: str, named: str) -> None:
-    assert named in words(language).prevails(prevailing)
+    assert named in Wording(Policy(site=site(prevailing, language)), language).prevails()
+    assert Wording(Policy(site=site(prevailing, language)), prevailing).prevails() == ""
 
 
 @pytest.mark.parametrize(

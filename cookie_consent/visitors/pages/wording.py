@@ -127,9 +127,12 @@ class Wording:
             return f"<bdi>{value}</bdi>"
         return value if direction(self._language) == "ltr" else f"\u2068{value}\u2069"
 
-    def prevails(self, language: str) -> Markup:
-        """Return the sentence that names the prevailing language on a translated page, as its reader calls it."""
-        return self("prevails", language=language_name(language, self._language))
+    def prevails(self) -> Markup:
+        """Return the sentence that names the prevailing language, as its reader calls it; empty in that language."""
+        prevailing = self._policy.site.prevailing_language
+        if self._language == prevailing:
+            return Markup()
+        return self("prevails", language=language_name(prevailing, self._language))
 
 
 def written_day(when: date | float, language: str) -> Markup:
