@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from anyio import to_thread
 from starlette.requests import HTTPConnection
@@ -40,6 +40,7 @@ from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.rendering import Layout
 from cookie_consent.visitors.told_by_app import Country, app_language, law_by_country
 
 if TYPE_CHECKING:
@@ -123,19 +124,19 @@ class ConsentMiddleware(FailsAtStart):
         ledger: Ledger | str | None = None,
         access_log: Sink | str | PathLike[str] | None = None,
         inject: Inject = True,
-        layout: str = "corner",
+        layout: Layout = "corner",
         settings_link: bool = True,
         language: str | Callable[[HTTPConnection], str | None] | None = None,
         country: Country | None = None,
-        csp: str | None = None,
+        csp: Literal["enforce"] | None = None,
         shared_pages: bool = False,
-        undeclared: str = "hold",
+        undeclared: Literal["hold", "allow"] = "hold",
         history: Iterable[Policy | str | PathLike[str]] = (),
         cookie_prefix: str = "",
         consent_days: float | None = None,
         query_keys: Iterable[str] = ("utm_*",),
         desk: Callable[[dict[str, Any]], Any] | None = None,
-        server_logs: str = "mask",
+        server_logs: Literal["mask", "drop", "keep"] = "mask",
         clock: Callable[[], float] = time.time,
     ) -> None:
         from cookie_consent.visitors import loaded_late as late

@@ -29,7 +29,7 @@ from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from cookie_consent.visitors.pages.rendering import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS, Layout
 from tests.support.policies import KEY, full_policy_data, full_policy_in, policy_of, text_of
 
 BASE = "/mounted/privacy-choices"
@@ -103,7 +103,7 @@ def decision(policy: Policy, record: ConsentRecord | None = None, *signals: str)
 
 
 def banner(
-    policy: Policy, record: ConsentRecord | None = None, *signals: str, layout: str = "corner", **more: Any
+    policy: Policy, record: ConsentRecord | None = None, *signals: str, layout: Layout = "corner", **more: Any
 ) -> str:
     settings = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
     return Pages(layout=layout).banner(decision(policy, record, *signals), **settings).decode(settings["encoding"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 from cookie_consent.base.checks import check
 from cookie_consent.base.html.template import HtmlTemplate
@@ -17,9 +17,10 @@ from cookie_consent.visitors.pages.question import FORM_ID
 _MAX_KEPT = 256
 _LARGEST_EVIDENCE = 4_000_000
 """In characters. A settings page has a few tens of thousands."""
-LAYOUTS = ("corner", "bar", "modal")
+Layout = Literal["corner", "bar", "modal"]
 """Where the question is shown: in a box in the corner (on phones at the bottom), in a bar at the bottom, or in a
 dialog."""
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
 class Rendering:
@@ -38,7 +39,7 @@ class Rendering:
         self,
         *,
         lifetime: timedelta = CONSENT_LIFETIME,
-        layout: str = "corner",
+        layout: Layout = "corner",
         make_id: Callable[[], str] = lambda: "",
     ) -> None:
         check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")

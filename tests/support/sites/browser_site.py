@@ -19,7 +19,7 @@ from starlette.templating import Jinja2Templates
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.visitors.pages.rendering import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 POLICY = """
@@ -139,7 +139,7 @@ async def video(request: Request) -> HTMLResponse:
     return HTMLResponse(document('<p id="video">A video</p>', request.state.consent.base))
 
 
-def site(layout: str) -> ConsentMiddleware:
+def site(layout: Layout) -> ConsentMiddleware:
     """Return the site with this layout of the banner."""
     paths = {"/": start, "/strict": strict, "/watch.js": watch, "/long": long, "/offices": offices, "/video": video}
     return ConsentMiddleware(

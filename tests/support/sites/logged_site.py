@@ -51,7 +51,7 @@ def _site() -> ASGIApp:
         policy=policy(SITE + SIGNALS),
         secret_keys=[KEY],
         access_log=os.environ["ACCESS_LOG"],
-        server_logs=os.environ["SERVER_LOGS"],
+        server_logs=os.environ["SERVER_LOGS"],  # type: ignore[arg-type]
     )
     provider = TracerProvider()
     spans = Path(os.environ["SPANS"]).open("a", encoding="utf-8")  # noqa: SIM115 (as long as the process runs)

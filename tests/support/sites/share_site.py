@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.visitors.pages.rendering import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 LANGUAGES = ("en", "de", "fr", "ja")
@@ -91,7 +91,7 @@ async def page(request: Request) -> Response:
     return HTMLResponse(PAGE.format(language=request.path_params["language"], text=text, links=links))
 
 
-def site(layout: str) -> ConsentMiddleware:
+def site(layout: Layout) -> ConsentMiddleware:
     """Return the site with this layout of the banner."""
     policy = policy_of(tomllib.loads(POLICY))
     return ConsentMiddleware(

@@ -19,7 +19,7 @@ from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.texts import locales
 from cookie_consent.texts.catalog import shipped_languages
-from cookie_consent.visitors.pages.rendering import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 MODULES = Path(__file__).parents[3] / "node_modules"
@@ -188,7 +188,7 @@ async def _show_reports(request: Request) -> Response:
     return JSONResponse(reports)
 
 
-def _with_banner(layout: str) -> Callable[..., Any]:
+def _with_banner(layout: Layout) -> Callable[..., Any]:
     pages = [
         Route("/styled/{name}", _styled),
         Route("/in/{tag}", _translated),

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.enforcement.features import consent_card, fallback_box
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.visitors.pages.rendering import LAYOUTS
+from cookie_consent.visitors.pages.rendering import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 POLICY = """
@@ -212,7 +212,7 @@ async def film(request: Request) -> Response:
     return document(request, text["film"], f"<p>{text['story']}</p>")
 
 
-def site(layout: str, *, linked: bool = False) -> Starlette:
+def site(layout: Layout, *, linked: bool = False) -> Starlette:
     """Return the site with this layout of the banner.
 
     Args:
