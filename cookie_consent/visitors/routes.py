@@ -7,7 +7,6 @@ from functools import partial, wraps
 
 from starlette.responses import Response
 
-from cookie_consent.base.dates import day_of
 from cookie_consent.base.problem import Problem
 from cookie_consent.visitors.answers.answer import Answers
 from cookie_consent.visitors.answers.cookies import AnswerCookies
@@ -59,7 +58,6 @@ class Routes:
             past_policies=past_policies,
             states=states,
             cookie_list=cookie_list,
-            since=day_of(parts.clock()),
         )
         records = _answer_records(parts, cookie_list)
         tracing = AnswerTracing(own_cookies, log, parts.recent_answers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, Response
@@ -35,7 +34,6 @@ class SettingsEndpoints:
         past_policies: finds earlier versions of the policy.
         states: returns a decision as data.
         cookie_list: lists the middleware's own cookies.
-        since: the day on which this process started.
     """
 
     def __init__(  # noqa: PLR0913 (each page has its own parts)
@@ -49,16 +47,15 @@ class SettingsEndpoints:
         past_policies: PastPolicies,
         states: States,
         cookie_list: CookieList,
-        since: date,
     ) -> None:
-        self._policy, self._own_cookies, self._visits, self._pages, self._kept = (
-            policy,
-            own_cookies,
-            visits,
-            pages,
-            kept,
-        )
-        self._past_policies, self._states, self._cookie_list, self._since = past_policies, states, cookie_list, since
+        self._policy = policy
+        self._own_cookies = own_cookies
+        self._visits = visits
+        self._pages = pages
+        self._kept = kept
+        self._past_policies = past_policies
+        self._states = states
+        self._cookie_list = cookie_list
 
     async def settings(self, inquiry: Inquiry) -> Response:
         """Respond with the settings page."""
@@ -185,8 +182,9 @@ class SettingsEndpoints:
     async def gpc(self, inquiry: Inquiry) -> Response:
         """Respond with the site's GPC support resource (Global Privacy Control, "GPC Support Resource").
 
-        Its date is that of the newest change of the policy, or else the start of this process.
+        Its date is the newest that the policy declares and that is not in the future, or else today.
         """
-        policy, today = self._policy, day_of(inquiry.now)
-        changed = max((change.date for change in policy.changes if change.date <= today), default=self._since)
-        return JSONResponse({"gpc": policy.signals.gpc != (), "lastUpdate": changed.isoformat()})
+        today = day_of(inquiry.now)
+        declared = [self._policy.site.updated, *(change.date for change in self._policy.changes)]
+        updated = max((day for day in declared if day is not None and day <= today), default=today)
+        return JSONResponse({"gpc": self._policy.signals.gpc != (), "lastUpdate": updated.isoformat()})

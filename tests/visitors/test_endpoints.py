@@ -384,12 +384,26 @@ def test_client_disconnect_during_body_leaves_no_record(path: str) -> None:
 )
 def test_gpc_json_says_whether_signal_is_honoured(signals: str, honoured: bool) -> None:
     reply = call(install(text=SITE + signals, clock=Clock()), path="/.well-known/gpc.json")
-    # The policy lists no change, so the date is that of the start of the process.
     assert (reply.status, reply.json) == (200, {"gpc": honoured, "lastUpdate": "2025-06-15"})
     assert reply.get("content-type") == "application/json"
     assert reply.all("set-cookie") == []
     assert call(install(), "HEAD", "/.well-known/gpc.json").body == b""
     check_problem(call(install(), "POST", "/.well-known/gpc.json", [OWN]), 405)
+
+
+def test_gpc_json_says_today_where_policy_declares_no_date() -> None:
+    clock = Clock()
+    app = install(text=SITE, clock=clock)
+    for days, today in ((0, "2025-06-15"), (1, "2025-06-16"), (16, "2025-07-02")):
+        clock.forward(days=days)
+        assert call(app, path="/.well-known/gpc.json").json["lastUpdate"] == today
+
+
+def test_gpc_json_says_date_of_policys_text() -> None:
+    dated = SITE.replace("[site]", "[site]\nupdated = 2025-03-01", 1)
+    change = '\n[[changes]]\ndate = 2025-01-01\ntext = { en = "x", ja = "y" }\n'
+    app = install(text=dated + change, clock=Clock())
+    assert call(app, path="/.well-known/gpc.json").json["lastUpdate"] == "2025-03-01"
 
 
 def test_last_update_in_gpc_json_is_date_of_last_policy_change() -> None:
