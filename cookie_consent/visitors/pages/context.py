@@ -37,7 +37,7 @@ _NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
 
 @cache
 def templates() -> Environment:
-    """Return the templates, compiled once for all users."""
+    """Return the templates, all compiled: the first of them is asked for at the start, and no visitor waits for one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -50,6 +50,8 @@ def templates() -> Environment:
         auto_reload=False,
     )
     environment.globals.update(link=link, language_name=language_name, not_swapped=_NOT_SWAPPED, form_id=FORM_ID)
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment
 
 
