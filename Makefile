@@ -65,17 +65,20 @@ unit: $(VENV)/.test built
 # The tests without a browser, on the oldest and the newest Python here: warnings are errors there too. Those that are
 # marked `one_python` would say the same again.
 other-pythons: TESTED := not browser and not one_python
+other-pythons: VERSIONS := --constraint constraints.txt
 other-pythons: system on-other-pythons
 
-# The same for the quick tests alone, which need no system packages.
+# The same for the quick tests alone, which need no system packages. They run with what a fresh installation gets today:
+# the newest version of each package.
 quick-on-other-pythons: TESTED := $(QUICK) and not one_python
+quick-on-other-pythons: VERSIONS := --upgrade --upgrade-strategy eager
 quick-on-other-pythons: on-other-pythons
 
 on-other-pythons: $(VENV)/.test built
 	@for python in $$(.ci/other-pythons $(BIN)/python); do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
-		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRA)]' && \
+		$$venv/bin/python -m pip install --quiet --disable-pip-version-check $(VERSIONS) --editable '.[$(EXTRA)]' && \
 		$$venv/bin/python -m pytest -m "$(TESTED)" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
 

@@ -11,7 +11,6 @@ from cookie_consent.policy.goals import errors_in_goals
 from cookie_consent.policy.laws import Law, laws
 from cookie_consent.policy.parts import NECESSARY, Service, Texts
 from cookie_consent.texts import catalog
-from cookie_consent.texts.locales import plurals
 
 MAX_PURPOSES = 32
 """Nobody reads more, and the answers would not fit in a cookie."""
@@ -68,10 +67,14 @@ def _errors_in_text(language: str, text: catalog.Text, table: str, key: str) -> 
         yield PolicyError("there is no such text", did_you_mean(key, catalog.names()), table=table, key=key)
         return
     forms = text if isinstance(text, Mapping) else {"": text}
-    needed = plurals(language) if catalog.is_counted(key) else frozenset()
-    if isinstance(text, Mapping) != catalog.is_counted(key) or not needed <= forms.keys():
-        example = ", ".join(f'{category} = "…"' for category in sorted(needed))
-        remedy = f"Write it as in {{ {example} }}." if needed else 'Write one text, as in "…".'
+    counts = catalog.is_counted(key)
+    # The shipped text has the forms of its language. Of another language one form is enough: which ones it has differs
+    # from one release of the CLDR to the next.
+    shipped = catalog.shipped(language).get(key, {})
+    needed = {*shipped} if isinstance(shipped, Mapping) else set()
+    if isinstance(text, Mapping) != counts or not forms or not needed <= forms.keys():
+        example = ", ".join(f'{category} = "…"' for category in sorted(needed or {"other"}))
+        remedy = f"Write it as in {{ {example} }}." if counts else 'Write one text, as in "…".'
         yield PolicyError("the text has not the forms that it needs", remedy, table=table, key=key)
     if not all(form.strip() for form in forms.values()):
         yield PolicyError("the text is empty", "Write it, or leave the line out.", table=table, key=key)

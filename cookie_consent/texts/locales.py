@@ -83,13 +83,6 @@ def plural(number: int, language: str) -> str:
     return _locale(language).plural_form(number)
 
 
-@lru_cache(maxsize=_MAX_LOCALES)
-def plurals(language: str) -> frozenset[str]:
-    """Return the plural categories of the integers from 0 to 1000."""
-    # Beyond it, French and others have "many" for whole millions. No page has such a number.
-    return frozenset(plural(number, language) for number in range(1001))
-
-
 @lru_cache(maxsize=512)
 def language_and_script(language: str) -> tuple[str, str]:
     """Return the language and the script of a tag, with the likely script if it has none: "zh-TW" is ("zh", "hant")."""

@@ -14,6 +14,7 @@ from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.validation import MAX_PURPOSES
 from cookie_consent.texts import catalog
+from cookie_consent.visitors.pages.wording import Wording
 from tests.support.policies import feature, full_policy_data, policy_of, purpose, recipient, site, small_policy
 
 
@@ -262,7 +263,21 @@ def test_unshipped_language_without_all_texts_is_rejected() -> None:
     assert f" and {len(catalog.names()) - 10} more. Write them in [texts.tlh]" in str(caught.value)
     assert "Texts ship for: ar, bg, " in caught.value.remedy
     assert "Write them in [texts.tlh]" in str(caught.value)
-    # Its plural forms are unknown, so one is enough.
-    klingon = {name: {"other": "x"} if catalog.is_counted(name) else f"tlh: {name}" for name in catalog.names()}
-    written = Policy(site=replace(small_policy().site, languages=("en", "tlh")), wording={"tlh": klingon})
-    assert written.texts["tlh"]["refuse_all"] == "tlh: refuse_all"
+
+
+@pytest.mark.parametrize("language", ["tlh", "be"])
+def test_one_plural_form_is_enough_in_unshipped_language(language: str) -> None:
+    """Releases of the CLDR differ in the forms of a language, so a policy would be valid with one and not another."""
+    own = {name: {"other": "x"} if catalog.is_counted(name) else f"own {name}" for name in catalog.names()}
+    policy = small_policy(site=site("en", language), wording={language: own})
+    assert policy.texts[language]["refuse_all"] == "own refuse_all"
+    assert Wording(policy, language).pluralize("days", 1) == "x"
+    with pytest.raises(PolicyError, match=r"has not the forms that it needs. Write it as in \{ other = "):
+        small_policy(site=site("en", language), wording={language: {**own, "days": {}}})
+
+
+@pytest.mark.parametrize("language", catalog.shipped_languages())
+def test_forms_of_shipped_text_are_those_that_own_wording_needs(language: str) -> None:
+    forms = dict.fromkeys(catalog.shipped(language)["days"], "x")
+    policy = small_policy(site=site(language), wording={language: {"days": forms}})
+    assert policy.texts[language]["days"] == forms
