@@ -206,6 +206,7 @@ _SITE: Readers = {
     "laws": values.strings,
     "authority": partial(read_part, Authority, {"name": values.texts, "url": values.string}, "[site.authority]"),
     "time_zone": values.string,
+    "recipients": values.string,
 }
 _PURPOSE: Readers = {
     "title": values.texts,

@@ -75,6 +75,7 @@ class Site(CheckedPart):
         laws: codes of the laws that apply to the site, such as "eu".
         authority: the authority that visitors can complain to, or None.
         time_zone: the time zone of reports' days and hours, by its IANA name; "" for UTC.
+        recipients: "none" if no third party gets data, which pages then say; "" says nothing.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Site(CheckedPart):
     laws: tuple[str, ...] = ()
     authority: Authority | None = None
     time_zone: str = ""
+    recipients: str = ""
 
     def _errors(self) -> Iterator[PolicyError]:
         yield from unknown_laws(self.laws)
@@ -110,6 +112,9 @@ class Site(CheckedPart):
             yield from wrong_hosts(self.domain, self.hosts)
         if self.time_zone:
             yield from _wrong_time_zone(self.time_zone)
+        if self.recipients not in ("", "none"):
+            remedy = 'Write "none", or declare each in [[recipients]].'
+            yield PolicyError(f"{self.recipients!r} is not valid here", remedy, key="recipients")
 
 
 def _wrong_time_zone(name: str) -> Iterator[PolicyError]:

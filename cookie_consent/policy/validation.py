@@ -145,6 +145,9 @@ def _errors_in_cookies(policy: Declarations) -> Iterator[PolicyError]:
 
 def _errors_in_recipients(policy: Declarations) -> Iterator[PolicyError]:
     yield from _twice((recipient.id for recipient in policy.recipients), "[[recipients]]", "id", "the recipient")
+    if policy.site.recipients and policy.recipients:
+        problem = f'it says that there are none, but [[recipients]] declares "{policy.recipients[0].id}"'
+        yield PolicyError(problem, "Leave one of the two out.", table="[site]", key="recipients")
     for table, recipient in labelled_recipients(policy):
         yield from _unknown_purpose(policy, recipient.purpose, table, "purpose")
         yield from _missing_languages(policy, recipient.receives, table, "receives")

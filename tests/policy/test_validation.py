@@ -56,6 +56,10 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["recipients"][0].update(purpose="maps"),
         '[[recipients]] "example-maps"', "purpose", 'there is no purpose "maps"',
     ),
+    "the site has no recipients, but declares one": (
+        lambda data: data["site"].update(recipients="none"),
+        "[site]", "recipients", 'it says that there are none, but [[recipients]] declares "example-maps". Leave one',
+    ),
     "a recipient is declared twice": (
         lambda data: data["recipients"].append(data["recipients"][0]),
         "[[recipients]]", "id", 'the recipient "example-maps" is declared twice',

@@ -385,12 +385,25 @@ def test_each_checkbox_is_described_by_its_purpose(policy: Policy) -> None:
 # Recipients.
 
 
+@pytest.mark.parametrize("said", [False, True])
+def test_pages_say_that_nobody_receives_data_only_where_policy_says_it(policy: Policy, said: bool) -> None:
+    site = replace(policy.site, recipients="none" if said else "")
+    silent = replace(policy, site=site, recipients=())
+    nobody = "No third party receives data for purposes of its own."
+    assert banner(silent).count(nobody) == said
+    assert settings(silent).count(nobody) == said
+
+
+def test_banner_that_asks_for_a_purpose_without_recipient_says_nothing_of_others(policy: Policy) -> None:
+    others = (replace(policy.recipients[0], purpose="necessary"),)
+    assert "third party" not in banner(replace(policy, recipients=others))
+
+
 def test_banner_names_few_recipients_and_counts_many_with_link_to_their_list(policy: Policy) -> None:
     def link(*named: tuple[str, str, str]) -> str:
         maps = policy.recipients[0]
         others = tuple(replace(maps, id=id_, name=name, purpose=purpose) for id_, name, purpose in named)
         html = banner(replace(policy, recipients=(maps, *others)))
-        assert "No third party receives data for purposes of its own." not in html
         address = f"{BASE}?language=en&amp;next=/a%3Fb%3D1#pchoice-recipients"
         (found,) = re.findall(rf'<a href="{re.escape(address)}"[^>]*>(.*?)</a>', html)
         return re.sub("</?bdi>", "", found)
@@ -619,7 +632,7 @@ def test_page_below_a_long_base_is_not_cached(policy: Policy, pages: Pages) -> N
             ["Access tracing", "We count visits.", "Kept for 395 days.", "_ga*", "example.jp", "/videos",
              "Example Maps Inc.", "IP address", "https://maps.example.com", "Not available without it",
              "Map of offices", "Always on", "until the browser is closed", "this site", "Keeps you signed in.",
-             "No third party receives data for purposes of its own.", "<bdi>Example Registry Co., Ltd.</bdi> answers",
+             "<bdi>Example Registry Co., Ltd.</bdi> answers",
              "Whois", "shop.example.jp", "Never used there: Maps and videos.", "Maps were added.",
              "You have not answered yet."],
         ),
