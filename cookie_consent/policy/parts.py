@@ -96,6 +96,18 @@ class Site(CheckedPart):
         yield from unknown_laws(self.laws)
         for key in ("name", "controller", "contact"):
             yield from empty_text(getattr(self, key), key)
+        yield from self._errors_in_languages()
+        if self.policy_url:
+            yield from wrong_link(self.policy_url, "policy_url")
+        if self.domain or self.hosts:
+            yield from wrong_hosts(self.domain, self.hosts)
+        if self.time_zone:
+            yield from _wrong_time_zone(self.time_zone)
+        if self.recipients not in ("", "none"):
+            remedy = 'Write "none", or declare each in [[recipients]].'
+            yield PolicyError(f"{self.recipients!r} is not valid here", remedy, key="recipients")
+
+    def _errors_in_languages(self) -> Iterator[PolicyError]:
         for language in self.languages:
             yield from mismatch(LANGUAGE, language, "languages", 'Write language tags like "ja" or "en-GB".')
         if len(set(self.languages)) < len(self.languages):
@@ -106,15 +118,6 @@ class Site(CheckedPart):
                 f"Add it to languages, or choose one of: {', '.join(self.languages) or 'none listed'}.",
                 key="prevailing_language",
             )
-        if self.policy_url:
-            yield from wrong_link(self.policy_url, "policy_url")
-        if self.domain or self.hosts:
-            yield from wrong_hosts(self.domain, self.hosts)
-        if self.time_zone:
-            yield from _wrong_time_zone(self.time_zone)
-        if self.recipients not in ("", "none"):
-            remedy = 'Write "none", or declare each in [[recipients]].'
-            yield PolicyError(f"{self.recipients!r} is not valid here", remedy, key="recipients")
 
 
 def _wrong_time_zone(name: str) -> Iterator[PolicyError]:
