@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from starlette.types import ASGIApp, Scope
 from cookie_consent.base import user_agents
 from cookie_consent.base.caching import depending_on
 from cookie_consent.base.checks import check_booleans
-from cookie_consent.base.first_seen import shown
 from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.advice import PageAdvice
 from cookie_consent.enforcement.csp import SecurityFields
 from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers.signal_records import SignalProofs
     from cookie_consent.visitors.installation import Installation
 
-_log = logging.getLogger("cookie_consent")
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
 
 
@@ -63,25 +61,6 @@ class PageOptions:
             )
 
 
-class CompressionAdvice:
-    """Logs the first page that came compressed. What compresses one page compresses the others too."""
-
-    def __init__(self) -> None:
-        self._was_given = False
-
-    def log_advice(self, path: str) -> None:
-        """Log advice for a page at a path, the first time."""
-        if self._was_given:
-            return
-        self._was_given = True
-        _log.warning(
-            'The page "%s" came compressed from the app, so it lacks the banner or the link to the settings page, and '
-            "other pages may too. Compress outside: call app.add_middleware(GZipMiddleware) after "
-            "app.add_middleware(ConsentMiddleware, ...), or let the proxy compress.",
-            shown(path),
-        )
-
-
 class Enforcement:
     """What the responses of one installation share. It is computed once, when the middleware is made.
 
@@ -101,7 +80,7 @@ class Enforcement:
         ordinary: the plans of ordinary pages.
         vendor_signals: tells vendors' tags what holds; None if there is nobody to tell.
         fills_heads: whether the head of each visitor's pages says what holds.
-        compression: logs advice about pages that come compressed.
+        advice: logs once what the site should know of its pages.
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
         choose: takes a request's scope and its path inside the app, and returns this, or the like for pages into which
@@ -133,7 +112,7 @@ class Enforcement:
         preloads = [] if rules.inline_style else [banner.preload(self.prefix, "")]
         self.banner_page_headers = [*preloads, *self.page_headers]
         self.ordinary = OrdinaryPages(self.pages, self.prefix, rules)
-        self.compression = CompressionAdvice()
+        self.advice = PageAdvice()
         self._to_be_read = installed.policy.linked_paths
         self.shared_pages = (
             SharedPages(installed, settings_link=self.settings_link, may_ask=self.may_show_banner)

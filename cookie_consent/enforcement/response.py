@@ -86,6 +86,8 @@ class Response(VisitResponse):
             passed = [*passed, (b"set-cookie", self.trace.new_visitor)]
         if self._visit.refused_cookies:
             passed, depends = [*passed, *self._deletion_fields()], True
+        if encoding:
+            enforcement.advice.is_cacheable(outer_path(self.scope), headers)
         if depends:
             language = (b"Accept-Language",) if self._consent.chose_language or self.injection is not None else ()
             frames = (b"Sec-Fetch-Dest",) if self._differs_in_frames else ()
@@ -188,7 +190,7 @@ class Response(VisitResponse):
             b"accept", b""
         )
         if may_get and is_asked_for and self.scope["method"] == "GET":
-            self._enforcement.compression.log_advice(outer_path(self.scope))
+            self._enforcement.advice.comes_compressed(outer_path(self.scope))
 
     def _inject(
         self,

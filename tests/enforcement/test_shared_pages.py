@@ -158,7 +158,7 @@ def test_page_that_read_the_decision_is_private() -> None:
 def test_nobody_is_told_to_declare_the_cookie_that_is_left_when_the_option_is_gone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    call(site(shared_pages=False), headers=[*BROWSER, ("cookie", f"{STATE}=1a2b3c4d..")])
+    call(site(page_app(), shared_pages=False), headers=[*BROWSER, ("cookie", f"{STATE}=1a2b3c4d..")])
     assert caplog.messages == []
 
 

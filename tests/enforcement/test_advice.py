@@ -1,4 +1,4 @@
-"""Tests of the warning about pages that come compressed from the app."""
+"""Tests of what is logged once of the app's pages: that they come compressed, or lose what caches could keep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse
 from starlette.types import Receive, Scope, Send
 
-from tests.support.asgi import PAGE, PHONE, PREFIX, Visitor, install, reply_app
+from tests.support.asgi import PAGE, PHONE, PREFIX, Visitor, install, page_app, reply_app
 
 BROWSER = [
     ("accept", "text/html,*/*;q=0.8"),
@@ -95,3 +95,42 @@ def test_path_from_client_cannot_forge_log_lines(caplog: pytest.LogCaptureFixtur
     message = caplog.records[0].getMessage()
     assert message.isprintable()
     assert len(message) < 500
+
+
+PUBLIC, ETAG = ("cache-control", "public, max-age=60"), ("etag", '"1"')
+
+
+@pytest.mark.parametrize("field", [PUBLIC, ("cache-control", "s-maxage=60"), ETAG])
+def test_page_that_caches_could_keep_is_logged_once_with_the_way_out(
+    caplog: pytest.LogCaptureFixture, field: tuple[str, str]
+) -> None:
+    visitor = Visitor(install(page_app(headers=[field])), BROWSER)
+    reply = visitor.get("/first")
+    assert (reply.get("etag"), "private" in reply.get("cache-control")) == ("", True)
+    visitor.get("/second")
+    (message,) = caplog.messages
+    assert message == (
+        'The page "/first" is private and, while it asks, has no ETag: what is inserted depends on the visitor. If '
+        "your pages are the same for everybody, shared_pages=True lets caches keep them (docs/caching.md)."
+    )
+
+
+def test_way_out_is_true(caplog: pytest.LogCaptureFixture) -> None:
+    visitor = Visitor(install(page_app(headers=[PUBLIC]), shared_pages=True), BROWSER)
+    assert visitor.get().get("cache-control") == PUBLIC[1]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("fields", [[], [("cache-control", "max-age=60")], [("last-modified", "yesterday")]])
+def test_page_that_no_shared_cache_keeps_is_not_logged(
+    caplog: pytest.LogCaptureFixture, fields: list[tuple[str, str]]
+) -> None:
+    Visitor(install(page_app(headers=fields)), BROWSER).get()
+    assert caplog.messages == []
+
+
+def test_page_that_gets_nothing_and_other_responses_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    reply = Visitor(install(page_app(headers=[PUBLIC, ETAG]), inject=False), BROWSER).get()
+    assert (reply.get("cache-control"), reply.get("etag")) == (PUBLIC[1], ETAG[1])
+    Visitor(install(reply_app(headers=[PUBLIC, ETAG])), BROWSER).get()
+    assert caplog.messages == []
