@@ -162,7 +162,7 @@ class ConsentMiddleware(FailsAtStart):
         visits = Visits(policy, own_cookies, gate, clock, by_country)
         # What visitors see.
         prefix = late.checked_prefix(prefix)
-        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds())
+        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), prefix=prefix)
         self._security = security = security_fields(policy, csp)
         page_options = PageOptions(
             inject=inject is not False,

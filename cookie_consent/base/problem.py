@@ -12,7 +12,8 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
     Args:
         status: the HTTP status code.
         detail: what is wrong, for developers, in English.
-        text: the name of the text for visitors.
+        text: the name of the text for visitors; "" for the one that says that there is no such page, or that the answer
+            could not be understood.
         headers: additional header fields of the response.
 
     Attributes:
@@ -20,10 +21,9 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         next: the path that the visitor wanted to return to, or "".
     """
 
-    def __init__(
-        self, status: int, detail: str, text: str = "error_malformed", headers: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, detail: str, text: str = "", headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
+        text = text or ("error_not_found" if status in (404, 405) else "error_malformed")
         self.status, self.detail, self.text, self.headers = status, detail, text, headers or {}
         self.language = self.next = ""
 

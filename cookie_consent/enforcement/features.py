@@ -28,8 +28,8 @@ _TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
 
 
 @cache
-def _pages() -> Pages:
-    return Pages(make_id=new_id)
+def _pages(prefix: str = "") -> Pages:
+    return Pages(make_id=new_id, prefix=prefix)
 
 
 def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature | None) -> Response:
@@ -46,7 +46,7 @@ def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature 
     consent.asks_itself = True
     # htmx loads boosted links and forms without asking for HTML in Accept, but shows the response as a page.
     if "text/html" in headers.get("accept", "") or "hx-boosted" in headers:
-        page = _pages().unavailable(
+        page = _pages(consent.prefix).unavailable(
             consent,
             base=consent.base,
             language=consent.language,

@@ -95,7 +95,7 @@ class RequestConsent(Decision):
         self, decision: Decision, scope: Mapping[str, Any], prefix: str, app_language: AppLanguage | None = None
     ) -> None:
         # Keep no reference to the scope: it contains this object, and mounted apps change it.
-        self._decision, self._prefix, self._headers = decision, prefix, scope["headers"]
+        self._decision, self.prefix, self._headers = decision, prefix, scope["headers"]
         if scope.get("root_path"):
             self._root_path = scope["root_path"]
         if app_language is not None:
@@ -132,7 +132,7 @@ class RequestConsent(Decision):
     @property
     def base(self) -> str:
         """The path of the endpoints, including the path that the app is mounted at."""
-        return address(self._root_path, self._prefix)
+        return address(self._root_path, self.prefix)
 
     @property
     def language(self) -> str:

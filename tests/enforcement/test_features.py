@@ -106,6 +106,16 @@ def test_missing_consent_is_never_error_or_redirect(
     assert "the map" not in reply.text
 
 
+@pytest.mark.parametrize("prefix", ["/privacy-choices", "/legal/cookies"])
+@pytest.mark.parametrize("root", ["", "/shop"])
+def test_page_in_place_of_endpoint_has_a_link_to_the_start_of_the_site(root: str, prefix: str) -> None:
+    options: dict[str, Any] = {"policy": policy(), "secret_keys": [KEY], "prefix": prefix}
+    inner = Mount("/tours", routes=[Route("/map", async_map)])
+    app = Starlette(routes=[inner], middleware=[Middleware(ConsentMiddleware, **options)])
+    reply = call(app, path=f"{root}/tours/map", headers=HTML, root_path=root)
+    assert f'<p class="pchoice-site"><a href="{root}/"' in reply.text
+
+
 def test_fallback_answers_instead_of_endpoint() -> None:
     assert call(site_with(map_or_list), path="/map").text == "a list of addresses"
     assert call(site_with(map_or_data), path="/map").json == {"addresses": ["Tokyo"], "needs": ["media"]}

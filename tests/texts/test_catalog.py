@@ -15,7 +15,7 @@ from cookie_consent.decision.decision import decide
 from cookie_consent.policy.card import card_of
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import written_number
-from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.pages import KeptSummary, Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from tests.support.policies import NOW, full_policy_in, granting_record, text_of
 
@@ -131,7 +131,7 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
     question = pages.banner(decision, options=QuestionOptions(again=True), **where).decode()
     html = {
         "question": pages.banner(unanswered, **where).decode() + question,
-        "settings": pages.settings(decision, **where),
+        "settings": pages.settings(decision, kept=KeptSummary("", 0, "1234"), **where),
         "link": pages.footer(decision, encoding="utf-8", style_nonce=None, **where).decode(),
         "off": pages.unavailable(unanswered, missing=("media", "analytics"), feature=policy.features[0], **where),
         "box": pages.unavailable_box(unanswered, feature=policy.features[0], **where),

@@ -44,7 +44,7 @@ name = "session\"""",
 )
 PATH = f"{PREFIX}/do-not-sell"
 TITLE = "Do Not Sell or Share My Personal Information"
-DONE = "Your personal information is not sold or shared. We will not ask you about it again for 12 months."
+DONE = "Your personal information is not sold or shared."
 HTML = [("accept", "text/html")]
 GPC = ("sec-gpc", "1")
 
@@ -115,6 +115,16 @@ def test_refused_sale_is_asked_again_only_after_12_months() -> None:
         assert ('value="refuse_all"' in visitor.get("/").text) is (choice == "opt_out")
         clock.forward(days=0.2)
         assert visitor.state()["status"] == "unknown"
+
+
+def test_opt_out_page_says_until_when_the_answer_holds() -> None:
+    clock = Clock()
+    visitor = visitor_of_seller(clock=clock)
+    visitor.post({"choice": "opt_out"})
+    clock.forward(days=330)
+    text = unescape(re.sub("<.*?>", "", visitor.get(PATH).text))
+    assert "Answered on June 15, 2025; valid until June 16, 2026." in text
+    assert "12 months" not in text
 
 
 def test_site_with_sale_needs_consent_lifetime_of_12_months() -> None:

@@ -84,6 +84,18 @@ def test_unknown_path_under_prefix_is_not_found(path: str) -> None:
     check_problem(call(install(), "POST", PREFIX + path, [OWN, JSON]), 404 if path != "/policy//" else 405)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nowhere"), ("GET", "/do-not-sell"), ("GET", "/policy/1"), ("GET", "/erase"), ("POST", "/nowhere")],
+)
+def test_page_for_path_that_does_not_exist_blames_no_answer(method: str, path: str) -> None:
+    reply = call(install(), method, PREFIX + path, [("accept", "text/html"), FORM, OWN], b"")
+    check_error_page(reply, 405 if path == "/erase" else 404)
+    assert text_of(policy(), "en", "error_request") in reply.text
+    assert text_of(policy(), "en", "error_not_found") in reply.text
+    assert text_of(policy(), "en", "error_malformed") not in reply.text
+
+
 @pytest.mark.parametrize("path", ["/state", "/policy"])
 def test_final_slash_of_path_is_ignored(path: str) -> None:
     assert call(install(), path=f"{PREFIX}{path}/").json == call(install(), path=f"{PREFIX}{path}").json
@@ -165,6 +177,15 @@ def test_links_and_forms_include_mount_path(root: str) -> None:
     assert post(root_path=root, path=f"{mounted}{PREFIX}").get("location") == f"{mounted}{PREFIX}"
     assert call(install(), path=mounted, root_path=root).body == b"ok"
     assert call(install(), path=f"{mounted}x{PREFIX}", root_path=root).body == b"ok"
+
+
+@pytest.mark.parametrize("prefix", ["/privacy-choices", "/legal/cookies"])
+@pytest.mark.parametrize("root", ["", "/shop"])
+def test_each_page_has_a_link_to_the_start_of_the_site(root: str, prefix: str) -> None:
+    app = install(prefix=prefix, ledger=MemoryLedger())
+    for path in ("", "/requests", "/nowhere"):
+        reply = call(app, path=root + prefix + path, headers=[("accept", "text/html")], root_path=root)
+        assert f'<p class="pchoice-site"><a href="{root}/"' in reply.text
 
 
 def test_middleware_mounted_in_starlette_serves_its_mount() -> None:

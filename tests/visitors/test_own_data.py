@@ -124,6 +124,35 @@ def test_settings_page_counts_records_without_reading_them() -> None:
     assert "20,000 records of your answers" in visitor.get(PREFIX).text
 
 
+def test_erasure_is_offered_only_while_there_is_something_to_erase() -> None:
+    clock = Clock()
+    visitor = Visitor(install(access_log=MemorySink(), clock=clock), BROWSER)
+    assert offered_erasure(visitor) is None
+    visitor.refuse()
+    assert offered_erasure(visitor) is None
+    visitor.accept()
+    assert offered_erasure(visitor) == f"{words('erase_explained')} {words('answer_stays')}"
+    visitor.refuse()
+    assert offered_erasure(visitor) == f"{words('erase_explained')} {words('answer_stays')}"
+    visitor.post({}, path=ERASE)
+    assert offered_erasure(visitor) is None
+
+
+def test_erasure_after_end_of_answer_does_not_say_that_the_answer_stays() -> None:
+    clock = Clock()
+    visitor = traced_visitor(clock=clock)
+    clock.forward(days=200)
+    assert offered_erasure(visitor) == words("erase_explained")
+
+
+def offered_erasure(visitor: Visitor) -> str | None:
+    """Return what the settings page says of its button to erase; None if there is no such button."""
+    text = visitor.get(PREFIX).text
+    found = re.search(r'<p id="pchoice-erase">(.*?)</p>', text)
+    assert (found is not None) is (f'action="{ERASE}"' in text)
+    return found[1] if found else None
+
+
 def test_settings_page_without_ledger_names_only_the_cookie() -> None:
     visitor = visitor_with_answers(install())
     text = visitor.get(PREFIX).text
@@ -236,7 +265,7 @@ def test_receipt_before_answer_is_not_found() -> None:
     reply = call(install(ledger=MemoryLedger()), path=RECEIPT)
     assert (reply.status, reply.get("content-type")) == (404, "application/problem+json")
     page = call(install(), path=RECEIPT, headers=[HTML])
-    assert (page.status, words("error_not_found") in page.text) == (404, True)
+    assert (page.status, words("why_unanswered") in page.text) == (404, True)
 
 
 @pytest.mark.parametrize(

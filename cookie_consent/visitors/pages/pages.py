@@ -76,7 +76,7 @@ class Pages(InsertedHtml):
             counts_on: the hosts on which an answer counts; none for this host alone, which is not said.
             kept: what is stored about the visitor; None to leave that out.
         """
-        policy, record = decision.policy, decision.record
+        policy = decision.policy
         context = context_of(decision, base, language, next_path)
         words = context["words"]
         return self._render(
@@ -87,7 +87,7 @@ class Pages(InsertedHtml):
             error=notice.startswith("error"),
             counts_on=counts_on,
             kept=kept,
-            expires=record and record.decided_at + self.lifetime.total_seconds(),
+            expires=self._expires(decision),
             cookies={
                 purpose: [cookie for cookie in (*own_cookies, *policy.cookies) if cookie.purpose == purpose]
                 for purpose in policy.in_force
@@ -99,7 +99,7 @@ class Pages(InsertedHtml):
     def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page for refusing the sale or sharing of personal information (11 CCR 7026)."""
         context = context_of(decision, base, language, next_path)
-        return self._render("do_not_sell.html", context, done=has_opted_out(decision))
+        return self._render("do_not_sell.html", context, done=has_opted_out(decision), expires=self._expires(decision))
 
     def transmission(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page that tells what is sent to whom (Telecommunications Business Act of Japan, Article 27-12)."""

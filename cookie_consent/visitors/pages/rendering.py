@@ -10,7 +10,7 @@ from cookie_consent.base.checks import check
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.text_cache import TextCache
-from cookie_consent.decision.decision import CONSENT_LIFETIME
+from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision
 from cookie_consent.visitors.pages.context import templates
 from cookie_consent.visitors.pages.question import FORM_ID
 
@@ -30,6 +30,7 @@ class Rendering:
         lifetime: how long an answer is valid.
         layout: where the question is shown, one of `LAYOUTS`.
         make_id: returns a random id for the forms of a page.
+        prefix: the path of the endpoints inside the app.
 
     Raises:
         ValueError: there is no such layout.
@@ -41,9 +42,11 @@ class Rendering:
         lifetime: timedelta = CONSENT_LIFETIME,
         layout: Layout = "corner",
         make_id: Callable[[], str] = lambda: "",
+        prefix: str = "",
     ) -> None:
         check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
+        self._prefix = prefix
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
@@ -55,8 +58,13 @@ class Rendering:
         return self._layout == "modal"  # only a script makes a dialog modal
 
     def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
-        """Render a page, with an id for its forms."""
-        return self._render_to_keep(template, context, **more).replace(FORM_ID, self.make_id())
+        """Render a page, with an id for its forms and the address of the site's start."""
+        home = f"{context['base'].removesuffix(self._prefix)}/"
+        return self._render_to_keep(template, context, home=home, **more).replace(FORM_ID, self.make_id())
+
+    def _expires(self, decision: Decision) -> float:
+        """Return when the answer ends, in seconds since 1970; 0 without an answer."""
+        return decision.record.decided_at + self.lifetime.total_seconds() if decision.record else 0
 
     def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
         return self._templates.get_template(template).render(context, **more)
