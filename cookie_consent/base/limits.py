@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Any
+from typing import Any, TypeVar
 
 LONGEST_KEPT = 256
 """Bytes or characters. Longer input of clients is not kept in caches or sets."""
@@ -17,6 +17,8 @@ _REST = 1.0
 """Seconds between two clean-ups, so that a flood of keys does not cause a clean-up for each."""
 LONGEST_TAG = 35
 """Characters of a language tag that are read, enough for tags without extensions (RFC 5646, section 4.4.1)."""
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 _log = logging.getLogger("cookie_consent")
 
 
@@ -24,6 +26,14 @@ def evict_if_full(cache: dict[Any, Any] | set[Any], most: int) -> None:
     """Empty a cache that has `most` items. What is in use comes back soon, and no order of use must be kept."""
     if len(cache) >= most:
         cache.clear()
+
+
+def keep(cache: dict[Key, Value], key: Key, value: Value, *, most: int, length: int) -> Value:
+    """Cache a value under a key of a client's length, unless that is so long that a client could fill the memory."""
+    if length <= LONGEST_KEPT:
+        evict_if_full(cache, most)
+        cache[key] = value
+    return value
 
 
 class RateLimit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -48,7 +49,7 @@ def _other_distribution() -> Iterator[str]:
 def _own_names(policy: Policy) -> Iterator[str]:
     """Yield a sentence for each declared cookie that is ours, under the names that ours have by default."""
     # The names do not depend on the key.
-    settings = CookieSettings("k" * 32, domain=policy.site.domain, hosts=policy.site.hosts)
+    settings = CookieSettings(string.ascii_letters, domain=policy.site.domain, hosts=policy.site.hosts)
     own = OwnCookies(settings)
     taken = {error.table: str(error) for error in own.names_taken(policy)}
     yield from taken.values()

@@ -12,7 +12,7 @@ from cookie_consent.base.checks import check
 from cookie_consent.base.cookies.fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
 from cookie_consent.base.cookies.lifetime import lifetime, limited
 from cookie_consent.base.cookies.places import is_sent_to, settable_domains
-from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, evict_if_full
+from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, keep
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
@@ -74,9 +74,7 @@ class CookieDeclarations:
             if len(name) > LONGEST_KEPT:
                 return None
             declared = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
-            evict_if_full(self._known, _MAX_NAMES)
-            self._known[name] = declared
-            return declared
+            return keep(self._known, name, declared, most=_MAX_NAMES, length=len(name))
 
 
 class Gate:
@@ -227,10 +225,14 @@ class Gate:
     def _reason_to_hold_read(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
         """Return why a cookie is held back, judged by each name under which a framework may read it."""
         reason = self.reason_to_hold(name, purposes)
-        if reason == "undeclared" and not self._hold_undeclared:
+        if reason == "undeclared" and not self._holds_undeclared(name):
             reasons = (self.reason_to_hold(read, purposes) for read in names_read(name))
             return next((other for other in reasons if other not in (None, "undeclared")), reason)
         return reason
+
+    def _holds_undeclared(self, name: bytes) -> bool:
+        """Return whether an undeclared cookie is held back. A long name always is, since no policy can declare it."""
+        return self._hold_undeclared or len(name) > LONGEST_KEPT
 
     def _refusable(self, name: bytes) -> frozenset[str]:
         if name in self._own_cookies:
@@ -288,7 +290,7 @@ class Gate:
             return True
         if direction == "request" and reason == "reserved":
             return True  # browsers always send our own cookies back, so that is nothing to warn about
-        holds = reason != "undeclared" or self._hold_undeclared
+        holds = reason != "undeclared" or self._holds_undeclared(name)
         warned, begin = self._warned[direction], name[:LONGEST_KEPT]
         has_warned = begin in warned or (not lasts and any(begin in names for names in self._warned.values()))
         if len(warned) < _MAX_WARNINGS and not has_warned:
@@ -359,6 +361,8 @@ def _warning(direction: str, name: bytes, reason: str, lasts: float | None, *, h
         return (
             f"The cookie \"{shown}\" was {outcome}: it is the consent layer's own. Give the app's cookie another name."
         )
+    if len(name) > LONGEST_KEPT:
+        return f'The cookie "{shown}" was {outcome}: its name has more than {LONGEST_KEPT} bytes.'
     duration = "session" if lasts is None or lasts < 1 else written_duration(min(lasts, LONGEST_COOKIE.total_seconds()))
     return (
         f'The cookie "{shown}" was {outcome}: no policy declares it. If it is the site\'s, declare it:\n\n'

@@ -5,6 +5,7 @@ Cookies that several hosts share carry a Domain, which rules out the prefix __Ho
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import quote
@@ -25,6 +26,9 @@ from cookie_consent.policy.policy import Policy
 MAX_WITHDRAWN = 8
 """The erasure cookie holds at most this many visitor ids."""
 _IN_PATHS = "/~!$&'()*+,:=@%"
+_FEWEST_CHARACTERS = 8
+"""A random key of 32 hexadecimal digits has this many different ones but once in a million times."""
+_log = logging.getLogger("cookie_consent")
 
 
 class _Tokens:
@@ -78,6 +82,10 @@ class OwnCookies:
         visitor = f"{settings.prefix}visitor"
         self.place = Places(settings.hosts, settings.domain).of
         before = _Tokens(settings)
+        keys = [settings.secret_keys] if isinstance(settings.secret_keys, str) else settings.secret_keys
+        fewest = min(len(set(key)) for key in keys)
+        if fewest < _FEWEST_CHARACTERS:
+            _log.warning("secret_keys: a key has only %d different characters, so it can be guessed.", fewest)
         shared = _Tokens(settings, settings.domain, settings.hosts) if settings.hosts else before
         self._tokens = (before, shared)
         """For cookies of one host, and for those that hosts share."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cookie_consent.base.addresses import host_name
-from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.limits import keep
 
 SECURE_SCHEMES = ("https", "wss")
 _MAX_KNOWN = 1000
@@ -60,7 +60,4 @@ class Places:
         secure, field = key
         host = host_name(field)
         place = Place(secure, host, self._domain) if host in self._hosts else Place(secure)
-        if len(field) <= LONGEST_KEPT:
-            evict_if_full(self._known, _MAX_KNOWN)
-            self._known[key] = place
-        return place
+        return keep(self._known, key, place, most=_MAX_KNOWN, length=len(field))

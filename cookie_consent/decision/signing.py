@@ -40,7 +40,7 @@ class Signer:
         if (
             not isinstance(keys, list | tuple)
             or not keys
-            or not all(isinstance(key, str) and len(key) >= SHORTEST_KEY for key in keys)
+            or not all(isinstance(key, str) and len(key) >= SHORTEST_KEY and not key.isspace() for key in keys)
         ):
             raise ValueError(
                 f"secret_keys: each key is a text of at least {SHORTEST_KEY} characters, and one is needed. "

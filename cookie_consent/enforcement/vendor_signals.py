@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import escape
 
+from cookie_consent.base.limits import keep
 from cookie_consent.decision.decision import Decision
 from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.policy.policy import Policy
@@ -51,11 +52,11 @@ class VendorSignals:
         is_inline = rules.inline_script
         holds = [decision.purposes[need] for need in self._needs]
         key = (base, is_inline, is_shared, *holds)
-        if key not in self._known:
-            if len(self._known) >= _MAX_SCRIPTS:
-                self._known.clear()
-            self._known[key] = self._parts(base, holds, is_inline=is_inline, is_shared=is_shared)
-        return nonce_attribute(rules.script_nonce).encode().join(self._known[key])
+        parts = self._known.get(key)
+        if parts is None:
+            parts = self._parts(base, holds, is_inline=is_inline, is_shared=is_shared)
+            keep(self._known, key, parts, most=_MAX_SCRIPTS, length=len(base))
+        return nonce_attribute(rules.script_nonce).encode().join(parts)
 
     def _parts(self, base: str, holds: Iterable[bool], *, is_inline: bool, is_shared: bool) -> tuple[bytes, bytes]:
         """Return the tag in two pieces, between which the nonce goes."""

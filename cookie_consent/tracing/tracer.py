@@ -8,10 +8,10 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from cookie_consent.base.addresses import host_name
-from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.limits import evict_if_full, keep
 from cookie_consent.base.random_ids import BATCH_SIZE, IdPool
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink
@@ -28,8 +28,6 @@ _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpo
 Fields = Mapping[bytes, bytes]
 Page = tuple[str, str, str, bytes, bytes, bytes, str, int, bool]
 """Method, path, route, query, referrer, host, HTTP version, status, whether it is a page view."""
-Key = TypeVar("Key")
-Piece = TypeVar("Piece")
 Visitor = tuple[str, str, str, str, bytes, str]
 """Visitor id, policy, purpose, address, user agent, country."""
 _PREFIX_BYTES, _SUFFIX_BYTES = 12, 8
@@ -190,13 +188,14 @@ class Tracing:
     def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
         """Return the end of a visitor's records and their lag, and cache both."""
         new = b"%b}\n" % visitor_piece(*who), self._lag(trace.visitor_id)
-        return _keep(self._visitors, who, new, sum(map(len, who)))
+        return keep(self._visitors, who, new, most=_MAX_PIECES, length=sum(map(len, who)))
 
     def _new_page(self, page: Page) -> bytes:
         """Return the part of a record before its duration, and cache it."""
         *_, status, is_view = page
         what = b'%b,"http.response.status_code":%d,"duration_ms":' % (page_piece(*page[:-2], self._query_keys), status)
-        return _keep(self._pages, page, _kind(b"view" if is_view else b"request", what), sum(map(len, page[:-2])))
+        new = _kind(b"view" if is_view else b"request", what)
+        return keep(self._pages, page, new, most=_MAX_PIECES, length=sum(map(len, page[:-2])))
 
     def _count_loss(self, error: Exception) -> None:
         """Count a record that the sink did not take, and log the first one."""
@@ -207,14 +206,6 @@ class Tracing:
 
 def _kind(kind: bytes, rest: bytes) -> bytes:
     return b'"record.version":%d,"record.kind":"%b",%b' % (VERSION, kind, rest)
-
-
-def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece, length: int) -> Piece:
-    """Cache a piece, unless its key is so long that a client could fill the memory."""
-    evict_if_full(pieces, _MAX_PIECES)
-    if length <= LONGEST_KEPT:
-        pieces[key] = piece
-    return piece
 
 
 class RecordIds(IdPool[bytes]):

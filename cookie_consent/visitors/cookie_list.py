@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.limits import keep
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import Place
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
@@ -41,9 +41,7 @@ class CookieList:
         cookies = self._lists.get(key)
         if cookies is None:
             cookies = self._make(policy, base, place=place)
-            if len(base) <= LONGEST_KEPT:
-                evict_if_full(self._lists, _MAX_KEPT)
-                self._lists[key] = cookies
+            keep(self._lists, key, cookies, most=_MAX_KEPT, length=len(base))
         return cookies
 
     def _make(self, policy: Policy, base: str, *, place: Place) -> tuple[Cookie, ...]:

@@ -184,6 +184,12 @@ def test_short_secret_key_raises(keys: str | Sequence[str]) -> None:
         OwnCookies(CookieSettings(keys))
 
 
+def test_key_of_few_different_characters_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    for keys in (KEY, "0123456789abcdef" * 2, ["changeme" * 4, KEY]):
+        OwnCookies(CookieSettings(keys))
+    assert caplog.messages == ["secret_keys: a key has only 7 different characters, so it can be guessed."]
+
+
 def test_new_ids_have_128_random_bits() -> None:
     ids = {new_id() for _ in range(100)}
     assert len(ids) == 100

@@ -62,7 +62,22 @@ def test_token_of_other_salt_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [None, "", "short", "k" * 31, [], [""], [None], [b"k" * 32], b"k" * 32, ["k" * 32, "short"], ("short",)]
+    "keys",
+    [
+        None,
+        "",
+        "short",
+        "k" * 31,
+        [],
+        [""],
+        [None],
+        [b"k" * 32],
+        b"k" * 32,
+        ["k" * 32, "short"],
+        ("short",),
+        " " * 40,
+        "\t\n" * 20,
+    ],
 )
 def test_missing_or_short_key_raises(keys: str) -> None:
     with pytest.raises(ValueError, match="each key is a text of at least 32 characters"):

@@ -23,7 +23,7 @@ from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import NOW, PHONE, PREFIX, Visitor, call, install, page_app, reply_app
+from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
 from tests.support.policies import KEY
 from tests.support.servers.live_server import Server
 from tests.whole.test_live_server import serving
@@ -35,6 +35,11 @@ ROUNDS = 40
 MOST_MORE = MEGABYTE
 """Less than one cache would keep of one kind of text from half of the rounds."""
 MARK = "zq7"
+VENDORS = """
+[vendors]
+google_consent_mode = { analytics_storage = "analytics" }
+"""
+"""Vendors are told in the head of each page where the endpoints are, which a client's mount path may begin."""
 
 
 @contextmanager
@@ -198,7 +203,8 @@ def visit_with_long_texts(site: ASGIApp, times: int) -> None:
 def test_no_cache_keeps_long_text_of_a_client(undeclared: str) -> None:
     """This includes the caches of the standard library and of the packages that parse fields."""
     app = page_app(reads=["analytics"])
-    site = install(app, access_log=DiscardingSink(), ledger=MemoryLedger(), settings_link=True, undeclared=undeclared)
+    kept = {"access_log": DiscardingSink(), "ledger": MemoryLedger()}
+    site = install(app, SITE + VENDORS, **kept, settings_link=True, undeclared=undeclared)
     visit_with_long_texts(site, 3)
     assert holders_of_long_texts() == []
     held = [{(MARK * 120, 1): b"1"}]

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from cookie_consent.base.checks import check
 from cookie_consent.base.html.template import HtmlTemplate
-from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.limits import keep
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision
 from cookie_consent.visitors.pages.context import templates
@@ -74,8 +74,4 @@ class Rendering:
 
         A long `base` is not cached: a mount path can come from the client.
         """
-        template = HtmlTemplate(html)
-        if len(str(key[1])) <= LONGEST_KEPT:
-            evict_if_full(self._cache, _MAX_KEPT)
-            self._cache[key] = template
-        return template
+        return keep(self._cache, key, HtmlTemplate(html), most=_MAX_KEPT, length=len(str(key[1])))
