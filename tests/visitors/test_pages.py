@@ -673,7 +673,7 @@ def test_policy_changes_are_listed_newest_first(policy: Policy) -> None:
 def test_translated_settings_page_names_prevailing_language(policy: Policy) -> None:
     outline = Outline(settings(policy, next_path="/a?b"))
     (note, offered) = outline.all("a", href=f"{BASE}?language=ja&next=/a%3Fb")[::-1]
-    assert note["text"] == "Where texts differ, the version in Japanese prevails."
+    assert note["text"] == "The version in Japanese prevails."
     assert offered["text"] == "日本語"
     assert offered["lang"] == "ja"
     assert outline.one("a", **{"aria-current": "true"})["text"] == "English"

@@ -16,7 +16,7 @@ from cookie_consent.enforcement.features import consent_card, fallback_box
 from tests.support.asgi import PREFIX, SITE, Visitor, install
 
 SELLING = SITE.replace("[purposes.media]", "[purposes.media]\nsells = true", 1)
-PREVAILS = {"ja": "相違がある場合は、原文（英語）が優先します。", "en": "the version in English prevails."}
+PREVAILS = {"ja": "原文（英語）が優先します。", "en": "The version in English prevails."}
 SURFACES = {
     "banner": "/",
     "banner of a script": f"{PREFIX}/question",
