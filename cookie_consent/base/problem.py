@@ -19,6 +19,7 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
     Attributes:
         language: the language that the visitor was shown, or "" if the request did not say.
         next: the path that the visitor wanted to return to, or "".
+        fields: further header fields of the response, such as cookies.
     """
 
     def __init__(self, status: int, detail: str, text: str = "", headers: dict[str, str] | None = None) -> None:
@@ -26,6 +27,7 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         text = text or ("error_not_found" if status in (404, 405) else "error_malformed")
         self.status, self.detail, self.text, self.headers = status, detail, text, headers or {}
         self.language = self.next = ""
+        self.fields: list[tuple[bytes, bytes]] = []
 
     def document(self) -> dict[str, object]:
         """Return the problem details object of RFC 9457."""

@@ -25,7 +25,7 @@ _POSTGRESQL = ("postgresql", "postgres")
 class Ledger(Protocol):
     """An append-only store of consent records, tied together by a hash chain.
 
-    A ledger that cannot store a record raises. The visitor's answer is then refused.
+    A ledger that cannot store a record raises. What the answer allows then does not count.
     """
 
     @property

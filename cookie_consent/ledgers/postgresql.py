@@ -78,8 +78,8 @@ class PostgresqlDatabase:
         url: like "postgresql://user:password@host/database".
 
     Raises:
-        ValueError: the URL cannot be parsed. An unreachable server is no error: answers are refused until it is up, and
-            the tables are created then.
+        ValueError: the URL cannot be parsed. An unreachable server is no error: nothing can be allowed until it is up.
+            The tables are created then.
     """
 
     def __init__(self, url: str) -> None:
@@ -97,7 +97,7 @@ class PostgresqlDatabase:
         except SQLAlchemyError as error:
             shown = address.set(query={}).render_as_string(hide_password=True)
             why = str(getattr(error, "orig", None) or error)
-            _log.warning("The ledger at %s cannot be used yet, and answers are refused until it can: %s", shown, why)
+            _log.warning("The ledger at %s cannot be used yet, and nothing can be allowed until it can: %s", shown, why)
 
     def ready(self, connection: Connection | None) -> Connection:
         """Return a connection to append with. Before the first, make the tables."""

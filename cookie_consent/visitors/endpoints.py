@@ -175,6 +175,7 @@ class Refusals:
             title = "error_title" if path == self._prefix else "error_request"
             response = page(self._message(inquiry, title, problem.text, next_path), inquiry.language, problem.status)
         response.headers.update(problem.headers)
+        response.raw_headers += problem.fields
         return response
 
     def _message(self, inquiry: Inquiry, title: str, text: str, next_path: str) -> str:

@@ -125,7 +125,7 @@ class Routes:
 def _answer_records(parts: Installation, cookie_list: CookieList) -> AnswerRecords | None:
     if parts.ledger is None or parts.retention is None:
         return None
-    return AnswerRecords(parts.ledger, parts.retention, parts.own_cookies, parts.pages, cookie_list)
+    return AnswerRecords(parts.ledger, parts.retention, parts.own_cookies, parts.pages, cookie_list, parts.clock)
 
 
 def _opening(tracing: AnswerTracing, handler: Handler, *, again: bool = False) -> Handler:

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
 
 FAILED = "Your choice could not be saved. Please check the connection and try again."
 REJECTED = "Your choice was not accepted. Please reload the page and answer again."
-UNAVAILABLE = "This is not possible just now. Nothing has been changed; please try again later."
+UNAVAILABLE = "This is not possible just now. Nothing new has been allowed; please try again later."
 CHANGED = (
     "The policy has changed since this question was shown, so your choice was not saved. "
     "Answer again to see the new question."

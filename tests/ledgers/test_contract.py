@@ -1061,7 +1061,7 @@ def test_ledger_works_once_unavailable_postgresql_starts(
     with caplog.at_level(logging.WARNING, "cookie_consent"), closing(open_ledger(url)) as ledger:
         (warned,) = caplog.messages
         assert warned.startswith("The ledger at postgresql+psycopg://postgres:***@127.0.0.1:")
-        assert "cannot be used yet, and answers are refused until it can: " in warned
+        assert "cannot be used yet, and nothing can be allowed until it can: " in warned
         for work in (ledger.append(entry("a")), ledger.records("a"), ledger.policy("a")):
             with pytest.raises(SQLAlchemyError) as caught:
                 run(work)

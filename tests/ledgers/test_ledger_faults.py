@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from tests.support.policies import KEY, NOW
 from tests.support.servers.child_site import Site, started
 from tests.support.servers.postgres import PrivateServer
 from tests.support.servers.processes import running_program
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -134,12 +136,20 @@ def verify_answers(ledger: Ledger, given: Answers) -> Verified:
     return found
 
 
-async def check_recovery(given: Answers) -> None:
-    """Check that answers are accepted again."""
+async def check_recovery(given: Answers, site: Site) -> None:
+    """Check that answers are accepted again, and that the ledger gets the refusals that it could not keep."""
     refused = given.refused
     await given.give(50)
     await given.pages()
     assert given.refused == refused
+    await asyncio.to_thread(wait_until, lambda: told(site)[0] == told(site)[1], LONGEST)
+
+
+def told(site: Site) -> tuple[set[str], set[str]]:
+    """Return the ids of the records that waited for the ledger, and of those that it got, as the log tells them."""
+    log = site.log.read_text("utf-8")
+    waited = {json.loads(record)["record_id"] for record in re.findall("waits for the ledger: (.*)", log)}
+    return waited, set(re.findall("has kept the record that waited: (.*)", log))
 
 
 @pytest.fixture
@@ -203,12 +213,13 @@ def test_confirmed_answers_survive_restart_of_postgresql(
             await asyncio.to_thread(private_postgres.start)
 
         await asyncio.gather(end_and_start(), given.give(answers))
-        await check_recovery(given)
+        await check_recovery(given, site)
         return given
 
     with site(url, tmp_path) as one:
         given = run(give(one))
         assert one.process.poll() is None, "the app must not stop"
+        assert told(one)[0], "some refusals waited"
     assert given.refused > 0
     # Each visitor may have one more answer, kept just before the server stopped but reported as refused.
     check_ledger(url, given, at_most=given.count + VISITORS)
@@ -223,14 +234,14 @@ def test_site_starts_before_postgresql_does(private_postgres: PrivateServer, tmp
         await given.pages()
         await given.give_until(lambda: given.refused > VISITORS)
         await asyncio.to_thread(private_postgres.start)
-        await check_recovery(given)
+        await check_recovery(given, site)
         return given
 
     with site(url, tmp_path) as one:
         given = run(answers(one))
     assert given.refused > 0
     check_ledger(url, given)
-    assert "cannot be used yet, and answers are refused until it can" in one.log.read_text("utf-8")
+    assert "cannot be used yet, and nothing can be allowed until it can" in one.log.read_text("utf-8")
 
 
 class Disk(Protocol):
@@ -302,7 +313,7 @@ def test_full_disk_refuses_answers_until_space_is_freed(disk: Disk, tmp_path: Pa
             await given.give_until(lambda: given.refused > 3 * VISITORS)
             await given.pages()
             await disk.free_space(client)
-        await check_recovery(given)
+        await check_recovery(given, site)
         return given
 
     with site(url, tmp_path) as one:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+import trio
+import trio.testing
 from starlette.types import Message
 
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
+from cookie_consent.ledgers.chain import verify
+from cookie_consent.ledgers.chronology import Chronology
 from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.answers import records
+from cookie_consent.visitors.answers.waiting import MAX_WAITING, PAUSE
 from tests.support.asgi import (
     PHONE,
     PREFIX,
@@ -275,60 +282,240 @@ def test_ledger_added_later_gives_consent_id_to_grants_only(answer: Any, has_id:
     assert (ledger.kept[0]["consent_id"] is not None) == has_id
 
 
-class Broken(MemoryLedger):
-    """A ledger whose disk is full."""
+class Failing(MemoryLedger):
+    """A ledger that fails while there is an error, as with a full disk or a server that is down."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
 
     async def append(self, entry: Entry) -> dict[str, Any]:
-        raise OSError("no space left")
+        if self.error is not None:
+            raise self.error
+        return await super().append(entry)
+
+    async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
+        if self.error is not None:
+            raise self.error
+        return await super().records(consent_id, most)
+
+
+FULL = OSError("no space left")
+WAIT = PAUSE + 0.5
 
 
 class Hanging(MemoryLedger):
     """A ledger that never returns."""
 
     async def append(self, entry: Entry) -> dict[str, Any]:
-        await asyncio.Event().wait()
+        await anyio.sleep_forever()
         raise AssertionError("never")
 
 
-class Wrong(MemoryLedger):
-    """A ledger that raises an unexpected error."""
-
-    async def append(self, entry: Entry) -> dict[str, Any]:
-        raise KeyError("bug")
-
-
-def check_refusal_gets_503(app: Any) -> Reply:
-    visitor = Visitor(app)
-    visitor.jar |= {"_ga": "1"}
-    before = dict(visitor.jar)
-    page_before = visitor.get(headers=[("accept", "text/html")])
-    assert b"refuse_all" in page_before.body
-    reply = visitor.refuse()
-    assert reply.status == 503
-    assert reply.get("content-type") == "application/problem+json"
-    assert reply.all("set-cookie") == []
-    assert visitor.jar == before
-    assert without_form_ids(visitor.get(headers=[("accept", "text/html")]).text) == without_form_ids(page_before.text)
-    return reply
+def told_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """Return the records that the log tells because the ledger could not keep them."""
+    begin = "A refusal holds, and its record waits for the ledger: "
+    return [json.loads(line.removeprefix(begin)) for line in caplog.messages if line.startswith(begin)]
 
 
-@pytest.mark.parametrize("ledger", [Broken(), Wrong()])
-def test_answer_gets_503_and_changes_nothing_when_ledger_fails(
-    ledger: MemoryLedger, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", [FULL, KeyError("bug")])
+def test_grant_gets_503_and_changes_nothing_while_ledger_fails(
+    error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    check_refusal_gets_503(install(page_app(), ledger=ledger))
-    logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    ((message, _, reason),) = [record.getMessage().partition("refused: ") for record in logged]
-    assert message == "The ledger could not keep a consent record; the answer was "
-    assert reason
-    assert "\n" not in reason
+    visitor = Visitor(install(page_app(), ledger=Failing(error)))
+    before = visitor.get(headers=[("accept", "text/html")]).text
+    reply = visitor.accept()
+    assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
+    assert reply.all("set-cookie") == []
+    after = visitor.get(headers=[("accept", "text/html")]).text
+    assert without_form_ids(after) == without_form_ids(before)
+    (logged,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert logged.startswith("The ledger could not keep a consent record; the answer was refused: ")
+    assert "\n" not in logged
+
+
+def test_first_refusal_holds_while_ledger_fails(caplog: pytest.LogCaptureFixture) -> None:
+    visitor = Visitor(install(page_app(), ledger=Failing(FULL)))
+    visitor.jar |= {"_ga": "1"}
+    reply = visitor.refuse()
+    assert reply.status == 200
+    assert (reply.json["status"], reply.json["should_ask"]) == ("refused", False)
+    assert visitor.jar.keys() == {"__Host-consent"}
+    assert b"refuse_all" not in visitor.get(headers=[("accept", "text/html")]).body
+    (told,) = told_records(caplog)
+    assert (told["consent_id"], told["status"], told["refused"]) == (None, "refused", ["analytics", "media"])
+
+
+@pytest.mark.parametrize("by_form", [False, True])
+def test_withdrawal_holds_while_ledger_fails(by_form: bool, caplog: pytest.LogCaptureFixture) -> None:
+    clock, ledger, sink = Clock(), Failing(), MemorySink()
+    visitor = Visitor(install(page_app(), ledger=ledger, access_log=sink, clock=clock), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get()
+    (granted,) = ledger.kept
+    traced = len(sink.records)
+    assert traced
+    visitor.jar |= {"_ga": "1"}
+    ledger.error = FULL
+    clock.forward(seconds=600)
+    reply = visitor.send_form("choice=refuse_all&next=/") if by_form else visitor.refuse()
+    assert reply.status == (303 if by_form else 200)
+    assert visitor.jar.keys() & {"_ga", "__Host-visitor"} == set()
+    visitor.get()
+    assert len(sink.records) == traced
+    assert visitor.state()["status"] == "refused"
+    assert visitor.accept().status == 503
+    assert visitor.state()["status"] == "refused"
+    (told,) = told_records(caplog)
+    assert told["consent_id"] == granted["consent_id"]
+    assert told["decided_at"] == visitor.state()["decided_at"]
+
+
+def test_withdrawal_comes_into_chain_before_next_answer_with_its_own_time(caplog: pytest.LogCaptureFixture) -> None:
+    clock, ledger = Clock(), Failing()
+    app = install(page_app(), ledger=ledger, clock=clock)
+    visitor, other = Visitor(app), Visitor(app)
+    visitor.accept()
+    ledger.error = FULL
+    clock.forward(seconds=600)
+    withdrawn_at = visitor.refuse().json["decided_at"]
+    ledger.error = None
+    clock.forward(seconds=1200)
+    other.accept()
+    visitor.accept()
+    granted, of_other, withdrawn, again = ledger.kept
+    assert [record["event"] for record in ledger.kept] == ["granted", "granted", "withdrawn", "granted"]
+    assert of_other["consent_id"] != granted["consent_id"] == withdrawn["consent_id"] == again["consent_id"]
+    assert (withdrawn["previous"], again["previous"]) == (granted["record_id"], withdrawn["record_id"])
+    assert withdrawn["decided_at"] == withdrawn_at < of_other["decided_at"]
+    assert [record["record_id"] for record in told_records(caplog)] == [withdrawn["record_id"]]
+    assert f"The ledger has kept the record that waited: {withdrawn['record_id']}" in caplog.messages
+    chronology = Chronology((), int(clock()))
+    assert verify(ledger.links(), inspect=chronology.check).wrong is None
+    assert list(chronology.findings()) == []
+
+
+def test_withdrawal_that_waited_too_long_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    clock, ledger = Clock(), Failing()
+    visitor = Visitor(install(page_app(), ledger=ledger, clock=clock))
+    visitor.accept()
+    ledger.error = FULL
+    visitor.refuse()
+    ledger.error = None
+    clock.forward(seconds=3060)
+    visitor.accept()
+    assert [record["status"] for record in ledger.kept] == ["granted", "granted"]
+    assert [record["status"] for record in told_records(caplog)] == ["refused"]
+    assert not any("has kept" in message for message in caplog.messages)
+
+
+def test_waiting_record_comes_into_ledger_without_another_answer() -> None:
+    ledger = Failing(FULL)
+    app = install(page_app(), ledger=ledger)
+
+    async def visit() -> None:
+        await response_to(app, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
+        await trio.sleep(WAIT)
+        assert ledger.kept == []
+        ledger.error = None
+        await trio.sleep(WAIT)
+        assert [record["event"] for record in ledger.kept] == ["refused"]
+
+    trio.run(visit, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_older_withdrawal_does_not_follow_newer_answer_of_another_process() -> None:
+    clock, ledger = Clock(), Failing()
+    one, other = (install(page_app(), ledger=ledger, clock=clock) for _ in range(2))
+
+    visitor = Visitor(one)
+    visitor.accept()
+    ledger.error = FULL
+    visitor.refuse()
+    ledger.error = None
+    clock.forward(seconds=90)
+    visitor.app = other
+    visitor.accept()
+
+    async def wait() -> None:
+        ledger.error = FULL
+        await response_to(one, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
+        ledger.error = None
+        await trio.sleep(WAIT)
+
+    trio.run(wait, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert [record["event"] for record in ledger.kept] == ["granted", "granted", "refused"]
+
+
+def test_no_more_than_a_thousand_refusals_wait(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Failing(FULL)
+    app = install(page_app(), ledger=ledger)
+
+    async def visit() -> None:
+        for _ in range(MAX_WAITING + 5):
+            await response_to(app, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
+        ledger.error = None
+        await trio.sleep(WAIT)
+
+    trio.run(visit, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert len(ledger.kept) == MAX_WAITING
+    assert len(told_records(caplog)) == MAX_WAITING + 5
+
+
+SAVES_BOTH = {"choice": "save", "purposes": {"media": True}}
+
+
+@pytest.mark.parametrize("by_form", [False, True])
+def test_answer_that_also_grants_holds_in_what_it_refuses_while_ledger_fails(by_form: bool) -> None:
+    ledger = Failing()
+    visitor = Visitor(install(page_app(), ledger=ledger))
+    visitor.save(analytics=True)
+    visitor.jar |= {"_ga": "1"}
+    ledger.error = FULL
+    form = "choice=save&purpose=media&surface=settings"
+    reply = visitor.send_form(form) if by_form else visitor.save(media=True)
+    assert reply.status == 503
+    if by_form:
+        assert text_of(policy(), "en", "error_unavailable") in reply.text
+    state = visitor.state()
+    assert state["purposes"] == {"necessary": True, "analytics": False, "media": False}
+    assert visitor.jar.keys() == {"__Host-consent"}
+    ledger.error = None
+    visitor.save(media=True)
+    assert [(record["granted"], record["refused"]) for record in ledger.kept] == [
+        (["analytics"], ["media"]),
+        ([], ["analytics", "media"]),
+        (["media"], ["analytics"]),
+    ]
+
+
+def test_what_is_granted_again_in_an_answer_stays_granted_while_ledger_fails() -> None:
+    ledger = Failing()
+    visitor = Visitor(install(page_app(), ledger=ledger))
+    visitor.accept()
+    ledger.error = FULL
+    assert visitor.save(media=True).status == 200
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert visitor.save(media=True).status == 503, "it renews a grant"
 
 
 def test_ledger_failure_is_explained_to_form_on_a_page() -> None:
-    reply = Visitor(install(ledger=Broken()), [("accept-language", "ja")]).send_form("choice=accept_all")
+    reply = Visitor(install(ledger=Failing(FULL)), [("accept-language", "ja")]).send_form("choice=accept_all")
     assert reply.status == 503
     assert text_of(policy(), "ja", "error_unavailable") in reply.text
     assert reply.all("set-cookie") == []
+
+
+def test_refusal_waits_two_seconds_for_hanging_ledger() -> None:
+    app = install(page_app(), ledger=Hanging())
+
+    async def refuse() -> tuple[int, float]:
+        reply = await response_to(app, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
+        return reply.status, trio.current_time()
+
+    began = trio.testing.MockClock(autojump_threshold=0)
+    status, ended = trio.run(refuse, clock=began)
+    assert (status, ended) == (200, 2)
 
 
 @pytest.mark.slow
@@ -350,7 +537,7 @@ def test_hanging_ledger_times_out_without_delaying_other_requests() -> None:
 
 
 def test_failing_ledger_does_not_affect_page_views() -> None:
-    visitor = Visitor(install(ledger=Broken()))
+    visitor = Visitor(install(ledger=Failing(FULL)))
     assert visitor.get().status == 200
     assert visitor.state()["status"] == "unknown"
     assert visitor.get(PREFIX).status == 200

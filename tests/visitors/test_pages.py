@@ -351,7 +351,7 @@ MESSAGES = {
     "partial": "Your choice is saved. You accepted some of the purposes.",
     "failed": "Your choice could not be saved. Please check the connection and try again.",
     "rejected": "Your choice was not accepted. Please reload the page and answer again.",
-    "unavailable": "This is not possible just now. Nothing has been changed; please try again later.",
+    "unavailable": "This is not possible just now. Nothing new has been allowed; please try again later.",
     "changed": "The policy has changed since this question was shown, so your choice was not saved. "
     "Answer again to see the new question.",
     "blocked": "Your browser saves no cookies. That counts as a refusal; some functions stay switched off.",

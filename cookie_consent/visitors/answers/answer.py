@@ -5,7 +5,7 @@ The steps of an answer:
 1. `guard`: check that the request comes from a page of the site.
 2. `base.forms`: read the body.
 3. `posted`: parse the answer, and make a consent record of it.
-4. `records`: store the record in the ledger. If that fails, nothing else happens.
+4. `records`: store the record in the ledger. If that fails, only what the answer refuses goes on.
 5. `tracing`: start or stop tracing.
 6. `cookies`: set the consent cookie, and expire what was refused.
 7. Reply with the new state to a script, with a redirect to a form.
@@ -100,7 +100,8 @@ class Answers:
 
         Raises:
             Problem: 403, a robot sent it; 413 or 400, the body is no valid answer; 409, the policy has changed since
-                the form was made; 429, too many answers; 503, the ledger cannot store it.
+                the form was made; 429, too many answers; 503, the ledger cannot store it,
+                and what it allows does not hold.
         """
         # Crawlers submit forms, too. Their answer would be the record of a consent that nobody gave.
         if is_from_robot(dict(inquiry.request.scope["headers"])):
@@ -127,23 +128,27 @@ class Answers:
         if _answers_nothing(before, record):
             return self._reply(inquiry, posted, before, begins=False)
         is_new = True
-        # First of all: if the proof cannot be kept, no cookie may say that the answer was taken.
+        problem = None
+        # First of all: if the proof cannot be kept, no cookie may say that something was allowed.
         if self._records is not None:
-            record, is_new = await self._records.keep(inquiry, before, posted, record)
+            record, is_new, problem = await self._records.keep(inquiry, before, posted, record)
         # Another process may have stored the same answer a moment ago, and its clock may be ahead.
         now = max(inquiry.now, record.decided_at)
         after = self._decided(before, record, now)
         begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
         # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
-        says_saved = inquiry.is_form and bool(posted.surface)
+        says_saved = inquiry.is_form and bool(posted.surface) and problem is None
         of_answer = self._cookies.fields(inquiry, record, says_saved=says_saved)
-        if not inquiry.place.host:
-            self._host_advice.log_advice(host_of(inquiry.request.scope))
-        response = self._reply(inquiry, posted, after, begins=begins)
-        response.raw_headers += [*of_answer, *of_visitor]
         # For the site, whose conditions may be others than those of a service.
         on_site = self._decided(inquiry.visit.decision, record, now)
-        response.raw_headers += self._cookies.of_state(inquiry, on_site)
+        fields = [*of_answer, *of_visitor, *self._cookies.of_state(inquiry, on_site)]
+        if not inquiry.place.host:
+            self._host_advice.log_advice(host_of(inquiry.request.scope))
+        if problem is not None:
+            problem.fields = fields
+            raise problem
+        response = self._reply(inquiry, posted, after, begins=begins)
+        response.raw_headers += fields
         return response
 
     def _decided(self, before: Decision, record: ConsentRecord, now: float) -> Decision:

@@ -156,6 +156,25 @@ def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: i
     )
 
 
+def refusals_in(record: ConsentRecord, before: Decision) -> ConsentRecord | None:
+    """Return what holds of an answer if its record cannot be stored: what it refuses. None if it refuses nothing.
+
+    A refusal needs no proof. What the answer would newly allow stays as it was.
+
+    Args:
+        record: the answer.
+        before: the decision until now.
+    """
+    states = {id_: answer.state for id_, answer in record.answers.items()}
+    for id_ in record.in_state(State.GRANTED):
+        states[id_] = _state_so_far(before, id_)
+    answers = {id_: Answer(state, record.answers[id_].facts) for id_, state in states.items()}
+    refusal = replace(record, answers=answers)
+    refused_before = before.record.in_state(State.REFUSED) if before.record else []
+    refuses_more = not set(refused_before).issuperset(refusal.in_state(State.REFUSED))
+    return refusal if refuses_more or not record.in_state(State.GRANTED) else None
+
+
 def _state(posted: PostedAnswer, before: Decision, shown: Policy, purpose: str) -> State:
     """Return the new state of a purpose."""
     if posted.choice == "opt_out" and purpose in before.policy.sells:

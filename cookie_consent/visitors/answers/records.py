@@ -1,12 +1,12 @@
-"""Stores the record of an answer in the ledger, before the visitor is told of it, and limits first answers."""
+"""Stores the record of an answer in the ledger, before a grant counts, and limits first answers."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyio import fail_after
 
@@ -23,7 +23,8 @@ from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.card import find_card
-from cookie_consent.visitors.answers.posted import PostedAnswer
+from cookie_consent.visitors.answers.posted import PostedAnswer, refusals_in
+from cookie_consent.visitors.answers.waiting import GivenAnswer, WaitingRecords
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
@@ -84,6 +85,22 @@ MAX_ANSWERS, ANSWERS_WITHIN = 60, HOUR
 """Limit of records for one consent id, in each process: number of answers, and seconds."""
 _MAX_SEARCHED = 100
 """How many of a visitor's newest records are searched for an earlier answer."""
+_LONGEST_WAIT_TO_REFUSE = 2.0
+"""Seconds after which a refusal holds without its record."""
+
+
+class StoredAnswer(NamedTuple):
+    """An answer that holds.
+
+    Args:
+        record: the answer as it was stored.
+        is_new: whether it is new. The second click of a double click is not new.
+        problem: what to tell the visitor instead of success; None if all of the answer holds.
+    """
+
+    record: ConsentRecord
+    is_new: bool
+    problem: Problem | None = None
 
 
 class AnswerRecords:
@@ -95,14 +112,22 @@ class AnswerRecords:
         own_cookies: the middleware's own cookies.
         pages: renders the texts that visitors saw.
         cookie_list: lists the middleware's own cookies in these texts.
+        clock: returns seconds since 1970.
     """
 
     def __init__(
-        self, ledger: Ledger, retention: Retention, own_cookies: OwnCookies, pages: Pages, cookie_list: CookieList
+        self,
+        ledger: Ledger,
+        retention: Retention,
+        own_cookies: OwnCookies,
+        pages: Pages,
+        cookie_list: CookieList,
+        clock: Callable[[], float],
     ) -> None:
         self._ledger, self._retention, self._own_cookies = ledger, retention, own_cookies
         self._pages, self._cookie_list = pages, cookie_list
         self._first_answers, self._limit = FirstAnswers(), RateLimit(MAX_ANSWERS, ANSWERS_WITHIN)
+        self._waiting = WaitingRecords(ledger, self._append, own_cookies.lifetime, clock)
 
     async def keep(
         self,
@@ -110,8 +135,8 @@ class AnswerRecords:
         before: Decision,
         posted: PostedAnswer,
         record: ConsentRecord,
-    ) -> tuple[ConsentRecord, bool]:
-        """Store the record of an answer.
+    ) -> StoredAnswer:
+        """Store the record of an answer. If the ledger fails, what the answer refuses holds all the same.
 
         Args:
             inquiry: the request with the answer.
@@ -119,40 +144,51 @@ class AnswerRecords:
             posted: the answer as the visitor sent it.
             record: the answer, without a consent id.
 
-        Returns:
-            The answer as it was stored, and whether it is new. The second click of a double click is not new.
-
         Raises:
-            Problem: 503, the ledger cannot store it; 429, too many answers.
+            Problem: 503, the ledger cannot store it, and it refuses nothing; 429, too many answers.
         """
         if before.record is not None and proof.repeats_refusal(before.record, record):
-            return before.record, False
+            return StoredAnswer(before.record, is_new=False)
+        given = GivenAnswer(inquiry, before, posted, record, new_id())
+        refusal = refusals_in(record, inquiry.visit.decision)
         try:
-            with fail_after(LONGEST_WAIT):
-                record, is_new = await self._append(inquiry, before, posted, record)
+            with fail_after(LONGEST_WAIT if refusal is None else _LONGEST_WAIT_TO_REFUSE):
+                if before.consent_id:
+                    await self._waiting.bring(before.consent_id)
+                stored = await self._append(given)
         except Problem:
             raise
-        except Exception as error:  # noqa: BLE001 (no answer is taken without its record, whatever fails)
-            log_failure("The ledger could not keep a consent record; the answer was refused", error)
-            raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
+        except Exception as error:  # noqa: BLE001 (nothing is allowed without its record, whatever fails)
+            return self._without_ledger(given, refusal, error)
         self._retention.run_if_due(inquiry.now)
-        return record, is_new
+        return stored
 
-    async def _append(
-        self,
-        inquiry: Inquiry,
-        before: Decision,
-        posted: PostedAnswer,
-        record: ConsentRecord,
-    ) -> tuple[ConsentRecord, bool]:
+    def _without_ledger(self, given: GivenAnswer, refusal: ConsentRecord | None, error: Exception) -> StoredAnswer:
+        """Return what holds of an answer that the ledger could not store.
+
+        Raises:
+            Problem: 503, nothing does.
+        """
+        problem = Problem(503, "What the answer allows cannot be recorded just now.", "error_unavailable")
+        if refusal is None:
+            log_failure("The ledger could not keep a consent record; the answer was refused", error)
+            raise problem
+        log_failure("The ledger could not keep a consent record; what the answer refuses holds", error)
+        is_whole = refusal.answers == given.record.answers
+        refusal = replace(refusal, consent_id=given.before.consent_id)
+        self._waiting.add(given._replace(record=refusal))
+        return StoredAnswer(refusal, is_new=True, problem=None if is_whole else problem)
+
+    async def _append(self, given: GivenAnswer) -> StoredAnswer:
+        inquiry, before, posted, record, record_id = given
         consent_id, last = await self._chain(before, record)
         record = replace(record, consent_id=consent_id)
         if last is None and not self._has_room(inquiry, before, record):
-            return record, True  # valid, but it needs no proof
+            return StoredAnswer(record, is_new=True)  # valid, but it needs no proof
         entry = proof.entry(
             record,
             proof.RecordContext(
-                record_id=new_id(),
+                record_id=record_id,
                 policy=before.policy,
                 lifetime=self._own_cookies.lifetime,
             ),
@@ -163,7 +199,7 @@ class AnswerRecords:
         )
         stored = (await self._repeated(inquiry, last, entry) if last else None) or await self._ledger.append(entry)
         answered = replace(record, consent_id=stored["consent_id"] or "", decided_at=seconds_of(stored["decided_at"]))
-        return answered, stored["record_id"] == entry.document["record_id"]
+        return StoredAnswer(answered, is_new=stored["record_id"] == record_id)
 
     async def _chain(self, before: Decision, record: ConsentRecord) -> tuple[str, Mapping[str, Any] | None]:
         """Return the consent id of an answer, and the newest record with that id; "" and None for a plain refusal.
