@@ -27,6 +27,7 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits, host_of, is_secure, without_held
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp import security_fields
@@ -39,6 +40,7 @@ from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.pages.inserted import CARD_SALT
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.rendering import Layout
 from cookie_consent.visitors.told_by_app import Country, app_language, law_by_country
@@ -162,7 +164,13 @@ class ConsentMiddleware(FailsAtStart):
         visits = Visits(policy, own_cookies, gate, clock, by_country)
         # What visitors see.
         prefix = late.checked_prefix(prefix)
-        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds(), prefix=prefix)
+        pages = Pages(
+            lifetime=own_cookies.lifetime,
+            layout=layout,
+            make_id=RandomIds(),
+            prefix=prefix,
+            signer=Signer(secret_keys, CARD_SALT),
+        )
         self._security = security = security_fields(policy, csp)
         page_options = PageOptions(
             inject=inject is not False,
@@ -281,7 +289,7 @@ class ConsentMiddleware(FailsAtStart):
         began = recent.sequence
         request.decide(traced=visit.traced)
         child = without_held(scope, visit)
-        consent = RequestConsent(visit.decision, child, self._enforcement.prefix, self._enforcement.app_language)
+        consent = RequestConsent(visit.decision, child, self._installed.pages, self._enforcement.app_language)
         child["state"] = {**(child.get("state") or {}), "consent": consent}
         if self._security is not None:
             send = self._security.around(send)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any
 from zlib import crc32
 
@@ -14,22 +13,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.paths import split_address
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.policy.card import Card, card_of
 from cookie_consent.policy.parts import Feature
 from cookie_consent.visitors.pages.explanations import why_off
 from cookie_consent.visitors.pages.inserted import CardContent
-from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import Wording
 
 _TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
-
-
-@cache
-def _pages(prefix: str = "") -> Pages:
-    return Pages(make_id=new_id, prefix=prefix)
 
 
 def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature | None) -> Response:
@@ -46,7 +38,7 @@ def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature 
     consent.asks_itself = True
     # htmx loads boosted links and forms without asking for HTML in Accept, but shows the response as a page.
     if "text/html" in headers.get("accept", "") or "hx-boosted" in headers:
-        page = _pages(consent.prefix).unavailable(
+        page = consent.pages.unavailable(
             consent,
             base=consent.base,
             language=consent.language,
@@ -92,7 +84,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
     """
     consent = consent_of(scope)
     consent.degrade(feature)
-    return _pages().unavailable_box(
+    return consent.pages.unavailable_box(
         consent,
         base=consent.base,
         language=consent.language,
@@ -136,7 +128,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
     if about.feature is not None:
         consent.degrade(about.feature.id)
-    return _pages().card(
+    return consent.pages.card(
         consent,
         base=consent.base,
         language=consent.language,

@@ -18,6 +18,7 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import accepted_language, match_language
+from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.told_by_app import AppLanguage
 
 _LONGEST_PATH = 2000
@@ -46,7 +47,7 @@ class RequestConsent(Decision):
     Args:
         decision: the decision.
         scope: the request's ASGI scope.
-        prefix: the path of the endpoints inside the app.
+        pages: renders what stands in place of what is off.
         app_language: returns the app's language for a request; None if that option is not used.
 
     Attributes:
@@ -92,10 +93,10 @@ class RequestConsent(Decision):
     __delattr__ = object.__delattr__
 
     def __init__(
-        self, decision: Decision, scope: Mapping[str, Any], prefix: str, app_language: AppLanguage | None = None
+        self, decision: Decision, scope: Mapping[str, Any], pages: Pages, app_language: AppLanguage | None = None
     ) -> None:
         # Keep no reference to the scope: it contains this object, and mounted apps change it.
-        self._decision, self.prefix, self._headers = decision, prefix, scope["headers"]
+        self._decision, self.pages, self._headers = decision, pages, scope["headers"]
         if scope.get("root_path"):
             self._root_path = scope["root_path"]
         if app_language is not None:
@@ -132,7 +133,7 @@ class RequestConsent(Decision):
     @property
     def base(self) -> str:
         """The path of the endpoints, including the path that the app is mounted at."""
-        return address(self._root_path, self.prefix)
+        return address(self._root_path, self.pages.prefix)
 
     @property
     def language(self) -> str:

@@ -58,7 +58,7 @@ class VisitResponse:
     ) -> None:
         self._enforcement, self.scope, self._receive, self._out = enforcement, scope, receive, send
         self._visit, self._request, self._plain_out = visit, request, send
-        self._consent = consent = RequestConsent(visit.decision, scope, enforcement.prefix, enforcement.app_language)
+        self._consent = consent = RequestConsent(visit.decision, scope, enforcement.pages, enforcement.app_language)
         # Copy the state, because some servers share one dict between the requests of a connection.
         state = scope.get("state")
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}

@@ -17,7 +17,7 @@ class Card:
         id: the id of the recipient, the feature or the purpose.
         title: its name, per language.
         purposes: the ids of the purposes that the content needs, all of them.
-        recipients: who receives data when the content is shown.
+        recipients: all who receive data for these purposes, the one that the card is about first.
         feature: the feature that the card is about, or None.
         is_refused: whether one of the purposes is off here, whatever the visitor answered.
     """
@@ -63,12 +63,12 @@ def find_card(policy: Policy, id_: str) -> Card | None:
         purposes = (id_,)
     else:
         return None
-    of_purposes = tuple(other for other in policy.recipients if other.purpose in purposes)
+    of_purposes = [other for other in policy.recipients if other.purpose in purposes]
     return Card(
         id=id_,
         title=title,
         purposes=purposes,
-        recipients=of_purposes if recipient is None else (recipient,),
+        recipients=tuple(sorted(of_purposes, key=lambda other: other is not recipient)),
         feature=feature,
         is_refused=any(policy.in_force[purpose].refused for purpose in purposes),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from cookie_consent import ConsentMiddleware
 from cookie_consent.enforcement.features import consent_card
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.visitors.pages.evidence import explain
@@ -102,7 +104,6 @@ def test_card_names_recipient_and_loads_nothing_of_it() -> None:
         "Show once Always allow Privacy settings Privacy policy of Maps Inc.",
     ):
         assert text in said
-    assert "Films B.V." not in said
     loaded = re.findall(r'\b(?:src|srcset|data|poster|action)="([^"]*)"', without_templates(page.text))
     assert [address for address in loaded if not address.startswith("/")] == []
     assert f'<template data-purpose="media">{MAP}</template>' in page.text
@@ -114,16 +115,48 @@ def test_card_is_in_language_of_visitor() -> None:
     assert "今回だけ表示 常に許可" in said
 
 
-def test_card_of_feature_names_all_recipients_and_has_its_fallback() -> None:
+@pytest.mark.parametrize("card", ["maps", "map", "media"])
+def test_card_names_each_recipient_of_what_it_asks_for(card: str) -> None:
+    """Whatever it is about, "Always allow" grants its purposes, and so to all who receive data for them."""
+    said = words(visitor_of(card_app(card), RICH).get("/offices").text)
+    assert "If you show it, Maps Inc. receives: IP address. Country: United States" in said
+    assert "Maps and videos. You refused it. Data would go to Maps Inc. and Films B.V. Films B.V. (Time of day)" in said
+
+
+def test_card_of_the_second_recipient_begins_with_it() -> None:
+    said = words(visitor_of(card_app("films"), RICH).get("/offices").text)
+    assert "If you show it, Films B.V. receives: Time of day." in said
+    assert "Data would go to Films B.V. and Maps Inc. Maps Inc. (IP address)" in said
+
+
+def test_card_counts_many_recipients_and_names_each_unfolded() -> None:
+    more = "".join(RICH[RICH.index("[[recipients]]\nid = \"films") : RICH.index("[features.map]")].replace(
+        "films", id_).replace("Films", id_) for id_ in ("songs", "games"))  # fmt: skip
+    page = visitor_of(card_app(), RICH.replace("[features.map]", f"{more}[features.map]")).get("/offices")
+    summary, _, unfolded = page.text.partition("<summary>")[2].partition("</summary>")
+    assert words(summary) == "4 third parties would receive data"
+    names = re.findall(r"<bdi>([^<]*)</bdi>", unfolded.partition("</details>")[0])
+    assert names == ["Films B.V.", "songs B.V.", "games B.V."]
+
+
+def test_card_of_only_one_recipient_folds_nothing() -> None:
+    assert "<details" not in visitor_of(card_app()).get("/offices").text
+
+
+def test_card_of_feature_has_its_fallback() -> None:
     said = words(visitor_of(card_app("map"), RICH).get("/offices").text)
     assert "Map of offices is switched off No map without consent. If you show it, Maps Inc. receives" in said
-    assert "If you show it, Films B.V. receives: Time of day." in said
 
 
-def test_card_of_purpose_names_all_its_recipients() -> None:
-    said = words(visitor_of(card_app("media"), RICH).get("/offices").text)
-    assert "Maps and videos is switched off" in said
-    assert "Films B.V. receives" in said
+def test_card_names_no_recipient_of_what_is_allowed_already() -> None:
+    both = RICH.replace(
+        'purpose = "media"\norigins = ["https://films', 'purpose = "analytics"\norigins = ["https://films'
+    )
+    both = both.replace('purposes = ["media"]', 'purposes = ["media", "analytics"]')
+    visitor = visitor_of(card_app("map"), both)
+    assert "Data would go to Maps Inc. and Films B.V." in words(visitor.get("/offices").text)
+    visitor.save(analytics=True, media=False)
+    assert "Films B.V." not in visitor.get("/offices").text
 
 
 def test_card_of_unknown_id_is_an_error() -> None:
@@ -233,8 +266,46 @@ def test_ledger_keeps_text_of_card(card: str) -> None:
     assert record["feature"] == ("map" if card == "map" else None)
     shown = run(explain(ledger, record))
     assert "Maps Inc. receives: IP address. Country: United States" in words(shown.html)
-    assert ("Films B.V." in shown.html) is (card != "maps")
+    assert "Films B.V." in shown.html
     assert MAPS + "/embed" not in shown.html
+
+
+def text_kept_of(visitor: Visitor, ledger: MemoryLedger, **changed: str) -> str | None:
+    """Send the answer of the card at /offices, with fields of its form changed, and return the words that are kept."""
+    form = always_form(visitor.get("/offices"))
+    fields = [(name, changed.get(name, value)) for name, value in form.hidden]
+    visitor.send_form(urlencode([*fields, ("choice", "grant")]))
+    shown = run(explain(ledger, visitor.get(f"{PREFIX}/export").json["consent_records"][-1]))
+    return words(shown.html) if shown else None
+
+
+@pytest.mark.parametrize("csp", [None, "enforce"])
+@pytest.mark.parametrize("title", ["", "Where <we> are, on a “map”"])
+@pytest.mark.parametrize("card", ["maps", "map", "media"])
+def test_ledger_keeps_card_word_for_word(card: str, title: str, csp: Any) -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(card_app(card, title=title), RICH, ledger=ledger, csp=csp, inject=False), HTML)
+    page = without_templates(visitor.get("/offices").text)
+    read = words(page[page.index("<section") : page.index("</section>")])
+    kept = text_kept_of(visitor, ledger)
+    assert kept == read
+    assert (words(title.replace("<", "&lt;").replace(">", "&gt;")) or "is switched off") in kept
+
+
+@pytest.mark.parametrize("forged", ["", "maps", "maps 0 Free money", "map 0 .AA.abc"])
+def test_title_that_a_visitor_makes_up_is_not_kept_as_shown(forged: str) -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(card_app(title="Offices"), RICH, ledger=ledger), HTML)
+    assert text_kept_of(visitor, ledger, card=forged) is None
+    assert visitor.state()["purposes"]["media"] is True
+
+
+def test_title_of_another_site_is_not_kept_as_shown() -> None:
+    ledger = MemoryLedger()
+    other = Visitor(ConsentMiddleware(card_app(title="Free money"), policy(RICH), "k" * 40), HTML)
+    forged = dict(always_form(other.get("/offices")).hidden)["card"]
+    visitor = Visitor(install(card_app(title="Offices"), RICH, ledger=ledger), HTML)
+    assert text_kept_of(visitor, ledger, card=forged) is None
 
 
 def test_ledger_keeps_same_text_for_all_visitors() -> None:

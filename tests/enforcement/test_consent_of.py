@@ -14,8 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent import FeatureState, RequestConsent, consent_of
 from cookie_consent.decision.decision import decide
+from cookie_consent.visitors.pages.pages import Pages
 from tests.support.asgi import Visitor, call, drive, install, scope
 from tests.support.policies import small_policy
+
+PAGES = Pages(prefix="/privacy-choices")
 
 
 class _RequestOfAnotherFramework:
@@ -86,7 +89,7 @@ def test_consent_is_a_fastapi_dependency_of_endpoints_and_websockets() -> None:
 
 
 def test_consent_is_typed() -> None:
-    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
+    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, PAGES)
     assert_type(consent.should_ask, bool)
     assert_type(consent.purposes, Mapping[str, bool])
     with pytest.raises(LookupError):
@@ -94,7 +97,7 @@ def test_consent_is_typed() -> None:
 
 
 def test_app_sets_language_and_nonce_but_no_fact_of_the_decision() -> None:
-    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
+    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, PAGES)
     consent.language, consent.nonce = "en", "n"
     assert (consent.language, consent.nonce) == ("en", "n")
     with pytest.raises(AttributeError):

@@ -10,6 +10,7 @@ import pytest
 
 from cookie_consent.decision.decision import decide
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
+from cookie_consent.visitors.pages.pages import Pages
 from tests.support.policies import (
     NOW,
     feature,
@@ -22,6 +23,7 @@ from tests.support.policies import (
 
 POLICY = policy_of(full_policy_data())
 DECISION = decide(POLICY, granting_record(POLICY), frozenset(), NOW)
+PAGES = Pages(prefix="/privacy-choices")
 
 
 def scope(path: str = "/", query: bytes = b"", accept: Iterable[bytes] = (), **more: Any) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def scope(path: str = "/", query: bytes = b"", accept: Iterable[bytes] = (), **m
 
 
 def consent(*accept: bytes, root_path: str = "") -> RequestConsent:
-    return RequestConsent(DECISION, scope(accept=accept, root_path=root_path), "/privacy-choices")
+    return RequestConsent(DECISION, scope(accept=accept, root_path=root_path), PAGES)
 
 
 def test_request_consent_shows_decision() -> None:
@@ -100,7 +102,7 @@ def test_setting_language_not_offered_raises() -> None:
 
 def test_feature_fallback_is_in_visitor_language() -> None:
     policy = policy_of(full_policy_data())
-    own = RequestConsent(decide(policy, refusing_record(policy), frozenset(), NOW), scope(accept=[b"en"]), "/p")
+    own = RequestConsent(decide(policy, refusing_record(policy), frozenset(), NOW), scope(accept=[b"en"]), PAGES)
     assert own.feature("map").fallback == "The addresses are listed below."
     assert own.feature("map", language="ja").fallback == "住所は下にあります。"
 
@@ -108,7 +110,7 @@ def test_feature_fallback_is_in_visitor_language() -> None:
 def test_requests_with_shared_decision_note_reading_separately() -> None:
     policy = small_policy("media", features=(feature("map", "media"),))
     decision = decide(policy, None, frozenset(), NOW)
-    first, second = (RequestConsent(decision, scope(), "/p") for _ in range(2))
+    first, second = (RequestConsent(decision, scope(), PAGES) for _ in range(2))
     first.feature("map")
     assert (first.was_read, second.was_read) == (True, False)
 
@@ -130,5 +132,5 @@ def test_own_path_is_encoded_path_and_query(path: str, query: bytes, written: st
 
 
 def test_request_consent_can_be_copied() -> None:
-    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
+    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, PAGES)
     assert copy.copy(consent).status == "unknown"

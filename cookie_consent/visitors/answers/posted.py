@@ -43,7 +43,7 @@ class PostedAnswer:
         service: the id of the service on whose page it was given; "" for none.
         surface: the kind of page or box that was shown; "" if not given.
         feature: the id of the feature that needed consent; "" if not given.
-        card: the id of the recipient, feature or purpose that a card was about; "" if not given.
+        card: what the form of a card says of it, see `InsertedHtml.read_card`; "" if not given.
         form_id: the id of the form; "" if not given.
         answered: the time of the answer that the form showed, in seconds since 1970; "0" for no answer, "" if not
             given.

@@ -252,19 +252,17 @@ class AnswerRecords:
         if then is None:
             return None
         feature = next((feature for feature in then.policy.features if feature.id == posted.feature), None)
-        card = find_card(then.policy, posted.card) if posted.surface == "card" else None
         missing = tuple(id_ for id_, wanted in posted.purposes.items() if wanted and not then.purposes[id_])
+        surface = Surface(posted.surface, feature, missing, posted.notice, inquiry.counts_on)
+        if posted.surface == "card":
+            read = self._pages.read_card(posted.card)
+            if read is None:
+                return None
+            surface = replace(surface, card=find_card(then.policy, read.id), title=read.title, reloads=read.reloads)
         return shown(
             self._pages,
             then,
-            Surface(
-                posted.surface,
-                feature,
-                missing,
-                posted.notice,
-                inquiry.counts_on,
-                card,
-            ),
+            surface,
             base=inquiry.base,
             language=inquiry.language,
             own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, place=inquiry.place),

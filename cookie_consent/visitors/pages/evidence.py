@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
+from markupsafe import Markup
+
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
@@ -19,13 +21,14 @@ from cookie_consent.ledgers.records import ShownText
 from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.inserted import CardContent
 from cookie_consent.visitors.pages.pages import NOTICES, KeptSummary, Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import written_day
 
 SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""
-_OF_ONE_FORM = re.compile(r'(name="(?:once|answered|first)" value=")[^"]*')
+_OF_ONE_FORM = re.compile(r'(name="(?:once|answered|first|card)" value=")[^"]*')
 _MARKS = ("⟦answered before⟧", "⟦valid until⟧")
 """Placeholders in the stored text of a settings page, for the two dates that differ between visitors."""
 
@@ -69,6 +72,8 @@ class Surface:
         notice: the name of the message on a settings page; see `Pages.settings`.
         counts_on: the hosts that a settings page names; see `Pages.settings`.
         card: what a card is about; None for other kinds.
+        title: the title that the app gave a card; "" for none.
+        reloads: whether a card had the page loaded again.
     """
 
     kind: str
@@ -77,6 +82,8 @@ class Surface:
     notice: str = ""
     counts_on: tuple[str, ...] = ()
     card: Card | None = None
+    title: str = ""
+    reloads: bool = False
 
 
 def shown(  # noqa: PLR0913 (all that the text is made from)
@@ -130,7 +137,7 @@ def _template(
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
     about = surface.card.id if surface.card else feature.id if feature else ""
-    place = (surface.kind, about, surface.missing, surface.notice, surface.counts_on)
+    place = (surface.kind, about, surface.title, surface.reloads, surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
     key = (state, decision.should_ask, place, cookies, where["base"], where["language"])
 
@@ -162,7 +169,9 @@ def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, o
     if kind == "opt_out":
         return pages.do_not_sell(decision, **where)
     if surface.card is not None:
-        return pages.card(decision, card=surface.card, **where)
+        content = CardContent(html=Markup(), title=surface.title)
+        options = QuestionOptions(reloads=surface.reloads)
+        return pages.card(decision, card=surface.card, content=content, options=options, **where)
     if kind == "box" and feature is not None:
         return pages.unavailable_box(decision, feature=feature, **where)
     return pages.unavailable(decision, missing=surface.missing, feature=feature, **where)

@@ -35,20 +35,27 @@ def status_text(decision: Decision) -> str:
 
 
 def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:
-    """Return template variables about something that is off: its purposes, why, and if they can be allowed."""
-    in_force = decision.policy.in_force
+    """Return template variables about something that is off: its purposes, why, who would get data, if it can be on."""
+    policy = decision.policy
+    in_force = policy.in_force
     return {
         "feature": feature,
         "missing": missing,
+        "recipients": [recipient for recipient in policy.recipients if recipient.purpose in missing],
         "why": {purpose: why_off(decision, purpose) for purpose in missing},
         "can_be_allowed": not any(in_force[purpose].refused for purpose in missing),
     }
 
 
 def what_card_needs(decision: Decision, card: Card) -> dict[str, Any]:
-    """Return template variables about a card: what is off and why, and what "Always allow" grants."""
+    """Return template variables about a card: what is off and why, what "Always allow" grants, and to whom."""
     missing = tuple(id_ for id_ in card.purposes if not decision.purposes[id_])
-    return {"card": card, "missing": missing, "why": {id_: why_off(decision, id_) for id_ in missing}}
+    return {
+        "card": card,
+        "missing": missing,
+        "why": {id_: why_off(decision, id_) for id_ in missing},
+        "recipients": [recipient for recipient in card.recipients if recipient.purpose in missing],
+    }
 
 
 def why_off(decision: Decision, purpose: str) -> str:

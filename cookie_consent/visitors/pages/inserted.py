@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.decision.decision import Decision, purposes_switched_off
@@ -22,6 +23,8 @@ from cookie_consent.visitors.pages.question import (
 from cookie_consent.visitors.pages.rendering import Rendering
 from cookie_consent.visitors.pages.tags import deferred_stylesheet, inline_style, nonce_attribute
 
+CARD_SALT = "cookie_consent.card"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardContent:
@@ -38,6 +41,20 @@ class CardContent:
     title: str = ""
     preview: str = ""
     place: str = ""
+
+
+class ReadCard(NamedTuple):
+    """What the form of a card says of it.
+
+    Args:
+        id: the id of what the card is about.
+        reloads: whether the page is loaded again after a grant.
+        title: the title that the app gave it; "" for none.
+    """
+
+    id: str
+    reloads: bool
+    title: Markup
 
 
 NO_CONTENT = CardContent(html=Markup())
@@ -215,9 +232,12 @@ class InsertedHtml(Rendering):
         """
         context = context_of(decision, base, language, next_path) | what_card_needs(decision, card)
         title = content.title or context["words"]("unavailable_title", feature=context["words"].of(card.title))
+        # The form carries it, so that the record of the answer can say what was read.
+        mark = f"{card.id} {options.reloads:d} {escape(content.title)}".encode()
         return self._render(
             "card.html",
             context,
+            mark=self._signer.sign(mark, 0).decode() if self._signer else "",
             title=title,
             place=content.place or f"pchoice-card-{card.id}",
             preview=content.preview,
@@ -226,3 +246,11 @@ class InsertedHtml(Rendering):
             script_nonce=nonce_attribute(options.script_nonce),
             style=deferred_stylesheet(base, options.style_nonce, "choices.css", "cards.css"),
         )
+
+    def read_card(self, mark: str) -> ReadCard | None:
+        """Return what the form of a card says of it, by the value of its field; None if the form is not ours."""
+        signed = self._signer.read(mark.encode(errors="replace")) if self._signer else None
+        if signed is None:
+            return None
+        id_, reloads, title = signed[0].decode().split(" ", 2)
+        return ReadCard(id_, reloads == "1", Markup(title))  # noqa: S704 (escaped when it was signed)

@@ -11,6 +11,7 @@ from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.limits import keep
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision
+from cookie_consent.decision.signing import Signer
 from cookie_consent.visitors.pages.context import templates
 from cookie_consent.visitors.pages.question import FORM_ID
 
@@ -31,6 +32,7 @@ class Rendering:
         layout: where the question is shown, one of `LAYOUTS`.
         make_id: returns a random id for the forms of a page.
         prefix: the path of the endpoints inside the app.
+        signer: signs what a card says in words of the app; None if no answers come back.
 
     Raises:
         ValueError: there is no such layout.
@@ -43,10 +45,12 @@ class Rendering:
         layout: Layout = "corner",
         make_id: Callable[[], str] = lambda: "",
         prefix: str = "",
+        signer: Signer | None = None,
     ) -> None:
         check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
-        self._prefix = prefix
+        self.prefix = prefix
+        self._signer = signer
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
@@ -59,7 +63,7 @@ class Rendering:
 
     def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
         """Render a page, with an id for its forms and the address of the site's start."""
-        home = f"{context['base'].removesuffix(self._prefix)}/"
+        home = f"{context['base'].removesuffix(self.prefix)}/"
         return self._render_to_keep(template, context, home=home, **more).replace(FORM_ID, self.make_id())
 
     def _expires(self, decision: Decision) -> float:
