@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 
-from cookie_consent.base.clock import DAY, is_future, is_within
+from cookie_consent.base.clock import DAY, HOUR, is_future, is_within
 
 _log = logging.getLogger("cookie_consent")
 
 
 class Daily:
     """Runs a function once a day, in a thread.
+
+    The first run of a process is at once. A later one waits until the clock has moved on by an hour from when it was
+    seen to be due, and is as of then: a clock that is far ahead for less removes nothing.
 
     Args:
         run: the function, which takes the time in seconds since 1970.
@@ -23,6 +27,7 @@ class Daily:
 
     def __init__(self, run: Callable[[float], None]) -> None:
         self._run, self.ran = run, 0.0
+        self._due_at = math.inf
         self._thread: threading.Thread | None = None
 
     def run_if_due(self, now: float, *, again: bool = False) -> None:
@@ -36,6 +41,12 @@ class Daily:
             return
         if is_within(DAY, self.ran, now):
             return
+        if self.ran:
+            self._due_at = min(self._due_at, now)
+            if now < self._due_at + HOUR:
+                return
+            now = self._due_at
+        self._due_at = math.inf
         if is_future(self.ran, now):
             back = self.ran - now
             _log.warning("The clock was set back by %d seconds: what is done once a day is done again.", back)

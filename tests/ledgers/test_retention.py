@@ -27,7 +27,7 @@ from tests.support.ledger_files import ledger_url
 from tests.support.ledger_writer import entry
 from tests.support.waiting import eventually
 
-DAY = 86_400
+HOUR, DAY = 3600, 86_400
 RULES = RequestRules()
 REMOVAL = '"event":"removed"'
 
@@ -71,9 +71,17 @@ def test_retention_runs_once_a_day() -> None:
     ledger = CountingLedger()
     job = retention(ledger)
     job.wait()
-    for seconds in (0, 1, DAY - 1, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY):
+    for seconds in (0, 1, DAY - 1, DAY, DAY + 1, DAY + HOUR - 1, DAY + HOUR, 2 * DAY, 9 * DAY, 9 * DAY + 1):
         run_if_due(job, NOW + seconds)
-    assert [int(now - NOW) for now in ledger.times] == [0, DAY, 2 * DAY, 9 * DAY]
+    assert [int(now - NOW) for now in ledger.times] == [0, DAY, 2 * DAY]
+
+
+def test_clock_that_was_far_ahead_for_less_than_an_hour_removes_nothing() -> None:
+    ledger = CountingLedger()
+    job = retention(ledger)
+    for seconds in (0, 730 * DAY, 730 * DAY + HOUR - 1, 60, DAY, 730 * DAY, DAY + HOUR, 730 * DAY, 2 * DAY):
+        run_if_due(job, NOW + seconds)
+    assert [int(now - NOW) for now in ledger.times] == [0, DAY]
 
 
 def test_retention_waits_a_day_after_run_of_another_process(ledger: Ledger) -> None:
@@ -89,8 +97,9 @@ def test_retention_runs_after_clock_was_ahead(ledger: Ledger, caplog: pytest.Log
     job = retention(ledger)
     run_if_due(job, NOW + 365 * DAY)
     run(ledger.append(entry(keep_until=int(NOW))))
-    for other in (job, retention(ledger)):
-        run_if_due(other, NOW)
+    run_if_due(job, NOW)
+    run_if_due(job, NOW + HOUR)
+    run_if_due(retention(ledger), NOW)
     assert (left(ledger), removals(ledger)) == (0, 1)
     logged = [record.getMessage() for record in caplog.records]
     assert logged == [
@@ -195,6 +204,7 @@ def test_failed_run_is_repeated_next_day(caplog: pytest.LogCaptureFixture) -> No
     job = retention(ledger)
     for seconds, records in ((0, 1), (60, 1), (DAY, 1), (2 * DAY, 0)):
         run_if_due(job, NOW + seconds)
+        run_if_due(job, NOW + seconds + HOUR)
         assert left(ledger) == records
     assert [record.getMessage() for record in caplog.records] == [
         "What is due could not be removed from the ledger."
@@ -212,6 +222,8 @@ def test_answer_triggers_removal_of_due_records(ledger: Ledger) -> None:
 
     def answer() -> Visitor:
         visitor = Visitor(app)
+        visitor.get(PREFIX)
+        clock.forward(seconds=HOUR)
         visitor.send_form(forms(visitor.get(PREFIX).text)[0].pressed("accept_all"))
         for thread in retention_threads():
             thread.join()
@@ -239,6 +251,8 @@ def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> N
 
     def left_after_a_visit(days: int) -> tuple[int, list[str | None]]:
         clock.forward(days=days)
+        Visitor(app).get(path)
+        clock.forward(seconds=HOUR)
         Visitor(app).get(path)
         for thread in retention_threads():
             thread.join()
@@ -270,6 +284,8 @@ def test_traced_visits_trigger_sink_purge_once_a_day() -> None:
     visitor.get("/")
     assert eventually(lambda: len(sink.times) == 1)
     clock.forward(days=1)
+    visitor.get("/")
+    clock.forward(seconds=HOUR)
     visitor.get("/")
     assert eventually(lambda: len(sink.times) == 2)
     visitor.get("/")

@@ -46,6 +46,7 @@ from tests.support.asgi import (
     scope,
 )
 from tests.support.policies import KEY
+from tests.support.waiting import eventually
 
 TABLET = (
     "Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -642,3 +643,23 @@ def test_page_of_traced_visitor_is_private() -> None:
     reply = visitor.get()
     assert reply.get("cache-control") == "private"
     assert "Cookie" in (reply.get("vary") or "")
+
+
+def test_clock_two_years_ahead_for_one_request_removes_no_records(tmp_path: Path) -> None:
+    clock, log = Clock(time.time()), tmp_path / "access.jsonl"
+    site = install(clock=clock, access_log=str(log))
+    visitor = Visitor(site, [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/one")
+    assert eventually(lambda: log.is_file() and log.stat().st_size)
+    clock.forward(days=730)
+    Visitor(site).accept()
+    clock.forward(days=-730)
+    visitor.get("/three")
+    access_log = site._installed.access_log
+    assert access_log is not None
+    assert access_log.retention is not None
+    access_log.retention.wait()
+    access_log.close()
+    kept = [json.loads(line)["url.path"] for line in log.read_text("utf-8").splitlines() if line.strip()]
+    assert kept == ["/one", "/three"]
