@@ -57,8 +57,10 @@ class HelpDesk:
         body = await read_body(inquiry.request.stream())
         fields = dict[str, str]()
         try:
-            fields = {name: readable(value) for name, value in read_fields(inquiry.content_type, body).items()}
-            request = self._request(fields, inquiry)
+            written = read_fields(inquiry.content_type, body)
+            fields = {name: readable(value) for name, value in written.items()}
+            # As it was written: without what nobody sees in it, it is the address of somebody else.
+            request = self._request({**fields, "address": written.get("address", "").strip()}, inquiry)
             if wait := self._rate.wait("", inquiry.now):
                 raise too_many(wait, "Too many came within a short time.")
             await wait_for_store(to_thread.run_sync(self._store.add, request, abandon_on_cancel=True))
@@ -73,14 +75,14 @@ class HelpDesk:
     def _request(self, fields: dict[str, str], inquiry: Inquiry) -> DeskRequest:
         kind = fields.get("kind", "")
         text = fields.get("text", "")
-        address = fields.get("address", "")
+        address = fields["address"]
         if kind not in KINDS:
             raise Problem(400, f"The kind has to be one of: {', '.join(KINDS)}.")
         if not text:
             raise Problem(400, "The text is empty.", "error_no_text")
         if len(text) > LONGEST_TEXT:
             raise Problem(400, f"A text has at most {LONGEST_TEXT} characters.", "error_too_large")
-        if address and not _ADDRESS.fullmatch(address):
+        if address and not (address.isprintable() and _ADDRESS.fullmatch(address)):
             raise Problem(400, "The address is no mail address.", "error_no_address")
         consent_id = inquiry.visit.decision.consent_id
         # The same again on the same day, as by a double click, is the same request.

@@ -75,11 +75,16 @@ def test_list_of_one_request_prints_all_of_it_without_control_characters(ledger:
 
 
 def test_what_a_visitor_wrote_cannot_pass_for_another_field(ledger: Ledger, capsys: Capture) -> None:
-    request = added(ledger, text="Hello\naddress: someone@else.example\nstate: closed", address="me@home.example")
+    words = "Hello{0}address: someone@else.example{0}state: closed{0}consent_id: another"
+    text = "".join(
+        words.format(end) for end in ("\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029")
+    )
+    request = added(ledger, text=text, address="me@home.example")
     assert main(["requests", "list", request.reference]) == GOOD
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith(("address:", "state:"))] == [
+    assert [line for line in lines if line.startswith(("address:", "state:", "consent_id:"))] == [
         "address: me@home.example",
+        "consent_id: None",
         "state: open",
     ]
 

@@ -210,6 +210,10 @@ def test_refused_form_keeps_typed_values(text: str) -> None:
     assert checked == ["erase"]
 
 
+HIDDEN = ("\u2028", "\u2029", "\x85", "\0", "\t", "\u202e", "\u200b", "\xa0")
+"""Characters that nobody sees in an address. Without them it would be the address of somebody else."""
+
+
 @pytest.mark.parametrize(
     ("wrong", "text", "field"),
     [
@@ -219,6 +223,7 @@ def test_refused_form_keeps_typed_values(text: str) -> None:
         ({"address": "me at home"}, "error_no_address", "address"),
         ({"address": "me@home.example\r\nBcc: all@x.example"}, "error_no_address", "address"),
         ({"address": f"me@{'x' * 254}"}, "error_no_address", "address"),
+        *(({"address": f"me{hidden}you@home.example"}, "error_no_address", "address") for hidden in HIDDEN),
         ({"kind": "sue"}, "error_malformed", None),
         ({"kind": ""}, "error_malformed", None),
     ],
