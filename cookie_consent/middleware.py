@@ -37,6 +37,7 @@ from cookie_consent.enforcement.nesting import Nesting
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.logging import set_server_logs
+from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.installation import Installation
@@ -53,6 +54,7 @@ ASGIApp = Callable[[Any, Any, Any], Awaitable[Any]]
 """An ASGI app. Each framework has types of its own for scope, receive and send, so these are not named."""
 
 _log = logging.getLogger("cookie_consent")
+_policy_log = logging.getLogger("cookie_consent.policy")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
 
 
@@ -212,6 +214,8 @@ class ConsentMiddleware(FailsAtStart):
         self._own_paths = (prefix, late.GPC_PATH)
         signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, app)
+        for sentence in advice_at_start(policy):
+            _policy_log.warning("%s", sentence)
 
     @property
     def prefix(self) -> str:

@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(complaint(changed))
     if config.getoption("--full-matrix"):
         hypothesis.settings.load_profile("full")
+    # The policies of tests stay examples. A test of what the start says of that sets the level itself.
+    logging.getLogger("cookie_consent.policy").setLevel(logging.ERROR)
     # A shell starts programs in its background with SIGINT ignored, and so would be those to which tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

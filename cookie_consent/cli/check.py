@@ -19,6 +19,7 @@ from cookie_consent.cli.command import (
     guarded,
     print_problem,
 )
+from cookie_consent.policy.advice import placeholders
 from cookie_consent.policy.diff import (
     EVERYBODY,
     WHO_ACCEPTED,
@@ -57,7 +58,9 @@ def _check(arguments: argparse.Namespace) -> int:
     except (PolicyError, OSError) as error:
         return _report_error(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)
-    text, status = _sentences(path, summary) + _laws(policy), GOOD
+    unfinished = [str(placeholder) for placeholder in placeholders(policy)]
+    text = _sentences(path, summary, "still has examples" if unfinished else "is good") + _laws(policy)
+    status = FINDING if unfinished else GOOD
     if arguments.against is not None:
         try:
             old = Policy.load(arguments.against)
@@ -66,8 +69,8 @@ def _check(arguments: argparse.Namespace) -> int:
         comparison = summary["against"] = _comparison(old, policy, _today())
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         is_material = any(change["material"] for change in comparison["changes"])
-        status = FINDING if is_material or "asks_again_on" in comparison else GOOD
-    warned = [*warnings(policy, _today())]
+        status = FINDING if is_material or "asks_again_on" in comparison else status
+    warned = [*unfinished, *warnings(policy, _today())]
     sys.stderr.writelines(f"{sentence}\n" for sentence in warned)
     if warned:
         summary["warnings"] = warned
@@ -118,7 +121,7 @@ def _laws(policy: Policy) -> str:
     )
 
 
-def _sentences(path: str, summary: dict[str, Any]) -> str:
+def _sentences(path: str, summary: dict[str, Any], verdict: str) -> str:
     counted = (
         f"{len(names)} {kind if len(names) != 1 else kind.removesuffix('s')} ({', '.join(names)})"
         if names
@@ -126,7 +129,7 @@ def _sentences(path: str, summary: dict[str, Any]) -> str:
         for kind, names in summary.items()
         if kind != "version"
     )
-    return f"{path} is good: version {summary['version']}, with {', '.join(counted)}."
+    return f"{path} {verdict}: version {summary['version']}, with {', '.join(counted)}."
 
 
 def _comparison(old: Policy, new: Policy, today: date) -> dict[str, Any]:
@@ -180,5 +183,5 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
 CHECK = Command(
     _arguments,
     guarded(_check),
-    "the policy cannot be used, or a change since OLD is material or asks again",
+    "the policy cannot be used or still has examples of `init`, or a change since OLD is material or asks again",
 )

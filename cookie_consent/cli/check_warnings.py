@@ -19,7 +19,7 @@ _SAME_IMPORT_NAME = "django-cookie-consent"
 
 
 def warnings(policy: Policy, today: date) -> Iterator[str]:
-    """Yield a sentence for each thing that a site should look at. None of it changes the exit status.
+    """Yield a sentence for each thing that a site should look at, but placeholders.
 
     Args:
         policy: the policy in force.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 
 from cookie_consent.cli.command import GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
@@ -28,7 +29,7 @@ def _languages(text: str) -> list[str]:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    path, text = Path(arguments.path), starter(arguments.languages)
+    path, text = Path(arguments.path), starter(arguments.languages, datetime.now().astimezone().date())
     try:
         # Mode "x": a policy that exists is never overwritten, not even between a check and the opening.
         with path.open("x", encoding="utf-8") as file:

@@ -14,6 +14,7 @@ from cookie_consent.base.cookies.lifetime import lifetime, limited
 from cookie_consent.base.cookies.places import is_sent_to, settable_domains
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, keep
 from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.policy.known_cookies import known_cookie
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import written_duration
@@ -366,5 +367,13 @@ def _warning(direction: str, name: bytes, reason: str, lasts: float | None, *, h
     duration = "session" if lasts is None or lasts < 1 else written_duration(min(lasts, LONGEST_COOKIE.total_seconds()))
     return (
         f'The cookie "{shown}" was {outcome}: no policy declares it. If it is the site\'s, declare it:\n\n'
-        f'[[cookies]]\nname = "{shown}"\npurpose = "necessary"  # or the purpose it serves\nduration = "{duration}"\n'
+        f'[[cookies]]\nname = "{shown}"\npurpose = {_proposed_purpose(shown)}\nduration = "{duration}"\n'
     )
+
+
+def _proposed_purpose(name: str) -> str:
+    """Return the value to paste for an undeclared cookie's purpose, with a comment."""
+    if known := known_cookie(name):
+        return f'"{known.purpose}"  # as usual for {known.vendor}, which has to be in [[recipients]], too'
+    # It does not load as it is: only the site knows, and "necessary" would be the easy guess.
+    return '"?"  # what it is for: one of your purposes, or "necessary" if the site cannot work without it'

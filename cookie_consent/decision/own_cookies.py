@@ -20,7 +20,7 @@ from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled_cookies
 from cookie_consent.policy.errors import PolicyError, raise_all
-from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
+from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, VISITOR_LIFETIME, Cookie
 from cookie_consent.policy.policy import Policy
 
 MAX_WITHDRAWN = 8
@@ -151,7 +151,7 @@ class OwnCookies:
         """
         names, domain = self._names[place.secure, place.is_shared], place.domain
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
-        lifetime = visitor_cookie.VISITOR_LIFETIME
+        lifetime = VISITOR_LIFETIME
         traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
         signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
         signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []

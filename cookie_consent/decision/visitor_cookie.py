@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import NamedTuple
 
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.signing import Signer
+from cookie_consent.policy.parts import VISITOR_LIFETIME
 
 SALT, ERASURE_SALT = "cookie_consent.visitor", "cookie_consent.erasure"
-VISITOR_LIFETIME = timedelta(days=395)
-"""13 months, not renewed on later visits (CNIL, audience measurement)."""
 
 _ARRIVAL = "~"
 """Separates an id from the referrer. No id contains it, because it also separates the consent cookie's fields."""

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import date
+from typing import NamedTuple
 
-from cookie_consent.policy.checked_part import CheckedPart
-from cookie_consent.policy.declarations import Declarations, item_label, labelled_parts
-from cookie_consent.policy.parts import Site
+from cookie_consent.policy.declarations import Declarations, item_label, labelled_cookies, labelled_parts
+from cookie_consent.policy.known_cookies import KnownCookie, known_cookie
+from cookie_consent.policy.parts import NECESSARY, VISITOR_LIFETIME, Cookie, Site
 from cookie_consent.policy.starter import PLACEHOLDER
 
 _EXAMPLE_HOST = re.compile(
@@ -21,20 +22,35 @@ _EXAMPLE_NAME = re.compile(r"example\b", re.IGNORECASE)
 _NAMES = ("name", "controller")
 _MAIL_ADDRESS = re.compile(r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+")
 _PHONE_NUMBER = re.compile(r"\+?[\d() ./-]{5,}")
+_MOST_NAMED = 3
+"""The start names at most so many placeholders."""
+
+
+class Placeholder(NamedTuple):
+    """What `init` wrote, or what stands for something to be written.
+
+    Args:
+        place: its table and key.
+        value: what the policy says there.
+        remedy: what to do.
+    """
+
+    place: str
+    value: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.value!r} {self.remedy}"
 
 
 def advice(policy: Declarations, today: date) -> Iterator[str]:
-    """Yield a sentence for each thing that a site should still look at. None of it stops a start.
+    """Yield a sentence for each thing that a site should still look at, but placeholders. None stops a start.
 
     Args:
         policy: the policy in force.
         today: the date to judge by.
     """
-    for table, part in labelled_parts(policy):
-        yield from _placeholders(table, part)
-    for language, texts in policy.wording.items():
-        for key, text in texts.items():
-            yield from _to_write(f"[texts.{language}]", key, text)
+    yield from _untrue(policy)
     yield from _about_site(policy.site)
     dates = [(item_label("changes", number), "date", change.date) for number, change in enumerate(policy.changes, 1)]
     if policy.site.updated is not None:
@@ -45,32 +61,82 @@ def advice(policy: Declarations, today: date) -> Iterator[str]:
             yield _sentence(table, key, problem, "Write the day of the change.")
 
 
-def _sentence(table: str, key: str, problem: str, remedy: str) -> str:
-    return f'{table} key "{key}": {problem}. {remedy}'
+def advice_at_start(policy: Declarations) -> Iterator[str]:
+    """Yield a sentence for each thing that visitors of a site in service should not read."""
+    found = [f'"{value}"' for value in dict.fromkeys(placeholder.value for placeholder in placeholders(policy))]
+    if found:
+        more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        yield (
+            f"The policy still says {', '.join(found[:_MOST_NAMED])}{more}: examples in place of what is true of the "
+            "site. Visitors read them. `cookie-consent check` names each."
+        )
+    yield from _untrue(policy)
 
 
-def _placeholders(table: str, part: CheckedPart) -> Iterator[str]:
-    """Yield a sentence for each value that `init` wrote, or that stands for something to be written."""
-    for declared in fields(part):  # type: ignore[arg-type]
-        key, value = declared.name, getattr(part, declared.name)
-        if isinstance(value, Mapping):
-            yield from _to_write(table, key, value)
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, str) and _is_example(key, item):
-                yield _sentence(table, key, f"{item!r} is an example", "Write the real one.")
+def placeholders(policy: Declarations) -> Iterator[Placeholder]:
+    """Yield each value that `init` wrote, or that stands for something to be written."""
+    for table, part in labelled_parts(policy):
+        for declared in fields(part):  # type: ignore[arg-type]
+            yield from _placeholders(f'{table} key "{declared.name}"', declared.name, getattr(part, declared.name))
+    for language, texts in policy.wording.items():
+        for key, text in texts.items():
+            yield from _to_write(f'[texts.{language}] key "{key}"', text)
 
 
-def _to_write(table: str, key: str, text: object) -> Iterator[str]:
-    """Yield a sentence for each placeholder in a text, its languages or its plural forms."""
+def _placeholders(place: str, key: str, value: object) -> Iterator[Placeholder]:
+    if isinstance(value, Mapping):
+        yield from _to_write(place, value)
+    for item in value if isinstance(value, tuple) else (value,):
+        if isinstance(item, str) and _is_example(key, item):
+            yield Placeholder(place, item, "is an example. Write the real one.")
+
+
+def _to_write(place: str, text: object) -> Iterator[Placeholder]:
+    """Yield each placeholder in a text, its languages or its plural forms."""
     for form in text.values() if isinstance(text, Mapping) else (text,):
         if isinstance(form, str) and form.startswith(PLACEHOLDER):
-            yield _sentence(table, key, f"{form!r} is a placeholder", "Write the text.")
+            yield Placeholder(place, form, "is a placeholder. Write the text.")
 
 
 def _is_example(key: str, value: str) -> bool:
     if key in _NAMES and _EXAMPLE_NAME.match(value):
         return True
     return PLACEHOLDER in value or _EXAMPLE_HOST.search(value) is not None
+
+
+def _sentence(table: str, key: str, problem: str, remedy: str) -> str:
+    return f'{table} key "{key}": {problem}. {remedy}'
+
+
+def _untrue(policy: Declarations) -> Iterator[str]:
+    """Yield a sentence for each declaration that is hardly true, or that hides from visitors who gets data."""
+    for table, cookie in labelled_cookies(policy):
+        if known := known_cookie(cookie.name):
+            yield from _about_known(policy, table, cookie, known)
+    for purpose in policy.purposes:
+        if purpose.traces and purpose.retention is not None and purpose.retention > VISITOR_LIFETIME:
+            longest = VISITOR_LIFETIME.days
+            problem = f"{purpose.retention.days} days are longer than the {longest} that a visitor id is valid"
+            remedy = f'Write "{longest} days" or less (13 months: CNIL, audience measurement).'
+            yield _sentence(f"[purposes.{purpose.id}]", "retention", problem, remedy)
+
+
+def _about_known(policy: Declarations, table: str, cookie: Cookie, known: KnownCookie) -> Iterator[str]:
+    if cookie.purpose == NECESSARY:
+        problem = f'cookies of this name are those of {known.vendor}, usually for "{known.purpose}". No site needs them'
+        yield _sentence(table, "purpose", problem, "Write a purpose that visitors can refuse.")
+        return
+    # Who runs it without the vendor says so once, by declaring who gets data, or that nobody does.
+    says_who = known.self_hosted and (policy.site.recipients or policy.recipients)
+    if says_who or known.is_of(it for it in policy.recipients if it.purpose == cookie.purpose):
+        return
+    alone = ' If you run it yourself and nobody else gets data, write recipients = "none" in [site].'
+    yield _sentence(
+        table,
+        "name",
+        f"cookies of this name are those of {known.vendor}, and visitors do not read that it gets data",
+        f'Declare it in [[recipients]], with purpose = "{cookie.purpose}".{alone if known.self_hosted else ""}',
+    )
 
 
 def _about_site(site: Site) -> Iterator[str]:

@@ -29,6 +29,8 @@ from cookie_consent.policy.syntax import (
 NECESSARY = "necessary"
 LONGEST_COOKIE = timedelta(days=400)
 """Browsers may cap a cookie's lifetime at 400 days (RFC 6265bis section 5.5)."""
+VISITOR_LIFETIME = timedelta(days=395)
+"""How long a visitor id is valid: 13 months, not renewed on later visits (CNIL, audience measurement)."""
 LONGEST_PURPOSE_ID = 27
 """Keeps the consent cookie for eight purposes under 400 bytes."""
 DIRECTIVES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from datetime import date
 from importlib.resources import files
 
 from cookie_consent.policy.syntax import LANGUAGE
@@ -19,19 +20,22 @@ _BEHIND_TEXTS = re.compile(r"^(.*\}) +(# .*)$", re.MULTILINE)
 _COMMENT_COLUMN = 43
 
 
-def starter(languages: Sequence[str] = LANGUAGES) -> str:
+def starter(languages: Sequence[str] = LANGUAGES, updated: date | None = None) -> str:
     """Return the first policy file.
 
     A text in another language than English and Japanese is the English one behind a placeholder.
 
     Args:
         languages: tags of the offered languages; the first one prevails.
+        updated: the date of the file's text; None for that of the file that ships.
     """
     text = (files(__package__) / "starter.toml").read_text(encoding="utf-8")
     text = _TEXT.sub(lambda found: _in_languages(languages, *found.groups()), text)
     text = _BEHIND_TEXTS.sub(lambda found: f"{found[1]:<{_COMMENT_COLUMN - 1}} {found[2]}", text)
-    text = _with_value(text, "prevailing_language", languages[0])
-    text = _with_value(text, "languages", list(languages))
+    text = _with_value(text, "prevailing_language", json.dumps(languages[0]))
+    text = _with_value(text, "languages", json.dumps(list(languages)))
+    if updated is not None:
+        text = _with_value(text, "updated", updated.isoformat())
     if _base(languages[0]) != "en":
         text = text.replace("[texts.en]", f"[texts.{languages[0]}]").replace('"Your choice"', f'"{PLACEHOLDER}"')
     return text
@@ -68,7 +72,7 @@ def _in_languages(languages: Sequence[str], english: str, japanese: str) -> str:
     return f"{{ {', '.join(texts)} }}"
 
 
-def _with_value(text: str, key: str, value: str | list[str]) -> str:
+def _with_value(text: str, key: str, value: str) -> str:
     """Return the file with another value for a key of [site], and the comment behind it where it stood."""
-    written = f"{key} = {json.dumps(value)}".ljust(_COMMENT_COLUMN - 1)
+    written = f"{key} = {value}".ljust(_COMMENT_COLUMN - 1)
     return re.sub(rf"^{key} = .*?(?=#)", f"{written} ", text, count=1, flags=re.MULTILINE)

@@ -113,7 +113,11 @@ def _twice(names: Iterable[str], table: str, key: str, thing: str) -> Iterator[P
 
 def _unknown_purpose(policy: Declarations, purpose: str, table: str, key: str = "") -> Iterator[PolicyError]:
     known = {NECESSARY, *(declared.id for declared in policy.purposes)}
-    if purpose not in known:
+    if purpose == "?":
+        names = ", ".join(sorted(known))
+        remedy = f'Write the one that it serves: {names}. "necessary" is for what the site cannot work without.'
+        yield PolicyError("the purpose is still to be written", remedy, table=table, key=key)
+    elif purpose not in known:
         yield PolicyError(
             f'there is no purpose "{purpose}"',
             f"{did_you_mean(purpose, known)} Or declare [purposes.{purpose}].",

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.decision.gate import Gate, Headers, HeldCookies, held_cookies
+from cookie_consent.policy.errors import PolicyError
 from cookie_consent.sinks.memory import MemorySink
 from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import (
@@ -650,7 +651,28 @@ def test_held_undeclared_cookie_is_logged_once_with_toml_to_paste(caplog: pytest
         assert "no policy declares it" in warning
         pasted = tomllib.loads(SITE + warning[warning.index("[[cookies]]") :])
         assert pasted["cookies"][-1]["name"] == name
+        with pytest.raises(PolicyError) as error:
+            policy_of(pasted)
+        assert str(error.value) == (
+            f'[[cookies]] "{name}" key "purpose": the purpose is still to be written. Write the one that it serves: '
+            'analytics, media, necessary. "necessary" is for what the site cannot work without.'
+        )
+        pasted["cookies"][-1]["purpose"] = "media"
         assert name in {cookie.name for cookie in policy_of(pasted).cookies}
+
+
+@pytest.mark.parametrize(
+    ("name", "vendor", "purpose"),
+    [("_gid", "Google", "analytics"), ("_fbp", "Meta", "ads"), ("_hjSessionUser_1", "Hotjar", "analytics")],
+)
+def test_lines_to_paste_have_usual_purpose_of_third_partys_cookie(
+    caplog: pytest.LogCaptureFixture, name: str, vendor: str, purpose: str
+) -> None:
+    call(install(reply_app(sets=[f"{name}=1"])))
+    (warning,) = caplog.messages
+    lines = warning[warning.index("[[cookies]]") :]
+    assert f"# as usual for {vendor}, which has to be in [[recipients]], too\n" in lines
+    assert tomllib.loads(lines)["cookies"] == [{"name": name, "purpose": purpose, "duration": "session"}]
 
 
 @given(name=st.from_regex(re.compile(r"[!#$%&'+\-.^_`|~0-9A-Za-z]{1,40}"), fullmatch=True))
@@ -664,7 +686,8 @@ def test_pasted_toml_declares_any_cookie_name(name: str) -> None:
         assert not passes(f"{undeclared}=1")
     finally:
         log.removeHandler(handler)
-    pasted = policy_of(tomllib.loads(SITE + messages[0][messages[0].index("[[cookies]]") :]))
+    lines = messages[0][messages[0].index("[[cookies]]") :].replace('"?"', '"necessary"')
+    pasted = policy_of(tomllib.loads(SITE + lines))
     new_gate = Gate(pasted, OWN_COOKIES, clock=lambda: NOW)
     assert new_gate.reason_to_hold(undeclared.encode(), NECESSARY_ONLY) is None
 

@@ -16,13 +16,13 @@ from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import (
     ERASURE_SALT,
     SALT,
-    VISITOR_LIFETIME,
     Arrival,
     ErasureCookie,
     KnownVisitor,
     VisitorCookie,
     WithdrawnVisitor,
 )
+from cookie_consent.policy.parts import VISITOR_LIFETIME
 from tests.support.policies import KEY, NOW
 
 SIGNER = Signer(KEY, SALT)

@@ -47,7 +47,8 @@ def site(tmp_path: Path) -> Path:
     """Return the folder of a site with a ledger, and records of two visitors."""
     folder = tmp_path / "site"
     (folder / "logs").mkdir(parents=True)
-    (folder / "consent.toml").write_text(starter(), "utf-8")
+    finished = starter().replace('"Example ', '"Village ').replace("example.com", "village.jp")
+    (folder / "consent.toml").write_text(finished, "utf-8")
     open_ledger(f"sqlite:///{folder}/consent.db").close()
     log = JsonLinesSink(folder / "logs" / "access.jsonl")
     for number, visitor in enumerate(("one", "two", "one")):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.policy.advice import advice
+from cookie_consent.policy.advice import advice, placeholders
 from cookie_consent.policy.policy import policy_in_use
 from cookie_consent.policy.starter import language_tags, starter
 from cookie_consent.texts.catalog import shipped_languages
@@ -25,7 +25,9 @@ EXAMPLES = {
 
 
 def places_of_advice(text: str) -> set[str]:
-    return {sentence.partition(":")[0] for sentence in advice(policy_of(tomllib.loads(text)), date(2026, 11, 28))}
+    policy = policy_of(tomllib.loads(text))
+    sentences = [*map(str, placeholders(policy)), *advice(policy, date(2026, 12, 1))]
+    return {sentence.partition(":")[0] for sentence in sentences}
 
 
 def test_file_in_english_and_japanese_is_the_one_that_ships() -> None:
@@ -43,6 +45,19 @@ def test_file_in_one_of_its_languages_has_no_text_to_write(languages: list[str],
     assert ("地図" in text, "Maps and videos" in text) == ("ja" in languages, languages != ["ja"])
 
 
+def test_each_purpose_says_how_long_it_keeps_and_the_sites_own_log_is_one_of_its_own() -> None:
+    policy = policy_of(tomllib.loads(starter(["en"])))
+    assert all(policy.in_force[id_].retention for id_ in policy.optional)
+    assert policy.traced == {"visits"}
+    assert [cookie.name for cookie in policy.cookies_of("visits")] == []
+    assert [recipient.name for recipient in policy.recipients_of("analytics")] == ["Google Ireland Limited"]
+    assert "improve" not in starter(["en"])
+
+
+def test_file_is_dated_by_the_day_on_which_it_is_written() -> None:
+    assert policy_of(tomllib.loads(starter(["de"], date(2027, 2, 3)))).updated == date(2027, 2, 3)
+
+
 def test_texts_of_other_languages_are_to_be_written() -> None:
     text = starter(["de", "en"])
     data = tomllib.loads(text)
@@ -58,7 +73,7 @@ def test_texts_of_other_languages_are_to_be_written() -> None:
 def test_file_in_any_shipped_language_loads(language: str) -> None:
     policy = policy_of(tomllib.loads(starter([language])))
     assert policy.site.languages == (language,)
-    assert (policy.optional, policy.feature("map").purposes) == (("analytics", "media"), ("media",))
+    assert (policy.optional, policy.feature("map").purposes) == (("visits", "analytics", "media"), ("media",))
 
 
 def test_comments_stay_in_their_column() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from importlib import import_module
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         raise UnusableError(f'The demo needs {error.name}: pip install "cookie-consent[demo]"') from None
     listen = (arguments.host, arguments.port)
     if arguments.file is None:
+        logging.getLogger("cookie_consent.policy").setLevel(logging.ERROR)  # the site's own policy stays an example
         all_held = walk.run(listen, once=arguments.once, report_to=arguments.report)
         return GOOD if all_held else FINDING
     if arguments.once or arguments.report:
