@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
 
 NONBLOCKING = getattr(os, "O_NONBLOCK", 0)
 """A flag for opening without waiting: somebody may have put a pipe there, which would block."""
@@ -21,6 +23,29 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> in
         mode: the mode of a new file, before the umask.
     """
     return os.open(path, flags | _BINARY, mode)
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Check that this process can write a file. One that does not exist yet is not made.
+
+    Args:
+        option: the option that names the file.
+        path: the file.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        if path.is_file() or path.is_dir():
+            path.open("ab").close()
+        elif not path.exists():  # a pipe may have no reader yet
+            folder = next(parent for parent in path.absolute().parents if parent.exists())
+            TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(
+            f"{option}: {path} cannot be written: {error.strerror}. "
+            "Name another place, or let the user of the server write there."
+        ) from None
 
 
 def read_at(file: int, size: int, place: int) -> bytes:

@@ -6,8 +6,10 @@ What `__all__` names here is public; the modules inside are internal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from cookie_consent.base.files import check_writable
 from cookie_consent.ledgers.chain import Link
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.memory import MemoryLedger
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Ledger", "MemoryLedger", "Removal", "Requests", "open_ledger"]
 
 _POSTGRESQL = ("postgresql", "postgres")
+_SQLITE = "sqlite:///"
 
 
 @runtime_checkable
@@ -107,6 +110,9 @@ def ledger_of(given: Ledger | str | None) -> Ledger | None:
     ledger = open_ledger(given) if isinstance(given, str) else given
     if ledger is not None and not isinstance(ledger, Ledger):
         raise ValueError(f'ledger: {ledger!r} is no Ledger. Write a URL like "sqlite:///consent.db".')
+    # A file that can only be read opens without an error.
+    if isinstance(given, str) and given.startswith(_SQLITE):
+        check_writable("ledger", Path(given.removeprefix(_SQLITE)))
     return ledger
 
 

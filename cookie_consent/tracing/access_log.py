@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.base.clock import DAY
+from cookie_consent.base.files import check_writable
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.page_views import page_view_host
 from cookie_consent.base.user_agents import read_short
@@ -16,7 +17,7 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit
 from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
-from cookie_consent.sinks import Sink, open_sink
+from cookie_consent.sinks import JsonLinesSink, Sink, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
@@ -148,6 +149,8 @@ def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:
     sink = open_sink(fspath(given)) if given and isinstance(given, str | PathLike) else given
     if sink is not None and not isinstance(sink, Sink):
         raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
+    if isinstance(sink, JsonLinesSink):
+        check_writable("access_log", sink.path)
     return sink
 
 
