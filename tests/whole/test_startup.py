@@ -43,6 +43,12 @@ from cookie_consent import ConsentMiddleware
 app = Starlette()
 app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=["k" * 32]{options})
 """
+WRAPPED = """
+from starlette.applications import Starlette
+from cookie_consent import ConsentMiddleware
+
+app = ConsentMiddleware(Starlette(), policy="consent.toml", secret_keys=["k" * 32]{options})
+"""
 SERVERS = {
     "uvicorn": ["uvicorn", "--port", "{port}", "app:app"],
     "hypercorn": ["hypercorn", "--bind", "127.0.0.1:{port}", "app:app"],
@@ -59,10 +65,10 @@ OFFERED = [
 LONGEST_WAIT = 60.0
 
 
-def start(folder: Path, server: str, policy: str, options: str = "") -> tuple[bool, str]:
+def start(folder: Path, server: str, policy: str, options: str = "", app: str = APP) -> tuple[bool, str]:
     """Start a site; return whether the server ended by itself, and its output."""
     (folder / "consent.toml").write_text(policy, encoding="utf-8")
-    (folder / "app.py").write_text(APP.format(options=options), encoding="utf-8")
+    (folder / "app.py").write_text(app.format(options=options), encoding="utf-8")
     command = [sys.executable, "-m", *(word.replace("{port}", str(free_port())) for word in SERVERS[server])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))}
     process = subprocess.Popen(
@@ -95,6 +101,20 @@ def test_missing_extra_stops_the_server_with_advice(server: str, tmp_path: Path)
     assert ended, output
     assert 'pip install "cookie-consent[sql]"' in output
     assert "startup complete" not in output
+
+
+@pytest.mark.parametrize(("app", "lines"), [(APP, 4), (WRAPPED, 1)])
+def test_message_comes_last_and_without_a_traceback(app: str, lines: int, tmp_path: Path) -> None:
+    _, output = start(tmp_path, "uvicorn", WRONG, app=app)
+    assert len(output.splitlines()) == lines, output
+    assert ADVICE in output
+    assert "Traceback" not in output
+
+
+def test_error_that_no_message_explains_keeps_its_traceback(tmp_path: Path) -> None:
+    _, output = start(tmp_path, "uvicorn", RIGHT, ")\nprint(1 / 0", app=WRAPPED)
+    assert "Traceback" in output
+    assert output.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
 def wrong_policy(folder: Path) -> Path:

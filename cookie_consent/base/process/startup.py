@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,8 @@ from cookie_consent.base.checks import check
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
+_SAYS_ALL = "_cookie_consent_says_all"
+"""The attribute of an error whose message says what is wrong, and what would be right."""
 _MADE_LATE = "build_middleware_stack"
 """The method in which Starlette and FastAPI construct their middleware, at the app's first call."""
 _MADE_FOR_A_ROUTE = "build_route_middleware_stack"
@@ -51,12 +53,28 @@ def fails_at_start(check_names: Callable[[Iterable[str]], object]) -> Callable[[
                 init(self, *args, **kwargs)
             except Exception as error:
                 if not _is_made_late():
+                    if isinstance(error, OSError | ValueError):
+                        setattr(error, _SAYS_ALL, True)
+                        _print_such_errors_alone()
                     raise
                 self.refuses = partial(_refuse, error, error.__traceback__)
 
         return cast(Init, guarded)
 
     return decorate
+
+
+@cache
+def _print_such_errors_alone() -> None:
+    """Have Python print an error whose message says all without its traceback, if it ends the process."""
+    print_before = sys.excepthook
+
+    def print_error(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+        if hasattr(error, _SAYS_ALL):
+            error.__traceback__ = None
+        print_before(kind, error, error.__traceback__)
+
+    sys.excepthook = print_error
 
 
 async def _refuse(error: Exception, where: TracebackType | None, scope: Scope, receive: Receive, send: Send) -> None:
