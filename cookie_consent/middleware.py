@@ -36,6 +36,7 @@ from cookie_consent.enforcement.left_out import Inject, leaves_out
 from cookie_consent.enforcement.nesting import Nesting
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.enforcement.required import check_required
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.policy import Policy, policy_in_use
@@ -151,6 +152,7 @@ class ConsentMiddleware(FailsAtStart):
         check("clock", clock, is_valid=callable(clock), remedy="It returns seconds since 1970.")
         # The policy, and the cookies that store visitors' answers.
         policy = policy_in_use(policy, history)
+        check_required(app, policy)
         cookies = CookieSettings(
             secret_keys,
             prefix=cookie_prefix,

@@ -94,9 +94,7 @@ class Decision:
         try:
             return self.purposes[purpose]
         except KeyError:
-            known = f"Known: {', '.join(sorted(self.purposes))}."
-            hints = dict.fromkeys([did_you_mean(str(purpose), self.purposes), known])
-            raise LookupError(f'there is no purpose "{purpose}". {" ".join(hints)}') from None
+            raise self.policy.no_purpose(purpose) from None
 
     def sources(self, directive: str) -> tuple[str, ...]:
         """Return the origins of allowed recipients for a directive of the app's own Content-Security-Policy.

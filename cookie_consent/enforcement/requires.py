@@ -18,12 +18,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cookie_consent.enforcement.features import DOCUMENT_SCHEMA, explaining_document, explanation
 from cookie_consent.enforcement.request_consent import OF_A_REQUEST, AnyRequest, RequestConsent, consent_of
 from cookie_consent.policy.parts import Feature
+from cookie_consent.policy.policy import Policy
 
 Endpoint = Callable[..., Any]
 _Decorated = TypeVar("_Decorated", bound=Endpoint)
 Responses = dict[int | str, dict[str, Any]]
 """What FastAPI takes as `responses`: status -> OpenAPI's description of the response."""
 
+REQUIRED = "_cookie_consent_requires"
+"""The attribute of a decorated endpoint with what it requires."""
 _NAMES_OF_REQUESTS = ("Request", "HTTPConnection")
 _NOT_GIVEN = "This needs a consent that was not given."
 _WITHOUT_BODY = (204, 205, 304)
@@ -53,7 +56,8 @@ def requires(
 
     Raises:
         ValueError: the status code is none of a response with a body.
-        LookupError: on the first request, if the policy has no such purpose or feature.
+        LookupError: on the first request, if the policy has no such purpose or feature. Where the routes of a Starlette
+            or FastAPI app name it, the start fails instead.
     """
     return Requires(purposes, fallback, feature, status)
 
@@ -68,6 +72,18 @@ class Requires:
             raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
         self._purposes, self._fallback, self._feature, self._status = purposes, fallback, feature, status
         self.__signature__ = OF_A_REQUEST
+
+    def check(self, policy: Policy) -> None:
+        """Check that a policy has these purposes and this feature.
+
+        Raises:
+            LookupError: it lacks one.
+        """
+        for purpose in self._purposes:
+            if purpose not in policy.in_force:
+                raise policy.no_purpose(purpose)
+        if self._feature is not None:
+            policy.feature(self._feature)
 
     @property
     def responses(self) -> Responses:
@@ -157,7 +173,9 @@ class Requires:
             instead, run = chosen(args, kwargs)
             return instead or run(*args, **kwargs)
 
-        return functools.wraps(endpoint)(degrading if _is_async(endpoint) else degrading_in_thread)
+        decorated = functools.wraps(endpoint)(degrading if _is_async(endpoint) else degrading_in_thread)
+        vars(decorated)[REQUIRED] = self
+        return decorated
 
     def _decorate_class(self, endpoint: type[HTTPEndpoint]) -> type[HTTPEndpoint]:
         required = self
@@ -173,6 +191,7 @@ class Requires:
 
         # `updated=()`, because the `__dict__` of a class cannot be updated.
         functools.update_wrapper(Degrading, endpoint, updated=())
+        setattr(Degrading, REQUIRED, self)
         return Degrading
 
     def _in_other_framework(self, endpoint: Endpoint, request: AnyRequest) -> Endpoint:

@@ -226,6 +226,16 @@ class Policy(Declarations):
         """
         return _named("feature", feature, self.features)
 
+    def no_purpose(self, purpose: str) -> LookupError:
+        """Return the error for a purpose that the policy lacks. The message names the known ones."""
+        known = f"Known: {', '.join(sorted(self.in_force))}."
+        hints = [*dict.fromkeys([did_you_mean(str(purpose), self.in_force), known])]
+        for feature in self.features:
+            if feature.id == purpose:
+                needed = ", ".join(f'"{needs}"' for needs in feature.purposes)
+                hints.append(f'"{purpose}" is a feature: name its purposes, {needed}.')
+        return LookupError(f'there is no purpose "{purpose}". {" ".join(hints)}')
+
     def document(self) -> dict[str, Any]:
         """Return all of the policy that concerns visitors as plain data for JSON, with durations in seconds."""
         names = [part.name for part in fields(Declarations) if part.name not in _NO_CONCERN_OF_VISITORS]

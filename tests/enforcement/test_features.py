@@ -244,12 +244,13 @@ def test_endpoint_can_name_its_feature(feature: str | None) -> None:
     assert text_of(policy(), "en", "why_unanswered") in data["message"]
 
 
-def test_undeclared_feature_raises_with_suggestion() -> None:
+def test_undeclared_feature_of_no_route_raises_with_suggestion() -> None:
     async def endpoint(request: Request) -> Response:
+        assert requires("media", feature="mpa").unmet(request)
         raise AssertionError("not reached")
 
     with pytest.raises(LookupError, match=r'there is no feature "mpa".*Did you mean "map"'):
-        call(site_with(requires("media", feature="mpa")(endpoint)), path="/map")
+        call(site_with(endpoint), path="/map")
 
 
 @pytest.mark.parametrize("endpoint", [async_map, needs_both])
@@ -289,10 +290,13 @@ def test_grant_button_works_for_mounted_endpoint() -> None:
 # Mistakes of developers.
 
 
-def test_undeclared_purpose_raises_with_suggestion() -> None:
+def test_undeclared_purpose_of_no_route_raises_with_suggestion() -> None:
     @requires("medai")
-    async def endpoint(request: Request) -> Response:
+    async def inner(request: Request) -> Response:
         raise AssertionError("not reached")
+
+    async def endpoint(request: Request) -> Response:
+        return await inner(request)
 
     with pytest.raises(LookupError, match=r'"medai".*Did you mean "media"'):
         call(site_with(endpoint), path="/map")
