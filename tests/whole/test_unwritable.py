@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -63,8 +64,9 @@ def test_records_where_this_user_may_not_write_stop_the_start(tmp_path: Path) ->
 def test_records_in_what_is_no_file_stop_the_start(option: str, name: str, place: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
+    options: dict[str, Any] = {option: name.format(tmp_path / place)}
     with pytest.raises(ValueError, match=rf"{option}: {tmp_path / place} cannot be (written|used as an SQLite file): "):
-        ConsentMiddleware(reply_app(), policy(), KEY, **{option: name.format(tmp_path / place)})
+        ConsentMiddleware(reply_app(), policy(), KEY, **options)
 
 
 @pytest.mark.parametrize("place", ["access.jsonl", "new/folder/access.jsonl", "pipe"])
