@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
 from cookie_consent.base.checks import check
@@ -111,6 +111,7 @@ class Gate:
         self._hold_undeclared, self._clock = undeclared == "hold", clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
         self._limited_names: set[str] = set()
+        self._sent: set[str] = set()
         self._held = held
 
     def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
@@ -149,6 +150,19 @@ class Gate:
             else:
                 passed.append(pair)
         return (b"; ".join(passed) if held else field), held
+
+    def warn_of_sent(self, field: bytes, allowed: Collection[str]) -> None:
+        """Warn once of each declared cookie that a browser sends, though no answer allows it.
+
+        Args:
+            field: the Cookie field.
+            allowed: ids of the purposes that are or were allowed.
+        """
+        for name, _ in pairs(field):
+            cookie = None if name in self._own_cookies else self._declared.get(name)
+            if cookie is not None and cookie.purpose not in allowed and cookie.name not in self._sent:
+                self._sent.add(cookie.name)
+                _log.warning("%s", _sent_unasked(name, cookie.purpose))
 
     def outgoing(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
         """Return the header fields of a response without the Set-Cookie fields that may not pass.
@@ -350,6 +364,15 @@ def _lasts_longer(cookie: Cookie, seconds: float) -> str:
         f'The cookie "{cookie.name}" is kept for {declared}, as the policy declares it; the app sets it for '
         f"{written_duration(seconds)}. If it has to last so long, declare that:\n\n"
         f'[[cookies]]\nname = "{cookie.name}"\npurpose = "{cookie.purpose}"\nduration = "{written_duration(seconds)}"\n'
+    )
+
+
+def _sent_unasked(name: bytes, purpose: str) -> str:
+    return (
+        f'A browser sends the cookie "{_shown(name)}", and no answer allows "{purpose}": a script in a page has set '
+        "it, or it is from an earlier time. The app does not see it. Let what sets it wait (docs/gated.md):\n\n"
+        f'<script type="text/plain" data-purpose="{purpose}" data-src="..."></script>\n\n'
+        'With csp="enforce", browsers load it from no other host meanwhile.\n'
     )
 
 

@@ -47,6 +47,7 @@ class SecurityFields:
         enforces: whether a Content-Security-Policy is among them.
 
     Attributes:
+        enforces: whether a Content-Security-Policy is among them.
         everybody: the fields for a visitor who allowed nothing, which are the same for all.
         differs: whether other visitors get others.
         tags: what our policy says of our own tags.
@@ -56,6 +57,7 @@ class SecurityFields:
         rules, optional = policy.security, [it for it in policy.recipients if it.purpose != NECESSARY]
         further = {b"permissions-policy": rules.permissions_policy, b"referrer-policy": rules.referrer_policy}
         self._unless_sent = [(name, text.encode()) for name, text in further.items() if text]
+        self.enforces = enforces
         self._sources = read_policy(rules.content_security_policy) if enforces else {}
         self.differs = enforces and any(recipient.directives for recipient in optional)
         self.everybody = self._made_for(recipient for recipient in policy.recipients if recipient not in optional)
@@ -73,6 +75,16 @@ class SecurityFields:
             evict_if_full(self._kept, _MAX_KEPT)
             self._kept[key] = fields
         return fields
+
+    def allows(self, directive: str, host: str) -> bool:
+        """Return whether the site's own policy lets everybody's browser load from a host.
+
+        Args:
+            directive: as recipients declare it, without "-src".
+            host: the host, in lowercase.
+        """
+        name = _names(directive, self._sources)[-1]
+        return any(covers(source, host) for source in _applying(name, self._sources))
 
     def add(self, headers: Headers, fields: Headers) -> Headers:
         """Return header fields with those of `fields`, and those that are only sent where the app sends none."""
@@ -135,6 +147,15 @@ def policy_with(sources: Sources, recipients: Iterable[Recipient]) -> str:
                 # Browsers ignore 'none' beside others (section 6.7.2.7).
                 words[:] = [*(word for word in words if word.lower() != "'none'"), *recipient.origins]
     return "; ".join(" ".join(dict.fromkeys([name, *words])) for name, words in made.items())
+
+
+def covers(source: str, host: str) -> bool:
+    """Return whether a source of a policy, or a recipient's origin, is about a host (CSP Level 3, section 6.7.2)."""
+    name = source.lower().rpartition("//")[2].partition("/")[0]
+    if name in ("*", "https:", "http:"):
+        return True
+    name = name.partition(":")[0]
+    return name == host or (name.startswith("*.") and host.endswith(name[1:]))
 
 
 def is_page(status: int, headers: Headers, *, accepts_pages: bool) -> bool:

@@ -16,6 +16,7 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.advice import PageAdvice
 from cookie_consent.enforcement.csp import SecurityFields
+from cookie_consent.enforcement.foreign_hosts import ForeignHosts
 from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
 from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
@@ -73,7 +74,6 @@ class Enforcement:
     Attributes:
         app: the app as the middleware calls it for these responses.
         depends_on: names of the request fields that a decision depends on.
-        has_quick_pages: whether ordinary pages take the quick way.
         traced_headers: header fields to add to a traced response that is no page.
         page_headers: header fields to add to an ordinary page.
         banner_page_headers: header fields to add to an ordinary page with the banner.
@@ -81,11 +81,15 @@ class Enforcement:
         vendor_signals: tells vendors' tags what holds; None if there is nobody to tell.
         fills_heads: whether the head of each visitor's pages says what holds.
         advice: logs once what the site should know of its pages.
+        foreign_hosts: logs which hosts of others pages load from.
+        is_left_out: whether it is for pages into which nothing is inserted.
         shared_pages: makes pages that are the same for everybody; None if each visitor has pages of their own.
         is_quick: whether responses may take the quick way.
         choose: takes a request's scope and its path inside the app, and returns this, or the like for pages into which
             nothing is inserted. None if no page is left out.
     """
+
+    is_left_out = False
 
     def __init__(
         self,
@@ -105,7 +109,6 @@ class Enforcement:
         self.pages, self.prefix = installed.pages, installed.prefix
         self.vendor_signals = vendor_signals(installed.policy) if options.inject else None
         self.fills_heads = self.vendor_signals is not None and not options.shared_pages
-        self.has_quick_pages = self.settings_link
         self.traced_headers = depending_on([], self.depends_on)
         self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
         rules = NO_RULES if options.security is None else options.security.tags
@@ -113,6 +116,7 @@ class Enforcement:
         self.banner_page_headers = [*preloads, *self.page_headers]
         self.ordinary = OrdinaryPages(self.pages, self.prefix, rules)
         self.advice = PageAdvice()
+        self.foreign_hosts = ForeignHosts(self.prefix, options.security, installed.clock)
         self._to_be_read = installed.policy.linked_paths
         self.shared_pages = (
             SharedPages(installed, settings_link=self.settings_link, may_ask=self.may_show_banner)
@@ -134,7 +138,8 @@ class Enforcement:
     def _chooser(self, leaves_out: LeavesOut, app: ASGIApp) -> Callable[[Scope, str], Enforcement]:
         left_out = copy(self)
         left_out.app, left_out.inject, left_out.vendor_signals = app, False, None
-        left_out.settings_link = left_out.has_quick_pages = left_out.fills_heads = False
+        left_out.is_left_out = True
+        left_out.settings_link = left_out.fills_heads = False
         return lambda scope, path: left_out if leaves_out(scope, path) else self
 
 

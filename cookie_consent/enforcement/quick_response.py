@@ -94,7 +94,7 @@ class QuickResponse(Response):
         has_more = consent.asks_itself or decision.news is not None or decision.honours_gpc
         if (
             start["status"] == 200
-            and self._enforcement.has_quick_pages
+            and self._enforcement.settings_link
             and not has_more
             and self.scope["method"] == "GET"
         ):
@@ -169,6 +169,8 @@ class QuickResponse(Response):
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
             asked = (language, first) if asks else None
             self._count_seen(enforcement.access_log.counts, fields, 200, asked)
+        if enforcement.foreign_hosts.is_due(scope["path"]):
+            enforcement.foreign_hosts.look(scope, decision, body)
         return passed, b"".join(
             (
                 *(body[:begins], told, body[begins:at], style, question, script, body[at:end]),

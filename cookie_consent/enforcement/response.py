@@ -73,11 +73,14 @@ class Response(VisitResponse):
         passed, limits = enforcement.gate.outgoing(headers, decision.purposes), False
         if enforcement.security is not None:
             passed, limits = self._limited(enforcement.security, message["status"], passed)
-        encoding = injectable(message["status"], passed) if enforcement.inject else None
+        readable = injectable(message["status"], passed)
+        encoding = readable if enforcement.inject else None
         if encoding:
             passed = self._prepare_injection(encoding, passed)
         elif encoding is not None:
             self._note_compressed()
+        if readable:
+            self._watch()
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], passed)
         traced = self.trace is not None
@@ -109,6 +112,8 @@ class Response(VisitResponse):
                 consent, decision.policy, self.scope, headers, encoding=encoding, out=self._out
             )
             self._out, self.is_unfinished = self.injection.send, True
+        if encoding:
+            self._watch()
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], headers)
         if not consent.was_read and not self._was_answered:
@@ -191,6 +196,13 @@ class Response(VisitResponse):
         )
         if may_get and is_asked_for and self.scope["method"] == "GET":
             self._enforcement.advice.comes_compressed(outer_path(self.scope))
+
+    def _watch(self) -> None:
+        """Have the page looked through for other hosts, if that is due."""
+        enforcement, hosts = self._enforcement, self._enforcement.foreign_hosts
+        is_whole = self.scope["method"] == "GET" and not enforcement.is_left_out
+        if is_whole and hosts.is_due(outer_path(self.scope)):
+            self._out = hosts.watching(self._out, self.scope, self._visit.decision)
 
     def _inject(
         self,

@@ -696,9 +696,42 @@ def test_declared_cookie_that_waits_for_consent_is_counted_and_not_logged(caplog
     before = Counter(held_cookies.totals())
     app = install(reply_app(sets=["_ga=1"]))
     call(app)
-    call(app, headers=[("cookie", "player=1; session=1")])
+    call(app, headers=[("cookie", "session=1")])
     assert caplog.records == []
-    assert Counter(held_cookies.totals()) - before == {("response", "analytics"): 2, ("request", "media"): 1}
+    assert Counter(held_cookies.totals()) - before == {("response", "analytics"): 2}
+
+
+def test_cookie_that_a_browser_sends_though_nobody_allowed_it_is_logged_once_for_each_declaration(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = Counter(held_cookies.totals())
+    app = install()
+    for cookies in ("_ga_X=1; session=1", "_ga_Y=1", "player=1; player=2"):
+        call(app, headers=[("cookie", cookies)])
+    assert caplog.messages == [
+        f'A browser sends the cookie "{name}", and no answer allows "{purpose}": a script in a page has set it, or it '
+        "is from an earlier time. The app does not see it. Let what sets it wait (docs/gated.md):\n\n"
+        f'<script type="text/plain" data-purpose="{purpose}" data-src="..."></script>\n\n'
+        'With csp="enforce", browsers load it from no other host meanwhile.\n'
+        for name, purpose in [("_ga_X", "analytics"), ("player", "media")]
+    ]
+    assert Counter(held_cookies.totals()) - before == {("request", "analytics"): 2, ("request", "media"): 2}
+
+
+def test_cookie_that_an_answer_allowed_is_not_logged_where_a_signal_or_a_service_holds_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    visitor = Visitor(install())
+    visitor.accept()
+    visitor.jar |= {"_ga": "1", "player": "1"}
+    visitor.get()
+    visitor.get("/whois")
+    visitor.get("/", [("dnt", "1"), ("sec-gpc", "1")])
+    assert caplog.records == []
+    visitor.refuse()
+    visitor.jar["_ga"] = "1"
+    visitor.get()
+    assert ['"_ga"' in message for message in caplog.messages] == [True]
 
 
 def test_declared_cookie_that_waits_for_consent_is_shown_at_level_debug(caplog: pytest.LogCaptureFixture) -> None:

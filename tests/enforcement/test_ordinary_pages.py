@@ -122,7 +122,6 @@ class Site:
         self.sink = MemorySink()
         csp = CSP_OF.get(text)
         app = install(self.app, text, access_log=self.sink, settings_link=True, clock=Clock(), csp=csp)
-        app._enforcement.has_quick_pages = quick and app._enforcement.has_quick_pages
         app._enforcement.is_quick = quick
         self.site, self.visitor = app, Visitor(app)
         self.start = HTML_START

@@ -41,9 +41,9 @@ BUDGETS = {
     "refused": (TEXT, "refuse", False, 7),
     "forged": (TEXT, "forge", False, 10),
     "granted and traced": (TEXT, "accept", True, 20),
-    "page with the question": (PAGE, "none", False, 20),
-    "page after a refusal": (PAGE, "refuse", False, 12),
-    "page after a grant, traced": (PAGE, "accept", True, 29),
+    "page with the question": (PAGE, "none", False, 21),
+    "page after a refusal": (PAGE, "refuse", False, 13),
+    "page after a grant, traced": (PAGE, "accept", True, 30),
 }
 """Case -> response of the app, answer of the visitor, whether there is an access log, calls beyond the bare app."""
 

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from sys import maxsize
 
 from cookie_consent.base.html.syntax import (
-    ATTRIBUTE,
-    IS,
     NAMED,
     RAW,
     REST,
     SPACE,
-    UNQUOTED,
+    attributes,
     compiled,
     within,
 )
@@ -45,10 +43,6 @@ _ORDINARY_START = compiled(
 )
 _ORDINARY_HEAD = compiled(
     rf"(?= [{SPACE}<] ) {_ORDINARY} (?: (?P<left> </head {REST} ) {_ORDINARY} )? (?P<body> <body {REST} )?"
-)
-_LANGUAGE = compiled(
-    rf"""<html (?>(?: [{SPACE}/]++ | (?! lang[{SPACE}/>=] ) {ATTRIBUTE} )*)
-    lang {IS} (?: "([^"]*+)" | '([^']*+)' | ({UNQUOTED}) )"""
 )
 _DOCTYPE = compiled(rf"<!doctype (?: [{SPACE}]*+ (?P<html> html [{SPACE}>] ) )?")
 
@@ -261,8 +255,7 @@ class Document:
         return True
 
     def _html(self, data: bytes) -> bool:
-        match = _LANGUAGE.match(data, self._began)
-        language = match[match.lastindex or 0].decode("utf-8", "replace") if match else ""
+        language = attributes(data[self._began + len(b"<html") : self._at]).get(b"lang", b"").decode("utf-8", "replace")
         begun = _through_tag(data, b"<html", 0)
         if self._state == "start" and self._at == len(begun) and len(language) <= LONGEST_TAG:
             evict_if_full(known_starts, _MAX_KNOWN)

@@ -17,7 +17,20 @@ IS = rf"[{SPACE}]*+ = [{SPACE}]*+"
 UNQUOTED = rf"[^{SPACE}>]*+"
 ATTRIBUTE = rf"""[^{SPACE}/>] [^{SPACE}/>=]*+ (?:
     {IS} (?: "[^"]*+" | '[^']*+' | (?! ["'] ) {UNQUOTED} ) | (?! [{SPACE}]*+ = ) )"""
+_ATTRIBUTES = compiled(
+    rf"""(?P<name> [^{SPACE}/>] [^{SPACE}/>=]*+ ) (?: {IS} (?: "([^"]*+)" | '([^']*+)' | ({UNQUOTED}) ) )?"""
+)
 REST = rf"{NAMED} (?>(?: [{SPACE}/]*+ {ATTRIBUTE} )*) [{SPACE}/]*+ >"
+
+
+def attributes(tag: bytes) -> dict[bytes, bytes]:
+    """Return the attributes of a tag, by their names in lowercase. Of several with a name, the first counts.
+
+    Args:
+        tag: what follows the name of the element.
+    """
+    found = reversed([*_ATTRIBUTES.finditer(tag)])
+    return {match["name"].lower(): match[2] or match[3] or match[4] or b"" for match in found}
 
 
 def _until(pattern: str, *marks: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:

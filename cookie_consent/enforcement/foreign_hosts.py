@@ -1,0 +1,140 @@
+"""Logs which hosts of others the app's pages load from, though nobody allowed it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.types import Message, Send
+
+from cookie_consent.base.first_seen import FirstSeen, shown
+from cookie_consent.base.html.loads import Load, loads
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.paths import outer_path
+from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.visit import host_of
+from cookie_consent.enforcement.csp import SecurityFields, covers
+
+_MAX_PAGES = 1000
+_MAX_HOSTS = 100
+_LONGEST_READ = 256 * 1024
+"""Bytes of a page that are looked through."""
+_REST = 10.0
+"""Seconds until a page is looked through whose address was seen before. To look takes some milliseconds."""
+_WAITING = {
+    "script": '<script type="text/plain" data-purpose="{purpose}" data-src="{address}"></script>',
+    "iframe": '<iframe data-purpose="{purpose}" data-src="{address}"></iframe>',
+    "img": '<img data-purpose="{purpose}" data-{attribute}="{address}">',
+    **dict.fromkeys(("link", "style"), '<link rel="stylesheet" data-purpose="{purpose}" data-href="{address}">'),
+}
+"""Element -> how it waits for a purpose. Others wait inside a template."""
+_IN_TEMPLATE = '<template data-purpose="{purpose}"><{element} {attribute}="{address}">...</{element}></template>'
+_TO_DECLARE = (
+    'Declare who gets the data, with purpose = "necessary" if the site does not work without, and else let it wait:'
+)
+_ENFORCE = '\nWith csp="enforce", browsers load from such hosts only what was allowed.\n'
+_log = logging.getLogger("cookie_consent")
+
+
+class ForeignHosts:
+    """Looks through the app's pages, now and then, and logs each host of others once.
+
+    Args:
+        prefix: the path of the endpoints.
+        security: what limits browsers; None if nothing does.
+        clock: returns seconds since 1970.
+    """
+
+    def __init__(self, prefix: str, security: SecurityFields | None, clock: Callable[[], float]) -> None:
+        self._prefix, self._clock = prefix, clock
+        self._security = security if security is not None and security.enforces else None
+        self._hosts = FirstSeen(_MAX_HOSTS)
+        self._pages: set[str] = set()
+        self._looked_at = 0.0
+
+    def is_due(self, path: str) -> bool:
+        """Return whether to look through a page: at an address for the first time, and at any one now and then."""
+        now = self._clock()
+        is_known = path in self._pages or len(path) > LONGEST_KEPT or len(self._pages) >= _MAX_PAGES
+        if is_known and 0 <= now - self._looked_at < _REST:
+            return False
+        if is_known:
+            self._looked_at = now
+        else:
+            self._pages.add(path)
+        return True
+
+    def look(self, scope: Mapping[str, Any], decision: Decision, body: bytes) -> None:
+        """Look through a page that is due.
+
+        Args:
+            scope: the request's ASGI scope.
+            decision: the decision on the request.
+            body: the page.
+        """
+        for load in loads(body[:_LONGEST_READ]):
+            advice = self._advice(load, scope, decision)
+            if advice is not None and self._hosts.is_new(load.host):
+                _log.warning('The page "%s" %s', shown(outer_path(scope)), advice)
+
+    def watching(self, send: Send, scope: Mapping[str, Any], decision: Decision) -> Send:
+        """Return what sends a page and looks through it at its end. Nothing is held back meanwhile."""
+        begun, size = list[bytes](), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal size
+            if message["type"] == "http.response.body" and size < _LONGEST_READ:
+                begun.append(bytes(message.get("body", b"")))
+                size += len(begun[-1])
+                if size >= _LONGEST_READ or not message.get("more_body", False):
+                    size = _LONGEST_READ
+                    self.look(scope, decision, b"".join(begun))
+                    begun.clear()
+            await send(message)
+
+        return watched
+
+    def _advice(self, load: Load, scope: Mapping[str, Any], decision: Decision) -> str | None:
+        """Return what to log of something that a page loads, or None if it is as it should be."""
+        site, host = decision.policy.site, load.host
+        if host in (host_of(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
+            return None
+        purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
+        if self._security is not None:
+            # Browsers load what is declared once it is allowed, and what the site's own policy lets everybody load.
+            if purposes or self._security.allows(load.directive, host):
+                return None
+            does = f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it"
+            return (
+                f"{does}: {_tag(load)}. {_TO_DECLARE}\n\n{_recipient(load, site.languages)}{self._waiting(load, '?')}"
+            )
+        if not purposes:
+            does = f"loads from {host}, which no recipient of the policy has: {_tag(load)}. {_TO_DECLARE}"
+            return f"{does}\n\n{_recipient(load, site.languages)}{self._waiting(load, '?')}{_ENFORCE}"
+        if any(decision.purposes[purpose] for purpose in purposes):
+            return None
+        does = f'loads from {host}, although "{purposes[0]}" is not allowed: {_tag(load)}. Let it wait:'
+        return f"{does}\n\n{self._waiting(load, purposes[0])}{_ENFORCE}"
+
+    def _waiting(self, load: Load, purpose: str) -> str:
+        """Return the lines that let something wait for a purpose."""
+        element = _WAITING.get(load.element, _IN_TEMPLATE).format(purpose=purpose, **_shown(load))
+        return f'<script type="module" src="{self._prefix}/gated.js"></script>\n{element}\n'
+
+
+def _shown(load: Load) -> dict[str, str]:
+    return {"element": load.element, "attribute": load.attribute, "address": shown(load.address)}
+
+
+def _tag(load: Load) -> str:
+    return '<{element} {attribute}="{address}">'.format(**_shown(load))
+
+
+def _recipient(load: Load, languages: Sequence[str]) -> str:
+    """Return the lines that declare who is reached at an origin."""
+    receives = ", ".join(f'{language} = "?"' for language in languages)
+    return (
+        f'[[recipients]]\nid = "{load.host.replace(".", "-")}"\nname = "?"\npurpose = "?"\n'
+        f'origins = ["{load.origin}"]\ndirectives = ["{load.directive}"]\nreceives = {{ {receives} }}\n\n'
+    )
