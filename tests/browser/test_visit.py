@@ -109,7 +109,13 @@ def allow_map_in_place(visitor: Visitor) -> None:
     expect(map_box(visitor)).to_have_count(0)
     assert visitor.path == "/offices"
     assert visitor.hosts() == {visitor.sites.address, visitor.sites.partner}
-    assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": True, "functional": False}
+    assert visitor.state["purposes"] == {
+        "necessary": True,
+        "visits": False,
+        "analytics": False,
+        "media": True,
+        "functional": False,
+    }
     assert visitor.cookies.keys().isdisjoint(OPTIONAL)
     assert not visitor.sites.access_log.exists()
 

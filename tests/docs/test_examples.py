@@ -158,7 +158,13 @@ async def test_tour_page_explains_and_offers_a_grant_button(registry: Any) -> No
         assert tour.url.path == "/tour"
         assert "tour" in Page(tour.text).ids
         state = (await client.get("/privacy-choices/state")).json()
-    assert state["purposes"] == {"necessary": True, "analytics": False, "media": True, "functional": False}
+    assert state["purposes"] == {
+        "necessary": True,
+        "visits": False,
+        "analytics": False,
+        "media": True,
+        "functional": False,
+    }
 
 
 @pytest.mark.anyio
