@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,189}")
 class HelpDesk:
     """Serves the form, keeps requests, and calls the site's function for each."""
 
-    def __init__(self, policy: Policy, pages: Pages, store: Requests, desk: Callable[..., Any] | None) -> None:
+    def __init__(self, policy: Policy, pages: Pages, store: Requests | None, desk: Callable[..., Any] | None) -> None:
         self._policy = policy
         self._pages = pages
         self._store = store
@@ -41,7 +41,12 @@ class HelpDesk:
         self._rate = RateLimit(MAX_PER_HOUR, HOUR)
 
     async def form(self, inquiry: Inquiry) -> Response:
-        """Respond with the form."""
+        """Respond with the form.
+
+        Raises:
+            Problem: 404, there is no ledger.
+        """
+        self._required_store()
         return self._page(inquiry)
 
     async def send(self, inquiry: Inquiry) -> Response:
@@ -52,8 +57,9 @@ class HelpDesk:
         - `address`: a mail address for the answer; may be left out.
 
         Raises:
-            Problem: 413, the body is too large.
+            Problem: 404, there is no ledger; 413, the body is too large.
         """
+        store = self._required_store()
         body = await read_body(inquiry.request.stream())
         fields = dict[str, str]()
         try:
@@ -63,7 +69,7 @@ class HelpDesk:
             request = self._request({**fields, "address": written.get("address", "").strip()}, inquiry)
             if wait := self._rate.wait("", inquiry.now):
                 raise too_many(wait, "Too many came within a short time.")
-            await wait_for_store(to_thread.run_sync(self._store.add, request, abandon_on_cancel=True))
+            await wait_for_store(to_thread.run_sync(store.add, request, abandon_on_cancel=True))
         except Problem as problem:
             response = self._page(inquiry, problem.status, problem=problem.text, fields=fields)
             response.headers.update(problem.headers)
@@ -71,6 +77,11 @@ class HelpDesk:
         response = self._page(inquiry, 201, reference=request.reference)
         response.background = BackgroundTask(self._tell, request)
         return response
+
+    def _required_store(self) -> Requests:
+        if self._store is None:
+            raise Problem(404, "Requests are kept in the ledger, and there is none.", "error_not_found")
+        return self._store
 
     def _request(self, fields: dict[str, str], inquiry: Inquiry) -> DeskRequest:
         kind = fields.get("kind", "")

@@ -75,6 +75,7 @@ class Routes:
         events = EventIntake(
             policy, parts.visits, own_cookies, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
         )
+        desk = HelpDesk(policy, parts.pages, ledger.requests if ledger is not None else None, parts.desk)
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": _opening(tracing, settings.settings), "POST": answers.take},
             "/do-not-sell": {"GET": settings.do_not_sell},
@@ -86,11 +87,9 @@ class Routes:
             "/erase": {"POST": own_data.erase},
             "/policy": {"GET": settings.policy},
             "/events": {"POST": events.take},
+            "/requests": {"GET": desk.form, "POST": desk.send},
             **_of_assets(script_address(policy.traced)),
         }
-        if ledger is not None:
-            desk = HelpDesk(policy, parts.pages, ledger.requests, parts.desk)
-            self._table["/requests"] = {"GET": desk.form, "POST": desk.send}
 
     def handler(self, method: str, path: str) -> Handler:
         """Return the handler of a request.

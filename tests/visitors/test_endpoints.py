@@ -96,6 +96,14 @@ def test_page_for_path_that_does_not_exist_blames_no_answer(method: str, path: s
     assert text_of(policy(), "en", "error_malformed") not in reply.text
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/requests"), ("POST", "/requests"), ("GET", "/receipt")])
+def test_program_is_told_what_the_site_or_the_visitor_lacks(method: str, path: str) -> None:
+    problem = call(install(), method, PREFIX + path, [OWN, FORM, ("accept", "application/json")], b"").json
+    missing = {"/requests": "Requests are kept in the ledger, and there is none.", "/receipt": "There is no answer yet"}
+    assert problem["status"] == 404
+    assert problem["detail"].startswith(missing[path])
+
+
 @pytest.mark.parametrize("path", ["/state", "/policy"])
 def test_final_slash_of_path_is_ignored(path: str) -> None:
     assert call(install(), path=f"{PREFIX}{path}/").json == call(install(), path=f"{PREFIX}{path}").json
