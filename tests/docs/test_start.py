@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 PAGE = "docs/start.md"
 APP, TEST = blocks(PAGE, "python")
-_, _, RELOAD, REPORT, *_ = blocks(PAGE, "console")
+RELOAD, REPORT = blocks(PAGE, "console")[2:4]
 WALK = """
 import json, os, sys
 from starlette.testclient import TestClient
@@ -79,8 +79,8 @@ def test_reloading_server_sees_a_change_of_the_policy_file() -> None:
     (command,), port = commands(RELOAD), free_port()
     address = f"http://127.0.0.1:{port}/privacy-choices/policy"
 
-    def names(version: str) -> bool:
-        return httpx.get(address).json()["site"]["name"] == version
+    def names(site: str) -> bool:
+        return bool(httpx.get(address).json()["site"]["name"] == site)
 
     with running_program([sys.executable, "-m", *command, "--port", str(port)]):
         wait_until(lambda: names("Example Site"), ignoring=(httpx.HTTPError,))
