@@ -4,7 +4,7 @@
 /** @typedef {Readonly<Record<string, boolean>>} Purposes purpose id -> whether it is allowed, "necessary" included */
 /**
  * @typedef {{
- *   purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null, reloads: boolean,
+ *   purposes: Purposes, status: string, outcome: string, should_ask: boolean, decided_at: string | null, reloads: boolean,
  *   page?: Promise<{ tell(closed?: boolean): void }>
  * }} State
  */
@@ -34,7 +34,16 @@ let purposes = {};
 let opener = null;
 /** @type {BroadcastChannel | undefined} */
 let channel;
-let answered = false;
+/** Whether no answer would last. It is found out without storing anything. */
+let blocked = !navigator.cookieEnabled;
+try {
+  // Forbidden where cookies are.
+  void window.localStorage;
+} catch {
+  blocked = true;
+}
+/** Who keeps no cookies has refused. */
+let answered = blocked;
 let busy = false;
 /** Whether the page was kept as it was, and has not looked at what holds since. */
 let restored = false;
@@ -96,14 +105,19 @@ function activate() {
   }
 }
 
+/** Focus what may not be focusable by itself. @param {HTMLElement} element */
+function focusOn(element) {
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+}
+
 /** Bring the question above all else, whatever the page does to its own boxes. @param {HTMLElement} question */
 function raise(question) {
   if (!question.isConnected || question.hidden) return;
   if (question instanceof HTMLDialogElement) {
     question.close();
     question.showModal();
-    question.tabIndex = -1;
-    question.focus();
+    focusOn(question);
   } else if ("popover" in question && !question.matches(":popover-open")) {
     question.popover = "manual";
     question.showPopover();
@@ -173,20 +187,8 @@ function say(from, text = "") {
 
 /** Go on where the visitor was before, or where reading goes on. */
 function goOn() {
-  const target = opener?.isConnected ? opener : (all("main")[0] ?? document.body);
-  if (target !== opener) target.tabIndex = -1;
-  target.focus({ preventScroll: true });
-}
-
-/** Whether an answer would last. It is found out without storing anything. */
-function keepsCookies() {
-  try {
-    // Forbidden where cookies are.
-    void window.localStorage;
-    return navigator.cookieEnabled;
-  } catch {
-    return false;
-  }
+  if (opener?.isConnected) opener.focus({ preventScroll: true });
+  else focusOn(all("main")[0] ?? document.body);
 }
 
 /** The answer as the server wants it. @param {HTMLFormElement} form @param {HTMLButtonElement} button */
@@ -256,10 +258,12 @@ function adopt(state) {
   // not every page may load what was granted just now.
   const reload = changed.some((id) => before[id] || restored || (id in before && (closed ?? state.reloads)));
   restored = false;
-  // Who keeps no cookies has refused.
-  answered = !state.should_ask || !keepsCookies();
-  for (const question of all(".pchoice")) {
-    if (answered && (changed[0] || !("again" in question.dataset))) leave(question);
+  answered = blocked || !state.should_ask;
+  const question = banner();
+  if (question && (changed[0] || (answered && !("again" in question.dataset)))) {
+    leave(question);
+    // What is left to ask.
+    if (!answered && !question.hidden) bring("");
   }
   if (reload) location.reload();
   else activate();
@@ -267,10 +271,9 @@ function adopt(state) {
   if (decided !== state.decided_at && (answered || decided !== undefined))
     for (const reason of all(".pchoice-why")) reason.style.visibility = "hidden";
   decided = state.decided_at;
+  for (const link of all(".pchoice-way-back [data-granted]"))
+    link.textContent = link.dataset[state.outcome] ?? link.dataset.privacySettings ?? "";
   if (changed[0]) {
-    // The link at the end says what held before.
-    for (const link of all(".pchoice-way-back [data-privacy-settings]"))
-      link.textContent = /** @type {string} */ (link.closest("[aria-label]")?.getAttribute("aria-label"));
     document.dispatchEvent(new CustomEvent("consentchange", { detail: { ...purposes } }));
   }
   return !reload;
@@ -349,8 +352,7 @@ async function show(asked) {
   opener = had;
   question.hidden = false;
   raise(question);
-  question.tabIndex = -1;
-  question.focus();
+  focusOn(question);
 }
 
 /** Whether the page came just now from the server: not from a cache, a restored tab, or ahead of the visit. */
@@ -363,21 +365,6 @@ function isFresh() {
     !visit.deliveryType &&
     !(/** @type {{ prerendering?: boolean }} */ (document).prerendering)
   );
-}
-
-/** Take the question away where no answer would last, bring it where it should be asked. @param {State} [state] */
-function ask(state) {
-  const question = banner();
-  if (keepsCookies()) {
-    // Who looks at a page in a frame is asked by the page around it.
-    if (state?.should_ask && !question && top === window) bring("");
-  } else if (question) {
-    // Who keeps no cookies has refused. It is said on the first page of a visit, and after an answer on a page of ours.
-    answered = true;
-    question.remove();
-    if (location.hash === "#pchoice" || !document.referrer.startsWith(location.origin))
-      say(question, question.dataset.blocked);
-  }
 }
 
 /** What holds now. The first page of a visit that asks says it by itself: nothing is requested before an answer. */
@@ -399,7 +386,14 @@ async function load() {
   addEventListener("load", tend);
   new MutationObserver(tend).observe(document, { childList: true, subtree: true });
   painted().then(() => {
-    ask(state);
+    if (blocked && question) {
+      // The line is for another page, if it cannot be had.
+      import(`${base}/question.js`).then(
+        ({ tell }) => tell(question),
+        () => {},
+      );
+      // Who looks at a page in a frame is asked by the page around it.
+    } else if (state?.should_ask && !answered && !banner() && top === window) bring("");
     // The visitor may have gone on before an answer was taken.
     if (!state && banner() && document.referrer.startsWith(location.origin)) refresh();
   });

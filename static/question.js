@@ -1,4 +1,5 @@
-// Brings the question into a page that came without it. Only pages that need it load this.
+// Brings the question into a page that came without it, and says why a browser without cookies is not asked. Only pages
+// that need it load this.
 
 const patience = 10000;
 let complained = false;
@@ -25,6 +26,29 @@ export async function bring(base, query) {
   // 204: the page is to be read without it.
   if (status !== 204) complain(`${base}/question`, status);
   if (asked.has("again")) location.assign(`${base}?${asked}`);
+}
+
+/**
+ * Say that the browser keeps no cookies: in a line at the end of the page, once in a tab. Nothing is stored to know that.
+ * @param {HTMLElement} question what the page would have asked
+ */
+export function tell(question) {
+  const [visit] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
+  // Older browsers tell only whether a page of the site led here.
+  const before = window.navigation?.currentEntry?.index ?? document.referrer.startsWith(location.origin);
+  const isAgain = before || visit?.type === "reload" || visit?.type === "back_forward";
+  // A form has brought an answer, which the browser did not keep.
+  if (isAgain && location.hash !== "#pchoice") return;
+  const line = document.createElement("p");
+  line.lang = question.lang;
+  line.dir = question.dir;
+  line.style.textAlign = "center";
+  line.setAttribute("role", "status");
+  (document.querySelector(".pchoice-way-back span") ?? document.body).append(line);
+  // A moment later, so that screen readers notice.
+  setTimeout(() => {
+    line.textContent = question.dataset.blocked ?? "";
+  }, 50);
 }
 
 /** @param {Document | null} where @returns {HTMLElement | null} */

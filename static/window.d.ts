@@ -14,6 +14,8 @@ declare global {
   interface Window {
     /** What the visitor allows; there once `choices.js` or `track.js` has run. `track` comes with the latter. */
     consent: Consent & { track?: Track };
+    /** The Navigation API, which TypeScript does not know yet. */
+    navigation?: { currentEntry?: { index: number } };
     /** What `choices.js` has made, so that it is made once. */
     consentChoices?: Consent;
     /** Tells vendors' tags what holds now, each if that has changed for it; there where `vendors.js` has run. */

@@ -25,6 +25,7 @@ class States:
 
         - `status`: what the visitor answered: "unknown", "granted", "refused" or "partial".
         - `purposes`: purpose id -> whether it is allowed now, "necessary" included.
+        - `outcome`: what holds on the whole, as the link at the end of pages says it; see `Decision`.
         - `should_ask`: whether the question is to be shown.
         - `policy`: the version of the policy in force.
         - `decided_at`: when the visitor answered, or null.
@@ -44,6 +45,7 @@ class States:
         return {
             "status": decision.status,
             "purposes": dict(decision.purposes),
+            "outcome": decision.outcome,
             "should_ask": decision.should_ask,
             "policy": decision.policy.version,
             "decided_at": rfc3339(record.decided_at) if record else None,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Request, ViewportSize, expect
 
+from tests.support.browsers.life_browser import another_tab
 from tests.support.browsers.visitor_browser import (
     PREFIX,
     ROOT,
@@ -118,6 +119,37 @@ def allow_always(visitor: Visitor, *, reloads: bool = False) -> None:
     assert visitor.is_marked is (visitor.scripts and not reloads)
     assert visitor.state["purposes"]["media"]
     assert len(of_recipient(visitor)) == 1
+
+
+@pytest.mark.each_value(at_most=1)
+@pytest.mark.parametrize("closed", [False, True], ids=["question open", "question closed"])
+def test_question_is_asked_anew_in_each_tab_after_always_allow(new_visitor: NewVisitor, closed: bool) -> None:
+    visitor = new_visitor()
+    other = another_tab(visitor)
+    for tab in (visitor, other):
+        tab.open_with_banner("/offices")
+        expect(answered(tab)).to_have_value("0")
+        if closed:
+            tab.banner.get_by_role("button", name="Close").click()
+    visitor.mark()
+    visitor.answer(button(visitor, "Always allow"))
+    for tab in (visitor, other):
+        expect_map(tab)
+        if closed:
+            expect(tab.banner).to_have_count(0)
+        else:
+            expect(answered(tab)).not_to_have_value("0")
+            expect(tab.banner).to_be_visible()
+    assert visitor.is_marked
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner).to_be_visible()
+    visitor.refuse()
+    expect(other.banner).to_have_count(0)
+
+
+def answered(visitor: Visitor) -> Locator:
+    """Return the field of the question with the time of the answer that it goes by."""
+    return visitor.banner.locator("[name=answered]")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cookie_consent.texts import catalog as shipping
+from tests.support.browsers.life_browser import another_tab, life_sites
 from tests.support.browsers.visitor_browser import (
     CHROMIUM_OPTIONS,
     PREFIX,
@@ -125,6 +126,49 @@ def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: V
     expect(box).to_be_visible()
     assert visitor.path == "/offices"
     assert visitor.hosts() == {visitor.sites.address}
+
+
+NOT_SAVED = shipped("en")["cookies_blocked"]
+
+
+@pytest.fixture
+def ending_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """Sites whose pages have our link at their end."""
+    with life_sites(tmp_path_factory.mktemp("life")) as sites:
+        yield sites
+
+
+@pytest.mark.parametrize("kind", ["with our link", "with a link of its own"])
+@pytest.mark.parametrize("cookieless_visitor", [True], ids=["with JavaScript"], indirect=True)
+def test_blocked_cookies_are_told_once_a_tab_in_a_line_at_the_end(
+    cookieless_visitor: Visitor, ending_sites: Sites, kind: str
+) -> None:
+    visitor = cookieless_visitor
+    paths = ["/", "/names", "/tour", "/offices", "/account"]
+    if kind == "with our link":
+        visitor.sites = ending_sites
+        paths = ["/", "/second", "/long", "/with-script", "/second"]
+    for tab in (visitor, another_tab(visitor)):
+        tab.go(paths[0])
+        line = tab.page.get_by_role("status").filter(has_text=NOT_SAVED)
+        expect(line).to_be_visible()
+        expect(line).to_have_css("position", "static")
+        assert line.evaluate("it => it.getBoundingClientRect().bottom >= document.querySelector('main').offsetHeight")
+        tab.page.keyboard.press("End")
+        expect(line).to_be_visible()
+        tab.page.reload()
+        for path in paths[1:]:
+            expect_no_message(tab)
+            tab.go(path)
+        expect_no_message(tab)
+
+
+def expect_no_message(visitor: Visitor) -> None:
+    """Wait until the page has left out its question, and check that it says nothing."""
+    visitor.ready()
+    visitor.page.wait_for_load_state("networkidle")
+    expect(visitor.banner).to_have_count(0)
+    expect(visitor.page.get_by_text(NOT_SAVED)).to_have_count(0)
 
 
 # The back button

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
+from tests.support.browsers.life_browser import another_tab
 from tests.support.browsers.surroundings import ending_page, surroundings_site
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import ENDS
@@ -69,15 +70,21 @@ def test_link_is_large_and_centred_below_the_page(visitor: Visitor, name: str, s
     assert not visitor.page.evaluate(WIDENS)
 
 
-def test_link_says_no_state_that_has_ended_in_place(new_visitor: NewVisitor, sites: Sites) -> None:
+def test_link_says_what_holds_after_each_answer_in_place_and_in_another_tab(
+    new_visitor: NewVisitor, sites: Sites
+) -> None:
     visitor = new_visitor()
     visitor.sites = sites
-    refuse(visitor)
-    link = shown(visitor, "narrow", DESK)
-    expect(link).to_have_text("Privacy settings: refused")
-    visitor.ready()
-    link.click()
+    other = another_tab(visitor)
+    links = [shown(tab, "narrow", DESK) for tab in (visitor, other)]
+    for tab in (visitor, other):
+        tab.ready()
+    for link in links:
+        expect(link).to_have_text("Privacy settings")
+    visitor.refuse()
+    for link in links:
+        expect(link).to_have_text("Privacy settings: refused")
+    links[0].click()
     visitor.accept()
-    expect(link).to_have_text("Privacy settings")
-    visitor.page.reload()
-    expect(link).to_have_text("Privacy settings: accepted")
+    for link in links:
+        expect(link).to_have_text("Privacy settings: accepted")

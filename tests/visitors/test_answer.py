@@ -70,6 +70,7 @@ def test_json_answer_returns_state(data: object, status: str, purposes: dict[str
     assert reply.json == {
         "status": status,
         "purposes": {"necessary": True, **purposes},
+        "outcome": status,
         "should_ask": False,
         "policy": policy().version,
         "decided_at": "2025-06-15T15:06:40Z",

@@ -74,6 +74,7 @@ def test_state_before_answer_is_unknown() -> None:
     assert call(install(), path=f"{PREFIX}/state").json == {
         "status": "unknown",
         "purposes": {"necessary": True, "analytics": False, "media": False},
+        "outcome": "",
         "should_ask": True,
         "policy": policy().version,
         "decided_at": None,

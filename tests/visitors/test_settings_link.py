@@ -33,7 +33,7 @@ from tests.support.asgi import (
 )
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
-_LINK = re.compile(r'<a href="([^"]*)" data-privacy-settings [^>]*>([^<]*)</a>')
+_LINK = re.compile(r'<a href="([^"]*)" data-privacy-settings="[^"]*" [^>]*>([^<]*)</a>')
 
 
 def linked(app: ASGIApp | None = None, **options: Any) -> ConsentMiddleware:

@@ -129,7 +129,7 @@ def test_banner_script_checks_local_storage_without_storing() -> None:
 def test_banner_script_imports_only_optional_scripts() -> None:
     imports = re.compile(r"^\s*import\b(?!\.meta|\().*|\bimport\([^)]*\)|\bfrom\s+[\"'].*", re.MULTILINE)
     assert imports.findall("\n".join(code_lines(source("choices.js")))) == [
-        f"import(`${{base}}/{name}.js`)" for name in ("landing", "question")
+        f"import(`${{base}}/{name}.js`)" for name in ("landing", "question", "question")
     ]
     assert imports.findall("\n".join(code_lines(source("question.js")))) == []
 
@@ -141,7 +141,7 @@ def test_scripts_export_expected_names() -> None:
         "choices.js": ["consent"],
         "gated.js": [],
         "landing.js": ["tell"],
-        "question.js": ["bring"],
+        "question.js": ["bring", "tell"],
         "shared.js": [],
         "track.js": ["track"],
         "vendors.js": [],
