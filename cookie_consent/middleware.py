@@ -32,6 +32,7 @@ from cookie_consent.decision.visit import Visits, host_of, is_secure, without_he
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
+from cookie_consent.enforcement.foreign_hosts import advice_on_loading
 from cookie_consent.enforcement.left_out import Inject, leaves_out
 from cookie_consent.enforcement.nesting import Nesting
 from cookie_consent.enforcement.quick_response import QuickResponse
@@ -216,7 +217,7 @@ class ConsentMiddleware(FailsAtStart):
         self._own_paths = (prefix, late.GPC_PATH)
         signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, app)
-        for sentence in advice_at_start(policy):
+        for sentence in (*advice_at_start(policy), *advice_on_loading(policy, security, shared_pages=shared_pages)):
             _policy_log.warning("%s", sentence)
 
     @property

@@ -30,7 +30,7 @@ POLICY = Path(__file__).with_name("fastapi_consent.toml")
 KEY = os.environ.get("CONSENT_KEY") or secrets.token_urlsafe(32)  # without one, each start forgets all answers
 
 app = FastAPI()
-app.add_middleware(ConsentMiddleware, policy=POLICY, secret_keys=[KEY])
+app.add_middleware(ConsentMiddleware, policy=POLICY, secret_keys=[KEY], csp="enforce")
 
 environment = Environment(loader=DictLoader({"page.html": PAGE}), autoescape=True)
 templates = Jinja2Templates(env=environment, context_processors=[consent_context])

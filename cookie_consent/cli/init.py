@@ -44,7 +44,8 @@ def _init(arguments: argparse.Namespace) -> int:
         f"{path} is written.{to_write} Replace what it says by what is true of your site, look it over with\n\n"
         f"    cookie-consent check {path}\n\n"
         "and add the middleware to the app:\n\n"
-        f'    app.add_middleware(ConsentMiddleware, policy="{path}", secret_keys=[os.environ["CONSENT_KEY"]])'
+        f'    app.add_middleware(ConsentMiddleware, policy="{path}", '
+        'secret_keys=[os.environ["CONSENT_KEY"]], csp="enforce")'
     )
     return GOOD
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.types import Message, Send
@@ -15,7 +15,10 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.visit import host_of
 from cookie_consent.enforcement.csp import SecurityFields, covers
+from cookie_consent.policy.parts import NECESSARY
+from cookie_consent.policy.policy import Policy
 
+_MOST_NAMED = 3
 _MAX_PAGES = 1000
 _MAX_HOSTS = 100
 _LONGEST_READ = 256 * 1024
@@ -35,6 +38,19 @@ _TO_DECLARE = (
 )
 _ENFORCE = '\nWith csp="enforce", browsers load from such hosts only what was allowed.\n'
 _log = logging.getLogger("cookie_consent")
+
+
+def advice_on_loading(policy: Policy, security: SecurityFields | None, *, shared_pages: bool) -> Iterator[str]:
+    """Yield a sentence at the start if browsers load from recipients whatever the visitor answers."""
+    reached = [f'"{it.name}"' for it in policy.recipients if it.purpose != NECESSARY and it.origins]
+    if reached and (security is None or not security.enforces):
+        remedy = "Mark each element with data-purpose (docs/gated.md)"
+        if not shared_pages:
+            remedy += ', and write csp="enforce"'
+        yield (
+            f"Only cookies wait for consent: what a page loads from {', '.join(reached[:_MOST_NAMED])} is loaded "
+            f"before anybody answers. {remedy}."
+        )
 
 
 class ForeignHosts:

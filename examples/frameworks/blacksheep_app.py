@@ -71,5 +71,5 @@ async def live(websocket: WebSocket) -> None:
 
 
 app = GZipMiddleware(
-    ConsentMiddleware(site, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]]),
+    ConsentMiddleware(site, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]], csp="enforce"),
 )

@@ -108,6 +108,7 @@ application = ConsentMiddleware(
     get_asgi_application(),
     policy="consent.toml",
     secret_keys=[os.environ["CONSENT_KEY"]],
+    csp="enforce",
     inject=["/admin*"],
 )
 urlpatterns.append(path("admin/", admin.site.urls))  # after the setup of Django, which finds the models

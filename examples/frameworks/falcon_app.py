@@ -77,5 +77,5 @@ site.add_route("/tour", Tour())
 site.add_route("/offices", Offices())
 site.add_route("/live", Live())
 app = GZipMiddleware(
-    ConsentMiddleware(site, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]]),
+    ConsentMiddleware(site, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]], csp="enforce"),
 )

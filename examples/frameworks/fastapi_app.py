@@ -86,6 +86,7 @@ app.add_middleware(
     ConsentMiddleware,
     policy="consent.toml",
     secret_keys=[os.environ["CONSENT_KEY"]],
+    csp="enforce",
     inject=["/docs*", "/redoc*"],
 )
 app.add_middleware(GZipMiddleware)

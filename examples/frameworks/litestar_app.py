@@ -82,5 +82,5 @@ site = Litestar(
     template_config=TemplateConfig(directory=HERE / "templates", engine=JinjaTemplateEngine),
 )
 app = GZipMiddleware(
-    ConsentMiddleware(site, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]]),
+    ConsentMiddleware(site, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]], csp="enforce"),
 )

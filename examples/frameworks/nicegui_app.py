@@ -60,5 +60,5 @@ def offices(request: Request) -> None:
 
 
 ui.run_with(app, storage_secret=os.environ["CONSENT_KEY"], gzip_middleware_factory=None)
-app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]])
+app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]], csp="enforce")
 app.add_middleware(GZipMiddleware)

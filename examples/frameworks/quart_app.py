@@ -62,6 +62,6 @@ async def live() -> None:
 
 
 app.asgi_app = ConsentMiddleware(  # type: ignore
-    app.asgi_app, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]]
+    app.asgi_app, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]], csp="enforce"
 )
 app.asgi_app = GZipMiddleware(app.asgi_app)  # type: ignore

@@ -91,5 +91,5 @@ app = Starlette(
     ]
 )
 app.add_middleware(SessionMiddleware, secret_key=os.environ["CONSENT_KEY"])
-app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]])
+app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=[os.environ["CONSENT_KEY"]], csp="enforce")
 app.add_middleware(GZipMiddleware)

@@ -223,6 +223,7 @@ def create_app(environ: Mapping[str, str], policy: Policy | None = None) -> Star
         access_log=access_log,
         ledger=environ.get("REGISTRY_LEDGER"),
         settings_link=False,  # each page has one of its own
+        # Without csp="enforce": its cards have "Show once", and all else of the partner waits.
     )
     return site
 

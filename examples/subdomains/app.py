@@ -33,4 +33,4 @@ async def shop(request: Request) -> HTMLResponse:
 
 
 app = Starlette(routes=[Host("shop.museum.localhost", Starlette(routes=[Route("/", shop)])), Route("/", museum)])
-app.add_middleware(ConsentMiddleware, policy=POLICY, secret_keys=[KEY])
+app.add_middleware(ConsentMiddleware, policy=POLICY, secret_keys=[KEY], csp="enforce")

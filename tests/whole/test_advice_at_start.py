@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,13 +42,35 @@ def test_policy_as_init_writes_it_is_told_at_each_start_and_check_ends_with_1(
 def test_cookie_of_a_third_party_is_told_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "cookie_consent.policy")
     own = SITE.replace("site.example", "site.jp").replace("maps.example.com", "maps.jp")
-    install(text=own.replace("_ga_session", "basket"))
+    install(text=own.replace("_ga_session", "basket"), csp="enforce")
     (line,) = caplog.messages
     assert line.startswith('[[cookies]] "_ga*" key "name": cookies of this name are those of Google, and visitors do')
     caplog.clear()
-    install(text=own + GOOGLE)
+    install(text=own + GOOGLE, csp="enforce")
     (line,) = caplog.messages
     assert line.startswith('[[cookies]] "_ga_session" key "purpose": cookies of this name are those of Google')
     caplog.clear()
-    install(text=own.replace("_ga_session", "basket") + GOOGLE)
+    install(text=own.replace("_ga_session", "basket") + GOOGLE, csp="enforce")
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({}, 'Mark each element with data-purpose (docs/gated.md), and write csp="enforce".'),
+        ({"shared_pages": True}, "Mark each element with data-purpose (docs/gated.md)."),
+        ({"csp": "enforce"}, ""),
+    ],
+)
+def test_start_says_that_pages_load_from_recipients_before_anybody_answers(
+    options: dict[str, Any], remedy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "cookie_consent.policy")
+    said = (
+        f'Only cookies wait for consent: what a page loads from "Maps Inc." is loaded before anybody answers. {remedy}'
+    )
+    for text in (SITE, SITE.replace('origins = ["https://maps.example.com"]\n', "")):
+        caplog.clear()
+        install(text=text, **options)
+        lines = [line for line in caplog.messages if line.startswith("Only cookies")]
+        assert lines == ([said] if remedy and text == SITE else [])
