@@ -162,7 +162,7 @@ class QuickResponse(Response):
         style, script, style_at_end = ordinary.around[self._rules.inline_script] if asks else (b"", b"", b"")
         link = plan.links[decision.outcome].get(language) or ordinary.keep_link(plan, decision, language)
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
-        inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body)
+        inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body, is_whole=True)
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))

@@ -225,16 +225,25 @@ NO_BODY = [
     "<!doctype html>\n<html lang=en>\n<head><title>t</title></head>\n|",
     "<!doctype html><!-- a -->\n|",
     "<!doctype html><frameset><frame></frameset>\n<body>|",
-    "<!doctype html><script>a</script|",
-    "<html><!-- a <body> --|",
-    "<html><template><body>|",
-    "<html><template><plaintext></template><body>x|",
-    "<html><body class='|",
+    "<!doctype html>|<script>a</script",
+    "<!doctype html><title>t</title>|<script><!-- <script>a</script>",
+    "<html>|<!-- a <body> --",
+    "<html>|<template><body>",
+    "<html>|<template><plaintext></template><body>x",
+    "<html>|<body class='",
+    "<!doctype html><html><head></head>|<style>a</head><body>",
+    "<!doctype html><head>|<noscript><p>a</head><body>",
+    "<!doctype html><frameset><frame>|",
     "<!doctype html>|<!-- a",
     "<!doctype html>|<html lang=",
     "<!doctype html>|<",
     "<html>|</bod",
     "<html>|<tit",
+]
+OPEN_TITLES = [
+    "<html>|<template><template></template><title>a</template>",
+    "<!doctype html><html lang=en><head><meta charset=utf-8>|<title>a</titles><body><p>text</body></html>",
+    "<html>|<title>a</title",
 ]
 DOCUMENTS = [
     *(BODY_TAGS + BODY_TAGS_THAT_DO_NOT_COUNT + NO_BODY_TAG),
@@ -252,7 +261,7 @@ def test_fragment_comes_first_in_body_after_html_tag(document: str) -> None:
     assert_place_of_fragment(document.replace("<!doctype html>", "<!doctype html><html>"))
 
 
-@pytest.mark.parametrize("document", NO_BODY)
+@pytest.mark.parametrize("document", NO_BODY + OPEN_TITLES)
 def test_fragment_comes_last_in_document_without_body(document: str) -> None:
     assert_place_of_fragment(document)
 
@@ -349,18 +358,17 @@ def test_document_start_beyond_64_kib_is_ignored(page: bytes) -> None:
     [
         (["<!doctype html>", "<html>"], ["", "<!doctype html><html>"]),
         (["<!doctype html><!-- a -->", "<head>"], ["", "<!doctype html><!-- a --><head>"]),
-        (["<!doctype html>\n<meta ", "a='"], ["<!doctype html>\n<meta ", "a='"]),
+        (["<!doctype html>\n<meta ", "a='", "'>"], ["<!doctype html>\n", "", "<meta a=''>"]),
         (["<html lang=", "en>"], ["", "<html lang=en>"]),
-        (["<html>", "<title>", "a", "</title>"], ["<html>", "<title>", "a", "</title>"]),
-        (["<html>", "<title>a</ti", "b</title"], ["<html>", "<title>a", "</tib"]),
-        (["<html>", "<title>a-<!-", "b"], ["<html>", "<title>a-<!-", "b"]),
-        (["<html>", "<script>a", "</scrip", "b"], ["<html>", "<script>a", "", "</scripb"]),
-        (["<html>", "<script><!-", "-a--", "></"], ["<html>", "<script>", "<!--a", "-->"]),
-        (["<html>", "<!-- a", "--", "- b --!", ">"], ["<html>", "<!-- a", "", "--- b ", "--!>"]),
-        (["<html>", "<!-", "-", "a"], ["<html>", "", "", "<!--a"]),
-        (["<html>", "<met", "a", " b"], ["<html>", "", "", "<meta b"]),
-        (["<html>", "<meta a", "='>", "<body", "'>"], ["<html>", "<meta a", "='>", "<body", "'>"]),
-        (["<html>", "</averyverylong", "name", ">"], ["<html>", "</averyverylong", "name", ">"]),
+        (["<html>", "<title>", "a", "</title>"], ["<html>", "", "", "<title>a</title>"]),
+        (["<html>", "<title>a</ti", "b</title>"], ["<html>", "", "<title>a</tib</title>"]),
+        (["<html>", "<script>a", "</script", ">b"], ["<html>", "", "", f"<script>a</script>{PROBE}b"]),
+        (["<html>", "<script><!-", "-a--", "></script>"], ["<html>", "", "", "<script><!--a--></script>"]),
+        (["<html>", "<!-- a", "--", "- b --!", ">"], ["<html>", "", "", "", "<!-- a--- b --!>"]),
+        (["<html>", "<!-", "-", "-->"], ["<html>", "", "", "<!---->"]),
+        (["<html>", "<met", "a", " b>"], ["<html>", "", "", "<meta b>"]),
+        (["<html>", "<meta a", "='>", "<body", "'>"], ["<html>", "", "", "", "<meta a='><body'>"]),
+        (["<html>", "</averyverylong", "name", ">"], ["<html>", "", "", "</averyverylongname>"]),
         (["<html>", "<frameset>", "<bo", "dy>"], ["<html>", "<frameset>", "<bo", "dy>"]),
         (["<html>", "<bo", "dy", " >"], ["<html>", "", "", f"<body >{PROBE}"]),
         (["<html>", "<bo", "ld>"], ["<html>", "", f"{PROBE}<bold>"]),
@@ -372,10 +380,16 @@ def test_bytes_are_sent_as_soon_as_parsed(chunks: list[str], passed: list[str]) 
     assert [chunk.decode() for chunk in out] == passed
 
 
-@pytest.mark.parametrize("opening", ["<script>", "<script><!-- ", "<style>", "<title>", "<!-- ", "<meta a='", "<meta "])
-def test_unclosed_markup_is_not_buffered(opening: str) -> None:
-    chunks = [b"<html>" + opening.encode(), *[b"x" * 4096] * 200]
-    assert sent_after_chunks(*chunks) == chunks
+@pytest.mark.parametrize(
+    "opening", ["<script>", "<script><!-- ", "<style>", "<title>", "<!-- ", "<meta a='", "<meta ", "<template>"]
+)
+def test_unclosed_markup_is_not_held_beyond_64_kib(opening: str) -> None:
+    """What comes at the end of the document is inserted before it, as long as that can be."""
+    chunks = [b"<html>" + opening.encode(), *[b"<!x" * 1024] * 200]
+    first, *following = sent_after_chunks(*chunks)
+    held = LIMIT // 3072
+    assert (first, following[:held]) == (b"<html>", [b""] * held)
+    assert following[held:] == [b"".join([opening.encode(), *chunks[1 : held + 2]]), *chunks[held + 2 :]]
 
 
 def test_body_is_found_after_very_long_tag() -> None:
@@ -595,6 +609,26 @@ def test_tail_precedes_body_end_tag_in_last_message(last: str) -> None:
     assert content(passed) == f"<html><body>{before}{TAIL}{after}".encode()
     assert passed[0]["headers"] == [HTML, (b"content-length", b"%d" % len(content(passed)))]
     assert passed[1:-1] == pieces[:1]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><body>^<form>|<textarea>a</form></body></html>",
+        "<html><body>^<textarea>a</textarea>|<TEXTAREA>a<textarea>b</body></html>",
+        "<!doctype html><html lang=en><head>^|<title>a<title/></head><body>b</body></html>",
+        "<html><body>^<p title='<title>'><!-- <textarea> --><script>'<title>'</script><style></style>|<title>a<p>",
+        "<html><body>^<textarea><title></textarea>|</body>",
+        "<html><body>^<script>let a = '<textarea>'</script>|</body></html>",
+        "<html><body>^<script><!-- '<textarea>' --></script>|</body></html>",
+        "<html><body>^<p a='<textarea>'>|</body></html>",
+        "<html><body>^< 3 <textarea></textarea></ x><?x?><!y></p b='<'>|<textarea>",
+    ],
+)
+@pytest.mark.parametrize("fragment", [PROBE, ""])
+def test_tail_comes_before_a_text_that_never_ends(page: str, fragment: str) -> None:
+    given, expected = re.sub(r"[|^]", "", page), page.replace("^", fragment).replace("|", TAIL)
+    assert content(sent([start(), body(given.encode())], fragment, tail=TAIL)).decode() == expected
 
 
 @pytest.mark.parametrize("given", ["", "text", "<p>part</p>", '{"html": "<html>"}', "<!doctype svg><html><body>"])

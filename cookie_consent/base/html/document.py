@@ -44,6 +44,16 @@ _ORDINARY_START = compiled(
 _ORDINARY_HEAD = compiled(
     rf"(?= [{SPACE}<] ) {_ORDINARY} (?: (?P<left> </head {REST} ) {_ORDINARY} )? (?P<body> <body {REST} )?"
 )
+_CLOSED = compiled(
+    rf"""(?> [^<]++ | < (?:
+    !-- (?: -?> | (?>(?: [^-]++ | - (?! -!?> ) )*) --!?> )
+  | {" | ".join(map(_element, RAW))} | {_element("script", unless="| !--")}
+  | (?! (?: {" | ".join((*RAW, "script"))} ) {NAMED} ) [a-z] [^{SPACE}/>]*+ {REST}
+  | / [a-z] [^{SPACE}/>]*+ {REST}
+  | (?: ! (?! -- ) | \? | / (?! [a-z] ) ) [^>]*+ >
+  | (?! [a-z!?/] ) ) )*"""
+)
+"""What has an end, from the beginning of a document. Scripts with comments are not told apart, and count as open."""
 _DOCTYPE = compiled(rf"<!doctype (?: [{SPACE}]*+ (?P<html> html [{SPACE}>] ) )?")
 
 # What may come before the beginning of the head's content. A `<meta charset>` stays first, because browsers look for it
@@ -96,6 +106,16 @@ def known_head(data: bytes, start: int) -> int:
     return start + len(head) if head in _heads else 0
 
 
+def start_of_open_text(document: bytes) -> int:
+    """Return the position of a textarea or a title that never ends in a whole document, or -1."""
+    near = max(len(document) - LONGEST_KNOWN, 0)
+    for begin, end in _TEXTS:
+        if document.find(begin, near) >= 0 and document.rfind(begin) > document.rfind(end):
+            at = _end(_CLOSED, document, 0)
+            return at if document[at : at + len(b"<textarea")].lower().startswith((b"<textarea", b"<title")) else -1
+    return -1
+
+
 def start_of_head(data: bytes, at: int, *, is_all: bool = False) -> int:
     """Return the position at which the head's content begins; after a `<meta charset>` that comes first.
 
@@ -121,6 +141,8 @@ def _end(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
     match = pattern.match(data, at)
     return match.end() if match else at
 
+
+_TEXTS = ((b"<textarea", b"</textarea"), (b"<title", b"</title"))
 
 # Tag -> the state that follows it. Other start tags open the body, other end tags do nothing.
 _SAME, _OPENS = "same", "opens"
@@ -194,11 +216,21 @@ class Document:
             self._state = "passing"
         if self._state == "passing":
             return self._whole(data)
-        parsed = self._at if self.is_document else 0
+        parsed = self._ready(data) if self.is_document else 0
         self.held = data[parsed:]
         self._at -= parsed
         self._began -= parsed
         return self._with_head(data[:parsed]) if self._due else data[:parsed]
+
+    def _ready(self, data: bytes) -> int:
+        """Return how many of the bytes can be sent.
+
+        What is open, such as a title, waits, unless it is long: at the end of the document, the fragment comes before
+        it.
+        """
+        is_open = self._templates or self._state not in (*_STEPS, "frameset")
+        waits = is_open and self._began >= 0 and len(data) - self._began < UNDECIDED_LIMIT
+        return self._began if waits else self._at
 
     def close(self) -> bytes:
         """Return the remaining bytes at the end of the response."""
@@ -289,7 +321,8 @@ class Document:
     def _between(self, data: bytes) -> bool:
         if self.is_document and not self._templates and self._ordinary(data):
             return False
-        self._began = self._at
+        if not self._templates:
+            self._began = self._at
         token = _TOKEN.match(data, self._at, self._limit)
         if token is None or token.lastgroup == "begun":
             return False

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from cookie_consent.base.html.document import Document
+from cookie_consent.base.html.document import Document, start_of_open_text
 from cookie_consent.base.limits import LONGEST_KEPT
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -146,6 +146,7 @@ class Injection:
 
     async def _send_body(self, document: Document, message: Message) -> None:
         body, more = message.get("body", b""), message.get("more_body", False)
+        is_whole = self._start is not None and not more
         ready = document.feed(body)
         if not more:
             ready += document.close()
@@ -157,7 +158,8 @@ class Injection:
             self._tail = self._make_tail() if document.is_document else b""
             await self._send_start(_corrected(self._start, document.head + document.fragment, self._tail))
         if ready or not more:
-            await self._send(self._ended({**message, "body": ready} if ready != body else message))
+            message = {**message, "body": ready} if ready != body else message
+            await self._send(self._ended(message, is_whole=is_whole))
 
     async def _send_on(self, message: Message) -> None:
         if self._tail and message["type"] in _UNSEEN_BODIES:
@@ -169,13 +171,13 @@ class Injection:
         padding, self._tail = b" " * len(self._tail), b""
         return padding
 
-    def _ended(self, message: Message) -> Message:
+    def _ended(self, message: Message, *, is_whole: bool = False) -> Message:
         """Return a message, with the tail inserted if it is the last one."""
         if not self._tail or message["type"] != "http.response.body" or message.get("more_body", False):
             return message
         tail, self._tail = self._tail, b""
         body = bytes(message.get("body", b""))
-        at = end_of_body(body)
+        at = end_of_body(body, is_whole=is_whole)
         return {**message, "body": b"".join((body[:at], tail, body[at:]))}
 
     async def _release_unseen_body(self, document: Document, kind: str) -> None:
@@ -195,11 +197,18 @@ class Injection:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-def end_of_body(document: bytes) -> int:
+def end_of_body(document: bytes, *, is_whole: bool = False) -> int:
     """Return the position of </body> in the last bytes of a document, or their length if it is not there.
 
-    The tag does not count inside a comment, or if anything but comments and </html> follows it.
+    The tag does not count inside a comment, or if anything but comments and </html> follows it. If a whole document
+    ends inside a textarea or a title, that is where its body ends: nothing is seen behind.
+
+    Args:
+        document: the document, or its last bytes.
+        is_whole: whether it is the whole document.
     """
+    if is_whole and (at := start_of_open_text(document)) >= 0:
+        return at
     at = document.rfind(b"</body>", -_LONGEST_END)
     if at >= 0 and document[at + len(b"</body>") :] in _PLAIN_ENDS:
         # Without a "!" there is no comment. Searching for one byte is many times faster than for four.
