@@ -14,6 +14,7 @@ import httpx
 import pytest
 from django.core.asgi import get_asgi_application
 from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.http import HttpResponse
 from django.template import engines
@@ -166,6 +167,14 @@ async def test_page_that_prints_nothing_of_ours_stays_the_same_for_everybody(exa
             reply = await visitor.get("/admin-help")
     assert reply.text == "<title>Help</title>"
     assert "cookie" not in reply.headers["vary"].lower()
+
+
+@pytest.mark.usefixtures("example")
+def test_wsgi_app_of_django_stops_the_start_with_the_way_out() -> None:
+    with pytest.raises(ValueError, match=r"It is a WSGI app. Django has get_asgi_application\(\)") as error:
+        install(get_wsgi_application())
+    assert "asgiref.wsgi.WsgiToAsgi(app)" in str(error.value)
+    assert "`It is a WSGI app`" in PAGE.text
 
 
 @pytest.mark.anyio

@@ -29,6 +29,7 @@ NEED_THE_EXTRA_FULL = (
     "tests/browser/test_html_checker.py",
     "tests/browser/test_nicegui.py",
     "tests/docs/test_site.py",
+    "tests/docs/test_wsgi_page.py",
     "tests/frameworks/test_blacksheep.py",
     "tests/frameworks/test_litestar.py",
     "tests/frameworks/test_nicegui.py",

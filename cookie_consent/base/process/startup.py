@@ -108,7 +108,10 @@ def check_app(app: Any) -> None:
         ValueError: it is something else. The message says what would be right.
     """
     check("app", app, is_valid=callable(app), remedy="It is the ASGI app.")
-    remedy = "It is a WSGI app. Wrap an ASGI app, such as falcon.asgi.App(), or Django's get_asgi_application()."
+    remedy = (
+        "It is a WSGI app. Django has get_asgi_application(), Falcon falcon.asgi.App(); others become an ASGI app by "
+        "a2wsgi.WSGIMiddleware(app) or asgiref.wsgi.WsgiToAsgi(app): docs/how-to/wrap-a-wsgi-app.md"
+    )
     check("app", app, is_valid=not _is_wsgi(app), remedy=remedy)
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
