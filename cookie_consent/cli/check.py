@@ -117,6 +117,7 @@ def _laws(policy: Policy) -> str:
     return "".join(
         f"\nLaw {law.code}, {law.name}: {law.model}, by {law.provisions}. Compared with "
         f"{'the law' if law.certainty == 'primary' else 'what others write about the law'} on {law.reviewed_on}."
+        f"{f' Needed all the same: {law.asks_still}.' if law.asks_still else ''}"
         for law in policy.laws
     )
 

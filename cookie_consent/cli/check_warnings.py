@@ -30,6 +30,7 @@ def warnings(policy: Policy, today: date) -> Iterator[str]:
     yield from _own_names(policy)
     yield from overdue(policy.laws, today).splitlines()
     yield from _vague(policy)
+    yield from _retentions(policy)
     yield from vendor_advice(policy.vendors, policy.recipients)
 
 
@@ -72,3 +73,13 @@ def _vague(policy: Policy) -> Iterator[str]:
                         f'[[recipients]] "{recipient.id}" key "receives": "{word}" does not say what is sent, as the '
                         f"law of {law.name} asks ({law.provisions}). Name it."
                     )
+
+
+def _retentions(policy: Policy) -> Iterator[str]:
+    """Yield a sentence for each optional purpose that does not say how long its data are kept."""
+    for id_ in policy.optional:
+        if policy.in_force[id_].retention is None:
+            yield (
+                f'[purposes.{id_}] key "retention": visitors are not told how long its data are kept. Write it, as in '
+                'retention = "30 days"; of data that only a recipient keeps, what the recipient says.'
+            )

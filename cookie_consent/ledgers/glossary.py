@@ -93,6 +93,7 @@ RECEIPT: Mapping[str, str] = {
     "site": "The name of the site.",
     "controller": "Who is responsible for what is kept about you.",
     "contact": "Where you reach them.",
+    "data_protection_officer": "Where you reach their data protection officer; none where the policy names none.",
     "policy_url": "Where the policy can be read that you answered to.",
     "privacy_notice": "What you were shown.",
     "privacy_notice.url": "Where the policy can be read that you answered to.",

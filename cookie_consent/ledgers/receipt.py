@@ -37,8 +37,9 @@ _EVENT_TYPES = {
 def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[str, Any]:
     """Return the receipt of an answer as plain data for JSON.
 
-    It has all fields of the record, who asked (`site`, `controller`, `contact`), where the policy of that time can be
-    read (`policy_url`), where the answer can be changed (`withdraw_at`), and these fields of the standard:
+    It has all fields of the record, who asked (`site`, `controller`, `contact`, `data_protection_officer`), where the
+    policy of that time can be read (`policy_url`), where the answer can be changed (`withdraw_at`), and these fields of
+    the standard:
 
     - 6.4.5, the receipt: `schema_version`; `receipt_id`, which is the record's id.
     - 6.3.3, header: `record_id`; `pii_principal_id`, which is the record's `consent_id`.
@@ -78,6 +79,7 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
         "site": site.name,
         "controller": site.controller,
         "contact": site.contact,
+        "data_protection_officer": site.data_protection_officer or None,
         "prevailing_language": record["prevailing_language"] or site.prevailing_language,
         "policy_url": policy_url,
         "privacy_notice": {

@@ -143,9 +143,11 @@ def _about_site(site: Site) -> Iterator[str]:
     if not site.policy_url:
         remedy = 'Write its path or address, as in policy_url = "/privacy".'
         yield _sentence("[site]", "policy_url", "visitors find no link to your privacy policy", remedy)
-    if not _reaches_somebody(site.contact):
-        problem = f"{site.contact!r} is no mail address, link or phone number, so visitors may not know how to use it"
-        yield _sentence("[site]", "contact", problem, 'Write one, as in "privacy@my-site.com".')
+    for key in ("contact", "data_protection_officer"):
+        contact = getattr(site, key)
+        if contact and not _reaches_somebody(contact):
+            problem = f"{contact!r} is no mail address, link or phone number, so visitors may not know how to use it"
+            yield _sentence("[site]", key, problem, 'Write one, as in "privacy@my-site.com".')
 
 
 def _reaches_somebody(contact: str) -> bool:

@@ -28,7 +28,10 @@ _PARTS = {
 """Table -> the name of one of its entries."""
 _ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
 _TEXTS = frozenset(
-    {"title", "description", "data", "legal_basis", "receives", "use", "fallback", "text", "wording", "name"}
+    {
+        *("title", "description", "data", "legal_basis", "receives", "safeguard", "use"),
+        *("fallback", "text", "wording", "name"),
+    }
 )
 _NOT_ANNOUNCED = frozenset({"changes", "security"})
 """Tables whose changes visitors need not read of."""

@@ -197,6 +197,7 @@ _SITE: Readers = {
     "name": values.string,
     "controller": values.string,
     "contact": values.string,
+    "data_protection_officer": values.string,
     "prevailing_language": values.string,
     "languages": values.strings,
     "policy_url": values.string,
@@ -235,6 +236,7 @@ _RECIPIENT: Readers = {
     "directives": values.strings,
     "policy_url": values.string,
     "country": values.string,
+    "safeguard": values.texts,
     "use": values.texts,
 }
 _FEATURE: Readers = {"title": values.texts, "purposes": values.strings, "fallback": values.texts}

@@ -41,6 +41,7 @@ class Law:
         notice_language: the language, beside others, of a page that tells what is sent to whom; "" if no law asks for
             that page.
         vague_words: words that do not say what is sent.
+        asks_still: what other provisions ask for although this one leaves a choice; "" for nothing.
     """
 
     code: str
@@ -59,6 +60,7 @@ class Law:
     closing_refuses: bool = False
     notice_language: str = ""
     vague_words: tuple[str, ...] = ()
+    asks_still: str = ""
 
     @property
     def is_opt_out(self) -> bool:

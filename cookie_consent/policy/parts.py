@@ -68,6 +68,7 @@ class Site(CheckedPart):
         name: the site's name as visitors know it.
         controller: the legal name of who is responsible for the data.
         contact: a mail address or an https:// address for requests and complaints.
+        data_protection_officer: where the data protection officer is reached, in the same way; "" for none.
         prevailing_language: the language whose texts are binding if translations differ.
         languages: tags of the offered languages. Every text must exist in each of them.
         policy_url: the path or address of the site's privacy policy, or "".
@@ -85,6 +86,7 @@ class Site(CheckedPart):
     contact: str
     prevailing_language: str
     languages: tuple[str, ...]
+    data_protection_officer: str = ""
     policy_url: str = ""
     domain: str = ""
     hosts: tuple[str, ...] = ()
@@ -258,6 +260,7 @@ class Recipient(CheckedPart):
         directives: the Content-Security-Policy directives that its origins belong in, without "-src".
         policy_url: the address of its privacy policy, or "".
         country: where it handles the data, as a code of ISO 3166-1 ("US"); "" if the policy does not say.
+        safeguard: what protects the data in a country without the protection of the site's own, per language.
         use: what the recipient itself uses the data for, per language.
     """
 
@@ -269,6 +272,7 @@ class Recipient(CheckedPart):
     directives: tuple[str, ...] = ()
     policy_url: str = ""
     country: str = ""
+    safeguard: Texts = field(default_factory=dict)
     use: Texts = field(default_factory=dict)
 
     def _normalize(self) -> None:

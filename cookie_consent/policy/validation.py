@@ -155,8 +155,9 @@ def _errors_in_recipients(policy: Declarations) -> Iterator[PolicyError]:
     for table, recipient in labelled_recipients(policy):
         yield from _unknown_purpose(policy, recipient.purpose, table, "purpose")
         yield from _missing_languages(policy, recipient.receives, table, "receives")
-        if recipient.use:
-            yield from _missing_languages(policy, recipient.use, table, "use")
+        for key in ("safeguard", "use"):
+            if text := getattr(recipient, key):
+                yield from _missing_languages(policy, text, table, key)
 
 
 def _errors_in_features(policy: Declarations) -> Iterator[PolicyError]:

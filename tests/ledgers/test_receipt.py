@@ -106,6 +106,7 @@ def test_receipt_has_all_fields_of_iso_27560() -> None:
         "site": "Example Registry",
         "controller": "Example Registry Co., Ltd.",
         "contact": "privacy@example.jp",
+        "data_protection_officer": "officer@example.jp",
         "policy_url": f"{ADDRESS}/policy/0123456789abcdef",
         "privacy_notice": {
             "url": f"{ADDRESS}/policy/0123456789abcdef",

@@ -15,6 +15,7 @@ OWN = {
     "name": "Registry",
     "controller": "Registry Co., Ltd.",
     "contact": "privacy@registry.jp",
+    "data_protection_officer": "+81 3-1234-5678",
     "policy_url": "/privacy",
 }
 
@@ -55,6 +56,7 @@ def test_each_example_of_the_full_policy_is_named() -> None:
         '[site] key "name"',
         '[site] key "controller"',
         '[site] key "contact"',
+        '[site] key "data_protection_officer"',
         '[site] key "policy_url"',
         '[site.authority] key "url"',
         '[[cookies]] "_ga*" key "domain"',
@@ -77,11 +79,12 @@ def test_contact_that_reaches_somebody_is_good(contact: str) -> None:
 
 
 @pytest.mark.parametrize("contact", ["ask us", "privacy at registry.jp", "privacy@registry", "registry.jp/contact"])
-def test_contact_that_reaches_nobody_is_named(contact: str) -> None:
+@pytest.mark.parametrize("key", ["contact", "data_protection_officer"])
+def test_contact_that_reaches_nobody_is_named(contact: str, key: str) -> None:
     data = finished_data()
-    data["site"]["contact"] = contact
+    data["site"][key] = contact
     (sentence,) = given(data)
-    assert sentence.startswith(f'[site] key "contact": {contact!r} is no mail address, link or phone number')
+    assert sentence.startswith(f'[site] key "{key}": {contact!r} is no mail address, link or phone number')
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,7 @@ def test_finished_policy_starts_without_a_word() -> None:
 def test_start_names_first_placeholders_and_counts_the_others() -> None:
     first, *others = advice_at_start(policy_of(full_policy_data()))
     assert first == (
-        'The policy still says "Example Registry", "Example Registry Co., Ltd.", "privacy@example.jp" and 8 more: '
+        'The policy still says "Example Registry", "Example Registry Co., Ltd.", "privacy@example.jp" and 9 more: '
         "examples in place of what is true of the site. Visitors read them. `cookie-consent check` names each."
     )
     assert places(others) == {'[[cookies]] "_ga*" key "name"'}

@@ -99,6 +99,7 @@ def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
         name="Example Registry",
         controller="Example Registry Co., Ltd.",
         contact="privacy@example.jp",
+        data_protection_officer="officer@example.jp",
         prevailing_language="ja",
         languages=("ja", "en"),
         policy_url="https://example.jp/privacy",
@@ -127,6 +128,7 @@ def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
             directives=("frame", "img"),
             policy_url="https://maps.example.com/privacy",
             country="US",
+            safeguard={"en": "Standard clauses", "ja": "標準契約条項"},
             use={"en": "Counts how often maps are shown.", "ja": "地図の表示回数を数えます。"},
         ),
     )

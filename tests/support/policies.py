@@ -21,6 +21,7 @@ FULL_POLICY = """
 name = "Example Registry"
 controller = "Example Registry Co., Ltd."
 contact = "privacy@example.jp"
+data_protection_officer = "officer@example.jp"
 prevailing_language = "ja"
 languages = ["ja", "en"]
 policy_url = "https://example.jp/privacy"
@@ -68,6 +69,7 @@ receives = { en = "IP address, address of the page", ja = "IPアドレス、ペ�
 directives = ["frame", "img"]
 policy_url = "https://maps.example.com/privacy"
 country = "US"
+safeguard = { en = "Standard clauses", ja = "標準契約条項" }
 use = { en = "Counts how often maps are shown.", ja = "地図の表示回数を数えます。" }
 
 [features.map]

@@ -32,7 +32,7 @@ QUESTION_TEXTS = (
 )
 SETTINGS_TEXTS = (
     *("status_granted", "always_on", "cookie_name", "cookie_where", "this_site", "session", "recipients"),
-    *("no_recipients", "without_it", "services", "your_data", "receipt", "export", "erase_explained", "contact"),
+    *("without_it", "services", "your_data", "receipt", "export", "erase_explained", "contact"),
     *("policy_data", "changes", "necessary_title", "necessary_description", "accept_all", "refuse_all", "save"),
 )
 _PLACEHOLDER = re.compile(r"\{\w+\}")
@@ -163,6 +163,14 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
     form = next(form for category, form in counted.items() if 4 in numbers(language)[category])
     assert form.replace("{number}", written_number(4, language)) in shown
     assert text_of(policy, language, "banner_freedom") in shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_that_no_third_party_gets_data_is_said_in_shipped_language(language: str) -> None:
+    policy = full_policy_in("sv" if language == "en" else "en", language)
+    policy = replace(policy, recipients=(), site=replace(policy.site, recipients="none"))
+    html = Pages().settings(decide(policy, None, frozenset(), NOW), base="/p", language=language)
+    assert text_of(policy, language, "no_recipients") in html.replace("&#39;", "'")
 
 
 # Choosing the texts of a language.

@@ -21,6 +21,7 @@ from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.policy.card import card_of
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import Authority
 from cookie_consent.policy.policy import Policy
@@ -435,6 +436,38 @@ def test_recipient_has_country_and_use_in_language_of_reader(policy: Policy) -> 
 # Further facts of purposes, and of the policy.
 
 
+@pytest.mark.parametrize(
+    ("language", "officer", "safeguard"),
+    [
+        ("en", "Data protection officer: officer@example.jp", "Safeguard of the transfer: Standard clauses"),
+        ("ja", "データ保護責任者：officer@example.jp", "移転の保護措置：標準契約条項"),
+    ],
+)
+def test_pages_name_data_protection_officer_and_safeguard_of_a_transfer(
+    policy: Policy, language: str, officer: str, safeguard: str
+) -> None:
+    where: dict[str, Any] = {"base": BASE, "language": language, "next_path": ""}
+    card = Pages().card(decision(policy), card=card_of(policy, "example-maps"), **where)
+    pages = {
+        "settings": settings(policy, language=language),
+        "transmission": Pages().transmission(decision(policy), **where),
+        "explaining page": unavailable(policy, language=language),
+        "box": box(policy, language=language),
+        "card": card,
+    }
+    said = {name: re.sub("<[^>]*>", "", html) for name, html in pages.items()}
+    assert [name for name, text in said.items() if safeguard not in text] == []
+    assert officer in said["settings"]
+    assert '<a href="mailto:officer@example.jp"><bdi>officer@example.jp</bdi></a>' in pages["settings"]
+
+
+def test_pages_say_nothing_of_an_officer_or_a_safeguard_that_the_policy_does_not_name(policy: Policy) -> None:
+    recipients = tuple(replace(recipient, safeguard={}) for recipient in policy.recipients)
+    bare = replace(policy, recipients=recipients, site=replace(policy.site, data_protection_officer=""))
+    assert "Safeguard" not in settings(bare)
+    assert "officer" not in settings(bare)
+
+
 def facts(html: str) -> list[tuple[str, str]]:
     """Return the rows of the lists of facts about purposes: term, text."""
     return re.findall(r"<dt>([^<]+)</dt>\n<dd>([^<\n]+)</dd>", html.partition('id="pchoice-recipients"')[0])
@@ -800,11 +833,12 @@ def test_every_shipped_text_is_used() -> None:
     assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
 
 
-def test_settings_page_says_of_each_purpose_that_states_no_retention_so(policy: Policy) -> None:
-    expected = "The policy states no retention period for this."
+def test_settings_page_says_how_long_data_is_kept_and_no_word_where_the_policy_says_none(policy: Policy) -> None:
     asked = [purpose for purpose in policy.purposes if purpose.id != "necessary"]
     told = [purpose.id for purpose in asked if purpose.retention]
     assert 0 < len(told) < len(asked)
-    assert settings(policy).count(expected) == len(asked) - len(told)
+    assert settings(policy).count("Kept for") == len(told)
     untold = tuple(replace(purpose, retention=None) for purpose in policy.purposes)
-    assert settings(replace(policy, purposes=untold, services=())).count(expected) == len(asked)
+    html = settings(replace(policy, purposes=untold, services=()))
+    assert "Kept for" not in html
+    assert "retention period" not in html
