@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.frozen import quick_maker
-from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
+from cookie_consent.decision.reasons import ALLOWED, ASKED, Reason, outcome_of, reasons_of
+from cookie_consent.decision.record import ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import DIRECTIVES, NECESSARY
 from cookie_consent.policy.policy import Policy
 
@@ -22,11 +22,6 @@ CONSENT_LIFETIME = timedelta(days=184)
 
 OPT_OUT_LIFETIME = timedelta(days=366)
 """12 months without asking again after an opt-out of sale or sharing (Cal. Civ. Code 1798.135(c)(4))."""
-
-OUTCOMES = ("", "granted", "refused", "partial")
-"""What may hold on the whole; see `Decision`."""
-
-_UNANSWERED = Answer(State.UNANSWERED, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +47,51 @@ class Decision:
         policy: the policy that applies here, with the service's conditions.
         purposes: purpose id -> whether it is allowed now, "necessary" included.
         status: what the visitor answered: "unknown", "granted", "refused" or "partial".
-        should_ask: whether neither the visitor nor a signal has answered for some purpose.
+        asked: ids of the purposes to ask for: nobody has answered for them, or they are wider than what was accepted.
         signals: names of the browser's signals, sorted.
         record: the valid consent record, or None.
         language: the language of the features' fallback texts.
         news: the date of a policy change to announce without asking again, or None.
         honours_gpc: whether Global Privacy Control turns something off, now or at some time since the answer. Pages
             then say so (11 CCR 7025(c)(6)).
-        outcome: what holds on the whole: "granted", "refused" or "partial"; "" before the visitor or a signal answered,
-            and while something runs without an answer because the law is one of opting out. Other than `status`, it
-            follows signals, services and policy changes.
+        outcome: what holds on the whole, for the purposes that may be allowed here. "granted", "refused" or "partial":
+            the visitor allowed all, none or some of what holds. "opted_out": the visitor refused some, and answered for
+            no other. "unknown", "unknown_opt_out": there is no answer, and what nobody refuses is off, or runs.
+            "necessary": all is off, and not by the visitor alone. "": all is off until the visitor is asked again.
+        reasons: optional purpose id -> why it is allowed ("granted", "unrefused"), or off (the name of the text that
+            says so, as "why_gpc").
+        refused_by_signal: ids of the purposes that a signal refuses, or has since the visitor granted them. Only
+            "save" grants them.
     """
 
     policy: Policy
     purposes: Mapping[str, bool]
     status: str
-    should_ask: bool
+    asked: tuple[str, ...]
     signals: tuple[str, ...]
     record: ConsentRecord | None
     language: str
-    news: date | None = None
-    honours_gpc: bool = False
-    outcome: str = ""
+    news: date | None
+    honours_gpc: bool
+    outcome: str
+    reasons: Mapping[str, Reason]
+    refused_by_signal: frozenset[str]
+
+    @property
+    def should_ask(self) -> bool:
+        """Whether neither the visitor nor a signal has answered for some purpose."""
+        return bool(self.asked)
+
+    @property
+    def overruled(self) -> frozenset[str]:
+        """Ids of the purposes that the visitor granted and that a signal has refused since."""
+        return self.refused_by_signal.intersection(self.record.in_state(State.GRANTED) if self.record else ())
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether the visitor or a signal has refused every sale or sharing; false if the policy has none."""
+        refused = self.refused_by_signal.union(self.record.in_state(State.REFUSED) if self.record else ())
+        return bool(self.policy.sells) and refused.issuperset(self.policy.sells)
 
     @property
     def traces(self) -> bool:
@@ -165,31 +183,23 @@ def decide(
     """
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
-    refused_by_signals = purposes_refused_by(policy, signals)
-    # An answer overrides the signals that were present when it was given.
-    since = (signals | record.overridden_by) - record.signals if record else signals
-    refused_by_new_signals = purposes_refused_by(policy, since)
-    changed = _changed_since(policy, record)
-    allowed, is_open = dict.fromkeys(policy.in_force, True), False
-    for purpose in policy.optional:
-        answer = record.answers.get(purpose, _UNANSWERED) if record else _UNANSWERED
-        unanswered, granted = answer.state is State.UNANSWERED, answer.state is State.GRANTED
-        by_signal = purpose in (refused_by_signals if unanswered else refused_by_new_signals)
-        ruled_out = policy.in_force[purpose].refused or by_signal
-        is_unclear = unanswered or (granted and purpose in changed)
-        allowed[purpose] = not ruled_out and (policy.is_opt_out if is_unclear else granted)
-        is_open |= is_unclear and not ruled_out and not policy.is_opt_out
+    reasons, by_signal = reasons_of(policy, record, signals)
+    allowed = {purpose: purpose == NECESSARY or reasons[purpose] in ALLOWED for purpose in policy.in_force}
+    asked = tuple(purpose for purpose, reason in reasons.items() if reason in ASKED)
+    sent = signals.union(record.overridden_by if record else ())
     return Decision(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
         status=record.status if record else "unknown",
-        should_ask=is_open,
+        asked=asked,
         signals=tuple(sorted(signals)),
         record=record,
         language=policy.site.prevailing_language,
-        news=None if is_open else _news(policy, record, now),
-        honours_gpc=_honours_gpc(policy, signals.union(record.overridden_by if record else ()), allowed),
-        outcome=_outcome(policy, record, allowed, is_open=is_open),
+        news=None if asked else _news(policy, record, now),
+        honours_gpc="gpc" in sent and not all(allowed[purpose] for purpose in policy.gpc_refuses),
+        outcome=outcome_of(policy, record, reasons),
+        reasons=MappingProxyType(reasons),
+        refused_by_signal=by_signal,
     )
 
 
@@ -219,108 +229,34 @@ def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
         decision.policy,
         decision.purposes,
         decision.status,
-        decision.should_ask,
+        decision.asked,
         decision.signals,
         record,
         decision.language,
         decision.news,
         decision.honours_gpc,
         decision.outcome,
+        decision.reasons,
+        decision.refused_by_signal,
     )
 
 
 def without_optional(decision: Decision) -> Decision:
     """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
-    return replace(decision, purposes=MappingProxyType(off), outcome="")
-
-
-def purposes_refused_by(policy: Policy, signals: Collection[str]) -> frozenset[str]:
-    """Return the ids of the purposes that signals refuse.
-
-    Args:
-        policy: the policy that applies.
-        signals: "gpc", "dnt" or both; other names refuse nothing.
-    """
-    refused: frozenset[str] = frozenset()
-    if not signals:
-        return refused
-    if "gpc" in signals:
-        refused |= policy.gpc_refuses
-    if "dnt" in signals:
-        refused |= policy.dnt_refuses
-    return refused
-
-
-def purposes_switched_off(decision: Decision) -> frozenset[str]:
-    """Return the ids of the granted purposes that a signal has refused since the answer."""
-    record = decision.record
-    if record is None or not (decision.signals or record.overridden_by):
-        return frozenset()
-    since = record.overridden_by.union(decision.signals) - record.signals
-    return purposes_refused_by(decision.policy, since).intersection(record.in_state(State.GRANTED))
-
-
-def overriding_signals(decision: Decision) -> frozenset[str]:
-    """Return the names of the signals that override the answer, including those that did on earlier requests."""
-    record = decision.record
-    if record is None:
-        return frozenset()
-    granted = record.in_state(State.GRANTED)
-    now = frozenset(decision.signals) - record.signals - record.overridden_by
-    return record.overridden_by.union(
-        name for name in now if not purposes_refused_by(decision.policy, {name}).isdisjoint(granted)
+    reasons = dict(decision.reasons) | dict.fromkeys(filter(decision.allows, decision.reasons), Reason.UNANSWERED)
+    return replace(
+        decision,
+        purposes=MappingProxyType(off),
+        outcome=outcome_of(decision.policy, decision.record, reasons),
+        reasons=MappingProxyType(reasons),
     )
-
-
-def has_opted_out(decision: Decision) -> bool:
-    """Return whether the visitor has refused every purpose that sells or shares personal information."""
-    sells, record = decision.policy.sells, decision.record
-    return bool(sells) and record is not None and set(sells).issubset(record.in_state(State.REFUSED))
 
 
 def depends_on_signals(decision: Decision) -> bool:
     """Return whether some signal, present or not, could refuse a granted purpose."""
     granted = decision.record.in_state(State.GRANTED) if decision.record else []
     return not (decision.policy.gpc_refuses | decision.policy.dnt_refuses).isdisjoint(granted)
-
-
-def signal_refuses_more(decision: Decision) -> bool:
-    """Return whether a signal refuses a purpose that the visitor has not refused.
-
-    Args:
-        decision: the decision on a request with at least one signal.
-    """
-    policy, record = decision.policy, decision.record
-    answered = [*record.in_state(State.GRANTED), *record.in_state(State.REFUSED)] if record else []
-    unanswered = purposes_refused_by(policy, decision.signals).difference(answered)
-    return bool(unanswered) or bool(purposes_switched_off(decision))
-
-
-def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, bool]) -> bool:
-    return "gpc" in signals and not all(allowed[purpose] for purpose in policy.gpc_refuses)
-
-
-def _outcome(policy: Policy, record: ConsentRecord | None, allowed: Mapping[str, bool], *, is_open: bool) -> str:
-    """Return what holds for all purposes that may be allowed here; a signal that refuses them counts as an answer."""
-    granted = [purpose for purpose in policy.asked if allowed[purpose]]
-    if runs_unanswered(policy, record, granted):
-        return ""
-    if granted:
-        return "granted" if len(granted) == len(policy.asked) else "partial"
-    return "refused" if policy.asked and not is_open else ""
-
-
-def runs_unanswered(policy: Policy, record: ConsentRecord | None, allowed: Collection[str]) -> bool:
-    """Return whether one of the allowed purposes is allowed only because nobody has refused it.
-
-    Args:
-        policy: the policy that applies.
-        record: the visitor's valid answer, if any.
-        allowed: ids of purposes that are allowed.
-    """
-    granted = record.in_state(State.GRANTED) if record else ()
-    return policy.is_opt_out and not set(granted).issuperset(allowed)
 
 
 def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:
@@ -330,17 +266,3 @@ def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | No
     today, answered = (datetime.fromtimestamp(time, UTC).date() for time in (now, record.decided_at))
     newest = max((change.date for change in policy.changes if change.date <= today), default=answered)
     return newest if newest > answered and today - newest < ANNOUNCEMENT_LIFETIME else None
-
-
-def _changed_since(policy: Policy, record: ConsentRecord | None) -> frozenset[str]:
-    """Return the purposes that an answer no longer covers, because their material facts changed since.
-
-    Without the earlier policy at hand, the digests in the record only tell that the facts differ.
-    """
-    if record is None or record.policy == policy.version:
-        return frozenset()
-    for earlier in policy.history:
-        if earlier.version == record.policy:
-            return widened(earlier, policy)
-    now = digests(policy)
-    return frozenset(id_ for id_, answer in record.answers.items() if id_ in now and answer.facts != now[id_])

@@ -24,7 +24,6 @@ from cookie_consent.decision.decision import (
     decide,
     decision_key,
     depends_on_signals,
-    overriding_signals,
     with_record,
     without_optional,
 )
@@ -326,8 +325,11 @@ class Visits:
 
     def _signal_cookie(self, decision: Decision, now: float, place: Place) -> bytes | None:
         """Return the Set-Cookie field for the signals that override the answer; None if they are stored already."""
-        record, signals = decision.record, overriding_signals(decision)
-        if record is None or signals == record.overridden_by:
+        record = decision.record
+        if record is None or not decision.overruled:
+            return None
+        signals = record.overridden_by.union(decision.signals) - record.signals
+        if signals == record.overridden_by:
             return None
         return self._own_cookies.set_signals(signals, record.decided_at, now, place=place)
 

@@ -16,7 +16,6 @@ from cookie_consent.base.paths import split_address
 from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.policy.card import Card, card_of
 from cookie_consent.policy.parts import Feature
-from cookie_consent.visitors.pages.explanations import why_off
 from cookie_consent.visitors.pages.inserted import CardContent
 from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import Wording
@@ -98,7 +97,7 @@ def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature
     """Return the explanation as plain text: the fallback, what is needed and why it is off."""
     words = Wording(consent.policy, consent.language)
     needs = words("unavailable_needs", purposes=words.titles(missing))
-    reasons = dict.fromkeys(words(why_off(consent, purpose)) for purpose in missing)
+    reasons = dict.fromkeys(words(consent.reasons[purpose]) for purpose in missing)
     fallback = [feature.fallback[consent.language]] if feature else []
     return " ".join([*fallback, needs.unescape(), *(reason.unescape() for reason in reasons)])
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts, start_of_head
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.decision.decision import OUTCOMES, Decision
+from cookie_consent.decision.decision import Decision
 from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.enforcement.tags import ENFORCED, NO_RULES, TagRules, has_policy, rules_in
 from cookie_consent.policy.policy import Policy
@@ -80,7 +80,7 @@ class PagePlan:
         language: the offered language for the page's language, or None.
         before_head: the beginning of the document, to where the content of its head begins.
         head: the beginning of the document, to the end of its body tag; empty until it is known.
-        links: outcome of the decision -> language -> the link to the settings page.
+        links: outcome of the decision and language -> the link to the settings page.
         questions: language and whether it is the first of a visit -> the decision of the visitors who are
             asked, and the banner in pieces, which are joined with the id of the form.
     """
@@ -91,7 +91,7 @@ class PagePlan:
         self.begun, self.tag, self.next_path, self.encoding = begun, tag, next_path, encoding
         self.language = match_short(tag, offered) if tag else None
         self.before_head = self.head = b""
-        self.links: dict[str, dict[str, bytes]] = {outcome: {} for outcome in OUTCOMES}
+        self.links: dict[tuple[str, str], bytes] = {}
         self.questions: dict[tuple[str, bool], tuple[Decision, list[bytes]]] = {}
 
 
@@ -149,7 +149,7 @@ class OrdinaryPages:
         nonce = "" if self._is_inline else None
         where = (self._prefix, language, plan.next_path, plan.encoding)
         link = self._pages.footer(decision, *where, style_nonce=nonce)
-        plan.links[decision.outcome][language] = link
+        plan.links[decision.outcome, language] = link
         self._evict_if_full(len(link))
         return link
 

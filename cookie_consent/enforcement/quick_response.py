@@ -160,7 +160,7 @@ class QuickResponse(Response):
         if at < 0:
             return None
         style, script, style_at_end = ordinary.around[self._rules.inline_script] if asks else (b"", b"", b"")
-        link = plan.links[decision.outcome].get(language) or ordinary.keep_link(plan, decision, language)
+        link = plan.links.get((decision.outcome, language)) or ordinary.keep_link(plan, decision, language)
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
         inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body, is_whole=True)
         if self._length_at >= 0:

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.paths import address, outer_path
 from cookie_consent.decision.decision import Decision, FeatureState
+from cookie_consent.decision.reasons import Reason
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
@@ -69,12 +70,14 @@ class RequestConsent(Decision):
     policy: Policy = _read_noted("policy")
     purposes: Mapping[str, bool] = _read_noted("purposes")
     status: str = _read_noted("status")
-    should_ask: bool = _read_noted("should_ask")
+    asked: tuple[str, ...] = _read_noted("asked")
     signals: tuple[str, ...] = _read_noted("signals")
     record: ConsentRecord | None = _read_noted("record")
     news: date | None = _read_noted("news")
     honours_gpc: bool = _read_noted("honours_gpc")
     outcome: str = _read_noted("outcome")
+    reasons: Mapping[str, Reason] = _read_noted("reasons")
+    refused_by_signal: frozenset[str] = _read_noted("refused_by_signal")
     was_read = False
     asks_itself = False
     chose_language = False

@@ -14,7 +14,7 @@ from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision.decision import signal_refuses_more
+from cookie_consent.decision.reasons import BY_SIGNAL
 from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
@@ -179,7 +179,7 @@ class VisitResponse:
         if trace is not None:
             trace.is_view = True
             counts.add("views_recorded", host)
-        if self._visit.decision.signals and signal_refuses_more(self._visit.decision):
+        if not BY_SIGNAL.isdisjoint(self._visit.decision.reasons.values()):
             counts.add("signal", host)
         for feature in self._consent.degraded:
             counts.add("degraded", host, detail=feature)

@@ -12,7 +12,7 @@ from cookie_consent.base.clock import HOUR
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, evict_if_full, log_failure
 from cookie_consent.base.process.event_loop import start
 from cookie_consent.base.random_ids import new_id
-from cookie_consent.decision.decision import Decision, overriding_signals, purposes_switched_off
+from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof
@@ -45,7 +45,7 @@ class SignalProofs:
 
     def note(self, decision: Decision) -> None:
         """Store the effect of a signal on the visitor's answer, unless it is stored already."""
-        record, off = decision.record, purposes_switched_off(decision)
+        record, off = decision.record, decision.overruled
         if record is None or not record.consent_id or self._noted.get(record.consent_id) == (record.decided_at, off):
             return
         # Most visitors without a signal never sent one, so these lookups run only while no other does.
@@ -69,7 +69,7 @@ class SignalProofs:
                     proof.RecordContext(record_id=new_id(), policy=decision.policy, lifetime=self._lifetime),
                     now=self._clock(),
                     off=off,
-                    signals=tuple(sorted(overriding_signals(decision).union(decision.signals))),
+                    signals=tuple(sorted(record.overridden_by.union(decision.signals))),
                     previous=last["record_id"] if last else None,
                 )
                 if _is_change(last, entry.document, off):

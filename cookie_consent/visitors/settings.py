@@ -129,14 +129,15 @@ class SettingsEndpoints:
         """Respond with the question, for the script to insert into a page.
 
         `?next=` is the path of the page, and selects the conditions of its service. `?page_language=` is the language
-        of the page. `?again` says that the visitor opened the question to change an answer. Pages that the question
-        links to get none (204): visitors read them before they answer.
+        of the page. `?again` says that the visitor opened the question to change an answer. Else there is none (204)
+        where nothing is to be asked, and for pages that the question links to: visitors read them before they answer.
         """
         again = "again" in inquiry.request.query_params
         visit, next_path = inquiry.visit, inquiry.next_path
         if next_path:
             visit = self._visits.read(inquiry.request.scope, path_inside(next_path, inquiry.request.scope))
-        if not again and unquote(split_address(next_path).path).rstrip("/") in self._policy.linked_paths:
+        is_linked = unquote(split_address(next_path).path).rstrip("/") in self._policy.linked_paths
+        if not again and (is_linked or not visit.should_ask):
             return Response(status_code=204)
         html = self._pages.banner(
             visit.decision,

@@ -16,8 +16,8 @@ from cookie_consent.decision.decision import (
     Decision,
     decide,
     decision_key,
-    signal_refuses_more,
 )
+from cookie_consent.decision.reasons import BY_SIGNAL
 from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
@@ -124,22 +124,23 @@ def test_signal_refuses_more_than_visitor_unless_all_its_purposes_are_refused(
     states: dict[str, State] | None, signals: frozenset[str], more: bool
 ) -> None:
     record = None if states is None else consent_record(POLICY, states)
-    assert signal_refuses_more(decide(POLICY, record, signals, NOW)) is more
+    assert (not BY_SIGNAL.isdisjoint(decide(POLICY, record, signals, NOW).reasons.values())) is more
 
 
 @pytest.mark.parametrize(
     ("states", "signals", "outcome"),
     [
-        (None, NO_SIGNAL, ""),
-        (None, GPC, ""),
-        (None, BOTH, "refused"),
+        (None, NO_SIGNAL, "unknown"),
+        (None, GPC, "unknown"),
+        (None, BOTH, "necessary"),
         ({"analytics": GRANTED, "media": GRANTED}, NO_SIGNAL, "granted"),
         ({"analytics": GRANTED, "media": GRANTED}, GPC, "partial"),
         ({"analytics": GRANTED}, NO_SIGNAL, "partial"),
         ({"analytics": GRANTED, "media": UNANSWERED}, NO_SIGNAL, "partial"),
-        ({"media": UNANSWERED}, NO_SIGNAL, ""),
-        ({"media": UNANSWERED}, GPC, "refused"),
-        ({"media": GRANTED}, GPC, "refused"),
+        ({"media": UNANSWERED}, NO_SIGNAL, "opted_out"),
+        ({"media": UNANSWERED}, GPC, "necessary"),
+        ({"media": GRANTED}, GPC, "necessary"),
+        ({"analytics": UNANSWERED, "media": GRANTED}, GPC, ""),
         ({}, NO_SIGNAL, "refused"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.decision.decision import Decision, decide, purposes_refused_by
+from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.laws import laws
 from tests.support.policies import NOW
@@ -46,9 +46,11 @@ def test_what_is_refused_is_off_under_both_laws(both: tuple[Decision, Decision, 
     policy = opt_out.policy
     refused = set(record.in_state(State.REFUSED)) if record else set[str]()
     never = {id_ for id_, purpose in policy.in_force.items() if purpose.refused}
-    by_signal = purposes_refused_by(policy, set(opt_out.signals) - (record.signals if record else frozenset()))
+    new = set(opt_out.signals) - (record.signals if record else frozenset())
+    by_gpc = policy.gpc_refuses if "gpc" in new else frozenset()
+    by_dnt = policy.dnt_refuses if "dnt" in new else frozenset()
     for decision in (opt_in, opt_out):
-        assert on(decision.purposes).isdisjoint((refused | never | by_signal) - {"necessary"})
+        assert on(decision.purposes).isdisjoint((refused | never | by_gpc | by_dnt) - {"necessary"})
 
 
 @given(both_laws())

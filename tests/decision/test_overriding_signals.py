@@ -42,6 +42,7 @@ GPC, DNT = ("sec-gpc", "1"), ("dnt", "1")
 SIGNAL_COOKIE = "__Host-consent-signal"
 SWITCHED_OFF = "A signal of your browser has switched off what you had allowed"
 HONOURED = "Global Privacy Control honoured"
+EVERYTHING = {"choice": "save", "purposes": {"analytics": True, "media": True}}
 
 
 def accepting_visitor(app: ASGIApp | None = None, **options: Any) -> Visitor:
@@ -68,7 +69,10 @@ def test_overridden_purpose_stays_off_until_new_answer() -> None:
     assert (state["overruled"], state["honours_gpc"]) == (["media"], True)
     settings = plain_text(visitor.get(PREFIX))
     assert f"{SWITCHED_OFF} (Maps and videos)" in settings
-    visitor.post({"choice": "grant", "purposes": {"media": True}})
+    for choice in ("grant", "accept_all"):
+        visitor.post({"choice": choice, "purposes": {"media": True}}, [GPC])
+        assert not visitor.state([GPC])["purposes"]["media"]
+    visitor.save(analytics=True, media=True)
     state = visitor.state()
     assert state["purposes"] == {"necessary": True, "analytics": True, "media": True}
     assert (state["overruled"], state["honours_gpc"]) == ([], False)
@@ -78,7 +82,7 @@ def test_overridden_purpose_stays_off_until_new_answer() -> None:
 
 def test_answer_given_with_signal_overrides_signal() -> None:
     visitor = Visitor(install(page_app()), HTML)
-    visitor.post({"choice": "accept_all"}, [GPC])
+    visitor.post(EVERYTHING, [GPC])
     for headers in ([GPC], []):
         reply = visitor.get("/", headers)
         assert reply.set_cookies == {}
@@ -88,10 +92,10 @@ def test_answer_given_with_signal_overrides_signal() -> None:
 
 def test_answer_given_with_one_signal_does_not_override_another() -> None:
     visitor = Visitor(install(page_app()), HTML)
-    visitor.post({"choice": "accept_all"}, [DNT])
+    visitor.post(EVERYTHING, [DNT])
     visitor.get("/", [GPC, DNT])
     assert visitor.state()["overruled"] == ["media"]
-    visitor.post({"choice": "accept_all"}, [GPC, DNT])
+    visitor.post(EVERYTHING, [GPC, DNT])
     assert visitor.state()["overruled"] == []
 
 
@@ -188,7 +192,7 @@ def test_page_says_that_gpc_is_honoured() -> None:
         visitor.accept()
         assert HONOURED in visitor.get("/", [GPC]).text
         assert HONOURED in visitor.get("/").text  # the signal is remembered
-        visitor.post({"choice": "accept_all"}, [GPC])
+        visitor.post(EVERYTHING, [GPC])
         assert HONOURED not in visitor.get("/", [GPC]).text
 
 
@@ -269,10 +273,10 @@ def test_endpoints_read_gpc_from_query() -> None:
 
 def test_answer_to_question_with_gpc_in_query_overrides_signal() -> None:
     visitor = Visitor(install(page_app()), HTML)
-    question = visitor.get(f"{PREFIX}/question", query=b"gpc=1").text
+    question = visitor.get(f"{PREFIX}/question", query=b"again&gpc=1").text
     assert "It is honoured" in question
     assert f'action="{PREFIX}?gpc=1"' in question
-    visitor.post({"choice": "accept_all"}, query=b"gpc=1")
+    visitor.post(EVERYTHING, query=b"gpc=1")
     state = visitor.get(f"{PREFIX}/state", query=b"gpc=1").json
     assert state["purposes"]["media"]
     for reply in (visitor.get(f"{PREFIX}/question"), visitor.get("/", [GPC]), visitor.get(PREFIX, [GPC])):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -183,10 +184,24 @@ def press_grant(reply: Reply) -> str:
     return form.pressed("grant")
 
 
-@pytest.mark.parametrize("signals", [[], [("sec-gpc", "1")]])
+@pytest.mark.parametrize("answer", [lambda visitor: None, Visitor.refuse, Visitor.accept])
+def test_what_a_signal_refuses_can_be_allowed_in_the_settings_alone(answer: Callable[[Visitor], object]) -> None:
+    visitor = Visitor(site_with(async_map), HTML)
+    answer(visitor)
+    visitor.headers.append(("sec-gpc", "1"))
+    text = visitor.get("/map").text
+    assert not any(("choice", "grant") in form.buttons for form in forms(text))
+    assert f'href="{PREFIX}?language=en&amp;next=/map' in text
+    for choice in ("grant", "accept_all"):
+        visitor.post({"choice": choice, "purposes": {"media": True}})
+        assert not visitor.state()["purposes"]["media"]
+    visitor.save(media=True)
+    assert visitor.get("/map").text == "the map"
+
+
 @pytest.mark.parametrize("answer", ["none", "refused"])
-def test_grant_button_grants_missing_purpose_and_returns_to_page(signals: list[tuple[str, str]], answer: str) -> None:
-    visitor = Visitor(site_with(async_map), [*HTML, *signals])
+def test_grant_button_grants_missing_purpose_and_returns_to_page(answer: str) -> None:
+    visitor = Visitor(site_with(async_map), HTML)
     if answer == "refused":
         visitor.refuse()
     body = press_grant(visitor.get("/map", query=b"office=tokyo&zoom=2"))

@@ -263,7 +263,7 @@ def test_cookie_is_not_set_without_the_option() -> None:
 
 def test_cookie_names_the_signals_in_sight() -> None:
     visitor = Visitor(site(), [*BROWSER, ("sec-gpc", "1"), ("dnt", "1")])
-    visitor.accept()
+    visitor.save(analytics=True, media=True)
     assert state_cookie(visitor) == f"{policy().version[:8]}.ab.dg"
 
 

@@ -133,7 +133,7 @@ def test_grant_despite_signal_leaves_no_signal_record(ledger: Ledger) -> None:
     app = install(ledger=ledger)
     visitor = accepting_visitor(app)
     visit((app, visitor, [GPC]))
-    visitor.post({"choice": "accept_all"}, [GPC])
+    visitor.post({"choice": "save", "purposes": {"analytics": True, "media": True}}, [GPC])
     visit((app, visitor, [GPC]), times=2)
     visit((app, visitor, []), times=2)
     assert [record["event"] for record in kept(visitor)] == ["granted", "signal", "granted"]

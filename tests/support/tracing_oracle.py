@@ -148,7 +148,9 @@ class Case:
         holds, off = self.allowed(), REFUSED_IN[shown]
         given: dict[str, bool | None] = {}
         for id_ in self.purposes:
-            if id_ in off or (choice == "grant" and id_ not in ticked):
+            is_asked = id_ in ticked if choice == "grant" else id_ not in off
+            by_signal = choice in ("accept_all", "grant") and id_ in self._refused_by_signal(id_)
+            if id_ in off or not is_asked or by_signal:
                 given[id_] = False if self._refuses(id_) else True if id_ in holds else None
             else:
                 given[id_] = choice == "accept_all" or (choice != "refuse_all" and id_ in ticked)
@@ -168,8 +170,12 @@ class Case:
 
     def _by_signal(self, purpose: str) -> set[str]:
         """Return the purposes that signals refuse. Signals that the answer to a purpose overrides do not count."""
+        return set() if self._refuses(purpose) else self._refused_by_signal(purpose)
+
+    def _refused_by_signal(self, purpose: str) -> set[str]:
+        """Return the purposes that signals refuse, but for those in whose sight a purpose was granted."""
         signals = self.signals
-        if self.answer and self._said(purpose) is not None:
+        if self.answer and self._said(purpose):
             signals -= self.answer.signals
         refused = {*TRACING} if "dnt" in signals else set()
         return refused | {id_ for id_, terms in self.purposes.items() if "gpc" in signals and terms.recipients}

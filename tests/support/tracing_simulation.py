@@ -213,10 +213,7 @@ class Simulation:
         """Answer on a page of a service or of the site. The endpoints belong to no service."""
         here = "shop" if browser.host == SHOP_HOST else ""
         before, shown = replace(request.case, service=here), request.case.service
-        choice = self.random.choices(("accept_all", "refuse_all", "save", "grant"), (5, 2, 3, 1))[0]
-        ticked = [id_ for id_ in before.purposes if self.random.random() < 0.5]
-        if choice == "grant" and not ticked:
-            choice = "refuse_all"
+        choice, ticked = self._choice(before)
         language = language_of(request.number)
         body: dict[str, Any] = {"choice": choice, "language": language, "service": shown}
         if choice in ("save", "grant"):
@@ -229,6 +226,9 @@ class Simulation:
             return
         assert reply.status == 200, reply.text
         answer = before.after(choice, ticked, shown, int(self.clock.now))
+        if before.answer is None and answer.status == "unknown":
+            assert reply.set_cookies == {}, "a first answer that says nothing is none"
+            return
         browser.consent.append((value_of(reply.set_cookies["__Host-consent"]), answer))
         if (counted := outcome(before, answer)) != "unknown":
             self._count(browser, counted, language=language)
@@ -237,6 +237,11 @@ class Simulation:
         assert not (visitor and answer.refuses_tracing()) or browser.visitor == "", (
             "the withdrawal deletes the visitor id"
         )
+
+    def _choice(self, before: Case) -> tuple[str, list[str]]:
+        choice = self.random.choices(("accept_all", "refuse_all", "save", "grant"), (8, 2, 5, 1))[0]
+        ticked = [id_ for id_ in before.purposes if self.random.random() < 0.8]
+        return "refuse_all" if choice == "grant" and not ticked else choice, ticked
 
     async def _event(self, request: SimulatedRequest, browser: Browser, worker: Worker) -> None:
         event = {"name": "download", "path": request.path, "query": "utm_source=x&key=s3cr3t"}

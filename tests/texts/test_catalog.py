@@ -127,11 +127,14 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
     policy = full_policy_in("sv" if language == "en" else "en", language)
     pages, where = Pages(), dict[str, Any](base="/p", language=language, next_path="/a")
     decision = decide(policy, granting_record(policy), frozenset({"gpc", "dnt"}), NOW)
+    accepted = decide(policy, granting_record(policy), frozenset(), NOW)
     unanswered = decide(policy, None, frozenset({"dnt"}), NOW)
     question = pages.banner(decision, options=QuestionOptions(again=True), **where).decode()
     html = {
         "question": pages.banner(unanswered, **where).decode() + question,
-        "settings": pages.settings(decision, kept=KeptSummary("", 0, "1234"), **where),
+        "settings": (
+            pages.settings(decision, kept=KeptSummary("", 0, "1234"), **where) + pages.settings(accepted, **where)
+        ),
         "link": pages.footer(decision, encoding="utf-8", style_nonce=None, **where).decode(),
         "off": pages.unavailable(unanswered, missing=("media", "analytics"), feature=policy.features[0], **where),
         "box": pages.unavailable_box(unanswered, feature=policy.features[0], **where),

@@ -140,7 +140,7 @@ def test_views_questions_and_answers_are_counted(app: ConsentMiddleware, sink: M
 def test_error_page_counts_no_view_but_question_and_answer(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, [*BROWSER, ("sec-gpc", "1")])
     visitor.get("/missing")
-    visitor.accept()
+    visitor.save(analytics=True, media=True)
     visitor.get("/missing")
     visitor.get("/")
     assert [(record["url.path"], record["record.kind"]) for record in sink.records] == [

@@ -72,6 +72,7 @@ def test_json_answer_returns_state(data: object, status: str, purposes: dict[str
         "purposes": {"necessary": True, **purposes},
         "outcome": status,
         "should_ask": False,
+        "asked": [],
         "policy": policy().version,
         "decided_at": "2025-06-15T15:06:40Z",
         "expires_at": "2025-12-16T15:06:40Z",

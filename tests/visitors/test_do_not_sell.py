@@ -143,10 +143,10 @@ def test_gpc_before_or_with_answer_opts_out_of_sale() -> None:
     visitor.accept()
     visitor.get("/", [GPC])
     assert visitor.state()["overruled"] == ["ads", "media"]
-    visitor.post({"choice": "grant", "purposes": {"media": True}})
+    visitor.post({"choice": "grant", "purposes": {"analytics": True}})
     state = visitor.state()
-    assert state["purposes"] == {"necessary": True, "analytics": True, "media": True, "ads": False}
-    assert (state["opted_out"], state["should_ask"]) == (True, False)
+    assert state["purposes"] == {"necessary": True, "analytics": True, "media": False, "ads": False}
+    assert (state["opted_out"], state["asked"]) == (True, ["media"])
     other = visitor_of_seller()
     other.post({"choice": "grant", "purposes": {"analytics": True}}, [GPC])
     assert (other.state()["opted_out"], other.state()["purposes"]["analytics"]) == (True, True)
@@ -157,7 +157,10 @@ def test_gpc_before_or_with_answer_opts_out_of_sale() -> None:
 
 def test_opt_out_page_mentions_gpc_and_allows_later_consent() -> None:
     visitor = visitor_of_seller()
-    assert "Global Privacy Control honoured" in visitor.get(PATH, [GPC]).text
+    by_signal = visitor.get(PATH, [GPC]).text
+    assert "Global Privacy Control honoured" in by_signal
+    assert DONE in by_signal
+    assert forms(by_signal) == []
     opt_out(visitor)
     visitor.post({"choice": "accept_all"})
     assert visitor.state()["purposes"]["ads"]

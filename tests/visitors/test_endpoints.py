@@ -144,7 +144,7 @@ def test_private_endpoint_deletes_refused_cookies(scheme: str, is_secure: bool) 
     visitor = Visitor(install(), scheme=scheme)
     visitor.refuse()
     visitor.jar["player"] = "1"
-    page = visitor.get(f"{PREFIX}/question").text
+    page = visitor.get(f"{PREFIX}/question", query=b"again").text
     (script,) = re.findall(r'src="([^"]*\.js[^"]*)"', page)
     visitor.jar["player"] = "1"
     assert visitor.get(script).set_cookies == {}

@@ -280,15 +280,15 @@ def test_kept_text_of_explaining_page_omits_purposes_allowed_before() -> None:
 
 
 @pytest.mark.parametrize("signals", [[("sec-gpc", "1")], [("dnt", "1"), ("sec-gpc", "1")]])
-@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question", "/offices"])
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question"])
 def test_kept_text_mentions_signal(signals: list[tuple[str, str]], path: str) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), [*HTML, *signals])
-    surface, query = {PREFIX: ("settings", b""), "/offices": ("page", b"")}.get(path, ("again", b"again"))
+    surface, query = ("settings", b"") if path == PREFIX else ("again", b"again")
     shown = visitor.get(path, query=query).text
     assert "Global Privacy Control" in shown
-    button = "grant" if surface == "page" else "accept_all"
-    visitor.send_form(form_of(shown, surface).pressed(button))
+    form = next(form for form in forms(shown) if ("choice", "save") in form.buttons)
+    visitor.send_form(f"{form.pressed('save')}&purpose=media")
     html = kept_texts(ledger, visitor)[0]
     if surface == "settings":
         assert html == settings_of(shown)
@@ -569,10 +569,10 @@ def test_kept_text_has_no_form_id_and_no_next_path() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     for path, surface, button in (
+        (f"{PREFIX}/question", "banner", "refuse_all"),
         ("/map", "box", "grant"),
         ("/everything", "page", "grant"),
         (PREFIX, "settings", "refuse_all"),
-        (f"{PREFIX}/question", "banner", "accept_all"),
     ):
         form = form_of(visitor.get(path).text, surface)
         once = dict(form.hidden)["once"]

@@ -258,7 +258,8 @@ def test_answer_on_service_page_keeps_state_of_refused_purpose() -> None:
 
 
 def test_record_has_answers_policy_time_source_and_signals() -> None:
-    record = record_of(PostedAnswer(choice="accept_all", source="banner"), signals=frozenset({"gpc"}))
+    everything = {"analytics": True, "media": True}
+    record = record_of(PostedAnswer(choice="save", purposes=everything, source="banner"), signals=frozenset({"gpc"}))
     assert record == ConsentRecord(
         answers={purpose: Answer(G, facts) for purpose, facts in digests(POLICY).items()},
         policy=POLICY.version,

@@ -74,8 +74,9 @@ def test_state_before_answer_is_unknown() -> None:
     assert call(install(), path=f"{PREFIX}/state").json == {
         "status": "unknown",
         "purposes": {"necessary": True, "analytics": False, "media": False},
-        "outcome": "",
+        "outcome": "unknown",
         "should_ask": True,
+        "asked": ["analytics", "media"],
         "policy": policy().version,
         "decided_at": None,
         "expires_at": None,

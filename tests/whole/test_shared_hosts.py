@@ -78,9 +78,9 @@ class Browser:
         _, cookie_path, domain, host_only = key
         return path.startswith(cookie_path) and (host == domain or (not host_only and host.endswith(f".{domain}")))
 
-    def answer(self, host: str, choice: str) -> Reply:
+    def answer(self, host: str, choice: str, **more: object) -> Reply:
         fields = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
-        reply = self.request(host, "POST", PREFIX, fields, json.dumps({"choice": choice}).encode())
+        reply = self.request(host, "POST", PREFIX, fields, json.dumps({"choice": choice, **more}).encode())
         assert reply.status == 200, reply.text
         return reply
 
@@ -204,7 +204,7 @@ def test_signal_over_old_answer_is_kept_and_replaced() -> None:
     assert ("__Secure-consent-signal", APEX) in browser.names()
     assert browser.state(SHOP)["purposes"]["media"] is False
     clock.forward(seconds=1)
-    browser.answer(SHOP, "accept_all")
+    browser.answer(SHOP, "save", purposes={"media": True})
     assert browser.names() == {("__Secure-consent", APEX)}
     assert browser.state(WWW)["purposes"]["media"] is True
 

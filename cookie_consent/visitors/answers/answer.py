@@ -173,5 +173,5 @@ class Answers:
 
 
 def _answers_nothing(before: Decision, record: ConsentRecord) -> bool:
-    """Tell whether a visitor left every box as it was, where the law is one of opting out and boxes come ticked."""
-    return before.policy.is_opt_out and before.record is None and record.status == "unknown"
+    """Tell whether a first answer says nothing: ticked boxes were left so, or a signal refuses what it allows."""
+    return before.record is None and record.status == "unknown"

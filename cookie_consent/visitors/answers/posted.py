@@ -9,7 +9,8 @@ from typing import Any
 
 from cookie_consent.base.forms import FORM, JSON, each_once, form_fields, json_object, reader_for
 from cookie_consent.base.problem import Problem
-from cookie_consent.decision.decision import Decision, purposes_refused_by, runs_unanswered
+from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.reasons import Reason
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
@@ -17,12 +18,10 @@ from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 
 _CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
-_OF_SOME = ("grant", "opt_out")
-"""Choices that leave the other purposes as they are."""
 _SOURCES = ("banner", "settings", "feature", "api")
 _FORM_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
-_SAME = ("language", "service", "surface", "feature", "card", "answered", "notice", "first")
+_SAME = ("language", "service", "surface", "feature", "card", "answered", "notice", "first", "asked")
 _OF_FORMS = {**{name: name for name in _SAME}, "once": "form_id"}
 """Fields in which a form describes itself -> attribute of `PostedAnswer`."""
 
@@ -32,8 +31,9 @@ class PostedAnswer:
     """An answer as the visitor sent it.
 
     Args:
-        choice: "accept_all", "refuse_all", "save" (grants `purposes`, refuses all others), "grant" (grants `purposes`,
-            leaves all others as they are) or "opt_out" (refuses every sale or sharing, leaves all others as they are).
+        choice: "accept_all" (grants all but what a signal refuses), "refuse_all", "save" (grants `purposes`, refuses
+            all others), "grant" (grants `purposes` but for what a signal refuses, leaves all others as they are) or
+            "opt_out" (refuses every sale or sharing, leaves all others as they are).
         purposes: purpose id -> whether it was ticked, for the purposes that the answer names.
         policy: the version of the policy that was shown; "" if not given.
         next: the address to continue at; "" if not given.
@@ -49,6 +49,8 @@ class PostedAnswer:
             given.
         notice: the name of the message above the form; "" for none.
         first: "1" if the question was the first of a visit.
+        asked: the ids of the purposes that the form asked for, separated by spaces. The first three choices leave all
+            others as they are; "" for none.
     """
 
     choice: str
@@ -65,6 +67,7 @@ class PostedAnswer:
     answered: str = ""
     notice: str = ""
     first: str = ""
+    asked: str = ""
 
 
 def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
@@ -179,24 +182,32 @@ def _state(posted: PostedAnswer, before: Decision, shown: Policy, purpose: str) 
     """Return the new state of a purpose."""
     if posted.choice == "opt_out" and purpose in before.policy.sells:
         return State.REFUSED
-    if shown.in_force[purpose].refused:
+    allows = _allows(posted, before, purpose)
+    if allows is None or shown.in_force[purpose].refused:
         return _state_so_far(before, purpose)
-    grants = posted.choice in ("save", "grant") and posted.purposes.get(purpose, False)
-    if grants and _leaves_ticked(before, purpose):
-        return State.UNANSWERED
-    if posted.choice == "accept_all" or grants:
-        return State.GRANTED
-    if posted.choice not in _OF_SOME:
+    if not allows:
         return State.REFUSED
-    return _state_so_far(before, purpose)
+    # A box that ran unasked and was left ticked is no consent (GDPR, recital 32), should the visitor move to where
+    # consent is needed.
+    is_left_ticked = posted.choice != "accept_all" and before.reasons[purpose] is Reason.UNREFUSED
+    return State.UNANSWERED if is_left_ticked else State.GRANTED
 
 
-def _leaves_ticked(before: Decision, purpose: str) -> bool:
-    """Return whether the box of a purpose that ran unasked stays as it was.
-
-    That is no consent (GDPR, recital 32), should the visitor move to where consent is needed.
-    """
-    return before.purposes[purpose] and runs_unanswered(before.policy, before.record, [purpose])
+def _allows(posted: PostedAnswer, before: Decision, purpose: str) -> bool | None:
+    """Return whether an answer allows a purpose or refuses it; None if it leaves the purpose as it is."""
+    by_signal = purpose in before.refused_by_signal
+    ticked = posted.purposes.get(purpose, False)
+    if posted.choice == "opt_out":
+        return None
+    if posted.choice == "grant":
+        return True if ticked and not by_signal else None
+    if posted.choice == "refuse_all" and by_signal:
+        return False
+    if posted.asked and purpose not in posted.asked.split():
+        return None
+    if posted.choice == "accept_all":
+        return None if by_signal else True
+    return posted.choice == "save" and ticked
 
 
 def _state_so_far(before: Decision, purpose: str) -> State:
@@ -205,17 +216,12 @@ def _state_so_far(before: Decision, purpose: str) -> State:
     A grant stays only if it still holds, with signals and policy changes applied. A signal against a sale or sharing
     counts as a refusal, and is not asked about again.
     """
-    answer = before.record.answers.get(purpose) if before.record else None
-    if before.purposes[purpose]:
-        unanswered = runs_unanswered(before.policy, before.record, [purpose])
-        return State.UNANSWERED if unanswered else State.GRANTED
-    is_refused = answer is not None and answer.state is State.REFUSED
-    return State.REFUSED if is_refused or _is_opted_out(before, purpose) else State.UNANSWERED
-
-
-def _is_opted_out(before: Decision, purpose: str) -> bool:
-    signals = (before.record.overridden_by if before.record else frozenset()).union(before.signals)
-    return purpose in before.policy.sells and purpose in purposes_refused_by(before.policy, signals)
+    reason = before.reasons[purpose]
+    if reason is Reason.GRANTED:
+        return State.GRANTED
+    was_refused = before.record is not None and purpose in before.record.in_state(State.REFUSED)
+    is_opted_out = purpose in before.refused_by_signal and purpose in before.policy.sells
+    return State.REFUSED if was_refused or is_opted_out else State.UNANSWERED
 
 
 def _read_form(body: bytes) -> PostedAnswer:

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cookie_consent.decision.decision import Decision, purposes_switched_off
+from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.reasons import Reason
 from cookie_consent.texts.locales import direction, language_name
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.explanations import has_changed, refused_by, status_text
+from cookie_consent.visitors.pages.explanations import has_changed, refused_by
 from cookie_consent.visitors.pages.question import (
     ANSWERED,
     ARRIVED,
@@ -33,6 +34,15 @@ if TYPE_CHECKING:
 
 _NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
 """Keeps htmx and Turbo from loading the targets of links and forms into the page: they are pages of their own."""
+_LINKS = {
+    "granted": "link_granted",
+    "partial": "link_partial",
+    "refused": "link_refused",
+    "necessary": "link_refused",
+}
+"""What holds on the whole -> the name of the link's text."""
+_SIGNALS = {"signal_gpc": Reason.GPC, "signal_dnt": Reason.DNT, "signal_stays": Reason.SIGNAL}
+"""The name of the text about a signal -> the reason of the purposes that it names."""
 
 
 @cache
@@ -70,9 +80,12 @@ def context_of(decision: Decision, base: str, language: str, next_path: str) -> 
         "next_query": quote(next_path),
         "answered_at": answered_at(decision),
         "changed": has_changed(decision),
-        "switched_off": [purpose for purpose in policy.optional if purpose in purposes_switched_off(decision)],
-        "status": status_text(decision),
-        "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
+        # Where all is off until the visitor is asked again, that is what there is to say.
+        "status": f"status_{decision.outcome or 'necessary'}",
+        # No answer to all allows what a signal refuses.
+        "answers_all": not set(policy.asked).issubset(decision.refused_by_signal),
+        "links": _LINKS,
+        "signals": {text: refused for text, reason in _SIGNALS.items() if (refused := refused_by(decision, reason))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }
 
@@ -86,7 +99,9 @@ def cacheable_context(decision: Decision, base: str, language: str, next_path: s
 def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, Any]:
     """Return the further variables of the question, with marks like those of `cacheable_context`."""
     policy = decision.policy
-    asked = list(policy.asked)
+    # Opened again, it is the settings in place.
+    asked = policy.asked if options.again else decision.asked
+    allowed = {*asked, *(id_ for id_, holds in decision.purposes.items() if holds)}
     return {
         "options": options,
         "script": SCRIPT,
@@ -94,8 +109,12 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
         "first": FIRST,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,
-        "refused_here": " ".join(purpose for purpose in policy.optional if purpose not in asked),
+        "refused_here": " ".join(purpose for purpose in policy.optional if purpose not in policy.asked),
         "recipients": [*dict.fromkeys(recipient.name for recipient in policy.recipients if recipient.purpose in asked)],
-        "features": [feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
+        "features": [
+            feature
+            for feature in policy.features
+            if not set(asked).isdisjoint(feature.purposes) and allowed.issuperset(feature.purposes)
+        ],
         "state": json.dumps(dict(decision.purposes)),
     }

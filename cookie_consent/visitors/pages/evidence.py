@@ -135,11 +135,11 @@ def _template(
     """Return a text with placeholders for what differs between visitors. It is cached for all who see the same."""
     record, feature = decision.record, surface.feature
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
-    state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
+    state = (decision.policy, decision.status, decision.signals, tuple(decision.reasons.values()), answers)
     about = surface.card.id if surface.card else feature.id if feature else ""
     place = (surface.kind, about, surface.title, surface.reloads, surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
-    key = (state, decision.should_ask, place, cookies, where["base"], where["language"])
+    key = (state, place, cookies, where["base"], where["language"])
 
     def make() -> str:
         text = _OF_ONE_FORM.sub(r"\1", _render(pages, decision, surface, where, own_cookies))

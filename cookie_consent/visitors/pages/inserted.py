@@ -8,11 +8,11 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from cookie_consent.base.html.template import HtmlTemplate
-from cookie_consent.decision.decision import Decision, purposes_switched_off
+from cookie_consent.decision.decision import Decision
 from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Feature
 from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of
-from cookie_consent.visitors.pages.explanations import has_changed, status_text, what_card_needs, what_is_off
+from cookie_consent.visitors.pages.explanations import what_card_needs, what_is_off
 from cookie_consent.visitors.pages.question import (
     DEFAULT_OPTIONS,
     STYLE,
@@ -98,12 +98,10 @@ class InsertedHtml(Rendering):
     def _cached_banner(
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, options: QuestionOptions
     ) -> HtmlTemplate:
-        record, off = decision.record, frozenset[str]()
-        # Only a signal switches something off, and most requests send none.
-        if record is not None and (decision.signals or record.overridden_by):
-            off = purposes_switched_off(decision)
-        status = decision.status if record is None else status_text(decision)
-        state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
+        # Whether the policy has changed depends on which purposes the answer named.
+        answered = tuple(decision.record.answers) if decision.record else None
+        held = (decision.outcome, decision.honours_gpc, tuple(decision.reasons.values()))
+        state = (decision.signals, decision.status, answered, held)
         style = (options.style == "deferred", options.shared)
         how = (options.reloads, options.again, options.by_script, *style)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
@@ -165,7 +163,7 @@ class InsertedHtml(Rendering):
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, options: QuestionOptions
     ) -> bytes:
         """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
-        key = (decision.policy, base, language, encoding, bool(next_path), "saved", status_text(decision))
+        key = (decision.policy, base, language, encoding, bool(next_path), "saved", decision.outcome)
         template = self._cache.get(key)
         if template is None:
             marked = cacheable_context(decision, base, language, next_path) | {"style": STYLE}

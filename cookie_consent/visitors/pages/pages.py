@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cookie_consent.decision.decision import Decision, has_opted_out
+from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.context import context_of
@@ -99,7 +99,7 @@ class Pages(InsertedHtml):
     def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page for refusing the sale or sharing of personal information (11 CCR 7026)."""
         context = context_of(decision, base, language, next_path)
-        return self._render("do_not_sell.html", context, done=has_opted_out(decision), expires=self._expires(decision))
+        return self._render("do_not_sell.html", context, expires=self._expires(decision))
 
     def transmission(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page that tells what is sent to whom (Telecommunications Business Act of Japan, Article 27-12)."""

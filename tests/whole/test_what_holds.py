@@ -1,0 +1,271 @@
+"""All combinations of answer, signals, sale and law: no sentence contradicts another, the state, or the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from itertools import product
+
+import pytest
+
+from cookie_consent import ConsentMiddleware
+from tests.support.asgi import PREFIX, Reply, Visitor, install, page_app
+from tests.support.browsers.browser import forms
+
+GPC, DNT = ("sec-gpc", "1"), ("dnt", "1")
+SIGNALS: list[list[tuple[str, str]]] = [[], [GPC], [DNT], [GPC, DNT]]
+LAWS = {"opt-in": "DE", "opt-out": "US", "none": "BR"}
+TITLES = {"analytics": "Statistics", "media": "Maps", "ads": "Advertising"}
+COOKIES = {"analytics": "_stat", "media": "player", "ads": "_ads"}
+REFUSED_BY = {"gpc": {"media", "ads"}, "dnt": {"analytics"}}
+TABLE = """
+[site]
+name = "Shop"
+controller = "Shop Ltd."
+contact = "privacy@shop.example"
+prevailing_language = "en"
+languages = ["en"]
+{laws}
+"""
+PURPOSE = """
+[purposes.{id}]
+title = {{ en = "{title}" }}
+description = {{ en = "What it is for." }}
+data = {{ en = "Pages" }}
+{more}
+
+[[cookies]]
+name = "{cookie}"
+purpose = "{id}"
+duration = "30 days"
+"""
+MAPS = """
+[[recipients]]
+id = "maps"
+name = "Maps Inc."
+purpose = "media"
+receives = { en = "IP address" }
+country = "US"
+use = { en = "Improves maps" }
+
+[features.map]
+title = { en = "Map of offices" }
+purposes = ["media"]
+fallback = { en = "No map." }
+"""
+MORE = {"analytics": 'retention = "30 days"\ntraces = true', "media": "", "ads": "sells = true"}
+"""What else a purpose says."""
+
+
+def site(regime: str, sale: str) -> ConsentMiddleware:
+    """Return a site whose pages set the cookie of each purpose."""
+    laws = "" if regime == "none" else 'laws = ["eu", "us-optout"]'
+    ids = [id_ for id_ in TITLES if sale == "sale" or id_ != "ads"]
+    parts = [PURPOSE.format(id=id_, title=TITLES[id_], cookie=COOKIES[id_], more=MORE[id_]) for id_ in ids]
+    country = {} if regime == "none" else {"country": "X-Country"}
+    sets = [f"{COOKIES[id_]}=1" for id_ in ids]
+    text = TABLE.format(laws=laws) + "".join(parts) + MAPS
+    return install(page_app(sets=sets), text, settings_link=True, **country)
+
+
+def grant_maps(visitor: Visitor, signals: list[tuple[str, str]]) -> None:
+    visitor.post({"choice": "grant", "purposes": {"media": True}, "source": "feature"}, signals)
+
+
+def choice(name: str, **purposes: bool) -> Callable[[Visitor, list[tuple[str, str]]], None]:
+    def answer(visitor: Visitor, signals: list[tuple[str, str]]) -> None:
+        visitor.post({"choice": name, "purposes": purposes}, signals)
+
+    return answer
+
+
+ANSWERS: dict[str, Callable[[Visitor, list[tuple[str, str]]], object]] = {
+    "nothing": lambda visitor, signals: None,
+    "accepts all": choice("accept_all"),
+    "refuses all": choice("refuse_all"),
+    "saves statistics": choice("save", analytics=True),
+    "saves maps": choice("save", media=True),
+    "saves statistics and maps": choice("save", analytics=True, media=True),
+    "saves everything": lambda visitor, signals: visitor.post(
+        {"choice": "save", "purposes": dict.fromkeys(visitor.state()["purposes"], True)}, signals
+    ),
+    "allows maps on a card": grant_maps,
+    "refuses the sale": choice("opt_out"),
+}
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", html)))
+
+
+def ticked(html: str) -> tuple[set[str], set[str]]:
+    """Return the purposes that have a box, and those whose box is ticked."""
+    boxes = re.findall(r'<input type="checkbox" name="purpose" value="(\w+)"([^>]*)>', html)
+    return {id_ for id_, _ in boxes}, {id_ for id_, rest in boxes if "checked" in rest}
+
+
+def named(text: str, sentence: str) -> set[str]:
+    """Return the purposes that a sentence names in its brackets; none if it is not in the text."""
+    found = re.search(sentence + r" \(([^)]*)\)", text)
+    return {id_ for id_, title in TITLES.items() if found and title in found[1]}
+
+
+class Seen:
+    """What a visitor sees of a site, and what the server does."""
+
+    def __init__(self, visitor: Visitor, signals: list[tuple[str, str]]) -> None:
+        page = visitor.get("/", signals)
+        self.state = visitor.state(signals)
+        self.purposes = {id_ for id_ in self.state["purposes"] if id_ != "necessary"}
+        self.allowed = {id_ for id_ in self.purposes if self.state["purposes"][id_]}
+        self.page, self.settings = page, visitor.get(PREFIX, signals)
+        self.opened = visitor.get(f"{PREFIX}/question", signals, query=b"again")
+        self.by_script = visitor.get(f"{PREFIX}/question", signals)
+        self.do_not_sell = visitor.get(f"{PREFIX}/do-not-sell", signals)
+        self.signals = {name[0].removeprefix("sec-") for name in signals}
+
+    @property
+    def link(self) -> str:
+        found = re.search(r"data-privacy-settings[^>]*>Privacy settings(?:: ([a-z ]+))?</a>", self.page.text)
+        assert found
+        return found[1] or ""
+
+    @property
+    def banner(self) -> str:
+        return self.page.text.partition('<form class="pchoice-form"')[2].partition("</form>")[0]
+
+
+def check_server(seen: Seen) -> None:
+    passed = {id_ for id_ in seen.purposes if "Max-Age=0" not in seen.page.set_cookies.get(COOKIES[id_], "Max-Age=0")}
+    assert passed == seen.allowed
+    assert seen.state["features"] == {"map": "media" in seen.allowed}
+
+
+SUMMARIES: dict[str, Callable[[Seen], bool]] = {
+    "You accepted all purposes.": lambda seen: seen.link == "accepted" and seen.allowed == seen.purposes,
+    "You accepted some of the purposes.": lambda seen: (
+        seen.link == "partly accepted" and bool(seen.allowed) and seen.state["status"] in ("granted", "partial")
+    ),
+    "You refused all purposes that are not strictly necessary.": lambda seen: (
+        seen.link == "refused" and seen.state["status"] == "refused" and not seen.allowed
+    ),
+    "You refused some of the purposes, and have not answered for the others.": lambda seen: (
+        not seen.link and seen.state["status"] == "partial" and seen.allowed < seen.purposes
+    ),
+    "What you do not refuse is used.": lambda seen: (
+        not seen.link and seen.state["status"] == "unknown" and bool(seen.allowed)
+    ),
+    "Only what is strictly necessary is used.": lambda seen: (
+        seen.link == ("" if seen.state["should_ask"] else "refused") and not seen.allowed
+    ),
+}
+"""What a page says on the whole, and when that is true."""
+
+
+def check_summary(seen: Seen, html: Reply) -> None:
+    """Check what a page says on the whole. It says one thing, and the link at the end of pages says no other."""
+    text = text_of(html.text)
+    assert ticked(html.text) == (seen.purposes, seen.allowed)
+    (said,) = [sentence for sentence in SUMMARIES if sentence in text]
+    assert SUMMARIES[said](seen), said
+    if "You have not answered yet." in text:
+        assert seen.state["status"] == "unknown"
+
+
+def check_signals(seen: Seen, html: Reply, *, explains: bool) -> None:
+    """Check what a page says of signals."""
+    text, off = text_of(html.text), seen.purposes - seen.allowed
+    honours = "Global Privacy Control honoured" in text
+    assert honours == seen.state["honours_gpc"]
+    if honours:
+        assert off & REFUSED_BY["gpc"]
+    by_gpc = named(text, "Global Privacy Control signal. It is honoured: it counts as a refusal")
+    by_dnt = named(text, "asks not to be tracked. It is honoured: it counts as a refusal")
+    stays = named(text, "has switched off what you had allowed")
+    assert by_gpc <= off & REFUSED_BY["gpc"]
+    assert by_dnt <= off & REFUSED_BY["dnt"]
+    assert stays <= off & set(seen.state["overruled"])
+    assert bool(by_gpc) <= ("gpc" in seen.signals)
+    assert bool(by_dnt) <= ("dnt" in seen.signals)
+    if explains:
+        assert set(seen.state["overruled"]) <= by_gpc | by_dnt | stays
+    else:
+        assert "you allow it here" not in text
+
+
+def check_question(seen: Seen) -> None:
+    """Check that the banner asks for what is open, and for nothing else."""
+    asked, banner = set(seen.state["asked"]), seen.banner
+    assert bool(asked) == seen.state["should_ask"] == bool(banner)
+    assert not asked & seen.allowed
+    assert not asked & {id_ for id_ in REFUSED_BY["gpc"] if "gpc" in seen.signals}
+    assert not asked & {id_ for id_ in REFUSED_BY["dnt"] if "dnt" in seen.signals}
+    assert seen.by_script.status == (200 if asked else 204)
+    for html in (banner, seen.by_script.text):
+        assert ticked(html) == (asked, set())
+        found = re.search(r"use it, for: (.*?)\?", text_of(html))
+        assert bool(found) == bool(asked)
+        assert {id_ for id_, title in TITLES.items() if found and title in found[1]} == asked
+        assert ("Maps Inc." in html) == ("media" in asked)
+        assert ("Map of offices" in html) == ("media" in asked)
+
+
+def check_sale(seen: Seen) -> None:
+    """Check the page of the sale."""
+    text, offers = text_of(seen.do_not_sell.text), bool(forms(seen.do_not_sell.text))
+    is_sold, opted_out = "ads" in seen.allowed, seen.state["opted_out"]
+    assert offers == (not opted_out)
+    assert offers == ("You can refuse that here." in text)
+    assert opted_out == ("Your personal information is not sold or shared." in text)
+    if opted_out:
+        assert not is_sold
+    if "gpc" in seen.signals or "ads" in seen.state["overruled"]:
+        assert offers == is_sold
+    if "for 12 months" in text:
+        assert seen.state["decided_at"]
+        assert "ads" not in seen.state["asked"]
+
+
+def check(seen: Seen, regime: str, sale: str) -> None:
+    check_server(seen)
+    for html in (seen.settings, seen.opened):
+        check_summary(seen, html)
+        check_signals(seen, html, explains=True)
+    check_question(seen)
+    check_signals(seen, seen.page, explains=False)
+    assert (regime == "opt-out") <= (not seen.state["should_ask"])
+    if sale == "sale":
+        check_sale(seen)
+        check_signals(seen, seen.do_not_sell, explains=False)
+
+
+def lives() -> Iterator[tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]]]]:
+    """Yield the signals with the answer, on a page after it, and on the page that is looked at."""
+    yield from ((then, [], now) for then, now in product(SIGNALS, SIGNALS))
+    yield from ((then, [GPC], now) for then, now in product(([], [DNT]), ([], [DNT])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sale", ["sale", "no sale"])
+@pytest.mark.parametrize("regime", LAWS)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_no_sentence_contradicts_another_or_the_server(answer: str, regime: str, sale: str) -> None:
+    app = site(regime, sale)
+    for at_answer, between, now in lives():
+        visitor = Visitor(app, [("accept", "text/html"), ("x-country", LAWS[regime])])
+        ANSWERS[answer](visitor, at_answer)
+        visitor.get("/", between)
+        check(Seen(visitor, now), regime, sale)
+
+
+@pytest.mark.parametrize("choice", ["accept_all", "grant"])
+@pytest.mark.parametrize("regime", LAWS)
+def test_only_saving_purpose_by_purpose_allows_what_a_signal_refuses(regime: str, choice: str) -> None:
+    app = site(regime, "sale")
+    visitor = Visitor(app, [("accept", "text/html"), ("x-country", LAWS[regime]), GPC])
+    everything = dict.fromkeys(TITLES, True)
+    visitor.post({"choice": choice, "purposes": everything})
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": True, "media": False, "ads": False}
+    visitor.post({"choice": "save", "purposes": everything})
+    assert visitor.state()["purposes"] == {"necessary": True, **everything}
