@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 import threading
+from typing import Protocol
+from weakref import WeakSet
 
 from cookie_consent.base.limits import LONGEST_SHOWN
+
+
+class Forgetful(Protocol):
+    """An object that can forget what it has seen."""
+
+    def forget(self) -> None:
+        """Forget what was seen, so that it is new again."""
+
+
+_forgetful: WeakSet[Forgetful] = WeakSet()
+
+
+def forget_with_others(forgetful: Forgetful) -> None:
+    """Have an object's `forget` called by `forget_all`, while the object lives."""
+    _forgetful.add(forgetful)
+
+
+def forget_all() -> None:
+    """Have what is told once be told again: for the tests of a site, which share their process."""
+    for forgetful in list(_forgetful):
+        forgetful.forget()
 
 
 class FirstSeen:
@@ -18,6 +41,18 @@ class FirstSeen:
         self._most = most
         self._seen: set[str] = set()
         self._changes = threading.Lock()
+        forget_with_others(self)
+
+    def __contains__(self, text: str) -> bool:
+        return text in self._seen
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def forget(self) -> None:
+        """Forget all texts."""
+        with self._changes:
+            self._seen.clear()
 
     def is_new(self, text: str) -> bool:
         """Return whether a text comes for the first time, and remember it."""

@@ -12,6 +12,7 @@ from cookie_consent.base.checks import check
 from cookie_consent.base.cookies.fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
 from cookie_consent.base.cookies.lifetime import lifetime, limited
 from cookie_consent.base.cookies.places import is_sent_to, settable_domains
+from cookie_consent.base.first_seen import FirstSeen
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, keep
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.known_cookies import known_cookie
@@ -109,9 +110,8 @@ class Gate:
         self._own_cookies = {name.encode("ascii"): purposes for name, purposes in own_cookies.items()}
         self._refusable_alone = {cookie.purpose: frozenset([cookie.purpose]) - {NECESSARY} for cookie in self._cookies}
         self._hold_undeclared, self._clock = undeclared == "hold", clock
-        self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
-        self._limited_names: set[str] = set()
-        self._sent: set[str] = set()
+        self._warned = {direction: FirstSeen(_MAX_WARNINGS) for direction in ("request", "response")}
+        self._limited_names, self._sent = FirstSeen(_MAX_NAMES), FirstSeen(_MAX_NAMES)
         self._held = held
 
     def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
@@ -160,8 +160,7 @@ class Gate:
         """
         for name, _ in pairs(field):
             cookie = None if name in self._own_cookies else self._declared.get(name)
-            if cookie is not None and cookie.purpose not in allowed and cookie.name not in self._sent:
-                self._sent.add(cookie.name)
+            if cookie is not None and cookie.purpose not in allowed and self._sent.is_new(cookie.name):
                 _log.warning("%s", _sent_unasked(name, cookie.purpose))
 
     def outgoing(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
@@ -284,8 +283,7 @@ class Gate:
         passed = limited(field, longest, now)
         if passed != field:
             seen = min(lifetime(field, now) or 0, LONGEST_COOKIE.total_seconds())
-            if seen > (longest or 0) + _TOLERANCE and cookie.name not in self._limited_names:
-                self._limited_names.add(cookie.name)
+            if seen > (longest or 0) + _TOLERANCE and self._limited_names.is_new(cookie.name):
                 _log.warning("%s", _lasts_longer(cookie, seen))
         return passed
 
@@ -306,10 +304,9 @@ class Gate:
         if direction == "request" and reason == "reserved":
             return True  # browsers always send our own cookies back, so that is nothing to warn about
         holds = reason != "undeclared" or self._holds_undeclared(name)
-        warned, begin = self._warned[direction], name[:LONGEST_KEPT]
-        has_warned = begin in warned or (not lasts and any(begin in names for names in self._warned.values()))
-        if len(warned) < _MAX_WARNINGS and not has_warned:
-            warned.add(begin)
+        warned, begin = self._warned[direction], name[:LONGEST_KEPT].decode("latin-1")
+        is_known = not lasts and any(begin in names for names in self._warned.values())
+        if not is_known and warned.is_new(begin):
             _log.warning("%s", _warning(direction, name, reason, lasts, holds=holds))
             if len(warned) == _MAX_WARNINGS:
                 _log.warning("Further cookies that are held back from a %s are only counted.", direction)

@@ -15,6 +15,7 @@ from cookie_consent.base.addresses import host_name
 from cookie_consent.base.caching import Headers
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies.fields import pairs
+from cookie_consent.base.first_seen import forget_with_others
 from cookie_consent.base.frozen import quick_maker
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
@@ -168,6 +169,7 @@ class Visits:
         self.country_field = by_country.field if by_country is not None else ""
         self._known: dict[tuple[object, ...], Visit] = {}
         self._known_bytes = 0
+        forget_with_others(self)
         self._seen_once = array("q", bytes(8 * _MAX_SEEN_ONCE))
         self._shared_visits: dict[_Key, _SharedVisit] = {}
         self._lifetime = own_cookies.lifetime.total_seconds()
@@ -205,6 +207,11 @@ class Visits:
         if visit.held:
             self._gate.count("request", visit.held)
         return visit
+
+    def forget(self) -> None:
+        """Read again what is known, and warn of it again."""
+        self._known.clear()
+        self._shared_visits.clear()
 
     def policy_in(self, service: str, like: Policy) -> Policy | None:
         """Return the policy with the conditions of a service, by the service's id, or None if there is no such one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from cookie_consent.base.caching import Headers, is_shared
-from cookie_consent.base.first_seen import shown
+from cookie_consent.base.first_seen import FirstSeen, shown
 
 _COMPRESSED = (
     'The page "%s" came compressed from the app, so it lacks the banner or the link to the settings page, and other '
@@ -23,7 +23,7 @@ class PageAdvice:
     """Logs each piece of advice for the first page that it is about. What is true of one is true of others."""
 
     def __init__(self) -> None:
-        self._given: set[str] = set()
+        self._given = FirstSeen(most=len((_COMPRESSED, _CACHEABLE)))
 
     def comes_compressed(self, path: str) -> None:
         """Say that a page came compressed. What compresses one page compresses the others too."""
@@ -41,6 +41,5 @@ class PageAdvice:
             self._give(_CACHEABLE, path)
 
     def _give(self, advice: str, path: str) -> None:
-        if advice not in self._given:
-            self._given.add(advice)
+        if self._given.is_new(advice):
             _log.warning(advice, shown(path))

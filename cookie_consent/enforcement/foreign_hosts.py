@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from cookie_consent.base.first_seen import FirstSeen, shown
+from cookie_consent.base.first_seen import FirstSeen, forget_with_others, shown
 from cookie_consent.base.html.loads import Load, loads
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.paths import outer_path
@@ -67,7 +67,12 @@ class ForeignHosts:
         self._security = security if security is not None and security.enforces else None
         self._hosts = FirstSeen(_MAX_HOSTS)
         self._pages: set[str] = set()
+        forget_with_others(self)
         self._looked_at = 0.0
+
+    def forget(self) -> None:
+        """Look through all pages again."""
+        self._pages.clear()
 
     def is_due(self, path: str) -> bool:
         """Return whether to look through a page: at an address for the first time, and at any one now and then."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.base.caching import Headers, is_shared
+from cookie_consent.base.first_seen import FirstSeen
 from cookie_consent.base.html.injection import Injection
 from cookie_consent.decision.decision import Decision, decide, without_optional
 from cookie_consent.enforcement.banner import Fragments, requesting_whole_page
@@ -51,7 +52,7 @@ class SharedPages:
         # Where the question may not be asked at all, the server has to be asked first.
         self._asks_first = installed.policy.is_by_country
         self._neutral: dict[str, Decision] = {}
-        self._warned = False
+        self._told = FirstSeen(1)
 
     def injection(
         self, consent: RequestConsent, policy: Policy, scope: Scope, headers: Headers, *, encoding: str, out: Send
@@ -86,8 +87,7 @@ class SharedPages:
         """
         if not is_shared(headers) or not any(name.lower() == b"set-cookie" for name, _ in headers):
             return headers
-        if not self._warned:
-            self._warned = True
+        if self._told.is_new("cookie"):
             _log.warning(
                 "A public response sets a cookie. It is sent without, since a cache would give it to everybody."
             )

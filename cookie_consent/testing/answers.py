@@ -36,6 +36,10 @@ def answer(
     The answer is posted to the site, as the script of the question does. The client then has the cookies that a browser
     has after it.
 
+    The answer, and what the client visits then, is recorded where the app keeps its records. Let tests run without:
+    take the places from the environment, as in `access_log=os.environ.get("ACCESS_LOG")`, or give the app of the tests
+    a `MemorySink()` and a `MemoryLedger()`.
+
     Args:
         client: the client.
         purposes: ids of the granted purposes; None for all of them.

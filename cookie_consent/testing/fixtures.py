@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 
+from cookie_consent.base.first_seen import forget_all
 from cookie_consent.testing.answers import aanswer, answer, arefuse, refuse
 
-__all__ = ["aanswering", "answering", "arefusing", "refusing"]
+__all__ = ["aanswering", "answering", "arefusing", "refusing", "warning_anew"]
 
 
 def answering(client: str, purposes: Iterable[str] | None = None, *, service: str = "", prefix: str = "") -> Any:
     """Return a fixture: the client of a visitor who has granted these purposes, or everything.
 
-    It is the same client as that of the other fixture. After the test, its cookies are as they were.
+    It is the same client as that of the other fixture. After the test, its cookies are as they were. What it visits is
+    recorded where the app keeps its records; `cookie_consent.testing.answer` says how not to.
 
     Args:
         client: the name of the fixture with the client.
@@ -45,6 +47,16 @@ def aanswering(client: str, purposes: Iterable[str] | None = None, *, service: s
 def arefusing(client: str, *, service: str = "", prefix: str = "") -> Any:
     """Return a fixture for an asynchronous client of a visitor who has refused everything; see `aanswering`."""
     return _afixture(client, partial(arefuse, service=service, prefix=prefix))
+
+
+def warning_anew() -> Any:
+    """Return a fixture that has each test warned of what it does, such as a cookie that is held back.
+
+    The middleware warns once in a process. Without this fixture, the first test gets the warning, and no other one.
+    Pytest uses the fixture in each test of the module or folder that has it: in `conftest.py`, write
+    `warns_each_test = warning_anew()`.
+    """
+    return pytest.fixture(autouse=True)(forget_all)
 
 
 def _fixture(client: str, give: Callable[[Any], object]) -> Any:

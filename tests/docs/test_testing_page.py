@@ -29,7 +29,7 @@ def test_examples_pass_in_the_tests_of_a_site(site_folder: Path) -> None:
         (site_folder / name).write_text(block, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not trio", "-W", "error"]
     done = subprocess.run(command, cwd=site_folder, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, "4 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (done.returncode, "5 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_messages_of_the_page_are_those_that_are_raised() -> None:

@@ -6,10 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from cookie_consent.testing.fixtures import aanswering, answering, arefusing, refusing
-from tests.support.asgi import SITE
+from cookie_consent import ConsentMiddleware
+from cookie_consent.testing.fixtures import aanswering, answering, arefusing, refusing, warning_anew
+from tests.support.asgi import SITE, policy
+from tests.support.policies import KEY
 from tests.testing.test_answers import starlette_site
 
 
@@ -31,6 +37,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+warns_each_test = warning_anew()
 consenting = answering("browser")
 viewer = answering("browser", {"media"})
 refuser = refusing("browser", prefix="/privacy-choices")
@@ -84,3 +91,31 @@ async def test_fixture_of_asynchronous_client_grants(remote_viewer: httpx.AsyncC
 @pytest.mark.anyio
 async def test_fixture_of_asynchronous_client_refuses(remote_refuser: httpx.AsyncClient) -> None:
     assert (await remote_refuser.get("/choices/state")).json()["status"] == "refused"
+
+
+async def page(request: Request) -> Response:
+    response = HTMLResponse("<!doctype html><script src='https://cdn.example.net/tag.js'></script>")
+    response.headers["etag"] = '"1"'
+    response.set_cookie("undeclared", "1")
+    response.set_cookie("session", "1", max_age=86400)
+    return response
+
+
+@pytest.fixture(scope="module")
+def shop() -> TestClient:
+    """The client of a site about which there is much to say. It is the same one in both tests."""
+    app = Starlette(routes=[Route("/", page)])
+    app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY])
+    return TestClient(app)
+
+
+@pytest.mark.parametrize("test", ["first", "second"])
+def test_each_test_is_warned_of_what_it_does(test: str, shop: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        shop.get("/", headers={"cookie": "unknown=1; _ga=1", "accept": "text/html"})
+    told = [
+        *('The cookie "undeclared" was held back: no policy declares it.', 'The cookie "unknown" was held back from'),
+        *('The cookie "session" is kept for the browser session', 'A browser sends the cookie "_ga"'),
+        *("loads from cdn.example.net", "is private and, while it asks, has no ETag"),
+    ]
+    assert {text: caplog.text.count(text) for text in told} == dict.fromkeys(told, 1)
