@@ -28,7 +28,7 @@ from cookie_consent.decision.cookie_settings import CookieSettings, consent_life
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
-from cookie_consent.decision.visit import Visits, host_of, is_secure, without_held
+from cookie_consent.decision.visit import Visits, deletions, without_held
 from cookie_consent.enforcement import banner
 from cookie_consent.enforcement.csp import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
@@ -310,7 +310,7 @@ class ConsentMiddleware(FailsAtStart):
                 decision = now.decision
                 passed = gate.outgoing(fields, decision.purposes)
                 if now.refused_cookies:
-                    passed = [*passed, *gate.deletions(now.refused_cookies, host_of(scope), secure=is_secure(scope))]
+                    passed = [*passed, *deletions(gate, now, scope)]
                 message = {**message, "headers": passed}
             await send(message)
 

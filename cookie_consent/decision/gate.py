@@ -14,7 +14,6 @@ from cookie_consent.base.cookies.lifetime import lifetime, limited
 from cookie_consent.base.cookies.places import is_sent_to, settable_domains
 from cookie_consent.base.first_seen import FirstSeen
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, keep
-from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.known_cookies import known_cookie
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
@@ -184,12 +183,11 @@ class Gate:
         with_purposes = ((name, self._refusable(name)) for name in names)
         return tuple((name, purposes) for name, purposes in with_purposes if purposes and not CONTROL.search(name))
 
-    def cookies_not_sent_to(self, record: ConsentRecord, path: str) -> list[Cookie]:
+    def cookies_not_sent_to(self, refused: Collection[str], path: str) -> list[Cookie]:
         """Return the declared cookies of refused purposes that browsers do not send to a path.
 
         Cookies declared by a pattern are left out: without an exact name they cannot be expired.
         """
-        refused = frozenset(record.in_state(State.REFUSED))
         return [
             cookie
             for cookie in self._cookies

@@ -18,6 +18,7 @@ from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.base.first_seen import forget_with_others
 from cookie_consent.base.frozen import quick_maker
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.paths import outer_path
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.decision.country import LawByCountry
 from cookie_consent.decision.decision import (
@@ -63,7 +64,8 @@ class Visit:
         decision: the decision on the request.
         visible_cookies: the Cookie field that the app may see; None if it may see all of it.
         refusable_cookies: the cookies that can be refused; see `Gate.refusable_cookies`.
-        refused_cookies: those of them that the visitor has refused, but the browser still sends.
+        refused_cookies: those of them that the visitor has refused, or whose consent has ended, but the browser still
+            sends.
         held: reason -> how many cookies are held back from the app.
         visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
         traced: whether tracing is allowed by consent.
@@ -125,8 +127,9 @@ class _SharedVisit(NamedTuple):
     visible_names: frozenset[bytes]
 
 
-_Key = tuple[Hashable, bool, int, bytes]
-"""The key of the decision, whether there is an unreadable answer, the number of cookies, and their names."""
+_Key = tuple[Hashable, bool, bool, int, bytes]
+"""The key of the decision, whether there is an unreadable answer, whether a consent has ended, the number of cookies,
+and their names."""
 _NO_RECORD = (None, 0.0, math.inf)
 _Services = list[tuple[str, str, Policy]]
 """The host and the path of each service, and the policy with its conditions; the most specific one first."""
@@ -257,13 +260,15 @@ class Visits:
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been a refusal.
         denies = record is None and policy.is_opt_out and self._own_cookies.has_answer(cookies, place=place)
+        has_ended = record is None and self._has_ended(policy, records, cookies, now, place)
         decided_by = decision_key(policy, record, signals, now)
-        key = (decided_by, denies, len(crumbs), b";".join([name for name, _ in crumbs]))
+        key = (decided_by, denies, has_ended, len(crumbs), b";".join([name for name, _ in crumbs]))
         shared = self._shared_visits.get(key)
         if shared is None:
             lifetime = self._own_cookies.lifetime
             decision = decide(policy, record, signals, now, lifetime=lifetime)
-            shared = self._new_shared_visit(key, without_optional(decision) if denies else decision, cookies)
+            decision = without_optional(decision) if denies else decision
+            shared = self._new_shared_visit(key, decision, cookies, has_ended=has_ended)
         visit, passed = shared.visit, cookies
         if visit.held:
             passed = b"; ".join([pair for name, pair in crumbs if name in shared.visible_names])
@@ -287,7 +292,21 @@ class Visits:
             signal_cookie=self._signal_cookie(decision, now, place) if signals else None,
         )
 
-    def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes) -> _SharedVisit:
+    def _has_ended(
+        self, policy: Policy, records: list[ConsentRecord], cookies: bytes, now: float, place: Place
+    ) -> bool:
+        """Tell whether a visitor without a valid answer gave a consent that has ended since.
+
+        Browsers drop the consent cookie at its end. A visitor id, which outlives it, was made only after consent.
+        """
+        if records:
+            has_consented = any(record.in_state(State.GRANTED) for record in records)
+            return has_consented and all(record.decided_at <= now for record in records)
+        if policy.is_opt_out or self._own_cookies.has_answer(cookies, place=place):
+            return False
+        return self._own_cookies.visitor(cookies, now, place=place) is not None
+
+    def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes, *, has_ended: bool) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
         passed, held = self._gate.incoming(cookies, decision.purposes)
         if held:
@@ -295,11 +314,14 @@ class Visits:
             was_granted = () if decision.record is None else decision.record.in_state(State.GRANTED)
             self._gate.warn_of_sent(cookies, allowed.union(was_granted))
         refusable_cookies = self._gate.refusable_cookies(cookies)
+        refused_cookies = refused_cookie_names(refusable_cookies, decision.record)
+        if has_ended:
+            refused_cookies = _not_allowed(refusable_cookies, decision)
         visit = Visit(
             decision=with_record(decision, None),
             visible_cookies=None,
             refusable_cookies=refusable_cookies,
-            refused_cookies=refused_cookie_names(refusable_cookies, decision.record),
+            refused_cookies=refused_cookies,
             held=held,
             visitor_id=None,
             traced=decision.traces,
@@ -379,6 +401,27 @@ def refused_cookie_names(
         return ()
     refused = frozenset(record.in_state(State.REFUSED))
     return tuple(name for name, purposes in refusable_cookies if purposes <= refused)
+
+
+def _not_allowed(refusable_cookies: Iterable[RefusableCookie], decision: Decision) -> tuple[bytes, ...]:
+    """Return the names of the cookies of which no purpose is allowed."""
+    allowed = {id_ for id_, is_allowed in decision.purposes.items() if is_allowed}
+    return tuple(name for name, purposes in refusable_cookies if purposes.isdisjoint(allowed))
+
+
+def deletions(gate: Gate, visit: Visit, scope: Mapping[str, Any]) -> Headers:
+    """Return the Set-Cookie fields that delete what a visitor has refused, or what an ended consent allowed.
+
+    Args:
+        gate: knows where each cookie may be.
+        visit: the visit.
+        scope: the request's ASGI scope.
+    """
+    unsent = []
+    if visit.refused_cookies and visit.decision.record is None:  # a consent has ended, and no answer has deleted them
+        off = [id_ for id_, is_allowed in visit.decision.purposes.items() if not is_allowed]
+        unsent = gate.cookies_not_sent_to(off, outer_path(scope))
+    return gate.deletions(visit.refused_cookies, host_of(scope), secure=is_secure(scope), unsent=unsent)
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.reasons import BY_SIGNAL
-from cookie_consent.decision.visit import Visit, host_of, is_secure
+from cookie_consent.decision.visit import Visit, deletions
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.tracing.breakdowns import Shown
@@ -154,8 +154,7 @@ class VisitResponse:
 
     def _deletion_fields(self) -> Headers:
         """Return the fields that delete refused cookies which the browser still sends."""
-        gate, secure = self._enforcement.gate, is_secure(self.scope)
-        return gate.deletions(self._visit.refused_cookies, host_of(self.scope), secure=secure)
+        return deletions(self._enforcement.gate, self._visit, self.scope)
 
     def _count(self, counts: Counts, status: int, headers: Headers) -> None:
         """Count the response if it is a page that a person sees, whatever that person answered."""

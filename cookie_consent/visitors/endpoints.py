@@ -18,7 +18,7 @@ from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.paths import scope_at
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.signals import GPC_FIELD
-from cookie_consent.decision.visit import host_of, without_held
+from cookie_consent.decision.visit import deletions, without_held
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import accepted_language, match_language
 from cookie_consent.visitors.guard import Guard
@@ -117,10 +117,9 @@ class Endpoints:
             response.raw_headers.append((b"set-cookie", visit.signal_cookie))
         # Shared caches would hand a Set-Cookie on a public response to everybody.
         if visit.refused_cookies and "public" not in caching:
-            deletions = self._gate.deletions(
-                visit.refused_cookies, host_of(inquiry.request.scope), secure=inquiry.place.secure
-            )
-            response.raw_headers.extend(deletions)
+            response.raw_headers.extend(deletions(self._gate, visit, inquiry.request.scope))
+            if visit.decision.record is None:
+                response.raw_headers.extend(self._routes.tracing.ended(inquiry))
 
     def _language(self, request: Request, seen_by_app: Scope, path: str) -> str:
         """Return the language of the response.

@@ -39,6 +39,7 @@ class Routes:
 
     Attributes:
         settings: the handlers of the settings page.
+        tracing: what answers do to access tracing.
     """
 
     def __init__(self, parts: Installation) -> None:
@@ -60,7 +61,7 @@ class Routes:
             cookie_list=cookie_list,
         )
         records = _answer_records(parts, cookie_list)
-        tracing = AnswerTracing(own_cookies, log, parts.recent_answers)
+        self.tracing = tracing = AnswerTracing(own_cookies, log, parts.recent_answers)
         answers = _answers(parts, states, records, tracing)
         own_records = OwnRecords(own_cookies, kept=kept, past_policies=past_policies)
         own_data = OwnData(

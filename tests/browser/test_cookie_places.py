@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.asgi import PREFIX
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
+from tests.support.servers import live_server
 from tests.whole.test_live_server import serving
 
 pytestmark = pytest.mark.browser
@@ -53,6 +54,28 @@ def test_refusal_deletes_script_cookies_on_every_path_and_domain(any_host_browse
         assert kept() == {*NECESSARY, "player"}
         page.goto(f"{site}/videos")  # a missing page deletes cookies too
         assert kept() == NECESSARY
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["browser keeps the answer", "browser drops it"])
+def test_end_of_consent_deletes_what_it_allowed(any_host_browser: Browser, tmp_path: Path, keeps: bool) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("0", "ascii")
+    with live_server.serving(tmp_path, environ={"CLOCK": str(clock)}) as server:
+        context = any_host_browser.new_context()
+        page = context.new_page()
+        site = f"http://www.site.example:{urlsplit(server.address).port}"
+        page.goto(f"{site}/pages/one")
+        page.evaluate(ANSWER, [PREFIX, "accept_all"])
+        set_cookies_by_script(page)
+        page.goto(f"{site}/pages/two")
+        kept = {cookie["name"] for cookie in context.cookies()}
+        assert kept == {*NECESSARY, "visitor", "_ga", "_ga_2", "_ga_3", "player"}
+        clock.write_text(f"{185 * 86_400}", "ascii")
+        if not keeps:
+            context.clear_cookies(name="consent")
+        page.goto(f"{site}/pages/three")
+        page.goto(f"{site}/videos")
+        assert {cookie["name"] for cookie in context.cookies()} - {"consent"} == {"session"}
 
 
 def set_cookies_by_script(page: Page) -> None:

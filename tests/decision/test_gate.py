@@ -989,7 +989,7 @@ def test_later_responses_expire_cookies_only_after_refusal() -> None:
     assert "player" not in visitor.accept().set_cookies
 
 
-def test_expired_answer_expires_no_cookies() -> None:
+def test_expired_refusal_expires_no_cookies() -> None:
     clock = Clock()
     visitor = Visitor(install(reply_app(), clock=clock))
     visitor.refuse()

@@ -620,6 +620,7 @@ def test_cached_consent_expires() -> None:
     for _ in range(4):
         assert "_ga" in visitor.get().set_cookies
     clock.forward(days=184)
+    assert "Max-Age=0" in visitor.get().set_cookies["_ga"]
     for _ in range(4):
         assert "_ga" not in visitor.get().set_cookies
 

@@ -189,7 +189,9 @@ class WholeLife(RuleBasedStateMachine):
         if asks:
             self.expect_count("asked")
         if not traced:
-            if life.answer and life.answer.states["analytics"] == REFUSED and self.valid_answer(life):
+            if (life.answer and life.answer.states["analytics"] == REFUSED and self.valid_answer(life)) or (
+                self.has_ended(life)
+            ):
                 life.id = None
             return
         self.expect_count("views_recorded")
@@ -246,6 +248,7 @@ class WholeLife(RuleBasedStateMachine):
     def state_matches_the_answer(self) -> None:
         for life in self.lives:
             answer, state = self.valid_answer(life), life.browser.state()
+            self.expect_end(life)
             assert state["purposes"] == {"necessary": True, **self.allowed(life)}
             assert state["should_ask"] == self.asks(life)
             assert state["status"] == (answer.status if answer else "unknown")
@@ -256,6 +259,7 @@ class WholeLife(RuleBasedStateMachine):
         for life in self.lives:
             answer, kept = self.valid_answer(life), self.proofs_of(life)
             reply = life.browser.get(f"{PREFIX}/receipt")
+            self.expect_end(life)
             assert reply.status == (200 if answer else 404)
             if answer:
                 receipt = reply.json
@@ -304,6 +308,10 @@ class WholeLife(RuleBasedStateMachine):
     def valid_answer(self, life: Life) -> Answer | None:
         answer = life.answer
         return answer if answer and answer.at <= self.clock.now < answer.at + LIFE else None
+
+    def has_ended(self, life: Life) -> bool:
+        """Tell whether the visitor's last answer was a consent that is not valid any more."""
+        return life.answer is not None and bool(life.answer.granted) and self.valid_answer(life) is None
 
     def allowed(self, life: Life) -> dict[str, bool]:
         answer = self.valid_answer(life)
@@ -408,6 +416,13 @@ class WholeLife(RuleBasedStateMachine):
             oldest = next(iter(life.withdrawn))
             del life.withdrawn[oldest]
             life.traces = [(id_, time) for id_, time in life.traces if id_ != oldest]
+
+    def expect_end(self, life: Life) -> None:
+        """Expect that the id of an ended consent serves for erasure only, now that an endpoint was opened."""
+        if self.has_ended(life) and life.id is not None:
+            if self.clock.now < life.id_until:
+                self.expect_withdrawn_id(life, life.id)
+            life.id = None
 
     # Time, threads and restarts.
 

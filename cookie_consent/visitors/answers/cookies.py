@@ -44,7 +44,7 @@ class AnswerCookies:
             refused_cookie_names(inquiry.visit.refusable_cookies, record),
             host_of(scope),
             secure=place.secure,
-            unsent=self._gate.cookies_not_sent_to(record, outer_path(scope)),
+            unsent=self._gate.cookies_not_sent_to(record.in_state(State.REFUSED), outer_path(scope)),
         )
         if says_saved:
             fields.append((b"set-cookie", self._own_cookies.saved.set(secure=place.secure)))

@@ -72,6 +72,13 @@ class AnswerTracing:
             fields += self._keep_for_erasure(log, inquiry, visitor_id)
         return begins, [(b"set-cookie", field) for field in fields]
 
+    def ended(self, inquiry: Inquiry) -> list[tuple[bytes, bytes]]:
+        """Return the header fields that keep the id of a visitor whose consent has ended, for erasure."""
+        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
+        if self._log is None or visitor is None or not inquiry.visit.decision.policy.traced:
+            return []
+        return [(b"set-cookie", field) for field in self._keep_for_erasure(self._log, inquiry, visitor.id)]
+
     def opened(self, inquiry: Inquiry) -> None:
         """Count a visitor who opens the settings.
 
@@ -103,9 +110,8 @@ class AnswerTracing:
     def _keep_for_erasure(self, log: AccessLog, inquiry: Inquiry, visitor_id: str) -> list[bytes]:
         """Return the Set-Cookie field that keeps a former visitor id, which only the endpoints receive.
 
-        An id is former after a withdrawal, and when a new one replaces it after the consent expired. With it, the
-        visitor can still see and erase the records. Without it, those rights would end with the withdrawal (GDPR
-        Articles 15 and 17).
+        An id is former after a withdrawal, and when the consent has ended. With it, the visitor can still see and erase
+        the records. Without it, those rights would end with the consent (GDPR Articles 15 and 17).
         """
         policy, now, place = inquiry.visit.decision.policy, inquiry.now, inquiry.place
         if all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
