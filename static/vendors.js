@@ -1,5 +1,6 @@
 // Tells vendors' tags what the visitor allows: before any of them runs, and once for each change. It loads nothing of
-// theirs. The server puts it first into the page's head, with what holds, and says what to call.
+// theirs. The server puts it first into the page's head, with what holds, and says what to call. It also clears from the
+// browser's storage what was kept there for a purpose that is refused.
 
 /** @typedef {Readonly<Record<string, unknown>>} Holds id of a purpose -> whether it is allowed */
 /** @typedef {[path: string, ...values: unknown[]]} Call */
@@ -17,9 +18,13 @@
  */
 
 (() => {
-  /** @type {{ holds: Holds, state: string, vendors: Vendor[], shared?: boolean }} */
+  /**
+   * `stored` has, for each purpose, a pattern of the keys in the browser's storage.
+   * @type {{ holds: Holds, state: string, vendors: Vendor[], shared?: boolean, stored?: Record<string, string>,
+   *   refused?: string[] }}
+   */
   const page = JSON.parse(document.currentScript?.dataset.vendors ?? "");
-  const { vendors } = page;
+  const { vendors, stored = {} } = page;
   let { holds } = page;
 
   /** The object that holds what a path names, and the name in it. @param {string} path @returns {[any, string]} */
@@ -89,12 +94,23 @@
     }
   }
 
+  /** Remove what is stored for a purpose. @param {string} purpose */
+  function clear(purpose) {
+    const keys = new RegExp(`^(?:${stored[purpose]})$`, "s");
+    try {
+      for (const storage of [localStorage, sessionStorage])
+        for (const key of Object.keys(storage)) if (keys.test(key)) storage.removeItem(key);
+      // Where cookies are blocked, there is no storage.
+    } catch {}
+  }
+
   /** @param {Vendor} vendor */
   const said = (vendor) => JSON.stringify(signals(vendor));
 
   /** Tell each vendor what has changed for it. @param {Holds} now */
   function change(now) {
     const before = vendors.map(said);
+    for (const purpose in stored) if (holds[purpose] && !now[purpose]) clear(purpose);
     holds = { ...holds, ...now };
     for (const [number, vendor] of vendors.entries())
       if (said(vendor) !== before[number]) tell(vendor, vendor.update);
@@ -109,6 +125,7 @@
     } catch {}
   }
 
+  page.refused?.forEach(clear);
   // The page was swapped into another one, which has told them already.
   if (window.consentSignals) return window.consentSignals(holds);
   window.consentSignals = change;

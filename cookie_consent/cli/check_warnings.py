@@ -55,7 +55,7 @@ def _own_names(policy: Policy) -> Iterator[str]:
     taken = {error.table: str(error) for error in own.names_taken(policy)}
     yield from taken.values()
     for table, cookie in labelled_cookies(policy):
-        if table not in taken and cookie.name in own.readers(policy):
+        if table not in taken and not cookie.is_stored and cookie.name in own.readers(policy):
             yield (
                 f'{table} key "name": this is one of our own cookies, which the settings page lists by itself. Take it '
                 "out, unless you describe ours in your own words. If your app has a cookie of this name, it is held "

@@ -253,6 +253,12 @@ def without_optional(decision: Decision) -> Decision:
     )
 
 
+def refused_in_storage(decision: Decision) -> tuple[str, ...]:
+    """Return the purposes that were refused, and for which the browser's storage is cleared. Signals do not count."""
+    stored, record = decision.policy.stored, decision.record
+    return tuple(id_ for id_ in record.in_state(State.REFUSED) if id_ in stored) if stored and record else ()
+
+
 def depends_on_signals(decision: Decision) -> bool:
     """Return whether some signal, present or not, could refuse a granted purpose."""
     granted = decision.record.in_state(State.GRANTED) if decision.record else []

@@ -62,7 +62,8 @@ _log = logging.getLogger("cookie_consent")
 class CookieDeclarations:
     """Finds the declaration of a cookie: by its exact name, else by the longest pattern that matches."""
 
-    def __init__(self, cookies: Iterable[Cookie]) -> None:
+    def __init__(self, declared: Iterable[Cookie]) -> None:
+        cookies = [cookie for cookie in declared if not cookie.is_stored]
         by_detail = sorted(cookies, key=lambda cookie: ("*" not in cookie.name, len(cookie.name)), reverse=True)
         self._patterns = [(_pattern(cookie.name), cookie) for cookie in by_detail]
         self._known: dict[bytes, Cookie | None] = {}

@@ -140,6 +140,8 @@ class OwnCookies:
         for table, declared in labelled_cookies(policy):
             # A policy may list our own cookies under their default names, to describe them.
             plain_name = declared.name.removeprefix("__Host-").removeprefix("__Secure-")
+            if declared.is_stored:
+                continue
             if declared.name in readers and not (plain_name in by_kind and declared.purpose in readers[declared.name]):
                 yield PolicyError(problem, f"{remedy}, or take it out of the policy.", table=table, key="name")
 
@@ -156,7 +158,7 @@ class OwnCookies:
         signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
         signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []
         visitors = [Cookie(name=names["visitor"], purpose=id_, duration=lifetime, domain=domain) for id_ in traced]
-        by_site = {cookie.name for cookie in policy.cookies}
+        by_site = {cookie.name for cookie in policy.cookies if not cookie.is_stored}
         return tuple(cookie for cookie in (consent, *signals, *visitors) if cookie.name not in by_site)
 
     def plain_name(self, kind: str) -> str:

@@ -115,6 +115,7 @@ RECEIPT: Mapping[str, str] = {
     "purposes.pii_information.party_id": "The id of the party that gets it.",
     "purposes.storage_locations": "The cookies that it keeps on your device.",
     "purposes.storage_locations.cookie": "The name of the cookie; a * stands for any letters.",
+    "purposes.storage_locations.kind": "A cookie, or storage: what a script keeps in the browser.",
     "purposes.storage_locations.duration": "How long it stays (ISO 8601); session means until you close the browser.",
     "purposes.storage_locations.path": "The part of the site that it is for.",
     "purposes.storage_locations.domain": "The domain that it is for; none where it is that of the site alone.",

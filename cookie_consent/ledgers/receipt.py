@@ -145,6 +145,7 @@ def _traced(purpose: Purpose | None, policy: Policy, address: str) -> list[dict[
 def _storage(cookie: Cookie) -> dict[str, Any]:
     return {
         "cookie": cookie.name,
+        "kind": cookie.kind,
         "duration": _iso_8601(cookie.duration) if cookie.duration else _SESSION,
         "path": cookie.path,
         "domain": cookie.domain,

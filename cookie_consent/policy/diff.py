@@ -258,8 +258,8 @@ def _is_more(key: str, before: Any, after: Any) -> bool:
     # No value means that nothing is kept, or only for the session. Any time is more.
     if key in ("retention", "duration"):
         return (after or 0) > (before or 0)
-    # What moves to another purpose serves that one from now on, so it is asked for there.
-    return key == "purpose" or (key in ("traces", "sells") and bool(after))
+    # What moves to another purpose, or from a cookie to storage, serves that one from now on, so it is asked for there.
+    return key in ("purpose", "kind") or (key in ("traces", "sells") and bool(after))
 
 
 def _verb(before: object, after: object) -> str:

@@ -226,6 +226,7 @@ _COOKIE: Readers = {
     "path": values.string,
     "domain": values.string,
     "description": values.texts,
+    "kind": values.string,
 }
 _RECIPIENT: Readers = {
     "id": values.string,

@@ -52,7 +52,7 @@ def _facts(policy: Policy, purpose: str) -> object:
         declared.traces,
         declared.sells,
         _seconds(declared.retention),
-        sorted((cookie.name, _seconds(cookie.duration) or 0) for cookie in cookies),
+        sorted((_kind_and_name(cookie), _seconds(cookie.duration) or 0) for cookie in cookies),
         sorted((recipient.id, sorted(recipient.origins)) for recipient in recipients),
     ]
 
@@ -71,8 +71,15 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
 
 
 def _cookies_wider(old: list[Cookie], new: list[Cookie]) -> bool:
-    before = {cookie.name: cookie for cookie in old}
-    return any(cookie.name not in before or _cookie_wider(before[cookie.name], cookie) for cookie in new)
+    before = {_kind_and_name(cookie): cookie for cookie in old}
+    return any(
+        _kind_and_name(cookie) not in before or _cookie_wider(before[_kind_and_name(cookie)], cookie) for cookie in new
+    )
+
+
+def _kind_and_name(cookie: Cookie) -> str:
+    # No cookie's name has a space.
+    return f"storage {cookie.name}" if cookie.is_stored else cookie.name
 
 
 def _cookie_wider(old: Cookie, new: Cookie) -> bool:

@@ -185,7 +185,7 @@ class Purpose(CheckedPart):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cookie(CheckedPart):
-    """A cookie that the site sets or reads.
+    """A cookie that the site sets or reads, or what a script of it keeps in the browser's storage.
 
     Args:
         name: its exact name, or a pattern in which * stands for any characters; at most 256 characters.
@@ -195,6 +195,7 @@ class Cookie(CheckedPart):
         path: its path as the browser sees it. A refusal expires the cookie there.
         domain: its Domain attribute; None if it is host-only.
         description: what it is for, per language.
+        kind: "cookie", or "storage" for a key of the browser's localStorage or sessionStorage.
     """
 
     name: str
@@ -203,11 +204,21 @@ class Cookie(CheckedPart):
     path: str = "/"
     domain: str | None = None
     description: Texts = field(default_factory=dict)
+    kind: str = "cookie"
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is a key of the browser's storage, and no cookie."""
+        return self.kind == "storage"
 
     def _errors(self) -> Iterator[PolicyError]:
-        yield from mismatch(
-            COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265)."
-        )
+        if self.kind not in ("cookie", "storage"):
+            yield PolicyError(f"{self.kind!r} is not valid here", 'Write "cookie" or "storage".', key="kind")
+        if self.is_stored:
+            yield from empty_text(self.name, "name")
+        else:
+            remedy = "Cookie names have no spaces, no ; , = and no quotes (RFC 6265)."
+            yield from mismatch(COOKIE_NAME, self.name, "name", remedy)
         if len(self.name) > LONGEST_KEPT:
             yield PolicyError(
                 f"a name of {len(self.name)} characters is longer than the gate reads",
@@ -220,7 +231,7 @@ class Cookie(CheckedPart):
                 'Name the cookies, or use undeclared="allow" while you collect them.',
                 key="name",
             )
-        if self.duration is not None and self.duration > LONGEST_COOKIE:
+        if self.duration is not None and self.duration > LONGEST_COOKIE and not self.is_stored:
             yield PolicyError(
                 f"a lifetime of {self.duration.days} days is over the 400 days that browsers keep a cookie",
                 'Write "400 days" at most (RFC 6265bis, section 5.5).',
@@ -229,6 +240,9 @@ class Cookie(CheckedPart):
         yield from self._errors_of_place()
 
     def _errors_of_place(self) -> Iterator[PolicyError]:
+        if self.is_stored and (self.path != "/" or self.domain is not None):
+            key = "domain" if self.path == "/" else "path"
+            yield PolicyError("the browser's storage is that of the whole host", "Leave the line out.", key=key)
         if not PATH.fullmatch(self.path) or ";" in self.path:
             yield PolicyError(f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.', key="path")
         if len(self.path) > LONGEST_ATTRIBUTE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date, timedelta
@@ -168,6 +169,16 @@ class Policy(Declarations):
     def updated(self) -> date | None:
         """The date of the policy's text, or else of its newest announced change; None if it says neither."""
         return self.site.updated or max((change.date for change in self.changes), default=None)
+
+    @cached_property
+    def stored(self) -> Mapping[str, str]:
+        """Optional purpose id -> a regular expression of the keys in the browser's storage that belong to it."""
+        patterns: dict[str, list[str]] = {}
+        for cookie in self.cookies:
+            if cookie.is_stored and cookie.purpose != NECESSARY:
+                pattern = ".*".join(map(re.escape, cookie.name.split("*")))
+                patterns.setdefault(cookie.purpose, []).append(pattern)
+        return {purpose: "|".join(keys) for purpose, keys in patterns.items()}
 
     @cached_property
     def linked_paths(self) -> frozenset[str]:

@@ -71,7 +71,7 @@ def single_table(table: str, what: str, data: object) -> Reading[Mapping[str, ob
     return None
 
 
-def filled(kind: type[Part], readers: Readers, **found: Any) -> Part:
+def filled(kind: type[Part], readers: Readers, /, **found: Any) -> Part:
     """Return a part with these values, and harmless ones for the others that it needs."""
     harmless = {key: read_all(readers[key](None))[0] for key in required(kind) if key not in found}
     return kind.unchecked({**harmless, **found})

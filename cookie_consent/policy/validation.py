@@ -140,7 +140,9 @@ def _errors_in_purposes(policy: Declarations) -> Iterator[PolicyError]:
 
 
 def _errors_in_cookies(policy: Declarations) -> Iterator[PolicyError]:
-    yield from _twice((cookie.name for cookie in policy.cookies), "[[cookies]]", "name", "the cookie")
+    for kind, thing in (("cookie", "the cookie"), ("storage", "what is stored as")):
+        names = (cookie.name for cookie in policy.cookies if cookie.kind == kind)
+        yield from _twice(names, "[[cookies]]", "name", thing)
     for table, cookie in labelled_cookies(policy):
         yield from _unknown_purpose(policy, cookie.purpose, table, "purpose")
         if cookie.description:

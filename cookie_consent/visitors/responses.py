@@ -48,15 +48,17 @@ class JSONInChunks(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-def page(html: str, language: str, status: int = 200) -> Response:
+def page(html: str, language: str, status: int = 200, *, has_script: bool = False) -> Response:
     """Return a page of the endpoints. Its Content-Security-Policy forbids scripts, frames and other origins.
 
     Args:
         html: the page.
         language: the language of the page.
         status: the HTTP status code.
+        has_script: whether it has a script of ours, which is then not forbidden.
     """
-    headers = {"content-security-policy": _STRICT, "referrer-policy": "same-origin", "content-language": language}
+    policy = f"{_STRICT}; script-src 'self'" if has_script else _STRICT
+    headers = {"content-security-policy": policy, "referrer-policy": "same-origin", "content-language": language}
     return HTMLResponse(html, status, headers=headers)
 
 

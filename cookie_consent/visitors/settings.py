@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.paths import path_inside, split_address
 from cookie_consent.base.problem import Problem
+from cookie_consent.decision.decision import refused_in_storage
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
@@ -94,7 +95,7 @@ class SettingsEndpoints:
             counts_on=inquiry.counts_on,
             own_cookies=self._cookie_list.under(inquiry.visit.decision.policy, base=inquiry.base, place=inquiry.place),
         )
-        return page(html, inquiry.language, status)
+        return page(html, inquiry.language, status, has_script=bool(refused_in_storage(inquiry.visit.decision)))
 
     async def do_not_sell(self, inquiry: Inquiry) -> Response:
         """Respond with the page for refusing a sale or sharing.

@@ -636,6 +636,32 @@ def test_app_sees_subset_of_cookies_byte_for_byte(
         assert undeclared or _is_allowed(name, purposes) or name == "__Host-consent" or purposes["analytics"]
 
 
+STORED = """
+[[cookies]]
+name = "theme*"
+kind = "storage"
+purpose = "necessary"
+
+[[cookies]]
+name = "consent"
+kind = "storage"
+purpose = "media"
+"""
+
+
+def test_key_of_the_browsers_storage_lets_no_cookie_of_its_name_pass() -> None:
+    app = install(reply_app(sets=["theme=1"]), SITE + STORED)
+    assert call(app, headers=[("cookie", "theme=1")]).all("set-cookie") == []
+
+
+def test_key_of_the_browsers_storage_may_have_the_name_of_a_cookie() -> None:
+    both = SITE + STORED + '\n[[cookies]]\nname = "theme*"\npurpose = "necessary"\n'
+    assert call(install(reply_app(sets=["theme=1"]), both)).all("set-cookie") == ["theme=1"]
+    twice = STORED.partition('[[cookies]]\nname = "consent"')[0]
+    with pytest.raises(PolicyError, match="declared twice"):
+        policy_of(tomllib.loads(SITE + STORED + twice))
+
+
 # Log and counters
 
 

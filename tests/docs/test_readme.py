@@ -15,7 +15,7 @@ from tests.support.documentation import answer, blocks, commands, run, visit
 from tests.support.policies import KEY
 
 (POLICY,) = blocks("docs/policy.md", "toml")
-WRONG_POLICY, CHANGED_POLICY = blocks("docs/policy.md", "text")
+WRONG_POLICY, STORED, CHANGED_POLICY = blocks("docs/policy.md", "text")
 (ONE_LINE,) = blocks("README.md", "python")
 (SMALL_POLICY,) = blocks("README.md", "toml")
 
@@ -70,6 +70,11 @@ def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
     with pytest.raises(PolicyError) as error:
         Policy.load("consent.toml")
     assert str(error.value) == WRONG_POLICY.strip()
+
+
+def test_example_of_what_scripts_keep_in_the_browser_loads(folder: Path) -> None:
+    (folder / "consent.toml").write_text(f"{POLICY}\n{STORED}", encoding="utf-8")
+    assert Policy.load("consent.toml").stored == {"analytics": r"seen\-.*"}
 
 
 def test_check_command_lists_changes_since_earlier_policy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,7 +126,9 @@ def test_receipt_has_all_fields_of_iso_27560() -> None:
                 "pii_information": [
                     {"pii_type": field, "party_id": controller} for field in ACCESS_RECORD if field != COUNTRY
                 ],
-                "storage_locations": [{"cookie": "_ga*", "duration": "P395D", "path": "/", "domain": "example.jp"}],
+                "storage_locations": [
+                    {"cookie": "_ga*", "kind": "cookie", "duration": "P395D", "path": "/", "domain": "example.jp"}
+                ],
                 "retention_period": "P395D",
                 "recipient_third_parties": [],
             },
@@ -138,7 +140,9 @@ def test_receipt_has_all_fields_of_iso_27560() -> None:
                 "purpose": "We show maps and videos.",
                 "lawful_basis": "dpv:Consent",
                 "pii_information": [{"pii_type": "IP address, address of the page", "party_id": maps}],
-                "storage_locations": [{"cookie": "player", "duration": "P30D", "path": "/videos", "domain": None}],
+                "storage_locations": [
+                    {"cookie": "player", "kind": "cookie", "duration": "P30D", "path": "/videos", "domain": None}
+                ],
                 "retention_period": None,
                 "recipient_third_parties": [maps],
             },

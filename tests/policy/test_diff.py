@@ -371,10 +371,10 @@ def test_unknown_table_is_reported_by_name() -> None:
 
 def test_unknown_key_is_reported_by_name() -> None:
     document = deepcopy(POLICY.document())
-    document["cookies"][2].update(secure=True, kind="local", note={"en": "A", "ja": "B"}, partners=["a"])
+    document["cookies"][2].update(secure=True, sort="local", note={"en": "A", "ja": "B"}, partners=["a"])
     assert descriptions(POLICY, policy_with_document(document)) == [
         'cookie "player": secure not set -> true',
-        'cookie "player": kind not set -> "local"',
+        'cookie "player": sort not set -> "local"',
         'cookie "player": note not set -> {"en": "A", "ja": "B"}',
         'cookie "player": partners not set -> ["a"]',
     ]

@@ -70,6 +70,9 @@ WIDER: dict[str, tuple[Change, set[str], set[str]]] = {
     "a first retention": (change_purpose("media", retention=DAY), {"media"}, set()),
     "a longer lifetime": (change_cookie("_ga*", duration=31 * DAY), {"analytics"}, set()),
     "a lifetime beyond the session": (change_cookie("player", duration=DAY), {"media"}, set()),
+    "a cookie that moved to the browser's storage": (
+        change_cookie("player", kind="storage", path="/"), {"media"}, set()
+    ),
     "tracing switched on": (change_purpose("ads", traces=True), {"ads"}, set()),
     "a cookie moved to another purpose": (change_cookie("_ga*", purpose="ads"), {"ads"}, {"analytics"}),
     "a recipient moved to another purpose": (

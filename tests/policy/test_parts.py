@@ -234,3 +234,28 @@ def test_accepted_text_cannot_break_header_field(make: Callable[[str], object], 
         return
     assert text.isprintable()
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", ["theme", "ajs:cart", "seen of *", "設定", "n" * 256])
+def test_key_of_the_browsers_storage_has_any_name_and_lifetime(name: str) -> None:
+    stored = Cookie(name=name, purpose="media", kind="storage", duration=timedelta(days=4000))
+    assert stored.is_stored
+    assert not Cookie(name="theme", purpose="media").is_stored
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "remedy"),
+    [
+        ({"name": " "}, "name", "Write it"),
+        ({"name": "*"}, "name", "Name the cookies"),
+        ({"name": "n" * 257}, "name", "Write 256 at most"),
+        ({"path": "/a"}, "path", "Leave the line out"),
+        ({"domain": "example.jp"}, "domain", "Leave the line out"),
+        ({"kind": "localStorage"}, "kind", 'Write "cookie" or "storage"'),
+    ],
+)
+def test_storage_that_browsers_do_not_have_is_rejected(changes: dict[str, str], key: str, remedy: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        Cookie(**{"name": "theme", "purpose": "media", "kind": "storage", **changes})
+    assert error.value.key == key
+    assert remedy in error.value.remedy

@@ -23,7 +23,7 @@ from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.card import card_of
 from cookie_consent.policy.material import digests
-from cookie_consent.policy.parts import Authority
+from cookie_consent.policy.parts import Authority, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from cookie_consent.visitors.cookie_list import CookieList
@@ -381,6 +381,36 @@ def test_each_checkbox_is_described_by_its_purpose(policy: Policy) -> None:
         outline.all("input", type="checkbox"), ("We count visits.", "We show maps and videos."), strict=True
     ):
         assert outline.one("p", id=field["aria-describedby"])["text"] == description
+
+
+# What is stored without a cookie.
+
+
+@pytest.mark.parametrize(
+    ("language", "kind", "lasts"),
+    [
+        ("en", "browser storage", "until it is deleted"),
+        ("ja", "ブラウザーのストレージ", "削除されるまで"),
+    ],
+)
+def test_settings_page_shows_the_kind_of_what_is_stored(policy: Policy, language: str, kind: str, lasts: str) -> None:
+    kept = Cookie(name="seen of *", purpose="media", kind="storage")
+    html = settings(replace(policy, cookies=(*policy.cookies, kept)), language=language)
+    (row,) = re.findall(r"<tr><th[^>]*><code>seen of \*</code>.*?</tr>", html)
+    assert f"<br>{kind}</th>" in row
+    assert f">{lasts}<" in row
+    assert kind not in settings(policy, language=language)
+
+
+def test_settings_page_brings_a_script_only_to_clear_what_was_refused(policy: Policy) -> None:
+    kept = Cookie(name="seen of *", purpose="media", kind="storage")
+    stored = replace(policy, cookies=(*policy.cookies, kept))
+    refused = answered(stored, analytics=State.GRANTED, media=State.REFUSED)
+    (tag,) = re.findall(r"<script[^>]*>", settings(stored, refused))
+    assert "seen\\\\ of\\\\ .*" in html_module.unescape(tag)
+    assert "<script" not in settings(stored)
+    assert "<script" not in settings(stored, answered(stored, analytics=State.REFUSED, media=State.GRANTED))
+    assert "<script" not in settings(policy, answered(policy, analytics=State.REFUSED, media=State.REFUSED))
 
 
 # Recipients.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.context import context_of
@@ -86,6 +86,7 @@ class Pages(InsertedHtml):
             message=words.paragraph(*(words(text) for text in NOTICES[notice])),
             error=notice.startswith("error"),
             counts_on=counts_on,
+            clears={"vendors": [], "holds": {}, "stored": policy.stored, "refused": refused_in_storage(decision)},
             kept=kept,
             expires=self._expires(decision),
             cookies={

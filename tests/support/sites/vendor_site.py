@@ -117,3 +117,23 @@ def site(policy: str, **options: Any) -> Starlette:
 
 app = site(POLICY)
 shared = site(POLICY, shared_pages=True)
+stored = site(
+    POLICY.partition("[vendors]")[0]
+    + """
+[[cookies]]
+name = "theme"
+kind = "storage"
+purpose = "analytics"
+
+[[cookies]]
+name = "seen of *"
+kind = "storage"
+purpose = "analytics"
+
+[[cookies]]
+name = "cart"
+kind = "storage"
+purpose = "necessary"
+"""
+)
+"""The site of scripts that keep something in the browser's storage."""
