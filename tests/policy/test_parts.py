@@ -254,7 +254,7 @@ def test_key_of_the_browsers_storage_has_any_name_and_lifetime(name: str) -> Non
         ({"kind": "localStorage"}, "kind", 'Write "cookie" or "storage"'),
     ],
 )
-def test_storage_that_browsers_do_not_have_is_rejected(changes: dict[str, str], key: str, remedy: str) -> None:
+def test_storage_that_browsers_do_not_have_is_rejected(changes: dict[str, Any], key: str, remedy: str) -> None:
     with pytest.raises(PolicyError) as error:
         Cookie(**{"name": "theme", "purpose": "media", "kind": "storage", **changes})
     assert error.value.key == key
