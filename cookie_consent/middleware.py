@@ -34,6 +34,7 @@ from cookie_consent.enforcement.csp import security_fields
 from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
 from cookie_consent.enforcement.foreign_hosts import advice_on_loading
 from cookie_consent.enforcement.left_out import Inject, leaves_out
+from cookie_consent.enforcement.lost_prefix import LostPrefix
 from cookie_consent.enforcement.nesting import Nesting
 from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
@@ -217,6 +218,7 @@ class ConsentMiddleware(FailsAtStart):
         self._own_paths = (prefix, late.GPC_PATH)
         signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs, app)
+        self._lost_prefix = LostPrefix(self._enforcement.foreign_hosts.pages, prefix)
         for sentence in (*advice_at_start(policy), *advice_on_loading(policy, security, shared_pages=shared_pages)):
             _policy_log.warning("%s", sentence)
 
@@ -225,7 +227,9 @@ class ConsentMiddleware(FailsAtStart):
         """The path of the endpoints, inside of what the app is mounted at."""
         return self._installed.prefix
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 (a call costs time)
+    async def __call__(  # noqa: C901, PLR0915 (a call costs time)
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
         # Nearly all servers send header fields as tuples of bytes. A middleware adds other ones at either end, so that
         # looking at both ends finds them without a loop.
@@ -238,6 +242,8 @@ class ConsentMiddleware(FailsAtStart):
             return
         if self._retention is not None:
             self._retention.run_if_due(self._installed.clock(), again=True)
+        if self._lost_prefix.is_open and self._lost_prefix.pages:
+            self._lost_prefix.look(scope)
         request, path = current.begin(scope), local_path(scope) if scope.get("root_path") else scope["path"]
         if path.startswith(self._own_paths) and self._endpoints.serves(path):
             await self._answer(scope, receive, send, path, request)

@@ -60,30 +60,33 @@ class ForeignHosts:
         prefix: the path of the endpoints.
         security: what limits browsers; None if nothing does.
         clock: returns seconds since 1970.
+
+    Attributes:
+        pages: the paths of pages that were looked through.
+        rests_until: when to look through one of these pages again (seconds since 1970).
     """
 
     def __init__(self, prefix: str, security: SecurityFields | None, clock: Callable[[], float]) -> None:
-        self._prefix, self._clock = prefix, clock
+        self._prefix = prefix
+        self.clock = clock
         self._security = security if security is not None and security.enforces else None
         self._hosts = FirstSeen(_MAX_HOSTS)
-        self._pages: set[str] = set()
+        self.pages: set[str] = set()
+        self.rests_until = clock() + _REST
         forget_with_others(self)
-        self._looked_at = 0.0
 
     def forget(self) -> None:
         """Look through all pages again."""
-        self._pages.clear()
+        self.pages.clear()
 
     def is_due(self, path: str) -> bool:
         """Return whether to look through a page: at an address for the first time, and at any one now and then."""
-        now = self._clock()
-        is_known = path in self._pages or len(path) > LONGEST_KEPT or len(self._pages) >= _MAX_PAGES
-        if is_known and 0 <= now - self._looked_at < _REST:
+        if path not in self.pages and len(path) <= LONGEST_KEPT and len(self.pages) < _MAX_PAGES:
+            self.pages.add(path)
+            return True
+        if self.clock() < self.rests_until:
             return False
-        if is_known:
-            self._looked_at = now
-        else:
-            self._pages.add(path)
+        self.rests_until = self.clock() + _REST
         return True
 
     def look(self, scope: Mapping[str, Any], decision: Decision, body: bytes) -> None:

@@ -169,8 +169,11 @@ class QuickResponse(Response):
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
             asked = (language, first) if asks else None
             self._count_seen(enforcement.access_log.counts, fields, 200, asked)
-        if enforcement.foreign_hosts.is_due(scope["path"]):
-            enforcement.foreign_hosts.look(scope, decision, body)
+        path = scope["path"]
+        hosts = enforcement.foreign_hosts
+        may_be_due = path not in hosts.pages or hosts.clock() >= hosts.rests_until
+        if may_be_due and hosts.is_due(path):
+            hosts.look(scope, decision, body)
         return passed, b"".join(
             (
                 *(body[:begins], told, body[begins:at], style, question, script, body[at:end]),

@@ -23,7 +23,7 @@ import yaml
 from cookie_consent.visitors.guard import MAX_ORIGINS
 from tests.support.asgi import PREFIX, Fields, Reply, bodies, call, install, response_to, scope
 from tests.support.documentation import blocks
-from tests.support.servers.processes import free_port, program_path, running_program
+from tests.support.servers.processes import free_port, program_path, running_program, wait_for_port
 
 DOCS = "docs/behind-a-proxy.md"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -226,6 +226,37 @@ def test_documented_wrapper_sets_scheme_and_client(number: int) -> None:
     reply = asyncio.run(response_to(given["app"], request, bodies(ACCEPT)))
     assert seen == [("https", "198.41.0.4")]
     assert (reply.status, list(reply.set_cookies)) == (200, ["__Host-consent"])
+
+
+@pytest.mark.parametrize(
+    ("server", "listens"),
+    [
+        ("uvicorn", "--port={}"),
+        pytest.param("hypercorn", "--bind=127.0.0.1:{}", marks=pytest.mark.full_matrix),
+        pytest.param("granian", "--port={}", marks=pytest.mark.full_matrix),
+        pytest.param("gunicorn", "--bind=127.0.0.1:{}", marks=pytest.mark.full_matrix),
+        pytest.param("gunicorn with uvicorn's workers", "--bind=127.0.0.1:{}", marks=pytest.mark.full_matrix),
+    ],
+)
+@pytest.mark.server
+def test_documented_way_of_each_server_says_the_path_that_the_proxy_removes(
+    tmp_path: Path, server: str, listens: str
+) -> None:
+    page = Path(DOCS).read_text("utf-8").partition("how it knows that the app is under")[2]
+    row = next(line for line in page.splitlines() if line.startswith(f"| {server} |"))
+    program, *options = row.split("`")[1].split()
+    (tmp_path / "app.py").write_text("from tests.support.sites.live_site import site\napp = site()\n")
+    (tmp_path / "worker.py").write_text(blocks(DOCS, "python")[2])
+    port = free_port()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    with running_program([sys.executable, "-m", program, *options, listens.format(port)], env=env):
+        wait_for_port(port)
+        settings = httpx.get(f"http://127.0.0.1:{port}{PREFIX}", timeout=60).text
+        form, same_origin = {"choice": "refuse_all"}, {"sec-fetch-site": "same-origin"}
+        answered = httpx.post(f"http://127.0.0.1:{port}{PREFIX}", data=form, headers=same_origin, timeout=60)
+    assert f'action="/shop{PREFIX}"' in settings
+    assert f'action="{PREFIX}"' not in settings
+    assert answered.status_code == 303
 
 
 def test_documented_traefik_settings_pass_the_host() -> None:
