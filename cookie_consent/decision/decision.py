@@ -253,10 +253,18 @@ def without_optional(decision: Decision) -> Decision:
     )
 
 
-def refused_in_storage(decision: Decision) -> tuple[str, ...]:
-    """Return the purposes that were refused, and for which the browser's storage is cleared. Signals do not count."""
-    stored, record = decision.policy.stored, decision.record
-    return tuple(id_ for id_ in record.in_state(State.REFUSED) if id_ in stored) if stored and record else ()
+def refused_in_storage(decision: Decision, *, has_ended: bool = False) -> tuple[str, ...]:
+    """Return the purposes for which the browser's storage is cleared: those that were refused, not by a signal.
+
+    Args:
+        decision: the decision.
+        has_ended: whether a consent has ended, so that all counts that it allowed.
+    """
+    stored = decision.policy.stored
+    if has_ended:
+        return tuple(id_ for id_ in stored if not decision.purposes[id_])
+    refused = decision.record.in_state(State.REFUSED) if decision.record else ()
+    return tuple(id_ for id_ in stored if id_ in refused)
 
 
 def depends_on_signals(decision: Decision) -> bool:

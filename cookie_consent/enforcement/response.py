@@ -216,7 +216,9 @@ class Response(VisitResponse):
     def _told_vendors(self, signals: VendorSignals, rules: TagRules) -> bytes:
         """Return the beginning of a page's head: what vendors are told."""
         self._apply_recent_answers()
-        return signals.tag(self._consent.base, self._visit.decision, rules)
+        decision = self._visit.decision
+        has_ended = decision.record is None and bool(self._visit.refused_cookies)
+        return signals.tag(self._consent.base, decision, rules, has_ended=has_ended)
 
     def _tag_rules(self, headers: Headers) -> TagRules:
         """Return what the policies in a page's header fields say of our tags."""

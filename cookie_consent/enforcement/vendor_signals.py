@@ -42,7 +42,9 @@ class VendorSignals:
         self._file = f"/assets/{assets()[_SCRIPT].name}"
         self._known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
 
-    def tag(self, base: str, decision: Decision, rules: TagRules, *, is_shared: bool = False) -> bytes:
+    def tag(
+        self, base: str, decision: Decision, rules: TagRules, *, is_shared: bool = False, has_ended: bool = False
+    ) -> bytes:
         """Return the script's tag.
 
         Args:
@@ -50,10 +52,11 @@ class VendorSignals:
             decision: the decision.
             rules: what the page's policies say of our tags.
             is_shared: whether the page is the same for everybody, so that another script knows what holds.
+            has_ended: whether a consent has ended.
         """
         is_inline = rules.inline_script
         holds = [decision.purposes[need] for need in self._needs]
-        refused = refused_in_storage(decision)
+        refused = refused_in_storage(decision, has_ended=has_ended)
         key = (base, is_inline, is_shared, refused, *holds)
         parts = self._known.get(key)
         if parts is None:

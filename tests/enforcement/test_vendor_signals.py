@@ -15,7 +15,20 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent import requires
 from cookie_consent.enforcement.vendor_signals import vendor_signals
-from tests.support.asgi import PAGE, PHONE, SITE, Fields, Reply, Visitor, call, install, page_app, policy, reply_app
+from tests.support.asgi import (
+    PAGE,
+    PHONE,
+    SITE,
+    Clock,
+    Fields,
+    Reply,
+    Visitor,
+    call,
+    install,
+    page_app,
+    policy,
+    reply_app,
+)
 
 VENDORS = (
     SITE
@@ -220,3 +233,58 @@ def test_options_of_google_add_their_calls() -> None:
         ["gtag", "set", "ads_data_redaction", True],
     ]
     assert google["more"] == {"wait_for_update": 400}
+
+
+# What is cleared from the browser's storage.
+
+STORED = (
+    SITE
+    + """
+[[cookies]]
+name = "seen.*"
+kind = "storage"
+purpose = "analytics"
+
+[[cookies]]
+name = "player"
+kind = "storage"
+purpose = "media"
+
+[[cookies]]
+name = "cart"
+kind = "storage"
+purpose = "necessary"
+"""
+)
+
+
+def test_page_names_what_is_stored_and_which_of_it_is_refused() -> None:
+    visitor = site(text=STORED)
+    page = told(visitor.get())
+    assert page["vendors"] == []
+    assert page["stored"] == {"analytics": r"seen\..*", "media": "player"}
+    assert page["refused"] == []
+    visitor.post({"choice": "save", "purposes": {"analytics": True}})
+    page = told(visitor.get())
+    assert page["refused"] == ["media"]
+    assert page["holds"] == {"analytics": True, "media": False}
+
+
+def test_signal_refuses_nothing_that_is_stored() -> None:
+    visitor = site(text=STORED)
+    visitor.post({"choice": "accept_all"})
+    assert told(visitor.get(headers=[("sec-gpc", "1"), ("dnt", "1")]))["refused"] == []
+
+
+def test_consent_that_has_ended_clears_what_was_stored_under_it() -> None:
+    clock = Clock()
+    visitor = site(text=STORED, clock=clock)
+    visitor.post({"choice": "accept_all"})
+    visitor.jar["_ga"] = "1"
+    assert told(visitor.get())["refused"] == []
+    clock.forward(days=185)
+    assert told(visitor.get())["refused"] == ["analytics", "media"]
+
+
+def test_policy_that_stores_nothing_brings_no_script() -> None:
+    assert "data-vendors" not in site(text=SITE).get().text
