@@ -122,7 +122,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     consent = consent_of(scope)
     about, picture, html = card_of(consent.policy, card), _own_picture(preview, scope), _whole(content)
     place = _place(consent, about, own_path(scope))
-    if _is_allowed(consent, about):
+    if all(map(consent.allows, about.purposes)):
         # Where the form of the card leads back to, so that the page stays where it was.
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
     if about.feature is not None:
@@ -136,11 +136,6 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         content=CardContent(html=html, title=title, preview=picture, place=place),
         options=QuestionOptions(consent.nonce, consent.nonce, reloads=consent.reloads),
     )
-
-
-def _is_allowed(consent: RequestConsent, card: Card) -> bool:
-    """Return whether all purposes of a card are allowed."""
-    return all(map(consent.allows, card.purposes))
 
 
 def _place(consent: RequestConsent, card: Card, path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.policy.parts import Feature, Recipient, Texts
+from cookie_consent.policy.parts import Feature, Texts
 from cookie_consent.policy.policy import Policy
 
 
@@ -17,17 +17,13 @@ class Card:
         id: the id of the recipient, the feature or the purpose.
         title: its name, per language.
         purposes: the ids of the purposes that the content needs, all of them.
-        recipients: all who receive data for these purposes, the one that the card is about first.
         feature: the feature that the card is about, or None.
-        is_refused: whether one of the purposes is off here, whatever the visitor answered.
     """
 
     id: str
     title: Texts
     purposes: tuple[str, ...]
-    recipients: tuple[Recipient, ...]
     feature: Feature | None = None
-    is_refused: bool = False
 
 
 def card_of(policy: Policy, id_: str) -> Card:
@@ -50,25 +46,12 @@ def card_of(policy: Policy, id_: str) -> Card:
 def find_card(policy: Policy, id_: str) -> Card | None:
     """Return the card for an id, or None; see `card_of`."""
     recipient = next((recipient for recipient in policy.recipients if recipient.id == id_), None)
-    feature = next((feature for feature in policy.features if feature.id == id_), None)
     if recipient is not None:
-        feature = None
-        title: Texts = dict.fromkeys(policy.site.languages, recipient.name)
-        purposes: tuple[str, ...] = (recipient.purpose,)
-    elif feature is not None:
-        title = feature.title
-        purposes = feature.purposes
-    elif id_ in policy.optional:
-        title = policy.in_force[id_].title
-        purposes = (id_,)
-    else:
-        return None
-    of_purposes = [other for other in policy.recipients if other.purpose in purposes]
-    return Card(
-        id=id_,
-        title=title,
-        purposes=purposes,
-        recipients=tuple(sorted(of_purposes, key=lambda other: other is not recipient)),
-        feature=feature,
-        is_refused=any(policy.in_force[purpose].refused for purpose in purposes),
-    )
+        title = dict.fromkeys(policy.site.languages, recipient.name)
+        return Card(id=id_, title=title, purposes=(recipient.purpose,))
+    feature = next((feature for feature in policy.features if feature.id == id_), None)
+    if feature is not None:
+        return Card(id=id_, title=feature.title, purposes=feature.purposes, feature=feature)
+    if id_ in policy.optional:
+        return Card(id=id_, title=policy.in_force[id_].title, purposes=(id_,))
+    return None

@@ -224,6 +224,13 @@ def test_card_where_purpose_is_never_used_offers_nothing() -> None:
     assert MAPS not in page.text
 
 
+def test_card_of_what_a_signal_refuses_is_shown_once_alone() -> None:
+    page = Visitor(install(card_app()), HTML).get("/offices", [("sec-gpc", "1")]).text
+    assert page.count(">Show once</button>") == 1
+    assert page.count(f'<template data-purpose="media">{MAP}</template>') == 1
+    assert "Always allow" not in page
+
+
 def test_card_of_feature_counts_its_fallback(visitor: Visitor) -> None:
     seen: list[Any] = []
 

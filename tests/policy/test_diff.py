@@ -179,6 +179,7 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     'recipient "example-maps": receives.en reworded': (put("recipients", 0, "receives", "en", to="T"), ("media",)),
     'recipient "example-maps": country "US" -> "JP"': (put("recipients", 0, "country", to="JP"), ("media",)),
     'recipient "example-maps": country "US" -> not set': (drop("recipients", 0, "country"), ("media",)),
+    'recipient "example-maps": safeguard.en reworded': (put("recipients", 0, "safeguard", "en", to="T"), ("media",)),
     'recipient "example-maps": use.en reworded': (put("recipients", 0, "use", "en", to="T"), ("media",)),
     # Features.
     'feature "tour" added': (

@@ -97,6 +97,7 @@ EDITORIAL: dict[str, Change] = {
     "a recipient's name": change_recipient(name="Maps Inc."),
     "what a recipient receives": change_recipient(receives={"en": "Your address"}),
     "a recipient's country": change_recipient(country="US"),
+    "the safeguard of a transfer": change_recipient(safeguard={"en": "Standard clauses"}),
     "what a recipient uses data for": change_recipient(use={"en": "To show maps"}),
     "a purpose's kinds of data": change_purpose("media", data={"en": "Your address"}),
     "a purpose's legal basis": change_purpose("media", legal_basis={"en": "Consent"}),

@@ -72,6 +72,10 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["recipients"][0]["use"].pop("ja"),
         '[[recipients]] "example-maps"', "use", 'there is no text in the offered language "ja"',
     ),
+    "the safeguard of a transfer lacks an offered language": (
+        lambda data: data["recipients"][0]["safeguard"].pop("ja"),
+        '[[recipients]] "example-maps"', "safeguard", 'there is no text in the offered language "ja"',
+    ),
     "a recipient's country is no code": (
         lambda data: data["recipients"][0].update(country="USA"),
         '[[recipients]] "example-maps"', "country", "'USA' is no country. Write its code of ISO 3166-1, as in \"JP\"",

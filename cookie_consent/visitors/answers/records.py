@@ -256,9 +256,10 @@ class AnswerRecords:
         surface = Surface(posted.surface, feature, missing, posted.notice, inquiry.counts_on)
         if posted.surface == "card":
             read = self._pages.read_card(posted.card)
-            if read is None:
+            card = find_card(then.policy, read.id) if read else None
+            if read is None or card is None:
                 return None
-            surface = replace(surface, card=find_card(then.policy, read.id), title=read.title, reloads=read.reloads)
+            surface = replace(surface, card=card, title=read.title, reloads=read.reloads)
         return shown(
             self._pages,
             then,

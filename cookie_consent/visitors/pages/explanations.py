@@ -7,7 +7,7 @@ from typing import Any
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.reasons import Reason
 from cookie_consent.policy.card import Card
-from cookie_consent.policy.parts import Feature, Recipient, Service
+from cookie_consent.policy.parts import Feature, Service
 
 
 def has_changed(decision: Decision) -> bool:
@@ -20,24 +20,26 @@ def has_changed(decision: Decision) -> bool:
 
 def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:
     """Return template variables about something that is off: its purposes, why, who would get data, if it can be on."""
-    return {"feature": feature, **_why_off(decision, missing, decision.policy.recipients)}
+    policy = decision.policy
+    refused_here = any(policy.in_force[id_].refused for id_ in missing)
+    return {
+        "feature": feature,
+        "missing": missing,
+        "recipients": [recipient for recipient in policy.recipients if recipient.purpose in missing],
+        "why": {id_: decision.reasons[id_] for id_ in missing},
+        "refused_here": refused_here,
+        # What a signal refuses is allowed in the settings alone.
+        "can_be_allowed": not refused_here and decision.refused_by_signal.isdisjoint(missing),
+    }
 
 
 def what_card_needs(decision: Decision, card: Card) -> dict[str, Any]:
     """Return template variables about a card: what is off and why, what "Always allow" grants, and to whom."""
     missing = tuple(id_ for id_ in card.purposes if not decision.purposes[id_])
-    return {"card": card, **_why_off(decision, missing, card.recipients)}
-
-
-def _why_off(decision: Decision, missing: tuple[str, ...], recipients: tuple[Recipient, ...]) -> dict[str, Any]:
-    is_refused_here = any(decision.policy.in_force[id_].refused for id_ in missing)
-    return {
-        "missing": missing,
-        "recipients": [recipient for recipient in recipients if recipient.purpose in missing],
-        "why": {id_: decision.reasons[id_] for id_ in missing},
-        # What a signal refuses is allowed in the settings alone.
-        "can_be_allowed": not is_refused_here and decision.refused_by_signal.isdisjoint(missing),
-    }
+    needs = what_is_off(decision, missing, card.feature)
+    # The recipient that the card is about comes first.
+    recipients = sorted(needs["recipients"], key=lambda recipient: recipient.id != card.id)
+    return needs | {"card": card, "recipients": recipients}
 
 
 def refused_by(decision: Decision, reason: Reason) -> list[str]:
