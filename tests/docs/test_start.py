@@ -39,7 +39,7 @@ with TestClient(app, base_url="http://127.0.0.1:8000", headers=browser) as clien
             {
                 "asks": "refuse_all" in page.text,
                 "cookies": sorted(client.cookies.keys()),
-                "link": "Privacy settings: refused" in page.text,
+                "link": ">Privacy settings: refused<" in page.text,
             }
         )
 print(json.dumps(seen))
