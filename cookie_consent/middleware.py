@@ -44,6 +44,7 @@ from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.pages.explanations import intro_of
 from cookie_consent.visitors.pages.inserted import CARD_SALT
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.rendering import Layout
@@ -176,6 +177,7 @@ class ConsentMiddleware(FailsAtStart):
             make_id=RandomIds(),
             prefix=prefix,
             signer=Signer(secret_keys, CARD_SALT),
+            intro=intro_of(csp, undeclared),
         )
         self._security = security = security_fields(policy, csp)
         page_options = PageOptions(

@@ -169,3 +169,25 @@ def test_policies_of_history_are_served_without_ledger() -> None:
 def test_unknown_policy_version_is_not_found(version: str, tmp_path: Path) -> None:
     app = install(ledger=f"sqlite:///{tmp_path}/consent.db")
     assert call(app, path=f"{PREFIX}/policy/{version}").status == 404
+
+
+PROMISES = {
+    "Nothing but what is strictly necessary happens before you say yes": "all",
+    "Before you say yes, its server sets and reads only strictly necessary cookies": "cookies",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "promised"),
+    [
+        ({}, ["cookies"]),
+        ({"csp": "enforce"}, ["all"]),
+        ({"undeclared": "allow"}, []),
+        ({"undeclared": "allow", "csp": "enforce"}, []),
+    ],
+)
+def test_page_promises_before_an_answer_no_more_than_the_options_hold(
+    options: dict[str, str], promised: list[str]
+) -> None:
+    page = Visitor(install(**options)).get(PREFIX).text
+    assert [what for text, what in PROMISES.items() if text in page] == promised

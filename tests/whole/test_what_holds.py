@@ -156,7 +156,7 @@ SUMMARIES: dict[str, Callable[[Seen], bool]] = {
     "What you do not refuse is used.": lambda seen: (
         not seen.link and seen.state["status"] == "unknown" and bool(seen.allowed)
     ),
-    "Only what is strictly necessary is used.": lambda seen: (
+    "Only what is strictly necessary is allowed.": lambda seen: (
         seen.link == ("" if seen.state["should_ask"] else "refused") and not seen.allowed
     ),
 }

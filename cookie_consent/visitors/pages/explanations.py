@@ -10,6 +10,13 @@ from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Feature, Service
 
 
+def intro_of(csp: str | None, undeclared: str) -> str:
+    """Return the name of the text on what happens before an answer: as much as the middleware's options hold."""
+    if undeclared == "allow":
+        return "settings_intro_opt_out"
+    return "settings_intro_cookies" if csp is None else "settings_intro"
+
+
 def has_changed(decision: Decision) -> bool:
     """Tell whether something is asked that is new since the visitor's answer, or wider than what it accepted."""
     record, reasons = decision.record, decision.reasons

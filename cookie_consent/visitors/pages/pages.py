@@ -82,6 +82,7 @@ class Pages(InsertedHtml):
         return self._render(
             "settings.html",
             context,
+            intro="settings_intro_opt_out" if policy.is_opt_out else self._intro,
             notice=notice,
             message=words.paragraph(*(words(text) for text in NOTICES[notice])),
             error=notice.startswith("error"),

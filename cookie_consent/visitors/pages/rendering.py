@@ -33,6 +33,7 @@ class Rendering:
         make_id: returns a random id for the forms of a page.
         prefix: the path of the endpoints inside the app.
         signer: signs what a card says in words of the app; None if no answers come back.
+        intro: the name of the text with which the settings page begins.
 
     Raises:
         ValueError: there is no such layout.
@@ -46,11 +47,13 @@ class Rendering:
         make_id: Callable[[], str] = lambda: "",
         prefix: str = "",
         signer: Signer | None = None,
+        intro: str = "settings_intro_cookies",
     ) -> None:
         check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
         self.prefix = prefix
         self._signer = signer
+        self._intro = intro
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
