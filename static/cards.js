@@ -2,10 +2,10 @@
 
 // Cards may come later.
 const offer = () => {
-  for (const button of /** @type {NodeListOf<HTMLElement>} */ (
-    document.querySelectorAll(".pchoice-once[hidden]")
+  for (const template of /** @type {NodeListOf<HTMLTemplateElement>} */ (
+    document.querySelectorAll("template.pchoice-offer")
   ))
-    button.hidden = false;
+    template.replaceWith(template.content);
 };
 
 addEventListener("click", ({ target }) => {

@@ -306,7 +306,7 @@ async function submitted(event) {
     leave(section);
     channel?.postMessage("");
     if (adopt(result)) {
-      say(section, section.dataset[result.status]);
+      say(section, section.dataset[result.outcome]);
       result.page?.then(
         (it) => it.tell(closed),
         // One view less is known.

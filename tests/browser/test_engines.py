@@ -299,6 +299,6 @@ def test_lost_answer_without_scripts_turns_banner_into_message(guest: Guest) -> 
     guest.wait_for_page_after(page)
     guest.wait_for_banner()
     assert guest.path == "/"
-    assert guest.banner.text == BLOCKED
+    assert guest.banner.text == f"{BLOCKED} {EN['asks_again']}"
     assert not guest.button("accept_all").is_displayed()
     assert guest.cookies == {}

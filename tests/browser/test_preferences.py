@@ -138,6 +138,22 @@ def ending_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         yield sites
 
 
+@pytest.mark.parametrize("cookieless_visitor", [False], ids=["without JavaScript"], indirect=True)
+def test_lost_answer_without_scripts_says_that_each_page_asks_again(cookieless_visitor: Visitor) -> None:
+    visitor = cookieless_visitor
+    said = f"{NOT_SAVED} {shipped('en')['asks_again']}"
+    for press in ("refuse_all", "accept_all"):
+        visitor.go("/offices")
+        expect(visitor.banner).not_to_contain_text(said, use_inner_text=True)
+        visitor.answer(visitor.choice(press))
+        expect(visitor.banner).to_have_text(said, use_inner_text=True)
+    visitor.go("/offices")
+    expect(visitor.choice("refuse_all")).to_be_visible()
+    visitor.answer(visitor.page.get_by_role("button", name="Always allow"))
+    expect(visitor.page.locator(".pchoice-box")).to_contain_text(said, use_inner_text=True)
+    expect(visitor.page.locator(".pchoice-once")).to_have_count(0)
+
+
 @pytest.mark.parametrize("kind", ["with our link", "with a link of its own"])
 @pytest.mark.parametrize("cookieless_visitor", [True], ids=["with JavaScript"], indirect=True)
 def test_blocked_cookies_are_told_once_a_tab_in_a_line_at_the_end(

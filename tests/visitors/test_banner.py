@@ -193,7 +193,8 @@ def test_redirect_without_cookie_leads_to_blocked_cookies_message() -> None:
     assert f'id="{fragment}"' not in visitor.get(path).text
     visitor.jar.clear()
     again = visitor.get(path).text
-    assert f'id="{fragment}" hidden>{text_of(policy(), "en", "cookies_blocked")}</p>' in again
+    lost, asks = (text_of(policy(), "en", name) for name in ("cookies_blocked", "asks_again"))
+    assert f'id="{fragment}" hidden>{lost}<noscript> {asks}</noscript></p>' in again
 
 
 @pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
