@@ -42,6 +42,7 @@ from cookie_consent.enforcement.required import check_required
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.policy import Policy, policy_in_use
+from cookie_consent.texts.locales import load_locales
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.explanations import intro_of
@@ -170,6 +171,7 @@ class ConsentMiddleware(FailsAtStart):
         country_of = by_country.country if by_country is not None else None
         visits = Visits(policy, own_cookies, gate, clock, by_country)
         # What visitors see.
+        load_locales(policy.site.languages)
         prefix = late.checked_prefix(prefix)
         pages = Pages(
             lifetime=own_cookies.lifetime,

@@ -30,6 +30,12 @@ def _locale(language: str) -> Locale:
     return Locale.parse("root")
 
 
+def load_locales(languages: Iterable[str]) -> None:
+    """Load what is known of languages, so that no visitor waits for it."""
+    for language in languages:
+        direction(language)
+
+
 def direction(language: str) -> str:
     """Return the writing direction of a language for HTML's dir attribute: "ltr" or "rtl"."""
     return _locale(language).text_direction
