@@ -348,7 +348,7 @@ def test_banner_has_state_messages_and_assets_for_script(policy: Policy) -> None
 
 MESSAGES = {
     "granted": "Your choice is saved. You accepted all purposes.",
-    "necessary": "Your choice is saved. Only what is strictly necessary is used.",
+    "necessary": "Your choice is saved. Only what is strictly necessary is allowed.",
     "refused": "Your choice is saved. You refused all purposes that are not strictly necessary.",
     "partial": "Your choice is saved. You accepted some of the purposes.",
     "failed": "Your choice could not be saved. Please check the connection and try again.",

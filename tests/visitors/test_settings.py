@@ -187,7 +187,7 @@ PROMISES = {
     ],
 )
 def test_page_promises_before_an_answer_no_more_than_the_options_hold(
-    options: dict[str, str], promised: list[str]
+    options: dict[str, Any], promised: list[str]
 ) -> None:
     page = Visitor(install(**options)).get(PREFIX).text
     assert [what for text, what in PROMISES.items() if text in page] == promised
