@@ -6,7 +6,7 @@ export const consent: Consent;
 export type Purposes = Readonly<Record<string, boolean>>;
 export type State = {
   purposes: Purposes;
-  status: string;
+  outcome: string;
   should_ask: boolean;
   decided_at: string | null;
   reloads: boolean;

@@ -4,7 +4,7 @@
 /** @typedef {Readonly<Record<string, boolean>>} Purposes purpose id -> whether it is allowed, "necessary" included */
 /**
  * @typedef {{
- *   purposes: Purposes, status: string, outcome: string, should_ask: boolean, decided_at: string | null, reloads: boolean,
+ *   purposes: Purposes, outcome: string, should_ask: boolean, decided_at: string | null, reloads: boolean,
  *   page?: Promise<{ tell(closed?: boolean): void }>
  * }} State
  */

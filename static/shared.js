@@ -81,7 +81,9 @@ async function start(section) {
       Object.keys(purposes).filter((id) => purposes[id]),
     );
   } else if (state && section.isConnected) {
-    if (section.hidden) show(section);
+    // Only some of it is to be asked: the script brings the question for that.
+    if (field(section, "[name=asked]")?.value !== state.asked.join(" ")) section.remove();
+    else if (section.hidden) show(section);
     await import(section.dataset.script ?? "");
   }
 }

@@ -50,6 +50,8 @@ class SavedCookie:
         return Cookie(name=self._names[secure], purpose=NECESSARY, duration=SAVED_LIFETIME, description=description)
 
 
+OPEN = "open"
+"""The cookie's value while something is left to ask: the server says what."""
 VERSION_LENGTH = 8
 """How many digits of the policy's version it has."""
 
@@ -99,9 +101,11 @@ class StateCookie:
 
 
 def state_value(decision: Decision) -> str:
-    """Return the cookie's value for a decision; "" while nothing was answered, or something is to be asked."""
-    if decision.should_ask or decision.record is None:
+    """Return the cookie's value for a decision; "" while nothing was answered."""
+    if decision.record is None:
         return ""
+    if decision.should_ask:
+        return OPEN
     policy = decision.policy
     allowed = (letter for letter, id_ in zip(ascii_letters, policy.optional, strict=False) if decision.purposes[id_])
     letters = "".join(allowed)

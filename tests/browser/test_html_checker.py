@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlencode
 
@@ -93,10 +93,10 @@ def request_refused(language: str) -> Reply:
     return Person().write(text="")
 
 
-def seller_page(language: str, path: str) -> Reply:
+def seller_page(language: str, path: str, signals: Sequence[tuple[str, str]] = (("sec-gpc", "1"),)) -> Reply:
     """Return a page of a site that sells personal data."""
     site = install(asgi_page(), SELLS, settings_link=True)
-    return Browser(site, [*HTML, ("accept-language", language), ("sec-gpc", "1")]).get(path)
+    return Browser(site, [*HTML, ("accept-language", language), *signals]).get(path)
 
 
 def page_under_law(country: str, path: str) -> Callable[[str], Reply]:
@@ -134,7 +134,8 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "error page": error_page,
     "not found page": own_page("/nothing"),
     "requests page": own_page("/requests"),
-    "do not sell": lambda language: seller_page(language, OPT_OUT),
+    "do not sell": lambda language: seller_page(language, OPT_OUT, ()),
+    "do not sell with a signal": lambda language: seller_page(language, OPT_OUT),
     "link of a site that sells": lambda language: seller_page(language, "/"),
     "settings page of a site that sells": lambda language: seller_page(language, PREFIX),
     "what is sent to whom": page_under_law("JP", f"{PREFIX}/transmission"),
@@ -161,7 +162,8 @@ REPORTS = {
 }
 LANGUAGES_OF = {
     **dict.fromkeys(("request received", "request sent too fast"), ("en",)),
-    **dict.fromkeys(("do not sell", "link of a site that sells", "settings page of a site that sells"), ("en", "ja")),
+    **dict.fromkeys(("do not sell", "do not sell with a signal"), ("en", "ja")),
+    **dict.fromkeys(("link of a site that sells", "settings page of a site that sells"), ("en", "ja")),
     **dict.fromkeys(("what is sent to whom", "link where the law asks to tell what is sent"), ("en", "ja")),
     **dict.fromkeys(("settings page of a law of opting out", "page for everybody"), ("en", "ja")),
 }
@@ -227,7 +229,8 @@ def test_checked_pages_contain_expected_markup(language: str) -> None:
         "error page": ('role="alert"',),
         "not found page": ('role="alert"',),
         "requests page": ('name="address"',),
-        "do not sell": ('value="opt_out"', "pchoice-signal"),
+        "do not sell": ('value="opt_out"',),
+        "do not sell with a signal": ("pchoice-notice", "pchoice-signal"),
         "link of a site that sells": ('class="pchoice-honoured"', "/do-not-sell"),
         "settings page of a site that sells": ("/do-not-sell", "pchoice-signal"),
         "request received": ("pchoice-notice",),

@@ -39,7 +39,7 @@ def test_japanese_browser_gets_japanese_texts(new_visitor: NewVisitor, scripts: 
     expect(html).to_have_attribute("lang", "ja")
     expect(visitor.banner).to_have_attribute("lang", "ja")
     expect(page.get_by_role("region", name=texts["banner_title"])).to_be_visible()
-    expect(visitor.banner).to_contain_text("アクセス履歴の記録")
+    expect(visitor.banner).to_contain_text("訪問の記録")
     expect(visitor.banner.get_by_role("button", name=texts["accept_all"])).to_be_visible()
     visitor.answer(visitor.banner.get_by_role("button", name=texts["refuse_all"]))
     expect(visitor.banner).to_have_count(0)
@@ -74,15 +74,20 @@ def test_global_privacy_control_refuses_without_banner(new_visitor: NewVisitor, 
     expect(box).to_contain_text("Your browser refuses it by the Global Privacy Control signal.")
     page.get_by_role("link", name="Privacy settings").first.click()
     notice = page.get_by_text("Your browser sends the Global Privacy Control signal. It is honoured")
-    expect(notice).to_contain_text("Access tracing, Maps and tours, and Suggestions")
+    expect(notice).to_contain_text("Statistics, Maps and tours, and Suggestions")
     assert visitor.hosts() == {visitor.sites.address}
     assert visitor.cookies == {}
 
-    # An explicit grant overrides the signal.
+    # A grant in the settings, purpose by purpose, overrides the signal.
     visitor.go("/offices")
-    visitor.answer(box.get_by_role("button", name="Always allow"))
+    expect(box.get_by_role("button", name="Always allow")).to_have_count(0)
+    page.get_by_role("link", name="Privacy settings").first.click()
+    page.get_by_label("Allow: Maps and tours").check()
+    visitor.answer(page.get_by_role("button", name="Save my choice"))
+    page.get_by_role("link", name="Back to the page").first.click()
     expect(page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
-    assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": True, "functional": False}
+    state = {"necessary": True, "visits": False, "analytics": False, "media": True, "functional": False}
+    assert visitor.state["purposes"] == state
     expect(visitor.banner).to_have_count(0)
 
 

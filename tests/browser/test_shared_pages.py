@@ -15,6 +15,13 @@ from tests.whole.test_shared_caches import answers, served
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 STATE = "**/privacy-choices/state*"
+ALLOW_MAPS = """
+fetch("/privacy-choices", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ choice: "grant", purposes: { media: true } }),
+})
+"""
 WATCH_DISPLAY = """
 window.displays = [];
 requestAnimationFrame(function look() {
@@ -115,6 +122,25 @@ def test_signal_of_the_browser_sends_the_script_to_the_server_first(new_visitor:
     release(visitor, held)
     # The purpose without a recipient is left to ask for.
     expect(visitor.banner).to_be_visible()
+    assert visitor.banner.locator("[name=purpose]").evaluate_all("boxes => boxes.map(box => box.value)") == [
+        "analytics"
+    ]
+
+
+def test_only_what_is_left_is_asked(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.page.add_init_script(WATCH_DISPLAY)
+    visitor.go("/pages/one")
+    visitor.page.wait_for_function("'consent' in window")
+    visitor.page.evaluate(ALLOW_MAPS)
+    visitor.go("/pages/two")
+    expect(visitor.page.locator("#map")).to_be_visible()
+    expect(visitor.banner).to_be_visible()
+    boxes = visitor.banner.locator("[name=purpose]").evaluate_all("boxes => boxes.map(box => box.value)")
+    assert boxes == ["analytics"]
+    visitor.choice("refuse_all").click()
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.page.evaluate("consent.allows('media')")
 
 
 def test_page_in_a_frame_and_page_without_scripts_ask_nobody(new_visitor: NewVisitor) -> None:

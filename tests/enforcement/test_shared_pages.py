@@ -267,6 +267,14 @@ def test_cookie_names_the_signals_in_sight() -> None:
     assert state_cookie(visitor) == f"{policy().version[:8]}.ab.dg"
 
 
+def test_cookie_says_that_something_is_left_to_ask() -> None:
+    visitor = Visitor(site(), BROWSER)
+    visitor.post({"choice": "grant", "purposes": {"media": True}})
+    assert state_cookie(visitor) == "open"
+    visitor.refuse()
+    assert state_cookie(visitor) == f"{policy().version[:8]}.."
+
+
 def test_state_brings_the_cookie_up_to_date() -> None:
     clock = Clock()
     visitor = Visitor(site(clock=clock), BROWSER)
@@ -295,7 +303,7 @@ def test_cookie_is_about_the_site_where_a_service_was_answered_on() -> None:
     visitor = Visitor(site(), BROWSER)
     visitor.post({"choice": "accept_all", "service": "whois"})
     visitor.get(f"{PREFIX}/state", query=b"page=/whois/x")
-    assert state_cookie(visitor) == ""  # the rest of the site asks still
+    assert state_cookie(visitor) == "open"  # the rest of the site asks still
     visitor.accept()
     visitor.get(f"{PREFIX}/state", query=b"page=/whois/x")
     assert state_cookie(visitor) == f"{policy().version[:8]}.ab."

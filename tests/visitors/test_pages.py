@@ -348,9 +348,10 @@ def test_banner_has_state_messages_and_assets_for_script(policy: Policy) -> None
 
 MESSAGES = {
     "granted": "Your choice is saved. You accepted all purposes.",
-    "necessary": "Your choice is saved. Only what is strictly necessary is allowed.",
     "refused": "Your choice is saved. You refused all purposes that are not strictly necessary.",
     "partial": "Your choice is saved. You accepted some of the purposes.",
+    "opted_out": "Your choice is saved. You refused some of the purposes, and have not answered for the others.",
+    "necessary": "Your choice is saved. Only what is strictly necessary is allowed.",
     "failed": "Your choice could not be saved. Please check the connection and try again.",
     "rejected": "Your choice was not accepted. Please reload the page and answer again.",
     "unavailable": "This is not possible just now. Nothing new has been allowed; please try again later.",
