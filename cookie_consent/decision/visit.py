@@ -309,7 +309,7 @@ class Visits:
     def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes, *, has_ended: bool) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
         passed, held = self._gate.incoming(cookies, decision.purposes)
-        if held:
+        if held and not has_ended:
             allowed = {purpose for purpose, is_allowed in decision.purposes.items() if is_allowed}
             was_granted = () if decision.record is None else decision.record.in_state(State.GRANTED)
             self._gate.warn_of_sent(cookies, allowed.union(was_granted))

@@ -15,9 +15,12 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.visit import host_of
 from cookie_consent.enforcement.csp import SecurityFields, covers
+from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.pages.tags import nonce_attribute
 
+_OWN_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _MOST_NAMED = 3
 _MAX_PAGES = 1000
 _MAX_HOSTS = 100
@@ -63,6 +66,7 @@ class ForeignHosts:
 
     Attributes:
         pages: the paths of pages that were looked through.
+        named: the hosts that were logged and that no policy of ours stops.
         rests_until: when to look through one of these pages again (seconds since 1970).
     """
 
@@ -73,6 +77,7 @@ class ForeignHosts:
         self._hosts = FirstSeen(_MAX_HOSTS)
         self.pages: set[str] = set()
         self.rests_until = clock() + _REST
+        self.named: list[str] = []
         forget_with_others(self)
 
     def forget(self) -> None:
@@ -100,7 +105,26 @@ class ForeignHosts:
         for load in loads(body[:_LONGEST_READ]):
             advice = self._advice(load, scope, decision)
             if advice is not None and self._hosts.is_new(load.host):
+                self.named += [load.host] if self._security is None else []
                 _log.warning('The page "%s" %s', shown(outer_path(scope)), advice)
+
+    def console_line(self, scope: Mapping[str, Any], rules: TagRules) -> bytes:
+        """Return a script that says in the browser's console what was logged, if that is on the developer's machine.
+
+        Under a policy of ours, browsers say it by themselves.
+
+        Args:
+            scope: the request's ASGI scope.
+            rules: what the page's policies say of our tags.
+        """
+        if not (self.named and rules.inline_script and host_of(scope) in _OWN_MACHINE):
+            return b""
+        # The names of hosts have no characters that end a script.
+        hosts = ", ".join(self.named[:_MOST_NAMED])
+        said = (
+            f'console.warn("cookie-consent: pages load from {hosts} before anybody allows it; see the server\'s log")'
+        )
+        return f"<script{nonce_attribute(rules.script_nonce)}>{said}</script>".encode()
 
     def watching(self, send: Send, scope: Mapping[str, Any], decision: Decision) -> Send:
         """Return what sends a page and looks through it at its end. Nothing is held back meanwhile."""

@@ -161,6 +161,12 @@ class QuickResponse(Response):
             return None
         style, script, style_at_end = ordinary.around[self._rules.inline_script] if asks else (b"", b"", b"")
         link = plan.links.get((decision.outcome, language)) or ordinary.keep_link(plan, decision, language)
+        path = scope["path"]
+        hosts = enforcement.foreign_hosts
+        may_be_due = path not in hosts.pages or hosts.clock() >= hosts.rests_until
+        if may_be_due and hosts.is_due(path):
+            hosts.look(scope, decision, body)
+        link += hosts.console_line(scope, self._rules) if hosts.named else b""
         passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
         inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body, is_whole=True)
         if self._length_at >= 0:
@@ -169,11 +175,6 @@ class QuickResponse(Response):
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
             asked = (language, first) if asks else None
             self._count_seen(enforcement.access_log.counts, fields, 200, asked)
-        path = scope["path"]
-        hosts = enforcement.foreign_hosts
-        may_be_due = path not in hosts.pages or hosts.clock() >= hosts.rests_until
-        if may_be_due and hosts.is_due(path):
-            hosts.look(scope, decision, body)
         return passed, b"".join(
             (
                 *(body[:begins], told, body[begins:at], style, question, script, body[at:end]),

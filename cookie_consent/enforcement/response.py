@@ -173,10 +173,16 @@ class Response(VisitResponse):
             rules=rules,
             says_saved=says_saved,
         )
-        end = partial(fragments.end, footer=has_tail, link=enforcement.settings_link)
+        end = partial(self._end, fragments, rules, footer=has_tail)
         question = fragments.question if options is None else partial(self._counted_question, fragments, options)
         self._inject(head, question, end)
         return headers
+
+    def _end(self, fragments: banner.Fragments, rules: TagRules, *, footer: bool) -> bytes:
+        """Return what is inserted at the end of a page."""
+        enforcement = self._enforcement
+        end = fragments.end(footer=footer, link=enforcement.settings_link)
+        return end + enforcement.foreign_hosts.console_line(self.scope, rules)
 
     def _question_options(self, rules: TagRules) -> QuestionOptions:
         first, referrer = banner.arrival(self._fields_by_name())

@@ -744,15 +744,18 @@ def test_cookie_that_a_browser_sends_though_nobody_allowed_it_is_logged_once_for
     assert Counter(held_cookies.totals()) - before == {("request", "analytics"): 2, ("request", "media"): 2}
 
 
-def test_cookie_that_an_answer_allowed_is_not_logged_where_a_signal_or_a_service_holds_it(
+def test_cookie_that_an_answer_allowed_is_not_logged_where_a_signal_a_service_or_its_end_holds_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    visitor = Visitor(install())
+    clock = Clock()
+    visitor = Visitor(install(clock=clock))
     visitor.accept()
     visitor.jar |= {"_ga": "1", "player": "1"}
     visitor.get()
     visitor.get("/whois")
     visitor.get("/", [("dnt", "1"), ("sec-gpc", "1")])
+    clock.forward(days=190)
+    visitor.get()
     assert caplog.records == []
     visitor.refuse()
     visitor.jar["_ga"] = "1"
