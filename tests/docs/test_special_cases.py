@@ -19,16 +19,11 @@ from tests.support.documentation import Step, answer, blocks, get, run, visit
 from tests.support.policies import KEY, policy_of
 
 PAGE = "docs/special-cases.md"
-PAYMENT, VIDEO, VARIANT = blocks(PAGE, "toml")
+PAYMENT, CAPTCHA, VIDEO, VARIANT = blocks(PAGE, "toml")
 CONTACT, HOME = blocks(PAGE, "python")
 (FORM,) = blocks(PAGE, "html")
 (CARD,) = blocks(PAGE, "html+jinja")
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
-PROTECTION = """
-[purposes.protection]
-title = { en = "Protection" }
-description = { en = "Google tells people from programs." }
-"""
 
 pytestmark = pytest.mark.usefixtures("site_folder")
 
@@ -73,12 +68,13 @@ def test_form_works_without_a_captcha_and_asks_it_where_it_is_allowed() -> None:
         return HTMLResponse(f"<!doctype html><html lang=en><title>Contact</title><body>{FORM}")
 
     contact = run(CONTACT, is_passed=is_passed)["contact"]
-    app = site(PROTECTION, Route("/", form), Route("/contact", contact, methods=["POST"]))
+    app = site(CAPTCHA, Route("/", form), Route("/contact", contact, methods=["POST"]))
     passed = send(**{"g-recaptcha-response": "passed"})
     steps = [get(), send(website=""), send(website="x"), answer("accept_all"), send(website=""), passed]
-    shown, *statuses = visit(app, *steps, **SAME_ORIGIN)
+    shown, *replies = visit(app, *steps, **SAME_ORIGIN)
     assert 'data-purpose="protection"' in shown.text
-    assert [reply.status_code for reply in statuses] == [200, 403, 303, 403, 200]
+    assert "Google (reCAPTCHA)" in shown.text
+    assert [reply.status_code for reply in replies] == [200, 403, 303, 403, 200]
 
 
 def test_video_waits_behind_a_card(tmp_path: Path) -> None:
