@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.support.browsers.recipients import Recipient, hostile_site
 from tests.support.browsers.visitor_browser import PREFIX, Sites
 from tests.support.sites.hostile_site import MARKUP
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
 LONGEST = 60_000
@@ -77,11 +76,11 @@ def answer(context: BrowserContext, site: Sites, *purposes: str) -> None:
     assert reply.ok
 
 
-def visit(page: Page, site: Sites, query: str = "") -> set[str]:
+def visit(page: Page, site: Sites) -> set[str]:
     """Open the hostile page and wait until it has tried; return the origins that a response came from."""
     heard: set[str] = set()
     page.context.on("response", lambda response: heard.add(response.url.split("/")[2]))
-    page.goto(f"{site.address}/{query}", wait_until="commit")
+    page.goto(f"{site.address}/", wait_until="commit")
     expect(page).to_have_title("done", timeout=LONGEST)
     return heard
 
@@ -116,15 +115,6 @@ def test_granted_page_reaches_exactly_what_is_declared(
     assert pictures - HINTS <= opened("img")
     assert pictures >= opened("img") - EITHER
     assert recipients["stats"].ways == recipients["unknown"].ways == []
-
-
-@pytest.mark.full_matrix
-@pytest.mark.parametrize("way", ["webrtc", "refresh", "speculation"])
-def test_documentation_names_the_ways_that_no_such_policy_stops(
-    page: Page, site: Sites, recipients: dict[str, Recipient], way: str
-) -> None:
-    page.goto(f"{site.address}/?only={way}", wait_until="commit")
-    assert eventually(lambda: any(way in recipient.ways for recipient in recipients.values()))
 
 
 @pytest.mark.full_matrix

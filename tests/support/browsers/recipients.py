@@ -30,12 +30,14 @@ class Recipient:
 
     Attributes:
         ways: the names of the ways by which requests have come.
+        connections: how many connections were opened, also without a request.
         port: the port that it listens on.
     """
 
     purpose: str
     directives: list[str] = field(default_factory=lambda: list(EVERY))
     ways: list[str] = field(default_factory=list)
+    connections: int = 0
     port: int = 0
 
     @property
@@ -57,6 +59,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     recipient: ClassVar[Recipient]
 
+    def setup(self) -> None:
+        super().setup()
+        self.recipient.connections += 1
+
     def do_GET(self) -> None:
         name = self.path.partition("?")[0].strip("/")
         self.recipient.ways.append(name)
@@ -67,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", "0")
         self.end_headers()
 
-    do_POST = do_GET  # noqa: N815 (http.server finds it by this name)
+    do_POST = do_HEAD = do_GET  # noqa: N815 (http.server finds them by these names)
 
     def log_message(self, *said: object) -> None:
         """Say nothing."""

@@ -22,10 +22,6 @@ RECIPIENTS: dict[str, dict[str, Any]] = json.loads(os.environ.get("HOSTILE_RECIP
 """Id -> purpose, origin and directives. One without a purpose is not declared."""
 APP_POLICY: str = json.loads(os.environ.get("HOSTILE_POLICY", '""'))
 
-_SPECULATION = (
-    ' type="speculationrules">'
-    '{{"prefetch": [{{"source": "list", "urls": ["{to}"], "eagerness": "immediate"}}]}}</script>'
-)
 MARKUP = {
     "preload": '<link rel="preload" as="image" href="{to}">',
     "modulepreload": '<link rel="modulepreload" href="{to}">',
@@ -62,11 +58,6 @@ MARKUP = {
     "module": '<script type="module" src="{to}"></script>',
 }
 """The name of a way out -> its HTML."""
-NOT_STOPPED = {
-    "speculation": f"<script{_SPECULATION}",
-    "refresh": '<meta http-equiv="refresh" content="0; url={to}">',
-}
-"""Ways that no Content-Security-Policy stops. The page tries them only if it is asked to."""
 SCRIPT = """
 const HTML = "http://www.w3.org/1999/xhtml";
 const wait = time => new Promise(done => setTimeout(done, time));
@@ -127,18 +118,10 @@ const ways = {
     base.remove();
   },
 };
-const only = new URLSearchParams(location.search).get("only");
 for (const origin of ORIGINS) {
   for (const [name, go] of Object.entries(ways)) {
-    if (!only || only === name) try { Promise.resolve(go(`${origin}/${name}`)).catch(() => {}); } catch {}
+    try { Promise.resolve(go(`${origin}/${name}`)).catch(() => {}); } catch {}
     await wait(5);
-  }
-}
-if (only === "webrtc") {
-  for (const origin of ORIGINS) {
-    const peer = new RTCPeerConnection({ iceServers: [{ urls: `stun:${new URL(origin).host}` }] });
-    peer.createDataChannel("out");
-    await peer.setLocalDescription(await peer.createOffer());
   }
 }
 await wait(1500);
@@ -201,12 +184,12 @@ def _origins() -> list[str]:
     return [it["origins"][0] for it in RECIPIENTS.values()]
 
 
-async def _page(request: Request) -> Response:
-    """Show the hostile page, or with `?only=` one way out."""
-    only = request.query_params.get("only")
-    ways = [(name, html) for name, html in {**MARKUP, **(NOT_STOPPED if only else {})}.items() if only in (None, name)]
+async def _page(_: Request) -> Response:
+    """Show the hostile page."""
     tags = [
-        html.format(to=f"{origin}/{name}", n=number) for number, origin in enumerate(_origins()) for name, html in ways
+        html.format(to=f"{origin}/{name}", n=number)
+        for number, origin in enumerate(_origins())
+        for name, html in MARKUP.items()
     ]
     page = (
         '<!doctype html><html lang="en"><head><title>trying</title></head><body><main>Hello</main>'

@@ -1,0 +1,187 @@
+"""Tests of csp="enforce" in Chromium: some 300 ways to a third party, and those that docs/security.md names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, BrowserType, expect
+
+from tests.support.browsers.recipients import Recipient, listening
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, until
+from tests.support.servers.child_site import LOOPBACK, Site, started
+from tests.support.sites.ways_out import NAVIGATIONS
+from tests.support.sites.ways_site import NAMES, PAGES
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.browser
+LONGEST = 60_000
+STATES: dict[str, list[list[str]]] = {
+    "not asked": [],
+    "refused": [[]],
+    "another purpose granted": [["analytics"]],
+    "withdrawn": [["media"], []],
+}
+"""A state -> the purposes that each answer grants."""
+SECTION = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## What no such policy stops")[2]
+ROWS = re.findall(r"^\| \*\*(.+?)\*\*.* \| (.*) \| .* \|$", SECTION, re.MULTILINE)
+"""The name of each way that no policy stops, and its examples."""
+EXAMPLES = [(name, example) for name, examples in ROWS for example in re.findall(r"`(.+?)`", examples)]
+
+
+@pytest.fixture(scope="module")
+def third() -> Iterator[Recipient]:
+    """The third party."""
+    third = Recipient("media")
+    with listening(third):
+        yield third
+
+
+def _started(folder: Path, third: Recipient, csp: str | None) -> Iterator[Site]:
+    environ = {"WAYS_TO": third.origin, "WAYS_CSP": json.dumps(csp)}
+    with started("tests.support.sites.ways_site:app", ROOT, folder / "log", (LOOPBACK, 0), environ) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(third: Recipient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The site, with a policy."""
+    yield from _started(tmp_path_factory.mktemp("ways"), third, "enforce")
+
+
+@pytest.fixture
+def open_site(third: Recipient, tmp_path: Path) -> Iterator[Site]:
+    """The site, without a policy."""
+    yield from _started(tmp_path, third, None)
+
+
+class Profiles:
+    """Opens Chromium as people use it: in private windows, as in other tests, it opens fewer connections by itself.
+
+    Args:
+        chromium: Playwright's way to start it.
+        folder: the folder for the profiles.
+    """
+
+    def __init__(self, chromium: BrowserType, folder: Path) -> None:
+        self._chromium, self._folder, self._opened = chromium, folder, list[BrowserContext]()
+
+    def new(self) -> BrowserContext:
+        """Return a new profile."""
+        folder = self._folder / str(len(self._opened))
+        switches = ["--disable-background-networking"]
+        options = {**CHROMIUM_OPTIONS, "ignore_default_args": switches}
+        self._opened.append(self._chromium.launch_persistent_context(folder, **options))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        """Close all."""
+        for context in self._opened:
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def profiles(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profiles]:
+    """Opens profiles."""
+    profiles = Profiles(browser.browser_type, tmp_path_factory.mktemp("profiles"))
+    yield profiles
+    profiles.close()
+
+
+@pytest.fixture(scope="module")
+def shared_context(profiles: Profiles) -> BrowserContext:
+    """A profile that several tests share."""
+    return profiles.new()
+
+
+@pytest.fixture(autouse=True)
+def _forgetful(third: Recipient) -> None:
+    """The third party forgets who has reached it."""
+    third.ways.clear()
+    third.connections = 0
+
+
+def answer(context: BrowserContext, site: Site, purposes: Sequence[str]) -> None:
+    """Answer the question, granting these purposes."""
+    body = {"choice": "save", "purposes": dict.fromkeys(purposes, True)}
+    reply = context.request.post(site.address + PREFIX, data=body, headers={"sec-fetch-site": "same-origin"})
+    assert reply.ok
+
+
+def open_pages(context: BrowserContext, site: Site, numbers: Sequence[int]) -> None:
+    """Open pages side by side, and wait until each has tried its ways."""
+    pages = [context.new_page() for _ in numbers]
+    for page, number in zip(pages, numbers, strict=True):
+        page.goto(f"{site.address}/page/{number}", wait_until="commit")
+    for page in pages:
+        expect(page).to_have_title("done", timeout=LONGEST)
+
+
+def tried(third: Recipient) -> set[str]:
+    """Return the names of the ways by which requests came; "" for others, such as for an icon."""
+    ways = (way.partition("/")[0] for way in third.ways)
+    return {NAMES[int(way)] if way.isdigit() else "" for way in ways}
+
+
+def test_each_way_leads_out_where_there_is_no_policy(
+    shared_context: BrowserContext, open_site: Site, third: Recipient
+) -> None:
+    open_pages(shared_context, open_site, range(len(PAGES)))
+    assert eventually(lambda: tried(third) >= set(NAMES)), set(NAMES) - tried(third)
+    assert len(NAMES) > 300
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "not asked",
+        pytest.param("refused", marks=pytest.mark.full_matrix),
+        pytest.param("another purpose granted", marks=pytest.mark.full_matrix),
+        "withdrawn",
+    ],
+)
+def test_no_way_leads_out_of_a_page_under_our_policy(
+    profiles: Profiles, site: Site, third: Recipient, state: str
+) -> None:
+    context = profiles.new()
+    for purposes in STATES[state]:
+        answer(context, site, purposes)
+    numbers = range(len(PAGES))
+    others = [number for number in numbers if NAVIGATIONS.isdisjoint(PAGES[number])]
+    open_pages(context, site, others)
+    assert (tried(third), third.connections) == (set(), 0)
+    open_pages(context, site, [number for number in numbers if number not in others])
+    assert third.ways == []
+
+
+@pytest.mark.parametrize(("way", "example"), EXAMPLES)
+def test_each_example_of_what_no_policy_stops_leads_out(
+    shared_context: BrowserContext, site: Site, third: Recipient, way: str, example: str
+) -> None:
+    shared_context.clear_cookies()
+    page, host = shared_context.new_page(), f"localhost:{third.port}"
+    if way == "Connections":
+        host = f"example{EXAMPLES.index((way, example))}.{host}"  # another one still has a connection
+    example = example.replace("https://third.example", f"http://{host}").replace("third.example", host)
+    is_open_before = way == "Open pages"
+    answer(shared_context, site, ["media"] if is_open_before else [])
+    page.goto(f"{site.address}/example?example={'' if is_open_before else quote(example)}", wait_until="commit")
+    if is_open_before:
+        answer(shared_context, site, [])
+        page.evaluate(example)
+    if way == "Connections":
+        assert until(page, lambda: third.connections)
+        assert third.ways == []
+    else:
+        assert until(page, lambda: third.ways)
+    page.close()
+
+
+def test_documentation_has_an_example_of_each_way_but_of_extensions() -> None:
+    assert len(ROWS) == SECTION.count("\n| **")
+    without = {name for name, _ in ROWS} - {name for name, _ in EXAMPLES}
+    assert without == {"Extensions of the browser"}

@@ -1,0 +1,140 @@
+"""A site whose pages try the ways of `ways_out` to a third party at WAYS_TO.
+
+Its third party is declared for the purpose "media", with all directives. WAYS_CSP is the option `csp` of its
+middleware, in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from cookie_consent import ConsentMiddleware, Policy
+from tests.support.policies import KEY, policy_of
+from tests.support.sites.ways_out import CODE, HELPERS, MARKUP, NAVIGATIONS
+
+TO = os.environ.get("WAYS_TO", "http://localhost")
+NAMES = [*MARKUP, *CODE]
+_NAVIGATIONS = [name for name in NAMES if name in NAVIGATIONS]
+_OTHERS = [name for name in NAMES if name not in NAVIGATIONS]
+PAGES = [*(_OTHERS[number::9] for number in range(9)), *(_NAVIGATIONS[number::3] for number in range(3))]
+"""The ways that each page tries."""
+_TYPES = {"html": "text/html", "xhtml": "application/xhtml+xml", "svg": "image/svg+xml", "xml": "text/xml"}
+_RUN = """
+const wait = time => new Promise(done => setTimeout(done, time));
+for (const [to, redirect, go] of WAYS) {
+  try { Promise.resolve(go(to, redirect)).catch(() => {}); } catch {}
+  await wait(5);
+}
+await Promise.race([new Promise(done => document.readyState === "complete" ? done() : onload = done), wait(5000)]);
+await wait(1500);
+document.title = "done";
+"""
+
+
+def address_of(name: str) -> str:
+    """Return the address by which a way reaches the third party."""
+    return f"{TO}/{NAMES.index(name)}"
+
+
+def _policy() -> Policy:
+    texts = {"en": "a"}
+    purpose = {"title": texts, "description": texts, "retention": "30 days"}
+    return policy_of(
+        {
+            "site": {
+                "name": "Example",
+                "controller": "Example Ltd.",
+                "contact": "office@site.example",
+                "prevailing_language": "en",
+                "languages": ["en"],
+            },
+            "purposes": {"media": purpose, "analytics": purpose},
+            "recipients": [
+                {
+                    "id": "third",
+                    "name": "Third",
+                    "purpose": "media",
+                    "origins": [TO, TO.replace("http", "ws")],
+                    "directives": [
+                        *("script", "style", "img", "connect", "frame", "font", "media", "form", "worker", "child"),
+                        *("manifest", "object"),
+                    ],
+                    "receives": texts,
+                }
+            ],
+        }
+    )
+
+
+async def _page(request: Request) -> Response:
+    """Try the ways of one page."""
+    names = PAGES[request.path_params["number"]]
+    markup = "".join(
+        MARKUP[name].replace("TO", address_of(name)).replace("ID", f"way-{NAMES.index(name)}")
+        for name in names
+        if name in MARKUP
+    )
+    ways = ",".join(
+        f"['{address_of(name)}', '/redirect?to={address_of(name)}',"
+        f" async (to, redirect) => {{ {CODE[name].replace('TO', address_of(name))} }}]"
+        for name in names
+        if name in CODE
+    )
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><head><title>trying</title></head><body><main>Hello</main>{markup}'
+        f'<script type="module">{HELPERS}const WAYS = [{ways}];{_RUN}</script></body></html>'
+    )
+
+
+async def _example(request: Request) -> Response:
+    """Show a page with an example of the documentation: markup, the code of a script, or a header field."""
+    example = request.query_params["example"]
+    field = re.fullmatch(r"([A-Z][A-Za-z-]+): (.*)", example)
+    body = example if example.startswith("<") else "" if field else f"<script>{example}</script>"
+    page = (
+        '<!doctype html><html lang="en"><head><title>trying</title></head>'
+        f'<body><main style="color: black">Hello</main>{body}</body></html>'
+    )
+    return HTMLResponse(page, headers={field[1].lower(): field[2]} if field else {})
+
+
+async def _frame(request: Request) -> Response:
+    given = request.query_params
+    type_ = _TYPES.get(request.path_params["kind"], given.get("type", ""))
+    headers = {name: given[name] for name in ("link", "refresh") if name in given}
+    if type_:
+        headers["content-type"] = type_
+    return Response(given.get("html", "{}"), headers=headers)
+
+
+async def _run(request: Request) -> Response:
+    kind = "text/css" if request.url.path.endswith("css") else "text/javascript"
+    return Response(request.query_params["code"], media_type=kind, headers={"service-worker-allowed": "/"})
+
+
+async def _manual(_: Request) -> Response:
+    return Response(b"%PDF-1.4", media_type="application/pdf")
+
+
+async def _redirect(request: Request) -> Response:
+    return RedirectResponse(request.query_params["to"], 307)
+
+
+routes: list[Any] = [
+    Route("/page/{number:int}", _page),
+    Route("/example", _example),
+    Route("/frame/{kind}", _frame),
+    Route("/manual.pdf", _manual),
+    Route("/run.js", _run),
+    Route("/run.css", _run),
+    Route("/redirect", _redirect, methods=["GET", "POST"]),
+]
+app = ConsentMiddleware(Starlette(routes=routes), _policy(), KEY, csp=json.loads(os.environ.get("WAYS_CSP", "null")))
