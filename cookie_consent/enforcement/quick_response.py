@@ -146,8 +146,8 @@ class QuickResponse(Response):
             if plan is None:
                 return None
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
-        # Bots are not asked, and not counted until they answer. The user agent is read only if that matters.
-        is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
+        # Bots are neither asked nor counted. They cannot answer, so the user agent of who has answered is not read.
+        is_robot = decision.record is None and is_from_robot(fields)
         asks = self.asks and not is_robot
         begins = 0 if signals is None else len(plan.before_head)
         told = b"" if signals is None else self._told_vendors(signals, self._rules)
@@ -172,7 +172,7 @@ class QuickResponse(Response):
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))
-        if enforcement.access_log is not None and not (is_robot and decision.record is None):
+        if enforcement.access_log is not None and not is_robot:
             asked = (language, first) if asks else None
             self._count_seen(enforcement.access_log.counts, fields, 200, asked)
         return passed, b"".join(

@@ -143,7 +143,8 @@ class Response(VisitResponse):
     def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
         """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
         consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
-        asks = self.asks and not is_from_robot(self._fields_by_name())
+        # Robots cannot answer, so the user agent of who has answered is not read.
+        asks = self.asks and (decision.record is not None or not is_from_robot(self._fields_by_name()))
         says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
         is_get = self.scope["method"] == "GET" and not consent.asks_itself
         asks, has_tail = asks and not consent.asks_itself, says_something and is_get

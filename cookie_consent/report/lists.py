@@ -155,6 +155,12 @@ def _of_questions(row: Row) -> dict[str, int | float | None]:
     return _completed(_counts(row, "asked", "asked_first", "granted", "refused", "partial"))
 
 
+def _of_devices(row: Row) -> dict[str, int | float | None]:
+    """Return the figures of consent by device. It is not known of those who said no."""
+    counted = _counts(row, "asked", "asked_first", "granted")
+    return {**counted, "granted_of_questions": ratio(counted["granted"], counted["asked"])}
+
+
 def _of_purposes(row: Row) -> dict[str, int | float | None]:
     """Return the figures of consent by purpose. A purpose is not answered in part."""
     return _completed(_counts(row, "asked", "granted", "refused", "withdrawn"))
@@ -263,7 +269,7 @@ LISTS = (
     RankedList("consent_by_language", _named("language"), _without_signal),
     RankedList("consent_by_purpose", _named("purpose"), _of_purposes),
     RankedList("consent_by_policy", _named("policy"), _of_questions),
-    RankedList("consent_by_device", _named("device"), _of_questions),
+    RankedList("consent_by_device", _named("device"), _of_devices),
     RankedList("consent_by_prefix", _named("prefix"), _of_questions),
 )
 

@@ -50,7 +50,8 @@ async def count(counts: Counts) -> None:
             counts.add_asked(host, "en", shown, first=number < numbers["first"])
         for answer in ("granted", "refused", "partial"):
             for _ in range(numbers[answer]):
-                counts.add_answer(answer, host, "en", shown, first=at_once > 0)
+                known = shown if answer == "granted" else shown._replace(device="")
+                counts.add_answer(answer, host, "en", known, first=at_once > 0)
                 at_once -= 1
     for name, value in (("withdrawn", 4), ("settings", 30)):
         for _ in range(value):

@@ -19,9 +19,10 @@ ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", 
 MEASURES = {
     "purpose": ("asked", "granted", "refused", "withdrawn"),
     **dict.fromkeys(
-        ("policy", "device", "prefix"),
+        ("policy", "prefix"),
         ("asked", "asked_first", "granted", "refused", "partial"),
     ),
+    "device": ("asked", "asked_first", "granted"),
 }
 """What consent is added up by -> the counts of it."""
 NOTHING = {"views_recorded": None, "views": None, "share": None}
@@ -478,6 +479,8 @@ class Oracle:
 
         def measured(group: Sequence[Record]) -> dict[str, Any]:
             made: dict[str, Any] = {name: total(group, name) for name in MEASURES[thing]}
+            if thing == "device":
+                return made | {"granted_of_questions": made["granted"] / made["asked"] if made["asked"] else None}
             answered = made["granted"] + made["refused"] + made.get("partial", 0)
             made["unanswered"] = max(0, made["asked"] - answered)
             return made | {"granted_of_answers": made["granted"] / answered if answered else None}

@@ -235,6 +235,9 @@ def _by(thing: str, rows: list[tuple[str, int]]) -> list[dict[str, Any]]:
     names = ["asked", "granted", "refused", "withdrawn"]
     names = names if thing == "purpose" else ["asked", "asked_first", "granted", "refused", "partial"]
     full = ((name, _in_full(_answers(asked))) for name, asked in rows)
+    if thing == "device":
+        names = ["asked", "asked_first", "granted", "granted_of_questions"]
+        return [{thing: name, **{key: row[key] for key in names}} for name, row in full]
     return [
         {thing: name, **{key: row[key] for key in (*names, "unanswered", "granted_of_answers")}} for name, row in full
     ]

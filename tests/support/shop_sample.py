@@ -83,8 +83,8 @@ def counts(of: list[Record]) -> list[Record]:
     for day, recorded in sorted(views.items()):
         made += [(day, "views_recorded", "", recorded), (day, "views", "", recorded * 7 // 4 + 2)]
     for device, numbers in _SIZES.items():
-        for name, value in numbers.items():
-            made += _over_days(f"{name}_by_device", device, value)
+        for name in ("asked", "asked_first", "granted"):  # not known of those who said no
+            made += _over_days(f"{name}_by_device", device, numbers[name])
     for name in _SIZES["pc"]:
         made += _over_days(name, "", sum(numbers[name] for numbers in _SIZES.values()))
     return [_count(number, *count) for number, count in enumerate(made)]

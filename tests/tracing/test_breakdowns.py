@@ -174,7 +174,17 @@ def test_forged_marks_of_a_form_count_nothing_new(app: ConsentMiddleware, sink: 
     visitor.post({"choice": "refuse_all", "first": "yes", "next": "//elsewhere.example/x"})
     found = counted(app, sink, "refused", "answered")
     assert not [name for name in found if "prefix" in name or "first" in name]
-    assert found["refused_by_device mobile"] == 1
+    assert found["refused_by_policy " + policy().version] == 1
+
+
+def test_no_device_is_counted_of_those_who_say_no(app: ConsentMiddleware, sink: MemorySink) -> None:
+    Visitor(app, READS).refuse()
+    Visitor(app, READS).save(media=True)
+    said_no = counted(app, sink, "refused", "partial")
+    assert said_no["refused"] == said_no["partial"] == 1
+    assert not any("device" in name for name in said_no)
+    Visitor(app, READS).accept()
+    assert counted(app, sink, "granted")["granted_by_device mobile"] == 1
 
 
 # The sums.

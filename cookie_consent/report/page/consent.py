@@ -15,6 +15,7 @@ _ANSWERED = {
 }
 _ANSWERS = {**_ANSWERED, "unanswered": ("outline", "Not answered")}
 _OF_PURPOSES = {"granted": ("solid", "Yes"), "refused": ("strong", "No"), "unanswered": ("outline", "Not answered")}
+_OF_DEVICES = {"granted": ("solid", "Yes to all"), "other": ("outline", "Any other answer, or none")}
 _VISITS = {
     "answered_first": ("solid", "Answered on the first page"),
     "answered_later": ("hatched", "Answered later"),
@@ -22,7 +23,6 @@ _VISITS = {
 }
 _BY = {
     "policy": ("By version of the policy", "Version"),
-    "device": ("By device", "Device"),
     "prefix": ("By part of the site", "Path begins with"),
 }
 _COUNTS_ONLY = "Counts of pages on which the question was asked, not of people: nobody is traced to make them."
@@ -64,6 +64,7 @@ def consent_figures(report: Mapping[str, Any], of_day: str) -> list[Figure]:
         stacked("hosts", "By host", report["consent_by_host"], _ANSWERS, _cells("Host", "host")),
         stacked("languages", "By language", report["consent_by_language"], _ANSWERS, languages),
         *(_by(report, thing, title, head) for thing, (title, head) in _BY.items() if report[f"consent_by_{thing}"]),
+        *_by_device(report),
         over_time("consent-by-day", by_day, report["consent_by_day"], days, more),
     ]
 
@@ -99,6 +100,16 @@ def _by(report: Mapping[str, Any], thing: str, title: str, head: str) -> Figure:
     asked = (("Asked", _number("asked")), ("Asked first", _number("asked_first")))
     cells = [(head, _text(thing)), *asked, *said, _YES]
     return stacked(f"consent-by-{thing}", title, report[f"consent_by_{thing}"], _ANSWERS, cells)
+
+
+def _by_device(report: Mapping[str, Any]) -> list[Figure]:
+    """Return the figure by device, which is not known of those who said no."""
+    rows = [{**row, "other": max(0, row["asked"] - row["granted"])} for row in report["consent_by_device"]]
+    said = [(called, _number(part)) for part, (_, called) in _OF_DEVICES.items()]
+    asked = (("Asked", _number("asked")), ("Asked first", _number("asked_first")))
+    share = ("Yes, of questions", lambda row: percent(row["granted_of_questions"]))
+    cells = [("Device", _text("device")), *asked, *said, share]
+    return [stacked("consent-by-device", "By device", rows, _OF_DEVICES, cells)] if rows else []
 
 
 def _cells(head: str, key: str) -> Cells:

@@ -3,6 +3,7 @@
 {% set all_answers = without_signal + ["signal"] %}
 {% set of_all = all_answers + ["asked_first", "answered_first", "settings"] %}
 {% set of_questions = ["asked", "asked_first", "granted", "refused", "partial"] %}
+{% set of_devices = ["asked", "asked_first", "granted"] %}
 {% set of_purposes = ["asked", "granted", "refused", "withdrawn"] %}
 {% macro answers(counted, names=all_answers) %}
 {% for name in names %}

@@ -103,8 +103,9 @@ class Answers:
                 the form was made; 429, too many answers; 503, the ledger cannot store it,
                 and what it allows does not hold.
         """
-        # Crawlers submit forms, too. Their answer would be the record of a consent that nobody gave.
-        if is_from_robot(dict(inquiry.request.scope["headers"])):
+        # Crawlers submit forms, too. Their answer would be the record of a consent that nobody gave. Who has answered
+        # is none, so the user agent is read at the first answer alone.
+        if inquiry.visit.decision.record is None and is_from_robot(dict(inquiry.request.scope["headers"])):
             raise Problem(403, "A robot cannot consent.")
         body = await read_body(inquiry.request.stream())
         posted = read_answer(inquiry.content_type, body, self._policy)

@@ -87,7 +87,9 @@ class AnswerTracing:
         request = inquiry.request
         fields = dict(request.scope["headers"])
         is_again = "erased" in request.query_params or inquiry.visit.saved
-        if self._log is None or request.method != "GET" or is_again or is_from_robot(fields):
+        # Robots cannot answer, so the user agent of who has answered is not read.
+        is_robot = inquiry.visit.decision.record is None and is_from_robot(fields)
+        if self._log is None or request.method != "GET" or is_again or is_robot:
             return
         before = split_address(request.headers.get("referer", ""))
         is_own = before.authority.encode("latin-1") == fields.get(b"host", b"") and before.path.startswith(inquiry.base)
@@ -139,7 +141,7 @@ def _count(log: AccessLog, inquiry: Inquiry, posted: PostedAnswer, before: Decis
         outcome,
         _host(inquiry),
         record.language,
-        _shown(inquiry, posted, before),
+        _shown(inquiry, posted, before, outcome),
         first=posted.first == "1" and outcome in _TO_THE_QUESTION,
         purposes=tuple(_purposes(outcome, before, record)),
     )
@@ -149,11 +151,16 @@ def _host(inquiry: Inquiry) -> bytes:
     return inquiry.request.headers.get("host", "").encode("latin-1")
 
 
-def _shown(inquiry: Inquiry, posted: PostedAnswer, before: Decision) -> Shown:
-    """Return what was shown, for the counts. An answer of a program comes from no page."""
-    agent = inquiry.request.headers.get("user-agent", "").encode("latin-1")
+def _shown(inquiry: Inquiry, posted: PostedAnswer, before: Decision, outcome: str) -> Shown:
+    """Return what was shown, for the counts. An answer of a program comes from no page.
+
+    The device is known of those who accepted all: the user agent of who said no is not read for it.
+    """
+    device = ""
+    if outcome == "granted":
+        device = read_agent(inquiry.request.headers.get("user-agent", "").encode("latin-1")).device
     path = unquote(split_address(safe_next(posted.next) or "").path)
-    return Shown(before.policy, read_agent(agent).device, path)
+    return Shown(before.policy, device, path)
 
 
 def _purposes(outcome: str, before: Decision, record: ConsentRecord) -> Iterator[tuple[str, str]]:
