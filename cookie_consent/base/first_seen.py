@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol
+from typing import Any
 from weakref import WeakSet
 
 from cookie_consent.base.limits import LONGEST_SHOWN
 
-
-class Forgetful(Protocol):
-    """An object that can forget what it has seen."""
-
-    def forget(self) -> None:
-        """Forget what was seen, so that it is new again."""
+_forgetful: WeakSet[Any] = WeakSet()
 
 
-_forgetful: WeakSet[Forgetful] = WeakSet()
-
-
-def forget_with_others(forgetful: Forgetful) -> None:
-    """Have an object's `forget` called by `forget_all`, while the object lives."""
+def forget_with_others(forgetful: Any) -> None:
+    """Have an object's method `forget` called by `forget_all`, while the object lives."""
     _forgetful.add(forgetful)
 
 
