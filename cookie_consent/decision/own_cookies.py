@@ -145,16 +145,16 @@ class OwnCookies:
             if declared.name in readers and not (plain_name in by_kind and declared.purpose in readers[declared.name]):
                 yield PolicyError(problem, f"{remedy}, or take it out of the policy.", table=table, key="name")
 
-    def declared(self, policy: Policy, *, place: Place) -> tuple[Cookie, ...]:
+    def declared(self, policy: Policy, *, has_log: bool, place: Place) -> tuple[Cookie, ...]:
         """Return our own cookies as a policy would declare them, without those that the policy itself declares.
 
         The signal cookie is among them only if a signal can refuse something, and the visitor cookie once for each
-        purpose that traces by consent.
+        purpose that traces by consent, where there is an access log.
         """
         names, domain = self._names[place.secure, place.is_shared], place.domain
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
         lifetime = VISITOR_LIFETIME
-        traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
+        traced = [purpose.id for purpose in policy.purposes if has_log and purpose.id in policy.traced]
         signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
         signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []
         visitors = [Cookie(name=names["visitor"], purpose=id_, duration=lifetime, domain=domain) for id_ in traced]

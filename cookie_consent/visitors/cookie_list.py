@@ -22,7 +22,7 @@ class CookieList:
 
     Args:
         own_cookies: the middleware's own cookies.
-        has_log: whether there is an access log. A visitor who withdraws then gets a cookie for erasing the records.
+        has_log: whether there is an access log. Only then visitors get an id, and one to erase by when they withdraw.
     """
 
     def __init__(self, own_cookies: OwnCookies, *, has_log: bool) -> None:
@@ -69,5 +69,5 @@ class CookieList:
         texts = {self._own_cookies.name(kind, place=place): text for kind, text in _DESCRIPTIONS.items()}
         return tuple(
             replace(cookie, description={language: words[language](texts[cookie.name]) for language in words})
-            for cookie in self._own_cookies.declared(policy, place=place)
+            for cookie in self._own_cookies.declared(policy, has_log=self._has_log, place=place)
         )

@@ -117,23 +117,23 @@ def test_newest_valid_duplicate_counts() -> None:
 
 
 def test_our_cookies_are_declared_with_purposes_and_durations() -> None:
-    assert OWN.declared(POLICY, place=HTTPS) == (
+    assert OWN.declared(POLICY, has_log=True, place=HTTPS) == (
         Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=184)),
         Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=184)),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
     )
-    assert [cookie.name for cookie in OWN.declared(POLICY, place=HTTP)] == [
+    assert [cookie.name for cookie in OWN.declared(POLICY, has_log=True, place=HTTP)] == [
         "consent",
         "consent-signal",
         "visitor",
     ]
-    assert len(OWN.declared(small_policy("media"), place=HTTPS)) == 1
+    assert len(OWN.declared(small_policy("media"), has_log=True, place=HTTPS)) == 1
 
 
 def test_our_cookie_declared_by_site_is_not_listed_twice() -> None:
     declared = tuple(Cookie(name=name, purpose="necessary") for name in ("__Host-consent", "__Host-visitor", "other"))
-    names = [cookie.name for cookie in OWN.declared(small_policy("analytics", "media", cookies=declared), place=HTTPS)]
-    assert names == ["__Host-consent-signal"]
+    by_us = OWN.declared(small_policy("analytics", "media", cookies=declared), has_log=True, place=HTTPS)
+    assert [cookie.name for cookie in by_us] == ["__Host-consent-signal"]
 
 
 def test_cookie_names_can_be_set() -> None:

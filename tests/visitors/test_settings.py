@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.ledgers import MemoryLedger, open_ledger
+from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, call, install, policy
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import text_of
@@ -17,7 +18,7 @@ from tests.support.policies import text_of
 
 
 def test_settings_page_shows_whole_policy_without_script() -> None:
-    reply = call(install(), path=PREFIX, headers=[("accept", "text/html")])
+    reply = call(install(access_log=MemorySink()), path=PREFIX, headers=[("accept", "text/html")])
     assert reply.get("content-type") == "text/html; charset=utf-8"
     for text in (
         *("Access tracing", "We count visits.", "30 days", "Maps and videos", "_ga*", "player", "session"),
@@ -31,6 +32,10 @@ def test_settings_page_shows_whole_policy_without_script() -> None:
     assert "script-src" not in reply.get("content-security-policy")
     assert reply.get("referrer-policy") == "same-origin"
     assert reply.all("set-cookie") == []
+
+
+def test_settings_page_lists_no_visitor_id_where_no_log_needs_one() -> None:
+    assert "__Host-visitor" not in call(install(), path=PREFIX).text
 
 
 def test_settings_page_shows_saved_answer() -> None:
