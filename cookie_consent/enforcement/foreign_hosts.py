@@ -11,7 +11,7 @@ from starlette.types import Message, Send
 from cookie_consent.base.first_seen import FirstSeen, forget_with_others, shown
 from cookie_consent.base.html.loads import Load, loads
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.paths import outer_path
+from cookie_consent.base.paths import address, outer_path
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.visit import host_of
 from cookie_consent.enforcement.csp import SecurityFields, covers
@@ -149,26 +149,25 @@ class ForeignHosts:
         if host in (host_of(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
             return None
         purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
-        if self._security is not None:
-            # Browsers load what is declared once it is allowed, and what the site's own policy lets everybody load.
-            if purposes or self._security.allows(load.directive, host):
-                return None
-            does = f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it"
-            return (
-                f"{does}: {_tag(load)}. {_TO_DECLARE}\n\n{_recipient(load, site.languages)}{self._waiting(load, '?')}"
-            )
-        if not purposes:
-            does = f"loads from {host}, which no recipient of the policy has: {_tag(load)}. {_TO_DECLARE}"
-            return f"{does}\n\n{_recipient(load, site.languages)}{self._waiting(load, '?')}{_ENFORCE}"
-        if any(decision.purposes[purpose] for purpose in purposes):
+        security = self._security
+        # Under a policy of ours, browsers load what is declared once it is allowed.
+        is_seen_to = bool(purposes) or (security is not None and security.allows(load.directive, host))
+        if is_seen_to and (security is not None or any(decision.purposes[purpose] for purpose in purposes)):
             return None
-        does = f'loads from {host}, although "{purposes[0]}" is not allowed: {_tag(load)}. Let it wait:'
-        return f"{does}\n\n{self._waiting(load, purposes[0])}{_ENFORCE}"
+        waiting = self._waiting(load, purposes[0] if purposes else "?", scope)
+        if purposes:
+            does = f'loads from {host}, although "{purposes[0]}" is not allowed: {_tag(load)}. Let it wait:'
+            return f"{does}\n\n{waiting}{_ENFORCE}"
+        remedy = f"{_tag(load)}. {_TO_DECLARE}\n\n{_recipient(load, site.languages)}{waiting}"
+        if security is None:
+            return f"loads from {host}, which no recipient of the policy has: {remedy}{_ENFORCE}"
+        return f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it: {remedy}"
 
-    def _waiting(self, load: Load, purpose: str) -> str:
+    def _waiting(self, load: Load, purpose: str, scope: Mapping[str, Any]) -> str:
         """Return the lines that let something wait for a purpose."""
         element = _WAITING.get(load.element, _IN_TEMPLATE).format(purpose=purpose, **_shown(load))
-        return f'<script type="module" src="{self._prefix}/gated.js"></script>\n{element}\n'
+        script = address(shown(scope.get("root_path", "")), f"{self._prefix}/gated.js")
+        return f'<script type="module" src="{script}"></script>\n{element}\n'
 
 
 def _shown(load: Load) -> dict[str, str]:

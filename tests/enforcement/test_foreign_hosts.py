@@ -18,8 +18,8 @@ HTML = "text/html; charset=utf-8"
 TAG = '<script async src="https://www.googletagmanager.com/gtag/js?id=G-1&user=hanako"></script>'
 MAP = '<iframe src="https://maps.example.com/embed"></iframe>'
 REMEDY = (
-    '<script src="https://www.googletagmanager.com/gtag/js">. Declare who gets the data, with purpose = "necessary" if '
-    "the site does not work without, and else let it wait:"
+    '<script src="https://www.googletagmanager.com/gtag/js?...">. Declare who gets the data, with purpose = '
+    '"necessary" if the site does not work without, and else let it wait:'
 )
 LINES = """
 [[recipients]]
@@ -31,7 +31,7 @@ directives = ["script"]
 receives = { en = "?", ja = "?" }
 
 <script type="module" src="/privacy-choices/gated.js"></script>
-<script type="text/plain" data-purpose="?" data-src="https://www.googletagmanager.com/gtag/js"></script>
+<script type="text/plain" data-purpose="?" data-src="https://www.googletagmanager.com/gtag/js?..."></script>
 """
 ENFORCES = '\nWith csp="enforce", browsers load from such hosts only what was allowed.\n'
 
@@ -85,7 +85,7 @@ def test_pasted_lines_do_not_load_until_the_purpose_is_written_and_then_hold(cap
     declared = SITE + table.replace('purpose = "?"', 'purpose = "analytics"')
     caplog.clear()
     site(TAG, text=declared, csp="enforce").get()
-    waiting = LINES.partition("<")[2].replace("?", "analytics")
+    waiting = LINES.partition("<")[2].replace('"?"', '"analytics"')
     assert list(loads(f"<{waiting}".encode())) == []
     site(f"<{waiting}", text=declared).get()
     assert caplog.messages == []
@@ -171,6 +171,11 @@ def test_what_the_sites_own_policy_lets_everybody_load_is_not_logged(
 ) -> None:
     site(TAG, text=f'{SITE}\n[security]\ncontent_security_policy = "{sources}"\n').get()
     assert bool(hosts(caplog)) == is_named
+
+
+def test_line_for_the_script_has_the_path_at_which_the_app_is_mounted(caplog: pytest.LogCaptureFixture) -> None:
+    site(MAP).get("/shop/offices", root_path="/shop")
+    assert '\n<script type="module" src="/shop/privacy-choices/gated.js"></script>\n' in caplog.messages[0]
 
 
 @pytest.mark.parametrize("src", ["/a.js", "https://site.example/a.js", "//SITE.example:8443/a.js"])

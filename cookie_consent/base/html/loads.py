@@ -34,7 +34,7 @@ _RUNS = compiled(r"\s* (?: module | .*script )? \s*")
 _IMPORT = compiled(r"""@import \s+ (?: url\( )? \s* ["']? ( [^"')\s;]+ )""")
 _ADDRESS = compiled(
     r"""\s* (?P<address> (?: (?P<scheme> https? ) : )? // (?: [^/?\#@\s]*+ @ )?
-    (?P<host> [a-z0-9.-]{1,256} ) (?: : [0-9]+ )? (?= [/?\#,\s] | \Z ) [^?\#,\s]*+ )"""
+    (?P<host> [a-z0-9.-]{1,256} ) (?: : [0-9]+ )? (?= [/?\#,\s] | \Z ) [^?\#,\s]*+ ) (?P<query> \? )?"""
 )
 
 
@@ -44,7 +44,7 @@ class Load(NamedTuple):
     Args:
         element: the name of the element.
         attribute: the name of its attribute.
-        address: the address in it, without the query.
+        address: the address in it, with dots for a query.
         origin: the origin of the address.
         host: its host, in lowercase.
         directive: the directive of a Content-Security-Policy that it is under, without "-src".
@@ -102,4 +102,6 @@ def _load(element: str, attribute: str, value: bytes, directive: str) -> Load | 
     if match is None:
         return None
     scheme, host = (match["scheme"] or b"https").decode().lower(), match["host"].decode().lower()
-    return Load(element, attribute, match["address"].decode("latin-1"), f"{scheme}://{host}", host, directive)
+    # A query may name a visitor.
+    address = match["address"].decode("latin-1") + ("?..." if match["query"] else "")
+    return Load(element, attribute, address, f"{scheme}://{host}", host, directive)
