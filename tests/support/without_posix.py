@@ -95,6 +95,8 @@ def _lock_open_files() -> None:
         return open_(path, flags, *more, **options)
 
     setattr(shutil, "_use_fd_functions", False)  # noqa: B010 (it would open folders)
+    # As the module does on Windows. The one of POSIX removes its file while it is open.
+    setattr(tempfile, "TemporaryFile", tempfile.NamedTemporaryFile)  # noqa: B010
     own.replace, own.rename, own.open = unless_open(os.replace), unless_open(renamed), opened
     own.unlink = own.remove = unless_open(os.unlink)
 

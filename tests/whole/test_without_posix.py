@@ -55,7 +55,9 @@ def test_site_writes_records_and_counts(folder: Path) -> None:
 def test_commands_read_the_stored_files(folder: Path) -> None:
     ledger, log = ("--ledger", "sqlite:///consent.db"), ("--access-log", "access.jsonl")
     run("init", "方針.toml", folder=folder)
-    assert "方針.toml is good" in run("check", "方針.toml", folder=folder).stdout
+    checked = run("check", "方針.toml", folder=folder, status=1)
+    assert "方針.toml still has examples" in checked.stdout
+    assert "'Example Site' is an example. Write the real one." in checked.stderr
     records = [json.loads(line) for line in run("records", *ledger, "--json", folder=folder).stdout.splitlines()]
     assert [record["event"] for record in records] == ["granted", "withdrawn", "granted"]
     assert "fits" in run("verify", *ledger, folder=folder).stdout
