@@ -53,7 +53,11 @@ def reasons_of(
     by_signal = set()
     for purpose in policy.optional:
         state = record.answers.get(purpose, _UNANSWERED).state if record else State.UNANSWERED
-        refusing = _refusing(policy, purpose, since if state is State.GRANTED else signals)
+        counting = since if state is State.GRANTED else signals
+        if purpose in changed:
+            # The grant that overrode a signal is no more.
+            counting |= signals
+        refusing = _refusing(policy, purpose, counting)
         if refusing:
             by_signal.add(purpose)
         if refusing and state is not State.REFUSED:

@@ -189,9 +189,10 @@ class VisitResponse:
         """Count the question in the page."""
         (language, first), scope = asked, self.scope
         path = outer_path(scope) if scope.get("root_path") else scope["path"]
+        decision = self._visit.decision
         # The user agent of who has answered is not read: the answer may have been a no.
-        device = read_agent(fields.get(b"user-agent", b"")).device if self._visit.decision.record is None else ""
-        counts.add_asked(host, language, Shown(self._visit.decision.policy, device, path), first=first)
+        device = read_agent(fields.get(b"user-agent", b"")).device if decision.record is None else ""
+        counts.add_asked(host, language, Shown(decision.policy, device, path, decision.asked), first=first)
 
 
 def _setting(field: bytes, send: Send) -> Send:

@@ -26,11 +26,13 @@ class Shown(NamedTuple):
         policy: the policy that it was about.
         device: the class of the device.
         path: the path of the page.
+        asked: the ids of the purposes that a page with the question asked for.
     """
 
     policy: Policy
     device: str
     path: str
+    asked: tuple[str, ...] = ()
 
 
 class Breakdowns:
@@ -43,7 +45,7 @@ class Breakdowns:
     """
 
     def __init__(self) -> None:
-        self.sums: dict[tuple[str, str, Policy, str, str, tuple[tuple[str, str], ...]], int] = {}
+        self.sums: dict[tuple[str, str, Policy, str, str, tuple[str, ...], tuple[tuple[str, str], ...]], int] = {}
         self._prefixes: dict[str, str] = {}
 
     def add(self, name: str, host: str, shown: Shown, purposes: tuple[tuple[str, str], ...] = ()) -> None:
@@ -55,25 +57,25 @@ class Breakdowns:
             shown: what was shown.
             purposes: for answers, the name of a count and a purpose: what was answered to it.
         """
-        policy, device, path = shown
+        policy, device, path, asked = shown
         end = path.find("/", 1)
         start = path if end < 0 else path[:end]
         prefix = self._prefixes.get(start)
         if prefix is None:
             prefix = self._prefix(start)
-        key = (name, host, policy, device, prefix, purposes)
+        key = (name, host, policy, device, prefix, asked, purposes)
         self.sums[key] = self.sums.get(key, 0) + 1
 
     def take(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield host, name, detail and value of the sums by each thing, and forget them."""
         sums, self.sums = self.sums, {}
-        for (name, host, policy, device, prefix, purposes), value in sums.items():
+        for (name, host, policy, device, prefix, asked, purposes), value in sums.items():
             by = {"policy": policy.version, "device": device, "prefix": prefix}
             names = ("asked", "asked_first") if name == "asked_first" else (name,)
             for one in _BY.intersection(names):
                 yield from ((host, f"{one}_by_{kind}", detail, value) for kind, detail in by.items() if detail)
-            asked = ((names[0], id_) for id_ in policy.asked) if names[0] == "asked" else purposes
-            yield from ((host, f"{one}_by_purpose", id_, value) for one, id_ in asked)
+            by_purpose = (*(("asked", id_) for id_ in asked), *purposes)
+            yield from ((host, f"{one}_by_purpose", id_, value) for one, id_ in by_purpose)
 
     def begin_day(self) -> None:
         """Forget the prefixes of the day before, whatever clients filled them with."""

@@ -276,8 +276,10 @@ def test_answer_to_version_missing_in_history_is_compared_by_digests() -> None:
     assert allowed(decide(policy, granting_record(POLICY), NO_SIGNAL, NOW)) == {"analytics"}
 
 
-def test_changed_purpose_refused_by_signal_is_not_asked() -> None:
-    assert not decide(WIDER, granting_record(POLICY), GPC, NOW).should_ask
+@pytest.mark.parametrize("then", [NO_SIGNAL, GPC])
+def test_changed_purpose_refused_by_signal_is_not_asked(then: frozenset[str]) -> None:
+    accepted = consent_record(POLICY, {"analytics": GRANTED, "media": GRANTED}, signals=then)
+    assert not decide(WIDER, accepted, GPC, NOW).should_ask
 
 
 @pytest.mark.parametrize("version", ["0" * 16, "f" * 16])
@@ -435,8 +437,8 @@ def test_site_asks_exactly_if_a_purpose_is_unanswered(
     decision = decide(policy, record, signals, NOW)
     open_ = []
     for id_ in policy.optional:
-        asked_before = state_of(record, id_) is not UNANSWERED and record is not None
-        unseen = signals - record.signals if asked_before and record else signals
+        is_settled = state_of(record, id_) is REFUSED or (state_of(record, id_) is GRANTED and decision.allows(id_))
+        unseen = signals - record.signals if is_settled and record else signals
         if policy.in_force[id_].refused or any(id_ in rules_of(policy)[signal] for signal in unseen):
             continue
         if state_of(record, id_) is UNANSWERED or (state_of(record, id_) is GRANTED and not decision.allows(id_)):

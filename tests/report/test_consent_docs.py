@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def count(counts: Counts) -> None:
     host = b"registry.example"
     for device, numbers in DEVICES.items():
-        shown, at_once = Shown(policy(), device, "/docs"), numbers["at_once"]
+        shown, at_once = Shown(policy(), device, "/docs", policy().asked), numbers["at_once"]
         for number in range(numbers["asked"] + numbers["first"]):
             counts.add_asked(host, "en", shown, first=number < numbers["first"])
         for answer in ("granted", "refused", "partial"):

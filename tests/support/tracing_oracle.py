@@ -175,7 +175,7 @@ class Case:
     def _refused_by_signal(self, purpose: str) -> set[str]:
         """Return the purposes that signals refuse, but for those in whose sight a purpose was granted."""
         signals = self.signals
-        if self.answer and self._said(purpose):
+        if self.answer and self._said(purpose) and not self._is_widened(purpose):
             signals -= self.answer.signals
         refused = {*TRACING} if "dnt" in signals else set()
         return refused | {id_ for id_, terms in self.purposes.items() if "gpc" in signals and terms.recipients}

@@ -129,6 +129,17 @@ def test_single_purposes_are_counted_when_answered_and_withdrawn(app: ConsentMid
     }
 
 
+def test_only_what_is_asked_and_answered_now_is_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, READS)
+    visitor.post({"choice": "grant", "purposes": {"media": True}})
+    press(visitor, visitor.get("/docs"), "refuse_all")
+    assert counted(app, sink, "asked_by_purpose", "granted_by_purpose", "refused_by_purpose") == {
+        "granted_by_purpose media": 1,
+        "asked_by_purpose analytics": 1,
+        "refused_by_purpose analytics": 1,
+    }
+
+
 def test_answer_in_the_settings_is_counted_by_the_page(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, READS)
     press(visitor, visitor.get(f"{PREFIX}/question", query=b"again=&next=%2Fdocs%2F1"), "accept_all")

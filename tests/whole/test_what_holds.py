@@ -58,14 +58,22 @@ MORE = {"analytics": 'retention = "30 days"\ntraces = true', "media": "", "ads":
 """What else a purpose says."""
 
 
-def site(regime: str, sale: str) -> ConsentMiddleware:
+WIDER = """
+[[cookies]]
+name = "seen"
+purpose = "media"
+duration = "1 hour"
+"""
+
+
+def site(regime: str, sale: str, more: str = "") -> ConsentMiddleware:
     """Return a site whose pages set the cookie of each purpose."""
     laws = "" if regime == "none" else 'laws = ["eu", "us-optout"]'
     ids = [id_ for id_ in TITLES if sale == "sale" or id_ != "ads"]
     parts = [PURPOSE.format(id=id_, title=TITLES[id_], cookie=COOKIES[id_], more=MORE[id_]) for id_ in ids]
     country = {} if regime == "none" else {"country": "X-Country"}
     sets = [f"{COOKIES[id_]}=1" for id_ in ids]
-    text = TABLE.format(laws=laws) + "".join(parts) + MAPS
+    text = TABLE.format(laws=laws) + "".join(parts) + MAPS + more
     return install(page_app(sets=sets), text, settings_link=True, **country)
 
 
@@ -244,6 +252,24 @@ def lives() -> Iterator[tuple[list[tuple[str, str]], list[tuple[str, str]], list
     """Yield the signals with the answer, on a page after it, and on the page that is looked at."""
     yield from ((then, [], now) for then, now in product(SIGNALS, SIGNALS))
     yield from ((then, [GPC], now) for then, now in product(([], [DNT]), ([], [DNT])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", LAWS)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_no_sentence_is_untrue_after_a_change_of_the_policy(answer: str, regime: str) -> None:
+    before, after = site(regime, "sale"), site(regime, "sale", WIDER)
+    for then, now in product(SIGNALS, SIGNALS):
+        visitor = Visitor(before, [("accept", "text/html"), ("x-country", LAWS[regime])])
+        ANSWERS[answer](visitor, then)
+        answered = visitor.state()["decided_at"]
+        visitor.app = after
+        seen = Seen(visitor, now)
+        check(seen, regime, "sale")
+        # What was allowed in sight of the signal was less.
+        assert GPC not in now or "media" not in seen.allowed
+        changed = "Our policy has changed, so we ask again." in text_of(seen.settings.text)
+        assert changed <= bool(answered and "media" in seen.state["asked"])
 
 
 @pytest.mark.slow

@@ -164,10 +164,12 @@ def _shown(inquiry: Inquiry, posted: PostedAnswer, before: Decision, outcome: st
 
 
 def _purposes(outcome: str, before: Decision, record: ConsentRecord) -> Iterator[tuple[str, str]]:
-    """Yield the name of a count and a purpose for each purpose that was answered or withdrawn."""
+    """Yield the name of a count and a purpose for each purpose that was answered or withdrawn now."""
     if outcome in _TO_THE_QUESTION:
-        yield from (("granted", id_) for id_ in record.in_state(State.GRANTED))
-        yield from (("refused", id_) for id_ in record.in_state(State.REFUSED))
+        earlier = before.record.answers if before.record else {}
+        answered = {id_: answer.state for id_, answer in record.answers.items() if answer != earlier.get(id_)}
+        yield from (("granted", id_) for id_, state in answered.items() if state is State.GRANTED)
+        yield from (("refused", id_) for id_, state in answered.items() if state is State.REFUSED)
     else:
         granted = before.record.in_state(State.GRANTED) if before.record else []
         yield from (("withdrawn", id_) for id_ in record.in_state(State.REFUSED) if id_ in granted)
