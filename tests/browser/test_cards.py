@@ -123,12 +123,12 @@ def allow_always(visitor: Visitor, *, reloads: bool = False) -> None:
 
 @pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("closed", [False, True], ids=["question open", "question closed"])
-def test_question_is_asked_anew_in_each_tab_after_always_allow(new_visitor: NewVisitor, closed: bool) -> None:
+def test_question_asks_in_each_tab_for_what_always_allow_has_left(new_visitor: NewVisitor, closed: bool) -> None:
     visitor = new_visitor()
     other = another_tab(visitor)
     for tab in (visitor, other):
         tab.open_with_banner("/offices")
-        expect(answered(tab)).to_have_value("0")
+        expect(asked(tab, "media")).to_have_count(1)
         if closed:
             tab.banner.get_by_role("button", name="Close").click()
     visitor.mark()
@@ -138,18 +138,31 @@ def test_question_is_asked_anew_in_each_tab_after_always_allow(new_visitor: NewV
         if closed:
             expect(tab.banner).to_have_count(0)
         else:
-            expect(answered(tab)).not_to_have_value("0")
+            expect(asked(tab, "media")).to_have_count(0)
+            expect(asked(tab, "functional")).to_have_count(1)
             expect(tab.banner).to_be_visible()
     assert visitor.is_marked
     visitor.page.evaluate("consent.show()")
     expect(visitor.banner).to_be_visible()
+    if closed:
+        return
     visitor.refuse()
     expect(other.banner).to_have_count(0)
+    assert visitor.state["purposes"]["media"]
 
 
-def answered(visitor: Visitor) -> Locator:
-    """Return the field of the question with the time of the answer that it goes by."""
-    return visitor.banner.locator("[name=answered]")
+def test_question_without_scripts_asks_for_what_always_allow_has_left(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor(java_script_enabled=False)
+    visitor.go("/offices")
+    visitor.answer(button(visitor, "Always allow"))
+    expect_map(visitor)
+    expect(asked(visitor, "media")).to_have_count(0)
+    expect(asked(visitor, "functional")).to_have_count(1)
+
+
+def asked(visitor: Visitor, purpose: str) -> Locator:
+    """Return the tick box of the question for a purpose."""
+    return visitor.banner.locator(f"[name=purpose][value={purpose}]")
 
 
 @pytest.fixture(scope="module")
