@@ -130,8 +130,8 @@ class Guest(BrowserWindow):
 
     @property
     def message(self) -> str:
-        """The status message after an answer."""
-        return "".join(status.text for status in self.find_all("body > [role=status].pchoice-status"))
+        """The status message after an answer, or the line about cookies that are not saved."""
+        return "".join(status.text for status in self.find_all("body > [role=status]"))
 
     def active_templates(self) -> set[str]:
         """Return the ids of the activated templates of the start page."""
