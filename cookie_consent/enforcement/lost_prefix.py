@@ -52,15 +52,20 @@ class LostPrefix:
         lost = fields.get(b"x-forwarded-prefix", b"")[:LONGEST_KEPT].decode("latin-1").rstrip("/")
         if lost.startswith("/") and not is_under(scope["path"], lost):
             self._warn(lost)
-        elif fields.get(b"sec-fetch-site") == b"same-origin" and fields.get(b"sec-fetch-dest") != b"empty":
-            self._look_at_page(unquote(split_address(fields.get(b"referer", b"").decode("latin-1")).path))
+            return
+        before = split_address(fields.get(b"referer", b"")[:LONGEST_KEPT].decode("latin-1"))
+        # Over plain http, browsers do not say where a request comes from, but by the referrer.
+        is_same_host = before.authority.encode("latin-1") == fields.get(b"host")
+        is_own = fields.get(b"sec-fetch-site", b"same-origin" if is_same_host else b"") == b"same-origin"
+        if is_own and fields.get(b"sec-fetch-dest") != b"empty":
+            self._look_at_page(unquote(before.path))
 
     def _look_at_page(self, path: str) -> None:
         """Look at the path of the page in the browser that led to a request."""
         if path in self.pages:
             self.is_open = False
             return
-        starts = [at for at in range(1, min(len(path), LONGEST_KEPT)) if path[at] == "/" and path[at:] in self.pages]
+        starts = [at for at in range(1, len(path)) if path[at] == "/" and path[at:] in self.pages]
         if starts:
             self._signs += 1
             if self._signs == _ENOUGH:

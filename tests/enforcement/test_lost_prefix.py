@@ -40,6 +40,16 @@ def test_path_that_browsers_show_and_the_app_never_gets_is_logged_once(caplog: p
     assert caplog.messages == [WARNING]
 
 
+def test_referrer_on_the_same_host_is_enough_over_plain_http(caplog: pytest.LogCaptureFixture) -> None:
+    app = site()
+    Visitor(app).get("/offices")
+    for host in ("other.example", "site.example"):
+        for _ in range(3):
+            assert caplog.messages == []
+            Visitor(app, [("referer", f"http://{host}/shop/offices")]).get("/news")
+    assert caplog.messages == [WARNING]
+
+
 def test_what_one_page_loads_beside_it_is_enough(caplog: pytest.LogCaptureFixture) -> None:
     app = site()
     Visitor(app, BROWSER).get("/offices/tokyo")
