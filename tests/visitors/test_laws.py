@@ -66,6 +66,16 @@ def test_purposes_run_until_refused_where_the_law_is_one_of_opting_out() -> None
     assert "Privacy settings: refused" in visitor.get().text
 
 
+def test_lost_answer_is_called_a_refusal_only_where_the_law_is_one_of_opting_in() -> None:
+    for country, is_refusal in (("DE", True), ("US", False)):
+        for path in (PREFIX, f"{PREFIX}/question?again"):
+            address, _, query = path.partition("?")
+            html = visitor_in(country, site()).get(address, query=query.encode()).text
+            assert ("That counts as a refusal" in html) is is_refusal
+            assert ("each page asks again" in html) is is_refusal
+            assert "Your choice could not be saved" in html or is_refusal
+
+
 @pytest.mark.parametrize("lines", ['laws = ["eu"]\n', 'laws = ["jp"]\n'])
 def test_laws_of_opting_in_need_no_country(lines: str) -> None:
     visitor = Visitor(site(lines=lines), [("accept", "text/html")])
