@@ -94,7 +94,8 @@ class ConsentMiddleware(FailsAtStart):
         csp: with "enforce", every response gets a Content-Security-Policy of ours, beside those of the app, which stay
             as they are: `content_security_policy` of the policy file, or a default. It names the origins of recipients
             whose purposes are allowed, in the directives that the policy file declares. A `content_security_policy` in
-            the policy file is sent without this option, too.
+            the policy file is sent without this option, too. Without either, browsers load what stands in a page before
+            anybody answers.
         shared_pages: whether pages are the same for everybody, so that shared caches may keep them. The question is in
             the page, hidden, and a script shows it. It goes without `csp`.
         undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
