@@ -31,6 +31,7 @@ class Reason(StrEnum):
 
 ALLOWED = frozenset({Reason.GRANTED, Reason.UNREFUSED})
 ASKED = frozenset({Reason.CHANGED, Reason.UNANSWERED})
+_OF_SIGNAL = {"gpc": Reason.GPC, "dnt": Reason.DNT}
 BY_SIGNAL = frozenset({Reason.GPC, Reason.DNT, Reason.SIGNAL})
 
 
@@ -49,6 +50,7 @@ def reasons_of(
     changed = _changed_since(policy, record)
     # An answer overrides the signals that were present when it was given.
     since = (signals | record.overridden_by) - record.signals if record else signals
+    refuses = {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
     reasons = {}
     by_signal = set()
     for purpose in policy.optional:
@@ -57,26 +59,13 @@ def reasons_of(
         if purpose in changed:
             # The grant that overrode a signal is no more.
             counting |= signals
-        refusing = _refusing(policy, purpose, counting)
+        refusing = [name for name, refused in refuses.items() if name in counting and purpose in refused]
+        reasons[purpose] = _reason(policy, purpose, state, is_changed=purpose in changed)
         if refusing:
             by_signal.add(purpose)
         if refusing and state is not State.REFUSED:
-            reasons[purpose] = _signal_reason(refusing & signals)
-        else:
-            reasons[purpose] = _reason(policy, purpose, state, is_changed=purpose in changed)
+            reasons[purpose] = next((_OF_SIGNAL[name] for name in refusing if name in signals), Reason.SIGNAL)
     return reasons, frozenset(by_signal)
-
-
-def _refusing(policy: Policy, purpose: str, signals: frozenset[str]) -> frozenset[str]:
-    """Return the signals that refuse a purpose."""
-    refuses = {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
-    return frozenset(name for name in signals if purpose in refuses.get(name, ()))
-
-
-def _signal_reason(present: frozenset[str]) -> Reason:
-    if "gpc" in present:
-        return Reason.GPC
-    return Reason.DNT if present else Reason.SIGNAL
 
 
 def _reason(policy: Policy, purpose: str, state: State, *, is_changed: bool) -> Reason:

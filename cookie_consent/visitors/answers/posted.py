@@ -197,17 +197,17 @@ def _allows(posted: PostedAnswer, before: Decision, purpose: str) -> bool | None
     """Return whether an answer allows a purpose or refuses it; None if it leaves the purpose as it is."""
     by_signal = purpose in before.refused_by_signal
     ticked = posted.purposes.get(purpose, False)
-    if posted.choice == "opt_out":
-        return None
-    if posted.choice == "grant":
-        return True if ticked and not by_signal else None
-    if posted.choice == "refuse_all" and by_signal:
-        return False
-    if posted.asked and purpose not in posted.asked.split():
-        return None
-    if posted.choice == "accept_all":
-        return None if by_signal else True
-    return posted.choice == "save" and ticked
+    is_asked = not posted.asked or purpose in posted.asked.split()
+    match posted.choice:
+        case "accept_all":
+            return True if is_asked and not by_signal else None
+        case "refuse_all":
+            return False if is_asked or by_signal else None
+        case "save":
+            return ticked if is_asked else None
+        case "grant":
+            return True if ticked and not by_signal else None
+    return None
 
 
 def _state_so_far(before: Decision, purpose: str) -> State:
