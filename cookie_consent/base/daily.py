@@ -9,14 +9,15 @@ from collections.abc import Callable
 
 from cookie_consent.base.clock import DAY, HOUR, is_future, is_within
 
+_FAR = 7 * DAY
 _log = logging.getLogger("cookie_consent")
 
 
 class Daily:
     """Runs a function once a day, in a thread.
 
-    The first run of a process is at once. A later one waits until the clock has moved on by an hour from when it was
-    seen to be due, and is as of then: a clock that is far ahead for less removes nothing.
+    The first run of a process is at once. A later one waits for a call an hour after the one that found it due. So a
+    clock that is far ahead for less causes no run.
 
     Args:
         run: the function, which takes the time in seconds since 1970.
@@ -42,10 +43,10 @@ class Daily:
         if is_within(DAY, self.ran, now):
             return
         if self.ran:
-            self._due_at = min(self._due_at, now)
-            if now < self._due_at + HOUR:
+            if not 0 <= now - self._due_at < _FAR:
+                self._due_at = now
+            if now - self._due_at < HOUR:
                 return
-            now = self._due_at
         self._due_at = math.inf
         if is_future(self.ran, now):
             back = self.ran - now
