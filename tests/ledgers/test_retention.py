@@ -110,6 +110,18 @@ def test_retention_runs_after_clock_was_ahead(ledger: Ledger, caplog: pytest.Log
     assert (ledger.last_removal(), ledger.last_removal(NOW + HOUR)) == (int(NOW) + 365 * DAY, int(NOW) + HOUR)
 
 
+def test_processes_that_find_it_due_at_different_times_run_it_once(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = retention(ledger), retention(ledger)
+    for job, seconds in ((first, 0), (second, 0), (first, DAY), (second, DAY + HOUR / 2)):
+        run_if_due(job, NOW + seconds)
+    run(ledger.append(entry(keep_until=int(NOW))))
+    for job, seconds in ((second, DAY + HOUR * 3 / 2), (first, DAY + HOUR * 2)):
+        run_if_due(job, NOW + seconds)
+    assert (ledger.last_removal(), left(ledger), caplog.messages) == (int(NOW + DAY + HOUR * 3 / 2), 0, [])
+
+
 def test_retention_tolerates_clock_skew() -> None:
     ledger = CountingLedger()
     job, elsewhere = retention(ledger), retention(ledger)
