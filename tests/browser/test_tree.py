@@ -83,7 +83,8 @@ BODIES = {
 """,
     "settings page": """
 - banner:
-  - paragraph: City Museum
+  - paragraph:
+    - link "City Museum"
   - navigation "Languages":
     - list:
       - listitem:
@@ -118,7 +119,6 @@ BODIES = {
   - table "Maps and films"
   - heading "Services with conditions of their own" [level=2]
   - heading "Your data" [level=2]
-  - button "Erase my access records"
   - heading "Requests and complaints" [level=2]
   - heading "Policy version" [level=2]
   - heading "What changed" [level=2]
