@@ -205,6 +205,7 @@ class WholeLife(RuleBasedStateMachine):
             self.expect_purge_of_access_records(now)
         asks = self.asks(life)
         assert ("pchoice-title" in life.browser.get("/", OF_A_PAGE).text) == asks
+        self.wait_for_threads()
         self.expect_count("views")
         if asks:
             self.expect_count("asked")
