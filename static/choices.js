@@ -177,7 +177,6 @@ const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTi
 function say(from, text = "") {
   status.lang = from.lang;
   status.dir = from.dir;
-  status.textContent = "";
   document.body.append(status);
   // A moment later, so that screen readers notice.
   setTimeout(() => {
@@ -252,6 +251,8 @@ function wait(button, waits) {
 /** Do what the server says that holds. @param {State} state @returns {boolean} whether the page stays */
 function adopt(state) {
   const before = purposes;
+  // What it says may hold no more.
+  status.textContent = "";
   purposes = state.purposes;
   const changed = Object.keys(purposes).filter((id) => before[id] !== purposes[id]);
   // What runs already cannot be stopped in place, what the server had left out of a kept page comes with a new one, and
@@ -369,8 +370,11 @@ function isFresh() {
 
 /** What holds now. The first page of a visit that asks says it by itself: nothing is requested before an answer. */
 async function load() {
-  // Asked without heeding the signal: the server says what is left to ask.
-  if (gpc) all(".pchoice:not([data-gpc])")[0]?.remove();
+  // Asked without heeding the signal: the server says what is left to ask, and cards ask for nothing more.
+  if (gpc)
+    all("[data-gpc]").forEach((offer) => {
+      offer.remove();
+    });
   const question = banner();
   // No other question knows what came with the page.
   closed = question && "reload" in question.dataset;

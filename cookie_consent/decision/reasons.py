@@ -40,7 +40,8 @@ def reasons_of(
 ) -> tuple[dict[str, Reason], frozenset[str]]:
     """Return the reason of each optional purpose, in the order of the policy, and the purposes that a signal refuses.
 
-    A signal may refuse what the visitor has refused too. Then the visitor is the reason.
+    A signal may refuse what an answer has refused too. The visitor is the reason only after refusing everything: a
+    refused sale may be the signal's, see `make_record`.
 
     Args:
         policy: the policy that applies.
@@ -50,6 +51,7 @@ def reasons_of(
     changed = _changed_since(policy, record)
     # An answer overrides the signals that were present when it was given.
     since = (signals | record.overridden_by) - record.signals if record else signals
+    refused_all = record is not None and record.status == "refused"
     refuses = {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
     reasons = {}
     by_signal = set()
@@ -63,7 +65,7 @@ def reasons_of(
         reasons[purpose] = _reason(policy, purpose, state, is_changed=purpose in changed)
         if refusing:
             by_signal.add(purpose)
-        if refusing and state is not State.REFUSED:
+        if refusing and not (refused_all and state is State.REFUSED):
             reasons[purpose] = next((_OF_SIGNAL[name] for name in refusing if name in signals), Reason.SIGNAL)
     return reasons, frozenset(by_signal)
 
@@ -85,6 +87,7 @@ def outcome_of(policy: Policy, record: ConsentRecord | None, reasons: dict[str, 
     """Return what holds on the whole for the purposes that may be allowed here; see `Decision`."""
     here = {reasons[purpose] for purpose in policy.asked}
     had_granted = record is not None and bool(record.in_state(State.GRANTED))
+    had_refused = record is not None and bool(record.in_state(State.REFUSED))
     if here == {Reason.GRANTED}:
         return "granted"
     if here == {Reason.REFUSED}:
@@ -95,7 +98,7 @@ def outcome_of(policy: Policy, record: ConsentRecord | None, reasons: dict[str, 
         return "necessary"
     if had_granted or not here:
         return ""
-    if Reason.REFUSED in here:
+    if had_refused:
         return "opted_out"
     return "unknown_opt_out" if Reason.UNREFUSED in here else "unknown"
 

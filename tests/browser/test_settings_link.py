@@ -84,7 +84,10 @@ def test_link_says_what_holds_after_each_answer_in_place_and_in_another_tab(
     visitor.refuse()
     for link in links:
         expect(link).to_have_text("Privacy settings: refused")
-    links[0].click()
-    visitor.accept()
+    expect(visitor.status).to_contain_text("You refused all purposes")
+    links[1].click()
+    other.accept()
     for link in links:
         expect(link).to_have_text("Privacy settings: accepted")
+    # What a message said holds no more.
+    expect(visitor.status).to_be_empty()

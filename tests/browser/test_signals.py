@@ -73,3 +73,13 @@ def test_signal_seen_by_script_switches_off_earlier_grant(new_visitor: NewVisito
     visitor.go("/linked/en/way")
     visitor.ready()
     assert visitor.page.evaluate("consent.allows('media')")
+
+
+@pytest.mark.parametrize("page", ["way", "map"], ids=["box", "card"])
+def test_nothing_offers_to_allow_what_the_signal_refuses(visitor: Visitor, page: str) -> None:
+    visitor.go(f"/linked/en/{page}")
+    visitor.ready()
+    box = visitor.page.locator(".pchoice-box")
+    expect(box).to_be_visible()
+    expect(box.get_by_role("link", name="Privacy settings")).to_be_visible()
+    expect(visitor.page.locator("[value=grant]")).to_have_count(0)

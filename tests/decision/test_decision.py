@@ -109,22 +109,24 @@ def test_lifetime_of_answer_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "signals", "more"),
+    ("states", "signals", "is_reason"),
     [
         (None, GPC, True),
         (None, NO_SIGNAL, False),
         ({"media": UNANSWERED}, GPC, True),
         ({"media": GRANTED}, GPC, True),
         ({"media": REFUSED}, GPC, False),
-        ({"analytics": GRANTED}, GPC, False),
+        ({"media": REFUSED}, BOTH, False),
+        ({"analytics": GRANTED}, GPC, True),
+        ({"analytics": GRANTED}, NO_SIGNAL, False),
         ({"analytics": GRANTED}, BOTH, True),
     ],
 )
-def test_signal_refuses_more_than_visitor_unless_all_its_purposes_are_refused(
-    states: dict[str, State] | None, signals: frozenset[str], more: bool
+def test_signal_is_the_reason_unless_the_visitor_refused_everything(
+    states: dict[str, State] | None, signals: frozenset[str], is_reason: bool
 ) -> None:
     record = None if states is None else consent_record(POLICY, states)
-    assert (not BY_SIGNAL.isdisjoint(decide(POLICY, record, signals, NOW).reasons.values())) is more
+    assert (not BY_SIGNAL.isdisjoint(decide(POLICY, record, signals, NOW).reasons.values())) is is_reason
 
 
 @pytest.mark.parametrize(

@@ -802,6 +802,7 @@ def test_explaining_page_offers_grant_of_missing_purpose(policy: Policy, languag
 def test_explaining_page_says_why_feature_is_off(policy: Policy) -> None:
     why = partial(text_of, policy, "en")
     refused = answered(policy, media=State.REFUSED, analytics=State.GRANTED)
+    refused_all = answered(policy, media=State.REFUSED, analytics=State.REFUSED)
     stale = ConsentRecord(
         answers={"media": Answer(State.GRANTED, "older"), "analytics": Answer(State.UNANSWERED, "older")},
         policy="an older one",
@@ -810,7 +811,9 @@ def test_explaining_page_says_why_feature_is_off(policy: Policy) -> None:
         language="en",
     )
     assert why("why_unanswered") in unavailable(policy)
-    assert why("why_refused") in unavailable(policy, refused, "gpc")
+    assert why("why_refused") in unavailable(policy, refused)
+    assert why("why_refused") in unavailable(policy, refused_all, "gpc")
+    assert why("why_gpc") in unavailable(policy, refused, "gpc")
     assert why("why_gpc") in unavailable(policy, None, "dnt", "gpc")
     assert why("why_dnt") in unavailable(policy, None, "dnt", missing=("analytics",))
     assert why("why_changed") in unavailable(policy, stale)

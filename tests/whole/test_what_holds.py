@@ -198,6 +198,9 @@ def check_signals(seen: Seen, html: Reply, *, explains: bool) -> None:
     assert bool(by_dnt) <= ("dnt" in seen.signals)
     if explains:
         assert set(seen.state["overruled"]) <= by_gpc | by_dnt | stays
+        if seen.state["status"] != "refused":
+            # Who did not refuse all reads of each purpose that a signal keeps off.
+            assert by_gpc | by_dnt == {id_ for signal in seen.signals for id_ in off & REFUSED_BY[signal]}
     else:
         assert "you allow it here" not in text
 
@@ -217,6 +220,9 @@ def check_question(seen: Seen) -> None:
         assert {id_ for id_, title in TITLES.items() if found and title in found[1]} == asked
         assert ("Maps Inc." in html) == ("media" in asked)
         assert ("Map of offices" in html) == ("media" in asked)
+    # In place of the settings page, it asks for no more, though there are boxes for all.
+    found = re.search(r"use it, for: (.*?)\?", text_of(seen.opened.text))
+    assert {id_ for id_, title in TITLES.items() if found and title in found[1]} <= asked
 
 
 def check_sale(seen: Seen) -> None:
@@ -228,6 +234,10 @@ def check_sale(seen: Seen) -> None:
     assert opted_out == ("Your personal information is not sold or shared." in text)
     if opted_out:
         assert not is_sold
+    if "Answered on" in text:
+        # The answer refused it, and no signal.
+        assert "gpc" not in seen.signals
+        assert "ads" not in seen.state["overruled"]
     if "gpc" in seen.signals or "ads" in seen.state["overruled"]:
         assert offers == is_sold
     if "for 12 months" in text:
@@ -295,3 +305,11 @@ def test_only_saving_purpose_by_purpose_allows_what_a_signal_refuses(regime: str
     assert visitor.state()["purposes"] == {"necessary": True, "analytics": True, "media": False, "ads": False}
     visitor.post({"choice": "save", "purposes": everything})
     assert visitor.state()["purposes"] == {"necessary": True, **everything}
+
+
+def test_signal_refuses_a_purpose_that_is_new_since_everything_was_refused() -> None:
+    visitor = Visitor(site("opt-out", "no sale"), [("accept", "text/html"), ("x-country", "US")])
+    visitor.refuse()
+    visitor.app = site("opt-out", "sale")
+    assert visitor.state()["purposes"]["ads"]
+    assert not visitor.state([GPC])["purposes"]["ads"]
