@@ -393,6 +393,7 @@ def _warning(direction: str, name: bytes, reason: str, lasts: float | None, *, h
 def _proposed_purpose(name: str) -> str:
     """Return the value to paste for an undeclared cookie's purpose, with a comment."""
     if known := known_cookie(name):
-        return f'"{known.purpose}"  # as usual for {known.vendor}, which has to be in [[recipients]], too'
+        unless = " unless you run it yourself" if known.self_hosted else ""
+        return f'"{known.purpose}"  # as usual for {known.vendor}, which has to be in [[recipients]], too{unless}'
     # It does not load as it is: only the site knows, and "necessary" would be the easy guess.
     return '"?"  # what it is for: one of your purposes, or "necessary" if the site cannot work without it'

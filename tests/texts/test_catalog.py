@@ -32,7 +32,7 @@ QUESTION_TEXTS = (
 )
 SETTINGS_TEXTS = (
     *("status_granted", "always_on", "cookie_name", "cookie_where", "this_site", "session", "recipients"),
-    *("without_it", "services", "your_data", "receipt", "export", "erase_explained", "contact"),
+    *("without_it", "services", "your_data", "receipt", "export", "answer_stays", "contact"),
     *("policy_data", "changes", "necessary_title", "necessary_description", "accept_all", "refuse_all", "save"),
 )
 _PLACEHOLDER = re.compile(r"\{\w+\}")

@@ -131,9 +131,9 @@ def test_erasure_is_offered_only_while_there_is_something_to_erase() -> None:
     visitor.refuse()
     assert offered_erasure(visitor) is None
     visitor.accept()
-    assert offered_erasure(visitor) == f"{words('erase_explained')} {words('answer_stays')}"
+    assert offered_erasure(visitor) == f"{words('answer_stays')} {words('erase')}"
     visitor.refuse()
-    assert offered_erasure(visitor) == f"{words('erase_explained')} {words('answer_stays')}"
+    assert offered_erasure(visitor) == f"{words('answer_stays')} {words('erase')}"
     visitor.post({}, path=ERASE)
     assert offered_erasure(visitor) is None
 
@@ -142,15 +142,13 @@ def test_erasure_after_end_of_answer_does_not_say_that_the_answer_stays() -> Non
     clock = Clock()
     visitor = traced_visitor(clock=clock)
     clock.forward(days=200)
-    assert offered_erasure(visitor) == words("erase_explained")
+    assert offered_erasure(visitor) == words("erase")
 
 
 def offered_erasure(visitor: Visitor) -> str | None:
-    """Return what the settings page says of its button to erase; None if there is no such button."""
-    text = visitor.get(PREFIX).text
-    found = re.search(r'<p id="pchoice-erase">(.*?)</p>', text)
-    assert (found is not None) is (f'action="{ERASE}"' in text)
-    return found[1] if found else None
+    """Return the text of the settings page's form to erase; None if there is no such form."""
+    form = visitor.get(PREFIX).text.partition(f'action="{ERASE}"')[2].partition(">")[2].partition("</form>")[0]
+    return " ".join(re.sub("<[^>]*>", " ", form).split()) or None
 
 
 def test_settings_page_without_ledger_names_only_the_cookie() -> None:
