@@ -68,9 +68,24 @@ def test_what_a_document_loads_is_found(html: str, load: tuple[str, str, str, st
         f'<img src="https://{"a" * 257}/">',
         f'<img src="{URL}',
         f'<img data-x="src={URL}">',
+        f'<a b="x" <img src="{URL}"',
+        f'<!x <img src="{URL}">',
     ],
 )
 def test_what_waits_or_is_no_load_is_not_found(html: str) -> None:
+    assert found(html) == []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        *('<a b="x" <a b=' * 20_000, "<script src=//a.example <img " * 10_000, "</a b='x' " * 30_000, "<!" * 120_000),
+        f"<style>@import {' ' * 250_000};</style>",
+        f"<script type='{' ' * 125_000}{'script ' * 18_000}x' src=//a.example></script>",
+    ],
+    ids=["tags", "elements", "ends", "comments", "import", "type"],
+)
+def test_documents_with_parts_that_never_end_are_read_once(html: str) -> None:
     assert found(html) == []
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from sys import maxsize
 
+from cookie_consent.base.html.elements import elements
 from cookie_consent.base.html.syntax import (
     NAMED,
     RAW,
@@ -44,16 +45,6 @@ _ORDINARY_START = compiled(
 _ORDINARY_HEAD = compiled(
     rf"(?= [{SPACE}<] ) {_ORDINARY} (?: (?P<left> </head {REST} ) {_ORDINARY} )? (?P<body> <body {REST} )?"
 )
-_CLOSED = compiled(
-    rf"""(?> [^<]++ | < (?:
-    !-- (?: -?> | (?>(?: [^-]++ | - (?! -!?> ) )*) --!?> )
-  | {" | ".join(map(_element, RAW))} | {_element("script", unless="| !--")}
-  | (?! (?: {" | ".join((*RAW, "script"))} ) {NAMED} ) [a-z] [^{SPACE}/>]*+ {REST}
-  | / [a-z] [^{SPACE}/>]*+ {REST}
-  | (?: ! (?! -- ) | \? | / (?! [a-z] ) ) [^>]*+ >
-  | (?! [a-z!?/] ) ) )*"""
-)
-"""What has an end, from the beginning of a document. Scripts with comments are not told apart, and count as open."""
 _DOCTYPE = compiled(rf"<!doctype (?: [{SPACE}]*+ (?P<html> html [{SPACE}>] ) )?")
 
 # What may come before the beginning of the head's content. A `<meta charset>` stays first, because browsers look for it
@@ -111,8 +102,7 @@ def start_of_open_text(document: bytes) -> int:
     near = max(len(document) - LONGEST_KNOWN, 0)
     for begin, end in _TEXTS:
         if document.find(begin, near) >= 0 and document.rfind(begin) > document.rfind(end):
-            at = _end(_CLOSED, document, 0)
-            return at if document[at : at + len(b"<textarea")].lower().startswith((b"<textarea", b"<title")) else -1
+            return next((it.start for it in elements(document) if it.is_open and it.name in ("textarea", "title")), -1)
     return -1
 
 
