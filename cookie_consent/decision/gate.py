@@ -367,8 +367,7 @@ def _sent_unasked(name: bytes, purpose: str) -> str:
     return (
         f'A browser sends the cookie "{_shown(name)}", and no answer allows "{purpose}": a script in a page has set '
         "it, or it is from an earlier time. The app does not see it. Let what sets it wait (docs/gated.md):\n\n"
-        f'<script type="text/plain" data-purpose="{purpose}" data-src="..."></script>\n\n'
-        'With csp="enforce", browsers load it from no other host meanwhile.\n'
+        f'<script type="text/plain" data-purpose="{purpose}" data-src="..."></script>\n'
     )
 
 

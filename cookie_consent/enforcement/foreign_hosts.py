@@ -18,6 +18,7 @@ from cookie_consent.enforcement.csp import SecurityFields, covers
 from cookie_consent.enforcement.tags import TagRules
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.starter import PLACEHOLDER
 from cookie_consent.visitors.pages.tags import nonce_attribute
 
 _OWN_MACHINE = ("localhost", "127.0.0.1", "[::1]")
@@ -180,8 +181,8 @@ def _tag(load: Load) -> str:
 
 def _recipient(load: Load, languages: Sequence[str]) -> str:
     """Return the lines that declare who is reached at an origin."""
-    receives = ", ".join(f'{language} = "?"' for language in languages)
+    receives = ", ".join(f'{language} = "{PLACEHOLDER}"' for language in languages)
     return (
-        f'[[recipients]]\nid = "{load.host.replace(".", "-")}"\nname = "?"\npurpose = "?"\n'
+        f'[[recipients]]\nid = "{load.host.replace(".", "-")}"\nname = "{PLACEHOLDER}"\npurpose = "?"\n'
         f'origins = ["{load.origin}"]\ndirectives = ["{load.directive}"]\nreceives = {{ {receives} }}\n\n'
     )

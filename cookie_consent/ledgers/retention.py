@@ -7,6 +7,7 @@ import logging
 from cookie_consent.base.clock import DAY, is_future, is_within
 from cookie_consent.base.daily import Daily
 from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.limits import log_failure
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.policy.declarations import RequestRules
@@ -33,8 +34,8 @@ class Retention(Daily):
             purged = self._ledger.requests.purge(now=now, rules=self._rules)
             is_done = is_within(DAY, last_removal(self._ledger, now), now)
             removed = Removal(0, 0, 0) if is_done else self._ledger.remove(now=now, make_id=new_id)
-        except Exception:  # noqa: BLE001 (a ledger may raise anything; retention is retried tomorrow)
-            _log.exception("What is due could not be removed from the ledger.")
+        except Exception as error:  # noqa: BLE001 (a ledger may raise anything; retention is retried tomorrow)
+            log_failure("What is due could not be removed from the ledger", error)
             return
         _log.info(
             "Removed what is due from the ledger: %d records, %d texts, %d policies, %d requests, %d addresses.",

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from cookie_consent.base.daily import Daily
+from cookie_consent.base.limits import log_failure
 from cookie_consent.sinks import Sink
 
 _log = logging.getLogger("cookie_consent")
@@ -31,7 +32,7 @@ class AccessRetention(Daily):
         """
         try:
             removed = self._sink.purge(now, self._keep)
-        except Exception:  # noqa: BLE001 (a failing sink is tried again tomorrow)
-            _log.exception("The access records that are due could not be removed.")
+        except Exception as error:  # noqa: BLE001 (a failing sink is tried again tomorrow)
+            log_failure("The access records that are due could not be removed", error)
             return
         _log.info("Removed the access records that were due: %d.", removed)

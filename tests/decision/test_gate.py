@@ -743,8 +743,7 @@ def test_cookie_that_a_browser_sends_though_nobody_allowed_it_is_logged_once_for
     assert caplog.messages == [
         f'A browser sends the cookie "{name}", and no answer allows "{purpose}": a script in a page has set it, or it '
         "is from an earlier time. The app does not see it. Let what sets it wait (docs/gated.md):\n\n"
-        f'<script type="text/plain" data-purpose="{purpose}" data-src="..."></script>\n\n'
-        'With csp="enforce", browsers load it from no other host meanwhile.\n'
+        f'<script type="text/plain" data-purpose="{purpose}" data-src="..."></script>\n'
         for name, purpose in [("_ga_X", "analytics"), ("player", "media")]
     ]
     assert Counter(held_cookies.totals()) - before == {("request", "analytics"): 2, ("request", "media"): 2}

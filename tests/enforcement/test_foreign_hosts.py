@@ -11,6 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.html.loads import loads
+from cookie_consent.policy.advice import placeholders
 from cookie_consent.policy.errors import PolicyError
 from tests.support.asgi import SITE, Clock, Visitor, install, policy, reply_app
 
@@ -24,11 +25,11 @@ REMEDY = (
 LINES = """
 [[recipients]]
 id = "www-googletagmanager-com"
-name = "?"
+name = "…"
 purpose = "?"
 origins = ["https://www.googletagmanager.com"]
 directives = ["script"]
-receives = { en = "?", ja = "?" }
+receives = { en = "…", ja = "…" }
 
 <script type="module" src="/privacy-choices/gated.js"></script>
 <script type="text/plain" data-purpose="?" data-src="https://www.googletagmanager.com/gtag/js?..."></script>
@@ -82,7 +83,10 @@ def test_pasted_lines_do_not_load_until_the_purpose_is_written_and_then_hold(cap
     table = caplog.messages[0][caplog.messages[0].index("[[recipients]]") :].partition("<script")[0]
     with pytest.raises(PolicyError, match="purpose"):
         policy(SITE + table)
-    declared = SITE + table.replace('purpose = "?"', 'purpose = "analytics"')
+    with_purpose = SITE + table.replace('purpose = "?"', 'purpose = "analytics"')
+    left = {it.place for it in placeholders(policy(with_purpose))} - {it.place for it in placeholders(policy())}
+    assert left == {f'[[recipients]] "www-googletagmanager-com" key "{key}"' for key in ("name", "receives")}
+    declared = with_purpose.replace('"…"', '"Google"')
     caplog.clear()
     site(TAG, text=declared, csp="enforce").get()
     waiting = LINES.partition("<")[2].replace('"?"', '"analytics"')
@@ -284,5 +288,5 @@ def test_page_cannot_forge_log_lines(caplog: pytest.LogCaptureFixture) -> None:
     site(f'<img src="https://h.example/a\x1b[31m\xe9{"x" * 500}&quot;">').get('/a\nWARNING: "')
     (message,) = caplog.messages
     assert message.replace("\n", "").isprintable()
-    assert message.isascii()
+    assert message.replace("…", "").isascii()
     assert len(message) < 1200
