@@ -280,6 +280,8 @@ def test_no_sentence_is_untrue_after_a_change_of_the_policy(answer: str, regime:
         assert GPC not in now or "media" not in seen.allowed
         changed = "Our policy has changed, so we ask again." in text_of(seen.settings.text)
         assert changed <= bool(answered and "media" in seen.state["asked"])
+        # The settings name what has changed.
+        assert changed == ("It has changed since you accepted it." in text_of(seen.settings.text))
 
 
 @pytest.mark.slow
