@@ -171,6 +171,15 @@ def test_visit_is_traced_until_refused() -> None:
     assert len(log.records) == count
 
 
+def test_settings_speak_of_no_consent_that_has_ended_where_nobody_gave_one() -> None:
+    visitor = visitor_in("US", site(access_log=MemorySink()))
+    visitor.get()
+    visitor.refuse()
+    html = visitor.get(PREFIX).text
+    assert "Access records of your visits, by an identifier" in html
+    assert "before your consent ended" not in html
+
+
 def test_unreadable_answer_may_have_been_a_refusal() -> None:
     visitor = visitor_in("US", site())
     visitor.refuse()
