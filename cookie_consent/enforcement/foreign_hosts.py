@@ -31,11 +31,12 @@ _REST = 10.0
 """Seconds until a page is looked through whose address was seen before. To look takes some milliseconds."""
 _WAITING = {
     "script": '<script type="text/plain" data-purpose="{purpose}" data-src="{address}"></script>',
+    "": '<script type="text/plain" data-purpose="{purpose}">...</script>',
     "iframe": '<iframe data-purpose="{purpose}" data-src="{address}"></iframe>',
     "img": '<img data-purpose="{purpose}" data-{attribute}="{address}">',
     **dict.fromkeys(("link", "style"), '<link rel="stylesheet" data-purpose="{purpose}" data-href="{address}">'),
 }
-"""Element -> how it waits for a purpose. Others wait inside a template."""
+"""Element, or "" for a script without a file -> how it waits for a purpose. Others wait inside a template."""
 _IN_TEMPLATE = '<template data-purpose="{purpose}"><{element} {attribute}="{address}">...</{element}></template>'
 _TO_DECLARE = (
     'Declare who gets the data, with purpose = "necessary" if the site does not work without, and else let it wait:'
@@ -166,7 +167,7 @@ class ForeignHosts:
 
     def _waiting(self, load: Load, purpose: str, scope: Mapping[str, Any]) -> str:
         """Return the lines that let something wait for a purpose."""
-        element = _WAITING.get(load.element, _IN_TEMPLATE).format(purpose=purpose, **_shown(load))
+        element = _WAITING.get(load.attribute and load.element, _IN_TEMPLATE).format(purpose=purpose, **_shown(load))
         script = address(shown(scope.get("root_path", "")), f"{self._prefix}/gated.js")
         return f'<script type="module" src="{script}"></script>\n{element}\n'
 
@@ -176,7 +177,8 @@ def _shown(load: Load) -> dict[str, str]:
 
 
 def _tag(load: Load) -> str:
-    return '<{element} {attribute}="{address}">'.format(**_shown(load))
+    tag = '<{element} {attribute}="{address}">' if load.attribute else '<{element}>..."{address}"...</{element}>'
+    return tag.format(**_shown(load))
 
 
 def _recipient(load: Load, languages: Sequence[str]) -> str:

@@ -32,6 +32,8 @@ def found(html: str) -> list[tuple[str, str, str, str]]:
         (f'<link rel=icon href="{URL}">', ("link", "href", URL, "img")),
         (f'<style>@import url("{URL}");</style>', ("style", "@import", URL, "style")),
         (f'<style>p {{}} @import "{URL}"</style>', ("style", "@import", URL, "style")),
+        (f"<script>s.src='{URL}.js?id='+i</script>", ("script", "", f"{URL}.js?...", "script")),
+        (f'<script type=module>import "{URL}.js"</script>', ("script", "", f"{URL}.js", "script")),
         (f'<form method=post action="{URL}">', ("form", "action", URL, "form")),
         (f'<video poster="{URL}">', ("video", "poster", URL, "media")),
         (f'<object data="{URL}">', ("object", "data", URL, "object")),
@@ -68,6 +70,11 @@ def test_what_a_document_loads_is_found(html: str, load: tuple[str, str, str, st
         f'<img src="https://{"a" * 257}/">',
         f'<img src="{URL}',
         f'<img data-x="src={URL}">',
+        f'<script type="text/plain" data-purpose="a">s.src="{URL}.js"</script>',
+        f'<script type="application/ld+json">{{"url": "{URL}.js"}}</script>',
+        f'<script>let page = "{URL}"; let sentence = "see {URL}.js"</script>',
+        f'<script src="/own.js">"{URL}.js"</script>',
+        f'<template><script>s.src="{URL}.js"</script></template>',
         f'<a b="x" <img src="{URL}"',
         f'<!x <img src="{URL}">',
     ],
@@ -79,11 +86,12 @@ def test_what_waits_or_is_no_load_is_not_found(html: str) -> None:
 @pytest.mark.parametrize(
     "html",
     [
+        "<script>" + "'//a.js" * 30_000 + "</script>",
         *('<a b="x" <a b=' * 20_000, "<script src=//a.example <img " * 10_000, "</a b='x' " * 30_000, "<!" * 120_000),
         f"<style>@import {' ' * 250_000};</style>",
         f"<script type='{' ' * 125_000}{'script ' * 18_000}x' src=//a.example></script>",
     ],
-    ids=["tags", "elements", "ends", "comments", "import", "type"],
+    ids=["script", "tags", "elements", "ends", "comments", "import", "type"],
 )
 def test_documents_with_parts_that_never_end_are_read_once(html: str) -> None:
     assert found(html) == []

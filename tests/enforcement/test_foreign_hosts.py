@@ -16,6 +16,12 @@ from cookie_consent.policy.errors import PolicyError
 from tests.support.asgi import SITE, Clock, Visitor, install, policy, reply_app
 
 HTML = "text/html; charset=utf-8"
+TAG_MANAGER = """<script>(function(w,d,s,l,i){w[l]=w[l]||[];w[l].push({'gtm.start':
+new Date().getTime(),event:'gtm.js'});var f=d.getElementsByTagName(s)[0],
+j=d.createElement(s),dl=l!='dataLayer'?'&l='+l:'';j.async=true;j.src=
+'https://www.googletagmanager.com/gtm.js?id='+i+dl;f.parentNode.insertBefore(j,f);
+})(window,document,'script','dataLayer','GTM-1');</script>
+<noscript><iframe src="https://www.googletagmanager.com/ns.html?id=GTM-1"></iframe></noscript>"""
 TAG = '<script async src="https://www.googletagmanager.com/gtag/js?id=G-1&user=hanako"></script>'
 MAP = '<iframe src="https://maps.example.com/embed"></iframe>'
 REMEDY = (
@@ -92,6 +98,20 @@ def test_pasted_lines_do_not_load_until_the_purpose_is_written_and_then_hold(cap
     waiting = LINES.partition("<")[2].replace('"?"', '"analytics"')
     assert list(loads(f"<{waiting}".encode())) == []
     site(f"<{waiting}", text=declared).get()
+    assert caplog.messages == []
+
+
+def test_script_that_an_inline_script_inserts_is_logged_with_the_lines_that_gate_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site(TAG_MANAGER).get()
+    (message,) = caplog.messages
+    assert ': <script>..."https://www.googletagmanager.com/gtm.js?..."...</script>. Declare' in message
+    assert '\n<script type="text/plain" data-purpose="?">...</script>\n' in message
+    script = TAG_MANAGER.partition("<noscript")[0]
+    waiting = script.replace("<script>", '<script type="text/plain" data-purpose="media">')
+    caplog.clear()
+    site(waiting).get()
     assert caplog.messages == []
 
 

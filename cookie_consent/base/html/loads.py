@@ -22,6 +22,9 @@ _SOURCES = {
 _OF_LINKS = {b"stylesheet": "style", b"icon": "img"}
 """What a link is, if browsers load it at once -> the directive."""
 _IMPORT = compiled(r"""@import \s++ (?: url\( \s*+ )? ["']? ( [^"')\s;]++ )""")
+_OTHER_SCRIPT = compiled(r"""["'`] ( [a-z:]*+ // [^"'`\s/]++ / [^"'`\s?]* \.js (?: \? | (?= ["'`] ) ) )""")
+_IN_TEXT = {"style": ("@import", "style", _IMPORT), "script": ("", "script", _OTHER_SCRIPT)}
+"""Element -> what stands for the attribute, the directive, and what its text loads."""
 _ADDRESS = compiled(
     r"""\s* (?P<address> (?: (?P<scheme> https? ) : )? // (?: [^/?\#@\s]*+ @ )?
     (?P<host> [a-z0-9.-]{1,256} ) (?: : [0-9]+ )? (?= [/?\#,\s] | \Z ) [^?\#,\s]*+ ) (?P<query> \? )?"""
@@ -33,7 +36,7 @@ class Load(NamedTuple):
 
     Args:
         element: the name of the element.
-        attribute: the name of its attribute.
+        attribute: the name of its attribute; "" for what the text of a script names.
         address: the address in it, with dots for a query.
         origin: the origin of the address.
         host: its host, in lowercase.
@@ -54,15 +57,17 @@ def loads(document: bytes) -> Iterator[Load]:
     for name, rest, _, begin, end, _ in elements(document):
         if name.endswith("template"):
             templates = max(0, templates + (-1 if name[0] == "/" else 1))
-        elif not templates and b"//" in rest:
-            yield from _of_tag(name, attributes(rest))
-        if name == "style" and not templates:
-            found = (_load(name, "@import", it[1], "style") for it in _IMPORT.finditer(document, begin, end))
-            yield from filter(None, found)
+        elif not templates and (name in _IN_TEXT or b"//" in rest):
+            values = attributes(rest)
+            if name == "script" and not _runs(values):
+                continue
+            yield from _of_tag(name, values)
+            if name in _IN_TEXT and b"src" not in values:
+                yield from _of_text(name, document[begin:end])
 
 
 def _of_tag(name: str, values: Mapping[bytes, bytes]) -> Iterator[Load]:
-    if name not in _SOURCES or (name == "script" and not _runs(values)):
+    if name not in _SOURCES:
         return
     directive, names = _SOURCES[name]
     if name == "link":
@@ -72,6 +77,13 @@ def _of_tag(name: str, values: Mapping[bytes, bytes]) -> Iterator[Load]:
         directive = kinds[0]
     for attribute in names:
         if load := _load(name, attribute, values.get(attribute.encode(), b""), directive):
+            yield load
+
+
+def _of_text(name: str, text: bytes) -> Iterator[Load]:
+    attribute, directive, pattern = _IN_TEXT[name]
+    for match in pattern.finditer(text):
+        if load := _load(name, attribute, match[1], directive):
             yield load
 
 
