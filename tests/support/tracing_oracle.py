@@ -133,8 +133,11 @@ class Case:
         )
 
     def signal_refuses(self) -> bool:
-        """Return whether a signal refuses a purpose that the visitor has not refused."""
-        return any(not self._refuses(id_) and id_ in self._by_signal(id_) for id_ in self.purposes)
+        """Return whether a signal refuses a purpose, and not the visitor, who refused everything."""
+        refused_all = self.answer is not None and self.answer.status == "refused"
+        return any(
+            id_ in self._refused_by_signal(id_) and not (refused_all and self._refuses(id_)) for id_ in self.purposes
+        )
 
     def after(self, choice: str, ticked: Collection[str], shown: str, at: int) -> Answer:
         """Return the new answer after a choice.
@@ -166,11 +169,7 @@ class Case:
         return self.answer.given.get(purpose) if self.answer else None
 
     def _is_off(self, purpose: str) -> bool:
-        return purpose in REFUSED_IN[self.service] or purpose in self._by_signal(purpose)
-
-    def _by_signal(self, purpose: str) -> set[str]:
-        """Return the purposes that signals refuse. Signals that the answer to a purpose overrides do not count."""
-        return set() if self._refuses(purpose) else self._refused_by_signal(purpose)
+        return purpose in REFUSED_IN[self.service] or purpose in self._refused_by_signal(purpose)
 
     def _refused_by_signal(self, purpose: str) -> set[str]:
         """Return the purposes that signals refuse, but for those in whose sight a purpose was granted."""
