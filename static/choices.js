@@ -372,7 +372,7 @@ function isFresh() {
 async function load() {
   // Asked without heeding the signal: the server says what is left to ask, and cards ask for nothing more.
   if (gpc)
-    all("[data-gpc]").forEach((offer) => {
+    all("[data-pchoice-gpc]").forEach((offer) => {
       offer.remove();
     });
   const question = banner();
