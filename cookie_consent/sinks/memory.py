@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 
@@ -19,14 +20,17 @@ class MemorySink:
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
         self.counts: list[dict[str, Any]] = []
+        self._lock = Lock()  # a server removes and erases in threads, while it writes
 
     def write(self, line: bytes) -> None:
         """Take an access record."""
-        self.records.append(json.loads(line))
+        with self._lock:
+            self.records.append(json.loads(line))
 
     def count(self, line: bytes) -> None:
         """Take a count."""
-        self.counts.append(json.loads(line))
+        with self._lock:
+            self.counts.append(json.loads(line))
 
     def close(self) -> None:
         """Do nothing: nothing is buffered."""
@@ -37,17 +41,19 @@ class MemorySink:
 
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor; return how many."""
-        before = len(self.records)
-        self.records = [record for record in self.records if record["visitor.id"] != visitor_id]
-        return before - len(self.records)
+        with self._lock:
+            before = len(self.records)
+            self.records = [record for record in self.records if record["visitor.id"] != visitor_id]
+            return before - len(self.records)
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
         """Remove what is older than `keep`; return how many records."""
         oldest = (datetime.fromtimestamp(now, UTC) - keep).isoformat()
-        remaining = [record for record in self.records if record["time"] >= oldest]
-        due = len(self.records) - len(remaining)
-        if not dry_run:
-            self.records, self.counts = remaining, [count for count in self.counts if count["time"] >= oldest]
+        with self._lock:
+            remaining = [record for record in self.records if record["time"] >= oldest]
+            due = len(self.records) - len(remaining)
+            if not dry_run:
+                self.records, self.counts = remaining, [count for count in self.counts if count["time"] >= oldest]
         return due
 
     def stats(self) -> Mapping[str, int]:

@@ -166,6 +166,23 @@ def test_many_threads_may_write(sink: Sink) -> None:
     assert sorted(numbers(sink.read("one"))) == list(range(1000))
 
 
+def test_record_written_during_a_purge_stays_in_memory() -> None:
+    """A server writes, and removes what is due in another thread."""
+    sink = MemorySink()
+    server = threading.Thread(target=sink.write, args=(line(1),))
+
+    class Time(str):
+        def __ge__(self, _: object) -> bool:
+            server.start()
+            server.join(0.05)
+            return True
+
+    sink.counts.append({"time": Time()})
+    sink.purge(TODAY.timestamp(), timedelta(days=30))
+    server.join()
+    assert numbers(sink.read("one")) == [1]
+
+
 @pytest.mark.parametrize("kind", ["postgresql", "clickhouse"])
 def test_forked_child_gets_its_own_connection(sink: Sink, url: str) -> None:
     script = """if True:
