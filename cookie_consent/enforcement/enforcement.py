@@ -14,11 +14,11 @@ from cookie_consent.base.caching import depending_on
 from cookie_consent.base.checks import check_booleans
 from cookie_consent.base.paths import outer_path
 from cookie_consent.enforcement import banner
-from cookie_consent.enforcement.advice import PageAdvice
 from cookie_consent.enforcement.csp import SecurityFields
 from cookie_consent.enforcement.foreign_hosts import ForeignHosts
 from cookie_consent.enforcement.left_out import LeavesOut
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
+from cookie_consent.enforcement.page_advice import PageAdvice
 from cookie_consent.enforcement.shared_pages import SharedPages, WholePages
 from cookie_consent.enforcement.tags import NO_RULES
 from cookie_consent.enforcement.vendor_signals import vendor_signals

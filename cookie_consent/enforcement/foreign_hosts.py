@@ -49,12 +49,10 @@ def advice_on_loading(policy: Policy, security: SecurityFields | None, *, shared
     """Yield a sentence at the start if browsers load from recipients whatever the visitor answers."""
     reached = [f'"{it.name}"' for it in policy.recipients if it.purpose != NECESSARY and it.origins]
     if reached and (security is None or not security.enforces):
-        remedy = "Mark each element with data-purpose (docs/gated.md)"
-        if not shared_pages:
-            remedy += ', and write csp="enforce"'
+        remedy = "" if shared_pages else ' csp="enforce" has browsers hold back the rest.'
         yield (
-            f"Only cookies wait for consent: what a page loads from {', '.join(reached[:_MOST_NAMED])} is loaded "
-            f"before anybody answers. {remedy}."
+            f"What pages load from {', '.join(reached[:_MOST_NAMED])} waits for an answer only where data-purpose "
+            f"marks it (docs/gated.md).{remedy}"
         )
 
 
