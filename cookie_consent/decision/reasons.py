@@ -86,19 +86,18 @@ def _reason(policy: Policy, purpose: str, state: State, *, is_changed: bool) -> 
 def outcome_of(policy: Policy, record: ConsentRecord | None, reasons: dict[str, Reason]) -> str:
     """Return what holds on the whole for the purposes that may be allowed here; see `Decision`."""
     here = {reasons[purpose] for purpose in policy.asked}
-    had_granted = record is not None and bool(record.in_state(State.GRANTED))
-    had_refused = record is not None and bool(record.in_state(State.REFUSED))
+    answered = {answer.state for answer in record.answers.values()} if record else set()
     if here == {Reason.GRANTED}:
         return "granted"
     if here == {Reason.REFUSED}:
         return "refused"
-    if Reason.GRANTED in here or (had_granted and Reason.UNREFUSED in here):
+    if Reason.GRANTED in here or (State.GRANTED in answered and Reason.UNREFUSED in here):
         return "partial"
     if here and here.isdisjoint(ASKED | {Reason.UNREFUSED}):
         return "necessary"
-    if had_granted or not here:
+    if State.GRANTED in answered or not here:
         return ""
-    if had_refused:
+    if State.REFUSED in answered:
         return "opted_out"
     return "unknown_opt_out" if Reason.UNREFUSED in here else "unknown"
 
