@@ -14,7 +14,7 @@ _COMPRESSED = (
 )
 _CACHEABLE = (
     'The page "%s" is private and, while it asks, has no ETag: what is inserted depends on the visitor. If your pages '
-    "are the same for everybody, shared_pages=True lets caches keep them (docs/caching.md)."
+    "are the same for everybody, shared_pages=True in place of csp lets caches keep them (docs/caching.md)."
 )
 _log = logging.getLogger("cookie_consent")
 

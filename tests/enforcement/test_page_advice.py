@@ -111,7 +111,8 @@ def test_page_that_caches_could_keep_is_logged_once_with_the_way_out(
     (message,) = caplog.messages
     assert message == (
         'The page "/first" is private and, while it asks, has no ETag: what is inserted depends on the visitor. If '
-        "your pages are the same for everybody, shared_pages=True lets caches keep them (docs/caching.md)."
+        "your pages are the same for everybody, shared_pages=True in place of csp lets caches keep them "
+        "(docs/caching.md)."
     )
 
 
