@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from starlette.routing import Host, Mount
@@ -32,17 +34,25 @@ def check_required(app: Any, policy: Policy) -> None:
     waiting, seen = [app], dict[int, Any]()
     while waiting and len(seen) < _MOST_PARTS:
         part = waiting.pop()
-        if part is None or id(part) in seen or _has_own_policy(part):
+        if part is None or id(part) in seen:
             continue
         seen[id(part)] = part
         if isinstance(part, Requires):
             _check(part, policy)
-        elif isinstance(part, list):
-            waiting.extend(part)
-        elif isinstance(part, Mount | Host):
-            waiting.append(part.app)  # its routes are those inside that app, which may have a policy of its own
-        else:
-            waiting.extend(getattr(part, name, None) for name in _LEAD_ON)
+            continue
+        with suppress(Exception):  # an app of another kind may raise anything
+            waiting.extend(_parts(part))
+
+
+def _parts(part: Any) -> Iterator[Any]:
+    """Yield what leads on from a part of an app."""
+    if isinstance(part, list):
+        yield from part
+    elif isinstance(part, Mount | Host):
+        yield part.app  # its routes are those inside that app, which may have a policy of its own
+    elif not _has_own_policy(part):
+        for name in _LEAD_ON:
+            yield getattr(part, name, None)
 
 
 def _check(required: Requires, policy: Policy) -> None:

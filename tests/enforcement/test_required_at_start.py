@@ -154,8 +154,19 @@ class Endless:
         await PlainTextResponse("a page")(scope, receive, send)
 
 
+class Unready:
+    """An app whose routes are not made yet."""
+
+    @property
+    def routes(self) -> list[Any]:
+        raise RuntimeError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("a page")(scope, receive, send)
+
+
 def test_apps_of_other_kinds_start() -> None:
     looped = Router()
     looped.routes.append(Mount("/again", looped))
-    for app in (Endless(), looped):
+    for app in (Endless(), Unready(), looped):
         assert TestClient(ConsentMiddleware(app, **OPTIONS)).get("/").status_code in (200, 404)
