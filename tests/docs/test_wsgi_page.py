@@ -7,6 +7,7 @@ from typing import Any
 import flask
 import pytest
 from asgiref.wsgi import WsgiToAsgi
+from starlette.testclient import TestClient
 
 from cookie_consent.policy.starter import starter
 from tests.support.asgi import Visitor, install
@@ -66,3 +67,11 @@ def test_wsgi_apps_of_flask_stop_the_start_with_the_way_out() -> None:
         with pytest.raises(ValueError, match=r"It is a WSGI app.*a2wsgi\.WSGIMiddleware\(app\)") as error:
             install(app)  # type: ignore[arg-type]
         assert PATH in str(error.value)
+
+
+def test_site_through_asgiref_starts_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    app = install(WsgiToAsgi(flask_app()))  # type: ignore[no-untyped-call]
+    caplog.clear()
+    with TestClient(app):
+        pass
+    assert caplog.messages == []

@@ -70,7 +70,8 @@ class Lifespan:
             if not self._is_refusal(error):
                 await self._end_unless_answered()
                 raise
-            if "lifespan" not in str(error).lower():  # who names it has left it out on purpose
+            # Who names it has left it out on purpose, as Django has; asgiref says "non-HTTP scope".
+            if not any(word in str(error).lower() for word in ("lifespan", "non-http")):
                 _log.warning("The app has no lifespan, so the middleware answers the server's events: %r", error)
         finally:
             _running.reset(outer)
