@@ -397,6 +397,24 @@ def test_withdrawal_comes_into_chain_before_next_answer_with_its_own_time(caplog
     assert list(chronology.findings()) == []
 
 
+def test_answer_of_another_visitor_brings_no_withdrawal_but_its_own() -> None:
+    clock, ledger = Clock(), Failing()
+    app = install(page_app(), ledger=ledger, clock=clock)
+    visitor, other = Visitor(app), Visitor(app)
+    visitor.accept()
+    other.accept()
+    ledger.error = FULL
+    clock.forward(seconds=90)
+    visitor.refuse()
+    ledger.error = None
+    clock.forward(seconds=90)
+    other.refuse()
+    assert [record["event"] for record in ledger.kept] == ["granted", "granted", "withdrawn"]
+    assert ledger.kept[-1]["consent_id"] == ledger.kept[1]["consent_id"]
+    visitor.accept()
+    assert [record["event"] for record in ledger.kept[3:]] == ["withdrawn", "granted"]
+
+
 def test_withdrawal_that_waited_too_long_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     clock, ledger = Clock(), Failing()
     visitor = Visitor(install(page_app(), ledger=ledger, clock=clock))

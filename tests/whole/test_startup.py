@@ -129,6 +129,22 @@ def site(folder: Path, middleware_class: Any = ConsentMiddleware) -> Starlette:
     return app
 
 
+def test_error_that_ends_python_is_its_message_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PolicyError) as error:
+        ConsentMiddleware(Starlette(), policy=wrong_policy(tmp_path), secret_keys="k" * 32)
+    sys.excepthook(error.type, error.value, error.tb)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("cookie_consent.policy.errors.PolicyError: ")
+    assert ADVICE in line
+
+
+def test_call_that_python_refuses_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TypeError) as error:
+        ConsentMiddleware(Starlette())  # type: ignore[call-arg]
+    sys.excepthook(error.type, error.value, error.tb)
+    assert "Traceback" in capsys.readouterr().err
+
+
 class Subclass(ConsentMiddleware):
     """A middleware of a site's own."""
 
