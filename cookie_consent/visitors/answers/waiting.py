@@ -99,14 +99,12 @@ class WaitingRecords:
         for record_id, given in [*self._waiting.items()]:
             if consent_id not in (None, given.record.consent_id) or self._waiting.pop(record_id, None) is None:
                 continue
-            is_settled = False
             try:
                 await self._bring(given)
-                is_settled = True
-            finally:
-                if not is_settled:
-                    self._waiting[record_id] = given
-                    self._waiting.move_to_end(record_id, last=False)
+            except BaseException:  # cancelling, too
+                self._waiting[record_id] = given
+                self._waiting.move_to_end(record_id, last=False)
+                raise
 
     async def _bring(self, given: GivenAnswer) -> None:
         """Append a record, unless it is too old, or a newer one of the same visitor is in the ledger."""
