@@ -17,7 +17,7 @@ from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.base.first_seen import forget_with_others
 from cookie_consent.base.frozen import quick_maker
-from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full, keep
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.decision.country import LawByCountry
@@ -309,14 +309,14 @@ class Visits:
     def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes, *, has_ended: bool) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
         passed, held = self._gate.incoming(cookies, decision.purposes)
+        allowed = {purpose for purpose, is_allowed in decision.purposes.items() if is_allowed}
         if held and not has_ended:
-            allowed = {purpose for purpose, is_allowed in decision.purposes.items() if is_allowed}
             was_granted = () if decision.record is None else decision.record.in_state(State.GRANTED)
             self._gate.warn_of_sent(cookies, allowed.union(was_granted))
         refusable_cookies = self._gate.refusable_cookies(cookies)
         refused_cookies = refused_cookie_names(refusable_cookies, decision.record)
         if has_ended:
-            refused_cookies = _not_allowed(refusable_cookies, decision)
+            refused_cookies = tuple(name for name, purposes in refusable_cookies if purposes.isdisjoint(allowed))
         visit = Visit(
             decision=with_record(decision, None),
             visible_cookies=None,
@@ -330,9 +330,8 @@ class Visits:
             saved=self._own_cookies.saved.is_in(cookies),
         )
         shared = _SharedVisit(visit, frozenset([name for name, _ in pairs(passed)]))
-        if key[0] is not None and len(key[-1]) <= LONGEST_KEPT:
-            evict_if_full(self._shared_visits, _MAX_SHARED_VISITS)
-            self._shared_visits[key] = shared
+        if key[0] is not None:
+            keep(self._shared_visits, key, shared, most=_MAX_SHARED_VISITS, length=len(key[-1]))
         return shared
 
     def _in_force(
@@ -401,12 +400,6 @@ def refused_cookie_names(
         return ()
     refused = frozenset(record.in_state(State.REFUSED))
     return tuple(name for name, purposes in refusable_cookies if purposes <= refused)
-
-
-def _not_allowed(refusable_cookies: Iterable[RefusableCookie], decision: Decision) -> tuple[bytes, ...]:
-    """Return the names of the cookies of which no purpose is allowed."""
-    allowed = {id_ for id_, is_allowed in decision.purposes.items() if is_allowed}
-    return tuple(name for name, purposes in refusable_cookies if purposes.isdisjoint(allowed))
 
 
 def deletions(gate: Gate, visit: Visit, scope: Mapping[str, Any]) -> Headers:
