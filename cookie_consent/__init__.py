@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cookie_consent.decision.decision import Decision, FeatureState
-    from cookie_consent.enforcement.request_consent import RequestConsent, consent_of
-    from cookie_consent.enforcement.requires import requires
+    from cookie_consent.http.request_consent import RequestConsent, consent_of
+    from cookie_consent.http.requires import requires
     from cookie_consent.middleware import ConsentMiddleware
     from cookie_consent.policy.errors import PolicyError
     from cookie_consent.policy.parts import Cookie, Feature, Purpose, Recipient, Service, Site
@@ -35,8 +35,8 @@ __all__ = [
 ]
 _MODULES = {
     "decision.decision": ("Decision", "FeatureState"),
-    "enforcement.request_consent": ("RequestConsent", "consent_of"),
-    "enforcement.requires": ("requires",),
+    "http.request_consent": ("RequestConsent", "consent_of"),
+    "http.requires": ("requires",),
     "middleware": ("ConsentMiddleware",),
     "policy.errors": ("PolicyError",),
     "policy.parts": ("Cookie", "Feature", "Purpose", "Recipient", "Service", "Site"),

@@ -29,27 +29,27 @@ from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits, deletions, without_held
-from cookie_consent.enforcement import banner
-from cookie_consent.enforcement.csp import security_fields
-from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
-from cookie_consent.enforcement.foreign_hosts import advice_on_loading
-from cookie_consent.enforcement.left_out import Inject, leaves_out
-from cookie_consent.enforcement.lost_prefix import LostPrefix
-from cookie_consent.enforcement.nesting import Nesting
-from cookie_consent.enforcement.quick_response import QuickResponse
-from cookie_consent.enforcement.request_consent import RequestConsent
-from cookie_consent.enforcement.required import check_required
+from cookie_consent.http import banner
+from cookie_consent.http.csp import security_fields
+from cookie_consent.http.enforcement import Enforcement, PageOptions
+from cookie_consent.http.foreign_hosts import advice_on_loading
+from cookie_consent.http.left_out import Inject, leaves_out
+from cookie_consent.http.lost_prefix import LostPrefix
+from cookie_consent.http.nesting import Nesting
+from cookie_consent.http.quick_response import QuickResponse
+from cookie_consent.http.recent_answers import RecentAnswers
+from cookie_consent.http.request_consent import RequestConsent
+from cookie_consent.http.required import check_required
+from cookie_consent.http.site import Site
+from cookie_consent.http.told_by_app import Country, app_language, law_by_country
 from cookie_consent.logging import set_server_logs
+from cookie_consent.pages.explanations import intro_of
+from cookie_consent.pages.inserted import CARD_SALT
+from cookie_consent.pages.pages import Pages
+from cookie_consent.pages.rendering import Layout
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.texts.locales import load_locales
-from cookie_consent.visitors.answers.recent_answers import RecentAnswers
-from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.pages.explanations import intro_of
-from cookie_consent.visitors.pages.inserted import CARD_SALT
-from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.rendering import Layout
-from cookie_consent.visitors.told_by_app import Country, app_language, law_by_country
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger
@@ -149,7 +149,7 @@ class ConsentMiddleware(FailsAtStart):
         server_logs: Literal["mask", "drop", "keep"] = "mask",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        from cookie_consent.visitors import loaded_late as late
+        from cookie_consent.endpoints import loaded_late as late
 
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
@@ -200,7 +200,7 @@ class ConsentMiddleware(FailsAtStart):
         log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), country_of)
         ledger = late.ledger_of(ledger)
         # Join the parts.
-        self._installed = Installation(
+        self._installed = Site(
             policy=policy,
             prefix=prefix,
             own_cookies=own_cookies,
@@ -328,7 +328,7 @@ class ConsentMiddleware(FailsAtStart):
         await self.app(child, receive, gated)
 
 
-def _run_if_due(installed: Installation) -> None:
+def _run_if_due(installed: Site) -> None:
     """Run overdue retention when the server has started."""
     if installed.retention is not None:
         installed.retention.run_if_due(installed.clock())
@@ -336,7 +336,7 @@ def _run_if_due(installed: Installation) -> None:
         installed.access_log.run_if_due()
 
 
-async def _close(installed: Installation) -> None:
+async def _close(installed: Site) -> None:
     """Flush and close what is kept when the server ends."""
     # The counts first: they go into the access log, which is closed next.
     if installed.access_log is not None:

@@ -13,8 +13,8 @@ from cookie_consent.cli.existing_ledger import existing_ledger, records_of
 from cookie_consent.cli.options import ledger_of, print_json, print_text, with_options
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import digest
+from cookie_consent.pages.evidence import explain
 from cookie_consent.policy.policy import canonical_json
-from cookie_consent.visitors.pages.evidence import explain
 
 _COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
 """Column of the table of records -> width. An id is the last column."""

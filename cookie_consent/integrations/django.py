@@ -22,9 +22,9 @@ from django.template import Library
 from markupsafe import Markup
 
 from cookie_consent.decision.decision import FeatureState
-from cookie_consent.enforcement.features import consent_card, fallback_box
-from cookie_consent.enforcement.request_consent import RequestConsent
-from cookie_consent.enforcement.requires import requires as required_by_endpoint
+from cookie_consent.http.features import consent_card, fallback_box
+from cookie_consent.http.request_consent import RequestConsent
+from cookie_consent.http.requires import requires as required_by_endpoint
 from cookie_consent.integrations.jinja import consent_context as context_of_jinja
 
 __all__ = ["consent_context", "requires"]

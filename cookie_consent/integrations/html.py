@@ -1,5 +1,5 @@
 """HTML for pages that Python makes, or templates of an engine other than those of Jinja2 and Django."""
 
-from cookie_consent.enforcement.features import consent_card, fallback_box
+from cookie_consent.http.features import consent_card, fallback_box
 
 __all__ = ["consent_card", "fallback_box"]

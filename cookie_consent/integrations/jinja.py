@@ -13,12 +13,12 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from cookie_consent.enforcement.features import consent_card, fallback_box
-from cookie_consent.enforcement.request_consent import AnyRequest, RequestConsent, consent_of, own_path
-from cookie_consent.enforcement.tags import TagRules
-from cookie_consent.enforcement.vendor_signals import vendor_signals
-from cookie_consent.visitors.pages.assets import script_address
-from cookie_consent.visitors.pages.tags import deferred_stylesheet, nonce_attribute, script_tag
+from cookie_consent.http.features import consent_card, fallback_box
+from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
+from cookie_consent.http.tags import TagRules
+from cookie_consent.http.vendor_signals import vendor_signals
+from cookie_consent.pages.assets import script_address
+from cookie_consent.pages.tags import deferred_stylesheet, nonce_attribute, script_tag
 
 __all__ = ["ConsentedExtension", "consent_context"]
 

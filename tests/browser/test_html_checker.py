@@ -12,16 +12,16 @@ import pytest
 
 from cookie_consent.report.page.page import live_page
 from cookie_consent.report.page.page import page as report_page
+from tests.endpoints.test_do_not_sell import PATH as OPT_OUT
+from tests.endpoints.test_do_not_sell import SELLS
+from tests.endpoints.test_help_desk import Person
+from tests.endpoints.test_laws import COUNTRY, with_laws
 from tests.support.asgi import PREFIX, Reply, install
 from tests.support.asgi import Visitor as Browser
 from tests.support.asgi import page_app as asgi_page
 from tests.support.browsers.visitor_browser import ROOT
 from tests.support.report_sample import compared_report, sample_report
 from tests.support.sites.three_language_site import LANGUAGES, app
-from tests.visitors.test_do_not_sell import PATH as OPT_OUT
-from tests.visitors.test_do_not_sell import SELLS
-from tests.visitors.test_help_desk import Person
-from tests.visitors.test_laws import COUNTRY, with_laws
 
 pytestmark = pytest.mark.browser
 

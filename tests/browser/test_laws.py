@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.endpoints.test_laws import COUNTRY
 from tests.support.browsers.axe import run_axe
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, with_and_without_scripts
 from tests.support.waiting import wait_until
-from tests.visitors.test_laws import COUNTRY
 from tests.whole.test_shared_caches import answers, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]

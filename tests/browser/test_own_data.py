@@ -19,7 +19,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from cookie_consent import Policy
 from cookie_consent.ledgers import open_ledger
-from cookie_consent.visitors.pages.wording import Wording
+from cookie_consent.pages.wording import Wording
 from tests.support.browsers.visitor_browser import (
     PREFIX,
     REGISTRY,

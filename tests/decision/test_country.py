@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
+from cookie_consent.http.told_by_app import law_by_country
 from cookie_consent.policy.laws import laws
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.told_by_app import law_by_country
 from tests.policy.test_laws import under
 from tests.support.asgi import scope
 from tests.support.policies import full_policy_data, policy_of

@@ -23,9 +23,9 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.decision.gate import Gate, Headers, HeldCookies, held_cookies
+from cookie_consent.pages.assets import assets
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.sinks.memory import MemorySink
-from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import (
     NOW,
     PAGE,

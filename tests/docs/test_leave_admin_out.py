@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
-from cookie_consent.enforcement.left_out import leaves_out
+from cookie_consent.http.left_out import leaves_out
 from tests.support.asgi import PAGE, PHONE, SITE, call, install, page_app
 from tests.support.documentation import ROOT, blocks, run
 from tests.support.policies import KEY

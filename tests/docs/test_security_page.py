@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware, Policy
-from cookie_consent.enforcement.csp import DEFAULT_POLICY
+from cookie_consent.http.csp import DEFAULT_POLICY
 from cookie_consent.policy import from_toml
 from tests.support.asgi import SITE, Visitor
 from tests.support.documentation import blocks

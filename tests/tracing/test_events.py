@@ -21,9 +21,9 @@ from starlette.templating import Jinja2Templates
 from cookie_consent import ConsentMiddleware
 from cookie_consent.base.problem import Problem
 from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.pages.assets import assets, script_address
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import Event, read_event
-from cookie_consent.visitors.pages.assets import assets, script_address
 from tests.support.asgi import (
     PHONE,
     PREFIX,

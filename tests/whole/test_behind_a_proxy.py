@@ -20,7 +20,7 @@ import httpx
 import pytest
 import yaml
 
-from cookie_consent.visitors.guard import MAX_ORIGINS
+from cookie_consent.endpoints.guard import MAX_ORIGINS
 from tests.support.asgi import PREFIX, Fields, Reply, bodies, call, install, response_to, scope
 from tests.support.documentation import blocks
 from tests.support.servers.processes import free_port, program_path, running_program, wait_for_port

@@ -37,7 +37,7 @@ OF_HIGHER_ROOMS = {
     "visitors.pages.tags",
     "visitors.pages.wording",
 }
-"""The budget. The rest is loaded when a middleware is made (`visitors/loaded_late.py`), or when an option is given."""
+"""The budget. The rest is loaded when a middleware is made (`endpoints/loaded_late.py`), or when an option is given."""
 OTHER_PACKAGES = {"anyio", "itsdangerous", "markupsafe", "rfc8785", "starlette"}
 """Besides what Starlette loads itself."""
 STARLETTE = "import starlette.requests, starlette.responses, starlette.endpoints, starlette.concurrency"

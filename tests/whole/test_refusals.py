@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
+from cookie_consent.pages.evidence import explain
 from cookie_consent.sinks import MemorySink
-from cookie_consent.visitors.pages.evidence import explain
 from tests.support.asgi import PREFIX, Clock, Fields, Visitor, install, policy, run
 from tests.support.browsers.browser import forms
 from tests.support.ledger_files import ledger_url

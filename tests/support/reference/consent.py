@@ -10,7 +10,7 @@ from typing import Any
 
 from cookie_consent.decision.decision import Decision, FeatureState, decide
 from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.integrations.jinja import consent_context
 from tests.support.documentation import blocks
 from tests.support.policies import consent_record, granting_record, policy_of, refusing_record

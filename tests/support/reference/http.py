@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any
 
 from cookie_consent.base.cross_site import is_cross_site
+from cookie_consent.endpoints.answers.posted import PostedAnswer
+from cookie_consent.endpoints.routes import GPC_PATH
+from cookie_consent.endpoints.settings import SettingsEndpoints
+from cookie_consent.endpoints.state import States
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import _CHECKS
-from cookie_consent.visitors.answers.posted import PostedAnswer
-from cookie_consent.visitors.routes import GPC_PATH
-from cookie_consent.visitors.settings import SettingsEndpoints
-from cookie_consent.visitors.state import States
 from tests.support.asgi import NOW, Clock, Visitor, install
 from tests.support.reference.markdown import Docstring, docstring_of, page_of, prose, sentence, table
 

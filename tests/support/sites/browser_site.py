@@ -17,9 +17,9 @@ from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.enforcement.features import fallback_box
+from cookie_consent.http.features import fallback_box
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.visitors.pages.rendering import LAYOUTS, Layout
+from cookie_consent.pages.rendering import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 POLICY = """

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.enforcement.features import consent_card
+from cookie_consent.http.features import consent_card
 from tests.support.documentation import blocks
 from tests.support.policies import KEY, policy_of
 

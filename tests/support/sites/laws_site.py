@@ -10,10 +10,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
+from tests.endpoints.test_do_not_sell import SELLS
+from tests.endpoints.test_laws import COUNTRY, with_laws
 from tests.support.asgi import PAGE
 from tests.support.policies import KEY, policy_of
-from tests.visitors.test_do_not_sell import SELLS
-from tests.visitors.test_laws import COUNTRY, with_laws
 
 
 async def _page(_: Request) -> Response:

@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy
-from cookie_consent.enforcement.features import fallback_box
+from cookie_consent.http.features import fallback_box
+from cookie_consent.pages.rendering import LAYOUTS, Layout
 from cookie_consent.texts import locales
 from cookie_consent.texts.catalog import shipped_languages
-from cookie_consent.visitors.pages.rendering import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 MODULES = Path(__file__).parents[3] / "node_modules"

@@ -1,0 +1,180 @@
+"""What is shown in place of what needs consent: an explanation as a page or a box, or a card in place of content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from zlib import crc32
+
+from markupsafe import Markup
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from cookie_consent.base.cross_site import safe_next
+from cookie_consent.base.paths import split_address
+from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
+from cookie_consent.pages.inserted import CardContent
+from cookie_consent.pages.question import QuestionOptions
+from cookie_consent.pages.wording import Wording
+from cookie_consent.policy.card import Card, card_of
+from cookie_consent.policy.parts import Feature
+
+_TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
+
+
+def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature | None) -> Response:
+    """Return a response that says what is off, why, and how to allow it.
+
+    It is a page if the request accepts HTML or comes from an element with hx-boost, else JSON.
+
+    Args:
+        request: the request.
+        missing: ids of the purposes that are not allowed.
+        feature: the feature that needs them, if it is known.
+    """
+    consent, headers = consent_of(request), Headers(scope=request.scope)
+    consent.asks_itself = True
+    # htmx loads boosted links and forms without asking for HTML in Accept, but shows the response as a page.
+    if "text/html" in headers.get("accept", "") or "hx-boosted" in headers:
+        page = consent.pages.unavailable(
+            consent,
+            base=consent.base,
+            language=consent.language,
+            next_path=own_path(request.scope),
+            missing=missing,
+            feature=feature,
+        )
+        return HTMLResponse(page, headers={"cache-control": "no-store", "content-language": consent.language})
+    message = _message(consent, missing, feature)
+    told = explaining_document(feature.id if feature else None, missing, message, settings=consent.base)
+    return JSONResponse(told, headers={"cache-control": "no-store"})
+
+
+def explaining_document(feature: str | None, missing: Iterable[str], message: str, *, settings: str) -> dict[str, Any]:
+    """Return what programs are told in place of a feature."""
+    return {"available": False, "feature": feature, "missing": list(missing), "message": message, "settings": settings}
+
+
+_STRING = {"type": "string"}
+DOCUMENT_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "available": {"const": False},
+        "feature": {"type": ["string", "null"]},
+        "missing": {"type": "array", "items": _STRING},
+        "message": _STRING,
+        "settings": _STRING,
+    },
+    "required": ["available", "feature", "missing", "message", "settings"],
+}
+"""What `explaining_document` returns, as a JSON Schema for OpenAPI."""
+
+
+def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
+    """Return HTML to show in place of a feature: its fallback and a button that allows it.
+
+    Args:
+        scope: the ASGI scope of the request for the page.
+        feature: the feature's id.
+
+    Raises:
+        LookupError: the policy has no such feature.
+    """
+    consent = consent_of(scope)
+    consent.degrade(feature)
+    return consent.pages.unavailable_box(
+        consent,
+        base=consent.base,
+        language=consent.language,
+        next_path=own_path(scope),
+        feature=consent.policy.feature(feature),
+        options=QuestionOptions(consent.nonce, consent.nonce),
+    )
+
+
+def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
+    """Return the explanation as plain text: the fallback, what is needed and why it is off."""
+    words = Wording(consent.policy, consent.language)
+    needs = words("unavailable_needs", purposes=words.titles(missing))
+    reasons = dict.fromkeys(words(consent.reasons[purpose]) for purpose in missing)
+    fallback = [feature.fallback[consent.language]] if feature else []
+    return " ".join([*fallback, needs.unescape(), *(reason.unescape() for reason in reasons)])
+
+
+def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: str = "", title: str = "") -> str:
+    """Return HTML: the content if what it needs is allowed, else a card in its place.
+
+    The card names the recipients, and has the button "Always allow" and, with a script, "Show once". The content waits
+    beside it in a `<template>`, from which browsers load nothing.
+
+    Args:
+        scope: the ASGI scope of the request for the page, or the request.
+        card: the id of a recipient, or else of a feature, or else of a purpose.
+        content: the HTML, such as an `<iframe>`.
+        preview: the address of a picture to show on the card; "" for none. It is the site's own.
+        title: the name of the content; "" for the name of the recipient, the feature or the purpose.
+
+    Raises:
+        LookupError: the policy has nothing with this id.
+        ValueError: the preview is at another site, or the content opens or closes a `<template>` alone.
+    """
+    consent = consent_of(scope)
+    about, picture, html = card_of(consent.policy, card), _own_picture(preview, scope), _whole(content)
+    place = _place(consent, about, own_path(scope))
+    if all(map(consent.allows, about.purposes)):
+        # Where the form of the card leads back to, so that the page stays where it was.
+        return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
+    if about.feature is not None:
+        consent.degrade(about.feature.id)
+    return consent.pages.card(
+        consent,
+        base=consent.base,
+        language=consent.language,
+        next_path=own_path(scope),
+        card=about,
+        content=CardContent(html=html, title=title, preview=picture, place=place),
+        options=QuestionOptions(consent.nonce, consent.nonce, reloads=consent.reloads),
+    )
+
+
+def _place(consent: RequestConsent, card: Card, path: str) -> str:
+    """Return the id of a card's element: the same when the page comes again, and another in what is loaded later."""
+    number = consent.count_card(card.id)
+    return f"pchoice-card-{card.id}-{crc32(path.encode()):08x}{f'-{number}' if number > 1 else ''}"
+
+
+def _own_picture(preview: str, scope: Mapping[str, Any]) -> str:
+    """Return the path of a preview.
+
+    Raises:
+        ValueError: it is at another site, which would hear of the visitor before the answer.
+    """
+    address = split_address(str(preview))
+    if not preview or (not address.scheme and safe_next(str(preview)) is not None):
+        return str(preview)
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+    path = f"{address.path}?{address.query}" if address.query else address.path
+    is_own = address.scheme in ("http", "https") and address.authority.lower() == host.lower()
+    if not is_own or safe_next(path) is None:
+        raise ValueError(
+            f"preview={str(preview)!r}: a card loads nothing from other sites. Put the picture on your own site, and "
+            'write its path, like "/static/map.png".'
+        )
+    return path
+
+
+def _whole(content: str) -> Markup:
+    """Return content as HTML.
+
+    Raises:
+        ValueError: it would end the `<template>` that it is put into, and then load.
+    """
+    depth = 0
+    for tag in _TEMPLATE_TAG.finditer(content):
+        depth += -1 if tag[1] else 1
+        if depth < 0:
+            break
+    if depth:
+        raise ValueError("The content of a card opens or closes a <template> without the other tag.")
+    return Markup(content)  # noqa: S704 (the app's own HTML)

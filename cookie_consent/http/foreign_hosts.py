@@ -1,0 +1,188 @@
+"""Logs which hosts of others the app's pages load from, though nobody allowed it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from starlette.types import Message, Send
+
+from cookie_consent.base.first_seen import FirstSeen, forget_with_others, shown
+from cookie_consent.base.html.loads import Load, loads
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.paths import address, outer_path
+from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.visit import host_of
+from cookie_consent.http.csp import SecurityFields, covers
+from cookie_consent.http.tags import TagRules
+from cookie_consent.pages.tags import nonce_attribute
+from cookie_consent.policy.parts import NECESSARY
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.starter import PLACEHOLDER
+
+_OWN_MACHINE = ("localhost", "127.0.0.1", "[::1]")
+_MOST_NAMED = 3
+_MAX_PAGES = 1000
+_MAX_HOSTS = 100
+_LONGEST_READ = 256 * 1024
+"""Bytes of a page that are looked through."""
+_REST = 10.0
+"""Seconds until a page is looked through whose address was seen before. To look takes some milliseconds."""
+_WAITING = {
+    "script": '<script type="text/plain" data-purpose="{purpose}" data-src="{address}"></script>',
+    "": '<script type="text/plain" data-purpose="{purpose}">...</script>',
+    "iframe": '<iframe data-purpose="{purpose}" data-src="{address}"></iframe>',
+    "img": '<img data-purpose="{purpose}" data-{attribute}="{address}">',
+    **dict.fromkeys(("link", "style"), '<link rel="stylesheet" data-purpose="{purpose}" data-href="{address}">'),
+}
+"""Element, or "" for a script without a file -> how it waits for a purpose. Others wait inside a template."""
+_IN_TEMPLATE = '<template data-purpose="{purpose}"><{element} {attribute}="{address}">...</{element}></template>'
+_TO_DECLARE = (
+    'Declare who gets the data, with purpose = "necessary" if the site does not work without, and else let it wait:'
+)
+_ENFORCE = '\nWith csp="enforce", browsers load from such hosts only what was allowed.\n'
+_log = logging.getLogger("cookie_consent")
+
+
+def advice_on_loading(policy: Policy, security: SecurityFields | None, *, shared_pages: bool) -> Iterator[str]:
+    """Yield a sentence at the start if browsers load from recipients whatever the visitor answers."""
+    reached = [f'"{it.name}"' for it in policy.recipients if it.purpose != NECESSARY and it.origins]
+    if reached and (security is None or not security.enforces):
+        remedy = "" if shared_pages else ' csp="enforce" has browsers hold back the rest.'
+        yield (
+            f"What pages load from {', '.join(reached[:_MOST_NAMED])} waits for an answer only where data-purpose "
+            f"marks it (docs/gated.md).{remedy}"
+        )
+
+
+class ForeignHosts:
+    """Looks through the app's pages, now and then, and logs each host of others once.
+
+    Args:
+        prefix: the path of the endpoints.
+        security: what limits browsers; None if nothing does.
+        clock: returns seconds since 1970.
+
+    Attributes:
+        pages: the paths of pages that were looked through.
+        named: the hosts that were logged and that no policy of ours stops.
+        rests_until: when to look through one of these pages again (seconds since 1970).
+    """
+
+    def __init__(self, prefix: str, security: SecurityFields | None, clock: Callable[[], float]) -> None:
+        self._prefix = prefix
+        self.clock = clock
+        self._security = security if security is not None and security.enforces else None
+        self._hosts = FirstSeen(_MAX_HOSTS)
+        self.pages: set[str] = set()
+        self.rests_until = clock() + _REST
+        self.named: list[str] = []
+        forget_with_others(self)
+
+    def forget(self) -> None:
+        """Look through all pages again."""
+        self.pages.clear()
+
+    def is_due(self, path: str) -> bool:
+        """Return whether to look through a page: at an address for the first time, and at any one now and then."""
+        if path not in self.pages and len(path) <= LONGEST_KEPT and len(self.pages) < _MAX_PAGES:
+            self.pages.add(path)
+            return True
+        if self.clock() < self.rests_until:
+            return False
+        self.rests_until = self.clock() + _REST
+        return True
+
+    def look(self, scope: Mapping[str, Any], decision: Decision, body: bytes) -> None:
+        """Look through a page that is due.
+
+        Args:
+            scope: the request's ASGI scope.
+            decision: the decision on the request.
+            body: the page.
+        """
+        for load in loads(body[:_LONGEST_READ]):
+            advice = self._advice(load, scope, decision)
+            if advice is not None and self._hosts.is_new(load.host):
+                self.named += [load.host] if self._security is None else []
+                _log.warning('The page "%s" %s', shown(outer_path(scope)), advice)
+
+    def console_line(self, scope: Mapping[str, Any], rules: TagRules) -> bytes:
+        """Return a script that says in the browser's console what was logged, if that is on the developer's machine.
+
+        Under a policy of ours, browsers say it by themselves.
+
+        Args:
+            scope: the request's ASGI scope.
+            rules: what the page's policies say of our tags.
+        """
+        if not (self.named and rules.inline_script and host_of(scope) in _OWN_MACHINE):
+            return b""
+        # The names of hosts have no characters that end a script.
+        hosts = ", ".join(self.named[:_MOST_NAMED])
+        said = (
+            f'console.warn("cookie-consent: pages load from {hosts} before anybody allows it; see the server\'s log")'
+        )
+        return f"<script{nonce_attribute(rules.script_nonce)}>{said}</script>".encode()
+
+    def watching(self, send: Send, scope: Mapping[str, Any], decision: Decision) -> Send:
+        """Return what sends a page and looks through it at its end. Nothing is held back meanwhile."""
+        begun, size = list[bytes](), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal size
+            if message["type"] == "http.response.body" and size < _LONGEST_READ:
+                begun.append(bytes(message.get("body", b"")))
+                size += len(begun[-1])
+                if size >= _LONGEST_READ or not message.get("more_body", False):
+                    size = _LONGEST_READ
+                    self.look(scope, decision, b"".join(begun))
+                    begun.clear()
+            await send(message)
+
+        return watched
+
+    def _advice(self, load: Load, scope: Mapping[str, Any], decision: Decision) -> str | None:
+        """Return what to log of something that a page loads, or None if it is as it should be."""
+        site, host = decision.policy.site, load.host
+        if host in (host_of(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
+            return None
+        purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
+        security = self._security
+        # Under a policy of ours, browsers load what is declared once it is allowed.
+        is_seen_to = bool(purposes) or (security is not None and security.allows(load.directive, host))
+        if is_seen_to and (security is not None or any(decision.purposes[purpose] for purpose in purposes)):
+            return None
+        waiting = self._waiting(load, purposes[0] if purposes else "?", scope)
+        if purposes:
+            does = f'loads from {host}, although "{purposes[0]}" is not allowed: {_tag(load)}. Let it wait:'
+            return f"{does}\n\n{waiting}{_ENFORCE}"
+        remedy = f"{_tag(load)}. {_TO_DECLARE}\n\n{_recipient(load, site.languages)}{waiting}"
+        if security is None:
+            return f"loads from {host}, which no recipient of the policy has: {remedy}{_ENFORCE}"
+        return f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it: {remedy}"
+
+    def _waiting(self, load: Load, purpose: str, scope: Mapping[str, Any]) -> str:
+        """Return the lines that let something wait for a purpose."""
+        element = _WAITING.get(load.attribute and load.element, _IN_TEMPLATE).format(purpose=purpose, **_shown(load))
+        script = address(shown(scope.get("root_path", "")), f"{self._prefix}/gated.js")
+        return f'<script type="module" src="{script}"></script>\n{element}\n'
+
+
+def _shown(load: Load) -> dict[str, str]:
+    return {"element": load.element, "attribute": load.attribute, "address": shown(load.address)}
+
+
+def _tag(load: Load) -> str:
+    tag = '<{element} {attribute}="{address}">' if load.attribute else '<{element}>..."{address}"...</{element}>'
+    return tag.format(**_shown(load))
+
+
+def _recipient(load: Load, languages: Sequence[str]) -> str:
+    """Return the lines that declare who is reached at an origin."""
+    receives = ", ".join(f'{language} = "{PLACEHOLDER}"' for language in languages)
+    return (
+        f'[[recipients]]\nid = "{load.host.replace(".", "-")}"\nname = "{PLACEHOLDER}"\npurpose = "?"\n'
+        f'origins = ["{load.origin}"]\ndirectives = ["{load.directive}"]\nreceives = {{ {receives} }}\n\n'
+    )

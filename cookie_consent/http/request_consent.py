@@ -1,0 +1,250 @@
+"""The decision as one request's app sees it: in the visitor's language, and noting whether it is read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import date
+from functools import lru_cache, partial
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from starlette.requests import HTTPConnection
+
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.paths import address, outer_path
+from cookie_consent.decision.decision import Decision, FeatureState
+from cookie_consent.decision.reasons import Reason
+from cookie_consent.decision.record import ConsentRecord
+from cookie_consent.http.told_by_app import AppLanguage
+from cookie_consent.pages.pages import Pages
+from cookie_consent.policy.errors import did_you_mean
+from cookie_consent.policy.policy import Policy
+from cookie_consent.texts.negotiation import accepted_language, match_language
+
+_LONGEST_PATH = 2000
+
+
+def _read_noted(name: str) -> Any:
+    """Return a property that reads an attribute of the decision and sets `was_read`."""
+
+    def read(consent: RequestConsent) -> Any:
+        consent.was_read = True
+        return getattr(consent._decision, name)
+
+    return property(read)
+
+
+class RequestConsent(Decision):
+    """The `Decision` of one request, at `request.state.consent`.
+
+    Reading it makes the response depend on it, so that the response gets `Vary` and `Cache-Control: private`.
+
+    It stays as it was when the request arrived, however long the app takes. An answer that the visitor gives in the
+    meantime applies to the response (its cookies, the access record, the banner) and to the next request.
+
+    Requests with the same `decision_key` share the decision, so this object does not copy it: its properties read it.
+
+    Args:
+        decision: the decision.
+        scope: the request's ASGI scope.
+        pages: renders what stands in place of what is off.
+        app_language: returns the app's language for a request; None if that option is not used.
+
+    Attributes:
+        was_read: whether the decision was read.
+        asks_itself: whether the page itself asks for what it needs, so that it gets no banner.
+        chose_language: whether the language was chosen by Accept-Language.
+        follows_page: whether the language is left to the page.
+        nonce: the nonce of the app's own Content-Security-Policy, for our tags in the app's templates; "" for none. The
+            app sets it.
+        reloads: whether the page has to be loaded again after a grant: it keeps the Content-Security-Policy that it
+            came with, which names the origins of recipients only where they are allowed.
+        replacement: an ASGI app whose response replaces the app's, or None.
+        degraded: ids of the features that gave their fallback.
+        returned: whether the visitor comes back to this page from one of our forms.
+        cards: how many cards of each id the page has so far.
+    """
+
+    # Properties are faster than __getattr__, which slows down every attribute access of the class.
+    policy: Policy = _read_noted("policy")
+    purposes: Mapping[str, bool] = _read_noted("purposes")
+    status: str = _read_noted("status")
+    asked: tuple[str, ...] = _read_noted("asked")
+    signals: tuple[str, ...] = _read_noted("signals")
+    record: ConsentRecord | None = _read_noted("record")
+    news: date | None = _read_noted("news")
+    honours_gpc: bool = _read_noted("honours_gpc")
+    outcome: str = _read_noted("outcome")
+    reasons: Mapping[str, Reason] = _read_noted("reasons")
+    refused_by_signal: frozenset[str] = _read_noted("refused_by_signal")
+    was_read = False
+    asks_itself = False
+    chose_language = False
+    follows_page = True
+    nonce = ""
+    reloads = False
+    replacement: Callable[..., Awaitable[None]] | None = None
+    degraded: frozenset[str] = frozenset()
+    returned = False
+    cards: Mapping[str, int] = {}
+    _language: str | None = None
+    _root_path = ""
+    _app_language: Callable[[], str | None] | None = None
+    # Other than the decision, this object changes. These are the methods of `object`, so that it does at no cost.
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+    def __init__(
+        self, decision: Decision, scope: Mapping[str, Any], pages: Pages, app_language: AppLanguage | None = None
+    ) -> None:
+        # Keep no reference to the scope: it contains this object, and mounted apps change it.
+        self._decision, self.pages, self._headers = decision, pages, scope["headers"]
+        if scope.get("root_path"):
+            self._root_path = scope["root_path"]
+        if app_language is not None:
+            self._app_language, self.follows_page = partial(app_language, dict(scope)), False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self)  # the slots of `Decision` are empty
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
+        """Return whether a feature is available, and its fallback; see `Decision.feature`."""
+        state = super().feature(feature, language=language)
+        if not state.available:
+            self.degrade(feature)
+        return state
+
+    def sources(self, directive: str) -> tuple[str, ...]:
+        """Return origins for the app's own Content-Security-Policy; see `Decision.sources`."""
+        self.reloads = True
+        return super().sources(directive)
+
+    def degrade(self, feature: str) -> None:
+        """Note that a feature gave its fallback."""
+        self.degraded |= {feature}
+
+    def count_card(self, card: str) -> int:
+        """Count a card, and return how many of its id the page has by now."""
+        number = self.cards.get(card, 0) + 1
+        self.cards = {**self.cards, card: number}
+        return number
+
+    @property
+    def base(self) -> str:
+        """The path of the endpoints, including the path that the app is mounted at."""
+        return address(self._root_path, self.pages.prefix)
+
+    @property
+    def language(self) -> str:
+        """The language of what the visitor reads. An app that knows it can set it to an offered language.
+
+        Raises:
+            LookupError: it is set to a language that the policy does not offer.
+        """
+        self.was_read = True
+        return self.app_language or self._accepted()
+
+    @language.setter
+    def language(self, tag: str) -> None:
+        offered = self._decision.policy.site.languages
+        if tag not in offered:
+            raise LookupError(f'the language "{tag}" is not offered. {did_you_mean(tag, offered)}')
+        self._language, self.follows_page = tag, False
+
+    def prefer_language(self, tag: str) -> None:
+        """Use the offered language for a tag, such as "en" for "en-us", if there is one."""
+        language = match_language(tag, self._decision.policy.site.languages)
+        if language is not None:
+            self.language = language
+
+    @property
+    def app_language(self) -> str | None:
+        """The language that the app has set or returns for this request, or None."""
+        if self._language is None and self._app_language is not None:
+            self._language, self._app_language = self._app_language(), None
+        return self._language
+
+    def language_of_page(self, tag: str | None, *, is_shared: bool = False) -> str:
+        """Return the language for what is inserted into a page: the app's, the page's, or else one the browser accepts.
+
+        Args:
+            tag: the value of the page's lang attribute, if it has one.
+            is_shared: whether the page is the same for everybody. What the browser accepts does not count then.
+        """
+        site = self._decision.policy.site
+        chosen = self.app_language
+        if chosen is None and tag:
+            chosen = match_language(tag, site.languages)
+        if is_shared:
+            return chosen or site.prevailing_language
+        return chosen or self.language
+
+    def _accepted(self) -> str:
+        site = self._decision.policy.site
+        self.chose_language = True
+        return accepted_language(_accept_language(self._headers), site.languages) or site.prevailing_language
+
+
+class AnyRequest(Protocol):
+    """A request or websocket of any ASGI framework. All have their ASGI scope."""
+
+    @property
+    def scope(self) -> Any:
+        """The ASGI scope."""
+        ...
+
+
+# FastAPI reads the arguments of a dependency from its signature.
+OF_A_REQUEST = inspect.Signature(
+    [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
+)
+
+
+def consent_of(request: AnyRequest | Mapping[str, Any]) -> RequestConsent:
+    """Return the decision for a request.
+
+    It is a FastAPI dependency too, of endpoints and websockets: `Annotated[RequestConsent, Depends(consent_of)]`.
+
+    Args:
+        request: a request or websocket of any ASGI framework, or anything else with the ASGI scope as its attribute
+            `scope`, or the scope itself.
+
+    Raises:
+        RuntimeError: the middleware is not installed.
+    """
+    scope = getattr(request, "scope", request)
+    state = scope.get("state") if isinstance(scope, Mapping) else None
+    consent = state.get("consent") if isinstance(state, Mapping) else None
+    if not isinstance(consent, RequestConsent):
+        raise RuntimeError(
+            "There is no consent decision on this request: install the middleware, as in "
+            'app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=[...])'
+        )
+    return consent
+
+
+vars(consent_of)["__signature__"] = OF_A_REQUEST
+
+
+def own_path(scope: Mapping[str, Any]) -> str:
+    """Return the path and query of a request, percent-encoded, to return to it; "" if they are too long."""
+    path, query = outer_path(scope), scope.get("query_string", b"")
+    length = len(path) + len(query)
+    # Long addresses bypass the cache, so that clients cannot fill the memory.
+    if length <= LONGEST_KEPT:
+        return _encoded(path, query)
+    return _encoded.__wrapped__(path, query) if length <= _LONGEST_PATH else ""
+
+
+@lru_cache(maxsize=512)
+def _encoded(path: str, query: bytes) -> str:
+    encoded = quote(path, errors="replace")
+    return f"{encoded}?{query.decode('latin-1')}" if query else encoded
+
+
+def _accept_language(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    return b",".join([value for name, value in headers if name == b"accept-language"]).decode("latin-1")

@@ -1,0 +1,310 @@
+"""`requires`: endpoints that run only if purposes are allowed, and otherwise give a fallback."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from starlette.concurrency import run_in_threadpool
+from starlette.endpoints import HTTPEndpoint
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.status import WS_1008_POLICY_VIOLATION
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cookie_consent.http.features import DOCUMENT_SCHEMA, explaining_document, explanation
+from cookie_consent.http.request_consent import OF_A_REQUEST, AnyRequest, RequestConsent, consent_of
+from cookie_consent.policy.parts import Feature
+from cookie_consent.policy.policy import Policy
+
+Endpoint = Callable[..., Any]
+_Decorated = TypeVar("_Decorated", bound=Endpoint)
+Responses = dict[int | str, dict[str, Any]]
+"""What FastAPI takes as `responses`: status -> OpenAPI's description of the response."""
+
+REQUIRED = "_cookie_consent_requires"
+"""The attribute of a decorated endpoint with what it requires."""
+_NAMES_OF_REQUESTS = ("Request", "HTTPConnection")
+_NOT_GIVEN = "This needs a consent that was not given."
+_WITHOUT_BODY = (204, 205, 304)
+
+
+def requires(
+    *purposes: str, fallback: Endpoint | None = None, feature: str | None = None, status: int | None = None
+) -> Requires:
+    """Run an endpoint only if purposes are allowed, and otherwise respond with a fallback.
+
+    Use it as a decorator of a Starlette or FastAPI endpoint that takes a request (a function, a method or an
+    `HTTPEndpoint` class), or as a FastAPI dependency: `dependencies=[Depends(requires("media"))]`. A websocket that
+    depends on it is closed with code 1008 (RFC 6455 section 7.4.1).
+
+    It decorates endpoints of other frameworks, too, if they take the request and may return nothing. In all others, ask
+    `requires("media").unmet(request)` in the endpoint.
+
+    Args:
+        purposes: ids of the purposes that are needed, all of them.
+        fallback: an endpoint that responds instead. In frameworks other than Starlette and FastAPI it has the same
+            arguments as the endpoint, and is no coroutine function if the endpoint is none. Without a fallback, a page
+            (or JSON) explains what is off and why, and offers to allow just that.
+        feature: the id of the feature whose title and fallback the explanation shows. It is needed only if several
+            features need the same purposes.
+        status: the status code of what is sent instead of the endpoint's response; by default that of the fallback, or
+            200. In other frameworks it is that of the explanation only.
+
+    Raises:
+        ValueError: the status code is none of a response with a body.
+        LookupError: on the first request, if the policy has no such purpose or feature. Where the routes of a Starlette
+            or FastAPI app name it, the start fails instead.
+    """
+    return Requires(purposes, fallback, feature, status)
+
+
+class Requires:
+    """The result of `requires`. Call it with an endpoint to decorate it, or with a request to check it."""
+
+    def __init__(
+        self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None, status: int | None
+    ) -> None:
+        if status is not None and (status not in range(200, 600) or status in _WITHOUT_BODY):
+            raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
+        self._purposes, self._fallback, self._feature, self._status = purposes, fallback, feature, status
+        self.__signature__ = OF_A_REQUEST
+
+    def check(self, policy: Policy) -> None:
+        """Check that a policy has these purposes and this feature.
+
+        Raises:
+            LookupError: it lacks one.
+        """
+        for purpose in self._purposes:
+            if purpose not in policy.in_force:
+                raise policy.no_purpose(purpose)
+        if self._feature is not None:
+            policy.feature(self._feature)
+
+    @property
+    def responses(self) -> Responses:
+        """What is sent without consent, for FastAPI's argument `responses` and so for the OpenAPI document."""
+        status = 200 if self._status is None else self._status
+        without = f"Without consent to {', '.join(self._purposes)}:"
+        if status == 200:  # the description stands for both
+            without = f"The endpoint's response. {without}"
+        if self._fallback is not None:
+            return {status: {"description": f"{without} the fallback."}}
+        told = explaining_document(
+            self._feature, self._purposes, "This needs your consent.", settings="/privacy-choices"
+        )
+        as_json: dict[str, Any] = {"examples": {"without_consent": {"summary": "Without consent", "value": told}}}
+        if status != 200:  # there the endpoint's own schema stands
+            as_json["schema"] = DOCUMENT_SCHEMA
+        return {
+            status: {
+                "description": f"{without} what is off and why, as a page or as JSON.",
+                "content": {"text/html": {"schema": {"type": "string"}}, "application/json": as_json},
+            }
+        }
+
+    @overload
+    def __call__(self, request: HTTPConnection) -> None: ...
+
+    @overload
+    def __call__(self, request: _Decorated) -> _Decorated: ...
+
+    def __call__(self, request: Any) -> Any:
+        """Decorate an endpoint, or check a request.
+
+        An endpoint keeps its type: one that is no coroutine function stays so. Without consent it returns a response.
+
+        Raises:
+            HTTPException: the request lacks a purpose. The middleware replaces the response with the fallback.
+            WebSocketException: the websocket lacks a purpose.
+            TypeError: the endpoint takes no request.
+        """
+        if isinstance(request, HTTPConnection):
+            return self._check(request)
+        if inspect.isclass(request) and issubclass(request, HTTPEndpoint):
+            return self._decorate_class(request)
+        return self._decorate(request)
+
+    def _check(self, request: HTTPConnection) -> None:
+        missing = self._missing(request)
+        if missing and request.scope["type"] == "websocket":
+            raise WebSocketException(code=WS_1008_POLICY_VIOLATION, reason=_NOT_GIVEN)
+        if missing:
+            # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
+            # page itself, because the app's error handlers would turn the exception into JSON.
+            consent_of(request).replacement = self._instead(request, missing, self._fallback)
+            raise HTTPException(status_code=self._status or 200, detail=_NOT_GIVEN)
+
+    def unmet(self, request: AnyRequest) -> bool:
+        """Return whether a purpose is not allowed. The explanation then replaces what the endpoint returns.
+
+        It is for frameworks in which the decorator does not fit, such as Quart and Django:
+        `if needs_media.unmet(request): return ""`. On a websocket, nothing is replaced: close it.
+
+        Args:
+            request: the request, or anything else with the ASGI scope as its attribute `scope`.
+        """
+        missing = self._missing(request)
+        if missing:
+            consent_of(request).replacement = self._instead(request, missing, None)
+        return bool(missing)
+
+    def _decorate(self, endpoint: Endpoint) -> Endpoint:
+        position, name = _request_parameter(endpoint)
+
+        def chosen(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Response | None, Endpoint]:
+            """Return what is sent in place of the endpoint's response, or None and what is run."""
+            request: AnyRequest = kwargs[name] if name in kwargs else args[position]
+            if not isinstance(request, HTTPConnection):
+                return None, self._in_other_framework(endpoint, request)
+            missing = self._missing(request)
+            return _AppResponse(self._instead(request, missing, self._fallback)) if missing else None, endpoint
+
+        async def degrading(*args: Any, **kwargs: Any) -> Any:
+            instead, run = chosen(args, kwargs)
+            return instead or await _call(run, *args, **kwargs)
+
+        # Starlette runs endpoints that are no coroutine functions in threads, and so it does with this one.
+        def degrading_in_thread(*args: Any, **kwargs: Any) -> Any:
+            instead, run = chosen(args, kwargs)
+            return instead or run(*args, **kwargs)
+
+        decorated = functools.wraps(endpoint)(degrading if _is_async(endpoint) else degrading_in_thread)
+        vars(decorated)[REQUIRED] = self
+        return decorated
+
+    def _decorate_class(self, endpoint: type[HTTPEndpoint]) -> type[HTTPEndpoint]:
+        required = self
+
+        class Degrading(endpoint):  # type: ignore[valid-type, misc]
+            async def dispatch(self) -> None:
+                request = Request(self.scope, self.receive)
+                missing = required._missing(request)
+                if missing:
+                    await required._instead(request, missing, required._fallback)(self.scope, self.receive, self.send)
+                else:
+                    await super().dispatch()
+
+        # `updated=()`, because the `__dict__` of a class cannot be updated.
+        functools.update_wrapper(Degrading, endpoint, updated=())
+        setattr(Degrading, REQUIRED, self)
+        return Degrading
+
+    def _in_other_framework(self, endpoint: Endpoint, request: AnyRequest) -> Endpoint:
+        """Return the endpoint to run in another framework, which cannot send a response of Starlette's."""
+        if self._fallback is None:
+            return _nothing if self.unmet(request) else endpoint
+        if not self._missing(request):
+            return endpoint
+        self._degrade(request)
+        return self._fallback
+
+    def _missing(self, request: AnyRequest) -> tuple[str, ...]:
+        consent = consent_of(request)
+        return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
+
+    def _instead(self, request: AnyRequest, missing: tuple[str, ...], fallback: Endpoint | None) -> ASGIApp:
+        """Return what sends the response in place of the endpoint's: that of the fallback, or else an explanation."""
+        feature = self._degrade(request)
+        if fallback is None:
+            # Now, since some frameworks forget the request before it is sent.
+            return _with_status(explanation(request, missing, feature), self._status)
+        endpoint: Any = fallback
+        if inspect.isclass(fallback):  # Starlette makes an instance and awaits it
+            return _with_status(endpoint, self._status)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            result = await _call(endpoint, request)
+            response = result if isinstance(result, Response) else JSONResponse(result)
+            await response(scope, receive, send)
+
+        return _with_status(app, self._status)
+
+    def _degrade(self, request: AnyRequest) -> Feature | None:
+        """Return the feature that is off, if it is known, and note that it gives its fallback."""
+        consent = consent_of(request)
+        feature = _feature_of(consent, self._purposes, self._feature)
+        if feature is not None:
+            consent.degrade(feature.id)
+        return feature
+
+
+class _AppResponse(Response):
+    """A response that an ASGI app makes when it is sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__()
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+        if self.background is not None:
+            await self.background()
+
+
+def _feature_of(consent: RequestConsent, purposes: tuple[str, ...], feature: str | None) -> Feature | None:
+    """Return the named feature, or else the only feature that needs exactly these purposes."""
+    if feature is not None:
+        return consent.policy.feature(feature)
+    matching = [declared for declared in consent.policy.features if set(declared.purposes) == set(purposes)]
+    return matching[0] if len(matching) == 1 else None
+
+
+def _request_parameter(endpoint: Endpoint) -> tuple[int, str]:
+    """Return position and name of the parameter that takes the request: "request", or else the first after self.
+
+    Raises:
+        TypeError: the endpoint takes no request.
+    """
+    names = list(inspect.signature(endpoint).parameters)
+    if "request" in names:
+        return names.index("request"), "request"
+    without_self = names[1:] if names[:1] == ["self"] else names
+    parameter = inspect.signature(endpoint).parameters[without_self[0]] if without_self else None
+    if parameter is None or not _may_be_a_request(parameter.annotation):
+        raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
+    return names.index(parameter.name), parameter.name
+
+
+def _may_be_a_request(annotation: Any) -> bool:
+    if annotation is inspect.Parameter.empty:
+        return True
+    # By its name, since other frameworks have classes of their own: falcon.asgi.Request, Request[Any, Any, Any].
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return name.partition("[")[0].rpartition(".")[2] in _NAMES_OF_REQUESTS
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Respond with nothing, in place of an endpoint whose response is replaced."""
+
+
+def _with_status(app: ASGIApp, status: int | None) -> ASGIApp:
+    """Return an app whose responses have a status code; None for their own."""
+    if status is None:
+        return app
+
+    async def app_with_status(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_status(message: Message) -> None:
+            await send({**message, "status": status} if message["type"] == "http.response.start" else message)
+
+        await app(scope, receive, send_with_status)
+
+    return app_with_status
+
+
+def _is_async(endpoint: Endpoint) -> bool:
+    """Return whether calling an endpoint makes a coroutine: a function, a partial one, or an object with `__call__`."""
+    call = getattr(type(endpoint), "__call__", None)  # noqa: B004 (what kind of function it is)
+    return inspect.iscoroutinefunction(endpoint) or inspect.iscoroutinefunction(call)
+
+
+async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
+    if _is_async(endpoint):
+        return await endpoint(*args, **kwargs)
+    # Starlette runs endpoints that are no coroutine functions in threads, too. They may still return an awaitable.
+    result = await run_in_threadpool(endpoint, *args, **kwargs)
+    return await result if isinstance(result, Awaitable) else result

@@ -1,0 +1,290 @@
+"""Applies the decision to a response, between the app and the server: cookies, header fields, what pages get."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from starlette.types import Message, Send
+
+from cookie_consent.base import page_views
+from cookie_consent.base.caching import ONLY_BYTES, Headers, depending_on, plain_fields
+from cookie_consent.base.html.injection import Injection, injectable
+from cookie_consent.base.paths import outer_path
+from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.decision.visit import Visit, is_secure
+from cookie_consent.http import banner
+from cookie_consent.http.csp import SecurityFields, is_page
+from cookie_consent.http.shared_pages import SharedPages
+from cookie_consent.http.tags import TagRules, tag_rules
+from cookie_consent.http.vendor_signals import VendorSignals
+from cookie_consent.http.visit_response import VisitResponse
+from cookie_consent.pages.question import QuestionOptions
+
+if TYPE_CHECKING:
+    from cookie_consent.tracing.tracer import Trace
+
+_START = "http.response.start"
+
+
+def _nothing(_language: str | None, _received: bytes) -> bytes:
+    """Return what a page gets that does not ask: nothing."""
+    return b""
+
+
+class Response(VisitResponse):
+    """Applies the decision to one response: cookies, fragments in pages, header fields and the access record.
+
+    This is the careful way, which is correct for every response. `QuickResponse` takes fewer steps for most.
+    """
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a message of the app's, or the response that replaces it."""
+        if self._replaced:
+            return _send_nothing()
+        if message["type"] == _START:
+            if self._consent.replacement is not None:
+                self._replaced = True
+                return self._consent.replacement(self.scope, self._receive, self._pass)
+            message = self._start(message)
+        elif message["type"] == "http.response.trailers":
+            self._apply_recent_answers()
+            fields = plain_fields(message.get("headers", ()))
+            decision = self._visit.decision
+            passed = self._enforcement.gate.outgoing(fields, decision.purposes)
+            message = {**message, "headers": passed}
+        return self._out(message)
+
+    def _pass(self, message: Message) -> Awaitable[None]:
+        if message["type"] == _START:
+            message = self._start(message)  # this may change the way out, also for this message
+        return self._out(message)
+
+    def _start(self, message: Message) -> Message:  # noqa: C901, PLR0915 (a call costs time)
+        enforcement, given = self._enforcement, message.get("headers", ())
+        if enforcement.shared_pages is not None:
+            return self._start_shared(enforcement.shared_pages, message)
+        is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
+        headers = given if is_plain else plain_fields(given)
+        self._apply_recent_answers()
+        decision = self._visit.decision
+        passed, limits = enforcement.gate.outgoing(headers, decision.purposes), False
+        if enforcement.security is not None:
+            passed, limits = self._limited(enforcement.security, message["status"], passed)
+        readable = injectable(message["status"], passed)
+        encoding = readable if enforcement.inject else None
+        if encoding:
+            passed = self._prepare_injection(encoding, passed)
+        elif encoding is not None:
+            self._note_compressed()
+        if readable:
+            self._watch()
+        if enforcement.access_log is not None:
+            self._count(enforcement.access_log.counts, message["status"], passed)
+        traced = self.trace is not None
+        depends = self._consent.was_read or bool(encoding) or traced or limits or self._was_answered
+        if self.trace is not None and self.trace.new_visitor is not None:
+            passed = [*passed, (b"set-cookie", self.trace.new_visitor)]
+        if self._visit.refused_cookies:
+            passed, depends = [*passed, *self._deletion_fields()], True
+        if encoding:
+            enforcement.advice.is_cacheable(outer_path(self.scope), headers)
+        if depends:
+            language = (b"Accept-Language",) if self._consent.chose_language or self.injection is not None else ()
+            frames = (b"Sec-Fetch-Dest",) if self._differs_in_frames else ()
+            passed = depending_on(passed, (*enforcement.depends_on, *language, *frames))
+        return message if passed is given else {**message, "headers": passed}
+
+    def _start_shared(self, shared: SharedPages, message: Message) -> Message:
+        """Begin a response that is the same for everybody, unless the app itself read the decision."""
+        enforcement, headers = self._enforcement, plain_fields(message.get("headers", ()))
+        self._apply_recent_answers()
+        decision, consent = self._visit.decision, self._consent
+        headers = enforcement.gate.outgoing(headers, decision.purposes)
+        may_inject = enforcement.inject and self.scope["method"] == "GET"
+        encoding = injectable(message["status"], headers) if may_inject else None
+        if encoding == "":
+            self._note_compressed()
+        elif encoding is not None and not consent.asks_itself:
+            self.injection = shared.injection(
+                consent, decision.policy, self.scope, headers, encoding=encoding, out=self._out
+            )
+            self._out, self.is_unfinished = self.injection.send, True
+        if encoding:
+            self._watch()
+        if enforcement.access_log is not None:
+            self._count(enforcement.access_log.counts, message["status"], headers)
+        if not consent.was_read and not self._was_answered:
+            return {**message, "headers": shared.without_cookies(headers)}
+        language = (b"Accept-Language",) if consent.chose_language else ()
+        headers = depending_on([*headers, *self._deletion_fields()], (*enforcement.depends_on, *language))
+        return {**message, "headers": headers}
+
+    def _limited(self, security: SecurityFields, status: int, headers: Headers) -> tuple[Headers, bool]:
+        """Return header fields with those that limit the browser, and whether they depend on the decision.
+
+        They name the recipients that the visitor allows on pages, and where the app itself has read the decision. All
+        other responses get those of a visitor who allowed nothing, so that caches may keep them for everybody.
+        """
+        accepts_pages = b"text/html" in self._fields_by_name().get(b"accept", b"")
+        depends = self._consent.was_read or is_page(status, headers, accepts_pages=accepts_pages)
+        if not (depends and security.differs):
+            return security.add(headers, security.everybody), False
+        self._limits = security.fields(self._visit.decision)
+        return security.add(headers, self._limits), True
+
+    async def finish(self) -> None:
+        """Send what is still held when the app has returned."""
+        if self.injection is not None:
+            await self.injection.finish()
+
+    def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
+        """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
+        consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
+        # Robots cannot answer, so the user agent of who has answered is not read.
+        asks = self.asks and (decision.record is not None or not is_from_robot(self._fields_by_name()))
+        says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
+        is_get = self.scope["method"] == "GET" and not consent.asks_itself
+        asks, has_tail = asks and not consent.asks_itself, says_something and is_get
+        says_saved = is_get and self._visit.saved and decision.record is not None
+        self._differs_in_frames = asks or has_tail or says_saved
+        signals = enforcement.vendor_signals if self.scope["method"] != "HEAD" else None
+        # For a page in a frame, the page around it asks.
+        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
+            if signals is not None:
+                self._inject(partial(self._told_vendors, signals, self._tag_rules(headers)))
+            return headers
+        rules, options = self._tag_rules(headers), None
+        head = bytes if signals is None else partial(self._told_vendors, signals, rules)
+        if asks:
+            options = self._question_options(rules)
+            if not rules.inline_style:
+                headers = [*headers, banner.preload(consent.base, rules.style_nonce)]
+        if says_saved:
+            headers = _once_only(headers, enforcement.installed.own_cookies.saved.forget(secure=is_secure(self.scope)))
+        fragments = banner.Fragments(
+            enforcement.pages,
+            decision,
+            consent,
+            self.scope,
+            encoding=encoding,
+            options=options,
+            rules=rules,
+            says_saved=says_saved,
+        )
+        end = partial(self._end, fragments, rules, footer=has_tail)
+        question = fragments.question if options is None else partial(self._counted_question, fragments, options)
+        self._inject(head, question, end)
+        return headers
+
+    def _end(self, fragments: banner.Fragments, rules: TagRules, *, footer: bool) -> bytes:
+        """Return what is inserted at the end of a page."""
+        enforcement = self._enforcement
+        end = fragments.end(footer=footer, link=enforcement.settings_link)
+        return end + enforcement.foreign_hosts.console_line(self.scope, rules)
+
+    def _question_options(self, rules: TagRules) -> QuestionOptions:
+        first, referrer = banner.arrival(self._fields_by_name())
+        return QuestionOptions(
+            rules.script_nonce,
+            rules.style_nonce,
+            reloads=self._consent.reloads,
+            referrer=referrer,
+            first=first,
+        )
+
+    def _note_compressed(self) -> None:
+        """Have a page logged that came compressed, and so cannot get what it would get."""
+        fields, may_get = self._fields_by_name(), self.asks or self._enforcement.settings_link
+        is_asked_for = fields.get(b"sec-fetch-dest", b"document") == b"document" and b"text/html" in fields.get(
+            b"accept", b""
+        )
+        if may_get and is_asked_for and self.scope["method"] == "GET":
+            self._enforcement.advice.comes_compressed(outer_path(self.scope))
+
+    def _watch(self) -> None:
+        """Have the page looked through for other hosts, if that is due."""
+        enforcement, hosts = self._enforcement, self._enforcement.foreign_hosts
+        is_whole = self.scope["method"] == "GET" and not enforcement.is_left_out
+        if is_whole and hosts.is_due(outer_path(self.scope)):
+            self._out = hosts.watching(self._out, self.scope, self._visit.decision)
+
+    def _inject(
+        self,
+        head: Callable[[], bytes],
+        question: Callable[[str | None, bytes], bytes] = _nothing,
+        end: Callable[[], bytes] = bytes,
+    ) -> None:
+        self.injection = Injection(self._released(), question, end, head)
+        self._out, self.is_unfinished = self.injection.send, True
+
+    def _told_vendors(self, signals: VendorSignals, rules: TagRules) -> bytes:
+        """Return the beginning of a page's head: what vendors are told."""
+        self._apply_recent_answers()
+        decision = self._visit.decision
+        has_ended = decision.record is None and bool(self._visit.refused_cookies)
+        return signals.tag(self._consent.base, decision, rules, has_ended=has_ended)
+
+    def _tag_rules(self, headers: Headers) -> TagRules:
+        """Return what the policies in a page's header fields say of our tags."""
+        rules = tag_rules(headers)
+        # A page that a script puts into another one is under the policy of that one, which has another nonce.
+        is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
+        return rules.only_files() if is_swapped and (rules.script_nonce or rules.style_nonce) else rules
+
+    def _released(self) -> Send:
+        """Return what sends messages that were held. If the visitor answers in the meantime, that answer applies."""
+        return partial(self._send_released, self._out, self._visit, self.trace)
+
+    def _send_released(self, out: Send, visit: Visit, before: Trace | None, message: Message) -> Awaitable[None]:
+        """Send a message that was held.
+
+        Args:
+            out: the send function.
+            visit: the visit when the app began the response.
+            before: its trace.
+            message: the message.
+        """
+        if message["type"] == _START:
+            self._apply_recent_answers()
+            if self._visit is not visit:
+                message = {**message, "headers": self._without_newly_refused(message["headers"], before)}
+        return out(message)
+
+    def _without_newly_refused(self, headers: Headers, before: Trace | None) -> Headers:
+        """Return the header fields of a page without what the visitor has refused in the meantime."""
+        enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
+        passed = [field for field in headers if field[1] is not new_visitor]
+        decision = self._visit.decision
+        passed = enforcement.gate.outgoing(passed, decision.purposes)
+        if self._limits is not None and enforcement.security is not None:
+            passed = [field for field in passed if field not in self._limits]
+            passed += enforcement.security.fields(decision)
+        if self.trace is not None and new_visitor is not None:
+            passed = [*passed, (b"set-cookie", new_visitor)]
+        return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
+
+    def _counted_question(
+        self, fragments: banner.Fragments, options: QuestionOptions, page_language: str | None, received: bytes
+    ) -> bytes:
+        """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
+        question, access_log = fragments.question(page_language, received), self._enforcement.access_log
+        self._apply_recent_answers()
+        if not self.asks:
+            return b""
+        if access_log is not None and self._page_view_host is not None:
+            asked = fragments.language, options.first
+            self._count_asked(access_log.counts, self._fields_by_name(), self._page_view_host, asked)
+        return question
+
+
+def _once_only(headers: Headers, forget: bytes) -> Headers:
+    """Return the header fields of a page that neither a reload nor a cache repeats, with one that deletes a cookie."""
+    passed = [field for field in headers if field[0].lower() != b"cache-control"]
+    return [*passed, (b"cache-control", b"no-store"), (b"set-cookie", forget)]
+
+
+async def _send_nothing() -> None:
+    """Send nothing, because another response has replaced the app's."""

@@ -1,0 +1,57 @@
+"""The parts of an installed middleware, which it creates and passes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.visit import Visits
+from cookie_consent.http.recent_answers import RecentAnswers
+from cookie_consent.http.told_by_app import AppLanguage
+from cookie_consent.pages.pages import Pages
+from cookie_consent.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers import Ledger
+    from cookie_consent.ledgers.retention import Retention
+    from cookie_consent.tracing.access_log import AccessLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The parts of an installed middleware.
+
+    Args:
+        policy: the site's policy.
+        prefix: the path of the endpoints, without a final slash.
+        own_cookies: the middleware's own cookies.
+        gate: decides which cookies pass.
+        visits: reads requests.
+        pages: renders the pages.
+        ledger: the ledger of consent records, or None.
+        retention: removes expired records from the ledger, or None.
+        access_log: the access log, or None.
+        desk: is called for each request to the help desk, or None.
+        clock: returns seconds since 1970.
+        app_language: returns the app's language for a request; None if the app makes no choice.
+        reloads: whether pages have to be loaded again after a grant, since their Content-Security-Policy differs.
+        recent_answers: remembers answers and erasures for requests that are still running.
+    """
+
+    policy: Policy
+    prefix: str
+    own_cookies: OwnCookies
+    gate: Gate
+    visits: Visits
+    pages: Pages
+    ledger: Ledger | None
+    retention: Retention | None
+    access_log: AccessLog | None
+    desk: Callable[[dict[str, Any]], Any] | None
+    clock: Callable[[], float]
+    app_language: AppLanguage | None
+    reloads: bool
+    recent_answers: RecentAnswers

@@ -1,0 +1,84 @@
+"""Render templates, and cache the HTML that is the same for many visitors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal, get_args
+
+from cookie_consent.base.checks import check
+from cookie_consent.base.html.template import HtmlTemplate
+from cookie_consent.base.limits import keep
+from cookie_consent.base.text_cache import TextCache
+from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision
+from cookie_consent.decision.signing import Signer
+from cookie_consent.pages.context import templates
+from cookie_consent.pages.question import FORM_ID
+
+_MAX_KEPT = 256
+_LARGEST_EVIDENCE = 4_000_000
+"""In characters. A settings page has a few tens of thousands."""
+Layout = Literal["corner", "bar", "modal"]
+"""Where the question is shown: in a box in the corner (on phones at the bottom), in a bar at the bottom, or in a
+dialog."""
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+
+class Rendering:
+    """Renders templates under the options for the question.
+
+    Args:
+        lifetime: how long an answer is valid.
+        layout: where the question is shown, one of `LAYOUTS`.
+        make_id: returns a random id for the forms of a page.
+        prefix: the path of the endpoints inside the app.
+        signer: signs what a card says in words of the app; None if no answers come back.
+        intro: the name of the text with which the settings page begins.
+
+    Raises:
+        ValueError: there is no such layout.
+    """
+
+    def __init__(
+        self,
+        *,
+        lifetime: timedelta = CONSENT_LIFETIME,
+        layout: Layout = "corner",
+        make_id: Callable[[], str] = lambda: "",
+        prefix: str = "",
+        signer: Signer | None = None,
+        intro: str = "settings_intro_cookies",
+    ) -> None:
+        check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
+        self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
+        self.prefix = prefix
+        self._signer = signer
+        self._intro = intro
+        self._templates = templates()
+        self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
+        self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
+        """A cache of the texts that are stored with answers; see `evidence`."""
+
+    @property
+    def needs_script_early(self) -> bool:
+        """Whether the script comes with the question."""
+        return self._layout == "modal"  # only a script makes a dialog modal
+
+    def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
+        """Render a page, with an id for its forms and the address of the site's start."""
+        home = f"{context['base'].removesuffix(self.prefix)}/"
+        return self._render_to_keep(template, context, home=home, **more).replace(FORM_ID, self.make_id())
+
+    def _expires(self, decision: Decision) -> float:
+        """Return when the answer ends, in seconds since 1970; 0 without an answer."""
+        return decision.record.decided_at + self.lifetime.total_seconds() if decision.record else 0
+
+    def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
+        return self._templates.get_template(template).render(context, **more)
+
+    def _keep(self, key: tuple[object, ...], html: bytes) -> HtmlTemplate:
+        """Cache HTML for all visitors who see the same.
+
+        A long `base` is not cached: a mount path can come from the client.
+        """
+        return keep(self._cache, key, HtmlTemplate(html), most=_MAX_KEPT, length=len(str(key[1])))

@@ -1,0 +1,155 @@
+"""Tests of the option language: the app's language, from the path or from a function."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from cookie_consent.http.told_by_app import BY_PATH, AppLanguage, app_language
+from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, call, install, page_app, policy, reply_app, scope
+from tests.support.policies import text_of
+
+HTML = [("accept", "text/html"), ("user-agent", PHONE), ("accept-language", "en")]
+OFFERED = ("en", "pt-BR", "zh-Hant")
+
+
+def asks_in(reply: Reply, language: str) -> bool:
+    """Return whether the banner in a page is in a language."""
+    asked = [own for own in ("en", "ja") if text_of(policy(), own, "banner_title") in reply.text]
+    return asked == [language]
+
+
+def visitor_with(function: Callable[[HTTPConnection], str | None], **options: Any) -> Visitor:
+    return Visitor(install(page_app(), language=function, **options), HTML)
+
+
+def language_reader(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
+    reader = app_language(language, OFFERED)
+    assert reader is not None
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("path", "language"),
+    [
+        *(("/en", "en"), ("/en/", "en"), ("/EN/a", "en"), ("/pt-br/sobre", "pt-BR"), ("/zh-Hant/x", "zh-Hant")),
+        *(("/", None), ("", None), ("/english", None), ("/pt/x", None), ("/a/en", None), ("//en", None), ("en", None)),
+    ],
+)
+def test_first_path_segment_selects_offered_language(path: str, language: str) -> None:
+    assert language_reader(BY_PATH)(scope(path=path)) == language
+
+
+@pytest.mark.parametrize(
+    ("returned", "language"),
+    [
+        *(("en", "en"), ("EN-gb", "en"), ("pt", "pt-BR"), ("zh-TW", "zh-Hant")),
+        *(("ja", None), ("", None), (None, None), ("!", None)),
+    ],
+)
+def test_language_tag_from_function_selects_offered_language(returned: str | None, language: str | None) -> None:
+    assert language_reader(lambda request: returned)(scope()) == language
+
+
+def test_language_function_reads_but_cannot_change_the_request() -> None:
+    given = scope(path="/there", headers=[("cookie", "lang=pt")], query=b"a=b")
+    before = dict(given)
+
+    def from_cookie(request: HTTPConnection) -> str:
+        assert (request.url.path, request.query_params["a"]) == ("/there", "b")
+        request.scope["path"] = "/elsewhere"
+        return request.cookies["lang"]
+
+    assert language_reader(from_cookie)(given) == "pt-BR"
+    assert given == before
+
+
+def test_path_language_overrides_page_and_browser_language() -> None:
+    visitor = Visitor(install(page_app(), language="path", settings_link=True), HTML)
+    reply = visitor.get("/ja/offices")
+    assert asks_in(reply, "ja")
+    assert f'href="{PREFIX}?language=ja&amp;next=/ja/offices" data-privacy-settings' in reply.text
+    assert asks_in(visitor.get("/offices"), "en")
+
+
+def test_language_priority_is_function_then_page_then_browser() -> None:
+    html = PAGE.replace(b'lang="en"', b'lang="ja"')
+    for returned, language in (("en", "en"), ("ja", "ja"), (None, "ja"), ("fr", "ja")):
+        site = install(
+            reply_app(html, "text/html; charset=utf-8"), language=lambda request, returned=returned: returned
+        )
+        assert asks_in(call(site, headers=HTML), language)
+
+
+def test_language_set_on_request_consent_overrides_function() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["consent"].language = "ja"
+        await page_app()(scope, receive, send)
+
+    assert asks_in(call(install(app, language=lambda request: "en"), headers=HTML), "ja")
+
+
+def test_mounted_app_uses_language_of_its_inner_path() -> None:
+    site = Starlette(routes=[Mount("/shop", install(page_app(), language="path"))])
+    assert asks_in(call(site, path="/shop/ja/x", headers=HTML), "ja")
+
+
+@pytest.mark.logs_an_exception
+def test_error_in_language_function_is_logged_and_page_is_served(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(request: HTTPConnection) -> str:
+        raise KeyError("a bug of the app")
+
+    visitor = visitor_with(broken)
+    reply = visitor.get("/there")
+    assert reply.status == 200
+    assert asks_in(reply, "en")
+    (record,) = caplog.records
+    assert (record.levelno, "language= failed" in record.getMessage()) == (logging.ERROR, True)
+    assert visitor.get(PREFIX).status == 200
+    assert visitor.refuse().status == 200
+
+
+@pytest.mark.parametrize("returned", [5, b"ja", ["ja"]])
+@pytest.mark.logs_an_exception
+def test_language_function_that_returns_no_text_is_ignored(returned: Any) -> None:
+    reply = visitor_with(lambda request: returned).get()
+    assert reply.status == 200
+    assert asks_in(reply, "en")
+
+
+def test_language_function_is_called_once_per_page_and_never_for_data() -> None:
+    called: list[str] = []
+
+    def counted(request: HTTPConnection) -> str | None:
+        called.append(request.url.path)
+        return "ja" if request.url.path == "/ja" else None
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["state"]["consent"].language == scope["state"]["consent"].language
+        await page_app()(scope, receive, send)
+
+    for site, path in ((page_app(), "/ja"), (page_app(), "/x"), (app, "/ja"), (app, "/x")):
+        called.clear()
+        call(install(site, language=counted, settings_link=True), path=path, headers=HTML)
+        assert called == [path]
+    called.clear()
+    call(install(reply_app(), language=counted), path="/data", headers=HTML)
+    assert called == []
+
+
+def test_settings_page_prefers_language_query_over_app_language() -> None:
+    visitor = visitor_with(lambda request: request.cookies.get("session") or request.cookies.get("undeclared"))
+    for headers, query, language in (
+        ([("cookie", "session=ja")], b"", "ja"),
+        ([("cookie", "session=ja")], b"language=en", "en"),
+        ([("cookie", "undeclared=ja")], b"", "en"),  # the gate withholds the cookie from the function too
+        ([], b"", "en"),
+    ):
+        assert visitor.get(PREFIX, headers, query=query).get("content-language") == language

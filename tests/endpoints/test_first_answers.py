@@ -1,0 +1,128 @@
+"""Tests of the limit on first answers from one network: grants wait, refusals are honoured without a record."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from cookie_consent.endpoints.answers import records
+from cookie_consent.endpoints.answers.records import FROM_A_NETWORK, FROM_ELSEWHERE, FirstAnswers
+from cookie_consent.ledgers import MemoryLedger
+from tests.support.asgi import NOW, Clock, Reply, Visitor, install
+
+PUBLIC = ("198.41.0.4", 50_000)
+ACCEPT, REFUSE = {"choice": "accept_all"}, {"choice": "refuse_all"}
+
+
+@pytest.mark.parametrize(
+    ("client", "same", "other"),
+    [
+        ("198.41.0.4", "198.41.0.250", "198.41.1.4"),
+        ("2001:503:ba3e::2:30", "2001:503:ba3e:ffff::1", "2001:503:ba3f::1"),
+        ("::ffff:198.41.0.4", "198.41.0.5", "::ffff:198.41.1.4"),
+    ],
+)
+def test_each_public_network_has_its_own_limit(client: str, same: str, other: str) -> None:
+    limit = FirstAnswers()
+    assert {limit.wait((client, 1), NOW) for _ in range(FROM_A_NETWORK)} == {0}
+    assert limit.wait((same, 2), NOW + 600) == 3000
+    assert limit.wait((other, 3), NOW) == 0
+    assert limit.wait(None, NOW) == 0
+    assert limit.wait((same, 2), NOW + 3600) == 0
+
+
+@pytest.mark.each_value(at_most=2)
+@pytest.mark.parametrize(
+    "client",
+    [None, ("127.0.0.1", 1), ("10.0.0.1", 1), ("fd00::1", 1), ("", 0), ("testclient", 1), ("::1", 1), [None, 0]],
+)
+@pytest.mark.slow
+@pytest.mark.no_cover
+def test_private_addresses_share_wider_limit_and_one_warning(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    limit = FirstAnswers()
+    assert {limit.wait(client, NOW) for _ in range(FROM_ELSEWHERE)} == {0}
+    assert not caplog.records
+    assert [limit.wait(other, NOW + 1) for other in (client, ("192.168.0.1", 5))] == [3599] * 2
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "--forwarded-allow-ips" in warning
+    assert limit.wait(PUBLIC, NOW) == 0
+
+
+def test_public_networks_over_limit_get_one_warning_about_proxies(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limit = FirstAnswers()
+    for client in (PUBLIC, ("203.0.112.1", 1)):
+        assert {limit.wait(client, NOW) for _ in range(FROM_A_NETWORK)} == {0}
+        assert [limit.wait(client, NOW) for _ in range(2)] == [3600] * 2
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "one public network" in warning
+    assert "--forwarded-allow-ips" in warning
+    assert "198.41" not in warning
+
+
+class Site:
+    """A site with a ledger and a low limit for one network."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int = 3) -> None:
+        monkeypatch.setattr(records, "FROM_A_NETWORK", most)
+        self.clock, self.ledger = Clock(), MemoryLedger()
+        self.app = install(ledger=self.ledger, clock=self.clock)
+
+    def answer(self, data: object, visitor: Visitor | None = None, client: Any = PUBLIC) -> Reply:
+        return (visitor or Visitor(self.app)).post(data, client=client)
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(monkeypatch)
+
+
+def test_grant_over_network_limit_gets_429_and_refusal_leaves_no_record(site: Site) -> None:
+    assert [site.answer(ACCEPT).status for _ in range(3)] == [200] * 3
+    reply = site.answer(ACCEPT)
+    assert (reply.status, reply.get("retry-after"), reply.all("set-cookie")) == (429, "3600", [])
+    visitor = Visitor(site.app)
+    assert site.answer(REFUSE, visitor).json["status"] == "refused"
+    assert visitor.state()["status"] == "refused"
+    assert visitor.state()["should_ask"] is False
+    assert len(site.ledger.kept) == 3
+    assert site.answer(ACCEPT, client=("203.0.112.1", 1)).status == 200
+    site.clock.forward(seconds=3600)
+    assert site.answer(ACCEPT).status == 200
+    assert len(site.ledger.kept) == 5
+
+
+def test_refusals_count_towards_network_limit(site: Site) -> None:
+    for _ in range(5):
+        assert site.answer(REFUSE).status == 200
+    assert len(site.ledger.kept) == 3
+    assert site.answer(ACCEPT).status == 429
+
+
+def test_known_visitor_can_change_answer_despite_network_limit(site: Site) -> None:
+    visitor = Visitor(site.app)
+    site.answer(ACCEPT, visitor)
+    for _ in range(5):
+        site.answer(REFUSE)
+    for number, data in enumerate((REFUSE, ACCEPT, {"choice": "save", "purposes": {"media": True}})):
+        assert site.answer(data, visitor).status == 200
+        assert len(site.ledger.kept) == 4 + number
+
+
+def test_withdrawal_over_limit_after_proof_was_erased_keeps_consent_id(site: Site) -> None:
+    visitor = Visitor(site.app)
+    site.answer(ACCEPT, visitor)
+    consent_id = visitor.jar["__Host-consent"].split("~")[5]
+    site.ledger.remove(now=0, make_id=lambda: "removal", consent_id=consent_id)
+    for _ in range(5):
+        site.answer(REFUSE)
+    assert site.answer(REFUSE, visitor).json["status"] == "refused"
+    assert visitor.jar["__Host-consent"].split("~")[5] == consent_id
+
+
+def test_network_limit_does_not_apply_without_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "FROM_A_NETWORK", 0)
+    assert Visitor(install()).post(ACCEPT, client=PUBLIC).status == 200

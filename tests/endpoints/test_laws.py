@@ -1,0 +1,278 @@
+"""Tests of what visitors get under the law of their place: asked or not, traced or not, and what pages say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.sinks import MemorySink
+from tests.endpoints.test_do_not_sell import SELLS
+from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, call, install, page_app, reply_app
+
+LAWS = 'laws = ["eu", "us-optout", "jp-optout", "fr"]\n'
+COUNTRY = "X-Country"
+GPC = ("sec-gpc", "1")
+USE = 'country = "US"\nuse = { en = "Improves maps", ja = "地図の改善等" }\n'
+DATA = 'data = { en = "Address", ja = "アドレス" }\n'
+
+
+def with_laws(text: str = SITE, lines: str = LAWS) -> str:
+    """Return the text of a policy that names laws, and says what each of them asks for."""
+    named = text.replace("\n[purposes.analytics]", f"\n{lines}\n[purposes.analytics]", 1)
+    told = re.sub(r"(?m)^(\[purposes\..*\]\n)", rf"\1{DATA}", named)
+    return told.replace('purpose = "media"\norigins', f'purpose = "media"\n{USE}origins', 1)
+
+
+def site(text: str = SITE, lines: str = LAWS, **options: Any) -> ConsentMiddleware:
+    by_country = {"country": COUNTRY} if "optout" in lines else {}
+    return install(page_app(), with_laws(text, lines), **{"settings_link": True, **by_country, **options})
+
+
+def visitor_in(country: str, app: ConsentMiddleware, *headers: tuple[str, str]) -> Visitor:
+    return Visitor(app, [("user-agent", PHONE), ("accept", "text/html"), (COUNTRY, country), *headers])
+
+
+def moved(visitor: Visitor, country: str) -> Visitor:
+    """Return the same browser in another country."""
+    other = Visitor(
+        visitor.app, [(COUNTRY, country) if name == COUNTRY else (name, value) for name, value in visitor.headers]
+    )
+    other.jar = visitor.jar
+    return other
+
+
+def test_visitor_is_asked_where_the_law_is_one_of_opting_in() -> None:
+    visitor = visitor_in("DE", site())
+    assert "pchoice-question" in visitor.get().text
+    state = visitor.state()
+    assert (state["law"], state["should_ask"], state["status"]) == ("eu", True, "unknown")
+    assert state["purposes"] == {"necessary": True, "analytics": False, "media": False}
+
+
+def test_purposes_run_until_refused_where_the_law_is_one_of_opting_out() -> None:
+    visitor = visitor_in("US", site())
+    html = visitor.get().text
+    assert "pchoice-question" not in html
+    assert ">Privacy settings</a>" in html
+    state = visitor.state()
+    assert (state["law"], state["should_ask"], state["status"]) == ("us-optout", False, "unknown")
+    assert state["purposes"] == {"necessary": True, "analytics": True, "media": True}
+    visitor.refuse()
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
+    assert "Privacy settings: refused" in visitor.get().text
+
+
+def test_lost_answer_is_called_a_refusal_only_where_the_law_is_one_of_opting_in() -> None:
+    for country, is_refusal in (("DE", True), ("US", False)):
+        for path in (PREFIX, f"{PREFIX}/question?again"):
+            address, _, query = path.partition("?")
+            html = visitor_in(country, site()).get(address, query=query.encode()).text
+            assert ("That counts as a refusal" in html) is is_refusal
+            assert ("each page asks again" in html) is is_refusal
+            assert "Your choice could not be saved" in html or is_refusal
+
+
+@pytest.mark.parametrize("lines", ['laws = ["eu"]\n', 'laws = ["jp"]\n'])
+def test_laws_of_opting_in_need_no_country(lines: str) -> None:
+    visitor = Visitor(site(lines=lines), [("accept", "text/html")])
+    assert not visitor.state()["purposes"]["media"]
+    assert visitor.get().get("vary") == "Cookie, Sec-GPC, DNT, Accept-Language, Sec-Fetch-Dest"
+
+
+def test_country_that_no_law_covers_is_asked() -> None:
+    state = visitor_in("BR", site(lines='laws = ["us-optout"]\n')).state()
+    assert state["should_ask"]
+    assert "law" not in state
+
+
+def test_service_that_refuses_a_purpose_refuses_it_under_each_law() -> None:
+    visitor = visitor_in("US", site())
+    assert visitor.get(f"{PREFIX}/state", query=b"page=/whois/x").json["purposes"]["analytics"] is False
+    assert visitor.get(f"{PREFIX}/state", query=b"page=/whois/x").json["law"] == "us-optout"
+
+
+@pytest.mark.parametrize("name", ["gpc", "dnt"])
+def test_signal_refuses_first_where_the_law_is_one_of_opting_out(name: str) -> None:
+    visitor = visitor_in("US", site(SELLS), ("sec-gpc" if name == "gpc" else "dnt", "1"))
+    purposes = visitor.state()["purposes"]
+    assert purposes == {
+        "necessary": True,
+        "analytics": name == "gpc",
+        "media": name == "dnt",
+        "ads": name == "dnt",
+    }
+
+
+def test_pages_offer_to_opt_out_of_a_sale() -> None:
+    visitor = visitor_in("US", site(SELLS))
+    assert "Do Not Sell or Share My Personal Information" in visitor.get().text
+    visitor.post({"choice": "opt_out"})
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": True, "media": True, "ads": False}
+    there = moved(visitor, "DE").state()
+    assert there["purposes"] == {"necessary": True, "analytics": False, "media": False, "ads": False}
+    assert there["should_ask"]
+
+
+def test_answer_holds_under_each_law() -> None:
+    visitor = visitor_in("DE", site())
+    visitor.save(media=True)
+    for country in ("DE", "US", "JP"):
+        assert moved(visitor, country).state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
+
+
+def test_box_that_was_ticked_already_grants_nothing() -> None:
+    """A visitor under a law of opting out refuses one purpose, leaves the other ticked, and moves."""
+    visitor = visitor_in("US", site())
+    visitor.save(media=True)
+    state = visitor.state()
+    assert state["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert state["status"] == "partial"
+    there = moved(visitor, "DE").state()
+    assert there["purposes"] == {"necessary": True, "analytics": False, "media": False}
+    assert there["should_ask"]
+
+
+def test_box_that_is_ticked_again_is_a_grant() -> None:
+    visitor = visitor_in("US", site())
+    visitor.refuse()
+    visitor.save(media=True)
+    assert moved(visitor, "DE").state()["purposes"]["media"]
+    visitor.accept()
+    assert moved(visitor, "DE").state()["status"] == "granted"
+
+
+def test_boxes_left_as_they_were_answer_nothing() -> None:
+    visitor = visitor_in("US", site(ledger=MemoryLedger()))
+    reply = visitor.save(analytics=True, media=True)
+    assert (reply.status, reply.json["status"], reply.set_cookies) == (200, "unknown", {})
+    assert visitor.get(f"{PREFIX}/export").json["consent_records"] == []
+
+
+def test_visit_is_traced_until_refused() -> None:
+    log = MemorySink()
+    visitor = visitor_in("US", site(access_log=log))
+    visitor.get("/one")
+    visitor.get("/two")
+    one, two = log.records
+    assert one["visitor.id"] == two["visitor.id"]
+    assert one["consent.policy"] == visitor.state()["policy"]
+    visitor.post({"name": "download", "path": "/one"}, path=f"{PREFIX}/events")
+    assert log.records[-1]["event.name"] == "download"
+    visitor.refuse()
+    count = len(log.records)
+    visitor.get("/three")
+    assert visitor.post({"name": "download", "path": "/one"}, path=f"{PREFIX}/events").status == 403
+    assert len(log.records) == count
+    assert visitor_in("DE", site(access_log=log)).get().status == 200
+    assert len(log.records) == count
+
+
+def test_settings_speak_of_no_consent_that_has_ended_where_nobody_gave_one() -> None:
+    visitor = visitor_in("US", site(access_log=MemorySink()))
+    visitor.get()
+    visitor.refuse()
+    html = visitor.get(PREFIX).text
+    assert "Access records of your visits, by an identifier" in html
+    assert "before your consent ended" not in html
+
+
+def test_unreadable_answer_may_have_been_a_refusal() -> None:
+    visitor = visitor_in("US", site())
+    visitor.refuse()
+    visitor.jar["__Host-consent"] += "x"
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
+
+
+def test_response_varies_on_the_country() -> None:
+    visitor = visitor_in("US", site())
+    assert visitor.get().get("vary") == "Cookie, Sec-GPC, DNT, X-Country, Accept-Language, Sec-Fetch-Dest"
+    app = install(reply_app(reads=["media"]), with_laws(), country=COUNTRY)
+    assert call(app, headers=[(COUNTRY, "US")]).get("vary") == "Cookie, Sec-GPC, DNT, X-Country"
+
+
+def test_country_can_come_from_a_function() -> None:
+    app = site(country=lambda request: request.query_params.get("in"))
+    assert call(app, query=b"in=US", headers=[("accept", "text/html")]).text.count("pchoice-question") == 0
+    assert call(app, query=b"in=DE", headers=[("accept", "text/html")]).text.count("pchoice-question") == 1
+
+
+def test_settings_say_what_holds_without_an_answer() -> None:
+    html = visitor_in("US", site()).get(PREFIX).text
+    assert "You have not answered yet. What you do not refuse is used." in html
+    assert "You can say no to all but the strictly necessary at any time." in html
+    assert "before you say yes" not in html
+    assert "Your consent</dd>" not in html
+    assert html.count(" checked>") == 2
+    opened = visitor_in("US", site()).get(f"{PREFIX}/question", query=b"again=1").text
+    assert "You have not answered yet. What you do not refuse is used." in opened
+    assert "Your consent</dd>" in visitor_in("DE", site()).get(PREFIX).text
+
+
+def test_record_names_the_law_only_if_the_policy_does() -> None:
+    for lines, law in ((LAWS, "us-optout"), ('laws = ["de"]\n', "de"), ("", None)):
+        visitor = visitor_in("US", site(lines=lines, ledger=MemoryLedger(), clock=Clock(NOW)))
+        visitor.accept()
+        (record,) = visitor.get(f"{PREFIX}/export").json["consent_records"]
+        assert record.get("law") == law
+        receipt = visitor.get(f"{PREFIX}/receipt").json
+        assert receipt["jurisdiction"] == law
+
+
+# What is sent to whom.
+
+TRANSMISSION = f"{PREFIX}/transmission"
+
+
+@pytest.mark.parametrize("lines", [LAWS, 'laws = ["jp"]\n'])
+def test_page_tells_what_is_sent_to_whom(lines: str) -> None:
+    visitor = visitor_in("JP", site(SITE, lines))
+    html = visitor.get(TRANSMISSION, query=b"language=ja").text
+    for said in (
+        "第三者への情報の送信",
+        "Maps Inc.",
+        "IPアドレス",
+        "地図と動画: 地図を表示します。",
+        "地図の改善等",
+        "アメリカ合衆国",
+    ):
+        assert said in html
+    assert '<html lang="ja"' in html
+    assert f'href="{TRANSMISSION}?language=en"' in html
+    assert f'href="{TRANSMISSION}?language=en"' in visitor.get(PREFIX).text
+
+
+def test_pages_link_to_what_is_sent_where_the_law_asks() -> None:
+    app = site()
+    assert f'href="{TRANSMISSION}?language=en&amp;next=' in visitor_in("JP", app).get().text
+    assert TRANSMISSION not in visitor_in("DE", app).get().text
+    assert visitor_in("DE", app).get(TRANSMISSION).status == 200
+
+
+def test_site_whose_laws_do_not_ask_has_no_such_page() -> None:
+    visitor = visitor_in("JP", site(lines='laws = ["eu"]\n'))
+    assert visitor.get(TRANSMISSION).status == 404
+    assert TRANSMISSION not in visitor.get(PREFIX).text
+
+
+@pytest.mark.parametrize(("country", "recorded"), [("jp", "JP"), ("CA-QC", "CA"), ("", None), ("XX", None)])
+def test_access_record_says_the_country_where_it_is_known(country: str, recorded: str | None) -> None:
+    log = MemorySink()
+    visitor = visitor_in(country, site(access_log=log))
+    visitor.accept()
+    visitor.get("/page")
+    assert [record.get("client.geo.country.iso_code") for record in log.records] == [recorded]
+
+
+@pytest.mark.parametrize("lines", [LAWS, 'laws = ["eu"]\n'])
+def test_visitors_read_that_the_country_is_recorded(lines: str) -> None:
+    visitor = Visitor(site(lines=lines))
+    text = visitor.get(PREFIX, query=b"language=en").text
+    assert ("The country that your IP address belongs to" in text) == (lines == LAWS)
+    visitor.accept()
+    receipt = visitor.get(f"{PREFIX}/receipt").json
+    kinds = [item["pii_type"] for purpose in receipt["purposes"] for item in purpose["pii_information"]]
+    assert ("client.geo.country.iso_code" in kinds) == (lines == LAWS)

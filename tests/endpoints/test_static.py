@@ -1,0 +1,192 @@
+"""Tests of the scripts and styles: what is served, their size, and what they must not do."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import brotli
+import pytest
+
+from cookie_consent.pages.assets import assets
+from tests.support.built import STATIC, changed_sources
+
+HIDING = "@keyframes pchoice { 0%, to { display: none; } }"
+SCRIPTS = (
+    "cards.js",
+    "choices.js",
+    "gated.js",
+    "landing.js",
+    "question.js",
+    "shared.js",
+    "track.js",
+    "vendors.js",
+)
+WHOLE_STYLES = ("choices.css", "link.css", "settings.css")
+STYLES = ("cards.css", *WHOLE_STYLES)
+
+
+def source(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def served(name: str) -> str:
+    return assets()[name].content.decode()
+
+
+def code_lines(text: str) -> list[str]:
+    """Return the lines of a script without indentation, types and comments at the beginning of a line."""
+    lines, in_comment = [], False
+    untyped = re.sub(r"/\*\* @type [^*]*\*/ ?", "", text)
+    for line in map(str.strip, untyped.splitlines()):
+        while in_comment or line.startswith("/*"):
+            _, end, after = line.partition("*/")
+            line, in_comment = after.strip(), not end
+            if in_comment:
+                break
+        if line and not in_comment and not line.startswith("//"):
+            lines.append(line)
+    return lines
+
+
+def test_static_folder_and_assets_have_expected_files() -> None:
+    others = {"choices.d.ts", "window.d.ts", "autoconsent.json", "built"}
+    assert {path.name for path in STATIC.iterdir()} == {*SCRIPTS, *STYLES, *others}
+    assert {path.name for path in (STATIC / "built").iterdir()} == {*SCRIPTS, *STYLES, "sources.json"}
+    assert assets().keys() == {*SCRIPTS, *STYLES}
+
+
+def test_only_changed_sources_are_reported(tmp_path: Path) -> None:
+    assert changed_sources() == []
+    shutil.copytree(STATIC, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "choices.js").write_text("changed")
+    (tmp_path / "new.css").write_text("p {}")
+    (tmp_path / "landing.js").unlink()
+    assert changed_sources(tmp_path) == ["choices.js", "landing.js", "new.css"]
+    (tmp_path / "built" / "sources.json").write_text("<<<<<<< HEAD")
+    assert changed_sources(tmp_path) == sorted({*SCRIPTS, *STYLES, "new.css"} - {"landing.js"})
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *STYLES])
+def test_served_file_has_no_comments_and_fewer_bytes(name: str) -> None:
+    assert not re.search(r"/\*|\n.|  ", served(name))
+    assert len(served(name)) < len(source(name)) * 0.8
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *STYLES])
+def test_names_that_pages_use_are_as_in_the_source(name: str) -> None:
+    """Custom properties, classes, attributes, exports and properties of objects: only local names are shortened."""
+    names = re.compile(r"--[a-z][a-z-]*|\.pchoice[a-z-]*|\bdata-[a-z-]+|(?<=dataset\.)\w+|\bwindow\.\w+")
+    comments = re.compile(r"/\*.*?\*/|^\s*//.*|//(?= ).*", re.DOTALL if name in STYLES else re.MULTILINE)
+    assert set(names.findall(served(name))) == set(names.findall(comments.sub("", source(name))))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.slow
+def test_served_script_is_valid_javascript(name: str, tmp_path: Path) -> None:
+    script = tmp_path / f"{name}.mjs"
+    script.write_bytes(assets()[name].content)
+    subprocess.run(["node", "--check", script], check=True)
+
+
+def test_banner_script_and_style_are_under_4_kb() -> None:
+    sizes = [len(brotli.compress(assets()[name].content, quality=11)) for name in ("choices.js", "choices.css")]
+    assert sum(sizes) < 4000
+
+
+def test_script_and_style_of_cards_are_under_half_a_kb() -> None:
+    sizes = [len(brotli.compress(assets()[name].content, quality=11)) for name in ("cards.js", "cards.css")]
+    assert sum(sizes) < 500
+
+
+def test_script_of_what_waits_has_the_size_that_the_docs_say() -> None:
+    size = len(brotli.compress(assets()["gated.js"].content, quality=11))
+    docs = (STATIC.parent / "docs" / "gated.md").read_text(encoding="utf-8")
+    assert f"The script has {size / 1000:.1f} kB (brotli)." in docs
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "never",
+    ["document.cookie", "cookieStore", "setItem", "getItem", "sessionStorage", "indexedDB", "caches", "innerHTML",
+     "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"],
+)  # fmt: skip
+def test_scripts_store_nothing_and_evaluate_no_text(name: str, never: str) -> None:
+    # One script reads a cookie, and none writes any.
+    text = source(name).replace("document.cookie.match(", "") if name == "shared.js" else source(name)
+    # Another one clears what was refused.
+    text = text.replace("[localStorage, sessionStorage]", "") if name == "vendors.js" else text
+    assert never not in text
+
+
+def test_banner_script_checks_local_storage_without_storing() -> None:
+    assert [line for line in code_lines(source("choices.js")) if "localStorage" in line] == [
+        "void window.localStorage;"
+    ]
+    assert "localStorage" not in source("question.js")
+
+
+def test_banner_script_imports_only_optional_scripts() -> None:
+    imports = re.compile(r"^\s*import\b(?!\.meta|\().*|\bimport\([^)]*\)|\bfrom\s+[\"'].*", re.MULTILINE)
+    assert imports.findall("\n".join(code_lines(source("choices.js")))) == [
+        f"import(`${{base}}/{name}.js`)" for name in ("landing", "question", "question")
+    ]
+    assert imports.findall("\n".join(code_lines(source("question.js")))) == []
+
+
+def test_scripts_export_expected_names() -> None:
+    exported = {name: re.findall(r"^export (?:async )?\w+ (\w+)", source(name), re.MULTILINE) for name in SCRIPTS}
+    assert exported == {
+        "cards.js": [],
+        "choices.js": ["consent"],
+        "gated.js": [],
+        "landing.js": ["tell"],
+        "question.js": ["bring", "tell"],
+        "shared.js": [],
+        "track.js": ["track"],
+        "vendors.js": [],
+    }
+
+
+def test_selectors_unknown_to_old_browsers_stand_alone() -> None:
+    """A browser drops the whole list if it does not know one selector, except inside :is() (Selectors 4)."""
+    for selectors in re.findall(r"([^{}]*)\{", served("choices.css")):
+        outside = re.sub(r":is\((?:[^()]|\([^()]*\))*\)", "", selectors)
+        parts = re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", outside).split(",")
+        assert len(parts) == 1 or not re.search(r":has\b|:modal", outside), selectors
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_styles_load_nothing(name: str) -> None:
+    assert "url(" not in source(name)
+    assert "@import" not in source(name)
+
+
+@pytest.mark.parametrize("name", WHOLE_STYLES)
+def test_styles_are_accessible(name: str) -> None:
+    style = source(name)
+    # Dark mode: by rules of our own, by the system's colours in the page's scheme, or as the page has it.
+    dark = r"prefers-color-scheme: dark|color-scheme: var\(--pchoice-scheme, inherit\)|[^-]color: inherit;\n  text-d"
+    assert re.search(dark, style)
+    assert ":focus-visible" in style
+    assert "min-block-size: 44px" in style
+    # Logical properties instead of left and right, for right-to-left languages.
+    assert not re.search(r"\b(left|right)\b", re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL))
+    # Nothing moves, so prefers-reduced-motion needs no rule. What an animation may do is to hide for a moment.
+    assert "transition" not in style
+    assert re.sub(r"\s+", " ", "".join(re.findall(r"@keyframes.*?\n}", style, re.DOTALL))) in ("", HIDING)
+
+
+def test_script_of_shared_pages_is_small_and_brings_the_question_alone() -> None:
+    assert len(brotli.compress(assets()["shared.js"].content, quality=11)) < 1000
+    assert re.findall(r"import\(.*\)", source("shared.js")) == ['import(section.dataset.script ?? "")']
+
+
+def test_script_for_vendors_is_small_and_fits_into_a_script_tag() -> None:
+    content = assets()["vendors.js"].content
+    assert len(brotli.compress(content, quality=11)) < 1000
+    assert content.isascii()
+    assert b"</script" not in content
+    assert b"<!--" not in content

@@ -1,0 +1,316 @@
+"""Tests of csp="enforce": a policy of ours on every response, beside those of the app, with the allowed recipients."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cookie_consent import requires
+from cookie_consent.http.csp import DEFAULT_POLICY, policy_with, read_policy
+from cookie_consent.policy.parts import Recipient
+from tests.support.asgi import (
+    PHONE,
+    PREFIX,
+    SITE,
+    Reply,
+    Visitor,
+    drive,
+    install,
+    page_app,
+    reply_app,
+    scope,
+)
+
+HTML = [("accept", "text/html"), ("user-agent", PHONE)]
+CSP, TRIAL = "content-security-policy", "content-security-policy-report-only"
+MAPS = "https://maps.example.com"
+ORIGINS = f'origins = ["{MAPS}"]'
+RECIPIENTS = SITE.replace(ORIGINS, f'{ORIGINS}\ndirectives = ["frame", "img"]')
+NECESSARY = RECIPIENTS.replace('purpose = "media"\norigins', 'purpose = "necessary"\norigins')
+
+
+def table(csp: str = "", **more: str) -> str:
+    """Return a policy file with a table `security`."""
+    rules = {"content_security_policy": csp, **more}
+    return "\n".join([RECIPIENTS, "[security]", *(f'{key} = "{value}"' for key, value in rules.items() if value)])
+
+
+def enforcing(app: ASGIApp | None = None, text: str = RECIPIENTS, **options: Any) -> Visitor:
+    """Return a visitor of a site whose middleware sends a policy."""
+    return Visitor(install(app or page_app(), text, **{"csp": "enforce", **options}), HTML)
+
+
+def directives(reply: Reply) -> dict[str, str]:
+    """Return the sources in the only policy of a response by their directive."""
+    (value,) = reply.all(CSP)
+    return {words[0]: " ".join(words[1:]) for words in map(str.split, value.split(";"))}
+
+
+# On every response.
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml", "application/json", "text/css", "image/png",
+     "image/svg+xml", "text/javascript", "", "x" * 300],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [200, 204, 302, 304, 404, 500])
+def test_every_response_has_the_policy_whatever_its_type(kind: str, status: int) -> None:
+    reply = enforcing(reply_app(b"", kind, status=status)).get()
+    assert reply.all(CSP) == [DEFAULT_POLICY]
+    assert reply.get("x-dns-prefetch-control") == "off"
+
+
+@pytest.mark.parametrize("app_sends", ["frame-ancestors 'none'", "default-src *", "script-src 'nonce-abc'", ""])
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+def test_policies_of_the_app_stay_as_they_are(app_sends: str, kind: str) -> None:
+    visitor = enforcing(reply_app(b"<!doctype html><body>", kind, headers=[(CSP, app_sends), (TRIAL, app_sends)]))
+    for _ in range(2):
+        reply = visitor.get()
+        assert reply.all(TRIAL) == [app_sends]
+        assert reply.all(CSP)[0] == app_sends
+        assert reply.all(CSP)[1].startswith("default-src 'self'")
+        visitor.accept()
+
+
+@pytest.mark.parametrize("path", ["", "/state", "/policy", "/unknown", "/question", "/gated.js", "/receipt"])
+def test_our_own_responses_have_the_policy_too(path: str) -> None:
+    visitor = enforcing()
+    visitor.accept()
+    reply = visitor.get(PREFIX + path)
+    assert reply.all(CSP)[-1] == DEFAULT_POLICY
+    assert visitor.post({"choice": "unknown"}).all(CSP) == [DEFAULT_POLICY]
+
+
+def test_refused_websocket_has_the_policy() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b""})
+
+    (start, *_) = asyncio.run(drive(install(app, csp="enforce"), scope(kind="websocket"), []))
+    assert (CSP.encode(), DEFAULT_POLICY.encode()) in start["headers"]
+
+
+def test_response_to_an_unhandled_exception_has_the_policy_where_the_app_is_wrapped() -> None:
+    async def fail(_: Request) -> None:
+        raise RuntimeError
+
+    client = TestClient(
+        install(Starlette(routes=[Route("/", fail)]), RECIPIENTS, csp="enforce"), raise_server_exceptions=False
+    )
+    response = client.get("/")
+    assert (response.status_code, response.headers.get(CSP)) == (500, DEFAULT_POLICY)
+
+
+def test_explanation_in_place_of_an_endpoint_has_the_policy() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(HTTPException):  # as FastAPI's dependencies do
+            requires("media")(Request(scope))
+        await page_app()(scope, receive, send)
+
+    reply = enforcing(app).get()
+    assert reply.get("cache-control") == "no-store"
+    assert reply.all(CSP)[-1] == DEFAULT_POLICY
+
+
+def test_nothing_is_sent_without_the_option_and_without_a_policy_in_the_file() -> None:
+    assert enforcing(csp=None).get().all(CSP) == []
+    assert enforcing(csp=None, text=table("default-src 'self'")).get().all(CSP) != []
+
+
+@pytest.mark.parametrize("option", ["edit", "report", "on", True, 0])
+def test_other_value_of_the_option_is_an_error(option: object) -> None:
+    with pytest.raises(ValueError, match=r'csp: .* Write None or "enforce", which sends a policy of ours beside'):
+        install(csp=option)
+
+
+# What is in it.
+
+
+def test_policy_names_recipients_only_once_allowed() -> None:
+    visitor = enforcing()
+    assert MAPS not in visitor.get().get(CSP)
+    visitor.refuse()
+    assert MAPS not in visitor.get().get(CSP)
+    visitor.save(media=True)
+    granted = directives(visitor.get())
+    assert granted["frame-src"] == granted["img-src"] == f"'self' 'unsafe-inline' 'unsafe-eval' data: blob: {MAPS}"
+    assert {name for name, sources in granted.items() if MAPS in sources} == {"frame-src", "img-src"}
+    visitor.refuse()
+    assert MAPS not in visitor.get().get(CSP)
+
+
+def test_recipient_of_what_is_necessary_is_allowed_everywhere() -> None:
+    visitor = enforcing(reply_app(b"{}", "application/json"), NECESSARY)
+    assert MAPS in visitor.get().get(CSP)
+    assert visitor.get().all("vary") == []
+
+
+def test_service_takes_recipients_away() -> None:
+    visitor = enforcing(text=f"{RECIPIENTS}\n[services.whois.purposes.media]\nrefused = true\n")
+    visitor.accept()
+    assert MAPS in visitor.get().get(CSP)
+    assert MAPS not in visitor.get("/whois").get(CSP)
+
+
+@pytest.mark.parametrize(
+    ("given", "directive", "expected"),
+    [
+        ("", "connect", f"connect-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: {MAPS}"),
+        ("default-src 'none'", "img", f"img-src {MAPS}"),
+        ("default-src 'self'; IMG-SRC 'None'", "img", f"img-src {MAPS}"),
+        ("default-src 'self'; img-src https://maps.example.com", "img", f"img-src {MAPS}"),
+        ("default-src 'none'; child-src 'self'", "frame", f"frame-src 'self' {MAPS}"),
+        ("default-src 'none'; script-src 'self'", "worker", f"worker-src 'self' {MAPS}"),
+        ("default-src 'none'; script-src 'self'", "script", f"script-src 'self' {MAPS}"),
+        ("default-src 'none'; script-src-elem 'self'", "script", f"script-src-elem 'self' {MAPS}"),
+        ("default-src 'self'; script-src 'none'", "child", f"frame-src 'self' {MAPS}; worker-src {MAPS}"),
+        ("default-src 'self'", "form", f"form-action 'self' {MAPS}"),
+        ("default-src 'self'", "object", f"object-src 'self' {MAPS}"),
+        ("img-src 'self'; ;", "style", "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"),
+    ],
+)
+def test_directive_of_recipient_starts_as_what_applies_in_its_place(given: str, directive: str, expected: str) -> None:
+    recipient = Recipient(id="a", name="A", purpose="p", receives={}, origins=(MAPS,), directives=(directive,))
+    assert expected in policy_with(read_policy(given), [recipient])
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("default-src 'self'", "default-src 'self'; base-uri 'self'; form-action 'self'"),
+        ("form-action *; base-uri *; default-src a.example", "form-action *; base-uri *; default-src a.example"),
+        ("img-src 'self'", "img-src 'self'; " + DEFAULT_POLICY.replace("object-src 'none'; ", "")),
+    ],
+)  # fmt: skip
+def test_policy_of_the_file_is_sent_and_completed(given: str, sent: str) -> None:
+    assert enforcing(text=table(given)).get().all(CSP) == [sent]
+
+
+# Caches.
+
+
+def test_page_differs_between_visitors_and_other_responses_do_not() -> None:
+    for kind in ("application/json", "text/javascript", "image/svg+xml", ""):
+        visitor = enforcing(reply_app(b"", kind, headers=[("cache-control", "public")]))
+        visitor.refuse()
+        before = visitor.get()
+        visitor.accept()
+        assert visitor.get().all(CSP) == before.all(CSP) == [DEFAULT_POLICY]
+        assert (before.get("cache-control"), before.all("vary")) == ("public", [])
+    page = enforcing(inject=False).get()
+    assert page.get("vary") == "Cookie, Sec-GPC, DNT"
+    assert page.get("cache-control") == "private"
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/html", "TEXT/HTML; charset=x", "application/xhtml+xml", "Application/XHTML+XML"]
+)
+def test_each_kind_of_page_names_recipients(kind: str) -> None:
+    visitor = enforcing(reply_app(b"<p>", kind))
+    visitor.accept()
+    assert MAPS in visitor.get().get(CSP)
+    assert "private" in visitor.get().get("cache-control")
+
+
+def test_page_is_the_same_for_all_if_no_recipient_waits_for_consent() -> None:
+    for text in (SITE, NECESSARY):
+        assert enforcing(text=text, inject=False).get().all("vary") == []
+
+
+def test_response_for_which_the_app_reads_the_decision_names_recipients() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["state"]["consent"].allows("media")
+        await reply_app(b"fetch('/')", "text/javascript")(scope, receive, send)
+
+    visitor = enforcing(app)
+    visitor.accept()
+    reply = visitor.get()
+    assert MAPS in reply.get(CSP)
+    assert reply.get("vary") == "Cookie, Sec-GPC, DNT"
+
+
+@pytest.mark.parametrize(("accept", "is_page"), [("text/html,*/*", True), ("image/*", False)])
+def test_not_modified_page_gets_the_policy_of_now(accept: str, is_page: bool) -> None:
+    visitor = enforcing(reply_app(b"", "", status=304))
+    visitor.accept()
+    reply = visitor.get(headers=[("accept", accept)])
+    assert (MAPS in reply.get(CSP)) is is_page
+    assert ("private" in reply.get("cache-control")) is is_page
+
+
+# Further fields.
+
+
+def test_fields_of_the_table_are_sent_where_the_app_sends_none() -> None:
+    text = table(permissions_policy="camera=()", referrer_policy="origin")
+    app = reply_app(b"{}", "application/json", headers=[("Referrer-Policy", "no-referrer")])
+    for visitor in (enforcing(app, text, csp=None), enforcing(page_app(headers=[("Referrer-Policy", "x")]), text)):
+        reply = visitor.get()
+        assert reply.get("permissions-policy") == "camera=()"
+        assert len(reply.all("referrer-policy")) == 1
+    assert visitor.get(f"{PREFIX}/state").get("permissions-policy") == "camera=()"
+
+
+def test_names_of_fields_may_be_any_kind_of_bytes() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(memoryview(b"Referrer-Policy"), memoryview(b"no-referrer"))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    (start, _) = asyncio.run(drive(install(app, table(referrer_policy="origin")), scope()))
+    assert [bytes(value) for _, value in start["headers"]] == [b"no-referrer"]
+
+
+# After a grant.
+
+
+def needs_reload(reply: Reply) -> bool:
+    tag = re.search(r'<section class="pchoice [^>]*>', reply.text)
+    assert tag is not None
+    return " data-reload " in tag[0]
+
+
+@pytest.mark.parametrize(("text", "csp", "reloads"), [
+    (RECIPIENTS, "enforce", True), (RECIPIENTS, None, False), (SITE, "enforce", False), (NECESSARY, "enforce", False),
+])  # fmt: skip
+def test_grant_loads_a_page_again_whose_policy_withholds_recipients(text: str, csp: str | None, reloads: bool) -> None:
+    visitor = enforcing(text=text, csp=csp)
+    assert [needs_reload(visitor.get()) for _ in range(3)] == [reloads] * 3
+    assert visitor.state()["reloads"] is reloads
+
+
+# For an app that writes a policy itself.
+
+
+def test_app_gets_origins_of_allowed_recipients_for_a_policy_of_its_own() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sources = scope["state"]["consent"].sources
+        policy = " ".join(["frame-src 'self'", *sources("frame-src"), *sources("connect-src"), *sources("form-action")])
+        await page_app(headers=[(CSP, policy)])(scope, receive, send)
+
+    visitor = enforcing(app, csp=None)
+    page = visitor.get()
+    assert page.all(CSP) == ["frame-src 'self'"]
+    assert needs_reload(page)
+    visitor.accept()
+    assert visitor.get().all(CSP) == [f"frame-src 'self' {MAPS}"]
+    assert visitor.get().get("vary").startswith("Cookie")
+
+
+def test_unknown_directive_is_an_error_that_names_the_similar_one() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["consent"].sources("frames-src")
+
+    with pytest.raises(LookupError, match=r'no directive "frames-src"\. Did you mean "frame-src"'):
+        enforcing(app).get()
