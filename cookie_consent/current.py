@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from cookie_consent.base.process.event_loop import current_task
+from cookie_consent.base.threads import current_task
 
 __all__ = ["is_traced"]
 

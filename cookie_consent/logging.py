@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cookie_consent.base.addresses import truncated
-from cookie_consent.base.checks import check
+from cookie_consent.base.messages import check
 from cookie_consent.current import is_traced
 
 __all__ = ["filter_access_logs"]

@@ -17,12 +17,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import current, gone
-from cookie_consent.base.caching import plain_fields
-from cookie_consent.base.checks import check
-from cookie_consent.base.paths import local_path
-from cookie_consent.base.process.lifespan import Lifespan
-from cookie_consent.base.process.startup import FailsAtStart, check_app, fails_at_start
+from cookie_consent.base.addresses import local_path
+from cookie_consent.base.messages import check
 from cookie_consent.base.random_ids import RandomIds
+from cookie_consent.base.startup import FailsAtStart, Lifespan, check_app, fails_at_start
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime
 from cookie_consent.decision.gate import Gate
@@ -33,6 +31,7 @@ from cookie_consent.http import banner
 from cookie_consent.http.csp import security_fields
 from cookie_consent.http.enforcement import Enforcement, PageOptions
 from cookie_consent.http.foreign_hosts import advice_on_loading
+from cookie_consent.http.head import plain_fields
 from cookie_consent.http.left_out import Inject, leaves_out
 from cookie_consent.http.lost_prefix import LostPrefix
 from cookie_consent.http.nesting import Nesting

@@ -1,6 +1,12 @@
-"""Compares stored times with the clock, which may be wrong now or may have been wrong then."""
+"""Times: compares, converts and prints them, and does work once a day."""
 
 from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, tzinfo
 
 HOUR, DAY = 3600, 86_400
 """Seconds."""
@@ -27,3 +33,120 @@ def is_within(seconds: float, then: float | None, now: float) -> bool:
         now: seconds since 1970.
     """
     return then is not None and not is_future(then, now) and now - then < seconds
+
+
+def day_of(seconds: float) -> date:
+    """Return the UTC date of a time in seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).date()
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a time in seconds since 1970 in RFC 3339 format, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(time: str) -> int:
+    """Return the seconds since 1970 for a time in the format of `rfc3339`."""
+    return int(datetime.fromisoformat(time).timestamp())
+
+
+UTC_NAME = "UTC"
+_KNOWN = "Asia/Tokyo"
+
+
+class UnknownTimeZoneError(ValueError):
+    """There is no time zone of a name.
+
+    Args:
+        name: the name.
+        remedy: what to do.
+    """
+
+    def __init__(self, name: str, remedy: str) -> None:
+        super().__init__(f'there is no time zone "{name}". {remedy}')
+        self.remedy = remedy
+
+
+def time_zone(name: str) -> tzinfo:
+    """Return a time zone. UTC is there on machines without a database of time zones, too.
+
+    Args:
+        name: its name in the IANA database, like "Asia/Tokyo".
+
+    Raises:
+        UnknownTimeZoneError: there is no such time zone.
+    """
+    if name == UTC_NAME:
+        return UTC
+    try:
+        return _of_database(name)
+    except (ValueError, OSError, KeyError):  # no path, a folder, no file
+        raise UnknownTimeZoneError(name, _remedy()) from None
+
+
+def _remedy() -> str:
+    advice = f'Write a name of the IANA database, like "{_KNOWN}", "Europe/Berlin" or "{UTC_NAME}".'
+    try:
+        _of_database(_KNOWN)
+    except KeyError:
+        advice += " This machine has no database of time zones: pip install tzdata."
+    return advice
+
+
+def _of_database(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo  # most sites name no time zone, and importing it takes milliseconds
+
+    return ZoneInfo(name)
+
+
+_FAR = 7 * DAY
+_log = logging.getLogger("cookie_consent")
+
+
+class Daily:
+    """Runs a function once a day, in a thread.
+
+    The first run of a process is at once. A later one waits for a call an hour after the one that found it due. So a
+    clock that is far ahead for less causes no run.
+
+    Args:
+        run: the function, which takes the time in seconds since 1970.
+
+    Attributes:
+        ran: when this process last ran it (seconds since 1970); 0 for never.
+    """
+
+    def __init__(self, run: Callable[[float], None]) -> None:
+        self._run, self.ran = run, 0.0
+        self._due_at = math.inf
+        self._thread: threading.Thread | None = None
+
+    def run_if_due(self, now: float, *, again: bool = False) -> None:
+        """Start a run if this process has had none for a day. This does not wait.
+
+        Args:
+            now: seconds since 1970.
+            again: start it only if there was a run before. Calls on each request use this.
+        """
+        if (again and not self.ran) or 0 <= now - self.ran < DAY:  # first, because it needs no further call
+            return
+        if is_within(DAY, self.ran, now):
+            return
+        if self.ran:
+            if not 0 <= now - self._due_at < _FAR:
+                self._due_at = now
+            if now - self._due_at < HOUR:
+                return
+        self._due_at = math.inf
+        if is_future(self.ran, now):
+            back = self.ran - now
+            _log.warning("The clock was set back by %d seconds: what is done once a day is done again.", back)
+        self.ran = now
+        # A daemon: what it has not removed when the process ends is found by the next run.
+        self._thread = threading.Thread(target=self._run, args=(now,), name="consent-retention", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for the current run to end, if there is one."""
+        if self._thread is not None:
+            self._thread.join()

@@ -6,7 +6,7 @@ import secrets
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
-from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.threads import call_after_fork
 
 BATCH_SIZE = 256
 _BYTES = 16

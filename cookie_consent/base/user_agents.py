@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.bounds import LONGEST_KEPT
 
 
 class Agent(NamedTuple):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.cli.command import FINDING, GOOD, UnusableError, print_problem
 from cookie_consent.cli.existing_ledger import existing_ledger, records_of
 from cookie_consent.cli.existing_sink import existing_sink

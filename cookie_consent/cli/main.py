@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import Any, NoReturn
 
-from cookie_consent.base.process.locking import is_posix
+from cookie_consent.base.locking import is_posix
 from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, with_ids_joined
 from cookie_consent.cli.listed import COMMANDS
 from cookie_consent.gone import gone_from_command

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, UnusableError, guarded, print_problem
 from cookie_consent.cli.existing_ledger import existing_ledger, records_of
 from cookie_consent.cli.existing_sink import existing_sink

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base.time_zones import time_zone
+from cookie_consent.base.clock import time_zone
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
 from cookie_consent.cli.options import as_json, counted, day, option_value, print_text, with_options
 from cookie_consent.cli.report_settings import add_memory_option, add_settings_options, add_where_option, settings_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 
-from cookie_consent.base.dates import rfc3339
-from cookie_consent.base.forms import readable
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem
 from cookie_consent.cli.existing_ledger import existing_ledger
 from cookie_consent.cli.options import ledger_of, print_json, print_text, with_options
+from cookie_consent.http.forms import readable
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

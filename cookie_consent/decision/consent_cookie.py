@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.policy.hosts import host_label

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any
 
-from cookie_consent.base.checks import check
+from cookie_consent.base.messages import check
 from cookie_consent.decision.decision import CONSENT_LIFETIME, OPT_OUT_LIFETIME
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.policy.policy import Policy

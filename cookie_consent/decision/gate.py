@@ -8,12 +8,20 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
-from cookie_consent.base.checks import check
-from cookie_consent.base.cookies.fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
-from cookie_consent.base.cookies.lifetime import lifetime, limited
-from cookie_consent.base.cookies.places import is_sent_to, settable_domains
-from cookie_consent.base.first_seen import FirstSeen
-from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, keep
+from cookie_consent.base.bounds import LONGEST_KEPT, keep
+from cookie_consent.base.cookies import (
+    CONTROL,
+    cookie_name,
+    expire_cookie,
+    is_deletion,
+    is_sent_to,
+    lifetime,
+    limited,
+    names_read,
+    pairs,
+    settable_domains,
+)
+from cookie_consent.base.messages import LONGEST_SHOWN, FirstSeen, check
 from cookie_consent.policy.known_cookies import known_cookie
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy

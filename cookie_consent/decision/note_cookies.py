@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from string import ascii_letters
 
-from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
+from cookie_consent.base.cookies import expire_cookie, set_cookie, values
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import Place
 from cookie_consent.policy.parts import NECESSARY, Cookie, Texts

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
+from cookie_consent.base.cookies import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.note_cookies import SavedCookie, StateCookie

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cookie_consent.base.addresses import host_name
-from cookie_consent.base.limits import keep
+from cookie_consent.base.bounds import keep
 
 SECURE_SCHEMES = ("https", "wss")
 _MAX_KNOWN = 1000

@@ -11,15 +11,13 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from cookie_consent.base.addresses import host_name
-from cookie_consent.base.caching import Headers
+from cookie_consent.base.addresses import host_name, outer_path
+from cookie_consent.base.bounds import LONGEST_KEPT, evict_if_full, keep
 from cookie_consent.base.clock import DAY
-from cookie_consent.base.cookies.fields import pairs
-from cookie_consent.base.first_seen import forget_with_others
+from cookie_consent.base.cookies import pairs
 from cookie_consent.base.frozen import quick_maker
-from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full, keep
-from cookie_consent.base.paths import outer_path
-from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
+from cookie_consent.base.messages import forget_with_others
+from cookie_consent.base.request_fields import DNT_FIELD, GPC_FIELD, Headers, read_signals
 from cookie_consent.decision.country import LawByCountry
 from cookie_consent.decision.decision import (
     Decision,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cookie_consent.base.limits import keep
+from cookie_consent.base.bounds import keep
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import Place
 from cookie_consent.pages.wording import Wording

@@ -13,17 +13,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.checks import check
-from cookie_consent.base.cross_site import safe_next
-from cookie_consent.base.paths import scope_at
-from cookie_consent.base.problem import Problem
-from cookie_consent.base.signals import GPC_FIELD
+from cookie_consent.base.addresses import safe_next, scope_at
+from cookie_consent.base.messages import check
+from cookie_consent.base.request_fields import GPC_FIELD
 from cookie_consent.decision.visit import deletions, without_held
 from cookie_consent.endpoints.guard import Guard
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.endpoints.responses import page
 from cookie_consent.endpoints.routes import GPC_PATH, Routes
 from cookie_consent.endpoints.settings import SettingsEndpoints
+from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
 from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.wording import Wording

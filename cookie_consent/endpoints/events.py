@@ -6,13 +6,12 @@ import math
 
 from starlette.responses import Response
 
-from cookie_consent.base.forms import media_type, read_body
-from cookie_consent.base.limits import RateLimit
-from cookie_consent.base.paths import is_under, local_path
-from cookie_consent.base.problem import Problem
+from cookie_consent.base.addresses import is_under, local_path
+from cookie_consent.base.bounds import RateLimit
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.http.forms import Problem, json_object, media_type, read_body
 from cookie_consent.http.recent_answers import RecentAnswers
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
@@ -86,7 +85,11 @@ class EventIntake:
     async def _read(self, inquiry: Inquiry) -> Event:
         if media_type(inquiry.content_type) not in _TYPES:
             raise Problem(400, f"The body has to be {' or '.join(_TYPES)}.")
-        event = read_event(await read_body(inquiry.request.stream(), LARGEST_EVENT))
+        body = json_object(await read_body(inquiry.request.stream(), LARGEST_EVENT))
+        try:
+            event = read_event(body)
+        except ValueError as error:
+            raise Problem(400, str(error)) from None
         known = self._policy.optional
         if event.purpose and event.purpose not in known:
             raise Problem(400, f'"purpose": there is none {event.purpose[:40]!r}. {did_you_mean(event.purpose, known)}')

@@ -8,10 +8,12 @@ from typing import Any
 
 from starlette.requests import Request
 
-from cookie_consent.base.cross_site import is_cross_site, is_judged_by_origin, origin_of
-from cookie_consent.base.first_seen import FirstSeen, shown
-from cookie_consent.base.problem import Problem
+from cookie_consent.base.addresses import split_address, split_origin
+from cookie_consent.base.messages import FirstSeen, shown
+from cookie_consent.http.forms import Problem
 
+_FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_ORIGINS = 10
 """The largest number of origins to log."""
 MAX_UNSAID = 10
@@ -107,3 +109,38 @@ class Guard:
             self._advice.log_advice(request.scope, fetch_sites, origins, host)
             why = "" if fetch_sites or origins else f" {UNSAID}"
             raise Problem(403, f"Only the site's own pages may do this.{why}", "error_cross_site")
+
+
+def is_cross_site(fetch_sites: Sequence[str], origins: Sequence[str], scheme: str, host: str) -> bool:
+    """Return whether a request that changes something must be refused.
+
+    If the browser sends Sec-Fetch-Site, that decides; unknown values are ignored (Fetch Metadata, section 2.3).
+    Otherwise Origin must be the site's. A request with neither is refused.
+
+    Args:
+        fetch_sites: all values of Sec-Fetch-Site.
+        origins: all values of Origin.
+        scheme: the scheme of the request.
+        host: its Host field.
+    """
+    if not is_judged_by_origin(fetch_sites):
+        return any(site in _FETCH_SITES and site not in ("same-origin", "none") for site in fetch_sites)
+    site = origin_of(f"{scheme}://{host}")
+    return not origins or site is None or any(origin_of(origin) != site for origin in origins)
+
+
+def is_judged_by_origin(fetch_sites: Sequence[str]) -> bool:
+    """Return whether Origin decides, because a request has no known value of Sec-Fetch-Site."""
+    return _FETCH_SITES.isdisjoint(fetch_sites)
+
+
+def origin_of(text: str) -> tuple[str, str, int | None] | None:
+    """Return the scheme, host and port of an Origin field, or None if it is no origin.
+
+    The port is the scheme's default if the field has none.
+    """
+    address = split_address(text)
+    origin = split_origin(address.scheme, address.authority)
+    if origin is None or address.path or address.query or "#" in text or "@" in address.authority:
+        return None
+    return origin.scheme, origin.host, origin.port or _DEFAULT_PORTS.get(origin.scheme)

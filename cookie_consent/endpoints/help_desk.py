@@ -12,13 +12,12 @@ from anyio import to_thread
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from cookie_consent.base.clock import DAY, HOUR
-from cookie_consent.base.dates import rfc3339
-from cookie_consent.base.forms import read_body, read_fields, readable
-from cookie_consent.base.limits import RateLimit, log_failure
-from cookie_consent.base.problem import Problem, too_many
+from cookie_consent.base.bounds import RateLimit
+from cookie_consent.base.clock import DAY, HOUR, rfc3339
+from cookie_consent.base.messages import log_failure
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.endpoints.responses import page, wait_for_store
+from cookie_consent.http.forms import Problem, read_body, read_fields, readable, too_many
 from cookie_consent.ledgers.requests import KINDS, DeskRequest, Requests
 from cookie_consent.pages.pages import Pages
 from cookie_consent.policy.policy import Policy

@@ -7,11 +7,10 @@ from typing import Self
 
 from starlette.requests import Request
 
-from cookie_consent.base.cross_site import safe_next
-from cookie_consent.base.forms import is_form
-from cookie_consent.base.paths import address
+from cookie_consent.base.addresses import address, safe_next
 from cookie_consent.decision.place import Place
 from cookie_consent.decision.visit import Visit, cookies_of
+from cookie_consent.http.forms import is_form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

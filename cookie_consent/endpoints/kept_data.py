@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cookie_consent.base.limits import RateLimit
-from cookie_consent.base.problem import Problem, too_many
+from cookie_consent.base.bounds import RateLimit
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.record import State
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.endpoints.responses import wait_for_store
+from cookie_consent.http.forms import Problem, too_many
 from cookie_consent.ledgers import Ledger
 from cookie_consent.pages.pages import KeptSummary
 

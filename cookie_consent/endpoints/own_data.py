@@ -11,15 +11,13 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent.base.forms import read_body, read_fields
-from cookie_consent.base.json_chunks import json_chunks
-from cookie_consent.base.problem import Problem
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.endpoints.kept_data import KeptData
 from cookie_consent.endpoints.own_records import absolute_url
 from cookie_consent.endpoints.past_policies import PastPolicies
-from cookie_consent.endpoints.responses import JSONInChunks, wait_for_store
+from cookie_consent.endpoints.responses import JSONInChunks, json_chunks, wait_for_store
+from cookie_consent.http.forms import Problem, read_body, read_fields
 from cookie_consent.http.recent_answers import RecentAnswers
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof

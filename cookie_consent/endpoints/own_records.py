@@ -7,11 +7,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from cookie_consent.base.problem import Problem
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.endpoints.kept_data import KeptData
 from cookie_consent.endpoints.past_policies import PastPolicies
+from cookie_consent.http.forms import Problem
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.receipt import receipt
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from anyio import fail_after
@@ -12,11 +13,14 @@ from anyio.lowlevel import checkpoint
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.limits import LONGEST_WAIT, log_failure
-from cookie_consent.base.problem import Problem
+from cookie_consent.base.bounds import LONGEST_WAIT
+from cookie_consent.base.messages import log_failure
 from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.http.forms import Problem
 from cookie_consent.pages.assets import Asset
 
+LARGEST_CHUNK = 64 * 1024
+"""Bytes."""
 _STRICT = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
@@ -95,3 +99,47 @@ async def serve_asset(asset: Asset, inquiry: Inquiry) -> Response:
 async def serve_reexport(script: str, inquiry: Inquiry) -> Response:
     """Respond with a script at a fixed address, which re-exports the current one, for pages that import it by name."""
     return Response(f'export * from "./assets/{script}";\n', media_type="text/javascript; charset=utf-8")
+
+
+def json_chunks(members: Mapping[str, object], largest: int = LARGEST_CHUNK) -> Iterator[bytes]:
+    """Yield a JSON object in chunks, byte for byte as Starlette's `JSONResponse` encodes it.
+
+    Args:
+        members: the object's members, as plain data. An iterator becomes an array, encoded item by item.
+        largest: the largest size of a chunk, in bytes.
+
+    Raises:
+        ValueError: a value is not valid in JSON.
+    """
+    chunk = bytearray()
+    for piece in _pieces(members):
+        chunk += piece
+        while len(chunk) >= largest:
+            yield bytes(chunk[:largest])
+            del chunk[:largest]
+    if chunk:
+        yield bytes(chunk)
+
+
+def _pieces(members: Mapping[str, object]) -> Iterator[bytes]:
+    before = b"{"
+    for name, value in members.items():
+        yield before + _encoded(name) + b":"
+        before = b","
+        if isinstance(value, Iterator):
+            yield from _array(value)
+        else:
+            yield _encoded(value)
+    yield b"}" if members else b"{}"
+
+
+def _array(items: Iterable[object]) -> Iterator[bytes]:
+    before = b"["
+    for item in items:
+        yield before + _encoded(item)
+        before = b","
+    yield b"]" if before == b"," else b"[]"
+
+
+def _encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

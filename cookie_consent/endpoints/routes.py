@@ -7,7 +7,6 @@ from functools import partial, wraps
 
 from starlette.responses import Response
 
-from cookie_consent.base.problem import Problem
 from cookie_consent.endpoints.answers.answer import Answers
 from cookie_consent.endpoints.answers.cookies import AnswerCookies
 from cookie_consent.endpoints.answers.records import AnswerRecords
@@ -23,6 +22,7 @@ from cookie_consent.endpoints.past_policies import PastPolicies
 from cookie_consent.endpoints.responses import serve_asset, serve_reexport
 from cookie_consent.endpoints.settings import SettingsEndpoints
 from cookie_consent.endpoints.state import States
+from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
 from cookie_consent.pages.assets import assets, script_address
 

@@ -6,9 +6,8 @@ from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, Response
 
-from cookie_consent.base.dates import day_of
-from cookie_consent.base.paths import path_inside, split_address
-from cookie_consent.base.problem import Problem
+from cookie_consent.base.addresses import path_inside, split_address
+from cookie_consent.base.clock import day_of
 from cookie_consent.decision.decision import refused_in_storage
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visits
@@ -18,6 +17,7 @@ from cookie_consent.endpoints.kept_data import KeptData
 from cookie_consent.endpoints.past_policies import PastPolicies
 from cookie_consent.endpoints.responses import page
 from cookie_consent.endpoints.state import States
+from cookie_consent.http.forms import Problem
 from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.policy.policy import Policy

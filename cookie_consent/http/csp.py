@@ -11,11 +11,11 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from cookie_consent.base.caching import Headers, plain_fields
-from cookie_consent.base.checks import check
-from cookie_consent.base.limits import evict_if_full
-from cookie_consent.base.page_views import NOT_MODIFIED
+from cookie_consent.base.bounds import evict_if_full
+from cookie_consent.base.messages import check
+from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.decision import Decision
+from cookie_consent.http.head import NOT_MODIFIED, plain_fields
 from cookie_consent.http.tags import tag_rules
 from cookie_consent.policy.parts import NECESSARY, Recipient
 from cookie_consent.policy.policy import Policy

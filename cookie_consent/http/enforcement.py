@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Scope
 
 from cookie_consent.base import user_agents
-from cookie_consent.base.caching import depending_on
-from cookie_consent.base.checks import check_booleans
-from cookie_consent.base.paths import outer_path
+from cookie_consent.base.addresses import outer_path
+from cookie_consent.base.messages import check_booleans
 from cookie_consent.http import banner
 from cookie_consent.http.csp import SecurityFields
 from cookie_consent.http.foreign_hosts import ForeignHosts
+from cookie_consent.http.head import depending_on
 from cookie_consent.http.left_out import LeavesOut
 from cookie_consent.http.ordinary_pages import OrdinaryPages
 from cookie_consent.http.page_advice import PageAdvice

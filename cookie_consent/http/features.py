@@ -11,8 +11,7 @@ from markupsafe import Markup
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from cookie_consent.base.cross_site import safe_next
-from cookie_consent.base.paths import split_address
+from cookie_consent.base.addresses import safe_next, split_address
 from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.pages.inserted import CardContent
 from cookie_consent.pages.question import QuestionOptions

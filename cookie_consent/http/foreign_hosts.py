@@ -8,10 +8,10 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from cookie_consent.base.first_seen import FirstSeen, forget_with_others, shown
+from cookie_consent.base.addresses import address, outer_path
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.html.loads import Load, loads
-from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.paths import address, outer_path
+from cookie_consent.base.messages import FirstSeen, forget_with_others, shown
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.visit import host_of
 from cookie_consent.http.csp import SecurityFields, covers

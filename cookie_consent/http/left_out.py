@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from cookie_consent.base.checks import check, is_list
+from cookie_consent.base.messages import check, is_list
 
 Inject = bool | Collection[str] | Callable[[HTTPConnection], bool]
 """Whether all pages get the banner, patterns of the paths that are left out, or a function that decides."""

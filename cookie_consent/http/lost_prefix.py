@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from cookie_consent.base.first_seen import shown
-from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.paths import is_under, split_address
+from cookie_consent.base.addresses import is_under, split_address
+from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.messages import shown
 
 _MOST_REQUESTS = 10_000
 _ENOUGH = 3

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts, start_of_head
 from cookie_consent.base.html.injection import html_encoding
-from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
 from cookie_consent.http.request_consent import own_path
 from cookie_consent.http.tags import ENFORCED, NO_RULES, TagRules, has_policy, rules_in

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from cookie_consent.base.caching import Headers, is_shared
-from cookie_consent.base.first_seen import FirstSeen, shown
+from cookie_consent.base.messages import FirstSeen, shown
+from cookie_consent.base.request_fields import Headers
+from cookie_consent.http.head import is_shared
 
 _COMPRESSED = (
     'The page "%s" came compressed from the app, so it lacks the banner or the link to the settings page, and other '

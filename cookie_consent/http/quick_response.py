@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message
 
-from cookie_consent.base import page_views
-from cookie_consent.base.caching import CACHE_FIELDS, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import end_of_body
-from cookie_consent.base.page_views import NOT_MODIFIED
+from cookie_consent.base.request_fields import FRAMES, Headers
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.http.banner import arrival
+from cookie_consent.http.head import CACHE_FIELDS, NOT_MODIFIED, depending_on, plain_fields
 from cookie_consent.http.ordinary_pages import ordinary_encoding
 from cookie_consent.http.response import Response
 from cookie_consent.http.tags import TagRules
@@ -111,7 +110,7 @@ class QuickResponse(Response):
         is_whole = type(body) is bytes and not message.get("more_body", False)
         if is_whole and not scope.get("root_path") and enforcement.recent_answers.sequence == self._began:
             self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
-            if fields.get(b"sec-fetch-dest") not in page_views.FRAMES:
+            if fields.get(b"sec-fetch-dest") not in FRAMES:
                 page = self._ordinary(fields, start["headers"], body)
         if page is None:
             await self._send_behind(start, message)

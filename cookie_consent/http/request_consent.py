@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from starlette.requests import HTTPConnection
 
-from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.paths import address, outer_path
+from cookie_consent.base.addresses import address, outer_path
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision, FeatureState
 from cookie_consent.decision.reasons import Reason
 from cookie_consent.decision.record import ConsentRecord

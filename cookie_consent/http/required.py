@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.routing import Host, Mount
 
-from cookie_consent.base.process.startup import FailsAtStart
+from cookie_consent.base.startup import FailsAtStart
 from cookie_consent.http.requires import REQUIRED, Requires
 from cookie_consent.policy.policy import Policy
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message, Send
 
-from cookie_consent.base import page_views
-from cookie_consent.base.caching import ONLY_BYTES, Headers, depending_on, plain_fields
+from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.html.injection import Injection, injectable
-from cookie_consent.base.paths import outer_path
+from cookie_consent.base.request_fields import FRAMES, Headers
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.visit import Visit, is_secure
 from cookie_consent.http import banner
 from cookie_consent.http.csp import SecurityFields, is_page
+from cookie_consent.http.head import ONLY_BYTES, depending_on, plain_fields
 from cookie_consent.http.shared_pages import SharedPages
 from cookie_consent.http.tags import TagRules, tag_rules
 from cookie_consent.http.vendor_signals import VendorSignals
@@ -152,7 +152,7 @@ class Response(VisitResponse):
         self._differs_in_frames = asks or has_tail or says_saved
         signals = enforcement.vendor_signals if self.scope["method"] != "HEAD" else None
         # For a page in a frame, the page around it asks.
-        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
+        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in FRAMES:
             if signals is not None:
                 self._inject(partial(self._told_vendors, signals, self._tag_rules(headers)))
             return headers

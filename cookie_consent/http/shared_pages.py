@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.base.caching import Headers, is_shared
-from cookie_consent.base.first_seen import FirstSeen
 from cookie_consent.base.html.injection import Injection
+from cookie_consent.base.messages import FirstSeen
+from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.decision import Decision, decide, without_optional
 from cookie_consent.http.banner import Fragments, requesting_whole_page
+from cookie_consent.http.head import is_shared
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.tags import tag_rules
 from cookie_consent.http.vendor_signals import vendor_signals

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from cookie_consent.base.caching import Headers
+from cookie_consent.base.request_fields import Headers
 
 ENFORCED = b"content-security-policy"
 _REPORTED = b"content-security-policy-report-only"

@@ -11,8 +11,8 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from cookie_consent.base.checks import check
-from cookie_consent.base.paths import local_path
+from cookie_consent.base.addresses import local_path
+from cookie_consent.base.messages import check
 from cookie_consent.decision.country import LawByCountry
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_language

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import escape
 
-from cookie_consent.base.limits import keep
+from cookie_consent.base.bounds import keep
 from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.http.tags import TagRules
 from cookie_consent.pages.assets import assets

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
 
-from cookie_consent.base import page_views
-from cookie_consent.base.caching import Headers
+from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.html.injection import Injection
-from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
-from cookie_consent.base.paths import outer_path
+from cookie_consent.base.request_fields import Headers, page_view_host_in
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.reasons import BY_SIGNAL
 from cookie_consent.decision.visit import Visit, deletions
 from cookie_consent.http.enforcement import Enforcement
+from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, is_page
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.breakdowns import Shown
 
@@ -158,7 +157,7 @@ class VisitResponse:
 
     def _count(self, counts: Counts, status: int, headers: Headers) -> None:
         """Count the response if it is a page that a person sees, whatever that person answered."""
-        if not page_views.is_page(self.scope["method"], status, headers):
+        if not is_page(self.scope["method"], status, headers):
             return
         fields = self._fields_by_name()
         # Bots neither answer nor are they traced, so the user agent of an answered or traced visit is not read.
@@ -168,7 +167,7 @@ class VisitResponse:
 
     def _count_seen(self, counts: Counts, fields: Fields, status: int, asked: Asked | None = None) -> None:
         """Count a page view, and the question in the page, if it has one. Error pages are no page views."""
-        host = page_views.page_view_host_in(fields, not_modified=status == NOT_MODIFIED)
+        host = page_view_host_in(fields, not_modified=status == NOT_MODIFIED)
         self._page_view_host = host
         if host is None or status >= FIRST_ERROR:
             return

@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.threads import call_after_fork
 from cookie_consent.decision.gate import HeldCookies, held_cookies
 from cookie_consent.sinks import Sink
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cookie_consent.base.dates import seconds_of
+from cookie_consent.base.clock import seconds_of
 
 SCHEMA = 2
 """The version of the format of a record."""

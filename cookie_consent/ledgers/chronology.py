@@ -14,8 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cookie_consent.base.clock import DAY
-from cookie_consent.base.dates import rfc3339, seconds_of
+from cookie_consent.base.clock import DAY, rfc3339, seconds_of
 from cookie_consent.ledgers.chain import REMOVED, listed_ranges
 
 CLOCK_SKEW = 60 * 60

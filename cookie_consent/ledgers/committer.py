@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from cookie_consent.base.process.event_loop import result_of
-from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.threads import call_after_fork, result_of
 from cookie_consent.ledgers.entry import Entry
 
 _MAX_BATCH = 256

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from cookie_consent.base.dates import rfc3339, seconds_of
+from cookie_consent.base.clock import rfc3339, seconds_of
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers import Entry
 from cookie_consent.ledgers.chain import SCHEMA

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from cookie_consent.base.clock import DAY, is_future, is_within
-from cookie_consent.base.daily import Daily
-from cookie_consent.base.dates import rfc3339
-from cookie_consent.base.limits import log_failure
+from cookie_consent.base.clock import DAY, Daily, is_future, is_within, rfc3339
+from cookie_consent.base.messages import log_failure
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.policy.declarations import RequestRules

@@ -8,10 +8,11 @@ from typing import Any
 
 from anyio import fail_after
 
+from cookie_consent.base.bounds import LONGEST_WAIT, RateLimit, evict_if_full
 from cookie_consent.base.clock import HOUR
-from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, evict_if_full, log_failure
-from cookie_consent.base.process.event_loop import start
+from cookie_consent.base.messages import log_failure
 from cookie_consent.base.random_ids import new_id
+from cookie_consent.base.threads import start
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger

@@ -32,9 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from cookie_consent.base.dates import rfc3339
-from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
-from cookie_consent.base.process.workers import Workers
+from cookie_consent.base.clock import rfc3339
+from cookie_consent.base.threads import Workers, call_after_fork, leave_to_parent
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, is_intact, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, QueuePool, bindparam, create_engine, event, i
 from sqlalchemy.dialects.sqlite import insert as insert_new
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
-from cookie_consent.base.process.waiting import wait_until
+from cookie_consent.base.threads import wait_until
 from cookie_consent.ledgers.chain import START, chain_hash, record_hash
 from cookie_consent.ledgers.entry import Entry
 from cookie_consent.ledgers.tables import METADATA, RECORDS, Cited, make_tables

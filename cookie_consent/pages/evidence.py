@@ -13,8 +13,8 @@ from typing import Any, TypedDict
 
 from markupsafe import Markup
 
-from cookie_consent.base.dates import seconds_of
-from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.clock import seconds_of
 from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import ShownText

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
 from cookie_consent.pages.tags import ScriptTag, StyleTag, script_tag, style_tag
 

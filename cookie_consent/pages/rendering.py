@@ -6,10 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
-from cookie_consent.base.checks import check
+from cookie_consent.base.bounds import TextCache, keep
 from cookie_consent.base.html.template import HtmlTemplate
-from cookie_consent.base.limits import keep
-from cookie_consent.base.text_cache import TextCache
+from cookie_consent.base.messages import check
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision
 from cookie_consent.decision.signing import Signer
 from cookie_consent.pages.context import templates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from cookie_consent.base.cookies.places import is_domain
+from cookie_consent.base.cookies import is_domain
 from cookie_consent.policy.errors import PolicyError
 
 LONGEST_HOST_NAMES = 256

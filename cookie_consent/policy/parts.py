@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
-from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.time_zones import UnknownTimeZoneError, time_zone
+from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.clock import UnknownTimeZoneError, time_zone
+from cookie_consent.base.cookies import LONGEST_ATTRIBUTE
 from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.hosts import wrong_hosts

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import rfc8785
 
-from cookie_consent.base.checks import check, is_list
+from cookie_consent.base.messages import check, is_list
 from cookie_consent.policy import from_json, from_toml, validation
 from cookie_consent.policy.checked_part import lists_to_tuples
 from cookie_consent.policy.declarations import Declarations

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
-from cookie_consent.base.time_zones import time_zone
+from cookie_consent.base.clock import time_zone
 
 _HOUR = 3_600_000
 _DAY = 24 * _HOUR

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from cookie_consent.base.time_zones import UTC
+from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.local_time import LocalTime, check_step, day_number, default_step, local_time
@@ -51,7 +51,7 @@ class Question:
     host: str | None = None
     limit: int = DEFAULT_ROWS
     threshold: int = THRESHOLD
-    time_zone: str = UTC
+    time_zone: str = UTC_NAME
     goals: Goals = _NO_GOALS
     step: str | None = None
     where: Where = ()

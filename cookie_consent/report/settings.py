@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base.time_zones import UTC
-from cookie_consent.base.time_zones import time_zone as find_time_zone
+from cookie_consent.base.clock import UTC_NAME
+from cookie_consent.base.clock import time_zone as find_time_zone
 from cookie_consent.report.goals import Goals
 
 POLICY_FILE = "consent.toml"
@@ -29,7 +29,7 @@ class Settings:
         ValueError: there is no such time zone.
     """
 
-    time_zone: str = UTC
+    time_zone: str = UTC_NAME
     goals: Goals = _NO_GOALS
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ def _goals(document: Mapping[str, Any], file: str | os.PathLike[str]) -> Goals:
 
 def _time_zone(document: Mapping[str, Any]) -> str:
     site = document.get("site")
-    name = site.get("time_zone", UTC) if isinstance(site, Mapping) else UTC
+    name = site.get("time_zone", UTC_NAME) if isinstance(site, Mapping) else UTC_NAME
     if not isinstance(name, str):
         raise ValueError(f'{name!r} is no text. Write a time zone like "Asia/Tokyo".')
     return name

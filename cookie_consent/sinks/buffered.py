@@ -14,8 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.base.process.waiting import RANDOM, Backoff
+from cookie_consent.base.threads import RANDOM, Backoff, call_after_fork
 from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.losses import LossCounter

@@ -14,7 +14,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
+from cookie_consent.base.threads import call_after_fork, leave_to_parent
 from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from

@@ -9,8 +9,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cookie_consent.base import locking
 from cookie_consent.base.files import open_file, set_mode_and_owner, write_at
-from cookie_consent.base.process import locking
 
 SUFFIX = ".erased"
 _WAIT = 5.0

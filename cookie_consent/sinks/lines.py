@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 
 _NEVER_OLD = "9999"
 _TIME = re.compile(rb'"time":\s*"([^"]*)"')

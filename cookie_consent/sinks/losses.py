@@ -10,8 +10,8 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
+from cookie_consent.base import locking
 from cookie_consent.base.files import NO_FOLLOW, NONBLOCKING
-from cookie_consent.base.process import locking
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 (random file names, readable by their owner only)
 _NUMBERS = struct.Struct("=QQ")

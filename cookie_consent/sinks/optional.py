@@ -10,8 +10,7 @@ from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
-from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.base.process.waiting import wait_until
+from cookie_consent.base.threads import call_after_fork, wait_until
 
 _DUCKDB_SETTINGS = {
     "preserve_insertion_order": "false",

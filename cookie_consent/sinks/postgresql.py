@@ -12,7 +12,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
+from cookie_consent.base.threads import call_after_fork, leave_to_parent
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
 from cookie_consent.sinks.deadline import cut_off_after

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from cookie_consent.base import locking
 from cookie_consent.base.files import write_at
-from cookie_consent.base.process import locking
 from cookie_consent.sinks.lines import is_of, time_of
 
 Line = tuple[bool, bytes]

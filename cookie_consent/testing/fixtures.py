@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.first_seen import forget_all
+from cookie_consent.base.messages import forget_all
 from cookie_consent.testing.answers import aanswer, answer, arefuse, refuse
 
 __all__ = ["aanswering", "answering", "arefusing", "refusing", "warning_anew"]

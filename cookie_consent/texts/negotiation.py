@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_TAG
+from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_TAG
 from cookie_consent.texts.locales import language_and_script
 
 _TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Self
 
-from cookie_consent.base.checks import check, is_list
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.files import check_writable
-from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.page_views import page_view_host
+from cookie_consent.base.messages import check, is_list
+from cookie_consent.base.request_fields import page_view_host
 from cookie_consent.base.user_agents import read_short
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit

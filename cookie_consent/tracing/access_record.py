@@ -9,8 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from cookie_consent.base.addresses import host_name, truncated
-from cookie_consent.base.paths import is_under, mount_path, split_address, split_origin
+from cookie_consent.base.addresses import host_name, is_under, mount_path, split_address, split_origin, truncated
 from cookie_consent.base.user_agents import read_agent
 
 VERSION = 1

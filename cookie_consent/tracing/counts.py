@@ -10,10 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cookie_consent.base.addresses import OTHER_HOSTS, host_name
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import DAY
-from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.process.event_loop import call_later, current_loop
-from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.threads import call_after_fork, call_later, current_loop
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, piece
 from cookie_consent.tracing.breakdowns import MOST, Breakdowns, Shown

@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 from operator import itemgetter
 
-from cookie_consent.base.daily import Daily
-from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.base.process.waiting import RANDOM, Backoff
+from cookie_consent.base.clock import Daily
+from cookie_consent.base.threads import RANDOM, Backoff, call_after_fork
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.optional import is_interruption
 from cookie_consent.tracing.pending_erasures import MAX_NOTES, PendingErasures

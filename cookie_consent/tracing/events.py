@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from cookie_consent.base.forms import json_object
-from cookie_consent.base.problem import Problem
 from cookie_consent.tracing.access_record import origin_of
 
 LARGEST_EVENT = 4096
@@ -54,22 +52,21 @@ class Event:
     asked: bool = False
 
 
-def read_event(body: bytes) -> Event:
-    """Read an event from JSON.
+def read_event(given: Mapping[str, Any]) -> Event:
+    """Read an event from a JSON object.
 
     Raises:
-        Problem: 400, the body is no valid event. The detail says what is wrong.
+        ValueError: it is no valid event. The message says what is wrong.
     """
-    given = json_object(body)
     unknown = sorted(given.keys() - _CHECKS.keys())
     if unknown:
-        raise Problem(400, f"There is no {unknown[0][:40]!r} in an event. Known: {', '.join(_CHECKS)}.")
+        raise ValueError(f"There is no {unknown[0][:40]!r} in an event. Known: {', '.join(_CHECKS)}.")
     for key, (is_valid, remedy) in _CHECKS.items():
         if key in given and not is_valid(given[key]):
-            raise Problem(400, f'"{key}": {remedy}')
+            raise ValueError(f'"{key}": {remedy}')
     for key in ("name", "path"):
         if key not in given:
-            raise Problem(400, f'"{key}" is missing: {_CHECKS[key][1]}')
+            raise ValueError(f'"{key}" is missing: {_CHECKS[key][1]}')
     return Event(**{**given, "path": unquote(given["path"])})
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from cookie_consent.base.daily import Daily
-from cookie_consent.base.limits import log_failure
+from cookie_consent.base.clock import Daily
+from cookie_consent.base.messages import log_failure
 from cookie_consent.sinks import Sink
 
 _log = logging.getLogger("cookie_consent")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cookie_consent.base.addresses import host_name
-from cookie_consent.base.limits import evict_if_full, keep
+from cookie_consent.base.bounds import evict_if_full, keep
 from cookie_consent.base.random_ids import BATCH_SIZE, IdPool
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink

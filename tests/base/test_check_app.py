@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.process.startup import check_app
+from cookie_consent.base.startup import check_app
 
 
 def wsgi_app(environ: Any, start_response: Any) -> list[bytes]:

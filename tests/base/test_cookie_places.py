@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.cookies.places import is_sent_to, settable_domains
+from cookie_consent.base.cookies import is_sent_to, settable_domains
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cookie_consent.base.cookies.dates import cookie_date
-from cookie_consent.base.cookies.fields import cookie_name, expire_cookie, is_deletion, pairs, set_cookie, values
+from cookie_consent.base.cookies import cookie_date, cookie_name, expire_cookie, is_deletion, pairs, set_cookie, values
 from tests.support.examples import examples
 
 NOW = 1_750_000_000

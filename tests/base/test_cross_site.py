@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cookie_consent.base.cross_site import is_cross_site, safe_next
+from cookie_consent.base.addresses import safe_next
+from cookie_consent.endpoints.guard import is_cross_site
 
 HOST = "site.example"
 CROSS, OWN = True, False

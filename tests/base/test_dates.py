@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 
 
 @pytest.mark.parametrize(

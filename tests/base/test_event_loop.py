@@ -22,8 +22,7 @@ import trio
 import trio.testing
 from starlette.types import Message
 
-from cookie_consent.base.process.event_loop import call_later, current_loop, current_task, result_of, start
-from cookie_consent.base.process.workers import Workers
+from cookie_consent.base.threads import Workers, call_later, current_loop, current_task, result_of, start
 from cookie_consent.current import is_traced
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.report.live.app import report_app

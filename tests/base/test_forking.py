@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.process.waiting import Backoff, wait_until
+from cookie_consent.base.threads import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.report.live.app import report_app

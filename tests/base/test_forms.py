@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.forms import readable
+from cookie_consent.http.forms import readable
 
 ANY = st.text(st.characters(), max_size=40)
 """Any text that Python can hold, with lone surrogates too."""

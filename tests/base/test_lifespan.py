@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent.base.process.lifespan import Lifespan
+from cookie_consent.base.startup import Lifespan
 from tests.support.asgi import drive
 
 STARTUP, SHUTDOWN = "lifespan.startup", "lifespan.shutdown"

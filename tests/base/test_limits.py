@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.limits import RateLimit, evict_if_full
+from cookie_consent.base.bounds import RateLimit, evict_if_full
 
 NOW = 1_750_000_000.0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.page_views import is_page, page_view_host
+from cookie_consent.base.request_fields import page_view_host
+from cookie_consent.http.head import is_page
 from tests.support.asgi import Fields, raw_headers
 
 HTML = [(b"content-type", b"text/html; charset=utf-8")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.paths import address, local_path, outer_path
+from cookie_consent.base.addresses import address, local_path, outer_path
 
 
 @pytest.mark.parametrize(

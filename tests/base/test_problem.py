@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.problem import Problem
+from cookie_consent.http.forms import Problem
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 503])

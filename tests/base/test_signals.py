@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.signals import read_signals
+from cookie_consent.base.request_fields import read_signals
 
 FIELDS = {b"sec-gpc": "gpc", b"dnt": "dnt"}
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.base.process import locking
-from cookie_consent.base.process.temporary import temporary_folder
+from cookie_consent.base import locking
+from cookie_consent.base.locking import temporary_folder
 
 _KILLED = """
 import os, sys, tempfile
-from cookie_consent.base.process.temporary import temporary_folder
+from cookie_consent.base.locking import temporary_folder
 tempfile.tempdir = sys.argv[1]
 with temporary_folder() as folder:
     (folder / "records.parquet").write_text("ann")

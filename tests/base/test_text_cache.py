@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cookie_consent.base.text_cache import TextCache
+from cookie_consent.base.bounds import TextCache
 
 
 def test_cached_text_is_made_once() -> None:

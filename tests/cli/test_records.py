@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.cli.command import with_ids_joined
 from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, main

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.cookies.fields import pairs
+from cookie_consent.base.cookies import pairs
 from cookie_consent.decision.gate import Gate, Headers, HeldCookies, held_cookies
 from cookie_consent.pages.assets import assets
 from cookie_consent.policy.errors import PolicyError

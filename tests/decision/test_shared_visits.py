@@ -10,7 +10,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies

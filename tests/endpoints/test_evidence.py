@@ -615,9 +615,7 @@ def test_text_is_kept_only_for_known_surfaces(sent: dict[str, str], surface: str
 
 
 def test_build_is_hash_of_templates_and_assets() -> None:
-    templates = sorted(
-        (Path(__file__).parents[2] / "cookie_consent" / "pages" / "templates").glob("*.html")
-    )
+    templates = sorted((Path(__file__).parents[2] / "cookie_consent" / "pages" / "templates").glob("*.html"))
     parts = [*(path.read_bytes() for path in templates), *(asset.content for asset in assets().values())]
     assert len(templates) > 8
     assert build() == hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

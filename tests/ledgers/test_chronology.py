@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import Root, Verified, verify

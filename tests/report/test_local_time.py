@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.time_zones import UnknownTimeZoneError
+from cookie_consent.base.clock import UnknownTimeZoneError
 from cookie_consent.report.local_time import LocalTime, begin_of, day_number, local_time
 
 HOUR = 3_600_000

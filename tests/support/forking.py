@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cookie_consent.base.process import forking
+from cookie_consent.base import threads as forking
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.policy.policy import canonical_json

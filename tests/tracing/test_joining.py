@@ -23,7 +23,7 @@ from starlette.types import Message
 
 from benchmarks.apps import BROWSER, CLIENT, KEY, POLICY, PREFIX, ROUTE, SERVER, bare_app
 from cookie_consent import ConsentMiddleware
-from cookie_consent.base.process.waiting import wait_until
+from cookie_consent.base.threads import wait_until
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files import line_io

@@ -16,8 +16,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from cookie_consent.base.addresses import host_name
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.html.injection import injectable
-from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.decision.signing import Signer

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN

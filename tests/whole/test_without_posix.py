@@ -14,8 +14,7 @@ from threading import Timer
 
 import pytest
 
-from cookie_consent.base import files
-from cookie_consent.base.process import locking
+from cookie_consent.base import files, locking
 from cookie_consent.cli.main import main
 from tests.support.asgi import SITE
 from tests.support.sites.without_posix_site import check_purge, check_spill_files

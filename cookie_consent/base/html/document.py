@@ -8,17 +8,9 @@ import re
 from collections.abc import Callable
 from sys import maxsize
 
+from cookie_consent.base.bounds import LONGEST_TAG, evict_if_full
 from cookie_consent.base.html.elements import elements
-from cookie_consent.base.html.syntax import (
-    NAMED,
-    RAW,
-    REST,
-    SPACE,
-    attributes,
-    compiled,
-    within,
-)
-from cookie_consent.base.limits import LONGEST_TAG, evict_if_full
+from cookie_consent.base.html.syntax import NAMED, RAW, REST, SPACE, attributes, compiled, within
 
 UNDECIDED_LIMIT = 65536
 """Bytes within which a response must prove to be a document; no more are buffered."""

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.html.document import Document, start_of_open_text
-from cookie_consent.base.limits import LONGEST_KEPT
 
 Headers = Sequence[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]

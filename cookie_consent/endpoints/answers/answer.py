@@ -3,7 +3,7 @@
 The steps of an answer:
 
 1. `guard`: check that the request comes from a page of the site.
-2. `base.forms`: read the body.
+2. `http.forms`: read the body.
 3. `posted`: parse the answer, and make a consent record of it.
 4. `records`: store the record in the ledger. If that fails, only what the answer refuses goes on.
 5. `tracing`: start or stop tracing.
@@ -20,10 +20,8 @@ from datetime import timedelta
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent.base.cross_site import safe_next
-from cookie_consent.base.first_seen import FirstSeen, shown
-from cookie_consent.base.forms import read_body
-from cookie_consent.base.problem import Problem
+from cookie_consent.base.addresses import safe_next
+from cookie_consent.base.messages import FirstSeen, shown
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import ConsentRecord
@@ -34,6 +32,7 @@ from cookie_consent.endpoints.answers.records import AnswerRecords
 from cookie_consent.endpoints.answers.tracing import AnswerTracing
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.endpoints.state import States
+from cookie_consent.http.forms import Problem, read_body
 from cookie_consent.policy.policy import Policy
 
 MAX_HOSTS = 10

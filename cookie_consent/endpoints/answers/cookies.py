@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cookie_consent.base.paths import outer_path
+from cookie_consent.base.addresses import outer_path
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cookie_consent.base.forms import FORM, JSON, each_once, form_fields, json_object, reader_for
-from cookie_consent.base.problem import Problem
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.reasons import Reason
 from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.http.forms import FORM, JSON, Problem, each_once, form_fields, json_object, reader_for
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY

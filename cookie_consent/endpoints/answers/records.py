@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from anyio import fail_after
 
 from cookie_consent.base.addresses import truncated
-from cookie_consent.base.clock import HOUR
-from cookie_consent.base.dates import seconds_of
-from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, log_failure
-from cookie_consent.base.problem import Problem, too_many
+from cookie_consent.base.bounds import LONGEST_WAIT, RateLimit
+from cookie_consent.base.clock import HOUR, seconds_of
+from cookie_consent.base.messages import log_failure
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import OwnCookies
@@ -23,6 +22,7 @@ from cookie_consent.endpoints.answers.posted import PostedAnswer, refusals_in
 from cookie_consent.endpoints.answers.waiting import GivenAnswer, WaitingRecords
 from cookie_consent.endpoints.cookie_list import CookieList
 from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.http.forms import Problem, too_many
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.retention import Retention

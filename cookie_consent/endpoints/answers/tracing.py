@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from cookie_consent.base.cross_site import safe_next
-from cookie_consent.base.paths import split_address
+from cookie_consent.base.addresses import safe_next, split_address
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies

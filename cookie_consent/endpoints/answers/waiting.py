@@ -13,9 +13,9 @@ from typing import NamedTuple
 from anyio import fail_after, sleep
 from starlette.requests import Request
 
-from cookie_consent.base.dates import seconds_of
-from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_WAIT
-from cookie_consent.base.process.event_loop import start
+from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_WAIT
+from cookie_consent.base.clock import seconds_of
+from cookie_consent.base.threads import start
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.endpoints.answers.posted import PostedAnswer

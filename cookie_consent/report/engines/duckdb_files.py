@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cookie_consent.base.process.temporary import temporary_folder
+from cookie_consent.base.locking import temporary_folder
 from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
 from cookie_consent.report.engines.engine import (
     EVERYBODY,

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from importlib import import_module
 from typing import Any
 
-from cookie_consent.base.time_zones import UTC
+from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.engines.engine import Given, engine_of
 from cookie_consent.report.export.segments import chosen
 from cookie_consent.report.files import require_files
@@ -45,7 +45,7 @@ class Span:
     since: date | None = None
     until: date | None = None
     host: str | None = None
-    time_zone: str = UTC
+    time_zone: str = UTC_NAME
     where: Where = ()
 
     def __post_init__(self) -> None:

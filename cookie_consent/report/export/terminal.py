@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cookie_consent.base.time_zones import UTC
+from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.goals import FLAT, flat
 from cookie_consent.report.lists import LISTS, totals
 from cookie_consent.report.page.formatting import few_visitors, is_seen, left_out, may_be_fewer, percent
@@ -116,7 +116,7 @@ def _heading(report: Mapping[str, Any]) -> str:
         )
     if text := left_out(report):
         lines.append(text)
-    if asked["time_zone"] != UTC:
+    if asked["time_zone"] != UTC_NAME:
         lines.append("Counts of all pages and of answers have days in UTC.")
     if asked["where"]:
         lines.append("Consent is counted for all visitors: its counts know no segment.")

@@ -22,9 +22,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from cookie_consent.base.process.event_loop import result_of
-from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.base.time_zones import time_zone
+from cookie_consent.base.clock import time_zone
+from cookie_consent.base.threads import call_after_fork, result_of
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import parse_memory
 from cookie_consent.report.live.form import form_values, question_from_form

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.report import report
 from cookie_consent.report.files import live_file
 from cookie_consent.sinks.files.closed_files import Source, counts_path, sources

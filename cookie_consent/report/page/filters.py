@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
-from cookie_consent.base.time_zones import time_zone
+from cookie_consent.base.clock import time_zone
 from cookie_consent.report.lists import OTHER
 from cookie_consent.report.page.figures import Figure, Line
 from cookie_consent.report.page.formatting import is_seen, visible

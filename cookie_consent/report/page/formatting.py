@@ -12,8 +12,7 @@ from unicodedata import east_asian_width
 
 from babel.dates import format_date, format_skeleton
 
-from cookie_consent.base.clock import HOUR
-from cookie_consent.base.time_zones import time_zone
+from cookie_consent.base.clock import HOUR, time_zone
 
 NOTHING = "–"
 """Shown in place of a missing figure."""

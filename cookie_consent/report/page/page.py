@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cookie_consent.base.time_zones import UTC
+from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.page.charts import PATTERNS, meter
 from cookie_consent.report.page.filters import Asked, active_filters, comparison, periods, with_links
 from cookie_consent.report.page.formatting import (
@@ -142,7 +142,7 @@ def _about(range_: Mapping[str, Any]) -> str:
 
 
 def _zone_in_words(zone: str) -> str:
-    if zone == UTC:
+    if zone == UTC_NAME:
         return "Days and hours are in UTC."
     # Counts are added up by day when they are written, before anybody asks for a report.
     return f"Days and hours are those of {zone}, except in counts of all pages and of answers: their days are in UTC."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cookie_consent.base.time_zones import UTC
+from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.goals import flat
 from cookie_consent.report.local_time import DAY, HOUR
 from cookie_consent.report.page.consent import consent_figures, consent_note
@@ -343,7 +343,7 @@ def _consent(report: Mapping[str, Any]) -> list[Figure]:
 
 def _of_counts(report: Mapping[str, Any]) -> str:
     """Return what to add to the word "day" where counts are shown: they have days in UTC."""
-    return "" if report["range"]["time_zone"] == UTC else " (UTC)"
+    return "" if report["range"]["time_zone"] == UTC_NAME else " (UTC)"
 
 
 def _text(key: str) -> Callable[[Line], str]:

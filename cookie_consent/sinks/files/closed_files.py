@@ -28,7 +28,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
 
-from cookie_consent.base.process.waiting import Backoff
+from cookie_consent.base.threads import Backoff
 
 _COUNTS = ".counts"
 _TRIES = 20

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.base.process.waiting import wait_until
+from cookie_consent.base.threads import call_after_fork, wait_until
 from cookie_consent.sinks.files.closed_files import FileFormat, Source
 from cookie_consent.sinks.files.line_io import compress_closed
 

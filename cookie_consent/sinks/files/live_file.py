@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cookie_consent.base import locking
 from cookie_consent.base.files import NONBLOCKING, open_file, read_at
-from cookie_consent.base.process import locking
-from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.threads import call_after_fork
 from cookie_consent.sinks.files.locking import is_open_at
 from cookie_consent.sinks.files.rotation import Rotation
 

@@ -9,8 +9,8 @@ from datetime import date
 from io import BufferedIOBase, BufferedRandom
 from pathlib import Path
 
+from cookie_consent.base import locking
 from cookie_consent.base.files import open_file, set_mode_and_owner, sync_folder
-from cookie_consent.base.process import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, path_of, sources
 from cookie_consent.sinks.optional import is_interruption
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from cookie_consent.base.process.temporary import temporary_folder
+from cookie_consent.base.locking import temporary_folder
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
 from cookie_consent.sinks.files.closed_files import (
     FileFormat,

@@ -11,8 +11,8 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
+from cookie_consent.base import locking
 from cookie_consent.base.files import open_file
-from cookie_consent.base.process import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, retry_if_moved
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
 from cookie_consent.sinks.files.line_io import Predicate, blank_lines, count_lines, matching_lines, remove_lines

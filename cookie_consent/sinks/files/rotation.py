@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 from datetime import time as midnight
 from pathlib import Path
 
+from cookie_consent.base import locking
 from cookie_consent.base.clock import is_future
-from cookie_consent.base.process import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, sources
 from cookie_consent.sinks.files.locking import for_each_closed
 

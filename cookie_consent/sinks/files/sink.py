@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from cookie_consent.base.process.locking import is_posix
-from cookie_consent.base.process.waiting import RANDOM
+from cookie_consent.base.locking import is_posix
+from cookie_consent.base.threads import RANDOM
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path
 from cookie_consent.sinks.files.compression import Compressor

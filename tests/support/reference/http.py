@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from cookie_consent.base.cross_site import is_cross_site
 from cookie_consent.endpoints.answers.posted import PostedAnswer
+from cookie_consent.endpoints.guard import is_cross_site
 from cookie_consent.endpoints.routes import GPC_PATH
 from cookie_consent.endpoints.settings import SettingsEndpoints
 from cookie_consent.endpoints.state import States

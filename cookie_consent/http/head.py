@@ -1,4 +1,4 @@
-"""Header fields for caches: Vary and Cache-Control (RFC 9110 section 12.5.5, RFC 9111 section 5.2)."""
+"""The head of a response: is it a page, and Vary and Cache-Control (RFC 9110 section 12.5.5, RFC 9111 section 5.2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-Headers = list[tuple[bytes, bytes]]
+from cookie_consent.base.request_fields import Headers
 
 ONLY_BYTES = frozenset({bytes})
 """The type that names and values of header fields should have. Some apps send other kinds of bytes, or texts."""
@@ -114,3 +114,27 @@ def is_shared(headers: Headers) -> bool:
 
 def _is_shared(directive: bytes) -> bool:
     return directive.partition(b"=")[0].strip().lower() in _SHARED
+
+
+FIRST_ERROR = 400
+"""From this status on, a page only reports an error (RFC 9110, section 15), so it is no page view."""
+NOT_MODIFIED = 304
+"""The status of a response whose content the browser has cached (RFC 9110, section 15.4.5)."""
+
+
+def is_page(method: str, status: int, headers: Headers) -> bool:
+    """Return whether a response is a page: HTML for a GET, not a redirect; or a "not modified" without Content-Type.
+
+    An error page is a page too, but no page view; see `FIRST_ERROR`.
+
+    Args:
+        method: the request's method.
+        status: the status code of the response.
+        headers: the header fields of the response.
+    """
+    if method != "GET" or (300 <= status < 400 and status != NOT_MODIFIED):
+        return False
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == b"content-type":
+            return value[:9].lower() == b"text/html"
+    return status == NOT_MODIFIED

@@ -1,4 +1,4 @@
-"""Locks on open files between processes, shared or exclusive.
+"""Locks on open files between processes, shared or exclusive, and temporary folders that are locked while in use.
 
 A lock ends when it is released or its file is closed, also by the end of the process. On Windows every lock is
 exclusive: Windows locks ranges of bytes, and a shared lock would keep its own holder from writing.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory, gettempdir
 from types import ModuleType
 
 from cookie_consent.base.files import open_file
-from cookie_consent.base.process.waiting import wait_until
+from cookie_consent.base.threads import wait_until
 
 fcntl: ModuleType | None
 try:
@@ -138,3 +140,39 @@ def _lock_on_windows(file: int, mode: int) -> None:
         msvcrt.locking(file, mode, 1)
     finally:
         os.lseek(file, before, os.SEEK_SET)
+
+
+_PREFIX = "cookie-consent-"
+_LOCK = "in-use.lock"
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Create a folder that only this user can read, for the duration of a with block.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    _remove_left_ones()
+    with TemporaryDirectory(prefix=_PREFIX) as name:
+        folder = Path(name)
+        lock = make_locked(folder / _LOCK)
+        try:
+            yield folder
+        finally:
+            os.close(lock)  # Windows removes no open file
+
+
+def _remove_left_ones() -> None:
+    """Remove the folders of processes of this user that were killed: their locks are free."""
+    for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            # What another user put there may be a link to anything.
+            if folder.lstat().st_uid == _user():
+                with opened(folder / _LOCK, os.O_RDWR):
+                    rmtree(folder, ignore_errors=True)
+                rmtree(folder, ignore_errors=True)  # on Windows the lock is still there
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0  # as `lstat` says on Windows

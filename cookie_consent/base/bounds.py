@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 LONGEST_KEPT = 256
 """Bytes or characters. Longer input of clients is not kept in caches or sets."""
-LONGEST_SHOWN = 100
-"""Characters of a client's input to show in a log message."""
 LONGEST_WAIT = 5.0
 """Seconds after which a ledger that does not respond counts as down."""
 _MAX_COUNTED = 10_000
@@ -19,7 +17,6 @@ LONGEST_TAG = 35
 """Characters of a language tag that are read, enough for tags without extensions (RFC 5646, section 4.4.1)."""
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-_log = logging.getLogger("cookie_consent")
 
 
 def evict_if_full(cache: dict[Any, Any] | set[Any], most: int) -> None:
@@ -84,12 +81,33 @@ class RateLimit:
         return len(self._counts) < _MAX_COUNTED
 
 
-def log_failure(what: str, error: Exception) -> None:
-    """Log a failure of a ledger or sink in one line, since while it is down every request logs one.
+class TextCache:
+    """A cache for texts. When it is full, it is emptied.
 
     Args:
-        what: the consequence, as a sentence without a full stop.
-        error: the cause. Its traceback is logged only at level DEBUG.
+        most: the largest number of texts.
+        largest: the largest number of characters of all texts together.
     """
-    why = str(error).partition("\n")[0]
-    _log.error("%s: %s %s", what, type(error).__name__, why, exc_info=_log.isEnabledFor(logging.DEBUG) and error)
+
+    def __init__(self, most: int, largest: int) -> None:
+        self._most, self._largest = most, largest
+        self._texts: dict[Hashable, str] = {}
+        self._size = 0
+
+    def get(self, key: Hashable, make: Callable[[], str]) -> str:
+        """Return a text from the cache, or make it.
+
+        Args:
+            key: everything that the text depends on. A client's input in it must be of limited length.
+            make: returns the text.
+        """
+        text = self._texts.get(key)
+        if text is None:
+            text = make()
+            if len(self._texts) >= self._most or self._size + len(text) > self._largest:
+                self._texts.clear()
+                self._size = 0
+            if len(text) <= self._largest:
+                self._texts[key] = text
+                self._size += len(text)
+        return text

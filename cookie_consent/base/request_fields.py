@@ -1,37 +1,32 @@
-"""Which requests are page views: pages that a person saw."""
+"""What the header fields of a request say: the browser's signals, and whether a person sees the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Headers = Iterable[tuple[bytes, bytes]]
-
+Headers = list[tuple[bytes, bytes]]
+GPC_FIELD = b"sec-gpc"
+DNT_FIELD = b"dnt"
 _OF_PAGES = (b"", b"document")
 FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
 """Values of Sec-Fetch-Dest in requests for documents inside other documents (Fetch, request destinations)."""
-FIRST_ERROR = 400
-"""From this status on, a page only reports an error (RFC 9110, section 15), so it is no page view."""
-NOT_MODIFIED = 304
-"""The status of a response whose content the browser has cached (RFC 9110, section 15.4.5)."""
 
 
-def is_page(method: str, status: int, headers: Headers) -> bool:
-    """Return whether a response is a page: HTML for a GET, not a redirect; or a "not modified" without Content-Type.
+def read_signals(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
+    """Return the names of the signals in a request's header fields: "gpc", "dnt", both or none.
 
-    An error page is a page too, but no page view; see `FIRST_ERROR`.
-
-    Args:
-        method: the request's method.
-        status: the status code of the response.
-        headers: the header fields of the response.
+    A signal is present if one of its fields is exactly "1" (Global Privacy Control, section "The Sec-GPC Header
+    Field"). Any other value is ignored. The absence of a signal is never consent.
     """
-    if method != "GET" or (300 <= status < 400 and status != NOT_MODIFIED):
-        return False
+    signals = set()
     for name, value in headers:
-        if len(name) == 12 and name.lower() == b"content-type":
-            return value[:9].lower() == b"text/html"
-    return status == NOT_MODIFIED
+        if value == b"1":
+            if name == GPC_FIELD:
+                signals.add("gpc")
+            elif name == DNT_FIELD:
+                signals.add("dnt")
+    return frozenset(signals)
 
 
 def page_view_host(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:

@@ -1,1 +1,0 @@
-"""Cookies on the wire, as RFC 6265bis and browsers treat them."""

@@ -1,1 +1,0 @@
-"""Processes, threads and event loops: forks, file locks, waiting and background work."""
