@@ -22,6 +22,7 @@ from cookie_consent.base.messages import check
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.base.startup import FailsAtStart, Lifespan, check_app, fails_at_start
 from cookie_consent.current import CurrentRequest
+from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
@@ -166,10 +167,11 @@ class ConsentMiddleware(FailsAtStart):
             tells_state=shared_pages,
         )
         own_cookies = OwnCookies(cookies)
-        gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
+        gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared)
+        cookie_log = CookieLog()
         by_country = law_by_country(country, policy)
         country_of = by_country.country if by_country is not None else None
-        visits = Visits(policy, own_cookies, gate, clock, by_country)
+        visits = Visits(policy, own_cookies, gate, cookie_log, clock, by_country)
         # What visitors see.
         load_locales(policy.site.languages)
         prefix = late.checked_prefix(prefix)
@@ -204,6 +206,7 @@ class ConsentMiddleware(FailsAtStart):
             prefix=prefix,
             own_cookies=own_cookies,
             gate=gate,
+            cookie_log=cookie_log,
             visits=visits,
             pages=pages,
             ledger=ledger,
@@ -318,7 +321,7 @@ class ConsentMiddleware(FailsAtStart):
                 if now is not visit:
                     request.decide(traced=now.traced)
                 decision = now.decision
-                passed = gate.outgoing(fields, decision.purposes)
+                passed = self._installed.block_cookies(fields, decision.purposes)
                 if now.refused_cookies:
                     passed = [*passed, *deletions(gate, now, scope)]
                 message = {**message, "headers": passed}

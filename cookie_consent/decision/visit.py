@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from array import array
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ from cookie_consent.base.cookies import pairs
 from cookie_consent.base.frozen import quick_maker
 from cookie_consent.base.messages import forget_with_others
 from cookie_consent.base.request_fields import DNT_FIELD, GPC_FIELD, Headers, read_signals
+from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.country import LawByCountry
 from cookie_consent.decision.decision import (
     Decision,
@@ -61,10 +63,10 @@ class Visit:
     Args:
         decision: the decision on the request.
         visible_cookies: the Cookie field that the app may see; None if it may see all of it.
-        refusable_cookies: the cookies that can be refused; see `Gate.refusable_cookies`.
+        refusable_cookies: the cookies that can be refused; see `Gate.find_refusable`.
         refused_cookies: those of them that the visitor has refused, or whose consent has ended, but the browser still
             sends.
-        held: reason -> how many cookies are held back from the app.
+        blocked_counts: reason -> how many cookies are held back from the app.
         visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
         traced: whether tracing is allowed by consent.
         depends_on_signals: whether a signal could refuse a granted purpose.
@@ -80,7 +82,7 @@ class Visit:
     visible_cookies: bytes | None
     refusable_cookies: tuple[RefusableCookie, ...]
     refused_cookies: tuple[bytes, ...]
-    held: Mapping[str, int]
+    blocked_counts: Mapping[str, int]
     visitor_id: str | None
     traced: bool
     depends_on_signals: bool
@@ -140,6 +142,7 @@ class Visits:
         policy: the site's policy.
         own_cookies: our own cookies.
         gate: the gate for cookies.
+        cookie_log: counts blocked cookies, and warns of them.
         clock: returns seconds since 1970.
         by_country: chooses the law for a request; None if the same one applies everywhere.
 
@@ -153,10 +156,12 @@ class Visits:
         policy: Policy,
         own_cookies: OwnCookies,
         gate: Gate,
+        cookie_log: CookieLog,
         clock: Callable[[], float],
         by_country: LawByCountry | None = None,
     ) -> None:
         self._policy, self._own_cookies, self._gate, self._clock = policy, own_cookies, gate, clock
+        self._cookie_log = cookie_log
         self._by_country = by_country
         self._services = _under_services(policy)
         self._under_laws: dict[str, tuple[Policy, _Services]] = {}
@@ -205,8 +210,8 @@ class Visits:
             visit = self._visit_safely(policy, cookies, signal_names, now, place)
             if length <= _LONGEST_KNOWN:
                 self._keep(key, visit, length + _BYTES_OF_A_NAME * len(visit.refusable_cookies))
-        if visit.held:
-            self._gate.count("request", visit.held)
+        if visit.blocked_counts:
+            self._cookie_log.count_request(visit.blocked_counts)
         return visit
 
     def forget(self) -> None:
@@ -268,7 +273,7 @@ class Visits:
             decision = without_optional(decision) if denies else decision
             shared = self._new_shared_visit(key, decision, cookies, has_ended=has_ended)
         visit, passed = shared.visit, cookies
-        if visit.held:
+        if visit.blocked_counts:
             passed = b"; ".join([pair for name, pair in crumbs if name in shared.visible_names])
         if not records and not visit.traced and passed == came:
             return visit  # the request has nothing of its own
@@ -279,7 +284,7 @@ class Visits:
             visible_cookies=None if passed == came else passed,
             refusable_cookies=visit.refusable_cookies,
             refused_cookies=visit.refused_cookies,
-            held=visit.held,
+            blocked_counts=visit.blocked_counts,
             visitor_id=visitor.id if visitor else None,
             traced=visit.traced,
             depends_on_signals=visit.depends_on_signals,
@@ -306,12 +311,13 @@ class Visits:
 
     def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes, *, has_ended: bool) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
-        passed, held = self._gate.incoming(cookies, decision.purposes)
+        passed, findings = self._gate.filter_request(cookies, decision.purposes)
+        self._cookie_log.warn_of_request(findings)
         allowed = {purpose for purpose, is_allowed in decision.purposes.items() if is_allowed}
-        if held and not has_ended:
+        if findings and not has_ended:
             was_granted = () if decision.record is None else decision.record.in_state(State.GRANTED)
-            self._gate.warn_of_sent(cookies, allowed.union(was_granted))
-        refusable_cookies = self._gate.refusable_cookies(cookies)
+            self._cookie_log.warn_of_sent(findings, allowed.union(was_granted))
+        refusable_cookies = self._gate.find_refusable(cookies)
         refused_cookies = refused_cookie_names(refusable_cookies, decision.record)
         if has_ended:
             refused_cookies = tuple(name for name, purposes in refusable_cookies if purposes.isdisjoint(allowed))
@@ -320,7 +326,7 @@ class Visits:
             visible_cookies=None,
             refusable_cookies=refusable_cookies,
             refused_cookies=refused_cookies,
-            held=held,
+            blocked_counts=Counter(finding.reason for finding in findings if finding.is_blocked),
             visitor_id=None,
             traced=decision.traces,
             depends_on_signals=depends_on_signals(decision),
@@ -391,7 +397,7 @@ def refused_cookie_names(
     """Return the names of the cookies whose purposes an answer has refused. Signals do not count.
 
     Args:
-        refusable_cookies: the result of `Gate.refusable_cookies`.
+        refusable_cookies: the result of `Gate.find_refusable`.
         record: the visitor's answer, if any.
     """
     if record is None:
@@ -411,8 +417,8 @@ def deletions(gate: Gate, visit: Visit, scope: Mapping[str, Any]) -> Headers:
     unsent = []
     if visit.refused_cookies and visit.decision.record is None:  # a consent has ended, and no answer has deleted them
         off = [id_ for id_, is_allowed in visit.decision.purposes.items() if not is_allowed]
-        unsent = gate.cookies_not_sent_to(off, outer_path(scope))
-    return gate.deletions(visit.refused_cookies, host_of(scope), secure=is_secure(scope), unsent=unsent)
+        unsent = gate.find_unsent(off, outer_path(scope))
+    return gate.expire_cookies(visit.refused_cookies, host_of(scope), secure=is_secure(scope), unsent=unsent)
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:

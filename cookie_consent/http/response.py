@@ -53,7 +53,7 @@ class Response(VisitResponse):
             self._apply_recent_answers()
             fields = plain_fields(message.get("headers", ()))
             decision = self._visit.decision
-            passed = self._enforcement.gate.outgoing(fields, decision.purposes)
+            passed = self._enforcement.installed.block_cookies(fields, decision.purposes)
             message = {**message, "headers": passed}
         return self._out(message)
 
@@ -70,7 +70,7 @@ class Response(VisitResponse):
         headers = given if is_plain else plain_fields(given)
         self._apply_recent_answers()
         decision = self._visit.decision
-        passed, limits = enforcement.gate.outgoing(headers, decision.purposes), False
+        passed, limits = enforcement.installed.block_cookies(headers, decision.purposes), False
         if enforcement.security is not None:
             passed, limits = self._limited(enforcement.security, message["status"], passed)
         readable = injectable(message["status"], passed)
@@ -102,7 +102,7 @@ class Response(VisitResponse):
         enforcement, headers = self._enforcement, plain_fields(message.get("headers", ()))
         self._apply_recent_answers()
         decision, consent = self._visit.decision, self._consent
-        headers = enforcement.gate.outgoing(headers, decision.purposes)
+        headers = enforcement.installed.block_cookies(headers, decision.purposes)
         may_inject = enforcement.inject and self.scope["method"] == "GET"
         encoding = injectable(message["status"], headers) if may_inject else None
         if encoding == "":
@@ -258,7 +258,7 @@ class Response(VisitResponse):
         enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
         passed = [field for field in headers if field[1] is not new_visitor]
         decision = self._visit.decision
-        passed = enforcement.gate.outgoing(passed, decision.purposes)
+        passed = enforcement.installed.block_cookies(passed, decision.purposes)
         if self._limits is not None and enforcement.security is not None:
             passed = [field for field in passed if field not in self._limits]
             passed += enforcement.security.fields(decision)

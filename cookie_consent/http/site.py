@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cookie_consent.base.request_fields import Headers
+from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visits
@@ -28,7 +30,8 @@ class Site:
         policy: the site's policy.
         prefix: the path of the endpoints, without a final slash.
         own_cookies: the middleware's own cookies.
-        gate: decides which cookies pass.
+        gate: says which cookies pass.
+        cookie_log: counts blocked cookies, and warns of them.
         visits: reads requests.
         pages: renders the pages.
         ledger: the ledger of consent records, or None.
@@ -45,6 +48,7 @@ class Site:
     prefix: str
     own_cookies: OwnCookies
     gate: Gate
+    cookie_log: CookieLog
     visits: Visits
     pages: Pages
     ledger: Ledger | None
@@ -55,3 +59,10 @@ class Site:
     app_language: AppLanguage | None
     reloads: bool
     recent_answers: RecentAnswers
+
+    def block_cookies(self, fields: Headers, purposes: Mapping[str, bool]) -> Headers:
+        """Return the header fields of a response without the blocked cookies, which are counted and logged."""
+        passed, findings = self.gate.filter_response(fields, purposes, self.clock())
+        if findings:
+            self.cookie_log.note_response(findings)
+        return passed

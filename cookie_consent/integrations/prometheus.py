@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from cookie_consent.base.threads import call_after_fork
-from cookie_consent.decision.gate import HeldCookies, held_cookies
+from cookie_consent.decision.cookie_log import HeldCookies, held_cookies
 from cookie_consent.sinks import Sink
 
 __all__ = ["HeldCookieCollector", "SinkCollector", "share_between_workers"]

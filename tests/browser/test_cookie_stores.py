@@ -22,7 +22,8 @@ from typing import Protocol
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from cookie_consent.decision.gate import Gate, Headers
+from cookie_consent.base.request_fields import Headers
+from cookie_consent.decision.gate import Gate
 from tests.support.asgi import policy
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
 
@@ -187,10 +188,10 @@ def test_stored_cookies_are_allowed_and_live_no_longer_than_declared(
     stored = 0
     for _ in range(streams(pytestconfig)):
         now, allowed = time.time(), rng.choice(CONSENTS)
-        gate = Gate(policy(), OURS, clock=lambda now=now: now)  # type: ignore[misc]
+        gate = Gate(policy(), OURS)
         sent = [(b"set-cookie", random_set_cookie(rng, now)) for _ in range(FIELDS_PER_STREAM)]
         store.clear()
-        store.take(gate.outgoing(sent, allowed))
+        store.take(gate.filter_response(sent, allowed, now)[0])
         for cookie in store.cookies():
             stored += 1
             limit = longest_lifetime(cookie.name, allowed)
@@ -271,8 +272,8 @@ def attributes_at(now: float) -> list[bytes]:
 def test_deletion_removes_cookies_from_every_place(
     store: Store, rng: random.Random, pytestconfig: pytest.Config
 ) -> None:
-    gate = Gate(policy(), OURS, clock=time.time)
-    unsent = gate.cookies_not_sent_to(policy().optional, "/privacy-choices")
+    gate = Gate(policy(), OURS)
+    unsent = gate.find_unsent(policy().optional, "/privacy-choices")
     assert [cookie.name for cookie in unsent] == ["player"]
     deleted = 0
     for _ in range(streams(pytestconfig) // 3):
@@ -281,10 +282,10 @@ def test_deletion_removes_cookies_from_every_place(
         store.take([*planted, (b"set-cookie", b"session=1; Path=/")])
         before = {cookie.name for cookie in store.cookies()}
         for _ in range(10):  # the next response deletes what did not fit into this one
-            names = [name for name, purposes in gate.refusable_cookies(store.cookie_field()) if purposes]
+            names = [name for name, purposes in gate.find_refusable(store.cookie_field()) if purposes]
             if not names and "player" not in {cookie.name for cookie in store.cookies()}:
                 break
-            store.take(gate.deletions(names, HOST, secure=False, unsent=unsent))
+            store.take(gate.expire_cookies(names, HOST, secure=False, unsent=unsent))
         assert {cookie.name for cookie in store.cookies()} == {"session"}, f"of {planted}"
         deleted += len(before) - 1
     assert deleted > streams(pytestconfig)

@@ -22,7 +22,9 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.cookies import pairs
-from cookie_consent.decision.gate import Gate, Headers, HeldCookies, held_cookies
+from cookie_consent.base.request_fields import Headers
+from cookie_consent.decision.cookie_log import CookieLog, HeldCookies, held_cookies
+from cookie_consent.decision.gate import SHORTENED, Finding, Gate
 from cookie_consent.pages.assets import assets
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.sinks.memory import MemorySink
@@ -63,9 +65,26 @@ LISTS: dict[str, Callable[[list[tuple[Any, Any]]], Any]] = {
 }
 
 
-def gate(text: str = SITE, *, hold_undeclared: bool = True, held: HeldCookies | None = None) -> Gate:
-    undeclared = "hold" if hold_undeclared else "allow"
-    return Gate(policy(text), OWN_COOKIES, undeclared=undeclared, clock=lambda: NOW, held=held or HeldCookies())
+class LoggedGate(Gate):
+    """A gate whose findings are counted and logged, as those of a running site."""
+
+    def __init__(self, text: str, undeclared: str, held: HeldCookies) -> None:
+        super().__init__(policy(text), OWN_COOKIES, undeclared=undeclared)
+        self.log = CookieLog(held)
+
+    def incoming(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, dict[str, int]]:
+        passed, findings = self.filter_request(field, purposes)
+        self.log.warn_of_request(findings)
+        return passed, Counter(finding.reason for finding in findings if finding.is_blocked)
+
+    def outgoing(self, fields: Headers, purposes: Mapping[str, bool]) -> Headers:
+        passed, findings = self.filter_response(fields, purposes, NOW)
+        self.log.note_response(findings)
+        return passed
+
+
+def gate(text: str = SITE, *, hold_undeclared: bool = True, held: HeldCookies | None = None) -> LoggedGate:
+    return LoggedGate(text, "hold" if hold_undeclared else "allow", held or HeldCookies())
 
 
 def passes(field: str | bytes, purposes: Mapping[str, bool] = NECESSARY_ONLY, *, hold_undeclared: bool = True) -> bool:
@@ -163,9 +182,9 @@ def test_most_specific_cookie_declaration_counts(name: str, purposes: set[str] |
 def test_gate_classifies_more_names_than_it_caches() -> None:
     own = gate()
     for number in range(2500):
-        assert own.reason_to_hold(b"n%d" % number, NECESSARY_ONLY) == "undeclared"
-    assert own.reason_to_hold(b"_ga", NECESSARY_ONLY) == "analytics"
-    assert own.reason_to_hold(b"session", NECESSARY_ONLY) is None
+        assert own.block_reason(b"n%d" % number, NECESSARY_ONLY) == "undeclared"
+    assert own.block_reason(b"_ga", NECESSARY_ONLY) == "analytics"
+    assert own.block_reason(b"session", NECESSARY_ONLY) is None
 
 
 @pytest.mark.parametrize("name", ["__Host-consent", "__Host-visitor"])
@@ -720,8 +739,8 @@ def test_pasted_toml_declares_any_cookie_name(name: str) -> None:
         log.removeHandler(handler)
     lines = messages[0][messages[0].index("[[cookies]]") :].replace('"?"', '"necessary"')
     pasted = policy_of(tomllib.loads(SITE + lines))
-    new_gate = Gate(pasted, OWN_COOKIES, clock=lambda: NOW)
-    assert new_gate.reason_to_hold(undeclared.encode(), NECESSARY_ONLY) is None
+    new_gate = Gate(pasted, OWN_COOKIES)
+    assert new_gate.block_reason(undeclared.encode(), NECESSARY_ONLY) is None
 
 
 def test_declared_cookie_that_waits_for_consent_is_counted_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -823,7 +842,7 @@ def test_held_cookies_are_counted_by_direction_and_reason() -> None:
         [(b"set-cookie", b"_ga=1"), (b"set-cookie", b"mystery=1"), (b"set-cookie", b"_ga_2=1")], NECESSARY_ONLY
     )
     own.outgoing([(b"set-cookie", b"__Host-consent=1")], NECESSARY_ONLY)
-    own.count("request", own.incoming(b"player=1; session=1; _ga=1", NECESSARY_ONLY)[1])
+    own.log.count_request(own.incoming(b"player=1; session=1; _ga=1", NECESSARY_ONLY)[1])
     assert held.totals() == {
         ("response", "analytics"): 2,
         ("response", "undeclared"): 1,
@@ -831,6 +850,25 @@ def test_held_cookies_are_counted_by_direction_and_reason() -> None:
         ("request", "media"): 1,
         ("request", "analytics"): 1,
     }
+
+
+def test_gate_returns_what_it_found_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    pure = Gate(policy(), OWN_COOKIES)
+    sets = [b"_ga=1", b"mystery=1; Max-Age=60", b"__Host-consent=1", b"session=s; Max-Age=60", b"player=; Max-Age=0"]
+    passed, found = pure.filter_response([(b"set-cookie", line) for line in sets], NECESSARY_ONLY, NOW)
+    assert [line for _, line in passed] == [b"session=s", b"player=; Max-Age=0"]
+    session = next(cookie for cookie in policy().cookies if cookie.name == "session")
+    assert found == (
+        Finding(b"_ga", "analytics", next(cookie for cookie in policy().cookies if cookie.name == "_ga*")),
+        Finding(b"mystery", "undeclared", None, 60),
+        Finding(b"__Host-consent", "reserved"),
+        Finding(b"session", SHORTENED, session, 60, is_blocked=False),
+    )
+    reporting = Gate(policy(), OWN_COOKIES, undeclared="allow")
+    visible, found = reporting.filter_request(b"session=s; mystery=1", NECESSARY_ONLY)
+    assert (visible, found) == (b"session=s; mystery=1", (Finding(b"mystery", "undeclared", is_blocked=False),))
+    assert caplog.records == []
 
 
 # Cookies that a refusal expires
@@ -882,8 +920,8 @@ def test_signal_grant_or_silence_expires_no_cookies() -> None:
 
 def deletions_of(own: Gate, field: bytes, *refused: str, secure: bool = True, host: str = "localhost") -> Headers:
     """Return what deletes the cookies of refused purposes that a request carried."""
-    names = [name for name, purposes in own.refusable_cookies(field) if purposes <= {*refused}]
-    return own.deletions(names, host, secure=secure)
+    names = [name for name, purposes in own.find_refusable(field) if purposes <= {*refused}]
+    return own.expire_cookies(names, host, secure=secure)
 
 
 def test_repeated_cookie_is_expired_once() -> None:
@@ -932,11 +970,11 @@ def test_refusal_expires_cookie_for_every_possible_domain() -> None:
 
 def test_deletions_are_bounded_and_begin_with_each_name() -> None:
     own, names = gate(), [b"_ga_%d" % number for number in range(500)]
-    deletions = own.deletions(names[:20], "a.b.site.example", secure=True)
+    deletions = own.expire_cookies(names[:20], "a.b.site.example", secure=True)
     assert [value.partition(b"=")[0] for _, value in deletions[:20]] == names[:20]
     assert 20 < len(deletions) < 80
     assert 2900 < sum(len(name) + len(value) + 4 for name, value in deletions) <= 3072
-    assert sum(len(value) for _, value in own.deletions(names, "site.example", secure=True)) < 3072
+    assert sum(len(value) for _, value in own.expire_cookies(names, "site.example", secure=True)) < 3072
 
 
 # Cookies that are expired unseen, and cookies that come again

@@ -11,6 +11,7 @@ from itertools import pairwise, product
 import pytest
 
 from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
@@ -76,8 +77,8 @@ class Reader:
     def __init__(self, policy: Policy) -> None:
         self.now = 0.0
         ours = {**OURS, **{name: frozenset[str]() for kind in ("signal", "erasure") for name in OWN.names(kind)}}
-        gate = Gate(policy, ours, clock=lambda: self.now)
-        self.visits = Visits(policy, OWN, gate, lambda: self.now)
+        gate = Gate(policy, ours)
+        self.visits = Visits(policy, OWN, gate, CookieLog(), lambda: self.now)
 
     def read(self, request: Request) -> Visit:
         field, signals, path, scheme, self.now = request

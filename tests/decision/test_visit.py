@@ -11,6 +11,7 @@ from itertools import count
 
 import pytest
 
+from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.gate import Gate, RefusableCookie
@@ -97,7 +98,7 @@ def test_visits_stay_cached_next_to_each_other() -> None:
 def test_cookies_are_read_up_to_64_kib(length: int, left: int) -> None:
     cookies = b"a=1; b=".ljust(length, b"x")
     assert len(cookies_of(request_with(cookies))) == left
-    assert make_visits().read(request_with(cookies), "/").held == {"undeclared": 2 if left == length else 1}
+    assert make_visits().read(request_with(cookies), "/").blocked_counts == {"undeclared": 2 if left == length else 1}
 
 
 # A decision that fails.
@@ -106,12 +107,12 @@ def test_cookies_are_read_up_to_64_kib(length: int, left: int) -> None:
 @pytest.mark.logs_an_exception
 def test_failed_decision_denies_everything_and_is_not_cached() -> None:
     class Failing(Gate):
-        def refusable_cookies(self, field: bytes) -> tuple[RefusableCookie, ...]:
+        def find_refusable(self, field: bytes) -> tuple[RefusableCookie, ...]:
             raise ValueError("broken")
 
     own = OwnCookies(CookieSettings(KEY))
     answer = own.set_consent(granting_record(policy()), place=HTTPS).partition(b";")[0]
-    visits = Visits(policy(), own, Failing(policy(), {}, clock=lambda: 0), lambda: NOW + 1)
+    visits = Visits(policy(), own, Failing(policy(), {}), CookieLog(), lambda: NOW + 1)
     for _ in range(3):
         visit = visits.read(request_with(answer + b"; session=1"), "/")
         assert visit.decision.purposes == NOTHING
@@ -133,13 +134,13 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
 @pytest.mark.no_cover
 def test_gate_caches_few_names(name: bytes) -> None:
     gate = make_gate()
-    assert allocated(lambda number: gate.reason_to_hold(name % number, NOTHING)) < 500_000
+    assert allocated(lambda number: gate.block_reason(name % number, NOTHING)) < 500_000
 
 
 @pytest.mark.slow
 def test_gate_caches_no_long_names() -> None:
     gate = make_gate()
-    assert allocated(lambda number: gate.reason_to_hold(b"%02000d" % number, NOTHING), times=900) < 100_000
+    assert allocated(lambda number: gate.block_reason(b"%02000d" % number, NOTHING), times=900) < 100_000
 
 
 @pytest.mark.slow
@@ -240,11 +241,11 @@ def test_tracing_caches_no_long_pages() -> None:
 
 
 def make_gate() -> Gate:
-    return Gate(policy(), {}, clock=lambda: 0)
+    return Gate(policy(), {})
 
 
 def make_visits() -> Visits:
-    return Visits(policy(), OwnCookies(CookieSettings(KEY)), make_gate(), lambda: 1_750_000_000)
+    return Visits(policy(), OwnCookies(CookieSettings(KEY)), make_gate(), CookieLog(), lambda: 1_750_000_000)
 
 
 def make_tracing() -> Tracing:

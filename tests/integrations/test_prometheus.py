@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
-from cookie_consent.decision.gate import HeldCookies
+from cookie_consent.decision.cookie_log import HeldCookies
 from cookie_consent.integrations.prometheus import (
     HeldCookieCollector,
     SharedMetrics,

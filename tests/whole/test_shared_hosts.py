@@ -374,7 +374,7 @@ def test_answer_deletes_nothing_that_did_not_come() -> None:
 def test_own_cookies_are_deleted_where_they_were_set(host: str, name: str, domains: list[str]) -> None:
     secure = "; Secure" if name.startswith("__") else ""
     gone = "=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"
-    fields = site()._installed.gate.deletions([name.encode()], host, secure=bool(secure))
+    fields = site()._installed.gate.expire_cookies([name.encode()], host, secure=bool(secure))
     assert [value.decode() for _, value in fields] == [f"{name}{gone}{domain}{secure}" for domain in domains]
 
 

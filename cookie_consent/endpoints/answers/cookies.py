@@ -40,11 +40,11 @@ class AnswerCookies:
         if before.record is not None and before.record.overridden_by:
             # This answer was given in sight of the signals, so it overrides them (11 CCR 7025).
             fields.append((b"set-cookie", self._own_cookies.forget_signals(place=place)))
-        fields += self._gate.deletions(
+        fields += self._gate.expire_cookies(
             refused_cookie_names(inquiry.visit.refusable_cookies, record),
             host_of(scope),
             secure=place.secure,
-            unsent=self._gate.cookies_not_sent_to(record.in_state(State.REFUSED), outer_path(scope)),
+            unsent=self._gate.find_unsent(record.in_state(State.REFUSED), outer_path(scope)),
         )
         if says_saved:
             fields.append((b"set-cookie", self._own_cookies.saved.set(secure=place.secure)))

@@ -1,0 +1,176 @@
+"""Counts the cookies that the gate blocks, and logs what the site has to change, once for each name."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Mapping
+
+from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.messages import LONGEST_SHOWN, FirstSeen
+from cookie_consent.decision.gate import RESERVED, SHORTENED, UNDECLARED, Finding, Findings
+from cookie_consent.policy.known_cookies import known_cookie
+from cookie_consent.policy.parts import LONGEST_COOKIE, Cookie
+from cookie_consent.policy.syntax import written_duration
+
+Key = tuple[str, str]
+"""Direction ("request" or "response") and reason; see `Finding`."""
+_MAX_NAMES = 1000
+_MAX_WARNINGS = 100
+_TOLERANCE = 60
+"""Seconds by which a lifetime may exceed the declared one without a warning, since clocks differ."""
+_log = logging.getLogger("cookie_consent")
+
+
+class HeldCookies:
+    """Adds up blocked cookies. Threads may share it. There are few reasons, since the policy names them."""
+
+    def __init__(self) -> None:
+        self._totals: dict[Key, int] = {}
+        self._changes = threading.Lock()
+
+    def add(self, direction: str, reason: str, number: int) -> None:
+        """Count cookies that were blocked for the same reason."""
+        with self._changes:
+            self._totals[direction, reason] = self._totals.get((direction, reason), 0) + number
+
+    def totals(self) -> Mapping[Key, int]:
+        """Return the counts so far."""
+        with self._changes:
+            return dict(self._totals)
+
+
+held_cookies = HeldCookies()
+"""The blocked cookies of all middlewares of this process, for Prometheus."""
+
+
+class CookieLog:
+    """Counts what the gate found, and warns of what the site has to change.
+
+    That a declared cookie waits for consent is no warning: it is what the policy says.
+
+    Args:
+        held: counts the blocked cookies.
+    """
+
+    def __init__(self, held: HeldCookies = held_cookies) -> None:
+        self._held = held
+        self._warned = {"request": FirstSeen(_MAX_WARNINGS), "response": FirstSeen(_MAX_WARNINGS)}
+        self._shortened = FirstSeen(_MAX_NAMES)
+        self._sent = FirstSeen(_MAX_NAMES)
+
+    def count_request(self, counts: Mapping[str, int]) -> None:
+        """Count the blocked cookies of a request: reason -> number."""
+        for reason, number in counts.items():
+            self._held.add("request", reason, number)
+
+    def warn_of_request(self, findings: Findings) -> None:
+        """Warn of the cookies that a request carries."""
+        for finding in findings:
+            # Browsers always send our own cookies back, so that is nothing to warn about.
+            if finding.reason != RESERVED:
+                self._warn("request", finding)
+
+    def warn_of_sent(self, findings: Findings, allowed: Collection[str]) -> None:
+        """Warn once of each declared cookie that a browser sends, though no answer allows it.
+
+        Args:
+            findings: what the gate found on the cookies of a request.
+            allowed: ids of the purposes that are or were allowed.
+        """
+        for finding in findings:
+            cookie = finding.cookie
+            if cookie is None or finding.reason == RESERVED or cookie.purpose in allowed:
+                continue
+            if self._sent.is_new(cookie.name):
+                _log.warning("%s", _describe_sent(finding.name, cookie.purpose))
+
+    def note_response(self, findings: Findings) -> None:
+        """Count the blocked cookies of a response, and warn of them."""
+        for finding in findings:
+            if finding.is_blocked:
+                self._held.add("response", finding.reason, 1)
+            if finding.reason == SHORTENED:
+                self._warn_of_lifetime(finding)
+            else:
+                self._warn("response", finding)
+
+    def _warn(self, direction: str, finding: Finding) -> None:
+        """Warn of an undeclared or reserved name once.
+
+        A response that sets a lifetime warns again about a name known from requests: only now can the warning propose
+        a duration.
+        """
+        if finding.reason not in (UNDECLARED, RESERVED):
+            if _log.isEnabledFor(logging.DEBUG):
+                sentence = 'The cookie "%s" is held back from a %s: "%s" is not allowed.'
+                _log.debug(sentence, _shown(finding.name), direction, finding.reason)
+            return
+        warned = self._warned[direction]
+        name = finding.name[:LONGEST_KEPT].decode("latin-1")
+        lasts = finding.reason == UNDECLARED and finding.seconds
+        is_known = not lasts and any(name in names for names in self._warned.values())
+        if not is_known and warned.is_new(name):
+            _log.warning("%s", _describe(direction, finding))
+            if len(warned) == _MAX_WARNINGS:
+                _log.warning("Further cookies that are held back from a %s are only counted.", direction)
+
+    def _warn_of_lifetime(self, finding: Finding) -> None:
+        """Warn once for each declaration of a lifetime that is clearly longer than declared."""
+        cookie = finding.cookie
+        assert cookie is not None  # noqa: S101 (only a declared cookie has a lifetime to shorten)
+        declared = 0.0 if cookie.duration is None else cookie.duration.total_seconds()
+        seconds = min(finding.seconds or 0, LONGEST_COOKIE.total_seconds())
+        if seconds > declared + _TOLERANCE and self._shortened.is_new(cookie.name):
+            _log.warning("%s", _describe_lifetime(cookie, seconds))
+
+
+def _shown(name: bytes) -> str:
+    """Return the beginning of a cookie's name, safe for a log and for TOML."""
+    return ascii(name[:LONGEST_SHOWN].decode("latin-1"))[1:-1].replace('"', r"\"")[:LONGEST_SHOWN]
+
+
+def _describe_lifetime(cookie: Cookie, seconds: float) -> str:
+    declared = "the browser session" if cookie.duration is None else written_duration(cookie.duration.total_seconds())
+    return (
+        f'The cookie "{cookie.name}" is kept for {declared}, as the policy declares it; the app sets it for '
+        f"{written_duration(seconds)}. If it has to last so long, declare that:\n\n"
+        f'[[cookies]]\nname = "{cookie.name}"\npurpose = "{cookie.purpose}"\nduration = "{written_duration(seconds)}"\n'
+    )
+
+
+def _describe_sent(name: bytes, purpose: str) -> str:
+    return (
+        f'A browser sends the cookie "{_shown(name)}", and no answer allows "{purpose}": a script in a page has set '
+        "it, or it is from an earlier time. The app does not see it. Let what sets it wait (docs/gated.md):\n\n"
+        f'<script type="text/plain" data-purpose="{purpose}" data-src="..."></script>\n'
+    )
+
+
+def _describe(direction: str, finding: Finding) -> str:
+    shown = _shown(finding.name)
+    outcome = "held back" if finding.is_blocked else "let through"
+    if direction == "request":
+        outcome += " from the app" if finding.is_blocked else " to the app"
+    if finding.reason == RESERVED:
+        return (
+            f"The cookie \"{shown}\" was {outcome}: it is the consent layer's own. Give the app's cookie another name."
+        )
+    if len(finding.name) > LONGEST_KEPT:
+        return f'The cookie "{shown}" was {outcome}: its name has more than {LONGEST_KEPT} bytes.'
+    duration = "session"
+    if finding.seconds is not None and finding.seconds >= 1:
+        duration = written_duration(min(finding.seconds, LONGEST_COOKIE.total_seconds()))
+    return (
+        f'The cookie "{shown}" was {outcome}: no policy declares it. If it is the site\'s, declare it:\n\n'
+        f'[[cookies]]\nname = "{shown}"\npurpose = {_propose_purpose(shown)}\nduration = "{duration}"\n'
+    )
+
+
+def _propose_purpose(name: str) -> str:
+    """Return the value to paste for an undeclared cookie's purpose, with a comment."""
+    if known := known_cookie(name):
+        unless = " unless you run it yourself" if known.self_hosted else ""
+        return f'"{known.purpose}"  # as usual for {known.vendor}, which has to be in [[recipients]], too{unless}'
+    # It does not load as it is: only the site knows, and "necessary" would be the easy guess.
+    return '"?"  # what it is for: one of your purposes, or "necessary" if the site cannot work without it'
