@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware
 from tests.support.asgi import Reply
@@ -25,6 +26,10 @@ PREFIX = "/privacy-choices"
 ROUTE = "/offices/tokyo"
 PAGE_ROUTE = "/articles/page"
 CSP_ROUTE = "/articles/with-csp"
+COOKIE_ROUTE = "/articles/with-cookie"
+NONCE_ROUTE = "/articles/with-nonce"
+CACHED_ROUTE = "/articles/cached"
+PIECES_ROUTE = "/articles/in-pieces"
 
 BROWSER = (
     (b"host", b"site.example"),
@@ -50,6 +55,7 @@ CSP = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline
 _HEAD, _SECTION, _FOOT = re.split("<!-- .* -->\n", Path(__file__).with_name("article.html").read_text("utf-8"))
 PAGE = _HEAD + "".join(_SECTION.format(n=number) for number in range(1, 43)) + _FOOT
 """A page of 10 kB."""
+PIECES = 4
 
 
 async def _plain(_: Request) -> Response:
@@ -64,6 +70,45 @@ async def _article_with_csp(_: Request) -> Response:
     return HTMLResponse(PAGE, headers={"content-security-policy": CSP})
 
 
+async def _article_with_cookie(_: Request) -> Response:
+    reply = HTMLResponse(PAGE)
+    reply.set_cookie("session", secrets.token_urlsafe(16), httponly=True)
+    return reply
+
+
+async def _article_with_nonce(_: Request) -> Response:
+    source = f"'nonce-{secrets.token_urlsafe(16)}'"
+    policy = f"default-src 'self'; script-src {source}; style-src {source}"
+    return HTMLResponse(PAGE, headers={"content-security-policy": policy})
+
+
+async def _cached_article(_: Request) -> Response:
+    return HTMLResponse(PAGE, headers={"cache-control": "public, max-age=60"})
+
+
+class PageInPieces(HTMLResponse):
+    """A page that is sent in pieces of one length.
+
+    Starlette's `StreamingResponse` also listens for a client that leaves, which costs more than all that is measured.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(PAGE)
+        self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the page."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        length = len(self.body) // PIECES + 1
+        for begin in range(0, len(self.body), length):
+            more = begin + length < len(self.body)
+            await send({"type": "http.response.body", "body": self.body[begin : begin + length], "more_body": more})
+
+
+async def _article_in_pieces(_: Request) -> Response:
+    return PageInPieces()
+
+
 async def _sign_in(request: Request) -> Response:
     request.session["user"] = {"id": 4711, "name": "Hanako", "language": "ja"}
     return PlainTextResponse("Welcome.")
@@ -71,7 +116,16 @@ async def _sign_in(request: Request) -> Response:
 
 def bare_app() -> Starlette:
     """Return a Starlette app with nothing around it."""
-    routes = {"/offices/{name}": _plain, PAGE_ROUTE: _article, CSP_ROUTE: _article_with_csp, "/sign-in": _sign_in}
+    routes = {
+        "/offices/{name}": _plain,
+        PAGE_ROUTE: _article,
+        CSP_ROUTE: _article_with_csp,
+        COOKIE_ROUTE: _article_with_cookie,
+        NONCE_ROUTE: _article_with_nonce,
+        CACHED_ROUTE: _cached_article,
+        PIECES_ROUTE: _article_in_pieces,
+        "/sign-in": _sign_in,
+    }
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
 
 
