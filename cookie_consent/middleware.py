@@ -37,7 +37,6 @@ from cookie_consent.http.left_out import Inject, leaves_out
 from cookie_consent.http.lost_prefix import LostPrefix
 from cookie_consent.http.nesting import Nesting
 from cookie_consent.http.quick_response import QuickResponse
-from cookie_consent.http.recent_answers import RecentAnswers
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.required import check_required
 from cookie_consent.http.site import Site
@@ -215,12 +214,10 @@ class ConsentMiddleware(FailsAtStart):
             desk=desk,
             clock=clock,
             app_language=tells_language,
-            recent_answers=RecentAnswers(own_cookies.lifetime, clock),
             reloads=security is not None and security.differs,
         )
         self.app, self._visits = app, visits
         self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
-        self._recent_answers = self._installed.recent_answers
         self._endpoints = late.Endpoints(self._installed)
         self._own_paths = (prefix, late.GPC_PATH)
         signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None
@@ -305,8 +302,8 @@ class ConsentMiddleware(FailsAtStart):
             await self.app(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send, request: CurrentRequest) -> None:
-        visit, gate, recent = self._visits.read(scope, local_path(scope)), self._installed.gate, self._recent_answers
-        began = recent.sequence
+        visit = self._visits.read(scope, local_path(scope))
+        gate = self._installed.gate
         request.decide(traced=visit.traced)
         child = without_held(scope, visit)
         consent = RequestConsent(visit.decision, child, self._installed.pages, self._enforcement.app_language)
@@ -317,13 +314,9 @@ class ConsentMiddleware(FailsAtStart):
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
                 fields = plain_fields(message.get("headers", ()))
-                now = recent.apply_to(visit, began, visit.visitor_id)
-                if now is not visit:
-                    request.decide(traced=now.traced)
-                decision = now.decision
-                passed = self._installed.block_cookies(fields, decision.purposes)
-                if now.refused_cookies:
-                    passed = [*passed, *deletions(gate, now, scope)]
+                passed = self._installed.block_cookies(fields, visit.decision.purposes)
+                if visit.refused_cookies:
+                    passed = [*passed, *deletions(gate, visit, scope)]
                 message = {**message, "headers": passed}
             await send(message)
 

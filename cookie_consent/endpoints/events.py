@@ -12,7 +12,6 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.http.forms import Problem, json_object, media_type, read_body
-from cookie_consent.http.recent_answers import RecentAnswers
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_log import AccessLog
@@ -32,7 +31,6 @@ class EventIntake:
         visits: reads the decision for the page of an event.
         own_cookies: the middleware's own cookies.
         access_log: the access log, or None.
-        recent_answers: knows answers that came since the request began.
         prefix: the path of the endpoints, whose pages are not traced.
     """
 
@@ -43,11 +41,10 @@ class EventIntake:
         own_cookies: OwnCookies,
         *,
         access_log: AccessLog | None,
-        recent_answers: RecentAnswers,
         prefix: str,
     ) -> None:
         self._policy, self._visits, self._own_cookies, self._log = policy, visits, own_cookies, access_log
-        self._recent_answers, self._prefix = recent_answers, prefix
+        self._prefix = prefix
         self._limit = RateLimit(_MAX_EVENTS, _MINUTE)
 
     async def take(self, inquiry: Inquiry) -> Response:
@@ -59,11 +56,9 @@ class EventIntake:
         """
         if self._log is None:
             raise Problem(404, "Events are kept in the access log, and there is none.")
-        # Before the body is read, so that an answer which arrives meanwhile counts.
-        scope, began = inquiry.request.scope, self._recent_answers.sequence
+        scope = inquiry.request.scope
         event = await self._read(inquiry)
         visit = self._visits.read(scope, self._page(inquiry, event))
-        visit = self._recent_answers.apply_to(visit, began, visit.visitor_id)
         policy = _consented_policy(visit, event)
         fields = traced_fields(scope["headers"])
         if not is_traceable(fields):

@@ -18,7 +18,6 @@ from cookie_consent.endpoints.own_records import absolute_url
 from cookie_consent.endpoints.past_policies import PastPolicies
 from cookie_consent.endpoints.responses import JSONInChunks, json_chunks, wait_for_store
 from cookie_consent.http.forms import Problem, read_body, read_fields
-from cookie_consent.http.recent_answers import RecentAnswers
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.glossary import MEANINGS
@@ -42,10 +41,9 @@ class OwnData:
         access_log: the access log, or None.
         kept: finds what is stored about a visitor.
         past_policies: finds the policies of old records.
-        recent_answers: is told of erasures, so that requests still running take note.
     """
 
-    def __init__(  # noqa: PLR0913 (all stores have to do with it)
+    def __init__(
         self,
         policy: Policy,
         own_cookies: OwnCookies,
@@ -54,10 +52,10 @@ class OwnData:
         access_log: AccessLog | None,
         kept: KeptData,
         past_policies: PastPolicies,
-        recent_answers: RecentAnswers,
     ) -> None:
         self._policy, self._own_cookies, self._ledger, self._log = policy, own_cookies, ledger, access_log
-        self._kept, self._past_policies, self._recent_answers = kept, past_policies, recent_answers
+        self._kept = kept
+        self._past_policies = past_policies
         # A limiter of its own: an export can take seconds, and must not occupy the threads of the app's endpoints.
         self._few = CapacityLimiter(_FEW)
 
@@ -156,9 +154,8 @@ class OwnData:
 
     async def _erase(self, log: AccessLog, visitor_id: str) -> int:
         """Erase the access records of a pseudonym, and return their number."""
-        self._recent_answers.erased(visitor_id)
+        log.tracing.end_visitor(visitor_id)
         erased: int = await wait_for_store(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
-        self._recent_answers.erased(visitor_id)  # again, for requests that began during the erasure
         log.erasing.again(visitor_id)
         return erased
 

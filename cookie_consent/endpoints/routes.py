@@ -61,7 +61,7 @@ class Routes:
             cookie_list=cookie_list,
         )
         records = _answer_records(parts, cookie_list)
-        self.tracing = tracing = AnswerTracing(own_cookies, log, parts.recent_answers)
+        self.tracing = tracing = AnswerTracing(own_cookies, log)
         answers = _answers(parts, states, records, tracing)
         own_records = OwnRecords(own_cookies, kept=kept, past_policies=past_policies)
         own_data = OwnData(
@@ -71,11 +71,8 @@ class Routes:
             access_log=log,
             kept=kept,
             past_policies=past_policies,
-            recent_answers=parts.recent_answers,
         )
-        events = EventIntake(
-            policy, parts.visits, own_cookies, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
-        )
+        events = EventIntake(policy, parts.visits, own_cookies, access_log=log, prefix=parts.prefix)
         desk = HelpDesk(policy, parts.pages, ledger.requests if ledger is not None else None, parts.desk)
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": _opening(tracing, settings.settings), "POST": answers.take},

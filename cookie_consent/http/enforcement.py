@@ -104,7 +104,7 @@ class Enforcement:
         self.app_language = installed.app_language
         self.inject = options.inject
         self.settings_link = options.inject and options.settings_link
-        self.depends_on, self.recent_answers = _depends_on(installed), installed.recent_answers
+        self.depends_on = _depends_on(installed)
         self.gate, self.access_log, self.security = installed.gate, installed.access_log, options.security
         self.pages, self.prefix = installed.pages, installed.prefix
         self.vendor_signals = vendor_signals(installed.policy) if options.inject else None

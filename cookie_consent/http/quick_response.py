@@ -55,7 +55,7 @@ class QuickResponse(Response):
             return self._out(message) if self._held is None else self._send_held(self._held, message)
         headers = message.get("headers")
         is_first = kind == _START and self._held is None
-        if is_first and type(headers) is list and self._enforcement.recent_answers.sequence == self._began:
+        if is_first and type(headers) is list:
             for name, value in headers:
                 # Comparing the length first is cheaper than lowercasing each name, and rules out nearly all.
                 size = len(name)
@@ -106,9 +106,9 @@ class QuickResponse(Response):
     async def _send_held(self, start: Message, message: Message) -> None:
         """Send the held start with its body, in the quick way if it is an ordinary page."""
         self._held, self.is_unfinished = None, False
-        body, scope, enforcement, page = message.get("body", b""), self.scope, self._enforcement, None
+        body, scope, page = message.get("body", b""), self.scope, None
         is_whole = type(body) is bytes and not message.get("more_body", False)
-        if is_whole and not scope.get("root_path") and enforcement.recent_answers.sequence == self._began:
+        if is_whole and not scope.get("root_path"):
             self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
             if fields.get(b"sec-fetch-dest") not in FRAMES:
                 page = self._ordinary(fields, start["headers"], body)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
 
-from starlette.types import Message, Send
+from starlette.types import Message
 
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.html.injection import Injection, injectable
 from cookie_consent.base.request_fields import FRAMES, Headers
 from cookie_consent.base.user_agents import is_from_robot
-from cookie_consent.decision.visit import Visit, is_secure
+from cookie_consent.decision.visit import is_secure
 from cookie_consent.http import banner
 from cookie_consent.http.csp import SecurityFields, is_page
 from cookie_consent.http.head import ONLY_BYTES, depending_on, plain_fields
@@ -22,9 +21,6 @@ from cookie_consent.http.tags import TagRules, tag_rules
 from cookie_consent.http.vendor_signals import VendorSignals
 from cookie_consent.http.visit_response import VisitResponse
 from cookie_consent.pages.question import QuestionOptions
-
-if TYPE_CHECKING:
-    from cookie_consent.tracing.tracer import Trace
 
 _START = "http.response.start"
 
@@ -50,7 +46,6 @@ class Response(VisitResponse):
                 return self._consent.replacement(self.scope, self._receive, self._pass)
             message = self._start(message)
         elif message["type"] == "http.response.trailers":
-            self._apply_recent_answers()
             fields = plain_fields(message.get("headers", ()))
             decision = self._visit.decision
             passed = self._enforcement.installed.block_cookies(fields, decision.purposes)
@@ -68,7 +63,6 @@ class Response(VisitResponse):
             return self._start_shared(enforcement.shared_pages, message)
         is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
         headers = given if is_plain else plain_fields(given)
-        self._apply_recent_answers()
         decision = self._visit.decision
         passed, limits = enforcement.installed.block_cookies(headers, decision.purposes), False
         if enforcement.security is not None:
@@ -84,7 +78,7 @@ class Response(VisitResponse):
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], passed)
         traced = self.trace is not None
-        depends = self._consent.was_read or bool(encoding) or traced or limits or self._was_answered
+        depends = self._consent.was_read or bool(encoding) or traced or limits
         if self.trace is not None and self.trace.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.trace.new_visitor)]
         if self._visit.refused_cookies:
@@ -100,7 +94,6 @@ class Response(VisitResponse):
     def _start_shared(self, shared: SharedPages, message: Message) -> Message:
         """Begin a response that is the same for everybody, unless the app itself read the decision."""
         enforcement, headers = self._enforcement, plain_fields(message.get("headers", ()))
-        self._apply_recent_answers()
         decision, consent = self._visit.decision, self._consent
         headers = enforcement.installed.block_cookies(headers, decision.purposes)
         may_inject = enforcement.inject and self.scope["method"] == "GET"
@@ -116,7 +109,7 @@ class Response(VisitResponse):
             self._watch()
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], headers)
-        if not consent.was_read and not self._was_answered:
+        if not consent.was_read:
             return {**message, "headers": shared.without_cookies(headers)}
         language = (b"Accept-Language",) if consent.chose_language else ()
         headers = depending_on([*headers, *self._deletion_fields()], (*enforcement.depends_on, *language))
@@ -132,8 +125,7 @@ class Response(VisitResponse):
         depends = self._consent.was_read or is_page(status, headers, accepts_pages=accepts_pages)
         if not (depends and security.differs):
             return security.add(headers, security.everybody), False
-        self._limits = security.fields(self._visit.decision)
-        return security.add(headers, self._limits), True
+        return security.add(headers, security.fields(self._visit.decision)), True
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
@@ -217,12 +209,11 @@ class Response(VisitResponse):
         question: Callable[[str | None, bytes], bytes] = _nothing,
         end: Callable[[], bytes] = bytes,
     ) -> None:
-        self.injection = Injection(self._released(), question, end, head)
+        self.injection = Injection(self._out, question, end, head)
         self._out, self.is_unfinished = self.injection.send, True
 
     def _told_vendors(self, signals: VendorSignals, rules: TagRules) -> bytes:
         """Return the beginning of a page's head: what vendors are told."""
-        self._apply_recent_answers()
         decision = self._visit.decision
         has_ended = decision.record is None and bool(self._visit.refused_cookies)
         return signals.tag(self._consent.base, decision, rules, has_ended=has_ended)
@@ -234,46 +225,11 @@ class Response(VisitResponse):
         is_swapped = self._fields_by_name().get(b"sec-fetch-dest", b"document") != b"document"
         return rules.only_files() if is_swapped and (rules.script_nonce or rules.style_nonce) else rules
 
-    def _released(self) -> Send:
-        """Return what sends messages that were held. If the visitor answers in the meantime, that answer applies."""
-        return partial(self._send_released, self._out, self._visit, self.trace)
-
-    def _send_released(self, out: Send, visit: Visit, before: Trace | None, message: Message) -> Awaitable[None]:
-        """Send a message that was held.
-
-        Args:
-            out: the send function.
-            visit: the visit when the app began the response.
-            before: its trace.
-            message: the message.
-        """
-        if message["type"] == _START:
-            self._apply_recent_answers()
-            if self._visit is not visit:
-                message = {**message, "headers": self._without_newly_refused(message["headers"], before)}
-        return out(message)
-
-    def _without_newly_refused(self, headers: Headers, before: Trace | None) -> Headers:
-        """Return the header fields of a page without what the visitor has refused in the meantime."""
-        enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
-        passed = [field for field in headers if field[1] is not new_visitor]
-        decision = self._visit.decision
-        passed = enforcement.installed.block_cookies(passed, decision.purposes)
-        if self._limits is not None and enforcement.security is not None:
-            passed = [field for field in passed if field not in self._limits]
-            passed += enforcement.security.fields(decision)
-        if self.trace is not None and new_visitor is not None:
-            passed = [*passed, (b"set-cookie", new_visitor)]
-        return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
-
     def _counted_question(
         self, fragments: banner.Fragments, options: QuestionOptions, page_language: str | None, received: bytes
     ) -> bytes:
-        """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
+        """Return the banner and count it."""
         question, access_log = fragments.question(page_language, received), self._enforcement.access_log
-        self._apply_recent_answers()
-        if not self.asks:
-            return b""
         if access_log is not None and self._page_view_host is not None:
             asked = fragments.language, options.first
             self._count_asked(access_log.counts, self._fields_by_name(), self._page_view_host, asked)

@@ -11,7 +11,6 @@ from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visits
-from cookie_consent.http.recent_answers import RecentAnswers
 from cookie_consent.http.told_by_app import AppLanguage
 from cookie_consent.pages.pages import Pages
 from cookie_consent.policy.policy import Policy
@@ -41,7 +40,6 @@ class Site:
         clock: returns seconds since 1970.
         app_language: returns the app's language for a request; None if the app makes no choice.
         reloads: whether pages have to be loaded again after a grant, since their Content-Security-Policy differs.
-        recent_answers: remembers answers and erasures for requests that are still running.
     """
 
     policy: Policy
@@ -58,7 +56,6 @@ class Site:
     clock: Callable[[], float]
     app_language: AppLanguage | None
     reloads: bool
-    recent_answers: RecentAnswers
 
     def block_cookies(self, fields: Headers, purposes: Mapping[str, bool]) -> Headers:
         """Return the header fields of a response without the blocked cookies, which are counted and logged."""

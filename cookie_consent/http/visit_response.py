@@ -63,18 +63,13 @@ class VisitResponse:
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
         if enforcement.security is not None:
             consent.reloads = enforcement.security.differs
-        self._began = enforcement.recent_answers.sequence
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
         self.trace: Trace | None = None
         self._fields: Fields | None = None
         self._differs_in_frames = self._replaced = False
-        self._limits: Headers | None = None
-        """The header fields that limit the browser, where they depend on the decision."""
         self._page_view_host: bytes | None = None
         """The Host field of a page view, or of an error page, which may ask too."""
-        self._was_answered = False
-        """Whether the visitor has answered or erased since the request arrived."""
         # For `QuickResponse`, to save it an `__init__`.
         self._is_quick = visit.is_quick and enforcement.is_quick
         self._held: Message | None = None
@@ -117,39 +112,20 @@ class VisitResponse:
             self._record()
 
     def _record(self) -> None:
-        """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
-        enforcement = self._enforcement
+        """Write the access record."""
         trace = self.trace
-        if trace is None or enforcement.access_log is None:
+        access_log = self._enforcement.access_log
+        if trace is None or access_log is None:
             return
         self.trace = None
         self._out = self._plain_out  # break the reference cycle
-        if enforcement.recent_answers.sequence != self._began:
-            now = enforcement.recent_answers.apply_to(self._visit, self._began, trace.visitor_id)
-            if not now.traced:
-                return
-        enforcement.access_log.tracing.write(self.scope, trace)
+        access_log.tracing.write(self.scope, trace)
 
     def _fields_by_name(self) -> Fields:
         """Return the request's header fields by name, in lowercase, computed on first use."""
         if self._fields is None:
             self._fields = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
         return self._fields
-
-    def _apply_recent_answers(self) -> None:
-        """Apply an answer that the visitor has given since the request arrived or since the last call."""
-        recent_answers, began = self._enforcement.recent_answers, self._began
-        if recent_answers.sequence == began:
-            return
-        self._began = recent_answers.sequence
-        visit = recent_answers.apply_to(self._visit, began, self._visit.visitor_id)
-        if visit is self._visit:
-            return
-        self._visit, self._was_answered = visit, True
-        self.asks = self.asks and visit.decision.should_ask
-        self._request.decide(traced=visit.traced)
-        if not visit.traced:
-            self.trace = None
 
     def _deletion_fields(self) -> Headers:
         """Return the fields that delete refused cookies which the browser still sends."""

@@ -20,6 +20,7 @@ from cookie_consent.tracing.erasing import LONGEST_RECORDED
 from cookie_consent.tracing.events import Event
 
 _MAX_PIECES, _MAX_MINUTES = 4096, 64
+_MAX_ENDED = 4096
 _MINUTE = 60 * 1000
 _log = logging.getLogger("cookie_consent")
 
@@ -111,6 +112,12 @@ class Tracing:
         self._visitors: dict[Visitor, tuple[bytes, float]] = {}
         self._pages: dict[Page, bytes] = {}
         self._minutes: dict[int, bytes] = {}
+        self._ended: dict[str, None] = {}
+
+    def end_visitor(self, visitor_id: str) -> None:
+        """Write no more records of a visitor who withdrew or erased, also of requests that still run."""
+        evict_if_full(self._ended, _MAX_ENDED)
+        self._ended[visitor_id] = None
 
     def write(self, scope: Mapping[str, Any], trace: Trace) -> None:
         """Write the record of a request, unless it took longer than `LONGEST_RECORDED` seconds.
@@ -158,6 +165,8 @@ class Tracing:
         self._send(scope, trace, _kind(b"event", what), b",")
 
     def _send(self, scope: Mapping[str, Any], trace: Trace, what: bytes, took: bytes) -> None:
+        if trace.visitor_id in self._ended:
+            return
         client, agent = scope.get("client"), trace.fields.get(b"user-agent", b"")
         address = (client and client[0]) or ""
         country = "" if self._country_of is None else self._country_of(scope)

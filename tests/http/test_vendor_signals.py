@@ -188,26 +188,6 @@ def test_page_for_a_script_gets_the_file_if_nonces_count() -> None:
     assert 'src="/privacy-choices/assets/vendors.' in site(app).get(headers=[("sec-fetch-dest", "empty")]).text
 
 
-def test_answer_given_while_the_page_is_made_counts() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", HTML.encode())]})
-        await refuse(visitor)
-        await send({"type": "http.response.body", "body": PAGE})
-
-    visitor = Visitor(install(app, VENDORS), BROWSER)
-    visitor.accept()
-    assert told(visitor.get())["holds"]["media"] is False
-
-
-async def refuse(visitor: Visitor) -> None:
-    """Refuse all, as another tab of the same browser."""
-    from tests.support.asgi import bodies, response_to, scope
-
-    fields = [("cookie", visitor.cookies), ("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
-    request = scope("POST", "/privacy-choices", fields)
-    await response_to(visitor.app, request, bodies(b'{"choice": "refuse_all"}'))
-
-
 def test_text_of_the_site_cannot_leave_the_attribute() -> None:
     text = SITE + "[vendors]\nsegment = { \"a'><script>&\" = 'media' }\n"
     reply = site(text=text).get()

@@ -22,7 +22,6 @@ OF_HIGHER_ROOMS = {
     "tracing.breakdowns",
     "visitors",
     "visitors.answers",
-    "visitors.answers.recent_answers",
     "visitors.told_by_app",
     "visitors.installation",
     "visitors.pages",

@@ -13,7 +13,6 @@ from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.endpoints.answers.posted import PostedAnswer
 from cookie_consent.endpoints.inquiry import Inquiry
-from cookie_consent.http.recent_answers import RecentAnswers
 from cookie_consent.ledgers import records as proof
 from cookie_consent.pages.question import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
@@ -33,11 +32,11 @@ class AnswerTracing:
     Args:
         own_cookies: the middleware's own cookies.
         access_log: the access log, or None.
-        recent_answers: remembers answers for requests that are still running.
     """
 
-    def __init__(self, own_cookies: OwnCookies, access_log: AccessLog | None, recent_answers: RecentAnswers) -> None:
-        self._own_cookies, self._log, self._recent_answers = own_cookies, access_log, recent_answers
+    def __init__(self, own_cookies: OwnCookies, access_log: AccessLog | None) -> None:
+        self._own_cookies = own_cookies
+        self._log = access_log
 
     def answered(
         self, inquiry: Inquiry, posted: PostedAnswer, record: ConsentRecord, *, traces: bool, is_new: bool
@@ -57,7 +56,6 @@ class AnswerTracing:
         before, log = inquiry.visit.decision, self._log
         visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
         visitor_id = visitor.id if visitor else ""
-        self._recent_answers.answered(before.record, record, [visitor_id] if visitor_id else [])
         if log is None:
             return False, []
         if is_new:
@@ -66,6 +64,7 @@ class AnswerTracing:
         begins = traces and inquiry.visit.visitor_id is None
         fields = [self._new_visitor(inquiry, posted)] if begins else []
         if visitor_id and _promises_erasure(before, record):
+            log.tracing.end_visitor(visitor_id)
             log.erasing.start(visitor_id)
         elif visitor_id and (begins or before.policy.traced.issubset(record.in_state(State.REFUSED))):
             fields += self._keep_for_erasure(log, inquiry, visitor_id)
@@ -114,6 +113,7 @@ class AnswerTracing:
         An id is former after a withdrawal, and when the consent has ended. With it, the visitor can still see and erase
         the records. Without it, those rights would end with the consent (GDPR Articles 15 and 17).
         """
+        log.tracing.end_visitor(visitor_id)
         policy, now, place = inquiry.visit.decision.policy, inquiry.now, inquiry.place
         if all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
             log.erasing.start(visitor_id)  # without a cookie that keeps the id, the visitor could never ask for it
