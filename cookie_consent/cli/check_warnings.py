@@ -13,7 +13,7 @@ from cookie_consent.policy.advice import advice
 from cookie_consent.policy.declarations import labelled_cookies
 from cookie_consent.policy.laws import overdue
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.vendors.mapping import vendor_advice
+from cookie_consent.policy.vendors import vendor_advice
 
 _SAME_IMPORT_NAME = "django-cookie-consent"
 

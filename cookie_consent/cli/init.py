@@ -1,13 +1,82 @@
-"""The `init` command: writes a first policy file."""
+"""The `init` command: writes a first policy file, in the site's languages."""
 
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
+import json
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from importlib.resources import files
 from pathlib import Path
 
 from cookie_consent.cli.command import GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
-from cookie_consent.policy.starter import LANGUAGES, PLACEHOLDER, language_tags, starter
+from cookie_consent.policy.syntax import LANGUAGE, PLACEHOLDER
+from cookie_consent.texts.catalog import shipped, shipped_languages
+
+LANGUAGES = ("en", "ja")
+"""The languages in which the texts of the file are written."""
+_TEXT = re.compile(r'\{ en = "([^"]*)", ja = "([^"]*)" \}')
+_BEHIND_TEXTS = re.compile(r"^(.*\}) +(# .*)$", re.MULTILINE)
+_COMMENT_COLUMN = 43
+
+
+def starter(languages: Sequence[str] = LANGUAGES, updated: date | None = None) -> str:
+    """Return the first policy file.
+
+    A text in another language than English and Japanese is the English one behind a placeholder.
+
+    Args:
+        languages: tags of the offered languages; the first one prevails.
+        updated: the date of the file's text; None for that of the file that ships.
+    """
+    text = (files(__package__) / "starter.toml").read_text(encoding="utf-8")
+    text = _TEXT.sub(lambda found: _in_languages(languages, *found.groups()), text)
+    text = _BEHIND_TEXTS.sub(lambda found: f"{found[1]:<{_COMMENT_COLUMN - 1}} {found[2]}", text)
+    text = _with_value(text, "prevailing_language", json.dumps(languages[0]))
+    text = _with_value(text, "languages", json.dumps(list(languages)))
+    if updated is not None:
+        text = _with_value(text, "updated", updated.isoformat())
+    if _base(languages[0]) != "en":
+        text = text.replace("[texts.en]", f"[texts.{languages[0]}]").replace('"Your choice"', f'"{PLACEHOLDER}"')
+    return text
+
+
+def language_tags(text: str) -> list[str]:
+    """Return the language tags in a text, such as "en,pt-BR", in their usual case and each once.
+
+    Raises:
+        ValueError: one is no language tag, or no texts ship for its language.
+    """
+    tags = list(dict.fromkeys(_in_usual_case(tag.strip()) for tag in text.split(",")))
+    for tag in tags:
+        if not LANGUAGE.fullmatch(tag) or not shipped(tag):
+            raise ValueError(f'no texts ship for "{tag}". They do for: {", ".join(shipped_languages())}.')
+    return tags
+
+
+def _in_usual_case(tag: str) -> str:
+    """Return a language tag in the case that RFC 5646, section 2.1.1, recommends: "pt-BR", "zh-Hant"."""
+    language, *more = tag.lower().split("-")
+    cased = {2: str.upper, 4: str.title}
+    return "-".join([language, *(cased.get(len(part), str)(part) for part in more)])
+
+
+def _base(language: str) -> str:
+    return language.partition("-")[0]
+
+
+def _in_languages(languages: Sequence[str], english: str, japanese: str) -> str:
+    known = {"en": english, "ja": japanese}
+    to_write = english if english.startswith(PLACEHOLDER) else f"{PLACEHOLDER} {english}"
+    texts = (f'{language} = "{known.get(_base(language), to_write)}"' for language in languages)
+    return f"{{ {', '.join(texts)} }}"
+
+
+def _with_value(text: str, key: str, value: str) -> str:
+    """Return the file with another value for a key of [site], and the comment behind it where it stood."""
+    written = f"{key} = {value}".ljust(_COMMENT_COLUMN - 1)
+    return re.sub(rf"^{key} = .*?(?=#)", f"{written} ", text, count=1, flags=re.MULTILINE)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.decision.signing import Signer
-from cookie_consent.policy.hosts import host_label
+from cookie_consent.policy.syntax import host_label
 
 SALT = "cookie_consent.record"
 SIGNAL_SALT = "cookie_consent.signal"

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.messages import LONGEST_SHOWN, FirstSeen
 from cookie_consent.decision.gate import RESERVED, SHORTENED, UNDECLARED, Finding, Findings
-from cookie_consent.policy.known_cookies import known_cookie
 from cookie_consent.policy.parts import LONGEST_COOKIE, Cookie
 from cookie_consent.policy.syntax import written_duration
+from cookie_consent.policy.vendors import known_cookie
 
 Key = tuple[str, str]
 """Direction ("request" or "response") and reason; see `Finding`."""

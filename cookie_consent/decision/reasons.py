@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.diff import digests, widened
 from cookie_consent.policy.policy import Policy
 
 _UNANSWERED = Answer(State.UNANSWERED, "")

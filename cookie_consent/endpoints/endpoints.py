@@ -27,7 +27,7 @@ from cookie_consent.http.site import Site
 from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.policy import Policy
-from cookie_consent.texts.negotiation import accepted_language, match_language
+from cookie_consent.texts.locales import accepted_language, match_language
 
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
 

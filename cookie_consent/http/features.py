@@ -16,8 +16,8 @@ from cookie_consent.http.request_consent import AnyRequest, RequestConsent, cons
 from cookie_consent.pages.inserted import CardContent
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import Wording
-from cookie_consent.policy.card import Card, card_of
 from cookie_consent.policy.parts import Feature
+from cookie_consent.policy.policy import Card, card_of
 
 _TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
 

@@ -19,7 +19,7 @@ from cookie_consent.http.tags import TagRules
 from cookie_consent.pages.tags import nonce_attribute
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.starter import PLACEHOLDER
+from cookie_consent.policy.syntax import PLACEHOLDER
 
 _OWN_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _MOST_NAMED = 3

@@ -19,7 +19,7 @@ from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.tags import script_tag, style_tag, stylesheet_at_end
 from cookie_consent.policy.policy import Policy
-from cookie_consent.texts.negotiation import match_short
+from cookie_consent.texts.locales import match_short
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""

@@ -20,7 +20,7 @@ from cookie_consent.http.told_by_app import AppLanguage
 from cookie_consent.pages.pages import Pages
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
-from cookie_consent.texts.negotiation import accepted_language, match_language
+from cookie_consent.texts.locales import accepted_language, match_language
 
 _LONGEST_PATH = 2000
 

@@ -15,7 +15,7 @@ from cookie_consent.base.addresses import local_path
 from cookie_consent.base.messages import check
 from cookie_consent.decision.country import LawByCountry
 from cookie_consent.policy.policy import Policy
-from cookie_consent.texts.negotiation import match_language
+from cookie_consent.texts.locales import match_language
 
 BY_PATH = "path"
 _log = logging.getLogger("cookie_consent")

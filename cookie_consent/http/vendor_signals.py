@@ -15,7 +15,7 @@ from cookie_consent.http.tags import TagRules
 from cookie_consent.pages.assets import assets
 from cookie_consent.pages.tags import nonce_attribute
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.vendors.mapping import VendorMapping
+from cookie_consent.policy.vendors import VendorMapping
 
 _SCRIPT = "vendors.js"
 _MAX_SCRIPTS = 256

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.policy.declarations import RequestRules
+from cookie_consent.policy.parts import RequestRules
 
 KINDS = ("see", "correct", "erase", "complain")
 """What a request is about: access, rectification or erasure (GDPR Articles 15 to 17), or a complaint."""

@@ -8,7 +8,7 @@ from cookie_consent.base.clock import DAY, Daily, is_future, is_within, rfc3339
 from cookie_consent.base.messages import log_failure
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, Removal
-from cookie_consent.policy.declarations import RequestRules
+from cookie_consent.policy.parts import RequestRules
 
 _log = logging.getLogger("cookie_consent")
 

@@ -40,7 +40,7 @@ from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
 from cookie_consent.ledgers.requests import DeskRequest, Requests
 from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, REQUESTS, TEXTS
-from cookie_consent.policy.declarations import RequestRules
+from cookie_consent.policy.parts import RequestRules
 from cookie_consent.policy.policy import canonical_json
 
 _PAGE_SIZE = 5000

@@ -23,8 +23,8 @@ from cookie_consent.pages.inserted import CardContent
 from cookie_consent.pages.pages import NOTICES, KeptSummary, Pages
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import written_day
-from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Cookie, Feature
+from cookie_consent.policy.policy import Card
 
 SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.reasons import Reason
-from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Feature, Service
+from cookie_consent.policy.policy import Card
 
 
 def intro_of(csp: str | None, undeclared: str) -> str:

@@ -20,8 +20,8 @@ from cookie_consent.pages.question import (
 )
 from cookie_consent.pages.rendering import Rendering
 from cookie_consent.pages.tags import deferred_stylesheet, inline_style, nonce_attribute
-from cookie_consent.policy.card import Card
 from cookie_consent.policy.parts import Feature
+from cookie_consent.policy.policy import Card
 
 CARD_SALT = "cookie_consent.card"
 

@@ -9,9 +9,9 @@ from datetime import date
 from typing import NamedTuple
 
 from cookie_consent.policy.declarations import Declarations, item_label, labelled_cookies, labelled_parts
-from cookie_consent.policy.known_cookies import KnownCookie, known_cookie
 from cookie_consent.policy.parts import NECESSARY, VISITOR_LIFETIME, Cookie, Site
-from cookie_consent.policy.starter import PLACEHOLDER
+from cookie_consent.policy.syntax import PLACEHOLDER
+from cookie_consent.policy.vendors import KnownCookie, known_cookie
 
 _EXAMPLE_HOST = re.compile(
     r"(?<![\w-])example\.(?:com|net|org|edu|[a-z]{2}|(?:co|com|ne|or)\.[a-z]{2})(?![\w.-])|\.(?:example|invalid)(?![\w.-])",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
-from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.declarations import Declarations
 from cookie_consent.policy.parts import (
     Authority,
     Change,
@@ -14,12 +14,15 @@ from cookie_consent.policy.parts import (
     Feature,
     Purpose,
     Recipient,
+    RecordRules,
+    RequestRules,
     Service,
     ServicePurpose,
+    SignalRules,
     Site,
 )
 from cookie_consent.policy.security import SecurityRules
-from cookie_consent.policy.vendors.mapping import VendorMapping
+from cookie_consent.policy.vendors import VendorMapping
 
 Part = TypeVar("Part")
 _DURATIONS = ("retention", "duration", "due", "keep", "keep_address")

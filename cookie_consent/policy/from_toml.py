@@ -7,12 +7,11 @@ from functools import partial
 from os import PathLike, fspath
 from typing import Any
 
-from cookie_consent.policy import goals, toml_text, validation, values
+from cookie_consent.policy import goals, toml_text, values, vendors
 from cookie_consent.policy.declarations import (
     Declarations,
-    RecordRules,
-    RequestRules,
-    SignalRules,
+    find_errors,
+    find_errors_in_force,
     item_label,
     labelled_parts,
 )
@@ -24,8 +23,11 @@ from cookie_consent.policy.parts import (
     Feature,
     Purpose,
     Recipient,
+    RecordRules,
+    RequestRules,
     Service,
     ServicePurpose,
+    SignalRules,
     Site,
 )
 from cookie_consent.policy.security import SecurityRules
@@ -40,7 +42,6 @@ from cookie_consent.policy.tables import (
     tables_below,
 )
 from cookie_consent.policy.values import Reading, placed, read_all
-from cookie_consent.policy.vendors import mapping as vendors
 from cookie_consent.texts.catalog import Text
 
 
@@ -82,8 +83,8 @@ def _unfit(declared: Declarations, unreadable: Collection[PolicyError], *, is_in
     """Yield what is wrong with the parts, and what does not fit together, but nothing of what could not be read."""
     unread = {(error.table, error.key) for error in unreadable}
     of_parts = (error.at(table=table) for table, part in labelled_parts(declared) for error in part.errors())
-    later = validation.errors_in_force(declared) if is_in_force else ()
-    for error in (*of_parts, *validation.errors(declared), *later):
+    later = find_errors_in_force(declared) if is_in_force else ()
+    for error in (*of_parts, *find_errors(declared), *later):
         if not {(error.table, error.key), (error.table, "")} & unread:
             yield error
 

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from cookie_consent.policy import values
-from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
+from cookie_consent.policy.parts import CheckedPart
 from cookie_consent.policy.syntax import wrong_id
 from cookie_consent.policy.tables import Readers, named_tables
 from cookie_consent.policy.values import read_all

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import date, timedelta
+from typing import Any, Self
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import UnknownTimeZoneError, time_zone
 from cookie_consent.base.cookies import LONGEST_ATTRIBUTE
-from cookie_consent.policy.checked_part import CheckedPart
-from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.hosts import wrong_hosts
+from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 from cookie_consent.policy.laws import unknown_laws
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
@@ -21,10 +20,69 @@ from cookie_consent.policy.syntax import (
     empty_text,
     mismatch,
     wrong_country,
+    wrong_hosts,
     wrong_id,
     wrong_link,
     wrong_origin,
 )
+
+
+class CheckedPart:
+    """A frozen dataclass that raises one PolicyError for all that is wrong with it."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        lists_to_tuples(self)
+        self._normalize()
+        raise_all(self.errors())
+
+    @classmethod
+    def unchecked(cls, values: Mapping[str, Any]) -> Self:
+        """Return a part that may be wrong, so that all errors of a policy can be found.
+
+        Args:
+            values: field -> its value, with all fields that have no default.
+        """
+        part = cls.__new__(cls)
+        for declared in fields(cls):  # type: ignore[arg-type]
+            value = values[declared.name] if declared.name in values else _default(declared)
+            object.__setattr__(part, declared.name, value)
+        lists_to_tuples(part)
+        part._normalize()
+        return part
+
+    def errors(self) -> Iterator[PolicyError]:
+        """Yield what is wrong with the part by itself. The errors name keys, but no table."""
+        return self._errors()
+
+    def _normalize(self) -> None:
+        """Fill in what follows from other values, and write values in one way."""
+
+    def _errors(self) -> Iterator[PolicyError]:
+        yield from ()
+
+
+def lists_to_tuples(part: Any) -> None:
+    """Replace the lists in a part's fields by tuples, so that the part is immutable and hashable."""
+    for declared in fields(part):
+        value = getattr(part, declared.name)
+        if isinstance(value, list):
+            object.__setattr__(part, declared.name, tuple(value))
+
+
+def required(kind: type[CheckedPart]) -> list[str]:
+    """Return the names of the fields of a part that have no default."""
+    return [
+        declared.name
+        for declared in fields(kind)  # type: ignore[arg-type]
+        if declared.default is MISSING and declared.default_factory is MISSING
+    ]
+
+
+def _default(declared: Field[Any]) -> Any:
+    return declared.default if declared.default_factory is MISSING else declared.default_factory()
+
 
 NECESSARY = "necessary"
 LONGEST_COOKIE = timedelta(days=400)
@@ -393,3 +451,52 @@ class Change(CheckedPart):
 
     date: date
     text: Texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRules(CheckedPart):
+    """What each signal of the browser refuses.
+
+    Args:
+        gpc: ids of the purposes that Sec-GPC refuses. None means those that have recipients or sell; ()
+            ignores the signal.
+        dnt: ids of the purposes that DNT refuses. None means those that trace; () ignores the signal.
+    """
+
+    gpc: tuple[str, ...] | None = None
+    dnt: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRules(CheckedPart):
+    """How long consent records are kept as proof.
+
+    Args:
+        keep: how long after the consent has ended. The default is three years, a common limitation period for claims.
+    """
+
+    keep: timedelta = timedelta(days=1095)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRules(CheckedPart):
+    """Deadlines and retention for visitors' requests and complaints.
+
+    Args:
+        due: the time to reply in. The default is a month (GDPR Article 12(3)).
+        keep_address: how long a mail address is kept after the reply.
+        keep: how long a request is kept after the reply; at least `keep_address`.
+
+    Raises:
+        PolicyError: `keep_address` is longer than `keep`.
+    """
+
+    due: timedelta = timedelta(days=30)
+    keep_address: timedelta = timedelta(days=30)
+    keep: timedelta = timedelta(days=1095)
+
+    def _errors(self) -> Iterator[PolicyError]:
+        if self.keep_address > self.keep:
+            yield PolicyError(
+                "a mail address cannot be kept for longer than its request", "Write a shorter time.", key="keep_address"
+            )

@@ -15,12 +15,11 @@ from urllib.parse import unquote, urlsplit
 import rfc8785
 
 from cookie_consent.base.messages import check, is_list
-from cookie_consent.policy import from_json, from_toml, validation
-from cookie_consent.policy.checked_part import lists_to_tuples
-from cookie_consent.policy.declarations import Declarations
+from cookie_consent.policy import from_json, from_toml
+from cookie_consent.policy.declarations import Declarations, find_errors, find_errors_in_force
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 from cookie_consent.policy.laws import Law, laws
-from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
+from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Texts, lists_to_tuples
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
 
@@ -56,7 +55,7 @@ class Policy(Declarations):
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
-        raise_all(validation.errors(self))
+        raise_all(find_errors(self))
         if self.law is None:
             opting_in = (law for law in self.laws if not law.is_opt_out)
             object.__setattr__(self, "law", next(opting_in, None))
@@ -294,7 +293,7 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
     remedy = 'Write a list of files or policies, as in ["consent.2025.toml"].'
     check("history", history, is_valid=is_list(history), remedy=remedy)
     if isinstance(given, Policy):
-        raise_all(validation.errors_in_force(given))
+        raise_all(find_errors_in_force(given))
         policy = given
     else:
         policy = Policy(**vars(from_toml.read(given, is_in_force=True)))
@@ -334,3 +333,51 @@ def _necessary(wording: Mapping[str, Mapping[str, Text]]) -> Purpose:
         title={tag: str(texts["necessary_title"]) for tag, texts in wording.items()},
         description={tag: str(texts["necessary_description"]) for tag, texts in wording.items()},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a card names, and what it asks for.
+
+    Args:
+        id: the id of the recipient, the feature or the purpose.
+        title: its name, per language.
+        purposes: the ids of the purposes that the content needs, all of them.
+        feature: the feature that the card is about, or None.
+    """
+
+    id: str
+    title: Texts
+    purposes: tuple[str, ...]
+    feature: Feature | None = None
+
+
+def card_of(policy: Policy, id_: str) -> Card:
+    """Return the card for an id. A recipient is looked up first, then a feature, then a purpose.
+
+    Args:
+        policy: the policy that applies to the page.
+        id_: the id.
+
+    Raises:
+        LookupError: the policy has nothing with this id.
+    """
+    card = find_card(policy, id_)
+    if card is None:
+        known = [*(part.id for parts in (policy.recipients, policy.features) for part in parts), *policy.optional]
+        raise LookupError(f'there is no recipient, feature or purpose "{id_}" for a card. {did_you_mean(id_, known)}')
+    return card
+
+
+def find_card(policy: Policy, id_: str) -> Card | None:
+    """Return the card for an id, or None; see `card_of`."""
+    recipient = next((recipient for recipient in policy.recipients if recipient.id == id_), None)
+    if recipient is not None:
+        title = dict.fromkeys(policy.site.languages, recipient.name)
+        return Card(id=id_, title=title, purposes=(recipient.purpose,))
+    feature = next((feature for feature in policy.features if feature.id == id_), None)
+    if feature is not None:
+        return Card(id=id_, title=feature.title, purposes=feature.purposes, feature=feature)
+    if id_ in policy.optional:
+        return Card(id=id_, title=policy.in_force[id_].title, purposes=(id_,))
+    return None

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from cookie_consent import gone
-from cookie_consent.policy.checked_part import CheckedPart, required
 from cookie_consent.policy.errors import PolicyError, did_you_mean, nearest
+from cookie_consent.policy.parts import CheckedPart, required
 from cookie_consent.policy.values import Reading, placed, read_all
 
 Part = TypeVar("Part", bound=CheckedPart)

@@ -19,9 +19,8 @@ from cookie_consent.decision.decision import (
 )
 from cookie_consent.decision.reasons import BY_SIGNAL
 from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
-from cookie_consent.policy.declarations import SignalRules
-from cookie_consent.policy.material import digests, widened
-from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
+from cookie_consent.policy.diff import digests, widened
+from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose, SignalRules
 from cookie_consent.policy.policy import Policy
 from tests.support.examples import examples
 from tests.support.policies import (

@@ -16,7 +16,7 @@ from cookie_consent import Policy
 from cookie_consent.cli.main import main
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.policy import from_toml
-from cookie_consent.policy.declarations import RecordRules, RequestRules
+from cookie_consent.policy.parts import RecordRules, RequestRules
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.asgi import Visitor, install
 from tests.support.browsers.browser import forms

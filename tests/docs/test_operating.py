@@ -20,10 +20,10 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
+from cookie_consent.cli.init import starter
 from cookie_consent.cli.main import main
 from cookie_consent.integrations.prometheus import HeldCookieCollector, SinkCollector
 from cookie_consent.ledgers import open_ledger
-from cookie_consent.policy.starter import starter
 from cookie_consent.report import report
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of, sources

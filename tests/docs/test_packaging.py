@@ -192,7 +192,7 @@ def test_wheel_has_all_served_files_and_no_tests(wheel: zipfile.ZipFile) -> None
         "static/built/settings.css",
         "visitors/pages/templates/banner.html",
         "texts/ja.toml",
-        "policy/starter.toml",
+        "cli/starter.toml",
         "registry/app.py",
         "registry/consent.toml",
         "py.typed",

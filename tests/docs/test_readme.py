@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cookie_consent import Policy, PolicyError
+from cookie_consent.cli.init import starter
 from cookie_consent.cli.main import FINDING, GOOD, main
-from cookie_consent.policy.starter import starter
 from tests.support.documentation import answer, blocks, commands, run, visit
 from tests.support.policies import KEY
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from cookie_consent.cli.init import starter
 from cookie_consent.cli.main import main
-from cookie_consent.policy.starter import starter
 from tests.support.asgi import SITE, call, install, reply_app
 from tests.support.documentation import ROOT, blocks, commands, get, run, visit
 from tests.support.policies import KEY

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Route, expect, sync_playwright
 
-from cookie_consent.policy.vendors.mapping import vendor_advice, vendors
+from cookie_consent.policy.vendors import vendor_advice, vendors
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Sites, Visitor
 from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.sites.recipe_site import recipes

@@ -9,7 +9,7 @@ import pytest
 from asgiref.wsgi import WsgiToAsgi
 from starlette.testclient import TestClient
 
-from cookie_consent.policy.starter import starter
+from cookie_consent.cli.init import starter
 from tests.support.asgi import Visitor, install
 from tests.support.documentation import blocks, run
 from tests.support.policies import KEY

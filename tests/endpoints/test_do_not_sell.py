@@ -20,8 +20,7 @@ from cookie_consent.decision.record import State
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.pages.evidence import explain
-from cookie_consent.policy.diff import asks_again, compare
-from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.diff import asks_again, compare, digests, widened
 from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, call, install, page_app, policy, run
 from tests.support.browsers.browser import forms
 from tests.support.policies import KEY, NOW, consent_record

@@ -26,10 +26,9 @@ from cookie_consent.pages.assets import assets
 from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.rendering import LAYOUTS, Layout
-from cookie_consent.policy.card import card_of
-from cookie_consent.policy.material import digests
+from cookie_consent.policy.diff import digests
 from cookie_consent.policy.parts import Authority, Cookie
-from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.policy import Policy, card_of
 from cookie_consent.texts import catalog
 from tests.support.policies import KEY, full_policy_data, full_policy_in, policy_of, text_of
 

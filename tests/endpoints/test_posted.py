@@ -13,7 +13,7 @@ from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.endpoints.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.http.forms import Problem
-from cookie_consent.policy.material import digests
+from cookie_consent.policy.diff import digests
 from cookie_consent.policy.policy import Policy
 from tests.support.asgi import NOW, policy
 

@@ -31,7 +31,7 @@ from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import Root, Verified, verify
 from cookie_consent.ledgers.postgresql import LOCK
-from cookie_consent.policy.declarations import RequestRules
+from cookie_consent.policy.parts import RequestRules
 from tests.support.asgi import run
 from tests.support.desk import help_desk_request
 from tests.support.ledger_files import ledger_url

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from cookie_consent.ledgers import Ledger, MemoryLedger, Requests, open_ledger
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.requests import DeskRequest
-from cookie_consent.policy.declarations import RequestRules
+from cookie_consent.policy.parts import RequestRules
 from tests.support.desk import DAY, help_desk_request
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import NOW

@@ -17,7 +17,7 @@ from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.retention import Retention
-from cookie_consent.policy.declarations import RequestRules
+from cookie_consent.policy.parts import RequestRules
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.retention import AccessRetention
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run

@@ -14,7 +14,7 @@ from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
 from cookie_consent.decision.record import State
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
 from cookie_consent.ledgers.signal_records import SignalProofs
-from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.parts import SignalRules
 from tests.support.asgi import (
     PREFIX,
     ROBOT,

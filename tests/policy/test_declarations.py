@@ -6,7 +6,8 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.declarations import Declarations
+from cookie_consent.policy.parts import RecordRules, RequestRules, SignalRules
 from cookie_consent.policy.security import SecurityRules
 from tests.support.policies import site
 

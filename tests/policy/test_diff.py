@@ -24,8 +24,8 @@ from cookie_consent.policy.diff import (
     asks_again,
     compare,
     hosts_asking_again,
+    widened,
 )
-from cookie_consent.policy.material import widened
 from cookie_consent.policy.parts import Change, Cookie
 from cookie_consent.policy.policy import Policy
 from tests.policy.test_material import EDITORIAL, NARROWER, WIDER

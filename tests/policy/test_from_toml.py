@@ -13,10 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.from_toml import declarations, read
-from cookie_consent.policy.parts import Authority, Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
+from cookie_consent.policy.parts import (
+    Authority,
+    Change,
+    Cookie,
+    Feature,
+    Recipient,
+    Service,
+    ServicePurpose,
+    SignalRules,
+    Site,
+)
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from tests.support.examples import examples

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.hosts import LONGEST_HOST_NAMES, wrong_hosts
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.syntax import LONGEST_HOST_NAMES, wrong_hosts
 from tests.support.policies import full_policy_data, policy_of, small_policy
 
 JP, SHOP, WWW = "example.jp", "shop.example.jp", "www.example.jp"

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cookie_consent.policy.known_cookies import _known_cookies, known_cookie
-from cookie_consent.policy.vendors.mapping import vendors
+from cookie_consent.policy.vendors import _known_cookies, known_cookie, vendors
 from tests.support.documentation import ROOT
 from tests.support.policies import recipient
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.diff import digests, widened
 from cookie_consent.policy.parts import Cookie, Purpose, Recipient
 from cookie_consent.policy.policy import Policy
 from tests.policy.test_policy import WORDS, Step, with_word

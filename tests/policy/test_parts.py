@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import (
     DIRECTIVES,
@@ -23,6 +22,7 @@ from cookie_consent.policy.parts import (
     Recipient,
     Service,
     ServicePurpose,
+    SignalRules,
     Site,
 )
 

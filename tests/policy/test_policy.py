@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.parts import NECESSARY, Change, Purpose, Service, ServicePurpose, Site
+from cookie_consent.policy.parts import NECESSARY, Change, Purpose, Service, ServicePurpose, SignalRules, Site
 from cookie_consent.policy.policy import Policy, canonical_json
 from tests.support.asgi import SITE, policy
 from tests.support.policies import (

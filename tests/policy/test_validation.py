@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from cookie_consent.pages.wording import Wording
+from cookie_consent.policy.declarations import MAX_PURPOSES
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.validation import MAX_PURPOSES
 from cookie_consent.texts import catalog
 from tests.support.policies import feature, full_policy_data, policy_of, purpose, recipient, site, small_policy
 

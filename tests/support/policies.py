@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.policy.diff import digests
 from cookie_consent.policy.from_toml import declarations
-from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import Feature, Purpose, Recipient, Site
 from cookie_consent.policy.policy import Policy
 

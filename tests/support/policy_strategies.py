@@ -8,9 +8,8 @@ from datetime import timedelta
 from hypothesis import strategies as st
 
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
-from cookie_consent.policy.declarations import SignalRules
-from cookie_consent.policy.material import digests
-from cookie_consent.policy.parts import NECESSARY, Cookie, Service, ServicePurpose
+from cookie_consent.policy.diff import digests
+from cookie_consent.policy.parts import NECESSARY, Cookie, Service, ServicePurpose, SignalRules
 from cookie_consent.policy.policy import Policy
 from tests.support.policies import NOW, purpose, recipient, site
 

@@ -14,7 +14,7 @@ from babel import Locale
 from cookie_consent.decision.decision import decide
 from cookie_consent.pages.pages import KeptSummary, Pages
 from cookie_consent.pages.question import QuestionOptions
-from cookie_consent.policy.card import card_of
+from cookie_consent.policy.policy import card_of
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import written_number
 from tests.support.policies import NOW, full_policy_in, granting_record, text_of

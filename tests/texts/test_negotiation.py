@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.texts.negotiation import accepted_language, match_language
+from cookie_consent.texts.locales import accepted_language, match_language
 
 OFFERED = ("ja", "en-GB", "pt", "zh-Hant")
 SUBTAGS = st.sampled_from(["ja", "JA", "en", "GB", "x", "Hant", "zh", "9a"]) | st.text("abAB1", min_size=1, max_size=8)

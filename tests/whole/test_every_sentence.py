@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from cookie_consent.cli.init import starter
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.policy.starter import starter
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PREFIX, Clock, Reply, Visitor
 from tests.support.browsers.browser import Form, forms

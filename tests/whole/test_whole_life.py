@@ -30,7 +30,7 @@ from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import Root, verify
-from cookie_consent.policy.declarations import RecordRules
+from cookie_consent.policy.parts import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import counts_path
 from cookie_consent.tracing.visitor_lag import VisitorLag

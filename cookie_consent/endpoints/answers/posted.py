@@ -11,8 +11,8 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.reasons import Reason
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.http.forms import FORM, JSON, Problem, each_once, form_fields, json_object, reader_for
+from cookie_consent.policy.diff import digests
 from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 

@@ -29,7 +29,7 @@ from cookie_consent.ledgers.retention import Retention
 from cookie_consent.pages.evidence import SURFACES, Surface, shown
 from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.question import answered_at
-from cookie_consent.policy.card import find_card
+from cookie_consent.policy.policy import find_card
 
 FROM_A_NETWORK = 600
 FROM_ELSEWHERE = 100_000

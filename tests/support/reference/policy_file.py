@@ -12,7 +12,7 @@ from typing import Any
 from cookie_consent.policy import from_toml, values
 from cookie_consent.policy.parts import Service, ServicePurpose
 from cookie_consent.policy.syntax import written_duration
-from cookie_consent.policy.vendors.mapping import vendors
+from cookie_consent.policy.vendors import vendors
 from tests.support.policies import toml_inline
 from tests.support.reference.markdown import docstring_of, joined, page_of, sentence, table
 

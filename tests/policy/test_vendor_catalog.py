@@ -1,4 +1,4 @@
-"""Tests of the vendors' data files."""
+"""Tests of the vendors' data file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.policy.vendors.mapping import Vendor, vendors
+from cookie_consent.policy.vendors import Vendor, vendors
 
 EACH = pytest.mark.parametrize("vendor", vendors().values(), ids=vendors().keys())
 

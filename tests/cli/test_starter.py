@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cookie_consent.cli.init import language_tags, starter
 from cookie_consent.policy.advice import advice, placeholders
 from cookie_consent.policy.policy import policy_in_use
-from cookie_consent.policy.starter import language_tags, starter
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.policies import policy_of
 
@@ -31,7 +31,7 @@ def places_of_advice(text: str) -> set[str]:
 
 
 def test_file_in_english_and_japanese_is_the_one_that_ships() -> None:
-    shipped = Path(__file__).parents[2] / "cookie_consent" / "policy" / "starter.toml"
+    shipped = Path(__file__).parents[2] / "cookie_consent" / "cli" / "starter.toml"
     assert starter() == shipped.read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What each vendor's tags can be told, in a data file each, and by which purposes a policy's [vendors] lets them."""
+"""Vendors: what tags can be told (`vendors.toml`), which purposes allow it, and whose cookies are known."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from cookie_consent.policy.checked_part import CheckedPart
 from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.parts import NECESSARY, Recipient
+from cookie_consent.policy.parts import NECESSARY, CheckedPart, Recipient
 from cookie_consent.policy.values import Reading
 
 _TABLE = "[vendors]"
@@ -71,14 +71,13 @@ class Vendor:
 @cache
 def vendors() -> Mapping[str, Vendor]:
     """Return the vendors that a policy can name, by their ids."""
-    found = sorted(file.name for file in files(__package__).iterdir() if file.name.endswith(".toml"))
-    return {name.removesuffix(".toml"): _vendor(name) for name in found}
+    data: dict[str, dict[str, Any]] = tomllib.loads((files(__package__) / "vendors.toml").read_text(encoding="utf-8"))
+    return {id_: _vendor(row) for id_, row in data.items()}
 
 
-def _vendor(name: str) -> Vendor:
-    data: dict[str, Any] = tomllib.loads((files(__package__) / name).read_text(encoding="utf-8"))
-    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
-    return Vendor(**(data | lists))
+def _vendor(row: dict[str, Any]) -> Vendor:
+    lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+    return Vendor(**(row | lists))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,3 +205,58 @@ def vendor_advice(mappings: Iterable[VendorMapping], recipients: Iterable[Recipi
                     f'[vendors] {mapping.id} goes by "{purpose}", but no recipient with that purpose has an origin at '
                     f"{hosts[0]}: visitors do not read of {mapping.vendor.name}. Declare it in [[recipients]]."
                 )
+
+
+_PURPOSES = ("analytics", "ads")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCookie:
+    """A cookie that a vendor's tags set on a site's own host.
+
+    Args:
+        name: its name, in which * stands for any characters.
+        vendor: who gets data by it.
+        purpose: what it is usually for.
+        known_as: words of which a recipient's name or origins have one if it is the vendor.
+        self_hosted: whether sites may run it themselves, so that nobody else gets data.
+    """
+
+    name: str
+    vendor: str
+    purpose: str
+    known_as: tuple[str, ...]
+    self_hosted: bool
+
+    def is_of(self, recipients: Iterable[Recipient]) -> bool:
+        """Return whether the vendor is one of the recipients."""
+        said = [" ".join([recipient.name, *recipient.origins]).lower() for recipient in recipients]
+        return any(word in text for word in self.known_as for text in said)
+
+
+@cache
+def _known_cookies() -> tuple[KnownCookie, ...]:
+    """Return all of them, the longest name first."""
+    data = tomllib.loads((files(__package__) / "known_cookies.toml").read_text(encoding="utf-8"))
+    known = [
+        KnownCookie(
+            name=name,
+            vendor=vendor,
+            purpose=purpose,
+            known_as=(vendor.lower(), *row.get("known_as", ())),
+            self_hosted=row.get("self_hosted", False),
+        )
+        for vendor, row in data.items()
+        for purpose in _PURPOSES
+        for name in row.get(purpose, ())
+    ]
+    return tuple(sorted(known, key=lambda cookie: len(cookie.name), reverse=True))
+
+
+def known_cookie(name: str) -> KnownCookie | None:
+    """Return whose a cookie of this name usually is; None if no table says.
+
+    Args:
+        name: the cookie's name, or the pattern of several.
+    """
+    return next((cookie for cookie in _known_cookies() if fnmatchcase(name, cookie.name)), None)

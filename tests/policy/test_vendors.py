@@ -12,7 +12,7 @@ from cookie_consent.cli.main import main
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.vendors.mapping import vendor_advice
+from cookie_consent.policy.vendors import vendor_advice
 from tests.support.asgi import SITE_TABLE
 from tests.support.policies import recipient
 

@@ -1,1 +1,0 @@
-"""Tests of `cookie_consent.policy.vendors`."""
