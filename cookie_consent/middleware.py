@@ -30,7 +30,6 @@ from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits, deletions, without_held
 from cookie_consent.http import banner
 from cookie_consent.http.csp import security_fields
-from cookie_consent.http.enforcement import Enforcement, PageOptions
 from cookie_consent.http.foreign_hosts import advice_on_loading
 from cookie_consent.http.head import plain_fields
 from cookie_consent.http.left_out import Inject, leaves_out
@@ -39,7 +38,8 @@ from cookie_consent.http.nesting import Nesting
 from cookie_consent.http.quick_response import QuickResponse
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.required import check_required
-from cookie_consent.http.site import Site
+from cookie_consent.http.shared_pages import SharedPages, WholePages
+from cookie_consent.http.site import Site, check_page_options
 from cookie_consent.http.told_by_app import Country, app_language, law_by_country
 from cookie_consent.logging import set_server_logs
 from cookie_consent.pages.explanations import intro_of
@@ -183,12 +183,12 @@ class ConsentMiddleware(FailsAtStart):
             intro=intro_of(csp, undeclared),
         )
         self._security = security = security_fields(policy, csp)
-        page_options = PageOptions(
+        left_out = leaves_out(inject)
+        check_page_options(
             inject=inject is not False,
-            leaves_out=leaves_out(inject),
             settings_link=settings_link,
             shared_pages=shared_pages,
-            security=security,
+            limits_browsers=security is not None,
         )
         tells_language = app_language(language, policy.site.languages)
         # The type alone: the value may be an SMTP URL with a password.
@@ -200,7 +200,8 @@ class ConsentMiddleware(FailsAtStart):
         log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), country_of)
         ledger = late.ledger_of(ledger)
         # Join the parts.
-        self._installed = Site(
+        self._site = site = Site(
+            app=app,
             policy=policy,
             prefix=prefix,
             own_cookies=own_cookies,
@@ -210,26 +211,32 @@ class ConsentMiddleware(FailsAtStart):
             pages=pages,
             ledger=ledger,
             retention=late.Retention(ledger, policy.requests) if ledger is not None else None,
+            signal_proofs=late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None,
             access_log=log,
             desk=desk,
             clock=clock,
             app_language=tells_language,
-            reloads=security is not None and security.differs,
+            security=security,
+            inject=inject is not False,
+            settings_link=settings_link,
+            is_shared=shared_pages,
+            leaves_out=left_out,
         )
+        if shared_pages:
+            site.shared_pages = SharedPages(site, settings_link=site.settings_link, may_ask=site.may_ask)
+            site.app = WholePages(app)
         self.app, self._visits = app, visits
-        self._retention, self._nesting = self._installed.retention, Nesting(own_cookies)
-        self._endpoints = late.Endpoints(self._installed)
+        self._retention, self._nesting = site.retention, Nesting(own_cookies)
+        self._endpoints = late.Endpoints(site)
         self._own_paths = (prefix, late.GPC_PATH)
-        signal_proofs = late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None
-        self._enforcement = Enforcement(self._installed, page_options, signal_proofs, app)
-        self._lost_prefix = LostPrefix(self._enforcement.foreign_hosts.pages, prefix)
+        self._lost_prefix = LostPrefix(site.foreign_hosts.pages, prefix)
         for sentence in (*advice_at_start(policy), *advice_on_loading(policy, security, shared_pages=shared_pages)):
             _policy_log.warning("%s", sentence)
 
     @property
     def prefix(self) -> str:
         """The path of the endpoints, inside of what the app is mounted at."""
-        return self._installed.prefix
+        return self._site.prefix
 
     async def __call__(  # noqa: C901, PLR0915 (a call costs time)
         self, scope: Scope, receive: Receive, send: Send
@@ -245,7 +252,7 @@ class ConsentMiddleware(FailsAtStart):
             await self._serve_other(scope, receive, send)
             return
         if self._retention is not None:
-            self._retention.run_if_due(self._installed.clock(), again=True)
+            self._retention.run_if_due(self._site.clock(), again=True)
         if self._lost_prefix.is_open and self._lost_prefix.pages:
             self._lost_prefix.look(scope)
         request, path = current.begin(scope), local_path(scope) if scope.get("root_path") else scope["path"]
@@ -254,18 +261,17 @@ class ConsentMiddleware(FailsAtStart):
             return
         visit = self._visits.read(scope, path)
         child = scope if visit.visible_cookies is None else without_held(scope, visit)
-        choose, enforcement = self._enforcement.choose, self._enforcement
-        enforcement = enforcement if choose is None else choose(child, path)
-        asks = visit.should_ask and enforcement.may_show_banner(child)
-        child = banner.requesting_whole_page(child) if asks or enforcement.fills_heads else child
-        response = QuickResponse(enforcement, child, receive, send, visit, request)
+        site = self._site if self._site.leaves_out is None else self._site.at(child, path)
+        asks = visit.should_ask and site.may_ask(child)
+        child = banner.requesting_whole_page(child) if asks or site.fills_heads else child
+        response = QuickResponse(site, child, receive, send, visit, request)
         response.asks = asks
         if request.outer_consent is not None:
             self._nesting.heed(request.outer_consent, child["state"]["consent"])
         if visit.needs_preparation:
             response.prepare()
         try:
-            await enforcement.app(child, receive, response.send)
+            await site.app(child, receive, response.send)
             if response.is_unfinished:
                 await response.finish()
         finally:
@@ -296,17 +302,17 @@ class ConsentMiddleware(FailsAtStart):
             finally:
                 request.end()
         elif scope["type"] == "lifespan":
-            begin, end = partial(_run_if_due, self._installed), partial(_close, self._installed)
+            begin, end = partial(_run_if_due, self._site), partial(_close, self._site)
             await Lifespan(receive, send, at_startup=begin, at_shutdown=end).run(self.app, scope)
         else:
             await self.app(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send, request: CurrentRequest) -> None:
         visit = self._visits.read(scope, local_path(scope))
-        gate = self._installed.gate
+        gate = self._site.gate
         request.decide(traced=visit.traced)
         child = without_held(scope, visit)
-        consent = RequestConsent(visit.decision, child, self._installed.pages, self._enforcement.app_language)
+        consent = RequestConsent(visit.decision, child, self._site.pages, self._site.app_language)
         child["state"] = {**(child.get("state") or {}), "consent": consent}
         if self._security is not None:
             send = self._security.around(send)
@@ -314,7 +320,7 @@ class ConsentMiddleware(FailsAtStart):
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
                 fields = plain_fields(message.get("headers", ()))
-                passed = self._installed.block_cookies(fields, visit.decision.purposes)
+                passed = self._site.block_cookies(fields, visit.decision.purposes)
                 if visit.refused_cookies:
                     passed = [*passed, *deletions(gate, visit, scope)]
                 message = {**message, "headers": passed}
@@ -323,20 +329,20 @@ class ConsentMiddleware(FailsAtStart):
         await self.app(child, receive, gated)
 
 
-def _run_if_due(installed: Site) -> None:
+def _run_if_due(site: Site) -> None:
     """Run overdue retention when the server has started."""
-    if installed.retention is not None:
-        installed.retention.run_if_due(installed.clock())
-    if installed.access_log is not None:
-        installed.access_log.run_if_due()
+    if site.retention is not None:
+        site.retention.run_if_due(site.clock())
+    if site.access_log is not None:
+        site.access_log.run_if_due()
 
 
-async def _close(installed: Site) -> None:
+async def _close(site: Site) -> None:
     """Flush and close what is kept when the server ends."""
     # The counts first: they go into the access log, which is closed next.
-    if installed.access_log is not None:
-        installed.access_log.counts.flush()
-    for storage in (installed.access_log, installed.ledger):
+    if site.access_log is not None:
+        site.access_log.counts.flush()
+    for storage in (site.access_log, site.ledger):
         try:
             if storage is not None:
                 await to_thread.run_sync(storage.close, abandon_on_cancel=True)

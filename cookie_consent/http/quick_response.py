@@ -65,13 +65,13 @@ class QuickResponse(Response):
                     break
             else:
                 if message["status"] != NOT_MODIFIED and not self._consent.was_read:
-                    is_same = self.trace is None and self._enforcement.security is None
+                    is_same = self.trace is None and self._site.security is None
                     return self._out(message) if is_same else self._send_other(message)
         return self._send_carefully(message)
 
     def _send_other(self, start: Message) -> Awaitable[None]:
         """Send the start of a response that is no page and is traced, or has header fields that limit the browser."""
-        trace, security, headers = self.trace, self._enforcement.security, start["headers"]
+        trace, security, headers = self.trace, self._site.security, start["headers"]
         if security is not None:
             headers = security.add(headers, security.everybody)
         if trace is None:
@@ -81,22 +81,17 @@ class QuickResponse(Response):
             headers = [*headers, (b"set-cookie", trace.new_visitor)]
         for name, _ in headers:
             if type(name) is not bytes or name.lower().endswith(CACHE_FIELDS):
-                headers = depending_on(plain_fields(headers), self._enforcement.depends_on)
+                headers = depending_on(plain_fields(headers), self._site.depends_on)
                 break
         else:
-            headers = headers + self._enforcement.traced_headers
+            headers = headers + self._site.traced_headers
         return self._plain_out({**start, "headers": headers})
 
     async def _begin_page(self, start: Message) -> None:
         """Hold the start of what may be an ordinary page until its body comes."""
         consent, decision = self._consent, self._visit.decision
         has_more = consent.asks_itself or decision.news is not None or decision.honours_gpc
-        if (
-            start["status"] == 200
-            and self._enforcement.settings_link
-            and not has_more
-            and self.scope["method"] == "GET"
-        ):
+        if start["status"] == 200 and self._site.settings_link and not has_more and self.scope["method"] == "GET":
             self._encoding, self._length_at, self._rules = ordinary_encoding(start["headers"])
             if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
@@ -134,8 +129,8 @@ class QuickResponse(Response):
             headers: the header fields of the response.
             body: the body of the response.
         """
-        enforcement, decision, scope = self._enforcement, self._visit.decision, self.scope
-        ordinary, signals, security = enforcement.ordinary, enforcement.vendor_signals, enforcement.security
+        site, decision, scope = self._site, self._visit.decision, self.scope
+        ordinary, signals, security = site.ordinary, site.vendor_signals, site.security
         if security is not None:
             headers = security.add(headers, security.fields(decision))
         key = (decision.policy, scope["path"], scope.get("query_string", b""), self._encoding)
@@ -161,19 +156,19 @@ class QuickResponse(Response):
         style, script, style_at_end = ordinary.around[self._rules.inline_script] if asks else (b"", b"", b"")
         link = plan.links.get((decision.outcome, language)) or ordinary.keep_link(plan, decision, language)
         path = scope["path"]
-        hosts = enforcement.foreign_hosts
+        hosts = site.foreign_hosts
         may_be_due = path not in hosts.pages or hosts.clock() >= hosts.rests_until
         if may_be_due and hosts.is_due(path):
             hosts.look(scope, decision, body)
         link += hosts.console_line(scope, self._rules) if hosts.named else b""
-        passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
+        passed = headers + (site.banner_page_headers if asks else site.page_headers)
         inserted, end = (told, style, question, script, style_at_end, link), end_of_body(body, is_whole=True)
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + sum(map(len, inserted))))
-        if enforcement.access_log is not None and not is_robot:
+        if site.access_log is not None and not is_robot:
             asked = (language, first) if asks else None
-            self._count_seen(enforcement.access_log.counts, fields, 200, asked)
+            self._count_seen(site.access_log.counts, fields, 200, asked)
         return passed, b"".join(
             (
                 *(body[:begins], told, body[begins:at], style, question, script, body[at:end]),

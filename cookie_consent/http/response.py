@@ -48,7 +48,7 @@ class Response(VisitResponse):
         elif message["type"] == "http.response.trailers":
             fields = plain_fields(message.get("headers", ()))
             decision = self._visit.decision
-            passed = self._enforcement.installed.block_cookies(fields, decision.purposes)
+            passed = self._site.block_cookies(fields, decision.purposes)
             message = {**message, "headers": passed}
         return self._out(message)
 
@@ -58,25 +58,25 @@ class Response(VisitResponse):
         return self._out(message)
 
     def _start(self, message: Message) -> Message:  # noqa: C901, PLR0915 (a call costs time)
-        enforcement, given = self._enforcement, message.get("headers", ())
-        if enforcement.shared_pages is not None:
-            return self._start_shared(enforcement.shared_pages, message)
+        site, given = self._site, message.get("headers", ())
+        if site.shared_pages is not None:
+            return self._start_shared(site.shared_pages, message)
         is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
         headers = given if is_plain else plain_fields(given)
         decision = self._visit.decision
-        passed, limits = enforcement.installed.block_cookies(headers, decision.purposes), False
-        if enforcement.security is not None:
-            passed, limits = self._limited(enforcement.security, message["status"], passed)
+        passed, limits = site.block_cookies(headers, decision.purposes), False
+        if site.security is not None:
+            passed, limits = self._limited(site.security, message["status"], passed)
         readable = injectable(message["status"], passed)
-        encoding = readable if enforcement.inject else None
+        encoding = readable if site.inject else None
         if encoding:
             passed = self._prepare_injection(encoding, passed)
         elif encoding is not None:
             self._note_compressed()
         if readable:
             self._watch()
-        if enforcement.access_log is not None:
-            self._count(enforcement.access_log.counts, message["status"], passed)
+        if site.access_log is not None:
+            self._count(site.access_log.counts, message["status"], passed)
         traced = self.trace is not None
         depends = self._consent.was_read or bool(encoding) or traced or limits
         if self.trace is not None and self.trace.new_visitor is not None:
@@ -84,19 +84,19 @@ class Response(VisitResponse):
         if self._visit.refused_cookies:
             passed, depends = [*passed, *self._deletion_fields()], True
         if encoding:
-            enforcement.advice.is_cacheable(outer_path(self.scope), headers)
+            site.advice.is_cacheable(outer_path(self.scope), headers)
         if depends:
             language = (b"Accept-Language",) if self._consent.chose_language or self.injection is not None else ()
             frames = (b"Sec-Fetch-Dest",) if self._differs_in_frames else ()
-            passed = depending_on(passed, (*enforcement.depends_on, *language, *frames))
+            passed = depending_on(passed, (*site.depends_on, *language, *frames))
         return message if passed is given else {**message, "headers": passed}
 
     def _start_shared(self, shared: SharedPages, message: Message) -> Message:
         """Begin a response that is the same for everybody, unless the app itself read the decision."""
-        enforcement, headers = self._enforcement, plain_fields(message.get("headers", ()))
+        site, headers = self._site, plain_fields(message.get("headers", ()))
         decision, consent = self._visit.decision, self._consent
-        headers = enforcement.installed.block_cookies(headers, decision.purposes)
-        may_inject = enforcement.inject and self.scope["method"] == "GET"
+        headers = site.block_cookies(headers, decision.purposes)
+        may_inject = site.inject and self.scope["method"] == "GET"
         encoding = injectable(message["status"], headers) if may_inject else None
         if encoding == "":
             self._note_compressed()
@@ -107,12 +107,12 @@ class Response(VisitResponse):
             self._out, self.is_unfinished = self.injection.send, True
         if encoding:
             self._watch()
-        if enforcement.access_log is not None:
-            self._count(enforcement.access_log.counts, message["status"], headers)
+        if site.access_log is not None:
+            self._count(site.access_log.counts, message["status"], headers)
         if not consent.was_read:
             return {**message, "headers": shared.without_cookies(headers)}
         language = (b"Accept-Language",) if consent.chose_language else ()
-        headers = depending_on([*headers, *self._deletion_fields()], (*enforcement.depends_on, *language))
+        headers = depending_on([*headers, *self._deletion_fields()], (*site.depends_on, *language))
         return {**message, "headers": headers}
 
     def _limited(self, security: SecurityFields, status: int, headers: Headers) -> tuple[Headers, bool]:
@@ -134,15 +134,15 @@ class Response(VisitResponse):
 
     def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
         """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
-        consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
+        consent, site, decision = self._consent, self._site, self._visit.decision
         # Robots cannot answer, so the user agent of who has answered is not read.
         asks = self.asks and (decision.record is not None or not is_from_robot(self._fields_by_name()))
-        says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
+        says_something = site.settings_link or decision.news is not None or decision.honours_gpc
         is_get = self.scope["method"] == "GET" and not consent.asks_itself
         asks, has_tail = asks and not consent.asks_itself, says_something and is_get
         says_saved = is_get and self._visit.saved and decision.record is not None
         self._differs_in_frames = asks or has_tail or says_saved
-        signals = enforcement.vendor_signals if self.scope["method"] != "HEAD" else None
+        signals = site.vendor_signals if self.scope["method"] != "HEAD" else None
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in FRAMES:
             if signals is not None:
@@ -155,9 +155,9 @@ class Response(VisitResponse):
             if not rules.inline_style:
                 headers = [*headers, banner.preload(consent.base, rules.style_nonce)]
         if says_saved:
-            headers = _once_only(headers, enforcement.installed.own_cookies.saved.forget(secure=is_secure(self.scope)))
+            headers = _once_only(headers, site.own_cookies.saved.forget(secure=is_secure(self.scope)))
         fragments = banner.Fragments(
-            enforcement.pages,
+            site.pages,
             decision,
             consent,
             self.scope,
@@ -173,9 +173,9 @@ class Response(VisitResponse):
 
     def _end(self, fragments: banner.Fragments, rules: TagRules, *, footer: bool) -> bytes:
         """Return what is inserted at the end of a page."""
-        enforcement = self._enforcement
-        end = fragments.end(footer=footer, link=enforcement.settings_link)
-        return end + enforcement.foreign_hosts.console_line(self.scope, rules)
+        site = self._site
+        end = fragments.end(footer=footer, link=site.settings_link)
+        return end + site.foreign_hosts.console_line(self.scope, rules)
 
     def _question_options(self, rules: TagRules) -> QuestionOptions:
         first, referrer = banner.arrival(self._fields_by_name())
@@ -189,17 +189,17 @@ class Response(VisitResponse):
 
     def _note_compressed(self) -> None:
         """Have a page logged that came compressed, and so cannot get what it would get."""
-        fields, may_get = self._fields_by_name(), self.asks or self._enforcement.settings_link
+        fields, may_get = self._fields_by_name(), self.asks or self._site.settings_link
         is_asked_for = fields.get(b"sec-fetch-dest", b"document") == b"document" and b"text/html" in fields.get(
             b"accept", b""
         )
         if may_get and is_asked_for and self.scope["method"] == "GET":
-            self._enforcement.advice.comes_compressed(outer_path(self.scope))
+            self._site.advice.comes_compressed(outer_path(self.scope))
 
     def _watch(self) -> None:
         """Have the page looked through for other hosts, if that is due."""
-        enforcement, hosts = self._enforcement, self._enforcement.foreign_hosts
-        is_whole = self.scope["method"] == "GET" and not enforcement.is_left_out
+        site, hosts = self._site, self._site.foreign_hosts
+        is_whole = self.scope["method"] == "GET" and not site.is_left_out
         if is_whole and hosts.is_due(outer_path(self.scope)):
             self._out = hosts.watching(self._out, self.scope, self._visit.decision)
 
@@ -229,7 +229,7 @@ class Response(VisitResponse):
         self, fragments: banner.Fragments, options: QuestionOptions, page_language: str | None, received: bytes
     ) -> bytes:
         """Return the banner and count it."""
-        question, access_log = fragments.question(page_language, received), self._enforcement.access_log
+        question, access_log = fragments.question(page_language, received), self._site.access_log
         if access_log is not None and self._page_view_host is not None:
             asked = fragments.language, options.first
             self._count_asked(access_log.counts, self._fields_by_name(), self._page_view_host, asked)

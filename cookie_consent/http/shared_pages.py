@@ -34,24 +34,24 @@ class SharedPages:
     """Makes what is inserted into pages that are the same for everybody.
 
     Args:
-        installed: the parts of the installation.
+        site: the site.
         settings_link: whether pages end with a link to the settings page.
         may_ask: returns whether a page may have the question, for an ASGI scope.
     """
 
     def __init__(
         self,
-        installed: Site,
+        site: Site,
         *,
         settings_link: bool,
         may_ask: Callable[[Scope], bool],
     ) -> None:
-        self._policy, self._visits, self._pages = installed.policy, installed.visits, installed.pages
+        self._policy, self._visits, self._pages = site.policy, site.visits, site.pages
         self._settings_link, self._may_ask = settings_link, may_ask
-        self._vendors = vendor_signals(installed.policy)
-        self._cookie = installed.own_cookies.plain_name("state")
+        self._vendors = vendor_signals(site.policy)
+        self._cookie = site.own_cookies.plain_name("state")
         # Where the question may not be asked at all, the server has to be asked first.
-        self._asks_first = installed.policy.is_by_country
+        self._asks_first = site.policy.is_by_country
         self._neutral: dict[str, Decision] = {}
         self._told = FirstSeen(1)
 

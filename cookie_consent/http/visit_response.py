@@ -14,9 +14,9 @@ from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.reasons import BY_SIGNAL
 from cookie_consent.decision.visit import Visit, deletions
-from cookie_consent.http.enforcement import Enforcement
 from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, is_page
 from cookie_consent.http.request_consent import RequestConsent
+from cookie_consent.http.site import Site
 from cookie_consent.tracing.breakdowns import Shown
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class VisitResponse:
     """A response to one visit: keeps the decision that holds now, writes the access record and counts.
 
     Args:
-        enforcement: what all responses share.
+        site: what all responses share.
         scope: the request's ASGI scope as the app sees it.
         receive: the ASGI receive function.
         send: the ASGI send function.
@@ -48,21 +48,21 @@ class VisitResponse:
 
     def __init__(
         self,
-        enforcement: Enforcement,
+        site: Site,
         scope: Scope,
         receive: Receive,
         send: Send,
         visit: Visit,
         request: CurrentRequest,
     ) -> None:
-        self._enforcement, self.scope, self._receive, self._out = enforcement, scope, receive, send
+        self._site, self.scope, self._receive, self._out = site, scope, receive, send
         self._visit, self._request, self._plain_out = visit, request, send
-        self._consent = consent = RequestConsent(visit.decision, scope, enforcement.pages, enforcement.app_language)
+        self._consent = consent = RequestConsent(visit.decision, scope, site.pages, site.app_language)
         # Copy the state, because some servers share one dict between the requests of a connection.
         state = scope.get("state")
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
-        if enforcement.security is not None:
-            consent.reloads = enforcement.security.differs
+        if site.security is not None:
+            consent.reloads = site.security.differs
         self.asks = self.is_unfinished = False
         self.injection: Injection | None = None
         self.trace: Trace | None = None
@@ -71,19 +71,19 @@ class VisitResponse:
         self._page_view_host: bytes | None = None
         """The Host field of a page view, or of an error page, which may ask too."""
         # For `QuickResponse`, to save it an `__init__`.
-        self._is_quick = visit.is_quick and enforcement.is_quick
+        self._is_quick = visit.is_quick and site.is_quick
         self._held: Message | None = None
         """The held start of a response that may be an ordinary page, until its body comes."""
 
     def prepare(self) -> None:
         """Do what some visits need before the app is called: record and store signals, and start the trace."""
-        enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
-        if enforcement.shared_pages is not None:
+        site, visit, log = self._site, self._visit, self._site.access_log
+        if site.shared_pages is not None:
             # A page for everybody sets no cookie. Our endpoints do.
             visit = replace(visit, signal_cookie=None, arrival=None)
             log = log if visit.visitor_id is not None else None
-        if visit.depends_on_signals and enforcement.signal_proofs is not None:
-            enforcement.signal_proofs.note(visit.decision)
+        if visit.depends_on_signals and site.signal_proofs is not None:
+            site.signal_proofs.note(visit.decision)
         if visit.signal_cookie is not None:
             self._consent.was_read = True
             self._out = _setting(visit.signal_cookie, self._out)
@@ -94,7 +94,7 @@ class VisitResponse:
         else:
             self._request.decide(traced=visit.traced)
         if log is not None and visit.traced:
-            self.trace = log.trace(self.scope, visit, enforcement.installed.own_cookies)
+            self.trace = log.trace(self.scope, visit, site.own_cookies)
             if self.trace is not None:
                 self._plain_out, self._out = self._out, self._send_and_record
 
@@ -114,7 +114,7 @@ class VisitResponse:
     def _record(self) -> None:
         """Write the access record."""
         trace = self.trace
-        access_log = self._enforcement.access_log
+        access_log = self._site.access_log
         if trace is None or access_log is None:
             return
         self.trace = None
@@ -129,7 +129,7 @@ class VisitResponse:
 
     def _deletion_fields(self) -> Headers:
         """Return the fields that delete refused cookies which the browser still sends."""
-        return deletions(self._enforcement.gate, self._visit, self.scope)
+        return deletions(self._site.gate, self._visit, self.scope)
 
     def _count(self, counts: Counts, status: int, headers: Headers) -> None:
         """Count the response if it is a page that a person sees, whatever that person answered."""

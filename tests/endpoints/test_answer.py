@@ -195,7 +195,7 @@ def test_answer_without_record_is_counted(ledger: MemoryLedger | None, monkeypat
     sink = MemorySink()
     app = install(access_log=sink, ledger=ledger)
     Visitor(app).refuse()
-    log = app._installed.access_log
+    log = app._site.access_log
     assert log is not None
     log.counts.flush()
     found = [(count["count.name"], count["count.value"]) for count in sink.counts]

@@ -13,7 +13,7 @@ from tests.support.asgi import NOW, PREFIX, Fields, install, scope
 
 def inquiry(headers: Fields = (), **more: Any) -> Inquiry:
     request = Request(scope("POST", PREFIX, headers, **more))
-    parts = install()._installed
+    parts = install()._site
     visit, place = parts.visits.read(request.scope, PREFIX), parts.own_cookies.place(request.scope)
     return Inquiry.of(request, visit, place=place, language="en", path=PREFIX, prefix=PREFIX, now=NOW)
 

@@ -299,7 +299,7 @@ def test_what_users_write_and_clients_ask_for_is_kept_only_while_short_and_few(
     for number in range(1200):
         visitor.get(f"/{number}")
         visitor.get(f"/{number}{'x' * 300}")
-    kept = app._enforcement.foreign_hosts.pages
+    kept = app._site.foreign_hosts.pages
     assert len(kept) == 1000
     assert max(map(len, kept)) <= 256
 

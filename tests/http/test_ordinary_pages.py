@@ -122,7 +122,7 @@ class Site:
         self.sink = MemorySink()
         csp = CSP_OF.get(text)
         app = install(self.app, text, access_log=self.sink, settings_link=True, clock=Clock(), csp=csp)
-        app._enforcement.is_quick = quick
+        app._site.is_quick = quick
         self.site, self.visitor = app, Visitor(app)
         self.start = HTML_START
         self.bodies: Sequence[bytes] = ()
@@ -159,7 +159,7 @@ class Site:
 
     def logged(self) -> list[dict[str, Any]]:
         """Return the access records and counts, without random values and times."""
-        log = self.site._installed.access_log
+        log = self.site._site.access_log
         assert log is not None
         log.counts.flush()
         changing = {"time", "log.record.uid", "duration_ms", "visitor.id"}
@@ -236,7 +236,7 @@ def test_quick_way_agrees_on_alternating_documents_at_one_address(
 def test_page_plans_are_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(quick=True)
     site.bodies = [b'<!doctype html><html lang="en"><head></head><body></body></html>']
-    plans = site.site._enforcement.ordinary
+    plans = site.site._site.ordinary
     headers = [("user-agent", PHONE), ("accept", "text/html")]
     sizes = set()
     for most_plans, most_bytes in ((5, 10_000_000), (1_000_000, 40_000)):

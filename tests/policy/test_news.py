@@ -123,5 +123,5 @@ def test_announcement_is_not_shown_without_injection() -> None:
 def test_announcement_is_in_page_language() -> None:
     visitor, _ = returning_visitor(ANNOUNCED, days=6, language=lambda request: "ja")
     html = visitor.get("/").text
-    assert text_of(install(page_app())._installed.policy, "ja", "announced").partition("{date}")[2] in html
+    assert text_of(install(page_app())._site.policy, "ja", "announced").partition("{date}")[2] in html
     assert "2025年6月20日" in html

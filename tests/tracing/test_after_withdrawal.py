@@ -235,7 +235,7 @@ def test_oldest_withdrawn_id_beyond_limit_is_erased() -> None:
     assert visitor.export()["withdrawn_visitor_ids"] == ids[1:]
     assert len(visitor.jar[NAME]) < 500
     app: Any = visitor.app
-    app._installed.access_log.erasing.close()
+    app._site.access_log.erasing.close()
     assert {record["visitor.id"] for record in visitor.sink.records} == set(ids[1:])
 
 

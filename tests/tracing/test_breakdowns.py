@@ -33,7 +33,7 @@ def app(request: pytest.FixtureRequest, sink: MemorySink) -> ConsentMiddleware:
 
 def counted(app: ConsentMiddleware, sink: MemorySink, *beginnings: str) -> dict[str, int]:
     """Return the counts whose names begin with one of these: name, with detail if there is one -> sum."""
-    log = app._installed.access_log
+    log = app._site.access_log
     assert log is not None
     log.counts.flush()
     sums: dict[str, int] = {}

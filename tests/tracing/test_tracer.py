@@ -656,7 +656,7 @@ def test_clock_two_years_ahead_for_one_request_removes_no_records(tmp_path: Path
     Visitor(site).accept()
     clock.forward(days=-730)
     visitor.get("/three")
-    access_log = site._installed.access_log
+    access_log = site._site.access_log
     assert access_log is not None
     assert access_log.retention is not None
     access_log.retention.wait()

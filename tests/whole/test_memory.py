@@ -286,8 +286,8 @@ def test_overlong_host_is_recorded_as_other() -> None:
         call(site, headers=[*visitor.headers, ("cookie", cookies_in(visitor))], host=host)
     hosts = [record["server.address"] for record in sink.records]
     assert hosts == ["(other)", "(other)", "site.example"]
-    assert site._installed.access_log is not None
-    site._installed.access_log.counts.flush()
+    assert site._site.access_log is not None
+    site._site.access_log.counts.flush()
     assert {count["server.address"] for count in sink.counts} == {"(other)", "site.example"}
 
 

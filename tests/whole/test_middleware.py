@@ -261,7 +261,7 @@ def test_startup_removes_due_ledger_records() -> None:
     clock.forward(days=184 + 1095)
     app = install(started, ledger=ledger, clock=clock)
     asyncio.run(drive(app, {"type": "lifespan"}, []))
-    retention = app._installed.retention
+    retention = app._site.retention
     assert retention is not None
     retention.wait()
     assert [record["event"] for record in ledger.kept] == ["removed"]

@@ -157,7 +157,7 @@ def test_shared_answer_does_not_count_on_unlisted_host(scheme: str) -> None:
 def test_token_of_another_site_with_same_keys_never_counts(other: str, scheme: str) -> None:
     hosts = {"another": "www.other.example"}
     there, here = site(other), site()
-    host = next(iter(there._installed.policy.site.hosts), hosts["another"])
+    host = next(iter(there._site.policy.site.hosts), hosts["another"])
     for source, source_host, target, target_host in ((there, host, here, WWW), (here, WWW, there, host)):
         browser = Browser(source, scheme)
         browser.answer(source_host, "accept_all")
@@ -330,7 +330,7 @@ def test_cookie_with_host_prefix_counts_only_over_https() -> None:
     """Over http, no browser has checked the prefix."""
     browser = Browser(site(SITE, access_log=MemorySink()))
     browser.answer(WWW, "accept_all")
-    own = site()._installed.own_cookies
+    own = site()._site.own_cookies
     cookies = "; ".join(f"{name}={value}" for (name, *_), value in browser.jar.items()).encode()
     for secure in (True, False):
         place = Place(secure=secure, host=WWW, domain=APEX)
@@ -340,7 +340,7 @@ def test_cookie_with_host_prefix_counts_only_over_https() -> None:
 
 def test_signals_over_each_of_two_answers_are_read() -> None:
     """The shared signal cookie belongs to one answer, and hides no signal over another."""
-    alone, own = site(SITE)._installed.own_cookies, site()._installed.own_cookies
+    alone, own = site(SITE)._site.own_cookies, site()._site.own_cookies
     place, now = Place(secure=True, host=WWW, domain=APEX), int(NOW)
     records = [granting_record(policy()), replace(granting_record(policy()), decided_at=now + 9)]
     fields = [
@@ -374,7 +374,7 @@ def test_answer_deletes_nothing_that_did_not_come() -> None:
 def test_own_cookies_are_deleted_where_they_were_set(host: str, name: str, domains: list[str]) -> None:
     secure = "; Secure" if name.startswith("__") else ""
     gone = "=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"
-    fields = site()._installed.gate.expire_cookies([name.encode()], host, secure=bool(secure))
+    fields = site()._site.gate.expire_cookies([name.encode()], host, secure=bool(secure))
     assert [value.decode() for _, value in fields] == [f"{name}{gone}{domain}{secure}" for domain in domains]
 
 
@@ -388,20 +388,20 @@ def test_cookie_stays_small() -> None:
 
 
 def test_unreadable_and_bare_values_count_nowhere() -> None:
-    own = site()._installed.own_cookies
+    own = site()._site.own_cookies
     for value in (b"", b"x", b"a.b.c", b"~.~"):
         assert own.records(b"__Secure-consent=" + value, place=Place(secure=True, host=WWW, domain=APEX)) == []
     assert own.records(b"", place=HTTPS) == []
 
 
 def test_request_without_host_is_host_only() -> None:
-    own = site()._installed.own_cookies
+    own = site()._site.own_cookies
     assert own.place({"scheme": "https", "headers": [(b"accept", b"*/*")]}) == HTTPS
     assert own.place({"headers": [(b"host", b"x" * 70_000)]}) == Place(secure=False)
 
 
 def test_many_host_fields_are_bounded() -> None:
-    own = site()._installed.own_cookies
+    own = site()._site.own_cookies
     for port in range(3000):
         own.place({"headers": [(b"host", b"www.site.example:%d" % port)]})
     assert own.place({"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(
