@@ -175,7 +175,6 @@ class ConsentMiddleware(FailsAtStart):
         load_locales(policy.site.languages)
         prefix = late.checked_prefix(prefix)
         pages = Pages(
-            lifetime=own_cookies.lifetime,
             layout=layout,
             make_id=RandomIds(),
             prefix=prefix,
@@ -211,7 +210,7 @@ class ConsentMiddleware(FailsAtStart):
             pages=pages,
             ledger=ledger,
             retention=late.Retention(ledger, policy.requests) if ledger is not None else None,
-            signal_proofs=late.SignalProofs(ledger, own_cookies.lifetime, clock) if ledger is not None else None,
+            signal_proofs=late.SignalProofs(ledger, clock) if ledger is not None else None,
             access_log=log,
             desk=desk,
             clock=clock,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import lru_cache
 
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
+from cookie_consent.decision.record import CONSENT_LIFETIME, SOURCES, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.policy.syntax import host_label
 
@@ -32,10 +33,14 @@ class ConsentCookie:
         signer: a signer with `SALT`, and with the domain.
         domain: the domain in which hosts share answers; "" for the answers of one host.
         hosts: those hosts.
+        lifetime: how long an answer is valid.
     """
 
-    def __init__(self, signer: Signer, domain: str = "", hosts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, signer: Signer, domain: str = "", hosts: Sequence[str] = (), *, lifetime: timedelta = CONSENT_LIFETIME
+    ) -> None:
         self._signer = signer
+        self._lifetime = lifetime.total_seconds()
         self._names = {host: host_label(host, domain) for host in hosts}
         self._hosts = ("*".join(sorted(self._names.values())),) if hosts else ()
 
@@ -93,6 +98,7 @@ class ConsentCookie:
             language=language,
             signals=_signal_names(signals) if signals else _NO_SIGNALS,
             consent_id=consent_id,
+            lifetime=self._lifetime,
         )
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from cookie_consent.base.messages import check
-from cookie_consent.decision.decision import CONSENT_LIFETIME, OPT_OUT_LIFETIME
+from cookie_consent.decision.record import CONSENT_LIFETIME, OPT_OUT_LIFETIME
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import COOKIE_NAME

@@ -17,11 +17,6 @@ from cookie_consent.policy.policy import Policy
 
 ANNOUNCEMENT_LIFETIME = timedelta(days=30)
 """How long pages announce a policy change for which nobody is asked again."""
-CONSENT_LIFETIME = timedelta(days=184)
-"""Never less than six months, for refusals and grants alike (CNIL 2020-092, section 39; Garante 231/2021, 6.2)."""
-
-OPT_OUT_LIFETIME = timedelta(days=366)
-"""12 months without asking again after an opt-out of sale or sharing (Cal. Civ. Code 1798.135(c)(4))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +152,6 @@ def decide(
     record: ConsentRecord | None,
     signals: frozenset[str],
     now: float,
-    *,
-    lifetime: timedelta = CONSENT_LIFETIME,
 ) -> Decision:
     """Decide which purposes are allowed.
 
@@ -179,9 +172,8 @@ def decide(
         record: the visitor's newest record, if any. An expired or future one is ignored.
         signals: names of the browser's signals.
         now: seconds since 1970.
-        lifetime: how long an answer is valid.
     """
-    if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
+    if record is not None and not record.decided_at <= now < record.expires_at:
         record = None
     reasons, by_signal = reasons_of(policy, record, signals)
     allowed = {purpose: purpose == NECESSARY or reasons[purpose] in ALLOWED for purpose in policy.in_force}

@@ -86,7 +86,7 @@ class StateCookie:
         record = decision.record
         if record is None or not value:
             return [expire_cookie(name.encode(), domain=place.domain, secure=place.secure)]
-        left = record.decided_at + self._lifetime - now
+        left = record.expires_at - now
         return [set_cookie(name, value, math.ceil(left), domain=place.domain, secure=place.secure, http_only=False)]
 
     def declared(self, description: Texts, *, place: Place) -> Cookie:

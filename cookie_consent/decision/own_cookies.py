@@ -51,7 +51,9 @@ class _Tokens:
         self._signers = {
             kind: Signer(settings.secret_keys, f"{salt}@{domain}" if domain else salt) for kind, salt in salts.items()
         }
-        self.consent = consent_cookie.ConsentCookie(self._signers["consent"], domain, hosts)
+        self.consent = consent_cookie.ConsentCookie(
+            self._signers["consent"], domain, hosts, lifetime=settings.consent_lifetime
+        )
         self.signal = consent_cookie.SignalCookie(self._signers["signal"])
         self.visitor = visitor_cookie.VisitorCookie(self._signers["visitor"])
         self.erasure = visitor_cookie.ErasureCookie(self._signers["erasure"])
@@ -222,17 +224,10 @@ class OwnCookies:
         token, max_age = self._tokens[place.is_shared].consent.write(record), int(self.lifetime.total_seconds())
         return self._set("consent", token, max_age, place=place)
 
-    def set_signals(self, signals: frozenset[str], decided_at: int, now: float, *, place: Place) -> bytes:
-        """Return the Set-Cookie field that stores, as long as an answer is valid, which signals have overridden it.
-
-        Args:
-            signals: their names.
-            decided_at: when the answer was given, in seconds since 1970.
-            now: seconds since 1970.
-            place: where the cookie lives.
-        """
-        left = int(decided_at + self.lifetime.total_seconds() - now)
-        token = self._tokens[place.is_shared].signal.write(signals, decided_at)
+    def set_signals(self, signals: frozenset[str], record: ConsentRecord, now: float, *, place: Place) -> bytes:
+        """Return the Set-Cookie field that stores, as long as an answer is valid, which signals have overridden it."""
+        left = int(record.expires_at - now)
+        token = self._tokens[place.is_shared].signal.write(signals, record.decided_at)
         return self._set("signal", token, max(left, 1), place=place)  # 0 would delete the cookie
 
     def forget_signals(self, *, place: Place) -> bytes:

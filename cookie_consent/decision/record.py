@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 
+CONSENT_LIFETIME = timedelta(days=184)
+"""Never less than six months, for refusals and grants alike (CNIL 2020-092, section 39; Garante 231/2021, 6.2)."""
+OPT_OUT_LIFETIME = timedelta(days=366)
+"""12 months without asking again after an opt-out of sale or sharing (Cal. Civ. Code 1798.135(c)(4))."""
 SOURCES = ("banner", "settings", "feature", "api", "signal")
 """Where an answer can be given."""
 
@@ -58,6 +63,7 @@ class ConsentRecord:
             visitor who has never consented.
         overridden_by: names of the signals that have overridden the answer since. What they refuse stays off until the
             visitor answers again.
+        lifetime: how long the answer is valid, in seconds.
     """
 
     answers: Mapping[str, Answer]
@@ -68,6 +74,12 @@ class ConsentRecord:
     signals: frozenset[str] = frozenset()
     consent_id: str = ""
     overridden_by: frozenset[str] = frozenset()
+    lifetime: float = CONSENT_LIFETIME.total_seconds()
+
+    @property
+    def expires_at(self) -> float:
+        """When the answer ends, in seconds since 1970."""
+        return self.decided_at + self.lifetime
 
     @property
     def status(self) -> str:

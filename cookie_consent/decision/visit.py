@@ -178,7 +178,6 @@ class Visits:
         forget_with_others(self)
         self._seen_once = array("q", bytes(8 * _MAX_SEEN_ONCE))
         self._shared_visits: dict[_Key, _SharedVisit] = {}
-        self._lifetime = own_cookies.lifetime.total_seconds()
         # Without shared answers the host makes no difference, and is not looked up.
         self._place = own_cookies.place if own_cookies.hosts else None
 
@@ -268,8 +267,7 @@ class Visits:
         key = (decided_by, denies, has_ended, len(crumbs), b";".join([name for name, _ in crumbs]))
         shared = self._shared_visits.get(key)
         if shared is None:
-            lifetime = self._own_cookies.lifetime
-            decision = decide(policy, record, signals, now, lifetime=lifetime)
+            decision = decide(policy, record, signals, now)
             decision = without_optional(decision) if denies else decision
             shared = self._new_shared_visit(key, decision, cookies, has_ended=has_ended)
         visit, passed = shared.visit, cookies
@@ -344,7 +342,7 @@ class Visits:
         """Return the valid record, if any, and from when until when it stays the one (seconds since 1970)."""
         good, valid_until = [], math.inf
         for record in records:
-            turn = record.decided_at + self._lifetime
+            turn = record.expires_at
             if now < record.decided_at:
                 turn = record.decided_at
             elif now < turn:
@@ -363,7 +361,7 @@ class Visits:
         signals = record.overridden_by.union(decision.signals) - record.signals
         if signals == record.overridden_by:
             return None
-        return self._own_cookies.set_signals(signals, record.decided_at, now, place=place)
+        return self._own_cookies.set_signals(signals, record, now, place=place)
 
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Cache a visit at its second occurrence, so that a flood of forged cookies does not fill the cache."""

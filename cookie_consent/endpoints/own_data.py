@@ -76,7 +76,7 @@ class OwnData:
             Problem: 429, too many requests; 503, a store cannot be read.
         """
         self._kept.limit_rate(inquiry)
-        own_cookies, log, current = self._own_cookies, self._log, inquiry.visit.decision.record
+        log, current = self._log, inquiry.visit.decision.record
         records = await self._kept.records(inquiry)
         answers = [record for record in records if "expires_at" in record]
         versions = {record["policy"] for record in answers}
@@ -91,7 +91,7 @@ class OwnData:
             if missing:
                 _log.error("A visitor's export lacks access records: %s", missing)
             members = {
-                "consent": proof.document(current, own_cookies.lifetime) if current else None,
+                "consent": proof.document(current) if current else None,
                 "consent_records": iter(records),
                 "receipts": (receipt(record, policies[record["policy"]], address) for record in answers),
                 "visitor_id": self._kept.visitor_id(inquiry),

@@ -46,7 +46,7 @@ class OwnRecords:
         record = inquiry.visit.decision.record
         if record is None:
             raise Problem(404, "There is no answer yet that a receipt could be given for.", "why_unanswered")
-        document = proof.document(record, self._own_cookies.lifetime)
+        document = proof.document(record)
         matching = [stored for stored in await self._kept.records(inquiry) if _is_of(document, stored)]
         return matching[-1] if matching else document
 

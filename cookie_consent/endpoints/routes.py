@@ -47,7 +47,7 @@ class Routes:
         kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
         cookie_list, states = (
             CookieList(own_cookies, has_log=log is not None),
-            States(own_cookies.lifetime, reloads=parts.reloads),
+            States(reloads=parts.reloads),
         )
         self._prefix = parts.prefix
         self.settings = settings = SettingsEndpoints(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
@@ -13,12 +12,11 @@ class States:
     """Returns decisions as data for scripts and programs.
 
     Args:
-        lifetime: how long an answer is valid.
         reloads: whether pages have to be loaded again after a grant.
     """
 
-    def __init__(self, lifetime: timedelta, *, reloads: bool) -> None:
-        self._lifetime, self._reloads = lifetime, reloads
+    def __init__(self, *, reloads: bool) -> None:
+        self._reloads = reloads
 
     def of(self, decision: Decision) -> dict[str, Any]:
         """Return a decision as JSON data.
@@ -51,7 +49,7 @@ class States:
             "asked": list(decision.asked),
             "policy": decision.policy.version,
             "decided_at": rfc3339(record.decided_at) if record else None,
-            "expires_at": rfc3339(record.decided_at + self._lifetime.total_seconds()) if record else None,
+            "expires_at": rfc3339(record.expires_at) if record else None,
             "source": record.source if record else "signal" if decision.refused_by_signal else None,
             "signals": list(decision.signals),
             "honours_gpc": decision.honours_gpc,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -46,20 +46,15 @@ class ShownText:
     build: str
 
 
-def document(record: ConsentRecord, lifetime: timedelta) -> dict[str, Any]:
-    """Return the fields of a record that follow from the answer alone, as plain data for JSON.
-
-    Args:
-        record: the answer.
-        lifetime: how long an answer is valid.
-    """
+def document(record: ConsentRecord) -> dict[str, Any]:
+    """Return the fields of a record that follow from the answer alone, as plain data for JSON."""
     return {
         "schema": SCHEMA,
         "consent_id": record.consent_id or None,
         "policy": record.policy,
         "status": record.status,
         "decided_at": rfc3339(record.decided_at),
-        "expires_at": rfc3339(record.decided_at + lifetime.total_seconds()),
+        "expires_at": rfc3339(record.expires_at),
         "source": record.source,
         "language": record.language,
         "signals": sorted(record.signals),
@@ -88,6 +83,7 @@ def answer_at(records: Iterable[Mapping[str, Any]], time: int) -> ConsentRecord 
                 language=stored["language"],
                 signals=frozenset(stored["signals"]),
                 consent_id=stored["consent_id"],
+                lifetime=seconds_of(stored["expires_at"]) - time,
             )
     return None
 
@@ -183,12 +179,10 @@ class RecordContext:
     Args:
         record_id: a random id for the record.
         policy: the policy under the service whose conditions apply.
-        lifetime: how long an answer is valid.
     """
 
     record_id: str
     policy: Policy
-    lifetime: timedelta
 
     def keep_until(self, end: str) -> str:
         """Return until when to keep a record, by the policy's retention after the consent ends (PC-10).
@@ -229,7 +223,7 @@ def entry(
         form_id: the id of the submitted form, unique to it; "" if unknown.
         shown: what the visitor saw; None if unknown.
     """
-    fields = document(record, context.lifetime)
+    fields = document(record)
     # With neither, a program sent the answer without a cookie, and nothing can recognise a repetition.
     origin = previous or form_id or context.record_id
     # The exact time of a refusal before the first consent would link that record to the visitor's id.
@@ -277,7 +271,7 @@ def signal_entry(
         signals: the names of the browser's signals.
         previous: the id of the visitor's previous record, if there is one.
     """
-    fields = document(record, context.lifetime)
+    fields = document(record)
     granted = [id_ for id_ in fields["granted"] if id_ not in off]
     refused = [id_ for id_ in record.answers if id_ in off or id_ in fields["refused"]]
     status = "refused" if len(refused) == len(record.answers) else "partial"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from anyio import fail_after
@@ -33,12 +32,11 @@ class SignalProofs:
 
     Args:
         ledger: stores the records.
-        lifetime: how long an answer is valid.
         clock: returns Unix time in seconds.
     """
 
-    def __init__(self, ledger: Ledger, lifetime: timedelta, clock: Callable[[], float]) -> None:
-        self._ledger, self._lifetime, self._clock = ledger, lifetime, clock
+    def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
+        self._ledger, self._clock = ledger, clock
         self._limit = RateLimit(_MAX_CHANGES, HOUR)
         self._noted: dict[str, tuple[int, frozenset[str]]] = {}
         self._running: set[str] = set()
@@ -67,7 +65,7 @@ class SignalProofs:
                 last = await self._ledger.last(record.consent_id)
                 entry = proof.signal_entry(
                     record,
-                    proof.RecordContext(record_id=new_id(), policy=decision.policy, lifetime=self._lifetime),
+                    proof.RecordContext(record_id=new_id(), policy=decision.policy),
                     now=self._clock(),
                     off=off,
                     signals=tuple(sorted(record.overridden_by.union(decision.signals))),

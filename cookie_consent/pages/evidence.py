@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
@@ -110,7 +110,7 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
     """
     record, prevailing = decision.record, decision.policy.site.prevailing_language
     differs = record is not None and record.decided_at != answered_before
-    dates = _days_of(record.decided_at, pages.lifetime) if record and differs else []
+    dates = [record.decided_at, record.expires_at] if record and differs else []
     surface_shown = surface if surface.notice in NOTICES else replace(surface, notice="")
     undated = decision if record is None else replace(decision, record=replace(record, decided_at=_NO_DAY))
 
@@ -143,7 +143,7 @@ def _template(
 
     def make() -> str:
         text = _OF_ONE_FORM.sub(r"\1", _render(pages, decision, surface, where, own_cookies))
-        days = _days_of(_NO_DAY, pages.lifetime) if record else []
+        days = [record.decided_at, record.expires_at] if record else []
         for day, mark in zip(days, _MARKS, strict=False):
             text = text.replace(written_day(day, where["language"]), mark)
         return text
@@ -206,11 +206,6 @@ def build() -> str:
     templates = sorted((Path(__file__).parent / "templates").glob("*.html"))
     parts = [*(template.read_bytes() for template in templates), *(asset.content for asset in assets().values())]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-
-
-def _days_of(answered_at: int, lifetime: timedelta) -> list[float]:
-    """Return when an answer was given and when it expires, in seconds since 1970."""
-    return [answered_at, answered_at + lifetime.total_seconds()]
 
 
 def _dates(record: Mapping[str, Any]) -> list[float]:

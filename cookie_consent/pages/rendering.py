@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Literal, get_args
 
 from cookie_consent.base.bounds import TextCache, keep
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.messages import check
-from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision
+from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.signing import Signer
 from cookie_consent.pages.context import templates
 from cookie_consent.pages.question import FORM_ID
@@ -27,7 +26,6 @@ class Rendering:
     """Renders templates under the options for the question.
 
     Args:
-        lifetime: how long an answer is valid.
         layout: where the question is shown, one of `LAYOUTS`.
         make_id: returns a random id for the forms of a page.
         prefix: the path of the endpoints inside the app.
@@ -41,7 +39,6 @@ class Rendering:
     def __init__(
         self,
         *,
-        lifetime: timedelta = CONSENT_LIFETIME,
         layout: Layout = "corner",
         make_id: Callable[[], str] = lambda: "",
         prefix: str = "",
@@ -49,7 +46,7 @@ class Rendering:
         intro: str = "settings_intro_cookies",
     ) -> None:
         check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
-        self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
+        self._layout, self.make_id = layout, make_id
         self.prefix = prefix
         self._signer = signer
         self._intro = intro
@@ -70,7 +67,7 @@ class Rendering:
 
     def _expires(self, decision: Decision) -> float:
         """Return when the answer ends, in seconds since 1970; 0 without an answer."""
-        return decision.record.decided_at + self.lifetime.total_seconds() if decision.record else 0
+        return decision.record.expires_at if decision.record else 0
 
     def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
         return self._templates.get_template(template).render(context, **more)

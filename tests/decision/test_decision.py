@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import (
-    CONSENT_LIFETIME,
     Decision,
     decide,
     decision_key,
 )
 from cookie_consent.decision.reasons import BY_SIGNAL
-from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
+from cookie_consent.decision.record import CONSENT_LIFETIME, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.diff import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose, SignalRules
 from cookie_consent.policy.policy import Policy
@@ -103,8 +102,9 @@ def test_grant_and_refusal_hold_for_six_months(record: ConsentRecord, now: float
 
 def test_lifetime_of_answer_can_be_set() -> None:
     assert timedelta(days=184) == CONSENT_LIFETIME
-    assert allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 9, lifetime=timedelta(seconds=10)))
-    assert not allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 10, lifetime=timedelta(seconds=10)))
+    record = granting_record(POLICY, lifetime=10)
+    assert allowed(decide(POLICY, record, NO_SIGNAL, NOW + 9))
+    assert not allowed(decide(POLICY, record, NO_SIGNAL, NOW + 10))
 
 
 @pytest.mark.parametrize(

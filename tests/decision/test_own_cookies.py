@@ -58,8 +58,8 @@ def test_removing_arrival_does_not_extend_visitor_cookie() -> None:
 
 @pytest.mark.parametrize(("left", "max_age"), [(100, 100), (1.5, 1), (0.5, 1)])
 def test_max_age_of_signal_cookie_is_remaining_life_of_answer(left: float, max_age: int) -> None:
-    now = NOW + OWN.lifetime.total_seconds() - left
-    assert b"; Max-Age=%d;" % max_age in OWN.set_signals(frozenset({"gpc"}), int(NOW), now, place=HTTPS)
+    now = GRANTED.expires_at - left
+    assert b"; Max-Age=%d;" % max_age in OWN.set_signals(frozenset({"gpc"}), GRANTED, now, place=HTTPS)
 
 
 @pytest.mark.parametrize(

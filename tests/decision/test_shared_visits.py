@@ -54,7 +54,7 @@ def answers() -> Iterator[bytes]:
         record = consent_record(policy, given, decided_at=at, signals=frozenset(signals), consent_id=f"id-{at}")
         yield pair(OWN.set_consent(record, place=HTTPS))
         yield (
-            pair(OWN.set_signals(frozenset(["gpc"]), at, NOW, place=HTTPS))
+            pair(OWN.set_signals(frozenset(["gpc"]), record, NOW, place=HTTPS))
             + b"; "
             + pair(OWN.set_consent(record, place=HTTPS))
         )

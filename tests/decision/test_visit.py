@@ -13,7 +13,6 @@ import pytest
 
 from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.cookie_settings import CookieSettings
-from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.gate import Gate, RefusableCookie
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS, Places
@@ -55,25 +54,21 @@ def test_cached_visit_ends_with_its_day() -> None:
     assert shown == [[False] * 3] * 2 + [[True] * 3] * 2
 
 
-@pytest.mark.parametrize(("seconds", "holds"), [(-1, True), (0, False), (1, False)])
-def test_cached_visit_ends_with_its_answer(seconds: int, holds: bool) -> None:
-    clock = Clock(1_750_000_000)
-    visitor = Visitor(install(clock=clock))
-    visitor.accept()
-    for _ in range(3):
-        assert visitor.state()["status"] == "granted"
-    clock.now += CONSENT_LIFETIME.total_seconds() + seconds
-    assert (visitor.state()["status"] == "granted") == holds
-
-
-def test_answer_holds_for_the_lifetime_of_the_site() -> None:
+@pytest.mark.parametrize("days", [184, 390])
+@pytest.mark.parametrize(("choice", "status"), [("accept_all", "granted"), ("refuse_all", "refused")])
+def test_each_answer_holds_as_long_as_cookie_state_and_export_say(choice: str, status: str, days: int) -> None:
     clock = Clock()
-    visitor = Visitor(install(clock=clock, consent_days=390))
-    visitor.accept()
-    clock.forward(days=390, seconds=-1)
-    assert visitor.state()["status"] == "granted"
+    visitor = Visitor(install(page_app(), clock=clock, consent_days=days))
+    reply = visitor.post({"choice": choice})
+    assert f"; Max-Age={days * 86_400};" in reply.set_cookies["__Host-consent"]
+    end = datetime.fromtimestamp(int(clock.now) + days * 86_400, UTC)
+    for document in (visitor.state(), visitor.get(f"{PREFIX}/export").json["consent"]):
+        assert datetime.fromisoformat(document["expires_at"]) == end
+    clock.now = end.timestamp() - 1
+    for _ in range(3):
+        assert (visitor.state()["status"], visitor.state()["should_ask"]) == (status, False)
     clock.forward(seconds=1)
-    assert visitor.state()["status"] == "unknown"
+    assert (visitor.state()["status"], visitor.state()["should_ask"]) == ("unknown", True)
 
 
 def test_cached_visit_does_not_hold_before_its_request() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import decide
-from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
+from cookie_consent.decision.record import CONSENT_LIFETIME, SOURCES, Answer, ConsentRecord, State
 from cookie_consent.endpoints.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.http.forms import Problem
 from cookie_consent.policy.diff import digests
@@ -221,7 +221,7 @@ def record_of(
     shown: Policy = POLICY,
 ) -> ConsentRecord:
     decision = decide(POLICY, before, signals, NOW)
-    return make_record(posted, decision, shown, now=int(NOW), language="ja")
+    return make_record(posted, decision, shown, now=int(NOW), language="ja", lifetime=CONSENT_LIFETIME)
 
 
 def states(record: ConsentRecord) -> dict[str, State]:

@@ -337,6 +337,6 @@ def test_receipt_is_json() -> None:
 def test_every_answer_has_receipt_with_known_dpv_terms(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record = data.draw(records(policy))
-    made = receipt(document(record, LIFETIME), policy, "/p")
+    made = receipt(document(record), policy, "/p")
     assert {purpose["id"] for purpose in made["purposes"]} == record.answers.keys()
     assert {*dpv_terms_in(made)} <= DPV_TERMS

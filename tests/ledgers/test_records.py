@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -51,8 +50,7 @@ RECORD = consent_record(
     signals=frozenset({"gpc", "dnt"}),
     consent_id="an-id",
 )
-LIFETIME = timedelta(days=184)
-GIVEN = RecordContext(record_id="record-1", policy=POLICY, lifetime=LIFETIME)
+GIVEN = RecordContext(record_id="record-1", policy=POLICY)
 SHOWN = ShownText(
     surface="box", feature="map", html="<p>May we?</p>", prevailing_html="<p>いいですか</p>", build="b" * 16
 )
@@ -77,7 +75,7 @@ def make_entry(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **m
 
 
 def test_document_has_all_fields_of_record() -> None:
-    assert document(RECORD, LIFETIME) == {
+    assert document(RECORD) == {
         "schema": 2,
         "consent_id": "an-id",
         "policy": POLICY.version,
@@ -95,12 +93,12 @@ def test_document_has_all_fields_of_record() -> None:
 
 def test_unanswered_purpose_is_neither_granted_nor_refused() -> None:
     record = consent_record(POLICY, {"analytics": State.UNANSWERED, "media": State.REFUSED})
-    made = document(record, LIFETIME)
+    made = document(record)
     assert (made["granted"], made["refused"]) == ([], ["media"])
 
 
 def test_document_without_ledger_has_no_consent_id() -> None:
-    assert document(consent_record(POLICY, {}), LIFETIME)["consent_id"] is None
+    assert document(consent_record(POLICY, {}))["consent_id"] is None
 
 
 # The entry of an answer.
@@ -111,7 +109,7 @@ def test_entry_has_all_fields_of_answer_and_its_texts() -> None:
     shop = POLICY.under(POLICY.services[1])
     made = make_entry(given=replace(GIVEN, policy=shop), before=before, previous="record-0")
     assert made.document == {
-        **document(RECORD, LIFETIME),
+        **document(RECORD),
         **CITED,
         "record_id": "record-1",
         "event": "granted",
@@ -153,10 +151,11 @@ def test_answer_to_custom_banner_cites_no_text() -> None:
 def test_record_retention_begins_at_end_of_consent(days: int, keep: str) -> None:
     policy = policy_of({**full_policy_data(), "records": {"keep": keep}})
     seconds = {"1 second": 1, "3 years": 3 * 365 * 86_400}[keep]
-    given = RecordContext(record_id="record-1", policy=policy, lifetime=timedelta(days=days))
+    given = RecordContext(record_id="record-1", policy=policy)
+    record = replace(RECORD, lifetime=days * 86_400)
     end = NOW + days * 86_400 + seconds
-    assert make_entry(given=given).keep_until == end
-    assert signal_entry_of(given=given, now=NOW + 40 * 86_400).keep_until == end
+    assert make_entry(record, given).keep_until == end
+    assert signal_entry_of(record, given, now=NOW + 40 * 86_400).keep_until == end
 
 
 def test_retention_beyond_year_9999_is_capped() -> None:
@@ -256,7 +255,7 @@ def test_different_answer_is_not_a_repeat(changes: dict[str, Any]) -> None:
 def test_answer_after_signal_is_not_a_repeat() -> None:
     refused = consent_record(POLICY, {}, signals=frozenset({"gpc"}))
     by_signal = signal_entry_of()
-    assert by_signal.document["refused"] == document(refused, LIFETIME)["refused"]
+    assert by_signal.document["refused"] == document(refused)["refused"]
     no_longer = signal_entry_of(off=frozenset(), signals=("dnt", "gpc"))
     assert not repeats(dict(no_longer.document), make_entry())
     assert not repeats(dict(by_signal.document), make_entry(refused))
@@ -287,7 +286,7 @@ def test_signal_entry_has_remaining_answer() -> None:
     shop = replace(GIVEN, policy=POLICY.under(POLICY.services[1]))
     made = signal_entry_of(record, shop, now=NOW + 86_400.5, signals=("dnt", "gpc"), previous="record-0")
     assert made.document == {
-        **document(record, LIFETIME),
+        **document(record),
         **CITED,
         "service": "shop",
         "record_id": "record-1",
@@ -325,7 +324,7 @@ def test_signal_entry_has_status_of_equivalent_answer(analytics: State, off: lis
 
 def test_entry_after_end_of_signal_restores_answer() -> None:
     made = signal_entry_of(off=frozenset(), signals=()).document
-    answer = document(RECORD, LIFETIME)
+    answer = document(RECORD)
     assert (made["event"], made["source"], made["signals"]) == ("changed", "signal", [])
     assert [made[name] for name in ("status", "granted", "refused")] == [
         answer[name] for name in ("status", "granted", "refused")
@@ -376,7 +375,7 @@ def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:
 def test_every_answer_makes_valid_entry(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record, before = data.draw(records(policy)), data.draw(st.none() | records(policy))
-    given = RecordContext(record_id="record-1", policy=policy, lifetime=LIFETIME)
+    given = RecordContext(record_id="record-1", policy=policy)
     made = make_entry(record, given, before=before, previous=data.draw(st.sampled_from([None, "r"])))
     read = json.loads(made.text)
     assert read == made.document

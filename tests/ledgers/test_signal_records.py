@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
+from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import State
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
 from cookie_consent.ledgers.signal_records import SignalProofs
@@ -299,7 +299,7 @@ def note_all(signal_proofs: SignalProofs, *decisions: Decision) -> None:
 
 
 def signal_proofs(ledger: Ledger) -> SignalProofs:
-    return SignalProofs(ledger, CONSENT_LIFETIME, lambda: NOW)
+    return SignalProofs(ledger, lambda: NOW)
 
 
 @pytest.mark.slow

@@ -345,9 +345,9 @@ def test_signals_over_each_of_two_answers_are_read() -> None:
     records = [granting_record(policy()), replace(granting_record(policy()), decided_at=now + 9)]
     fields = [
         alone.set_consent(records[0], place=HTTPS),
-        alone.set_signals(frozenset({"gpc"}), records[0].decided_at, NOW, place=HTTPS),
+        alone.set_signals(frozenset({"gpc"}), records[0], NOW, place=HTTPS),
         own.set_consent(records[1], place=place),
-        own.set_signals(frozenset({"dnt"}), records[1].decided_at, NOW, place=place),
+        own.set_signals(frozenset({"dnt"}), records[1], NOW, place=place),
     ]
     read = own.records(b"; ".join(field.partition(b";")[0] for field in fields), place=place)
     assert {record.decided_at: set(record.overridden_by) for record in read} == {

@@ -26,8 +26,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from cookie_consent import ConsentMiddleware
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.random_ids import new_id
-from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN
+from cookie_consent.decision.record import CONSENT_LIFETIME
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import Root, verify
 from cookie_consent.policy.parts import RecordRules

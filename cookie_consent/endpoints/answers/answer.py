@@ -123,7 +123,12 @@ class Answers:
             raise Problem(409, f"The policy in force is {self._policy.version}.", "error_policy_changed")
         before = self._before(inquiry, posted)
         record = make_record(
-            posted, inquiry.visit.decision, before.policy, now=int(inquiry.now), language=inquiry.language
+            posted,
+            inquiry.visit.decision,
+            before.policy,
+            now=int(inquiry.now),
+            language=inquiry.language,
+            lifetime=self._lifetime,
         )
         if _answers_nothing(before, record):
             return self._reply(inquiry, posted, before, begins=False)
@@ -153,7 +158,7 @@ class Answers:
 
     def _decided(self, before: Decision, record: ConsentRecord, now: float) -> Decision:
         """Return the decision under the same conditions as another one, once an answer is given."""
-        return decide(before.policy, record, frozenset(before.signals), now, lifetime=self._lifetime)
+        return decide(before.policy, record, frozenset(before.signals), now)
 
     def _before(self, inquiry: Inquiry, posted: PostedAnswer) -> Decision:
         """Return the decision until now, under the conditions of the service on whose page the answer was given."""
@@ -161,7 +166,7 @@ class Answers:
         here = self._visits.policy_in(posted.service, decision.policy) if posted.service else None
         if here is None or here is decision.policy:
             return decision
-        return decide(here, decision.record, frozenset(decision.signals), inquiry.now, lifetime=self._lifetime)
+        return decide(here, decision.record, frozenset(decision.signals), inquiry.now)
 
     def _reply(self, inquiry: Inquiry, posted: PostedAnswer, after: Decision, *, begins: bool) -> Response:
         if inquiry.is_form:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from cookie_consent.decision.decision import Decision
@@ -132,7 +133,9 @@ def _check_not_empty(posted: PostedAnswer, policy: Policy) -> None:
         raise Problem(400, "Nothing is sold or shared here.")
 
 
-def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: int, language: str) -> ConsentRecord:
+def make_record(
+    posted: PostedAnswer, before: Decision, shown: Policy, *, now: int, language: str, lifetime: timedelta
+) -> ConsentRecord:
     """Return the consent record of an answer.
 
     Args:
@@ -142,6 +145,7 @@ def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: i
             as it was.
         now: seconds since 1970.
         language: the language that was shown.
+        lifetime: how long the answer is valid.
 
     Returns:
         The record without a consent id: the ledger decides whether it needs one.
@@ -155,6 +159,7 @@ def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: i
         source=posted.source,
         language=language,
         signals=frozenset(before.signals),
+        lifetime=lifetime.total_seconds(),
     )
 
 

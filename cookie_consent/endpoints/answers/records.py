@@ -127,7 +127,7 @@ class AnswerRecords:
         self._ledger, self._retention, self._own_cookies = ledger, retention, own_cookies
         self._pages, self._cookie_list = pages, cookie_list
         self._first_answers, self._limit = FirstAnswers(), RateLimit(MAX_ANSWERS, ANSWERS_WITHIN)
-        self._waiting = WaitingRecords(ledger, self._append, own_cookies.lifetime, clock)
+        self._waiting = WaitingRecords(ledger, self._append, clock)
 
     async def keep(
         self,
@@ -190,7 +190,6 @@ class AnswerRecords:
             proof.RecordContext(
                 record_id=record_id,
                 policy=before.policy,
-                lifetime=self._own_cookies.lifetime,
             ),
             before=before.record,
             previous=last["record_id"] if last else None,
@@ -286,4 +285,4 @@ class AnswerRecords:
         record = proof.answer_at(records, answered)
         if record is None:
             return None
-        return decide(before.policy, record, signals, answered, lifetime=self._own_cookies.lifetime)
+        return decide(before.policy, record, signals, answered)

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import NamedTuple
 
 from anyio import fail_after, sleep
@@ -57,7 +56,6 @@ class WaitingRecords:
     Args:
         ledger: the ledger.
         append: makes a record of an answer and appends it to the ledger.
-        lifetime: how long an answer is valid.
         clock: returns seconds since 1970.
     """
 
@@ -65,19 +63,17 @@ class WaitingRecords:
         self,
         ledger: Ledger,
         append: Callable[[GivenAnswer], Awaitable[object]],
-        lifetime: timedelta,
         clock: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._append = append
-        self._lifetime = lifetime
         self._clock = clock
         self._waiting: OrderedDict[str, GivenAnswer] = OrderedDict()
         self._is_trying = False
 
     def add(self, given: GivenAnswer) -> None:
         """Log the record of an answer, and try from now on to bring it to the ledger."""
-        document = {"record_id": given.record_id, **proof.document(given.record, self._lifetime)}
+        document = {"record_id": given.record_id, **proof.document(given.record)}
         _log.error("A refusal holds, and its record waits for the ledger: %s", canonical_json(document).decode())
         posted = given.posted
         texts = (posted.surface, posted.feature, posted.card, posted.notice, given.inquiry.base)
