@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
+from cookie_consent.base.messages import forget_warnings
 from tests.support.built import changed_sources, complaint
 from tests.support.examples import register_profiles
 
@@ -72,6 +73,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+@pytest.fixture(autouse=True)
+def _warns_in_each_test() -> None:
+    """Log each warning again, as the first test of a process would get it."""
+    forget_warnings()
 
 
 _SERVERS = {"clickhouse", "live_sites", "postgres", "private_clickhouse", "stoppable_postgres"}

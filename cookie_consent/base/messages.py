@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakSet
+
+from cookie_consent.base.bounds import LONGEST_KEPT
 
 
 def check(name: str, value: Any, *, is_valid: bool, remedy: str) -> None:
@@ -45,54 +47,56 @@ def is_list(value: Any) -> bool:
 
 LONGEST_SHOWN = 100
 """Characters of a client's input to show in a log message."""
+_MOST_OF_A_KIND = 100
 _log = logging.getLogger("cookie_consent")
 
 
+_told: dict[str, set[str]] = {}
+_changes = threading.Lock()
 _forgetful: WeakSet[Any] = WeakSet()
 
 
+def warn_once(kind: str, key: str, text: str | Callable[[], str]) -> bool:
+    """Log a warning if it is the first of its kind with this key, and return whether it is.
+
+    A hundred keys of each kind are remembered; further ones are not logged. What has to be said again each day has the
+    day in its key.
+
+    Args:
+        kind: what the warnings are about, as a noun phrase in the plural.
+        key: what this one is about.
+        text: the warning, or what returns it: "" logs nothing.
+    """
+    key = key[:LONGEST_KEPT]
+    with _changes:
+        told = _told.setdefault(kind, set())
+        if key in told or len(told) >= _MOST_OF_A_KIND:
+            return False
+        told.add(key)
+    if not isinstance(text, str):
+        text = text()
+    if text:
+        _log.warning("%s", text)
+    if len(told) == _MOST_OF_A_KIND:
+        _log.warning("Further warnings about %s are not logged.", kind)
+    return True
+
+
+def is_told(kind: str, key: str) -> bool:
+    """Return whether `warn_once` had this key."""
+    return key[:LONGEST_KEPT] in _told.get(kind, ())
+
+
 def forget_with_others(forgetful: Any) -> None:
-    """Have an object's method `forget` called by `forget_all`, while the object lives."""
+    """Have an object's method `forget` called by `forget_warnings`, while the object lives."""
     _forgetful.add(forgetful)
 
 
-def forget_all() -> None:
-    """Have what is told once be told again: for the tests of a site, which share their process."""
+def forget_warnings() -> None:
+    """Have each warning logged again: for the tests of a site, which share their process."""
+    _told.clear()
     for forgetful in list(_forgetful):
         forgetful.forget()
-
-
-class FirstSeen:
-    """Remembers texts of clients. Threads may share it.
-
-    Args:
-        most: the largest number of texts to remember. Further ones count as seen, so that the log stays short.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._seen: set[str] = set()
-        self._changes = threading.Lock()
-        forget_with_others(self)
-
-    def __contains__(self, text: str) -> bool:
-        return text in self._seen
-
-    def __len__(self) -> int:
-        return len(self._seen)
-
-    def forget(self) -> None:
-        """Forget all texts."""
-        with self._changes:
-            self._seen.clear()
-
-    def is_new(self, text: str) -> bool:
-        """Return whether a text comes for the first time, and remember it."""
-        with self._changes:
-            if text in self._seen or len(self._seen) >= self._most:
-                return False
-            self._seen.add(text)
-            return True
 
 
 def shown(text: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.messages import LONGEST_SHOWN, FirstSeen
+from cookie_consent.base.messages import LONGEST_SHOWN, is_told, warn_once
 from cookie_consent.decision.gate import RESERVED, SHORTENED, UNDECLARED, Finding, Findings
 from cookie_consent.policy.parts import LONGEST_COOKIE, Cookie
 from cookie_consent.policy.syntax import written_duration
@@ -15,8 +16,9 @@ from cookie_consent.policy.vendors import known_cookie
 
 Key = tuple[str, str]
 """Direction ("request" or "response") and reason; see `Finding`."""
-_MAX_NAMES = 1000
-_MAX_WARNINGS = 100
+_BLOCKED = {"request": "cookies that browsers send", "response": "cookies that the app sets"}
+_SENT = "cookies that no answer allows"
+_SHORTENED = "lifetimes of cookies"
 _TOLERANCE = 60
 """Seconds by which a lifetime may exceed the declared one without a warning, since clocks differ."""
 _log = logging.getLogger("cookie_consent")
@@ -55,9 +57,6 @@ class CookieLog:
 
     def __init__(self, held: HeldCookies = held_cookies) -> None:
         self._held = held
-        self._warned = {"request": FirstSeen(_MAX_WARNINGS), "response": FirstSeen(_MAX_WARNINGS)}
-        self._shortened = FirstSeen(_MAX_NAMES)
-        self._sent = FirstSeen(_MAX_NAMES)
 
     def count_request(self, counts: Mapping[str, int]) -> None:
         """Count the blocked cookies of a request: reason -> number."""
@@ -82,8 +81,7 @@ class CookieLog:
             cookie = finding.cookie
             if cookie is None or finding.reason == RESERVED or cookie.purpose in allowed:
                 continue
-            if self._sent.is_new(cookie.name):
-                _log.warning("%s", _describe_sent(finding.name, cookie.purpose))
+            warn_once(_SENT, cookie.name, partial(_describe_sent, finding.name, cookie.purpose))
 
     def note_response(self, findings: Findings) -> None:
         """Count the blocked cookies of a response, and warn of them."""
@@ -106,14 +104,10 @@ class CookieLog:
                 sentence = 'The cookie "%s" is held back from a %s: "%s" is not allowed.'
                 _log.debug(sentence, _shown(finding.name), direction, finding.reason)
             return
-        warned = self._warned[direction]
         name = finding.name[:LONGEST_KEPT].decode("latin-1")
         lasts = finding.reason == UNDECLARED and finding.seconds
-        is_known = not lasts and any(name in names for names in self._warned.values())
-        if not is_known and warned.is_new(name):
-            _log.warning("%s", _describe(direction, finding))
-            if len(warned) == _MAX_WARNINGS:
-                _log.warning("Further cookies that are held back from a %s are only counted.", direction)
+        if lasts or not any(is_told(kind, name) for kind in _BLOCKED.values()):
+            warn_once(_BLOCKED[direction], name, partial(_describe, direction, finding))
 
     def _warn_of_lifetime(self, finding: Finding) -> None:
         """Warn once for each declaration of a lifetime that is clearly longer than declared."""
@@ -121,8 +115,8 @@ class CookieLog:
         assert cookie is not None  # noqa: S101 (only a declared cookie has a lifetime to shorten)
         declared = 0.0 if cookie.duration is None else cookie.duration.total_seconds()
         seconds = min(finding.seconds or 0, LONGEST_COOKIE.total_seconds())
-        if seconds > declared + _TOLERANCE and self._shortened.is_new(cookie.name):
-            _log.warning("%s", _describe_lifetime(cookie, seconds))
+        if seconds > declared + _TOLERANCE:
+            warn_once(_SHORTENED, cookie.name, partial(_describe_lifetime, cookie, seconds))
 
 
 def _shown(name: bytes) -> str:

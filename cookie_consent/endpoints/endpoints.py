@@ -17,7 +17,7 @@ from cookie_consent.base.addresses import safe_next, scope_at
 from cookie_consent.base.messages import check
 from cookie_consent.base.request_fields import GPC_FIELD
 from cookie_consent.decision.visit import deletions, without_held
-from cookie_consent.endpoints.guard import Guard
+from cookie_consent.endpoints.guard import refuse_other_sites
 from cookie_consent.endpoints.inquiry import Inquiry
 from cookie_consent.endpoints.responses import page
 from cookie_consent.endpoints.routes import GPC_PATH, Routes
@@ -57,7 +57,7 @@ class Endpoints:
         self._visits, self._gate, self._clock, self._prefix = parts.visits, parts.gate, parts.clock, parts.prefix
         self._site, self._app_language = parts.policy.site, parts.app_language
         self._place_of = parts.own_cookies.place
-        self._guard, self._routes = Guard(), Routes(parts)
+        self._routes = Routes(parts)
         self._refusals = Refusals(parts.policy, parts.pages, self._routes.settings, parts.prefix)
 
     def serves(self, path: str) -> bool:
@@ -96,7 +96,7 @@ class Endpoints:
     async def _respond(self, inquiry: Inquiry) -> Response:
         handler = self._routes.handler(inquiry.request.method, inquiry.path)
         if inquiry.request.method == "POST":
-            self._guard.check(inquiry.request, inquiry.path.rstrip("/"))
+            refuse_other_sites(inquiry.request)
         return await handler(inquiry)
 
     def _finish(self, response: Response, inquiry: Inquiry) -> None:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
 
 from cookie_consent.base.addresses import split_address, split_origin
-from cookie_consent.base.messages import FirstSeen, shown
+from cookie_consent.base.messages import shown, warn_once
 from cookie_consent.http.forms import Problem
 
 _FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-MAX_ORIGINS = 10
-"""The largest number of origins to log."""
-MAX_UNSAID = 10
-"""How many requests are logged that do not say where they come from."""
 UNSAID = (
     "The POST has neither Sec-Fetch-Site nor Origin, one of which every browser sends, so it is refused with 403. In a "
     "test, use cookie_consent.testing: answer(client) or refuse(client)."
 )
-_log = logging.getLogger("cookie_consent")
 _SCHEME = (
     "the server does not know that the proxy speaks {scheme}. Let the proxy send X-Forwarded-Proto (nginx: "
     "proxy_set_header X-Forwarded-Proto $scheme;) and the server trust it: uvicorn --proxy-headers "
@@ -35,46 +29,29 @@ _HOST = (
 )
 
 
-class OriginAdvice:
-    """Logs each origin once whose POST was refused although it may be the site's own; at most ten origins.
+def warn_of_refusal(scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str) -> None:
+    """Warn once of each origin whose POST is refused although it may be the site's own.
 
-    It also logs the first requests that do not say where they come from, as those of test clients. The responses to
-    forms are pages for visitors, which do not explain it.
+    Warn also of requests that do not say where they come from, as those of test clients. The responses to forms are
+    pages for visitors, which do not explain it.
     """
-
-    def __init__(self) -> None:
-        self._seen, self._unsaid = FirstSeen(MAX_ORIGINS), 0
-
-    def log_advice(
-        self, scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str
-    ) -> None:
-        """Log advice, if only the Origin field made the request cross-site, or nothing says where it comes from.
-
-        Args:
-            scope: the ASGI scope.
-            fetch_sites: all values of Sec-Fetch-Site.
-            origins: all values of Origin.
-            host: the Host field.
-        """
-        if not fetch_sites and not origins and self._unsaid < MAX_UNSAID:
-            self._unsaid += 1
-            _log.warning(UNSAID)
-        origin = origin_of(origins[0]) if origins else None
-        if origin is None or not is_judged_by_origin(fetch_sites):
-            return
-        scheme, name = str(scope.get("scheme", "http")), shown(origins[0])
-        advice = _advice(origin, scheme, host)
-        if not advice or not self._seen.is_new(name):
-            return
-        _log.warning(
-            'A POST was refused with 403: it came from a page of "%s", and the app believes it is at "%s://%s" '
-            '(root_path "%s"). If the first is the site\'s own address, %s. docs/behind-a-proxy.md has the settings.',
-            name,
-            shown(scheme),
-            shown(host),
-            shown(str(scope.get("root_path", ""))),
-            "; and ".join(advice),
-        )
+    if not fetch_sites and not origins:
+        warn_once("refused POSTs", "", UNSAID)
+    origin = origin_of(origins[0]) if origins else None
+    if origin is None or not is_judged_by_origin(fetch_sites):
+        return
+    scheme = str(scope.get("scheme", "http"))
+    advice = _advice(origin, scheme, host)
+    if not advice:
+        return
+    name = shown(origins[0])
+    root_path = shown(str(scope.get("root_path", "")))
+    text = (
+        f'A POST was refused with 403: it came from a page of "{name}", and the app believes it is at '
+        f'"{shown(scheme)}://{shown(host)}" (root_path "{root_path}"). If the first is the site\'s own address, '
+        f"{'; and '.join(advice)}. docs/behind-a-proxy.md has the settings."
+    )
+    warn_once("origins of refused POSTs", name, text)
 
 
 def _advice(origin: tuple[str, str, int | None], scheme: str, host: str) -> list[str]:
@@ -85,30 +62,21 @@ def _advice(origin: tuple[str, str, int | None], scheme: str, host: str) -> list
     return advice if origin[0] == scheme else [*advice, _SCHEME.format(scheme=origin[0])]
 
 
-class Guard:
-    """Protects endpoints that change something."""
+def refuse_other_sites(request: Request) -> None:
+    """Refuse a request that a page of another site sent.
 
-    def __init__(self) -> None:
-        self._advice = OriginAdvice()
-
-    def check(self, request: Request, path: str) -> None:
-        """Refuse a request that a page of another site sent.
-
-        Args:
-            request: the request.
-            path: its path inside the app.
-
-        Raises:
-            Problem: 403, it comes from another site.
-        """
-        fields = request.headers
-        scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")
-        # All values: if there are several, each has to be right.
-        fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")
-        if is_cross_site(fetch_sites, origins, scheme, host):
-            self._advice.log_advice(request.scope, fetch_sites, origins, host)
-            why = "" if fetch_sites or origins else f" {UNSAID}"
-            raise Problem(403, f"Only the site's own pages may do this.{why}", "error_cross_site")
+    Raises:
+        Problem: 403, it comes from another site.
+    """
+    scheme = request.scope.get("scheme", "http")
+    host = request.headers.get("host", "")
+    # All values: if there are several, each has to be right.
+    fetch_sites = request.headers.getlist("sec-fetch-site")
+    origins = request.headers.getlist("origin")
+    if is_cross_site(fetch_sites, origins, scheme, host):
+        warn_of_refusal(request.scope, fetch_sites, origins, host)
+        why = "" if fetch_sites or origins else f" {UNSAID}"
+        raise Problem(403, f"Only the site's own pages may do this.{why}", "error_cross_site")
 
 
 def is_cross_site(fetch_sites: Sequence[str], origins: Sequence[str], scheme: str, host: str) -> bool:

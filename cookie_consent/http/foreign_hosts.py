@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from starlette.types import Message, Send
 from cookie_consent.base.addresses import address, outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.html.loads import Load, loads
-from cookie_consent.base.messages import FirstSeen, forget_with_others, shown
+from cookie_consent.base.messages import forget_with_others, shown, warn_once
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.visit import host_of
 from cookie_consent.http.csp import SecurityFields, covers
@@ -24,7 +23,6 @@ from cookie_consent.policy.syntax import PLACEHOLDER
 _OWN_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _MOST_NAMED = 3
 _MAX_PAGES = 1000
-_MAX_HOSTS = 100
 _LONGEST_READ = 256 * 1024
 """Bytes of a page that are looked through."""
 _REST = 10.0
@@ -42,7 +40,6 @@ _TO_DECLARE = (
     'Declare who gets the data, with purpose = "necessary" if the site does not work without, and else let it wait:'
 )
 _ENFORCE = '\nWith csp="enforce", browsers load from such hosts only what was allowed.\n'
-_log = logging.getLogger("cookie_consent")
 
 
 def advice_on_loading(policy: Policy, security: SecurityFields | None, *, shared_pages: bool) -> Iterator[str]:
@@ -74,7 +71,6 @@ class ForeignHosts:
         self._prefix = prefix
         self.clock = clock
         self._security = security if security is not None and security.enforces else None
-        self._hosts = FirstSeen(_MAX_HOSTS)
         self.pages: set[str] = set()
         self.rests_until = clock() + _REST
         self.named: list[str] = []
@@ -104,9 +100,12 @@ class ForeignHosts:
         """
         for load in loads(body[:_LONGEST_READ]):
             advice = self._advice(load, scope, decision)
-            if advice is not None and self._hosts.is_new(load.host):
-                self.named += [load.host] if self._security is None else []
-                _log.warning('The page "%s" %s', shown(outer_path(scope)), advice)
+            if advice is None:
+                continue
+            text = f'The page "{shown(outer_path(scope))}" {advice}'
+            is_new = warn_once("hosts that pages load from", load.host, text)
+            if is_new and self._security is None:
+                self.named.append(load.host)
 
     def console_line(self, scope: Mapping[str, Any], rules: TagRules) -> bytes:
         """Return a script that says in the browser's console what was logged, if that is on the developer's machine.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+from functools import partial
 from typing import Any
 
+from cookie_consent.base.messages import warn_once
 from cookie_consent.decision.gate import CookieDeclarations
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.http.request_consent import RequestConsent
-
-_log = logging.getLogger("cookie_consent")
 
 
 class Nesting:
@@ -24,7 +23,6 @@ class Nesting:
 
     def __init__(self, own_cookies: OwnCookies) -> None:
         self._names = own_cookies.names("consent")
-        self._was_checked = False
 
     def heed(self, outer: Any, inner: RequestConsent) -> None:
         """Leave the question to the outer middleware if both have the same endpoints. The first time, log advice.
@@ -35,27 +33,24 @@ class Nesting:
         """
         if not isinstance(outer, RequestConsent):
             return
-        is_same = outer.base == inner.base
-        if is_same:
+        if outer.base == inner.base:
             inner.asks_itself = True  # so it gets no second question, and no second link
-        if self._was_checked:
-            return
-        self._was_checked = True
-        if is_same:
-            _log.warning(
-                'ConsentMiddleware is installed twice, one inside the other, both with prefix "%s". The outer one asks '
-                "and answers; both enforce. Remove one.",
-                inner.base,
+        warn_once("middlewares", f"{outer.base} {inner.base}", partial(self._advise, outer, inner))
+
+    def _advise(self, outer: RequestConsent, inner: RequestConsent) -> str:
+        if outer.base == inner.base:
+            return (
+                f'ConsentMiddleware is installed twice, one inside the other, both with prefix "{inner.base}". The '
+                "outer one asks and answers; both enforce. Remove one."
             )
-        elif not self._is_declared_by(outer):
-            _log.warning(
-                'The ConsentMiddleware with its endpoints at "%s" is inside another one, at "%s", whose policy does '
-                "not declare its cookies: answers to it do not reach browsers. Remove it, and give this part of the "
-                'site conditions of its own in the outer policy: [services.NAME], path = "/...". Or give its cookies '
-                "other names, by cookie_prefix=, and declare those in the outer policy.",
-                inner.base,
-                outer.base,
-            )
+        if self._is_declared_by(outer):
+            return ""
+        return (
+            f'The ConsentMiddleware with its endpoints at "{inner.base}" is inside another one, at "{outer.base}", '
+            "whose policy does not declare its cookies: answers to it do not reach browsers. Remove it, and give this "
+            'part of the site conditions of its own in the outer policy: [services.NAME], path = "/...". Or give its '
+            "cookies other names, by cookie_prefix=, and declare those in the outer policy."
+        )
 
     def _is_declared_by(self, outer: RequestConsent) -> bool:
         """Return whether the outer policy declares one of the cookies that store our answers."""

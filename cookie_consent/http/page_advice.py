@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
-from cookie_consent.base.messages import FirstSeen, shown
+from cookie_consent.base.messages import shown, warn_once
 from cookie_consent.base.request_fields import Headers
 from cookie_consent.http.head import is_shared
 
@@ -17,14 +15,10 @@ _CACHEABLE = (
     'The page "%s" is private and, while it asks, has no ETag: what is inserted depends on the visitor. If your pages '
     "are the same for everybody, shared_pages=True in place of csp lets caches keep them (docs/caching.md)."
 )
-_log = logging.getLogger("cookie_consent")
 
 
 class PageAdvice:
     """Logs each piece of advice for the first page that it is about. What is true of one is true of others."""
-
-    def __init__(self) -> None:
-        self._given = FirstSeen(most=len((_COMPRESSED, _CACHEABLE)))
 
     def comes_compressed(self, path: str) -> None:
         """Say that a page came compressed. What compresses one page compresses the others too."""
@@ -42,5 +36,4 @@ class PageAdvice:
             self._give(_CACHEABLE, path)
 
     def _give(self, advice: str, path: str) -> None:
-        if self._given.is_new(advice):
-            _log.warning(advice, shown(path))
+        warn_once("pages", advice, advice % shown(path))

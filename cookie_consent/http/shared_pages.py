@@ -5,7 +5,6 @@ The question is in the page, hidden. A script asks the browser's own cookie or t
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.base.html.injection import Injection
-from cookie_consent.base.messages import FirstSeen
+from cookie_consent.base.messages import warn_once
 from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.decision import Decision, decide, without_optional
 from cookie_consent.http.banner import Fragments, requesting_whole_page
@@ -26,8 +25,6 @@ from cookie_consent.policy.policy import Policy
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site
-
-_log = logging.getLogger("cookie_consent")
 
 
 class SharedPages:
@@ -53,7 +50,6 @@ class SharedPages:
         # Where the question may not be asked at all, the server has to be asked first.
         self._asks_first = site.policy.is_by_country
         self._neutral: dict[str, Decision] = {}
-        self._told = FirstSeen(1)
 
     def injection(
         self, consent: RequestConsent, policy: Policy, scope: Scope, headers: Headers, *, encoding: str, out: Send
@@ -88,10 +84,8 @@ class SharedPages:
         """
         if not is_shared(headers) or not any(name.lower() == b"set-cookie" for name, _ in headers):
             return headers
-        if self._told.is_new("cookie"):
-            _log.warning(
-                "A public response sets a cookie. It is sent without, since a cache would give it to everybody."
-            )
+        text = "A public response sets a cookie. It is sent without, since a cache would give it to everybody."
+        warn_once("public responses", "", text)
         return [field for field in headers if field[0].lower() != b"set-cookie"]
 
     def _decision(self, policy: Policy) -> Decision:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cookie_consent.base import locking
 from cookie_consent.base.files import open_file, set_mode_and_owner, write_at
+from cookie_consent.base.messages import warn_once
 
 SUFFIX = ".erased"
 _WAIT = 5.0
 _MOST_REMEMBERED = 1_000
-_log = logging.getLogger("cookie_consent")
 
 
 class ErasedVisitors:
@@ -30,7 +29,6 @@ class ErasedVisitors:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._has_warned = False
         self._added = set[str]()
 
     def add(self, visitor_id: str, now: float) -> None:
@@ -46,9 +44,8 @@ class ErasedVisitors:
         try:
             self._append(f"{_day(now)} {hash_}\n".encode())
         except OSError as error:
-            if not self._has_warned:
-                self._has_warned = True
-                _log.warning("Erasures cannot be listed in %s, for restored backups: %s", self.path, error)
+            text = f"Erasures cannot be listed in {self.path}, for restored backups: {error}"
+            warn_once("erasures", str(self.path), text)
             return
         if len(self._added) >= _MOST_REMEMBERED:
             self._added.clear()

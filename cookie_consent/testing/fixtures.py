@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.messages import forget_all
+from cookie_consent.base.messages import forget_warnings
 from cookie_consent.testing.answers import aanswer, answer, arefuse, refuse
 
 __all__ = ["aanswering", "answering", "arefusing", "refusing", "warning_anew"]
@@ -56,7 +56,7 @@ def warning_anew() -> Any:
     Pytest uses the fixture in each test of the module or folder that has it: in `conftest.py`, write
     `warns_each_test = warning_anew()`.
     """
-    return pytest.fixture(autouse=True)(forget_all)
+    return pytest.fixture(autouse=True)(forget_warnings)
 
 
 def _fixture(client: str, give: Callable[[Any], object]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from contextlib import suppress
@@ -10,10 +9,10 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from cookie_consent.base.files import open_file, sync_folder
+from cookie_consent.base.messages import warn_once
 
 MAX_NOTES = 10_000
 _SUFFIX, _SETTLED = ".id", b"settled\n"
-_log = logging.getLogger("cookie_consent")
 
 
 class PendingErasures:
@@ -33,7 +32,6 @@ class PendingErasures:
     def __init__(self, folder: str | os.PathLike[str] | None, most: int = MAX_NOTES) -> None:
         self._folder, self._most = None if folder is None else Path(folder), most
         self._local: dict[str, bool] = {}  # visitor id -> whether only the last erasure is left
-        self._has_warned = False
 
     def add(self, visitor_id: str) -> None:
         """Add a visitor whom this process erases."""
@@ -50,9 +48,8 @@ class PendingErasures:
             os.close(open_file(self._note(visitor_id), os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
             sync_folder(self._folder)
         except (OSError, ValueError) as error:
-            if not self._has_warned:
-                self._has_warned = True
-                _log.warning("Pending erasures cannot be noted in %s: %s", self._folder, error)
+            text = f"Pending erasures cannot be noted in {self._folder}: {error}"
+            warn_once("pending erasures", str(self._folder), text)
         if visitor_id not in self._local:
             self.remove(visitor_id)  # it was erased in the meantime
 

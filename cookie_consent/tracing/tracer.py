@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.bounds import evict_if_full, keep
+from cookie_consent.base.messages import warn_once
 from cookie_consent.base.random_ids import BATCH_SIZE, IdPool
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink
@@ -22,7 +22,6 @@ from cookie_consent.tracing.events import Event
 _MAX_PIECES, _MAX_MINUTES = 4096, 64
 _MAX_ENDED = 4096
 _MINUTE = 60 * 1000
-_log = logging.getLogger("cookie_consent")
 
 _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
 
@@ -207,9 +206,8 @@ class Tracing:
         return keep(self._pages, page, new, most=_MAX_PIECES, length=sum(map(len, page[:-2])))
 
     def _count_loss(self, error: Exception) -> None:
-        """Count a record that the sink did not take, and log the first one."""
-        if not self.lost:
-            _log.warning("The sink does not take access records; they are lost and counted: %r", error)
+        text = f"The sink does not take access records; they are lost and counted: {error!r}"
+        warn_once("access records", type(self.sink).__name__, text)
         self.lost += 1
 
 

@@ -212,7 +212,7 @@ def test_name_that_is_too_long_to_declare_never_passes(
     assert own.incoming(name + b"=1", NECESSARY_ONLY)[0] == (name + b"=1" if passed else b"")
     assert passes(name + b"=; Max-Age=0", hold_undeclared=False)
     told = [message for message in caplog.messages if "its name has more than 256 bytes" in message]
-    assert len(told) == (2 if length == 257 else 0)
+    assert len(told) == (length == 257)
     assert not any("\n" in message for message in told)
 
 
@@ -819,7 +819,7 @@ def test_names_from_clients_cannot_fill_log(caplog: pytest.LogCaptureFixture) ->
     for number in range(300):
         own.incoming(b"made-up-%d=1" % number, NECESSARY_ONLY)
     assert len(caplog.records) == 101
-    assert "only counted" in caplog.records[-1].getMessage()
+    assert caplog.messages[-1] == "Further warnings about cookies that browsers send are not logged."
     own.outgoing([(b"set-cookie", b"of-the-app=1")], NECESSARY_ONLY)
     assert '"of-the-app"' in caplog.records[-1].getMessage()
 

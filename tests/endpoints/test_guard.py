@@ -7,7 +7,6 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from cookie_consent.endpoints.guard import MAX_UNSAID
 from tests.support.asgi import PREFIX, install
 
 ADVICE = "In a test, use cookie_consent.testing: answer(client) or refuse(client)."
@@ -30,11 +29,11 @@ def test_form_of_test_client_gets_a_page_for_visitors_and_the_log_says_what_to_u
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     client = TestClient(install())
-    for _ in range(MAX_UNSAID + 5):
+    for _ in range(3):
         response = client.post(PREFIX, data={"choice": "accept_all"})
         assert (response.status_code, "cookie_consent" in response.text) == (403, False)
         assert response.headers["content-type"].startswith("text/html")
-    assert [record.getMessage().endswith(ADVICE) for record in caplog.records] == [True] * MAX_UNSAID
+    assert [record.getMessage().endswith(ADVICE) for record in caplog.records] == [True]
 
 
 @pytest.mark.parametrize("field", [("sec-fetch-site", "cross-site"), ("origin", "null"), ("sec-fetch-site", "?")])

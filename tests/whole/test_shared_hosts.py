@@ -411,7 +411,7 @@ def test_many_host_fields_are_bounded() -> None:
 
 def test_answer_on_unlisted_host_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     browser = Browser(site())
-    for host in (OTHER, OTHER, WWW, 'a"b.test', *(f"h{number}.test" for number in range(20))):
+    for host in (OTHER, OTHER, WWW, 'a"b.test', *(f"h{number}.test" for number in range(3))):
         browser.answer(host, "refuse_all")
     logged = [record.getMessage() for record in caplog.records]
     assert logged[0].startswith(
@@ -419,9 +419,9 @@ def test_answer_on_unlisted_host_is_logged_once(caplog: pytest.LogCaptureFixture
         "shop.site.example, www.site.example."
     )
     assert 'answer was given on "a\'b.test", and' in logged[1]
-    assert len(logged) == 10
+    assert len(logged) == 5
     Browser(site(SITE)).answer(OTHER, "refuse_all")
-    assert len(caplog.records) == 10
+    assert len(caplog.records) == 5
 
 
 def test_settings_page_names_the_hosts_where_an_answer_counts() -> None:

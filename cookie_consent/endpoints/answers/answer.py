@@ -13,7 +13,6 @@ The steps of an answer:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +20,7 @@ from datetime import timedelta
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent.base.addresses import safe_next
-from cookie_consent.base.messages import FirstSeen, shown
+from cookie_consent.base.messages import shown, warn_once
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import ConsentRecord
@@ -35,13 +34,9 @@ from cookie_consent.endpoints.state import States
 from cookie_consent.http.forms import Problem, read_body
 from cookie_consent.policy.policy import Policy
 
-MAX_HOSTS = 10
-"""The largest number of hosts to log."""
-_log = logging.getLogger("cookie_consent")
-
 
 class HostAdvice:
-    """Logs each host once that is not listed; at most ten.
+    """Logs each host once that is not listed.
 
     Args:
         hosts: the hosts that share answers; with none, nothing is logged.
@@ -49,20 +44,17 @@ class HostAdvice:
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = ", ".join(hosts)
-        self._seen = FirstSeen(MAX_HOSTS)
 
     def log_advice(self, host: str) -> None:
         """Log advice for a host that is not listed, as its Host field names it."""
-        name = shown(host)
-        if not self._hosts or not self._seen.is_new(name):
-            return
-        _log.warning(
-            'An answer was given on "%s", and counts there alone: [site] hosts lists %s. If "%s" is the site itself, '
-            "list it, or let the proxy pass the Host field that the browser sent. docs/subdomains.md says more.",
-            name,
-            self._hosts,
-            name,
-        )
+        if self._hosts:
+            name = shown(host)
+            text = (
+                f'An answer was given on "{name}", and counts there alone: [site] hosts lists {self._hosts}. If '
+                f'"{name}" is the site itself, list it, or let the proxy pass the Host field that the browser sent. '
+                "docs/subdomains.md says more."
+            )
+            warn_once("hosts of answers", name, text)
 
 
 class Answers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from anyio import fail_after
 from cookie_consent.base.addresses import truncated
 from cookie_consent.base.bounds import LONGEST_WAIT, RateLimit
 from cookie_consent.base.clock import HOUR, seconds_of
-from cookie_consent.base.messages import log_failure
+from cookie_consent.base.messages import log_failure, warn_once
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import OwnCookies
@@ -34,7 +33,6 @@ from cookie_consent.policy.policy import find_card
 FROM_A_NETWORK = 600
 FROM_ELSEWHERE = 100_000
 """Limits an hour: for one public network, and for all clients without a public address together."""
-_log = logging.getLogger("cookie_consent")
 
 
 class FirstAnswers:
@@ -47,7 +45,6 @@ class FirstAnswers:
     def __init__(self) -> None:
         self._networks = RateLimit(FROM_A_NETWORK, HOUR)
         self._elsewhere = RateLimit(FROM_ELSEWHERE, HOUR)
-        self._logged: set[str] = set()
 
     def wait(self, client: Any, now: float) -> float:
         """Count an answer. Return 0 if it is allowed, else the seconds to wait.
@@ -61,17 +58,14 @@ class FirstAnswers:
             wait, most, whence = self._networks.wait(network, now), FROM_A_NETWORK, "one public network"
         else:
             wait, most, whence = self._elsewhere.wait("", now), FROM_ELSEWHERE, "addresses that are not public"
-        if wait and whence not in self._logged:
-            self._logged.add(whence)
-            _log.warning(
-                "Over %d first answers came within an hour from %s; for %d seconds consent is answered with 429, and "
-                "refusals are not recorded. If a proxy stands in front, let the server take the client's address from "
-                "its X-Forwarded-For: uvicorn --proxy-headers --forwarded-allow-ips=PROXY, hypercorn's "
-                "ProxyFixMiddleware. docs/behind-a-proxy.md has the settings.",
-                most,
-                whence,
-                wait,
+        if wait:
+            text = (
+                f"Over {most} first answers came within an hour from {whence}; for {wait:.0f} seconds consent is "
+                "answered with 429, and refusals are not recorded. If a proxy stands in front, let the server take the "
+                "client's address from its X-Forwarded-For: uvicorn --proxy-headers --forwarded-allow-ips=PROXY, "
+                "hypercorn's ProxyFixMiddleware. docs/behind-a-proxy.md has the settings."
             )
+            warn_once("networks", whence, text)
         return wait
 
 
