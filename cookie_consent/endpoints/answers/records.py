@@ -17,7 +17,7 @@ from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.endpoints.answers.posted import PostedAnswer, refusals_in
+from cookie_consent.endpoints.answers.posted import PostedAnswer, keep_refusals
 from cookie_consent.endpoints.answers.waiting import GivenAnswer, WaitingRecords
 from cookie_consent.endpoints.cookie_list import CookieList
 from cookie_consent.endpoints.inquiry import Inquiry
@@ -144,7 +144,7 @@ class AnswerRecords:
         if before.record is not None and proof.repeats_refusal(before.record, record):
             return StoredAnswer(before.record, is_new=False)
         given = GivenAnswer(inquiry, before, posted, record, new_id())
-        refusal = refusals_in(record, inquiry.visit.decision)
+        refusal = keep_refusals(record, inquiry.visit.decision)
         try:
             with fail_after(LONGEST_WAIT if refusal is None else _LONGEST_WAIT_TO_REFUSE):
                 if before.consent_id:
@@ -187,7 +187,7 @@ class AnswerRecords:
             ),
             before=before.record,
             previous=last["record_id"] if last else None,
-            form_id=posted.form_id,
+            form_id=posted.once,
             shown=await self._shown(inquiry, before, posted),
         )
         stored = (await self._repeated(inquiry, last, entry) if last else None) or await self._ledger.append(entry)
