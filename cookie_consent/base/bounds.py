@@ -45,7 +45,8 @@ class RateLimit:
     """
 
     def __init__(self, most: int, seconds: float) -> None:
-        self._most, self._seconds = most, seconds
+        self.most = most
+        self.seconds = seconds
         self._counts: dict[str, tuple[float, int]] = {}
         self._forgot_at = -_REST
 
@@ -61,10 +62,10 @@ class RateLimit:
             key = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
         began, count = self._counts.get(key, (now, 0))
         # Below 0 the clock was set back. Then a new window begins.
-        if not 0 <= now - began < self._seconds:
+        if not 0 <= now - began < self.seconds:
             began, count = now, 0
-        if count >= self._most:
-            return self._seconds - (now - began)
+        if count >= self.most:
+            return self.seconds - (now - began)
         if count or key in self._counts or len(self._counts) < _MAX_COUNTED or self._makes_room(now):
             self._counts[key] = (began, count + 1)
         return 0
@@ -74,9 +75,9 @@ class RateLimit:
         if 0 <= now - self._forgot_at < _REST:
             return False
         self._forgot_at = now
-        running = [item for item in self._counts.items() if 0 <= now - item[1][0] < self._seconds]
+        running = [item for item in self._counts.items() if 0 <= now - item[1][0] < self.seconds]
         running.sort(key=lambda item: item[1][1], reverse=True)
-        waiting = sum(count >= self._most for _, (_, count) in running)
+        waiting = sum(count >= self.most for _, (_, count) in running)
         self._counts = dict(running[: max(waiting, _MAX_COUNTED // 2)])
         return len(self._counts) < _MAX_COUNTED
 

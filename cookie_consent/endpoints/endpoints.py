@@ -1,34 +1,68 @@
-"""Serves the paths under the prefix.
+"""The table of endpoints, and how a request to one of them is served. Start reading the endpoints here.
 
-A request becomes an `Inquiry`. `routes` finds its handler. `guard` checks each POST. The handler returns the response.
-If it raises a `Problem`, `Refusals` turns that into a response: problem details (RFC 9457) for programs, a page for
-people.
+A request becomes an `OwnRequest`. The table finds its endpoint, an async function that returns the reply. A POST of
+another site is refused before. A `Problem` becomes problem details (RFC 9457) for programs, a page for people.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from fnmatch import fnmatchcase
+from functools import wraps
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.addresses import safe_next, scope_at
+from cookie_consent.base.addresses import safe_next
 from cookie_consent.base.messages import check
 from cookie_consent.base.request_fields import GPC_FIELD
-from cookie_consent.decision.visit import deletions, without_held
+from cookie_consent.decision.visit import deletions
+from cookie_consent.endpoints.answers.answer import Answers
+from cookie_consent.endpoints.answers.cookies import AnswerCookies
+from cookie_consent.endpoints.answers.records import AnswerRecords
+from cookie_consent.endpoints.answers.tracing import AnswerTracing
+from cookie_consent.endpoints.events import EventIntake
+from cookie_consent.endpoints.files import send_asset, send_script
 from cookie_consent.endpoints.guard import refuse_other_sites
-from cookie_consent.endpoints.inquiry import Inquiry
-from cookie_consent.endpoints.responses import page
-from cookie_consent.endpoints.routes import GPC_PATH, Routes
-from cookie_consent.endpoints.settings import SettingsEndpoints
+from cookie_consent.endpoints.help_desk import show_form, take_desk_request
+from cookie_consent.endpoints.own_data import erase_data, export_data, show_receipt
+from cookie_consent.endpoints.request import OwnRequest, make_page
+from cookie_consent.endpoints.settings import (
+    make_settings_page,
+    show_do_not_sell,
+    show_gpc_support,
+    show_past_policy,
+    show_policy,
+    show_question,
+    show_settings,
+    show_state,
+    show_transmission,
+)
 from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
-from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.wording import Wording
-from cookie_consent.policy.policy import Policy
-from cookie_consent.texts.locales import accepted_language, match_language
 
+Endpoint = Callable[[Site, OwnRequest], Awaitable[Response]]
+
+GPC_PATH = "/.well-known/gpc.json"
+ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
+    "": {"GET": show_settings},
+    "/do-not-sell": {"GET": show_do_not_sell},
+    "/transmission": {"GET": show_transmission},
+    "/question": {"GET": show_question},
+    "/state": {"GET": show_state},
+    "/receipt": {"GET": show_receipt},
+    "/export": {"GET": export_data},
+    "/erase": {"POST": erase_data},
+    "/policy": {"GET": show_policy},
+    "/policy/*": {"GET": show_past_policy},
+    "/requests": {"GET": show_form, "POST": take_desk_request},
+    "/assets/*": {"GET": send_asset},
+    "/*.js": {"GET": send_script},
+    GPC_PATH: {"GET": show_gpc_support},
+}
+"""Path below the prefix -> method -> endpoint. The first that fits serves a path; * stands for any text."""
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
 
 
@@ -47,149 +81,143 @@ def checked_prefix(prefix: str) -> str:
 
 
 class Endpoints:
-    """Serves the endpoints.
+    """Serves the endpoints of a site."""
 
-    Args:
-        parts: the parts of the middleware.
-    """
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._tracing = AnswerTracing(site.own_cookies, site.access_log)
+        records = None
+        if site.ledger is not None and site.retention is not None:
+            records = AnswerRecords(site)
+        answers = Answers(
+            site,
+            records=records,
+            cookies=AnswerCookies(site.own_cookies, site.gate),
+            tracing=self._tracing,
+        )
+        events = EventIntake(
+            site.policy,
+            site.visits,
+            site.own_cookies,
+            access_log=site.access_log,
+            prefix=site.prefix,
+        )
 
-    def __init__(self, parts: Site) -> None:
-        self._visits, self._gate, self._clock, self._prefix = parts.visits, parts.gate, parts.clock, parts.prefix
-        self._site, self._app_language = parts.policy.site, parts.app_language
-        self._place_of = parts.own_cookies.place
-        self._routes = Routes(parts)
-        self._refusals = Refusals(parts.policy, parts.pages, self._routes.settings, parts.prefix)
+        @wraps(answers.take)
+        async def accept(site: Site, request: OwnRequest) -> Response:
+            return await answers.take(request)
+
+        @wraps(events.take)
+        async def take_event(site: Site, request: OwnRequest) -> Response:
+            return await events.take(request)
+
+        self._table: dict[str, Mapping[str, Endpoint]] = {
+            **ENDPOINTS,
+            "": {**ENDPOINTS[""], "POST": accept},
+            "/events": {"POST": take_event},
+        }
 
     def serves(self, path: str) -> bool:
-        """Tell whether a path inside the app is an endpoint."""
-        return path in (self._prefix, GPC_PATH) or path.startswith(f"{self._prefix}/")
+        """Return whether a path inside the app is an endpoint."""
+        return path in (self._site.prefix, GPC_PATH) or path.startswith(f"{self._site.prefix}/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        """Serve a request.
-
-        Args:
-            scope: the ASGI scope.
-            receive: receives the body.
-            send: sends the response.
-            path: the path inside the app, for which `serves` is true.
-        """
-        inquiry = self._inquiry(scope, receive, path)
+        """Serve a request to a path inside the app for which `serves` is true."""
+        request = OwnRequest(self._site, read_gpc_of_script(scope), receive, path)
         try:
-            response = await self._respond(inquiry)
-        except Problem as problem:
-            response = await self._refusals.of(inquiry, problem)
+            reply = await self._reply(request)
         except ClientDisconnect:
             return
-        self._finish(response, inquiry)
-        await response(scope, receive, send)
+        self._finish(reply, request)
+        await reply(scope, receive, send)
 
-    def _inquiry(self, scope: Scope, receive: Receive, path: str) -> Inquiry:
-        # Never from another site: a link there could switch off for good what the visitor has granted.
-        if b"gpc=1" in scope.get("query_string", b"").split(b"&") and not _is_from_elsewhere(scope):
-            # The script sees the signal even if a proxy removed the field (GPC, section "JavaScript Property").
-            scope = {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
-        request, visit = Request(scope, receive), self._visits.read(scope, path)
-        language = self._language(request, without_held(scope, visit), path)
-        place, now = self._place_of(scope), self._clock()
-        return Inquiry.of(request, visit, place=place, language=language, path=path, prefix=self._prefix, now=now)
+    async def _reply(self, request: OwnRequest) -> Response:
+        site = self._site
+        try:
+            endpoint = find_endpoint(self._table, request.method, request.path.removeprefix(site.prefix))
+            if request.method == "POST":
+                refuse_other_sites(request)
+            return await endpoint(site, request)
+        except Problem as problem:
+            return await explain_problem(site, request, problem)
 
-    async def _respond(self, inquiry: Inquiry) -> Response:
-        handler = self._routes.handler(inquiry.request.method, inquiry.path)
-        if inquiry.request.method == "POST":
-            refuse_other_sites(inquiry.request)
-        return await handler(inquiry)
-
-    def _finish(self, response: Response, inquiry: Inquiry) -> None:
-        """Add the header fields that all responses share."""
-        visit, method = inquiry.visit, inquiry.request.method
-        response.headers["x-content-type-options"] = "nosniff"
-        response.headers.setdefault("cache-control", "no-store")
-        response.headers.setdefault("vary", _DEPENDS)
-        caching = response.headers["cache-control"]
-        if method == "HEAD":
+    def _finish(self, reply: Response, request: OwnRequest) -> None:
+        """Add the header fields that all replies share."""
+        visit = request.visit
+        reply.headers["x-content-type-options"] = "nosniff"
+        reply.headers.setdefault("cache-control", "no-store")
+        reply.headers.setdefault("vary", _DEPENDS)
+        caching = reply.headers["cache-control"]
+        if request.method == "HEAD":
             # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
-            response.body = b""
-        # The handler of an answer sets and deletes cookies itself, by what holds after the answer.
-        if method == "POST":
+            reply.body = b""
+        # The endpoint of an answer sets and deletes cookies itself, by what holds after the answer.
+        if request.method == "POST":
             return
         if visit.signal_cookie is not None and caching == "no-store":
-            response.raw_headers.append((b"set-cookie", visit.signal_cookie))
+            reply.raw_headers.append((b"set-cookie", visit.signal_cookie))
         # Shared caches would hand a Set-Cookie on a public response to everybody.
         if visit.refused_cookies and "public" not in caching:
-            response.raw_headers.extend(deletions(self._gate, visit, inquiry.request.scope))
+            reply.raw_headers.extend(deletions(self._site.gate, visit, request.scope))
             if visit.decision.record is None:
-                response.raw_headers.extend(self._routes.tracing.ended(inquiry))
-
-    def _language(self, request: Request, seen_by_app: Scope, path: str) -> str:
-        """Return the language of the response.
-
-        These are tried in order: `?language=`; the app's own choice; `?page_language=`, the language of the page that
-        the question is for; the browser's languages; the prevailing language. For a question, the app's choice is that
-        for its page.
-        """
-        site, query, app_language = self._site, request.query_params, self._app_language
-        page_path = safe_next(query.get("next", ""))
-        if page_path and path.rstrip("/") == f"{self._prefix}/question":
-            seen_by_app = scope_at(seen_by_app, page_path)
-        return (
-            match_language(query.get("language", ""), site.languages)
-            or (app_language(seen_by_app) if app_language is not None else None)
-            or match_language(query.get("page_language", ""), site.languages)
-            or accepted_language(request.headers.get("accept-language", ""), site.languages)
-            or site.prevailing_language
-        )
+                reply.raw_headers.extend(self._tracing.ended(request))
 
 
-def _is_from_elsewhere(scope: Scope) -> bool:
-    """Tell whether a page of another origin sent a request, for example by a link (Fetch Metadata)."""
-    return any(name == b"sec-fetch-site" and value in (b"cross-site", b"same-site") for name, value in scope["headers"])
+def read_gpc_of_script(scope: Scope) -> Scope:
+    """Return the scope with the signal of `?gpc=1`.
 
-
-class Refusals:
-    """Makes the responses for problems.
-
-    Args:
-        policy: the site's policy.
-        pages: renders the pages.
-        settings: makes the settings page, which is shown again if the policy has changed.
-        prefix: the path of the endpoints inside the app.
+    Our script sees the signal even if a proxy removed the field (GPC, section "JavaScript Property"). It never counts
+    from another site: a link there could switch off for good what the visitor has granted.
     """
+    if b"gpc=1" not in scope.get("query_string", b"").split(b"&"):
+        return scope
+    for name, value in scope["headers"]:
+        if name == b"sec-fetch-site" and value in (b"cross-site", b"same-site"):
+            return scope
+    return {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
 
-    def __init__(self, policy: Policy, pages: Pages, settings: SettingsEndpoints, prefix: str) -> None:
-        self._policy, self._pages, self._settings, self._prefix = policy, pages, settings, prefix
 
-    async def of(self, inquiry: Inquiry, problem: Problem) -> Response:
-        """Return the response for a problem."""
-        inquiry = replace(inquiry, language=problem.language or inquiry.language)
-        path, next_path = inquiry.path.rstrip("/"), safe_next(problem.next) or ""
-        # No person reads the response to an event, whatever its content type.
-        if path == f"{self._prefix}/events" or not _wants_page(inquiry):
-            response: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
-        elif problem.text == "error_policy_changed":
-            response = await self._settings.settings_page(
-                inquiry, next_path=next_path, notice=problem.text, status=problem.status
-            )
-        else:
-            title = "error_title" if path == self._prefix else "error_request"
-            response = page(self._message(inquiry, title, problem.text, next_path), inquiry.language, problem.status)
-        response.headers.update(problem.headers)
-        response.raw_headers += problem.fields
-        return response
+def find_endpoint(table: Mapping[str, Mapping[str, Endpoint]], method: str, path: str) -> Endpoint:
+    """Return the endpoint for a method and a path below the prefix. Those for GET also serve HEAD.
 
-    def _message(self, inquiry: Inquiry, title: str, text: str, next_path: str) -> str:
-        words = Wording(self._policy, inquiry.language)
-        return self._pages.message(
-            inquiry.visit.decision,
-            base=inquiry.base,
-            language=inquiry.language,
-            title=words(title),
-            text=words(text),
-            next_path=next_path,
+    Raises:
+        Problem: 404, there is nothing at this path; 405, the method is not allowed.
+    """
+    path = path.removesuffix("/")
+    methods = next((row for pattern, row in table.items() if fnmatchcase(path, pattern)), None)
+    if methods is None:
+        raise Problem(404, "There is nothing at this path.")
+    endpoint = methods.get("GET" if method == "HEAD" else method)
+    if endpoint is None:
+        allowed = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
+        raise Problem(405, f"Allowed here: {allowed}.", headers={"allow": allowed})
+    return endpoint
+
+
+async def explain_problem(site: Site, request: OwnRequest, problem: Problem) -> Response:
+    """Return problem details for a program, or a page for a person.
+
+    A person is who sent a form and did not ask for JSON, or followed a link. No person reads the reply to an event.
+    """
+    path = request.path.rstrip("/")
+    is_person = "text/html" in request.headers.get("accept", "")
+    if request.method == "POST":
+        is_person = request.is_form and not request.wants_json and path != f"{site.prefix}/events"
+    if not is_person:
+        reply: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
+    elif problem.text == "error_policy_changed":
+        reply = await make_settings_page(site, request, problem.text, problem.status)
+    else:
+        text = Wording(site.policy, request.language)
+        html = site.pages.message(
+            request.visit.decision,
+            base=request.base,
+            language=request.language,
+            title=text("error_title" if path == site.prefix else "error_request"),
+            text=text(problem.text),
+            next_path=request.next_path,
         )
-
-
-def _wants_page(inquiry: Inquiry) -> bool:
-    """Tell whether a person reads the response: one who sent a form and did not ask for JSON, or followed a link."""
-    if inquiry.request.method == "POST":
-        return inquiry.is_form and not inquiry.wants_json
-    return "text/html" in inquiry.request.headers.get("accept", "")
+        reply = make_page(html, request.language, problem.status)
+    reply.headers.update(problem.headers)
+    reply.raw_headers += problem.fields
+    return reply

@@ -10,7 +10,7 @@ from cookie_consent.base.addresses import is_under, local_path
 from cookie_consent.base.bounds import RateLimit
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit, Visits
-from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.http.forms import Problem, json_object, media_type, read_body
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
@@ -47,7 +47,7 @@ class EventIntake:
         self._prefix = prefix
         self._limit = RateLimit(_MAX_EVENTS, _MINUTE)
 
-    async def take(self, inquiry: Inquiry) -> Response:
+    async def take(self, inquiry: OwnRequest) -> Response:
         """Record an event.
 
         Raises:
@@ -56,7 +56,7 @@ class EventIntake:
         """
         if self._log is None:
             raise Problem(404, "Events are kept in the access log, and there is none.")
-        scope = inquiry.request.scope
+        scope = inquiry.scope
         event = await self._read(inquiry)
         visit = self._visits.read(scope, self._page(inquiry, event))
         policy = _consented_policy(visit, event)
@@ -77,10 +77,10 @@ class EventIntake:
             self._log.counts.add("views_recorded", fields.get(b"host", b""))
         return response
 
-    async def _read(self, inquiry: Inquiry) -> Event:
+    async def _read(self, inquiry: OwnRequest) -> Event:
         if media_type(inquiry.content_type) not in _TYPES:
             raise Problem(400, f"The body has to be {' or '.join(_TYPES)}.")
-        body = json_object(await read_body(inquiry.request.stream(), LARGEST_EVENT))
+        body = json_object(await read_body(inquiry.stream(), LARGEST_EVENT))
         try:
             event = read_event(body)
         except ValueError as error:
@@ -90,13 +90,13 @@ class EventIntake:
             raise Problem(400, f'"purpose": there is none {event.purpose[:40]!r}. {did_you_mean(event.purpose, known)}')
         return event
 
-    def _page(self, inquiry: Inquiry, event: Event) -> str:
+    def _page(self, inquiry: OwnRequest, event: Event) -> str:
         """Return the path of an event's page inside the app. The decision for that page applies.
 
         Raises:
             Problem: 400, it is one of the middleware's own pages.
         """
-        page = local_path({**inquiry.request.scope, "path": event.path})
+        page = local_path({**inquiry.scope, "path": event.path})
         if is_under(page, self._prefix):
             raise Problem(400, '"path": the pages of the privacy choices are not traced.')
         return page

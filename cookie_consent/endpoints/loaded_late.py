@@ -8,8 +8,7 @@ import babel.dates
 import babel.lists
 import babel.numbers  # noqa: F401
 
-from cookie_consent.endpoints.endpoints import Endpoints, checked_prefix
-from cookie_consent.endpoints.routes import GPC_PATH
+from cookie_consent.endpoints.endpoints import GPC_PATH, Endpoints, checked_prefix
 from cookie_consent.ledgers import ledger_of
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.ledgers.signal_records import SignalProofs

@@ -1,172 +1,326 @@
-"""Everything that the site stores about a visitor: export and erasure, for the visitor alone."""
+"""What the site keeps about a visitor: the summary, the receipt, the export and the erasure, for the visitor alone.
+
+The signed cookies identify the visitor. No other proof is asked for (GDPR Articles 15 to 17 and 20).
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
+from anyio.lowlevel import checkpoint
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
 
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.endpoints.inquiry import Inquiry
-from cookie_consent.endpoints.kept_data import KeptData
-from cookie_consent.endpoints.own_records import absolute_url
-from cookie_consent.endpoints.past_policies import PastPolicies
-from cookie_consent.endpoints.responses import JSONInChunks, json_chunks, wait_for_store
-from cookie_consent.http.forms import Problem, read_body, read_fields
-from cookie_consent.ledgers import Ledger
+from cookie_consent.decision.record import State
+from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
+from cookie_consent.endpoints.request import OwnRequest, wait_for_store
+from cookie_consent.http.forms import Problem, read_body, read_fields, too_many
+from cookie_consent.http.site import Site
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.receipt import receipt
+from cookie_consent.pages.pages import KeptSummary
+from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks.store import read_readable
-from cookie_consent.tracing.access_log import AccessLog
 
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
+_SAME_ANSWER = ("decided_at", "granted", "refused", "source")
+"""The fields in which the record of an answer in the ledger equals the one in the cookie."""
+LARGEST_CHUNK = 64 * 1024
+"""Bytes."""
 _log = logging.getLogger("cookie_consent")
-_FEW = 4
-"""How many access logs are searched at once. Further requests wait."""
 
 
-class OwnData:
-    """Exports everything stored about a visitor, and erases what the site need not keep.
+async def summarize(site: Site, request: OwnRequest) -> KeptSummary:
+    """Return what is kept. If the ledger fails, the summary counts no records, and the settings page is still shown."""
+    decision = request.visit.decision
+    count = 0
+    if site.ledger is not None and decision.consent_id:
+        with suppress(Problem):
+            count = await wait_for_store(site.ledger.count(decision.consent_id))
+    record = decision.record
+    is_unlinked = site.ledger is not None and record is not None and not record.consent_id
+    return KeptSummary(
+        consent_id=decision.consent_id,
+        records=count,
+        visitor_id=find_visitor_id(site, request) or "",
+        takes_requests=site.ledger is not None,
+        refused_without_id=is_unlinked and record is not None and not record.in_state(State.GRANTED),
+        withdrawn=find_withdrawn(site, request),
+    )
 
-    Args:
-        policy: the site's policy.
-        own_cookies: the middleware's own cookies.
-        ledger: the ledger of consent records, or None.
-        access_log: the access log, or None.
-        kept: finds what is stored about a visitor.
-        past_policies: finds the policies of old records.
+
+async def show_receipt(site: Site, request: OwnRequest) -> Response:
+    """Respond with the receipt of the current answer, as JSON.
+
+    Raises:
+        Problem: 404, there is no answer; 429, too many requests; 503, the ledger cannot be reached.
     """
+    limit_rate(site, request)
+    record = request.visit.decision.record
+    if record is None:
+        raise Problem(404, "There is no answer yet that a receipt could be given for.", "why_unanswered")
+    document = proof.document(record)
+    for stored in await find_records(site, request):
+        if all(stored.get(name) == document.get(name) for name in _SAME_ANSWER):
+            document = stored
+    policy = await find_policy(site, document["policy"])
+    return JSONResponse(receipt(document, policy, absolute_url(request)))
 
-    def __init__(
-        self,
-        policy: Policy,
-        own_cookies: OwnCookies,
-        *,
-        ledger: Ledger | None,
-        access_log: AccessLog | None,
-        kept: KeptData,
-        past_policies: PastPolicies,
-    ) -> None:
-        self._policy, self._own_cookies, self._ledger, self._log = policy, own_cookies, ledger, access_log
-        self._kept = kept
-        self._past_policies = past_policies
-        # A limiter of its own: an export can take seconds, and must not occupy the threads of the app's endpoints.
-        self._few = CapacityLimiter(_FEW)
 
-    async def export(self, inquiry: Inquiry) -> Response:
-        """Respond with everything that is stored about the visitor, as JSON.
+async def export_data(site: Site, request: OwnRequest) -> Response:
+    """Respond with everything that is stored about the visitor, as JSON.
 
-        - `consent`: the answer in the consent cookie, or null.
-        - `consent_records`: the records in the ledger, oldest first.
-        - `receipts`: the receipt of each.
-        - `visitor_id`: the visitor id in the visitor cookie, or null.
-        - `withdrawn_visitor_ids`: those of before a withdrawal, as long as records may be left.
-        - `access_records`: the access records of all these ids.
-        - `access_records_complete`: false if records are missing, because the site cannot read a file of its log.
-        - `requests`: the visitor's requests to the help desk.
-        - `meanings`: field -> its meaning, for each of these kinds of records.
+    - `consent`: the answer in the consent cookie, or null.
+    - `consent_records`: the records in the ledger, oldest first.
+    - `receipts`: the receipt of each.
+    - `visitor_id`: the visitor id in the visitor cookie, or null.
+    - `withdrawn_visitor_ids`: those of before a withdrawal, as long as records may be left.
+    - `access_records`: the access records of all these ids.
+    - `access_records_complete`: false if records are missing, because the site cannot read a file of its log.
+    - `requests`: the visitor's requests to the help desk.
+    - `meanings`: field -> its meaning, for each of these kinds of records.
 
-        Raises:
-            Problem: 429, too many requests; 503, a store cannot be read.
-        """
-        self._kept.limit_rate(inquiry)
-        log, current = self._log, inquiry.visit.decision.record
-        records = await self._kept.records(inquiry)
-        answers = [record for record in records if "expires_at" in record]
-        versions = {record["policy"] for record in answers}
-        policies = {version: await self._past_policies.policy(version) for version in versions}
-        requests = await self._requests(inquiry.visit.decision.consent_id)
-        ids, address = self._kept.visitor_ids(inquiry), absolute_url(inquiry)
+    Raises:
+        Problem: 429, too many requests; 503, a store cannot be read.
+    """
+    limit_rate(site, request)
+    current = request.visit.decision.record
+    records = await find_records(site, request)
+    answers = [record for record in records if "expires_at" in record]
+    policies = {record["policy"]: await find_policy(site, record["policy"]) for record in answers}
+    address = absolute_url(request)
+    members = {
+        "consent": proof.document(current) if current else None,
+        "consent_records": iter(records),
+        "receipts": (receipt(record, policies[record["policy"]], address) for record in answers),
+        "visitor_id": find_visitor_id(site, request),
+        "withdrawn_visitor_ids": [one.visitor_id for one in find_withdrawn(site, request)],
+        "access_records": iter(()),
+        "access_records_complete": True,
+        "requests": iter(await find_desk_requests(site, request)),
+        "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
+    }
 
-        def read_all() -> list[bytes]:
-            traces, missing = (
-                read_readable(chain.from_iterable(map(log.sink.read, ids))) if log is not None else ([], "")
-            )
+    def read_all() -> list[bytes]:
+        if site.access_log is not None:
+            every = map(site.access_log.sink.read, find_visitor_ids(site, request))
+            traces, missing = read_readable(chain.from_iterable(every))
+            members["access_records"] = iter(traces)
+            members["access_records_complete"] = not missing
             if missing:
                 _log.error("A visitor's export lacks access records: %s", missing)
-            members = {
-                "consent": proof.document(current) if current else None,
-                "consent_records": iter(records),
-                "receipts": (receipt(record, policies[record["policy"]], address) for record in answers),
-                "visitor_id": self._kept.visitor_id(inquiry),
-                "withdrawn_visitor_ids": [one.visitor_id for one in self._kept.withdrawn(inquiry)],
-                "access_records": iter(traces),
-                "access_records_complete": not missing,
-                "requests": iter(requests),
-                "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
-            }
-            return [*json_chunks(members)]
+        return [*json_chunks(members)]
 
-        # Read everything before the response starts: an export is complete, or an error.
-        chunks = await wait_for_store(to_thread.run_sync(read_all, limiter=self._few), None)
-        return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
+    # Read everything before the response starts: an export is complete, or an error.
+    chunks = await wait_for_store(to_thread.run_sync(read_all, limiter=site.searches), None)
+    return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
 
-    async def _requests(self, consent_id: str) -> list[Any]:
-        """Return the visitor's requests to the help desk."""
-        if self._ledger is None or not consent_id:
-            return []
-        listed = partial(self._ledger.requests.listed, consent_id)
-        requests = await wait_for_store(to_thread.run_sync(listed, abandon_on_cancel=True))
-        return [request.document() for request in requests]
 
-    async def erase(self, inquiry: Inquiry) -> Response:
-        """Erase the visitor's access records and visitor id. The response says what stays, and why.
+async def erase_data(site: Site, request: OwnRequest) -> Response:
+    """Erase the visitor's access records and visitor id. The response says what stays, and why.
 
-        - `erased`: how many access records were erased.
-        - `consent_records`: ids of the consent records that stay.
-        - `why`: why they stay, or null.
+    - `erased`: how many access records were erased.
+    - `consent_records`: ids of the consent records that stay.
+    - `why`: why they stay, or null.
 
-        Raises:
-            Problem: 413, the body is too large; 429, too many requests; 503, a store cannot be reached. Nothing more is
-                erased then.
-        """
-        self._kept.limit_rate(inquiry)
-        language = await self._language(inquiry)
-        # Read the ledger first: if it is down, nothing is erased, as the error page says.
-        remaining = [record["record_id"] for record in await self._kept.records(inquiry)]
-        visitor_ids, erased = self._kept.visitor_ids(inquiry), 0
-        if self._log is not None:
-            for visitor_id in visitor_ids:
-                erased += await self._erase(self._log, visitor_id)
-        if inquiry.wants_json:
-            why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if remaining else None
-            response: Response = JSONResponse({"erased": erased, "consent_records": remaining, "why": why})
+    Raises:
+        Problem: 413, the body is too large; 429, too many requests; 503, a store cannot be reached. Nothing more is
+            erased then.
+    """
+    limit_rate(site, request)
+    language = await read_language(site, request)
+    # Read the ledger first: if it is down, nothing is erased, as the error page says.
+    remaining = [record["record_id"] for record in await find_records(site, request)]
+    visitor_ids = find_visitor_ids(site, request)
+    erased = 0
+    if site.access_log is not None:
+        for visitor_id in visitor_ids:
+            site.access_log.tracing.end_visitor(visitor_id)
+            erasing = to_thread.run_sync(site.access_log.sink.erase, visitor_id, limiter=site.searches)
+            erased += await wait_for_store(erasing, None)
+            site.access_log.erasing.again(visitor_id)
+    if request.wants_json:
+        why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if remaining else None
+        reply: Response = JSONResponse({"erased": erased, "consent_records": remaining, "why": why})
+    else:
+        suffix = "" if visitor_ids else "=nothing"
+        reply = RedirectResponse(f"{request.base}?language={language}&erased{suffix}", status_code=303)
+    reply.raw_headers.extend((b"set-cookie", field) for field in forget_visitor_ids(site, request))
+    return reply
+
+
+async def read_language(site: Site, request: OwnRequest) -> str:
+    """Return the language of the form's page if the body names it, else that of the request."""
+    body = await read_body(request.stream())
+    with suppress(Problem):  # an unreadable body is no reason to refuse an erasure
+        language = read_fields(request.content_type, body).get("language", "")
+        if language in site.policy.site.languages:
+            return language
+    return request.language
+
+
+def forget_visitor_ids(site: Site, request: OwnRequest) -> Iterable[bytes]:
+    """Yield the Set-Cookie fields that delete the visitor's pseudonyms."""
+    own_cookies = site.own_cookies
+    stored = {"visitor": find_visitor_id(site, request), "erasure": find_withdrawn(site, request)}
+    yield from own_cookies.forget_host_only(stored, request.cookie_field, base=request.base, place=request.place)
+    for kind, ids in stored.items():
+        if ids:
+            yield own_cookies.forget_visitor(kind, base=request.base, place=request.place)
+
+
+def find_visitor_id(site: Site, request: OwnRequest) -> str | None:
+    """Return the visitor's pseudonym, or None.
+
+    It is returned even while tracing is off: the visitor may still see and erase what was traced.
+    """
+    visitor = site.own_cookies.visitor(request.cookie_field, request.now, place=request.place)
+    return visitor.id if visitor else None
+
+
+def find_withdrawn(site: Site, request: OwnRequest) -> tuple[WithdrawnVisitor, ...]:
+    """Return the visitor's pseudonyms from before a withdrawal."""
+    return site.own_cookies.withdrawn(request.cookie_field, request.now, place=request.place)
+
+
+def find_visitor_ids(site: Site, request: OwnRequest) -> list[str]:
+    """Return all pseudonyms in the visitor's access records, those from before a withdrawal first."""
+    ids = [one.visitor_id for one in find_withdrawn(site, request)]
+    current = find_visitor_id(site, request)
+    if current is not None and current not in ids:
+        ids.append(current)
+    return ids
+
+
+async def find_records(site: Site, request: OwnRequest) -> list[dict[str, Any]]:
+    """Return the records with the visitor's consent id, oldest first."""
+    consent_id = request.visit.decision.consent_id
+    if site.ledger is None or not consent_id:
+        return []
+    return await wait_for_store(site.ledger.records(consent_id))
+
+
+async def find_desk_requests(site: Site, request: OwnRequest) -> list[dict[str, Any]]:
+    """Return the visitor's requests to the help desk."""
+    consent_id = request.visit.decision.consent_id
+    if site.ledger is None or not consent_id:
+        return []
+    listed = partial(site.ledger.requests.listed, consent_id)
+    found = await wait_for_store(to_thread.run_sync(listed, abandon_on_cancel=True))
+    return [desk_request.document() for desk_request in found]
+
+
+async def find_policy_document(site: Site, version: str) -> dict[str, Any] | None:
+    """Return a version of the policy as plain data; None if it is unknown."""
+    for policy in (site.policy, *site.policy.history):
+        if policy.version == version:
+            return policy.document()
+    if site.ledger is None:
+        return None
+    return await wait_for_store(site.ledger.policy(version))
+
+
+async def find_policy(site: Site, version: str) -> Policy:
+    """Return a version of the policy; the current one if it is unknown or no longer readable."""
+    for policy in (site.policy, *site.policy.history):
+        if policy.version == version:
+            return policy
+    document = await find_policy_document(site, version)
+    # A policy that an older release took may break a rule that was added since.
+    with suppress(PolicyError):
+        return Policy.from_document(document) if document else site.policy
+    return site.policy
+
+
+def absolute_url(request: OwnRequest) -> str:
+    """Return the full URL of the endpoints, for documents that leave the site; their path if the host is not valid."""
+    host = request.headers.get("host", "")
+    scheme = request.scope.get("scheme", "http")
+    return f"{scheme}://{host}{request.base}" if _HOST.fullmatch(host) else request.base
+
+
+def limit_rate(site: Site, request: OwnRequest) -> None:
+    """Count a request for stored data. Visitors without a cookie have none, and are not counted.
+
+    Raises:
+        Problem: 429, too many requests.
+    """
+    key = request.visit.decision.consent_id or "".join(find_visitor_ids(site, request)[:1])
+    limit = site.limits["own data"]
+    wait = limit.wait(key, request.now) if key else 0
+    if wait:
+        raise too_many(wait, f"At most {limit.most} requests in {limit.seconds:.0f} seconds.")
+
+
+class JSONInChunks(Response):
+    """JSON that is sent in chunks, each freed when it is sent, so that other tasks of the event loop run in between."""
+
+    media_type = "application/json"
+
+    def __init__(self, chunks: Iterable[bytes], headers: Mapping[str, str]) -> None:
+        self._chunks = deque(chunks)
+        length = str(sum(map(len, self._chunks)))
+        super().__init__(headers={**headers, "content-length": length})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response; for a HEAD request, only the header fields."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while self._chunks and scope["method"] != "HEAD":
+            await send({"type": "http.response.body", "body": self._chunks.popleft(), "more_body": True})
+            await checkpoint()
+        await send({"type": "http.response.body", "body": b""})
+
+
+def json_chunks(members: Mapping[str, object], largest: int = LARGEST_CHUNK) -> Iterator[bytes]:
+    """Yield a JSON object in chunks, byte for byte as Starlette's `JSONResponse` encodes it.
+
+    Args:
+        members: the object's members, as plain data. An iterator becomes an array, encoded item by item.
+        largest: the largest size of a chunk, in bytes.
+
+    Raises:
+        ValueError: a value is not valid in JSON.
+    """
+    chunk = bytearray()
+    for piece in _pieces(members):
+        chunk += piece
+        while len(chunk) >= largest:
+            yield bytes(chunk[:largest])
+            del chunk[:largest]
+    if chunk:
+        yield bytes(chunk)
+
+
+def _pieces(members: Mapping[str, object]) -> Iterator[bytes]:
+    before = b"{"
+    for name, value in members.items():
+        yield before + _encoded(name) + b":"
+        before = b","
+        if isinstance(value, Iterator):
+            yield from _array(value)
         else:
-            suffix = "" if visitor_ids else "=nothing"
-            response = RedirectResponse(f"{inquiry.base}?language={language}&erased{suffix}", status_code=303)
-        response.raw_headers.extend((b"set-cookie", field) for field in self._deletion_fields(inquiry))
-        return response
+            yield _encoded(value)
+    yield b"}" if members else b"{}"
 
-    async def _language(self, inquiry: Inquiry) -> str:
-        """Return the language of the form's page if the body names it, else that of the request."""
-        body = await read_body(inquiry.request.stream())
-        with suppress(Problem):  # an unreadable body is no reason to refuse an erasure
-            language = read_fields(inquiry.content_type, body).get("language", "")
-            if language in self._policy.site.languages:
-                return language
-        return inquiry.language
 
-    async def _erase(self, log: AccessLog, visitor_id: str) -> int:
-        """Erase the access records of a pseudonym, and return their number."""
-        log.tracing.end_visitor(visitor_id)
-        erased: int = await wait_for_store(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
-        log.erasing.again(visitor_id)
-        return erased
+def _array(items: Iterable[object]) -> Iterator[bytes]:
+    before = b"["
+    for item in items:
+        yield before + _encoded(item)
+        before = b","
+    yield b"]" if before == b"," else b"[]"
 
-    def _deletion_fields(self, inquiry: Inquiry) -> list[bytes]:
-        """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
-        stored = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
-        return [
-            *self._own_cookies.forget_host_only(stored, inquiry.cookies, base=inquiry.base, place=inquiry.place),
-            *(
-                self._own_cookies.forget_visitor(kind, base=inquiry.base, place=inquiry.place)
-                for kind, ids in stored.items()
-                if ids
-            ),
-        ]
+
+def _encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -2,191 +2,230 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, Response
 
 from cookie_consent.base.addresses import path_inside, split_address
-from cookie_consent.base.clock import day_of
-from cookie_consent.decision.decision import refused_in_storage
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.visit import Visits
-from cookie_consent.endpoints.cookie_list import CookieList
-from cookie_consent.endpoints.inquiry import Inquiry
-from cookie_consent.endpoints.kept_data import KeptData
-from cookie_consent.endpoints.past_policies import PastPolicies
-from cookie_consent.endpoints.responses import page
-from cookie_consent.endpoints.state import States
+from cookie_consent.base.clock import day_of, rfc3339
+from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.decision.decision import Decision, refused_in_storage
+from cookie_consent.decision.visit import Visit
+from cookie_consent.endpoints.cookie_list import list_own_cookies
+from cookie_consent.endpoints.own_data import find_policy_document, summarize
+from cookie_consent.endpoints.request import OwnRequest, make_page
 from cookie_consent.http.forms import Problem
-from cookie_consent.pages.pages import Pages
+from cookie_consent.http.site import Site
 from cookie_consent.pages.question import QuestionOptions
-from cookie_consent.policy.policy import Policy
 
 
-class SettingsEndpoints:
-    """Serves the settings page, the visitor's state, and the policy.
+async def show_settings(site: Site, request: OwnRequest) -> Response:
+    """Respond with the settings page."""
+    count_opening(site, request)
+    erased = request.query_params.get("erased")
+    notice = ""
+    if request.visit.saved and request.visit.decision.record:
+        notice = "saved"
+    elif erased == "nothing":
+        notice = "erased_nothing"
+    elif erased is not None:
+        notice = "erased"
+    return say_saved_once(site, request, await make_settings_page(site, request, notice))
 
-    Args:
-        policy: the site's policy.
-        own_cookies: the middleware's own cookies.
-        visits: reads the decision for another page.
-        pages: renders the pages.
-        kept: finds what is stored about a visitor.
-        past_policies: finds earlier versions of the policy.
-        states: returns a decision as data.
-        cookie_list: lists the middleware's own cookies.
+
+async def make_settings_page(site: Site, request: OwnRequest, notice: str, status: int = 200) -> Response:
+    """Return the settings page with a message, one of `NOTICES`."""
+    decision = request.visit.decision
+    kept = await summarize(site, request)
+    if notice.startswith("erased") and kept.records:
+        notice += "_not_proof"
+    html = site.pages.settings(
+        decision,
+        base=request.base,
+        language=request.language,
+        next_path=request.next_path,
+        notice=notice,
+        kept=kept,
+        counts_on=request.counts_on,
+        own_cookies=list_own_cookies(site, decision.policy, request.base, request.place),
+    )
+    return make_page(html, request.language, status, has_script=bool(refused_in_storage(decision)))
+
+
+def say_saved_once(site: Site, request: OwnRequest, reply: Response) -> Response:
+    """Return the reply of a page that has said that an answer is saved, so that no page says it again."""
+    if request.visit.saved:
+        reply.raw_headers.append((b"set-cookie", site.own_cookies.saved.forget(secure=request.place.secure)))
+    return reply
+
+
+def count_opening(site: Site, request: OwnRequest) -> None:
+    """Count a visitor who opens the settings.
+
+    Neither another look at the settings page, nor the page after an answer or an erasure, opens them.
     """
+    if site.access_log is None or request.method != "GET" or "erased" in request.query_params or request.visit.saved:
+        return
+    fields = dict(request.scope["headers"])
+    if any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose")):
+        return
+    # Robots cannot answer, so the user agent of who has answered is not read.
+    if request.visit.decision.record is None and is_from_robot(fields):
+        return
+    host = fields.get(b"host", b"")
+    before = split_address(request.headers.get("referer", ""))
+    if before.authority.encode("latin-1") != host or not before.path.startswith(request.base):
+        site.access_log.counts.add("settings", host, language=request.language)
 
-    def __init__(  # noqa: PLR0913 (each page has its own parts)
-        self,
-        policy: Policy,
-        own_cookies: OwnCookies,
-        visits: Visits,
-        pages: Pages,
-        *,
-        kept: KeptData,
-        past_policies: PastPolicies,
-        states: States,
-        cookie_list: CookieList,
-    ) -> None:
-        self._policy = policy
-        self._own_cookies = own_cookies
-        self._visits = visits
-        self._pages = pages
-        self._kept = kept
-        self._past_policies = past_policies
-        self._states = states
-        self._cookie_list = cookie_list
 
-    async def settings(self, inquiry: Inquiry) -> Response:
-        """Respond with the settings page."""
-        erased = inquiry.request.query_params.get("erased")
-        notice = "" if erased is None else "erased_nothing" if erased == "nothing" else "erased"
-        if inquiry.visit.saved and inquiry.visit.decision.record:
-            notice = "saved"
-        response = await self.settings_page(inquiry, next_path=inquiry.next_path, notice=notice)
-        return self._said(inquiry, response)
+async def show_do_not_sell(site: Site, request: OwnRequest) -> Response:
+    """Respond with the page for refusing a sale or sharing.
 
-    def _said(self, inquiry: Inquiry, response: Response) -> Response:
-        """Return the response of a page that has said that an answer is saved, so that no page says it again."""
-        if inquiry.visit.saved:
-            response.raw_headers.append((b"set-cookie", self._own_cookies.saved.forget(secure=inquiry.place.secure)))
-        return response
+    Raises:
+        Problem: 404, the policy declares neither.
+    """
+    if not site.policy.sells:
+        raise Problem(404, "Nothing is sold or shared here.")
+    html = site.pages.do_not_sell(
+        request.visit.decision, base=request.base, language=request.language, next_path=request.next_path
+    )
+    return say_saved_once(site, request, make_page(html, request.language))
 
-    async def settings_page(self, inquiry: Inquiry, *, next_path: str, notice: str, status: int = 200) -> Response:
-        """Return the response with the settings page.
 
-        Args:
-            inquiry: the request.
-            next_path: a path on this site to return to; "" for none.
-            notice: the name of a message; see `Pages.settings`.
-            status: the HTTP status code.
-        """
-        kept = await self._kept.summary(inquiry)
-        if notice.startswith("erased") and kept.records:
-            notice += "_not_proof"
-        html = self._pages.settings(
-            inquiry.visit.decision,
-            base=inquiry.base,
-            language=inquiry.language,
-            next_path=next_path,
-            notice=notice,
-            kept=kept,
-            counts_on=inquiry.counts_on,
-            own_cookies=self._cookie_list.under(inquiry.visit.decision.policy, base=inquiry.base, place=inquiry.place),
-        )
-        return page(html, inquiry.language, status, has_script=bool(refused_in_storage(inquiry.visit.decision)))
+async def show_transmission(site: Site, request: OwnRequest) -> Response:
+    """Respond with the page that tells what is sent to whom.
 
-    async def do_not_sell(self, inquiry: Inquiry) -> Response:
-        """Respond with the page for refusing a sale or sharing.
+    Raises:
+        Problem: 404, the laws that the policy names ask for no such page.
+    """
+    if not site.policy.tells_transmission:
+        raise Problem(404, "There is no such page here.")
+    html = site.pages.transmission(
+        request.visit.decision, base=request.base, language=request.language, next_path=request.next_path
+    )
+    return make_page(html, request.language)
 
-        Raises:
-            Problem: 404, the policy declares neither.
-        """
-        if not self._policy.sells:
-            raise Problem(404, "Nothing is sold or shared here.")
-        html = self._pages.do_not_sell(
-            inquiry.visit.decision,
-            base=inquiry.base,
-            language=inquiry.language,
-            next_path=inquiry.next_path,
-        )
-        return self._said(inquiry, page(html, inquiry.language))
 
-    async def transmission(self, inquiry: Inquiry) -> Response:
-        """Respond with the page that tells what is sent to whom.
+async def show_question(site: Site, request: OwnRequest) -> Response:
+    """Respond with the question, for the script to insert into a page.
 
-        Raises:
-            Problem: 404, the laws that the policy names ask for no such page.
-        """
-        if not self._policy.tells_transmission:
-            raise Problem(404, "There is no such page here.")
-        html = self._pages.transmission(
-            inquiry.visit.decision, base=inquiry.base, language=inquiry.language, next_path=inquiry.next_path
-        )
-        return page(html, inquiry.language)
+    `?next=` is the path of the page, and selects the conditions of its service. `?page_language=` is the language
+    of the page. `?again` says that the visitor opened the question to change an answer. Else there is none (204)
+    where nothing is to be asked, and for pages that the question links to: visitors read them before they answer.
+    """
+    visit = request.visit
+    next_path = request.next_path
+    if next_path:
+        visit = read_visit_at(site, request, next_path)
+    again = "again" in request.query_params
+    if again:
+        count_opening(site, request)
+    elif not visit.should_ask or unquote(split_address(next_path).path).rstrip("/") in site.policy.linked_paths:
+        return Response(status_code=204)
+    html = site.pages.banner(
+        visit.decision,
+        base=request.base,
+        language=request.language,
+        next_path=next_path,
+        options=QuestionOptions(again=again, by_script=request.query_params.get("gpc") == "1"),
+    )
+    return make_page(html.decode(), request.language)
 
-    async def question(self, inquiry: Inquiry) -> Response:
-        """Respond with the question, for the script to insert into a page.
 
-        `?next=` is the path of the page, and selects the conditions of its service. `?page_language=` is the language
-        of the page. `?again` says that the visitor opened the question to change an answer. Else there is none (204)
-        where nothing is to be asked, and for pages that the question links to: visitors read them before they answer.
-        """
-        again = "again" in inquiry.request.query_params
-        visit, next_path = inquiry.visit, inquiry.next_path
-        if next_path:
-            visit = self._visits.read(inquiry.request.scope, path_inside(next_path, inquiry.request.scope))
-        is_linked = unquote(split_address(next_path).path).rstrip("/") in self._policy.linked_paths
-        if not again and (is_linked or not visit.should_ask):
-            return Response(status_code=204)
-        html = self._pages.banner(
-            visit.decision,
-            base=inquiry.base,
-            language=inquiry.language,
-            next_path=next_path,
-            options=QuestionOptions(
-                again=again,
-                by_script=inquiry.request.query_params.get("gpc") == "1",
-            ),
-        )
-        return page(html.decode(), inquiry.language)
+def read_visit_at(site: Site, request: OwnRequest, page: str) -> Visit:
+    """Return the visit that the visitor would make at another address of the site."""
+    return site.visits.read(request.scope, path_inside(page, request.scope))
 
-    async def state(self, inquiry: Inquiry) -> Response:
-        """Respond with the visitor's state as JSON; with `?page=`, the state on the page at that path."""
-        visit, path = inquiry.visit, inquiry.request.query_params.get("page", "")
-        if path.startswith("/"):
-            visit = self._visits.read(inquiry.request.scope, path_inside(path, inquiry.request.scope))
-        response = JSONResponse(self._states.of(visit.decision))
-        if self._own_cookies.state is not None:
-            fields = self._own_cookies.state.fields(
-                inquiry.visit.decision, inquiry.cookies, inquiry.now, place=inquiry.place
-            )
-            response.raw_headers += [(b"set-cookie", field) for field in fields]
-        return response
 
-    async def policy(self, inquiry: Inquiry) -> Response:
-        """Respond with the current policy."""
-        policy = self._policy
-        return JSONResponse({"version": policy.version, **policy.document()})
+async def show_state(site: Site, request: OwnRequest) -> Response:
+    """Respond with the visitor's state as JSON; with `?page=`, the state on the page at that path."""
+    visit = request.visit
+    page = request.query_params.get("page", "")
+    if page.startswith("/"):
+        visit = read_visit_at(site, request, page)
+    reply = JSONResponse(describe_state(site, visit.decision))
+    state = site.own_cookies.state
+    if state is not None:
+        fields = state.fields(request.visit.decision, request.cookie_field, request.now, place=request.place)
+        reply.raw_headers += [(b"set-cookie", field) for field in fields]
+    return reply
 
-    async def past_policy(self, version: str, inquiry: Inquiry) -> Response:
-        """Respond with an earlier version of the policy.
 
-        Raises:
-            Problem: 404, the version is unknown; 503, the ledger cannot be reached.
-        """
-        document = await self._past_policies.document(version)
-        if document is None:
-            raise Problem(404, "There is no such version of the policy.")
-        return JSONResponse({"version": version, **document})
+def describe_state(site: Site, decision: Decision) -> dict[str, Any]:
+    """Return a decision as JSON data.
 
-    async def gpc(self, inquiry: Inquiry) -> Response:
-        """Respond with the site's GPC support resource (Global Privacy Control, "GPC Support Resource").
+    - `status`: what the visitor answered: "unknown", "granted", "refused" or "partial".
+    - `purposes`: purpose id -> whether it is allowed now, "necessary" included.
+    - `outcome`: what holds on the whole, as the link at the end of pages says it; see `Decision`.
+    - `should_ask`: whether the question is to be shown.
+    - `asked`: ids of the purposes that it asks for.
+    - `policy`: the version of the policy in force.
+    - `decided_at`: when the visitor answered, or null.
+    - `expires_at`: when that answer ends, or null.
+    - `source`: where it was given: "banner", "settings", "feature" or "api"; "signal" if
+      only a signal refuses something; else null.
+    - `signals`: names of the browser's signals: "gpc", "dnt".
+    - `honours_gpc`: whether Global Privacy Control turns something off, now or at some time since the answer.
+    - `opted_out`: whether the visitor or a signal has refused every sale or sharing; false if the policy has none.
+    - `overruled`: ids of the purposes that the visitor granted and that a signal has refused since.
+    - `features`: feature id -> whether it is available.
+    - `reloads`: whether pages have to be loaded again after a grant: their Content-Security-Policy names recipients
+      only where they are allowed.
+    - `law`: the code of the law that applies; only if the policy names one.
+    """
+    policy = decision.policy
+    state: dict[str, Any] = {
+        "status": decision.status,
+        "purposes": dict(decision.purposes),
+        "outcome": decision.outcome,
+        "should_ask": decision.should_ask,
+        "asked": list(decision.asked),
+        "policy": policy.version,
+        "decided_at": None,
+        "expires_at": None,
+        "source": "signal" if decision.refused_by_signal else None,
+        "signals": list(decision.signals),
+        "honours_gpc": decision.honours_gpc,
+        "opted_out": decision.opted_out,
+        "overruled": sorted(decision.overruled),
+        "features": {feature.id: decision.feature(feature.id).available for feature in policy.features},
+        "reloads": site.reloads,
+    }
+    record = decision.record
+    if record is not None:
+        state["decided_at"] = rfc3339(record.decided_at)
+        state["expires_at"] = rfc3339(record.expires_at)
+        state["source"] = record.source
+    if policy.law is not None:
+        state["law"] = policy.law.code
+    return state
 
-        Its date is the newest that the policy declares and that is not in the future, or else today.
-        """
-        today = day_of(inquiry.now)
-        declared = [self._policy.site.updated, *(change.date for change in self._policy.changes)]
-        updated = max((day for day in declared if day is not None and day <= today), default=today)
-        return JSONResponse({"gpc": self._policy.signals.gpc != (), "lastUpdate": updated.isoformat()})
+
+async def show_policy(site: Site, request: OwnRequest) -> Response:
+    """Respond with the current policy."""
+    return JSONResponse({"version": site.policy.version, **site.policy.document()})
+
+
+async def show_past_policy(site: Site, request: OwnRequest) -> Response:
+    """Respond with an earlier version of the policy.
+
+    Raises:
+        Problem: 404, the version is unknown; 503, the ledger cannot be reached.
+    """
+    version = request.path.removeprefix(f"{site.prefix}/policy/")
+    document = await find_policy_document(site, version)
+    if document is None:
+        raise Problem(404, "There is no such version of the policy.")
+    return JSONResponse({"version": version, **document})
+
+
+async def show_gpc_support(site: Site, request: OwnRequest) -> Response:
+    """Respond with the site's GPC support resource (Global Privacy Control, "GPC Support Resource").
+
+    Its date is the newest that the policy declares and that is not in the future, or else today.
+    """
+    today = day_of(request.now)
+    declared = [site.policy.site.updated, *(change.date for change in site.policy.changes)]
+    updated = max((day for day in declared if day is not None and day <= today), default=today)
+    return JSONResponse({"gpc": site.policy.signals.gpc != (), "lastUpdate": updated.isoformat()})

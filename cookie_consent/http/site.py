@@ -7,10 +7,13 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from anyio import CapacityLimiter
 from starlette.types import ASGIApp, Scope
 
 from cookie_consent.base import user_agents
 from cookie_consent.base.addresses import outer_path
+from cookie_consent.base.bounds import RateLimit
+from cookie_consent.base.clock import HOUR
 from cookie_consent.base.messages import check_booleans
 from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.cookie_log import CookieLog
@@ -36,7 +39,17 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers.signal_records import SignalProofs
     from cookie_consent.tracing.access_log import AccessLog
 
+_FEW = 4
+"""How many access logs are searched at once. Further requests wait."""
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
+
+
+def make_limits() -> Mapping[str, RateLimit]:
+    """Return how often something may be done, in each process: what -> its limit."""
+    return {
+        "own data": RateLimit(60, 600),
+        "help desk": RateLimit(100, HOUR),
+    }
 
 
 @dataclass(eq=False, kw_only=True)
@@ -70,6 +83,9 @@ class Site:
         fills_heads: whether the head of each visitor's pages says what is allowed.
         advice: logs once what the site should know of its pages.
         foreign_hosts: logs which hosts of others pages load from.
+        limits: how often something may be done.
+        searches: limits how many access logs are searched at once. An export can take seconds, and must not occupy the
+            threads of the app's endpoints.
         is_left_out: whether this is the site as it is for pages that are left out.
     """
 
@@ -102,6 +118,8 @@ class Site:
         self.settings_link = self.inject and self.settings_link
         self.vendor_signals = vendor_signals(policy) if self.inject else None
         self.fills_heads = self.vendor_signals is not None and not self.is_shared
+        self.limits = make_limits()
+        self.searches = CapacityLimiter(_FEW)
         self.advice = PageAdvice()
         self.foreign_hosts = ForeignHosts(self.prefix, self.security, self.clock)
         if self.inject or self.access_log is not None:

@@ -19,7 +19,8 @@ from cookie_consent.cli.main import GOOD, main
 from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS
-from cookie_consent.endpoints.help_desk import LONGEST_TEXT, MAX_PER_HOUR
+from cookie_consent.endpoints.help_desk import LONGEST_TEXT
+from cookie_consent.http.site import make_limits
 from cookie_consent.ledgers import Ledger, MemoryLedger, Requests, open_ledger
 from cookie_consent.ledgers.requests import KINDS, DeskRequest
 from tests.support.asgi import NOW, PREFIX, SITE, Clock, Reply, Visitor, install, policy
@@ -28,6 +29,7 @@ from tests.support.policies import KEY, granting_record, text_of
 
 REQUESTS = f"{PREFIX}/requests"
 TEXT = "What do you keep about me?"
+MAX_PER_HOUR = make_limits()["help desk"].most
 
 
 class Person(Visitor):

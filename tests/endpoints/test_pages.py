@@ -16,12 +16,10 @@ from typing import Any
 import html5lib
 import pytest
 
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.decision import Decision, decide
-from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.endpoints.cookie_list import CookieList
+from cookie_consent.endpoints.cookie_list import list_own_cookies
 from cookie_consent.pages.assets import assets
 from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.question import QuestionOptions
@@ -29,8 +27,10 @@ from cookie_consent.pages.rendering import LAYOUTS, Layout
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.parts import Authority, Cookie
 from cookie_consent.policy.policy import Policy, card_of
+from cookie_consent.sinks import MemorySink
 from cookie_consent.texts import catalog
-from tests.support.policies import KEY, full_policy_data, full_policy_in, policy_of, text_of
+from tests.support.asgi import install
+from tests.support.policies import full_policy_data, full_policy_in, policy_of, text_of
 
 BASE = "/mounted/privacy-choices"
 NOW = 1_780_000_000  # 2026-05-28, UTC
@@ -521,9 +521,9 @@ def test_purpose_that_the_service_never_uses_does_not_claim_consent(policy: Poli
 
 
 def test_own_cookies_are_described(policy: Policy) -> None:
-    own_cookies = OwnCookies(CookieSettings(KEY))
+    site = install(access_log=MemorySink())._site
     for place in (HTTPS, HTTP):
-        ours = CookieList(own_cookies, has_log=True).under(policy, base=BASE, place=place)
+        ours = list_own_cookies(site, policy, BASE, place)
         assert len(ours) == 5
         for language in policy.site.languages:
             html = settings(policy, own_cookies=ours, language=language)

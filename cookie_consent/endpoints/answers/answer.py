@@ -14,8 +14,6 @@ The steps of an answer:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -24,15 +22,15 @@ from cookie_consent.base.messages import shown, warn_once
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import ConsentRecord
-from cookie_consent.decision.visit import Visits, host_of
+from cookie_consent.decision.visit import host_of
 from cookie_consent.endpoints.answers.cookies import AnswerCookies
 from cookie_consent.endpoints.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.endpoints.answers.records import AnswerRecords
 from cookie_consent.endpoints.answers.tracing import AnswerTracing
-from cookie_consent.endpoints.inquiry import Inquiry
-from cookie_consent.endpoints.state import States
+from cookie_consent.endpoints.request import OwnRequest
+from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.http.forms import Problem, read_body
-from cookie_consent.policy.policy import Policy
+from cookie_consent.http.site import Site
 
 
 class HostAdvice:
@@ -61,32 +59,25 @@ class Answers:
     """Takes answers.
 
     Args:
-        policy: the site's policy.
-        visits: knows the policies of services.
-        states: returns the new state as data.
+        site: the site.
         records: stores consent records; None without a ledger.
         cookies: returns the cookies to set and to expire.
         tracing: starts and stops access tracing.
-        lifetime: how long an answer is valid.
     """
 
-    def __init__(  # noqa: PLR0913 (each step of the way)
-        self,
-        policy: Policy,
-        visits: Visits,
-        states: States,
-        *,
-        records: AnswerRecords | None,
-        cookies: AnswerCookies,
-        tracing: AnswerTracing,
-        lifetime: timedelta,
+    def __init__(
+        self, site: Site, *, records: AnswerRecords | None, cookies: AnswerCookies, tracing: AnswerTracing
     ) -> None:
-        self._policy, self._visits, self._states = policy, visits, states
-        self._records, self._cookies, self._tracing = records, cookies, tracing
-        self._lifetime = lifetime
-        self._host_advice = HostAdvice(policy.site.hosts)
+        self._site = site
+        self._policy = site.policy
+        self._visits = site.visits
+        self._records = records
+        self._cookies = cookies
+        self._tracing = tracing
+        self._lifetime = site.own_cookies.lifetime
+        self._host_advice = HostAdvice(site.policy.site.hosts)
 
-    async def take(self, inquiry: Inquiry) -> Response:
+    async def take(self, inquiry: OwnRequest) -> Response:
         """Take the answer in the body of a request.
 
         Raises:
@@ -96,20 +87,17 @@ class Answers:
         """
         # Crawlers submit forms, too. Their answer would be the record of a consent that nobody gave. Who has answered
         # is none, so the user agent is read at the first answer alone.
-        if inquiry.visit.decision.record is None and is_from_robot(dict(inquiry.request.scope["headers"])):
+        if inquiry.visit.decision.record is None and is_from_robot(dict(inquiry.scope["headers"])):
             raise Problem(403, "A robot cannot consent.")
-        body = await read_body(inquiry.request.stream())
+        body = await read_body(inquiry.stream())
         posted = read_answer(inquiry.content_type, body, self._policy)
         if posted.language in self._policy.site.languages:
             # The record names the language of the form, whichever the browser prefers now.
-            inquiry = replace(inquiry, language=posted.language)
-        try:
-            return await self._take(inquiry, posted)
-        except Problem as problem:
-            problem.language, problem.next = inquiry.language, posted.next
-            raise
+            inquiry.language = posted.language
+        inquiry.next_path = safe_next(posted.next) or ""
+        return await self._take(inquiry, posted)
 
-    async def _take(self, inquiry: Inquiry, posted: PostedAnswer) -> Response:
+    async def _take(self, inquiry: OwnRequest, posted: PostedAnswer) -> Response:
         if posted.policy not in ("", self._policy.version):
             # An answer is only about the text that was shown.
             raise Problem(409, f"The policy in force is {self._policy.version}.", "error_policy_changed")
@@ -140,7 +128,7 @@ class Answers:
         on_site = self._decided(inquiry.visit.decision, record, now)
         fields = [*of_answer, *of_visitor, *self._cookies.of_state(inquiry, on_site)]
         if not inquiry.place.host:
-            self._host_advice.log_advice(host_of(inquiry.request.scope))
+            self._host_advice.log_advice(host_of(inquiry.scope))
         if problem is not None:
             problem.fields = fields
             raise problem
@@ -152,7 +140,7 @@ class Answers:
         """Return the decision under the same conditions as another one, once an answer is given."""
         return decide(before.policy, record, frozenset(before.signals), now)
 
-    def _before(self, inquiry: Inquiry, posted: PostedAnswer) -> Decision:
+    def _before(self, inquiry: OwnRequest, posted: PostedAnswer) -> Decision:
         """Return the decision until now, under the conditions of the service on whose page the answer was given."""
         decision = inquiry.visit.decision
         here = self._visits.policy_in(posted.service, decision.policy) if posted.service else None
@@ -160,13 +148,13 @@ class Answers:
             return decision
         return decide(here, decision.record, frozenset(decision.signals), inquiry.now)
 
-    def _reply(self, inquiry: Inquiry, posted: PostedAnswer, after: Decision, *, begins: bool) -> Response:
+    def _reply(self, inquiry: OwnRequest, posted: PostedAnswer, after: Decision, *, begins: bool) -> Response:
         if inquiry.is_form:
             # 303 makes the browser follow with GET, so reloading the page sends no second answer (RFC 9110, section
             # 15.4.4).
-            return RedirectResponse(safe_next(posted.next) or inquiry.base, status_code=303)
+            return RedirectResponse(inquiry.next_path or inquiry.base, status_code=303)
         # The page view was not recorded, because tracing was off. The page's script reports it now.
-        return JSONResponse(self._states.of(after) | ({"tracing_began": True} if begins else {}))
+        return JSONResponse(describe_state(self._site, after) | ({"tracing_began": True} if begins else {}))
 
 
 def _answers_nothing(before: Decision, record: ConsentRecord) -> bool:

@@ -8,7 +8,7 @@ from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visit import host_of, refused_cookie_names
-from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.endpoints.request import OwnRequest
 
 _ANSWERS = ("consent", "signal")
 """Cookies that an answer replaces."""
@@ -26,7 +26,7 @@ class AnswerCookies:
     def __init__(self, own_cookies: OwnCookies, gate: Gate) -> None:
         self._own_cookies, self._gate = own_cookies, gate
 
-    def fields(self, inquiry: Inquiry, record: ConsentRecord, *, says_saved: bool) -> list[tuple[bytes, bytes]]:
+    def fields(self, inquiry: OwnRequest, record: ConsentRecord, *, says_saved: bool) -> list[tuple[bytes, bytes]]:
         """Return the header fields.
 
         Args:
@@ -34,8 +34,8 @@ class AnswerCookies:
             record: the answer to be stored in the browser.
             says_saved: whether the next page says that the answer is saved.
         """
-        scope, place, before = inquiry.request.scope, inquiry.place, inquiry.visit.decision
-        replaced = self._own_cookies.forget_host_only(_ANSWERS, inquiry.cookies, base=inquiry.base, place=place)
+        scope, place, before = inquiry.scope, inquiry.place, inquiry.visit.decision
+        replaced = self._own_cookies.forget_host_only(_ANSWERS, inquiry.cookie_field, base=inquiry.base, place=place)
         fields = [(b"set-cookie", field) for field in (*replaced, self._own_cookies.set_consent(record, place=place))]
         if before.record is not None and before.record.overridden_by:
             # This answer was given in sight of the signals, so it overrides them (11 CCR 7025).
@@ -55,7 +55,7 @@ class AnswerCookies:
             fields.append(_EMPTY_CACHE)
         return fields
 
-    def of_state(self, inquiry: Inquiry, decision: Decision) -> list[tuple[bytes, bytes]]:
+    def of_state(self, inquiry: OwnRequest, decision: Decision) -> list[tuple[bytes, bytes]]:
         """Return the header fields that make the cookie for scripts say what holds; none if there is no such cookie.
 
         Args:
@@ -65,7 +65,7 @@ class AnswerCookies:
         state = self._own_cookies.state
         if state is None:
             return []
-        fields = state.fields(decision, inquiry.cookies, inquiry.now, place=inquiry.place)
+        fields = state.fields(decision, inquiry.cookie_field, inquiry.now, place=inquiry.place)
         return [(b"set-cookie", field) for field in fields]
 
 

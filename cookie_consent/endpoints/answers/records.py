@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,18 +15,16 @@ from cookie_consent.base.clock import HOUR, seconds_of
 from cookie_consent.base.messages import log_failure, warn_once
 from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import Decision, decide
-from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.endpoints.answers.posted import PostedAnswer, keep_refusals
 from cookie_consent.endpoints.answers.waiting import GivenAnswer, WaitingRecords
-from cookie_consent.endpoints.cookie_list import CookieList
-from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.endpoints.cookie_list import list_own_cookies
+from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.http.forms import Problem, too_many
-from cookie_consent.ledgers import Entry, Ledger
+from cookie_consent.http.site import Site
+from cookie_consent.ledgers import Entry
 from cookie_consent.ledgers import records as proof
-from cookie_consent.ledgers.retention import Retention
 from cookie_consent.pages.evidence import SURFACES, Surface, shown
-from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.question import answered_at
 from cookie_consent.policy.policy import find_card
 
@@ -101,31 +99,22 @@ class AnswerRecords:
     """Stores consent records.
 
     Args:
-        ledger: the ledger.
-        retention: removes expired records.
-        own_cookies: the middleware's own cookies.
-        pages: renders the texts that visitors saw.
-        cookie_list: lists the middleware's own cookies in these texts.
-        clock: returns seconds since 1970.
+        site: the site, which has a ledger.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        retention: Retention,
-        own_cookies: OwnCookies,
-        pages: Pages,
-        cookie_list: CookieList,
-        clock: Callable[[], float],
-    ) -> None:
-        self._ledger, self._retention, self._own_cookies = ledger, retention, own_cookies
-        self._pages, self._cookie_list = pages, cookie_list
-        self._first_answers, self._limit = FirstAnswers(), RateLimit(MAX_ANSWERS, ANSWERS_WITHIN)
-        self._waiting = WaitingRecords(ledger, self._append, clock)
+    def __init__(self, site: Site) -> None:
+        assert site.ledger is not None  # noqa: S101 (see above)
+        self._site = site
+        self._ledger = site.ledger
+        self._own_cookies = site.own_cookies
+        self._pages = site.pages
+        self._first_answers = FirstAnswers()
+        self._limit = RateLimit(MAX_ANSWERS, ANSWERS_WITHIN)
+        self._waiting = WaitingRecords(site.ledger, self._append, site.clock)
 
     async def keep(
         self,
-        inquiry: Inquiry,
+        inquiry: OwnRequest,
         before: Decision,
         posted: PostedAnswer,
         record: ConsentRecord,
@@ -154,7 +143,8 @@ class AnswerRecords:
             raise
         except Exception as error:  # noqa: BLE001 (nothing is allowed without its record, whatever fails)
             return self._without_ledger(given, refusal, error)
-        self._retention.run_if_due(inquiry.now)
+        if self._site.retention is not None:
+            self._site.retention.run_if_due(inquiry.now)
         return stored
 
     def _without_ledger(self, given: GivenAnswer, refusal: ConsentRecord | None, error: Exception) -> StoredAnswer:
@@ -207,18 +197,18 @@ class AnswerRecords:
                 return before.consent_id, records[-1] if records else None
         return new_id() if record.in_state(State.GRANTED) else "", None
 
-    def _has_room(self, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> bool:
+    def _has_room(self, inquiry: OwnRequest, before: Decision, record: ConsentRecord) -> bool:
         """Tell whether to record one more answer of a visitor without an earlier one.
 
         Raises:
             Problem: 429, the limit of the client's network is reached and the answer consents: consent needs a record.
         """
-        wait = self._first_answers.wait(inquiry.request.scope.get("client"), inquiry.now)
+        wait = self._first_answers.wait(inquiry.scope.get("client"), inquiry.now)
         if wait and record.in_state(State.GRANTED):
             raise too_many(wait, "Too many first answers came from this network; a refusal at any time.")
         return not wait
 
-    async def _repeated(self, inquiry: Inquiry, last: Mapping[str, Any], entry: Entry) -> Mapping[str, Any] | None:
+    async def _repeated(self, inquiry: OwnRequest, last: Mapping[str, Any], entry: Entry) -> Mapping[str, Any] | None:
         """Return the record that an answer repeats; None if the answer needs a record of its own.
 
         Above the limit, an answer gets a record only if it refuses something that the newest answer did not. Such a
@@ -239,7 +229,7 @@ class AnswerRecords:
             )
         return None if proof.refuses_more(entry.document, newest) else newest
 
-    async def _shown(self, inquiry: Inquiry, before: Decision, posted: PostedAnswer) -> proof.ShownText | None:
+    async def _shown(self, inquiry: OwnRequest, before: Decision, posted: PostedAnswer) -> proof.ShownText | None:
         """Return the text that the visitor saw; None if it is unknown or the site's own form or program asked."""
         then = await self._when_shown(before, posted) if posted.surface in SURFACES else None
         if then is None:
@@ -259,7 +249,7 @@ class AnswerRecords:
             surface,
             base=inquiry.base,
             language=inquiry.language,
-            own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, place=inquiry.place),
+            own_cookies=list_own_cookies(self._site, then.policy, inquiry.base, inquiry.place),
             answered_before=before.record.decided_at if before.record else None,
         )
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from cookie_consent.base.addresses import safe_next, split_address
-from cookie_consent.base.user_agents import is_from_robot, read_agent
+from cookie_consent.base.user_agents import read_agent
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.endpoints.answers.posted import PostedAnswer
-from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.ledgers import records as proof
 from cookie_consent.pages.question import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
@@ -39,7 +39,7 @@ class AnswerTracing:
         self._log = access_log
 
     def answered(
-        self, inquiry: Inquiry, posted: PostedAnswer, record: ConsentRecord, *, traces: bool, is_new: bool
+        self, inquiry: OwnRequest, posted: PostedAnswer, record: ConsentRecord, *, traces: bool, is_new: bool
     ) -> tuple[bool, list[tuple[bytes, bytes]]]:
         """Count an answer, and start or stop tracing the visitor.
 
@@ -54,7 +54,7 @@ class AnswerTracing:
             Whether tracing begins, and the header fields for a visitor id that begins or ends.
         """
         before, log = inquiry.visit.decision, self._log
-        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
+        visitor = self._own_cookies.visitor(inquiry.cookie_field, inquiry.now, place=inquiry.place)
         visitor_id = visitor.id if visitor else ""
         if log is None:
             return False, []
@@ -70,44 +70,27 @@ class AnswerTracing:
             fields += self._keep_for_erasure(log, inquiry, visitor_id)
         return begins, [(b"set-cookie", field) for field in fields]
 
-    def ended(self, inquiry: Inquiry) -> list[tuple[bytes, bytes]]:
+    def ended(self, inquiry: OwnRequest) -> list[tuple[bytes, bytes]]:
         """Return the header fields that keep the id of a visitor whose consent has ended, for erasure."""
-        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, place=inquiry.place)
+        visitor = self._own_cookies.visitor(inquiry.cookie_field, inquiry.now, place=inquiry.place)
         if self._log is None or visitor is None or not inquiry.visit.decision.policy.traced:
             return []
         return [(b"set-cookie", field) for field in self._keep_for_erasure(self._log, inquiry, visitor.id)]
 
-    def opened(self, inquiry: Inquiry) -> None:
-        """Count a visitor who opens the settings.
-
-        Neither another look at the settings page, nor the page after an answer or an erasure, opens them.
-        """
-        request = inquiry.request
-        fields = dict(request.scope["headers"])
-        is_again = "erased" in request.query_params or inquiry.visit.saved
-        # Robots cannot answer, so the user agent of who has answered is not read.
-        is_robot = inquiry.visit.decision.record is None and is_from_robot(fields)
-        if self._log is None or request.method != "GET" or is_again or is_robot:
-            return
-        before = split_address(request.headers.get("referer", ""))
-        is_own = before.authority.encode("latin-1") == fields.get(b"host", b"") and before.path.startswith(inquiry.base)
-        if not is_own and not any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose")):
-            self._log.counts.add("settings", _host(inquiry), language=inquiry.language)
-
-    def _new_visitor(self, inquiry: Inquiry, posted: PostedAnswer) -> bytes:
+    def _new_visitor(self, inquiry: OwnRequest, posted: PostedAnswer) -> bytes:
         """Return the Set-Cookie field for a new visitor id, with the referrer if the page is loaded again.
 
         Loading it again proves that the browser keeps cookies, so that visit is recorded. After a form, the browser
         loads the page. The script reloads a page that may not load what was granted, and sends the origin that the
         visitor came from.
         """
-        referrer, query = None, inquiry.request.query_params
+        referrer, query = None, inquiry.query_params
         loads_again = inquiry.is_form or REFERRER in query
         if loads_again and posted.source in _ON_PAGES and safe_next(posted.next):
             referrer = origin_of(query.get(REFERRER, ""))
         return self._own_cookies.set_visitor(inquiry.now, place=inquiry.place, referrer=referrer)[1]
 
-    def _keep_for_erasure(self, log: AccessLog, inquiry: Inquiry, visitor_id: str) -> list[bytes]:
+    def _keep_for_erasure(self, log: AccessLog, inquiry: OwnRequest, visitor_id: str) -> list[bytes]:
         """Return the Set-Cookie field that keeps a former visitor id, which only the endpoints receive.
 
         An id is former after a withdrawal, and when the consent has ended. With it, the visitor can still see and erase
@@ -119,14 +102,14 @@ class AnswerTracing:
             log.erasing.start(visitor_id)  # without a cookie that keeps the id, the visitor could never ask for it
             return []
         until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
-        before = self._own_cookies.withdrawn(inquiry.cookies, now, place=place)
+        before = self._own_cookies.withdrawn(inquiry.cookie_field, now, place=place)
         withdrawn = [*(one for one in before if one.visitor_id != visitor_id), WithdrawnVisitor(visitor_id, until)]
         for one in withdrawn[:-MAX_WITHDRAWN]:
             log.erasing.start(one.visitor_id)  # dropped from the cookie: the visitor could never ask for it
         return [self._own_cookies.set_withdrawn(withdrawn[-MAX_WITHDRAWN:], now, base=inquiry.base, place=place)]
 
 
-def _count(log: AccessLog, inquiry: Inquiry, posted: PostedAnswer, before: Decision, record: ConsentRecord) -> None:
+def _count(log: AccessLog, inquiry: OwnRequest, posted: PostedAnswer, before: Decision, record: ConsentRecord) -> None:
     """Count an answer: as an answer to the question, or as a change of an earlier answer.
 
     An answer that only grants what the service refuses decides nothing, and is not counted.
@@ -146,18 +129,18 @@ def _count(log: AccessLog, inquiry: Inquiry, posted: PostedAnswer, before: Decis
     )
 
 
-def _host(inquiry: Inquiry) -> bytes:
-    return inquiry.request.headers.get("host", "").encode("latin-1")
+def _host(inquiry: OwnRequest) -> bytes:
+    return inquiry.headers.get("host", "").encode("latin-1")
 
 
-def _shown(inquiry: Inquiry, posted: PostedAnswer, before: Decision, outcome: str) -> Shown:
+def _shown(inquiry: OwnRequest, posted: PostedAnswer, before: Decision, outcome: str) -> Shown:
     """Return what was shown, for the counts. An answer of a program comes from no page.
 
     The device is known of those who accepted all: the user agent of who said no is not read for it.
     """
     device = ""
     if outcome == "granted":
-        device = read_agent(inquiry.request.headers.get("user-agent", "").encode("latin-1")).device
+        device = read_agent(inquiry.headers.get("user-agent", "").encode("latin-1")).device
     path = unquote(split_address(safe_next(posted.next) or "").path)
     return Shown(before.policy, device, path)
 

@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from cookie_consent.base.threads import start
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.endpoints.answers.posted import PostedAnswer
-from cookie_consent.endpoints.inquiry import Inquiry
+from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.policy.policy import canonical_json
@@ -43,7 +44,7 @@ class GivenAnswer(NamedTuple):
         record_id: the id of its record.
     """
 
-    inquiry: Inquiry
+    inquiry: OwnRequest
     before: Decision
     posted: PostedAnswer
     record: ConsentRecord
@@ -124,6 +125,11 @@ class WaitingRecords:
 
 def _without_request(given: GivenAnswer) -> GivenAnswer:
     """Return an answer without what only its response needs, so that nothing long stays in memory."""
-    visit = replace(given.inquiry.visit, visible_cookies=None, refusable_cookies=(), refused_cookies=())
-    inquiry = replace(given.inquiry, request=Request({"type": "http"}), visit=visit, cookies=b"", content_type="")
+    inquiry = copy(given.inquiry)
+    inquiry.visit = replace(inquiry.visit, visible_cookies=None, refusable_cookies=(), refused_cookies=())
+    for name in ("_headers", "_query_params"):
+        vars(inquiry).pop(name, None)
+    Request.__init__(inquiry, {"type": "http"})
+    inquiry.cookie_field = b""
+    inquiry.content_type = ""
     return given._replace(inquiry=inquiry, posted=replace(given.posted, next="", language="", first=""))

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 from cookie_consent.endpoints.answers.posted import PostedAnswer
+from cookie_consent.endpoints.endpoints import GPC_PATH
 from cookie_consent.endpoints.guard import is_cross_site
-from cookie_consent.endpoints.routes import GPC_PATH
-from cookie_consent.endpoints.settings import SettingsEndpoints
-from cookie_consent.endpoints.state import States
+from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import _CHECKS
 from tests.support.asgi import NOW, Clock, Visitor, install
-from tests.support.reference.markdown import Docstring, docstring_of, page_of, prose, sentence, table
+from tests.support.reference.markdown import docstring_of, page_of, prose, sentence, table
 
 PREFIX = "/privacy-choices"
 _TITLE = f"""\
@@ -50,6 +48,7 @@ The endpoints read these:
 Each response has `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and `Vary`. A file at `/assets/` may be
 kept for ever instead. `Retry-After` says after how many seconds a 429 may be tried again, `Allow` which methods a 405
 allows. [Caching](../caching.md) says what pages of your app get."""
+_PATTERNS = {"/policy/*": "/policy/VERSION", "/assets/*": "/assets/NAME", "/*.js": "/SCRIPT.js"}
 _ITEM = re.compile(r"^- `(\w+)`: (.*)$", re.MULTILINE)
 
 
@@ -81,26 +80,17 @@ def site() -> Visitor:
     return Visitor(install(ledger=MemoryLedger(), access_log=MemorySink(), clock=Clock(int(NOW))))
 
 
-def handlers() -> Iterator[tuple[str, str, Callable[..., Any]]]:
-    """Yield the method, the path below the prefix and the handler of each endpoint, in the order of their table.
-
-    Scripts and other files have one path for all.
-    """
-    found = install(ledger=MemoryLedger(), access_log=MemorySink())._endpoints._routes._table
-    for path, methods in found.items():
-        if "." not in path:
-            for method, handler in methods.items():
-                yield method, path, handler
-        if path == "/policy":
-            yield "GET", "/policy/VERSION", SettingsEndpoints.past_policy
-    yield "GET", "/SCRIPT.js", found["/choices.js"]["GET"]
-    yield "GET", "/assets/NAME", next(methods["GET"] for path, methods in found.items() if path.startswith("/assets/"))
-    yield "GET", GPC_PATH, SettingsEndpoints.gpc
+def endpoints() -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    """Yield the method, the path below the prefix and the function of each endpoint, in the order of their table."""
+    for pattern, methods in install()._endpoints._table.items():
+        path = _PATTERNS.get(pattern, pattern)
+        for method, endpoint in methods.items():
+            yield method, path, endpoint
 
 
 def _endpoints() -> Iterator[tuple[str, ...]]:
-    for method, path, handler in handlers():
-        documented = _documented(handler)
+    for method, path, endpoint in endpoints():
+        documented = docstring_of(endpoint)
         address = path if path == GPC_PATH else f"{PREFIX}{path}"
         said = " ".join(map(_in_a_cell, documented.text.removeprefix("Respond with ").split("\n\n")))
         yield f"`{method} {address}`", said, prose(documented.raises.get("Problem", "–"))
@@ -114,10 +104,6 @@ def _in_a_cell(paragraph: str) -> str:
         if items
         else sentence(paragraph)
     )
-
-
-def _documented(handler: Callable[..., Any]) -> Docstring:
-    return docstring_of(handler.func if isinstance(handler, partial) else handler)
 
 
 def _answer_fields() -> Iterator[tuple[str, ...]]:
@@ -138,8 +124,8 @@ def _state() -> Iterator[tuple[str, ...]]:
     visitor = site()
     visitor.save(media=True)
     state = visitor.get(f"{PREFIX}/state").json
-    meanings = dict(_ITEM.findall(docstring_of(States.of).text))
-    assert state.keys() <= meanings.keys(), "The docstring of States.of lacks a key"
+    meanings = dict(_ITEM.findall(docstring_of(describe_state).text))
+    assert state.keys() <= meanings.keys(), "The docstring of describe_state lacks a key"
     for name, meaning in meanings.items():
         example = f"`{json.dumps(state[name])}`" if name in state else "–"
         yield f"`{name}`", example, _in_json(meaning)
