@@ -148,7 +148,13 @@ class ConsentMiddleware(FailsAtStart):
         server_logs: Literal["mask", "drop", "keep"] = "mask",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        from cookie_consent.endpoints import loaded_late as late
+        # Here, so that a program that only imports the package starts sooner, and no request waits for a module.
+        from cookie_consent.endpoints.endpoints import GPC_PATH, Endpoints, checked_prefix
+        from cookie_consent.ledgers import ledger_of
+        from cookie_consent.ledgers.retention import Retention
+        from cookie_consent.ledgers.signal_records import SignalProofs
+        from cookie_consent.tracing.access_log import AccessLog
+        from cookie_consent.tracing.visitor_lag import VisitorLag
 
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
@@ -173,7 +179,7 @@ class ConsentMiddleware(FailsAtStart):
         visits = Visits(policy, own_cookies, gate, cookie_log, clock, by_country)
         # What visitors see.
         load_locales(policy.site.languages)
-        prefix = late.checked_prefix(prefix)
+        prefix = checked_prefix(prefix)
         pages = Pages(
             layout=layout,
             make_id=RandomIds(),
@@ -196,8 +202,8 @@ class ConsentMiddleware(FailsAtStart):
         remedy = 'Write one that keeps the requests for desk=, as in "sqlite:///consent.db".'
         check("ledger", ledger, is_valid=desk is None or ledger is not None, remedy=remedy)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
-        log = late.AccessLog.open(access_log, policy, query_keys, clock, late.VisitorLag(secret_keys), country_of)
-        ledger = late.ledger_of(ledger)
+        log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys), country_of)
+        ledger = ledger_of(ledger)
         # Join the parts.
         self._site = site = Site(
             app=app,
@@ -209,8 +215,8 @@ class ConsentMiddleware(FailsAtStart):
             visits=visits,
             pages=pages,
             ledger=ledger,
-            retention=late.Retention(ledger, policy.requests) if ledger is not None else None,
-            signal_proofs=late.SignalProofs(ledger, clock) if ledger is not None else None,
+            retention=Retention(ledger, policy.requests) if ledger is not None else None,
+            signal_proofs=SignalProofs(ledger, clock) if ledger is not None else None,
             access_log=log,
             desk=desk,
             clock=clock,
@@ -226,8 +232,8 @@ class ConsentMiddleware(FailsAtStart):
             site.app = WholePages(app)
         self.app, self._visits = app, visits
         self._retention, self._nesting = site.retention, Nesting(own_cookies)
-        self._endpoints = late.Endpoints(site)
-        self._own_paths = (prefix, late.GPC_PATH)
+        self._endpoints = Endpoints(site)
+        self._own_paths = (prefix, GPC_PATH)
         self._lost_prefix = LostPrefix(site.foreign_hosts.pages, prefix)
         for sentence in (*advice_at_start(policy), *advice_on_loading(policy, security, shared_pages=shared_pages)):
             _policy_log.warning("%s", sentence)

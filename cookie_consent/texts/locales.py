@@ -34,7 +34,11 @@ def _locale(language: str) -> Locale:
 
 
 def load_locales(languages: Iterable[str]) -> None:
-    """Load what is known of languages, so that no visitor waits for it."""
+    """Load what is known of languages, and what formats dates, lists and numbers, so that no visitor waits for it."""
+    import babel.dates
+    import babel.lists
+    import babel.numbers  # noqa: F401
+
     for language in languages:
         direction(language)
 
