@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -100,31 +99,30 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
     answers = [record for record in records if "expires_at" in record]
     policies = {record["policy"]: await find_policy(site, record["policy"]) for record in answers}
     address = absolute_url(request)
-    members = {
+    members: dict[str, Any] = {
         "consent": proof.document(current) if current else None,
-        "consent_records": iter(records),
-        "receipts": (receipt(record, policies[record["policy"]], address) for record in answers),
+        "consent_records": records,
+        "receipts": [receipt(record, policies[record["policy"]], address) for record in answers],
         "visitor_id": find_visitor_id(site, request),
         "withdrawn_visitor_ids": [one.visitor_id for one in find_withdrawn(site, request)],
-        "access_records": iter(()),
+        "access_records": [],
         "access_records_complete": True,
-        "requests": iter(await find_desk_requests(site, request)),
+        "requests": await find_desk_requests(site, request),
         "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
     }
 
-    def read_all() -> list[bytes]:
+    def read_and_encode() -> bytes:
         if site.access_log is not None:
-            every = map(site.access_log.sink.read, find_visitor_ids(site, request))
-            traces, missing = read_readable(chain.from_iterable(every))
-            members["access_records"] = iter(traces)
-            members["access_records_complete"] = not missing
+            records_by_id = map(site.access_log.sink.read, find_visitor_ids(site, request))
+            members["access_records"], missing = read_readable(chain.from_iterable(records_by_id))
             if missing:
+                members["access_records_complete"] = False
                 _log.error("A visitor's export lacks access records: %s", missing)
-        return [*json_chunks(members)]
+        return encode_members(members)
 
     # Read everything before the response starts: an export is complete, or an error.
-    chunks = await wait_for_store(to_thread.run_sync(read_all, limiter=site.searches), None)
-    return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
+    content = await wait_for_store(to_thread.run_sync(read_and_encode, limiter=site.searches), None)
+    return JSONInChunks(content, headers={"content-disposition": 'attachment; filename="privacy-export.json"'})
 
 
 async def erase_data(site: Site, request: OwnRequest) -> Response:
@@ -264,63 +262,32 @@ def limit_rate(site: Site, request: OwnRequest) -> None:
 
 
 class JSONInChunks(Response):
-    """JSON that is sent in chunks, each freed when it is sent, so that other tasks of the event loop run in between."""
+    """JSON that is sent in chunks, so that other tasks of the event loop run in between."""
 
     media_type = "application/json"
 
-    def __init__(self, chunks: Iterable[bytes], headers: Mapping[str, str]) -> None:
-        self._chunks = deque(chunks)
-        length = str(sum(map(len, self._chunks)))
-        super().__init__(headers={**headers, "content-length": length})
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response; for a HEAD request, only the header fields."""
+        """Send the response."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        while self._chunks and scope["method"] != "HEAD":
-            await send({"type": "http.response.body", "body": self._chunks.popleft(), "more_body": True})
+        for start in range(0, len(self.body), LARGEST_CHUNK):
+            chunk = self.body[start : start + LARGEST_CHUNK]
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await checkpoint()
         await send({"type": "http.response.body", "body": b""})
 
 
-def json_chunks(members: Mapping[str, object], largest: int = LARGEST_CHUNK) -> Iterator[bytes]:
-    """Yield a JSON object in chunks, byte for byte as Starlette's `JSONResponse` encodes it.
+def encode_members(members: Mapping[str, object]) -> bytes:
+    """Return a JSON object, byte for byte as Starlette's `JSONResponse` encodes it.
 
-    Args:
-        members: the object's members, as plain data. An iterator becomes an array, encoded item by item.
-        largest: the largest size of a chunk, in bytes.
-
-    Raises:
-        ValueError: a value is not valid in JSON.
+    Lists are encoded item by item: no other thread runs while `json.dumps` does.
     """
-    chunk = bytearray()
-    for piece in _pieces(members):
-        chunk += piece
-        while len(chunk) >= largest:
-            yield bytes(chunk[:largest])
-            del chunk[:largest]
-    if chunk:
-        yield bytes(chunk)
-
-
-def _pieces(members: Mapping[str, object]) -> Iterator[bytes]:
-    before = b"{"
+    encoded = []
     for name, value in members.items():
-        yield before + _encoded(name) + b":"
-        before = b","
-        if isinstance(value, Iterator):
-            yield from _array(value)
-        else:
-            yield _encoded(value)
-    yield b"}" if members else b"{}"
+        whole = encode(value) if not isinstance(value, list) else b"[" + b",".join(map(encode, value)) + b"]"
+        encoded.append(encode(name) + b":" + whole)
+    return b"{" + b",".join(encoded) + b"}"
 
 
-def _array(items: Iterable[object]) -> Iterator[bytes]:
-    before = b"["
-    for item in items:
-        yield before + _encoded(item)
-        before = b","
-    yield b"]" if before == b"," else b"[]"
-
-
-def _encoded(value: object) -> bytes:
+def encode(value: object) -> bytes:
+    """Return a value as JSON."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
