@@ -24,10 +24,9 @@ from cookie_consent.endpoints.answers.records import AnswerRecords
 from cookie_consent.endpoints.answers.tracing import AnswerTracing
 from cookie_consent.endpoints.events import EventIntake
 from cookie_consent.endpoints.files import send_asset, send_script
-from cookie_consent.endpoints.guard import refuse_other_sites
 from cookie_consent.endpoints.help_desk import show_form, take_desk_request
 from cookie_consent.endpoints.own_data import erase_data, export_data, show_receipt
-from cookie_consent.endpoints.request import OwnRequest, make_page
+from cookie_consent.endpoints.request import OwnRequest, make_page, refuse_other_sites
 from cookie_consent.endpoints.settings import (
     make_settings_page,
     show_do_not_sell,

@@ -1,8 +1,8 @@
-"""A request to one of our endpoints, and what several endpoints need to reply."""
+"""A request to one of our endpoints, who may send it, and what several endpoints need to reply."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from anyio import fail_after
@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope
 
-from cookie_consent.base.addresses import address, safe_next, scope_at
+from cookie_consent.base.addresses import address, safe_next, scope_at, split_address, split_origin
 from cookie_consent.base.bounds import LONGEST_WAIT
-from cookie_consent.base.messages import log_failure
+from cookie_consent.base.messages import log_failure, shown, warn_once
 from cookie_consent.decision.visit import cookies_of, without_held
 from cookie_consent.http.forms import Problem, is_form
 from cookie_consent.http.site import Site
@@ -20,6 +20,22 @@ from cookie_consent.texts.locales import accepted_language, match_language
 
 _STRICT = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+UNSAID = (
+    "The POST has neither Sec-Fetch-Site nor Origin, one of which every browser sends, so it is refused with 403. In a "
+    "test, use cookie_consent.testing: answer(client) or refuse(client)."
+)
+_SCHEME = (
+    "the server does not know that the proxy speaks {scheme}. Let the proxy send X-Forwarded-Proto (nginx: "
+    "proxy_set_header X-Forwarded-Proto $scheme;) and the server trust it: uvicorn --proxy-headers "
+    "--forwarded-allow-ips=PROXY, gunicorn --forwarded-allow-ips=PROXY, hypercorn's ProxyFixMiddleware, granian's "
+    "wrap_asgi_with_proxy_headers"
+)
+_HOST = (
+    "the proxy rewrites the Host field. Let it pass what the browser sent (nginx: proxy_set_header Host $http_host;), "
+    "or let the server read X-Forwarded-Host (hypercorn's ProxyFixMiddleware)"
 )
 Result = TypeVar("Result")
 
@@ -81,6 +97,87 @@ def choose_language(site: Site, request: OwnRequest) -> str:
         or accepted_language(request.headers.get("accept-language", ""), offered)
         or site.policy.site.prevailing_language
     )
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Refuse a request that a page of another site sent, and warn of what a proxy may have made of one of the site's.
+
+    Warn also of one that does not say where it comes from, as those of test clients: the page that a form gets is for
+    visitors, and does not explain it.
+
+    Raises:
+        Problem: 403, it comes from another site.
+    """
+    scheme = request.scope.get("scheme", "http")
+    host = request.headers.get("host", "")
+    # All values: if there are several, each has to be right.
+    fetch_sites = request.headers.getlist("sec-fetch-site")
+    origins = request.headers.getlist("origin")
+    if not is_cross_site(fetch_sites, origins, scheme, host):
+        return
+    detail = "Only the site's own pages may do this."
+    if not fetch_sites and not origins:
+        warn_once("refused POSTs", "", UNSAID)
+        detail = f"{detail} {UNSAID}"
+    elif origins and is_judged_by_origin(fetch_sites):
+        warn_of_proxy(origins[0], scheme, host, request.scope.get("root_path", ""))
+    raise Problem(403, detail, "error_cross_site")
+
+
+def is_cross_site(fetch_sites: Sequence[str], origins: Sequence[str], scheme: str, host: str) -> bool:
+    """Return whether a request that changes something must be refused.
+
+    If the browser sends Sec-Fetch-Site, that decides; unknown values are ignored (Fetch Metadata, section 2.3).
+    Otherwise Origin must be the site's. A request with neither is refused.
+
+    Args:
+        fetch_sites: all values of Sec-Fetch-Site.
+        origins: all values of Origin.
+        scheme: the scheme of the request.
+        host: its Host field.
+    """
+    if not is_judged_by_origin(fetch_sites):
+        return any(site in _FETCH_SITES and site not in ("same-origin", "none") for site in fetch_sites)
+    site = origin_of(f"{scheme}://{host}")
+    return not origins or site is None or any(origin_of(origin) != site for origin in origins)
+
+
+def is_judged_by_origin(fetch_sites: Sequence[str]) -> bool:
+    """Return whether Origin decides, because a request has no known value of Sec-Fetch-Site."""
+    return _FETCH_SITES.isdisjoint(fetch_sites)
+
+
+def origin_of(text: str) -> tuple[str, str, int | None] | None:
+    """Return the scheme, host and port of an Origin field, or None if it is no origin.
+
+    The port is the scheme's default if the field has none.
+    """
+    address = split_address(text)
+    origin = split_origin(address.scheme, address.authority)
+    if origin is None or address.path or address.query or "#" in text or "@" in address.authority:
+        return None
+    return origin.scheme, origin.host, origin.port or _DEFAULT_PORTS.get(origin.scheme)
+
+
+def warn_of_proxy(origin: str, scheme: str, host: str, root_path: str) -> None:
+    """Warn once of each origin whose POST is refused although it may be the site's own."""
+    parts = origin_of(origin)
+    if parts is None:
+        return
+    advice = []
+    # Use the scheme of the origin, so that default ports compare equal.
+    if origin_of(f"{parts[0]}://{host}") != parts:
+        advice.append(_HOST)
+    if parts[0] != scheme:
+        advice.append(_SCHEME.format(scheme=parts[0]))
+    if not advice:
+        return
+    text = (
+        f'A POST was refused with 403: it came from a page of "{shown(origin)}", and the app believes it is at '
+        f'"{shown(scheme)}://{shown(host)}" (root_path "{shown(root_path)}"). If the first is the site\'s own address, '
+        f"{'; and '.join(advice)}. docs/behind-a-proxy.md has the settings."
+    )
+    warn_once("origins of refused POSTs", shown(origin), text)
 
 
 def make_page(html: str, language: str, status: int = 200, *, has_script: bool = False) -> Response:

@@ -34,7 +34,8 @@ class PostedAnswer:
         purposes: purpose id -> whether it was ticked, for the purposes that the answer names.
         policy: the version of the policy that was shown.
         next: the address to continue at.
-        source: where the answer was given. Without it, a form counts as "settings", and JSON as "api".
+        source: where the answer was given: "banner", "settings", "feature" or "api". Without it, a form counts as
+            "settings", and JSON as "api".
         language: the language that was shown.
         service: the id of the service on whose page it was given.
         surface: the kind of page or box that was shown.

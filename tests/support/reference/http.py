@@ -9,7 +9,7 @@ from typing import Any
 
 from cookie_consent.endpoints.answers.posted import PostedAnswer
 from cookie_consent.endpoints.endpoints import GPC_PATH
-from cookie_consent.endpoints.guard import is_cross_site
+from cookie_consent.endpoints.request import is_cross_site
 from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cookie_consent.base.addresses import safe_next
-from cookie_consent.endpoints.guard import is_cross_site
+from cookie_consent.endpoints.request import is_cross_site
 
 HOST = "site.example"
 CROSS, OWN = True, False
