@@ -42,9 +42,8 @@ from cookie_consent.http.shared_pages import SharedPages, WholePages
 from cookie_consent.http.site import Site, check_page_options
 from cookie_consent.http.told_by_app import Country, app_language, law_by_country
 from cookie_consent.logging import set_server_logs
-from cookie_consent.pages.explanations import intro_of
 from cookie_consent.pages.inserted import CARD_SALT
-from cookie_consent.pages.pages import Pages
+from cookie_consent.pages.pages import Pages, choose_intro
 from cookie_consent.pages.rendering import Layout
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.policy import Policy, policy_in_use
@@ -185,7 +184,7 @@ class ConsentMiddleware(FailsAtStart):
             make_id=RandomIds(),
             prefix=prefix,
             signer=Signer(secret_keys, CARD_SALT),
-            intro=intro_of(csp, undeclared),
+            intro=choose_intro(csp, undeclared),
         )
         self._security = security = security_fields(policy, csp)
         left_out = leaves_out(inject)

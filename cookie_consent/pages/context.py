@@ -13,7 +13,6 @@ from markupsafe import Markup
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.reasons import Reason
 from cookie_consent.pages.assets import assets
-from cookie_consent.pages.explanations import has_changed, refused_by
 from cookie_consent.pages.question import (
     ANSWERED,
     ARRIVED,
@@ -27,6 +26,8 @@ from cookie_consent.pages.question import (
     answered_at,
 )
 from cookie_consent.pages.wording import Wording, link
+from cookie_consent.policy.parts import Feature, Service
+from cookie_consent.policy.policy import Card
 from cookie_consent.texts.locales import direction, language_name
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _SIGNALS = {"signal_gpc": Reason.GPC, "signal_dnt": Reason.DNT, "signal_stays": 
 
 
 @cache
-def templates() -> Environment:
+def load_templates() -> Environment:
     """Return the templates, all compiled: the first of them is asked for at the start, and no visitor waits for one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -65,9 +66,10 @@ def templates() -> Environment:
     return environment
 
 
-def context_of(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
+def page_variables(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
     """Return the variables that all templates use."""
     policy = decision.policy
+    refused = {text: refused_by(decision, reason) for text, reason in _SIGNALS.items()}
     return {
         "decision": decision,
         "policy": policy,
@@ -85,23 +87,23 @@ def context_of(decision: Decision, base: str, language: str, next_path: str) -> 
         # No answer to all allows what a signal refuses.
         "answers_all": not set(policy.asked).issubset(decision.refused_by_signal),
         "links": _LINKS,
-        "signals": {text: refused for text, reason in _SIGNALS.items() if (refused := refused_by(decision, reason))},
+        "signals": {text: purposes for text, purposes in refused.items() if purposes},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }
 
 
-def cacheable_context(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
-    """Return `context_of` for cached HTML, with marks in place of what differs between visitors."""
-    marks = {"next_query": IN_LINK, "answered_at": ANSWERED}
-    return context_of(decision, base, language, IN_FIELD if next_path else "") | marks
+def cached_variables(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
+    """Return `page_variables` for cached HTML, with marks in place of what differs between visitors."""
+    mark = IN_FIELD if next_path else ""
+    return {**page_variables(decision, base, language, mark), "next_query": IN_LINK, "answered_at": ANSWERED}
 
 
-def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, Any]:
-    """Return the further variables of the question, with marks like those of `cacheable_context`."""
+def question_variables(decision: Decision, options: QuestionOptions) -> dict[str, Any]:
+    """Return the further variables of the question, with marks like those of `cached_variables`."""
     policy = decision.policy
     # Opened again, it is the settings in place.
     asked = policy.asked if options.again else decision.asked
-    allowed = {*asked, *(id_ for id_, holds in decision.purposes.items() if holds)}
+    allowed = {*asked, *(id_ for id_, is_allowed in decision.purposes.items() if is_allowed)}
     return {
         "options": options,
         "script": SCRIPT,
@@ -118,3 +120,45 @@ def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, 
         ],
         "state": json.dumps(dict(decision.purposes)),
     }
+
+
+def missing_variables(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:
+    """Return the variables about something that is off: its purposes, why, who would get data, if it can be on."""
+    policy = decision.policy
+    refused_here = any(policy.in_force[id_].refused for id_ in missing)
+    return {
+        "feature": feature,
+        "missing": missing,
+        "recipients": [recipient for recipient in policy.recipients if recipient.purpose in missing],
+        "why": {id_: decision.reasons[id_] for id_ in missing},
+        "refused_here": refused_here,
+        # What a signal refuses is allowed in the settings alone.
+        "can_be_allowed": not refused_here and decision.refused_by_signal.isdisjoint(missing),
+    }
+
+
+def card_variables(decision: Decision, card: Card) -> dict[str, Any]:
+    """Return the variables about a card: what is off and why, what "Always allow" grants, and to whom."""
+    missing = tuple(id_ for id_ in card.purposes if not decision.purposes[id_])
+    variables = missing_variables(decision, missing, card.feature)
+    # The recipient that the card is about comes first.
+    variables["recipients"].sort(key=lambda recipient: recipient.id != card.id)
+    return {**variables, "card": card}
+
+
+def has_changed(decision: Decision) -> bool:
+    """Return whether something is asked that is new since the visitor's answer, or wider than what it accepted."""
+    record = decision.record
+    if record is None:
+        return False
+    return any(decision.reasons[id_] is Reason.CHANGED or id_ not in record.answers for id_ in decision.asked)
+
+
+def refused_by(decision: Decision, reason: Reason) -> list[str]:
+    """Return the purposes that a signal refuses and that could be allowed here, in the order of the policy."""
+    return [purpose for purpose in decision.policy.asked if decision.reasons[purpose] is reason]
+
+
+def refused_in(service: Service) -> list[str]:
+    """Return the purposes that a service always refuses, no matter what the visitor answered."""
+    return [id_ for id_, purpose in service.purposes.items() if purpose.refused]

@@ -9,8 +9,13 @@ from markupsafe import Markup, escape
 
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.decision.decision import Decision
-from cookie_consent.pages.context import banner_variables, cacheable_context, context_of
-from cookie_consent.pages.explanations import what_card_needs, what_is_off
+from cookie_consent.pages.context import (
+    cached_variables,
+    card_variables,
+    missing_variables,
+    page_variables,
+    question_variables,
+)
 from cookie_consent.pages.question import (
     DEFAULT_OPTIONS,
     STYLE,
@@ -109,7 +114,7 @@ class InsertedHtml(Rendering):
         if template is None:
             text = self._render_to_keep(
                 "banner.html",
-                cacheable_context(decision, base, language, next_path) | banner_variables(decision, options),
+                cached_variables(decision, base, language, next_path) | question_variables(decision, options),
                 layout=self._layout,
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
@@ -149,7 +154,7 @@ class InsertedHtml(Rendering):
         if template is None:
             text = self._render_to_keep(
                 "footer.html",
-                cacheable_context(decision, base, language, next_path),
+                cached_variables(decision, base, language, next_path),
                 shows_link=link,
                 laws=decision.policy.laws if wherever else filter(None, (decision.policy.law,)),
                 inline_style="" if style_nonce is None else inline_style("link.css"),
@@ -166,7 +171,7 @@ class InsertedHtml(Rendering):
         key = (decision.policy, base, language, encoding, bool(next_path), "saved", decision.outcome)
         template = self._cache.get(key)
         if template is None:
-            marked = cacheable_context(decision, base, language, next_path) | {"style": STYLE}
+            marked = cached_variables(decision, base, language, next_path) | {"style": STYLE}
             html = self._render_to_keep("saved.html", marked)
             template = self._keep(key, html.encode(encoding, "xmlcharrefreplace"))
         return template.fill(banner_values(decision, base, next_path, options, b""))
@@ -195,7 +200,7 @@ class InsertedHtml(Rendering):
             options: how the page asks.
         """
         missing = tuple(purpose for purpose in feature.purposes if not decision.purposes[purpose])
-        context = context_of(decision, base, language, next_path) | what_is_off(decision, missing, feature)
+        context = page_variables(decision, base, language, next_path) | missing_variables(decision, missing, feature)
         return self._render(
             "box.html",
             context,
@@ -228,7 +233,7 @@ class InsertedHtml(Rendering):
             content: what it stands for.
             options: how the page asks.
         """
-        context = context_of(decision, base, language, next_path) | what_card_needs(decision, card)
+        context = page_variables(decision, base, language, next_path) | card_variables(decision, card)
         title = content.title or context["words"]("unavailable_title", feature=context["words"].of(card.title))
         # The form carries it, so that the record of the answer can say what was read.
         mark = f"{card.id} {options.reloads:d} {escape(content.title)}".encode()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
-from cookie_consent.pages.context import context_of
-from cookie_consent.pages.explanations import refused_in, what_is_off
+from cookie_consent.pages.context import missing_variables, page_variables, refused_in
 from cookie_consent.pages.inserted import InsertedHtml
 from cookie_consent.policy.parts import Cookie, Feature
 
@@ -22,6 +21,13 @@ NOTICES: Mapping[str, tuple[str, ...]] = {
     "error_policy_changed": ("error_policy_changed",),
 }
 """Name of a message on the settings page -> names of its texts."""
+
+
+def choose_intro(csp: str | None, undeclared: str) -> str:
+    """Return the name of the text on what happens before an answer: as much as the middleware's options hold."""
+    if undeclared == "allow":
+        return "settings_intro_opt_out"
+    return "settings_intro_cookies" if csp is None else "settings_intro"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class Pages(InsertedHtml):
             kept: what is stored about the visitor; None to leave that out.
         """
         policy = decision.policy
-        context = context_of(decision, base, language, next_path)
+        context = page_variables(decision, base, language, next_path)
         words = context["words"]
         return self._render(
             "settings.html",
@@ -100,12 +106,12 @@ class Pages(InsertedHtml):
 
     def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page for refusing the sale or sharing of personal information (11 CCR 7026)."""
-        context = context_of(decision, base, language, next_path)
+        context = page_variables(decision, base, language, next_path)
         return self._render("do_not_sell.html", context, expires=self._expires(decision))
 
     def transmission(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page that tells what is sent to whom (Telecommunications Business Act of Japan, Article 27-12)."""
-        return self._render("transmission.html", context_of(decision, base, language, next_path))
+        return self._render("transmission.html", page_variables(decision, base, language, next_path))
 
     def unavailable(
         self,
@@ -127,14 +133,14 @@ class Pages(InsertedHtml):
             missing: the ids of the purposes that are needed and off.
             feature: the feature that is off; None if it has no name.
         """
-        context = context_of(decision, base, language, next_path) | what_is_off(decision, missing, feature)
+        context = page_variables(decision, base, language, next_path) | missing_variables(decision, missing, feature)
         return self._render("unavailable.html", context)
 
     def message(
         self, decision: Decision, *, base: str, language: str, title: str, text: str, next_path: str = ""
     ) -> str:
         """Return a page with a short message and a link to the settings page."""
-        return self._render("message.html", context_of(decision, base, language, next_path), title=title, text=text)
+        return self._render("message.html", page_variables(decision, base, language, next_path), title=title, text=text)
 
     def page(self, template: str, decision: Decision, *, base: str, language: str, **more: object) -> str:
         """Return a page about the visitor's own data.
@@ -146,4 +152,4 @@ class Pages(InsertedHtml):
             language: see the class.
             more: further variables of the template.
         """
-        return self._render(template, context_of(decision, base, language, ""), **more)
+        return self._render(template, page_variables(decision, base, language, ""), **more)

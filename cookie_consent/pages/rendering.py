@@ -10,7 +10,7 @@ from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.messages import check
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.signing import Signer
-from cookie_consent.pages.context import templates
+from cookie_consent.pages.context import load_templates
 from cookie_consent.pages.question import FORM_ID
 
 _MAX_KEPT = 256
@@ -50,7 +50,7 @@ class Rendering:
         self.prefix = prefix
         self._signer = signer
         self._intro = intro
-        self._templates = templates()
+        self._templates = load_templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
         """A cache of the texts that are stored with answers; see `evidence`."""

@@ -190,7 +190,7 @@ def test_wheel_has_all_served_files_and_no_tests(wheel: zipfile.ZipFile) -> None
         "static/built/choices.css",
         "static/built/link.css",
         "static/built/settings.css",
-        "visitors/pages/templates/banner.html",
+        "pages/templates/banner.html",
         "texts/ja.toml",
         "cli/starter.toml",
         "registry/app.py",
