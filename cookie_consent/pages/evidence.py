@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from markupsafe import Markup
 
@@ -22,30 +22,23 @@ from cookie_consent.pages.assets import assets
 from cookie_consent.pages.inserted import CardContent
 from cookie_consent.pages.pages import NOTICES, KeptSummary, Pages
 from cookie_consent.pages.question import QuestionOptions
-from cookie_consent.pages.wording import written_day
+from cookie_consent.pages.wording import write_day
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.policy.policy import Card
 
 SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""
-_OF_ONE_FORM = re.compile(r'(name="(?:once|answered|first|card)" value=")[^"]*')
+_FORM_VALUES = re.compile(r'(name="(?:once|answered|first|card)" value=")[^"]*')
+"""What differs between two forms that say the same."""
 _MARKS = ("⟦answered before⟧", "⟦valid until⟧")
 """Placeholders in the stored text of a settings page, for the two dates that differ between visitors."""
-
 _UNKNOWN_DATE = "…"
 """Replaces the dates in the text of a refusal, whose record does not name an earlier answer."""
-
 _NO_DAY = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
 """The time of the answer while a text is rendered. No policy contains the date of this day, nor of the day on which
 such an answer expires."""
 _NO_VISITOR = KeptSummary(consent_id="", records=0, visitor_id="", takes_requests=True)
 """Stands for the visitor's own data on a settings page: a stored text must not contain an id."""
-
-
-class _Where(TypedDict):
-    base: str
-    language: str
-    next_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ class Surface:
     reloads: bool = False
 
 
-def shown(  # noqa: PLR0913 (all that the text is made from)
+def render_evidence(  # noqa: PLR0913 (all that the text is made from)
     pages: Pages,
     decision: Decision,
     surface: Surface,
@@ -98,66 +91,61 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
 ) -> ShownText:
     """Return the text that a visitor was shown, as the ledger stores it.
 
-    Args:
-        pages: the renderer of the text.
-        decision: the decision when it was shown.
-        surface: the page or box that the visitor answered on.
-        base: the address of the settings page.
-        language: the language that it was shown in.
-        own_cookies: see `Pages.settings`.
-        answered_before: when the earlier answer was given, in seconds since 1970; None for none. If a form was opened
-            before a newer answer, it showed other dates than the record has: those stay in the text.
+    `decision` is the one when it was shown. If the form was opened before a newer answer than `answered_before`, it
+    showed other dates than the record has: those stay in the text.
     """
-    record, prevailing = decision.record, decision.policy.site.prevailing_language
-    differs = record is not None and record.decided_at != answered_before
-    dates = [record.decided_at, record.expires_at] if record and differs else []
-    surface_shown = surface if surface.notice in NOTICES else replace(surface, notice="")
-    undated = decision if record is None else replace(decision, record=replace(record, decided_at=_NO_DAY))
+    dates: list[float] = []
+    record = decision.record
+    if record is not None:
+        if record.decided_at != answered_before:
+            dates = [record.decided_at, record.expires_at]
+        decision = replace(decision, record=replace(record, decided_at=_NO_DAY))
+    if surface.notice not in NOTICES:
+        surface = replace(surface, notice="")
 
-    def in_language(tag: str) -> str:
-        where = _Where(base=base, language=tag, next_path="")
-        text = _template(pages, undated, surface_shown, where, own_cookies)
-        return _filled(text, [written_day(date, tag) for date in dates]) if dates else text
+    def render(tag: str) -> str:
+        text = _render_undated(pages, decision, surface, base, tag, own_cookies)
+        return _fill_dates(text, dates, tag) if dates else text
 
-    html = in_language(language)
     return ShownText(
         surface=surface.kind,
         feature=surface.feature.id if surface.feature else None,
-        html=html,
-        prevailing_html=html if prevailing == language else in_language(prevailing),
-        build=build(),
+        html=render(language),
+        prevailing_html=render(decision.policy.site.prevailing_language),
+        build=hash_sources(),
     )
 
 
-def _template(
-    pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]
+def _render_undated(
+    pages: Pages, decision: Decision, surface: Surface, base: str, language: str, own_cookies: tuple[Cookie, ...]
 ) -> str:
-    """Return a text with placeholders for what differs between visitors. It is cached for all who see the same."""
-    record, feature = decision.record, surface.feature
+    """Return a text with marks for what differs between visitors. It is cached for all who see the same."""
+    record = decision.record
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.reasons.values()), answers)
-    about = surface.card.id if surface.card else feature.id if feature else ""
+    about = (surface.feature and surface.feature.id, surface.card and surface.card.id)
     place = (surface.kind, about, surface.title, surface.reloads, surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
-    key = (state, place, cookies, where["base"], where["language"])
 
-    def make() -> str:
-        text = _OF_ONE_FORM.sub(r"\1", _render(pages, decision, surface, where, own_cookies))
-        days = [record.decided_at, record.expires_at] if record else []
-        for day, mark in zip(days, _MARKS, strict=False):
-            text = text.replace(written_day(day, where["language"]), mark)
+    def render() -> str:
+        html = _render(pages, decision, surface, own_cookies, base=base, language=language, next_path="")
+        text = _FORM_VALUES.sub(r"\1", html)
+        if record is not None:
+            text = text.replace(write_day(record.decided_at, language), _MARKS[0])
+            text = text.replace(write_day(record.expires_at, language), _MARKS[1])
         return text
 
     # A mount path can come from the client: a long one must not fill the cache.
-    return pages.evidence.get(key, make) if len(where["base"]) <= LONGEST_KEPT else make()
+    if len(base) > LONGEST_KEPT:
+        return render()
+    return pages.evidence.get((state, place, cookies, base, language), render)
 
 
-def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
-    kind, feature = surface.kind, surface.feature
-    if kind in ("banner", "again"):
-        options = QuestionOptions(again=kind == "again")
+def _render(pages: Pages, decision: Decision, surface: Surface, own_cookies: tuple[Cookie, ...], **where: Any) -> str:
+    if surface.kind in ("banner", "again"):
+        options = QuestionOptions(again=surface.kind == "again")
         return pages.banner(decision, options=options, **where).decode()
-    if kind == "settings":
+    if surface.kind == "settings":
         return pages.settings(
             decision,
             own_cookies=own_cookies,
@@ -166,15 +154,15 @@ def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, o
             notice=surface.notice,
             **where,
         )
-    if kind == "opt_out":
+    if surface.kind == "opt_out":
         return pages.do_not_sell(decision, **where)
     if surface.card is not None:
         content = CardContent(html=Markup(), title=surface.title)
         options = QuestionOptions(reloads=surface.reloads)
         return pages.card(decision, card=surface.card, content=content, options=options, **where)
-    if kind == "box" and feature is not None:
-        return pages.unavailable_box(decision, feature=feature, **where)
-    return pages.unavailable(decision, missing=surface.missing, feature=feature, **where)
+    if surface.kind == "box" and surface.feature is not None:
+        return pages.unavailable_box(decision, feature=surface.feature, **where)
+    return pages.unavailable(decision, missing=surface.missing, feature=surface.feature, **where)
 
 
 async def explain(ledger: Ledger, record: Mapping[str, Any]) -> ExplainedText | None:
@@ -189,18 +177,20 @@ async def explain(ledger: Ledger, record: Mapping[str, Any]) -> ExplainedText | 
     """
     if not record.get("text"):
         return None
-    texts = [await ledger.text(record[name]) for name in ("text", "prevailing_text")]
-    dates = _dates(record)
-    languages = (record["language"], record["prevailing_language"])
-    html, prevailing = (
-        _filled(text or "", [written_day(date, language) for date in dates])
-        for text, language in zip(texts, languages, strict=True)
+    dates: list[float] = []
+    if record["answered_before"]:
+        before = seconds_of(record["answered_before"])
+        dates = [before, before + seconds_of(record["expires_at"]) - seconds_of(record["decided_at"])]
+    html = await ledger.text(record["text"])
+    prevailing_html = await ledger.text(record["prevailing_text"])
+    return ExplainedText(
+        _fill_dates(html or "", dates, record["language"]),
+        _fill_dates(prevailing_html or "", dates, record["prevailing_language"]),
     )
-    return ExplainedText(html, prevailing)
 
 
 @cache
-def build() -> str:
+def hash_sources() -> str:
     """Return a hash of the templates, scripts and style sheets that questions are made of; 16 hexadecimal digits."""
     # Sorted: the order of a folder differs between machines.
     templates = sorted((Path(__file__).parent / "templates").glob("*.html"))
@@ -208,15 +198,9 @@ def build() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _dates(record: Mapping[str, Any]) -> list[float]:
-    """Return when the earlier answer was given and when it expired; empty without an earlier answer."""
-    if not record["answered_before"]:
-        return []
-    before = seconds_of(record["answered_before"])
-    return [before, before + seconds_of(record["expires_at"]) - seconds_of(record["decided_at"])]
-
-
-def _filled(text: str, dates: list[str]) -> str:
-    for mark, date in zip(_MARKS, dates or [_UNKNOWN_DATE] * len(_MARKS), strict=True):
-        text = text.replace(mark, date)
+def _fill_dates(text: str, dates: list[float], language: str) -> str:
+    """Return a text with two dates in place of the marks, or with signs that they are not known."""
+    days = [write_day(date, language) for date in dates] or [_UNKNOWN_DATE] * len(_MARKS)
+    for mark, day in zip(_MARKS, days, strict=True):
+        text = text.replace(mark, day)
     return text

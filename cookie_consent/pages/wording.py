@@ -104,7 +104,7 @@ class Wording:
 
     def day(self, when: date | float) -> Markup:
         """Return a date, or seconds since 1970 as a UTC date, in a <time> element."""
-        return written_day(when, self._language)
+        return write_day(when, self._language)
 
     def _filled(self, text: Text, values: Mapping[str, object]) -> Markup:
         filled = {name: str(escape(value)) for name, value in values.items()}
@@ -135,7 +135,7 @@ class Wording:
         return self("prevails", language=language_name(prevailing, self._language))
 
 
-def written_day(when: date | float, language: str) -> Markup:
+def write_day(when: date | float, language: str) -> Markup:
     """Return a date, or seconds since 1970 as a UTC date, in a <time> element."""
     day = when if isinstance(when, date) else datetime.fromtimestamp(when, UTC).date()
     return Markup('<time datetime="{}">{}</time>').format(day.isoformat(), written_date(day, language))

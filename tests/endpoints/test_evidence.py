@@ -21,9 +21,9 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.http.features import fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.pages.assets import assets
-from cookie_consent.pages.evidence import SURFACES, build, explain
+from cookie_consent.pages.evidence import SURFACES, explain, hash_sources
 from cookie_consent.pages.pages import Pages
-from cookie_consent.pages.wording import written_day
+from cookie_consent.pages.wording import write_day
 from tests.support.asgi import (
     NOW,
     PAGE,
@@ -213,8 +213,8 @@ def test_kept_text_has_dates_in_format_of_each_language(languages: tuple[str, st
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
     html, prevailing_html = kept_texts(ledger, visitor)
     for text, tag in ((html, language), (prevailing_html, prevailing_language)):
-        assert written_day(NOW, tag) in text
-        assert written_day(NOW + 184 * 86_400, tag) in text
+        assert write_day(NOW, tag) in text
+        assert write_day(NOW + 184 * 86_400, tag) in text
         assert "⟦" not in text
     assert html == settings_of(shown)
 
@@ -618,4 +618,4 @@ def test_build_is_hash_of_templates_and_assets() -> None:
     templates = sorted((Path(__file__).parents[2] / "cookie_consent" / "pages" / "templates").glob("*.html"))
     parts = [*(path.read_bytes() for path in templates), *(asset.content for asset in assets().values())]
     assert len(templates) > 8
-    assert build() == hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    assert hash_sources() == hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

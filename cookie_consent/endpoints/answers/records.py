@@ -24,7 +24,7 @@ from cookie_consent.http.forms import Problem, too_many
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers import Entry
 from cookie_consent.ledgers import records as proof
-from cookie_consent.pages.evidence import SURFACES, Surface, shown
+from cookie_consent.pages.evidence import SURFACES, Surface, render_evidence
 from cookie_consent.pages.question import answered_at
 from cookie_consent.policy.policy import find_card
 
@@ -243,7 +243,7 @@ class AnswerRecords:
             if read is None or card is None:
                 return None
             surface = replace(surface, card=card, title=read.title, reloads=read.reloads)
-        return shown(
+        return render_evidence(
             self._pages,
             then,
             surface,
