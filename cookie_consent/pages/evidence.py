@@ -200,7 +200,7 @@ def hash_sources() -> str:
 
 def _fill_dates(text: str, dates: list[float], language: str) -> str:
     """Return a text with two dates in place of the marks, or with signs that they are not known."""
-    days = [write_day(date, language) for date in dates] or [_UNKNOWN_DATE] * len(_MARKS)
-    for mark, day in zip(_MARKS, days, strict=True):
+    for number, mark in enumerate(_MARKS):
+        day = write_day(dates[number], language) if dates else _UNKNOWN_DATE
         text = text.replace(mark, day)
     return text
