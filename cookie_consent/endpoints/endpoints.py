@@ -196,7 +196,7 @@ def find_endpoint(table: Mapping[str, Mapping[str, Endpoint]], method: str, path
 async def explain_problem(site: Site, request: OwnRequest, problem: Problem) -> Response:
     """Return problem details for a program, or a page for a person.
 
-    A person is who sent a form and did not ask for JSON, or followed a link. No person reads the reply to an event.
+    A person followed a link, or sent a form without asking for JSON. No person reads the reply to an event.
     """
     path = request.path.rstrip("/")
     is_person = "text/html" in request.headers.get("accept", "")
@@ -216,7 +216,7 @@ async def explain_problem(site: Site, request: OwnRequest, problem: Problem) -> 
             text=text(problem.text),
             next_path=request.next_path,
         )
-        reply = make_page(html, request.language, problem.status)
+        reply = make_page(request, html, problem.status)
     reply.headers.update(problem.headers)
     reply.raw_headers += problem.fields
     return reply

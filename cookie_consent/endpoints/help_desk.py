@@ -49,7 +49,7 @@ async def take_desk_request(site: Site, request: OwnRequest) -> Response:
     try:
         written = read_fields(request.content_type, body)
         fields = {name: readable(value) for name, value in written.items()}
-        # As it was written: without what nobody sees in it, it is the address of somebody else.
+        # The address as it was written: without its invisible characters, it would be another one.
         address = written.get("address", "").strip()
         desk_request = make_desk_request(site, request, fields.get("kind", ""), fields.get("text", ""), address)
         if wait := site.limits["help desk"].wait("", request.now):
@@ -125,8 +125,12 @@ async def notify_desk(site: Site, desk_request: DeskRequest) -> None:
         log_failure(f"The help desk was not told of {desk_request.reference}, which is kept", error)
 
 
-def make_form_page(site: Site, request: OwnRequest, status: int = 200, **shown: Any) -> Response:
-    """Return the page with the form: what was written, what is wrong with it, or the reference of what is kept."""
+def make_form_page(site: Site, request: OwnRequest, status: int = 200, **variables: Any) -> Response:
+    """Return the page with the form.
+
+    The variables may be the `fields` as they were written, the name of the `problem` with them, or the `reference` of a
+    request that was kept.
+    """
     html = site.pages.page(
         "requests.html",
         request.visit.decision,
@@ -136,6 +140,6 @@ def make_form_page(site: Site, request: OwnRequest, status: int = 200, **shown: 
         longest_text=LONGEST_TEXT,
         due=due_at(site, request),
         keep_address=site.policy.requests.keep_address,
-        **{"fields": {}, "problem": "", "reference": "", **shown},
+        **{"fields": {}, "problem": "", "reference": "", **variables},
     )
-    return make_page(html, request.language, status)
+    return make_page(request, html, status)

@@ -74,7 +74,7 @@ async def show_receipt(site: Site, request: OwnRequest) -> Response:
         if all(stored.get(name) == document.get(name) for name in _SAME_ANSWER):
             document = stored
     policy = await find_policy(site, document["policy"])
-    return JSONResponse(receipt(document, policy, absolute_url(request)))
+    return JSONResponse(receipt(document, policy, make_absolute_url(request)))
 
 
 async def export_data(site: Site, request: OwnRequest) -> Response:
@@ -98,7 +98,7 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
     records = await find_records(site, request)
     answers = [record for record in records if "expires_at" in record]
     policies = {record["policy"]: await find_policy(site, record["policy"]) for record in answers}
-    address = absolute_url(request)
+    address = make_absolute_url(request)
     members: dict[str, Any] = {
         "consent": proof.document(current) if current else None,
         "consent_records": records,
@@ -231,9 +231,8 @@ async def find_policy_document(site: Site, version: str) -> dict[str, Any] | Non
 
 async def find_policy(site: Site, version: str) -> Policy:
     """Return a version of the policy; the current one if it is unknown or no longer readable."""
-    for policy in (site.policy, *site.policy.history):
-        if policy.version == version:
-            return policy
+    if version == site.policy.version:
+        return site.policy
     document = await find_policy_document(site, version)
     # A policy that an older release took may break a rule that was added since.
     with suppress(PolicyError):
@@ -241,7 +240,7 @@ async def find_policy(site: Site, version: str) -> Policy:
     return site.policy
 
 
-def absolute_url(request: OwnRequest) -> str:
+def make_absolute_url(request: OwnRequest) -> str:
     """Return the full URL of the endpoints, for documents that leave the site; their path if the host is not valid."""
     host = request.headers.get("host", "")
     scheme = request.scope.get("scheme", "http")

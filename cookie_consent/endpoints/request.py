@@ -23,17 +23,17 @@ _STRICT = (
 )
 _FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-UNSAID = (
+_TEST_ADVICE = (
     "The POST has neither Sec-Fetch-Site nor Origin, one of which every browser sends, so it is refused with 403. In a "
     "test, use cookie_consent.testing: answer(client) or refuse(client)."
 )
-_SCHEME = (
+_SCHEME_ADVICE = (
     "the server does not know that the proxy speaks {scheme}. Let the proxy send X-Forwarded-Proto (nginx: "
     "proxy_set_header X-Forwarded-Proto $scheme;) and the server trust it: uvicorn --proxy-headers "
     "--forwarded-allow-ips=PROXY, gunicorn --forwarded-allow-ips=PROXY, hypercorn's ProxyFixMiddleware, granian's "
     "wrap_asgi_with_proxy_headers"
 )
-_HOST = (
+_HOST_ADVICE = (
     "the proxy rewrites the Host field. Let it pass what the browser sent (nginx: proxy_set_header Host $http_host;), "
     "or let the server read X-Forwarded-Host (hypercorn's ProxyFixMiddleware)"
 )
@@ -117,8 +117,8 @@ def refuse_other_sites(request: Request) -> None:
         return
     detail = "Only the site's own pages may do this."
     if not fetch_sites and not origins:
-        warn_once("refused POSTs", "", UNSAID)
-        detail = f"{detail} {UNSAID}"
+        warn_once("refused POSTs", "", _TEST_ADVICE)
+        detail = f"{detail} {_TEST_ADVICE}"
     elif origins and is_judged_by_origin(fetch_sites):
         warn_of_proxy(origins[0], scheme, host, request.scope.get("root_path", ""))
     raise Problem(403, detail, "error_cross_site")
@@ -167,9 +167,9 @@ def warn_of_proxy(origin: str, scheme: str, host: str, root_path: str) -> None:
     advice = []
     # Use the scheme of the origin, so that default ports compare equal.
     if origin_of(f"{parts[0]}://{host}") != parts:
-        advice.append(_HOST)
+        advice.append(_HOST_ADVICE)
     if parts[0] != scheme:
-        advice.append(_SCHEME.format(scheme=parts[0]))
+        advice.append(_SCHEME_ADVICE.format(scheme=parts[0]))
     if not advice:
         return
     text = (
@@ -180,10 +180,14 @@ def warn_of_proxy(origin: str, scheme: str, host: str, root_path: str) -> None:
     warn_once("origins of refused POSTs", shown(origin), text)
 
 
-def make_page(html: str, language: str, status: int = 200, *, has_script: bool = False) -> Response:
+def make_page(request: OwnRequest, html: str, status: int = 200, *, has_script: bool = False) -> Response:
     """Return a page of ours. Its Content-Security-Policy forbids scripts but our own, frames and other origins."""
     policy = f"{_STRICT}; script-src 'self'" if has_script else _STRICT
-    headers = {"content-security-policy": policy, "referrer-policy": "same-origin", "content-language": language}
+    headers = {
+        "content-security-policy": policy,
+        "referrer-policy": "same-origin",
+        "content-language": request.language,
+    }
     return HTMLResponse(html, status, headers=headers)
 
 

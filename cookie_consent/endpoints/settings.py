@@ -50,7 +50,7 @@ async def make_settings_page(site: Site, request: OwnRequest, notice: str, statu
         counts_on=request.counts_on,
         own_cookies=list_own_cookies(site, decision.policy, request.base, request.place),
     )
-    return make_page(html, request.language, status, has_script=bool(refused_in_storage(decision)))
+    return make_page(request, html, status, has_script=bool(refused_in_storage(decision)))
 
 
 def say_saved_once(site: Site, request: OwnRequest, reply: Response) -> Response:
@@ -90,7 +90,7 @@ async def show_do_not_sell(site: Site, request: OwnRequest) -> Response:
     html = site.pages.do_not_sell(
         request.visit.decision, base=request.base, language=request.language, next_path=request.next_path
     )
-    return say_saved_once(site, request, make_page(html, request.language))
+    return say_saved_once(site, request, make_page(request, html))
 
 
 async def show_transmission(site: Site, request: OwnRequest) -> Response:
@@ -104,7 +104,7 @@ async def show_transmission(site: Site, request: OwnRequest) -> Response:
     html = site.pages.transmission(
         request.visit.decision, base=request.base, language=request.language, next_path=request.next_path
     )
-    return make_page(html, request.language)
+    return make_page(request, html)
 
 
 async def show_question(site: Site, request: OwnRequest) -> Response:
@@ -130,7 +130,7 @@ async def show_question(site: Site, request: OwnRequest) -> Response:
         next_path=next_path,
         options=QuestionOptions(again=again, by_script=request.query_params.get("gpc") == "1"),
     )
-    return make_page(html.decode(), request.language)
+    return make_page(request, html.decode())
 
 
 def read_visit_at(site: Site, request: OwnRequest, page: str) -> Visit:
