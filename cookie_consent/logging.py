@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -56,16 +57,9 @@ class AccessFilter(logging.Filter):
 
 
 def set_server_logs(server_logs: str) -> None:
-    """Apply the middleware's option `server_logs`.
-
-    Args:
-        server_logs: a mode for `filter_access_logs`, or "keep" to leave the logs unchanged.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    modes = (*MODES, "keep")
-    check("server_logs", server_logs, is_valid=server_logs in modes, remedy=f"Write one of: {', '.join(modes)}.")
+    """Apply the middleware's option `server_logs`: "keep" leaves the logs unchanged."""
+    is_valid = server_logs in (*MODES, "keep")
+    check("server_logs", server_logs, is_valid=is_valid, remedy="Write one of: mask, drop, keep.")
     if server_logs != "keep":
         filter_access_logs(server_logs)
 
@@ -84,19 +78,16 @@ def filter_access_logs(mode: str = "mask") -> None:
     """
     if mode not in MODES:
         raise ValueError(f'mode: {mode!r} is not valid. Write "mask" or "drop".')
-    names = (*ACCESS_LOGGERS, *_MORE_LOGGERS)
-    installed = _installed(names[0])
-    if installed is not None and MODES.index(installed.mode) >= MODES.index(mode):
+    filters = logging.getLogger(ACCESS_LOGGERS[0]).filters
+    own = next((item for item in filters if isinstance(item, AccessFilter)), None)
+    if own is None:
+        own = AccessFilter()
+    elif MODES.index(own.mode) >= MODES.index(mode):
         return
-    installed = installed or AccessFilter()
-    installed.mode = mode
-    for name in names:
-        logging.getLogger(name).addFilter(installed)
+    own.mode = mode
+    for name in (*ACCESS_LOGGERS, *_MORE_LOGGERS):
+        logging.getLogger(name).addFilter(own)
     _log.info("Access logs of the server: lines of visitors who did not consent are %s.", _DONE[mode])
-
-
-def _installed(name: str) -> AccessFilter | None:
-    return next((item for item in logging.getLogger(name).filters if isinstance(item, AccessFilter)), None)
 
 
 def _is_about_connection(record: logging.LogRecord) -> bool:
@@ -107,33 +98,31 @@ def _is_about_connection(record: logging.LogRecord) -> bool:
 def _mask_request(args: Any) -> tuple[object, ...]:
     """Mask the arguments of uvicorn's '%s - "%s %s HTTP/%s" %d'."""
     client, method, target, version, status = args
-    return (_mask_address(client), method, _path(target), version, status)
+    return (_mask_address(client), method, _cut_query(target), version, status)
 
 
 def _mask_websocket(args: Any) -> tuple[object, ...]:
     """Mask the arguments of uvicorn's '%s - "WebSocket %s" [accepted]', or of the same with a status."""
     client, target, *status = args
-    return (_mask_address(client), _path(target), *status)
+    return (_mask_address(client), _cut_query(target), *status)
 
 
 def _mask_atoms(args: Any) -> dict[str, object]:
     """Mask the atoms of hypercorn and gunicorn: all header fields, and "r", in which gunicorn has the query."""
     line = f"{args['m']} {args['U']} {args['H']}"
-    harmless = {name: args[name] for name in _HARMLESS & args.keys()}
-    return _Atoms(harmless, h=_mask_address(args["h"]), r=line, R=line, Uq=args["U"])
+    masked = {"h": _mask_address(args["h"]), "r": line, "R": line, "Uq": args["U"]}
+    return _keep_atoms(args, _HARMLESS, masked)
 
 
 def _mask_granian(args: Any) -> dict[str, object]:
     """Mask the atoms of granian, including the header fields, whose names there are _h0 and so on."""
-    harmless = {name: args[name] for name in _HARMLESS_IN_GRANIAN & args.keys()}
-    return _Atoms(harmless, addr=_mask_address(args["addr"]))
+    return _keep_atoms(args, _HARMLESS_IN_GRANIAN, {"addr": _mask_address(args["addr"])})
 
 
-class _Atoms(dict[str, object]):
-    """The atoms of a line by name. A missing one is "-", as servers write it."""
-
-    def __missing__(self, name: str) -> str:
-        return _NOTHING
+def _keep_atoms(args: Any, names: frozenset[str], masked: dict[str, object]) -> dict[str, object]:
+    """Return the atoms with these names, and the masked ones. A missing one is "-", as servers write it."""
+    harmless = {name: args[name] for name in names & args.keys()}
+    return defaultdict(lambda: _NOTHING, harmless | masked)
 
 
 def _mask_address(client: str) -> str:
@@ -143,7 +132,7 @@ def _mask_address(client: str) -> str:
     return truncated(likely) or truncated(before_port.strip("[]")) or _NOTHING
 
 
-def _path(target: str) -> str:
+def _cut_query(target: str) -> str:
     return target.partition("?")[0]
 
 

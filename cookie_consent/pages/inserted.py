@@ -234,7 +234,7 @@ class InsertedHtml(Rendering):
             options: how the page asks.
         """
         context = page_variables(decision, base, language, next_path) | card_variables(decision, card)
-        title = content.title or context["words"]("unavailable_title", feature=context["words"].of(card.title))
+        title = content.title or context["words"]("unavailable_title", feature=context["words"].translate(card.title))
         # The form carries it, so that the record of the answer can say what was read.
         mark = f"{card.id} {options.reloads:d} {escape(content.title)}".encode()
         return self._render(

@@ -67,18 +67,18 @@ class Wording:
         """Join sentences to a paragraph, without empty ones."""
         return escape(between_sentences(self._language)).join(sentence for sentence in sentences if sentence)
 
-    def of(self, texts: Texts) -> str:
+    def translate(self, texts: Texts) -> str:
         """Return a translated text in this language."""
         return texts[self._language]
 
-    def listed(self, parts: Iterable[Purpose | Feature]) -> str:
+    def list_titles(self, parts: Iterable[Purpose | Feature]) -> str:
         """Return the titles of purposes or features, as a list in a sentence."""
-        return listed((self.of(part.title) for part in parts), self._language)
+        return listed((self.translate(part.title) for part in parts), self._language)
 
     def titles(self, purposes: Iterable[str]) -> str:
         """Return the titles of purposes, as a list in a sentence. A purpose that no longer exists keeps its id."""
         known = self._policy.in_force
-        return listed((self.of(known[id_].title) if id_ in known else id_ for id_ in purposes), self._language)
+        return listed((self.translate(known[id_].title) if id_ in known else id_ for id_ in purposes), self._language)
 
     def bold_titles(self, purposes: Iterable[str]) -> Markup:
         """Return the titles of purposes like `titles`, in bold: a title may itself be a list."""

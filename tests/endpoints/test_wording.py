@@ -177,7 +177,7 @@ def test_titles_are_listed_as_language_requires() -> None:
     assert Wording(policy, "de").titles(policy.optional) == "Access tracing [de] und Maps and videos [de]"
     assert Wording(policy, "de").titles([]) == ""
     assert Wording(policy, "de").titles(["gone", "media"]) == "gone und Maps and videos [de]"
-    assert Wording(policy, "de").listed(policy.features) == "Map of offices [de]"
+    assert Wording(policy, "de").list_titles(policy.features) == "Map of offices [de]"
 
 
 def test_titles_of_service_replace_those_of_site() -> None:
