@@ -23,10 +23,9 @@ from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.base.startup import FailsAtStart, Lifespan, check_app, fails_at_start
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_log import CookieLog
-from cookie_consent.decision.cookie_settings import CookieSettings, consent_lifetime
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.own_cookies import OwnCookies, choose_lifetime
+from cookie_consent.decision.tokens import Signer
 from cookie_consent.decision.visit import Visits, deletions, without_held
 from cookie_consent.http import banner
 from cookie_consent.http.csp import security_fields
@@ -162,19 +161,18 @@ class ConsentMiddleware(FailsAtStart):
         # The policy, and the cookies that store visitors' answers.
         policy = policy_in_use(policy, history)
         check_required(app, policy)
-        cookies = CookieSettings(
+        own_cookies = OwnCookies(
             secret_keys,
             prefix=cookie_prefix,
-            consent_lifetime=consent_lifetime(consent_days, policy),
+            lifetime=choose_lifetime(consent_days, policy),
             domain=policy.site.domain,
             hosts=policy.site.hosts,
             tells_state=shared_pages,
         )
-        own_cookies = OwnCookies(cookies)
-        gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared)
+        gate = Gate(policy, own_cookies.check_names(policy), undeclared=undeclared)
         cookie_log = CookieLog()
         by_country = law_by_country(country, policy)
-        country_of = by_country.country if by_country is not None else None
+        country_of = by_country.read_country if by_country is not None else None
         visits = Visits(policy, own_cookies, gate, cookie_log, clock, by_country)
         # What visitors see.
         load_locales(policy.site.languages)

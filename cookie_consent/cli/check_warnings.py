@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.policy.advice import advice
 from cookie_consent.policy.declarations import labelled_cookies
@@ -50,12 +49,11 @@ def _other_distribution() -> Iterator[str]:
 def _own_names(policy: Policy) -> Iterator[str]:
     """Yield a sentence for each declared cookie that is ours, under the names that ours have by default."""
     # The names do not depend on the key.
-    settings = CookieSettings(string.ascii_letters, domain=policy.site.domain, hosts=policy.site.hosts)
-    own = OwnCookies(settings)
-    taken = {error.table: str(error) for error in own.names_taken(policy)}
+    own = OwnCookies(string.ascii_letters, domain=policy.site.domain, hosts=policy.site.hosts)
+    taken = {error.table: str(error) for error in own.find_taken_names(policy)}
     yield from taken.values()
     for table, cookie in labelled_cookies(policy):
-        if table not in taken and not cookie.is_stored and cookie.name in own.readers(policy):
+        if table not in taken and not cookie.is_stored and cookie.name in own.find_readers(policy):
             yield (
                 f'{table} key "name": this is one of our own cookies, which the settings page lists by itself. Take it '
                 "out, unless you describe ours in your own words. If your app has a cookie of this name, it is held "

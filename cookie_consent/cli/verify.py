@@ -26,7 +26,7 @@ from cookie_consent.cli.command import (
 )
 from cookie_consent.cli.existing_ledger import existing_ledger
 from cookie_consent.cli.options import counted, ledger_of, print_json, print_text, with_options
-from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.tokens import Signer
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.chain import Link, Root, Verified, verify
 from cookie_consent.ledgers.chronology import Chronology, SignedRoot

@@ -1,241 +1,304 @@
-"""Reads and sets our own cookies. Over https their names have the __Host- or __Secure- prefix, over http none.
+"""Our own cookies: a row for each, and one way to read, to set and to forget them.
 
-Cookies that several hosts share carry a Domain, which rules out the prefix __Host- (RFC 6265bis section 4.1.3.2).
+Over https their names have the prefix __Host- or __Secure-, over http none. Cookies that several hosts share carry a
+Domain, which rules out the prefix __Host- (RFC 6265bis section 4.1.3.2).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from string import ascii_letters
+from typing import Any
 from urllib.parse import quote
 
 from cookie_consent.base.cookies import expire_cookie, set_cookie, values
-from cookie_consent.decision import consent_cookie, visitor_cookie
-from cookie_consent.decision.cookie_settings import CookieSettings
-from cookie_consent.decision.note_cookies import SavedCookie, StateCookie
-from cookie_consent.decision.place import HTTPS, Place, Places
-from cookie_consent.decision.record import ConsentRecord
-from cookie_consent.decision.signing import Signer
-from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
+from cookie_consent.base.messages import check
+from cookie_consent.base.random_ids import new_id
+from cookie_consent.decision import tokens
+from cookie_consent.decision.decision import Decision
+from cookie_consent.decision.place import HTTPS, Place, find_place
+from cookie_consent.decision.record import CONSENT_LIFETIME, OPT_OUT_LIFETIME, ConsentRecord
+from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled_cookies
 from cookie_consent.policy.errors import PolicyError, raise_all
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, VISITOR_LIFETIME, Cookie
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.syntax import COOKIE_NAME, host_label
+
+TRACING = "tracing"
+"""The purposes that trace, which a policy names."""
+NOBODY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CookieSpec:
+    """One of our own cookies.
+
+    Args:
+        kind: what the code calls it.
+        suffix: its name, but for the site's prefix and that of https.
+        text: the name of the text that describes it in the list of cookies.
+        salt: what its tokens are signed for; "" if it is not signed.
+        lifetime: how long it lives at most; None for as long as an answer.
+        purpose: what it is for: `NECESSARY` or `TRACING`.
+        readers: what allows the app to read it: `NECESSARY`, `TRACING` or `NOBODY`.
+        is_for_endpoints: whether only the endpoints get it, so that it cannot have the prefix __Host-.
+        is_host_only: whether each host has its own, even where hosts share answers.
+        is_http_only: whether no script may read it.
+    """
+
+    kind: str
+    suffix: str
+    text: str
+    salt: str = ""
+    lifetime: timedelta | None = None
+    purpose: str = NECESSARY
+    readers: str = NECESSARY
+    is_for_endpoints: bool = False
+    is_host_only: bool = False
+    is_http_only: bool = True
+
+
+CONSENT = CookieSpec("consent", "consent", "cookie_consent", "cookie_consent.record")
+"""The answer."""
+SIGNAL = CookieSpec("signal", "consent-signal", "cookie_signal", "cookie_consent.signal")
+"""The signals that have overridden the answer of the same second.
+
+It is a cookie of its own because a slow response that rewrote the consent cookie could undo a newer answer. It can only
+deny.
+"""
+VISITOR = CookieSpec(
+    "visitor", "visitor", "cookie_visitor", "cookie_consent.visitor", VISITOR_LIFETIME, TRACING, readers=TRACING
+)
+"""The visitor id, and how the visitor came."""
+SAVED = CookieSpec("saved", "consent-saved", "cookie_saved", lifetime=timedelta(minutes=1), is_host_only=True)
+"""Has the next page say that an answer is saved. That page comes at once; the text is true whoever sets the cookie."""
+STATE = CookieSpec("state", "consent-state", "cookie_state", is_http_only=False)
+"""Tells scripts what is allowed. It is the same for all who answered alike."""
+ERASURE = CookieSpec(
+    "erasure",
+    "visitor-erasure",
+    "cookie_erasure",
+    "cookie_consent.erasure",
+    LONGEST_COOKIE,
+    readers=NOBODY,
+    is_for_endpoints=True,
+)
+"""The visitor ids whose consent was withdrawn, so that the visitor can still see and erase their access records."""
+OWN_COOKIES = (CONSENT, SIGNAL, VISITOR, SAVED, STATE, ERASURE)
 
 MAX_WITHDRAWN = 8
 """The erasure cookie holds at most this many visitor ids."""
+OPEN = "open"
+"""The value of the state cookie while something is left to ask: the server says what."""
+VERSION_LENGTH = 8
+"""How many digits of the policy's version the state cookie has."""
+_LONGEST_PREFIX = 64
+"""Keeps the cookie well below the 4096 octets at which browsers drop it (RFC 6265bis section 5.6)."""
 _IN_PATHS = "/~!$&'()*+,:=@%"
 _FEWEST_CHARACTERS = 8
 """A random key of 32 hexadecimal digits has this many different ones but once in a million times."""
 _log = logging.getLogger("cookie_consent")
 
 
-class _Tokens:
-    """Reads and writes the tokens of our four cookies.
-
-    Args:
-        settings: keys and lifetimes.
-        domain: the domain in which hosts share the tokens; "" for those of one host. A token of one is invalid in
-            another.
-        hosts: those hosts.
-    """
-
-    def __init__(self, settings: CookieSettings, domain: str = "", hosts: Sequence[str] = ()) -> None:
-        salts = {
-            "consent": consent_cookie.SALT,
-            "signal": consent_cookie.SIGNAL_SALT,
-            "visitor": visitor_cookie.SALT,
-            "erasure": visitor_cookie.ERASURE_SALT,
-        }
-        self._signers = {
-            kind: Signer(settings.secret_keys, f"{salt}@{domain}" if domain else salt) for kind, salt in salts.items()
-        }
-        self.consent = consent_cookie.ConsentCookie(
-            self._signers["consent"], domain, hosts, lifetime=settings.consent_lifetime
-        )
-        self.signal = consent_cookie.SignalCookie(self._signers["signal"])
-        self.visitor = visitor_cookie.VisitorCookie(self._signers["visitor"])
-        self.erasure = visitor_cookie.ErasureCookie(self._signers["erasure"])
-
-    def has_signed(self, kind: str, tokens: Iterable[bytes]) -> bool:
-        """Return whether one of the tokens is validly signed."""
-        return any(map(self._signers[kind].read, tokens))
-
-
 class OwnCookies:
-    """Reads and sets our cookies, such as "consent", "signal" and "visitor".
+    """Reads, sets and forgets the cookies of `OWN_COOKIES`.
 
     Args:
-        settings: names, lifetimes and keys.
+        secret_keys: oldest first; the last one signs.
+        prefix: what the names of all our cookies begin with, after "__Host-" or "__Secure-".
+        lifetime: how long an answer is valid, for refusals and grants alike.
+        domain: the Domain of cookies that several hosts share; "" if each host has its own.
+        hosts: the hosts that share an answer, in `domain`.
+        tells_state: whether a cookie tells scripts what is allowed.
 
-    Attributes:
-        lifetime: how long an answer is valid.
-        place: returns the place of the cookies for an ASGI scope.
-        hosts: the hosts that share an answer; none if each host has its own.
-        saved: reads and sets the cookie that has the next page confirm an answer.
-        state: sets the cookie that tells scripts what holds; None without it.
+    Raises:
+        ValueError: names that begin with the prefix are no cookie names, or a key is too short.
     """
 
-    def __init__(self, settings: CookieSettings) -> None:
-        self.lifetime = settings.consent_lifetime
-        self.hosts = settings.hosts
-        consent = f"{settings.prefix}consent"
-        visitor = f"{settings.prefix}visitor"
-        self.place = Places(settings.hosts, settings.domain).of
-        before = _Tokens(settings)
-        keys = [settings.secret_keys] if isinstance(settings.secret_keys, str) else settings.secret_keys
+    def __init__(
+        self,
+        secret_keys: str | Sequence[str],
+        *,
+        prefix: str = "",
+        lifetime: timedelta = CONSENT_LIFETIME,
+        domain: str = "",
+        hosts: Sequence[str] = (),
+        tells_state: bool = False,
+    ) -> None:
+        check("cookie_prefix", prefix, is_valid=_is_prefix(prefix), remedy='Write one like "shop-".')
+        self.lifetime = lifetime
+        self.hosts = frozenset(hosts)
+        self.tells_state = tells_state
+        self._prefix = prefix
+        self._domain = domain
+        self._labels = {host: host_label(host, domain) for host in hosts}
+        # A token of one domain is invalid in another one, and on one host.
+        self._signers = {}
+        for spec in OWN_COOKIES:
+            if spec.salt:
+                self._signers[spec, False] = tokens.Signer(secret_keys, spec.salt)
+                self._signers[spec, True] = tokens.Signer(secret_keys, f"{spec.salt}@{domain}")
+        self._names = {
+            (spec, secure, shared): _make_name(spec, prefix, secure=secure, shared=shared)
+            for spec in OWN_COOKIES
+            for secure in (True, False)
+            for shared in (False, True)
+        }
+        keys = [secret_keys] if isinstance(secret_keys, str) else secret_keys
         fewest = min(len(set(key)) for key in keys)
         if fewest < _FEWEST_CHARACTERS:
             _log.warning("secret_keys: a key has only %d different characters, so it can be guessed.", fewest)
-        shared = _Tokens(settings, settings.domain, settings.hosts) if settings.hosts else before
-        self._tokens = (before, shared)
-        """For cookies of one host, and for those that hosts share."""
-        self._names = {
-            (secure, shared): {
-                "consent": broad + consent,
-                "signal": f"{broad}{consent}-signal",
-                "state": f"{broad}{consent}-state",
-                "visitor": broad + visitor,
-                "erasure": f"{narrow}{visitor}-erasure",
-            }
-            # The erasure cookie has a path of its own, so it cannot be __Host- (RFC 6265bis section 4.1.3.2).
-            for secure, shared, broad, narrow in (
-                (True, False, "__Host-", "__Secure-"),
-                (False, False, "", ""),
-                (True, True, "__Secure-", "__Secure-"),
-                (False, True, "", ""),
-            )
-            if not shared or settings.hosts
-        }
-        self._answering = {
-            where: (names["consent"].encode(), names["signal"].encode()) for where, names in self._names.items()
-        }
-        self.saved = SavedCookie(f"{consent}-saved")
-        state = {where: names["state"] for where, names in self._names.items()}
-        self.state = StateCookie(state, self.lifetime) if settings.tells_state else None
 
-    def names(self, kind: str) -> list[str]:
-        """Return all names, over https and http, of a kind of our cookies, such as "consent"."""
-        return list(dict.fromkeys(names[kind] for names in self._names.values()))
+    # The rows
 
-    def readable(self, policy: Policy) -> dict[str, frozenset[str]]:
-        """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough.
+    def place(self, scope: Mapping[str, Any]) -> Place:
+        """Return where the cookies of a request live."""
+        return find_place(scope, self.hosts, self._domain)
 
-        Raises:
-            PolicyError: the policy declares one of our names for another purpose.
-        """
-        raise_all(self.names_taken(policy))
-        return self.readers(policy)
+    def name(self, spec: CookieSpec, place: Place) -> str:
+        """Return the name of a cookie in a place."""
+        return self._names[spec, place.secure, place.is_shared]
 
-    def readers(self, policy: Policy) -> dict[str, frozenset[str]]:
-        """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough."""
-        by_kind = _readers_by_kind(policy)
-        names = {name: by_kind[kind] for kind in by_kind for name in self.names(kind)}
-        return names | dict.fromkeys(self.saved.names, frozenset({NECESSARY}))
+    def names(self, spec: CookieSpec) -> list[str]:
+        """Return all names of a cookie, over https and http."""
+        shared = (False, True) if self.hosts else (False,)
+        return list(dict.fromkeys(self._names[spec, secure, wide] for wide in shared for secure in (True, False)))
 
-    def names_taken(self, policy: Policy) -> Iterator[PolicyError]:
-        """Yield an error for each cookie of a policy that has one of our names for something else."""
-        problem = "this is the name of one of our own cookies"
-        remedy = "Rename ours with cookie_prefix="
-        readers, by_kind = self.readers(policy), _readers_by_kind(policy)
-        for table, declared in labelled_cookies(policy):
-            # A policy may list our own cookies under their default names, to describe them.
-            plain_name = declared.name.removeprefix("__Host-").removeprefix("__Secure-")
-            if declared.is_stored:
-                continue
-            if declared.name in readers and not (plain_name in by_kind and declared.purpose in readers[declared.name]):
-                yield PolicyError(problem, f"{remedy}, or take it out of the policy.", table=table, key="name")
-
-    def declared(self, policy: Policy, *, has_log: bool, place: Place) -> tuple[Cookie, ...]:
-        """Return our own cookies as a policy would declare them, without those that the policy itself declares.
-
-        The signal cookie is among them only if a signal can refuse something, and the visitor cookie once for each
-        purpose that traces by consent, where there is an access log.
-        """
-        names, domain = self._names[place.secure, place.is_shared], place.domain
-        consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
-        lifetime = VISITOR_LIFETIME
-        traced = [purpose.id for purpose in policy.purposes if has_log and purpose.id in policy.traced]
-        signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime, domain=domain)
-        signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []
-        visitors = [Cookie(name=names["visitor"], purpose=id_, duration=lifetime, domain=domain) for id_ in traced]
-        by_site = {cookie.name for cookie in policy.cookies if not cookie.is_stored}
-        return tuple(cookie for cookie in (consent, *signals, *visitors) if cookie.name not in by_site)
-
-    def plain_name(self, kind: str) -> str:
-        """Return the name of a kind of our cookies over http, which has no prefix."""
-        return self._names[False, False][kind]
-
-    def name(self, kind: str, *, place: Place) -> str:
-        """Return the name of a kind of our cookies, such as "consent", in a place."""
-        return self._names[place.secure, place.is_shared][kind]
-
-    def records(self, cookies: bytes, *, place: Place) -> list[ConsentRecord]:
-        """Return the validly signed consent records in a Cookie field, with the signals that overrode each."""
-        if place.host:
-            return self._shared_records(cookies, place)
-        consent, signal = self._answering[place.secure, False]
+    def read(self, spec: CookieSpec, cookies: bytes, place: Place) -> list[tuple[bytes, int]]:
+        """Return the values of a cookie in a Cookie field, and when each was signed; 0 if it is not signed."""
+        name = self.name(spec, place).encode()
         # `find` is faster than `in`, which for bytes raises and discards an exception inside CPython.
-        records = self._tokens[0].consent.read(values(cookies, consent)) if cookies.find(consent) >= 0 else []
-        if not records or cookies.find(signal) < 0:
-            return records
-        tokens = values(cookies, signal)
-        return [
-            replace(record, overridden_by=self._tokens[0].signal.read(tokens, record.decided_at)) for record in records
-        ]
+        if cookies.find(name) < 0:
+            return []
+        found = values(cookies, name)
+        if not spec.salt:
+            return [(value, 0) for value in found]
+        signer = self._signers[spec, place.is_shared]
+        return [read for token in found if (read := signer.read(token)) is not None]
 
-    def _shared_records(self, cookies: bytes, place: Place) -> list[ConsentRecord]:
-        """Return the records that count on a host which shares answers.
+    def set(
+        self, spec: CookieSpec, value: str, place: Place, *, issued: float = 0, max_age: float = 0, base: str = ""
+    ) -> bytes:
+        """Return the Set-Cookie field for a cookie.
 
-        An answer from before it did counts on its own host. The prefix __Host- proves that this host has set it;
-        without https, nothing does.
+        Args:
+            spec: the cookie.
+            value: what it says, in cookie octets.
+            place: where it lives.
+            issued: when it is signed (seconds since 1970).
+            max_age: how long it lives (seconds); 0 for as long as its row says.
+            base: the path of the endpoints.
         """
-        (consent, signal), shared = self._answering[place.secure, True], self._tokens[1]
-        records = shared.consent.read(values(cookies, consent), place.host)
-        if place.secure:
-            records += self.records(cookies, place=HTTPS)
-        tokens = values(cookies, signal)
-        if not tokens:
-            return records
-        overriding = [shared.signal.read(tokens, record.decided_at) for record in records]
-        return [
-            replace(record, overridden_by=record.overridden_by | signals)
-            for record, signals in zip(records, overriding, strict=True)
-        ]
+        if spec.salt:
+            value = self._signers[spec, place.is_shared].sign(value.encode("ascii"), int(issued)).decode("ascii")
+        return set_cookie(
+            self.name(spec, place),
+            value,
+            int(max_age or (spec.lifetime or self.lifetime).total_seconds()),
+            path=_path(spec, base),
+            domain=_domain(spec, place),
+            secure=place.secure,
+            http_only=spec.is_http_only,
+        )
 
-    def has_answer(self, cookies: bytes, *, place: Place) -> bool:
+    def forget(self, spec: CookieSpec, place: Place, base: str = "") -> bytes:
+        """Return the Set-Cookie field that deletes a cookie. The path of the endpoints is `base`."""
+        name = self.name(spec, place).encode()
+        return expire_cookie(name, path=_path(spec, base), domain=_domain(spec, place), secure=place.secure)
+
+    def forget_former(self, specs: Iterable[CookieSpec], cookies: bytes, place: Place, base: str) -> list[bytes]:
+        """Return the Set-Cookie fields that delete those cookies which a host set for itself before it shared answers.
+
+        Only cookies in the Cookie field are deleted.
+        """
+        if not place.host:
+            return []
+        former = Place(place.secure)
+        return [self.forget(spec, former, base) for spec in specs if self.read(spec, cookies, former)]
+
+    # What they say
+
+    def read_records(self, cookies: bytes, place: Place) -> list[ConsentRecord]:
+        """Return the consent records in a Cookie field, with the signals that overrode each.
+
+        An answer from before a host shared answers counts on its own host. The prefix __Host- proves that this host has
+        set it; without https, nothing does.
+        """
+        lifetime = self.lifetime.total_seconds()
+        found = []
+        for value, issued in self.read(CONSENT, cookies, place):
+            own = value
+            if place.host:
+                own, _, labels = value.rpartition(b"~")
+                if self._labels[place.host].encode() not in labels.split(b"*"):
+                    continue
+            record = tokens.parse_record(own, issued, lifetime)
+            if record is not None:
+                found.append(record)
+        signals = self.read(SIGNAL, cookies, place)
+        if place.is_shared and place.secure:
+            found += self.read_records(cookies, HTTPS)
+        if not signals:
+            return found
+        return [_add_signals(record, signals) for record in found]
+
+    def has_answer(self, cookies: bytes, place: Place) -> bool:
         """Return whether a Cookie field has a consent cookie, readable or not."""
-        names = {self._answering[place.secure, shared][0] for shared in {place.is_shared, False}}
-        return any(values(cookies, name) for name in names)
+        names = {self.name(CONSENT, place), self.name(CONSENT, Place(place.secure))}
+        return any(values(cookies, name.encode()) for name in names)
 
-    def visitor(self, cookies: bytes, now: float, *, place: Place) -> KnownVisitor | None:
+    def read_visitor(self, cookies: bytes, now: float, place: Place) -> KnownVisitor | None:
         """Return the content of the newest visitor cookie in a Cookie field, or None."""
-        shared = place.is_shared
-        name = self._names[place.secure, shared]["visitor"].encode()
-        visitor = self._tokens[shared].visitor.read(values(cookies, name), now) if name in cookies else None
-        if shared and place.secure:
-            before = self.visitor(cookies, now, place=HTTPS)
-            return max(filter(None, (visitor, before)), key=lambda known: known.valid_until, default=None)
-        return visitor
+        lifetime = VISITOR_LIFETIME.total_seconds()
+        found = self.read(VISITOR, cookies, place)
+        if place.is_shared and place.secure:
+            found += self.read(VISITOR, cookies, HTTPS)
+        # A token from the future is invalid: a clock was ahead when it was issued.
+        current = [(issued, value) for value, issued in found if issued <= now < issued + lifetime]
+        if not current:
+            return None
+        issued, value = max(current)
+        return tokens.parse_visitor(value, issued, lifetime)
 
-    def set_consent(self, record: ConsentRecord, *, place: Place) -> bytes:
+    def read_withdrawn(self, cookies: bytes, now: float, place: Place) -> tuple[WithdrawnVisitor, ...]:
+        """Return the withdrawn visitor ids in a Cookie field that may still have access records.
+
+        On a host that shares answers, these include the ids from before it did.
+        """
+        current = self._read_erasure(cookies, now, place)
+        if not place.is_shared:
+            return current
+        before = Place(place.secure)
+        former = list(self._read_erasure(cookies, now, before))
+        visitor = self.read_visitor(cookies, now, before)
+        if visitor is not None and visitor != self.read_visitor(cookies, now, place):
+            former.append(WithdrawnVisitor(visitor.id, int(visitor.valid_until)))
+        known = {visitor.visitor_id for visitor in current}
+        return (*(visitor for visitor in former if visitor.visitor_id not in known), *current)
+
+    def _read_erasure(self, cookies: bytes, now: float, place: Place) -> tuple[WithdrawnVisitor, ...]:
+        found = [(issued, value) for value, issued in self.read(ERASURE, cookies, place) if issued <= now]
+        return tokens.parse_withdrawn(max(found)[1], now) if found else ()
+
+    def set_consent(self, record: ConsentRecord, place: Place) -> bytes:
         """Return the Set-Cookie field that stores a record in the browser."""
-        token, max_age = self._tokens[place.is_shared].consent.write(record), int(self.lifetime.total_seconds())
-        return self._set("consent", token, max_age, place=place)
+        value = tokens.write_record(record)
+        if place.is_shared:
+            value += "~" + "*".join(sorted(self._labels.values()))
+        return self.set(CONSENT, value, place, issued=record.decided_at)
 
-    def set_signals(self, signals: frozenset[str], record: ConsentRecord, now: float, *, place: Place) -> bytes:
+    def set_signals(self, signals: frozenset[str], record: ConsentRecord, now: float, place: Place) -> bytes:
         """Return the Set-Cookie field that stores, as long as an answer is valid, which signals have overridden it."""
-        left = int(record.expires_at - now)
-        token = self._tokens[place.is_shared].signal.write(signals, record.decided_at)
-        return self._set("signal", token, max(left, 1), place=place)  # 0 would delete the cookie
+        value = tokens.write_signals(signals)
+        left = max(record.expires_at - now, 1)  # 0 would delete the cookie
+        return self.set(SIGNAL, value, place, issued=record.decided_at, max_age=left)
 
-    def forget_signals(self, *, place: Place) -> bytes:
-        """Return the Set-Cookie field that deletes the signal cookie."""
-        name = self.name("signal", place=place).encode()
-        return expire_cookie(name, domain=place.domain, secure=place.secure)
-
-    def set_visitor(self, now: float, *, place: Place, referrer: str | None = None) -> tuple[str, bytes]:
+    def set_visitor(self, now: float, place: Place, referrer: str | None = None) -> tuple[str, bytes]:
         """Return a new visitor id and the Set-Cookie field that stores it in the browser.
 
         Args:
@@ -244,91 +307,191 @@ class OwnCookies:
             referrer: the origin of the referring site ("" for none) if the browser next reloads the page on which
                 tracing was allowed, so that its record has it; None if there is nothing more to record of that page.
         """
-        visitor_id, token = self._tokens[place.is_shared].visitor.make(now, referrer)
-        return visitor_id, self._set("visitor", token, self._tokens[0].visitor.max_age, place=place)
+        visitor_id = new_id()
+        return visitor_id, self.set(VISITOR, tokens.write_visitor(visitor_id, referrer), place, issued=now)
 
-    def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, place: Place) -> bytes:
+    def remove_arrival(self, visitor_id: str, arrival: Arrival, now: float, place: Place) -> bytes:
         """Return the Set-Cookie field that removes the arrival and leaves the id and its expiry unchanged."""
-        left = max(1, arrival.at + self._tokens[0].visitor.max_age - int(now))  # 0 would delete the cookie
-        token = self._tokens[place.is_shared].visitor.token(visitor_id, arrival.at)
-        return self._set("visitor", token, left, place=place)
+        left = max(arrival.at + VISITOR_LIFETIME.total_seconds() - int(now), 1)  # 0 would delete the cookie
+        return self.set(VISITOR, tokens.write_visitor(visitor_id), place, issued=arrival.at, max_age=left)
 
-    def withdrawn(self, cookies: bytes, now: float, *, place: Place) -> tuple[WithdrawnVisitor, ...]:
-        """Return the withdrawn visitor ids in a Cookie field that may still have access records.
+    def set_withdrawn(self, withdrawn: Sequence[WithdrawnVisitor], now: float, place: Place, base: str) -> bytes:
+        """Return the Set-Cookie field that stores withdrawn visitor ids, at least one."""
+        left = max(visitor.until for visitor in withdrawn) - int(now)
+        max_age = min(left, LONGEST_COOKIE.total_seconds())
+        return self.set(ERASURE, tokens.write_withdrawn(withdrawn), place, issued=now, max_age=max_age, base=base)
 
-        On a host that shares answers, these include the ids from before it did.
-        """
-        shared = place.is_shared
-        name = self._names[place.secure, shared]["erasure"].encode()
-        visitors = self._tokens[shared].erasure.read(values(cookies, name), now) if name in cookies else ()
-        if not shared:
-            return visitors
-        before, current = Place(place.secure), self.visitor(cookies, now, place=place)
-        former = [*self.withdrawn(cookies, now, place=before)]
-        if (visitor := self.visitor(cookies, now, place=before)) and visitor != current:
-            former.append(WithdrawnVisitor(visitor.id, int(visitor.valid_until)))
-        known = {visitor.visitor_id for visitor in visitors}
-        return (*(visitor for visitor in former if visitor.visitor_id not in known), *visitors)
-
-    def set_withdrawn(self, withdrawn: Iterable[WithdrawnVisitor], now: float, *, base: str, place: Place) -> bytes:
-        """Return the Set-Cookie field that stores withdrawn visitor ids, on a path that only the endpoints have.
-
-        Args:
-            withdrawn: at least one.
-            now: seconds since 1970.
-            base: the path of the endpoints.
-            place: where the cookie lives.
-        """
-        visitors = tuple(withdrawn)
-        max_age = min(max(visitor.until for visitor in visitors) - int(now), int(LONGEST_COOKIE.total_seconds()))
-        token = self._tokens[place.is_shared].erasure.write(visitors, now)
-        return self._set("erasure", token, max_age, place=place, path=_path_of("erasure", base))
-
-    def forget_visitor(self, kind: str, *, base: str, place: Place) -> bytes:
-        """Return the Set-Cookie field that deletes the "visitor" or the "erasure" cookie.
-
-        Args:
-            kind: which of the two.
-            base: the path of the endpoints.
-            place: where the cookie lives.
-        """
-        name, path = self.name(kind, place=place).encode(), _path_of(kind, base)
-        return expire_cookie(name, path=path, domain=place.domain, secure=place.secure)
-
-    def forget_host_only(self, kinds: Iterable[str], cookies: bytes, *, base: str, place: Place) -> list[bytes]:
-        """Return the Set-Cookie fields that delete what a host set for itself before it shared answers.
-
-        Args:
-            kinds: which of our cookies.
-            cookies: the Cookie field. Only cookies in it are deleted.
-            base: the path of the endpoints.
-            place: where our cookies live now.
-        """
-        if not place.host:
+    def set_state(self, decision: Decision, cookies: bytes, now: float, place: Place) -> list[bytes]:
+        """Return the Set-Cookie field that makes the state cookie true; nothing if it is true, or not used."""
+        value = write_state(decision)
+        there = [found.decode("latin-1") for found, _ in self.read(STATE, cookies, place)]
+        if not self.tells_state or there == ([value] if value else []):
             return []
-        names = {kind: self._names[place.secure, False][kind].encode() for kind in kinds}
-        return [
-            expire_cookie(name, path=_path_of(kind, base), secure=place.secure)
-            for kind, name in names.items()
-            if self._tokens[0].has_signed(kind, values(cookies, name))
-        ]
+        if decision.record is None:
+            return [self.forget(STATE, place)]
+        left = math.ceil(decision.record.expires_at - now)
+        return [self.set(STATE, value, place, max_age=left)]
 
-    def _set(self, kind: str, token: str, max_age: int, *, place: Place, path: str = "/") -> bytes:
-        name = self.name(kind, place=place)
-        return set_cookie(name, token, max_age, path=path, domain=place.domain, secure=place.secure)
+    # What a policy and visitors are told of them
+
+    def find_readers(self, policy: Policy) -> dict[str, frozenset[str]]:
+        """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough."""
+        readers = {NECESSARY: frozenset((NECESSARY,)), TRACING: policy.traced, NOBODY: frozenset[str]()}
+        return {name: readers[spec.readers] for spec in OWN_COOKIES for name in self.names(spec)}
+
+    def check_names(self, policy: Policy) -> dict[str, frozenset[str]]:
+        """Return the readers.
+
+        Raises:
+            PolicyError: the policy declares one of our names for another purpose.
+        """
+        raise_all(self.find_taken_names(policy))
+        return self.find_readers(policy)
+
+    def find_taken_names(self, policy: Policy) -> Iterator[PolicyError]:
+        """Yield an error for each cookie of a policy that has one of our names for something else."""
+        readers = self.find_readers(policy)
+        default_names = {spec.suffix for spec in OWN_COOKIES}
+        for table, cookie in labelled_cookies(policy):
+            if cookie.is_stored or cookie.name not in readers:
+                continue
+            # A policy may list our own cookies under their default names, to describe them.
+            plain_name = cookie.name.removeprefix("__Host-").removeprefix("__Secure-")
+            if plain_name not in default_names or cookie.purpose not in readers[cookie.name]:
+                yield PolicyError(
+                    "this is the name of one of our own cookies",
+                    "Rename ours with cookie_prefix=, or take it out of the policy.",
+                    table=table,
+                    key="name",
+                )
+
+    def declare(self, policy: Policy, place: Place, base: str, *, has_log: bool) -> list[tuple[CookieSpec, Cookie]]:
+        """Return our own cookies as a policy would declare them, without those that the policy itself declares.
+
+        The visitor cookie is among them once for each purpose that traces by consent.
+
+        Args:
+            policy: the policy that applies.
+            place: where the cookies live.
+            base: the path of the endpoints.
+            has_log: whether there is an access log.
+        """
+        by_site = {cookie.name for cookie in policy.cookies if not cookie.is_stored}
+        declared = []
+        for spec in self._find_used(policy, has_log=has_log):
+            purposes = [NECESSARY]
+            if spec.purpose == TRACING:
+                purposes = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
+            duration = spec.lifetime or self.lifetime
+            if spec is ERASURE:
+                duration = min(policy.access_records_kept or duration, duration)
+            for purpose in purposes:
+                cookie = Cookie(
+                    name=self.name(spec, place),
+                    purpose=purpose,
+                    duration=duration,
+                    path=base if spec.is_for_endpoints else "/",
+                    domain=_domain(spec, place),
+                )
+                if cookie.name not in by_site:
+                    declared.append((spec, cookie))
+        return declared
+
+    def _find_used(self, policy: Policy, *, has_log: bool) -> Iterator[CookieSpec]:
+        """Yield the cookies that may be set under a policy."""
+        yield CONSENT
+        if policy.gpc_refuses or policy.dnt_refuses:
+            yield SIGNAL
+        if has_log:
+            yield VISITOR
+        yield SAVED
+        if self.tells_state:
+            yield STATE
+        if has_log and not all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
+            yield ERASURE
 
 
-def _readers_by_kind(policy: Policy) -> dict[str, frozenset[str]]:
-    """Return each kind of our cookies -> the purposes that let the app read it."""
-    necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
-    return {
-        # The state too where none is set: browsers may have it from before a change of the options.
-        **dict.fromkeys(("consent", "signal", "state"), necessary),
-        "visitor": policy.traced,
-        "erasure": nobody,
-    }
+def _make_name(spec: CookieSpec, prefix: str, *, secure: bool, shared: bool) -> str:
+    """Return the name of a cookie."""
+    if not secure:
+        return f"{prefix}{spec.suffix}"
+    if spec.is_for_endpoints or (shared and not spec.is_host_only):
+        return f"__Secure-{prefix}{spec.suffix}"
+    return f"__Host-{prefix}{spec.suffix}"
 
 
-def _path_of(kind: str, base: str) -> str:
-    """Return the path of one of our cookies: that of the endpoints for the erasure cookie, else "/"."""
-    return quote(base, safe=_IN_PATHS) if kind == "erasure" else "/"
+def _path(spec: CookieSpec, base: str) -> str:
+    return quote(base, safe=_IN_PATHS) if spec.is_for_endpoints else "/"
+
+
+def _domain(spec: CookieSpec, place: Place) -> str | None:
+    return None if spec.is_host_only else place.domain
+
+
+def _add_signals(record: ConsentRecord, signals: Iterable[tuple[bytes, int]]) -> ConsentRecord:
+    """Return a record with the signals that have overridden it, of those in signal cookies."""
+    letters = b"".join(value for value, issued in signals if issued == record.decided_at)
+    overriding = tokens.parse_signals(letters.decode("latin-1"))
+    return replace(record, overridden_by=record.overridden_by | overriding) if overriding else record
+
+
+def write_state(decision: Decision) -> str:
+    """Return what the state cookie says of a decision; "" while nothing was answered.
+
+    `1a2b3c4d.ac.g` says that the first and the third optional purpose are allowed, in sight of Global Privacy Control,
+    under the policy whose version begins like this.
+    """
+    if decision.record is None:
+        return ""
+    if decision.should_ask:
+        return OPEN
+    policy = decision.policy
+    allowed = [letter for letter, id_ in zip(ascii_letters, policy.optional, strict=False) if decision.purposes[id_]]
+    signals = "".join(signal[0] for signal in decision.signals)
+    return f"{policy.version[:VERSION_LENGTH]}.{''.join(allowed)}.{signals}"
+
+
+def _is_prefix(prefix: object) -> bool:
+    """Return whether names of our cookies can begin with a prefix."""
+    return (
+        isinstance(prefix, str)
+        and COOKIE_NAME.fullmatch(f"{prefix}consent") is not None
+        # These prefixes are added over https alone. Over http, browsers refuse a cookie that has one.
+        and not prefix.startswith("__")
+        and len(prefix) <= _LONGEST_PREFIX
+    )
+
+
+def choose_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
+    """Return how long an answer is valid.
+
+    Args:
+        consent_days: the middleware's option; None for six months, or 12 where the policy has a sale or sharing, or a
+            law asks for it.
+        policy: the policy.
+
+    Raises:
+        ValueError: it is no number of days, or more than 400; or the policy has a sale or sharing and it is less than
+            12 months, or less than a law of the policy asks for.
+    """
+    least = max((law.asked_again_after or timedelta(0) for law in policy.laws), default=timedelta(0))
+    if consent_days is None:
+        return max(OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME, least)
+    # True is an int in Python, and would mean one day.
+    is_number = isinstance(consent_days, int | float) and not isinstance(consent_days, bool)
+    is_valid = is_number and 1 <= consent_days * 86_400 <= LONGEST_COOKIE.total_seconds()
+    remedy = f"Write a number of days, at most {LONGEST_COOKIE.days} days."
+    check("consent_days", consent_days, is_valid=is_valid, remedy=remedy)
+    lifetime = timedelta(days=consent_days)
+    if policy.sells and lifetime < OPT_OUT_LIFETIME:
+        raise ValueError(
+            f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
+            f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
+        )
+    if lifetime < least:
+        asking = next(law for law in policy.laws if law.asked_again_after == least)
+        raise ValueError(
+            f"consent_days: {consent_days!r} is not valid. Who refused is not asked again for {least.days} days under "
+            f"the law of {asking.name}: leave it out, or write at least that."
+        )
+    return lifetime

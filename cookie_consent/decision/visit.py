@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from cookie_consent.base.addresses import host_name, outer_path
+from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT, evict_if_full, keep
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import pairs
@@ -20,7 +20,6 @@ from cookie_consent.base.frozen import quick_maker
 from cookie_consent.base.messages import forget_with_others
 from cookie_consent.base.request_fields import DNT_FIELD, GPC_FIELD, Headers, read_signals
 from cookie_consent.decision.cookie_log import CookieLog
-from cookie_consent.decision.country import LawByCountry
 from cookie_consent.decision.decision import (
     Decision,
     decide,
@@ -30,10 +29,10 @@ from cookie_consent.decision.decision import (
     without_optional,
 )
 from cookie_consent.decision.gate import Gate, RefusableCookie
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place
+from cookie_consent.decision.own_cookies import SAVED, OwnCookies
+from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, LawByCountry, Place, is_secure, read_host
 from cookie_consent.decision.record import ConsentRecord, State, newest
-from cookie_consent.decision.visitor_cookie import Arrival
+from cookie_consent.decision.tokens import Arrival
 from cookie_consent.policy.laws import Law
 from cookie_consent.policy.parts import Service
 from cookie_consent.policy.policy import Policy
@@ -233,8 +232,8 @@ class Visits:
 
         It is under the law of the visitor's country, if the policy has laws by country.
         """
-        of_site, services = self._under(None if self._by_country is None else self._by_country.of(scope))
-        host = host_of(scope) if self._hosts else ""
+        of_site, services = self._under(None if self._by_country is None else self._by_country.find_law(scope))
+        host = read_host(scope) if self._hosts else ""
         for own_host, own_path, policy in services:
             if own_host in ("", host) and (path == own_path or path.startswith(f"{own_path}/")):
                 return policy
@@ -258,7 +257,7 @@ class Visits:
 
     def _visit(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         cookies = _cut_to_limit(came)
-        crumbs, records = pairs(cookies), self._own_cookies.records(cookies, place=place)
+        crumbs, records = pairs(cookies), self._own_cookies.read_records(cookies, place=place)
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been a refusal.
         denies = record is None and policy.is_opt_out and self._own_cookies.has_answer(cookies, place=place)
@@ -269,14 +268,14 @@ class Visits:
         if shared is None:
             decision = decide(policy, record, signals, now)
             decision = without_optional(decision) if denies else decision
-            shared = self._new_shared_visit(key, decision, cookies, has_ended=has_ended)
+            shared = self._new_shared_visit(key, decision, cookies, place, has_ended=has_ended)
         visit, passed = shared.visit, cookies
         if visit.blocked_counts:
             passed = b"; ".join([pair for name, pair in crumbs if name in shared.visible_names])
         if not records and not visit.traced and passed == came:
             return visit  # the request has nothing of its own
         decision = with_record(visit.decision, record)
-        visitor = self._own_cookies.visitor(cookies, now, place=place) if visit.traced else None
+        visitor = self._own_cookies.read_visitor(cookies, now, place=place) if visit.traced else None
         return _new_visit(
             decision=decision,
             visible_cookies=None if passed == came else passed,
@@ -305,9 +304,11 @@ class Visits:
             return has_consented and all(record.decided_at <= now for record in records)
         if policy.is_opt_out or self._own_cookies.has_answer(cookies, place=place):
             return False
-        return self._own_cookies.visitor(cookies, now, place=place) is not None
+        return self._own_cookies.read_visitor(cookies, now, place=place) is not None
 
-    def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes, *, has_ended: bool) -> _SharedVisit:
+    def _new_shared_visit(
+        self, key: _Key, decision: Decision, cookies: bytes, place: Place, *, has_ended: bool
+    ) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
         passed, findings = self._gate.filter_request(cookies, decision.purposes)
         self._cookie_log.warn_of_request(findings)
@@ -329,7 +330,7 @@ class Visits:
             traced=decision.traces,
             depends_on_signals=depends_on_signals(decision),
             valid_until=math.inf,
-            saved=self._own_cookies.saved.is_in(cookies),
+            saved=bool(self._own_cookies.read(SAVED, cookies, place)),
         )
         shared = _SharedVisit(visit, frozenset([name for name, _ in pairs(passed)]))
         if key[0] is not None:
@@ -416,7 +417,7 @@ def deletions(gate: Gate, visit: Visit, scope: Mapping[str, Any]) -> Headers:
     if visit.refused_cookies and visit.decision.record is None:  # a consent has ended, and no answer has deleted them
         off = [id_ for id_, is_allowed in visit.decision.purposes.items() if not is_allowed]
         unsent = gate.find_unsent(off, outer_path(scope))
-    return gate.expire_cookies(visit.refused_cookies, host_of(scope), secure=is_secure(scope), unsent=unsent)
+    return gate.expire_cookies(visit.refused_cookies, read_host(scope), secure=is_secure(scope), unsent=unsent)
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:
@@ -430,13 +431,3 @@ def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMappin
         return scope
     headers = [field for field in scope["headers"] if field[0] != b"cookie"]
     return {**scope, "headers": [*headers, (b"cookie", visit.visible_cookies)] if visit.visible_cookies else headers}
-
-
-def is_secure(scope: Mapping[str, Any]) -> bool:
-    """Return whether a request came over https or wss. ASGI servers may leave the scheme out."""
-    return scope.get("scheme") in SECURE_SCHEMES
-
-
-def host_of(scope: Mapping[str, Any]) -> str:
-    """Return the host of a request, in lowercase and without its port; "" if it names none."""
-    return host_name(next((value for name, value in scope["headers"] if name == b"host"), b""))

@@ -19,8 +19,9 @@ from anyio.lowlevel import checkpoint
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from cookie_consent.decision.own_cookies import ERASURE, VISITOR
 from cookie_consent.decision.record import State
-from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
+from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.endpoints.request import OwnRequest, wait_for_store
 from cookie_consent.http.forms import Problem, read_body, read_fields, too_many
 from cookie_consent.http.site import Site
@@ -171,11 +172,11 @@ async def read_language(site: Site, request: OwnRequest) -> str:
 def forget_visitor_ids(site: Site, request: OwnRequest) -> Iterable[bytes]:
     """Yield the Set-Cookie fields that delete the visitor's pseudonyms."""
     own_cookies = site.own_cookies
-    stored = {"visitor": find_visitor_id(site, request), "erasure": find_withdrawn(site, request)}
-    yield from own_cookies.forget_host_only(stored, request.cookie_field, base=request.base, place=request.place)
-    for kind, ids in stored.items():
+    stored = {VISITOR: find_visitor_id(site, request), ERASURE: find_withdrawn(site, request)}
+    yield from own_cookies.forget_former(stored, request.cookie_field, request.place, request.base)
+    for spec, ids in stored.items():
         if ids:
-            yield own_cookies.forget_visitor(kind, base=request.base, place=request.place)
+            yield own_cookies.forget(spec, request.place, request.base)
 
 
 def find_visitor_id(site: Site, request: OwnRequest) -> str | None:
@@ -183,13 +184,13 @@ def find_visitor_id(site: Site, request: OwnRequest) -> str | None:
 
     It is returned even while tracing is off: the visitor may still see and erase what was traced.
     """
-    visitor = site.own_cookies.visitor(request.cookie_field, request.now, place=request.place)
+    visitor = site.own_cookies.read_visitor(request.cookie_field, request.now, place=request.place)
     return visitor.id if visitor else None
 
 
 def find_withdrawn(site: Site, request: OwnRequest) -> tuple[WithdrawnVisitor, ...]:
     """Return the visitor's pseudonyms from before a withdrawal."""
-    return site.own_cookies.withdrawn(request.cookie_field, request.now, place=request.place)
+    return site.own_cookies.read_withdrawn(request.cookie_field, request.now, place=request.place)
 
 
 def find_visitor_ids(site: Site, request: OwnRequest) -> list[str]:

@@ -11,6 +11,7 @@ from cookie_consent.base.addresses import path_inside, split_address
 from cookie_consent.base.clock import day_of, rfc3339
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, refused_in_storage
+from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.decision.visit import Visit
 from cookie_consent.endpoints.cookie_list import list_own_cookies
 from cookie_consent.endpoints.own_data import find_policy_document, summarize
@@ -56,7 +57,7 @@ async def make_settings_page(site: Site, request: OwnRequest, notice: str, statu
 def say_saved_once(site: Site, request: OwnRequest, reply: Response) -> Response:
     """Return the reply of a page that has said that an answer is saved, so that no page says it again."""
     if request.visit.saved:
-        reply.raw_headers.append((b"set-cookie", site.own_cookies.saved.forget(secure=request.place.secure)))
+        reply.raw_headers.append((b"set-cookie", site.own_cookies.forget(SAVED, request.place)))
     return reply
 
 
@@ -145,10 +146,8 @@ async def show_state(site: Site, request: OwnRequest) -> Response:
     if page.startswith("/"):
         visit = read_visit_at(site, request, page)
     reply = JSONResponse(describe_state(site, visit.decision))
-    state = site.own_cookies.state
-    if state is not None:
-        fields = state.fields(request.visit.decision, request.cookie_field, request.now, place=request.place)
-        reply.raw_headers += [(b"set-cookie", field) for field in fields]
+    fields = site.own_cookies.set_state(request.visit.decision, request.cookie_field, request.now, request.place)
+    reply.raw_headers += [(b"set-cookie", field) for field in fields]
     return reply
 
 

@@ -12,7 +12,7 @@ from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.html.loads import Load, loads
 from cookie_consent.base.messages import forget_with_others, shown, warn_once
 from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.visit import host_of
+from cookie_consent.decision.place import read_host
 from cookie_consent.http.csp import SecurityFields, covers
 from cookie_consent.http.tags import TagRules
 from cookie_consent.pages.tags import nonce_attribute
@@ -116,7 +116,7 @@ class ForeignHosts:
             scope: the request's ASGI scope.
             rules: what the page's policies say of our tags.
         """
-        if not (self.named and rules.inline_script and host_of(scope) in _OWN_MACHINE):
+        if not (self.named and rules.inline_script and read_host(scope) in _OWN_MACHINE):
             return b""
         # The names of hosts have no characters that end a script.
         hosts = ", ".join(self.named[:_MOST_NAMED])
@@ -145,7 +145,7 @@ class ForeignHosts:
     def _advice(self, load: Load, scope: Mapping[str, Any], decision: Decision) -> str | None:
         """Return what to log of something that a page loads, or None if it is as it should be."""
         site, host = decision.policy.site, load.host
-        if host in (host_of(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
+        if host in (read_host(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
             return None
         purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
         security = self._security

@@ -7,7 +7,7 @@ from typing import Any
 
 from cookie_consent.base.messages import warn_once
 from cookie_consent.decision.gate import CookieDeclarations
-from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.own_cookies import CONSENT, OwnCookies
 from cookie_consent.http.request_consent import RequestConsent
 
 
@@ -22,7 +22,7 @@ class Nesting:
     """
 
     def __init__(self, own_cookies: OwnCookies) -> None:
-        self._names = own_cookies.names("consent")
+        self._names = own_cookies.names(CONSENT)
 
     def heed(self, outer: Any, inner: RequestConsent) -> None:
         """Leave the question to the outer middleware if both have the same endpoints. The first time, log advice.

@@ -12,7 +12,7 @@ from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.html.injection import Injection, injectable
 from cookie_consent.base.request_fields import FRAMES, Headers
 from cookie_consent.base.user_agents import is_from_robot
-from cookie_consent.decision.visit import is_secure
+from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.http import banner
 from cookie_consent.http.csp import SecurityFields, is_page
 from cookie_consent.http.head import ONLY_BYTES, depending_on, plain_fields
@@ -155,7 +155,7 @@ class Response(VisitResponse):
             if not rules.inline_style:
                 headers = [*headers, banner.preload(consent.base, rules.style_nonce)]
         if says_saved:
-            headers = _once_only(headers, site.own_cookies.saved.forget(secure=is_secure(self.scope)))
+            headers = _once_only(headers, site.own_cookies.forget(SAVED, site.own_cookies.place(self.scope)))
         fragments = banner.Fragments(
             site.pages,
             decision,

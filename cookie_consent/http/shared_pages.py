@@ -15,6 +15,8 @@ from cookie_consent.base.html.injection import Injection
 from cookie_consent.base.messages import warn_once
 from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.decision import Decision, decide, without_optional
+from cookie_consent.decision.own_cookies import STATE
+from cookie_consent.decision.place import HTTP
 from cookie_consent.http.banner import Fragments, requesting_whole_page
 from cookie_consent.http.head import is_shared
 from cookie_consent.http.request_consent import RequestConsent
@@ -46,7 +48,7 @@ class SharedPages:
         self._policy, self._visits, self._pages = site.policy, site.visits, site.pages
         self._settings_link, self._may_ask = settings_link, may_ask
         self._vendors = vendor_signals(site.policy)
-        self._cookie = site.own_cookies.plain_name("state")
+        self._cookie = site.own_cookies.name(STATE, HTTP)
         # Where the question may not be asked at all, the server has to be asked first.
         self._asks_first = site.policy.is_by_country
         self._neutral: dict[str, Decision] = {}

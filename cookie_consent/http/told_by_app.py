@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from cookie_consent.base.addresses import local_path
 from cookie_consent.base.messages import check
-from cookie_consent.decision.country import LawByCountry
+from cookie_consent.decision.place import LawByCountry
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.locales import match_language
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.tokens import Signer
 from cookie_consent.ledgers.chain import Root
 
 _SALT = "cookie_consent.root"

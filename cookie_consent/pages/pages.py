@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cookie_consent.decision.decision import Decision, refused_in_storage
-from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
+from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.pages.context import missing_variables, page_variables, refused_in
 from cookie_consent.pages.inserted import InsertedHtml
 from cookie_consent.policy.parts import Cookie, Feature

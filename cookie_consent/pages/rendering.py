@@ -9,7 +9,7 @@ from cookie_consent.base.bounds import TextCache, keep
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.messages import check
 from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.tokens import Signer
 from cookie_consent.pages.context import load_templates
 from cookie_consent.pages.question import FORM_ID
 

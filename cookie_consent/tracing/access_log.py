@@ -14,8 +14,8 @@ from cookie_consent.base.messages import check, is_list
 from cookie_consent.base.request_fields import page_view_host
 from cookie_consent.base.user_agents import read_short
 from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.tokens import Arrival
 from cookie_consent.decision.visit import Visit
-from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks import JsonLinesSink, Sink, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
@@ -141,7 +141,7 @@ def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, ow
         if scope["method"] != "GET" or page_view_host(scope) is None:
             return None
         trace.mark_as_landing(arrival.referrer)
-    return own_cookies.without_arrival(trace.visitor_id, arrival, trace.arrived_at, place=own_cookies.place(scope))
+    return own_cookies.remove_arrival(trace.visitor_id, arrival, trace.arrived_at, place=own_cookies.place(scope))
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:

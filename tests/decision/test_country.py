@@ -25,7 +25,7 @@ def law_of(*values: str, among: Policy | None = None) -> str:
     """Return the law for a request with these values of the field."""
     chosen = law_by_country(FIELD, among or policy())
     assert chosen is not None
-    law = chosen.of(scope(headers=[(FIELD, value) for value in values]))
+    law = chosen.find_law(scope(headers=[(FIELD, value) for value in values]))
     return law.code if law else ""
 
 
@@ -66,7 +66,7 @@ def test_function_tells_the_place(told: str | None, code: str) -> None:
 
     chosen = law_by_country(country, policy())
     assert chosen is not None
-    law = chosen.of(scope(path="/page"))
+    law = chosen.find_law(scope(path="/page"))
     assert law
     assert law.code == code
     assert seen == ["/page"]
@@ -83,7 +83,7 @@ def test_failing_function_is_an_unknown_place(result: Any) -> None:
 
     chosen = law_by_country(country, policy_of(under("us-optout", "de")))
     assert chosen is not None
-    assert chosen.of(scope()) is laws()["de"]
+    assert chosen.find_law(scope()) is laws()["de"]
 
 
 async def asynchronous(_: HTTPConnection) -> str:

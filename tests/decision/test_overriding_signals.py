@@ -13,10 +13,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import requires
-from cookie_consent.decision.consent_cookie import SIGNAL_SALT, SignalCookie
-from cookie_consent.decision.cookie_settings import CookieSettings
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.own_cookies import SIGNAL, OwnCookies
+from cookie_consent.decision.tokens import Signer, write_signals
 from cookie_consent.ledgers import MemoryLedger
 from tests.support.asgi import (
     NOW,
@@ -157,7 +155,7 @@ def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
 
 
 def signal_token(signals: set[str], decided_at: int, key: str = KEY) -> str:
-    return SignalCookie(Signer([key], SIGNAL_SALT)).write(frozenset(signals), decided_at)
+    return Signer([key], SIGNAL.salt).sign(write_signals(signals).encode(), decided_at).decode()
 
 
 @pytest.mark.parametrize(
@@ -169,7 +167,7 @@ def signal_token(signals: set[str], decided_at: int, key: str = KEY) -> str:
         (signal_token({"gpc"}, int(NOW) - 1), False),
         (signal_token({"gpc"}, int(NOW), key="another-key-" * 4), False),
         (signal_token({"gpc"}, int(NOW))[:-1], False),
-        (Signer([KEY], SIGNAL_SALT).sign(b"gx\xff", int(NOW)).decode("latin-1"), True),
+        (Signer([KEY], SIGNAL.salt).sign(b"gx\xff", int(NOW)).decode("latin-1"), True),
         (Signer([KEY], "cookie_consent.visitor").sign(b"g", int(NOW)).decode(), False),
         ("g", False),
         ("", False),
@@ -284,8 +282,8 @@ def test_answer_to_question_with_gpc_in_query_overrides_signal() -> None:
 
 
 def test_name_of_signal_cookie_has_the_prefix() -> None:
-    own = OwnCookies(CookieSettings([KEY], prefix="shop-"))
-    assert own.names("signal") == ["__Host-shop-consent-signal", "shop-consent-signal"]
+    own = OwnCookies([KEY], prefix="shop-")
+    assert own.names(SIGNAL) == ["__Host-shop-consent-signal", "shop-consent-signal"]
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

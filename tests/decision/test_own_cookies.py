@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from cookie_consent.base.random_ids import new_id
-from cookie_consent.decision.cookie_settings import CookieSettings
-from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.own_cookies import CONSENT, ERASURE, VISITOR, OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, Place
 from cookie_consent.decision.record import newest
-from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
+from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie
+from cookie_consent.policy.policy import Policy
 from tests.support.policies import KEY, NOW, granting_record, refusing_record, small_policy
 
 POLICY = small_policy("analytics", "media")
 GRANTED, REFUSED = granting_record(POLICY), refusing_record(POLICY)
-OWN = OwnCookies(CookieSettings(KEY))
+OWN = OwnCookies(KEY)
 
 
 def cookie_pair(field: bytes) -> bytes:
@@ -44,16 +44,16 @@ def test_visitor_cookie_is_http_only_and_lives_13_months(secure: bool, start: by
     place = Place(secure=secure)
     visitor_id, field = OWN.set_visitor(NOW, place=place)
     cookies = b"; ".join([b"a=1", cookie_pair(OWN.set_consent(GRANTED, place=place)), cookie_pair(field), b"b=2"])
-    assert OWN.records(cookies, place=place) == [GRANTED]
-    assert OWN.visitor(cookies, NOW, place=place) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
+    assert OWN.read_records(cookies, place=place) == [GRANTED]
+    assert OWN.read_visitor(cookies, NOW, place=place) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
 
 
 def test_removing_arrival_does_not_extend_visitor_cookie() -> None:
     arrival = Arrival("https://search.example", int(NOW))
-    field = OWN.without_arrival("one", arrival, NOW + 50.5, place=HTTPS)
+    field = OWN.remove_arrival("one", arrival, NOW + 50.5, place=HTTPS)
     assert f"Max-Age={395 * 86_400 - 50}".encode() in field
-    assert OWN.visitor(cookie_pair(field), NOW + 60, place=HTTPS) == KnownVisitor("one", int(NOW) + 395 * 86_400)
-    assert b"Max-Age=1;" in OWN.without_arrival("one", arrival, NOW + 400 * 86_400, place=HTTPS)
+    assert OWN.read_visitor(cookie_pair(field), NOW + 60, place=HTTPS) == KnownVisitor("one", int(NOW) + 395 * 86_400)
+    assert b"Max-Age=1;" in OWN.remove_arrival("one", arrival, NOW + 400 * 86_400, place=HTTPS)
 
 
 @pytest.mark.parametrize(("left", "max_age"), [(100, 100), (1.5, 1), (0.5, 1)])
@@ -72,7 +72,7 @@ def test_max_age_of_signal_cookie_is_remaining_life_of_answer(left: float, max_a
 )
 def test_erasure_cookie_is_set_and_deleted_on_encoded_endpoint_path(base: str, path: bytes) -> None:
     written = OWN.set_withdrawn([WithdrawnVisitor("one", int(NOW) + 9)], NOW, base=base, place=HTTPS)
-    deleted = OWN.forget_visitor("erasure", base=base, place=HTTPS)
+    deleted = OWN.forget(ERASURE, HTTPS, base)
     assert [field.split(b"; Path=")[1].split(b"; ")[0] for field in (written, deleted)] == [path, path]
 
 
@@ -83,8 +83,8 @@ def test_cookie_of_other_scheme_is_ignored(secure: bool) -> None:
         + b"; "
         + cookie_pair(OWN.set_visitor(NOW, place=Place(secure=secure))[1])
     )
-    assert OWN.records(cookies, place=Place(secure=not secure)) == []
-    assert OWN.visitor(cookies, NOW, place=Place(secure=not secure)) is None
+    assert OWN.read_records(cookies, place=Place(secure=not secure)) == []
+    assert OWN.read_visitor(cookies, NOW, place=Place(secure=not secure)) is None
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_cookie_of_other_scheme_is_ignored(secure: bool) -> None:
 def test_similar_cookie_name_is_ignored(name: bytes) -> None:
     value = cookie_pair(OWN.set_consent(GRANTED, place=HTTPS)).partition(b"=")[2]
     evil = cookie_pair(OWN.set_consent(REFUSED, place=HTTPS)).partition(b"=")[2]
-    assert OWN.records(name + b"=" + evil + b"; __Host-consent=" + value, place=HTTPS) == [GRANTED]
+    assert OWN.read_records(name + b"=" + evil + b"; __Host-consent=" + value, place=HTTPS) == [GRANTED]
 
 
 @pytest.mark.parametrize("added", [b" ", b"\t", b"=", b'"', b"\x00", b"x"])
 def test_token_with_added_byte_is_ignored(added: bytes) -> None:
     name, _, token = cookie_pair(OWN.set_consent(GRANTED, place=HTTPS)).partition(b"=")
-    assert OWN.records(name + b"=" + token + added + b"; a=1", place=HTTPS) == []
-    assert OWN.records(name + b"=" + added + token, place=HTTPS) == []
+    assert OWN.read_records(name + b"=" + token + added + b"; a=1", place=HTTPS) == []
+    assert OWN.read_records(name + b"=" + added + token, place=HTTPS) == []
 
 
 def test_newest_valid_duplicate_counts() -> None:
@@ -111,47 +111,59 @@ def test_newest_valid_duplicate_counts() -> None:
     ]
     tokens = [cookie_pair(OWN.set_consent(record, place=HTTPS)) for record in records]
     field = b"; ".join([tokens[0], b"__Host-consent=garbage", tokens[1], tokens[1][:-1], tokens[2]])
-    found = OWN.records(field, place=HTTPS)
+    found = OWN.read_records(field, place=HTTPS)
     assert found == records
     assert newest(found) == records[1]
 
 
-def test_our_cookies_are_declared_with_purposes_and_durations() -> None:
-    assert OWN.declared(POLICY, has_log=True, place=HTTPS) == (
-        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=184)),
-        Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=184)),
+def listed(policy: Policy, place: Place = HTTPS, *, has_log: bool = True, own: OwnCookies = OWN) -> list[Cookie]:
+    return [cookie for _, cookie in own.declare(policy, place, "/base", has_log=has_log)]
+
+
+def test_our_cookies_are_declared_with_purposes_durations_and_paths() -> None:
+    half_a_year = timedelta(days=184)
+    assert listed(POLICY) == [
+        Cookie(name="__Host-consent", purpose="necessary", duration=half_a_year),
+        Cookie(name="__Host-consent-signal", purpose="necessary", duration=half_a_year),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
-    )
-    assert [cookie.name for cookie in OWN.declared(POLICY, has_log=True, place=HTTP)] == [
-        "consent",
-        "consent-signal",
-        "visitor",
+        Cookie(name="__Host-consent-saved", purpose="necessary", duration=timedelta(minutes=1)),
+        Cookie(
+            name="__Secure-visitor-erasure",
+            purpose="necessary",
+            duration=POLICY.access_records_kept or timedelta(days=400),
+            path="/base",
+        ),
     ]
-    assert len(OWN.declared(small_policy("media"), has_log=True, place=HTTPS)) == 1
+    names = ["consent", "consent-signal", "visitor", "consent-saved", "visitor-erasure"]
+    assert [cookie.name for cookie in listed(POLICY, HTTP)] == names
+    assert [cookie.name for cookie in listed(small_policy("media"), HTTP)] == ["consent", "consent-saved"]
+    assert [cookie.name for cookie in listed(POLICY, HTTP, has_log=False)] == [names[0], names[1], names[3]]
+    telling = OwnCookies(KEY, tells_state=True)
+    assert [cookie.name for cookie in listed(POLICY, HTTP, own=telling)] == [*names[:4], "consent-state", names[4]]
 
 
 def test_our_cookie_declared_by_site_is_not_listed_twice() -> None:
     declared = tuple(Cookie(name=name, purpose="necessary") for name in ("__Host-consent", "__Host-visitor", "other"))
-    by_us = OWN.declared(small_policy("analytics", "media", cookies=declared), has_log=True, place=HTTPS)
-    assert [cookie.name for cookie in by_us] == ["__Host-consent-signal"]
+    ours = listed(small_policy("analytics", "media", cookies=declared))
+    assert [cookie.name for cookie in ours[:2]] == ["__Host-consent-signal", "__Host-consent-saved"]
 
 
 def test_cookie_names_can_be_set() -> None:
-    own = OwnCookies(CookieSettings(KEY, prefix="shop-"))
-    assert own.names("consent") == ["__Host-shop-consent", "shop-consent"]
-    assert own.name("visitor", place=HTTPS) == "__Host-shop-visitor"
-    assert own.name("visitor", place=HTTP) == "shop-visitor"
+    own = OwnCookies(KEY, prefix="shop-")
+    assert own.names(CONSENT) == ["__Host-shop-consent", "shop-consent"]
+    assert own.name(VISITOR, place=HTTPS) == "__Host-shop-visitor"
+    assert own.name(VISITOR, place=HTTP) == "shop-visitor"
     assert own.set_consent(GRANTED, place=HTTP).startswith(b"shop-consent=")
 
 
 def test_lifetime_of_an_answer_can_be_set() -> None:
-    own = OwnCookies(CookieSettings(KEY, consent_lifetime=timedelta(days=400)))
+    own = OwnCookies(KEY, lifetime=timedelta(days=400))
     assert b"; Max-Age=34560000;" in own.set_consent(GRANTED, place=HTTPS)
 
 
 @pytest.mark.parametrize("length", [63, 64])
 def test_prefix_may_have_64_characters(length: int) -> None:
-    assert OwnCookies(CookieSettings(KEY, prefix="a" * length)).names("consent")[1] == "a" * length + "consent"
+    assert OwnCookies(KEY, prefix="a" * length).names(CONSENT)[1] == "a" * length + "consent"
 
 
 @pytest.mark.parametrize(
@@ -165,28 +177,23 @@ def test_prefix_may_have_64_characters(length: int) -> None:
         {"prefix": "__Host-"},
         {"prefix": "__Http-x"},
         {"prefix": "a" * 65},
-        {"consent_lifetime": timedelta(0)},
-        {"consent_lifetime": timedelta(seconds=0.5)},
-        {"consent_lifetime": timedelta(days=-1)},
-        {"consent_lifetime": timedelta(days=400, seconds=1)},
-        {"consent_lifetime": timedelta(days=500)},
     ],
     ids=str,
 )
-def test_invalid_prefix_or_lifetime_raises(wrong: dict[str, Any]) -> None:
+def test_invalid_prefix_raises(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="cookie"):
-        CookieSettings(KEY, **wrong)
+        OwnCookies(KEY, **wrong)
 
 
 @pytest.mark.parametrize("keys", ["short", [], ["k" * 31]])
 def test_short_secret_key_raises(keys: str | Sequence[str]) -> None:
     with pytest.raises(ValueError, match="secret_keys"):
-        OwnCookies(CookieSettings(keys))
+        OwnCookies(keys)
 
 
 def test_key_of_few_different_characters_is_told(caplog: pytest.LogCaptureFixture) -> None:
     for keys in (KEY, "0123456789abcdef" * 2, ["changeme" * 4, KEY]):
-        OwnCookies(CookieSettings(keys))
+        OwnCookies(keys)
     assert caplog.messages == ["secret_keys: a key has only 7 different characters, so it can be guessed."]
 
 

@@ -12,9 +12,8 @@ import pytest
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.cookie_log import CookieLog
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.own_cookies import CONSENT, ERASURE, SIGNAL, VISITOR, OwnCookies
 from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.record import State
 from cookie_consent.decision.visit import Visit, Visits
@@ -23,10 +22,10 @@ from cookie_consent.policy.policy import Policy
 from tests.support.policies import KEY, NOW, consent_record, full_policy_in
 
 DAY = 86_400
-OWN = OwnCookies(CookieSettings(KEY))
+OWN = OwnCookies(KEY)
 OURS = {
     name: purposes
-    for kind, purposes in (("consent", frozenset([NECESSARY])), ("visitor", frozenset(["analytics"])))
+    for kind, purposes in ((CONSENT, frozenset([NECESSARY])), (VISITOR, frozenset(["analytics"])))
     for name in OWN.names(kind)
 }
 ANNOUNCED = datetime.fromtimestamp(NOW - 20 * DAY, UTC).date()
@@ -76,7 +75,7 @@ class Reader:
 
     def __init__(self, policy: Policy) -> None:
         self.now = 0.0
-        ours = {**OURS, **{name: frozenset[str]() for kind in ("signal", "erasure") for name in OWN.names(kind)}}
+        ours = {**OURS, **{name: frozenset[str]() for kind in (SIGNAL, ERASURE) for name in OWN.names(kind)}}
         gate = Gate(policy, ours)
         self.visits = Visits(policy, OWN, gate, CookieLog(), lambda: self.now)
 
@@ -106,17 +105,6 @@ def test_visitors_without_answer_share_visit() -> None:
     reader = Reader(SITE)
     first, second = (reader.read((b"session=%d; " % n + FORGED, [], "/", "https", NOW + n)) for n in (1, 2))
     assert first is second
-
-
-def test_shared_visit_holds_no_data_of_visitor() -> None:
-    reader = Reader(SITE)
-    mine = pair(OWN.set_consent(consent_record(SITE, {}, consent_id="an-id-of-mine"), place=HTTPS))
-    visit = reader.read((mine + b"; _ga=of-mine", [], "/", "https", NOW))
-    assert visit.decision.consent_id == "an-id-of-mine"
-    assert visit.visible_cookies == mine
-    (alike,) = reader.visits._shared_visits.values()
-    assert alike.visit.decision.record is None
-    assert "of-mine" not in repr(alike)
 
 
 @pytest.mark.slow

@@ -12,10 +12,9 @@ from itertools import count
 import pytest
 
 from cookie_consent.decision.cookie_log import CookieLog
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.gate import Gate, RefusableCookie
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import HTTPS, Places
+from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.visit import Visits, cookies_of
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
@@ -105,7 +104,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
         def find_refusable(self, field: bytes) -> tuple[RefusableCookie, ...]:
             raise ValueError("broken")
 
-    own = OwnCookies(CookieSettings(KEY))
+    own = OwnCookies(KEY)
     answer = own.set_consent(granting_record(policy()), place=HTTPS).partition(b";")[0]
     visits = Visits(policy(), own, Failing(policy(), {}), CookieLog(), lambda: NOW + 1)
     for _ in range(3):
@@ -174,15 +173,6 @@ def test_long_cookies_are_not_cached() -> None:
     )
 
 
-@pytest.mark.parametrize(("field", "times"), [(b"h%d.example", MANY), (b"%02000d.example", 500)], ids=["short", "long"])
-@pytest.mark.slow
-@pytest.mark.no_cover
-def test_few_hosts_are_remembered(field: bytes, times: int) -> None:
-    places = Places(["site.example"], "site.example")
-    request = {"scheme": "https"}
-    assert allocated(lambda number: places.of({**request, "headers": [(b"host", field % number)]}), times) < 500_000
-
-
 @pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("length", [10, 240])
 @pytest.mark.slow
@@ -204,7 +194,7 @@ def test_tracing_caches_few_visitors(length: int) -> None:
 
 
 def test_visit_and_its_decision_are_frozen() -> None:
-    records = OwnCookies(CookieSettings(KEY)).set_consent(granting_record(policy()), place=HTTPS)
+    records = OwnCookies(KEY).set_consent(granting_record(policy()), place=HTTPS)
     for headers in ([], [(b"cookie", records.partition(b";")[0])]):
         visit = make_visits().read({"headers": headers, "scheme": "https"}, "/")
         assert visit.decision.status == ("granted" if headers else "unknown")
@@ -240,7 +230,7 @@ def make_gate() -> Gate:
 
 
 def make_visits() -> Visits:
-    return Visits(policy(), OwnCookies(CookieSettings(KEY)), make_gate(), CookieLog(), lambda: 1_750_000_000)
+    return Visits(policy(), OwnCookies(KEY), make_gate(), CookieLog(), lambda: 1_750_000_000)
 
 
 def make_tracing() -> Tracing:

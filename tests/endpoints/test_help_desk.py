@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.cli.main import GOOD, main
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS
 from cookie_consent.endpoints.help_desk import LONGEST_TEXT
@@ -48,7 +47,7 @@ class Person(Visitor):
 
     def become(self, consent_id: str) -> None:
         """Hold the consent cookie with this consent id, or none."""
-        own = OwnCookies(CookieSettings([KEY]))
+        own = OwnCookies([KEY])
         record = granting_record(policy(), consent_id=consent_id, decided_at=int(NOW))
         line = own.set_consent(record, place=HTTPS).decode()
         self.jar = {"__Host-consent": line.partition(";")[0].partition("=")[2]} if consent_id else {}

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP
 from cookie_consent.ledgers import Ledger, open_ledger
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.server
 VISITORS = 12
 CHOICES = ("accept_all", "refuse_all", "accept_all")
 LONGEST = 60
-OWN = OwnCookies(CookieSettings([KEY]))
+OWN = OwnCookies([KEY])
 sqlite_stands_for_both = pytest.mark.each_value(all_of="sqlite", at_most=0)
 
 
@@ -102,7 +101,7 @@ class Answers:
         """Answer, and return whether the site accepted the answer."""
         reply = await client.post(PREFIX, json={"choice": choice, "source": "banner", "surface": "banner"})
         if reply.status_code == httpx.codes.OK:
-            (record,) = OWN.records(f"consent={client.cookies['consent']}".encode(), place=HTTP)
+            (record,) = OWN.read_records(f"consent={client.cookies['consent']}".encode(), place=HTTP)
             self.kept.setdefault(record.consent_id, []).append(reply.json()["status"])
             self.count += 1
         else:

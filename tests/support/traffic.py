@@ -13,7 +13,6 @@ from typing import Self
 
 import httpx
 
-from cookie_consent.decision.cookie_settings import CookieSettings
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTP
 from tests.support.asgi import PHONE, PREFIX
@@ -23,7 +22,7 @@ from tests.support.waiting import wait_until
 
 VISITORS = 4
 _PAGES_A_CONNECTION = 20
-_OWN = OwnCookies(CookieSettings([KEY]))
+_OWN = OwnCookies([KEY])
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Traffic:
         with server.visitor() as client:
             client.post(PREFIX, json={"choice": "accept_all"})
             cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-        visitor = _OWN.visitor(cookies.encode(), time.time(), place=HTTP)
+        visitor = _OWN.read_visitor(cookies.encode(), time.time(), place=HTTP)
         assert visitor, "the visitor has a visitor id"
         self.ids.append(visitor[0])
         return cookies

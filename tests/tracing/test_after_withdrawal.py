@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.decision.cookie_settings import CookieSettings
-from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
+from cookie_consent.decision.own_cookies import ERASURE, MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS
-from cookie_consent.decision.signing import Signer
-from cookie_consent.decision.visitor_cookie import ERASURE_SALT, WithdrawnVisitor
+from cookie_consent.decision.tokens import Signer, WithdrawnVisitor
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, call, install, policy, reply_app
@@ -258,14 +256,14 @@ def test_invalid_erasure_cookie_gives_no_id(token: str) -> None:
 
 
 def test_newest_erasure_cookie_counts_and_future_one_is_ignored() -> None:
-    own = OwnCookies(CookieSettings(KEY))
+    own = OwnCookies(KEY)
     tokens = [
         own.set_withdrawn([WithdrawnVisitor(id_, int(NOW) + 1000)], issued, base=PREFIX, place=HTTPS).partition(b";")[0]
         for id_, issued in (("old", NOW - 10), ("new", NOW - 5), ("future", NOW + 5))
     ]
-    assert [one.visitor_id for one in own.withdrawn(b"; ".join(tokens), NOW, place=HTTPS)] == ["new"]
-    assert Signer(KEY, ERASURE_SALT).read(tokens[0].partition(b"=")[2]) is not None
-    assert own.withdrawn(b"; ".join(tokens), NOW, place=HTTP) == ()
+    assert [one.visitor_id for one in own.read_withdrawn(b"; ".join(tokens), NOW, place=HTTPS)] == ["new"]
+    assert Signer(KEY, ERASURE.salt).read(tokens[0].partition(b"=")[2]) is not None
+    assert own.read_withdrawn(b"; ".join(tokens), NOW, place=HTTP) == ()
 
 
 @pytest.mark.slow

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.html.injection import injectable
-from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
@@ -297,10 +297,10 @@ def test_overlong_content_type_is_no_page() -> None:
 
 
 def test_consent_cookie_with_many_purposes_is_read() -> None:
-    cookie = ConsentCookie(Signer(KEY, SALT))
     answers = {f"purpose-{number:019}": Answer(State.GRANTED, "abcde") for number in range(20)}
     record = ConsentRecord(answers=answers, policy="v", decided_at=int(NOW), source="api", language="en")
-    assert cookie.read([cookie.write(record).encode()]) == [record]
+    cookie = OwnCookies(KEY).set_consent(record, HTTPS).partition(b";")[0]
+    assert OwnCookies(KEY).read_records(cookie, HTTPS) == [record]
 
 
 def cookies_in(visitor: Visitor) -> str:

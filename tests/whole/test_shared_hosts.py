@@ -334,8 +334,8 @@ def test_cookie_with_host_prefix_counts_only_over_https() -> None:
     cookies = "; ".join(f"{name}={value}" for (name, *_), value in browser.jar.items()).encode()
     for secure in (True, False):
         place = Place(secure=secure, host=WWW, domain=APEX)
-        assert bool(own.records(cookies, place=place)) is secure
-        assert bool(own.visitor(cookies, NOW + 1, place=place)) is secure
+        assert bool(own.read_records(cookies, place=place)) is secure
+        assert bool(own.read_visitor(cookies, NOW + 1, place=place)) is secure
 
 
 def test_signals_over_each_of_two_answers_are_read() -> None:
@@ -349,7 +349,7 @@ def test_signals_over_each_of_two_answers_are_read() -> None:
         own.set_consent(records[1], place=place),
         own.set_signals(frozenset({"dnt"}), records[1], NOW, place=place),
     ]
-    read = own.records(b"; ".join(field.partition(b";")[0] for field in fields), place=place)
+    read = own.read_records(b"; ".join(field.partition(b";")[0] for field in fields), place=place)
     assert {record.decided_at: set(record.overridden_by) for record in read} == {
         records[0].decided_at: {"gpc"},
         records[1].decided_at: {"dnt"},
@@ -390,8 +390,8 @@ def test_cookie_stays_small() -> None:
 def test_unreadable_and_bare_values_count_nowhere() -> None:
     own = site()._site.own_cookies
     for value in (b"", b"x", b"a.b.c", b"~.~"):
-        assert own.records(b"__Secure-consent=" + value, place=Place(secure=True, host=WWW, domain=APEX)) == []
-    assert own.records(b"", place=HTTPS) == []
+        assert own.read_records(b"__Secure-consent=" + value, place=Place(secure=True, host=WWW, domain=APEX)) == []
+    assert own.read_records(b"", place=HTTPS) == []
 
 
 def test_request_without_host_is_host_only() -> None:

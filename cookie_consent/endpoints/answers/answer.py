@@ -21,8 +21,8 @@ from cookie_consent.base.addresses import safe_next
 from cookie_consent.base.messages import shown, warn_once
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.place import read_host
 from cookie_consent.decision.record import ConsentRecord
-from cookie_consent.decision.visit import host_of
 from cookie_consent.endpoints.answers.cookies import AnswerCookies
 from cookie_consent.endpoints.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.endpoints.answers.records import AnswerRecords
@@ -128,7 +128,7 @@ class Answers:
         on_site = self._decided(inquiry.visit.decision, record, now)
         fields = [*of_answer, *of_visitor, *self._cookies.of_state(inquiry, on_site)]
         if not inquiry.place.host:
-            self._host_advice.log_advice(host_of(inquiry.scope))
+            self._host_advice.log_advice(read_host(inquiry.scope))
         if problem is not None:
             problem.fields = fields
             raise problem

@@ -5,13 +5,12 @@ from __future__ import annotations
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.own_cookies import CONSENT, SAVED, SIGNAL, OwnCookies
+from cookie_consent.decision.place import read_host
 from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.decision.visit import host_of, refused_cookie_names
+from cookie_consent.decision.visit import refused_cookie_names
 from cookie_consent.endpoints.request import OwnRequest
 
-_ANSWERS = ("consent", "signal")
-"""Cookies that an answer replaces."""
 _EMPTY_CACHE = (b"clear-site-data", b'"cache"')
 
 
@@ -35,19 +34,19 @@ class AnswerCookies:
             says_saved: whether the next page says that the answer is saved.
         """
         scope, place, before = inquiry.scope, inquiry.place, inquiry.visit.decision
-        replaced = self._own_cookies.forget_host_only(_ANSWERS, inquiry.cookie_field, base=inquiry.base, place=place)
+        replaced = self._own_cookies.forget_former((CONSENT, SIGNAL), inquiry.cookie_field, place, inquiry.base)
         fields = [(b"set-cookie", field) for field in (*replaced, self._own_cookies.set_consent(record, place=place))]
         if before.record is not None and before.record.overridden_by:
             # This answer was given in sight of the signals, so it overrides them (11 CCR 7025).
-            fields.append((b"set-cookie", self._own_cookies.forget_signals(place=place)))
+            fields.append((b"set-cookie", self._own_cookies.forget(SIGNAL, place)))
         fields += self._gate.expire_cookies(
             refused_cookie_names(inquiry.visit.refusable_cookies, record),
-            host_of(scope),
+            read_host(scope),
             secure=place.secure,
             unsent=self._gate.find_unsent(record.in_state(State.REFUSED), outer_path(scope)),
         )
         if says_saved:
-            fields.append((b"set-cookie", self._own_cookies.saved.set(secure=place.secure)))
+            fields.append((b"set-cookie", self._own_cookies.set(SAVED, "1", place)))
         if inquiry.is_form or _takes_away(before, record):
             # Otherwise the back button would restore pages as they were, with their scripts running (back-forward
             # cache). If nothing was taken away, our script updates its own pages, and the answer need not wait for the
@@ -62,10 +61,7 @@ class AnswerCookies:
             inquiry: the request.
             decision: what holds for the site from now on.
         """
-        state = self._own_cookies.state
-        if state is None:
-            return []
-        fields = state.fields(decision, inquiry.cookie_field, inquiry.now, place=inquiry.place)
+        fields = self._own_cookies.set_state(decision, inquiry.cookie_field, inquiry.now, inquiry.place)
         return [(b"set-cookie", field) for field in fields]
 
 

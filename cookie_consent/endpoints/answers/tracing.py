@@ -10,7 +10,7 @@ from cookie_consent.base.user_agents import read_agent
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
+from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.endpoints.answers.posted import PostedAnswer
 from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.ledgers import records as proof
@@ -54,7 +54,7 @@ class AnswerTracing:
             Whether tracing begins, and the header fields for a visitor id that begins or ends.
         """
         before, log = inquiry.visit.decision, self._log
-        visitor = self._own_cookies.visitor(inquiry.cookie_field, inquiry.now, place=inquiry.place)
+        visitor = self._own_cookies.read_visitor(inquiry.cookie_field, inquiry.now, place=inquiry.place)
         visitor_id = visitor.id if visitor else ""
         if log is None:
             return False, []
@@ -72,7 +72,7 @@ class AnswerTracing:
 
     def ended(self, inquiry: OwnRequest) -> list[tuple[bytes, bytes]]:
         """Return the header fields that keep the id of a visitor whose consent has ended, for erasure."""
-        visitor = self._own_cookies.visitor(inquiry.cookie_field, inquiry.now, place=inquiry.place)
+        visitor = self._own_cookies.read_visitor(inquiry.cookie_field, inquiry.now, place=inquiry.place)
         if self._log is None or visitor is None or not inquiry.visit.decision.policy.traced:
             return []
         return [(b"set-cookie", field) for field in self._keep_for_erasure(self._log, inquiry, visitor.id)]
@@ -102,7 +102,7 @@ class AnswerTracing:
             log.erasing.start(visitor_id)  # without a cookie that keeps the id, the visitor could never ask for it
             return []
         until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
-        before = self._own_cookies.withdrawn(inquiry.cookie_field, now, place=place)
+        before = self._own_cookies.read_withdrawn(inquiry.cookie_field, now, place=place)
         withdrawn = [*(one for one in before if one.visitor_id != visitor_id), WithdrawnVisitor(visitor_id, until)]
         for one in withdrawn[:-MAX_WITHDRAWN]:
             log.erasing.start(one.visitor_id)  # dropped from the cookie: the visitor could never ask for it

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from itsdangerous import BadSignature, Signer, TimestampSigner
 from itsdangerous.encoding import base64_decode
 
-from cookie_consent.decision import signing
+from cookie_consent.decision import tokens
 from tests.support.policies import KEY, NOW
 
 OLD, NEW = "old-" + "o" * 32, "new-" + "n" * 32
-SIGNER = signing.Signer(KEY, "salt")
+SIGNER = tokens.Signer(KEY, "salt")
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -51,14 +51,14 @@ def test_signer_and_itsdangerous_read_each_others_tokens() -> None:
 
 
 def test_last_key_signs_and_every_key_verifies() -> None:
-    rotated = signing.Signer([OLD, NEW], "salt")
-    assert rotated.sign(b"value", NOW) == signing.Signer(NEW, "salt").sign(b"value", NOW)
-    assert rotated.read(signing.Signer(OLD, "salt").sign(b"value", NOW)) == (b"value", NOW)
-    assert signing.Signer([NEW], "salt").read(signing.Signer([OLD], "salt").sign(b"value", NOW)) is None
+    rotated = tokens.Signer([OLD, NEW], "salt")
+    assert rotated.sign(b"value", NOW) == tokens.Signer(NEW, "salt").sign(b"value", NOW)
+    assert rotated.read(tokens.Signer(OLD, "salt").sign(b"value", NOW)) == (b"value", NOW)
+    assert tokens.Signer([NEW], "salt").read(tokens.Signer([OLD], "salt").sign(b"value", NOW)) is None
 
 
 def test_token_of_other_salt_is_rejected() -> None:
-    assert signing.Signer(KEY, "other").read(SIGNER.sign(b"value", NOW)) is None
+    assert tokens.Signer(KEY, "other").read(SIGNER.sign(b"value", NOW)) is None
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_token_of_other_salt_is_rejected() -> None:
 )
 def test_missing_or_short_key_raises(keys: str) -> None:
     with pytest.raises(ValueError, match="each key is a text of at least 32 characters"):
-        signing.Signer(keys, "salt")
+        tokens.Signer(keys, "salt")
 
 
 def test_example_key_of_documentation_raises() -> None:
     with pytest.raises(ValueError, match="this text is an example, which everybody knows"):
-        signing.Signer([KEY, "a text of at least 32 characters"], "salt")
+        tokens.Signer([KEY, "a text of at least 32 characters"], "salt")
 
 
 @given(st.binary())
