@@ -49,13 +49,15 @@ async def summarize(site: Site, request: OwnRequest) -> KeptSummary:
         with suppress(Problem):
             count = await wait_for_store(site.ledger.count(decision.consent_id))
     record = decision.record
-    is_unlinked = site.ledger is not None and record is not None and not record.consent_id
+    refused_without_id = False
+    if site.ledger is not None and record is not None and not record.consent_id:
+        refused_without_id = not record.in_state(State.GRANTED)
     return KeptSummary(
         consent_id=decision.consent_id,
         records=count,
         visitor_id=find_visitor_id(site, request) or "",
         takes_requests=site.ledger is not None,
-        refused_without_id=is_unlinked and record is not None and not record.in_state(State.GRANTED),
+        refused_without_id=refused_without_id,
         withdrawn=find_withdrawn(site, request),
     )
 
@@ -254,10 +256,10 @@ def limit_rate(site: Site, request: OwnRequest) -> None:
     Raises:
         Problem: 429, too many requests.
     """
-    key = request.visit.decision.consent_id or "".join(find_visitor_ids(site, request)[:1])
     limit = site.limits["own data"]
-    wait = limit.wait(key, request.now) if key else 0
-    if wait:
+    ids = [request.visit.decision.consent_id, *find_visitor_ids(site, request)]
+    key = next(filter(None, ids), "")
+    if key and (wait := limit.wait(key, request.now)):
         raise too_many(wait, f"At most {limit.most} requests in {limit.seconds:.0f} seconds.")
 
 
