@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,13 +13,16 @@ from cookie_consent.base.clock import day_of, rfc3339
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.decision.own_cookies import SAVED
+from cookie_consent.decision.place import Place
 from cookie_consent.decision.visit import Visit
-from cookie_consent.endpoints.cookie_list import list_own_cookies
 from cookie_consent.endpoints.own_data import find_policy_document, summarize
 from cookie_consent.endpoints.request import OwnRequest, make_page
 from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
 from cookie_consent.pages.question import QuestionOptions
+from cookie_consent.pages.wording import Wording
+from cookie_consent.policy.parts import Cookie
+from cookie_consent.policy.policy import Policy
 
 
 async def show_settings(site: Site, request: OwnRequest) -> Response:
@@ -52,6 +56,15 @@ async def make_settings_page(site: Site, request: OwnRequest, notice: str, statu
         own_cookies=list_own_cookies(site, decision.policy, request.base, request.place),
     )
     return make_page(request, html, status, has_script=bool(refused_in_storage(decision)))
+
+
+def list_own_cookies(site: Site, policy: Policy, base: str, place: Place) -> tuple[Cookie, ...]:
+    """Return our own cookies as if the policy of a page declared them, described in its languages."""
+    cookies = []
+    for spec, cookie in site.own_cookies.declare(policy, place, base, has_log=site.access_log is not None):
+        texts = {language: Wording(policy, language)(spec.text) for language in policy.site.languages}
+        cookies.append(replace(cookie, description=texts))
+    return tuple(cookies)
 
 
 def say_saved_once(site: Site, request: OwnRequest, reply: Response) -> Response:

@@ -19,7 +19,7 @@ import pytest
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.endpoints.cookie_list import list_own_cookies
+from cookie_consent.endpoints.settings import list_own_cookies
 from cookie_consent.pages.assets import assets
 from cookie_consent.pages.pages import Pages
 from cookie_consent.pages.question import QuestionOptions

@@ -18,8 +18,8 @@ from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.endpoints.answers.posted import PostedAnswer, keep_refusals
 from cookie_consent.endpoints.answers.waiting import GivenAnswer, WaitingRecords
-from cookie_consent.endpoints.cookie_list import list_own_cookies
 from cookie_consent.endpoints.request import OwnRequest
+from cookie_consent.endpoints.settings import list_own_cookies
 from cookie_consent.http.forms import Problem, too_many
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers import Entry
