@@ -1,1 +1,1 @@
-"""Tests of visitors/."""
+"""Tests of endpoints/."""

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of visitors/."""
+"""Fixtures of the tests of endpoints/."""
 
 from __future__ import annotations
 

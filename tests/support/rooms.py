@@ -19,7 +19,7 @@ _OTHER_FOLDERS = {
     "benchmarks": (),
     "docs": (),
     "examples": ("cli", "frameworks"),
-    "static": ("enforcement", "visitors"),
+    "static": ("endpoints", "http", "pages"),
 }
 """A folder beside `cookie_consent` and `tests` -> the rooms whose tests read its files, besides `ALWAYS`."""
 

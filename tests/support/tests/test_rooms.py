@@ -17,7 +17,7 @@ from tests.support.rooms import ROOT, rooms_of
         (["cookie_consent/decision/gate.py"], ["decision", "docs", "whole"]),
         (["cookie_consent/base/html/document.py", "tests/sinks/test_files.py"], ["base", "docs", "sinks", "whole"]),
         (["tests/browser/test_life.py", "CHANGELOG.md", "docs/policy.md"], ["docs", "whole"]),
-        (["static/choices.js"], ["docs", "enforcement", "visitors", "whole"]),
+        (["static/choices.js"], ["docs", "endpoints", "http", "pages", "whole"]),
         *(
             ([path, "cookie_consent/decision/gate.py"], None)
             for path in (
