@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.policy.advice import advice
-from cookie_consent.policy.declarations import labelled_cookies
+from cookie_consent.policy.declarations import labelled
 from cookie_consent.policy.laws import overdue
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors import vendor_advice
@@ -52,7 +52,7 @@ def _own_names(policy: Policy) -> Iterator[str]:
     own = OwnCookies(string.ascii_letters, domain=policy.site.domain, hosts=policy.site.hosts)
     taken = {error.table: str(error) for error in own.find_taken_names(policy)}
     yield from taken.values()
-    for table, cookie in labelled_cookies(policy):
+    for table, cookie in labelled("cookies", policy.cookies):
         if table not in taken and not cookie.is_stored and cookie.name in own.find_readers(policy):
             yield (
                 f'{table} key "name": this is one of our own cookies, which the settings page lists by itself. Take it '

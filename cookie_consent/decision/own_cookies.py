@@ -23,7 +23,7 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import HTTPS, Place, find_place
 from cookie_consent.decision.record import CONSENT_LIFETIME, OPT_OUT_LIFETIME, ConsentRecord
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
-from cookie_consent.policy.declarations import labelled_cookies
+from cookie_consent.policy.declarations import labelled
 from cookie_consent.policy.errors import PolicyError, raise_all
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, VISITOR_LIFETIME, Cookie
 from cookie_consent.policy.policy import Policy
@@ -352,7 +352,7 @@ class OwnCookies:
         """Yield an error for each cookie of a policy that has one of our names for something else."""
         readers = self.find_readers(policy)
         default_names = {spec.suffix for spec in OWN_COOKIES}
-        for table, cookie in labelled_cookies(policy):
+        for table, cookie in labelled("cookies", policy.cookies):
             if cookie.is_stored or cookie.name not in readers:
                 continue
             # A policy may list our own cookies under their default names, to describe them.

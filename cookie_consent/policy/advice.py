@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import date
 from typing import NamedTuple
 
-from cookie_consent.policy.declarations import Declarations, item_label, labelled_cookies, labelled_parts
+from cookie_consent.policy.declarations import Declarations, labelled, labelled_parts
 from cookie_consent.policy.parts import NECESSARY, VISITOR_LIFETIME, Cookie, Site
 from cookie_consent.policy.syntax import PLACEHOLDER
 from cookie_consent.policy.vendors import KnownCookie, known_cookie
@@ -52,7 +52,7 @@ def advice(policy: Declarations, today: date) -> Iterator[str]:
     """
     yield from _untrue(policy)
     yield from _about_site(policy.site)
-    dates = [(item_label("changes", number), "date", change.date) for number, change in enumerate(policy.changes, 1)]
+    dates = [(table, "date", change.date) for table, change in labelled("changes", policy.changes)]
     if policy.site.updated is not None:
         dates.append(("[site]", "updated", policy.site.updated))
     for table, key, day in dates:
@@ -110,7 +110,7 @@ def _sentence(table: str, key: str, problem: str, remedy: str) -> str:
 
 def _untrue(policy: Declarations) -> Iterator[str]:
     """Yield a sentence for each declaration that is hardly true, or that hides from visitors who gets data."""
-    for table, cookie in labelled_cookies(policy):
+    for table, cookie in labelled("cookies", policy.cookies):
         if known := known_cookie(cookie.name):
             yield from _about_known(policy, table, cookie, known)
     for purpose in policy.purposes:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-from cookie_consent.policy import values
-from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
+from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import CheckedPart
 from cookie_consent.policy.syntax import wrong_id
-from cookie_consent.policy.tables import Readers, named_tables
-from cookie_consent.policy.values import read_all
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 OF_EVENT, OF_GOAL = "event:", "goal:"
@@ -90,49 +85,11 @@ def _wrong_step(step: str) -> Iterator[PolicyError]:
         yield PolicyError(f"{step!r} is no step", remedy, key="steps")
 
 
-def errors_in_goals(goals: Collection[Goal], funnels: Collection[Funnel]) -> Iterator[PolicyError]:
-    """Yield an error for each id that is used twice, and for each step that is an unknown goal."""
-    for table, parts in (("goals", goals), ("funnels", funnels)):
-        ids = [part.id for part in parts]
-        for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1}):
-            yield PolicyError(f'"{id_}" is declared twice', "Keep one of them.", table=f"[{table}]", key="id")
+def find_errors_in_funnels(goals: Iterable[Goal], funnels: Iterable[Funnel]) -> Iterator[PolicyError]:
+    """Yield an error for each step that is an unknown goal."""
     known = {goal.id for goal in goals}
     for funnel in funnels:
         for step in funnel.steps:
             if step.startswith(OF_GOAL) and (goal := step.removeprefix(OF_GOAL)) not in known:
-                yield PolicyError(
-                    f'there is no goal "{goal}"',
-                    f"{did_you_mean(goal, known)} Or declare [goals.{goal or 'NAME'}].",
-                    table=f"[funnels.{funnel.id}]",
-                    key="steps",
-                )
-
-
-def goals_and_funnels(data: Mapping[str, Any]) -> tuple[tuple[Goal, ...], tuple[Funnel, ...]]:
-    """Return the goals and funnels of a policy file, without a look at its other tables.
-
-    Raises:
-        PolicyError: the tables are not valid. The error has all that is wrong with them.
-    """
-    found: dict[str, tuple[Any, ...]] = {}
-    errors: list[PolicyError] = []
-    for name, read in TABLES.items():
-        found[name], unreadable = read_all(read(data.get(name, {})))
-        errors += unreadable
-    unread = {(error.table, error.key) for error in errors}
-    of_parts = (
-        error.at(table=f"[{name}.{part.id}]")
-        for name, parts in found.items()
-        for part in parts
-        for error in part.errors()
-    )
-    later = [*of_parts, *errors_in_goals(found["goals"], found["funnels"])]
-    raise_all([*errors, *(error for error in later if not {(error.table, error.key), (error.table, "")} & unread)])
-    return found["goals"], found["funnels"]
-
-
-TABLES: Readers = {
-    "goals": partial(named_tables, Goal, {"event": values.string, "page": values.string}, "goals"),
-    "funnels": partial(named_tables, Funnel, {"steps": values.strings}, "funnels"),
-}
-"""Table of a policy file -> what reads it."""
+                remedy = f"{did_you_mean(goal, known)} Or declare [goals.{goal or 'NAME'}]."
+                yield PolicyError(f'there is no goal "{goal}"', remedy, table=f"[funnels.{funnel.id}]", key="steps")

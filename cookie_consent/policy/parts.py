@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import date, timedelta
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import UnknownTimeZoneError, time_zone
@@ -100,6 +100,8 @@ _ALIASES = {"form": "form-action"}
 
 Texts = Mapping[str, str]
 """A text in several languages: language tag -> text."""
+SignalRule = Annotated[tuple[str, ...] | None, {"default": None, "ignore": ()}]
+"""Ids of purposes, or one of these words in a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +144,9 @@ class Site(CheckedPart):
     name: str
     controller: str
     contact: str
+    data_protection_officer: str = ""
     prevailing_language: str
     languages: tuple[str, ...]
-    data_protection_officer: str = ""
     policy_url: str = ""
     domain: str = ""
     hosts: tuple[str, ...] = ()
@@ -258,7 +260,7 @@ class Cookie(CheckedPart):
 
     name: str
     purpose: str
-    duration: timedelta | None = None
+    duration: Annotated[timedelta | None, {"session": None}] = None
     path: str = "/"
     domain: str | None = None
     description: Texts = field(default_factory=dict)
@@ -463,8 +465,8 @@ class SignalRules(CheckedPart):
         dnt: ids of the purposes that DNT refuses. None means those that trace; () ignores the signal.
     """
 
-    gpc: tuple[str, ...] | None = None
-    dnt: tuple[str, ...] | None = None
+    gpc: SignalRule = None
+    dnt: SignalRule = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 import rfc8785
 
 from cookie_consent.base.messages import check, is_list
-from cookie_consent.policy import from_json, from_toml
 from cookie_consent.policy.declarations import Declarations, find_errors, find_errors_in_force
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 from cookie_consent.policy.laws import Law, laws
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Texts, lists_to_tuples
+from cookie_consent.policy.reader import read_document, read_file
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
 
@@ -75,7 +75,7 @@ class Policy(Declarations):
             PolicyError: the file is no valid policy. The message names the file, table and key, and what is right.
             FileNotFoundError: there is no such file.
         """
-        return cls(**vars(from_toml.read(path))).with_history(history)
+        return cls(**vars(read_file(path))).with_history(history)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -85,13 +85,10 @@ class Policy(Declarations):
             PolicyError: the data are no valid policy to this version of the package.
         """
         try:
-            return cls(**vars(from_json.declarations(document)))
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            # The document comes from a database, where another release or anybody with access may have written any
-            # shape.
-            if isinstance(error, PolicyError):
-                raise
-            raise PolicyError(f"what was kept is no policy: {error!r}") from None
+            return cls(**vars(read_document(document)))
+        except (PolicyError, AttributeError) as error:
+            # Another release, or anybody with access to the database, may have written any shape.
+            raise PolicyError(f"what was kept is no policy: {error}") from None
 
     def with_history(self, history: Iterable[str | PathLike[str] | Policy]) -> Self:
         """Return this policy with its earlier versions, given as files or policies."""
@@ -296,7 +293,7 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
         raise_all(find_errors_in_force(given))
         policy = given
     else:
-        policy = Policy(**vars(from_toml.read(given, is_in_force=True)))
+        policy = Policy(**vars(read_file(given, is_in_force=True)))
     return policy.with_history(history)
 
 

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, CheckedPart, Recipient
-from cookie_consent.policy.values import Reading
 
 _TABLE = "[vendors]"
 _LONGEST_WAIT = 10_000
@@ -117,30 +116,6 @@ class VendorMapping(CheckedPart):
     def _is_vendors(self, origin: str) -> bool:
         host = urlsplit(origin).hostname or ""
         return any(host == known or host.endswith(f".{known}") for known in self.vendor.hosts)
-
-
-def read(data: object) -> Reading[tuple[VendorMapping, ...]]:
-    """Read the table [vendors] of a policy file."""
-    if not isinstance(data, dict):
-        yield PolicyError("this is no table", "Write [vendors] and a line for each vendor below.", table=_TABLE)
-        return ()
-    for id_, value in data.items():
-        if not isinstance(value, str | dict):
-            yield PolicyError(f"{value!r} is no purpose", 'Write it as in "ads".', table=_TABLE, key=id_)
-    return tuple(_mapping(id_, value) for id_, value in data.items() if isinstance(value, str | dict))
-
-
-def _mapping(id_: str, value: str | dict[str, Any]) -> VendorMapping:
-    if isinstance(value, str):
-        return VendorMapping.unchecked({"id": id_, "purposes": {"": value}})
-    options = vendors()[id_].options if id_ in vendors() else {}
-    return VendorMapping.unchecked(
-        {
-            "id": id_,
-            "purposes": {key: item for key, item in value.items() if key not in options},
-            "options": {key: item for key, item in value.items() if key in options},
-        }
-    )
 
 
 def _errors_in(mapping: VendorMapping) -> Iterator[PolicyError]:

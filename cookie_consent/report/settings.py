@@ -77,10 +77,10 @@ def _goals(document: Mapping[str, Any], file: str | os.PathLike[str]) -> Goals:
         return _NO_GOALS
     # Only a site with goals pays for these.
     from cookie_consent.policy.errors import PolicyError
-    from cookie_consent.policy.goals import goals_and_funnels
+    from cookie_consent.policy.reader import read_goals
 
     try:
-        return Goals.declared(*goals_and_funnels(document))
+        return Goals.declared(*read_goals(document))
     except PolicyError as error:
         raise error.at(file=os.fspath(file)) from None
 

@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 from cookie_consent import Policy
 from cookie_consent.cli.main import main
 from cookie_consent.ledgers import open_ledger
-from cookie_consent.policy import from_toml
 from cookie_consent.policy.parts import RecordRules, RequestRules
+from cookie_consent.policy.reader import read_tables
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.asgi import Visitor, install
 from tests.support.browsers.browser import forms
@@ -56,18 +56,18 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 def policy_in(languages: list[str], **more: Any) -> Policy:
     who = {"name": "Site", "controller": "Site Ltd.", "contact": "privacy@site.example"}
     site = {**who, "languages": languages, "prevailing_language": languages[0]}
-    return Policy(**vars(from_toml.declarations({"site": site, **more})))
+    return Policy(**vars(read_tables({"site": site, **more})))
 
 
 def test_policy_of_the_page_on_laws_loads() -> None:
     site = tomllib.loads(blocks("docs/laws.md", "toml")[0])["site"]
-    policy = Policy(**vars(from_toml.declarations({"site": site})))
+    policy = Policy(**vars(read_tables({"site": site})))
     assert [law.code for law in policy.laws] == ["eu", "us-optout", "jp", "ca-qc"]
 
 
 def test_hosts_of_the_example_share_an_answer() -> None:
     site = tomllib.loads(blocks("docs/subdomains.md", "toml")[0])["site"]
-    shared = Policy(**vars(from_toml.declarations({"site": site}))).site
+    shared = Policy(**vars(read_tables({"site": site}))).site
     assert (shared.domain, shared.hosts[-1]) == ("example.jp", "shop.example.jp")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.cli.main import GOOD, main
-from cookie_consent.policy.goals import goals_and_funnels
+from cookie_consent.policy.reader import read_goals
 from tests.support import analytics_sample as sample
 from tests.support.documentation import ROOT, blocks
 
@@ -21,14 +21,14 @@ COMMANDS = [line.removeprefix("$ ") for block in blocks(PAGE, "console") for lin
 
 
 def test_documented_goals_are_those_that_the_page_explains() -> None:
-    goals, funnels = goals_and_funnels(tomllib.loads(TABLES))
+    goals, funnels = read_goals(tomllib.loads(TABLES))
     assert [goal.step for goal in goals] == ["/names/order", "event:download"]
     assert funnels[0].steps == ("/names*", "/names/check", "goal:order")
 
 
 @pytest.mark.slow
 @pytest.mark.one_python
-def test_documented_commands_count_goals_and_funnels(
+def test_documented_commands_count_read_goals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sample.write(tmp_path)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.http.csp import DEFAULT_POLICY
-from cookie_consent.policy import from_toml
+from cookie_consent.policy.reader import read_tables
 from tests.support.asgi import SITE, Visitor
 from tests.support.documentation import blocks
 from tests.support.policies import KEY
@@ -27,7 +27,7 @@ def documented_policy() -> Policy:
         for texts in part.values():
             if isinstance(texts, dict):
                 texts.pop("ja", None)
-    return Policy(**vars(from_toml.declarations(data)))
+    return Policy(**vars(read_tables(data)))
 
 
 def test_documented_policy_is_sent_and_its_app_names_recipients() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.goals import Funnel, Goal, goals_and_funnels
+from cookie_consent.policy.goals import Funnel, Goal
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.reader import read_goals
 from tests.support.policies import full_policy_data, policy_of, small_policy, write_policy_file
 
 TABLES = """
@@ -27,14 +28,14 @@ GOALS = (Goal(id="signup", event="signup"), Goal(id="welcomed", page="/welcome*"
 FUNNELS = (Funnel(id="buy", steps=("/shop*", "/cart", "event:paid", "goal:welcomed")),)
 
 
-def test_policy_file_has_goals_and_funnels(tmp_path: Path) -> None:
+def test_policy_file_has_read_goals(tmp_path: Path) -> None:
     policy = Policy.load(write_policy_file(tmp_path, full_policy_data() | tomllib.loads(TABLES)))
     assert (policy.goals, policy.funnels) == (GOALS, FUNNELS)
 
 
 def test_goals_and_funnels_are_read_alone() -> None:
-    assert goals_and_funnels(tomllib.loads(TABLES)) == (GOALS, FUNNELS)
-    assert goals_and_funnels({}) == ((), ())
+    assert read_goals(tomllib.loads(TABLES)) == (GOALS, FUNNELS)
+    assert read_goals({}) == ((), ())
 
 
 def test_what_reports_use_changes_neither_version_nor_document() -> None:
@@ -67,7 +68,7 @@ def test_what_reports_use_changes_neither_version_nor_document() -> None:
 )
 def test_wrong_tables_are_named_with_advice(data: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as own:
-        goals_and_funnels(data)
+        read_goals(data)
     assert str(own.value).startswith(says)
     path = write_policy_file(tmp_path, full_policy_data() | data)
     with pytest.raises(PolicyError) as whole:
@@ -77,7 +78,7 @@ def test_wrong_tables_are_named_with_advice(data: dict[str, Any], says: str, tmp
 
 def test_every_wrong_table_is_named_at_once() -> None:
     with pytest.raises(PolicyError) as wrong:
-        goals_and_funnels({"goals": {"a": {"event": 1}, "b": {}}, "funnels": {"c": {"steps": ["/", "goal:x"]}}})
+        read_goals({"goals": {"a": {"event": 1}, "b": {}}, "funnels": {"c": {"steps": ["/", "goal:x"]}}})
     assert [error.table for error in wrong.value.errors] == ["[goals.a]", "[goals.b]", "[funnels.c]"]
 
 

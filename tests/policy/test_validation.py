@@ -38,7 +38,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "an offered language has no texts": (
         lambda data: data["site"]["languages"].append("en-GB"),
-        "[purposes.analytics]", "title", 'there is no text in the offered language "en-GB"',
+        "[site]", "languages", 'no text is in "en-GB"',
     ),
     "a cookie's purpose is not declared": (
         lambda data: data["cookies"][1].update(purpose="analytic"),
@@ -46,7 +46,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "a cookie is declared twice": (
         lambda data: data["cookies"].append({"name": "_ga*", "purpose": "media"}),
-        "[[cookies]]", "name", 'the cookie "_ga*" is declared twice. Keep one of them.',
+        "[[cookies]]", "name", '"_ga*" is declared twice. Keep one of them.',
     ),
     "a cookie's description lacks an offered language": (
         lambda data: data["cookies"][0]["description"].pop("ja"),
@@ -62,7 +62,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "a recipient is declared twice": (
         lambda data: data["recipients"].append(data["recipients"][0]),
-        "[[recipients]]", "id", 'the recipient "example-maps" is declared twice',
+        "[[recipients]]", "id", '"example-maps" is declared twice',
     ),
     "what a recipient receives lacks an offered language": (
         lambda data: data["recipients"][0].update(receives={"ja": "IPアドレス"}),
@@ -175,7 +175,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     "a counted text has no plural forms": (
         lambda data: data["texts"]["en"].update(days="{number} days"),
         "[texts.en]", "days",
-        'the text has not the forms that it needs. Write it as in { one = "…", other = "…" }.',
+        'the text lacks a form that it needs. Write it as in { one = "…", other = "…" }.',
     ),
     "a counted text lacks a plural form of its language": (
         lambda data: data["texts"]["en"].update(days={"other": "{number} days"}),
@@ -191,11 +191,11 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "an uncounted text has plural forms": (
         lambda data: data["texts"]["en"].update(accept_all={"one": "Yes", "other": "Yes"}),
-        "[texts.en]", "accept_all", 'the text has not the forms that it needs. Write one text, as in "…".',
+        "[texts.en]", "accept_all", 'the text lacks a form that it needs. Write one text, as in "…".',
     ),
     "an offered language is not shipped": (
         lambda data: data["site"]["languages"].append("de"),
-        "[purposes.analytics]", "title", 'there is no text in the offered language "de"',
+        "[site]", "languages", 'no text is in "de"',
     ),
 }  # fmt: skip
 
@@ -280,7 +280,7 @@ def test_one_plural_form_is_enough_in_unshipped_language(language: str) -> None:
     policy = small_policy(site=site("en", language), wording={language: own})
     assert policy.texts[language]["refuse_all"] == "own refuse_all"
     assert Wording(policy, language).pluralize("days", 1) == "x"
-    with pytest.raises(PolicyError, match=r"has not the forms that it needs. Write it as in \{ other = "):
+    with pytest.raises(PolicyError, match=r"lacks a form that it needs. Write it as in \{ other = "):
         small_policy(site=site("en", language), wording={language: {**own, "days": {}}})
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from cookie_consent.cli.main import main
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.from_toml import declarations
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.reader import read_tables
 from cookie_consent.policy.vendors import vendor_advice
 from tests.support.asgi import SITE_TABLE
 from tests.support.policies import recipient
@@ -27,7 +27,7 @@ PURPOSES = {id_: {"title": {"en": id_}, "description": {"en": id_}} for id_ in (
 
 
 def policy_with(vendors: Any) -> Policy:
-    return Policy(**vars(declarations({"site": SITE, "purposes": PURPOSES, "vendors": vendors})))
+    return Policy(**vars(read_tables({"site": SITE, "purposes": PURPOSES, "vendors": vendors})))
 
 
 def test_signals_and_options_share_a_table() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.policy.goals import goals_and_funnels
+from cookie_consent.policy.reader import read_goals
 from cookie_consent.report.export.csv_files import as_csv
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.goals import Goals
@@ -29,7 +29,7 @@ def steps(tmp_path: Path, *records: Record, **asked: Any) -> list[tuple[int, int
 
 def test_goals_of_a_policy_are_those_of_a_report() -> None:
     data = {"goals": {"paid": {"event": "paid"}}, "funnels": {"buy": {"steps": ["/shop*", "/cart", "goal:paid"]}}}
-    assert Goals.declared(*goals_and_funnels(data)) == BUY
+    assert Goals.declared(*read_goals(data)) == BUY
 
 
 def test_session_reaches_goal_once(tmp_path: Path) -> None:

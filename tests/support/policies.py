@@ -12,9 +12,9 @@ from typing import Any
 
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.diff import digests
-from cookie_consent.policy.from_toml import declarations
 from cookie_consent.policy.parts import Feature, Purpose, Recipient, Site
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.reader import read_tables
 
 FULL_POLICY = """
 [site]
@@ -136,7 +136,7 @@ def full_policy_in(*languages: str) -> Policy:
 
 def policy_of(data: Mapping[str, Any]) -> Policy:
     """Return the policy of a policy file with this data."""
-    return Policy(**vars(declarations(data)))
+    return Policy(**vars(read_tables(data)))
 
 
 def write_policy_file(folder: Path, data: Mapping[str, Any], name: str = "consent.toml") -> Path:

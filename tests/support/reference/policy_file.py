@@ -1,16 +1,17 @@
-"""The page on the policy file, from the readers of its tables and the docstrings of its parts."""
+"""The page on the policy file, from the annotations and the docstrings of its parts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
-from datetime import timedelta
-from functools import partial
-from typing import Any
+from datetime import date, timedelta
+from types import UnionType
+from typing import Any, get_args, get_origin
 
-from cookie_consent.policy import from_toml, values
-from cookie_consent.policy.parts import Service, ServicePurpose
+from cookie_consent.policy.declarations import ARRAYS
+from cookie_consent.policy.parts import Authority, Cookie, ServicePurpose, SignalRules
+from cookie_consent.policy.reader import hints_of_keys, hints_of_tables
 from cookie_consent.policy.syntax import written_duration
 from cookie_consent.policy.vendors import vendors
 from tests.support.policies import toml_inline
@@ -48,16 +49,19 @@ _ABOUT = {
     "[goals.ID]": "What a visit is for: an event, or a page. [Reports](../goals.md) count the sessions that reach it.",
     "[funnels.ID]": "Steps that lead to a goal. Reports say how many sessions come how far.",
 }
-_KINDS: Mapping[Callable[..., Any], str] = {
-    values.string: "text",
-    values.strings: "list of texts",
-    values.texts: "texts",
-    values.boolean: "`true`, `false`",
-    values.true: "`true`",
-    values.duration: "duration",
-    values.cookie_duration: '`"session"`, duration',
-    values.day: "date",
-    values.refusals: '`"default"`, `"ignore"`, list of texts',
+_KINDS: Mapping[Any, str] = {
+    str: "text",
+    tuple: "list of texts",
+    Mapping: "texts",
+    bool: "`true`, `false`",
+    timedelta: "duration",
+    date: "date",
+}
+_KINDS_OF_KEYS: Mapping[tuple[type, str], str] = {
+    (ServicePurpose, "refused"): "`true`",
+    (Cookie, "duration"): '`"session"`, duration',
+    (SignalRules, "gpc"): '`"default"`, `"ignore"`, list of texts',
+    (SignalRules, "dnt"): '`"default"`, `"ignore"`, list of texts',
 }
 _LEFT_OUT = re.compile(r'(?<=; )(?:None|""|empty)(?= (?:for|if|to))')
 _NOTHING = re.compile(r'; "" for none|, or ""|, or None|; "" if the policy does not say')
@@ -78,33 +82,42 @@ _TEXTS = """\
 Texts of the banner and the pages [in your own words](../banner.md#languages). A key is the name of a text in
 [`texts/en.toml`](../../cookie_consent/texts/en.toml)."""
 
-Table = tuple[str, type[Any], Mapping[str, Any]]
-"""How the file writes a table, the class that holds it, and the reader of each key."""
 
-
-def _tables() -> Iterator[Table]:
-    for name, reader in from_toml._TABLES.items():
+def _tables() -> Iterator[tuple[str, Any]]:
+    """Yield how the file writes each table, and the class that holds it."""
+    for name, hint in hints_of_tables().items():
+        (kind, *_) = get_args(hint) or (hint,)
+        if name in ("vendors", "texts"):
+            continue
+        if kind is hint:
+            yield f"[{name}]", kind
+        else:
+            yield (f"[[{name}]]" if name in ARRAYS else f"[{name}.ID]"), kind
+        if name == "site":
+            yield "[site.authority]", Authority
         if name == "services":
-            yield "[services.ID]", Service, from_toml._SERVICE
-            yield "[services.ID.purposes.PURPOSE]", ServicePurpose, from_toml._SERVICE_PURPOSE
-        elif isinstance(reader, partial):
-            kind, readers, label = reader.args
-            written = f"[[{label}]]" if label in from_toml._ARRAYS else label if "[" in label else f"[{label}.ID]"
-            yield written, kind, {key: read for key, read in readers.items() if not isinstance(read, partial)}
-            for part in readers.values():
-                if isinstance(part, partial):
-                    yield part.args[2], part.args[0], part.args[1]
+            yield "[services.ID.purposes.PURPOSE]", ServicePurpose
 
 
-def _section(part: Table) -> str:
-    name, kind, readers = part
+def _section(part: tuple[str, Any]) -> str:
+    name, kind = part
     keys = {field.name: field for field in fields(kind)}
     meanings = docstring_of(kind).names
-    rows = (
-        (f"`{key}`", _KINDS.get(read, "table"), _default(keys[key], read), _in_the_file(meanings[key]))
-        for key, read in readers.items()
-    )
+    rows = []
+    for key, hint in hints_of_keys(kind).items():
+        if key in ("authority", "purposes") and name in ("[site]", "[services.ID]"):  # a table of its own
+            continue
+        if key == "id" and "[[" not in name:  # the table's name
+            continue
+        rows.append((f"`{key}`", _kind(kind, key, hint), _default(kind, keys[key]), _in_the_file(meanings[key])))
     return joined(f"## `{name}`", _ABOUT[name], table(("key", "type", "default", "meaning"), rows))
+
+
+def _kind(part: type, key: str, hint: Any) -> str:
+    if (part, key) in _KINDS_OF_KEYS:
+        return _KINDS_OF_KEYS[part, key]
+    kind = get_args(hint)[0] if isinstance(hint, UnionType) else hint
+    return _KINDS[get_origin(kind) or kind]
 
 
 def _in_the_file(meaning: str) -> str:
@@ -113,11 +126,11 @@ def _in_the_file(meaning: str) -> str:
     return sentence(_LEFT_OUT.sub("left out", _NOTHING.sub("", meaning)).replace("->", "→"))
 
 
-def _default(key: Field[Any], read: Callable[..., Any]) -> str:
+def _default(part: type, key: Field[Any]) -> str:
     if key.default is MISSING and key.default_factory is MISSING:
         return "needed"
     default = key.default_factory() if key.default_factory is not MISSING else key.default
-    if default is None and read is values.cookie_duration:
+    if default is None and part is Cookie and key.name == "duration":
         return '`"session"`'
     if default in (None, "", (), {}):
         return "–"

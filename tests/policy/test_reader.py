@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.policy.errors import PolicyError
-from cookie_consent.policy.from_toml import declarations, read
 from cookie_consent.policy.parts import (
     Authority,
     Change,
@@ -27,6 +26,7 @@ from cookie_consent.policy.parts import (
     Site,
 )
 from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.reader import read_file, read_tables
 from cookie_consent.texts import catalog
 from tests.support.examples import examples
 from tests.support.policies import FULL_POLICY, full_policy_data, policy_of, toml_string, write_policy_file
@@ -103,7 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "consent.toml"
     path.write_text(FULL_POLICY, encoding="utf-8")
-    found = read(path)
+    found = read_file(path)
     assert found.site == Site(
         name="Example Registry",
         controller="Example Registry Co., Ltd.",
@@ -164,7 +164,7 @@ def test_counted_text_has_table_of_plural_forms() -> None:
     forms = {"one": "{number} day only", "other": "{number} days in all"}
     data = full_policy_data()
     data["texts"]["en"]["days"] = forms
-    assert declarations(data).wording["en"] == {"accept_all": "Yes to all", "days": forms}
+    assert read_tables(data).wording["en"] == {"accept_all": "Yes to all", "days": forms}
     assert policy_of(data).texts["en"]["days"] == forms
     assert policy_of(data).version != policy_of(full_policy_data()).version
 
@@ -174,7 +174,7 @@ def test_counted_text_has_table_of_plural_forms() -> None:
 )
 def test_signal_rule_is_default_ignore_or_list(value: object, rule: tuple[str, ...] | None) -> None:
     data = full_policy_data() | {"signals": {"gpc": value, "dnt": value}}
-    assert declarations(data).signals == SignalRules(gpc=rule, dnt=rule)
+    assert read_tables(data).signals == SignalRules(gpc=rule, dnt=rule)
 
 
 @pytest.mark.parametrize(
@@ -201,18 +201,18 @@ def test_invalid_toml_is_rejected(tmp_path: Path, content: bytes) -> None:
         ("services.whois.purposes", 1, '[services.whois.purposes] this is no table.'),
         ("services.whois.purposes.analytics", 1, "[services.whois.purposes.analytics] this is no table."),
         ("texts", [], "[texts] this is no table. Write [texts.NAME] and its keys below."),
-        ("texts.en", "x", "[texts.en] this is no table. Write [texts.en] and its texts below."),
+        ("texts.en", "x", "[texts.en] this is no table. Write [texts.en] and its keys below."),
         ("site.name", 1, '[site] key "name": 1 is no text. Put it in quotes.'),
         ("site.languages", "ja", '[site] key "languages": \'ja\' is no list. Write it as in ["first", "second"].'),
         ("site.languages", ["ja", 1], '[site] key "languages": 1 is no text.'),
         ("purposes.analytics.title", "Tracing", '[purposes.analytics] key "title": \'Tracing\' is not one text'),
         ("purposes.analytics.title", {"en": 1}, '[purposes.analytics] key "title": 1 is no text.'),
         ("purposes.analytics.retention", "1 moon", '[purposes.analytics] key "retention": \'1 moon\' is no duration'),
-        ("purposes.analytics.retention", 395, '[purposes.analytics] key "retention": 395 is no text.'),
+        ("purposes.analytics.retention", 395, '[purposes.analytics] key "retention": 395 is no duration.'),
         ("purposes.analytics.traces", "yes", '[purposes.analytics] key "traces": \'yes\' is neither true nor false.'),
         ("services.shop.purposes.media.refused", False, '[services.shop.purposes.media] key "refused": a service'),
         ("services.shop.purposes.media.refused", 1, '[services.shop.purposes.media] key "refused": a service'),
-        ("signals.gpc", "media", '[signals] key "gpc": \'media\' is not valid here. Write "default", "ignore" or'),
+        ("signals.gpc", "media", '[signals] key "gpc": \'media\' is no list. Write it as in'),
         ("signals.dnt", True, '[signals] key "dnt": True is no list.'),
         ("texts.ja.accept_all", 1, '[texts.ja] key "accept_all": 1 is no text.'),
         ("texts.en.days", {"one": 1}, '[texts.en] key "days": 1 is no text. Put it in quotes.'),
@@ -234,7 +234,7 @@ def test_value_of_wrong_type_is_rejected_with_remedy(place: str, value: object, 
     data, steps = full_policy_data(), tuple(place.split("."))
     table_of(data, steps)[steps[-1]] = value
     with pytest.raises(PolicyError, match=re.escape(message)):
-        declarations(data)
+        read_tables(data)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_misspelt_key_gets_suggestion(place: Place, name: str, meant: str) -> No
     table = table_of(data, place)
     table[name] = table.pop(str(place[-1]))
     with pytest.raises(PolicyError, match=f'there is no (key|table) "{name}" here. Did you mean "{meant}"?') as caught:
-        declarations(data)
+        read_tables(data)
     assert names_table(caught.value, (*place[:-1], name))
 
 
@@ -267,14 +267,14 @@ def test_unknown_key_of_purpose_is_rejected(name: str) -> None:
     data = full_policy_data()
     data["purposes"]["media"][name] = "x"
     with pytest.raises(PolicyError, match=rf'\[purposes.media\].*there is no key "{name}" here'):
-        declarations(data)
+        read_tables(data)
 
 
 def test_missing_site_table_is_rejected() -> None:
     data = full_policy_data()
     del data["site"]
     with pytest.raises(PolicyError, match=r"\[site\] the table is missing"):
-        declarations(data)
+        read_tables(data)
 
 
 REQUIRED = [
