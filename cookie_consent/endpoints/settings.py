@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from starlette.responses import JSONResponse, Response
 
 from cookie_consent.base.addresses import path_inside, split_address
+from cookie_consent.base.bounds import keep
 from cookie_consent.base.clock import day_of, rfc3339
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, refused_in_storage
@@ -23,6 +24,8 @@ from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
+
+_MAX_COOKIE_LISTS = 64
 
 
 async def show_settings(site: Site, request: OwnRequest) -> Response:
@@ -60,11 +63,15 @@ async def make_settings_page(site: Site, request: OwnRequest, notice: str, statu
 
 def list_own_cookies(site: Site, policy: Policy, base: str, place: Place) -> tuple[Cookie, ...]:
     """Return our own cookies as if the policy of a page declared them, described in its languages."""
+    key = (policy, base, place)
+    known = site.cookie_lists.get(key)
+    if known is not None:
+        return known
     cookies = []
     for spec, cookie in site.own_cookies.declare(policy, place, base, has_log=site.access_log is not None):
         texts = {language: Wording(policy, language)(spec.text) for language in policy.site.languages}
         cookies.append(replace(cookie, description=texts))
-    return tuple(cookies)
+    return keep(site.cookie_lists, key, tuple(cookies), most=_MAX_COOKIE_LISTS, length=len(base))
 
 
 def say_saved_once(site: Site, request: OwnRequest, reply: Response) -> Response:

@@ -19,6 +19,7 @@ from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.place import Place
 from cookie_consent.decision.visit import Visits
 from cookie_consent.http import banner
 from cookie_consent.http.csp import SecurityFields
@@ -31,6 +32,7 @@ from cookie_consent.http.tags import NO_RULES
 from cookie_consent.http.told_by_app import AppLanguage
 from cookie_consent.http.vendor_signals import vendor_signals
 from cookie_consent.pages.pages import Pages
+from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Site:
         limits: how often something may be done.
         searches: limits how many access logs are searched at once. An export can take seconds, and must not occupy the
             threads of the app's endpoints.
+        cookie_lists: our own cookies as settings pages list them, by policy, address of the endpoints and place.
         is_left_out: whether this is the site as it is for pages that are left out.
     """
 
@@ -120,6 +123,7 @@ class Site:
         self.fills_heads = self.vendor_signals is not None and not self.is_shared
         self.limits = make_limits()
         self.searches = CapacityLimiter(_FEW)
+        self.cookie_lists: dict[tuple[Policy, str, Place], tuple[Cookie, ...]] = {}
         self.advice = PageAdvice()
         self.foreign_hosts = ForeignHosts(self.prefix, self.security, self.clock)
         if self.inject or self.access_log is not None:
