@@ -65,9 +65,10 @@ class OwnRequest(Request):
         self.place = site.own_cookies.place(scope)
         self.base = address(scope.get("root_path", ""), site.prefix)
         self.cookie_field = cookies_of(scope)
-        self.content_type = self.headers.get("content-type", "")
+        fields = self.headers
+        self.content_type = fields.get("content-type", "")
         self.is_form = is_form(self.content_type)
-        self.wants_json = "json" in self.headers.get("accept", "")
+        self.wants_json = "json" in fields.get("accept", "")
         self.next_path = safe_next(self.query_params.get("next", "")) or ""
         self.language = choose_language(site, self)
 
@@ -85,7 +86,8 @@ def choose_language(site: Site, request: OwnRequest) -> str:
     page.
     """
     offered = site.policy.site.languages
-    language = match_language(request.query_params.get("language", ""), offered)
+    query = request.query_params
+    language = match_language(query.get("language", ""), offered)
     if language is None and site.app_language is not None:
         seen_by_app = without_held(request.scope, request.visit)
         if request.next_path and request.path.rstrip("/") == f"{site.prefix}/question":
@@ -93,7 +95,7 @@ def choose_language(site: Site, request: OwnRequest) -> str:
         language = site.app_language(seen_by_app)
     return (
         language
-        or match_language(request.query_params.get("page_language", ""), offered)
+        or match_language(query.get("page_language", ""), offered)
         or accepted_language(request.headers.get("accept-language", ""), offered)
         or site.policy.site.prevailing_language
     )
@@ -108,11 +110,12 @@ def refuse_other_sites(request: Request) -> None:
     Raises:
         Problem: 403, it comes from another site.
     """
+    fields = request.headers
     scheme = request.scope.get("scheme", "http")
-    host = request.headers.get("host", "")
+    host = fields.get("host", "")
     # All values: if there are several, each has to be right.
-    fetch_sites = request.headers.getlist("sec-fetch-site")
-    origins = request.headers.getlist("origin")
+    fetch_sites = fields.getlist("sec-fetch-site")
+    origins = fields.getlist("origin")
     if not is_cross_site(fetch_sites, origins, scheme, host):
         return
     detail = "Only the site's own pages may do this."
