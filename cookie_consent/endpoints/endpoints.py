@@ -208,7 +208,8 @@ async def explain_problem(site: Site, request: OwnRequest, problem: Problem) -> 
         reply = await make_settings_page(site, request, problem.text, problem.status)
     else:
         text = Wording(site.policy, request.language)
-        html = site.pages.message(
+        html = site.pages.page(
+            "message.html",
             request.visit.decision,
             base=request.base,
             language=request.language,

@@ -108,8 +108,12 @@ async def show_do_not_sell(site: Site, request: OwnRequest) -> Response:
     """
     if not site.policy.sells:
         raise Problem(404, "Nothing is sold or shared here.")
-    html = site.pages.do_not_sell(
-        request.visit.decision, base=request.base, language=request.language, next_path=request.next_path
+    html = site.pages.page(
+        "do_not_sell.html",
+        request.visit.decision,
+        base=request.base,
+        language=request.language,
+        next_path=request.next_path,
     )
     return say_saved_once(site, request, make_page(request, html))
 
@@ -122,8 +126,12 @@ async def show_transmission(site: Site, request: OwnRequest) -> Response:
     """
     if not site.policy.tells_transmission:
         raise Problem(404, "There is no such page here.")
-    html = site.pages.transmission(
-        request.visit.decision, base=request.base, language=request.language, next_path=request.next_path
+    html = site.pages.page(
+        "transmission.html",
+        request.visit.decision,
+        base=request.base,
+        language=request.language,
+        next_path=request.next_path,
     )
     return make_page(request, html)
 

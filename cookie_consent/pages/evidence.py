@@ -155,7 +155,7 @@ def _render(pages: Pages, decision: Decision, surface: Surface, own_cookies: tup
             **where,
         )
     if surface.kind == "opt_out":
-        return pages.do_not_sell(decision, **where)
+        return pages.page("do_not_sell.html", decision, **where)
     if surface.card is not None:
         content = CardContent(html=Markup(), title=surface.title)
         options = QuestionOptions(reloads=surface.reloads)

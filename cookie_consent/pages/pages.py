@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.pages.context import missing_variables, page_variables, refused_in
 from cookie_consent.pages.inserted import InsertedHtml
+from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie, Feature
 
 NOTICES: Mapping[str, tuple[str, ...]] = {
@@ -58,6 +60,12 @@ class Pages(InsertedHtml):
     offered language. Most take `next_path`, a path on this site to return to; "" for none.
     """
 
+    def page(
+        self, template: str, decision: Decision, *, base: str, language: str, next_path: str = "", **more: object
+    ) -> str:
+        """Return one of our own pages, made of a template and its further variables."""
+        return self._render(template, page_variables(decision, base, language, next_path), **more)
+
     def settings(  # noqa: PLR0913 (all that the page shows)
         self,
         decision: Decision,
@@ -72,84 +80,36 @@ class Pages(InsertedHtml):
     ) -> str:
         """Return the settings page.
 
-        Args:
-            decision: the decision, with the visitor's answer.
-            base: see the class.
-            language: see the class.
-            next_path: see the class.
-            notice: the name of a message, one of `NOTICES`. A name that begins with "error" marks an error.
-            own_cookies: the middleware's own cookies for the answer and the visitor id, listed with the declared ones.
-            counts_on: the hosts on which an answer counts; none for this host alone, which is not said.
-            kept: what is stored about the visitor; None to leave that out.
+        `notice` is the name of a message, one of `NOTICES`; a name that begins with "error" marks an error. `counts_on`
+        are the hosts on which an answer counts; none for this host alone, which is not said. Without `kept`, the page
+        leaves out what is stored about the visitor.
         """
         policy = decision.policy
-        context = page_variables(decision, base, language, next_path)
-        words = context["words"]
-        return self._render(
+        words = Wording(policy, language)
+        cookies = (*own_cookies, *policy.cookies)
+        return self.page(
             "settings.html",
-            context,
+            decision,
+            base=base,
+            language=language,
+            next_path=next_path,
             intro="settings_intro_opt_out" if policy.is_opt_out else self._intro,
             notice=notice,
-            message=words.paragraph(*(words(text) for text in NOTICES[notice])),
+            message=words.paragraph(*map(words, NOTICES[notice])),
             error=notice.startswith("error"),
             counts_on=counts_on,
             clears={"vendors": [], "holds": {}, "stored": policy.stored, "refused": refused_in_storage(decision)},
             kept=kept,
-            expires=self._expires(decision),
-            cookies={
-                purpose: [cookie for cookie in (*own_cookies, *policy.cookies) if cookie.purpose == purpose]
-                for purpose in policy.in_force
-            },
+            cookies={id_: [cookie for cookie in cookies if cookie.purpose == id_] for id_ in policy.in_force},
             service_refuses={service.id: refused_in(service) for service in policy.services},
             changes=sorted(policy.changes, key=lambda change: change.date, reverse=True),
         )
 
-    def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
-        """Return the page for refusing the sale or sharing of personal information (11 CCR 7026)."""
-        context = page_variables(decision, base, language, next_path)
-        return self._render("do_not_sell.html", context, expires=self._expires(decision))
-
-    def transmission(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
-        """Return the page that tells what is sent to whom (Telecommunications Business Act of Japan, Article 27-12)."""
-        return self._render("transmission.html", page_variables(decision, base, language, next_path))
-
     def unavailable(
-        self,
-        decision: Decision,
-        *,
-        base: str,
-        language: str,
-        next_path: str,
-        missing: tuple[str, ...],
-        feature: Feature | None,
+        self, decision: Decision, *, missing: tuple[str, ...], feature: Feature | None, **where: Any
     ) -> str:
         """Return a page that says what is off and why, with a button to allow just that and return.
 
-        Args:
-            decision: the decision, with the visitor's answer.
-            base: see the class.
-            language: see the class.
-            next_path: see the class.
-            missing: the ids of the purposes that are needed and off.
-            feature: the feature that is off; None if it has no name.
+        `missing` are the ids of the purposes that are needed and off; `feature` is None if what is off has no name.
         """
-        context = page_variables(decision, base, language, next_path) | missing_variables(decision, missing, feature)
-        return self._render("unavailable.html", context)
-
-    def message(
-        self, decision: Decision, *, base: str, language: str, title: str, text: str, next_path: str = ""
-    ) -> str:
-        """Return a page with a short message and a link to the settings page."""
-        return self._render("message.html", page_variables(decision, base, language, next_path), title=title, text=text)
-
-    def page(self, template: str, decision: Decision, *, base: str, language: str, **more: object) -> str:
-        """Return a page about the visitor's own data.
-
-        Args:
-            template: the name of its template.
-            decision: the decision, with the visitor's answer.
-            base: see the class.
-            language: see the class.
-            more: further variables of the template.
-        """
-        return self._render(template, page_variables(decision, base, language, ""), **more)
+        return self.page("unavailable.html", decision, **where, **missing_variables(decision, missing, feature))

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 from cookie_consent.base.bounds import TextCache, keep
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.messages import check
-from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.pages.context import load_templates
 from cookie_consent.pages.question import FORM_ID
@@ -64,10 +63,6 @@ class Rendering:
         """Render a page, with an id for its forms and the address of the site's start."""
         home = f"{context['base'].removesuffix(self.prefix)}/"
         return self._render_to_keep(template, context, home=home, **more).replace(FORM_ID, self.make_id())
-
-    def _expires(self, decision: Decision) -> float:
-        """Return when the answer ends, in seconds since 1970; 0 without an answer."""
-        return decision.record.expires_at if decision.record else 0
 
     def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
         return self._templates.get_template(template).render(context, **more)

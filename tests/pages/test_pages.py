@@ -141,7 +141,7 @@ def box(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str
 
 def message(policy: Policy, **more: Any) -> str:
     given = {"base": BASE, "language": "en", "title": "Title <1>", "text": "Text & more", **more}
-    return Pages().message(decision(policy), **given)
+    return Pages().page("message.html", decision(policy), **given)
 
 
 def whole_pages(policy: Policy, **more: Any) -> dict[str, str]:
@@ -481,7 +481,7 @@ def test_pages_name_data_protection_officer_and_safeguard_of_a_transfer(
     card = Pages().card(decision(policy), card=card_of(policy, "example-maps"), **where)
     pages = {
         "settings": settings(policy, language=language),
-        "transmission": Pages().transmission(decision(policy), **where),
+        "transmission": Pages().page("transmission.html", decision(policy), **where),
         "explaining page": unavailable(policy, language=language),
         "box": box(policy, language=language),
         "card": card,
