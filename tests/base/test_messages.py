@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from cookie_consent.base.messages import forget_warnings, is_told, warn_once
@@ -17,8 +19,13 @@ def test_warning_is_logged_once_for_each_key_of_a_kind(caplog: pytest.LogCapture
 
 def test_text_is_made_only_for_the_first_and_an_empty_one_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     made: list[str] = []
+
+    def make(key: str) -> str:
+        made.append(key)
+        return key
+
     for key in ("x", "x", ""):
-        warn_once("a", key, lambda key=key: made.append(key) or key)  # type: ignore[misc]
+        warn_once("a", key, partial(make, key))
     assert made == ["x", ""]
     assert caplog.messages == ["x"]
 
