@@ -9,11 +9,11 @@ from starlette.types import Message, Send
 
 from cookie_consent.base.addresses import address, outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.html.loads import Load, loads
 from cookie_consent.base.messages import forget_with_others, shown, warn_once
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import read_host
 from cookie_consent.http.csp import SecurityFields, covers
+from cookie_consent.http.loads import Load, find_loads
 from cookie_consent.http.tags import TagRules
 from cookie_consent.pages.tags import nonce_attribute
 from cookie_consent.policy.parts import NECESSARY
@@ -98,7 +98,7 @@ class ForeignHosts:
             decision: the decision on the request.
             body: the page.
         """
-        for load in loads(body[:_LONGEST_READ]):
+        for load in find_loads(body[:_LONGEST_READ]):
             advice = self._advice(load, scope, decision)
             if advice is None:
                 continue

@@ -35,22 +35,28 @@ _ATTRIBUTE = rf"""[^{SPACE}/>] [^{SPACE}/>=]*+ (?:
     {_IS} (?: "[^"]*+" | '[^']*+' | (?! ["'] ) [^{SPACE}>]*+ ) | (?! [{SPACE}]*+ = ) )"""
 REST = rf"{NAMED} (?>(?: [{SPACE}/]*+ {_ATTRIBUTE} )*) [{SPACE}/]*+ >"
 """The rest of a tag after its name."""
-COMMENT = r"<!-- (?: -?> | (?>(?: [^-]++ | - (?! -!?> ) )*) --!?> )"
+COMMENT_TEXT = r"(?>(?: [^-]++ | - (?! -!?> ) )*)"
+COMMENT = rf"<!-- (?: -?> | {COMMENT_TEXT} --!?> )"
 _ATTRIBUTES = compile_html(
     rf"""(?P<name> [^{SPACE}/>] [^{SPACE}/>=]*+ ) (?: {_IS} (?: "([^"]*+)" | '([^']*+)' | ([^{SPACE}>]*+) ) )?"""
 )
 _IN_COMMENT_OF_SCRIPT = rf"""(?>(?: [^<-]++ | - (?! -> ) | < (?! /?script {NAMED} )
   | <script {NAMED} (?>(?: [^<-]++ | - (?! -> ) | < (?! /script {NAMED} ) )*) (?: </script | (?= --> ) | \Z ) )*)"""
-_SCRIPT = rf"""<script {REST} (?>(?: [^<]++ | <! (?= -- ) {_IN_COMMENT_OF_SCRIPT} | < (?! !-- | /script {NAMED} ) )*)
-    </script {REST}"""
+SCRIPT_TEXT = rf"(?>(?: [^<]++ | <! (?= -- ) {_IN_COMMENT_OF_SCRIPT} | < (?! !-- | /script {NAMED} ) )*)"
+_SCRIPT = rf"<script {REST} {SCRIPT_TEXT} </script {REST}"
 _RAW = "title|style|noframes"
 _RAW_IN_TEMPLATES = f"{_RAW}|noscript|textarea|xmp|iframe|noembed|plaintext"
 
 
+def match_text(name: str) -> str:
+    """Return a pattern for the content of an element that is text, up to its end tag."""
+    return rf"(?>(?: [^<]++ | < (?! / {name} {NAMED} ) )*)"
+
+
 def _match_raw(names: str, group: str) -> str:
     """Return a pattern for elements whose content is text."""
-    text = rf"(?>(?: [^<]++ | < (?! / (?P={group}) {NAMED} ) )*)"
-    return rf"< (?P<{group}> {names} ) {REST} {text} </ (?P={group}) {REST}"
+    same = f"(?P={group})"
+    return rf"< (?P<{group}> {names} ) {REST} {match_text(same)} </ {same} {REST}"
 
 
 def _match_template(inner: str, group: str) -> str:

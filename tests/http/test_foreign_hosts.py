@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.html.loads import loads
+from cookie_consent.http.loads import find_loads
 from cookie_consent.policy.advice import placeholders
 from cookie_consent.policy.errors import PolicyError
 from tests.support.asgi import SITE, Clock, Visitor, install, policy, reply_app
@@ -96,7 +96,7 @@ def test_pasted_lines_do_not_load_until_the_purpose_is_written_and_then_hold(cap
     caplog.clear()
     site(TAG, text=declared, csp="enforce").get()
     waiting = LINES.partition("<")[2].replace('"?"', '"analytics"')
-    assert list(loads(f"<{waiting}".encode())) == []
+    assert list(find_loads(f"<{waiting}".encode())) == []
     site(f"<{waiting}", text=declared).get()
     assert caplog.messages == []
 
@@ -150,7 +150,7 @@ def test_each_kind_of_element_has_its_line(html: str, host: str, waits: str, cap
     site(html).get()
     assert hosts(caplog) == [host]
     assert f"\n{waits}\n" in caplog.messages[0]
-    assert list(loads(waits.encode())) == []
+    assert list(find_loads(waits.encode())) == []
 
 
 def test_host_of_a_recipient_is_logged_while_its_purpose_is_not_allowed(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.html.loads import loads
-from cookie_consent.base.html.syntax import attributes
+from cookie_consent.http.insert import read_attributes
+from cookie_consent.http.loads import find_loads
 
 URL = "https://a.example/x"
 
 
 def found(html: str) -> list[tuple[str, str, str, str]]:
-    return [(it.element, it.attribute, it.address, it.directive) for it in loads(html.encode())]
+    return [(it.element, it.attribute, it.address, it.directive) for it in find_loads(html.encode())]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_documents_with_parts_that_never_end_are_read_once(html: str) -> None:
 
 
 def test_first_of_two_attributes_counts() -> None:
-    assert attributes(b' src=1 SRC="2" async data-x = \'3\' empty="">') == {
+    assert read_attributes(b' src=1 SRC="2" async data-x = \'3\' empty="">') == {
         b"src": b"1",
         b"async": b"",
         b"data-x": b"3",
