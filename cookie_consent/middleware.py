@@ -151,6 +151,7 @@ class ConsentMiddleware(FailsAtStart):
         from cookie_consent.ledgers import ledger_of
         from cookie_consent.ledgers.retention import Retention
         from cookie_consent.ledgers.signal_records import SignalProofs
+        from cookie_consent.ledgers.waiting import WaitingRecords
         from cookie_consent.tracing.access_log import AccessLog
         from cookie_consent.tracing.visitor_lag import VisitorLag
 
@@ -213,6 +214,7 @@ class ConsentMiddleware(FailsAtStart):
             pages=pages,
             ledger=ledger,
             retention=Retention(ledger, policy.requests) if ledger is not None else None,
+            waiting=WaitingRecords(ledger, clock) if ledger is not None else None,
             signal_proofs=SignalProofs(ledger, clock) if ledger is not None else None,
             access_log=log,
             desk=desk,

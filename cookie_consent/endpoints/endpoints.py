@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
-from functools import wraps
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -18,11 +17,9 @@ from cookie_consent.base.addresses import safe_next
 from cookie_consent.base.messages import check
 from cookie_consent.base.request_fields import GPC_FIELD
 from cookie_consent.decision.visit import deletions
-from cookie_consent.endpoints.answers.answer import Answers
-from cookie_consent.endpoints.answers.cookies import AnswerCookies
-from cookie_consent.endpoints.answers.records import AnswerRecords
-from cookie_consent.endpoints.answers.tracing import AnswerTracing
-from cookie_consent.endpoints.events import EventIntake
+from cookie_consent.endpoints.answer import accept_answer
+from cookie_consent.endpoints.answer_tracing import end_tracing
+from cookie_consent.endpoints.events import accept_event
 from cookie_consent.endpoints.files import send_asset, send_script
 from cookie_consent.endpoints.help_desk import show_form, take_desk_request
 from cookie_consent.endpoints.own_data import erase_data, export_data, show_receipt
@@ -46,7 +43,7 @@ Endpoint = Callable[[Site, OwnRequest], Awaitable[Response]]
 
 GPC_PATH = "/.well-known/gpc.json"
 ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
-    "": {"GET": show_settings},
+    "": {"GET": show_settings, "POST": accept_answer},
     "/do-not-sell": {"GET": show_do_not_sell},
     "/transmission": {"GET": show_transmission},
     "/question": {"GET": show_question},
@@ -54,6 +51,7 @@ ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
     "/receipt": {"GET": show_receipt},
     "/export": {"GET": export_data},
     "/erase": {"POST": erase_data},
+    "/events": {"POST": accept_event},
     "/policy": {"GET": show_policy},
     "/policy/*": {"GET": show_past_policy},
     "/requests": {"GET": show_form, "POST": take_desk_request},
@@ -84,37 +82,6 @@ class Endpoints:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._tracing = AnswerTracing(site.own_cookies, site.access_log)
-        records = None
-        if site.ledger is not None and site.retention is not None:
-            records = AnswerRecords(site)
-        answers = Answers(
-            site,
-            records=records,
-            cookies=AnswerCookies(site.own_cookies, site.gate),
-            tracing=self._tracing,
-        )
-        events = EventIntake(
-            site.policy,
-            site.visits,
-            site.own_cookies,
-            access_log=site.access_log,
-            prefix=site.prefix,
-        )
-
-        @wraps(answers.take)
-        async def accept(site: Site, request: OwnRequest) -> Response:
-            return await answers.take(request)
-
-        @wraps(events.take)
-        async def take_event(site: Site, request: OwnRequest) -> Response:
-            return await events.take(request)
-
-        self._table: dict[str, Mapping[str, Endpoint]] = {
-            **ENDPOINTS,
-            "": {**ENDPOINTS[""], "POST": accept},
-            "/events": {"POST": take_event},
-        }
 
     def serves(self, path: str) -> bool:
         """Return whether a path inside the app is an endpoint."""
@@ -133,7 +100,7 @@ class Endpoints:
     async def _reply(self, request: OwnRequest) -> Response:
         site = self._site
         try:
-            endpoint = find_endpoint(self._table, request.method, request.path.removeprefix(site.prefix))
+            endpoint = find_endpoint(ENDPOINTS, request.method, request.path.removeprefix(site.prefix))
             if request.method == "POST":
                 refuse_other_sites(request)
             return await endpoint(site, request)
@@ -159,7 +126,7 @@ class Endpoints:
         if visit.refused_cookies and "public" not in caching:
             reply.raw_headers.extend(deletions(self._site.gate, visit, request.scope))
             if visit.decision.record is None:
-                reply.raw_headers.extend(self._tracing.ended(request))
+                reply.raw_headers.extend(end_tracing(self._site, request))
 
 
 def read_gpc_of_script(scope: Scope) -> Scope:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger
     from cookie_consent.ledgers.retention import Retention
     from cookie_consent.ledgers.signal_records import SignalProofs
+    from cookie_consent.ledgers.waiting import WaitingRecords
     from cookie_consent.tracing.access_log import AccessLog
 
 _FEW = 4
@@ -49,6 +50,10 @@ _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
 def make_limits() -> Mapping[str, RateLimit]:
     """Return how often something may be done, in each process: what -> its limit."""
     return {
+        "answers": RateLimit(60, HOUR),
+        "first answers from one public network": RateLimit(600, HOUR),
+        "first answers from addresses that are not public": RateLimit(100_000, HOUR),
+        "events": RateLimit(120, 60),
         "own data": RateLimit(60, 600),
         "help desk": RateLimit(100, HOUR),
     }
@@ -70,6 +75,7 @@ class Site:
         clock: returns seconds since 1970.
         ledger: the ledger of consent records, or None.
         retention: removes expired records from the ledger, or None.
+        waiting: keeps what the ledger did not take; None without a ledger.
         signal_proofs: records signals that override answers; None without a ledger.
         access_log: the access log, or None.
         desk: is called for each request to the help desk, or None.
@@ -103,6 +109,7 @@ class Site:
     clock: Callable[[], float]
     ledger: Ledger | None = None
     retention: Retention | None = None
+    waiting: WaitingRecords | None = None
     signal_proofs: SignalProofs | None = None
     access_log: AccessLog | None = None
     desk: Callable[[dict[str, Any]], Any] | None = None

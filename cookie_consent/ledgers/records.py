@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -88,7 +88,7 @@ def answer_at(records: Iterable[Mapping[str, Any]], time: int) -> ConsentRecord 
     return None
 
 
-def event(before: ConsentRecord | None, after: ConsentRecord) -> str:
+def name_event(before: ConsentRecord | None, after: ConsentRecord) -> str:
     """Return the event of an answer: "granted", "refused", "changed" or "withdrawn".
 
     Args:
@@ -104,36 +104,22 @@ def event(before: ConsentRecord | None, after: ConsentRecord) -> str:
     return "changed"
 
 
-def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
+def repeats(last: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
     """Return whether an answer repeats the visitor's last record within `REPEAT_WINDOW`.
 
     This happens on a double click, when the second request still carries the old cookie, and on a retry after a lost
-    response.
+    response. Two that arrive at the same time have one `repeat_key`.
 
     Args:
-        last: the last record, as the ledger returns it.
-        answer: the entry that would be stored.
+        last: the last record, as `document` or the ledger returns it.
+        answer: the answer, as `document` returns it.
     """
-    same = all(last.get(name) == answer.document.get(name) for name in _COMPARED)
-    return same and _is_answer(last) and answer.decided_at - seconds_of(last["decided_at"]) <= REPEAT_WINDOW
-
-
-def repeats_refusal(before: ConsentRecord, after: ConsentRecord) -> bool:
-    """Return whether an answer repeats a plain refusal within `REPEAT_WINDOW`.
-
-    A refusal by a visitor without a consent id is found only in the cookie. For all others, see `repeats`.
-
-    Args:
-        before: the answer in the cookie.
-        after: the new answer.
-    """
-    if before.consent_id or before.in_state(State.GRANTED):
+    if not _is_answer(last) or any(last.get(name) != answer[name] for name in _COMPARED):
         return False
-    same = (before.answers, before.policy, before.signals) == (after.answers, after.policy, after.signals)
-    return same and after.decided_at - before.decided_at <= REPEAT_WINDOW
+    return seconds_of(answer["decided_at"]) - seconds_of(last["decided_at"]) <= REPEAT_WINDOW
 
 
-def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
+def find_newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
     """Return the newest answer among records, and the purposes that it grants and no later signal switched off.
 
     Args:
@@ -145,26 +131,6 @@ def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, An
         if _is_answer(record):
             return record, frozenset.intersection(*granted)
     return None, frozenset()
-
-
-def grants_more(answer: Mapping[str, Any], granted: Collection[str]) -> bool:
-    """Return whether an answer grants a purpose that is not among those that hold.
-
-    Args:
-        answer: the answer, as the ledger would store it.
-        granted: the purposes that the newest answer grants and no later signal switched off.
-    """
-    return not set(granted).issuperset(answer["granted"])
-
-
-def refuses_more(answer: Mapping[str, Any], newest: Mapping[str, Any] | None) -> bool:
-    """Return whether an answer refuses a purpose that the newest answer does not.
-
-    Args:
-        answer: the answer, as the ledger would store it.
-        newest: the newest answer, as the ledger returns it; None for none.
-    """
-    return newest is None or not set(newest["refused"]).issuperset(answer["refused"])
 
 
 def _is_answer(record: Mapping[str, Any]) -> bool:
@@ -204,7 +170,7 @@ class RecordContext:
         }
 
 
-def entry(
+def make_entry(
     record: ConsentRecord,
     context: RecordContext,
     *,
@@ -234,7 +200,7 @@ def entry(
             **context.cited(),
             **fields,
             "record_id": context.record_id,
-            "event": event(before, record),
+            "event": name_event(before, record),
             "text": digest(shown.html) if shown else None,
             "prevailing_text": digest(shown.prevailing_html) if shown else None,
             "surface": shown.surface if shown else None,
@@ -252,7 +218,7 @@ def entry(
     )
 
 
-def signal_entry(
+def make_signal_entry(
     record: ConsentRecord,
     context: RecordContext,
     *,

@@ -63,7 +63,7 @@ class SignalProofs:
         try:
             with fail_after(LONGEST_WAIT):
                 last = await self._ledger.last(record.consent_id)
-                entry = proof.signal_entry(
+                entry = proof.make_signal_entry(
                     record,
                     proof.RecordContext(record_id=new_id(), policy=decision.policy),
                     now=self._clock(),

@@ -116,6 +116,11 @@ class AccessLog:
         trace.new_visitor = new_visitor
         return trace
 
+    def erase_visitor(self, visitor_id: str) -> None:
+        """Erase a visitor's records, and write no more of them. Does not wait."""
+        self.tracing.end_visitor(visitor_id)
+        self.erasing.start(visitor_id)
+
     def run_if_due(self) -> None:
         """Start what is due once a day: purging and overdue erasures. Does not wait."""
         self.erasing.run_if_due(self.clock())

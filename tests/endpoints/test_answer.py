@@ -15,11 +15,10 @@ import trio
 import trio.testing
 from starlette.types import Message
 
-from cookie_consent.endpoints.answers import records
-from cookie_consent.endpoints.answers.waiting import MAX_WAITING, PAUSE
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.chronology import Chronology
+from cookie_consent.ledgers.waiting import MAX_WAITING, PAUSE
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import (
     PHONE,
@@ -190,10 +189,10 @@ def test_grant_for_feature_leaves_other_purposes_unanswered() -> None:
 
 
 @pytest.mark.parametrize("ledger", [None, MemoryLedger()])
-def test_answer_without_record_is_counted(ledger: MemoryLedger | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "FROM_ELSEWHERE", 0)
+def test_answer_without_record_is_counted(ledger: MemoryLedger | None) -> None:
     sink = MemorySink()
     app = install(access_log=sink, ledger=ledger)
+    app._site.limits["first answers from addresses that are not public"].most = 0
     Visitor(app).refuse()
     log = app._site.access_log
     assert log is not None

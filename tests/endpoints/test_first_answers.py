@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.endpoints.answers import records
-from cookie_consent.endpoints.answers.records import FROM_A_NETWORK, FROM_ELSEWHERE, FirstAnswers
+from cookie_consent.endpoints.answer_records import count_first_answer
+from cookie_consent.http.site import make_limits
 from cookie_consent.ledgers import MemoryLedger
 from tests.support.asgi import NOW, Clock, Reply, Visitor, install
 
@@ -25,12 +25,12 @@ ACCEPT, REFUSE = {"choice": "accept_all"}, {"choice": "refuse_all"}
     ],
 )
 def test_each_public_network_has_its_own_limit(client: str, same: str, other: str) -> None:
-    limit = FirstAnswers()
-    assert {limit.wait((client, 1), NOW) for _ in range(FROM_A_NETWORK)} == {0}
-    assert limit.wait((same, 2), NOW + 600) == 3000
-    assert limit.wait((other, 3), NOW) == 0
-    assert limit.wait(None, NOW) == 0
-    assert limit.wait((same, 2), NOW + 3600) == 0
+    limits = make_limits()
+    assert {count_first_answer(limits, (client, 1), NOW) for _ in range(600)} == {0}
+    assert count_first_answer(limits, (same, 2), NOW + 600) == 3000
+    assert count_first_answer(limits, (other, 3), NOW) == 0
+    assert count_first_answer(limits, None, NOW) == 0
+    assert count_first_answer(limits, (same, 2), NOW + 3600) == 0
 
 
 @pytest.mark.each_value(at_most=2)
@@ -41,22 +41,22 @@ def test_each_public_network_has_its_own_limit(client: str, same: str, other: st
 @pytest.mark.slow
 @pytest.mark.no_cover
 def test_private_addresses_share_wider_limit_and_one_warning(client: Any, caplog: pytest.LogCaptureFixture) -> None:
-    limit = FirstAnswers()
-    assert {limit.wait(client, NOW) for _ in range(FROM_ELSEWHERE)} == {0}
+    limits = make_limits()
+    assert {count_first_answer(limits, client, NOW) for _ in range(100_000)} == {0}
     assert not caplog.records
-    assert [limit.wait(other, NOW + 1) for other in (client, ("192.168.0.1", 5))] == [3599] * 2
+    assert [count_first_answer(limits, other, NOW + 1) for other in (client, ("192.168.0.1", 5))] == [3599] * 2
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "--forwarded-allow-ips" in warning
-    assert limit.wait(PUBLIC, NOW) == 0
+    assert count_first_answer(limits, PUBLIC, NOW) == 0
 
 
 def test_public_networks_over_limit_get_one_warning_about_proxies(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    limit = FirstAnswers()
+    limits = make_limits()
     for client in (PUBLIC, ("203.0.112.1", 1)):
-        assert {limit.wait(client, NOW) for _ in range(FROM_A_NETWORK)} == {0}
-        assert [limit.wait(client, NOW) for _ in range(2)] == [3600] * 2
+        assert {count_first_answer(limits, client, NOW) for _ in range(600)} == {0}
+        assert [count_first_answer(limits, client, NOW) for _ in range(2)] == [3600] * 2
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "one public network" in warning
     assert "--forwarded-allow-ips" in warning
@@ -66,18 +66,18 @@ def test_public_networks_over_limit_get_one_warning_about_proxies(
 class Site:
     """A site with a ledger and a low limit for one network."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int = 3) -> None:
-        monkeypatch.setattr(records, "FROM_A_NETWORK", most)
+    def __init__(self) -> None:
         self.clock, self.ledger = Clock(), MemoryLedger()
         self.app = install(ledger=self.ledger, clock=self.clock)
+        self.app._site.limits["first answers from one public network"].most = 3
 
     def answer(self, data: object, visitor: Visitor | None = None, client: Any = PUBLIC) -> Reply:
         return (visitor or Visitor(self.app)).post(data, client=client)
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Site:
-    return Site(monkeypatch)
+def site() -> Site:
+    return Site()
 
 
 def test_grant_over_network_limit_gets_429_and_refusal_leaves_no_record(site: Site) -> None:
@@ -123,6 +123,7 @@ def test_withdrawal_over_limit_after_proof_was_erased_keeps_consent_id(site: Sit
     assert visitor.jar["__Host-consent"].split("~")[5] == consent_id
 
 
-def test_network_limit_does_not_apply_without_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "FROM_A_NETWORK", 0)
-    assert Visitor(install()).post(ACCEPT, client=PUBLIC).status == 200
+def test_network_limit_does_not_apply_without_ledger() -> None:
+    app = install()
+    app._site.limits["first answers from one public network"].most = 0
+    assert Visitor(app).post(ACCEPT, client=PUBLIC).status == 200

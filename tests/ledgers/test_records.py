@@ -21,12 +21,12 @@ from cookie_consent.ledgers.records import (
     answer_at,
     digest,
     document,
-    entry,
-    event,
-    newest_answer,
+    find_newest_answer,
+    make_signal_entry,
+    name_event,
     repeats,
-    signal_entry,
 )
+from cookie_consent.ledgers.records import make_entry as make_answer_entry
 from cookie_consent.policy.policy import canonical_json
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
@@ -68,7 +68,7 @@ UNTIL = "2028-12-15T15:06:40Z"
 
 
 def make_entry(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **more: Any) -> Entry:
-    return entry(record, given, **{"before": None, "previous": None, "form_id": "", "shown": SHOWN, **more})
+    return make_answer_entry(record, given, **{"before": None, "previous": None, "form_id": "", "shown": SHOWN, **more})
 
 
 # The record as plain data.
@@ -183,7 +183,7 @@ def test_event_compares_granted_purposes(before: dict[str, State] | None, after:
     had, has = (
         frozenset(id_ for id_, state in (states or {}).items() if state is State.GRANTED) for states in (before, after)
     )
-    made = event(None if before is None else consent_record(policy, before), consent_record(policy, after))
+    made = name_event(None if before is None else consent_record(policy, before), consent_record(policy, after))
     assert made == expected_event(had, has)
 
 
@@ -226,8 +226,8 @@ def test_answer_after_expiry_starts_new_chain() -> None:
 # Repeats.
 
 
-def kept_after(seconds: float, record: ConsentRecord = RECORD, **changes: Any) -> Entry:
-    return make_entry(replace(record, decided_at=NOW + int(seconds), **changes))
+def kept_after(seconds: float, record: ConsentRecord = RECORD, **changes: Any) -> dict[str, Any]:
+    return dict(make_entry(replace(record, decided_at=NOW + int(seconds), **changes)).document)
 
 
 def test_same_answer_within_a_minute_is_a_repeat() -> None:
@@ -257,8 +257,8 @@ def test_answer_after_signal_is_not_a_repeat() -> None:
     by_signal = signal_entry_of()
     assert by_signal.document["refused"] == document(refused)["refused"]
     no_longer = signal_entry_of(off=frozenset(), signals=("dnt", "gpc"))
-    assert not repeats(dict(no_longer.document), make_entry())
-    assert not repeats(dict(by_signal.document), make_entry(refused))
+    assert not repeats(dict(no_longer.document), dict(make_entry().document))
+    assert not repeats(dict(by_signal.document), dict(make_entry(refused).document))
 
 
 def test_idempotency_key_depends_on_previous_record_or_form() -> None:
@@ -278,7 +278,7 @@ def test_idempotency_key_depends_on_previous_record_or_form() -> None:
 
 def signal_entry_of(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **more: Any) -> Entry:
     defaults = {"now": NOW, "off": frozenset({"media"}), "signals": ("gpc",), "previous": None}
-    return signal_entry(record, given, **{**defaults, **more})
+    return make_signal_entry(record, given, **{**defaults, **more})
 
 
 def test_signal_entry_has_remaining_answer() -> None:
@@ -361,10 +361,10 @@ def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:
     answer, before = make_entry(both).document, make_entry().document
     signal = signal_entry_of(both).document
     gone = signal_entry_of(both, off=frozenset(), signals=()).document
-    assert newest_answer([]) == newest_answer([signal]) == (None, frozenset())
-    assert newest_answer([before, answer]) == (answer, frozenset({"analytics", "media"}))
-    assert newest_answer([before, answer, signal, gone]) == (answer, frozenset({"analytics"}))
-    assert newest_answer([answer, signal, before]) == (before, frozenset({"media"}))
+    assert find_newest_answer([]) == find_newest_answer([signal]) == (None, frozenset())
+    assert find_newest_answer([before, answer]) == (answer, frozenset({"analytics", "media"}))
+    assert find_newest_answer([before, answer, signal, gone]) == (answer, frozenset({"analytics"}))
+    assert find_newest_answer([answer, signal, before]) == (before, frozenset({"media"}))
 
 
 # Records of a site.

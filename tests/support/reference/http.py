@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cookie_consent.endpoints.answers.posted import PostedAnswer
-from cookie_consent.endpoints.endpoints import GPC_PATH
+from cookie_consent.endpoints.endpoints import ENDPOINTS, GPC_PATH
+from cookie_consent.endpoints.posted import PostedAnswer
 from cookie_consent.endpoints.request import is_cross_site
 from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.ledgers import MemoryLedger
@@ -82,7 +82,7 @@ def site() -> Visitor:
 
 def endpoints() -> Iterator[tuple[str, str, Callable[..., Any]]]:
     """Yield the method, the path below the prefix and the function of each endpoint, in the order of their table."""
-    for pattern, methods in install()._endpoints._table.items():
+    for pattern, methods in ENDPOINTS.items():
         path = _PATTERNS.get(pattern, pattern)
         for method, endpoint in methods.items():
             yield method, path, endpoint

@@ -1,1 +1,0 @@
-"""How the middleware takes an answer: read it, record it, set cookies, start or stop tracing."""
