@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import itertools
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +28,6 @@ from benchmarks import apps
 from benchmarks.command import Ran, consent, print_machine
 from benchmarks.table import Row, print_table, ratio
 from cookie_consent import Policy
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import open_ledger
 from tests.support.ledger_writer import entry
 from tests.support.servers.postgres import NoPostgresError, private_server
@@ -54,7 +54,7 @@ async def visitor(app: ASGIApp, way: str) -> AsyncIterator[float]:
     fields = {"policy": _VERSION, "source": source, "language": "en", "surface": surface, "next": apps.ROUTE}
     for choice in itertools.cycle(("accept_all", "refuse_all")):
         began, before = time.monotonic(), cookie or None if way == "banner again" else None
-        cookie = await apps.answer(app, choice, cookie=before, **fields, once=new_id())
+        cookie = await apps.answer(app, choice, cookie=before, **fields, once=secrets.token_urlsafe(16))
         yield time.monotonic() - began
 
 
@@ -151,7 +151,10 @@ async def fill(url: str, count: int) -> None:
     """Keep so many records."""
     with closing(open_ledger(url)) as ledger:
         for begin in range(0, count, 1000):
-            made = [entry(new_id(), key=new_id()) for _ in range(begin, min(begin + 1000, count))]
+            made = [
+                entry(secrets.token_urlsafe(16), key=secrets.token_urlsafe(16))
+                for _ in range(begin, min(begin + 1000, count))
+            ]
             await asyncio.gather(*map(ledger.append, made))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
-
-from cookie_consent.base.threads import current_task
 
 __all__ = ["is_traced"]
 
@@ -41,14 +42,14 @@ class CurrentRequest:
         """Note that the app has returned. What the same task logs afterwards is still about this request."""
         self.is_running = False
         if self.is_traced:
-            task = current_task()
+            task = _current_task()
             self._task = None if task is None else weakref.ref(task)
 
     def is_traced_here(self) -> bool:
         """Return whether tracing is allowed and the calling code runs for this request."""
         if not self.is_traced or self.is_running:
             return self.is_traced
-        task = current_task()
+        task = _current_task()
         return task is not None and self._task is not None and self._task() is task
 
 
@@ -82,3 +83,12 @@ def is_traced() -> bool:
     """Return whether access tracing is allowed on the current request; False if that is unknown."""
     request = _current.get()
     return request is not None and request.is_traced_here()
+
+
+def _current_task() -> Any:
+    """Return the current task of asyncio or trio, or None in a thread without an event loop."""
+    with suppress(RuntimeError):
+        return asyncio.current_task()
+    with suppress(RuntimeError, KeyError):  # trio cannot run before it was imported
+        return sys.modules["trio"].lowlevel.current_task()
+    return None

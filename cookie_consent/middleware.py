@@ -6,6 +6,7 @@ Internal: what is public is in docs/reference/public-api.md.
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -19,7 +20,6 @@ from starlette.types import Message, Receive, Scope, Send
 from cookie_consent import current, gone
 from cookie_consent.base.addresses import local_path
 from cookie_consent.base.messages import check
-from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.base.startup import FailsAtStart, Lifespan, check_app, fails_at_start
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_log import CookieLog
@@ -180,7 +180,7 @@ class ConsentMiddleware(FailsAtStart):
         prefix = checked_prefix(prefix)
         pages = Pages(
             layout=layout,
-            make_id=RandomIds(),
+            make_id=partial(secrets.token_urlsafe, 16),
             prefix=prefix,
             signer=Signer(secret_keys, CARD_SALT),
             intro=choose_intro(csp, undeclared),

@@ -7,10 +7,12 @@ sooner so.
 from __future__ import annotations
 
 import argparse
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cookie_consent.base.clock import rfc3339
@@ -86,9 +88,8 @@ def _erase(arguments: argparse.Namespace) -> int:
 
 
 def _erased_proof(ledger: SqlLedger, consent_id: str) -> dict[str, int]:
-    from cookie_consent.base.random_ids import new_id
 
-    removal = ledger.remove(now=time.time(), make_id=new_id, consent_id=consent_id)
+    removal = ledger.remove(now=time.time(), make_id=partial(secrets.token_urlsafe, 16), consent_id=consent_id)
     return {**asdict(removal), "requests": ledger.requests.erase(consent_id)}
 
 
@@ -146,12 +147,11 @@ def _purge(arguments: argparse.Namespace) -> int:
 
 
 def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
-    from cookie_consent.base.random_ids import new_id
     from cookie_consent.ledgers.retention import last_removal
 
     with existing_ledger(url) as ledger:
         last_removal(ledger, now)  # warns if that time is in the future
-        counts = asdict(ledger.remove(now=now, make_id=new_id, dry_run=dry_run))
+        counts = asdict(ledger.remove(now=now, make_id=partial(secrets.token_urlsafe, 16), dry_run=dry_run))
         if policy is None:
             print_problem("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,7 +18,6 @@ from urllib.parse import quote
 
 from cookie_consent.base.cookies import expire_cookie, set_cookie, values
 from cookie_consent.base.messages import check
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision import tokens
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import HTTPS, Place, find_place
@@ -307,7 +307,7 @@ class OwnCookies:
             referrer: the origin of the referring site ("" for none) if the browser next reloads the page on which
                 tracing was allowed, so that its record has it; None if there is nothing more to record of that page.
         """
-        visitor_id = new_id()
+        visitor_id = secrets.token_urlsafe(16)
         return visitor_id, self.set(VISITOR, tokens.write_visitor(visitor_id, referrer), place, issued=now)
 
     def remove_arrival(self, visitor_id: str, arrival: Arrival, now: float, place: Place) -> bytes:

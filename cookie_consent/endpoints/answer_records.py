@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,6 @@ from cookie_consent.base.addresses import truncated
 from cookie_consent.base.bounds import LONGEST_WAIT, RateLimit
 from cookie_consent.base.clock import seconds_of
 from cookie_consent.base.messages import log_failure, warn_once
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.place import Place
 from cookie_consent.decision.record import ConsentRecord, State
@@ -100,7 +100,9 @@ async def keep_record(
         return StoredAnswer(record)
     refusal = keep_refusals(record, request.visit.decision)
     short = replace(posted, next="", language="", asked="")
-    given = GivenAnswer(new_id(), record, short, before, request.base, request.place, request.counts_on)
+    given = GivenAnswer(
+        secrets.token_urlsafe(16), record, short, before, request.base, request.place, request.counts_on
+    )
     try:
         with fail_after(LONGEST_WAIT if refusal is None else _LONGEST_WAIT_TO_REFUSE):
             stored = await _store(site, ledger, request, given)
@@ -152,7 +154,7 @@ def _choose_id(before: Decision, record: ConsentRecord, last: Mapping[str, Any] 
         return before.consent_id
     if before.consent_id and before.record is not None and before.record.in_state(State.GRANTED):
         return before.consent_id
-    return new_id() if record.in_state(State.GRANTED) else ""
+    return secrets.token_urlsafe(16) if record.in_state(State.GRANTED) else ""
 
 
 def _has_room(site: Site, request: OwnRequest, record: ConsentRecord) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import secrets
+from functools import partial
 
 from cookie_consent.base.clock import DAY, Daily, is_future, is_within, rfc3339
 from cookie_consent.base.messages import log_failure
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.policy.parts import RequestRules
 
@@ -31,7 +32,11 @@ class Retention(Daily):
             # `cookie-consent purge` removes requests only if given a policy, so its run does not count here.
             purged = self._ledger.requests.purge(now=now, rules=self._rules)
             is_done = is_within(DAY, last_removal(self._ledger, now), now)
-            removed = Removal(0, 0, 0) if is_done else self._ledger.remove(now=now, make_id=new_id)
+            removed = (
+                Removal(0, 0, 0)
+                if is_done
+                else self._ledger.remove(now=now, make_id=partial(secrets.token_urlsafe, 16))
+            )
         except Exception as error:  # noqa: BLE001 (a ledger may raise anything; retention is retried tomorrow)
             log_failure("What is due could not be removed from the ledger", error)
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from anyio import fail_after
@@ -10,7 +12,6 @@ from anyio import fail_after
 from cookie_consent.base.bounds import LONGEST_WAIT, RateLimit, evict_if_full
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.messages import log_failure
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.base.threads import start
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.record import ConsentRecord
@@ -57,7 +58,7 @@ class SignalProofs:
         # Before it is stored, so that the visitor's next requests do not start this again. A failure reverts it.
         self._noted[record.consent_id] = (record.decided_at, off)
         self._running.add(record.consent_id)
-        start(self._keep(decision, record, off), lambda: self._running.discard(record.consent_id))
+        start(partial(self._keep, decision, record, off), lambda: self._running.discard(record.consent_id))
 
     async def _keep(self, decision: Decision, record: ConsentRecord, off: frozenset[str]) -> None:
         try:
@@ -65,7 +66,7 @@ class SignalProofs:
                 last = await self._ledger.last(record.consent_id)
                 entry = proof.make_signal_entry(
                     record,
-                    proof.RecordContext(record_id=new_id(), policy=decision.policy),
+                    proof.RecordContext(record_id=secrets.token_urlsafe(16), policy=decision.policy),
                     now=self._clock(),
                     off=off,
                     signals=tuple(sorted(record.overridden_by.union(decision.signals))),

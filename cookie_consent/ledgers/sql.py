@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -33,7 +34,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.base.threads import Workers, call_after_fork, leave_to_parent
+from cookie_consent.base.threads import call_after_fork, leave_to_parent
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, is_intact, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
@@ -115,8 +116,8 @@ class SqlLedger:
         self._connection: Connection | None = None
         self._cited: set[str] = set()
         self._committer = Committer(self._write, shared_errors=_SHARED_ERRORS, release=self._release)
-        # A separate pool, so that a database that hangs does not use up the app's worker threads.
-        self._readers = Workers(_READER_THREADS, "consent-ledger-reader")
+        # Of its own, so that a database that hangs does not use up the app's worker threads.
+        self._readers = CapacityLimiter(_READER_THREADS)
         self.requests = SqlRequests(database)
         call_after_fork(self)
 
@@ -127,6 +128,7 @@ class SqlLedger:
         engine.dispose(close=False)
         self._connection = None
         self._cited.clear()
+        self._readers = CapacityLimiter(_READER_THREADS)
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         """Store a record; return the stored one, or the earlier one that it repeats.
@@ -274,6 +276,7 @@ class SqlLedger:
             self._connection.close()
         self._connection = None
         self._cited.clear()
+        self._readers = CapacityLimiter(_READER_THREADS)
 
     async def _read(self, query: Select[Any], key: str, parse: Callable[[Any], Read], **parameters: int) -> list[Read]:
         """Run a query for one key and parse its results, both in a thread so that the event loop stays free."""
@@ -286,7 +289,7 @@ class SqlLedger:
                 values = list(connection.execute(query, {"key": key, **parameters}).scalars())
             return [parse(value) for value in values]
 
-        return await self._readers.run(read)
+        return await to_thread.run_sync(read, limiter=self._readers, abandon_on_cancel=True)
 
     def _page(self, query: Select[Any]) -> list[Any]:
         with self._database.scanning() as connection:

@@ -63,7 +63,7 @@ class WaitingRecords:
             self._waiting[waiting.record_id] = waiting
         if self._waiting and not self._is_trying:
             self._is_trying = True
-            start(self._try_again(), self._end)
+            start(self._try_again, self._end)
 
     async def bring(self, consent_id: str | None = None) -> None:
         """Bring the waiting records of a visitor, or all, to the ledger, oldest first.

@@ -22,7 +22,7 @@ from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.retention import AccessRetention
-from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing, is_traceable
+from cookie_consent.tracing.tracer import Trace, Tracing, is_traceable
 from cookie_consent.tracing.visitor_lag import VisitorLag
 
 _LANDS_WITHIN = 60
@@ -80,7 +80,7 @@ class AccessLog:
             return None
         return cls(
             sink=sink,
-            tracing=Tracing(sink, keys, RecordIds(), lag, country_of),
+            tracing=Tracing(sink, keys, lag, country_of),
             counts=Counts(sink, clock),
             erasing=Erasing(sink, _notes_folder(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import anyio
+
 from cookie_consent.base.addresses import OTHER_HOSTS, host_name
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import DAY
-from cookie_consent.base.threads import call_after_fork, call_later, current_loop
+from cookie_consent.base.threads import call_after_fork, start
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, piece
 from cookie_consent.tracing.breakdowns import MOST, Breakdowns, Shown
@@ -57,7 +58,7 @@ class Counts:
         """Drop the sums in a forked process: the parent writes them."""
         self._reset_sums()
         self._breakdowns = Breakdowns()
-        self._flushing_loop: object | None = None
+        self._flush_expected_by = 0.0
         self._registered_at_exit = False
 
     def add(self, name: str, host: bytes, *, language: str = "", detail: str = "") -> None:
@@ -76,15 +77,8 @@ class Counts:
         if total is None:
             total = self._sum_of(host, language, name, detail)
         total[0] += 1
-        try:
-            loop: object = asyncio.get_running_loop()  # the usual case, and the cheapest call
-        except RuntimeError:
-            loop = current_loop()
-            if loop is None:  # a thread without an event loop
-                self.flush()
-                return
-        if self._flushing_loop is not loop:  # no flush is scheduled, or it was in a loop that has ended
-            self._schedule(loop)
+        if now >= self._flush_expected_by:
+            self._flush_later(now)
 
     def add_asked(self, host: bytes, language: str, shown: Shown, *, first: bool) -> None:
         """Count a page with the question.
@@ -135,13 +129,27 @@ class Counts:
             self._sum_up()
         self._breakdowns.add(name, self._hosts.get(host) or self._host(host), shown, purposes)
 
-    def _schedule(self, loop: object) -> None:
-        """Have the sums written after a while, on the running event loop."""
-        self._flushing_loop = loop
-        call_later(FLUSH_INTERVAL, self._flush_what_is_due)
+    def _flush_later(self, now: float) -> None:
+        """Have the sums written after a while, on the running event loop; without one, write them now."""
+        try:
+            start(self._wait_and_flush, self._expect_no_flush)
+        except RuntimeError:
+            self.flush()
+            return
+        # The event loop may end before it has written them. Then a later count starts another task.
+        self._flush_expected_by = now + 2 * FLUSH_INTERVAL
         if not self._registered_at_exit:
             self._registered_at_exit = True
             atexit.register(self._end)
+
+    async def _wait_and_flush(self) -> None:
+        while self._flush_expected_by:
+            self._flush_expected_by = self._clock() + 2 * FLUSH_INTERVAL
+            await anyio.sleep(FLUSH_INTERVAL)
+            self._flush_what_is_due()
+
+    def _expect_no_flush(self) -> None:
+        self._flush_expected_by = 0.0
 
     def flush(self) -> None:
         """Write all sums to the sink."""
@@ -151,11 +159,10 @@ class Counts:
     def _flush_what_is_due(self) -> None:
         """Write the sums to the sink. Those by purpose, policy and so on may wait for another time."""
         if self._breakdowns.sums and self._clock() < self._breakdowns_due:
-            loop = self._flushing_loop
             self._write()
-            self._schedule(loop)
         else:
             self.flush()
+            self._expect_no_flush()
 
     def _sum_up(self) -> None:
         """Add the sums by purpose, policy and so on to the others."""
@@ -163,7 +170,6 @@ class Counts:
             self._sums.setdefault((self._day_text, host, "", name, detail), [0])[0] += value
 
     def _write(self) -> None:
-        self._flushing_loop = None
         sums = self._sums
         self._reset_sums()
         for row, (value,) in sums.items():

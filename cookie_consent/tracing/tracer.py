@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +11,6 @@ from typing import Any
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.bounds import evict_if_full, keep
 from cookie_consent.base.messages import warn_once
-from cookie_consent.base.random_ids import BATCH_SIZE, IdPool
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
@@ -30,7 +28,7 @@ Page = tuple[str, str, str, bytes, bytes, bytes, str, int, bool]
 """Method, path, route, query, referrer, host, HTTP version, status, whether it is a page view."""
 Visitor = tuple[str, str, str, str, bytes, str]
 """Visitor id, policy, purpose, address, user agent, country."""
-_PREFIX_BYTES, _SUFFIX_BYTES = 12, 8
+_PROCESS = secrets.token_urlsafe(12).encode()
 
 
 def traced_fields(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
@@ -90,7 +88,6 @@ class Tracing:
     Args:
         sink: where records are written.
         query_keys: the query parameters to record, as names or patterns with *.
-        new_id: returns the unique id of a record.
         lag: returns how many seconds the times of a visitor's records are moved back.
         country_of: returns the code of the country of a request, or ""; None if no record says it.
 
@@ -102,12 +99,11 @@ class Tracing:
         self,
         sink: Sink,
         query_keys: Iterable[str],
-        new_id: Callable[[], bytes],
         lag: Callable[[str], float] = lambda visitor_id: 0.0,
         country_of: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:
         self.sink, self.lost = sink, 0
-        self._query_keys, self._new_id, self._lag, self._country_of = tuple(query_keys), new_id, lag, country_of
+        self._query_keys, self._lag, self._country_of = tuple(query_keys), lag, country_of
         self._visitors: dict[Visitor, tuple[bytes, float]] = {}
         self._pages: dict[Page, bytes] = {}
         self._minutes: dict[int, bytes] = {}
@@ -177,7 +173,7 @@ class Tracing:
         line = b'{"time":"%b%06.3fZ","log.record.uid":"%b",%b%b%b' % (
             time_text,
             rest / 1000,
-            self._new_id(),
+            new_record_id(),
             what,
             took,
             end,
@@ -215,20 +211,9 @@ def _kind(kind: bytes, rest: bytes) -> bytes:
     return b'"record.version":%d,"record.kind":"%b",%b' % (VERSION, kind, rest)
 
 
-class RecordIds(IdPool[bytes]):
-    """Makes record ids: a random prefix of the process, which compresses well, and a random suffix.
+def new_record_id() -> bytes:
+    """Return a random id: the text of this process, which compresses well, and a number of 64 bits.
 
-    Ids are not serial numbers, because the order of the records would reveal what their shifted times hide. They are
-    made in batches, because `os.urandom` releases the GIL, which is costly while another thread waits for it.
-
-    Args:
-        new_prefix: returns a random text.
+    It is no serial number, because the order of the records would reveal what their shifted times hide.
     """
-
-    def __init__(self, new_prefix: Callable[[], str] = lambda: secrets.token_urlsafe(_PREFIX_BYTES)) -> None:
-        self._prefix = b"%b-" % new_prefix().encode()
-        super().__init__()
-
-    def _make(self) -> list[bytes]:
-        digits, length = os.urandom(_SUFFIX_BYTES * BATCH_SIZE).hex().encode(), 2 * _SUFFIX_BYTES
-        return [self._prefix + digits[at : at + length] for at in range(0, len(digits), length)]
+    return b"%b-%b" % (_PROCESS, secrets.token_hex(8).encode())

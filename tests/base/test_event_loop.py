@@ -22,7 +22,7 @@ import trio
 import trio.testing
 from starlette.types import Message
 
-from cookie_consent.base.threads import Workers, call_later, current_loop, current_task, result_of, start
+from cookie_consent.base.threads import result_of, start
 from cookie_consent.current import is_traced
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.report.live.app import report_app
@@ -259,35 +259,6 @@ def test_hypercorn_serves_site_with_trio(tmp_path: Path) -> None:
 # What anyio does not offer.
 
 
-def test_worker_thread_returns_result_or_error(backend: str) -> None:
-    async def work() -> tuple[int, bool]:
-        workers = Workers(1, "test")
-        with pytest.raises(ZeroDivisionError):
-            await workers.run(lambda: 1 // 0)
-        is_done = Future[bool]()
-        is_done.set_result(True)
-        return await workers.run(lambda: 6 * 7), await result_of(is_done)
-
-    assert anyio.run(work, backend=backend) == (42, True)
-
-
-def test_cancelled_work_is_not_started(backend: str) -> None:
-    async def work() -> None:
-        free, begun = threading.Event(), []
-        workers = Workers(1, "test")
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(workers.run, partial(free.wait, 30))
-            await anyio.wait_all_tasks_blocked()
-            with anyio.move_on_after(0) as left:
-                await workers.run(lambda: begun.append(1))
-            assert left.cancelled_caught
-            free.set()
-        await workers.run(lambda: None)
-        assert begun == []
-
-    anyio.run(work, backend=backend)
-
-
 def test_cancellation_does_not_cancel_shared_future(backend: str) -> None:
     async def work() -> None:
         shared, own = Future[int](), Future[int]()
@@ -323,8 +294,8 @@ def test_background_task_ends_with_event_loop(backend: str) -> None:
         await anyio.sleep_forever()
 
     async def work() -> None:
-        start(finish())
-        start(hang(), lambda: events.append("ended"))
+        start(finish)
+        start(hang, lambda: events.append("ended"))
         await anyio.wait_all_tasks_blocked()
         assert events == ["done"]
 
@@ -332,21 +303,6 @@ def test_background_task_ends_with_event_loop(backend: str) -> None:
     assert events == ["done", "ended"]
 
 
-def test_current_task_and_loop_are_known_only_inside_loop(backend: str) -> None:
-    async def work() -> None:
-        assert current_task() is current_task() is not None
-        assert current_loop() is current_loop() is not None
-        assert await anyio.to_thread.run_sync(lambda: (current_task(), current_loop())) == (None, None)
-
-    anyio.run(work, backend=backend)
-    assert (current_task(), current_loop()) == (None, None)
-
-
-def test_call_later_calls_function(backend: str) -> None:
-    async def work() -> None:
-        called = anyio.Event()
-        call_later(0.001, called.set)
-        with anyio.fail_after(30):
-            await called.wait()
-
-    anyio.run(work, backend=backend)
+def test_background_task_needs_an_event_loop() -> None:
+    with pytest.raises(RuntimeError):
+        start(anyio.lowlevel.checkpoint)

@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.cli.command import with_ids_joined
 from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS
 from cookie_consent.policy.policy import canonical_json
 from tests.support.asgi import SITE, policy
+from tests.support.ledger_writer import new_id
 from tests.support.policies import KEY, NOW
 
 POLICY = policy()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.own_cookies import CONSENT, ERASURE, VISITOR, OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, Place
 from cookie_consent.decision.record import newest
@@ -198,6 +197,6 @@ def test_key_of_few_different_characters_is_told(caplog: pytest.LogCaptureFixtur
 
 
 def test_new_ids_have_128_random_bits() -> None:
-    ids = {new_id() for _ in range(100)}
+    ids = {OWN.set_visitor(NOW, HTTPS)[0] for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch(r"[\w-]{22}", id_) for id_ in ids)

@@ -27,7 +27,6 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import Root, Verified, verify
 from cookie_consent.ledgers.postgresql import LOCK
@@ -35,7 +34,16 @@ from cookie_consent.policy.parts import RequestRules
 from tests.support.asgi import run
 from tests.support.desk import help_desk_request
 from tests.support.ledger_files import ledger_url
-from tests.support.ledger_writer import POLICY, PREVAILING_TEXT, SHOWN_TEXT, digest, entry, policy_version, run_writers
+from tests.support.ledger_writer import (
+    POLICY,
+    PREVAILING_TEXT,
+    SHOWN_TEXT,
+    digest,
+    entry,
+    new_id,
+    policy_version,
+    run_writers,
+)
 from tests.support.policies import NOW
 from tests.support.servers.postgres import HOST, PrivateServer
 

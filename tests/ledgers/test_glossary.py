@@ -12,7 +12,7 @@ from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD, COUNT
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import Event
-from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
+from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.ledgers.test_receipt import KEPT
 from tests.support.asgi import PHONE, PREFIX, Visitor, install
 from tests.support.policies import full_policy_data, policy_of
@@ -37,7 +37,7 @@ def test_every_access_record_field_has_meaning() -> None:
         "client": ("203.0.113.9", 50_000),
         "route": type("Route", (), {"path_format": "/offices/{id}"}),
     }
-    tracing = Tracing(sink, ["utm_*"], RecordIds())
+    tracing = Tracing(sink, ["utm_*"])
     trace = Trace(fields, "a-visitor", "0123456789abcdef", 1_750_000_000, purpose="audience")
     tracing.write(scope, trace)
     tracing.write_event(scope, trace, Event(name="download", path="/price-list.pdf", properties={"pages": 3}))

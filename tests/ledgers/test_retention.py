@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.retention import Retention
@@ -24,7 +23,7 @@ from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install
 from tests.support.browsers.browser import forms
 from tests.support.desk import help_desk_request
 from tests.support.ledger_files import ledger_url
-from tests.support.ledger_writer import entry
+from tests.support.ledger_writer import entry, new_id
 from tests.support.waiting import eventually
 
 HOUR, DAY = 3600, 86_400

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.policy.policy import canonical_json
 from tests.support.policies import NOW
@@ -24,6 +24,11 @@ from tests.support.policies import NOW
 ROOT = Path(__file__).parents[2]
 POLICY = {"site": {"name": "Example Registry"}, "purposes": [{"id": "analytics"}]}
 SHOWN_TEXT, PREVAILING_TEXT = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
+
+
+def new_id() -> str:
+    """Return a random id, as records have."""
+    return secrets.token_urlsafe(16)
 
 
 def digest(text: str) -> str:

@@ -16,7 +16,7 @@ from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.access_record import route_of
 from cookie_consent.tracing.erasing import LONGEST_RECORDED
 from cookie_consent.tracing.events import Event
-from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
+from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.support.asgi import PHONE, Visitor, install
 from tests.tracing.test_counts import APP, BROWSER, counts
 
@@ -45,7 +45,7 @@ def test_records_and_counts_match_their_schemas() -> None:
     visitor.get("/data")
     visitor.get("/missing", client=("2001:db8::1", 5))
     event = Event(name="download", path="/price-list.pdf", properties={"pages": 3}, duration_ms=5.0)
-    Tracing(sink, [], RecordIds()).write_event({}, Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0), event)
+    Tracing(sink, []).write_event({}, Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0), event)
     counts(app, sink)
     assert len(sink.records) == 4
     for record in sink.records:
@@ -60,7 +60,7 @@ def test_request_longer_than_recording_limit_leaves_no_record() -> None:
     for seconds, records in ((LONGEST_RECORDED - 60, 1), (LONGEST_RECORDED + 1, 1)):
         trace = Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0)
         trace.started -= seconds
-        Tracing(sink, [], RecordIds()).write(request, trace)
+        Tracing(sink, []).write(request, trace)
         assert len(sink.records) == records
 
 

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cookie_consent.base.addresses import truncated
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.sinks import JsonLinesSink, MemorySink
-from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
+from cookie_consent.tracing.tracer import Trace, Tracing
 from cookie_consent.tracing.visitor_lag import VisitorLag
 from tests.support.asgi import (
     NOW,
@@ -283,7 +283,7 @@ def test_record_is_one_utf_8_line(tmp_path: Path) -> None:
 )
 def test_record_time_is_utc_with_milliseconds(now: float, written: str) -> None:
     sink = MemorySink()
-    Tracing(sink, [], RecordIds()).write(scope(), Trace({}, "v", "0" * 16, now))
+    Tracing(sink, []).write(scope(), Trace({}, "v", "0" * 16, now))
     assert sink.records[0]["time"] == written
 
 

@@ -25,7 +25,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.base.random_ids import new_id
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN
 from cookie_consent.decision.record import CONSENT_LIFETIME
 from cookie_consent.ledgers import open_ledger
@@ -36,6 +35,7 @@ from cookie_consent.sinks.files.closed_files import counts_path
 from cookie_consent.tracing.visitor_lag import VisitorLag
 from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.ledger_files import ledger_url
+from tests.support.ledger_writer import new_id
 from tests.support.policies import KEY
 from tests.support.tracing_oracle import is_played
 
