@@ -23,7 +23,7 @@ from cookie_consent.decision.own_cookies import ERASURE, VISITOR
 from cookie_consent.decision.record import State
 from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.endpoints.request import OwnRequest, wait_for_store
-from cookie_consent.http.forms import Problem, read_body, read_fields, too_many
+from cookie_consent.http.forms import Problem, read_body, too_many
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.glossary import MEANINGS
@@ -140,7 +140,7 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
             erased then.
     """
     limit_rate(site, request)
-    language = await read_language(site, request)
+    await read_body(request.stream())  # it says nothing: the form's language is in the address
     # Read the ledger first: if it is down, nothing is erased, as the error page says.
     remaining = [record["record_id"] for record in await find_records(site, request)]
     visitor_ids = find_visitor_ids(site, request)
@@ -156,19 +156,9 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
         reply: Response = JSONResponse({"erased": erased, "consent_records": remaining, "why": why})
     else:
         suffix = "" if visitor_ids else "=nothing"
-        reply = RedirectResponse(f"{request.base}?language={language}&erased{suffix}", status_code=303)
+        reply = RedirectResponse(f"{request.base}?language={request.language}&erased{suffix}", status_code=303)
     reply.raw_headers.extend((b"set-cookie", field) for field in forget_visitor_ids(site, request))
     return reply
-
-
-async def read_language(site: Site, request: OwnRequest) -> str:
-    """Return the language of the form's page if the body names it, else that of the request."""
-    body = await read_body(request.stream())
-    with suppress(Problem):  # an unreadable body is no reason to refuse an erasure
-        language = read_fields(request.content_type, body).get("language", "")
-        if language in site.policy.site.languages:
-            return language
-    return request.language
 
 
 def forget_visitor_ids(site: Site, request: OwnRequest) -> Iterable[bytes]:

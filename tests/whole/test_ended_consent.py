@@ -64,7 +64,7 @@ def test_settings_page_keeps_the_id_to_erase_by(keeps: bool) -> None:
     assert sink.records
     end(visitor, clock, keeps=keeps)
     page = visitor.get(PREFIX)
-    assert f'action="{PREFIX}/erase"' in page.text
+    assert f'action="{PREFIX}/erase?language=en"' in page.text
     assert visitor.get(PREFIX).all("set-cookie") == []
     visitor.send_form("", path=f"{PREFIX}/erase")
     assert sink.records == []
