@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from cookie_consent.base.request_fields import Headers
@@ -13,17 +13,10 @@ ONLY_BYTES = frozenset({bytes})
 
 _DIRECTIVE = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _SHARED = (b"public", b"s-maxage")
-_FIELDS_OF_ONE_CACHE = {
-    b"x-accel-expires": (b"0", b""),
-    b"surrogate-control": (b"no-store", b"content"),
-    b"edge-control": (b"no-store", b"dca"),
-}
-"""Fields that certain caches prefer to Cache-Control (nginx; the Edge Architecture Specification; Akamai) -> the value
-for a private response, and a directive to leave in because it is not about caching."""
-_TARGETED = b"cache-control"
-"""The end of the names of targeted fields, such as CDN-Cache-Control (RFC 9213)."""
-
-CACHE_FIELDS = (b"vary", _TARGETED, *_FIELDS_OF_ONE_CACHE)
+_CDN_FIELDS = (b"-cache-control", b"x-accel-expires", b"surrogate-control", b"edge-control")
+"""Ends of the names of fields that some caches prefer to Cache-Control: targeted fields such as CDN-Cache-Control (RFC
+9213), nginx's, those of the Edge Architecture Specification, and Akamai's."""
+CACHE_FIELDS = (b"vary", b"cache-control", *_CDN_FIELDS)
 """Ends of the names, in lowercase, of the fields that `depending_on` may change."""
 
 
@@ -51,64 +44,43 @@ def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
 
 def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:
     """Return header fields whose Vary also has some request fields, each once."""
-    fields = [value for name, value in headers if len(name) == len(b"vary") and name.lower() == b"vary"]
-    present = {word.strip().lower() for value in fields for word in value.split(b",")}
-    missing = [] if b"*" in present else [name for name in names if name.lower() not in present]
-    if not missing:
+    vary = b", ".join(value for name, value in headers if name.lower() == b"vary" and value.strip())
+    present = [word.strip().lower() for word in vary.split(b",")]
+    missing = [name for name in names if name.lower() not in present]
+    if b"*" in present or not missing:
         return headers
-    for position, (name, value) in enumerate(headers):
-        if name.lower() == b"vary" and value.strip():
-            merged = (name, b", ".join([value, *missing]))
-            return [*headers[:position], merged, *headers[position + 1 :]]
-    return [*headers, (b"vary", b", ".join(missing))]
+    others = [(name, value) for name, value in headers if name.lower() != b"vary"]
+    return [*others, (b"vary", b", ".join([vary, *missing] if vary else missing))]
 
 
 def keep_private(headers: Headers) -> Headers:
-    """Return header fields that allow no shared cache to store the response, and are otherwise unchanged.
+    """Return header fields that allow no shared cache to store the response.
 
-    This also changes the fields that some caches read instead of Cache-Control: targeted fields such as
-    CDN-Cache-Control (RFC 9213), X-Accel-Expires, Surrogate-Control and Edge-Control.
+    One Cache-Control has the other directives of the app's. The fields that single caches prefer to it are left out.
     """
-    headers = [(name, _of_one_cache(name.lower(), value)) for name, value in headers]
-    targeted = {name.lower() for name, _ in headers if name[-len(_TARGETED) :].lower() == _TARGETED}
-    for target in targeted | {_TARGETED}:
-        headers = _private(headers, target)
-    return headers
-
-
-def _of_one_cache(name: bytes, value: bytes) -> bytes:
-    """Return the value of a field for a private response; the value is unchanged unless the field is for one cache."""
-    if name not in _FIELDS_OF_ONE_CACHE:
-        return value
-    private, unrelated = _FIELDS_OF_ONE_CACHE[name]
-    directives = [part.strip() for part in _DIRECTIVE.findall(value)] if unrelated else []
-    return b", ".join([private, *(part for part in directives if part.partition(b"=")[0].strip().lower() == unrelated)])
-
-
-def _private(headers: Headers, target: bytes) -> Headers:
-    fields: Headers = []
-    is_private = False
-    position = None
+    fields = Headers()
+    directives = list[bytes]()
     for name, value in headers:
-        if name.lower() == target:
-            directives = [part for match in _DIRECTIVE.findall(value) if (part := match.strip())]
-            is_private |= any(directive.lower() in (b"private", b"no-store") for directive in directives)
-            value = b", ".join(directive for directive in directives if not _is_shared(directive))
-            if not value:
-                continue
-            position = len(fields)
-        fields.append((name, value))
-    if is_private:
-        return fields
-    if position is None:
-        return [*fields, (target, b"private")]
-    fields[position] = (fields[position][0], fields[position][1] + b", private")
-    return fields
+        lowered = name.lower()
+        if lowered == b"cache-control":
+            directives.extend(_unshared_directives(value))
+        elif not lowered.endswith(_CDN_FIELDS):
+            fields.append((name, value))
+    if not any(directive.lower() in (b"private", b"no-store") for directive in directives):
+        directives.append(b"private")
+    return [*fields, (b"cache-control", b", ".join(directives))]
+
+
+def _unshared_directives(value: bytes) -> Iterator[bytes]:
+    for match in _DIRECTIVE.findall(value):
+        directive = match.strip()
+        if directive and not _is_shared(directive):
+            yield directive
 
 
 def is_shared(headers: Headers) -> bool:
     """Return whether a response says that shared caches may keep it: by "public" or "s-maxage" in Cache-Control."""
-    values = (value for name, value in headers if name.lower().endswith(_TARGETED))
+    values = (value for name, value in headers if name.lower().endswith(b"cache-control"))
     return any(_is_shared(match) for value in values for match in _DIRECTIVE.findall(value))
 
 
