@@ -100,7 +100,8 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
     current = request.visit.decision.record
     records = await find_records(site, request)
     answers = [record for record in records if "expires_at" in record]
-    policies = {record["policy"]: await find_policy(site, record["policy"]) for record in answers}
+    versions = {record["policy"] for record in answers}
+    policies = {version: await find_policy(site, version) for version in versions}
     address = make_absolute_url(request)
     members: dict[str, Any] = {
         "consent": proof.document(current) if current else None,
