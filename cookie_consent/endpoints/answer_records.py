@@ -28,7 +28,7 @@ from cookie_consent.ledgers.records import (
     RecordContext,
     ShownText,
     answer_at,
-    document,
+    describe_record,
     find_newest_answer,
     make_entry,
     repeats,
@@ -121,8 +121,8 @@ async def _store(site: Site, ledger: Ledger, request: OwnRequest, given: GivenAn
     last = await _find_last(site, ledger, before.consent_id)
     known = last
     if known is None and before.record is not None and not before.record.in_state(State.GRANTED):
-        known = document(before.record)  # a refusal without an id is in the cookie alone
-    if known is not None and repeats(known, document(given.record)):
+        known = describe_record(before.record)  # a refusal without an id is in the cookie alone
+    if known is not None and repeats(known, describe_record(given.record)):
         return _restore(given.record, known, is_new=False)
     record = replace(given.record, consent_id=_choose_id(before, given.record, last))
     if last is None and not _has_room(site, request, record):

@@ -25,9 +25,9 @@ from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.endpoints.request import OwnRequest, wait_for_store
 from cookie_consent.http.forms import Problem, read_body, too_many
 from cookie_consent.http.site import Site
-from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.receipt import receipt
+from cookie_consent.ledgers.records import describe_record
 from cookie_consent.pages.pages import KeptSummary
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
@@ -72,7 +72,7 @@ async def show_receipt(site: Site, request: OwnRequest) -> Response:
     record = request.visit.decision.record
     if record is None:
         raise Problem(404, "There is no answer yet that a receipt could be given for.", "why_unanswered")
-    document = proof.document(record)
+    document = describe_record(record)
     for stored in await find_records(site, request):
         if all(stored.get(name) == document.get(name) for name in _SAME_ANSWER):
             document = stored
@@ -104,7 +104,7 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
     policies = {version: await find_policy(site, version) for version in versions}
     address = make_absolute_url(request)
     members: dict[str, Any] = {
-        "consent": proof.document(current) if current else None,
+        "consent": describe_record(current) if current else None,
         "consent_records": records,
         "receipts": [receipt(record, policies[record["policy"]], address) for record in answers],
         "visitor_id": find_visitor_id(site, request),

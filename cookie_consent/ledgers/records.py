@@ -46,7 +46,7 @@ class ShownText:
     build: str
 
 
-def document(record: ConsentRecord) -> dict[str, Any]:
+def describe_record(record: ConsentRecord) -> dict[str, Any]:
     """Return the fields of a record that follow from the answer alone, as plain data for JSON."""
     return {
         "schema": SCHEMA,
@@ -189,7 +189,7 @@ def make_entry(
         form_id: the id of the submitted form, unique to it; "" if unknown.
         shown: what the visitor saw; None if unknown.
     """
-    fields = document(record)
+    fields = describe_record(record)
     # With neither, a program sent the answer without a cookie, and nothing can recognise a repetition.
     origin = previous or form_id or context.record_id
     # The exact time of a refusal before the first consent would link that record to the visitor's id.
@@ -237,7 +237,7 @@ def make_signal_entry(
         signals: the names of the browser's signals.
         previous: the id of the visitor's previous record, if there is one.
     """
-    fields = document(record)
+    fields = describe_record(record)
     granted = [id_ for id_ in fields["granted"] if id_ not in off]
     refused = [id_ for id_ in record.answers if id_ in off or id_ in fields["refused"]]
     status = "refused" if len(refused) == len(record.answers) else "partial"

@@ -15,7 +15,7 @@ from cookie_consent.base.clock import seconds_of
 from cookie_consent.base.threads import start
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger
-from cookie_consent.ledgers.records import document
+from cookie_consent.ledgers.records import describe_record
 from cookie_consent.policy.policy import canonical_json
 
 MAX_WAITING = 1000
@@ -57,7 +57,7 @@ class WaitingRecords:
             waiting: the record.
             longest: the length of the longest text of a client that it keeps. If that is too long, it is only logged.
         """
-        fields = {"record_id": waiting.record_id, **document(waiting.record)}
+        fields = {"record_id": waiting.record_id, **describe_record(waiting.record)}
         _log.error("A refusal holds, and its record waits for the ledger: %s", canonical_json(fields).decode())
         if len(self._waiting) < MAX_WAITING and longest <= LONGEST_KEPT:
             self._waiting[waiting.record_id] = waiting

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.ledgers.glossary import ACCESS_RECORD, COUNTRY
 from cookie_consent.ledgers.receipt import receipt
-from cookie_consent.ledgers.records import document
+from cookie_consent.ledgers.records import describe_record
 from tests.support.policies import full_policy_data, policy_of, small_policy
 from tests.support.policy_strategies import policies, records
 
@@ -337,6 +337,6 @@ def test_receipt_is_json() -> None:
 def test_every_answer_has_receipt_with_known_dpv_terms(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record = data.draw(records(policy))
-    made = receipt(document(record), policy, "/p")
+    made = receipt(describe_record(record), policy, "/p")
     assert {purpose["id"] for purpose in made["purposes"]} == record.answers.keys()
     assert {*dpv_terms_in(made)} <= DPV_TERMS

@@ -19,8 +19,8 @@ from cookie_consent.ledgers.records import (
     RecordContext,
     ShownText,
     answer_at,
+    describe_record,
     digest,
-    document,
     find_newest_answer,
     make_signal_entry,
     name_event,
@@ -75,7 +75,7 @@ def make_entry(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **m
 
 
 def test_document_has_all_fields_of_record() -> None:
-    assert document(RECORD) == {
+    assert describe_record(RECORD) == {
         "schema": 2,
         "consent_id": "an-id",
         "policy": POLICY.version,
@@ -93,12 +93,12 @@ def test_document_has_all_fields_of_record() -> None:
 
 def test_unanswered_purpose_is_neither_granted_nor_refused() -> None:
     record = consent_record(POLICY, {"analytics": State.UNANSWERED, "media": State.REFUSED})
-    made = document(record)
+    made = describe_record(record)
     assert (made["granted"], made["refused"]) == ([], ["media"])
 
 
 def test_document_without_ledger_has_no_consent_id() -> None:
-    assert document(consent_record(POLICY, {}))["consent_id"] is None
+    assert describe_record(consent_record(POLICY, {}))["consent_id"] is None
 
 
 # The entry of an answer.
@@ -109,7 +109,7 @@ def test_entry_has_all_fields_of_answer_and_its_texts() -> None:
     shop = POLICY.under(POLICY.services[1])
     made = make_entry(given=replace(GIVEN, policy=shop), before=before, previous="record-0")
     assert made.document == {
-        **document(RECORD),
+        **describe_record(RECORD),
         **CITED,
         "record_id": "record-1",
         "event": "granted",
@@ -255,7 +255,7 @@ def test_different_answer_is_not_a_repeat(changes: dict[str, Any]) -> None:
 def test_answer_after_signal_is_not_a_repeat() -> None:
     refused = consent_record(POLICY, {}, signals=frozenset({"gpc"}))
     by_signal = signal_entry_of()
-    assert by_signal.document["refused"] == document(refused)["refused"]
+    assert by_signal.document["refused"] == describe_record(refused)["refused"]
     no_longer = signal_entry_of(off=frozenset(), signals=("dnt", "gpc"))
     assert not repeats(dict(no_longer.document), dict(make_entry().document))
     assert not repeats(dict(by_signal.document), dict(make_entry(refused).document))
@@ -286,7 +286,7 @@ def test_signal_entry_has_remaining_answer() -> None:
     shop = replace(GIVEN, policy=POLICY.under(POLICY.services[1]))
     made = signal_entry_of(record, shop, now=NOW + 86_400.5, signals=("dnt", "gpc"), previous="record-0")
     assert made.document == {
-        **document(record),
+        **describe_record(record),
         **CITED,
         "service": "shop",
         "record_id": "record-1",
@@ -324,7 +324,7 @@ def test_signal_entry_has_status_of_equivalent_answer(analytics: State, off: lis
 
 def test_entry_after_end_of_signal_restores_answer() -> None:
     made = signal_entry_of(off=frozenset(), signals=()).document
-    answer = document(RECORD)
+    answer = describe_record(RECORD)
     assert (made["event"], made["source"], made["signals"]) == ("changed", "signal", [])
     assert [made[name] for name in ("status", "granted", "refused")] == [
         answer[name] for name in ("status", "granted", "refused")
