@@ -5,48 +5,26 @@ Internal: what is public is in docs/reference/public-api.md.
 
 from __future__ import annotations
 
-import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from anyio import to_thread
 from starlette.requests import HTTPConnection
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from cookie_consent import current, gone
 from cookie_consent.base.addresses import local_path
-from cookie_consent.base.messages import check
-from cookie_consent.base.startup import FailsAtStart, Lifespan, check_app, fails_at_start
-from cookie_consent.current import CurrentRequest
-from cookie_consent.decision.cookie_log import CookieLog
-from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import OwnCookies, choose_lifetime
-from cookie_consent.decision.tokens import Signer
-from cookie_consent.decision.visit import Visits, deletions, without_held
-from cookie_consent.http import banner
-from cookie_consent.http.csp import security_fields
-from cookie_consent.http.foreign_hosts import advice_on_loading
-from cookie_consent.http.head import plain_fields
-from cookie_consent.http.left_out import Inject, leaves_out
-from cookie_consent.http.lost_prefix import LostPrefix
-from cookie_consent.http.nesting import Nesting
-from cookie_consent.http.quick_response import QuickResponse
-from cookie_consent.http.request_consent import RequestConsent
-from cookie_consent.http.required import check_required
-from cookie_consent.http.shared_pages import SharedPages, WholePages
-from cookie_consent.http.site import Site, check_page_options
-from cookie_consent.http.told_by_app import Country, app_language, law_by_country
+from cookie_consent.base.startup import FailsAtStart, Lifespan, fails_at_start
+from cookie_consent.http.advice import LostPrefix
+from cookie_consent.http.head import with_plain_fields
+from cookie_consent.http.options import Country, Inject
+from cookie_consent.http.send import begin_response
+from cookie_consent.http.site import close, run_if_due
 from cookie_consent.logging import set_server_logs
-from cookie_consent.pages.inserted import CARD_SALT
-from cookie_consent.pages.pages import Pages, choose_intro
 from cookie_consent.pages.rendering import Layout
-from cookie_consent.policy.advice import advice_at_start
-from cookie_consent.policy.policy import Policy, policy_in_use
-from cookie_consent.texts.locales import load_locales
+from cookie_consent.policy.policy import Policy
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger
@@ -54,10 +32,6 @@ if TYPE_CHECKING:
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[Any]]
 """An ASGI app. Each framework has types of its own for scope, receive and send, so these are not named."""
-
-_log = logging.getLogger("cookie_consent")
-_policy_log = logging.getLogger("cookie_consent.policy")
-_WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
 
 
 class ConsentMiddleware(FailsAtStart):
@@ -121,7 +95,7 @@ class ConsentMiddleware(FailsAtStart):
     """
 
     @fails_at_start(gone.check_options)
-    def __init__(  # noqa: PLR0913, PLR0915 (what a developer may set, in one place)
+    def __init__(  # noqa: PLR0913 (what a developer may set, in one place)
         self,
         app: ASGIApp,
         policy: Policy | str | PathLike[str],
@@ -146,209 +120,76 @@ class ConsentMiddleware(FailsAtStart):
         server_logs: Literal["mask", "drop", "keep"] = "mask",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # Here, so that a program that only imports the package starts sooner, and no request waits for a module.
-        from cookie_consent.endpoints.endpoints import GPC_PATH, Endpoints, checked_prefix
-        from cookie_consent.ledgers import ledger_of
-        from cookie_consent.ledgers.retention import Retention
-        from cookie_consent.ledgers.signal_records import SignalProofs
-        from cookie_consent.ledgers.waiting import WaitingRecords
-        from cookie_consent.tracing.access_log import AccessLog
-        from cookie_consent.tracing.visitor_lag import VisitorLag
+        from cookie_consent.endpoints.endpoints import GPC_PATH, Endpoints
+        from cookie_consent.http.open_site import open_site
 
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
-        check_app(app)
-        check("clock", clock, is_valid=callable(clock), remedy="It returns seconds since 1970.")
-        # The policy, and the cookies that store visitors' answers.
-        policy = policy_in_use(policy, history)
-        check_required(app, policy)
-        own_cookies = OwnCookies(
+        self._site = site = open_site(
+            app,
+            policy,
             secret_keys,
-            prefix=cookie_prefix,
-            lifetime=choose_lifetime(consent_days, policy),
-            domain=policy.site.domain,
-            hosts=policy.site.hosts,
-            tells_state=shared_pages,
-        )
-        gate = Gate(policy, own_cookies.check_names(policy), undeclared=undeclared)
-        cookie_log = CookieLog()
-        by_country = law_by_country(country, policy)
-        country_of = by_country.read_country if by_country is not None else None
-        visits = Visits(policy, own_cookies, gate, cookie_log, clock, by_country)
-        # What visitors see.
-        load_locales(policy.site.languages)
-        prefix = checked_prefix(prefix)
-        pages = Pages(
-            layout=layout,
-            make_id=partial(secrets.token_urlsafe, 16),
             prefix=prefix,
-            signer=Signer(secret_keys, CARD_SALT),
-            intro=choose_intro(csp, undeclared),
-        )
-        self._security = security = security_fields(policy, csp)
-        left_out = leaves_out(inject)
-        check_page_options(
-            inject=inject is not False,
-            settings_link=settings_link,
-            shared_pages=shared_pages,
-            limits_browsers=security is not None,
-        )
-        tells_language = app_language(language, policy.site.languages)
-        # The type alone: the value may be an SMTP URL with a password.
-        remedy = "Write a function that takes a dict. It can send a mail, as an SMTP URL did."
-        check("desk", type(desk), is_valid=desk is None or callable(desk), remedy=remedy)
-        remedy = 'Write one that keeps the requests for desk=, as in "sqlite:///consent.db".'
-        check("ledger", ledger, is_valid=desk is None or ledger is not None, remedy=remedy)
-        # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
-        log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys), country_of)
-        ledger = ledger_of(ledger)
-        # Join the parts.
-        self._site = site = Site(
-            app=app,
-            policy=policy,
-            prefix=prefix,
-            own_cookies=own_cookies,
-            gate=gate,
-            cookie_log=cookie_log,
-            visits=visits,
-            pages=pages,
             ledger=ledger,
-            retention=Retention(ledger, policy.requests) if ledger is not None else None,
-            waiting=WaitingRecords(ledger, clock) if ledger is not None else None,
-            signal_proofs=SignalProofs(ledger, clock) if ledger is not None else None,
-            access_log=log,
+            access_log=access_log,
+            inject=inject,
+            layout=layout,
+            settings_link=settings_link,
+            language=language,
+            country=country,
+            csp=csp,
+            shared_pages=shared_pages,
+            undeclared=undeclared,
+            history=history,
+            cookie_prefix=cookie_prefix,
+            consent_days=consent_days,
+            query_keys=query_keys,
             desk=desk,
             clock=clock,
-            app_language=tells_language,
-            security=security,
-            inject=inject is not False,
-            settings_link=settings_link,
-            is_shared=shared_pages,
-            leaves_out=left_out,
         )
-        if shared_pages:
-            site.shared_pages = SharedPages(site, settings_link=site.settings_link, may_ask=site.may_ask)
-            site.app = WholePages(app)
-        self.app, self._visits = app, visits
-        self._retention, self._nesting = site.retention, Nesting(own_cookies)
+        self.app = app
         self._endpoints = Endpoints(site)
         self._own_paths = (prefix, GPC_PATH)
         self._lost_prefix = LostPrefix(site.foreign_hosts.pages, prefix)
-        for sentence in (*advice_at_start(policy), *advice_on_loading(policy, security, shared_pages=shared_pages)):
-            _policy_log.warning("%s", sentence)
 
     @property
     def prefix(self) -> str:
         """The path of the endpoints, inside of what the app is mounted at."""
         return self._site.prefix
 
-    async def __call__(  # noqa: C901, PLR0915 (a call costs time)
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
-        # Nearly all servers send header fields as tuples of bytes. A middleware adds other ones at either end, so that
-        # looking at both ends finds them without a loop.
-        if (
-            (scope["type"] != "http" or self.refuses is not None)
-            or type(fields := scope["headers"]) is not list
-            or (fields and (type(fields[0][1]) is not bytes or type(fields[-1][1]) is not bytes))
-        ):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection: read the request, decide on it, and run the app."""
+        if self.refuses is not None or scope["type"] not in ("http", "websocket"):
             await self._serve_other(scope, receive, send)
             return
-        if self._retention is not None:
-            self._retention.run_if_due(self._site.clock(), again=True)
+        scope = with_plain_fields(scope)
+        if self._site.retention is not None:
+            self._site.retention.run_if_due(self._site.clock(), again=True)
         if self._lost_prefix.is_open and self._lost_prefix.pages:
             self._lost_prefix.look(scope)
-        request, path = current.begin(scope), local_path(scope) if scope.get("root_path") else scope["path"]
-        if path.startswith(self._own_paths) and self._endpoints.serves(path):
-            await self._answer(scope, receive, send, path, request)
-            return
-        visit = self._visits.read(scope, path)
-        child = scope if visit.visible_cookies is None else without_held(scope, visit)
-        site = self._site if self._site.leaves_out is None else self._site.at(child, path)
-        asks = visit.should_ask and site.may_ask(child)
-        child = banner.requesting_whole_page(child) if asks or site.fills_heads else child
-        response = QuickResponse(site, child, receive, send, visit, request)
-        response.asks = asks
-        if request.outer_consent is not None:
-            self._nesting.heed(request.outer_consent, child["state"]["consent"])
-        if visit.needs_preparation:
-            response.prepare()
+        request = current.begin(scope)
+        path = local_path(scope) if scope.get("root_path") else scope["path"]
         try:
-            await site.app(child, receive, response.send)
-            if response.is_unfinished:
-                await response.finish()
-        finally:
-            request.is_running = False
-            if visit.needs_preparation:
-                (request if response.trace is None else response).end()
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
-        """Serve a request to one of our own endpoints."""
-        if self._security is not None:
-            send = self._security.around(send)
-        try:
-            await self._endpoints(scope, receive, send, path)
+            if path.startswith(self._own_paths) and self._endpoints.serves(scope, path):
+                await self._endpoints(scope, receive, send, path)
+            else:
+                visit = self._site.visits.read(scope, path)
+                sender = begin_response(self._site, scope, path, receive, send, visit, request)
+                try:
+                    await self.app(sender.scope, receive, sender.send)
+                    await sender.finish()
+                finally:
+                    sender.record()
         finally:
             request.end()
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve other scopes, requests with unusual header fields, and a middleware that failed to start."""
+        """Serve other scopes, and a middleware that failed to start."""
         if self.refuses is not None:
             await self.refuses(scope, receive, send)
-        elif scope["type"] == "http":
-            await self({**scope, "headers": plain_fields(scope["headers"])}, receive, send)
-        elif scope["type"] == "websocket":
-            scope = {**scope, "headers": plain_fields(scope["headers"])}
-            request = current.begin(scope)
-            try:
-                await self._serve_websocket(scope, receive, send, request)
-            finally:
-                request.end()
         elif scope["type"] == "lifespan":
-            begin, end = partial(_run_if_due, self._site), partial(_close, self._site)
+            begin = partial(run_if_due, self._site)
+            end = partial(close, self._site)
             await Lifespan(receive, send, at_startup=begin, at_shutdown=end).run(self.app, scope)
         else:
             await self.app(scope, receive, send)
-
-    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send, request: CurrentRequest) -> None:
-        visit = self._visits.read(scope, local_path(scope))
-        gate = self._site.gate
-        request.decide(traced=visit.traced)
-        child = without_held(scope, visit)
-        consent = RequestConsent(visit.decision, child, self._site.pages, self._site.app_language)
-        child["state"] = {**(child.get("state") or {}), "consent": consent}
-        if self._security is not None:
-            send = self._security.around(send)
-
-        async def gated(message: Message) -> None:
-            if message["type"] in _WEBSOCKET_STARTS:
-                fields = plain_fields(message.get("headers", ()))
-                passed = self._site.block_cookies(fields, visit.decision.purposes)
-                if visit.refused_cookies:
-                    passed = [*passed, *deletions(gate, visit, scope)]
-                message = {**message, "headers": passed}
-            await send(message)
-
-        await self.app(child, receive, gated)
-
-
-def _run_if_due(site: Site) -> None:
-    """Run overdue retention when the server has started."""
-    if site.retention is not None:
-        site.retention.run_if_due(site.clock())
-    if site.access_log is not None:
-        site.access_log.run_if_due()
-
-
-async def _close(site: Site) -> None:
-    """Flush and close what is kept when the server ends."""
-    # The counts first: they go into the access log, which is closed next.
-    if site.access_log is not None:
-        site.access_log.counts.flush()
-    for storage in (site.access_log, site.ledger):
-        try:
-            if storage is not None:
-                await to_thread.run_sync(storage.close, abandon_on_cancel=True)
-        except Exception:  # noqa: BLE001 (a failing sink or ledger must not stop the shutdown)
-            _log.exception("The last records could not be brought to where they are kept.")

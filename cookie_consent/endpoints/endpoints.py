@@ -13,10 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.addresses import safe_next
-from cookie_consent.base.messages import check
 from cookie_consent.base.request_fields import GPC_FIELD
-from cookie_consent.decision.visit import deletions
 from cookie_consent.endpoints.answer import accept_answer
 from cookie_consent.endpoints.answer_tracing import end_tracing
 from cookie_consent.endpoints.events import accept_event
@@ -36,6 +33,8 @@ from cookie_consent.endpoints.settings import (
     show_transmission,
 )
 from cookie_consent.http.forms import Problem
+from cookie_consent.http.plan import Head, plan_reply
+from cookie_consent.http.send import write_fields
 from cookie_consent.http.site import Site
 from cookie_consent.pages.wording import Wording
 
@@ -63,28 +62,21 @@ ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
 
 
-def checked_prefix(prefix: str) -> str:
-    """Return the path of the endpoints, checked.
-
-    Raises:
-        ValueError: it is no valid path.
-    """
-    is_path = isinstance(prefix, str) and prefix[-1:] != "/" and safe_next(prefix) is not None
-    is_valid = is_path and not {"?", "#"} & set(prefix)
-    check(
-        "prefix", prefix, is_valid=is_valid, remedy='Write a path like "/privacy-choices", without a slash at its end.'
-    )
-    return prefix
-
-
 class Endpoints:
     """Serves the endpoints of a site."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def serves(self, path: str) -> bool:
-        """Return whether a path inside the app is an endpoint."""
+    def serves(self, scope: Scope, path: str) -> bool:
+        """Return whether a request is for an endpoint.
+
+        Args:
+            scope: its ASGI scope.
+            path: its path inside the app.
+        """
+        if scope["type"] != "http":
+            return False
         return path in (self._site.prefix, GPC_PATH) or path.startswith(f"{self._site.prefix}/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
@@ -113,20 +105,14 @@ class Endpoints:
         reply.headers["x-content-type-options"] = "nosniff"
         reply.headers.setdefault("cache-control", "no-store")
         reply.headers.setdefault("vary", _DEPENDS)
-        caching = reply.headers["cache-control"]
         if request.method == "HEAD":
             # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
             reply.body = b""
-        # The endpoint of an answer sets and deletes cookies itself, by what holds after the answer.
-        if request.method == "POST":
-            return
-        if visit.signal_cookie is not None and caching == "no-store":
-            reply.raw_headers.append((b"set-cookie", visit.signal_cookie))
-        # Shared caches would hand a Set-Cookie on a public response to everybody.
-        if visit.refused_cookies and "public" not in caching:
-            reply.raw_headers.extend(deletions(self._site.gate, visit, request.scope))
-            if visit.decision.record is None:
-                reply.raw_headers.extend(end_tracing(self._site, request))
+        head = Head("http.response.start", reply.status_code, reply.raw_headers, dict(reply.raw_headers), request.scope)
+        new = plan_reply(visit, head, self._site)
+        reply.raw_headers = write_fields(head, new)
+        if new.expire and visit.decision.record is None:
+            reply.raw_headers += end_tracing(self._site, request)
 
 
 def read_gpc_of_script(scope: Scope) -> Scope:

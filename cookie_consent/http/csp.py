@@ -6,7 +6,7 @@ Browsers obey every policy (CSP Level 3, section 8.1). So it holds whatever the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.types import Message, Send
@@ -85,6 +85,10 @@ class SecurityFields:
         """
         name = _names(directive, self._sources)[-1]
         return any(covers(source, host) for source in _applying(name, self._sources))
+
+    def list_missing(self, found: Container[bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the fields that are only sent where the app sends none, without those that it sends."""
+        return tuple([field for field in self._unless_sent if field[0] not in found])
 
     def add(self, headers: Headers, fields: Headers) -> Headers:
         """Return header fields with those of `fields`, and those that are only sent where the app sends none."""

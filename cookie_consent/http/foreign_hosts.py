@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from starlette.types import Message, Send
+from starlette.types import Message
 
 from cookie_consent.base.addresses import address, outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
@@ -125,11 +125,12 @@ class ForeignHosts:
         )
         return f"<script{nonce_attribute(rules.script_nonce)}>{said}</script>".encode()
 
-    def watching(self, send: Send, scope: Mapping[str, Any], decision: Decision) -> Send:
-        """Return what sends a page and looks through it at its end. Nothing is held back meanwhile."""
-        begun, size = list[bytes](), 0
+    def watch(self, scope: Mapping[str, Any], decision: Decision) -> Callable[[Message], None]:
+        """Return what takes the messages of a page, and looks through it at its end. Nothing is held meanwhile."""
+        begun: list[bytes] = []
+        size = 0
 
-        async def watched(message: Message) -> None:
+        def look_at(message: Message) -> None:
             nonlocal size
             if message["type"] == "http.response.body" and size < _LONGEST_READ:
                 begun.append(bytes(message.get("body", b"")))
@@ -138,9 +139,8 @@ class ForeignHosts:
                     size = _LONGEST_READ
                     self.look(scope, decision, b"".join(begun))
                     begun.clear()
-            await send(message)
 
-        return watched
+        return look_at
 
     def _advice(self, load: Load, scope: Mapping[str, Any], decision: Decision) -> str | None:
         """Return what to log of something that a page loads, or None if it is as it should be."""

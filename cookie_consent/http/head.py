@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 from cookie_consent.base.request_fields import Headers
@@ -17,7 +17,7 @@ _CDN_FIELDS = (b"-cache-control", b"x-accel-expires", b"surrogate-control", b"ed
 """Ends of the names of fields that some caches prefer to Cache-Control: targeted fields such as CDN-Cache-Control (RFC
 9213), nginx's, those of the Edge Architecture Specification, and Akamai's."""
 CACHE_FIELDS = (b"vary", b"cache-control", *_CDN_FIELDS)
-"""Ends of the names, in lowercase, of the fields that `depending_on` may change."""
+"""Ends of the names, in lowercase, of the fields that `depend_on` may change."""
 
 
 def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
@@ -25,21 +25,26 @@ def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
     return [(_plain(name), _plain(value)) for name, value in headers]
 
 
+def with_plain_fields(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Return the scope of a request whose header fields are a list of pairs of bytes."""
+    fields = scope["headers"]
+    # Nearly all servers send such fields. A middleware adds other ones at either end, so that a look at both ends finds
+    # them without a loop.
+    if type(fields) is list and (not fields or (type(fields[0][1]) is bytes and type(fields[-1][1]) is bytes)):
+        return scope
+    return {**scope, "headers": plain_fields(fields)}
+
+
 def _plain(part: Any) -> bytes:
     return part.encode("latin-1", "replace") if isinstance(part, str) else bytes(part)
 
 
-def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
-    """Return header fields with Vary on some request fields and Cache-Control: private.
-
-    Args:
-        headers: the header fields of a response.
-        names: names of request fields.
-    """
-    for name, _ in headers:
+def depend_on(fields: Headers, names: Sequence[bytes]) -> Headers:
+    """Return the header fields of a private response that depends on fields of the request."""
+    for name, _ in fields:
         if name.lower().endswith(CACHE_FIELDS):
-            return keep_private(vary_on(headers, names))
-    return [*headers, (b"vary", b", ".join(names)), (b"cache-control", b"private")]
+            return keep_private(vary_on(fields, names))
+    return [*fields, (b"vary", b", ".join(names)), (b"cache-control", b"private")]
 
 
 def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:

@@ -16,7 +16,7 @@ from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision, FeatureState
 from cookie_consent.decision.reasons import Reason
 from cookie_consent.decision.record import ConsentRecord
-from cookie_consent.http.told_by_app import AppLanguage
+from cookie_consent.http.options import AppLanguage
 from cookie_consent.pages.pages import Pages
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy

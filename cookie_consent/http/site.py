@@ -1,35 +1,32 @@
-"""The site: what the middleware, its responses and its endpoints share. The middleware makes one when it starts."""
+"""The site: what the middleware, its responses and its endpoints share. `http/open_site.py:open_site` makes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, MutableMapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from anyio import CapacityLimiter
-from starlette.types import ASGIApp, Scope
+from anyio import CapacityLimiter, to_thread
+from starlette.types import Scope
 
 from cookie_consent.base import user_agents
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import RateLimit
 from cookie_consent.base.clock import HOUR
-from cookie_consent.base.messages import check_booleans
 from cookie_consent.base.request_fields import Headers
+from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_log import CookieLog
+from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import Place
-from cookie_consent.decision.visit import Visits
-from cookie_consent.http import banner
+from cookie_consent.decision.own_cookies import STATE, OwnCookies
+from cookie_consent.decision.place import HTTP, Place
+from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.http.csp import SecurityFields
 from cookie_consent.http.foreign_hosts import ForeignHosts
-from cookie_consent.http.head import depending_on
-from cookie_consent.http.left_out import LeavesOut
-from cookie_consent.http.ordinary_pages import OrdinaryPages
-from cookie_consent.http.page_advice import PageAdvice
-from cookie_consent.http.tags import NO_RULES
-from cookie_consent.http.told_by_app import AppLanguage
+from cookie_consent.http.options import AppLanguage, LeavesOut
+from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.vendor_signals import vendor_signals
 from cookie_consent.pages.pages import Pages
 from cookie_consent.policy.parts import Cookie
@@ -41,10 +38,14 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers.signal_records import SignalProofs
     from cookie_consent.ledgers.waiting import WaitingRecords
     from cookie_consent.tracing.access_log import AccessLog
+    from cookie_consent.tracing.tracer import Trace
 
+_PATHSEND = "http.response.pathsend"
+_UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
+_SHORTEST = min(map(len, _UNHELPFUL))
+_log = logging.getLogger("cookie_consent")
 _FEW = 4
 """How many access logs are searched at once. Further requests wait."""
-_LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
 
 
 def make_limits() -> Mapping[str, RateLimit]:
@@ -64,7 +65,6 @@ class Site:
     """What the middleware, its responses and its endpoints share.
 
     Attributes:
-        app: the app.
         policy: the policy of the site.
         prefix: the path of the endpoints, without a final slash.
         own_cookies: our own cookies.
@@ -85,20 +85,22 @@ class Site:
         settings_link: whether pages get a link to the settings page.
         is_shared: whether pages are the same for everybody.
         leaves_out: says which requests' pages get nothing; None if all pages are treated alike.
+        is_left_out: whether this is the site as it is for pages that get nothing.
         reloads: whether pages have to be loaded again after a grant, since their Content-Security-Policy differs.
         depends_on: the names of the request fields that a decision depends on.
+        page_depends_on: those that a page with our markup depends on.
         vendor_signals: tells vendors' tags what is allowed; None if there is no vendor to tell.
-        fills_heads: whether the head of each visitor's pages says what is allowed.
-        advice: logs once what the site should know of its pages.
+        needs_pages: whether each page gets something, so that the app has to send it as a whole.
+        shared_cookie: in pages for everybody, the name of the cookie that their script reads; else "".
+        asks_first: whether such a page may show the question only after its script has asked the server.
         foreign_hosts: logs which hosts of others pages load from.
-        limits: how often something may be done.
+        pieces_kept: rendered markup; see `http/render.py:render`.
+        limits: how often something may be done, in each process: what -> its limit.
         searches: limits how many access logs are searched at once. An export can take seconds, and must not occupy the
             threads of the app's endpoints.
         cookie_lists: our own cookies as settings pages list them, by policy, address of the endpoints and place.
-        is_left_out: whether this is the site as it is for pages that are left out.
     """
 
-    app: ASGIApp
     policy: Policy
     prefix: str
     own_cookies: OwnCookies
@@ -119,31 +121,28 @@ class Site:
     settings_link: bool = True
     is_shared: bool = False
     leaves_out: LeavesOut | None = None
-    is_left_out: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         policy = self.policy
+        self.is_left_out = False
         self.reloads = self.security is not None and self.security.differs
         self.depends_on = list_depends_on(policy, self.visits.country_field)
+        self.page_depends_on = (*self.depends_on, b"Accept-Language", b"Sec-Fetch-Dest")
         self.settings_link = self.inject and self.settings_link
         self.vendor_signals = vendor_signals(policy) if self.inject else None
-        self.fills_heads = self.vendor_signals is not None and not self.is_shared
+        self.needs_pages = self.vendor_signals is not None or self.is_shared
+        self.shared_cookie = self.own_cookies.name(STATE, HTTP) if self.is_shared else ""
+        # Where the question may not be asked at all, the server has to be asked first.
+        self.asks_first = self.is_shared and policy.is_by_country
+        self.foreign_hosts = ForeignHosts(self.prefix, self.security, self.clock)
+        self.pieces_kept: dict[tuple[Any, ...], Any] = {}
         self.limits = make_limits()
         self.searches = CapacityLimiter(_FEW)
         self.cookie_lists: dict[tuple[Policy, str, Place], tuple[Cookie, ...]] = {}
-        self.advice = PageAdvice()
-        self.foreign_hosts = ForeignHosts(self.prefix, self.security, self.clock)
+        self._neutral: dict[str, Decision] = {}
+        self._without_pages = leave_out_pages(self)
         if self.inject or self.access_log is not None:
             user_agents.parser()  # now, so that the first request need not wait for its tables
-        self.traced_headers = depending_on([], self.depends_on)
-        self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
-        rules = NO_RULES if self.security is None else self.security.tags
-        preloads = [] if rules.inline_style else [banner.preload(self.prefix, "")]
-        self.banner_page_headers = [*preloads, *self.page_headers]
-        self.ordinary = OrdinaryPages(self.pages, self.prefix, rules)
-        self.is_quick = not self.is_shared
-        self.shared_pages: Any = None
-        self._without_pages = self.leave_out_pages()
 
     def at(self, scope: Scope, path: str) -> Site:
         """Return the site as it is for a request: the same, or one whose pages get nothing."""
@@ -151,15 +150,49 @@ class Site:
             return self._without_pages
         return self
 
-    def leave_out_pages(self) -> Site:
-        """Return the site as it is for pages that are left out."""
-        site = copy(self)
-        site.inject = False
-        site.settings_link = False
-        site.vendor_signals = None
-        site.fills_heads = False
-        site.is_left_out = True
-        return site
+    def may_ask(self, scope: Mapping[str, Any]) -> bool:
+        """Return whether a page at this path may have the question. Pages that the question links to may not."""
+        if not self.inject or scope.get("method") != "GET":
+            return False
+        path: str = outer_path(scope) if scope.get("root_path") else scope["path"]
+        return path.rstrip("/") not in self.policy.linked_paths
+
+    def request_page(self, scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Return the scope of a request, changed to ask for a complete, uncompressed page if it may be for a page.
+
+        Nothing can be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"
+        response would show a page from before the question.
+        """
+        fields = dict(scope["headers"])
+        accept = fields.get(b"accept", b"*/*" if self.is_shared else b"")
+        # For pages for everybody, robots and tools ask too. They accept anything, and browsers say what they want.
+        is_of_tool = self.is_shared and b"*/*" in accept and b"sec-fetch-dest" not in fields
+        if not (b"text/html" in accept or is_of_tool):
+            return scope
+        # All these names are long, and comparing lengths first is cheaper than hashing each name.
+        headers = [field for field in scope["headers"] if len(field[0]) < _SHORTEST or field[0] not in _UNHELPFUL]
+        whole = {**scope, "headers": headers}
+        if _PATHSEND in (scope.get("extensions") or ()):
+            whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
+        return whole
+
+    def begin_visit(
+        self, visit: Visit, scope: Mapping[str, Any], consent: RequestConsent, request: CurrentRequest
+    ) -> Trace | None:
+        """Record signals, say whether the request is traced, and return its trace if there will be an access record."""
+        if visit.depends_on_signals and self.signal_proofs is not None:
+            self.signal_proofs.note(visit.decision)
+        if visit.saved:
+            consent.returned = True
+        request.decide(traced=visit.traced)
+        if self.access_log is None or not visit.traced or scope["type"] != "http":
+            return None
+        if self.is_shared:
+            # A page for everybody sets no cookie. Our endpoints do.
+            if visit.visitor_id is None:
+                return None
+            visit = replace(visit, arrival=None)
+        return self.access_log.trace(scope, visit, self.own_cookies)
 
     def block_cookies(self, fields: Headers, purposes: Mapping[str, bool]) -> Headers:
         """Return the header fields of a response without the blocked cookies, which are counted and logged."""
@@ -168,28 +201,46 @@ class Site:
             self.cookie_log.note_response(findings)
         return passed
 
-    def may_ask(self, scope: Scope) -> bool:
-        """Return whether a page at this path may have the question. Pages that the question links to may not."""
-        if not self.inject or scope["method"] != "GET":
-            return False
-        path = outer_path(scope) if scope.get("root_path") else scope["path"]
-        return path.rstrip("/") not in self.policy.linked_paths
+    def decide_neutrally(self, policy: Policy) -> Decision:
+        """Return the decision on a visitor of whom nothing is known, under the conditions of a service."""
+        service = policy.service.id if policy.service else ""
+        decision = self._neutral.get(service)
+        if decision is None:
+            here = self.visits.policy_in(service, self.policy) or self.policy
+            decision = self._neutral[service] = decide(here, None, frozenset(), 0)
+        return decision
 
 
-def check_page_options(*, inject: bool, settings_link: Any, shared_pages: Any, limits_browsers: bool) -> None:
-    """Check the options for the app's pages.
+def run_if_due(site: Site) -> None:
+    """Run overdue retention when the server has started."""
+    if site.retention is not None:
+        site.retention.run_if_due(site.clock())
+    if site.access_log is not None:
+        site.access_log.run_if_due()
 
-    Raises:
-        ValueError: one is not a boolean, or shared pages could not ask or would differ between visitors.
-    """
-    check_booleans(settings_link=settings_link, shared_pages=shared_pages)
-    if shared_pages and not inject:
-        raise ValueError("shared_pages: the question has to be in the pages. Leave inject out, or shared_pages.")
-    if shared_pages and limits_browsers:
-        raise ValueError(
-            "shared_pages: csp and the table [security] make fields that differ between visitors. Leave them out, "
-            "and send a Content-Security-Policy that is the same for everybody from the app."
-        )
+
+async def close(site: Site) -> None:
+    """Flush and close what is kept when the server ends."""
+    # The counts first: they go into the access log, which is closed next.
+    if site.access_log is not None:
+        site.access_log.counts.flush()
+    for storage in (site.access_log, site.ledger):
+        try:
+            if storage is not None:
+                await to_thread.run_sync(storage.close, abandon_on_cancel=True)
+        except Exception:  # noqa: BLE001 (a failing sink or ledger must not stop the shutdown)
+            _log.exception("The last records could not be brought to where they are kept.")
+
+
+def leave_out_pages(site: Site) -> Site:
+    """Return the site as it is for pages that get nothing."""
+    other = copy(site)
+    other.inject = False
+    other.settings_link = False
+    other.vendor_signals = None
+    other.needs_pages = False
+    other.is_left_out = True
+    return other
 
 
 def list_depends_on(policy: Policy, country_field: str) -> tuple[bytes, ...]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from cookie_consent.base.request_fields import Headers
 
 ENFORCED = b"content-security-policy"
-_REPORTED = b"content-security-policy-report-only"
+REPORTED = b"content-security-policy-report-only"
 _DIRECTIVE = re.compile(rb"(?:^|;)[\t ]*((?:script|style|default)-src(?:-elem)?)(?![\w-])([^;]*)", re.IGNORECASE)
 _NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
 _VOIDS_INLINE = re.compile(rb"'(?:nonce-|sha\d|strict-dynamic')", re.IGNORECASE)
@@ -59,7 +59,7 @@ def tag_rules(headers: Headers) -> TagRules:
     A nonce of an enforced policy precedes that of another. It consists of base64 characters (section 2.3.1), so it is
     safe in an HTML attribute.
     """
-    fields = [value for kind in (ENFORCED, _REPORTED) for name, value in headers if name.lower() == kind]
+    fields = [value for kind in (ENFORCED, REPORTED) for name, value in headers if name.lower() == kind]
     return rules_in(b",".join(fields)) if fields else NO_RULES
 
 

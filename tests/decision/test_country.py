@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from cookie_consent.http.told_by_app import law_by_country
+from cookie_consent.http.options import read_country
 from cookie_consent.policy.laws import laws
 from cookie_consent.policy.policy import Policy
 from tests.policy.test_laws import under
@@ -23,7 +23,7 @@ def policy() -> Policy:
 
 def law_of(*values: str, among: Policy | None = None) -> str:
     """Return the law for a request with these values of the field."""
-    chosen = law_by_country(FIELD, among or policy())
+    chosen = read_country(FIELD, among or policy())
     assert chosen is not None
     law = chosen.find_law(scope(headers=[(FIELD, value) for value in values]))
     return law.code if law else ""
@@ -64,7 +64,7 @@ def test_function_tells_the_place(told: str | None, code: str) -> None:
         seen.append(request.url.path)
         return told
 
-    chosen = law_by_country(country, policy())
+    chosen = read_country(country, policy())
     assert chosen is not None
     law = chosen.find_law(scope(path="/page"))
     assert law
@@ -81,7 +81,7 @@ def test_failing_function_is_an_unknown_place(result: Any) -> None:
             raise result
         return result
 
-    chosen = law_by_country(country, policy_of(under("us-optout", "de")))
+    chosen = read_country(country, policy_of(under("us-optout", "de")))
     assert chosen is not None
     assert chosen.find_law(scope()) is laws()["de"]
 
@@ -93,12 +93,12 @@ async def asynchronous(_: HTTPConnection) -> str:
 @pytest.mark.parametrize("country", [7, "", "Two Words", "a" * 65, "Field:", asynchronous])
 def test_option_is_checked(country: Any) -> None:
     with pytest.raises(ValueError, match=r"country: .* is not valid. Write the name of a header field"):
-        law_by_country(country, policy())
+        read_country(country, policy())
 
 
 def test_option_and_policy_have_to_go_together() -> None:
     with pytest.raises(ValueError, match="country: it is missing, and the policy names a law of opting out"):
-        law_by_country(None, policy())
+        read_country(None, policy())
     with pytest.raises(ValueError, match="country: nothing depends on it"):
-        law_by_country(FIELD, policy_of(under("eu")))
-    assert law_by_country(None, policy_of(full_policy_data())) is None
+        read_country(FIELD, policy_of(under("eu")))
+    assert read_country(None, policy_of(full_policy_data())) is None

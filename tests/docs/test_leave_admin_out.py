@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
-from cookie_consent.http.left_out import leaves_out
+from cookie_consent.http.options import read_inject
 from tests.support.asgi import PAGE, PHONE, SITE, call, install, page_app
 from tests.support.documentation import ROOT, blocks, run
 from tests.support.policies import KEY
@@ -46,7 +46,7 @@ def test_patterns_match_as_the_table_says() -> None:
     rows = re.findall(r"^\| (`[/*].*?) \| (.*) \| (.*) \|$", PAGE_TEXT, re.MULTILINE)
     assert len(rows) == 4
     for pattern, matched, others in rows:
-        is_left_out = leaves_out([pattern.strip("`")])
+        is_left_out = read_inject([pattern.strip("`")])
         assert is_left_out is not None
         for cell, expected in ((matched, True), (others, False)):
             paths = re.findall(r"`(.+?)`", cell)

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.http.told_by_app import BY_PATH, AppLanguage, app_language
+from cookie_consent.http.options import BY_PATH, AppLanguage, read_language
 from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, call, install, page_app, policy, reply_app, scope
 from tests.support.policies import text_of
 
@@ -31,7 +31,7 @@ def visitor_with(function: Callable[[HTTPConnection], str | None], **options: An
 
 
 def language_reader(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
-    reader = app_language(language, OFFERED)
+    reader = read_language(language, OFFERED)
     assert reader is not None
     return reader
 

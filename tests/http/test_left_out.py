@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.http.left_out import leaves_out
+from cookie_consent.http.options import read_inject
 from cookie_consent.sinks import MemorySink
 from tests.http.test_vendor_signals import VENDORS
 from tests.support.asgi import PAGE, PHONE, Visitor, call, install, page_app, policy, scope
@@ -43,21 +43,21 @@ def site(inject: Any = ADMIN, app: Any = None, **options: Any) -> Visitor:
     ],
 )
 def test_pattern_matches_paths(pattern: str, left_out: list[str], kept: list[str]) -> None:
-    matches = leaves_out([pattern])
+    matches = read_inject([pattern])
     assert matches is not None
     assert [path for path in (*left_out, *kept) if matches({}, path)] == left_out
 
 
 def test_pattern_with_many_wildcards_takes_a_long_path() -> None:
     """Trying each way in which the wildcards might match would take longer than the world is old."""
-    matches = leaves_out(["/" + "*a" * 12 + "b"])
+    matches = read_inject(["/" + "*a" * 12 + "b"])
     assert matches is not None
     assert not matches({}, "/" + "a" * 50_000)
 
 
 @pytest.mark.parametrize("inject", [True, False, [], ()])
 def test_pages_are_treated_alike_without_patterns(inject: Any) -> None:
-    assert leaves_out(inject) is None
+    assert read_inject(inject) is None
 
 
 async def _async_function(request: HTTPConnection) -> bool:
@@ -197,7 +197,7 @@ def test_documentation_pages_of_fastapi_are_left_out() -> None:
 def test_function_does_not_change_the_scope() -> None:
     given = scope(path="/admin")
     before = dict(given)
-    matches = leaves_out(lambda request: request.state is None)
+    matches = read_inject(lambda request: request.state is None)
     assert matches is not None
     matches(given, "/admin")
     assert given == before

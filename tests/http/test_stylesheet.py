@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from cookie_consent.pages.assets import assets
-from tests.support.asgi import PREFIX, ROBOT, Fields, Reply, Visitor, call, install, reply_app
+from tests.support.asgi import PREFIX, Reply, call, install, reply_app
 
 HTML = [("accept", "text/html"), ("user-agent", "Mozilla/5.0")]
 ADDRESS = f"{PREFIX}/assets/{assets()['choices.css'].name}"
@@ -22,10 +22,6 @@ CSP, REPORT = "content-security-policy", "content-security-policy-report-only"
 def page_app(*policies: tuple[str, str], head: str = "", body: str = "<body>") -> ASGIApp:
     page = f'<!doctype html><html lang="en"><head><title>t</title>{head}</head>{body}<h1>Hello</h1></body></html>'
     return reply_app(page.encode(), "text/html", headers=list(policies))
-
-
-def preload_links(reply: Reply) -> list[str]:
-    return [link for link in reply.all("link") if "rel=preload" in link]
 
 
 def style_of(app: ASGIApp, *headers: tuple[str, str], **options: Any) -> str:
@@ -46,7 +42,6 @@ def _style_in(reply: Reply) -> str:
         assert f">{TEXT}</style>\n<section class=" in text
         assert "<link" not in text
         assert 'hidden="until-styled"' not in text
-        assert preload_links(reply) == []
         return "inline"
     assert text.count('<link rel="stylesheet" media="print" class="pchoice-style" href="') == 1
     assert '<section class="pchoice pchoice-corner pchoice-part" hidden="until-styled"' in text
@@ -133,7 +128,6 @@ def test_script_comes_early_where_a_policy_may_forbid_the_line_or_a_dialog_needs
     assert script_of(page_app(head=META.format("script-src 'self'"))) == "early"
     assert script_of(page_app(), csp="enforce") == "late"
     assert script_of(page_app(), layout="modal") == "early"
-    assert script_of(page_app(body="<!-- no body tag -->")) == "early"
 
 
 def test_path_of_a_mount_stays_in_the_text_of_the_line() -> None:
@@ -167,20 +161,6 @@ def test_meta_tag_in_body_does_not_count() -> None:
     assert style_of(page_app(body="<body>" + META.format("default-src 'none'"))) == "inline"
 
 
-def test_stylesheet_is_deferred_while_end_of_head_is_unknown() -> None:
-    assert style_of(page_app(body="<!-- no body tag -->")) == "deferred"
-    page = b'<!doctype html><html lang="en"><head><title>t</title></head><body><h1>Hello</h1></body></html>'
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
-        await send({"type": "http.response.body", "body": page[:40], "more_body": True})
-        await send({"type": "http.response.body", "body": page[40:]})
-
-    text = call(install(app), headers=HTML).text
-    assert 'hidden="until-styled"' in text
-    assert text.endswith(f"<noscript>{LINK}\n</noscript></body></html>")
-
-
 @pytest.mark.parametrize(("destination", "expected"), [("document", "inline"), ("empty", "deferred")])
 def test_swapped_page_is_under_policy_of_first_page_with_its_nonce(destination: str, expected: str) -> None:
     field = ("sec-fetch-dest", destination)
@@ -197,41 +177,3 @@ def test_stylesheet_can_be_inline() -> None:
     """The text is not escaped, and is the same in each encoding."""
     assert "<" not in TEXT
     assert TEXT.isascii()
-
-
-# Preloading the stylesheet.
-
-
-def test_page_with_deferred_stylesheet_preloads_it() -> None:
-    own = "</own.css>; rel=preload; as=style"
-    visitor = Visitor(install(page_app(("link", own), (CSP, "style-src 'self'"))), HTML)
-    assert preload_links(visitor.get()) == [own, f"<{ADDRESS}>; rel=preload; as=style"]
-    visitor.refuse()
-    assert preload_links(visitor.get()) == [own]
-
-
-@pytest.mark.parametrize(
-    ("app", "headers", "options"),
-    [
-        (page_app(), [], {}),
-        (page_app((CSP, "style-src 'self'")), [("user-agent", ROBOT)], {"settings_link": True}),
-        (page_app((CSP, "style-src 'self'")), [], {"inject": False}),
-        (reply_app(b"{}", "application/json"), [], {}),
-        (reply_app(b"<!doctype html><body>", "text/html", headers=[("content-encoding", "gzip")]), [], {}),
-    ],
-)
-def test_other_response_preloads_no_stylesheet(app: ASGIApp, headers: Fields, options: dict[str, Any]) -> None:
-    assert preload_links(call(install(app, **options), headers=[("accept", "text/html"), *headers])) == []
-
-
-def test_stylesheet_preload_includes_mount_path() -> None:
-    app = install(page_app((CSP, "style-src 'self'")))
-    reply = call(app, path="/shop/x", root_path="/shop", headers=HTML)
-    assert preload_links(reply)[0].startswith(f"</shop{PREFIX}/assets/choices.")
-    assert f'<noscript><link rel="stylesheet" href="/shop{ADDRESS}">' in reply.text
-
-
-def test_base64_nonce_is_quoted_in_link_header() -> None:
-    """Base64 contains "/" and "=", so the value has to be quoted (RFC 8288 section 3)."""
-    app = install(page_app((CSP, "style-src 'nonce-a/b=='"), (CSP, "style-src 'self'")))
-    assert preload_links(call(app, headers=HTML))[0].endswith('; nonce="a/b=="')

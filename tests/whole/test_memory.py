@@ -215,7 +215,7 @@ def test_repeated_signal_field_makes_one_cache_key() -> None:
     site = install()
     for times in (1, 300):
         call(site, headers=[("sec-gpc", "1")] * times)
-    assert len(site._visits._known) == 1
+    assert len(site._site.visits._known) == 1
 
 
 @pytest.mark.no_cover
@@ -225,7 +225,7 @@ def test_cache_of_cookie_fields_is_limited_in_bytes() -> None:
         field = f"session={number}; {'x' * 4000}=1"
         for _ in range(2):
             call(site, headers=[("cookie", field)])
-    known = site._visits._known
+    known = site._site.visits._known
     assert 0 < sum(len(visit.visible_cookies or b"") for visit in known.values()) < len(known) * 100
     assert len(known) * 4000 <= 4 * MEGABYTE
     assert all(len(key[0][0]) == 32 for key in known if isinstance(key[0], tuple))

@@ -1,0 +1,377 @@
+"""Decides what becomes of a response. `plan` takes values and returns one, which can be printed; it sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.request_fields import FRAMES, Headers, page_view_host_in
+from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.decision.gate import Findings
+from cookie_consent.decision.own_cookies import SAVED
+from cookie_consent.decision.reasons import BY_SIGNAL
+from cookie_consent.decision.visit import Visit, deletions
+from cookie_consent.http.banner import arrival
+from cookie_consent.http.csp import SecurityFields, is_page
+from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, is_shared, plain_fields
+from cookie_consent.http.head import is_page as is_html
+from cookie_consent.http.insert import find_encoding
+from cookie_consent.http.request_consent import RequestConsent
+from cookie_consent.http.tags import ENFORCED, REPORTED
+
+if TYPE_CHECKING:
+    from cookie_consent.http.site import Site
+    from cookie_consent.tracing.tracer import Trace
+
+RESPONSE = "http.response.start"
+ACCEPT = "websocket.accept"
+STARTS = (RESPONSE, ACCEPT, "websocket.http.response.start")
+"""The messages with the header fields of a response."""
+_NO_WHOLE_BODY = frozenset((204, 205, 206))
+_POLICIES = (ENFORCED, REPORTED)
+"""Report-only policies count too: nothing of ours should be reported."""
+_MAY_HIDE = frozenset((b"content-range", b"content-encoding", b"content-disposition"))
+
+
+@dataclass
+class Head:
+    """What the app wants to send, and the request that it answers.
+
+    Attributes:
+        kind: the type of the ASGI message.
+        status: the status code; 0 for none.
+        fields: the header fields.
+        found: the header fields by name in lowercase; of several, the last.
+        scope: the ASGI scope of the request.
+        trace: the traced request, if there will be an access record.
+        asks: whether a page may ask here.
+    """
+
+    kind: str
+    status: int
+    fields: Headers
+    found: Mapping[bytes, bytes]
+    scope: Mapping[str, Any]
+    trace: Trace | None = None
+    asks: bool = False
+
+    @cached_property
+    def request(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request by name in lowercase."""
+        return dict(self.scope["headers"]) if self.trace is None else self.trace.fields
+
+
+def read_head(message: Mapping[str, Any], scope: Mapping[str, Any], trace: Trace | None = None, *, asks: bool) -> Head:
+    """Return the head in an ASGI message."""
+    fields = message.get("headers", ())
+    if type(fields) is not list:
+        fields = plain_fields(fields)
+    found: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if type(name) is not bytes or type(value) is not bytes:
+            return read_head({**message, "headers": plain_fields(fields)}, scope, trace, asks=asks)
+        found[name.lower()] = value
+    return Head(message["type"], message.get("status", 0), fields, found, scope, trace, asks)
+
+
+class Insert(NamedTuple):
+    """What a page gets. The rest depends on the page's language, which its first bytes tell.
+
+    Args:
+        encoding: the encoding of the page, for our markup.
+        asks: whether it gets the question.
+        link: whether it gets what is said at its end: the link to the settings, news.
+        message: the name of a text that is said once; "" for none.
+        first: whether the question is the first of a visit.
+        referrer: the origin that the visitor came from.
+        has_ended: whether a consent has ended, so that what it allowed is cleared.
+        may_inline: whether our style and script may be in the page, but for its policies.
+        policies: the Content-Security-Policies in the header fields, the enforced ones first.
+    """
+
+    encoding: str
+    asks: bool = False
+    link: bool = False
+    message: str = ""
+    first: bool = False
+    referrer: str = ""
+    has_ended: bool = False
+    may_inline: bool = True
+    policies: tuple[bytes, ...] = ()
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether visitors see something of it."""
+        return self.asks or self.link or bool(self.message)
+
+
+class Count(NamedTuple):
+    """What is counted: the host of the page view, and the names of the counts with their details."""
+
+    host: bytes
+    names: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(init=False)
+class Plan:
+    """What becomes of a response. A new plan says: nothing.
+
+    Attributes:
+        cookies: the app's Set-Cookie fields that pass, some shortened; None if all pass as they are.
+        findings: what the gate found on the app's cookies.
+        limits: our own fields that limit the browser: a second Content-Security-Policy.
+        add: our other header fields.
+        expire: the fields that delete refused cookies.
+        vary: the names of request fields that the response depends on.
+        cache: what Cache-Control says beside the app's directives: "private", "no-store"; "" for nothing.
+        insert: what the page gets; None for nothing.
+        is_read: whether the page may be looked through for other hosts.
+        count: what is counted; None for nothing.
+        record: what the access record says that this is: "request", "view"; "" for no record.
+        advice: the name of what the log says once of such a response; "" for nothing.
+    """
+
+    cookies: tuple[tuple[bytes, bytes], ...] | None = None
+    findings: Findings = ()
+    limits: tuple[tuple[bytes, bytes], ...] = ()
+    add: tuple[tuple[bytes, bytes], ...] = ()
+    expire: tuple[tuple[bytes, bytes], ...] = ()
+    vary: tuple[bytes, ...] = ()
+    cache: str = ""
+    insert: Insert | None = None
+    is_read: bool = False
+    count: Count | None = None
+    record: str = ""
+    advice: str = ""
+
+
+def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
+    """Return what becomes of a response of the app. Each reason to change one is a line here."""
+    new = Plan()
+    if b"set-cookie" in head.found:
+        block_cookies(new, visit, head, consent, site)
+    if visit.refused_cookies:
+        expire_cookies(new, visit, head, consent, site)
+    if site.security is not None:
+        limit_browser(new, visit, head, consent, site.security)
+    if visit.signal_cookie is not None:
+        store_signal(new, visit.signal_cookie, head, site)
+    if head.trace is not None:
+        record_request(new, head.trace)
+    if head.status == NOT_MODIFIED or head.found.get(b"content-type", b"")[:9].lower() == b"text/html":
+        plan_page(new, visit, head, consent, site)
+    if vars(new) or consent.was_read:
+        steer_caches(new, visit, head, consent, site)
+    return new
+
+
+def plan_reply(visit: Visit, head: Head, site: Site) -> Plan:
+    """Return what becomes of a reply of our endpoints. One to a POST sets and deletes cookies itself."""
+    new = Plan()
+    caching = head.found.get(b"cache-control", b"")
+    if head.scope["method"] != "POST":
+        if visit.signal_cookie is not None and caching == b"no-store":
+            new.add = ((b"set-cookie", visit.signal_cookie),)
+        # Shared caches would hand a cookie on a public reply to everybody.
+        if visit.refused_cookies and b"public" not in caching:
+            new.expire = tuple(deletions(site.gate, visit, head.scope))
+    if site.security is not None:
+        new.add += site.security.list_missing(head.found)
+        new.limits = tuple(site.security.everybody)
+    return new
+
+
+def block_cookies(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
+    """Plan which cookies of the app's pass. A shared cache would hand them to everybody (RFC 9111, section 7.3)."""
+    passed, findings = site.gate.filter_response(head.fields, visit.decision.purposes, site.clock())
+    if findings:
+        new.findings = findings
+    if site.is_shared and head.kind == RESPONSE and not consent.was_read and is_shared(head.fields):
+        passed = []
+        new.advice = "public cookie"
+    if passed != head.fields:
+        new.cookies = tuple([field for field in passed if field[0].lower() == b"set-cookie"])
+
+
+def expire_cookies(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
+    """Plan the deletion of cookies that the visitor has refused and the browser still sends."""
+    if not site.is_shared or consent.was_read or head.kind != RESPONSE:
+        new.expire = tuple(deletions(site.gate, visit, head.scope))
+
+
+def store_signal(new: Plan, cookie: bytes, head: Head, site: Site) -> None:
+    """Plan the cookie that says that a signal overrides the answer."""
+    if not site.is_shared and head.kind == RESPONSE:
+        new.add += ((b"set-cookie", cookie),)
+
+
+def limit_browser(new: Plan, visit: Visit, head: Head, consent: RequestConsent, security: SecurityFields) -> None:
+    """Plan our Content-Security-Policy. What is no page gets that of a visitor who allowed nothing, for all caches."""
+    if head.kind == ACCEPT:
+        return
+    new.add += security.list_missing(head.found)
+    fields = security.everybody
+    if security.differs and head.kind == RESPONSE:
+        accepts_pages = b"text/html" in head.request.get(b"accept", b"")
+        if consent.was_read or is_page(head.status, head.fields, accepts_pages=accepts_pages):
+            fields = security.fields(visit.decision)
+            new.cache = "private"
+    new.limits = tuple(fields)
+
+
+def record_request(new: Plan, trace: Trace) -> None:
+    """Plan the access record, and the cookie of a new visitor."""
+    new.record = "request"
+    if trace.new_visitor is not None:
+        new.add += ((b"set-cookie", trace.new_visitor),)
+
+
+def plan_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
+    """Plan what a page gets, and what it counts for. Robots are not asked, and not counted until they answer."""
+    is_robot = visit.decision.record is None and head.trace is None and is_from_robot(head.request)
+    if site.access_log is not None and not is_robot and is_html(head.scope["method"], head.status, head.fields):
+        count_page(new, visit, head, consent)
+    encoding = read_encoding(head)
+    if encoding is None:
+        return
+    is_get = head.scope["method"] == "GET"
+    if encoding == "":
+        if site.inject and is_get and (head.asks or site.settings_link) and is_opened(head.request):
+            new.advice = "compressed"
+        return
+    if is_get and not site.is_left_out:
+        new.is_read = True
+    if site.is_shared:
+        plan_shared_page(new, head, consent, site, encoding)
+    elif site.inject:
+        plan_insert(new, visit, head, consent, site, encoding, asks=head.asks and not is_robot)
+
+
+def is_opened(request: Mapping[bytes, bytes]) -> bool:
+    """Return whether a browser opens a page, by the header fields of its request."""
+    return request.get(b"sec-fetch-dest", b"document") == b"document" and b"text/html" in request.get(b"accept", b"")
+
+
+def plan_shared_page(new: Plan, head: Head, consent: RequestConsent, site: Site, encoding: str) -> None:
+    """Plan what is inserted into a page for everybody. A script asks what is allowed, and shows the question."""
+    if site.inject and head.scope["method"] == "GET" and not consent.asks_itself:
+        new.insert = Insert(encoding, site.may_ask(head.scope), site.settings_link)
+        heed_policies(new, head)
+
+
+def plan_insert(  # noqa: PLR0913 (what a page depends on)
+    new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site, encoding: str, *, asks: bool
+) -> None:
+    """Plan what is inserted into a page."""
+    new.vary = site.depends_on
+    if b"etag" in head.found or (b"cache-control" in head.found and is_shared(head.fields)):
+        new.advice = "cacheable"
+    unseen = Insert(encoding, has_ended=bool(visit.refused_cookies) and visit.decision.record is None)
+    insert = unseen
+    if head.scope["method"] == "GET" and not consent.asks_itself:
+        insert = choose_parts(visit, site, unseen, asks=asks)
+    if insert.is_seen:
+        new.vary = site.page_depends_on
+        # For a page in a frame, the page around it asks.
+        if head.request.get(b"sec-fetch-dest") in FRAMES:
+            insert = unseen
+    if insert.asks:
+        first, referrer = arrival(head.request)
+        insert = insert._replace(first=first, referrer=referrer)
+    if insert.message:
+        say_once(new, head, site)
+    if insert.is_seen or (site.vendor_signals is not None and head.scope["method"] != "HEAD"):
+        new.insert = insert
+        heed_policies(new, head)
+
+
+def choose_parts(visit: Visit, site: Site, unseen: Insert, *, asks: bool) -> Insert:
+    """Return what a page gets that visitors see."""
+    decision = visit.decision
+    link = site.settings_link or decision.news is not None or decision.honours_gpc
+    message = "kept" if visit.saved and decision.record is not None else ""
+    return unseen._replace(asks=asks, link=link, message=message)
+
+
+def say_once(new: Plan, head: Head, site: Site) -> None:
+    """Plan that a page with a message is not kept, and that the next page does not say it again."""
+    new.cache = "no-store"
+    new.add += ((b"set-cookie", site.own_cookies.forget(SAVED, site.own_cookies.place(head.scope))),)
+
+
+def heed_policies(new: Plan, head: Head) -> None:
+    """Plan our tags after the Content-Security-Policies of the page."""
+    if new.insert is None or not (new.limits or ENFORCED in head.found or REPORTED in head.found):
+        return
+    policies: list[bytes] = []
+    for kind in _POLICIES:
+        for name, value in (*head.fields, *new.limits):
+            if name.lower() == kind:
+                policies.append(value)
+    # A page that a script puts into another one is under the policy of that one, which has another nonce.
+    is_swapped = head.request.get(b"sec-fetch-dest", b"document") != b"document"
+    may_inline = not (is_swapped and any(b"'nonce-" in value.lower() for value in policies))
+    new.insert = new.insert._replace(policies=tuple(policies), may_inline=may_inline)
+
+
+def count_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent) -> None:
+    """Plan what a page that a person sees counts for. An error page is no page view."""
+    host = page_view_host_in(head.request, not_modified=head.status == NOT_MODIFIED)
+    if host is None:
+        return
+    names: list[tuple[str, str]] = []
+    if head.status < FIRST_ERROR:
+        if head.trace is None or not head.trace.is_landing:  # a reload after the answer was counted before it
+            names.append(("views", ""))
+        if head.trace is not None:
+            names.append(("views_recorded", ""))
+            new.record = "view"
+        if not BY_SIGNAL.isdisjoint(visit.decision.reasons.values()):
+            names.append(("signal", ""))
+        for feature in consent.degraded:
+            names.append(("degraded", feature))
+    new.count = Count(host, tuple(names))
+
+
+def steer_caches(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
+    """Plan what caches hear: a response that depends on the visitor says on what, and is private."""
+    depends = new.vary or new.record or new.expire or new.cache or visit.signal_cookie is not None
+    if head.kind != RESPONSE or not (consent.was_read or (depends and not site.is_shared)):
+        return
+    if not new.vary:
+        new.vary = site.depends_on
+    if consent.chose_language and b"Accept-Language" not in new.vary:
+        new.vary += (b"Accept-Language",)
+    if not new.cache:
+        new.cache = "private"
+
+
+def read_encoding(head: Head) -> str | None:
+    """Return the encoding for markup of ours; "" if the page is compressed, None if it is no whole page."""
+    kind = head.found.get(b"content-type", b"")
+    if len(kind) > LONGEST_KEPT or head.status < 200 or 300 <= head.status < 400 or head.status in _NO_WHOLE_BODY:
+        return None
+    if len(head.found) < len(head.fields) and has_two_types(head.fields):
+        return None
+    encoding = find_encoding(kind)
+    if encoding is not None and not _MAY_HIDE.isdisjoint(head.found):
+        return look_into(head.found, encoding)
+    return encoding
+
+
+def look_into(found: Mapping[bytes, bytes], encoding: str) -> str | None:
+    """Return the encoding of a page; "" if it is compressed, None if it is a part or a download."""
+    disposition, _, _ = found.get(b"content-disposition", b"").partition(b";")
+    if b"content-range" in found or disposition.strip().lower() == b"attachment":
+        return None
+    if found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        return ""
+    return encoding
+
+
+def has_two_types(fields: Headers) -> bool:
+    """Return whether there are two fields that say what the body is."""
+    return sum(name.lower() == b"content-type" for name, _ in fields) > 1
