@@ -14,8 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.request_fields import GPC_FIELD
-from cookie_consent.endpoints.answer import accept_answer
-from cookie_consent.endpoints.answer_tracing import end_tracing
+from cookie_consent.endpoints.answer import accept_answer, end_tracing
 from cookie_consent.endpoints.events import accept_event
 from cookie_consent.endpoints.files import send_asset, send_script
 from cookie_consent.endpoints.help_desk import show_form, take_desk_request

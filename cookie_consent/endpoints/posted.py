@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.reasons import Reason
@@ -64,6 +64,20 @@ class PostedAnswer:
     notice: str = ""
     first: str = ""
     asked: str = ""
+
+
+class GivenAnswer(NamedTuple):
+    """An answer on its way: what was sent, what was decided until now where it was given, and its record.
+
+    Attributes:
+        record: the answer, without a consent id: the ledger decides whether it needs one.
+        record_id: the id of its record in the ledger.
+    """
+
+    posted: PostedAnswer
+    before: Decision
+    record: ConsentRecord
+    record_id: str = ""
 
 
 _TEXTS = [attribute.name for attribute in fields(PostedAnswer) if attribute.name != "purposes"]

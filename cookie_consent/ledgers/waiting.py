@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from anyio import fail_after, sleep
 
-from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_WAIT
+from cookie_consent.base.bounds import LONGEST_WAIT
 from cookie_consent.base.clock import seconds_of
 from cookie_consent.base.threads import start
 from cookie_consent.decision.record import ConsentRecord
-from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers.records import describe_record
 from cookie_consent.policy.policy import canonical_json
 
 MAX_WAITING = 1000
-"""They take about 3 MB with a policy of four purposes."""
+"""They take about 3 MB with a policy of four purposes, and share the texts that were shown."""
 LONGEST_WAITING = 50 * 60
 """Seconds. `verify` accepts dates that are up to an hour out of order; this leaves ten minutes for differing clocks."""
 PAUSE = 10.0
@@ -33,12 +33,12 @@ class WaitingRecord(NamedTuple):
     Attributes:
         record_id: its id in the ledger.
         record: the refusal.
-        append: appends it to the ledger; takes the newest record of the visitor there, or None.
+        make_entry: makes the entry of a record; takes the record, and the id of the visitor's record before it.
     """
 
     record_id: str
     record: ConsentRecord
-    append: Callable[[Mapping[str, Any] | None], Awaitable[object]]
+    make_entry: Callable[..., Entry]
 
 
 class WaitingRecords:
@@ -50,16 +50,11 @@ class WaitingRecords:
         self._waiting: OrderedDict[str, WaitingRecord] = OrderedDict()
         self._is_trying = False
 
-    def add(self, waiting: WaitingRecord, longest: int) -> None:
-        """Log a record, and try from now on to bring it to the ledger.
-
-        Args:
-            waiting: the record.
-            longest: the length of the longest text of a client that it keeps. If that is too long, it is only logged.
-        """
+    def add(self, waiting: WaitingRecord) -> None:
+        """Log a record, and try from now on to bring it to the ledger. All who saw a text share it."""
         fields = {"record_id": waiting.record_id, **describe_record(waiting.record)}
         _log.error("A refusal holds, and its record waits for the ledger: %s", canonical_json(fields).decode())
-        if len(self._waiting) < MAX_WAITING and longest <= LONGEST_KEPT:
+        if len(self._waiting) < MAX_WAITING:
             self._waiting[waiting.record_id] = waiting
         if self._waiting and not self._is_trying:
             self._is_trying = True
@@ -88,7 +83,8 @@ class WaitingRecords:
             return
         last = await self._ledger.last(waiting.record.consent_id)
         if last is None or seconds_of(last["decided_at"]) <= decided_at:
-            await waiting.append(last)
+            previous = last["record_id"] if last else None
+            await self._ledger.append(waiting.make_entry(waiting.record, previous=previous))
             _log.warning("The ledger has kept the record that waited: %s", waiting.record_id)
 
     async def _try_again(self) -> None:
