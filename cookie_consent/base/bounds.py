@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 LONGEST_KEPT = 256
@@ -25,12 +24,25 @@ def evict_if_full(cache: dict[Any, Any] | set[Any], most: int) -> None:
         cache.clear()
 
 
-def keep(cache: dict[Key, Value], key: Key, value: Value, *, most: int, length: int) -> Value:
-    """Cache a value under a key of a client's length, unless that is so long that a client could fill the memory."""
-    if length <= LONGEST_KEPT:
-        evict_if_full(cache, most)
-        cache[key] = value
-    return value
+class Cache(dict[Key, Value]):
+    """Values by key, bounded in number and in the size of each. A full one is emptied: what is in use comes back soon.
+
+    Args:
+        most: the largest number of values.
+        largest: the largest size of a value and its key. By default it is that of a client's short input.
+    """
+
+    def __init__(self, most: int, largest: int = LONGEST_KEPT) -> None:
+        super().__init__()
+        self._most = most
+        self._largest = largest
+
+    def keep(self, key: Key, value: Value, size: int = 0) -> Value:
+        """Keep a value, unless its size (bytes or characters) is too large, and return it."""
+        if size <= self._largest:
+            evict_if_full(self, self._most)
+            self[key] = value
+        return value
 
 
 class RateLimit:
@@ -80,35 +92,3 @@ class RateLimit:
         waiting = sum(count >= self.most for _, (_, count) in running)
         self._counts = dict(running[: max(waiting, _MAX_COUNTED // 2)])
         return len(self._counts) < _MAX_COUNTED
-
-
-class TextCache:
-    """A cache for texts. When it is full, it is emptied.
-
-    Args:
-        most: the largest number of texts.
-        largest: the largest number of characters of all texts together.
-    """
-
-    def __init__(self, most: int, largest: int) -> None:
-        self._most, self._largest = most, largest
-        self._texts: dict[Hashable, str] = {}
-        self._size = 0
-
-    def get(self, key: Hashable, make: Callable[[], str]) -> str:
-        """Return a text from the cache, or make it.
-
-        Args:
-            key: everything that the text depends on. A client's input in it must be of limited length.
-            make: returns the text.
-        """
-        text = self._texts.get(key)
-        if text is None:
-            text = make()
-            if len(self._texts) >= self._most or self._size + len(text) > self._largest:
-                self._texts.clear()
-                self._size = 0
-            if len(text) <= self._largest:
-                self._texts[key] = text
-                self._size += len(text)
-        return text

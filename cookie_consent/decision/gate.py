@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
-from cookie_consent.base.bounds import LONGEST_KEPT, keep
+from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.cookies import (
     CONTROL,
     cookie_name,
@@ -68,7 +68,7 @@ class CookieDeclarations:
         cookies = [cookie for cookie in declared if not cookie.is_stored]
         cookies.sort(key=lambda cookie: ("*" not in cookie.name, len(cookie.name)), reverse=True)
         self._patterns = [(_compile_pattern(cookie.name), cookie) for cookie in cookies]
-        self._known: dict[bytes, Cookie | None] = {}
+        self._known = Cache[bytes, Cookie | None](_MAX_NAMES)
 
     def get(self, name: bytes) -> Cookie | None:
         """Return the declaration for a cookie name, or None. A name of more than 256 bytes has none."""
@@ -78,7 +78,7 @@ class CookieDeclarations:
             if len(name) > LONGEST_KEPT:
                 return None
             declared = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
-            return keep(self._known, name, declared, most=_MAX_NAMES, length=len(name))
+            return self._known.keep(name, declared)
 
 
 class Gate:

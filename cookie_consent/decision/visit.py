@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from cookie_consent.base.addresses import outer_path
-from cookie_consent.base.bounds import LONGEST_KEPT, evict_if_full, keep
+from cookie_consent.base.bounds import LONGEST_KEPT, Cache, evict_if_full
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import pairs
 from cookie_consent.base.frozen import quick_maker
@@ -176,7 +176,7 @@ class Visits:
         self._known_bytes = 0
         forget_with_others(self)
         self._seen_once = array("q", bytes(8 * _MAX_SEEN_ONCE))
-        self._shared_visits: dict[_Key, _SharedVisit] = {}
+        self._shared_visits = Cache[_Key, _SharedVisit](_MAX_SHARED_VISITS)
         # Without shared answers the host makes no difference, and is not looked up.
         self._place = own_cookies.place if own_cookies.hosts else None
 
@@ -334,7 +334,7 @@ class Visits:
         )
         shared = _SharedVisit(visit, frozenset([name for name, _ in pairs(passed)]))
         if key[0] is not None:
-            keep(self._shared_visits, key, shared, most=_MAX_SHARED_VISITS, length=len(key[-1]))
+            self._shared_visits.keep(key, shared, len(key[-1]))
         return shared
 
     def _in_force(

@@ -9,7 +9,6 @@ from urllib.parse import unquote
 from starlette.responses import JSONResponse, Response
 
 from cookie_consent.base.addresses import path_inside, split_address
-from cookie_consent.base.bounds import keep
 from cookie_consent.base.clock import day_of, rfc3339
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, refused_in_storage
@@ -24,8 +23,6 @@ from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
-
-_MAX_COOKIE_LISTS = 64
 
 
 async def show_settings(site: Site, request: OwnRequest) -> Response:
@@ -71,7 +68,7 @@ def list_own_cookies(site: Site, policy: Policy, base: str, place: Place) -> tup
     for spec, cookie in site.own_cookies.declare(policy, place, base, has_log=site.access_log is not None):
         texts = {language: Wording(policy, language)(spec.text) for language in policy.site.languages}
         cookies.append(replace(cookie, description=texts))
-    return keep(site.cookie_lists, key, tuple(cookies), most=_MAX_COOKIE_LISTS, length=len(base))
+    return site.cookie_lists.keep(key, tuple(cookies), len(base))
 
 
 def say_saved_once(site: Site, request: OwnRequest, reply: Response) -> Response:

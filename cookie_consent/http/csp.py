@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from cookie_consent.base.bounds import evict_if_full
+from cookie_consent.base.bounds import Cache
 from cookie_consent.base.messages import check
 from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.decision import Decision
@@ -62,7 +62,7 @@ class SecurityFields:
         self.differs = enforces and any(recipient.directives for recipient in optional)
         self.everybody = self._made_for(recipient for recipient in policy.recipients if recipient not in optional)
         self.tags = tag_rules(self.everybody)
-        self._kept: dict[tuple[object, ...], Headers] = {}
+        self._kept = Cache[tuple[object, ...], Headers](_MAX_KEPT)
 
     def fields(self, decision: Decision) -> Headers:
         """Return the fields for a page, which name the recipients that the visitor allows."""
@@ -72,8 +72,7 @@ class SecurityFields:
         fields = self._kept.get(key)
         if fields is None:
             fields = self._made_for(it for it in decision.policy.recipients if decision.purposes[it.purpose])
-            evict_if_full(self._kept, _MAX_KEPT)
-            self._kept[key] = fields
+            self._kept.keep(key, fields)
         return fields
 
     def allows(self, directive: str, host: str) -> bool:

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from cookie_consent.base import user_agents
 from cookie_consent.base.addresses import outer_path
-from cookie_consent.base.bounds import RateLimit
+from cookie_consent.base.bounds import Cache, RateLimit
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.request_fields import Headers
 from cookie_consent.current import CurrentRequest
@@ -138,7 +138,7 @@ class Site:
         self.pieces_kept: dict[tuple[Any, ...], Any] = {}
         self.limits = make_limits()
         self.searches = CapacityLimiter(_FEW)
-        self.cookie_lists: dict[tuple[Policy, str, Place], tuple[Cookie, ...]] = {}
+        self.cookie_lists = Cache[tuple[Policy, str, Place], tuple[Cookie, ...]](most=64)
         self._neutral: dict[str, Decision] = {}
         self._without_pages = leave_out_pages(self)
         if self.inject or self.access_log is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import escape
 
-from cookie_consent.base.bounds import keep
+from cookie_consent.base.bounds import Cache
 from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.http.tags import TagRules
 from cookie_consent.pages.assets import assets
@@ -40,7 +40,7 @@ class VendorSignals:
         self._needs = tuple(dict.fromkeys([*filter(None, needed), *stored]))
         self._content = f">{assets()[_SCRIPT].content.decode('ascii')}</script>"
         self._file = f"/assets/{assets()[_SCRIPT].name}"
-        self._known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        self._known = Cache[tuple[object, ...], tuple[bytes, bytes]](_MAX_SCRIPTS)
 
     def tag(
         self, base: str, decision: Decision, rules: TagRules, *, is_shared: bool = False, has_ended: bool = False
@@ -63,7 +63,7 @@ class VendorSignals:
             more: dict[str, object] = {"stored": self._stored, "refused": refused} if self._stored else {}
             more |= {"shared": True} if is_shared else {}
             parts = self._parts(base, holds, more, is_inline=is_inline)
-            keep(self._known, key, parts, most=_MAX_SCRIPTS, length=len(base))
+            self._known.keep(key, parts, len(base))
         return nonce_attribute(rules.script_nonce).encode().join(parts)
 
     def _parts(

@@ -9,7 +9,7 @@ from typing import Any
 
 from anyio import fail_after
 
-from cookie_consent.base.bounds import LONGEST_WAIT, RateLimit, evict_if_full
+from cookie_consent.base.bounds import LONGEST_WAIT, Cache, RateLimit
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.messages import log_failure
 from cookie_consent.base.threads import start
@@ -39,7 +39,7 @@ class SignalProofs:
     def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
         self._ledger, self._clock = ledger, clock
         self._limit = RateLimit(_MAX_CHANGES, HOUR)
-        self._noted: dict[str, tuple[int, frozenset[str]]] = {}
+        self._noted = Cache[str, tuple[int, frozenset[str]]](_MAX_NOTED)
         self._running: set[str] = set()
         self._rests_until = 0.0
 
@@ -54,9 +54,8 @@ class SignalProofs:
         now = self._clock()
         if 0 < self._rests_until - now <= _REST or self._limit.wait(record.consent_id, now):
             return
-        evict_if_full(self._noted, _MAX_NOTED)
         # Before it is stored, so that the visitor's next requests do not start this again. A failure reverts it.
-        self._noted[record.consent_id] = (record.decided_at, off)
+        self._noted.keep(record.consent_id, (record.decided_at, off))
         self._running.add(record.consent_id)
         start(partial(self._keep, decision, record, off), lambda: self._running.discard(record.consent_id))
 

@@ -126,19 +126,17 @@ def _render_undated(
     about = (surface.feature and surface.feature.id, surface.card and surface.card.id)
     place = (surface.kind, about, surface.title, surface.reloads, surface.missing, surface.notice, surface.counts_on)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
-
-    def render() -> str:
-        html = _render(pages, decision, surface, own_cookies, base=base, language=language, next_path="")
-        text = _FORM_VALUES.sub(r"\1", html)
-        if record is not None:
-            text = text.replace(write_day(record.decided_at, language), _MARKS[0])
-            text = text.replace(write_day(record.expires_at, language), _MARKS[1])
-        return text
-
+    key = (state, place, cookies, base, language)
+    known = pages.evidence.get(key)
+    if known is not None:
+        return known
+    html = _render(pages, decision, surface, own_cookies, base=base, language=language, next_path="")
+    text = _FORM_VALUES.sub(r"\1", html)
+    if record is not None:
+        text = text.replace(write_day(record.decided_at, language), _MARKS[0])
+        text = text.replace(write_day(record.expires_at, language), _MARKS[1])
     # A mount path can come from the client: a long one must not fill the cache.
-    if len(base) > LONGEST_KEPT:
-        return render()
-    return pages.evidence.get((state, place, cookies, base, language), render)
+    return text if len(base) > LONGEST_KEPT else pages.evidence.keep(key, text, len(text))
 
 
 def _render(pages: Pages, decision: Decision, surface: Surface, own_cookies: tuple[Cookie, ...], **where: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from cookie_consent.base.bounds import TextCache, keep
+from cookie_consent.base.bounds import Cache
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.messages import check
 from cookie_consent.decision.tokens import Signer
@@ -13,7 +13,8 @@ from cookie_consent.pages.context import load_templates
 from cookie_consent.pages.question import FORM_ID
 
 _MAX_KEPT = 256
-_LARGEST_EVIDENCE = 4_000_000
+_MAX_EVIDENCE = 64
+_LARGEST_EVIDENCE = 64_000
 """In characters. A settings page has a few tens of thousands."""
 Layout = Literal["corner", "bar", "modal"]
 """Where the question is shown: in a box in the corner (on phones at the bottom), in a bar at the bottom, or in a
@@ -50,8 +51,8 @@ class Rendering:
         self._signer = signer
         self._intro = intro
         self._templates = load_templates()
-        self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
-        self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
+        self._cache = Cache[tuple[object, ...], HtmlTemplate](_MAX_KEPT)
+        self.evidence = Cache[tuple[object, ...], str](_MAX_EVIDENCE, _LARGEST_EVIDENCE)
         """A cache of the texts that are stored with answers; see `evidence`."""
 
     @property
@@ -72,4 +73,4 @@ class Rendering:
 
         A long `base` is not cached: a mount path can come from the client.
         """
-        return keep(self._cache, key, HtmlTemplate(html), most=_MAX_KEPT, length=len(str(key[1])))
+        return self._cache.keep(key, HtmlTemplate(html), len(str(key[1])))

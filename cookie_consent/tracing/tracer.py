@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cookie_consent.base.addresses import host_name
-from cookie_consent.base.bounds import evict_if_full, keep
+from cookie_consent.base.bounds import Cache
 from cookie_consent.base.messages import warn_once
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink
@@ -104,15 +104,14 @@ class Tracing:
     ) -> None:
         self.sink, self.lost = sink, 0
         self._query_keys, self._lag, self._country_of = tuple(query_keys), lag, country_of
-        self._visitors: dict[Visitor, tuple[bytes, float]] = {}
-        self._pages: dict[Page, bytes] = {}
-        self._minutes: dict[int, bytes] = {}
-        self._ended: dict[str, None] = {}
+        self._visitors = Cache[Visitor, tuple[bytes, float]](_MAX_PIECES)
+        self._pages = Cache[Page, bytes](_MAX_PIECES)
+        self._minutes = Cache[int, bytes](_MAX_MINUTES)
+        self._ended = Cache[str, None](_MAX_ENDED)
 
     def end_visitor(self, visitor_id: str) -> None:
         """Write no more records of a visitor who withdrew or erased, also of requests that still run."""
-        evict_if_full(self._ended, _MAX_ENDED)
-        self._ended[visitor_id] = None
+        self._ended.keep(visitor_id, None)
 
     def write(self, scope: Mapping[str, Any], trace: Trace) -> None:
         """Write the record of a request, unless it took longer than `LONGEST_RECORDED` seconds.
@@ -185,21 +184,20 @@ class Tracing:
 
     def _new_minute(self, minute: int) -> bytes:
         """Return the beginning of the times in a minute, and cache it."""
-        evict_if_full(self._minutes, _MAX_MINUTES)
-        text = self._minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:-8].encode()
-        return text
+        text = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:-8].encode()
+        return self._minutes.keep(minute, text)
 
     def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
         """Return the end of a visitor's records and their lag, and cache both."""
         new = b"%b}\n" % visitor_piece(*who), self._lag(trace.visitor_id)
-        return keep(self._visitors, who, new, most=_MAX_PIECES, length=sum(map(len, who)))
+        return self._visitors.keep(who, new, sum(map(len, who)))
 
     def _new_page(self, page: Page) -> bytes:
         """Return the part of a record before its duration, and cache it."""
         *_, status, is_view = page
         what = b'%b,"http.response.status_code":%d,"duration_ms":' % (page_piece(*page[:-2], self._query_keys), status)
         new = _kind(b"view" if is_view else b"request", what)
-        return keep(self._pages, page, new, most=_MAX_PIECES, length=sum(map(len, page[:-2])))
+        return self._pages.keep(page, new, sum(map(len, page[:-2])))
 
     def _count_loss(self, error: Exception) -> None:
         text = f"The sink does not take access records; they are lost and counted: {error!r}"

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.bounds import RateLimit, evict_if_full
+from cookie_consent.base.bounds import Cache, RateLimit
 
 NOW = 1_750_000_000.0
 
 
-def test_full_cache_is_cleared() -> None:
-    for kept in ({1: 1, 2: 2}, {1, 2}):
-        evict_if_full(kept, 3)
-        assert len(kept) == 2
-        evict_if_full(kept, 2)
-        assert not kept
+def test_full_cache_is_emptied() -> None:
+    cache = Cache[int, str](2)
+    assert [cache.keep(number, "kept") for number in range(2)] == ["kept"] * 2
+    assert len(cache) == 2
+    cache.keep(2, "kept")
+    assert cache == {2: "kept"}
+
+
+def test_large_value_is_returned_and_not_cached() -> None:
+    cache = Cache[str, int](10)
+    assert [cache.keep("x" * size, size, size) for size in (256, 257)] == [256, 257]
+    assert list(cache.values()) == [256]
+    large = Cache[int, str](10, largest=1000)
+    for size in (1000, 1001):
+        large.keep(size, "x" * size, size)
+    assert list(large) == [1000]
 
 
 @pytest.mark.parametrize("most", [1, 3])
