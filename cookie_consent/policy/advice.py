@@ -57,8 +57,9 @@ def advice(policy: Declarations, today: date) -> Iterator[str]:
         dates.append(("[site]", "updated", policy.site.updated))
     for table, key, day in dates:
         if day > today:
-            problem = f"{day} is in the future, and visitors read it today"
-            yield _sentence(table, key, problem, "Write the day of the change.")
+            yield _sentence(
+                table, key, f"{day} is in the future, and visitors read it today", "Write the day of the change."
+            )
 
 
 def advice_at_start(policy: Declarations) -> Iterator[str]:
@@ -116,15 +117,22 @@ def _untrue(policy: Declarations) -> Iterator[str]:
     for purpose in policy.purposes:
         if purpose.traces and purpose.retention is not None and purpose.retention > VISITOR_LIFETIME:
             longest = VISITOR_LIFETIME.days
-            problem = f"{purpose.retention.days} days are longer than the {longest} that a visitor id is valid"
-            remedy = f'Write "{longest} days" or less (13 months: CNIL, audience measurement).'
-            yield _sentence(f"[purposes.{purpose.id}]", "retention", problem, remedy)
+            yield _sentence(
+                f"[purposes.{purpose.id}]",
+                "retention",
+                f"{purpose.retention.days} days are longer than the {longest} that a visitor id is valid",
+                f'Write "{longest} days" or less (13 months: CNIL, audience measurement).',
+            )
 
 
 def _about_known(policy: Declarations, table: str, cookie: Cookie, known: KnownCookie) -> Iterator[str]:
     if cookie.purpose == NECESSARY:
-        problem = f'cookies of this name are those of {known.vendor}, usually for "{known.purpose}". No site needs them'
-        yield _sentence(table, "purpose", problem, "Write a purpose that visitors can refuse.")
+        yield _sentence(
+            table,
+            "purpose",
+            f'cookies of this name are those of {known.vendor}, usually for "{known.purpose}". No site needs them',
+            "Write a purpose that visitors can refuse.",
+        )
         return
     # Who runs it without the vendor says so once, by declaring who gets data, or that nobody does.
     says_who = known.self_hosted and (policy.site.recipients or policy.recipients)
@@ -141,13 +149,21 @@ def _about_known(policy: Declarations, table: str, cookie: Cookie, known: KnownC
 
 def _about_site(site: Site) -> Iterator[str]:
     if not site.policy_url:
-        remedy = 'Write its path or address, as in policy_url = "/privacy".'
-        yield _sentence("[site]", "policy_url", "visitors find no link to your privacy policy", remedy)
+        yield _sentence(
+            "[site]",
+            "policy_url",
+            "visitors find no link to your privacy policy",
+            'Write its path or address, as in policy_url = "/privacy".',
+        )
     for key in ("contact", "data_protection_officer"):
         contact = getattr(site, key)
         if contact and not _reaches_somebody(contact):
-            problem = f"{contact!r} is no mail address, link or phone number, so visitors may not know how to use it"
-            yield _sentence("[site]", key, problem, 'Write one, as in "privacy@my-site.com".')
+            yield _sentence(
+                "[site]",
+                key,
+                f"{contact!r} is no mail address, link or phone number, so visitors may not know how to use it",
+                'Write one, as in "privacy@my-site.com".',
+            )
 
 
 def _reaches_somebody(contact: str) -> bool:

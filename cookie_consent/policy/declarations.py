@@ -123,8 +123,12 @@ def find_errors(policy: Declarations) -> Iterator[PolicyError]:
     for purpose, table, key in _list_references(policy):
         yield from _check_purpose(purpose, known, table, key)
     if policy.site.recipients and policy.recipients:
-        problem = f'it says that there are none, but [[recipients]] declares "{policy.recipients[0].id}"'
-        yield PolicyError(problem, "Leave one of the two out.", table="[site]", key="recipients")
+        yield PolicyError(
+            f'it says that there are none, but [[recipients]] declares "{policy.recipients[0].id}"',
+            "Leave one of the two out.",
+            table="[site]",
+            key="recipients",
+        )
     yield from _find_errors_in_services(policy)
     yield from _find_errors_in_signals(policy)
     yield from find_errors_in_funnels(policy.goals, policy.funnels)
@@ -137,8 +141,12 @@ def _find_repeated_names(policy: Declarations) -> Iterator[PolicyError]:
         names = Counter((getattr(part, "kind", ""), getattr(part, key, "")) for part in getattr(policy, table))
         for (_, name), count in names.items():
             if name and count > 1:
-                place = f"[[{table}]]" if table in ARRAYS else f"[{table}]"
-                yield PolicyError(f'"{name}" is declared twice', "Keep one of them.", table=place, key=key)
+                yield PolicyError(
+                    f'"{name}" is declared twice',
+                    "Keep one of them.",
+                    table=f"[[{table}]]" if table in ARRAYS else f"[{table}]",
+                    key=key,
+                )
 
 
 def _list_references(policy: Declarations) -> Iterator[tuple[str, str, str]]:
@@ -161,11 +169,19 @@ def _list_references(policy: Declarations) -> Iterator[tuple[str, str, str]]:
 def _check_purpose(purpose: str, known: set[str], table: str, key: str) -> Iterator[PolicyError]:
     if purpose == "?":
         names = ", ".join(sorted(known))
-        remedy = f'Write the one that it serves: {names}. "necessary" is for what the site cannot work without.'
-        yield PolicyError("the purpose is still to be written", remedy, table=table, key=key)
+        yield PolicyError(
+            "the purpose is still to be written",
+            f'Write the one that it serves: {names}. "necessary" is for what the site cannot work without.',
+            table=table,
+            key=key,
+        )
     elif purpose not in known:
-        remedy = f"{did_you_mean(purpose, known)} Or declare [purposes.{purpose}]."
-        yield PolicyError(f'there is no purpose "{purpose}"', remedy, table=table, key=key)
+        yield PolicyError(
+            f'there is no purpose "{purpose}"',
+            f"{did_you_mean(purpose, known)} Or declare [purposes.{purpose}].",
+            table=table,
+            key=key,
+        )
 
 
 def _find_errors_in_services(policy: Declarations) -> Iterator[PolicyError]:
@@ -182,17 +198,24 @@ def _find_errors_in_services(policy: Declarations) -> Iterator[PolicyError]:
             if override.refused and purpose == NECESSARY:
                 yield PolicyError("what is necessary cannot be refused", "Leave it out.", table=table, key="refused")
             if override.retention and (longest is None or override.retention > longest):
-                problem = "a service cannot keep data for longer than the site says"
-                remedy = f"Write a shorter time, or a longer one in [purposes.{purpose}]."
-                yield PolicyError(problem, remedy, table=table, key="retention")
+                yield PolicyError(
+                    "a service cannot keep data for longer than the site says",
+                    f"Write a shorter time, or a longer one in [purposes.{purpose}].",
+                    table=table,
+                    key="retention",
+                )
 
 
 def _find_errors_in_signals(policy: Declarations) -> Iterator[PolicyError]:
     # Sec-GPC is a legal opt-out of sale and sharing (11 CCR 7025), so a policy cannot exclude such purposes from it.
     for purpose in policy.purposes:
         if purpose.sells and policy.signals.gpc is not None and purpose.id not in policy.signals.gpc:
-            problem = f'Sec-GPC has to refuse "{purpose.id}", which is a sale or sharing'
-            yield PolicyError(problem, "List it, or leave the line out.", table="[signals]", key="gpc")
+            yield PolicyError(
+                f'Sec-GPC has to refuse "{purpose.id}", which is a sale or sharing',
+                "List it, or leave the line out.",
+                table="[signals]",
+                key="gpc",
+            )
     for key in ("gpc", "dnt"):
         if NECESSARY in (getattr(policy.signals, key) or ()):
             yield PolicyError("no signal refuses what is necessary", "Leave it out.", table="[signals]", key=key)
@@ -205,20 +228,32 @@ def _find_errors_in_languages(policy: Declarations) -> Iterator[PolicyError]:
     offered = policy.site.languages
     unwritten = [language for language in offered if written and language not in written]
     for language in unwritten:
-        remedy = f"Write each text in it, or take it out. Texts are in: {', '.join(sorted(written))}."
-        yield PolicyError(f'no text is in "{language}"', remedy, table="[site]", key="languages")
+        yield PolicyError(
+            f'no text is in "{language}"',
+            f"Write each text in it, or take it out. Texts are in: {', '.join(sorted(written))}.",
+            table="[site]",
+            key="languages",
+        )
     for text, table, key in texts:
         missing = [f'"{tag}"' for tag in offered if tag not in unwritten and not text.get(tag, "").strip()]
         if missing:
-            problem = f"there is no text in the offered language {' and '.join(missing)}"
-            yield PolicyError(problem, f"Write it in each of: {', '.join(offered)}.", table=table, key=key)
+            yield PolicyError(
+                f"there is no text in the offered language {' and '.join(missing)}",
+                f"Write it in each of: {', '.join(offered)}.",
+                table=table,
+                key=key,
+            )
     places = [(language, table, key) for text, table, key in texts for language in text]
     places += [(language, f"[texts.{language}]", "") for language in policy.wording]
     for language, table, key in places:
         # Where a language has no text, or none is listed, the list is wrong and not the texts.
         if offered and not unwritten and language not in offered:
-            remedy = f"Add it to languages in [site], or leave it out. {did_you_mean(language, offered)}"
-            yield PolicyError(f'the language "{language}" is not offered', remedy, table=table, key=key)
+            yield PolicyError(
+                f'the language "{language}" is not offered',
+                f"Add it to languages in [site], or leave it out. {did_you_mean(language, offered)}",
+                table=table,
+                key=key,
+            )
     for language in offered:
         if language not in unwritten:
             yield from _find_errors_in_wording(language, policy.wording.get(language, {}))
@@ -264,8 +299,10 @@ def _find_faults(language: str, key: str, text: catalog.Text) -> Iterator[tuple[
     needed = shipped.keys() if isinstance(shipped, Mapping) else set()
     if isinstance(text, Mapping) != counts or not forms or not needed <= forms.keys():
         example = ", ".join(f'{category} = "…"' for category in sorted(needed or {"other"}))
-        remedy = f"Write it as in {{ {example} }}." if counts else 'Write one text, as in "…".'
-        yield "the text lacks a form that it needs", remedy
+        yield (
+            "the text lacks a form that it needs",
+            f"Write it as in {{ {example} }}." if counts else 'Write one text, as in "…".',
+        )
     if not all(form.strip() for form in forms.values()):
         yield "the text is empty", "Write it, or leave the line out."
 

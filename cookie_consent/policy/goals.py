@@ -5,18 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 from cookie_consent.policy.errors import PolicyError, did_you_mean
 from cookie_consent.policy.parts import CheckedPart
-from cookie_consent.policy.syntax import wrong_id
+from cookie_consent.policy.syntax import Fault, Id, match_pattern
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 OF_EVENT, OF_GOAL = "event:", "goal:"
 """How a step of a funnel begins that is an event, or a goal. Other steps are pages."""
 _EVENT = re.compile(r"[a-z0-9_.:-]{1,64}")
 _PAGE = re.compile(r"/[^?#*\s]*\*?")
+_check_event = match_pattern(_EVENT, "Write 1 to 64 of a-z, 0-9 and _ . : - as the page sends it.")
 _WRITE_PAGE = 'Write a path like "/welcome", without query; a * at its end stands for whatever follows.'
-_WRITE_EVENT = "Write 1 to 64 of a-z, 0-9 and _ . : - as the page sends it."
+Event = Annotated[str, _check_event]
+Page = Annotated[str, match_pattern(_PAGE, _WRITE_PAGE)]
+
+
+def _check_step(step: str) -> Iterator[Fault]:
+    if step.startswith(OF_EVENT):
+        yield from _check_event(step.removeprefix(OF_EVENT))
+    elif not step.startswith(OF_GOAL) and not _PAGE.fullmatch(step):
+        yield (
+            f"{step!r} is no step",
+            f'Write a page ("/cart"), an event ("{OF_EVENT}paid") or a goal ("{OF_GOAL}signup").',
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +45,19 @@ class Goal(CheckedPart):
         PolicyError: a value is not valid, or it names both or neither.
     """
 
-    id: str
-    event: str = ""
-    page: str = ""
+    id: Id
+    event: Event = ""
+    page: Page = ""
 
     @property
     def step(self) -> str:
         """The same as a step of a funnel."""
         return self.page or f"{OF_EVENT}{self.event}"
 
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from wrong_id(self.id)
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
         if bool(self.event) is bool(self.page):
             names = "both an event and a page" if self.event else "neither an event nor a page"
-            yield PolicyError(f"the goal has {names}", 'Write event = "signup", or page = "/welcome".', key="event")
-        if self.event and not _EVENT.fullmatch(self.event):
-            yield PolicyError(f"{self.event!r} is no name of an event", _WRITE_EVENT, key="event")
-        if self.page and not _PAGE.fullmatch(self.page):
-            yield PolicyError(f"{self.page!r} is no path of a page", _WRITE_PAGE, key="page")
+            yield "event", f"the goal has {names}", 'Write event = "signup", or page = "/welcome".'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,25 +72,16 @@ class Funnel(CheckedPart):
         PolicyError: a value is not valid.
     """
 
-    id: str
-    steps: tuple[str, ...]
+    id: Id
+    steps: tuple[Annotated[str, _check_step], ...]
 
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from wrong_id(self.id)
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
         if not FEWEST_STEPS <= len(self.steps) <= MOST_STEPS:
-            remedy = f'Write {FEWEST_STEPS} to {MOST_STEPS}, as in ["/shop", "/cart", "event:paid"].'
-            yield PolicyError(f"the number of steps is {len(self.steps)}", remedy, key="steps")
-        for step in self.steps:
-            yield from _wrong_step(step)
-
-
-def _wrong_step(step: str) -> Iterator[PolicyError]:
-    if step.startswith(OF_EVENT):
-        if not _EVENT.fullmatch(step.removeprefix(OF_EVENT)):
-            yield PolicyError(f"{step!r} names no event", _WRITE_EVENT, key="steps")
-    elif not step.startswith(OF_GOAL) and not _PAGE.fullmatch(step):
-        remedy = f'Write a page ("/cart"), an event ("{OF_EVENT}paid") or a goal ("{OF_GOAL}signup").'
-        yield PolicyError(f"{step!r} is no step", remedy, key="steps")
+            yield (
+                "steps",
+                f"the number of steps is {len(self.steps)}",
+                f'Write {FEWEST_STEPS} to {MOST_STEPS}, as in ["/shop", "/cart", "event:paid"].',
+            )
 
 
 def find_errors_in_funnels(goals: Iterable[Goal], funnels: Iterable[Funnel]) -> Iterator[PolicyError]:
@@ -91,5 +90,9 @@ def find_errors_in_funnels(goals: Iterable[Goal], funnels: Iterable[Funnel]) -> 
     for funnel in funnels:
         for step in funnel.steps:
             if step.startswith(OF_GOAL) and (goal := step.removeprefix(OF_GOAL)) not in known:
-                remedy = f"{did_you_mean(goal, known)} Or declare [goals.{goal or 'NAME'}]."
-                yield PolicyError(f'there is no goal "{goal}"', remedy, table=f"[funnels.{funnel.id}]", key="steps")
+                yield PolicyError(
+                    f'there is no goal "{goal}"',
+                    f"{did_you_mean(goal, known)} Or declare [goals.{goal or 'NAME'}].",
+                    table=f"[funnels.{funnel.id}]",
+                    key="steps",
+                )

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
-from cookie_consent.policy.errors import PolicyError, did_you_mean
-from cookie_consent.policy.syntax import parse_duration
+from cookie_consent.policy.errors import did_you_mean
+from cookie_consent.policy.syntax import Fault, parse_duration
 from cookie_consent.texts.locales import is_country
 
 _PLACE = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
@@ -83,11 +83,12 @@ def _law(code: str, data: Mapping[str, Any]) -> Law:
     return Law(code=code, **values)
 
 
-def unknown_laws(codes: Iterable[str]) -> Iterator[PolicyError]:
-    """Yield an error for each code that names no law."""
-    for code in codes:
-        if code not in laws():
-            yield PolicyError(f'there is no law "{code}" here', did_you_mean(code, laws()), key="laws")
+def _check_law(code: str) -> Iterator[Fault]:
+    if code not in laws():
+        yield f'there is no law "{code}" here', did_you_mean(code, laws())
+
+
+LawCode = Annotated[str, _check_law]
 
 
 def is_place(code: str) -> bool:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
-from typing import Annotated, Any, Self
+from functools import cache
+from typing import Annotated, Any, get_args, get_type_hints
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import UnknownTimeZoneError, time_zone
 from cookie_consent.base.cookies import LONGEST_ATTRIBUTE
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
-from cookie_consent.policy.laws import unknown_laws
+from cookie_consent.policy.laws import LawCode
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
     HOST,
-    LANGUAGE,
     PATH,
-    empty_text,
-    mismatch,
-    wrong_country,
-    wrong_hosts,
-    wrong_id,
-    wrong_link,
-    wrong_origin,
+    Check,
+    Country,
+    Fault,
+    Host,
+    Id,
+    Language,
+    Link,
+    Name,
+    Origin,
+    Path,
+    check_hosts,
+    check_text,
+    match_pattern,
 )
 
 
@@ -33,55 +39,48 @@ class CheckedPart:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        lists_to_tuples(self)
-        self._normalize()
+        self.normalize()
         raise_all(self.errors())
 
-    @classmethod
-    def unchecked(cls, values: Mapping[str, Any]) -> Self:
-        """Return a part that may be wrong, so that all errors of a policy can be found.
-
-        Args:
-            values: field -> its value, with all fields that have no default.
-        """
-        part = cls.__new__(cls)
-        for declared in fields(cls):  # type: ignore[arg-type]
-            value = values[declared.name] if declared.name in values else _default(declared)
-            object.__setattr__(part, declared.name, value)
-        lists_to_tuples(part)
-        part._normalize()
-        return part
+    def normalize(self) -> None:
+        """Write values in one way: lists as tuples, so that the part is immutable and hashable."""
+        lists_to_tuples(self)
 
     def errors(self) -> Iterator[PolicyError]:
         """Yield what is wrong with the part by itself. The errors name keys, but no table."""
-        return self._errors()
+        kind: Any = type(self)
+        checks = _list_checks(kind)
+        for declared in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, declared.name)
+            check = checks.get(declared.name)
+            if check and value != declared.default:
+                for item in value if isinstance(value, tuple) else (value,):
+                    yield from (PolicyError(*fault, key=declared.name) for fault in check(item))
+        for key, problem, remedy in self._faults():
+            yield PolicyError(problem, remedy, key=key)
 
-    def _normalize(self) -> None:
-        """Fill in what follows from other values, and write values in one way."""
-
-    def _errors(self) -> Iterator[PolicyError]:
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
+        """Yield key, problem and remedy of what the annotations do not say."""
         yield from ()
 
 
+@cache
+def _list_checks(kind: Any) -> Mapping[str, Check]:
+    """Return key -> the check in its annotation."""
+    checks: dict[str, Any] = {}
+    for key, hint in get_type_hints(kind, include_extras=True).items():
+        for annotated in (hint, *get_args(hint)):
+            for check in filter(callable, getattr(annotated, "__metadata__", ())):
+                checks[key] = check
+    return checks
+
+
 def lists_to_tuples(part: Any) -> None:
-    """Replace the lists in a part's fields by tuples, so that the part is immutable and hashable."""
+    """Replace the lists in a part's fields by tuples."""
     for declared in fields(part):
         value = getattr(part, declared.name)
         if isinstance(value, list):
             object.__setattr__(part, declared.name, tuple(value))
-
-
-def required(kind: type[CheckedPart]) -> list[str]:
-    """Return the names of the fields of a part that have no default."""
-    return [
-        declared.name
-        for declared in fields(kind)  # type: ignore[arg-type]
-        if declared.default is MISSING and declared.default_factory is MISSING
-    ]
-
-
-def _default(declared: Field[Any]) -> Any:
-    return declared.default if declared.default_factory is MISSING else declared.default_factory()
 
 
 NECESSARY = "necessary"
@@ -100,6 +99,34 @@ _ALIASES = {"form": "form-action"}
 
 Texts = Mapping[str, str]
 """A text in several languages: language tag -> text."""
+
+
+def _check_directive(value: str) -> Iterator[Fault]:
+    if value not in DIRECTIVES:
+        yield f'"{value}" is no directive', did_you_mean(value, DIRECTIVES)
+
+
+def _check_time_zone(name: str) -> Iterator[Fault]:
+    try:
+        time_zone(name)
+    except UnknownTimeZoneError as error:
+        yield f'there is no time zone "{name}"', error.remedy
+
+
+def _check_nobody(value: str) -> Iterator[Fault]:
+    if value != "none":
+        yield f"{value!r} is not valid here", 'Write "none", or declare each in [[recipients]].'
+
+
+def _check_kind(value: str) -> Iterator[Fault]:
+    if value != "storage":
+        yield f"{value!r} is not valid here", 'Write "cookie" or "storage".'
+
+
+def _check_domain(value: str | None) -> Iterator[Fault]:
+    yield from match_pattern(HOST, 'Write a host name like "example.jp".')((value or "").removeprefix("."))
+
+
 SignalRule = Annotated[tuple[str, ...] | None, {"default": None, "ignore": ()}]
 """Ids of purposes, or one of these words in a file."""
 
@@ -114,10 +141,7 @@ class Authority(CheckedPart):
     """
 
     name: Texts
-    url: str
-
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from wrong_link(self.url, "url")
+    url: Link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,54 +165,33 @@ class Site(CheckedPart):
         recipients: "none" if no third party gets data, which pages then say; "" says nothing.
     """
 
-    name: str
-    controller: str
-    contact: str
+    name: Name
+    controller: Name
+    contact: Name
     data_protection_officer: str = ""
     prevailing_language: str
-    languages: tuple[str, ...]
-    policy_url: str = ""
+    languages: tuple[Language, ...]
+    policy_url: Link = ""
     domain: str = ""
     hosts: tuple[str, ...] = ()
     updated: date | None = None
-    laws: tuple[str, ...] = ()
+    laws: tuple[LawCode, ...] = ()
     authority: Authority | None = None
-    time_zone: str = ""
-    recipients: str = ""
+    time_zone: Annotated[str, _check_time_zone] = ""
+    recipients: Annotated[str, _check_nobody] = ""
 
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from unknown_laws(self.laws)
-        for key in ("name", "controller", "contact"):
-            yield from empty_text(getattr(self, key), key)
-        yield from self._errors_in_languages()
-        if self.policy_url:
-            yield from wrong_link(self.policy_url, "policy_url")
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
         if self.domain or self.hosts:
-            yield from wrong_hosts(self.domain, self.hosts)
-        if self.time_zone:
-            yield from _wrong_time_zone(self.time_zone)
-        if self.recipients not in ("", "none"):
-            remedy = 'Write "none", or declare each in [[recipients]].'
-            yield PolicyError(f"{self.recipients!r} is not valid here", remedy, key="recipients")
-
-    def _errors_in_languages(self) -> Iterator[PolicyError]:
-        for language in self.languages:
-            yield from mismatch(LANGUAGE, language, "languages", 'Write language tags like "ja" or "en-GB".')
+            yield from check_hosts(self.domain, self.hosts)
         if len(set(self.languages)) < len(self.languages):
-            yield PolicyError("a language is listed twice", "List each once.", key="languages")
+            yield "languages", "a language is listed twice", "List each once."
         if self.prevailing_language not in self.languages:
-            yield PolicyError(
+            offered = ", ".join(self.languages) or "none listed"
+            yield (
+                "prevailing_language",
                 f'the prevailing language "{self.prevailing_language}" is not offered',
-                f"Add it to languages, or choose one of: {', '.join(self.languages) or 'none listed'}.",
-                key="prevailing_language",
+                f"Add it to languages, or choose one of: {offered}.",
             )
-
-
-def _wrong_time_zone(name: str) -> Iterator[PolicyError]:
-    try:
-        time_zone(name)
-    except UnknownTimeZoneError as error:
-        yield PolicyError(f'there is no time zone "{name}"', error.remedy, key="time_zone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +213,7 @@ class Purpose(CheckedPart):
         legal_basis: the legal basis, per language; empty for the visitor's consent.
     """
 
-    id: str
+    id: Id
     title: Texts
     description: Texts
     retention: timedelta | None = None
@@ -221,25 +224,21 @@ class Purpose(CheckedPart):
     data: Texts = field(default_factory=dict)
     legal_basis: Texts = field(default_factory=dict)
 
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from wrong_id(self.id)
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
         if len(self.id) > LONGEST_PURPOSE_ID:
-            yield PolicyError(
+            yield (
+                "id",
                 f"the id {self.id!r} has {len(self.id)} characters",
                 f"Use at most {LONGEST_PURPOSE_ID}, so that answers fit into a small cookie.",
-                key="id",
             )
-        if self.id == NECESSARY and (self.traces or self.refused):
-            yield PolicyError(
-                "the necessary purpose can neither trace nor be refused", "Make it another purpose.", key="traces"
-            )
-        if self.sells and self.id == NECESSARY:
-            yield PolicyError("a sale or sharing is never without consent", "Make it another purpose.", key="sells")
+        for key in ("traces", "refused", "sells"):
+            if self.id == NECESSARY and getattr(self, key):
+                yield key, "the necessary purpose can neither trace, sell nor be refused", "Make it another purpose."
         if self.erase_on_withdrawal and not self.traces:
-            yield PolicyError(
+            yield (
+                "erase_on_withdrawal",
                 "nothing is recorded that could be erased",
                 "Leave it out, or write traces = true.",
-                key="erase_on_withdrawal",
             )
 
 
@@ -262,62 +261,54 @@ class Cookie(CheckedPart):
     purpose: str
     duration: Annotated[timedelta | None, {"session": None}] = None
     path: str = "/"
-    domain: str | None = None
+    domain: Annotated[str | None, _check_domain] = None
     description: Texts = field(default_factory=dict)
-    kind: str = "cookie"
+    kind: Annotated[str, _check_kind] = "cookie"
 
     @property
     def is_stored(self) -> bool:
         """Whether it is a key of the browser's storage, and no cookie."""
         return self.kind == "storage"
 
-    def _errors(self) -> Iterator[PolicyError]:
-        if self.kind not in ("cookie", "storage"):
-            yield PolicyError(f"{self.kind!r} is not valid here", 'Write "cookie" or "storage".', key="kind")
-        if self.is_stored:
-            yield from empty_text(self.name, "name")
-        else:
-            remedy = "Cookie names have no spaces, no ; , = and no quotes (RFC 6265)."
-            yield from mismatch(COOKIE_NAME, self.name, "name", remedy)
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
+        remedy = "Cookie names have no spaces, no ; , = and no quotes (RFC 6265)."
+        check = check_text if self.is_stored else match_pattern(COOKIE_NAME, remedy)
+        yield from (("name", *fault) for fault in check(self.name))
         if len(self.name) > LONGEST_KEPT:
-            yield PolicyError(
+            yield (
+                "name",
                 f"a name of {len(self.name)} characters is longer than the gate reads",
                 f"Write {LONGEST_KEPT} at most.",
-                key="name",
             )
         if set(self.name) == {"*"}:
-            yield PolicyError(
+            yield (
+                "name",
                 f"{self.name!r} would declare every cookie",
                 'Name the cookies, or use undeclared="allow" while you collect them.',
-                key="name",
             )
         if self.duration is not None and self.duration > LONGEST_COOKIE and not self.is_stored:
-            yield PolicyError(
+            yield (
+                "duration",
                 f"a lifetime of {self.duration.days} days is over the 400 days that browsers keep a cookie",
                 'Write "400 days" at most (RFC 6265bis, section 5.5).',
-                key="duration",
             )
-        yield from self._errors_of_place()
-
-    def _errors_of_place(self) -> Iterator[PolicyError]:
-        if self.is_stored and (self.path != "/" or self.domain is not None):
-            key = "domain" if self.path == "/" else "path"
-            yield PolicyError("the browser's storage is that of the whole host", "Leave the line out.", key=key)
         if not PATH.fullmatch(self.path) or ";" in self.path:
-            yield PolicyError(f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.', key="path")
+            yield "path", f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.'
         if len(self.path) > LONGEST_ATTRIBUTE:
-            yield PolicyError(
+            yield (
+                "path",
                 f"a path of {len(self.path)} characters is longer than browsers read",
                 f"Write {LONGEST_ATTRIBUTE} at most (RFC 6265bis, section 5.6).",
-                key="path",
             )
-        if self.domain is not None:
-            yield from mismatch(HOST, self.domain.removeprefix("."), "domain", 'Write a host name like "example.jp".')
-        if self.name.lower().startswith("__host-") and (self.domain is not None or self.path != "/"):
-            yield PolicyError(
+        key = "path" if self.domain is None else "domain"
+        has_place = self.domain is not None or self.path != "/"
+        if has_place and self.is_stored:
+            yield key, "the browser's storage is that of the whole host", "Leave the line out."
+        if has_place and self.name.lower().startswith("__host-"):
+            yield (
+                key,
                 "browsers take a __Host- cookie only without domain and with path /",
                 "Leave domain and path out (RFC 6265bis, section 4.1.3.2).",
-                key="domain" if self.domain is not None else "path",
             )
 
 
@@ -338,35 +329,22 @@ class Recipient(CheckedPart):
         use: what the recipient itself uses the data for, per language.
     """
 
-    id: str
-    name: str
+    id: Id
+    name: Name
     purpose: str
     receives: Texts
-    origins: tuple[str, ...] = ()
-    directives: tuple[str, ...] = ()
-    policy_url: str = ""
-    country: str = ""
+    origins: tuple[Origin, ...] = ()
+    directives: tuple[Annotated[str, _check_directive], ...] = ()
+    policy_url: Link = ""
+    country: Country = ""
     safeguard: Texts = field(default_factory=dict)
     use: Texts = field(default_factory=dict)
 
-    def _normalize(self) -> None:
+    def normalize(self) -> None:
+        """Write each directive by one name."""
+        lists_to_tuples(self)
         directives = tuple(_ALIASES.get(directive, directive) for directive in self.directives)
         object.__setattr__(self, "directives", directives)
-
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from wrong_id(self.id)
-        yield from empty_text(self.name, "name")
-        for origin in self.origins:
-            yield from wrong_origin(origin, "origins")
-        for directive in self.directives:
-            if directive not in DIRECTIVES:
-                yield PolicyError(
-                    f'"{directive}" is no directive', did_you_mean(directive, DIRECTIVES), key="directives"
-                )
-        if self.country:
-            yield from wrong_country(self.country, "country")
-        if self.policy_url:
-            yield from wrong_link(self.policy_url, "policy_url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,15 +358,14 @@ class Feature(CheckedPart):
         fallback: the text to show instead, per language.
     """
 
-    id: str
+    id: Id
     title: Texts
     purposes: tuple[str, ...]
     fallback: Texts
 
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from wrong_id(self.id)
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
         if not self.purposes:
-            yield PolicyError("a feature needs at least one purpose", "Name what it needs.", key="purposes")
+            yield "purposes", "a feature needs at least one purpose", "Name what it needs."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,25 +398,16 @@ class Service(CheckedPart):
         purposes: purpose id -> the override. It can refuse a purpose, but never allow one.
     """
 
-    id: str
-    path: str = ""
-    host: str = ""
-    policy_url: str = ""
+    id: Id
+    path: Path = ""
+    host: Host = ""
+    policy_url: Link = ""
     title: Texts = field(default_factory=dict)
     purposes: Mapping[str, ServicePurpose] = field(default_factory=dict)
 
-    def _errors(self) -> Iterator[PolicyError]:
-        yield from wrong_id(self.id)
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
         if not (self.path or self.host):
-            yield PolicyError(
-                "a service is found by its path or its host", 'Write path = "/…" or host = "…".', key="path"
-            )
-        if self.path:
-            yield from mismatch(PATH, self.path, "path", 'A path begins with "/".')
-        if self.host:
-            yield from mismatch(HOST, self.host, "host", 'Write a host name in small letters, like "shop.example.jp".')
-        if self.policy_url:
-            yield from wrong_link(self.policy_url, "policy_url")
+            yield "path", "a service is found by its path or its host", 'Write path = "/…" or host = "…".'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -497,8 +465,6 @@ class RequestRules(CheckedPart):
     keep_address: timedelta = timedelta(days=30)
     keep: timedelta = timedelta(days=1095)
 
-    def _errors(self) -> Iterator[PolicyError]:
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
         if self.keep_address > self.keep:
-            yield PolicyError(
-                "a mail address cannot be kept for longer than its request", "Write a shorter time.", key="keep_address"
-            )
+            yield "keep_address", "a mail address cannot be kept for longer than its request", "Write a shorter time."

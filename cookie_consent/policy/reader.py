@@ -173,7 +173,8 @@ class _Reader:
         """Return the value of a key or a table, by the first type of a union if none fits."""
         words: Mapping[str, Any] = {}
         if get_origin(hint) is Annotated:
-            hint, words = get_args(hint)
+            hint, metadata = get_args(hint)
+            words = metadata if isinstance(metadata, Mapping) else {}
         if isinstance(value, str) and value in words:
             return words[value]
         kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
@@ -235,7 +236,7 @@ class _Reader:
                 self._add_error("a service can only refuse", "Write true, or leave the line out.", table, key)
                 continue
             values[key] = self._read_value(hints[key], value, table, key)
-        for key in _required_keys(kind):
+        for key in _list_required(kind):
             if key not in values:
                 self._add_error("the key is missing", "Add it.", table, key)
         return _fill_part(kind, values)
@@ -271,7 +272,7 @@ class _Reader:
             content = value if isinstance(value, dict) else {"": value}
             options = {key: item for key, item in content.items() if key in known}
             purposes = {key: item for key, item in content.items() if key not in known}
-            mappings.append(VendorMapping.unchecked({"id": id_, "purposes": purposes, "options": options}))
+            mappings.append(_fill_part(VendorMapping, {"id": id_, "purposes": purposes, "options": options}))
         return tuple(mappings)
 
 
@@ -296,15 +297,23 @@ def hints_of_keys(kind: type, *, is_file: bool = True) -> Mapping[str, Any]:
     return {name: hints[name] for name in names}
 
 
-def _required_keys(kind: Any) -> list[str]:
+def _list_required(kind: Any) -> list[str]:
     return [key.name for key in fields(kind) if key.default is MISSING and key.default_factory is MISSING]
 
 
 def _fill_part(kind: Any, values: Mapping[str, Any]) -> Any:
-    """Return a part with these values, and harmless ones for the others that it needs."""
-    hints = hints_of_keys(kind, is_file=False)
-    harmless = {key: _HARMLESS[get_origin(hints[key]) or hints[key]] for key in _required_keys(kind)}
-    return kind.unchecked({**harmless, **values})
+    """Return a part with these values, unchecked, and with harmless ones for the others that it needs."""
+    part = kind.__new__(kind)
+    for declared in fields(kind):
+        hint = get_type_hints(kind)[declared.name]
+        default = declared.default
+        if declared.default_factory is not MISSING:
+            default = declared.default_factory()
+        elif default is MISSING:
+            default = _HARMLESS[get_origin(hint) or hint]
+        object.__setattr__(part, declared.name, values.get(declared.name, default))
+    part.normalize()
+    return part
 
 
 def _label(table: str, key: str) -> str:

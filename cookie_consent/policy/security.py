@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import CheckedPart
+from cookie_consent.policy.syntax import Fault
 
 _FETCH = (
     "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src", "frame-src", "img-src", "manifest-src",
@@ -34,6 +36,53 @@ _REFERRER_POLICIES = (
 )  # fmt: skip
 
 
+def _check_csp(value: str) -> Iterator[Fault]:
+    yield from _check_printable(value)
+    seen = set[str]()
+    if "," in value:
+        yield "a comma would begin a second policy", 'Part directives by ";" and sources by spaces.'
+    for words in filter(None, (part.split() for part in value.split(";"))):
+        directive = words[0].lower()
+        if directive not in DIRECTIVES:
+            yield f'"{directive}" is no directive', did_you_mean(directive, DIRECTIVES)
+        if directive in seen:
+            yield f'browsers ignore the second "{directive}"', "Write all its sources behind the first one."
+        seen.add(directive)
+        for source in words[1:]:
+            if directive in _OF_SOURCES and source.lower() in _KEYWORDS:
+                yield f"browsers read {source} as the name of a host", f"Write '{source}'."
+            if directive in _OF_SOURCES and source.lower().startswith(_LETS_OTHERS_IN):
+                yield (
+                    f"with {source}, a script is loaded from any host",
+                    "Leave it out here. A policy of your app may have it: browsers obey both.",
+                )
+
+
+def _check_permissions(value: str) -> Iterator[Fault]:
+    yield from _check_printable(value)
+    features = re.split(r",(?![^()]*\))", value)
+    if wrong := next((feature for feature in features if not _FEATURE.fullmatch(feature.strip())), None):
+        yield (
+            f'"{wrong.strip()}" cannot be read',
+            'Write features with their origins, as in "camera=(), geolocation=(self)".',
+        )
+
+
+def _check_referrer_policy(value: str) -> Iterator[Fault]:
+    yield from _check_printable(value)
+    for word in value.replace(",", " ").split():
+        if word not in _REFERRER_POLICIES:
+            yield f'"{word}" is no referrer policy', did_you_mean(word, _REFERRER_POLICIES)
+
+
+def _check_printable(value: str) -> Iterator[Fault]:
+    if not (value.isascii() and value.isprintable()):
+        yield (
+            "a header field has only printable ASCII characters",
+            "Write it in one line of ASCII characters; three quotes with a backslash at the end of each line do.",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityRules(CheckedPart):
     """Header fields that the middleware sends; "" for one that it does not send.
@@ -50,57 +99,6 @@ class SecurityRules(CheckedPart):
         PolicyError: browsers would ignore or misread a value.
     """
 
-    content_security_policy: str = ""
-    permissions_policy: str = ""
-    referrer_policy: str = ""
-
-    def _errors(self) -> Iterator[PolicyError]:
-        for key in ("content_security_policy", "permissions_policy", "referrer_policy"):
-            yield from _unprintable(getattr(self, key), key)
-        yield from _errors_in_csp(self.content_security_policy)
-        if self.permissions_policy:
-            yield from _errors_in_permissions(self.permissions_policy)
-        for word in self.referrer_policy.replace(",", " ").split():
-            if word not in _REFERRER_POLICIES:
-                remedy = did_you_mean(word, _REFERRER_POLICIES)
-                yield PolicyError(f'"{word}" is no referrer policy', remedy, key="referrer_policy")
-
-
-def _unprintable(value: str, key: str) -> Iterator[PolicyError]:
-    if not (value.isascii() and value.isprintable()):
-        remedy = "Write it in one line of ASCII characters; three quotes with a backslash at the end of each line do."
-        yield PolicyError("a header field has only printable ASCII characters", remedy, key=key)
-
-
-def _errors_in_csp(value: str) -> Iterator[PolicyError]:
-    key, seen = "content_security_policy", set[str]()
-    if "," in value:
-        remedy = 'Part directives by ";" and sources by spaces.'
-        yield PolicyError("a comma would begin a second policy", remedy, key=key)
-    for words in filter(None, (part.split() for part in value.split(";"))):
-        directive, sources = words[0].lower(), words[1:]
-        if directive not in DIRECTIVES:
-            remedy = did_you_mean(directive, DIRECTIVES)
-            yield PolicyError(f'"{directive}" is no directive', remedy, key=key)
-        if directive in seen:
-            remedy = "Write all its sources behind the first one."
-            yield PolicyError(f'browsers ignore the second "{directive}"', remedy, key=key)
-        seen.add(directive)
-        if directive in _OF_SOURCES:
-            yield from _errors_in_sources(sources, key)
-
-
-def _errors_in_sources(sources: list[str], key: str) -> Iterator[PolicyError]:
-    for source in sources:
-        if source.lower() in _KEYWORDS:
-            yield PolicyError(f"browsers read {source} as the name of a host", f"Write '{source}'.", key=key)
-        if source.lower().startswith(_LETS_OTHERS_IN):
-            remedy = "Leave it out here. A policy of your app may have it: browsers obey both."
-            yield PolicyError(f"with {source}, a script is loaded from any host", remedy, key=key)
-
-
-def _errors_in_permissions(value: str) -> Iterator[PolicyError]:
-    features = re.split(r",(?![^()]*\))", value)
-    if wrong := next((feature for feature in features if not _FEATURE.fullmatch(feature.strip())), None):
-        remedy = 'Write features with their origins, as in "camera=(), geolocation=(self)".'
-        yield PolicyError(f'"{wrong.strip()}" cannot be read', remedy, key="permissions_policy")
+    content_security_policy: Annotated[str, _check_csp] = ""
+    permissions_policy: Annotated[str, _check_permissions] = ""
+    referrer_policy: Annotated[str, _check_referrer_policy] = ""

@@ -12,10 +12,10 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import NECESSARY, CheckedPart, Recipient
+from cookie_consent.policy.syntax import Fault
 
-_TABLE = "[vendors]"
 _LONGEST_WAIT = 10_000
 
 
@@ -96,9 +96,9 @@ class VendorMapping(CheckedPart):
     purposes: Mapping[str, str]
     options: Mapping[str, bool | int | str] = field(default_factory=dict)
 
-    def _errors(self) -> Iterator[PolicyError]:
-        for error in _errors_in(self):
-            yield error.at(table=_TABLE, key=self.id)
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
+        for fault in _find_faults(self):
+            yield self.id, *fault
 
     @property
     def vendor(self) -> Vendor:
@@ -118,48 +118,47 @@ class VendorMapping(CheckedPart):
         return any(host == known or host.endswith(f".{known}") for known in self.vendor.hosts)
 
 
-def _errors_in(mapping: VendorMapping) -> Iterator[PolicyError]:
+def _find_faults(mapping: VendorMapping) -> Iterator[Fault]:
     if mapping.id not in vendors():
-        yield PolicyError(f'there is no vendor "{mapping.id}"', did_you_mean(mapping.id, vendors()))
+        yield f'there is no vendor "{mapping.id}"', did_you_mean(mapping.id, vendors())
         return
-    vendor, signals = mapping.vendor, mapping.purposes
+    vendor = mapping.vendor
+    signals = mapping.purposes
     if not vendor.has_signals and set(signals) != {""}:
-        yield PolicyError(f"{vendor.name} goes by one purpose", f'Write it as in {mapping.id} = "ads".')
+        yield f"{vendor.name} goes by one purpose", f'Write it as in {mapping.id} = "ads".'
     if vendor.has_signals and (not signals or "" in signals):
-        example = vendor.signals[0] if vendor.signals else "Advertising"
-        yield PolicyError(
-            f"{vendor.name} has signals of its own", f'Write which goes by which purpose: {{ {example} = "ads" }}.'
-        )
+        example = (*vendor.signals, "Advertising")[0]
+        yield f"{vendor.name} has signals of its own", f'Write which goes by which purpose: {{ {example} = "ads" }}.'
     for signal, purpose in signals.items():
         if signal and not vendor.any_signal and signal not in vendor.signals:
             known = (*vendor.signals, *vendor.options)
-            yield PolicyError(f'{vendor.name} has no signal "{signal}"', did_you_mean(signal, known))
+            yield f'{vendor.name} has no signal "{signal}"', did_you_mean(signal, known)
         if not isinstance(purpose, str):
-            yield PolicyError(f"{purpose!r} is no purpose", 'Write it as in "ads".')
+            yield f"{purpose!r} is no purpose", 'Write it as in "ads".'
+    yield from _check_options(mapping)
+
+
+def _check_options(mapping: VendorMapping) -> Iterator[Fault]:
     for name, value in mapping.options.items():
-        yield from _errors_in_option(vendor.options.get(name), name, value)
-    yield from _errors_in_wait(mapping)
-
-
-def _errors_in_option(kind: Any, name: str, value: object) -> Iterator[PolicyError]:
-    if isinstance(kind, list):
-        if value not in kind:
-            yield PolicyError(f"{value!r} is not valid for {name}", did_you_mean(str(value), kind))
-    elif kind == "boolean":
-        if not isinstance(value, bool):
-            yield PolicyError(f"{name} is either true or false", "Write it without quotes.")
-    elif kind != "milliseconds":
-        yield PolicyError(f'there is no option "{name}"', "Leave it out.")
-    elif type(value) is not int or not 0 < value <= _LONGEST_WAIT:
-        yield PolicyError(f"{name} is a number of milliseconds", f"Write one up to {_LONGEST_WAIT}, as in 500.")
-
-
-def _errors_in_wait(mapping: VendorMapping) -> Iterator[PolicyError]:
+        yield from _check_option(mapping.vendor.options.get(name), name, value)
     if "wait_for_update" in mapping.options and mapping.options.get("mode") != "advanced":
-        yield PolicyError(
+        yield (
             "in basic mode no tag runs before the answer, so none can wait",
             'Leave wait_for_update out, or write mode = "advanced".',
         )
+
+
+def _check_option(kind: Any, name: str, value: object) -> Iterator[Fault]:
+    if isinstance(kind, list):
+        if value not in kind:
+            yield f"{value!r} is not valid for {name}", did_you_mean(str(value), kind)
+    elif kind == "boolean":
+        if not isinstance(value, bool):
+            yield f"{name} is either true or false", "Write it without quotes."
+    elif kind != "milliseconds":
+        yield f'there is no option "{name}"', "Leave it out."
+    elif type(value) is not int or not 0 < value <= _LONGEST_WAIT:
+        yield f"{name} is a number of milliseconds", f"Write one up to {_LONGEST_WAIT}, as in 500."
 
 
 def vendor_advice(mappings: Iterable[VendorMapping], recipients: Iterable[Recipient]) -> Iterator[str]:

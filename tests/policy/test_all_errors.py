@@ -215,12 +215,12 @@ def test_part_that_is_made_in_python_has_all_its_errors() -> None:
         "name",
         "controller",
         "contact",
-        "prevailing_language",
         "policy_url",
+        "prevailing_language",
     ]
     with pytest.raises(PolicyError) as caught:
         Cookie(name="a b", purpose="media", path="x", domain="y_")
-    assert [error.key for error in caught.value.errors] == ["name", "path", "domain"]
+    assert [error.key for error in caught.value.errors] == ["domain", "name", "path"]
 
 
 def test_policy_that_is_made_in_python_has_all_its_errors() -> None:

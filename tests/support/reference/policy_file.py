@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from datetime import date, timedelta
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from cookie_consent.policy.declarations import ARRAYS
 from cookie_consent.policy.parts import Authority, Cookie, ServicePurpose, SignalRules
@@ -116,7 +116,8 @@ def _section(part: tuple[str, Any]) -> str:
 def _kind(part: type, key: str, hint: Any) -> str:
     if (part, key) in _KINDS_OF_KEYS:
         return _KINDS_OF_KEYS[part, key]
-    kind = get_args(hint)[0] if isinstance(hint, UnionType) else hint
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    kind = get_args(plain)[0] if isinstance(plain, UnionType) else plain
     return _KINDS[get_origin(kind) or kind]
 
 
