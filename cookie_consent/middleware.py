@@ -21,7 +21,7 @@ from cookie_consent.http.advice import LostPrefix
 from cookie_consent.http.head import with_plain_fields
 from cookie_consent.http.options import Country, Inject
 from cookie_consent.http.send import begin_response
-from cookie_consent.http.site import close, run_if_due
+from cookie_consent.http.site import GPC_PATH, close, run_if_due
 from cookie_consent.logging import set_server_logs
 from cookie_consent.pages.rendering import Layout
 from cookie_consent.policy.policy import Policy
@@ -120,7 +120,7 @@ class ConsentMiddleware(FailsAtStart):
         server_logs: Literal["mask", "drop", "keep"] = "mask",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        from cookie_consent.endpoints.endpoints import GPC_PATH, Endpoints
+        from cookie_consent.endpoints.endpoints import serve_endpoint
         from cookie_consent.http.open_site import open_site
 
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
@@ -148,7 +148,7 @@ class ConsentMiddleware(FailsAtStart):
             clock=clock,
         )
         self.app = app
-        self._endpoints = Endpoints(site)
+        self._serve_endpoint = serve_endpoint
         self._own_paths = (prefix, GPC_PATH)
         self._lost_prefix = LostPrefix(site.foreign_hosts.pages, prefix)
 
@@ -170,8 +170,8 @@ class ConsentMiddleware(FailsAtStart):
         request = current.begin(scope)
         path = local_path(scope) if scope.get("root_path") else scope["path"]
         try:
-            if path.startswith(self._own_paths) and self._endpoints.serves(scope, path):
-                await self._endpoints(scope, receive, send, path)
+            if path.startswith(self._own_paths) and scope["type"] == "http" and self._site.is_own(path):
+                await self._serve_endpoint(self._site, scope, receive, send, path)
             else:
                 visit = self._site.visits.read(scope, path)
                 sender = begin_response(self._site, scope, path, receive, send, visit, request)

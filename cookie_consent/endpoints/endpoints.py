@@ -34,12 +34,11 @@ from cookie_consent.endpoints.settings import (
 from cookie_consent.http.forms import Problem
 from cookie_consent.http.plan import Head, plan_reply
 from cookie_consent.http.send import write_fields
-from cookie_consent.http.site import Site
+from cookie_consent.http.site import GPC_PATH, Site
 from cookie_consent.pages.wording import Wording
 
 Endpoint = Callable[[Site, OwnRequest], Awaitable[Response]]
 
-GPC_PATH = "/.well-known/gpc.json"
 ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
     "": {"GET": show_settings, "POST": accept_answer},
     "/do-not-sell": {"GET": show_do_not_sell},
@@ -61,57 +60,41 @@ ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
 
 
-class Endpoints:
-    """Serves the endpoints of a site."""
+async def serve_endpoint(site: Site, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+    """Serve a request to one of our own paths, inside the app."""
+    request = OwnRequest(site, read_gpc_of_script(scope), receive, path)
+    try:
+        reply = await make_reply(site, request)
+    except ClientDisconnect:
+        return
+    finish_reply(site, request, reply)
+    await reply(scope, receive, send)
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
 
-    def serves(self, scope: Scope, path: str) -> bool:
-        """Return whether a request is for an endpoint.
+async def make_reply(site: Site, request: OwnRequest) -> Response:
+    """Return the reply of the endpoint, or the explanation of what is wrong with the request."""
+    try:
+        endpoint = find_endpoint(request.method, request.path.removeprefix(site.prefix))
+        if request.method == "POST":
+            refuse_other_sites(request)
+        return await endpoint(site, request)
+    except Problem as problem:
+        return await explain_problem(site, request, problem)
 
-        Args:
-            scope: its ASGI scope.
-            path: its path inside the app.
-        """
-        if scope["type"] != "http":
-            return False
-        return path in (self._site.prefix, GPC_PATH) or path.startswith(f"{self._site.prefix}/")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        """Serve a request to a path inside the app for which `serves` is true."""
-        request = OwnRequest(self._site, read_gpc_of_script(scope), receive, path)
-        try:
-            reply = await self._reply(request)
-        except ClientDisconnect:
-            return
-        self._finish(reply, request)
-        await reply(scope, receive, send)
-
-    async def _reply(self, request: OwnRequest) -> Response:
-        site = self._site
-        try:
-            endpoint = find_endpoint(ENDPOINTS, request.method, request.path.removeprefix(site.prefix))
-            if request.method == "POST":
-                refuse_other_sites(request)
-            return await endpoint(site, request)
-        except Problem as problem:
-            return await explain_problem(site, request, problem)
-
-    def _finish(self, reply: Response, request: OwnRequest) -> None:
-        """Add the header fields that all replies share."""
-        visit = request.visit
-        reply.headers["x-content-type-options"] = "nosniff"
-        reply.headers.setdefault("cache-control", "no-store")
-        reply.headers.setdefault("vary", _DEPENDS)
-        if request.method == "HEAD":
-            # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
-            reply.body = b""
-        head = Head("http.response.start", reply.status_code, reply.raw_headers, dict(reply.raw_headers), request.scope)
-        new = plan_reply(visit, head, self._site)
-        reply.raw_headers = write_fields(head, new)
-        if new.expire and visit.decision.record is None:
-            reply.raw_headers += end_tracing(self._site, request)
+def finish_reply(site: Site, request: OwnRequest, reply: Response) -> None:
+    """Add the header fields that all replies share, and what the visit makes of this one."""
+    reply.headers["x-content-type-options"] = "nosniff"
+    reply.headers.setdefault("cache-control", "no-store")
+    reply.headers.setdefault("vary", _DEPENDS)
+    if request.method == "HEAD":
+        # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
+        reply.body = b""
+    head = Head("http.response.start", reply.status_code, reply.raw_headers, dict(reply.raw_headers), request.scope)
+    new = plan_reply(request.visit, head, site)
+    reply.raw_headers = write_fields(head, new)
+    if new.expire and request.visit.decision.record is None:
+        reply.raw_headers += end_tracing(site, request)
 
 
 def read_gpc_of_script(scope: Scope) -> Scope:
@@ -128,19 +111,19 @@ def read_gpc_of_script(scope: Scope) -> Scope:
     return {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
 
 
-def find_endpoint(table: Mapping[str, Mapping[str, Endpoint]], method: str, path: str) -> Endpoint:
+def find_endpoint(method: str, path: str) -> Endpoint:
     """Return the endpoint for a method and a path below the prefix. Those for GET also serve HEAD.
 
     Raises:
         Problem: 404, there is nothing at this path; 405, the method is not allowed.
     """
     path = path.removesuffix("/")
-    methods = next((row for pattern, row in table.items() if fnmatchcase(path, pattern)), None)
+    methods = next((row for pattern, row in ENDPOINTS.items() if fnmatchcase(path, pattern)), None)
     if methods is None:
         raise Problem(404, "There is nothing at this path.")
     endpoint = methods.get("GET" if method == "HEAD" else method)
     if endpoint is None:
-        allowed = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
+        allowed = ", ".join(methods).replace("GET", "GET, HEAD")
         raise Problem(405, f"Allowed here: {allowed}.", headers={"allow": allowed})
     return endpoint
 

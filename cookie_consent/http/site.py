@@ -44,6 +44,8 @@ _PATHSEND = "http.response.pathsend"
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))
 _log = logging.getLogger("cookie_consent")
+GPC_PATH = "/.well-known/gpc.json"
+"""The only one of our paths that is not below the prefix."""
 _FEW = 4
 """How many access logs are searched at once. Further requests wait."""
 
@@ -149,6 +151,10 @@ class Site:
         if self.leaves_out is not None and self.leaves_out(scope, path):
             return self._without_pages
         return self
+
+    def is_own(self, path: str) -> bool:
+        """Return whether a path inside the app is one of our endpoints."""
+        return path in (self.prefix, GPC_PATH) or path.startswith(f"{self.prefix}/")
 
     def may_ask(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a page at this path may have the question. Pages that the question links to may not."""
