@@ -70,7 +70,8 @@ async def accept_answer(site: Site, request: OwnRequest) -> Response:
         fields.append((b"set-cookie", site.own_cookies.set(SAVED, "1", request.place)))
     fields += trace_answer(site, request, posted, record, begins=begins, is_new=is_new)
     fields += _tell_scripts(site, request, record, now)
-    if request.is_form or _takes_away(visit.decision, record):
+    takes_away = any(visit.decision.purposes[purpose] for purpose in record.in_state(State.REFUSED))
+    if request.is_form or takes_away:
         # Otherwise the back button would restore pages as they were, with their scripts running (back-forward cache).
         # If nothing was taken away, our script updates its own pages, and the answer need not wait for the cache.
         fields.append(_EMPTY_CACHE)
@@ -102,9 +103,9 @@ async def _read_posted(site: Site, request: OwnRequest) -> PostedAnswer:
 def _find_decision(site: Site, request: OwnRequest, posted: PostedAnswer) -> Decision:
     """Return the decision until now, under the conditions of the service on whose page the answer was given."""
     decision = request.visit.decision
-    policy = site.visits.policy_in(posted.service, decision.policy) if posted.service else None
-    if policy is None or policy is decision.policy:
+    if not posted.service:
         return decision
+    policy = site.visits.policy_in(posted.service, decision.policy) or decision.policy
     return decide(policy, decision.record, frozenset(decision.signals), request.now)
 
 
@@ -141,11 +142,6 @@ def _tell_scripts(site: Site, request: OwnRequest, record: ConsentRecord, now: f
     decision = decide(before.policy, record, frozenset(before.signals), now)
     cookies = site.own_cookies.set_state(decision, request.cookie_field, request.now, request.place)
     return [(b"set-cookie", cookie) for cookie in cookies]
-
-
-def _takes_away(before: Decision, record: ConsentRecord) -> bool:
-    """Return whether an answer refuses something that was allowed until now."""
-    return any(before.purposes[purpose] for purpose in record.in_state(State.REFUSED))
 
 
 def _warn_of_unlisted_host(site: Site, request: OwnRequest) -> None:
