@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
-from cookie_consent.base.clock import DAY
-from cookie_consent.base.frozen import quick_maker
 from cookie_consent.decision.reasons import ALLOWED, ASKED, Reason, outcome_of, reasons_of
-from cookie_consent.decision.record import ConsentRecord, SharedAnswers, State
+from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import DIRECTIVES, NECESSARY
 from cookie_consent.policy.policy import Policy
@@ -144,9 +142,6 @@ class Decision:
         return FeatureState(available=not missing, fallback=fallback, missing=missing)
 
 
-_new_decision = quick_maker(Decision)
-
-
 def decide(
     policy: Policy,
     record: ConsentRecord | None,
@@ -192,44 +187,6 @@ def decide(
         outcome=outcome_of(policy, record, reasons),
         reasons=MappingProxyType(reasons),
         refused_by_signal=by_signal,
-    )
-
-
-def decision_key(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Hashable:
-    """Return everything that `decide` looks at, as a cache key, or None if the answers are too long to be shared.
-
-    Decisions with equal keys differ only in their record.
-
-    Args:
-        policy: the policy that applies to the request, with the service's conditions.
-        record: the visitor's newest record, valid now, if any.
-        signals: names of the browser's signals.
-        now: seconds since 1970.
-    """
-    if record is None:
-        return policy, signals
-    if not isinstance(record.answers, SharedAnswers):
-        return None
-    is_earlier = policy.changes and record.policy != policy.version
-    days = (now // DAY, record.decided_at // DAY) if is_earlier else None  # `_news` compares dates
-    return policy, signals, record.answers, record.policy, record.signals, record.overridden_by, days
-
-
-def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
-    """Return the decision for another record with the same `decision_key`."""
-    return _new_decision(
-        decision.policy,
-        decision.purposes,
-        decision.status,
-        decision.asked,
-        decision.signals,
-        record,
-        decision.language,
-        decision.news,
-        decision.honours_gpc,
-        decision.outcome,
-        decision.reasons,
-        decision.refused_by_signal,
     )
 
 

@@ -61,6 +61,15 @@ class Finding(NamedTuple):
 Findings = tuple[Finding, ...]
 
 
+def count_reasons(findings: Findings) -> dict[str, int]:
+    """Return how many cookies are blocked, by reason."""
+    counts: dict[str, int] = {}
+    for finding in findings:
+        if finding.is_blocked:
+            counts[finding.reason] = counts.get(finding.reason, 0) + 1
+    return counts
+
+
 class CookieDeclarations:
     """Finds the declaration of a cookie: by its exact name, else by the longest pattern that matches."""
 

@@ -34,7 +34,7 @@ TRACING = "tracing"
 NOBODY = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CookieSpec:
     """One of our own cookies.
 
@@ -149,6 +149,7 @@ class OwnCookies:
             for secure in (True, False)
             for shared in (False, True)
         }
+        self._byte_names = {key: name.encode() for key, name in self._names.items()}
         keys = [secret_keys] if isinstance(secret_keys, str) else secret_keys
         fewest = min(len(set(key)) for key in keys)
         if fewest < _FEWEST_CHARACTERS:
@@ -171,7 +172,7 @@ class OwnCookies:
 
     def read(self, spec: CookieSpec, cookies: bytes, place: Place) -> list[tuple[bytes, int]]:
         """Return the values of a cookie in a Cookie field, and when each was signed; 0 if it is not signed."""
-        name = self.name(spec, place).encode()
+        name = self._byte_names[spec, place.secure, place.is_shared]
         # `find` is faster than `in`, which for bytes raises and discards an exception inside CPython.
         if cookies.find(name) < 0:
             return []

@@ -36,21 +36,9 @@ class Answer:
     facts: str
 
 
-class SharedAnswers(dict[str, Answer]):
-    """Answers that many visitors share, as one object that must not be changed.
-
-    It is hashed by identity, so that it can be part of a cache key cheaply. Equal answers in two objects are two keys.
-    """
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
-
-
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentRecord:
     """Who answered what, to which text, and when.
-
-    Never change one: requests share it. It is not frozen because a frozen one costs twice as much to make, and each new
-    cookie makes one.
 
     Args:
         answers: purpose id -> answer, for each optional purpose of the policy that was shown.

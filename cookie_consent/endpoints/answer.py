@@ -15,7 +15,7 @@ from cookie_consent.decision.own_cookies import CONSENT, MAX_WITHDRAWN, SAVED, S
 from cookie_consent.decision.place import read_host
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.tokens import WithdrawnVisitor
-from cookie_consent.decision.visit import refused_cookie_names
+from cookie_consent.decision.visit import find_refused
 from cookie_consent.endpoints.answer_records import keep_record
 from cookie_consent.endpoints.posted import GivenAnswer, PostedAnswer, make_record, read_answer
 from cookie_consent.endpoints.request import OwnRequest
@@ -123,7 +123,7 @@ def _make_cookies(site: Site, request: OwnRequest, record: ConsentRecord) -> Hea
     refused = record.in_state(State.REFUSED)
     if refused:
         fields += site.gate.expire_cookies(
-            refused_cookie_names(request.visit.refusable_cookies, record),
+            find_refused(request.visit.refusable_cookies, record),
             read_host(request.scope),
             secure=place.secure,
             unsent=site.gate.find_unsent(refused, outer_path(request.scope)),

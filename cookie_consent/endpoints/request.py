@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope
 from cookie_consent.base.addresses import address, safe_next, scope_at, split_address, split_origin
 from cookie_consent.base.bounds import LONGEST_WAIT
 from cookie_consent.base.messages import log_failure, shown, warn_once
-from cookie_consent.decision.visit import cookies_of, without_held
+from cookie_consent.decision.visit import hide_blocked_cookies, read_cookies
 from cookie_consent.http.forms import Problem, is_form
 from cookie_consent.http.site import Site
 from cookie_consent.texts.locales import accepted_language, match_language
@@ -64,7 +64,7 @@ class OwnRequest(Request):
         self.visit = site.visits.read(scope, path)
         self.place = site.own_cookies.place(scope)
         self.base = address(scope.get("root_path", ""), site.prefix)
-        self.cookie_field = cookies_of(scope)
+        self.cookie_field = read_cookies(scope)
         fields = self.headers
         self.content_type = fields.get("content-type", "")
         self.is_form = is_form(self.content_type)
@@ -89,7 +89,7 @@ def choose_language(site: Site, request: OwnRequest) -> str:
     query = request.query_params
     language = match_language(query.get("language", ""), offered)
     if language is None and site.app_language is not None:
-        seen_by_app = without_held(request.scope, request.visit)
+        seen_by_app = hide_blocked_cookies(request.scope, request.visit)
         if request.next_path and request.path.rstrip("/") == f"{site.prefix}/question":
             seen_by_app = scope_at(seen_by_app, request.next_path)
         language = site.app_language(seen_by_app)

@@ -13,7 +13,7 @@ from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.gate import Findings
 from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.decision.reasons import BY_SIGNAL
-from cookie_consent.decision.visit import Visit, deletions
+from cookie_consent.decision.visit import Visit, expire_refused
 from cookie_consent.http.banner import arrival
 from cookie_consent.http.csp import SecurityFields, is_page
 from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, is_shared, plain_fields
@@ -177,7 +177,7 @@ def plan_reply(visit: Visit, head: Head, site: Site) -> Plan:
             new.add = ((b"set-cookie", visit.signal_cookie),)
         # Shared caches would hand a cookie on a public reply to everybody.
         if visit.refused_cookies and b"public" not in caching:
-            new.expire = tuple(deletions(site.gate, visit, head.scope))
+            new.expire = tuple(expire_refused(site.gate, visit, head.scope))
     if site.security is not None:
         new.add += site.security.list_missing(head.found)
         new.limits = tuple(site.security.everybody)
@@ -199,7 +199,7 @@ def block_cookies(new: Plan, visit: Visit, head: Head, consent: RequestConsent, 
 def expire_cookies(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
     """Plan the deletion of cookies that the visitor has refused and the browser still sends."""
     if not site.is_shared or consent.was_read or head.kind != RESPONSE:
-        new.expire = tuple(deletions(site.gate, visit, head.scope))
+        new.expire = tuple(expire_refused(site.gate, visit, head.scope))
 
 
 def store_signal(new: Plan, cookie: bytes, head: Head, site: Site) -> None:

@@ -43,7 +43,7 @@ class RequestConsent(Decision):
     It stays as it was when the request arrived, however long the app takes. An answer that the visitor gives in the
     meantime applies to the response (its cookies, the access record, the banner) and to the next request.
 
-    Requests with the same `decision_key` share the decision, so this object does not copy it: its properties read it.
+    Requests share the decision, so this object does not copy it: its properties read it.
 
     Args:
         decision: the decision.

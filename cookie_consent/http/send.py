@@ -12,7 +12,7 @@ from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.request_fields import Headers
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision.visit import Visit, without_held
+from cookie_consent.decision.visit import Visit, hide_blocked_cookies
 from cookie_consent.http.advice import defer_to_outer, log_advice
 from cookie_consent.http.head import depend_on, plain_fields
 from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places
@@ -285,7 +285,7 @@ def begin_response(  # noqa: PLR0913 (what a response depends on)
         request: the current request.
     """
     if visit.visible_cookies is not None:
-        scope = without_held(scope, visit)
+        scope = hide_blocked_cookies(scope, visit)
     if site.leaves_out is not None:
         site = site.at(scope, path)
     asks = visit.should_ask and site.may_ask(scope)

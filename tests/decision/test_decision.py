@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from cookie_consent.decision.decision import (
     Decision,
     decide,
-    decision_key,
 )
 from cookie_consent.decision.reasons import BY_SIGNAL
-from cookie_consent.decision.record import CONSENT_LIFETIME, Answer, ConsentRecord, SharedAnswers, State
+from cookie_consent.decision.record import CONSENT_LIFETIME, Answer, ConsentRecord, State
 from cookie_consent.policy.diff import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose, SignalRules
 from cookie_consent.policy.policy import Policy
@@ -284,20 +283,13 @@ def test_changed_purpose_refused_by_signal_is_not_asked(then: frozenset[str]) ->
 
 
 @pytest.mark.parametrize("version", ["0" * 16, "f" * 16])
-def test_answers_before_and_after_announced_change_are_decided_separately(version: str) -> None:
+def test_change_is_news_to_who_answered_before_it_alone(version: str) -> None:
     change = Change(date=datetime.fromtimestamp(NOW, UTC).date(), text={"en": "New."})
     policy = small_policy("analytics", changes=(change,))
-    shared = SharedAnswers(granting_record(policy).answers)
     before, after = (
-        replace(granting_record(policy), policy=version, answers=shared, decided_at=NOW - days * 86_400)
-        for days in (2, 0)
+        replace(granting_record(policy), policy=version, decided_at=NOW - days * 86_400) for days in (2, 0)
     )
     assert decide(policy, before, NO_SIGNAL, NOW).news != decide(policy, after, NO_SIGNAL, NOW).news
-    assert decision_key(policy, before, NO_SIGNAL, NOW) != decision_key(policy, after, NO_SIGNAL, NOW)
-
-
-def test_answers_of_one_visitor_have_no_decision_key() -> None:
-    assert decision_key(POLICY, granting_record(POLICY), NO_SIGNAL, NOW) is None
 
 
 def test_future_change_is_not_news_yet() -> None:

@@ -1,8 +1,7 @@
-"""Tests of visits that requests share: a visit depends on its request alone."""
+"""Tests of the cache of visits: a visit depends on its request alone."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,6 @@ from itertools import pairwise, product
 
 import pytest
 
-from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CONSENT, ERASURE, SIGNAL, VISITOR, OwnCookies
@@ -88,31 +86,21 @@ class Reader:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.slow
 @pytest.mark.no_cover
-def test_sharing_visits_changes_no_result(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cookie_consent.decision.visit._MAX_SHARED_VISITS", 1_000_000)
-    warm, fresh, count = Reader(policy), Reader(policy), 0
-    fresh.visits._services = warm.visits._services  # a policy equals no other one
+def test_cache_of_visits_changes_no_result(policy: Policy) -> None:
+    warm, fresh, found = Reader(policy), Reader(policy), 0
+    fresh.visits._policies = warm.visits._policies  # a policy equals no other one
     for request in requests():
-        fresh.visits._shared_visits.clear()
-        fresh.visits._known.clear()
-        warm.visits._known.clear()
-        assert warm.read(request) == fresh.read(request), request
-        count += 1
-    assert len(warm.visits._shared_visits) < count / 2
-
-
-def test_visitors_without_answer_share_visit() -> None:
-    reader = Reader(SITE)
-    first, second = (reader.read((b"session=%d; " % n + FORGED, [], "/", "https", NOW + n)) for n in (1, 2))
-    assert first is second
+        fresh.visits.forget()
+        known = len(warm.visits._known)
+        read = [replace(reader.read(request), valid_from=0) for reader in (warm, fresh)]
+        assert read[0] == read[1], request
+        found += known == len(warm.visits._known)
+    assert found > 1000
 
 
 @pytest.mark.slow
-def test_shared_visits_are_bounded() -> None:
+def test_cached_visits_are_bounded() -> None:
     reader = Reader(SITE)
-    for number in range(2000):
+    for number in range(5000):
         reader.read((b"name-%d=1" % number, [], "/", "https", NOW))
-        reader.read((b"name-%d" % number * LONGEST_KEPT + b"=1", [], "/", "https", NOW))
-    kept = reader.visits._shared_visits
-    assert 0 < len(kept) <= 512
-    assert max(sys.getsizeof(names) for *_, names in kept) < 2 * LONGEST_KEPT
+    assert 0 < len(reader.visits._known) <= 2048
