@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import formatdate
 
 _LOSSLESS = "surrogateescape"
-_NUMBER = re.compile(rb"-?[0-9]+")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """Browsers reject cookies with these characters (RFC 6265bis section 5.6). In a name we send, they could end the field.
 """
@@ -95,37 +96,32 @@ def cookie_name(set_cookie_field: bytes) -> bytes:
     return name.strip(b" \t") if equals else b""
 
 
-def is_deletion(set_cookie_field: bytes, now: float) -> bool:
+def is_deletion(field: bytes, now: float) -> bool:
     """Return whether every browser treats a Set-Cookie field as the deletion of a cookie.
 
-    The last Max-Age counts, or else the last Expires (RFC 6265bis section 5.7, step 3). A field that browsers read
-    differently is no deletion, because some might store it: one with control characters, with a Max-Age that is no
-    number, with either attribute longer than browsers must read, or with a last Expires that is no date.
+    A field that browsers read differently is no deletion, because some might store it: one with control characters,
+    with a Max-Age that cannot be read, with a last Expires that is no date, or with a long attribute.
 
     Args:
-        set_cookie_field: the field's value.
+        field: the field's value.
         now: seconds since 1970.
     """
-    if CONTROL.search(set_cookie_field):
+    if CONTROL.search(field) or any(
+        len(_read_attribute(part)[1]) > LONGEST_ATTRIBUTE for part in field.split(b";")[1:]
+    ):
         return False
-    max_ages, dates = _attributes(set_cookie_field, b"max-age"), _attributes(set_cookie_field, b"expires")
-    if any(len(value) > LONGEST_ATTRIBUTE for value in max_ages + dates):
+    lifetimes = list(_read_lifetimes(field, now))
+    if (_MAX_AGE, None) in lifetimes:
         return False
-    if max_ages:  # zero or a negative number deletes
-        return all(map(_NUMBER.fullmatch, max_ages)) and (max_ages[-1][:1] == b"-" or not max_ages[-1].strip(b"0"))
-    expires = cookie_date(dates[-1].decode("latin-1")) if dates else None
-    return expires is not None and expires.timestamp() <= now
-
-
-def _attributes(set_cookie_field: bytes, name: bytes) -> list[bytes]:
-    """Return the values of all attributes with a name, which is given in lowercase."""
-    attributes = (attribute.partition(b"=") for attribute in set_cookie_field.split(b";")[1:])
-    return [value.strip(b" \t") for key, _, value in attributes if key.strip(b" \t").lower() == name]
+    last = dict(lifetimes)
+    seconds = last.get(_MAX_AGE, last.get(_EXPIRES))
+    return seconds is not None and -math.inf < seconds <= 0
 
 
 LONGEST_ATTRIBUTE = 1024
 """Browsers ignore an attribute whose value has more octets (RFC 6265bis section 5.6)."""
-_MAX_AGE, _EXPIRES = b"max-age", b"expires"
+_MAX_AGE = b"max-age"
+_EXPIRES = b"expires"
 _SECONDS = re.compile(rb"-[0-9]*|0*([0-9]+)")
 _LONGEST_NUMBER = 12
 """Digits to read of a number. A number with more is longer than any lifetime anyway."""
@@ -142,12 +138,8 @@ def lifetime(field: bytes, now: float) -> float | None:
         field: the value of a Set-Cookie field.
         now: seconds since 1970.
     """
-    lifetimes: dict[bytes, float] = {}
-    for name, value in map(_read, field.split(b";")[1:]):
-        seconds = _seconds_of(name, value, now)
-        if seconds is not None:
-            lifetimes[name] = seconds
-    return lifetimes.get(_MAX_AGE, lifetimes.get(_EXPIRES))
+    last = {name: seconds for name, seconds in _read_lifetimes(field, now) if seconds is not None}
+    return last.get(_MAX_AGE, last.get(_EXPIRES))
 
 
 def limited(field: bytes, longest: int | None, now: float) -> bytes:
@@ -161,49 +153,57 @@ def limited(field: bytes, longest: int | None, now: float) -> bytes:
         longest: the longest lifetime in seconds; None for the browser session.
         now: seconds since 1970.
     """
-    # Most cookies of apps last for the session, and have neither.
-    lowered = field.lower()
-    if _MAX_AGE not in lowered and _EXPIRES not in lowered:
-        return field
     pair, *attributes = field.split(b";")
-    if longest is None and (lifetime(field, now) or 0) > 0:
-        remaining = [attribute for attribute in attributes if _read(attribute)[0] not in (_MAX_AGE, _EXPIRES)]
-    else:
-        limited_ones = (_limited(attribute, longest or 0, now) for attribute in attributes)
-        remaining = [attribute for attribute in limited_ones if attribute is not None]
-    return b";".join([pair, *remaining])
+    ends_with_session = longest is None and (lifetime(field, now) or 0) > 0
+    kept = [pair]
+    for attribute in attributes:
+        name, value = _read_attribute(attribute)
+        if name not in (_MAX_AGE, _EXPIRES):
+            kept.append(attribute)
+            continue
+        seconds = _seconds_of(name, value, now)
+        if seconds is None or ends_with_session or (not longest and seconds > 0):
+            continue
+        is_short = seconds <= (longest or 0)
+        if is_short and (name == _MAX_AGE or seconds <= 0 or _FIXDATE.fullmatch(value.decode("latin-1"))):
+            kept.append(attribute)
+            continue
+        seconds = min(seconds, longest or 0)
+        date = formatdate(now + seconds, usegmt=True).encode("ascii")
+        kept.append(attribute.partition(b"=")[0] + b"=" + (b"%d" % seconds if name == _MAX_AGE else date))
+    return b";".join(kept)
 
 
-def _limited(attribute: bytes, longest: int, now: float) -> bytes | None:
-    """Return an attribute with at most the longest lifetime, or None to remove it."""
-    name, value = _read(attribute)
-    if name not in (_MAX_AGE, _EXPIRES):
-        return attribute
-    seconds = _seconds_of(name, value, now)
-    if seconds is None or (longest == 0 and seconds > 0):
-        return None
-    if seconds <= longest and (name == _MAX_AGE or seconds <= 0 or _FIXDATE.fullmatch(value.decode("latin-1"))):
-        return attribute
-    seconds = min(seconds, longest)
-    value = b"%d" % seconds if name == _MAX_AGE else formatdate(now + seconds, usegmt=True).encode("ascii")
-    return attribute.partition(b"=")[0] + b"=" + value
+def _read_lifetimes(field: bytes, now: float) -> Iterator[tuple[bytes, float | None]]:
+    """Yield the name and the seconds of each Max-Age and Expires of a field; None if they cannot be read."""
+    lowered = field.lower()
+    if _MAX_AGE not in lowered and _EXPIRES not in lowered:  # most cookies of apps last for the session
+        return
+    for attribute in field.split(b";")[1:]:
+        name, value = _read_attribute(attribute)
+        if name in (_MAX_AGE, _EXPIRES):
+            yield name, _seconds_of(name, value, now)
 
 
-def _read(attribute: bytes) -> tuple[bytes, bytes]:
+def _read_attribute(attribute: bytes) -> tuple[bytes, bytes]:
     """Return the name of an attribute, in lowercase, and its value."""
     name, _, value = attribute.partition(b"=")
     return name.strip(b" \t").lower(), value.strip(b" \t")
 
 
 def _seconds_of(name: bytes, value: bytes, now: float) -> float | None:
-    """Return the lifetime in an attribute, or None if it has none or cannot be read."""
+    """Return the lifetime in an attribute, or None if it cannot be read."""
     if len(value) > LONGEST_ATTRIBUTE:
         return None
-    if name == _MAX_AGE and (match := _SECONDS.fullmatch(value)):
-        return float(match[1][:_LONGEST_NUMBER]) if match[1] else -1
-    if name == _EXPIRES and (date := cookie_date(value.decode("latin-1"))):
-        return date.timestamp() - now
-    return None
+    if name == _EXPIRES:
+        date = parse_date(value.decode("latin-1"))
+        return None if date is None else date.timestamp() - now
+    match = _SECONDS.fullmatch(value)
+    if match is None:
+        return None
+    if value == b"-":  # some browsers read it as below 0
+        return -math.inf
+    return float(match[1][:_LONGEST_NUMBER]) if match[1] else -1.0
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -213,7 +213,7 @@ _DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
 _YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
 
 
-def cookie_date(text: str) -> datetime | None:
+def parse_date(text: str) -> datetime | None:
     """Parse a date as browsers do (RFC 6265bis section 5.1.1); return None if they would ignore it."""
     clock = day = month = year = None
     for token in _DELIMITERS.split(text):

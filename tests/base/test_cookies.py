@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cookie_consent.base.cookies import cookie_date, cookie_name, expire_cookie, is_deletion, pairs, set_cookie, values
+from cookie_consent.base.cookies import cookie_name, expire_cookie, is_deletion, pairs, parse_date, set_cookie, values
 from tests.support.examples import examples
 
 NOW = 1_750_000_000
@@ -380,14 +380,14 @@ def test_unambiguous_field_is_deletion_exactly_if_nothing_is_stored(attributes: 
 @given(st.datetimes(min_value=datetime(1601, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 (Hypothesis adds the zone)
 def test_http_dates_are_read(moment: datetime) -> None:
     moment = moment.replace(microsecond=0)
-    assert cookie_date(format_datetime(moment, usegmt=True)) == moment
+    assert parse_date(format_datetime(moment, usegmt=True)) == moment
 
 
 @examples(500)
 @given(DATES | st.binary())
 @pytest.mark.slow
 def test_dates_are_read_as_rfc_6265_specifies(value: bytes) -> None:
-    date = cookie_date(value.decode("latin-1"))
+    date = parse_date(value.decode("latin-1"))
     assert (date.timestamp() if date else None) == _date(value)
 
 
@@ -412,11 +412,11 @@ def test_dates_are_read_as_rfc_6265_specifies(value: bytes) -> None:
         ("9 Jun ２０２１ 10:18:14", None),
     ],
 )
-def test_cookie_date_is_read_as_in_browsers_or_rejected(text: str, date: datetime | None) -> None:
-    assert cookie_date(text) == date
+def test_parse_date_is_read_as_in_browsers_or_rejected(text: str, date: datetime | None) -> None:
+    assert parse_date(text) == date
 
 
 @given(st.text())
 def test_any_text_is_utc_date_or_none(text: str) -> None:
-    date = cookie_date(text)
+    date = parse_date(text)
     assert date is None or date.tzinfo is UTC
