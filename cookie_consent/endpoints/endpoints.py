@@ -19,7 +19,7 @@ from cookie_consent.endpoints.events import accept_event
 from cookie_consent.endpoints.files import send_asset, send_script
 from cookie_consent.endpoints.help_desk import show_form, take_desk_request
 from cookie_consent.endpoints.own_data import erase_data, export_data, show_receipt
-from cookie_consent.endpoints.request import OwnRequest, make_page, refuse_other_sites
+from cookie_consent.endpoints.request import OwnRequest, refuse_other_sites, render_page
 from cookie_consent.endpoints.settings import (
     make_settings_page,
     show_do_not_sell,
@@ -35,7 +35,6 @@ from cookie_consent.http.forms import Problem
 from cookie_consent.http.plan import Head, plan_reply
 from cookie_consent.http.send import write_fields
 from cookie_consent.http.site import GPC_PATH, Site
-from cookie_consent.pages.wording import Wording
 
 Endpoint = Callable[[Site, OwnRequest], Awaitable[Response]]
 
@@ -142,17 +141,8 @@ async def explain_problem(site: Site, request: OwnRequest, problem: Problem) -> 
     elif problem.text == "error_policy_changed":
         reply = await make_settings_page(site, request, problem.text, problem.status)
     else:
-        text = Wording(site.policy, request.language)
-        html = site.pages.page(
-            "message.html",
-            request.visit.decision,
-            base=request.base,
-            language=request.language,
-            title=text("error_title" if path == site.prefix else "error_request"),
-            text=text(problem.text),
-            next_path=request.next_path,
-        )
-        reply = make_page(request, html, problem.status)
+        title = "error_title" if path == site.prefix else "error_request"
+        reply = render_page(site, request, "message.html", problem.status, title=title, text=problem.text)
     reply.headers.update(problem.headers)
     reply.raw_headers += problem.fields
     return reply

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from cookie_consent.base.clock import DAY, rfc3339
 from cookie_consent.base.messages import log_failure
-from cookie_consent.endpoints.request import OwnRequest, make_page, wait_for_store
+from cookie_consent.endpoints.request import OwnRequest, render_page, wait_for_store
 from cookie_consent.http.forms import Problem, read_body, read_fields, readable, too_many
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers.requests import KINDS, DeskRequest, Requests
@@ -131,15 +131,14 @@ def make_form_page(site: Site, request: OwnRequest, status: int = 200, **variabl
     The variables may be the `fields` as they were written, the name of the `problem` with them, or the `reference` of a
     request that was kept.
     """
-    html = site.pages.page(
+    return render_page(
+        site,
+        request,
         "requests.html",
-        request.visit.decision,
-        base=request.base,
-        language=request.language,
+        status,
         kinds=KINDS,
         longest_text=LONGEST_TEXT,
         due=due_at(site, request),
         keep_address=site.policy.requests.keep_address,
         **{"fields": {}, "problem": "", "reference": "", **variables},
     )
-    return make_page(request, html, status)

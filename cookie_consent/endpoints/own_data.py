@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -162,14 +162,14 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
     return reply
 
 
-def forget_visitor_ids(site: Site, request: OwnRequest) -> Iterable[bytes]:
-    """Yield the Set-Cookie fields that delete the visitor's pseudonyms."""
+def forget_visitor_ids(site: Site, request: OwnRequest) -> list[bytes]:
+    """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
     own_cookies = site.own_cookies
-    stored = {VISITOR: find_visitor_id(site, request), ERASURE: find_withdrawn(site, request)}
-    yield from own_cookies.forget_former(stored, request.cookie_field, request.place, request.base)
-    for spec, ids in stored.items():
-        if ids:
-            yield own_cookies.forget(spec, request.place, request.base)
+    deletions = own_cookies.forget_former((VISITOR, ERASURE), request.cookie_field, request.place, request.base)
+    for spec in (VISITOR, ERASURE):
+        if own_cookies.read(spec, request.cookie_field, request.place):
+            deletions.append(own_cookies.forget(spec, request.place, request.base))
+    return deletions
 
 
 def find_visitor_id(site: Site, request: OwnRequest) -> str | None:

@@ -183,6 +183,19 @@ def warn_of_proxy(origin: str, scheme: str, host: str, root_path: str) -> None:
     warn_once("origins of refused POSTs", shown(origin), text)
 
 
+def render_page(site: Site, request: OwnRequest, template: str, status: int = 200, **variables: object) -> Response:
+    """Return a page of ours, made of a template and its further variables."""
+    html = site.pages.page(
+        template,
+        request.visit.decision,
+        base=request.base,
+        language=request.language,
+        next_path=request.next_path,
+        **variables,
+    )
+    return make_page(request, html, status)
+
+
 def make_page(request: OwnRequest, html: str, status: int = 200, *, has_script: bool = False) -> Response:
     """Return a page of ours. Its Content-Security-Policy forbids scripts but our own, frames and other origins."""
     policy = f"{_STRICT}; script-src 'self'" if has_script else _STRICT

@@ -16,7 +16,7 @@ from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.decision.place import Place
 from cookie_consent.decision.visit import Visit
 from cookie_consent.endpoints.own_data import find_policy_document, summarize
-from cookie_consent.endpoints.request import OwnRequest, make_page
+from cookie_consent.endpoints.request import OwnRequest, make_page, render_page
 from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
 from cookie_consent.pages.question import QuestionOptions
@@ -105,14 +105,7 @@ async def show_do_not_sell(site: Site, request: OwnRequest) -> Response:
     """
     if not site.policy.sells:
         raise Problem(404, "Nothing is sold or shared here.")
-    html = site.pages.page(
-        "do_not_sell.html",
-        request.visit.decision,
-        base=request.base,
-        language=request.language,
-        next_path=request.next_path,
-    )
-    return say_saved_once(site, request, make_page(request, html))
+    return say_saved_once(site, request, render_page(site, request, "do_not_sell.html"))
 
 
 async def show_transmission(site: Site, request: OwnRequest) -> Response:
@@ -123,14 +116,7 @@ async def show_transmission(site: Site, request: OwnRequest) -> Response:
     """
     if not site.policy.tells_transmission:
         raise Problem(404, "There is no such page here.")
-    html = site.pages.page(
-        "transmission.html",
-        request.visit.decision,
-        base=request.base,
-        language=request.language,
-        next_path=request.next_path,
-    )
-    return make_page(request, html)
+    return render_page(site, request, "transmission.html")
 
 
 async def show_question(site: Site, request: OwnRequest) -> Response:

@@ -140,7 +140,7 @@ def box(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str
 
 
 def message(policy: Policy, **more: Any) -> str:
-    given = {"base": BASE, "language": "en", "title": "Title <1>", "text": "Text & more", **more}
+    given = {"base": BASE, "language": "en", "title": "error_title", "text": "error_malformed", **more}
     return Pages().page("message.html", decision(policy), **given)
 
 
@@ -849,9 +849,10 @@ def test_box_contains_its_replacement_for_after_grant(
 
 def test_message_page_shows_text_and_links_to_settings(policy: Policy) -> None:
     outline = Outline(message(policy, next_path="/x"))
-    assert outline.one("h1")["text"] == "Title <1>"
-    assert outline.one("title")["text"] == "Title <1> - Example Registry"
-    assert outline.one("p", role="alert")["text"] == "Text & more"
+    title = text_of(policy, "en", "error_title")
+    assert outline.one("h1")["text"] == title
+    assert outline.one("title")["text"] == f"{title} - Example Registry"
+    assert outline.one("p", role="alert")["text"] == text_of(policy, "en", "error_malformed")
     assert outline.one("a", href=f"{BASE}?language=en&next=/x")
 
 
