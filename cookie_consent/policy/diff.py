@@ -1,4 +1,7 @@
-"""Compares two versions of a policy: what changed, which changes are material, and who is asked again."""
+"""Compares two versions of a policy: what changed, which changes are material, and who is asked again.
+
+A change of what a purpose does is material; one of its texts is not.
+"""
 
 from __future__ import annotations
 
@@ -6,96 +9,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-from cookie_consent.policy.parts import NECESSARY, Cookie, Recipient, ServicePurpose
+from cookie_consent.policy.parts import NECESSARY, ServicePurpose
 from cookie_consent.policy.policy import Policy, canonical_json
-
-
-@lru_cache(maxsize=64)
-def digests(policy: Policy) -> Mapping[str, str]:
-    """Return a digest of each optional purpose's material facts: purpose id -> 5 characters of URL-safe base64."""
-    return {purpose: _digest(_facts(policy, purpose)) for purpose in policy.optional}
-
-
-# Each new decision on an older answer asks for this. There are few pairs of policies.
-@lru_cache(maxsize=64)
-def widened(old: Policy, new: Policy) -> frozenset[str]:
-    """Return the ids of the optional purposes that do or keep more in the new policy than in the old one.
-
-    A purpose is wider if
-
-    - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
-    - its retention, or the lifetime of one of its cookies, is longer;
-    - it now traces, or now is a sale or sharing.
-
-    Removals and shorter times do not make it wider.
-    """
-    return frozenset(purpose for purpose in new.optional if _is_wider(old, new, purpose))
-
-
-def _digest(facts: object) -> str:
-    # 30 bits are short enough for the cookie. A change goes unnoticed once in a billion.
-    return base64.urlsafe_b64encode(hashlib.sha256(canonical_json(facts)).digest())[:5].decode()
-
-
-def _seconds(duration: timedelta | None) -> int | None:
-    return None if duration is None else int(duration.total_seconds())
-
-
-def _facts(policy: Policy, purpose: str) -> object:
-    declared = next(part for part in policy.purposes if part.id == purpose)
-    cookies = policy.cookies_of(purpose)
-    recipients = policy.recipients_of(purpose)
-    return [
-        purpose,
-        declared.traces,
-        declared.sells,
-        _seconds(declared.retention),
-        sorted((_kind_and_name(cookie), _seconds(cookie.duration) or 0) for cookie in cookies),
-        sorted((recipient.id, sorted(recipient.origins)) for recipient in recipients),
-    ]
-
-
-def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
-    before = next((part for part in old.purposes if part.id == purpose), None)
-    after = next(part for part in new.purposes if part.id == purpose)
-    return (
-        before is None
-        or (after.traces and not before.traces)
-        or (after.sells and not before.sells)
-        or (after.retention or timedelta(0)) > (before.retention or timedelta(0))
-        or _cookies_wider(old.cookies_of(purpose), new.cookies_of(purpose))
-        or _recipients_wider(old.recipients_of(purpose), new.recipients_of(purpose))
-    )
-
-
-def _cookies_wider(old: list[Cookie], new: list[Cookie]) -> bool:
-    before = {_kind_and_name(cookie): cookie for cookie in old}
-    return any(
-        _kind_and_name(cookie) not in before or _cookie_wider(before[_kind_and_name(cookie)], cookie) for cookie in new
-    )
-
-
-def _kind_and_name(cookie: Cookie) -> str:
-    # No cookie's name has a space.
-    return f"storage {cookie.name}" if cookie.is_stored else cookie.name
-
-
-def _cookie_wider(old: Cookie, new: Cookie) -> bool:
-    # A session cookie counts as the shortest: any fixed lifetime outlives the session.
-    return (new.duration or timedelta(0)) > (old.duration or timedelta(0))
-
-
-def _recipients_wider(old: list[Recipient], new: list[Recipient]) -> bool:
-    origins = {recipient.id: set(recipient.origins) for recipient in old}
-    return any(
-        recipient.id not in origins or not origins[recipient.id].issuperset(recipient.origins) for recipient in new
-    )
-
+from cookie_consent.policy.syntax import written_duration
 
 EVERYBODY = "everybody"
 WHO_ACCEPTED = "who accepted"
@@ -111,7 +32,7 @@ _PARTS = {
     "services": "service",
 }
 """Table -> the name of one of its entries."""
-_ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
+_ASKED_FOR = frozenset({"purposes", "cookies", "recipients"})
 _TEXTS = frozenset(
     {
         *("title", "description", "data", "legal_basis", "receives", "safeguard", "use"),
@@ -120,9 +41,66 @@ _TEXTS = frozenset(
 )
 _NOT_ANNOUNCED = frozenset({"changes", "security"})
 """Tables whose changes visitors need not read of."""
-_UNSET = {"duration": "session"}
 _NO_OVERRIDE = asdict(ServicePurpose())
-_UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+
+
+@lru_cache(maxsize=64)
+def digests(policy: Policy) -> Mapping[str, str]:
+    """Return a digest of each optional purpose's material facts: purpose id -> 5 characters of URL-safe base64."""
+    found = {}
+    for purpose in policy.optional:
+        digest = hashlib.sha256(canonical_json(_list_facts(policy, purpose))).digest()
+        # 30 bits are short enough for the cookie. A change goes unnoticed once in a billion.
+        found[purpose] = base64.urlsafe_b64encode(digest)[:5].decode()
+    return found
+
+
+# Each new decision on an older answer asks for this. There are few pairs of policies.
+@lru_cache(maxsize=64)
+def widened(old: Policy, new: Policy) -> frozenset[str]:
+    """Return the ids of the optional purposes that do or keep more in the new policy than in the old one.
+
+    A purpose is wider if
+
+    - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
+    - its retention, or the lifetime of one of its cookies, is longer;
+    - it now traces, or now is a sale or sharing.
+
+    Removals and shorter times do not make it wider.
+    """
+    wider = set()
+    for purpose in new.optional:
+        before = _list_limits(old, purpose) if purpose in old.optional else {}
+        after = _list_limits(new, purpose)
+        # A session cookie counts as the shortest: any fixed lifetime outlives the session.
+        if any(fact not in before or limit > before[fact] for fact, limit in after.items()):
+            wider.add(purpose)
+    return frozenset(wider)
+
+
+def _list_facts(policy: Policy, purpose: str) -> list[Any]:
+    declared = next(part for part in policy.purposes if part.id == purpose)
+    cookies = []
+    for cookie in policy.cookies_of(purpose):
+        # No cookie's name has a space.
+        name = f"storage {cookie.name}" if cookie.is_stored else cookie.name
+        cookies.append((name, _count_seconds(cookie.duration) or 0))
+    recipients = [(recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)]
+    retention = _count_seconds(declared.retention)
+    return [purpose, declared.traces, declared.sells, retention, sorted(cookies), sorted(recipients)]
+
+
+def _list_limits(policy: Policy, purpose: str) -> dict[Any, int]:
+    """Return fact -> how much it allows."""
+    _, traces, sells, retention, cookies, recipients = _list_facts(policy, purpose)
+    limits = {"traces": traces, "sells": sells, "retention": retention or 0, **dict(cookies)}
+    for recipient, origins in recipients:
+        limits |= {(recipient, origin): 0 for origin in ("", *origins)}
+    return limits
+
+
+def _count_seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +121,17 @@ class PolicyChange:
 def compare(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
     """Return what changed, in the order of the policy. The result is empty only if both are the same version.
 
-    The purposes of the material changes are the ones in `material.widened`.
+    The purposes of the material changes are the ones in `widened`.
     """
-    return tuple(change for changes in _by_table(old, new).values() for change in changes)
+    before = old.document()
+    after = new.document()
+    # Adding or removing a language changes every text. Report it once, as a change of the site.
+    languages = set(before["site"]["languages"]) ^ set(after["site"]["languages"])
+    changes: list[PolicyChange] = []
+    for table, was, now in _find_differences(_drop_languages(languages, before), _drop_languages(languages, after)):
+        name = "texts" if table == "wording" else table
+        changes += list(_compare_tables(table, name, was, now)) or [PolicyChange(f"[{name}] changed")]
+    return tuple(changes)
 
 
 def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, str]:
@@ -159,10 +145,10 @@ def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, s
         history: whether the middleware has the old policy in its history. Without it, the middleware only knows that a
             purpose changed, so it also asks for one that became narrower.
     """
-    before, now = digests(old), digests(new)
+    before = digests(old)
+    now = digests(new)
     changed = widened(old, new) if history else {id_ for id_ in now if before.get(id_) != now[id_]}
-    asked = {id_: WHO_ACCEPTED if id_ in before else EVERYBODY for id_ in changed}
-    return {id_: asked[id_] for id_ in new.asked if id_ in asked}
+    return {id_: WHO_ACCEPTED if id_ in before else EVERYBODY for id_ in new.asked if id_ in changed}
 
 
 def hosts_asking_again(old: Policy, new: Policy) -> tuple[str, ...]:
@@ -171,12 +157,11 @@ def hosts_asking_again(old: Policy, new: Policy) -> tuple[str, ...]:
     An answer counts on the hosts that it names, in the domain in which it was given. Answers from before a site shared
     them stay where they are.
     """
-    before, now = old.site.hosts, new.site.hosts
-    if not before:
-        return ()
-    if old.site.domain != new.site.domain:
-        return tuple(dict.fromkeys([*now, *before]))
-    return tuple(host for host in dict.fromkeys([*now, *before]) if host not in before or host not in now)
+    before = old.site.hosts
+    now = new.site.hosts
+    has_moved = old.site.domain != new.site.domain
+    hosts = dict.fromkeys([*now, *before]) if before else ()
+    return tuple(host for host in hosts if has_moved or host not in before or host not in now)
 
 
 def announcement(old: Policy, new: Policy, today: date) -> str:
@@ -187,155 +172,112 @@ def announcement(old: Policy, new: Policy, today: date) -> str:
         new: the policy that will be.
         today: the date of the announcement, unless the new policy has a later one already.
     """
-    changed = any(changes for table, changes in _by_table(old, new).items() if table not in _NOT_ANNOUNCED)
-    if not changed or _last_announced(new) > _last_announced(old):
+    changed = {table for table, _, _ in _find_differences(old.document(), new.document())}
+    if changed <= _NOT_ANNOUNCED or _find_last_date(new) > _find_last_date(old):
         return ""
     texts = ", ".join(f'{language} = "…"' for language in new.site.languages)
     # The newest announcement counts. One with an earlier date would be seen by nobody.
-    return f"[[changes]]\ndate = {max(today, _last_announced(new)[0])}\ntext = {{ {texts} }}"
+    return f"[[changes]]\ndate = {max(today, _find_last_date(new)[0])}\ntext = {{ {texts} }}"
 
 
-def _last_announced(policy: Policy) -> tuple[date, int]:
+def _find_last_date(policy: Policy) -> tuple[date, int]:
     """Return the newest date of the announcements, and how many have it."""
     days = [change.date for change in policy.changes]
     newest = max(days, default=date.min)
     return newest, days.count(newest)
 
 
-def _by_table(old: Policy, new: Policy) -> dict[str, list[PolicyChange]]:
-    """Compare the documents that the versions are computed from, table by table."""
-    before, after = old.document(), new.document()
-    # Adding or removing a language changes every text. Report it once, as a change of the site.
-    languages = set(before["site"]["languages"]) ^ set(after["site"]["languages"])
-    before, after = _without(languages, before), _without(languages, after)
-    return {table: _table_changes(table, was, now) for table, was, now in _differing(before, after)}
-
-
-def _without(languages: set[str], value: Any, above: str = "") -> Any:
+def _drop_languages(languages: set[str], value: Any, above: str = "") -> Any:
     if isinstance(value, dict):
         # Only in texts, because the key "id" is also a language tag (Indonesian).
         dropped = languages if above in _TEXTS else ()
-        return {key: _without(languages, item, key) for key, item in value.items() if key not in dropped}
-    return [_without(languages, item) for item in value] if isinstance(value, list) else value
+        return {key: _drop_languages(languages, item, key) for key, item in value.items() if key not in dropped}
+    return [_drop_languages(languages, item) for item in value] if isinstance(value, list) else value
 
 
-def _differing(before: Plain, after: Plain) -> Iterator[tuple[str, Any, Any]]:
+def _find_differences(before: Plain, after: Plain) -> Iterator[tuple[str, Any, Any]]:
     for key in dict.fromkeys([*before, *after]):
         if before.get(key) != after.get(key):
             yield key, before.get(key), after.get(key)
 
 
-def _table_changes(table: str, before: Any, after: Any) -> list[PolicyChange]:
-    name = "texts" if table == "wording" else table
+def _compare_tables(table: str, name: str, before: Any, after: Any) -> Iterator[PolicyChange]:
     if table in _PARTS:
-        changes = [*_part_changes(table, _by_name(before), _by_name(after))]
+        yield from _compare_parts(table, _group_by_name(before), _group_by_name(after))
     elif table == "changes":
-        changes = [
-            PolicyChange(f"{name}: {day} {_verb(*both)}") for day, *both in _differing(*map(_by_day, (before, after)))
-        ]
+        for day, *both in _find_differences(_group_by_day(before), _group_by_day(after)):
+            yield PolicyChange(f"{name}: {day} {_describe(*both)}")
     elif table in ("site", "signals", "wording"):
-        changes = [*_key_changes(_Subject(name, is_text=table == "wording"), before, after)]
-    else:
-        changes = []
-    return changes or [PolicyChange(f"[{name}] changed")]
+        for key, was, now in _find_differences(before, after):
+            # A signal's value is a list of purposes; those in one list only are touched.
+            touched = tuple(sorted({*(was or ())} ^ {*(now or ())})) if table == "signals" else ()
+            for what, _ in _compare_values({key: was}, {key: now}, is_text=table == "wording"):
+                yield PolicyChange(f"{name}: {what}", touched)
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """A part of the policy that changes.
-
-    Args:
-        name: how the report names it.
-        touches: ids of the purposes that it belongs to.
-        widens: ids of the purposes that become wider if it allows more.
-        is_text: whether it is a text, whose changes are reported without the text.
-    """
-
-    name: str
-    touches: tuple[str, ...] = ()
-    widens: tuple[str, ...] = ()
-    is_text: bool = False
-
-    def change(self, what: str, *, more: bool = False) -> PolicyChange:
-        material = more and bool(self.widens)
-        return PolicyChange(what, self.widens if material else self.touches, material)
-
-
-def _by_name(parts: list[Plain]) -> dict[str, Plain]:
+def _group_by_name(parts: list[Plain]) -> dict[str, Plain]:
     return {part.get("id") or part["name"]: part for part in parts}
 
 
-def _by_day(changes: list[Plain]) -> dict[str, list[Plain]]:
-    days: dict[str, list[Plain]] = {}
-    for change in changes:
-        days.setdefault(change["date"], []).append(change)
-    return days
+def _group_by_day(changes: list[Plain]) -> dict[str, list[Plain]]:
+    return {change["date"]: [one for one in changes if one["date"] == change["date"]] for change in changes}
 
 
-def _part_changes(table: str, old_parts: Plain, new_parts: Plain) -> Iterator[PolicyChange]:
-    kind = _PARTS[table]
-    for name, old, new in _differing(old_parts, new_parts):
-        before, after = _purposes(old), _purposes(new)
-        widens = tuple(id_ for id_ in after if id_ != NECESSARY) if kind in _ASKED_FOR else ()
-        subject = _Subject(f'{kind} "{name}"', tuple(dict.fromkeys([*before, *after])), widens)
+def _compare_parts(table: str, old_parts: Plain, new_parts: Plain) -> Iterator[PolicyChange]:
+    for name, old, new in _find_differences(old_parts, new_parts):
+        title = f'{_PARTS[table]} "{name}"'
+        touched = tuple(dict.fromkeys([*_list_purposes(old), *_list_purposes(new)]))
+        wider = tuple(id_ for id_ in _list_purposes(new) if id_ != NECESSARY and table in _ASKED_FOR)
         if old and new:
-            yield from _key_changes(subject, old, new)
+            changes = [(f"{title}: {what}", is_more) for what, is_more in _compare_values(old, new)]
         else:
-            place = f' {"to" if new else "from"} "{subject.touches[0]}"' if kind in ("cookie", "recipient") else ""
-            yield subject.change(f"{subject.name} {_verb(old, new)}{place}", more=new is not None)
-    if _reordered([*old_parts], [*new_parts]):
+            place = f' {"to" if new else "from"} "{touched[0]}"' if table in ("cookies", "recipients") else ""
+            changes = [(f"{title} {_describe(old, new)}{place}", new is not None)]
+        for what, is_more in changes:
+            is_material = is_more and bool(wider)
+            yield PolicyChange(what, wider if is_material else touched, is_material)
+        if table == "services" and old and new:
+            yield from _compare_overrides(title, old["purposes"], new["purposes"])
+    if _is_reordered([*old_parts], [*new_parts]):
         yield PolicyChange(f"{table} reordered")
 
 
-def _purposes(part: Plain | None) -> list[str]:
+def _list_purposes(part: Plain | None) -> list[str]:
     """Return the ids of the purposes of a part; of a purpose, its own id."""
     if part is None:
         return []
     return [part["purpose"]] if "purpose" in part else [*part.get("purposes", [part["id"]])]
 
 
-def _key_changes(subject: _Subject, before: Plain, after: Plain, above: str = "") -> Iterator[PolicyChange]:
-    """Compare two tables key by key, including the tables in them."""
-    for key, old, new in _differing(before, after):
-        key_subject, place = subject, f"{above}{key}"
-        if key in _TEXTS and dict in (type(old), type(new)):  # a document leaves out some texts that nobody wrote
-            old, new = old or {}, new or {}
-        if subject.name == "signals":  # a signal's value is a list of purposes; those in one list only are touched
-            key_subject = replace(subject, touches=tuple(sorted({*(old or ())} ^ {*(new or ())})))
-        if key == "purposes" and isinstance(new, dict):
-            yield from _override_changes(key_subject, old, new)
-        elif isinstance(old, dict) and isinstance(new, dict):
-            yield from _key_changes(
-                replace(key_subject, is_text=key_subject.is_text or key in _TEXTS), old, new, f"{place}."
-            )
-        elif isinstance(old, list) and isinstance(new, list):
-            yield from _list_changes(key_subject, place, old, new)
-        elif key_subject.is_text:
-            yield key_subject.change(f"{key_subject.name}: {place} {_verb(old, new)}")
-        else:
-            what = f"{key_subject.name}: {place} {_shown(key, old)} -> {_shown(key, new)}"
-            yield key_subject.change(what, more=_is_more(place, old, new))
-
-
-def _override_changes(service: _Subject, before: Plain, after: Plain) -> Iterator[PolicyChange]:
+def _compare_overrides(title: str, before: Plain, after: Plain) -> Iterator[PolicyChange]:
     """Compare a service's overrides of purposes. No change of them is material."""
-    for purpose, old, new in _differing(before, after):
-        subject, place = replace(service, touches=(purpose,)), f"purposes.{purpose}"
-        changes = [*_key_changes(subject, old or _NO_OVERRIDE, new or _NO_OVERRIDE, f"{place}.")]
-        yield from changes or [subject.change(f"{service.name}: {place} {_verb(old, new)}")]
+    for purpose, old, new in _find_differences(before, after):
+        place = f"purposes.{purpose}"
+        changes = [what for what, _ in _compare_values(old or _NO_OVERRIDE, new or _NO_OVERRIDE, f"{place}.")]
+        for what in changes or [f"{place} {_describe(old, new)}"]:
+            yield PolicyChange(f"{title}: {what}", (purpose,))
 
 
-def _list_changes(subject: _Subject, place: str, before: list[Any], after: list[Any]) -> Iterator[PolicyChange]:
-    name = f"{subject.name}: {place}"
-    for item in before:
-        if item not in after:
-            yield subject.change(f"{name} {_shown(place, item)} removed")
-    for item in after:
-        if item not in before:
+def _compare_values(
+    before: Plain, after: Plain, above: str = "", *, is_text: bool = False
+) -> Iterator[tuple[str, bool]]:
+    """Yield what changed in a table and those in it, and whether it allows more."""
+    for key, old, new in _find_differences(before, after):
+        place = f"{above}{key}"
+        if isinstance(old, dict) and isinstance(new, dict):
+            # The overrides of a service are compared by themselves.
+            if key != "purposes":
+                yield from _compare_values(old, new, f"{place}.", is_text=is_text or key in _TEXTS)
+        elif isinstance(old, list) and isinstance(new, list):
+            yield from ((f"{place} {_show(place, item)} removed", False) for item in old if item not in new)
             # Of all that lists name, only an origin gets data.
-            yield subject.change(f"{name} {_shown(place, item)} added", more=place == "origins")
-    if _reordered(before, after):
-        yield subject.change(f"{name} reordered")
+            yield from ((f"{place} {_show(place, item)} added", place == "origins") for item in new if item not in old)
+            if _is_reordered(old, new):
+                yield f"{place} reordered", False
+        elif is_text:
+            yield f"{place} {_describe(old, new)}", False
+        else:
+            yield f"{place} {_show(key, old)} -> {_show(key, new)}", _is_more(place, old, new)
 
 
 def _is_more(key: str, before: Any, after: Any) -> bool:
@@ -347,18 +289,17 @@ def _is_more(key: str, before: Any, after: Any) -> bool:
     return key in ("purpose", "kind") or (key in ("traces", "sells") and bool(after))
 
 
-def _verb(before: object, after: object) -> str:
+def _describe(before: object, after: object) -> str:
     return "added" if before is None else "removed" if after is None else "reworded"
 
 
-def _shown(key: str, value: Any) -> str:
+def _show(key: str, value: Any) -> str:
     if value in (None, ""):
-        return _UNSET.get(key, "not set")
+        return "session" if key == "duration" else "not set"
     if key in ("retention", "duration") and isinstance(value, int):
-        name, unit = next((name, unit) for name, unit in _UNITS.items() if not value % unit)
-        return f"{value // unit} {name}{'' if value == unit else 's'}"
+        return written_duration(value)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _reordered(before: list[Any], after: list[Any]) -> bool:
+def _is_reordered(before: list[Any], after: list[Any]) -> bool:
     return [item for item in before if item in after] != [item for item in after if item in before]
