@@ -90,11 +90,14 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         Problem: 400, the body is no valid answer.
     """
     data, purposes = reader_for(content_type, {FORM: _read_form, JSON: _read_json})(body)
-    texts = {name: data[name] for name in _TEXTS if name in data}
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise Problem(400, f"These have to be texts: {', '.join(texts)}.")
+    texts = {}
+    for name in _TEXTS:
+        text = data.get(name, "")
+        if not isinstance(text, str):
+            raise Problem(400, f'"{name}" has to be a text.')
+        texts[name] = text
     for name, pattern in _MARKS.items():
-        if not pattern.fullmatch(texts.get(name, "")):
+        if not pattern.fullmatch(texts[name]):
             texts[name] = ""
     posted = PostedAnswer(purposes=purposes, **texts)
     _check(posted, policy)
