@@ -128,9 +128,7 @@ class Daily:
             now: seconds since 1970.
             again: start it only if there was a run before. Calls on each request use this.
         """
-        if (again and not self.ran) or 0 <= now - self.ran < DAY:  # first, because it needs no further call
-            return
-        if is_within(DAY, self.ran, now):
+        if is_within(DAY, self.ran, now) or (again and not self.ran):
             return
         if self.ran:
             if not 0 <= now - self._due_at < _FAR:

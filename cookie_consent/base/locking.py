@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -30,8 +30,10 @@ _TURN = 1.0
 """How long a shared or a new lock waits for another holder on Windows (seconds)."""
 _PLACE = 0x7FFF_FFFE
 """The byte to lock on Windows. Nobody else can read it, so it is as far behind the end as the C library allows."""
-_EXCLUSIVE, _UNLOCK = 2, 0
-"""`msvcrt.LK_NBLCK` and `msvcrt.LK_UNLCK`."""
+_EXCLUSIVE = 2
+"""`msvcrt.LK_NBLCK`."""
+_UNLOCK = 0
+"""`msvcrt.LK_UNLCK`."""
 
 
 def is_posix() -> bool:
@@ -51,8 +53,9 @@ def lock(file: int, *, shared: bool = False, wait: float = 0.0) -> None:
         BlockingIOError: another process holds the lock.
         OSError: the file cannot be locked.
     """
-    wait = _TURN if shared and not is_posix() else wait
-    if not wait_until(lambda: _is_locked(file, shared=shared), wait, _POLL):
+    if shared and not is_posix():
+        wait = _TURN
+    if not wait_until(lambda: _try_lock(file, shared=shared), wait, _POLL):
         raise BlockingIOError(errno.EAGAIN, "It is locked by another process.")
 
 
@@ -105,39 +108,36 @@ def make_locked(path: Path) -> int:
     Raises:
         OSError: the file cannot be created.
     """
-    new = path.with_name(f".{path.name}.new") if is_posix() else path
-    file = open_locked(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, wait=0.0 if is_posix() else _TURN)
-    with ExitStack() as unless_done:
-        unless_done.callback(os.close, file)
-        if new != path:
-            new.rename(path)
-        unless_done.pop_all()
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    if not is_posix():
+        return open_locked(path, flags, wait=_TURN)
+    new = path.with_name(f".{path.name}.new")
+    file = open_locked(new, flags)
+    try:
+        new.rename(path)
+    except BaseException:
+        os.close(file)
+        raise
     return file
 
 
-def _is_locked(file: int, *, shared: bool) -> bool:
+def _try_lock(file: int, *, shared: bool) -> bool:
     """Try to lock a file without waiting; return whether that worked."""
     try:
-        if fcntl is not None:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        else:
+        if fcntl is None:
             _lock_on_windows(file, _EXCLUSIVE)
-    except OSError as error:
-        if is_posix() and not isinstance(error, BlockingIOError):
-            raise
+        else:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # on POSIX, on Windows
         return False
     return True
 
 
 def _lock_on_windows(file: int, mode: int) -> None:
-    try:
-        msvcrt = import_module("msvcrt")
-    except ModuleNotFoundError:
-        return  # Python for WebAssembly may have neither module, but no other processes either
     before = os.lseek(file, 0, os.SEEK_CUR)
     os.lseek(file, _PLACE, os.SEEK_SET)
     try:
-        msvcrt.locking(file, mode, 1)
+        import_module("msvcrt").locking(file, mode, 1)
     finally:
         os.lseek(file, before, os.SEEK_SET)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cookie_consent.base.bounds import LONGEST_KEPT, evict_if_full
 from cookie_consent.decision.decision import Decision, without_optional
 from cookie_consent.http.insert import Pieces, Places
 from cookie_consent.http.plan import Insert
@@ -22,7 +21,6 @@ _FORM_ID = b"\0"
 _SCRIPT_NONCE = "nonce/of/scripts"
 _STYLE_NONCE = "nonce/of/styles"
 """Marks in the kept markup for the nonces, which are others in each response."""
-_MOST_KEPT = 512
 Where = tuple[str, str, str, str]
 """The address of the endpoints, the language, the path of the page, its encoding."""
 
@@ -79,9 +77,8 @@ def find_pieces(  # noqa: PLR0913 (all that the markup depends on)
         where = (consent.base, language, path, insert.encoding)
         pieces = make_pieces(insert, rules, decision, where, site, reloads=consent.reloads)
         is_about_answer = (insert.asks or insert.message) and decision.record is not None
-        if not is_about_answer and not insert.referrer and len(path) <= LONGEST_KEPT:
-            evict_if_full(site.pieces_kept, _MOST_KEPT)
-            site.pieces_kept[key] = pieces
+        if not is_about_answer and not insert.referrer:
+            site.pieces_kept.keep(key, pieces, len(path))
     return pieces
 
 

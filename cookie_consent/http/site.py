@@ -137,7 +137,7 @@ class Site:
         # Where the question may not be asked at all, the server has to be asked first.
         self.asks_first = self.is_shared and policy.is_by_country
         self.foreign_hosts = ForeignHosts(self.prefix, self.security, self.clock)
-        self.pieces_kept: dict[tuple[Any, ...], Any] = {}
+        self.pieces_kept = Cache[tuple[Any, ...], Any](most=512)
         self.limits = make_limits()
         self.searches = CapacityLimiter(_FEW)
         self.cookie_lists = Cache[tuple[Policy, str, Place], tuple[Cookie, ...]](most=64)

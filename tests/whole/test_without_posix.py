@@ -150,15 +150,6 @@ def test_lock_of_closed_file_raises(tmp_path: Path) -> None:
         locking.lock(file, wait=60)
 
 
-def test_lock_without_any_locking_module_does_nothing(
-    file_open_twice: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locking, "fcntl", None)
-    monkeypatch.setitem(sys.modules, "msvcrt", None)
-    locking.lock(file_open_twice[0])
-    locking.unlock(file_open_twice[0])
-
-
 def test_posix_shared_lock_admits_several_holders(file_open_twice: tuple[int, int]) -> None:
     one, other = file_open_twice
     locking.lock(one, shared=True)
