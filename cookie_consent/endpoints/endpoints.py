@@ -1,4 +1,4 @@
-"""The table of endpoints, and how a request to one of them is served. Start reading the endpoints here.
+"""Our files, the table of endpoints, and how a request to one of them is served. Start reading the endpoints here.
 
 A request becomes an `OwnRequest`. The table finds its endpoint, an async function that returns the reply. A POST of
 another site is refused before. A `Problem` becomes problem details (RFC 9457) for programs, a page for people.
@@ -6,6 +6,7 @@ another site is refused before. A `Problem` becomes problem details (RFC 9457) f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
 
@@ -16,7 +17,6 @@ from starlette.types import Receive, Scope, Send
 from cookie_consent.base.request_fields import GPC_FIELD
 from cookie_consent.endpoints.answer import accept_answer, end_tracing
 from cookie_consent.endpoints.events import accept_event
-from cookie_consent.endpoints.files import send_asset, send_script
 from cookie_consent.endpoints.help_desk import show_form, take_desk_request
 from cookie_consent.endpoints.own_data import erase_data, export_data, show_receipt
 from cookie_consent.endpoints.request import OwnRequest, refuse_other_sites, render_page
@@ -35,6 +35,41 @@ from cookie_consent.http.forms import Problem
 from cookie_consent.http.plan import Head, plan_reply
 from cookie_consent.http.send import write_fields
 from cookie_consent.http.site import GPC_PATH, Site
+from cookie_consent.pages.assets import assets, script_address
+
+_ACCEPTS_GZIP = re.compile(r"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
+
+
+async def send_asset(site: Site, request: OwnRequest) -> Response:
+    """Respond with a file. Its address has a hash of its content, so caches may keep it forever.
+
+    Raises:
+        Problem: 404, there is no such file.
+    """
+    name = request.path.removeprefix(f"{site.prefix}/assets/")
+    asset = next((asset for asset in assets().values() if asset.name == name), None)
+    if asset is None:
+        raise Problem(404, "There is nothing at this path.")
+    headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept-Encoding"}
+    content = asset.content
+    if _ACCEPTS_GZIP.search(request.headers.get("accept-encoding", "")):
+        content = asset.compressed
+        headers["content-encoding"] = "gzip"
+    return Response(content, headers=headers, media_type=asset.media_type)
+
+
+async def send_script(site: Site, request: OwnRequest) -> Response:
+    """Respond with a script at a fixed address, which re-exports the current one, for pages that import it by name.
+
+    Raises:
+        Problem: 404, there is no such script.
+    """
+    name = request.path.removeprefix(f"{site.prefix}/")
+    if name not in assets():
+        raise Problem(404, "There is nothing at this path.")
+    address = script_address(site.policy.traced) if name == "track.js" else assets()[name].name
+    return Response(f'export * from "./assets/{address}";\n', media_type="text/javascript; charset=utf-8")
+
 
 Endpoint = Callable[[Site, OwnRequest], Awaitable[Response]]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from starlette.responses import Response
 
 from cookie_consent.base.addresses import is_under, local_path
 from cookie_consent.decision.visit import Visit
-from cookie_consent.endpoints.request import OwnRequest
+from cookie_consent.endpoints.request import OwnRequest, limit_rate
 from cookie_consent.http.forms import Problem, json_object, media_type, read_body
 from cookie_consent.http.site import Site
 from cookie_consent.policy.errors import did_you_mean
@@ -35,9 +33,7 @@ async def accept_event(site: Site, request: OwnRequest) -> Response:
     if not is_traceable(fields):
         raise Problem(403, "Robots and pages that are loaded in advance are not traced.")
     # All clients without a visitor id share one limit: a client that drops cookies looks new each time.
-    wait = site.limits["events"].wait(visit.visitor_id or "", request.now)
-    if wait:
-        raise Problem(429, "Too many came within a minute.", headers={"retry-after": str(math.ceil(wait))})
+    limit_rate(site, "events", visit.visitor_id or "", request.now)
     reply = Response(status_code=204)
     visitor_id = visit.visitor_id
     if visitor_id is None:

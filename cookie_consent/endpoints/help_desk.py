@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from cookie_consent.base.clock import DAY, rfc3339
 from cookie_consent.base.messages import log_failure
-from cookie_consent.endpoints.request import OwnRequest, render_page, wait_for_store
-from cookie_consent.http.forms import Problem, read_body, read_fields, readable, too_many
+from cookie_consent.endpoints.request import OwnRequest, limit_rate, render_page, wait_for_store
+from cookie_consent.http.forms import Problem, read_body, read_fields, readable
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers.requests import KINDS, DeskRequest, Requests
 
@@ -52,8 +52,7 @@ async def take_desk_request(site: Site, request: OwnRequest) -> Response:
         # The address as it was written: without its invisible characters, it would be another one.
         address = written.get("address", "").strip()
         desk_request = make_desk_request(site, request, fields.get("kind", ""), fields.get("text", ""), address)
-        if wait := site.limits["help desk"].wait("", request.now):
-            raise too_many(wait, "Too many came within a short time.")
+        limit_rate(site, "help desk", "", request.now)
         await wait_for_store(to_thread.run_sync(store.add, desk_request, abandon_on_cancel=True))
     except Problem as problem:
         reply = make_form_page(site, request, problem.status, problem=problem.text, fields=fields)

@@ -22,8 +22,8 @@ from starlette.types import Receive, Scope, Send
 from cookie_consent.decision.own_cookies import ERASURE, VISITOR
 from cookie_consent.decision.record import State
 from cookie_consent.decision.tokens import WithdrawnVisitor
-from cookie_consent.endpoints.request import OwnRequest, wait_for_store
-from cookie_consent.http.forms import Problem, read_body, too_many
+from cookie_consent.endpoints.request import OwnRequest, limit_rate, wait_for_store
+from cookie_consent.http.forms import Problem, read_body
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.receipt import receipt
@@ -68,7 +68,7 @@ async def show_receipt(site: Site, request: OwnRequest) -> Response:
     Raises:
         Problem: 404, there is no answer; 429, too many requests; 503, the ledger cannot be reached.
     """
-    limit_rate(site, request)
+    limit_reading(site, request)
     record = request.visit.decision.record
     if record is None:
         raise Problem(404, "There is no answer yet that a receipt could be given for.", "why_unanswered")
@@ -96,7 +96,7 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
     Raises:
         Problem: 429, too many requests; 503, a store cannot be read.
     """
-    limit_rate(site, request)
+    limit_reading(site, request)
     current = request.visit.decision.record
     records = await find_records(site, request)
     answers = [record for record in records if "expires_at" in record]
@@ -140,7 +140,7 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
         Problem: 413, the body is too large; 429, too many requests; 503, a store cannot be reached. Nothing more is
             erased then.
     """
-    limit_rate(site, request)
+    limit_reading(site, request)
     await read_body(request.stream())  # it says nothing: the form's language is in the address
     # Read the ledger first: if it is down, nothing is erased, as the error page says.
     remaining = [record["record_id"] for record in await find_records(site, request)]
@@ -241,17 +241,16 @@ def make_absolute_url(request: OwnRequest) -> str:
     return f"{scheme}://{host}{request.base}" if _HOST.fullmatch(host) else request.base
 
 
-def limit_rate(site: Site, request: OwnRequest) -> None:
+def limit_reading(site: Site, request: OwnRequest) -> None:
     """Count a request for stored data. Visitors without a cookie have none, and are not counted.
 
     Raises:
         Problem: 429, too many requests.
     """
-    limit = site.limits["own data"]
     ids = [request.visit.decision.consent_id, *find_visitor_ids(site, request)]
     key = next(filter(None, ids), "")
-    if key and (wait := limit.wait(key, request.now)):
-        raise too_many(wait, f"At most {limit.most} requests in {limit.seconds:.0f} seconds.")
+    if key:
+        limit_rate(site, "own data", key, request.now)
 
 
 class JSONInChunks(Response):

@@ -14,7 +14,7 @@ from cookie_consent.base.addresses import address, safe_next, scope_at, split_ad
 from cookie_consent.base.bounds import LONGEST_WAIT
 from cookie_consent.base.messages import log_failure, shown, warn_once
 from cookie_consent.decision.visit import hide_blocked_cookies, read_cookies
-from cookie_consent.http.forms import Problem, is_form
+from cookie_consent.http.forms import Problem, is_form, too_many
 from cookie_consent.http.site import Site
 from cookie_consent.texts.locales import accepted_language, match_language
 
@@ -205,6 +205,18 @@ def make_page(request: OwnRequest, html: str, status: int = 200, *, has_script: 
         "content-language": request.language,
     }
     return HTMLResponse(html, status, headers=headers)
+
+
+def limit_rate(site: Site, kind: str, key: str, now: float) -> None:
+    """Count something that a visitor does.
+
+    Raises:
+        Problem: 429, the visitor does it too often.
+    """
+    limit = site.limits[kind]
+    wait = limit.wait(key, now)
+    if wait:
+        raise too_many(wait, f"At most {limit.most} requests in {limit.seconds:.0f} seconds.")
 
 
 async def wait_for_store(store: Awaitable[Result], longest: float | None = LONGEST_WAIT) -> Result:
