@@ -1,20 +1,47 @@
-"""Which purposes are allowed on a request: the legal rules, as pure functions that know nothing of HTTP."""
+"""Which purposes are allowed on a request, and why: the legal rules, as pure functions that know nothing of HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 
-from cookie_consent.decision.reasons import ALLOWED, ASKED, Reason, outcome_of, reasons_of
 from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.policy.diff import digests, widened
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import DIRECTIVES, NECESSARY
 from cookie_consent.policy.policy import Policy
 
 ANNOUNCEMENT_LIFETIME = timedelta(days=30)
 """How long pages announce a policy change for which nobody is asked again."""
+_NO_ANSWER = ConsentRecord(answers={}, policy="", decided_at=0, source="", language="")
+
+
+class Reason(StrEnum):
+    """Why a purpose is allowed, or off. If it is off, the value names the text that tells the visitor."""
+
+    GRANTED = "granted"
+    UNREFUSED = "unrefused"
+    """The law is one of opting out."""
+    REFUSED = "why_refused"
+    REFUSED_HERE = "refused_here"
+    """By the service."""
+    GPC = "why_gpc"
+    DNT = "why_dnt"
+    SIGNAL = "why_signal"
+    """A signal that is gone has overridden the answer."""
+    CHANGED = "why_changed"
+    """The purpose is wider than what was granted."""
+    UNANSWERED = "why_unanswered"
+
+
+ALLOWED = frozenset({Reason.GRANTED, Reason.UNREFUSED})
+ASKED = frozenset({Reason.CHANGED, Reason.UNANSWERED})
+BY_SIGNAL = frozenset({Reason.GPC, Reason.DNT, Reason.SIGNAL})
+_OF_SIGNAL = {"gpc": Reason.GPC, "dnt": Reason.DNT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +169,7 @@ class Decision:
         return FeatureState(available=not missing, fallback=fallback, missing=missing)
 
 
-def decide(
-    policy: Policy,
-    record: ConsentRecord | None,
-    signals: frozenset[str],
-    now: float,
-) -> Decision:
+def decide(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Decision:
     """Decide which purposes are allowed.
 
     The rules, the strongest first:
@@ -168,36 +190,134 @@ def decide(
         signals: names of the browser's signals.
         now: seconds since 1970.
     """
-    if record is not None and not record.decided_at <= now < record.expires_at:
-        record = None
-    reasons, by_signal = reasons_of(policy, record, signals)
+    if record is None or not record.decided_at <= now < record.expires_at:
+        return _decide_unanswered(policy, signals)
+    return _decide(policy, record, signals, _find_news(policy, record, now))
+
+
+@lru_cache(maxsize=256)
+def _decide_unanswered(policy: Policy, signals: frozenset[str]) -> Decision:
+    """Decide for all visitors who have not answered."""
+    return replace(_decide(policy, _NO_ANSWER, signals, None), record=None)
+
+
+def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news: date | None) -> Decision:
+    changed = _find_changed(policy, record)
+    reasons = {}
+    refused_by_signal = set()
+    for purpose in policy.optional:
+        state = record.state_of(purpose)
+        refusing = _find_refusing_signals(policy, record, signals, purpose, is_changed=purpose in changed)
+        if refusing:
+            refused_by_signal.add(purpose)
+        # The visitor is the reason only after refusing everything: a refused sale may be the signal's, see
+        # `make_record`.
+        if refusing and not (state is State.REFUSED and record.status == "refused"):
+            present = [name for name in refusing if name in signals]
+            reasons[purpose] = _OF_SIGNAL[present[0]] if present else Reason.SIGNAL
+        else:
+            reasons[purpose] = _find_reason(policy, purpose, state, is_changed=purpose in changed)
     allowed = {purpose: purpose == NECESSARY or reasons[purpose] in ALLOWED for purpose in policy.in_force}
     asked = tuple(purpose for purpose, reason in reasons.items() if reason in ASKED)
-    sent = signals.union(record.overridden_by if record else ())
+    is_gpc_sent = "gpc" in signals or "gpc" in record.overridden_by
     return Decision(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
-        status=record.status if record else "unknown",
+        status=record.status,
         asked=asked,
         signals=tuple(sorted(signals)),
         record=record,
         language=policy.site.prevailing_language,
-        news=None if asked else _news(policy, record, now),
-        honours_gpc="gpc" in sent and not all(allowed[purpose] for purpose in policy.gpc_refuses),
-        outcome=outcome_of(policy, record, reasons),
+        news=None if asked else news,
+        honours_gpc=is_gpc_sent and not all(allowed[purpose] for purpose in policy.gpc_refuses),
+        outcome=_find_outcome(policy, record, reasons),
         reasons=MappingProxyType(reasons),
-        refused_by_signal=by_signal,
+        refused_by_signal=frozenset(refused_by_signal),
     )
+
+
+def _find_refusing_signals(
+    policy: Policy, record: ConsentRecord, signals: frozenset[str], purpose: str, *, is_changed: bool
+) -> list[str]:
+    """Return the signals that refuse a purpose, by rules 3 and 4. They may refuse what an answer has refused, too."""
+    heeded = signals
+    if record.state_of(purpose) is State.GRANTED:
+        heeded = (signals | record.overridden_by) - record.signals
+        if is_changed:  # the grant that overrode a signal is no more
+            heeded |= signals
+    refused = {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
+    return [name for name, purposes in refused.items() if name in heeded and purpose in purposes]
+
+
+def _find_reason(policy: Policy, purpose: str, state: State, *, is_changed: bool) -> Reason:
+    """Return why a purpose is allowed or off, by all rules but those on signals."""
+    if policy.in_force[purpose].refused:
+        return Reason.REFUSED_HERE
+    if state is State.REFUSED:
+        return Reason.REFUSED
+    if state is State.GRANTED and not is_changed:
+        return Reason.GRANTED
+    if policy.is_opt_out:
+        return Reason.UNREFUSED
+    return Reason.CHANGED if state is State.GRANTED else Reason.UNANSWERED
+
+
+def _find_changed(policy: Policy, record: ConsentRecord) -> frozenset[str]:
+    """Return the purposes that an answer no longer covers, because their material facts changed since.
+
+    Without the earlier policy at hand, the digests in the record only tell that the facts differ.
+    """
+    if record.policy == policy.version:
+        return frozenset()
+    for earlier in policy.history:
+        if earlier.version == record.policy:
+            return widened(earlier, policy)
+    facts = digests(policy)
+    return frozenset(id_ for id_, answer in record.answers.items() if answer.facts != facts.get(id_, answer.facts))
+
+
+def _find_outcome(policy: Policy, record: ConsentRecord, reasons: Mapping[str, Reason]) -> str:
+    """Return the outcome for the purposes that may be allowed here; see `Decision`."""
+    here = {reasons[purpose] for purpose in policy.asked}
+    if here == {Reason.GRANTED}:
+        return "granted"
+    if here == {Reason.REFUSED}:
+        return "refused"
+    has_granted = bool(record.in_state(State.GRANTED))
+    if Reason.GRANTED in here or (has_granted and Reason.UNREFUSED in here):
+        return "partial"
+    if here and here.isdisjoint(ASKED | {Reason.UNREFUSED}):
+        return "necessary"
+    if has_granted or not here:
+        return ""
+    if record.in_state(State.REFUSED):
+        return "opted_out"
+    return "unknown_opt_out" if Reason.UNREFUSED in here else "unknown"
+
+
+def _find_news(policy: Policy, record: ConsentRecord, now: float) -> date | None:
+    """Return the date of the newest policy change since the answer, if it is within `ANNOUNCEMENT_LIFETIME`."""
+    if record.policy == policy.version:
+        return None
+    today = datetime.fromtimestamp(now, UTC).date()
+    answered = datetime.fromtimestamp(record.decided_at, UTC).date()
+    dates = [change.date for change in policy.changes if answered < change.date <= today]
+    if not dates or today - max(dates) >= ANNOUNCEMENT_LIFETIME:
+        return None
+    return max(dates)
 
 
 def without_optional(decision: Decision) -> Decision:
     """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
-    reasons = dict(decision.reasons) | dict.fromkeys(filter(decision.allows, decision.reasons), Reason.UNANSWERED)
+    reasons = dict(decision.reasons)
+    for purpose in decision.reasons:
+        if decision.purposes[purpose]:
+            reasons[purpose] = Reason.UNANSWERED
     return replace(
         decision,
         purposes=MappingProxyType(off),
-        outcome=outcome_of(decision.policy, decision.record, reasons),
+        outcome=_find_outcome(decision.policy, decision.record or _NO_ANSWER, reasons),
         reasons=MappingProxyType(reasons),
     )
 
@@ -220,12 +340,3 @@ def depends_on_signals(decision: Decision) -> bool:
     """Return whether some signal, present or not, could refuse a granted purpose."""
     granted = decision.record.in_state(State.GRANTED) if decision.record else []
     return not (decision.policy.gpc_refuses | decision.policy.dnt_refuses).isdisjoint(granted)
-
-
-def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:
-    """Return the date of the newest policy change since the answer, if it is within `ANNOUNCEMENT_LIFETIME`."""
-    if record is None or record.policy == policy.version or not policy.changes:
-        return None
-    today, answered = (datetime.fromtimestamp(time, UTC).date() for time in (now, record.decided_at))
-    newest = max((change.date for change in policy.changes if change.date <= today), default=answered)
-    return newest if newest > answered and today - newest < ANNOUNCEMENT_LIFETIME else None

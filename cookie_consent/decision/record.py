@@ -77,6 +77,11 @@ class ConsentRecord:
             return "partial"
         return _STATUS[states.pop()] if states else "unknown"
 
+    def state_of(self, purpose: str) -> State:
+        """Return what was answered for a purpose."""
+        answer = self.answers.get(purpose)
+        return State.UNANSWERED if answer is None else answer.state
+
     def in_state(self, state: State) -> list[str]:
         """Return the ids of the purposes whose answer has a state."""
         return [id_ for id_, answer in self.answers.items() if answer.state is state]

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.reasons import Reason
+from cookie_consent.decision.decision import Decision, Reason
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.http.forms import FORM, JSON, Problem, each_once, form_fields, json_object, reader_for
 from cookie_consent.policy.diff import digests

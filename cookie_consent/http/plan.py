@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.request_fields import FRAMES, Headers, page_view_host_in
 from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.decision.decision import BY_SIGNAL
 from cookie_consent.decision.gate import Findings
 from cookie_consent.decision.own_cookies import SAVED
-from cookie_consent.decision.reasons import BY_SIGNAL
 from cookie_consent.decision.visit import Visit, expire_refused
 from cookie_consent.http.banner import arrival
 from cookie_consent.http.csp import SecurityFields, is_page

@@ -13,8 +13,7 @@ from starlette.requests import HTTPConnection
 
 from cookie_consent.base.addresses import address, outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.decision.decision import Decision, FeatureState
-from cookie_consent.decision.reasons import Reason
+from cookie_consent.decision.decision import Decision, FeatureState, Reason
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.http.options import AppLanguage
 from cookie_consent.pages.pages import Pages

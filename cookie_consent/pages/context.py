@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.reasons import Reason
+from cookie_consent.decision.decision import Decision, Reason
 from cookie_consent.pages.assets import assets
 from cookie_consent.pages.question import (
     ANSWERED,

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import (
+    BY_SIGNAL,
     Decision,
     decide,
 )
-from cookie_consent.decision.reasons import BY_SIGNAL
 from cookie_consent.decision.record import CONSENT_LIFETIME, Answer, ConsentRecord, State
 from cookie_consent.policy.diff import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose, SignalRules
