@@ -161,7 +161,8 @@ def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
         store_signal(new, visit.signal_cookie, head, site)
     if head.trace is not None:
         record_request(new, head.trace)
-    if head.status == NOT_MODIFIED or head.found.get(b"content-type", b"")[:9].lower() == b"text/html":
+    is_page = head.status == NOT_MODIFIED or head.found.get(b"content-type", b"")[:9].lower() == b"text/html"
+    if is_page and head.scope["type"] == "http":
         plan_page(new, visit, head, consent, site)
     if vars(new) or consent.was_read:
         steer_caches(new, visit, head, consent, site)

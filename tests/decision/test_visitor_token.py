@@ -19,6 +19,7 @@ from cookie_consent.decision.tokens import (
     KnownVisitor,
     Signer,
     WithdrawnVisitor,
+    parse_visitor,
     parse_withdrawn,
     write_visitor,
     write_withdrawn,
@@ -89,8 +90,10 @@ def test_arbitrary_bytes_are_ignored(tokens: list[bytes]) -> None:
 
 @given(st.binary())
 def test_reading_signed_value_never_raises(value: bytes) -> None:
-    known = read([SIGNER.sign(value, NOW)], NOW)
-    assert known
+    signed = SIGNER.read(SIGNER.sign(value, NOW))
+    assert signed
+    known = parse_visitor(*signed, LIFETIME.total_seconds())
+    assert known.valid_until == END
     assert known.id == value.decode("latin-1").partition("~")[0]
 
 
