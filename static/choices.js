@@ -125,41 +125,24 @@ function raise(question) {
 }
 
 /**
- * Apply a stylesheet that the page does not wait for, and show the question that was hidden until then. Where a policy
- * forbids the inline one, load the file. @param {HTMLLinkElement} style a link, or the inline one
+ * Load our stylesheet if the page lacks it: a policy forbids what is in its head, or a script has put it together.
+ * @param {HTMLElement} question
  */
-function dress(style) {
-  const { href } = style.dataset;
-  const apply = () => {
-    style.media = "";
-    const question = banner();
-    if (question?.getAttribute("hidden")) {
-      question.hidden = false;
-      raise(question);
-    }
-  };
-  if (style.sheet) apply();
-  else if (href)
-    style.replaceWith(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
-  else {
-    style.onload = style.onerror = apply;
-    // It may have failed already.
-    addEventListener("load", apply);
-  }
+function dress(question) {
+  const href = question.dataset.style;
+  if (!getComputedStyle(question).getPropertyValue("--line"))
+    document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
 }
 
 /** Whatever comes into the page later is treated as what was there: templates, and questions of swapped pages. */
 function tend() {
   activate();
-  for (const style of /** @type {NodeListOf<HTMLLinkElement>} */ (all(".pchoice-style"))) {
-    if (!tended.has(style)) dress(style);
-    tended.add(style);
-  }
   const question = banner();
   if (question && answered && !("again" in question.dataset)) question.remove();
   else if (question && !tended.has(question)) {
     tended.add(question);
     question.dataset.live = "";
+    dress(question);
     // The page can be scrolled out from behind it, and no further.
     new ResizeObserver(() =>
       document.documentElement.style.setProperty("--consent-block", `${question.offsetHeight}px`),

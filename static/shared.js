@@ -48,9 +48,7 @@ function show(section) {
   if (once) once.value = crypto.randomUUID?.() ?? "";
   // The page was painted long ago: nothing is gained by a frame without it.
   section.dataset.live = "";
-  // Else the script of the question shows it, with the style.
-  if ("deferred" in section.dataset) section.setAttribute("hidden", "until-styled");
-  else section.hidden = false;
+  section.hidden = false;
 }
 
 /** Put what is allowed in the place of its template. @param {HTMLElement} section @param {string[]} allowed */

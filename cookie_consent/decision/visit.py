@@ -76,6 +76,16 @@ class Visit:
         """Whether a purpose is still to be asked for."""
         return bool(self.decision.asked)
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether the visit itself adds nothing to the response."""
+        return not (self.refused_cookies or self.arrival is not None or self.signal_cookie is not None or self.saved)
+
+    @property
+    def needs_preparation(self) -> bool:
+        """Whether the request needs more than holding cookies back."""
+        return self.traced or self.depends_on_signals or not self.is_quick
+
 
 class Visits:
     """Reads requests, with a cache for cookies that are sent again.

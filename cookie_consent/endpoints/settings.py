@@ -20,6 +20,7 @@ from cookie_consent.endpoints.request import OwnRequest, make_page, render_page
 from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
 from cookie_consent.pages.question import QuestionOptions
+from cookie_consent.pages.tags import link_styles
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
@@ -142,7 +143,8 @@ async def show_question(site: Site, request: OwnRequest) -> Response:
         next_path=next_path,
         options=QuestionOptions(again=again, by_script=request.query_params.get("gpc") == "1"),
     )
-    return make_page(request, html.decode())
+    style = link_styles(request.base, "", ("choices.css",))
+    return make_page(request, f"{style}{html.decode()}")
 
 
 def read_visit_at(site: Site, request: OwnRequest, page: str) -> Visit:

@@ -14,7 +14,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from cookie_consent.base.addresses import safe_next, split_address
 from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.pages.inserted import CardContent
-from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Feature
 from cookie_consent.policy.policy import Card, card_of
@@ -88,7 +87,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
         language=consent.language,
         next_path=own_path(scope),
         feature=consent.policy.feature(feature),
-        options=QuestionOptions(consent.nonce, consent.nonce),
+        nonce=consent.nonce,
     )
 
 
@@ -133,7 +132,8 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         next_path=own_path(scope),
         card=about,
         content=CardContent(html=html, title=title, preview=picture, place=place),
-        options=QuestionOptions(consent.nonce, consent.nonce, reloads=consent.reloads),
+        reloads=consent.reloads,
+        nonce=consent.nonce,
     )
 
 

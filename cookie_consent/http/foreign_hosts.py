@@ -12,9 +12,8 @@ from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.messages import forget_with_others, shown, warn_once
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import read_host
-from cookie_consent.http.csp import SecurityFields, covers
+from cookie_consent.http.csp import SecurityFields, TagRules, covers
 from cookie_consent.http.loads import Load, find_loads
-from cookie_consent.http.tags import TagRules
 from cookie_consent.pages.tags import nonce_attribute
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy

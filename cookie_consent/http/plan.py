@@ -14,13 +14,12 @@ from cookie_consent.decision.decision import BY_SIGNAL
 from cookie_consent.decision.gate import Findings
 from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.decision.visit import Visit, expire_refused
-from cookie_consent.http.banner import arrival
-from cookie_consent.http.csp import SecurityFields, is_page
+from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields, is_page
 from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, is_shared, plain_fields
 from cookie_consent.http.head import is_page as is_html
 from cookie_consent.http.insert import find_encoding
 from cookie_consent.http.request_consent import RequestConsent
-from cookie_consent.http.tags import ENFORCED, REPORTED
+from cookie_consent.tracing.access_record import LONGEST, origin_of
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site
@@ -30,10 +29,11 @@ RESPONSE = "http.response.start"
 ACCEPT = "websocket.accept"
 STARTS = (RESPONSE, ACCEPT, "websocket.http.response.start")
 """The messages with the header fields of a response."""
-_REPLIES_DEPEND_ON = (b"Cookie", b"Sec-GPC", b"DNT", b"Accept", b"Accept-Language", b"Sec-Fetch-Site", b"Origin")
 _NO_WHOLE_BODY = frozenset((204, 205, 206))
 _POLICIES = (ENFORCED, REPORTED)
 """Report-only policies count too: nothing of ours should be reported."""
+_OWN = (b"same-origin", b"same-site")
+_RELOADS = (b"max-age=0", b"no-cache")
 _MAY_HIDE = frozenset((b"content-range", b"content-encoding", b"content-disposition"))
 
 
@@ -171,21 +171,18 @@ def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
 
 
 def plan_reply(visit: Visit, head: Head, site: Site) -> Plan:
-    """Return what becomes of a reply of our endpoints. Only our files say how long caches may keep them."""
+    """Return what becomes of a reply of our endpoints. One to a POST sets and deletes cookies itself."""
     new = Plan()
-    if site.security is not None:
-        new.add = tuple(site.security.list_missing(head.found))
-        new.limits = tuple(site.security.everybody)
-    if b"cache-control" in head.found:
-        return new
-    new.cache = "no-store"
-    new.vary = _REPLIES_DEPEND_ON
-    # The reply to an answer sets and deletes cookies itself, by what counts after the answer.
+    caching = head.found.get(b"cache-control", b"")
     if head.scope["method"] != "POST":
-        if visit.signal_cookie is not None:
-            new.add += ((b"set-cookie", visit.signal_cookie),)
-        if visit.refused_cookies:
+        if visit.signal_cookie is not None and caching == b"no-store":
+            new.add = ((b"set-cookie", visit.signal_cookie),)
+        # Shared caches would hand a cookie on a public reply to everybody.
+        if visit.refused_cookies and b"public" not in caching:
             new.expire = tuple(expire_refused(site.gate, visit, head.scope))
+    if site.security is not None:
+        new.add += site.security.list_missing(head.found)
+        new.limits = tuple(site.security.everybody)
     return new
 
 
@@ -284,8 +281,7 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
         if head.request.get(b"sec-fetch-dest") in FRAMES:
             insert = unseen
     if insert.asks:
-        first, referrer = arrival(head.request)
-        insert = insert._replace(first=first, referrer=referrer)
+        insert = insert._replace(first=is_arrival(head.request), referrer=read_referrer(head.request))
     if insert.message:
         say_once(new, head, site)
     if insert.is_seen or (site.vendor_signals is not None and head.scope["method"] != "HEAD"):
@@ -299,6 +295,27 @@ def choose_parts(visit: Visit, site: Site, unseen: Insert, *, asks: bool) -> Ins
     link = site.settings_link or decision.news is not None or decision.honours_gpc
     message = "kept" if visit.saved and decision.record is not None else ""
     return unseen._replace(asks=asks, link=link, message=message)
+
+
+def is_arrival(request: Mapping[bytes, bytes]) -> bool:
+    """Return whether a visitor comes to the site with this page, by the header fields of its request.
+
+    Browsers say whether a page of the site led here (Fetch Metadata, "Sec-Fetch-Site"), older ones by the referrer. Who
+    loads a page again does not come (Fetch, cache mode "no-cache").
+    """
+    came_from = request.get(b"sec-fetch-site")
+    is_inside = is_own(request) if came_from is None else came_from in _OWN
+    return not is_inside and request.get(b"cache-control") not in _RELOADS
+
+
+def read_referrer(request: Mapping[bytes, bytes]) -> str:
+    """Return the origin of the other site that the visitor came from; "" for none."""
+    return "" if is_own(request) else origin_of(request.get(b"referer", b"")[:LONGEST].decode("latin-1"))
+
+
+def is_own(request: Mapping[bytes, bytes]) -> bool:
+    """Return whether the referrer is a page of this host."""
+    return request.get(b"referer", b"").split(b"/", 3)[2:3] == [request.get(b"host", b"")]
 
 
 def say_once(new: Plan, head: Head, site: Site) -> None:

@@ -13,12 +13,12 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from cookie_consent.http.csp import TagRules
 from cookie_consent.http.features import consent_card, fallback_box
 from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
-from cookie_consent.http.tags import TagRules
 from cookie_consent.http.vendor_signals import vendor_signals
 from cookie_consent.pages.assets import script_address
-from cookie_consent.pages.tags import deferred_stylesheet, nonce_attribute, script_tag
+from cookie_consent.pages.tags import link_styles, nonce_attribute, script_tag
 
 __all__ = ["ConsentedExtension", "consent_context"]
 
@@ -53,8 +53,8 @@ def consent_context(request: AnyRequest) -> dict[str, Any]:
             address, quote(own_path(request.scope)), consent.policy.texts[consent.language]["privacy_settings"]
         ),
         "privacy_opt_out_link": _opt_out(consent, own_path(request.scope)) if consent.policy.sells else Markup(),
-        "privacy_assets": deferred_stylesheet(consent.base, consent.nonce)
-        + script_tag("early", consent.base, consent.nonce),
+        "privacy_assets": link_styles(consent.base, consent.nonce, ("choices.css",))
+        + script_tag(consent.base, consent.nonce),
         "privacy_vendors": _vendors(consent) if consent.policy.vendors else Markup(),
         "privacy_tracking": _tracking(consent) if consent.traces else Markup(),
     }

@@ -19,8 +19,6 @@ from cookie_consent.pages.question import (
     FORM_ID,
     IN_FIELD,
     IN_LINK,
-    SCRIPT,
-    STYLE,
     QuestionOptions,
     answered_at,
 )
@@ -105,8 +103,6 @@ def question_variables(decision: Decision, options: QuestionOptions) -> dict[str
     allowed = {*asked, *(id_ for id_, is_allowed in decision.purposes.items() if is_allowed)}
     return {
         "options": options,
-        "script": SCRIPT,
-        "style": STYLE,
         "first": FIRST,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,

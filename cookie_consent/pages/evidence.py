@@ -156,8 +156,7 @@ def _render(pages: Pages, decision: Decision, surface: Surface, own_cookies: tup
         return pages.page("do_not_sell.html", decision, **where)
     if surface.card is not None:
         content = CardContent(html=Markup(), title=surface.title)
-        options = QuestionOptions(reloads=surface.reloads)
-        return pages.card(decision, card=surface.card, content=content, options=options, **where)
+        return pages.card(decision, card=surface.card, content=content, reloads=surface.reloads, **where)
     if surface.kind == "box" and surface.feature is not None:
         return pages.unavailable_box(decision, feature=surface.feature, **where)
     return pages.unavailable(decision, missing=surface.missing, feature=surface.feature, **where)

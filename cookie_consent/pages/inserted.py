@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.decision.decision import Decision
 from cookie_consent.pages.context import (
     cached_variables,
@@ -18,13 +17,12 @@ from cookie_consent.pages.context import (
 )
 from cookie_consent.pages.question import (
     DEFAULT_OPTIONS,
-    STYLE,
     QuestionOptions,
     banner_values,
     escaped_path,
 )
-from cookie_consent.pages.rendering import Rendering
-from cookie_consent.pages.tags import deferred_stylesheet, inline_style, nonce_attribute
+from cookie_consent.pages.rendering import HtmlTemplate, Rendering
+from cookie_consent.pages.tags import link_styles, script_tag
 from cookie_consent.policy.parts import Feature
 from cookie_consent.policy.policy import Card
 
@@ -90,15 +88,10 @@ class InsertedHtml(Rendering):
             options: how the page asks.
         """
         template = self._cached_banner(decision, base, language, next_path, encoding, options)
-        form_id = b"" if options.shared else self.make_id().encode()
+        form_id = options.form_id
+        if form_id is None:
+            form_id = self.make_id().encode()
         return template.fill(banner_values(decision, base, next_path, options, form_id))
-
-    def banner_parts(
-        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, options: QuestionOptions
-    ) -> list[bytes]:
-        """Return the question, split where the form id goes; see `banner`."""
-        template = self._cached_banner(decision, base, language, next_path, encoding, options)
-        return template.fill(banner_values(decision, base, next_path, options, b"\0")).split(b"\0")
 
     def _cached_banner(
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, options: QuestionOptions
@@ -107,8 +100,7 @@ class InsertedHtml(Rendering):
         answered = tuple(decision.record.answers) if decision.record else None
         held = (decision.outcome, decision.honours_gpc, tuple(decision.reasons.values()))
         state = (decision.signals, decision.status, answered, held)
-        style = (options.style == "deferred", options.shared)
-        how = (options.reloads, options.again, options.by_script, *style)
+        how = (options.reloads, options.again, options.by_script, options.shared)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:
@@ -129,7 +121,6 @@ class InsertedHtml(Rendering):
         encoding: str,
         *,
         link: bool = True,
-        style_nonce: str | None = "",
         wherever: bool = False,
     ) -> bytes:
         """Return what is inserted last in <body>; the arguments are those of `banner`.
@@ -144,12 +135,11 @@ class InsertedHtml(Rendering):
             next_path: see `Pages`.
             encoding: see `banner`.
             link: whether there is a link to the settings page.
-            style_nonce: the nonce for an inline style; "" for none, None if the page must not have such a style.
             wherever: whether the page is the same wherever the visitor is, so that all laws of the site count.
         """
         in_field, in_link = escaped_path(next_path)
         says = (decision.news, decision.honours_gpc, decision.outcome, wherever)
-        key = (decision.policy, base, language, encoding, bool(next_path), link, says, style_nonce is None)
+        key = (decision.policy, base, language, encoding, bool(next_path), link, says)
         template = self._cache.get(key)
         if template is None:
             text = self._render_to_keep(
@@ -157,24 +147,18 @@ class InsertedHtml(Rendering):
                 cached_variables(decision, base, language, next_path),
                 shows_link=link,
                 laws=decision.policy.laws if wherever else filter(None, (decision.policy.law,)),
-                inline_style="" if style_nonce is None else inline_style("link.css"),
-                style_nonce=STYLE,
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
-        style = nonce_attribute(style_nonce).encode() if style_nonce else b""
-        return template.fill({b"field": in_field, b"link": in_link, b"style": style})
+        return template.fill({b"field": in_field, b"link": in_link})
 
-    def saved(
-        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, options: QuestionOptions
-    ) -> bytes:
+    def saved(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> bytes:
         """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
         key = (decision.policy, base, language, encoding, bool(next_path), "saved", decision.outcome)
         template = self._cache.get(key)
         if template is None:
-            marked = cached_variables(decision, base, language, next_path) | {"style": STYLE}
-            html = self._render_to_keep("saved.html", marked)
+            html = self._render_to_keep("saved.html", cached_variables(decision, base, language, next_path))
             template = self._keep(key, html.encode(encoding, "xmlcharrefreplace"))
-        return template.fill(banner_values(decision, base, next_path, options, b""))
+        return template.fill({b"field": escaped_path(next_path)[0]})
 
     def unavailable_box(
         self,
@@ -184,7 +168,7 @@ class InsertedHtml(Rendering):
         language: str,
         next_path: str,
         feature: Feature,
-        options: QuestionOptions = DEFAULT_OPTIONS,
+        nonce: str = "",
     ) -> str:
         """Return a box that says what is off and why, to be placed in a page.
 
@@ -197,16 +181,15 @@ class InsertedHtml(Rendering):
             language: see `Pages`.
             next_path: see `Pages`.
             feature: the feature that is off.
-            options: how the page asks.
+            nonce: the nonce of the page for our tags; "" for none.
         """
         missing = tuple(purpose for purpose in feature.purposes if not decision.purposes[purpose])
         context = page_variables(decision, base, language, next_path) | missing_variables(decision, missing, feature)
         return self._render(
             "box.html",
             context,
-            options=options,
-            script_nonce=nonce_attribute(options.script_nonce),
-            style=deferred_stylesheet(base, options.style_nonce),
+            scripts=script_tag(base, nonce),
+            style=link_styles(base, nonce, ("choices.css",)),
         )
 
     def card(  # noqa: PLR0913 (what it says, and about what)
@@ -218,7 +201,8 @@ class InsertedHtml(Rendering):
         next_path: str,
         card: Card,
         content: CardContent = NO_CONTENT,
-        options: QuestionOptions = DEFAULT_OPTIONS,
+        reloads: bool = False,
+        nonce: str = "",
     ) -> str:
         """Return a card, to be placed in a page instead of content that sends data to somebody else.
 
@@ -231,12 +215,13 @@ class InsertedHtml(Rendering):
             next_path: see `Pages`.
             card: what the card is about.
             content: what it stands for.
-            options: how the page asks.
+            reloads: whether the page has to be loaded again after a grant.
+            nonce: the nonce of the page for our tags; "" for none.
         """
         context = page_variables(decision, base, language, next_path) | card_variables(decision, card)
         title = content.title or context["words"]("unavailable_title", feature=context["words"].translate(card.title))
         # The form carries it, so that the record of the answer can say what was read.
-        mark = f"{card.id} {options.reloads:d} {escape(content.title)}".encode()
+        mark = f"{card.id} {reloads:d} {escape(content.title)}".encode()
         return self._render(
             "card.html",
             context,
@@ -245,9 +230,9 @@ class InsertedHtml(Rendering):
             place=content.place or f"pchoice-card-{card.id}",
             preview=content.preview,
             content=content.html,
-            reloads=options.reloads,
-            script_nonce=nonce_attribute(options.script_nonce),
-            style=deferred_stylesheet(base, options.style_nonce, "choices.css", "cards.css"),
+            reloads=reloads,
+            scripts=script_tag(base, nonce) + script_tag(base, nonce, "cards.js"),
+            style=link_styles(base, nonce, ("choices.css", "cards.css")),
         )
 
     def read_card(self, mark: str) -> ReadCard | None:

@@ -10,7 +10,6 @@ from markupsafe import Markup, escape
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
-from cookie_consent.pages.tags import ScriptTag, StyleTag, script_tag, style_tag
 
 IN_FIELD, IN_LINK = "\0field\0", "\0link\0"
 """Marks for the return path in cached HTML. No policy contains a NUL."""
@@ -22,10 +21,6 @@ FIRST = Markup("\0first\0")
 """Mark for whether the question is the first of a visit: "1" or nothing. The answer sends it back."""
 ARRIVED = Markup("\0arrived\0")
 """Mark for the referrer, on the buttons that may allow tracing."""
-SCRIPT = Markup("\0script\0")
-"""Mark for the tag that brings the script."""
-STYLE = Markup("\0style\0")
-"""Mark for the tag that brings the stylesheet."""
 REFERRER = "referrer"
 """The parameter with the origin that the visitor came from, in forms that may allow tracing."""
 
@@ -35,32 +30,26 @@ class QuestionOptions:
     """How a page asks the question.
 
     Args:
-        script_nonce: the nonce for the script in the page's Content-Security-Policy; "" for none.
-        style_nonce: the nonce for the style sheet; "" for none.
         reloads: whether the page has to be reloaded after a grant.
         again: whether the visitor opened the question, to see or change the answer.
         referrer: the origin of the site that the visitor came from; "" for none.
         by_script: whether the script reported Global Privacy Control, possibly without a header field. The form then
             reports it too.
-        style: how the question brings its stylesheet.
-        script: how it brings its script.
         shared: in a page that is the same for everybody, the name without prefix of the cookie that tells what holds;
             "" in other pages.
         asks_first: whether such a page may show the question only after the server was asked.
         first: whether it is the first question of a visit: the visitor came from elsewhere.
+        form_id: the id of the form; None for a new one.
     """
 
-    script_nonce: str = ""
-    style_nonce: str = ""
     reloads: bool = False
     again: bool = False
     referrer: str = ""
     by_script: bool = False
-    style: StyleTag = "linked"
-    script: ScriptTag = "early"
     shared: str = ""
     asks_first: bool = False
     first: bool = False
+    form_id: bytes | None = None
 
 
 DEFAULT_OPTIONS = QuestionOptions()
@@ -72,7 +61,6 @@ def banner_values(
 ) -> dict[bytes, bytes]:
     """Return the values for the marks in a cached question."""
     in_field, in_link = escaped_path(next_path)
-    script = "shared.js" if options.shared else "choices.js"
     return {
         b"field": in_field,
         b"link": in_link,
@@ -80,8 +68,6 @@ def banner_values(
         b"answered": b"%d" % answered_at(decision),
         b"first": b"1" if options.first else b"",
         b"arrived": _from(base, options.referrer) if options.referrer else b"",
-        b"script": script_tag(options.script, base, options.script_nonce, script).encode("ascii", "xmlcharrefreplace"),
-        b"style": style_tag(options.style, base, options.style_nonce).encode("ascii", "xmlcharrefreplace"),
     }
 
 

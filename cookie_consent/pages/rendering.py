@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 from cookie_consent.base.bounds import Cache
-from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.messages import check
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.pages.context import load_templates
@@ -20,6 +19,28 @@ Layout = Literal["corner", "bar", "modal"]
 """Where the question is shown: in a box in the corner (on phones at the bottom), in a bar at the bottom, or in a
 dialog."""
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+
+class HtmlTemplate:
+    """Rendered HTML with holes for what differs between pages. Each hole is marked by its name between two NULs.
+
+    Attributes:
+        parts: the HTML between the holes and the names of the holes, in turn.
+        holes: the position among the parts and the name of each hole.
+    """
+
+    __slots__ = ("holes", "parts")
+
+    def __init__(self, html: bytes) -> None:
+        self.parts = html.split(b"\0")
+        self.holes = [*enumerate(self.parts)][1::2]
+
+    def fill(self, values: Mapping[bytes, bytes]) -> bytes:
+        """Return the HTML with the holes filled: name of each hole -> HTML."""
+        parts = self.parts.copy()
+        for position, name in self.holes:
+            parts[position] = values[name]
+        return b"".join(parts)
 
 
 class Rendering:
@@ -54,11 +75,6 @@ class Rendering:
         self._cache = Cache[tuple[object, ...], HtmlTemplate](_MAX_KEPT)
         self.evidence = Cache[tuple[object, ...], str](_MAX_EVIDENCE, _LARGEST_EVIDENCE)
         """A cache of the texts that are stored with answers; see `evidence`."""
-
-    @property
-    def needs_script_early(self) -> bool:
-        """Whether the script comes with the question."""
-        return self._layout == "modal"  # only a script makes a dialog modal
 
     def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
         """Render a page, with an id for its forms and the address of the site's start."""

@@ -142,7 +142,7 @@ def test_policy_page_linked_from_banner_has_no_banner(path: str) -> None:
     reply = call(site, path=path, query=b"a=b", headers=HTML)
     assert not has_banner(reply)
     assert reply.all("link") == []
-    assert reply.text.startswith(PAGE.decode().partition("</body>")[0])
+    assert PAGE.decode().partition("</head>")[2].partition("</body>")[0] in reply.text
     assert "data-privacy-settings" in reply.text
     mount, _, rest = path.rpartition("/")
     assert not has_banner(call(site, path=path, root_path=mount, headers=HTML))
@@ -208,14 +208,14 @@ def test_layout_option_sets_layout_of_banner(layout: str) -> None:
 
 # The nonce of the app's Content-Security-Policy.
 
-_OWN = re.compile(r'<(?:link rel="stylesheet" media="print"|style|script type="module")[^>]*>')
+_OWN = re.compile(r'<(?:style|script type="module")[^>]*>')
 
 
 def test_cached_banner_gets_nonce_of_each_page() -> None:
     for nonce in ("first", "second", ""):
         csp = f"default-src 'nonce-{nonce}'"
         text = call(_NONCES, headers=[*HTML, ("x-csp", csp)]).text
-        assert [f' nonce="{nonce}"' in tag for tag in _OWN.findall(text)] == [bool(nonce)] * 2
+        assert {f' nonce="{nonce}"' in tag for tag in _OWN.findall(text)} == {bool(nonce)}
 
 
 async def _with_csp(scope: Scope, receive: Receive, send: Send) -> None:

@@ -147,9 +147,9 @@ def test_private_endpoint_deletes_refused_cookies(scheme: str, is_secure: bool) 
     visitor.refuse()
     visitor.jar["player"] = "1"
     page = visitor.get(f"{PREFIX}/question", query=b"again").text
-    (script,) = re.findall(r'src="([^"]*\.js[^"]*)"', page)
+    (style,) = re.findall(r'href="([^"]*\.css)"', page)
     visitor.jar["player"] = "1"
-    assert visitor.get(script).set_cookies == {}
+    assert visitor.get(style).set_cookies == {}
     ((name, line),) = visitor.get(f"{PREFIX}/state").set_cookies.items()
     assert name == "player"
     assert line.endswith("; Secure") is is_secure

@@ -26,7 +26,6 @@ from tests.support.asgi import (
     page_app,
     policy,
     reply_app,
-    with_linked_assets,
     without_form_ids,
 )
 from tests.support.browsers.browser import forms
@@ -47,8 +46,9 @@ def script_state(reply: Reply) -> Any:
 def test_question_endpoint_returns_same_banner_as_page() -> None:
     visitor = Visitor(install(page_app()), HTML)
     brought = without_form_ids(question(visitor, "next=%2Fthere%3Fa%3Db").text)
-    in_the_page = with_linked_assets(without_form_ids(visitor.get("/there", query=b"a=b").text))
-    assert in_the_page == PAGE.decode().replace("<body>", f"<body>{brought}")
+    in_the_page = without_form_ids(visitor.get("/there", query=b"a=b").text)
+    assert brought[brought.index("<section") :] in in_the_page
+    assert brought.startswith('<link rel="stylesheet" href="/privacy-choices/assets/choices.')
 
 
 def test_each_banner_has_its_own_form_id() -> None:

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import requires
-from cookie_consent.http.csp import DEFAULT_POLICY, policy_with, read_policy
+from cookie_consent.http.csp import DEFAULT_POLICY, read_policy, write_policy
 from cookie_consent.policy.parts import Recipient
 from tests.support.asgi import (
     PHONE,
@@ -182,7 +182,7 @@ def test_service_takes_recipients_away() -> None:
 )
 def test_directive_of_recipient_starts_as_what_applies_in_its_place(given: str, directive: str, expected: str) -> None:
     recipient = Recipient(id="a", name="A", purpose="p", receives={}, origins=(MAPS,), directives=(directive,))
-    assert expected in policy_with(read_policy(given), [recipient])
+    assert expected in write_policy(read_policy(given), [recipient])
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def needs_reload(reply: Reply) -> bool:
 @pytest.mark.parametrize(("text", "csp", "reloads"), [
     (RECIPIENTS, "enforce", True), (RECIPIENTS, None, False), (SITE, "enforce", False), (NECESSARY, "enforce", False),
 ])  # fmt: skip
-def test_grant_loads_a_page_again_whose_policy_withholds_recipients(text: str, csp: str | None, reloads: bool) -> None:
+def test_grant_loads_a_page_again_whose_write_policyholds_recipients(text: str, csp: str | None, reloads: bool) -> None:
     visitor = enforcing(text=text, csp=csp)
     assert [needs_reload(visitor.get()) for _ in range(3)] == [reloads] * 3
     assert visitor.state()["reloads"] is reloads

@@ -89,7 +89,7 @@ def test_server_that_knows_the_path_or_none_is_not_logged(
 def test_own_page_that_led_here_shows_that_all_is_well(caplog: pytest.LogCaptureFixture) -> None:
     app = site()
     Visitor(app, BROWSER).get("/")
-    script = re.findall(r'import\("([^"]+)"\)', Visitor(app, BROWSER).get("/").text)[0]
+    script = re.findall(r'<script type="module" src="([^"]+)"', Visitor(app, BROWSER).get("/").text)[0]
     asked = Visitor(app, [*BROWSER, ("referer", "https://site.example/"), ("sec-fetch-dest", "script")]).get(script)
     assert asked.status == 200
     browse(app, ["/", "/offices", "/news", "/", "/offices"], "/shop")

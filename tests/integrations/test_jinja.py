@@ -104,12 +104,12 @@ class _Nonces(HTMLParser):
 
 @pytest.mark.parametrize("nonce", ["abc+/==", 'a"><b>', ""])
 def test_template_tags_carry_nonce_of_app(site: ASGIApp, nonce: str) -> None:
-    """The assets and the fallback have three tags each. The visitor has answered, so the page has no banner."""
+    """The assets and the fallback have two tags each. The visitor has answered, so the page has no banner."""
     visitor = Visitor(site, HTML)
     visitor.refuse()
     text = visitor.get("/sealed", query=urlencode({"nonce": nonce}).encode()).text
-    assert _Nonces(text).nonces == [nonce or None] * 6
-    assert _Nonces(visitor.get("/offices").text).nonces == [None] * 6
+    assert _Nonces(text).nonces == [nonce or None] * 4
+    assert _Nonces(visitor.get("/offices").text).nonces == [None] * 4
 
 
 def test_assets_of_page_with_fallback_exist(site: ASGIApp) -> None:

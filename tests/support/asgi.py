@@ -94,8 +94,6 @@ refused = true
 Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]
 
-_INLINE_STYLE = re.compile(r'<style class="pchoice-style" data-href="([^"]*)">[^<]*</style>')
-_LATE_SCRIPT = re.compile(r'<script type="module" async data-choices>[^<]*import\("([^"]+)"\)[^<]*</script>')
 _FORM_ID = re.compile(r'(name="(?:once|answered|first)" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -222,12 +220,6 @@ def scope(
     else:
         made["subprotocols"] = []
     return made
-
-
-def with_linked_assets(html: str) -> str:
-    """Return a page with a link to our stylesheet in place of the stylesheet, and a tag for the script in its place."""
-    html = _INLINE_STYLE.sub(r'<link rel="stylesheet" href="\1">', html)
-    return _LATE_SCRIPT.sub(r'<script type="module" src="\1"></script>', html)
 
 
 def without_form_ids(html: str) -> str:

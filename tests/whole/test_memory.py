@@ -17,10 +17,10 @@ from starlette.types import ASGIApp
 
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.html.injection import injectable
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.http.plan import read_encoding, read_head
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
@@ -292,8 +292,10 @@ def test_overlong_host_is_recorded_as_other() -> None:
 
 
 def test_overlong_content_type_is_no_page() -> None:
-    assert injectable(200, [(b"content-type", b"text/html;" + b" " * 246)]) == "ascii"
-    assert injectable(200, [(b"content-type", b"text/html;" + b" " * 247)]) is None
+    for spaces, encoding in ((246, "ascii"), (247, None)):
+        fields = [(b"content-type", b"text/html;" + b" " * spaces)]
+        message = {"type": "http.response.start", "status": 200, "headers": fields}
+        assert read_encoding(read_head(message, {}, asks=False)) == encoding
 
 
 def test_consent_cookie_with_many_purposes_is_read() -> None:

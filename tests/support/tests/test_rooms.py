@@ -15,7 +15,7 @@ from tests.support.rooms import ROOT, rooms_of
     ("changed", "rooms"),
     [
         (["cookie_consent/decision/gate.py"], ["decision", "docs", "whole"]),
-        (["cookie_consent/base/html/document.py", "tests/sinks/test_files.py"], ["base", "docs", "sinks", "whole"]),
+        (["cookie_consent/base/clock.py", "tests/sinks/test_files.py"], ["base", "docs", "sinks", "whole"]),
         (["tests/browser/test_life.py", "CHANGELOG.md", "docs/policy.md"], ["docs", "whole"]),
         (["static/choices.js"], ["docs", "endpoints", "http", "pages", "whole"]),
         *(
