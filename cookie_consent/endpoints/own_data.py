@@ -166,8 +166,8 @@ def forget_visitor_ids(site: Site, request: OwnRequest) -> list[bytes]:
     """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
     own_cookies = site.own_cookies
     deletions = own_cookies.forget_former((VISITOR, ERASURE), request.cookie_field, request.place, request.base)
-    for spec in (VISITOR, ERASURE):
-        if own_cookies.read(spec, request.cookie_field, request.place):
+    for spec, ids in ((VISITOR, find_visitor_id(site, request)), (ERASURE, find_withdrawn(site, request))):
+        if ids:
             deletions.append(own_cookies.forget(spec, request.place, request.base))
     return deletions
 

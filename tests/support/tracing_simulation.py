@@ -226,8 +226,8 @@ class Simulation:
             return
         assert reply.status == 200, reply.text
         answer = before.after(choice, ticked, shown, int(self.clock.now))
-        if before.answer is None and answer.status == "unknown":
-            assert reply.set_cookies == {}, "a first answer that says nothing is none"
+        if answer.status == "unknown" and (before.answer is None or before.answer.status == "unknown"):
+            assert reply.set_cookies == {}, "an answer that says nothing, as nothing was said before, is none"
             return
         browser.consent.append((value_of(reply.set_cookies["__Host-consent"]), answer))
         if (counted := outcome(before, answer)) != "unknown":
