@@ -1,32 +1,14 @@
-"""What the header fields of a request say: the browser's signals, and whether a person sees the page."""
+"""What the header fields of a request say: whether a person sees the page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
-GPC_FIELD = b"sec-gpc"
-DNT_FIELD = b"dnt"
 _OF_PAGES = (b"", b"document")
 FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
 """Values of Sec-Fetch-Dest in requests for documents inside other documents (Fetch, request destinations)."""
-
-
-def read_signals(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
-    """Return the names of the signals in a request's header fields: "gpc", "dnt", both or none.
-
-    A signal is present if one of its fields is exactly "1" (Global Privacy Control, section "The Sec-GPC Header
-    Field"). Any other value is ignored. The absence of a signal is never consent.
-    """
-    signals = set()
-    for name, value in headers:
-        if value == b"1":
-            if name == GPC_FIELD:
-                signals.add("gpc")
-            elif name == DNT_FIELD:
-                signals.add("dnt")
-    return frozenset(signals)
 
 
 def page_view_host(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:

@@ -20,7 +20,7 @@ from cookie_consent.base.cookies import expire_cookie, set_cookie, values
 from cookie_consent.base.messages import check
 from cookie_consent.decision import tokens
 from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.place import HTTPS, Place, find_place
+from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place, is_secure, read_host
 from cookie_consent.decision.record import CONSENT_LIFETIME, OPT_OUT_LIFETIME, ConsentRecord
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled
@@ -158,8 +158,12 @@ class OwnCookies:
     # The rows
 
     def place(self, scope: Mapping[str, Any]) -> Place:
-        """Return where the cookies of a request live."""
-        return find_place(scope, self.hosts, self._domain)
+        """Return where the cookies of a request live. A host that shares no answers has cookies of its own."""
+        if self.hosts:
+            host = read_host(scope)
+            if host in self.hosts:
+                return Place(is_secure(scope), host, self._domain)
+        return HTTPS if scope.get("scheme") in SECURE_SCHEMES else HTTP
 
     def name(self, spec: CookieSpec, place: Place) -> str:
         """Return the name of a cookie in a place."""

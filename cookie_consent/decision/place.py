@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from cookie_consent.base.addresses import host_name
@@ -48,21 +48,6 @@ def read_host(scope: Mapping[str, Any]) -> str:
         if name == b"host":
             return host_name(value)
     return ""
-
-
-def find_place(scope: Mapping[str, Any], hosts: Collection[str], domain: str) -> Place:
-    """Return the place of a request's own cookies. A host that is not listed has cookies of its own.
-
-    Args:
-        scope: the request's ASGI scope.
-        hosts: the hosts that share answers; none if each host has its own.
-        domain: the domain in which they do.
-    """
-    if hosts:
-        host = read_host(scope)
-        if host in hosts:
-            return Place(is_secure(scope), host, domain)
-    return HTTPS if is_secure(scope) else HTTP
 
 
 class LawByCountry:

@@ -13,7 +13,7 @@ from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.messages import forget_with_others
-from cookie_consent.base.request_fields import Headers, read_signals
+from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.decision import Decision, decide, depends_on_signals, without_optional
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons
@@ -22,7 +22,6 @@ from cookie_consent.decision.place import LawByCountry, Place, is_secure, read_h
 from cookie_consent.decision.record import ConsentRecord, State, newest
 from cookie_consent.decision.tokens import Arrival
 from cookie_consent.policy.laws import Law
-from cookie_consent.policy.parts import Service
 from cookie_consent.policy.policy import Policy
 
 _MAX_KNOWN = 2048
@@ -31,6 +30,8 @@ _LONGEST_KNOWN = 2048
 _LONGEST_READ = 64 * 1024
 """Bytes of a Cookie field that are read and that the app sees, as many as most servers accept for all fields together.
 The rest is held back."""
+_SIGNALS = {b"sec-gpc": "gpc", b"dnt": "dnt"}
+_NO_SIGNALS = frozenset[str]()
 _log = logging.getLogger("cookie_consent")
 
 
@@ -77,14 +78,9 @@ class Visit:
         return bool(self.decision.asked)
 
     @property
-    def is_quick(self) -> bool:
-        """Whether the visit itself adds nothing to the response."""
-        return not (self.refused_cookies or self.arrival is not None or self.signal_cookie is not None or self.saved)
-
-    @property
     def needs_preparation(self) -> bool:
-        """Whether the request needs more than holding cookies back."""
-        return self.traced or self.depends_on_signals or not self.is_quick
+        """Whether there is something to do before the app runs."""
+        return self.traced or self.depends_on_signals or self.saved
 
 
 class Visits:
@@ -130,8 +126,7 @@ class Visits:
             scope: the request's ASGI scope.
             path: its path inside the app.
         """
-        cookies = join_cookies(scope)
-        signals = read_signals(scope["headers"])
+        cookies, signals = read_fields(scope["headers"])
         place = self._own_cookies.place(scope)
         policy = self._find_policy(scope, path)
         now = self._clock()
@@ -162,7 +157,7 @@ class Visits:
             service: the id of the service.
             like: a policy under the same law.
         """
-        for policy in self._list_under(like.law):
+        for _, policy in self._list_policies(like.law):
             if policy.service is not None and policy.service.id == service:
                 return policy
         return None
@@ -173,15 +168,14 @@ class Visits:
         It is under the law of the visitor's country, if the policy has laws by country.
         """
         law = None if self._by_country is None else self._by_country.find_law(scope)
-        *services, site_policy = self._list_under(law)
-        for policy in services:
-            if _is_in(policy.service, scope, path):
+        for beginning, policy in self._list_policies(law):
+            is_here = not beginning or path == beginning or path.startswith(f"{beginning}/")
+            if is_here and (policy.service is None or policy.service.host in ("", read_host(scope))):
                 return policy
-        return site_policy
+        raise AssertionError("the site's own policy is for all paths")
 
-    def _list_under(self, law: Law | None) -> list[Policy]:
-        """Return the policies of the services under a law, the most specific one first, and the site's at last."""
-        return self._policies.get(law.code if law is not None else "", self._policies[""])
+    def _list_policies(self, law: Law | None) -> list[tuple[str, Policy]]:
+        return self._policies.get("" if law is None else law.code, self._policies[""])
 
     def _decide(self, policy: Policy, sent: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         """Return the visit of a request that is not known yet."""
@@ -243,20 +237,10 @@ class Visits:
         return self._own_cookies.set_signals(signals, record, now, place)
 
 
-def _list_policies(policy: Policy) -> list[Policy]:
-    """Return the policies of the services, the most specific one first, and the site's at last."""
+def _list_policies(policy: Policy) -> list[tuple[str, Policy]]:
+    """Return each service's path and policy, the most specific one first, and the site's policy at last."""
     services = sorted(policy.services, key=lambda part: (part.host, len(part.path)), reverse=True)
-    return [*(policy.under(service) for service in services), policy]
-
-
-def _is_in(service: Service | None, scope: Mapping[str, Any], path: str) -> bool:
-    """Return whether a request is for a service."""
-    if service is None:
-        return False
-    beginning = service.path.rstrip("/")
-    if path != beginning and not path.startswith(f"{beginning}/"):
-        return False
-    return not service.host or service.host == read_host(scope)
+    return [*((service.path.rstrip("/"), policy.under(service)) for service in services), ("", policy)]
 
 
 def _cut_to_limit(cookies: bytes) -> bytes:
@@ -300,14 +284,25 @@ def expire_refused(gate: Gate, visit: Visit, scope: Mapping[str, Any]) -> Header
     return gate.expire_cookies(visit.refused_cookies, read_host(scope), secure=is_secure(scope), unsent=unsent)
 
 
-def join_cookies(scope: Mapping[str, Any]) -> bytes:
-    """Return the Cookie fields of a request as one; HTTP/2 sends several."""
-    return b"; ".join([value for name, value in scope["headers"] if name == b"cookie"])
+def read_fields(fields: Headers) -> tuple[bytes, frozenset[str]]:
+    """Return the Cookie field of a request, of which HTTP/2 sends several, and the names of its signals.
+
+    A signal is there if its field is exactly "1" (Global Privacy Control, section "The Sec-GPC Header Field"). That
+    there is none is never consent.
+    """
+    cookies = b""
+    signals = _NO_SIGNALS
+    for name, value in fields:
+        if name == b"cookie":
+            cookies = b"; ".join((cookies, value)) if cookies else bytes(value)
+        elif value == b"1" and name in _SIGNALS:
+            signals |= {_SIGNALS[name]}
+    return cookies, signals
 
 
 def read_cookies(scope: Mapping[str, Any]) -> bytes:
     """Return the Cookie field of a request, cut to 64 KiB."""
-    return _cut_to_limit(join_cookies(scope))
+    return _cut_to_limit(read_fields(scope["headers"])[0])
 
 
 def hide_blocked_cookies(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:

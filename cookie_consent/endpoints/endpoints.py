@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.request_fields import GPC_FIELD
 from cookie_consent.endpoints.answer import accept_answer, end_tracing
 from cookie_consent.endpoints.events import accept_event
 from cookie_consent.endpoints.help_desk import show_form, take_desk_request
@@ -142,7 +141,7 @@ def read_gpc_of_script(scope: Scope) -> Scope:
     for name, value in scope["headers"]:
         if name == b"sec-fetch-site" and value in (b"cross-site", b"same-site"):
             return scope
-    return {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
+    return {**scope, "headers": [*scope["headers"], (b"sec-gpc", b"1")]}
 
 
 def find_endpoint(method: str, path: str) -> Endpoint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
 
 import pytest
@@ -115,7 +115,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
             (),
             None,
         )
-        assert (visit.traced, visit.depends_on_signals, visit.is_quick) == (False, False, True)
+        assert (visit.traced, visit.depends_on_signals, visit.needs_preparation) == (False, False, False)
         assert visit.valid_until == NOW + 1
 
 
@@ -198,14 +198,6 @@ def test_visit_and_its_decision_are_frozen() -> None:
             visit.traced = True  # type: ignore[misc]
         with pytest.raises(FrozenInstanceError):
             visit.decision.status = "granted"  # type: ignore[misc]
-
-
-def test_changed_copy_of_visit_knows_what_follows() -> None:
-    visit = make_visits().read({"headers": [], "scheme": "https"}, "/")
-    assert (visit.is_quick, visit.needs_preparation) == (True, False)
-    changed = replace(visit, signal_cookie=b"a=1")
-    assert (changed.is_quick, changed.needs_preparation) == (False, True)
-    assert replace(visit, traced=True).needs_preparation
 
 
 @pytest.mark.slow
