@@ -55,7 +55,7 @@ def fails_at_start(check_names: Callable[[Iterable[str]], object]) -> Callable[[
                 check_names(kwargs)
                 init(self, *args, **kwargs)
             except Exception as error:
-                if not _is_made_late():
+                if not _is_called_by(_MADE_LATE):
                     if isinstance(error, OSError | ValueError):
                         setattr(error, _SAYS_ALL, True)
                         _print_such_errors_alone()
@@ -89,12 +89,14 @@ async def _refuse(error: Exception, where: TracebackType | None, scope: Scope, r
     raise error.with_traceback(where)  # the original traceback; otherwise it would grow with each request
 
 
-def _is_made_late() -> bool:
-    """Return whether a framework constructs the instance, and not the site's code."""
-    frame = sys._getframe(2)
-    while frame.f_code.co_name == "__init__" and frame.f_back is not None:  # the __init__ of a subclass
+def _is_called_by(name: str) -> bool:
+    """Return whether a function of this name is running: a framework's, which is about to construct the middleware."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == name:
+            return True
         frame = frame.f_back
-    return frame.f_code.co_name == _MADE_LATE
+    return False
 
 
 def check_app(app: Any) -> None:
@@ -116,14 +118,11 @@ def check_app(app: Any) -> None:
         "a2wsgi.WSGIMiddleware(app) or asgiref.wsgi.WsgiToAsgi(app): docs/how-to/wrap-a-wsgi-app.md"
     )
     check("app", app, is_valid=not _is_wsgi(app), remedy=remedy)
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == _MADE_FOR_A_ROUTE:
-            raise ValueError(
-                'middleware: Litestar runs what is in its option "middleware" behind its routing, where answers do not '
-                "arrive. Wrap the app instead: app = ConsentMiddleware(Litestar(...), policy=..., secret_keys=[...])"
-            )
-        frame = frame.f_back
+    if _is_called_by(_MADE_FOR_A_ROUTE):
+        raise ValueError(
+            'middleware: Litestar runs what is in its option "middleware" behind its routing, where answers do not '
+            "arrive. Wrap the app instead: app = ConsentMiddleware(Litestar(...), policy=..., secret_keys=[...])"
+        )
 
 
 def _is_wsgi(app: Any) -> bool:
@@ -135,11 +134,9 @@ def _is_wsgi(app: Any) -> bool:
 
 
 _log = logging.getLogger("cookie_consent")
-_STARTUP_DONE, _SHUTDOWN, _SHUTDOWN_DONE = (
-    "lifespan.startup.complete",
-    "lifespan.shutdown",
-    "lifespan.shutdown.complete",
-)
+_STARTUP_DONE = "lifespan.startup.complete"
+_SHUTDOWN = "lifespan.shutdown"
+_SHUTDOWN_DONE = "lifespan.shutdown.complete"
 
 _running: ContextVar[Any] = ContextVar("cookie_consent_running", default=None)
 """The app whose lifespan the current task runs."""
