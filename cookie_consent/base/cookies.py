@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import formatdate
 
+Headers = list[tuple[bytes, bytes]]
 _LOSSLESS = "surrogateescape"
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """Browsers reject cookies with these characters (RFC 6265bis section 5.6). In a name we send, they could end the field.

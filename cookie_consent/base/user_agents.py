@@ -1,4 +1,4 @@
-"""Reads browser, system and device from the User-Agent field, with the user-agents package and a cache."""
+"""Reads who sends a request, with the user-agents package and a cache, and whether a person sees the page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from cookie_consent.base.bounds import LONGEST_KEPT
+
+_OF_PAGES = (b"", b"document")
+FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
+"""Values of Sec-Fetch-Dest in requests for documents inside other documents (Fetch, request destinations)."""
 
 
 class Agent(NamedTuple):
@@ -57,3 +61,25 @@ def is_from_robot(fields: Mapping[bytes, bytes]) -> bool:
         fields: the request's header fields by name, in lowercase.
     """
     return read_agent(fields.get(b"user-agent", b"")).is_bot
+
+
+def page_view_host(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> bytes | None:
+    """Return the Host field of a request that can be a page view ("" if it has none), or None.
+
+    A page that a script fetches, that is in a frame, or that is prefetched is no page view (Fetch Metadata,
+    "Sec-Fetch-Dest").
+
+    Args:
+        fields: the header fields by name, in lowercase.
+        not_modified: whether the response is "not modified", whose fields need not say that it is a page. Then only a
+            browser's "Sec-Fetch-Dest: document" counts.
+    """
+    destination = fields.get(b"sec-fetch-dest", b"")
+    if destination not in (_OF_PAGES[1:] if not_modified else _OF_PAGES):
+        return None
+    return None if is_prefetch(fields) else fields.get(b"host", b"")
+
+
+def is_prefetch(fields: Mapping[bytes, bytes]) -> bool:
+    """Return whether a browser loads a page that nobody sees yet (Fetch, "Sec-Purpose")."""
+    return any(b"prefetch" in fields.get(name, b"").lower() for name in (b"sec-purpose", b"purpose"))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.cookies import (
     CONTROL,
+    Headers,
     cookie_name,
     expire_cookie,
     is_deletion,
@@ -21,7 +22,6 @@ from cookie_consent.base.cookies import (
     settable_domains,
 )
 from cookie_consent.base.messages import check
-from cookie_consent.base.request_fields import Headers
 from cookie_consent.policy.parts import NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 

@@ -12,8 +12,8 @@ from typing import Any
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.clock import DAY
+from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import forget_with_others
-from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.decision import Decision, decide, depends_on_signals, without_optional
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent.base.addresses import outer_path, safe_next, split_address
+from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import shown, warn_once
-from cookie_consent.base.request_fields import Headers
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import CONSENT, MAX_WITHDRAWN, SAVED, SIGNAL

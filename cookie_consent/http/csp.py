@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cookie_consent.base.bounds import Cache
+from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import check
-from cookie_consent.base.request_fields import Headers
 from cookie_consent.decision.decision import Decision
 from cookie_consent.http.head import NOT_MODIFIED
 from cookie_consent.policy.parts import NECESSARY, Recipient

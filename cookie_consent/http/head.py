@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
-from cookie_consent.base.request_fields import Headers
+from cookie_consent.base.cookies import Headers
 
 ONLY_BYTES = frozenset({bytes})
 """The type that names and values of header fields should have. Some apps send other kinds of bytes, or texts."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent.base.addresses import outer_path
-from cookie_consent.base.request_fields import Headers
+from cookie_consent.base.cookies import Headers
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.visit import Visit, hide_blocked_cookies

@@ -15,7 +15,7 @@ from cookie_consent.base import user_agents
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import Cache, RateLimit
 from cookie_consent.base.clock import HOUR
-from cookie_consent.base.request_fields import Headers
+from cookie_consent.base.cookies import Headers
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.decision import Decision, decide

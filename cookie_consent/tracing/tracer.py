@@ -11,7 +11,7 @@ from typing import Any
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.bounds import Cache
 from cookie_consent.base.messages import warn_once
-from cookie_consent.base.user_agents import read_agent
+from cookie_consent.base.user_agents import is_from_robot, is_prefetch
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
 from cookie_consent.tracing.erasing import LONGEST_RECORDED
@@ -42,10 +42,7 @@ def is_traceable(fields: Fields) -> bool:
     Args:
         fields: the request's header fields by name, in lowercase.
     """
-    for name in (b"sec-purpose", b"purpose"):
-        if b"prefetch" in fields.get(name, b"").lower():
-            return False
-    return not read_agent(fields.get(b"user-agent", b"")).is_bot
+    return not (is_prefetch(fields) or is_from_robot(fields))
 
 
 class Trace:

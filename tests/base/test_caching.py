@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.request_fields import Headers
+from cookie_consent.base.cookies import Headers
 from cookie_consent.http.head import keep_private, vary_on
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app

@@ -22,7 +22,7 @@ from typing import Protocol
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from cookie_consent.base.request_fields import Headers
+from cookie_consent.base.cookies import Headers
 from cookie_consent.decision.gate import Gate
 from tests.support.asgi import policy
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS

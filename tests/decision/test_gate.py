@@ -21,8 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.base.cookies import pairs
-from cookie_consent.base.request_fields import Headers
+from cookie_consent.base.cookies import Headers, pairs
 from cookie_consent.decision.cookie_log import CookieLog, HeldCookies, held_cookies
 from cookie_consent.decision.gate import SHORTENED, Finding, Gate
 from cookie_consent.pages.assets import assets
