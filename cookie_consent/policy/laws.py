@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.policy.syntax import Fault, parse_duration
+from cookie_consent.policy.syntax import parse_duration, rule
 from cookie_consent.texts.locales import is_country
 
 _PLACE = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
@@ -83,11 +83,7 @@ def _law(code: str, data: Mapping[str, Any]) -> Law:
     return Law(code=code, **values)
 
 
-def _check_law(code: str) -> Iterator[Fault]:
-    if code not in laws():
-        yield f'there is no law "{code}" here', did_you_mean(code, laws())
-
-
+_check_law = rule(lambda code: code in laws(), "is no law here", lambda code: did_you_mean(code, laws()))
 LawCode = Annotated[str, _check_law]
 
 

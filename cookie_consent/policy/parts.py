@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
@@ -16,7 +17,6 @@ from cookie_consent.policy.laws import LawCode
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
     HOST,
-    PATH,
     Check,
     Country,
     Fault,
@@ -28,8 +28,8 @@ from cookie_consent.policy.syntax import (
     Origin,
     Path,
     check_hosts,
-    check_text,
-    match_pattern,
+    rule,
+    select_faults,
 )
 
 
@@ -101,11 +101,6 @@ Texts = Mapping[str, str]
 """A text in several languages: language tag -> text."""
 
 
-def _check_directive(value: str) -> Iterator[Fault]:
-    if value not in DIRECTIVES:
-        yield f'"{value}" is no directive', did_you_mean(value, DIRECTIVES)
-
-
 def _check_time_zone(name: str) -> Iterator[Fault]:
     try:
         time_zone(name)
@@ -113,20 +108,24 @@ def _check_time_zone(name: str) -> Iterator[Fault]:
         yield f'there is no time zone "{name}"', error.remedy
 
 
-def _check_nobody(value: str) -> Iterator[Fault]:
-    if value != "none":
-        yield f"{value!r} is not valid here", 'Write "none", or declare each in [[recipients]].'
-
-
-def _check_kind(value: str) -> Iterator[Fault]:
-    if value != "storage":
-        yield f"{value!r} is not valid here", 'Write "cookie" or "storage".'
-
-
-def _check_domain(value: str | None) -> Iterator[Fault]:
-    yield from match_pattern(HOST, 'Write a host name like "example.jp".')((value or "").removeprefix("."))
-
-
+Directive = Annotated[
+    str, rule(DIRECTIVES.__contains__, "is no directive", lambda word: did_you_mean(word, DIRECTIVES))
+]
+Recipients = Annotated[
+    str, rule("none".__eq__, "is not valid here", 'Write "none", or declare each in [[recipients]].')
+]
+Kind = Annotated[str, rule("storage".__eq__, "is not valid here", 'Write "cookie" or "storage".')]
+Domain = Annotated[
+    str | None,
+    rule(
+        lambda name: HOST.fullmatch(name.removeprefix(".")), "is not valid here", 'Write a host name like "example.jp".'
+    ),
+]
+_PATH = re.compile(r"/[!-:<-~]*")
+_check_text = rule(str.strip, "is empty", "Write it, or leave the whole table out.")
+_check_cookie_name = rule(
+    COOKIE_NAME.fullmatch, "is not valid here", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265)."
+)
 SignalRule = Annotated[tuple[str, ...] | None, {"default": None, "ignore": ()}]
 """Ids of purposes, or one of these words in a file."""
 
@@ -178,20 +177,25 @@ class Site(CheckedPart):
     laws: tuple[LawCode, ...] = ()
     authority: Authority | None = None
     time_zone: Annotated[str, _check_time_zone] = ""
-    recipients: Annotated[str, _check_nobody] = ""
+    recipients: Recipients = ""
 
     def _faults(self) -> Iterator[tuple[str, str, str]]:
         if self.domain or self.hosts:
             yield from check_hosts(self.domain, self.hosts)
-        if len(set(self.languages)) < len(self.languages):
-            yield "languages", "a language is listed twice", "List each once."
-        if self.prevailing_language not in self.languages:
-            offered = ", ".join(self.languages) or "none listed"
-            yield (
+        yield from select_faults(
+            (
+                len(set(self.languages)) < len(self.languages),
+                "languages",
+                "a language is listed twice",
+                "List each once.",
+            ),
+            (
+                self.prevailing_language not in self.languages,
                 "prevailing_language",
                 f'the prevailing language "{self.prevailing_language}" is not offered',
-                f"Add it to languages, or choose one of: {offered}.",
-            )
+                f"Add it to languages, or choose one of: {', '.join(self.languages) or 'none listed'}.",
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,21 +229,33 @@ class Purpose(CheckedPart):
     legal_basis: Texts = field(default_factory=dict)
 
     def _faults(self) -> Iterator[tuple[str, str, str]]:
-        if len(self.id) > LONGEST_PURPOSE_ID:
-            yield (
+        is_necessary = self.id == NECESSARY
+        yield from select_faults(
+            (
+                len(self.id) > LONGEST_PURPOSE_ID,
                 "id",
                 f"the id {self.id!r} has {len(self.id)} characters",
                 f"Use at most {LONGEST_PURPOSE_ID}, so that answers fit into a small cookie.",
-            )
-        for key in ("traces", "refused", "sells"):
-            if self.id == NECESSARY and getattr(self, key):
-                yield key, "the necessary purpose can neither trace, sell nor be refused", "Make it another purpose."
-        if self.erase_on_withdrawal and not self.traces:
-            yield (
+            ),
+            (
+                is_necessary and (self.traces or self.refused),
+                "traces",
+                "the necessary purpose can neither trace nor be refused",
+                "Make it another purpose.",
+            ),
+            (
+                is_necessary and self.sells,
+                "sells",
+                "a sale or sharing is never without consent",
+                "Make it another purpose.",
+            ),
+            (
+                self.erase_on_withdrawal and not self.traces,
                 "erase_on_withdrawal",
                 "nothing is recorded that could be erased",
                 "Leave it out, or write traces = true.",
-            )
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,9 +277,9 @@ class Cookie(CheckedPart):
     purpose: str
     duration: Annotated[timedelta | None, {"session": None}] = None
     path: str = "/"
-    domain: Annotated[str | None, _check_domain] = None
+    domain: Domain = None
     description: Texts = field(default_factory=dict)
-    kind: Annotated[str, _check_kind] = "cookie"
+    kind: Kind = "cookie"
 
     @property
     def is_stored(self) -> bool:
@@ -271,45 +287,55 @@ class Cookie(CheckedPart):
         return self.kind == "storage"
 
     def _faults(self) -> Iterator[tuple[str, str, str]]:
-        remedy = "Cookie names have no spaces, no ; , = and no quotes (RFC 6265)."
-        check = check_text if self.is_stored else match_pattern(COOKIE_NAME, remedy)
+        check = _check_text if self.is_stored else _check_cookie_name
         yield from (("name", *fault) for fault in check(self.name))
-        if len(self.name) > LONGEST_KEPT:
-            yield (
+        days = (self.duration or timedelta()) / timedelta(days=1)
+        key = "path" if self.domain is None else "domain"
+        has_place = self.domain is not None or self.path != "/"
+        yield from select_faults(
+            (
+                len(self.name) > LONGEST_KEPT,
                 "name",
                 f"a name of {len(self.name)} characters is longer than the gate reads",
                 f"Write {LONGEST_KEPT} at most.",
-            )
-        if set(self.name) == {"*"}:
-            yield (
+            ),
+            (
+                set(self.name) == {"*"},
                 "name",
                 f"{self.name!r} would declare every cookie",
                 'Name the cookies, or use undeclared="allow" while you collect them.',
-            )
-        if self.duration is not None and self.duration > LONGEST_COOKIE and not self.is_stored:
-            yield (
+            ),
+            (
+                days > LONGEST_COOKIE.days and not self.is_stored,
                 "duration",
-                f"a lifetime of {self.duration.days} days is over the 400 days that browsers keep a cookie",
+                f"a lifetime of {days:.0f} days is over the 400 days that browsers keep a cookie",
                 'Write "400 days" at most (RFC 6265bis, section 5.5).',
-            )
-        if not PATH.fullmatch(self.path) or ";" in self.path:
-            yield "path", f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.'
-        if len(self.path) > LONGEST_ATTRIBUTE:
-            yield (
+            ),
+            (
+                not _PATH.fullmatch(self.path),
+                "path",
+                f"{self.path!r} is no path",
+                'It begins with "/" and has no spaces or ;.',
+            ),
+            (
+                len(self.path) > LONGEST_ATTRIBUTE,
                 "path",
                 f"a path of {len(self.path)} characters is longer than browsers read",
                 f"Write {LONGEST_ATTRIBUTE} at most (RFC 6265bis, section 5.6).",
-            )
-        key = "path" if self.domain is None else "domain"
-        has_place = self.domain is not None or self.path != "/"
-        if has_place and self.is_stored:
-            yield key, "the browser's storage is that of the whole host", "Leave the line out."
-        if has_place and self.name.lower().startswith("__host-"):
-            yield (
+            ),
+            (
+                has_place and self.is_stored,
+                key,
+                "the browser's storage is that of the whole host",
+                "Leave the line out.",
+            ),
+            (
+                has_place and self.name.lower().startswith("__host-"),
                 key,
                 "browsers take a __Host- cookie only without domain and with path /",
                 "Leave domain and path out (RFC 6265bis, section 4.1.3.2).",
-            )
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,7 +360,7 @@ class Recipient(CheckedPart):
     purpose: str
     receives: Texts
     origins: tuple[Origin, ...] = ()
-    directives: tuple[Annotated[str, _check_directive], ...] = ()
+    directives: tuple[Directive, ...] = ()
     policy_url: Link = ""
     country: Country = ""
     safeguard: Texts = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from os import PathLike
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import rfc8785
@@ -28,8 +28,6 @@ VERSION_DIGITS = 16
 _NO_CONCERN_OF_VISITORS = ("goals", "funnels", "time_zone")
 """Only reports use these tables and this key. They are never in the document, so that nobody is asked again because of
 them."""
-
-Named = TypeVar("Named", Feature, Recipient)
 
 
 # Compared by identity: a policy is in the cache key of each request, and hashing its content would cost more than the
@@ -198,20 +196,16 @@ class Policy(Declarations):
     @cached_property
     def gpc_refuses(self) -> frozenset[str]:
         """The ids of the purposes that Sec-GPC refuses."""
-        if self.signals.gpc is not None:
-            return frozenset(self.signals.gpc)
         # A recipient gets data, which can be a sale also without money (Cal. Civ. Code 1798.140). So GPC refuses each
         # purpose that has one, unless the policy says otherwise.
-        with_recipients = (recipient.purpose for recipient in self.recipients)
-        return frozenset([*with_recipients, *self.sells]) - {NECESSARY}
+        shared = {recipient.purpose for recipient in self.recipients}.union(self.sells) - {NECESSARY}
+        return frozenset(shared if self.signals.gpc is None else self.signals.gpc)
 
     @cached_property
     def dnt_refuses(self) -> frozenset[str]:
         """The ids of the purposes that DNT refuses."""
-        if self.signals.dnt is not None:
-            return frozenset(self.signals.dnt)
         # Do Not Track is about tracking alone, not about sharing.
-        return self.traced
+        return self.traced if self.signals.dnt is None else frozenset(self.signals.dnt)
 
     def cookies_of(self, purpose: str) -> list[Cookie]:
         """Return the cookies of a purpose."""
@@ -231,16 +225,20 @@ class Policy(Declarations):
         Raises:
             LookupError: there is no such feature. The message names the most similar one.
         """
-        return _named("feature", feature, self.features)
+        known = {declared.id: declared for declared in self.features}
+        if feature not in known:
+            raise LookupError(f'there is no feature "{feature}". {did_you_mean(feature, known)}')
+        return known[feature]
 
     def no_purpose(self, purpose: str) -> LookupError:
         """Return the error for a purpose that the policy lacks. The message names the known ones."""
-        known = f"Known: {', '.join(sorted(self.in_force))}."
-        hints = [*dict.fromkeys([did_you_mean(str(purpose), self.in_force), known])]
+        hints = dict.fromkeys(
+            [did_you_mean(str(purpose), self.in_force), f"Known: {', '.join(sorted(self.in_force))}."]
+        )
         for feature in self.features:
             if feature.id == purpose:
                 needed = ", ".join(f'"{needs}"' for needs in feature.purposes)
-                hints.append(f'"{purpose}" is a feature: name its purposes, {needed}.')
+                hints[f'"{purpose}" is a feature: name its purposes, {needed}.'] = None
         return LookupError(f'there is no purpose "{purpose}". {" ".join(hints)}')
 
     def document(self) -> dict[str, Any]:
@@ -261,18 +259,6 @@ class Policy(Declarations):
         )
 
 
-def _named(kind: str, id_: str, parts: tuple[Named, ...]) -> Named:
-    """Return the part of a kind with an id.
-
-    Raises:
-        LookupError: there is no such part. The message names the most similar one.
-    """
-    for part in parts:
-        if part.id == id_:
-            return part
-    raise LookupError(f'there is no {kind} "{id_}". {did_you_mean(id_, (part.id for part in parts))}')
-
-
 def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:
     """Return the policy in force, from the middleware's arguments.
 
@@ -285,16 +271,14 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
         FileNotFoundError: there is no such file.
         ValueError: an argument has the wrong type.
     """
-    is_valid, remedy = isinstance(given, Policy | str | PathLike), "Write a Policy, or the path of a TOML file."
-    check("policy", given, is_valid=is_valid, remedy=remedy)
+    is_policy = isinstance(given, Policy | str | PathLike)
+    check("policy", given, is_valid=is_policy, remedy="Write a Policy, or the path of a TOML file.")
     remedy = 'Write a list of files or policies, as in ["consent.2025.toml"].'
     check("history", history, is_valid=is_list(history), remedy=remedy)
     if isinstance(given, Policy):
         raise_all(find_errors_in_force(given))
-        policy = given
-    else:
-        policy = Policy(**vars(read_file(given, is_in_force=True)))
-    return policy.with_history(history)
+        return given.with_history(history)
+    return Policy(**vars(read_file(given, is_in_force=True))).with_history(history)
 
 
 def version_of(document: Mapping[str, Any]) -> str:
@@ -368,13 +352,11 @@ def card_of(policy: Policy, id_: str) -> Card:
 
 def find_card(policy: Policy, id_: str) -> Card | None:
     """Return the card for an id, or None; see `card_of`."""
-    recipient = next((recipient for recipient in policy.recipients if recipient.id == id_), None)
-    if recipient is not None:
-        title = dict.fromkeys(policy.site.languages, recipient.name)
-        return Card(id=id_, title=title, purposes=(recipient.purpose,))
-    feature = next((feature for feature in policy.features if feature.id == id_), None)
-    if feature is not None:
-        return Card(id=id_, title=feature.title, purposes=feature.purposes, feature=feature)
-    if id_ in policy.optional:
-        return Card(id=id_, title=policy.in_force[id_].title, purposes=(id_,))
-    return None
+    for recipient in policy.recipients:
+        if recipient.id == id_:
+            title = dict.fromkeys(policy.site.languages, recipient.name)
+            return Card(id=id_, title=title, purposes=(recipient.purpose,))
+    for feature in policy.features:
+        if feature.id == id_:
+            return Card(id=id_, title=feature.title, purposes=feature.purposes, feature=feature)
+    return Card(id=id_, title=policy.in_force[id_].title, purposes=(id_,)) if id_ in policy.optional else None

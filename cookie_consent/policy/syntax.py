@@ -22,7 +22,7 @@ LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")
 COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-PATH = re.compile(r"/[!-~]*")
+_PATH = re.compile(r"/[!-~]*")
 _ORIGIN = re.compile(rf"(?:http|ws)s?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::([0-9]{{1,5}}))?")
 _NOT_IN_HOST = re.compile(r"^[a-z]+://|^\.+|[/?#].*$|:[0-9]*(?=[/?#]|$)|\.+$", re.IGNORECASE)
 """Around a host name: a scheme, dots, a path, a port."""
@@ -43,6 +43,10 @@ _ROUNDED_FROM = 3600
 """Above so many seconds a duration is rounded up to minutes: an app that computes Expires loses some seconds."""
 _DURATION = re.compile(rf"([1-9][0-9]{{0,5}}) ({'|'.join(_UNITS)})s?")
 """Six digits at most, so that `timedelta` cannot overflow."""
+_NOT_VALID = "is not valid here"
+_WRITE_ORIGIN = (
+    f'An origin is scheme and host only, in small letters: "https://maps.example.com". Ports go up to {HIGHEST_PORT}.'
+)
 _NOTHING_IN_COMMON = "Hosts share a cookie only within one domain: take out those of other domains."
 
 Fault = tuple[str, str]
@@ -51,53 +55,41 @@ Check = Callable[[str], Iterator[Fault]]
 """Yields what is wrong with a value. In an annotation, it checks each value but the default."""
 
 
-def match_pattern(pattern: re.Pattern[str], remedy: str) -> Check:
-    """Return a check that a value matches a pattern."""
+def rule(is_right: Callable[[str], object], problem: str, remedy: str | Callable[[str], str]) -> Check:
+    """Return a check that a value is right."""
 
     def check(value: str) -> Iterator[Fault]:
-        if not pattern.fullmatch(value):
-            yield f"{value!r} is not valid here", remedy
+        if not is_right(value):
+            yield f"{value!r} {problem}", remedy if isinstance(remedy, str) else remedy(value)
 
     return check
 
 
-def check_text(value: str) -> Iterator[Fault]:
-    """Yield an error if a text is empty or blank."""
-    if not value.strip():
-        yield "the text is empty", "Write it, or leave the whole table out."
+def select_faults(*rows: tuple[object, str, str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield key, problem and remedy of the rows whose condition holds."""
+    for is_wrong, *fault in rows:
+        if is_wrong:
+            yield fault[0], fault[1], fault[2]
 
 
-def _check_link(value: str) -> Iterator[Fault]:
-    """Yield an error unless a value is a safe link: a path, or an http or https address."""
+def _is_link(value: str) -> bool:
     # Browsers read "//host" as an address on another host.
-    if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
-        yield f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.'
+    return value.startswith(("/", "https://", "http://")) and not value.startswith("//") and value.isprintable()
 
 
-def _check_origin(value: str) -> Iterator[Fault]:
+def _is_origin(value: str) -> bool:
     match = _ORIGIN.fullmatch(value)
-    if not match:
-        yield (
-            f"{value!r} is not valid here",
-            'An origin is scheme and host only, in small letters: "https://maps.example.com".',
-        )
-    elif int(match[1] or 0) > HIGHEST_PORT:
-        yield f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}."
+    return match is not None and int(match[1] or 0) <= HIGHEST_PORT
 
 
-def _check_country(value: str) -> Iterator[Fault]:
-    if not is_country(value):
-        yield f"{value!r} is no country", 'Write its code of ISO 3166-1, as in "JP", "US" or "GB".'
-
-
-Name = Annotated[str, check_text]
-Id = Annotated[str, match_pattern(_ID, "Use small letters, digits, - and _, a letter first.")]
-Language = Annotated[str, match_pattern(LANGUAGE, 'Write language tags like "ja" or "en-GB".')]
-Path = Annotated[str, match_pattern(PATH, 'A path begins with "/".')]
-Host = Annotated[str, match_pattern(HOST, 'Write a host name in small letters, like "shop.example.jp".')]
-Link = Annotated[str, _check_link]
-Origin = Annotated[str, _check_origin]
-Country = Annotated[str, _check_country]
+Name = Annotated[str, rule(str.strip, "is empty", "Write it, or leave the whole table out.")]
+Id = Annotated[str, rule(_ID.fullmatch, _NOT_VALID, "Use small letters, digits, - and _, a letter first.")]
+Language = Annotated[str, rule(LANGUAGE.fullmatch, _NOT_VALID, 'Write language tags like "ja" or "en-GB".')]
+Path = Annotated[str, rule(_PATH.fullmatch, _NOT_VALID, 'A path begins with "/".')]
+Host = Annotated[str, rule(HOST.fullmatch, _NOT_VALID, 'Write a host name in small letters, like "shop.example.jp".')]
+Link = Annotated[str, rule(_is_link, "is no link", 'Write a path like "/terms" or an https:// address.')]
+Origin = Annotated[str, rule(_is_origin, _NOT_VALID, _WRITE_ORIGIN)]
+Country = Annotated[str, rule(is_country, "is no country", 'Write its code of ISO 3166-1, as in "JP", "US" or "GB".')]
 
 
 def parse_duration(text: str) -> timedelta:
@@ -132,30 +124,34 @@ def check_hosts(domain: str, hosts: Sequence[str]) -> Iterator[tuple[str, str, s
 
     Public suffixes such as "co.uk" pass, because no list of them is complete. Browsers refuse cookies for them.
     """
-    if not hosts:
-        yield (
+    common = _find_common_domain(hosts)
+    yield from select_faults(
+        (
+            not hosts,
             "hosts",
             "hosts are missing",
             f'Write the hosts on which one answer counts: hosts = ["{domain}", "www.{domain}"].',
-        )
-    common = _find_common_domain(hosts)
-    if not domain:
-        yield (
+        ),
+        (
+            not domain,
             "domain",
             "the domain in which the hosts share their cookie is missing",
             f'Write domain = "{common}".' if common else _NOTHING_IN_COMMON,
-        )
+        ),
+    )
     for key, names in (("hosts", dict.fromkeys(hosts)), ("domain", filter(None, [domain]))):
         yield from ((key, *fault) for name in names for fault in _check_domain(name))
     for host in dict.fromkeys(hosts):
-        if hosts.count(host) > 1:
-            yield "hosts", f'the host "{host}" is listed twice', "List each once."
-        if is_domain(domain) and is_domain(host) and not f".{host}".endswith(f".{domain}"):
-            yield (
+        is_near = f".{host}".endswith(f".{domain}") or not is_domain(domain) or not is_domain(host)
+        yield from select_faults(
+            (hosts.count(host) > 1, "hosts", f'the host "{host}" is listed twice', "List each once."),
+            (
+                not is_near,
                 "hosts",
                 f'no cookie of "{domain}" reaches "{host}"',
                 f'Write domain = "{common}", or take the host out.' if common else _NOTHING_IN_COMMON,
-            )
+            ),
+        )
     length = sum(len(host_label(host, domain)) + 1 for host in hosts)
     if length > LONGEST_HOST_NAMES:
         yield (

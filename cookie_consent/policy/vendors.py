@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import NECESSARY, CheckedPart, Recipient
-from cookie_consent.policy.syntax import Fault
+from cookie_consent.policy.syntax import select_faults
 
 _LONGEST_WAIT = 10_000
 
@@ -97,8 +97,46 @@ class VendorMapping(CheckedPart):
     options: Mapping[str, bool | int | str] = field(default_factory=dict)
 
     def _faults(self) -> Iterator[tuple[str, str, str]]:
-        for fault in _find_faults(self):
-            yield self.id, *fault
+        if self.id not in vendors():
+            yield self.id, f'there is no vendor "{self.id}"', did_you_mean(self.id, vendors())
+            return
+        vendor = self.vendor
+        needs_signals = vendor.has_signals
+        yield from select_faults(
+            (
+                not needs_signals and set(self.purposes) != {""},
+                self.id,
+                f"{vendor.name} goes by one purpose",
+                f'Write it as in {self.id} = "ads".',
+            ),
+            (
+                needs_signals and (not self.purposes or "" in self.purposes),
+                self.id,
+                f"{vendor.name} has signals of its own",
+                f'Write which goes by which purpose: {{ {(*vendor.signals, "Advertising")[0]} = "ads" }}.',
+            ),
+            (
+                "wait_for_update" in self.options and self.options.get("mode") != "advanced",
+                self.id,
+                "in basic mode no tag runs before the answer, so none can wait",
+                'Leave wait_for_update out, or write mode = "advanced".',
+            ),
+        )
+        for signal, purpose in self.purposes.items():
+            known = (*vendor.signals, *vendor.options)
+            yield from select_faults(
+                (
+                    signal and not vendor.any_signal and signal not in vendor.signals,
+                    self.id,
+                    f'{vendor.name} has no signal "{signal}"',
+                    did_you_mean(signal, known),
+                ),
+                (not isinstance(purpose, str), self.id, f"{purpose!r} is no purpose", 'Write it as in "ads".'),
+            )
+        for name, value in self.options.items():
+            kind = vendor.options.get(name)
+            if not _is_valid(kind, value):
+                yield self.id, f"{value!r} is not valid for {name}", _describe_option(kind, str(value))
 
     @property
     def vendor(self) -> Vendor:
@@ -118,47 +156,22 @@ class VendorMapping(CheckedPart):
         return any(host == known or host.endswith(f".{known}") for known in self.vendor.hosts)
 
 
-def _find_faults(mapping: VendorMapping) -> Iterator[Fault]:
-    if mapping.id not in vendors():
-        yield f'there is no vendor "{mapping.id}"', did_you_mean(mapping.id, vendors())
-        return
-    vendor = mapping.vendor
-    signals = mapping.purposes
-    if not vendor.has_signals and set(signals) != {""}:
-        yield f"{vendor.name} goes by one purpose", f'Write it as in {mapping.id} = "ads".'
-    if vendor.has_signals and (not signals or "" in signals):
-        example = (*vendor.signals, "Advertising")[0]
-        yield f"{vendor.name} has signals of its own", f'Write which goes by which purpose: {{ {example} = "ads" }}.'
-    for signal, purpose in signals.items():
-        if signal and not vendor.any_signal and signal not in vendor.signals:
-            known = (*vendor.signals, *vendor.options)
-            yield f'{vendor.name} has no signal "{signal}"', did_you_mean(signal, known)
-        if not isinstance(purpose, str):
-            yield f"{purpose!r} is no purpose", 'Write it as in "ads".'
-    yield from _check_options(mapping)
+def _is_valid(kind: Any, value: object) -> bool:
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if kind == "milliseconds":
+        return type(value) is int and 0 < value <= _LONGEST_WAIT
+    return isinstance(kind, list) and value in kind
 
 
-def _check_options(mapping: VendorMapping) -> Iterator[Fault]:
-    for name, value in mapping.options.items():
-        yield from _check_option(mapping.vendor.options.get(name), name, value)
-    if "wait_for_update" in mapping.options and mapping.options.get("mode") != "advanced":
-        yield (
-            "in basic mode no tag runs before the answer, so none can wait",
-            'Leave wait_for_update out, or write mode = "advanced".',
-        )
-
-
-def _check_option(kind: Any, name: str, value: object) -> Iterator[Fault]:
+def _describe_option(kind: Any, value: str) -> str:
     if isinstance(kind, list):
-        if value not in kind:
-            yield f"{value!r} is not valid for {name}", did_you_mean(str(value), kind)
-    elif kind == "boolean":
-        if not isinstance(value, bool):
-            yield f"{name} is either true or false", "Write it without quotes."
-    elif kind != "milliseconds":
-        yield f'there is no option "{name}"', "Leave it out."
-    elif type(value) is not int or not 0 < value <= _LONGEST_WAIT:
-        yield f"{name} is a number of milliseconds", f"Write one up to {_LONGEST_WAIT}, as in 500."
+        return did_you_mean(value, kind)
+    remedies = {
+        "boolean": "Write true or false, without quotes.",
+        "milliseconds": f"Write a number of milliseconds up to {_LONGEST_WAIT}, as in 500.",
+    }
+    return remedies.get(kind, "Leave it out.")
 
 
 def vendor_advice(mappings: Iterable[VendorMapping], recipients: Iterable[Recipient]) -> Iterator[str]:

@@ -68,7 +68,7 @@ def test_policy_with_laws_is_read_again_from_its_document() -> None:
 
 
 def test_unknown_law_stops_the_start() -> None:
-    with pytest.raises(PolicyError, match=r'key "laws": there is no law "us-out" here. Did you mean "us-optout"\?'):
+    with pytest.raises(PolicyError, match=r"'us-out' is no law here. Did you mean \"us-optout\"\?"):
         policy_of(under("us-out"))
 
 

@@ -98,7 +98,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "the site names an unknown law": (
         lambda data: data["site"].update(laws=["jpn"]),
-        "[site]", "laws", 'there is no law "jpn" here. Did you mean "jp"?',
+        "[site]", "laws", 'is no law here. Did you mean "jp"?',
     ),
     "a feature's purpose is not declared": (
         lambda data: data["features"]["map"].update(purposes=["media", "medai"]),
