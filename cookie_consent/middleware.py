@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +20,6 @@ from cookie_consent.http.advice import LostPrefix
 from cookie_consent.http.head import with_plain_fields
 from cookie_consent.http.options import Country, Inject
 from cookie_consent.http.send import begin_response
-from cookie_consent.http.site import GPC_PATH, close, run_if_due
 from cookie_consent.logging import set_server_logs
 from cookie_consent.pages.rendering import Layout
 from cookie_consent.policy.policy import Policy
@@ -121,7 +119,7 @@ class ConsentMiddleware(FailsAtStart):
         clock: Callable[[], float] = time.time,
     ) -> None:
         from cookie_consent.endpoints.endpoints import serve_endpoint
-        from cookie_consent.http.open_site import open_site
+        from cookie_consent.http.site import open_site
 
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
@@ -149,7 +147,6 @@ class ConsentMiddleware(FailsAtStart):
         )
         self.app = app
         self._serve_endpoint = serve_endpoint
-        self._own_paths = (prefix, GPC_PATH)
         self._lost_prefix = LostPrefix(site.foreign_hosts.pages, prefix)
 
     @property
@@ -170,7 +167,7 @@ class ConsentMiddleware(FailsAtStart):
         request = current.begin(scope)
         path = local_path(scope) if scope.get("root_path") else scope["path"]
         try:
-            if path.startswith(self._own_paths) and scope["type"] == "http" and self._site.is_own(path):
+            if scope["type"] == "http" and self._site.is_own(path):
                 await self._serve_endpoint(self._site, scope, receive, send, path)
             else:
                 visit = self._site.visits.read(scope, path)
@@ -188,8 +185,7 @@ class ConsentMiddleware(FailsAtStart):
         if self.refuses is not None:
             await self.refuses(scope, receive, send)
         elif scope["type"] == "lifespan":
-            begin = partial(run_if_due, self._site)
-            end = partial(close, self._site)
-            await Lifespan(receive, send, at_startup=begin, at_shutdown=end).run(self.app, scope)
+            lifespan = Lifespan(receive, send, at_startup=self._site.run_if_due, at_shutdown=self._site.close)
+            await lifespan.run(self.app, scope)
         else:
             await self.app(scope, receive, send)

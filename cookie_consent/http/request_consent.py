@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import date
+from dataclasses import fields
 from functools import lru_cache, partial
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -13,12 +13,10 @@ from starlette.requests import HTTPConnection
 
 from cookie_consent.base.addresses import address, outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.decision.decision import Decision, FeatureState, Reason
-from cookie_consent.decision.record import ConsentRecord
+from cookie_consent.decision.decision import Decision, FeatureState
 from cookie_consent.http.options import AppLanguage
 from cookie_consent.pages.pages import Pages
 from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.locales import accepted_language, match_language
 
 _LONGEST_PATH = 2000
@@ -65,18 +63,6 @@ class RequestConsent(Decision):
         cards: how many cards of each id the page has so far.
     """
 
-    # Properties are faster than __getattr__, which slows down every attribute access of the class.
-    policy: Policy = _read_noted("policy")
-    purposes: Mapping[str, bool] = _read_noted("purposes")
-    status: str = _read_noted("status")
-    asked: tuple[str, ...] = _read_noted("asked")
-    signals: tuple[str, ...] = _read_noted("signals")
-    record: ConsentRecord | None = _read_noted("record")
-    news: date | None = _read_noted("news")
-    honours_gpc: bool = _read_noted("honours_gpc")
-    outcome: str = _read_noted("outcome")
-    reasons: Mapping[str, Reason] = _read_noted("reasons")
-    refused_by_signal: frozenset[str] = _read_noted("refused_by_signal")
     was_read = False
     asks_itself = False
     chose_language = False
@@ -186,6 +172,12 @@ class RequestConsent(Decision):
         site = self._decision.policy.site
         self.chose_language = True
         return accepted_language(_accept_language(self._headers), site.languages) or site.prevailing_language
+
+
+# Properties are faster than __getattr__, which slows down every attribute access of the class.
+for field in fields(Decision):
+    if field.name != "language":
+        setattr(RequestConsent, field.name, _read_noted(field.name))
 
 
 class AnyRequest(Protocol):

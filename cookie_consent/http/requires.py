@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar, overload
 
 from starlette.concurrency import run_in_threadpool
@@ -12,9 +13,11 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Host, Mount
 from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cookie_consent.base.startup import FailsAtStart
 from cookie_consent.http.features import DOCUMENT_SCHEMA, explaining_document, explanation
 from cookie_consent.http.request_consent import OF_A_REQUEST, AnyRequest, RequestConsent, consent_of
 from cookie_consent.policy.parts import Feature
@@ -30,6 +33,13 @@ REQUIRED = "_cookie_consent_requires"
 _NAMES_OF_REQUESTS = ("Request", "HTTPConnection")
 _NOT_GIVEN = "This needs a consent that was not given."
 _WITHOUT_BODY = (204, 205, 304)
+_LEAD_ON = (
+    *("app", "routes", "endpoint", REQUIRED),  # of Starlette
+    *("dependant", "dependencies", "call", "dependency", "original_router", "include_context"),  # of FastAPI
+)
+"""The attributes that lead from an app to what its routes require."""
+_MOST_PARTS = 50_000
+"""An app that makes up attributes has no end."""
 
 
 def requires(
@@ -156,26 +166,33 @@ class Requires:
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
         position, name = _request_parameter(endpoint)
 
-        def chosen(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Response | None, Endpoint]:
-            """Return what is sent in place of the endpoint's response, or None and what is run."""
-            request: AnyRequest = kwargs[name] if name in kwargs else args[position]
-            if not isinstance(request, HTTPConnection):
-                return None, self._in_other_framework(endpoint, request)
-            missing = self._missing(request)
-            return _AppResponse(self._instead(request, missing, self._fallback)) if missing else None, endpoint
+        def choose(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
+            return self._choose(endpoint, kwargs[name] if name in kwargs else args[position])
 
-        async def degrading(*args: Any, **kwargs: Any) -> Any:
-            instead, run = chosen(args, kwargs)
-            return instead or await _call(run, *args, **kwargs)
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            return await _call(choose(args, kwargs), *args, **kwargs)
 
         # Starlette runs endpoints that are no coroutine functions in threads, and so it does with this one.
-        def degrading_in_thread(*args: Any, **kwargs: Any) -> Any:
-            instead, run = chosen(args, kwargs)
-            return instead or run(*args, **kwargs)
+        def run_in_thread(*args: Any, **kwargs: Any) -> Any:
+            return choose(args, kwargs)(*args, **kwargs)
 
-        decorated = functools.wraps(endpoint)(degrading if _is_async(endpoint) else degrading_in_thread)
+        decorated = functools.wraps(endpoint)(run if _is_async(endpoint) else run_in_thread)
         vars(decorated)[REQUIRED] = self
         return decorated
+
+    def _choose(self, endpoint: Endpoint, request: AnyRequest) -> Endpoint:
+        """Return what runs in place of an endpoint; the endpoint itself if nothing is missing."""
+        missing = self._missing(request)
+        if not missing:
+            return endpoint
+        if isinstance(request, HTTPConnection):
+            return functools.partial(_respond, _AppResponse(self._instead(request, missing, self._fallback)))
+        # Another framework cannot send a response of Starlette's.
+        if self._fallback is None:
+            consent_of(request).replacement = self._instead(request, missing, None)
+            return functools.partial(_respond, None)
+        self._degrade(request)
+        return self._fallback
 
     def _decorate_class(self, endpoint: type[HTTPEndpoint]) -> type[HTTPEndpoint]:
         required = self
@@ -193,15 +210,6 @@ class Requires:
         functools.update_wrapper(Degrading, endpoint, updated=())
         setattr(Degrading, REQUIRED, self)
         return Degrading
-
-    def _in_other_framework(self, endpoint: Endpoint, request: AnyRequest) -> Endpoint:
-        """Return the endpoint to run in another framework, which cannot send a response of Starlette's."""
-        if self._fallback is None:
-            return _nothing if self.unmet(request) else endpoint
-        if not self._missing(request):
-            return endpoint
-        self._degrade(request)
-        return self._fallback
 
     def _missing(self, request: AnyRequest) -> tuple[str, ...]:
         consent = consent_of(request)
@@ -278,8 +286,9 @@ def _may_be_a_request(annotation: Any) -> bool:
     return name.partition("[")[0].rpartition(".")[2] in _NAMES_OF_REQUESTS
 
 
-def _nothing(*_: Any, **__: Any) -> None:
-    """Respond with nothing, in place of an endpoint whose response is replaced."""
+def _respond(response: Response | None, *_: Any, **__: Any) -> Response | None:
+    """Return the response in place of an endpoint's, whatever its arguments are."""
+    return response
 
 
 def _with_status(app: ASGIApp, status: int | None) -> ASGIApp:
@@ -308,3 +317,52 @@ async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
     # Starlette runs endpoints that are no coroutine functions in threads, too. They may still return an awaitable.
     result = await run_in_threadpool(endpoint, *args, **kwargs)
     return await result if isinstance(result, Awaitable) else result
+
+
+def check_required(app: Any, policy: Policy) -> None:
+    """Check what the routes of an app require. Of an app of another kind nothing is known, and nothing is checked.
+
+    Args:
+        app: the ASGI app.
+        policy: its policy. An app inside it that has a middleware of its own has its own policy, too.
+
+    Raises:
+        ValueError: the policy lacks a purpose or a feature. The message names those that it has.
+    """
+    waiting, seen = [app], dict[int, Any]()
+    while waiting and len(seen) < _MOST_PARTS:
+        part = waiting.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen[id(part)] = part
+        if isinstance(part, Requires):
+            _check(part, policy)
+            continue
+        with suppress(Exception):  # an app of another kind may raise anything
+            waiting.extend(_parts(part))
+
+
+def _parts(part: Any) -> Iterator[Any]:
+    """Yield what leads on from a part of an app."""
+    if isinstance(part, list):
+        yield from part
+    elif isinstance(part, Mount | Host):
+        yield part.app  # its routes are those inside that app, which may have a policy of its own
+    elif not _has_own_policy(part):
+        for name in _LEAD_ON:
+            yield getattr(part, name, None)
+
+
+def _check(required: Requires, policy: Policy) -> None:
+    try:
+        required.check(policy)
+    except LookupError as error:
+        raise ValueError(f"requires(): {error}") from None
+
+
+def _has_own_policy(part: Any) -> bool:
+    if isinstance(part, FailsAtStart):
+        return True
+    middleware = getattr(part, "user_middleware", None)
+    classes = [getattr(one, "cls", None) for one in middleware] if isinstance(middleware, list) else []
+    return any(isinstance(one, type) and issubclass(one, FailsAtStart) for one in classes)

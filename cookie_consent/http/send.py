@@ -288,7 +288,7 @@ def begin_response(  # noqa: PLR0913 (what a response depends on)
         scope = hide_blocked_cookies(scope, visit)
     if site.leaves_out is not None:
         site = site.at(scope, path)
-    asks = visit.should_ask and site.may_ask(scope)
+    asks = bool(visit.decision.asked) and site.may_ask(scope)
     if asks or site.needs_pages:
         scope = site.request_page(scope)
     consent = RequestConsent(visit.decision, scope, site.pages, site.app_language)
@@ -299,6 +299,6 @@ def begin_response(  # noqa: PLR0913 (what a response depends on)
     if request.outer_consent is not None:
         defer_to_outer(request.outer_consent, consent, site.own_cookies)
     trace = None
-    if visit.needs_preparation:
+    if visit.traced or visit.depends_on_signals or visit.saved:
         trace = site.begin_visit(visit, scope, consent, request)
     return Sender(site, scope, receive, send, visit, consent, trace, asks=asks)

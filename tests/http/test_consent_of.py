@@ -101,5 +101,5 @@ def test_app_sets_language_and_nonce_but_no_fact_of_the_decision() -> None:
     consent.language, consent.nonce = "en", "n"
     assert (consent.language, consent.nonce) == ("en", "n")
     with pytest.raises(AttributeError):
-        consent.status = "granted"
+        consent.status = "granted"  # type: ignore[misc]
     assert consent.status == "unknown"
