@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cookie_consent.decision.decision import Decision, Reason
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.http.forms import FORM, JSON, Problem, each_once, form_fields, json_object, reader_for
+from cookie_consent.http.forms import FORM, Problem, media_type, read_fields
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import NECESSARY
@@ -88,7 +88,13 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     Raises:
         Problem: 400, the body is no valid answer.
     """
-    data, purposes = reader_for(content_type, {FORM: _read_form, JSON: _read_json})(body)
+    data = read_fields(content_type, body, repeated="purpose")
+    if media_type(content_type) == FORM:
+        purposes = dict.fromkeys(data["purpose"], True)
+        data = {"source": "settings", **data}
+    else:
+        purposes = _read_purposes(data)
+        data = {"source": "api", **data}
     texts = {}
     for name in _TEXTS:
         text = data.get(name, "")
@@ -103,22 +109,14 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     return posted
 
 
-def _read_form(body: bytes) -> tuple[dict[str, Any], dict[str, bool]]:
-    received = form_fields(body)
-    single = each_once((name, value) for name, value in received if name != "purpose")
-    purposes = {value: True for name, value in received if name == "purpose"}
-    return {"source": "settings", **single}, purposes
-
-
-def _read_json(body: bytes) -> tuple[dict[str, Any], dict[str, bool]]:
-    data = {"source": "api", **json_object(body)}
+def _read_purposes(data: Mapping[str, Any]) -> dict[str, bool]:
     is_needed = data.get("choice") in ("save", "grant")
     purposes = data.get("purposes", None if is_needed else {})
     if not isinstance(purposes, dict) or not all(isinstance(value, bool) for value in purposes.values()):
         raise Problem(400, '"purposes" has to be an object of true and false.')
     if purposes.get(NECESSARY) is False:
         raise Problem(400, "What is necessary cannot be refused.")
-    return data, purposes
+    return purposes
 
 
 def _check(posted: PostedAnswer, policy: Policy) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 
@@ -60,7 +60,6 @@ _MAX_FIELDS = 200
 _LARGEST_BODY = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
-Read = TypeVar("Read")
 
 
 def readable(text: str) -> str:
@@ -101,47 +100,20 @@ def is_form(content_type: str) -> bool:
     return media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
 
 
-def read_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """Read a form, or a JSON object of texts: name -> text.
+def read_fields(content_type: str, body: bytes, repeated: str = "") -> dict[str, Any]:
+    """Read a form or a JSON object. A field of a form that may be `repeated` is a list of texts.
 
     Raises:
-        Problem: 400, the body is neither.
+        Problem: 400, the body is neither, or another field of a form comes twice.
     """
-    readers: dict[str, Callable[[bytes], dict[str, Any]]] = {
-        FORM: lambda form: each_once(form_fields(form)),
-        JSON: json_object,
-    }
-    fields = reader_for(content_type, readers)(body)
-    if not all(isinstance(value, str) for value in fields.values()):
-        raise Problem(400, f"These have to be texts: {', '.join(map(repr, fields))[:200]}.")
-    return fields
-
-
-def reader_for(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]) -> Callable[[bytes], Read]:
-    """Return the reader for a Content-Type.
-
-    Args:
-        content_type: the Content-Type field.
-        readers: media type -> reader.
-
-    Raises:
-        Problem: 400, there is no reader for it.
-    """
-    reader = readers.get(media_type(content_type))
-    if reader is None:
+    kind = media_type(content_type)
+    if kind == JSON:
+        return json_object(body)
+    if kind != FORM:
         raise Problem(400, f"The body has to be {FORM} or {JSON}.")
-    return reader
-
-
-def form_fields(body: bytes) -> list[tuple[str, str]]:
-    """Return the fields of a form, in order.
-
-    Raises:
-        Problem: 400, the body is no valid form.
-    """
     try:
         # Strict: what parsers read differently is refused and not guessed.
-        return parse_qsl(
+        received = parse_qsl(
             body.decode("ascii"),
             keep_blank_values=True,
             strict_parsing=True,
@@ -150,20 +122,25 @@ def form_fields(body: bytes) -> list[tuple[str, str]]:
         )
     except ValueError:
         raise Problem(400, "The form cannot be read.") from None
+    single = [(name, value) for name, value in received if name != repeated]
+    fields: dict[str, Any] = dict(single)
+    if len(fields) < len(single):
+        raise Problem(400, "A field that may occur once occurs several times.")
+    if repeated:
+        fields[repeated] = [value for name, value in received if name == repeated]
+    return fields
 
 
-def each_once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return fields by name.
+def read_texts(content_type: str, body: bytes) -> dict[str, str]:
+    """Read a form, or a JSON object of texts.
 
     Raises:
-        Problem: 400, a name occurs more than once.
+        Problem: 400, the body is neither.
     """
-    single: dict[str, str] = {}
-    for name, value in fields:
-        if name in single:
-            raise Problem(400, "A field that may occur once occurs several times.")
-        single[name] = value
-    return single
+    fields = read_fields(content_type, body)
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise Problem(400, f"These have to be texts: {', '.join(map(repr, fields))[:200]}.")
+    return fields
 
 
 def json_object(body: bytes) -> dict[str, Any]:

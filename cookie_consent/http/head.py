@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 from cookie_consent.base.cookies import Headers
 
-ONLY_BYTES = frozenset({bytes})
-"""The type that names and values of header fields should have. Some apps send other kinds of bytes, or texts."""
-
-_DIRECTIVE = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
-_SHARED = (b"public", b"s-maxage")
+_PART = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _CDN_FIELDS = (b"-cache-control", b"x-accel-expires", b"surrogate-control", b"edge-control")
 """Ends of the names of fields that some caches prefer to Cache-Control: targeted fields such as CDN-Cache-Control (RFC
 9213), nginx's, those of the Edge Architecture Specification, and Akamai's."""
-CACHE_FIELDS = (b"vary", b"cache-control", *_CDN_FIELDS)
-"""Ends of the names, in lowercase, of the fields that `depend_on` may change."""
 
 
 def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
@@ -40,57 +34,42 @@ def _plain(part: Any) -> bytes:
 
 
 def depend_on(fields: Headers, names: Sequence[bytes]) -> Headers:
-    """Return the header fields of a private response that depends on fields of the request."""
-    for name, _ in fields:
-        if name.lower().endswith(CACHE_FIELDS):
-            return keep_private(vary_on(fields, names))
-    return [*fields, (b"vary", b", ".join(names)), (b"cache-control", b"private")]
+    """Return the header fields of a private response that depends on fields of the request.
 
-
-def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:
-    """Return header fields whose Vary also has some request fields, each once."""
-    vary = b", ".join(value for name, value in headers if name.lower() == b"vary" and value.strip())
-    present = [word.strip().lower() for word in vary.split(b",")]
-    missing = [name for name in names if name.lower() not in present]
-    if b"*" in present or not missing:
-        return headers
-    others = [(name, value) for name, value in headers if name.lower() != b"vary"]
-    return [*others, (b"vary", b", ".join([vary, *missing] if vary else missing))]
-
-
-def keep_private(headers: Headers) -> Headers:
-    """Return header fields that allow no shared cache to store the response.
-
-    One Cache-Control has the other directives of the app's. The fields that single caches prefer to it are left out.
+    One Vary and one Cache-Control have what the app's say. The fields that single caches prefer to it are left out.
     """
-    fields = Headers()
+    others = Headers()
+    vary = list[bytes]()
     directives = list[bytes]()
-    for name, value in headers:
+    for name, value in fields:
         lowered = name.lower()
-        if lowered == b"cache-control":
-            directives.extend(_unshared_directives(value))
+        if lowered == b"vary":
+            vary.extend(_split_list(value))
+        elif lowered == b"cache-control":
+            directives.extend(word for word in _split_list(value) if not _is_for_shared(word))
         elif not lowered.endswith(_CDN_FIELDS):
-            fields.append((name, value))
-    if not any(directive.lower() in (b"private", b"no-store") for directive in directives):
+            others.append((name, value))
+    present = {word.lower() for word in vary}
+    if b"*" not in present:
+        vary.extend(name for name in names if name.lower() not in present)
+    if not any(word.lower() in (b"private", b"no-store") for word in directives):
         directives.append(b"private")
-    return [*fields, (b"cache-control", b", ".join(directives))]
-
-
-def _unshared_directives(value: bytes) -> Iterator[bytes]:
-    for match in _DIRECTIVE.findall(value):
-        directive = match.strip()
-        if directive and not _is_shared(directive):
-            yield directive
+    return [*others, (b"vary", b", ".join(vary)), (b"cache-control", b", ".join(directives))]
 
 
 def is_shared(headers: Headers) -> bool:
     """Return whether a response says that shared caches may keep it: by "public" or "s-maxage" in Cache-Control."""
-    values = (value for name, value in headers if name.lower().endswith(b"cache-control"))
-    return any(_is_shared(match) for value in values for match in _DIRECTIVE.findall(value))
+    values = [value for name, value in headers if name.lower().endswith(b"cache-control")]
+    return any(_is_for_shared(word) for word in _split_list(b",".join(values)))
 
 
-def _is_shared(directive: bytes) -> bool:
-    return directive.partition(b"=")[0].strip().lower() in _SHARED
+def _split_list(value: bytes) -> list[bytes]:
+    """Return the parts of a field that are separated by commas outside quotes."""
+    return [word for part in _PART.findall(value) if (word := part.strip())]
+
+
+def _is_for_shared(directive: bytes) -> bool:
+    return directive.partition(b"=")[0].strip().lower() in (b"public", b"s-maxage")
 
 
 FIRST_ERROR = 400
