@@ -90,7 +90,6 @@ ENDPOINTS: Mapping[str, Mapping[str, Endpoint]] = {
     GPC_PATH: {"GET": show_gpc_support},
 }
 """Path below the prefix -> method -> endpoint. The first that fits serves a path; * stands for any text."""
-_DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
 
 
 async def serve_endpoint(site: Site, scope: Scope, receive: Receive, send: Send, path: str) -> None:
@@ -118,8 +117,6 @@ async def make_reply(site: Site, request: OwnRequest) -> Response:
 def finish_reply(site: Site, request: OwnRequest, reply: Response) -> None:
     """Add the header fields that all replies share, and what the visit makes of this one."""
     reply.headers["x-content-type-options"] = "nosniff"
-    reply.headers.setdefault("cache-control", "no-store")
-    reply.headers.setdefault("vary", _DEPENDS)
     if request.method == "HEAD":
         # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
         reply.body = b""

@@ -29,6 +29,7 @@ RESPONSE = "http.response.start"
 ACCEPT = "websocket.accept"
 STARTS = (RESPONSE, ACCEPT, "websocket.http.response.start")
 """The messages with the header fields of a response."""
+_REPLIES_DEPEND_ON = (b"Cookie", b"Sec-GPC", b"DNT", b"Accept", b"Accept-Language", b"Sec-Fetch-Site", b"Origin")
 _NO_WHOLE_BODY = frozenset((204, 205, 206))
 _POLICIES = (ENFORCED, REPORTED)
 """Report-only policies count too: nothing of ours should be reported."""
@@ -171,18 +172,21 @@ def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
 
 
 def plan_reply(visit: Visit, head: Head, site: Site) -> Plan:
-    """Return what becomes of a reply of our endpoints. One to a POST sets and deletes cookies itself."""
+    """Return what becomes of a reply of our endpoints. Only our files say how long caches may keep them."""
     new = Plan()
-    caching = head.found.get(b"cache-control", b"")
-    if head.scope["method"] != "POST":
-        if visit.signal_cookie is not None and caching == b"no-store":
-            new.add = ((b"set-cookie", visit.signal_cookie),)
-        # Shared caches would hand a cookie on a public reply to everybody.
-        if visit.refused_cookies and b"public" not in caching:
-            new.expire = tuple(expire_refused(site.gate, visit, head.scope))
     if site.security is not None:
-        new.add += site.security.list_missing(head.found)
+        new.add = tuple(site.security.list_missing(head.found))
         new.limits = tuple(site.security.everybody)
+    if b"cache-control" in head.found:
+        return new
+    new.cache = "no-store"
+    new.vary = _REPLIES_DEPEND_ON
+    # The reply to an answer sets and deletes cookies itself, by what counts after the answer.
+    if head.scope["method"] != "POST":
+        if visit.signal_cookie is not None:
+            new.add += ((b"set-cookie", visit.signal_cookie),)
+        if visit.refused_cookies:
+            new.expire = tuple(expire_refused(site.gate, visit, head.scope))
     return new
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.http.plan import Count, Head, Insert, Plan, plan, read_head
+from cookie_consent.http.plan import Count, Head, Insert, Plan, plan, plan_reply, read_head
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import ROBOT, Visitor, install, raw_headers, reply_app, scope
@@ -118,3 +118,18 @@ def test_head_reads_fields_of_other_types() -> None:
         {"type": "http.response.start", "headers": (("X-A", "1"), [b"x-b", memoryview(b"2")])}, {}, asks=False
     )
     assert head == Head("http.response.start", 0, [(b"X-A", b"1"), (b"x-b", b"2")], {b"x-a": b"1", b"x-b": b"2"}, {})
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("sent", [[], [("cache-control", "public, max-age=31536000, immutable")]])
+def test_reply_of_an_endpoint_is_kept_only_if_it_is_a_file(method: str, sent: list[tuple[str, str]]) -> None:
+    site = install()._site
+    request = scope(method, "/privacy-choices", [refusing()])
+    message = {"type": "http.response.start", "status": 200, "headers": raw_headers(sent)}
+    new = plan_reply(site.visits.read(request, ""), read_head(message, request, asks=False), site)
+    if sent:
+        assert vars(new) == {}
+        return
+    assert (new.cache, set(COOKIE) <= set(new.vary)) == ("no-store", True)
+    # An answer deletes cookies itself.
+    assert {value[:4] for _, value in new.expire} == (set() if method == "POST" else {b"_ga="})
