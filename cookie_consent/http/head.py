@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from cookie_consent.base.cookies import Headers
@@ -33,28 +34,36 @@ def _plain(part: Any) -> bytes:
     return part.encode("latin-1", "replace") if isinstance(part, str) else bytes(part)
 
 
-def depend_on(fields: Headers, names: Sequence[bytes]) -> Headers:
+def depend_on(fields: Headers, names: Iterable[bytes]) -> Headers:
     """Return the header fields of a private response that depends on fields of the request.
 
     One Vary and one Cache-Control have what the app's say. The fields that single caches prefer to it are left out.
     """
     others = Headers()
-    vary = list[bytes]()
-    directives = list[bytes]()
+    vary = b""
+    control = b""
     for name, value in fields:
         lowered = name.lower()
         if lowered == b"vary":
-            vary.extend(_split_list(value))
+            vary += value + b","
         elif lowered == b"cache-control":
-            directives.extend(word for word in _split_list(value) if not _is_for_shared(word))
+            control += value + b","
         elif not lowered.endswith(_CDN_FIELDS):
             others.append((name, value))
-    present = {word.lower() for word in vary}
+    return [*others, *_make_private(vary, control, tuple(names))]
+
+
+@lru_cache(maxsize=256)
+def _make_private(vary: bytes, control: bytes, names: tuple[bytes, ...]) -> Headers:
+    """Return Vary and Cache-Control. There are as many as the app has kinds of pages."""
+    varying = _split_list(vary)
+    present = {word.lower() for word in varying}
     if b"*" not in present:
-        vary.extend(name for name in names if name.lower() not in present)
+        varying.extend(name for name in names if name.lower() not in present)
+    directives = [word for word in _split_list(control) if not _is_for_shared(word)]
     if not any(word.lower() in (b"private", b"no-store") for word in directives):
         directives.append(b"private")
-    return [*others, (b"vary", b", ".join(vary)), (b"cache-control", b", ".join(directives))]
+    return [(b"vary", b", ".join(varying)), (b"cache-control", b", ".join(directives))]
 
 
 def is_shared(headers: Headers) -> bool:
