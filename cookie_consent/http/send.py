@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -89,104 +91,84 @@ async def send_nowhere(message: Message) -> None:
     """Drop a message of a response that is replaced."""
 
 
+@dataclass(slots=True, eq=False)
 class Sender:
     """Applies the plan of one response to its messages.
 
-    Args:
+    Attributes:
         site: the site.
         scope: the ASGI scope of the request, as the app sees it.
         receive: the ASGI receive function.
-        send: the ASGI send function.
+        server_send: the ASGI send function.
         visit: what the request's cookies and signals say.
         consent: the decision as the app sees it.
         trace: the traced request, if there will be an access record.
         asks: whether a page may ask here.
-
-    Attributes:
         page: the page whose bytes pass, if it gets anything and is not at its end.
-        scope: the ASGI scope of the request, as the app sees it.
+        held: the start of a response, until the first bytes tell whether it is a page.
+        watch: looks through the page for other hosts; None if it is not due.
     """
 
-    __slots__ = (
-        *("_asks", "_consent", "_held", "_receive", "_send", "_site", "_trace", "_visit", "_watch", "page", "scope"),
-    )
-
-    def __init__(  # noqa: PLR0913 (one of each)
-        self,
-        site: Site,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        visit: Visit,
-        consent: RequestConsent,
-        trace: Trace | None = None,
-        *,
-        asks: bool = False,
-    ) -> None:
-        self._site = site
-        self.scope = scope
-        self._receive = receive
-        self._send = send
-        self._visit = visit
-        self._consent = consent
-        self._trace = trace
-        self._asks = asks
-        self.page: Page | None = None
-        self._held: tuple[Message, Head, Plan] | None = None
-        """The start of a response, until the first bytes tell whether it is a page."""
-        self._watch: Callable[[Message], None] | None = None
-        """Looks through the page for other hosts."""
+    site: Site
+    scope: Scope
+    receive: Receive
+    server_send: Send
+    visit: Visit
+    consent: RequestConsent
+    trace: Trace | None = None
+    asks: bool = False
+    page: Page | None = None
+    held: tuple[Message, Head, Plan] | None = None
+    watch: Callable[[Message], None] | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the app's."""
         kind = message["type"]
         if kind in STARTS:
-            return self._begin(message) if self._consent.replacement is None else self._replace()
-        if self._watch is not None:
-            self._watch(message)
+            return self._begin(message) if self.consent.replacement is None else self._replace()
+        if self.watch is not None:
+            self.watch(message)
         if self.page is not None:
             return self._send_page(self.page, message)
-        if self._trace is not None and kind == _BODY and not message.get("more_body", False):
+        if self.trace is not None and kind == _BODY and not message.get("more_body", False):
             return self._send_last(message)
         if kind == _TRAILERS:
             message = self._block_cookies(message)
-        return self._send(message)
+        return self.server_send(message)
 
     async def _replace(self) -> None:
         """Send the response that replaces the app's, whose messages then go nowhere."""
-        assert self._consent.replacement is not None  # noqa: S101 (looked at by the caller)
-        replacement = self._consent.replacement
-        self._consent.replacement = None
-        sender = Sender(
-            self._site, self.scope, self._receive, self._send, self._visit, self._consent, self._trace, asks=self._asks
-        )
-        self._send = send_nowhere
-        self._trace = None
+        assert self.consent.replacement is not None  # noqa: S101 (looked at by the caller)
+        replacement = self.consent.replacement
+        self.consent.replacement = None
+        sender = copy(self)
+        self.server_send = send_nowhere
+        self.trace = None
         try:
-            await replacement(self.scope, self._receive, sender.send)
+            await replacement(self.scope, self.receive, sender.send)
             await sender.finish()
         finally:
             sender.record()
 
     def _begin(self, message: Message) -> Awaitable[None]:
         """Send the start of a response after its plan, or hold it if the plan inserts something."""
-        head = read_head(message, self.scope, self._trace, asks=self._asks)
-        new = plan(self._visit, head, self._consent, self._site)
+        head = read_head(message, self.scope, self.trace, asks=self.asks)
+        new = plan(self.visit, head, self.consent, self.site)
         if not vars(new) and head.fields is message.get("headers"):
-            return self._send(message)
+            return self.server_send(message)
         self._note(head, new)
         if new.insert is None:
-            return self._send({**message, "headers": write_fields(head, new)})
-        self._held = (message, head, new)
+            return self.server_send({**message, "headers": write_fields(head, new)})
+        self.held = (message, head, new)
         self.page = Page(partial(self._render, new))
         return send_nothing()
 
     def _note(self, head: Head, new: Plan) -> None:
         """Count, log and prepare what the plan says beside the response."""
-        site = self._site
-        if self._trace is not None:
-            self._trace.status = head.status
-            self._trace.is_view = new.record == "view"
+        site = self.site
+        if self.trace is not None:
+            self.trace.status = head.status
+            self.trace.is_view = new.record == "view"
         if new.count is not None and site.access_log is not None:
             for name, detail in new.count.names:
                 site.access_log.counts.add(name, new.count.host, detail=detail)
@@ -195,15 +177,15 @@ class Sender:
         if new.advice:
             log_advice(new.advice, self.scope)
         if new.is_read and site.foreign_hosts.is_due(outer_path(self.scope)):
-            self._watch = site.foreign_hosts.watch(self.scope, self._visit.decision)
+            self.watch = site.foreign_hosts.watch(self.scope, self.visit.decision)
 
     def _render(self, new: Plan, places: Places) -> Pieces:
         assert new.insert is not None  # noqa: S101 (there is a page)
-        site = self._site
-        decision = self._visit.decision
+        site = self.site
+        decision = self.visit.decision
         if site.is_shared:
             decision = site.decide_neutrally(decision.policy)
-        pieces, language = render(new.insert, places, decision, self._consent, self.scope, site)
+        pieces, language = render(new.insert, places, decision, self.consent, self.scope, site)
         if new.insert.asks and new.count is not None and site.access_log is not None and not site.is_shared:
             device = ""
             # The user agent of who has answered is not read: the answer may have been a no.
@@ -216,9 +198,9 @@ class Sender:
     async def _send_page(self, page: Page, message: Message) -> None:
         """Send a message of a page, with our markup where its place is."""
         if message["type"] != _BODY:
-            if self._held is not None or message["type"] in _UNSEEN:
+            if self.held is not None or message["type"] in _UNSEEN:
                 await self.finish(pads=True)
-            await self._send(message)
+            await self.server_send(message)
             return
         body = message.get("body", b"")
         is_last = not message.get("more_body", False)
@@ -227,16 +209,16 @@ class Sender:
             return
         await self._release_start(page.pieces)
         if ready or is_last:
-            await self._send(message if ready == body else {**message, "body": ready})
+            await self.server_send(message if ready == body else {**message, "body": ready})
         if is_last:
             self.page = None
             self.record()
 
     async def _release_start(self, pieces: Pieces = NO_PIECES) -> None:
-        if self._held is not None:
-            start, head, new = self._held
-            self._held = None
-            await self._send({**start, "headers": write_fields(head, new, pieces)})
+        if self.held is not None:
+            start, head, new = self.held
+            self.held = None
+            await self.server_send({**start, "headers": write_fields(head, new, pieces)})
 
     async def finish(self, *, pads: bool = False) -> None:
         """Send what is held, because the app has returned, or the rest of the page cannot be seen.
@@ -248,25 +230,25 @@ class Sender:
         if page is None:
             return
         self.page = None
-        is_begun = self._held is None
+        is_begun = self.held is None
         await self._release_start()
         rest = page.release(pads=pads and is_begun)
         if rest:
-            await self._send({"type": _BODY, "body": rest, "more_body": True})
+            await self.server_send({"type": _BODY, "body": rest, "more_body": True})
 
     async def _send_last(self, message: Message) -> None:
-        await self._send(message)
+        await self.server_send(message)
         self.record()
 
     def record(self) -> None:
         """Write the access record, once."""
-        trace = self._trace
-        self._trace = None
-        if trace is not None and self._site.access_log is not None:
-            self._site.access_log.tracing.write(self.scope, trace)
+        trace = self.trace
+        self.trace = None
+        if trace is not None and self.site.access_log is not None:
+            self.site.access_log.tracing.write(self.scope, trace)
 
     def _block_cookies(self, message: Message) -> Message:
-        fields = self._site.block_cookies(plain_fields(message.get("headers", ())), self._visit.decision.purposes)
+        fields = self.site.block_cookies(plain_fields(message.get("headers", ())), self.visit.decision.purposes)
         return {**message, "headers": fields}
 
 
@@ -301,4 +283,4 @@ def begin_response(  # noqa: PLR0913 (what a response depends on)
     trace = None
     if visit.traced or visit.depends_on_signals or visit.saved:
         trace = site.begin_visit(visit, scope, consent, request)
-    return Sender(site, scope, receive, send, visit, consent, trace, asks=asks)
+    return Sender(site, scope, receive, send, visit, consent, trace, asks)
