@@ -281,6 +281,6 @@ def begin_response(  # noqa: PLR0913 (what a response depends on)
     if request.outer_consent is not None:
         defer_to_outer(request.outer_consent, consent, site.own_cookies)
     trace = None
-    if visit.traced or visit.depends_on_signals or visit.saved:
+    if visit.needs_preparation:
         trace = site.begin_visit(visit, scope, consent, request)
     return Sender(site, scope, receive, send, visit, consent, trace, asks)
