@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from cookie_consent.base.request_fields import Headers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cookie_consent.base.cookies import Headers
 from cookie_consent.http.head import depend_on
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
