@@ -179,8 +179,8 @@ def test_check_asks_for_the_retention_of_each_optional_purpose(policy: Path, cap
     [
         ("consent", "media", "Rename ours with cookie_prefix=, or take it out of the policy."),
         ("__Host-visitor", "media", "Rename ours with"),
-        ("consent-saved", "necessary", "Rename ours with"),
-        ("__Host-consent-saved", "necessary", "Rename ours with"),
+        ("consent-saved", "necessary", "Take it out, unless you describe ours in your own words."),
+        ("__Host-consent-saved", "necessary", "Take it out, unless you describe ours in your own words."),
         ("__Secure-visitor-erasure", "necessary", "Rename ours with"),
         ("consent", "necessary", "Take it out, unless you describe ours in your own words."),
         ("__Host-consent", "necessary", "Take it out, unless you describe ours in your own words."),
