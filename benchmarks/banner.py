@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from benchmarks.banner_site import OURS, PLAIN, STYLE_PATH, VARIANTS, Variant, compressed, install_peers
 from benchmarks.table import Row, print_table
-from cookie_consent.pages.rendering import LAYOUTS
+from cookie_consent.pages.pages import LAYOUTS
 from tests.support.browsers.share import SCREENS, share_site, shares, show_banner
 from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.servers.processes import program_path

@@ -21,7 +21,7 @@ from cookie_consent.http.head import with_plain_fields
 from cookie_consent.http.options import Country, Inject
 from cookie_consent.http.send import begin_response
 from cookie_consent.logging import set_server_logs
-from cookie_consent.pages.rendering import Layout
+from cookie_consent.pages.pages import Layout
 from cookie_consent.policy.policy import Policy
 
 if TYPE_CHECKING:

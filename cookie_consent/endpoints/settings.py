@@ -19,8 +19,8 @@ from cookie_consent.endpoints.own_data import find_policy_document, summarize
 from cookie_consent.endpoints.request import OwnRequest, make_page, render_page
 from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
+from cookie_consent.pages.assets import link_styles
 from cookie_consent.pages.question import QuestionOptions
-from cookie_consent.pages.tags import link_styles
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy

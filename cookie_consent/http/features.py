@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from cookie_consent.base.addresses import safe_next, split_address
 from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
-from cookie_consent.pages.inserted import CardContent
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Feature
 from cookie_consent.policy.policy import Card, card_of
@@ -81,7 +80,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
     """
     consent = consent_of(scope)
     consent.degrade(feature)
-    return consent.pages.unavailable_box(
+    return consent.pages.box(
         consent,
         base=consent.base,
         language=consent.language,
@@ -131,7 +130,10 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         language=consent.language,
         next_path=own_path(scope),
         card=about,
-        content=CardContent(html=html, title=title, preview=picture, place=place),
+        content=html,
+        title=title,
+        preview=picture,
+        place=place,
         reloads=consent.reloads,
         nonce=consent.nonce,
     )

@@ -14,7 +14,7 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import read_host
 from cookie_consent.http.csp import SecurityFields, TagRules, covers
 from cookie_consent.http.loads import Load, find_loads
-from cookie_consent.pages.tags import nonce_attribute
+from cookie_consent.pages.assets import nonce_attribute
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import PLACEHOLDER

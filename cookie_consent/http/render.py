@@ -10,8 +10,8 @@ from cookie_consent.http.csp import NO_RULES, TagRules, read_rules
 from cookie_consent.http.insert import Pieces, Places
 from cookie_consent.http.plan import Insert
 from cookie_consent.http.request_consent import RequestConsent, own_path
+from cookie_consent.pages.assets import link_styles, script_tag, write_styles
 from cookie_consent.pages.question import QuestionOptions
-from cookie_consent.pages.tags import link_styles, script_tag, write_styles
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site

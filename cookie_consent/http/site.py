@@ -58,9 +58,7 @@ from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.ledgers.waiting import WaitingRecords
-from cookie_consent.pages.inserted import CARD_SALT
-from cookie_consent.pages.pages import Pages, choose_intro
-from cookie_consent.pages.rendering import Layout
+from cookie_consent.pages.pages import CARD_SALT, Layout, Pages, choose_intro
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy, policy_in_use

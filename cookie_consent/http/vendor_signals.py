@@ -12,8 +12,7 @@ from markupsafe import escape
 from cookie_consent.base.bounds import Cache
 from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.http.csp import TagRules
-from cookie_consent.pages.assets import assets
-from cookie_consent.pages.tags import nonce_attribute
+from cookie_consent.pages.assets import assets, nonce_attribute
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors import VendorMapping
 

@@ -17,8 +17,7 @@ from cookie_consent.http.csp import TagRules
 from cookie_consent.http.features import consent_card, fallback_box
 from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.http.vendor_signals import vendor_signals
-from cookie_consent.pages.assets import script_address
-from cookie_consent.pages.tags import link_styles, nonce_attribute, script_tag
+from cookie_consent.pages.assets import link_styles, nonce_attribute, script_address, script_tag
 
 __all__ = ["ConsentedExtension", "consent_context"]
 

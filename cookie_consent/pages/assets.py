@@ -1,4 +1,4 @@
-"""The minified scripts and style sheets, each under an address with a hash of its content."""
+"""The minified scripts and style sheets, each under an address with a hash of its content, and their tags."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
+
+from markupsafe import Markup
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _HERE = Path(__file__).parents[2]
@@ -66,3 +68,34 @@ def script_address(traced: Iterable[str]) -> str:
         traced: the ids of the purposes that allow access tracing.
     """
     return f"{assets()['track.js'].name}?{urlencode([('for', id_) for id_ in sorted(traced)])}"
+
+
+def nonce_attribute(nonce: str) -> Markup:
+    """Return the nonce attribute of a tag; empty without a nonce."""
+    return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
+
+
+def link_styles(base: str, nonce: str, names: Iterable[str]) -> Markup:
+    """Return the tags of stylesheets that are files.
+
+    Args:
+        base: the address of the settings page.
+        nonce: the nonce for stylesheets; "" for none.
+        names: their file names in static/.
+    """
+    tag = Markup('<link rel="stylesheet" href="{}"{}>')
+    return Markup().join(tag.format(asset_address(base, name), nonce_attribute(nonce)) for name in names)
+
+
+def write_styles(nonce: str, names: Iterable[str]) -> Markup:
+    """Return stylesheets as a tag with their content. A link would make the page wait."""
+    content = "".join(assets()[name].content.decode().strip() for name in names)
+    begun = Markup('<style class="pchoice-style"{}>').format(nonce_attribute(nonce))
+    return begun + Markup(content) + Markup("</style>")  # noqa: S704 (our own files)
+
+
+def script_tag(base: str, nonce: str, name: str = "choices.js") -> Markup:
+    """Return the tag of a script, which runs when the page has been read."""
+    return Markup('<script type="module" src="{}"{}></script>').format(
+        asset_address(base, name), nonce_attribute(nonce)
+    )

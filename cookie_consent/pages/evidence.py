@@ -11,15 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import seconds_of
 from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import ShownText
 from cookie_consent.pages.assets import assets
-from cookie_consent.pages.inserted import CardContent
 from cookie_consent.pages.pages import NOTICES, KeptSummary, Pages
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import write_day
@@ -155,10 +152,9 @@ def _render(pages: Pages, decision: Decision, surface: Surface, own_cookies: tup
     if surface.kind == "opt_out":
         return pages.page("do_not_sell.html", decision, **where)
     if surface.card is not None:
-        content = CardContent(html=Markup(), title=surface.title)
-        return pages.card(decision, card=surface.card, content=content, reloads=surface.reloads, **where)
+        return pages.card(decision, card=surface.card, title=surface.title, reloads=surface.reloads, **where)
     if surface.kind == "box" and surface.feature is not None:
-        return pages.unavailable_box(decision, feature=surface.feature, **where)
+        return pages.box(decision, feature=surface.feature, **where)
     return pages.unavailable(decision, missing=surface.missing, feature=surface.feature, **where)
 
 

@@ -1,18 +1,41 @@
-"""Render our own pages: the settings page, the pages that replace what is off, and those about visitors' own data."""
+"""Renders what visitors read: our own pages, and what is put into the app's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
+from markupsafe import Markup, escape
+
+from cookie_consent.base.bounds import Cache
+from cookie_consent.base.messages import check
 from cookie_consent.decision.decision import Decision, refused_in_storage
-from cookie_consent.decision.tokens import WithdrawnVisitor
-from cookie_consent.pages.context import missing_variables, page_variables, refused_in
-from cookie_consent.pages.inserted import InsertedHtml
+from cookie_consent.decision.tokens import Signer, WithdrawnVisitor
+from cookie_consent.pages.assets import link_styles, script_tag
+from cookie_consent.pages.context import (
+    cached_variables,
+    card_variables,
+    load_templates,
+    missing_variables,
+    page_variables,
+    question_variables,
+    refused_in,
+)
+from cookie_consent.pages.question import DEFAULT_OPTIONS, FORM_ID, QuestionOptions, banner_values, escaped_path
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie, Feature
+from cookie_consent.policy.policy import Card
 
+Layout = Literal["corner", "bar", "modal"]
+"""Where the question is shown: in a box in the corner (on phones at the bottom), in a bar at the bottom, or in a
+dialog."""
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+CARD_SALT = "cookie_consent.card"
+_MAX_KEPT = 256
+_MAX_EVIDENCE = 64
+_LARGEST_EVIDENCE = 64_000
+"""In characters. A settings page has a few tens of thousands."""
 NOTICES: Mapping[str, tuple[str, ...]] = {
     "": (),
     "saved": ("kept",),
@@ -53,18 +76,59 @@ class KeptSummary:
     withdrawn: tuple[WithdrawnVisitor, ...] = ()
 
 
-class Pages(InsertedHtml):
-    """Renders a decision for visitors: our own pages, and what is put into the app's.
+class ReadCard(NamedTuple):
+    """What the form of a card says of it: its id, whether the page is loaded again after a grant, the app's title."""
 
-    All methods take `base`, the address of the settings page (the prefix with any mount path), and `language`, an
-    offered language. Most take `next_path`, a path on this site to return to; "" for none.
+    id: str
+    reloads: bool
+    title: Markup
+
+
+class Pages:
+    """Renders a decision for visitors.
+
+    Most methods take `base`, the address of the settings page (the prefix with any mount path), `language`, an offered
+    language, and `next_path`, a path on this site to return to; "" for none.
+
+    Args:
+        layout: where the question is shown, one of `LAYOUTS`.
+        make_id: returns a random id for the forms of a page.
+        prefix: the path of the endpoints inside the app.
+        signer: signs what a card says in words of the app; None if no answers come back.
+        intro: the name of the text with which the settings page begins.
+
+    Raises:
+        ValueError: there is no such layout.
     """
+
+    def __init__(
+        self,
+        *,
+        layout: Layout = "corner",
+        make_id: Callable[[], str] = lambda: "",
+        prefix: str = "",
+        signer: Signer | None = None,
+        intro: str = "settings_intro_cookies",
+    ) -> None:
+        check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
+        self.make_id = make_id
+        self.prefix = prefix
+        self._layout = layout
+        self._signer = signer
+        self._intro = intro
+        self._templates = load_templates()
+        self._kept = Cache[tuple[object, ...], list[bytes]](_MAX_KEPT)
+        self.evidence = Cache[tuple[object, ...], str](_MAX_EVIDENCE, _LARGEST_EVIDENCE)
+        """A cache of the texts that are stored with answers; see `evidence`."""
 
     def page(
         self, template: str, decision: Decision, *, base: str, language: str, next_path: str = "", **more: object
     ) -> str:
-        """Return one of our own pages, made of a template and its further variables."""
-        return self._render(template, page_variables(decision, base, language, next_path), **more)
+        """Return one of our own pages, or a part of the app's, made of a template and its further variables."""
+        home = f"{base.removesuffix(self.prefix)}/"
+        variables = page_variables(decision, base, language, next_path)
+        html = self._templates.get_template(template).render(variables, home=home, **more)
+        return html.replace(FORM_ID, self.make_id())
 
     def settings(  # noqa: PLR0913 (all that the page shows)
         self,
@@ -113,3 +177,167 @@ class Pages(InsertedHtml):
         `missing` are the ids of the purposes that are needed and off; `feature` is None if what is off has no name.
         """
         return self.page("unavailable.html", decision, **where, **missing_variables(decision, missing, feature))
+
+    def box(
+        self,
+        decision: Decision,
+        *,
+        base: str,
+        language: str,
+        next_path: str,
+        feature: Feature,
+        nonce: str = "",
+    ) -> str:
+        """Return a box that says what is off and why, to be placed in a page.
+
+        After a grant, the script replaces the box with a `<template>` for the same purposes. Without such a template,
+        the box offers to reload the page.
+        """
+        missing = tuple(purpose for purpose in feature.purposes if not decision.purposes[purpose])
+        return self.page(
+            "box.html",
+            decision,
+            base=base,
+            language=language,
+            next_path=next_path,
+            scripts=script_tag(base, nonce),
+            style=link_styles(base, nonce, ("choices.css",)),
+            **missing_variables(decision, missing, feature),
+        )
+
+    def card(  # noqa: PLR0913 (what it says, and about what)
+        self,
+        decision: Decision,
+        *,
+        base: str,
+        language: str,
+        next_path: str,
+        card: Card,
+        content: str = "",
+        title: str = "",
+        preview: str = "",
+        place: str = "",
+        reloads: bool = False,
+        nonce: str = "",
+    ) -> str:
+        """Return a card, to be placed in a page instead of content that sends data to somebody else.
+
+        The content is beside it, in a `<template>`. Without a `title`, the card has the name of what it is about;
+        `preview` is the path of a picture; without a `place`, the id of its element follows from the card.
+        """
+        # The form carries it, so that the record of the answer can say what was read.
+        mark = f"{card.id} {reloads:d} {escape(title)}".encode()
+        words = Wording(decision.policy, language)
+        return self.page(
+            "card.html",
+            decision,
+            base=base,
+            language=language,
+            next_path=next_path,
+            mark=self._signer.sign(mark, 0).decode() if self._signer else "",
+            title=title or words("unavailable_title", feature=words.translate(card.title)),
+            place=place or f"pchoice-card-{card.id}",
+            preview=preview,
+            content=content,
+            reloads=reloads,
+            scripts=script_tag(base, nonce) + script_tag(base, nonce, "cards.js"),
+            style=link_styles(base, nonce, ("choices.css", "cards.css")),
+            **card_variables(decision, card),
+        )
+
+    def read_card(self, mark: str) -> ReadCard | None:
+        """Return what the form of a card says of it, by the value of its field; None if the form is not ours."""
+        signed = self._signer.read(mark.encode(errors="replace")) if self._signer else None
+        if signed is None:
+            return None
+        id_, reloads, title = signed[0].decode().split(" ", 2)
+        return ReadCard(id_, reloads == "1", Markup(title))  # noqa: S704 (escaped when it was signed)
+
+    def banner(
+        self,
+        decision: Decision,
+        base: str,
+        language: str,
+        next_path: str,
+        encoding: str = "utf-8",
+        *,
+        options: QuestionOptions = DEFAULT_OPTIONS,
+    ) -> bytes:
+        """Return the question, to be inserted first in <body>. It is cached, so a page costs a look-up.
+
+        Characters that the encoding of the page lacks become character references.
+        """
+        # Whether the policy has changed depends on which purposes the answer named.
+        answered = tuple(decision.record.answers) if decision.record else None
+        reasons = (decision.signals, decision.outcome, decision.honours_gpc, tuple(decision.reasons.values()))
+        how = (options.reloads, options.again, options.by_script, options.shared)
+        form_id = options.form_id
+        if form_id is None:
+            form_id = self.make_id().encode()
+        return self._fill(
+            "banner.html",
+            decision,
+            (base, language, next_path, encoding),
+            (how, decision.status, answered, reasons),
+            banner_values(decision, base, next_path, options, form_id),
+            lambda: {**question_variables(decision, options), "layout": self._layout},
+        )
+
+    def footer(  # noqa: PLR0913 (where the page is, and what it allows)
+        self,
+        decision: Decision,
+        base: str,
+        language: str,
+        next_path: str,
+        encoding: str,
+        *,
+        link: bool = True,
+        wherever: bool = False,
+    ) -> bytes:
+        """Return what is inserted last in <body>.
+
+        That is a link to the settings page (unless the site has its own), a line about a policy change, and a line
+        saying that Global Privacy Control is honoured. `wherever` says that the page is the same wherever the visitor
+        is, so that all laws of the site count.
+        """
+        policy = decision.policy
+        in_field, in_link = escaped_path(next_path)
+        return self._fill(
+            "footer.html",
+            decision,
+            (base, language, next_path, encoding),
+            (decision.news, decision.honours_gpc, decision.outcome, wherever, link),
+            {b"field": in_field, b"link": in_link},
+            lambda: {"shows_link": link, "laws": policy.laws if wherever else filter(None, (policy.law,))},
+        )
+
+    def saved(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> bytes:
+        """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
+        where = (base, language, next_path, encoding)
+        values = {b"field": escaped_path(next_path)[0]}
+        return self._fill("saved.html", decision, where, (decision.outcome,), values, dict)
+
+    def _fill(
+        self,
+        template: str,
+        decision: Decision,
+        where: tuple[str, str, str, str],
+        says: tuple[object, ...],
+        values: Mapping[bytes, bytes],
+        more_variables: Callable[[], dict[str, Any]],
+    ) -> bytes:
+        """Return HTML with values for its marks. It is kept for all visitors to whom it says the same.
+
+        A long `base` is not kept: a mount path can come from the client.
+        """
+        base, language, next_path, encoding = where
+        key = (template, decision.policy, base, language, encoding, bool(next_path), says)
+        parts = self._kept.get(key)
+        if parts is None:
+            variables = cached_variables(decision, base, language, next_path)
+            html = self._templates.get_template(template).render(variables, **more_variables())
+            parts = self._kept.keep(key, html.encode(encoding, "xmlcharrefreplace").split(b"\0"), len(base))
+        filled = parts.copy()
+        for position in range(1, len(parts), 2):
+            filled[position] = values[parts[position]]
+        return b"".join(filled)

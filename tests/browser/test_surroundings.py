@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
-from cookie_consent.pages.rendering import LAYOUTS
+from cookie_consent.pages.pages import LAYOUTS
 from tests.support.browsers.surroundings import styled_page, surroundings_site
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import FRAMEWORKS, STYLES

@@ -21,9 +21,8 @@ from cookie_consent.decision.place import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.endpoints.settings import list_own_cookies
 from cookie_consent.pages.assets import assets
-from cookie_consent.pages.pages import Pages
+from cookie_consent.pages.pages import LAYOUTS, Layout, Pages
 from cookie_consent.pages.question import QuestionOptions
-from cookie_consent.pages.rendering import LAYOUTS, Layout
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.parts import Authority, Cookie
 from cookie_consent.policy.policy import Policy, card_of
@@ -136,7 +135,7 @@ def unavailable(policy: Policy, record: ConsentRecord | None = None, *signals: s
 
 def box(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str:
     given = {"base": BASE, "language": "en", "next_path": "/map", "feature": policy.features[0], **more}
-    return Pages().unavailable_box(decision(policy, record), **given)
+    return Pages().box(decision(policy, record), **given)
 
 
 def message(policy: Policy, **more: Any) -> str:
@@ -661,7 +660,7 @@ def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
     for number in range(300):
         pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
         pages.footer(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
-    assert len(pages._cache) <= 256
+    assert len(pages._kept) <= 256
 
 
 def test_page_below_a_long_base_is_not_cached(policy: Policy, pages: Pages) -> None:
@@ -669,7 +668,7 @@ def test_page_below_a_long_base_is_not_cached(policy: Policy, pages: Pages) -> N
     where: dict[str, Any] = {"base": f"/{'a' * 300}", "language": "en", "next_path": "/", "encoding": "utf-8"}
     pages.banner(decision(policy), **where)
     pages.footer(decision(policy), **where)
-    assert not pages._cache
+    assert not pages._kept
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from starlette.templating import Jinja2Templates
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.http.features import fallback_box
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.pages.rendering import LAYOUTS, Layout
+from cookie_consent.pages.pages import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 POLICY = """

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.pages.rendering import LAYOUTS, Layout
+from cookie_consent.pages.pages import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 LANGUAGES = ("en", "de", "fr", "ja")

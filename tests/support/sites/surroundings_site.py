@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.http.features import fallback_box
-from cookie_consent.pages.rendering import LAYOUTS, Layout
+from cookie_consent.pages.pages import LAYOUTS, Layout
 from cookie_consent.texts import locales
 from cookie_consent.texts.catalog import shipped_languages
 from tests.support.policies import KEY, policy_of

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.http.features import consent_card, fallback_box
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.pages.rendering import LAYOUTS, Layout
+from cookie_consent.pages.pages import LAYOUTS, Layout
 from tests.support.policies import KEY, policy_of
 
 POLICY = """
