@@ -119,11 +119,24 @@ def _render_undated(
     """Return a text with marks for what differs between visitors. It is cached for all who see the same."""
     record = decision.record
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
-    state = (decision.policy, decision.status, decision.signals, tuple(decision.reasons.values()), answers)
-    about = (surface.feature and surface.feature.id, surface.card and surface.card.id)
-    place = (surface.kind, about, surface.title, surface.reloads, surface.missing, surface.notice, surface.counts_on)
-    cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
-    key = (state, place, cookies, base, language)
+    key = (
+        decision.policy,
+        decision.status,
+        decision.signals,
+        tuple(decision.reasons.values()),
+        answers,
+        surface.kind,
+        surface.feature and surface.feature.id,
+        surface.card and surface.card.id,
+        surface.title,
+        surface.reloads,
+        surface.missing,
+        surface.notice,
+        surface.counts_on,
+        tuple((cookie.name, cookie.duration) for cookie in own_cookies),
+        base,
+        language,
+    )
     known = pages.evidence.get(key)
     if known is not None:
         return known
