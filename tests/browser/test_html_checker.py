@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlencode
 
@@ -21,6 +23,7 @@ from tests.support.asgi import Visitor as Browser
 from tests.support.asgi import page_app as asgi_page
 from tests.support.browsers.visitor_browser import ROOT
 from tests.support.report_sample import compared_report, sample_report
+from tests.support.sites.checked_pages import DOCUMENTS, make_pages
 from tests.support.sites.three_language_site import LANGUAGES, app
 
 pytestmark = pytest.mark.browser
@@ -176,28 +179,34 @@ EXPLAINED = {
     "CSS: Unrecognized at-rule “@container”": "the same",
 }
 """The beginning of a message about the style of the report -> why it is ignored."""
-ROOM_FOR_BANNER = "The selector “html:has(.pchoice:not("
-"""The beginning of a message about a rule of the banner's style, which makes room for the banner at the page's end. The
-checker wants a style in the body to match nothing before it; browsers apply it to the whole document."""
+
+
+def check_pages(folder: Path, pages: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the errors and warnings of each page; one run of the checker checks all pages."""
+    for name, html in pages.items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    options = ["--format", "json", "--exit-zero-always", "--stdout"]
+    done = subprocess.run(["java", "-jar", CHECKER, *options, folder], capture_output=True, text=True, check=True)
+    found: dict[str, list[str]] = {name: [] for name in pages}
+    for message in json.loads(done.stdout)["messages"]:
+        name = Path(unquote(message["url"])).stem
+        if name not in REPORTS or not message["message"].startswith(tuple(EXPLAINED)):
+            found[name].append(f"{message['type']}: {message['message']} {message.get('extract', '')}")
+    return found
 
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The errors and warnings of each page; one run of the checker checks all pages."""
-    folder = tmp_path_factory.mktemp("pages")
-    made = {f"{name}, {language}": PAGES[name](language).text for name, language in (it.split(", ") for it in NAMES)}
-    made |= {**REPORTS, "faulty page": FAULTY}
-    for name, html in made.items():
-        (folder / f"{name}.html").write_text(html, encoding="utf-8")
-    options = ["--format", "json", "--exit-zero-always", "--stdout"]
-    done = subprocess.run(["java", "-jar", CHECKER, *options, folder], capture_output=True, text=True, check=True)
-    found: dict[str, list[str]] = {name: [] for name in made}
-    for message in json.loads(done.stdout)["messages"]:
-        name = Path(unquote(message["url"])).stem
-        explained = tuple(EXPLAINED) if name in REPORTS else ROOM_FOR_BANNER
-        if not message["message"].startswith(explained):
-            found[name].append(f"{message['message']} {message.get('extract', '')}")
-    return found
+    """The errors and warnings of our own pages."""
+    pages = {f"{name}, {language}": PAGES[name](language).text for name, language in (it.split(", ") for it in NAMES)}
+    return check_pages(tmp_path_factory.mktemp("pages"), {**pages, **REPORTS, "faulty page": FAULTY})
+
+
+@pytest.fixture(scope="module")
+def app_findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The errors and warnings of an app's pages, without additions under the name of the document."""
+    pages = {page.name: page.html for document in DOCUMENTS for page in make_pages(document)}
+    return check_pages(tmp_path_factory.mktemp("app-pages"), {**DOCUMENTS, **pages})
 
 
 def test_checker_reports_faulty_page(findings: dict[str, list[str]]) -> None:
@@ -209,6 +218,18 @@ def test_checker_reports_faulty_page(findings: dict[str, list[str]]) -> None:
 @pytest.mark.parametrize("name", [*NAMES, *REPORTS])
 def test_page_is_valid_html(findings: dict[str, list[str]], name: str) -> None:
     assert findings[name] == []
+
+
+def count_errors(findings: Sequence[str]) -> Counter[str]:
+    """Return the messages of errors, without the piece of the page."""
+    return Counter(re.split(r"[.] ", it)[0] for it in findings if it.startswith("error"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_page_has_no_error_more_than_without_additions(app_findings: dict[str, list[str]], document: str) -> None:
+    expected = count_errors(app_findings[document])
+    found = {page.name: count_errors(app_findings[page.name]) - expected for page in make_pages(document)}
+    assert {name: errors for name, errors in found.items() if errors} == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
