@@ -9,7 +9,7 @@ from functools import partial
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.messages import LONGEST_SHOWN, is_told, warn_once
-from cookie_consent.decision.gate import RESERVED, SHORTENED, UNDECLARED, Finding, Findings
+from cookie_consent.decision.gate import RESERVED, SHORTENED, UNDECLARED, Finding, Findings, count_reasons
 from cookie_consent.policy.parts import LONGEST_COOKIE, Cookie
 from cookie_consent.policy.syntax import written_duration
 from cookie_consent.policy.vendors import known_cookie
@@ -46,77 +46,63 @@ held_cookies = HeldCookies()
 """The blocked cookies of all middlewares of this process, for Prometheus."""
 
 
-class CookieLog:
-    """Counts what the gate found, and warns of what the site has to change.
+def count_blocked(direction: str, counts: Mapping[str, int]) -> None:
+    """Count blocked cookies of a request or a response: reason -> number."""
+    for reason, number in counts.items():
+        held_cookies.add(direction, reason, number)
 
-    That a declared cookie waits for consent is no warning: it is what the policy says.
+
+def log_request(findings: Findings, allowed: Collection[str]) -> None:
+    """Warn of cookies that a request carries: of undeclared ones, and of declared ones that no answer allows.
 
     Args:
-        held: counts the blocked cookies.
+        findings: what the gate found on them.
+        allowed: ids of the purposes that are or were allowed.
     """
-
-    def __init__(self, held: HeldCookies = held_cookies) -> None:
-        self._held = held
-
-    def count_request(self, counts: Mapping[str, int]) -> None:
-        """Count the blocked cookies of a request: reason -> number."""
-        for reason, number in counts.items():
-            self._held.add("request", reason, number)
-
-    def warn_of_request(self, findings: Findings) -> None:
-        """Warn of the cookies that a request carries."""
-        for finding in findings:
-            # Browsers always send our own cookies back, so that is nothing to warn about.
-            if finding.reason != RESERVED:
-                self._warn("request", finding)
-
-    def warn_of_sent(self, findings: Findings, allowed: Collection[str]) -> None:
-        """Warn once of each declared cookie that a browser sends, though no answer allows it.
-
-        Args:
-            findings: what the gate found on the cookies of a request.
-            allowed: ids of the purposes that are or were allowed.
-        """
-        for finding in findings:
-            cookie = finding.cookie
-            if cookie is None or finding.reason == RESERVED or cookie.purpose in allowed:
-                continue
+    for finding in findings:
+        # Browsers always send our own cookies back, so that is nothing to warn about.
+        if finding.reason == RESERVED:
+            continue
+        _log_finding("request", finding)
+        cookie = finding.cookie
+        if cookie is not None and cookie.purpose not in allowed:
             warn_once(_SENT, cookie.name, partial(_describe_sent, finding.name, cookie.purpose))
 
-    def note_response(self, findings: Findings) -> None:
-        """Count the blocked cookies of a response, and warn of them."""
-        for finding in findings:
-            if finding.is_blocked:
-                self._held.add("response", finding.reason, 1)
-            if finding.reason == SHORTENED:
-                self._warn_of_lifetime(finding)
-            else:
-                self._warn("response", finding)
 
-    def _warn(self, direction: str, finding: Finding) -> None:
-        """Warn of an undeclared or reserved name once.
+def note_response(findings: Findings) -> None:
+    """Count the blocked cookies of a response, and warn of what the site has to change."""
+    count_blocked("response", count_reasons(findings))
+    for finding in findings:
+        if finding.reason == SHORTENED:
+            _warn_of_lifetime(finding)
+        else:
+            _log_finding("response", finding)
 
-        A response that sets a lifetime warns again about a name known from requests: only now can the warning propose
-        a duration.
-        """
-        if finding.reason not in (UNDECLARED, RESERVED):
-            if _log.isEnabledFor(logging.DEBUG):
-                sentence = 'The cookie "%s" is held back from a %s: "%s" is not allowed.'
-                _log.debug(sentence, _shown(finding.name), direction, finding.reason)
-            return
-        name = finding.name[:LONGEST_KEPT].decode("latin-1")
-        lasts = finding.reason == UNDECLARED and finding.seconds
-        if lasts or not any(is_told(kind, name) for kind in _BLOCKED.values()):
-            warn_once(_BLOCKED[direction], name, partial(_describe, direction, finding))
 
-    def _warn_of_lifetime(self, finding: Finding) -> None:
-        """Warn once for each declaration of a lifetime that is clearly longer than declared."""
-        cookie = finding.cookie
-        assert cookie is not None  # noqa: S101 (only a declared cookie has a lifetime to shorten)
-        declared = 0.0 if cookie.duration is None else cookie.duration.total_seconds()
-        seconds = min(finding.seconds or 0, LONGEST_COOKIE.total_seconds())
-        if seconds > declared + _TOLERANCE:
-            warn_once(_SHORTENED, cookie.name, partial(_describe_lifetime, cookie, seconds))
+def _log_finding(direction: str, finding: Finding) -> None:
+    """Warn of an undeclared or reserved name once.
+
+    That a declared cookie waits for consent is no warning: it is what the policy says. A response that sets a lifetime
+    warns again about a name known from requests: only now can the warning propose a duration.
+    """
+    if finding.reason not in (UNDECLARED, RESERVED):
+        if _log.isEnabledFor(logging.DEBUG):
+            sentence = 'The cookie "%s" is held back from a %s: "%s" is not allowed.'
+            _log.debug(sentence, _shown(finding.name), direction, finding.reason)
+        return
+    name = finding.name[:LONGEST_KEPT].decode("latin-1")
+    if finding.seconds or not any(is_told(kind, name) for kind in _BLOCKED.values()):
+        warn_once(_BLOCKED[direction], name, partial(_describe, direction, finding))
+
+
+def _warn_of_lifetime(finding: Finding) -> None:
+    """Warn once for each declaration of a lifetime that is clearly longer than declared."""
+    cookie = finding.cookie
+    assert cookie is not None  # noqa: S101 (only a declared cookie has a lifetime to shorten)
+    declared = 0.0 if cookie.duration is None else cookie.duration.total_seconds()
+    seconds = min(finding.seconds or 0, LONGEST_COOKIE.total_seconds())
+    if seconds > declared + _TOLERANCE:
+        warn_once(_SHORTENED, cookie.name, partial(_describe_lifetime, cookie, seconds))
 
 
 def _shown(name: bytes) -> str:

@@ -33,7 +33,6 @@ RESERVED = "reserved"
 """The reason to block a cookie of the app's that has one of our names."""
 SHORTENED = "shortened"
 """No reason to block a cookie: it passes, with the declared lifetime."""
-_SET_COOKIE = b"set-cookie"
 _MAX_NAMES = 1000
 _MAX_EXPIRED = 100
 _MAX_EXPIRED_BYTES = 3072
@@ -148,30 +147,19 @@ class Gate:
     def filter_response(self, fields: Headers, purposes: Mapping[str, bool], now: float) -> tuple[Headers, Findings]:
         """Return the header fields of a response without the blocked cookies, and what was found on its cookies.
 
-        A deletion always passes. A lifetime that is longer than declared is shortened. If the response sets no cookie,
-        the same list is returned.
+        A deletion always passes. A lifetime that is longer than declared is shortened.
         """
-        for name, _ in fields:
-            # Comparing the length first is cheaper than lowercasing every name.
-            if len(name) == len(_SET_COOKIE) and name.lower() == _SET_COOKIE:
-                break
-        else:
-            return fields, ()
         passed: Headers = []
         findings: list[Finding] = []
         for name, value in fields:
-            if name.lower() != _SET_COOKIE:
+            if name.lower() != b"set-cookie":
                 passed.append((name, value))
                 continue
-            finding = self._check_field(value, purposes, now)
-            if finding is None:
-                passed.append((name, value))
-                continue
-            findings.append(finding)
-            if finding.reason == SHORTENED:
-                passed.append((name, _shorten(finding.cookie, value, now)))
-            elif not finding.is_blocked:
-                passed.append((name, value))
+            cookie, finding = self._check_cookie(value, purposes, now)
+            if cookie is not None:
+                passed.append((name, cookie))
+            if finding is not None:
+                findings.append(finding)
         return passed, tuple(findings)
 
     def find_refusable(self, field: bytes) -> tuple[RefusableCookie, ...]:
@@ -182,10 +170,8 @@ class Gate:
         found = []
         for name in dict.fromkeys(name for name, _ in pairs(field)):
             cookie = self._declared.get(name)
-            purposes = self._own_cookies.get(name)
-            if purposes is None:
-                purposes = frozenset[str]() if cookie is None else frozenset((cookie.purpose,))
-            purposes -= {NECESSARY}
+            purposes = frozenset(() if cookie is None else (cookie.purpose,))
+            purposes = self._own_cookies.get(name, purposes) - {NECESSARY}
             if purposes and not CONTROL.search(name):
                 found.append((name, purposes))
         return tuple(found)
@@ -230,7 +216,7 @@ class Gate:
         for deletion in dict.fromkeys(filter(None, chain.from_iterable(zip_longest(*places)))):
             room -= len(deletion) + len(b"set-cookie: \r\n")
             if room >= 0:
-                fields.append((_SET_COOKIE, deletion))
+                fields.append((b"set-cookie", deletion))
         return fields
 
     def _strictest_reason(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
@@ -247,33 +233,35 @@ class Gate:
         """Return whether an undeclared cookie is blocked. A long name always is, since no policy can declare it."""
         return self._blocks_undeclared or len(name) > LONGEST_KEPT
 
-    def _check_field(self, field: bytes, purposes: Mapping[str, bool], now: float) -> Finding | None:
-        """Return what is found on a Set-Cookie field; None if it passes as it is."""
+    def _check_cookie(
+        self, field: bytes, purposes: Mapping[str, bool], now: float
+    ) -> tuple[bytes | None, Finding | None]:
+        """Return a Set-Cookie field as it passes, None if it is blocked, and what was found on it."""
         name = cookie_name(field)
         cookie = self._declared.get(name)
         reason = RESERVED if name in self._own_cookies else self._strictest_reason(name, purposes)
         if reason is None:
-            if _shorten(cookie, field, now) == field:
-                return None
-            return Finding(name, SHORTENED, cookie, lifetime(field, now), is_blocked=False)
+            passed = _shorten(field, cookie, now)
+            if passed == field:
+                return field, None
+            return passed, Finding(name, SHORTENED, cookie, lifetime(field, now), is_blocked=False)
         if is_deletion(field, now):
-            return None
-        if reason == UNDECLARED:
-            is_blocked = self._is_undeclared_blocked(name)
-            return Finding(name, reason, None, lifetime(field, now), is_blocked=is_blocked)
-        return Finding(name, reason, cookie)
+            return field, None
+        if reason != UNDECLARED:
+            return None, Finding(name, reason, cookie)
+        is_blocked = self._is_undeclared_blocked(name)
+        found = Finding(name, reason, None, lifetime(field, now), is_blocked=is_blocked)
+        return None if is_blocked else field, found
 
 
 def _compile_pattern(name: str) -> re.Pattern[bytes]:
     return re.compile(b".*".join(re.escape(part.encode("ascii")) for part in name.split("*")), re.DOTALL)
 
 
-def _shorten(cookie: Cookie | None, field: bytes, now: float) -> bytes:
+def _shorten(field: bytes, cookie: Cookie | None, now: float) -> bytes:
     """Return a Set-Cookie field with at most the declared lifetime."""
-    longest = None
-    if cookie is not None and cookie.duration is not None:
-        longest = int(cookie.duration.total_seconds())
-    return limited(field, longest, now)
+    duration = None if cookie is None else cookie.duration
+    return limited(field, None if duration is None else int(duration.total_seconds()), now)
 
 
 def _expire_own(name: bytes, domain: str, *, secure: bool) -> Iterator[bytes]:

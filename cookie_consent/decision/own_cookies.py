@@ -24,7 +24,7 @@ from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place, is
 from cookie_consent.decision.record import CONSENT_LIFETIME, OPT_OUT_LIFETIME, ConsentRecord
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled
-from cookie_consent.policy.errors import PolicyError, raise_all
+from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, VISITOR_LIFETIME, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import COOKIE_NAME, host_label
@@ -44,7 +44,6 @@ class CookieSpec:
         text: the name of the text that describes it in the list of cookies.
         salt: what its tokens are signed for; "" if it is not signed.
         lifetime: how long it lives at most; None for as long as an answer.
-        purpose: what it is for: `NECESSARY` or `TRACING`.
         readers: what allows the app to read it: `NECESSARY`, `TRACING` or `NOBODY`.
         is_for_endpoints: whether only the endpoints get it, so that it cannot have the prefix __Host-.
         is_host_only: whether each host has its own, even where hosts share answers.
@@ -56,7 +55,6 @@ class CookieSpec:
     text: str
     salt: str = ""
     lifetime: timedelta | None = None
-    purpose: str = NECESSARY
     readers: str = NECESSARY
     is_for_endpoints: bool = False
     is_host_only: bool = False
@@ -71,9 +69,7 @@ SIGNAL = CookieSpec("signal", "consent-signal", "cookie_signal", "cookie_consent
 It is a cookie of its own because a slow response that rewrote the consent cookie could undo a newer answer. It can only
 deny.
 """
-VISITOR = CookieSpec(
-    "visitor", "visitor", "cookie_visitor", "cookie_consent.visitor", VISITOR_LIFETIME, TRACING, readers=TRACING
-)
+VISITOR = CookieSpec("visitor", "visitor", "cookie_visitor", "cookie_consent.visitor", VISITOR_LIFETIME, TRACING)
 """The visitor id, and how the visitor came."""
 SAVED = CookieSpec("saved", "consent-saved", "cookie_saved", lifetime=timedelta(minutes=1), is_host_only=True)
 """Has the next page say that an answer is saved. That page comes at once; the text is true whoever sets the cookie."""
@@ -143,13 +139,6 @@ class OwnCookies:
             if spec.salt:
                 self._signers[spec, False] = tokens.Signer(secret_keys, spec.salt)
                 self._signers[spec, True] = tokens.Signer(secret_keys, f"{spec.salt}@{domain}")
-        self._names = {
-            (spec, secure, shared): _make_name(spec, prefix, secure=secure, shared=shared)
-            for spec in OWN_COOKIES
-            for secure in (True, False)
-            for shared in (False, True)
-        }
-        self._byte_names = {key: name.encode() for key, name in self._names.items()}
         keys = [secret_keys] if isinstance(secret_keys, str) else secret_keys
         fewest = min(len(set(key)) for key in keys)
         if fewest < _FEWEST_CHARACTERS:
@@ -167,16 +156,22 @@ class OwnCookies:
 
     def name(self, spec: CookieSpec, place: Place) -> str:
         """Return the name of a cookie in a place."""
-        return self._names[spec, place.secure, place.is_shared]
+        name = f"{self._prefix}{spec.suffix}"
+        if not place.secure:
+            return name
+        is_host_only = spec.is_host_only or not place.is_shared
+        return f"__Host-{name}" if is_host_only and not spec.is_for_endpoints else f"__Secure-{name}"
 
     def names(self, spec: CookieSpec) -> list[str]:
         """Return all names of a cookie, over https and http."""
-        shared = (False, True) if self.hosts else (False,)
-        return list(dict.fromkeys(self._names[spec, secure, wide] for wide in shared for secure in (True, False)))
+        places = [HTTPS, HTTP]
+        if self.hosts:
+            places.append(Place(secure=True, domain=self._domain))
+        return list(dict.fromkeys(self.name(spec, place) for place in places))
 
     def read(self, spec: CookieSpec, cookies: bytes, place: Place) -> list[tuple[bytes, int]]:
         """Return the values of a cookie in a Cookie field, and when each was signed; 0 if it is not signed."""
-        name = self._byte_names[spec, place.secure, place.is_shared]
+        name = self.name(spec, place).encode()
         # `find` is faster than `in`, which for bytes raises and discards an exception inside CPython.
         if cookies.find(name) < 0:
             return []
@@ -344,15 +339,6 @@ class OwnCookies:
         readers = {NECESSARY: frozenset((NECESSARY,)), TRACING: policy.traced, NOBODY: frozenset[str]()}
         return {name: readers[spec.readers] for spec in OWN_COOKIES for name in self.names(spec)}
 
-    def check_names(self, policy: Policy) -> dict[str, frozenset[str]]:
-        """Return the readers.
-
-        Raises:
-            PolicyError: the policy declares one of our names for another purpose.
-        """
-        raise_all(self.find_taken_names(policy))
-        return self.find_readers(policy)
-
     def find_taken_names(self, policy: Policy) -> Iterator[PolicyError]:
         """Yield an error for each cookie of a policy that has one of our names for something else."""
         readers = self.find_readers(policy)
@@ -381,48 +367,29 @@ class OwnCookies:
             base: the path of the endpoints.
             has_log: whether there is an access log.
         """
+        is_used = {
+            SIGNAL: bool(policy.gpc_refuses or policy.dnt_refuses),
+            VISITOR: has_log,
+            STATE: self.tells_state,
+            ERASURE: has_log and not all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced),
+        }
         by_site = {cookie.name for cookie in policy.cookies if not cookie.is_stored}
         declared = []
-        for spec in self._find_used(policy, has_log=has_log):
+        for spec in OWN_COOKIES:
+            name = self.name(spec, place)
+            if name in by_site or not is_used.get(spec, True):
+                continue
             purposes = [NECESSARY]
-            if spec.purpose == TRACING:
-                purposes = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
+            if spec.readers == TRACING:
+                purposes = [id_ for id_ in policy.optional if id_ in policy.traced]
             duration = spec.lifetime or self.lifetime
             if spec is ERASURE:
                 duration = min(policy.access_records_kept or duration, duration)
+            path = base if spec.is_for_endpoints else "/"
             for purpose in purposes:
-                cookie = Cookie(
-                    name=self.name(spec, place),
-                    purpose=purpose,
-                    duration=duration,
-                    path=base if spec.is_for_endpoints else "/",
-                    domain=_domain(spec, place),
-                )
-                if cookie.name not in by_site:
-                    declared.append((spec, cookie))
+                cookie = Cookie(name=name, purpose=purpose, duration=duration, path=path, domain=_domain(spec, place))
+                declared.append((spec, cookie))
         return declared
-
-    def _find_used(self, policy: Policy, *, has_log: bool) -> Iterator[CookieSpec]:
-        """Yield the cookies that may be set under a policy."""
-        yield CONSENT
-        if policy.gpc_refuses or policy.dnt_refuses:
-            yield SIGNAL
-        if has_log:
-            yield VISITOR
-        yield SAVED
-        if self.tells_state:
-            yield STATE
-        if has_log and not all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
-            yield ERASURE
-
-
-def _make_name(spec: CookieSpec, prefix: str, *, secure: bool, shared: bool) -> str:
-    """Return the name of a cookie."""
-    if not secure:
-        return f"{prefix}{spec.suffix}"
-    if spec.is_for_endpoints or (shared and not spec.is_host_only):
-        return f"__Secure-{prefix}{spec.suffix}"
-    return f"__Host-{prefix}{spec.suffix}"
 
 
 def _path(spec: CookieSpec, base: str) -> str:

@@ -14,7 +14,7 @@ from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import forget_with_others
-from cookie_consent.decision.cookie_log import CookieLog
+from cookie_consent.decision.cookie_log import count_blocked, log_request
 from cookie_consent.decision.decision import Decision, decide, depends_on_signals, without_optional
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons
 from cookie_consent.decision.own_cookies import SAVED, OwnCookies
@@ -90,7 +90,6 @@ class Visits:
         policy: the site's policy.
         own_cookies: our own cookies.
         gate: the gate for cookies.
-        cookie_log: counts blocked cookies, and warns of them.
         clock: returns seconds since 1970.
         by_country: chooses the law for a request; None if the same one applies everywhere.
 
@@ -103,13 +102,11 @@ class Visits:
         policy: Policy,
         own_cookies: OwnCookies,
         gate: Gate,
-        cookie_log: CookieLog,
         clock: Callable[[], float],
         by_country: LawByCountry | None = None,
     ) -> None:
         self._own_cookies = own_cookies
         self._gate = gate
-        self._cookie_log = cookie_log
         self._clock = clock
         self._by_country = by_country
         self.country_field = "" if by_country is None else by_country.field
@@ -143,7 +140,7 @@ class Visits:
                 return Visit(denied, visible_cookies=b"", blocked_counts={}, valid_until=now)
             self._known.keep(key, visit, len(cookies))
         if visit.blocked_counts:
-            self._cookie_log.count_request(visit.blocked_counts)
+            count_blocked("request", visit.blocked_counts)
         return visit
 
     def forget(self) -> None:
@@ -188,13 +185,12 @@ class Visits:
         visible, findings = self._gate.filter_request(cookies, decision.purposes)
         refusable_cookies = self._gate.find_refusable(cookies)
         allowed = {purpose for purpose, is_allowed in decision.purposes.items() if is_allowed}
-        self._cookie_log.warn_of_request(findings)
+        refused_cookies = find_refused(refusable_cookies, record)
+        once_allowed = allowed.union(record.in_state(State.GRANTED) if record else ())
         if record is None and self._has_ended(policy, records, cookies, now, place):
             refused_cookies = tuple(name for name, purposes in refusable_cookies if purposes.isdisjoint(allowed))
-        else:
-            refused_cookies = find_refused(refusable_cookies, record)
-            granted = record.in_state(State.GRANTED) if record else ()
-            self._cookie_log.warn_of_sent(findings, allowed.union(granted))
+            once_allowed.update(policy.in_force)
+        log_request(findings, once_allowed)
         visitor = self._own_cookies.read_visitor(cookies, now, place) if decision.traces else None
         return Visit(
             decision=decision,

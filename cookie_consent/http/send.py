@@ -14,6 +14,7 @@ from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.current import CurrentRequest
+from cookie_consent.decision.cookie_log import note_response
 from cookie_consent.decision.visit import Visit, hide_blocked_cookies
 from cookie_consent.http.advice import defer_to_outer, log_advice
 from cookie_consent.http.head import depend_on, plain_fields
@@ -173,7 +174,7 @@ class Sender:
             for name, detail in new.count.names:
                 site.access_log.counts.add(name, new.count.host, detail=detail)
         if new.findings:
-            site.cookie_log.note_response(new.findings)
+            note_response(new.findings)
         if new.advice:
             log_advice(new.advice, self.scope)
         if new.is_read and site.foreign_hosts.is_due(outer_path(self.scope)):

@@ -30,7 +30,7 @@ from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import check
 from cookie_consent.base.startup import check_app
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision.cookie_log import CookieLog
+from cookie_consent.decision.cookie_log import note_response
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import STATE, OwnCookies, choose_lifetime
@@ -60,6 +60,7 @@ from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.ledgers.waiting import WaitingRecords
 from cookie_consent.pages.pages import CARD_SALT, Layout, Pages, choose_intro
 from cookie_consent.policy.advice import advice_at_start
+from cookie_consent.policy.errors import raise_all
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.sinks import Sink
@@ -100,7 +101,6 @@ class Site:
         prefix: the path of the endpoints, without a final slash.
         own_cookies: our own cookies.
         gate: says which cookies pass.
-        cookie_log: counts blocked cookies, and warns of them.
         visits: reads requests.
         pages: renders the pages.
         clock: returns seconds since 1970.
@@ -136,7 +136,6 @@ class Site:
     prefix: str
     own_cookies: OwnCookies
     gate: Gate
-    cookie_log: CookieLog
     visits: Visits
     pages: Pages
     clock: Callable[[], float]
@@ -233,7 +232,7 @@ class Site:
         """Return the header fields of a response without the blocked cookies, which are counted and logged."""
         passed, findings = self.gate.filter_response(fields, purposes, self.clock())
         if findings:
-            self.cookie_log.note_response(findings)
+            note_response(findings)
         return passed
 
     def run_if_due(self) -> None:
@@ -331,11 +330,11 @@ def open_site(  # noqa: PLR0913 (the options of the middleware, which explains t
         hosts=policy.site.hosts,
         tells_state=shared_pages,
     )
-    gate = Gate(policy, own_cookies.check_names(policy), undeclared=undeclared)
-    cookie_log = CookieLog()
+    raise_all(own_cookies.find_taken_names(policy))
+    gate = Gate(policy, own_cookies.find_readers(policy), undeclared=undeclared)
     by_country = read_country(country, policy)
     country_of = None if by_country is None else by_country.read_country
-    visits = Visits(policy, own_cookies, gate, cookie_log, clock, by_country)
+    visits = Visits(policy, own_cookies, gate, clock, by_country)
     # What visitors see.
     load_locales(policy.site.languages)
     check_prefix(prefix)
@@ -363,7 +362,6 @@ def open_site(  # noqa: PLR0913 (the options of the middleware, which explains t
         prefix=prefix,
         own_cookies=own_cookies,
         gate=gate,
-        cookie_log=cookie_log,
         visits=visits,
         pages=pages,
         clock=clock,

@@ -149,7 +149,7 @@ def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
     for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
         assert SIGNAL_COOKIE in accepting_visitor().get(path, [GPC]).set_cookies, path
     page = Visitor(install(page_app()), HTML).get("/").text
-    script = page[page.index('import("') :].split('"')[1]
+    script = page.split('<script type="module" src="')[1].split('"')[0]
     assert accepting_visitor().get(script, [GPC]).set_cookies == {}
     assert SIGNAL_COOKIE not in accepting_visitor().post({"choice": "refuse_all"}, [GPC]).set_cookies
 

@@ -9,7 +9,6 @@ from itertools import pairwise, product
 
 import pytest
 
-from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CONSENT, ERASURE, SIGNAL, VISITOR, OwnCookies
 from cookie_consent.decision.place import HTTPS
@@ -75,7 +74,7 @@ class Reader:
         self.now = 0.0
         ours = {**OURS, **{name: frozenset[str]() for kind in (SIGNAL, ERASURE) for name in OWN.names(kind)}}
         gate = Gate(policy, ours)
-        self.visits = Visits(policy, OWN, gate, CookieLog(), lambda: self.now)
+        self.visits = Visits(policy, OWN, gate, lambda: self.now)
 
     def read(self, request: Request) -> Visit:
         field, signals, path, scheme, self.now = request

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cookie_consent.decision.cookie_log import CookieLog
 from cookie_consent.decision.gate import Gate, RefusableCookie
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS
@@ -105,7 +104,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
 
     own = OwnCookies(KEY)
     answer = own.set_consent(granting_record(policy()), place=HTTPS).partition(b";")[0]
-    visits = Visits(policy(), own, Failing(policy(), {}), CookieLog(), lambda: NOW + 1)
+    visits = Visits(policy(), own, Failing(policy(), {}), lambda: NOW + 1)
     for _ in range(3):
         visit = visits.read(request_with(answer + b"; session=1"), "/")
         assert visit.decision.purposes == NOTHING
@@ -212,7 +211,7 @@ def make_gate() -> Gate:
 
 
 def make_visits() -> Visits:
-    return Visits(policy(), OwnCookies(KEY), make_gate(), CookieLog(), lambda: 1_750_000_000)
+    return Visits(policy(), OwnCookies(KEY), make_gate(), lambda: 1_750_000_000)
 
 
 def make_tracing() -> Tracing:
