@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from cookie_consent.policy.declarations import Declarations, labelled, labelled_parts
-from cookie_consent.policy.parts import NECESSARY, VISITOR_LIFETIME, Cookie, Site
+from cookie_consent.policy.errors import Row, select_errors
+from cookie_consent.policy.parts import NECESSARY, VISITOR_LIFETIME, Cookie
 from cookie_consent.policy.syntax import PLACEHOLDER
 from cookie_consent.policy.vendors import KnownCookie, known_cookie
 
@@ -20,8 +21,8 @@ _EXAMPLE_HOST = re.compile(
 """A host that belongs to nobody (RFC 2606, and what registries keep beside it)."""
 _EXAMPLE_NAME = re.compile(r"example\b", re.IGNORECASE)
 _NAMES = ("name", "controller")
-_MAIL_ADDRESS = re.compile(r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+")
-_PHONE_NUMBER = re.compile(r"\+?[\d() ./-]{5,}")
+_CONTACT = re.compile(r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+|\+?[\d() ./-]{5,}|(?:/|https?://).*", re.DOTALL)
+"""A mail address, a phone number, or a link."""
 _MOST_NAMED = 3
 """The start names at most so many placeholders."""
 
@@ -50,16 +51,31 @@ def advice(policy: Declarations, today: date) -> Iterator[str]:
         policy: the policy in force.
         today: the date to judge by.
     """
-    yield from _untrue(policy)
-    yield from _about_site(policy.site)
-    dates = [(table, "date", change.date) for table, change in labelled("changes", policy.changes)]
-    if policy.site.updated is not None:
-        dates.append(("[site]", "updated", policy.site.updated))
-    for table, key, day in dates:
-        if day > today:
-            yield _sentence(
-                table, key, f"{day} is in the future, and visitors read it today", "Write the day of the change."
+    yield from _find_untrue(policy)
+    site = policy.site
+    rows: list[Row] = [
+        (
+            not site.policy_url,
+            "policy_url",
+            "visitors find no link to your privacy policy",
+            'Write its path or address, as in policy_url = "/privacy".',
+        )
+    ]
+    for key in ("contact", "data_protection_officer"):
+        contact = getattr(site, key)
+        rows.append(
+            (
+                contact and not _CONTACT.fullmatch(contact),
+                key,
+                f"{contact!r} is no mail address, link or phone number, so visitors may not know how to use it",
+                'Write one, as in "privacy@my-site.com".',
             )
+        )
+    yield from map(str, select_errors(rows, "[site]"))
+    days = [(table, "date", change.date) for table, change in labelled("changes", policy.changes)]
+    for table, key, day in (("[site]", "updated", site.updated or today), *days):
+        row = (day > today, key, f"{day} is in the future, and visitors read it today", "Write the day of the change.")
+        yield from map(str, select_errors([row], table))
 
 
 def advice_at_start(policy: Declarations) -> Iterator[str]:
@@ -71,7 +87,7 @@ def advice_at_start(policy: Declarations) -> Iterator[str]:
             f"The policy still says {', '.join(found[:_MOST_NAMED])}{more}: examples in place of what is true of the "
             "site. Visitors read them. `cookie-consent check` names each."
         )
-    yield from _untrue(policy)
+    yield from _find_untrue(policy)
 
 
 def placeholders(policy: Declarations) -> Iterator[Placeholder]:
@@ -105,68 +121,40 @@ def _is_example(key: str, value: str) -> bool:
     return PLACEHOLDER in value or _EXAMPLE_HOST.search(value) is not None
 
 
-def _sentence(table: str, key: str, problem: str, remedy: str) -> str:
-    return f'{table} key "{key}": {problem}. {remedy}'
-
-
-def _untrue(policy: Declarations) -> Iterator[str]:
+def _find_untrue(policy: Declarations) -> Iterator[str]:
     """Yield a sentence for each declaration that is hardly true, or that hides from visitors who gets data."""
     for table, cookie in labelled("cookies", policy.cookies):
         if known := known_cookie(cookie.name):
-            yield from _about_known(policy, table, cookie, known)
-    for purpose in policy.purposes:
-        if purpose.traces and purpose.retention is not None and purpose.retention > VISITOR_LIFETIME:
-            longest = VISITOR_LIFETIME.days
-            yield _sentence(
-                f"[purposes.{purpose.id}]",
-                "retention",
-                f"{purpose.retention.days} days are longer than the {longest} that a visitor id is valid",
-                f'Write "{longest} days" or less (13 months: CNIL, audience measurement).',
-            )
+            yield from map(str, select_errors(_check_known(policy, cookie, known), table))
+    longest = VISITOR_LIFETIME.days
+    for table, purpose in labelled("purposes", policy.purposes):
+        days = (purpose.retention or timedelta()).days
+        row = (
+            purpose.traces and days > longest,
+            "retention",
+            f"{days} days are longer than the {longest} that a visitor id is valid",
+            f'Write "{longest} days" or less (13 months: CNIL, audience measurement).',
+        )
+        yield from map(str, select_errors([row], table))
 
 
-def _about_known(policy: Declarations, table: str, cookie: Cookie, known: KnownCookie) -> Iterator[str]:
-    if cookie.purpose == NECESSARY:
-        yield _sentence(
-            table,
+def _check_known(policy: Declarations, cookie: Cookie, known: KnownCookie) -> list[Row]:
+    is_necessary = cookie.purpose == NECESSARY
+    # Who runs it without the vendor says so once, by declaring who gets data, or that nobody does.
+    says_who = known.self_hosted and (policy.site.recipients or policy.recipients)
+    is_declared = known.is_of(it for it in policy.recipients if it.purpose == cookie.purpose)
+    alone = ' If you run it yourself and nobody else gets data, write recipients = "none" in [site].'
+    return [
+        (
+            is_necessary,
             "purpose",
             f'cookies of this name are those of {known.vendor}, usually for "{known.purpose}". No site needs them',
             "Write a purpose that visitors can refuse.",
-        )
-        return
-    # Who runs it without the vendor says so once, by declaring who gets data, or that nobody does.
-    says_who = known.self_hosted and (policy.site.recipients or policy.recipients)
-    if says_who or known.is_of(it for it in policy.recipients if it.purpose == cookie.purpose):
-        return
-    alone = ' If you run it yourself and nobody else gets data, write recipients = "none" in [site].'
-    yield _sentence(
-        table,
-        "name",
-        f"cookies of this name are those of {known.vendor}, and visitors do not read that it gets data",
-        f'Declare it in [[recipients]], with purpose = "{cookie.purpose}".{alone if known.self_hosted else ""}',
-    )
-
-
-def _about_site(site: Site) -> Iterator[str]:
-    if not site.policy_url:
-        yield _sentence(
-            "[site]",
-            "policy_url",
-            "visitors find no link to your privacy policy",
-            'Write its path or address, as in policy_url = "/privacy".',
-        )
-    for key in ("contact", "data_protection_officer"):
-        contact = getattr(site, key)
-        if contact and not _reaches_somebody(contact):
-            yield _sentence(
-                "[site]",
-                key,
-                f"{contact!r} is no mail address, link or phone number, so visitors may not know how to use it",
-                'Write one, as in "privacy@my-site.com".',
-            )
-
-
-def _reaches_somebody(contact: str) -> bool:
-    if contact.startswith(("/", "https://", "http://")):
-        return True
-    return any(pattern.fullmatch(contact) for pattern in (_MAIL_ADDRESS, _PHONE_NUMBER))
+        ),
+        (
+            not (is_necessary or says_who or is_declared),
+            "name",
+            f"cookies of this name are those of {known.vendor}, and visitors do not read that it gets data",
+            f'Declare it in [[recipients]], with purpose = "{cookie.purpose}".{alone if known.self_hosted else ""}',
+        ),
+    ]

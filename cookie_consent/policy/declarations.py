@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TypeVar
 
-from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.errors import PolicyError, Row, did_you_mean, select_errors
 from cookie_consent.policy.goals import Funnel, Goal, find_errors_in_funnels
 from cookie_consent.policy.laws import Law, laws
 from cookie_consent.policy.parts import (
@@ -189,21 +189,27 @@ def _find_errors_in_services(policy: Declarations) -> Iterator[PolicyError]:
     # "/shop" and "/shop/" are the same place.
     places = Counter((service.host, service.path.rstrip("/")) for service in policy.services)
     for service in policy.services:
-        if places[service.host, service.path.rstrip("/")] > 1 and (service.host or service.path):
-            table = f"[services.{service.id}]"
-            yield PolicyError("another service has the same place", "One of the two is never reached.", table=table)
+        is_taken = places[service.host, service.path.rstrip("/")] > 1 and (service.host or service.path)
+        row = (is_taken, "", "another service has the same place", "One of the two is never reached.")
+        yield from select_errors([row], f"[services.{service.id}]")
         for purpose, override in service.purposes.items():
-            table = f"[services.{service.id}.purposes.{purpose}]"
             longest = retentions.get(purpose)
-            if override.refused and purpose == NECESSARY:
-                yield PolicyError("what is necessary cannot be refused", "Leave it out.", table=table, key="refused")
-            if override.retention and (longest is None or override.retention > longest):
-                yield PolicyError(
+            is_longer = override.retention and (longest is None or override.retention > longest)
+            rows: list[Row] = [
+                (
+                    override.refused and purpose == NECESSARY,
+                    "refused",
+                    "what is necessary cannot be refused",
+                    "Leave it out.",
+                ),
+                (
+                    is_longer,
+                    "retention",
                     "a service cannot keep data for longer than the site says",
                     f"Write a shorter time, or a longer one in [purposes.{purpose}].",
-                    table=table,
-                    key="retention",
-                )
+                ),
+            ]
+            yield from select_errors(rows, f"[services.{service.id}.purposes.{purpose}]")
 
 
 def _find_errors_in_signals(policy: Declarations) -> Iterator[PolicyError]:
@@ -309,48 +315,42 @@ def _find_faults(language: str, key: str, text: catalog.Text) -> Iterator[tuple[
 
 def find_errors_in_force(policy: Declarations) -> Iterator[PolicyError]:
     """Yield what only the policy in force has to satisfy: each tracing purpose has a retention, and what a law asks."""
-    for purpose in policy.purposes:
-        if purpose.traces and purpose.retention is None:
-            yield PolicyError(
-                "a purpose that traces has to say how long its records are kept",
-                'Write "395 days" or less (13 months: CNIL, audience measurement).',
-                table=f"[purposes.{purpose.id}]",
-                key="retention",
-            )
-    for code in policy.site.laws:
-        if code in laws():
-            yield from _errors_by_law(policy, laws()[code])
-
-
-def _errors_by_law(policy: Declarations, law: Law) -> Iterator[PolicyError]:
-    if "gpc" in law.binding_signals and policy.signals.gpc == ():
-        yield PolicyError(
-            f"no site may ignore Sec-GPC under the law of {law.name} ({law.provisions})",
-            "Leave the line out, or list the purposes that it refuses.",
-            table="[signals]",
-            key="gpc",
+    for table, purpose in labelled("purposes", policy.purposes):
+        row = (
+            purpose.traces and purpose.retention is None,
+            "retention",
+            "a purpose that traces has to say how long its records are kept",
+            'Write "395 days" or less (13 months: CNIL, audience measurement).',
         )
-    if law.notice_language and law.notice_language not in policy.site.languages:
-        yield PolicyError(
-            f'the law of {law.name} asks for a page in the language "{law.notice_language}" ({law.provisions})',
-            f'Add "{law.notice_language}", and write each text in it.',
-            table="[site]",
-            key="languages",
-        )
-    language = (*policy.site.languages, "en")[0]
-    for purpose in policy.purposes:
-        if purpose.id != NECESSARY:
-            yield from _missing(purpose, law.purposes, law, f"[purposes.{purpose.id}]", language)
-    for table, recipient in labelled("recipients", policy.recipients):
-        yield from _missing(recipient, law.recipients, law, table, language)
+        yield from select_errors([row], table)
+    for law in (laws()[code] for code in policy.site.laws if code in laws()):
+        yield from _find_errors_by_law(policy, law)
 
 
-def _missing(part: object, asked_for: Mapping[str, str], law: Law, table: str, language: str) -> Iterator[PolicyError]:
-    for key, provision in asked_for.items():
-        if not getattr(part, key):
-            yield PolicyError(
-                f"the law of {law.name} asks for this key ({provision})",
-                _REMEDIES[key].format(language=language),
-                table=table,
-                key=key,
-            )
+def _find_errors_by_law(policy: Declarations, law: Law) -> Iterator[PolicyError]:
+    is_ignored = "gpc" in law.binding_signals and policy.signals.gpc == ()
+    signal: Row = (
+        is_ignored,
+        "gpc",
+        f"no site may ignore Sec-GPC under the law of {law.name} ({law.provisions})",
+        "Leave the line out, or list the purposes that it refuses.",
+    )
+    language: Row = (
+        law.notice_language and law.notice_language not in policy.site.languages,
+        "languages",
+        f'the law of {law.name} asks for a page in the language "{law.notice_language}" ({law.provisions})',
+        f'Add "{law.notice_language}", and write each text in it.',
+    )
+    yield from select_errors([signal], "[signals]")
+    yield from select_errors([language], "[site]")
+    example = (*policy.site.languages, "en")[0]
+    optional = [purpose for purpose in policy.purposes if purpose.id != NECESSARY]
+    parts: list[tuple[str, CheckedPart, Mapping[str, str]]] = [
+        (table, part, law.purposes) for table, part in labelled("purposes", optional)
+    ]
+    parts += [(table, part, law.recipients) for table, part in labelled("recipients", policy.recipients)]
+    for table, part, provisions in parts:
+        for key, provision in provisions.items():
+            problem = f"the law of {law.name} asks for this key ({provision})"
+            row = (not getattr(part, key), key, problem, _REMEDIES[key].format(language=example))
+            yield from select_errors([row], table)

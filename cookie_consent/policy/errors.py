@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 MOST_SHOWN = 20
 """A message has at most so many errors. Then it says how many more there are."""
+
+Row = tuple[object, str, str, str]
+"""Whether something is wrong, the key, what is wrong, and what would be right."""
 
 
 class PolicyError(ValueError):
@@ -69,6 +72,13 @@ def raise_all(errors: Iterable[PolicyError]) -> None:
     if found:
         first, *others = found.values()
         raise PolicyError(first.problem, first.remedy, key=first.key, table=first.table, file=first.file, others=others)
+
+
+def select_errors(rows: Iterable[Row], table: str = "") -> Iterator[PolicyError]:
+    """Yield an error for each row whose condition holds."""
+    for is_wrong, key, problem, remedy in rows:
+        if is_wrong:
+            yield PolicyError(problem, remedy, table=table, key=key)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.errors import PolicyError, Row, did_you_mean
 from cookie_consent.policy.parts import CheckedPart
 from cookie_consent.policy.syntax import Fault, Id, rule
 
@@ -56,10 +56,14 @@ class Goal(CheckedPart):
         """The same as a step of a funnel."""
         return self.page or f"{OF_EVENT}{self.event}"
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
-        if bool(self.event) is bool(self.page):
-            names = "both an event and a page" if self.event else "neither an event nor a page"
-            yield "event", f"the goal has {names}", 'Write event = "signup", or page = "/welcome".'
+    def _rows(self) -> Iterator[Row]:
+        names = "both an event and a page" if self.event else "neither an event nor a page"
+        yield (
+            bool(self.event) is bool(self.page),
+            "event",
+            f"the goal has {names}",
+            'Write event = "signup", or page = "/welcome".',
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +81,13 @@ class Funnel(CheckedPart):
     id: Id
     steps: tuple[Annotated[str, _check_step], ...]
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
-        if not FEWEST_STEPS <= len(self.steps) <= MOST_STEPS:
-            yield (
-                "steps",
-                f"the number of steps is {len(self.steps)}",
-                f'Write {FEWEST_STEPS} to {MOST_STEPS}, as in ["/shop", "/cart", "event:paid"].',
-            )
+    def _rows(self) -> Iterator[Row]:
+        yield (
+            not FEWEST_STEPS <= len(self.steps) <= MOST_STEPS,
+            "steps",
+            f"the number of steps is {len(self.steps)}",
+            f'Write {FEWEST_STEPS} to {MOST_STEPS}, as in ["/shop", "/cart", "event:paid"].',
+        )
 
 
 def find_errors_in_funnels(goals: Iterable[Goal], funnels: Iterable[Funnel]) -> Iterator[PolicyError]:

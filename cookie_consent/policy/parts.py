@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import UnknownTimeZoneError, time_zone
 from cookie_consent.base.cookies import LONGEST_ATTRIBUTE
-from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
+from cookie_consent.policy.errors import PolicyError, Row, did_you_mean, raise_all, select_errors
 from cookie_consent.policy.laws import LawCode
 from cookie_consent.policy.syntax import (
     COOKIE_NAME,
@@ -29,7 +29,6 @@ from cookie_consent.policy.syntax import (
     Path,
     check_hosts,
     rule,
-    select_faults,
 )
 
 
@@ -56,11 +55,10 @@ class CheckedPart:
             if check and value != declared.default:
                 for item in value if isinstance(value, tuple) else (value,):
                     yield from (PolicyError(*fault, key=declared.name) for fault in check(item))
-        for key, problem, remedy in self._faults():
-            yield PolicyError(problem, remedy, key=key)
+        yield from select_errors(self._rows())
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
-        """Yield key, problem and remedy of what the annotations do not say."""
+    def _rows(self) -> Iterator[Row]:
+        """Yield what the annotations do not say."""
         yield from ()
 
 
@@ -179,10 +177,10 @@ class Site(CheckedPart):
     time_zone: Annotated[str, _check_time_zone] = ""
     recipients: Recipients = ""
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
+    def _rows(self) -> Iterator[Row]:
         if self.domain or self.hosts:
             yield from check_hosts(self.domain, self.hosts)
-        yield from select_faults(
+        yield from (
             (
                 len(set(self.languages)) < len(self.languages),
                 "languages",
@@ -228,9 +226,9 @@ class Purpose(CheckedPart):
     data: Texts = field(default_factory=dict)
     legal_basis: Texts = field(default_factory=dict)
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
+    def _rows(self) -> Iterator[Row]:
         is_necessary = self.id == NECESSARY
-        yield from select_faults(
+        yield from (
             (
                 len(self.id) > LONGEST_PURPOSE_ID,
                 "id",
@@ -286,13 +284,13 @@ class Cookie(CheckedPart):
         """Whether it is a key of the browser's storage, and no cookie."""
         return self.kind == "storage"
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
+    def _rows(self) -> Iterator[Row]:
         check = _check_text if self.is_stored else _check_cookie_name
-        yield from (("name", *fault) for fault in check(self.name))
+        yield from ((True, "name", *fault) for fault in check(self.name))
         days = (self.duration or timedelta()) / timedelta(days=1)
         key = "path" if self.domain is None else "domain"
         has_place = self.domain is not None or self.path != "/"
-        yield from select_faults(
+        yield from (
             (
                 len(self.name) > LONGEST_KEPT,
                 "name",
@@ -389,9 +387,8 @@ class Feature(CheckedPart):
     purposes: tuple[str, ...]
     fallback: Texts
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
-        if not self.purposes:
-            yield "purposes", "a feature needs at least one purpose", "Name what it needs."
+    def _rows(self) -> Iterator[Row]:
+        yield not self.purposes, "purposes", "a feature needs at least one purpose", "Name what it needs."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,9 +428,13 @@ class Service(CheckedPart):
     title: Texts = field(default_factory=dict)
     purposes: Mapping[str, ServicePurpose] = field(default_factory=dict)
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
-        if not (self.path or self.host):
-            yield "path", "a service is found by its path or its host", 'Write path = "/…" or host = "…".'
+    def _rows(self) -> Iterator[Row]:
+        yield (
+            not (self.path or self.host),
+            "path",
+            "a service is found by its path or its host",
+            'Write path = "/…" or host = "…".',
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -491,6 +492,10 @@ class RequestRules(CheckedPart):
     keep_address: timedelta = timedelta(days=30)
     keep: timedelta = timedelta(days=1095)
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
-        if self.keep_address > self.keep:
-            yield "keep_address", "a mail address cannot be kept for longer than its request", "Write a shorter time."
+    def _rows(self) -> Iterator[Row]:
+        yield (
+            self.keep_address > self.keep,
+            "keep_address",
+            "a mail address cannot be kept for longer than its request",
+            "Write a shorter time.",
+        )

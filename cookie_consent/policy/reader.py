@@ -146,9 +146,9 @@ class _Reader:
         for name, content in self._match_names(data, hints, "table", "").items():
             argument = "wording" if name == "texts" else name
             values[argument] = self._read_value(hints[name], content, "", name)
-        for name in ["site"] if self._is_file else hints:
-            if name not in values:
-                self._add_error("the table is missing", "It says who asks: name, controller, contact.", f"[{name}]")
+        needed = {"site"} if self._is_file else hints.keys()
+        for name in needed - values.keys():
+            self._add_error("the table is missing", "It says who asks: name, controller, contact.", f"[{name}]")
         values.setdefault("site", _fill_part(Site, {}))
         return Declarations(**values)
 
@@ -265,9 +265,6 @@ class _Reader:
         """Read [vendors] of a file: the purpose of each vendor, or a table of its signals and options."""
         mappings = []
         for id_, value in (self._open_table(data, "[vendors]", "[vendors]") or {}).items():
-            if not isinstance(value, str | dict):
-                self._add_error(f"{value!r} is no purpose", 'Write it as in "ads".', "[vendors]", id_)
-                continue
             known = vendors()[id_].options if id_ in vendors() else {}
             content = value if isinstance(value, dict) else {"": value}
             options = {key: item for key, item in content.items() if key in known}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from cookie_consent.base.cookies import is_domain
+from cookie_consent.policy.errors import Row
 from cookie_consent.texts.locales import is_country
 
 HIGHEST_PORT = 65535
@@ -65,13 +66,6 @@ def rule(is_right: Callable[[str], object], problem: str, remedy: str | Callable
     return check
 
 
-def select_faults(*rows: tuple[object, str, str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield key, problem and remedy of the rows whose condition holds."""
-    for is_wrong, *fault in rows:
-        if is_wrong:
-            yield fault[0], fault[1], fault[2]
-
-
 def _is_link(value: str) -> bool:
     # Browsers read "//host" as an address on another host.
     return value.startswith(("/", "https://", "http://")) and not value.startswith("//") and value.isprintable()
@@ -119,13 +113,13 @@ def host_label(host: str, domain: str) -> str:
     return host.removesuffix(domain).removesuffix(".")
 
 
-def check_hosts(domain: str, hosts: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield key, problem and remedy for each host that no cookie in the domain can reach, or that is named twice.
+def check_hosts(domain: str, hosts: Sequence[str]) -> Iterator[Row]:
+    """Yield a row for each host that no cookie in the domain can reach, or that is named twice.
 
     Public suffixes such as "co.uk" pass, because no list of them is complete. Browsers refuse cookies for them.
     """
     common = _find_common_domain(hosts)
-    yield from select_faults(
+    yield from (
         (
             not hosts,
             "hosts",
@@ -140,10 +134,10 @@ def check_hosts(domain: str, hosts: Sequence[str]) -> Iterator[tuple[str, str, s
         ),
     )
     for key, names in (("hosts", dict.fromkeys(hosts)), ("domain", filter(None, [domain]))):
-        yield from ((key, *fault) for name in names for fault in _check_domain(name))
+        yield from ((True, key, *fault) for name in names for fault in _check_domain(name))
     for host in dict.fromkeys(hosts):
         is_near = f".{host}".endswith(f".{domain}") or not is_domain(domain) or not is_domain(host)
-        yield from select_faults(
+        yield from (
             (hosts.count(host) > 1, "hosts", f'the host "{host}" is listed twice', "List each once."),
             (
                 not is_near,
@@ -153,12 +147,12 @@ def check_hosts(domain: str, hosts: Sequence[str]) -> Iterator[tuple[str, str, s
             ),
         )
     length = sum(len(host_label(host, domain)) + 1 for host in hosts)
-    if length > LONGEST_HOST_NAMES:
-        yield (
-            "hosts",
-            f"the hosts take {length} bytes in a cookie that comes with each request",
-            f"List fewer; {LONGEST_HOST_NAMES} bytes are the most.",
-        )
+    yield (
+        length > LONGEST_HOST_NAMES,
+        "hosts",
+        f"the hosts take {length} bytes in a cookie that comes with each request",
+        f"List fewer; {LONGEST_HOST_NAMES} bytes are the most.",
+    )
 
 
 def _check_domain(value: str) -> Iterator[Fault]:

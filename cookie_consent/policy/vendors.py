@@ -12,9 +12,8 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from cookie_consent.policy.errors import did_you_mean
+from cookie_consent.policy.errors import Row, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, CheckedPart, Recipient
-from cookie_consent.policy.syntax import select_faults
 
 _LONGEST_WAIT = 10_000
 
@@ -96,13 +95,13 @@ class VendorMapping(CheckedPart):
     purposes: Mapping[str, str]
     options: Mapping[str, bool | int | str] = field(default_factory=dict)
 
-    def _faults(self) -> Iterator[tuple[str, str, str]]:
+    def _rows(self) -> Iterator[Row]:
         if self.id not in vendors():
-            yield self.id, f'there is no vendor "{self.id}"', did_you_mean(self.id, vendors())
+            yield True, self.id, f'there is no vendor "{self.id}"', did_you_mean(self.id, vendors())
             return
         vendor = self.vendor
         needs_signals = vendor.has_signals
-        yield from select_faults(
+        yield from (
             (
                 not needs_signals and set(self.purposes) != {""},
                 self.id,
@@ -124,7 +123,7 @@ class VendorMapping(CheckedPart):
         )
         for signal, purpose in self.purposes.items():
             known = (*vendor.signals, *vendor.options)
-            yield from select_faults(
+            yield from (
                 (
                     signal and not vendor.any_signal and signal not in vendor.signals,
                     self.id,
@@ -135,8 +134,12 @@ class VendorMapping(CheckedPart):
             )
         for name, value in self.options.items():
             kind = vendor.options.get(name)
-            if not _is_valid(kind, value):
-                yield self.id, f"{value!r} is not valid for {name}", _describe_option(kind, str(value))
+            yield (
+                not _is_valid(kind, value),
+                self.id,
+                f"{value!r} is not valid for {name}",
+                _describe_option(kind, str(value)),
+            )
 
     @property
     def vendor(self) -> Vendor:
