@@ -154,7 +154,7 @@ def find_endpoint(method: str, path: str) -> Endpoint:
     endpoint = methods.get("GET" if method == "HEAD" else method)
     if endpoint is None:
         allowed = ", ".join(methods).replace("GET", "GET, HEAD")
-        raise Problem(405, f"Allowed here: {allowed}.", headers={"allow": allowed})
+        raise Problem(405, f"Allowed here: {allowed}.", fields=[(b"allow", allowed.encode())])
     return endpoint
 
 
@@ -174,6 +174,5 @@ async def explain_problem(site: Site, request: OwnRequest, problem: Problem) -> 
     else:
         title = "error_title" if path == site.prefix else "error_request"
         reply = render_page(site, request, "message.html", problem.status, title=title, text=problem.text)
-    reply.headers.update(problem.headers)
     reply.raw_headers += problem.fields
     return reply

@@ -56,7 +56,7 @@ async def take_desk_request(site: Site, request: OwnRequest) -> Response:
         await wait_for_store(to_thread.run_sync(store.add, desk_request, abandon_on_cancel=True))
     except Problem as problem:
         reply = make_form_page(site, request, problem.status, problem=problem.text, fields=fields)
-        reply.headers.update(problem.headers)
+        reply.raw_headers += problem.fields
         return reply
     reply = make_form_page(site, request, 201, reference=desk_request.reference)
     reply.background = BackgroundTask(notify_desk, site, desk_request)

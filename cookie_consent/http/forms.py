@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,20 +19,15 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         detail: what is wrong, for developers, in English.
         text: the name of the text for visitors; "" for the one that says that there is no such page, or that the answer
             could not be understood.
-        headers: additional header fields of the response.
-
-    Attributes:
-        language: the language that the visitor was shown, or "" if the request did not say.
-        next: the path that the visitor wanted to return to, or "".
-        fields: further header fields of the response, such as cookies.
+        fields: further header fields of the response.
     """
 
-    def __init__(self, status: int, detail: str, text: str = "", headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, detail: str, text: str = "", fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(detail)
-        text = text or ("error_not_found" if status in (404, 405) else "error_malformed")
-        self.status, self.detail, self.text, self.headers = status, detail, text, headers or {}
-        self.language = self.next = ""
-        self.fields: list[tuple[bytes, bytes]] = []
+        self.status = status
+        self.detail = detail
+        self.text = text or ("error_not_found" if status in (404, 405) else "error_malformed")
+        self.fields = fields
 
     def document(self) -> dict[str, object]:
         """Return the problem details object of RFC 9457."""
@@ -45,13 +40,8 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
 
 
 def too_many(wait: float, detail: str) -> Problem:
-    """Return the problem for a request that comes too often.
-
-    Args:
-        wait: seconds until it is allowed again.
-        detail: what the limit is.
-    """
-    return Problem(429, detail, "error_too_many", {"retry-after": str(math.ceil(wait))})
+    """Return the problem for a request that comes too often, and is allowed again after so many seconds."""
+    return Problem(429, detail, "error_too_many", [(b"retry-after", b"%d" % math.ceil(wait))])
 
 
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -18,6 +18,6 @@ def test_problem_document_has_type_title_status_and_detail(status: int) -> None:
 
 
 def test_problem_carries_visitor_text_and_headers() -> None:
-    problem = Problem(405, "No.", "error_cross_site", {"allow": "GET"})
-    assert (problem.text, problem.headers) == ("error_cross_site", {"allow": "GET"})
-    assert Problem(400, "No.").headers == {}
+    problem = Problem(405, "No.", "error_cross_site", [(b"allow", b"GET")])
+    assert (problem.text, problem.fields) == ("error_cross_site", [(b"allow", b"GET")])
+    assert Problem(400, "No.").fields == ()
