@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cookie_consent.base.addresses import truncated
+from cookie_consent.base.addresses import truncate_address
 from cookie_consent.base.messages import check
 from cookie_consent.current import is_traced
 
@@ -129,7 +129,7 @@ def _mask_address(client: str) -> str:
     """Return a truncated address. The address may have a port, and uvicorn writes IPv6 without brackets."""
     before_port = client.rpartition(":")[0]
     likely = before_port if client.count(":") == 1 else client
-    return truncated(likely) or truncated(before_port.strip("[]")) or _NOTHING
+    return truncate_address(likely) or truncate_address(before_port.strip("[]")) or _NOTHING
 
 
 def _cut_query(target: str) -> str:

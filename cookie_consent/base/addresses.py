@@ -16,7 +16,7 @@ _LONGEST_HOST = 255
 """The largest number of octets in a host name (RFC 1035, section 2.3.4)."""
 
 
-def truncated(address: str) -> str | None:
+def truncate_address(address: str) -> str | None:
     """Return an address truncated to its network, IPv4 to /24 and IPv6 to /48; None if it cannot be read."""
     try:
         parsed = ipaddress.ip_address(address)

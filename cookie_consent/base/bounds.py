@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, TypeVar
+from typing import TypeVar
 
 LONGEST_KEPT = 256
 """Bytes or characters. Longer input of clients is not kept in caches or sets."""
@@ -16,12 +16,6 @@ LONGEST_TAG = 35
 """Characters of a language tag that are read, enough for tags without extensions (RFC 5646, section 4.4.1)."""
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-
-
-def evict_if_full(cache: dict[Any, Any] | set[Any], most: int) -> None:
-    """Empty a cache that has `most` items. What is in use comes back soon, and no order of use must be kept."""
-    if len(cache) >= most:
-        cache.clear()
 
 
 class Cache(dict[Key, Value]):
@@ -40,7 +34,8 @@ class Cache(dict[Key, Value]):
     def keep(self, key: Key, value: Value, size: int = 0) -> Value:
         """Keep a value, unless its size (bytes or characters) is too large, and return it."""
         if size <= self._largest:
-            evict_if_full(self, self._most)
+            if len(self) >= self._most:
+                self.clear()
             self[key] = value
         return value
 

@@ -15,7 +15,7 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """
 
 
-def pairs(field: bytes) -> list[tuple[bytes, bytes]]:
+def split_cookies(field: bytes) -> list[tuple[bytes, bytes]]:
     """Return the name and the whole pair of each cookie in a Cookie field; a pair without "=" has an empty name."""
     cookies = []
     for part in field.split(b";"):
@@ -25,7 +25,7 @@ def pairs(field: bytes) -> list[tuple[bytes, bytes]]:
     return cookies
 
 
-def names_read(name: bytes) -> set[bytes]:
+def list_names_read(name: bytes) -> set[bytes]:
     """Return the names under which frameworks read a cookie.
 
     Frameworks strip names with `str.strip`, which also removes the bytes 1C to 1F, 85 and A0. Browsers keep these as
@@ -34,7 +34,7 @@ def names_read(name: bytes) -> set[bytes]:
     return {name.decode(read_as, _LOSSLESS).strip().encode(read_as, _LOSSLESS) for read_as in ("latin-1", "utf-8")}
 
 
-def values(field: bytes, name: bytes) -> list[bytes]:
+def find_values(field: bytes, name: bytes) -> list[bytes]:
     """Return the values of all cookies in a Cookie field that have exactly this name."""
     start = name + b"="
     matching = []
@@ -91,7 +91,7 @@ def expire_cookie(name: bytes, *, path: str = "/", domain: str | None = None, se
     return name + line.encode("ascii")
 
 
-def cookie_name(set_cookie_field: bytes) -> bytes:
+def read_cookie_name(set_cookie_field: bytes) -> bytes:
     """Return the name of the cookie that a Set-Cookie field sets; without "=" the name is empty."""
     name, equals, _ = set_cookie_field.partition(b";")[0].partition(b"=")
     return name.strip(b" \t") if equals else b""
@@ -129,7 +129,7 @@ _LONGEST_NUMBER = 12
 _FIXDATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
 
 
-def lifetime(field: bytes, now: float) -> float | None:
+def read_lifetime(field: bytes, now: float) -> float | None:
     """Return how many seconds a browser keeps a cookie, or None for the browser session.
 
     The last Max-Age counts, or else the last Expires. An attribute that cannot be read is ignored (RFC 6265bis,
@@ -143,7 +143,7 @@ def lifetime(field: bytes, now: float) -> float | None:
     return last.get(_MAX_AGE, last.get(_EXPIRES))
 
 
-def limited(field: bytes, longest: int | None, now: float) -> bytes:
+def shorten_lifetime(field: bytes, longest: int | None, now: float) -> bytes:
     """Return a Set-Cookie field with which no browser keeps the cookie longer than allowed. Nothing else changes.
 
     Browsers differ in which Max-Age and Expires they use if there are several or one is malformed. So every one of
@@ -155,7 +155,7 @@ def limited(field: bytes, longest: int | None, now: float) -> bytes:
         now: seconds since 1970.
     """
     pair, *attributes = field.split(b";")
-    ends_with_session = longest is None and (lifetime(field, now) or 0) > 0
+    ends_with_session = longest is None and (read_lifetime(field, now) or 0) > 0
     kept = [pair]
     for attribute in attributes:
         name, value = _read_attribute(attribute)
@@ -252,7 +252,7 @@ def is_domain(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def settable_domains(host: str) -> list[str]:
+def list_settable_domains(host: str) -> list[str]:
     """Return at most five values of Domain with which a host can set cookies, the most general first.
 
     Some may be public suffixes, of which no list is complete. Browsers ignore cookies for those.

@@ -90,7 +90,7 @@ def open_locked(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0)
 
 
 @contextmanager
-def opened(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> Iterator[int]:
+def hold_lock(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> Iterator[int]:
     """Open and lock a file as `open_locked` does, for the duration of a with block."""
     file = open_locked(path, flags, mode, wait=wait)
     try:
@@ -169,7 +169,7 @@ def _remove_left_ones() -> None:
         with suppress(OSError):
             # What another user put there may be a link to anything.
             if folder.lstat().st_uid == _user():
-                with opened(folder / _LOCK, os.O_RDWR):
+                with hold_lock(folder / _LOCK, os.O_RDWR):
                     rmtree(folder, ignore_errors=True)
                 rmtree(folder, ignore_errors=True)  # on Windows the lock is still there
 

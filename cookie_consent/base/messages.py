@@ -99,7 +99,7 @@ def forget_warnings() -> None:
         forgetful.forget()
 
 
-def shown(text: str) -> str:
+def escape_for_log(text: str) -> str:
     """Return the beginning of a client's text, safe for a log: printable ASCII without quotes."""
     return ascii(text[:LONGEST_SHOWN])[1:-1].replace('"', "'")[:LONGEST_SHOWN]
 

@@ -55,7 +55,7 @@ async def _run(work: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[]
         ended()
 
 
-async def result_of(future: Future[T], *, shared: bool = False) -> T:
+async def wait_for_result(future: Future[T], *, shared: bool = False) -> T:
     """Wait for a future that a thread sets, and return its result.
 
     Args:

@@ -30,7 +30,7 @@ class Agent(NamedTuple):
 
 
 @cache
-def parser() -> Any:
+def load_parser() -> Any:
     """Return the package's function, which brings tables of all browsers. Call it before the first visitor comes.
 
     The tables take a third of the time in which the middleware starts, so only what reads user agents loads them.
@@ -49,7 +49,7 @@ def read_agent(field: bytes) -> Agent:
 def read_short(field: bytes) -> Agent:
     """Read a User-Agent field of at most 256 bytes, through a cache."""
     # Latin-1 reads any bytes, so no field can raise.
-    agent = parser()(field.decode("latin-1"))
+    agent = load_parser()(field.decode("latin-1"))
     device = "mobile" if agent.is_mobile else "tablet" if agent.is_tablet else "pc" if agent.is_pc else "other"
     return Agent(agent.browser.family, agent.os.family, device, agent.is_bot)
 
@@ -63,7 +63,7 @@ def is_from_robot(fields: Mapping[bytes, bytes]) -> bool:
     return read_agent(fields.get(b"user-agent", b"")).is_bot
 
 
-def page_view_host(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> bytes | None:
+def find_page_view_host(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> bytes | None:
     """Return the Host field of a request that can be a page view ("" if it has none), or None.
 
     A page that a script fetches, that is in a frame, or that is prefetched is no page view (Fetch Metadata,

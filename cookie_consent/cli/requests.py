@@ -9,14 +9,14 @@ from cookie_consent.base.clock import rfc3339
 from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem
 from cookie_consent.cli.existing_ledger import existing_ledger
 from cookie_consent.cli.options import ledger_of, print_json, print_text, with_options
-from cookie_consent.http.forms import readable
+from cookie_consent.http.forms import clean_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     with_options("--ledger")(parser)
     parser.add_argument("action", choices=("list", "answer", "close"), help="list: open ones first, or all of REF")
     parser.add_argument("reference", metavar="REF", nargs="?", default="", help="like R-7K3M-AQFD-2W5Z")
-    parser.add_argument("--text", type=readable, help="the answer; mail it to the address that is printed")
+    parser.add_argument("--text", type=clean_text, help="the answer; mail it to the address that is printed")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
             print_json(one)
         elif reference:
             # A visitor wrote it, so it may contain what controls a terminal, or looks like another field.
-            shown = {name: readable(str(value)).replace("\n", "\n    ") for name, value in one.items()}
+            shown = {name: clean_text(str(value)).replace("\n", "\n    ") for name, value in one.items()}
             print_text("\n".join(f"{name}: {value}" for name, value in shown.items()))
         else:
             state = "OVERDUE" if one["overdue"] else one["state"]

@@ -11,15 +11,15 @@ from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.cookies import (
     CONTROL,
     Headers,
-    cookie_name,
     expire_cookie,
     is_deletion,
     is_sent_to,
-    lifetime,
-    limited,
-    names_read,
-    pairs,
-    settable_domains,
+    list_names_read,
+    list_settable_domains,
+    read_cookie_name,
+    read_lifetime,
+    shorten_lifetime,
+    split_cookies,
 )
 from cookie_consent.base.messages import check
 from cookie_consent.policy.parts import NECESSARY, Cookie
@@ -134,7 +134,7 @@ class Gate:
         """Return the Cookie field that the app may see, and what was found on its cookies."""
         passed: list[bytes] = []
         findings: list[Finding] = []
-        for name, pair in pairs(field):
+        for name, pair in split_cookies(field):
             reason = self._strictest_reason(name, purposes)
             is_blocked = reason is not None and (reason != UNDECLARED or self._is_undeclared_blocked(name))
             if reason is not None:
@@ -168,7 +168,7 @@ class Gate:
         A cookie counts as refused once all of its purposes are.
         """
         found = []
-        for name in dict.fromkeys(name for name, _ in pairs(field)):
+        for name in dict.fromkeys(name for name, _ in split_cookies(field)):
             cookie = self._declared.get(name)
             purposes = frozenset(() if cookie is None else (cookie.purpose,))
             purposes = self._own_cookies.get(name, purposes) - {NECESSARY}
@@ -201,7 +201,7 @@ class Gate:
             secure: whether the connection is https.
             unsent: declared cookies that the browser did not send because of their path.
         """
-        domains = settable_domains(host)
+        domains = list_settable_domains(host)
         shared = self._domain if host in self._hosts else ""
         places = [_expire_everywhere(cookie.name.encode("ascii"), cookie, domains, secure=secure) for cookie in unsent]
         for name in islice(names, _MAX_EXPIRED):
@@ -223,7 +223,7 @@ class Gate:
         """Return why a cookie is blocked, judged by each name under which a framework may read it."""
         reason = self.block_reason(name, purposes)
         if reason == UNDECLARED and not self._is_undeclared_blocked(name):
-            for read in names_read(name):
+            for read in list_names_read(name):
                 other = self.block_reason(read, purposes)
                 if other not in (None, UNDECLARED):
                     return other
@@ -237,20 +237,20 @@ class Gate:
         self, field: bytes, purposes: Mapping[str, bool], now: float
     ) -> tuple[bytes | None, Finding | None]:
         """Return a Set-Cookie field as it passes, None if it is blocked, and what was found on it."""
-        name = cookie_name(field)
+        name = read_cookie_name(field)
         cookie = self._declared.get(name)
         reason = RESERVED if name in self._own_cookies else self._strictest_reason(name, purposes)
         if reason is None:
             passed = _shorten(field, cookie, now)
             if passed == field:
                 return field, None
-            return passed, Finding(name, SHORTENED, cookie, lifetime(field, now), is_blocked=False)
+            return passed, Finding(name, SHORTENED, cookie, read_lifetime(field, now), is_blocked=False)
         if is_deletion(field, now):
             return field, None
         if reason != UNDECLARED:
             return None, Finding(name, reason, cookie)
         is_blocked = self._is_undeclared_blocked(name)
-        found = Finding(name, reason, None, lifetime(field, now), is_blocked=is_blocked)
+        found = Finding(name, reason, None, read_lifetime(field, now), is_blocked=is_blocked)
         return None if is_blocked else field, found
 
 
@@ -261,7 +261,7 @@ def _compile_pattern(name: str) -> re.Pattern[bytes]:
 def _shorten(field: bytes, cookie: Cookie | None, now: float) -> bytes:
     """Return a Set-Cookie field with at most the declared lifetime."""
     duration = None if cookie is None else cookie.duration
-    return limited(field, None if duration is None else int(duration.total_seconds()), now)
+    return shorten_lifetime(field, None if duration is None else int(duration.total_seconds()), now)
 
 
 def _expire_own(name: bytes, domain: str, *, secure: bool) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from string import ascii_letters
 from typing import Any
 from urllib.parse import quote
 
-from cookie_consent.base.cookies import expire_cookie, set_cookie, values
+from cookie_consent.base.cookies import expire_cookie, find_values, set_cookie
 from cookie_consent.base.messages import check
 from cookie_consent.decision import tokens
 from cookie_consent.decision.decision import Decision
@@ -175,7 +175,7 @@ class OwnCookies:
         # `find` is faster than `in`, which for bytes raises and discards an exception inside CPython.
         if cookies.find(name) < 0:
             return []
-        found = values(cookies, name)
+        found = find_values(cookies, name)
         if not spec.salt:
             return [(value, 0) for value in found]
         signer = self._signers[spec, place.is_shared]
@@ -250,7 +250,7 @@ class OwnCookies:
     def has_answer(self, cookies: bytes, place: Place) -> bool:
         """Return whether a Cookie field has a consent cookie, readable or not."""
         names = {self.name(CONSENT, place), self.name(CONSENT, Place(place.secure))}
-        return any(values(cookies, name.encode()) for name in names)
+        return any(find_values(cookies, name.encode()) for name in names)
 
     def read_visitor(self, cookies: bytes, now: float, place: Place) -> KnownVisitor | None:
         """Return the content of the newest visitor cookie in a Cookie field, or None."""

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent.base.addresses import outer_path, safe_next, split_address
 from cookie_consent.base.cookies import Headers
-from cookie_consent.base.messages import shown, warn_once
+from cookie_consent.base.messages import escape_for_log, warn_once
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import CONSENT, MAX_WITHDRAWN, SAVED, SIGNAL
@@ -148,7 +148,7 @@ def _warn_of_unlisted_host(site: Site, request: OwnRequest) -> None:
     """Log a host that is not among those that share answers."""
     hosts = site.policy.site.hosts
     if hosts and not request.place.host:
-        name = shown(read_host(request.scope))
+        name = escape_for_log(read_host(request.scope))
         text = (
             f'An answer was given on "{name}", and counts there alone: [site] hosts lists {", ".join(hosts)}. If '
             f'"{name}" is the site itself, list it, or let the proxy pass the Host field that the browser sent. '

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from anyio import fail_after
 
-from cookie_consent.base.addresses import truncated
+from cookie_consent.base.addresses import truncate_address
 from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_WAIT, RateLimit
 from cookie_consent.base.clock import seconds_of
 from cookie_consent.base.messages import log_failure, warn_once
@@ -163,7 +163,7 @@ def count_first_answer(limits: Mapping[str, RateLimit], client: Sequence[Any] | 
     A network is an IPv4 /24 or an IPv6 /48. An address that is missing or not public is usually that of a proxy. All
     visitors of the site may share it, so its limit is high.
     """
-    network = truncated(str(client[0])) if client else None
+    network = truncate_address(str(client[0])) if client else None
     whence = "one public network"
     if network is None or not ipaddress.ip_address(network).is_global:
         network = ""

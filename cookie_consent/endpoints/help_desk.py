@@ -14,7 +14,7 @@ from starlette.responses import Response
 from cookie_consent.base.clock import DAY, rfc3339
 from cookie_consent.base.messages import log_failure
 from cookie_consent.endpoints.request import OwnRequest, limit_rate, render_page, wait_for_store
-from cookie_consent.http.forms import Problem, read_body, read_texts, readable
+from cookie_consent.http.forms import Problem, clean_text, read_body, read_texts
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers.requests import KINDS, DeskRequest, Requests
 
@@ -48,7 +48,7 @@ async def take_desk_request(site: Site, request: OwnRequest) -> Response:
     fields: dict[str, str] = {}
     try:
         written = read_texts(request.content_type, body)
-        fields = {name: readable(value) for name, value in written.items()}
+        fields = {name: clean_text(value) for name, value in written.items()}
         # The address as it was written: without its invisible characters, it would be another one.
         address = written.get("address", "").strip()
         desk_request = make_desk_request(site, request, fields.get("kind", ""), fields.get("text", ""), address)

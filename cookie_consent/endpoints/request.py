@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope
 
 from cookie_consent.base.addresses import address, safe_next, scope_at, split_address, split_origin
 from cookie_consent.base.bounds import LONGEST_WAIT
-from cookie_consent.base.messages import log_failure, shown, warn_once
+from cookie_consent.base.messages import escape_for_log, log_failure, warn_once
 from cookie_consent.decision.visit import hide_blocked_cookies, read_cookies
 from cookie_consent.http.forms import Problem, is_form, too_many
 from cookie_consent.http.site import Site
@@ -175,12 +175,14 @@ def warn_of_proxy(origin: str, scheme: str, host: str, root_path: str) -> None:
         advice.append(_SCHEME_ADVICE.format(scheme=parts[0]))
     if not advice:
         return
+    page = escape_for_log(origin)
+    site = escape_for_log(f"{scheme}://{host}")
     text = (
-        f'A POST was refused with 403: it came from a page of "{shown(origin)}", and the app believes it is at '
-        f'"{shown(scheme)}://{shown(host)}" (root_path "{shown(root_path)}"). If the first is the site\'s own address, '
-        f"{'; and '.join(advice)}. docs/behind-a-proxy.md has the settings."
+        f'A POST was refused with 403: it came from a page of "{page}", and the app believes it is at "{site}" '
+        f'(root_path "{escape_for_log(root_path)}"). If the first is the site\'s own address, {"; and ".join(advice)}. '
+        "docs/behind-a-proxy.md has the settings."
     )
-    warn_once("origins of refused POSTs", shown(origin), text)
+    warn_once("origins of refused POSTs", page, text)
 
 
 def render_page(site: Site, request: OwnRequest, template: str, status: int = 200, **variables: object) -> Response:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from cookie_consent.base.addresses import is_under, outer_path, split_address
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.messages import shown, warn_once
+from cookie_consent.base.messages import escape_for_log, warn_once
 from cookie_consent.decision.gate import CookieDeclarations
 from cookie_consent.decision.own_cookies import CONSENT, OwnCookies
 from cookie_consent.http.request_consent import RequestConsent
@@ -41,7 +41,7 @@ def log_advice(name: str, scope: Mapping[str, Any]) -> None:
         name: its name in a plan.
         scope: the ASGI scope of the request.
     """
-    warn_once("pages", name, _ADVICE[name].format(shown(outer_path(scope))))
+    warn_once("pages", name, _ADVICE[name].format(escape_for_log(outer_path(scope))))
 
 
 def defer_to_outer(outer: Any, inner: RequestConsent, own_cookies: OwnCookies) -> None:
@@ -139,7 +139,7 @@ class LostPrefix:
             'A proxy seems to serve the app under "%s" and to remove that from the path, and the server does not know. '
             'So answers go to "%s", which the proxy does not pass on: its bare 404 is all that visitors get. Tell the '
             'server, as in "uvicorn --root-path %s"; docs/behind-a-proxy.md says how for others.',
-            shown(lost),
+            escape_for_log(lost),
             self._prefix,
-            shown(lost),
+            escape_for_log(lost),
         )

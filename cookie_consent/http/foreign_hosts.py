@@ -9,7 +9,7 @@ from starlette.types import Message
 
 from cookie_consent.base.addresses import address, outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.messages import forget_with_others, shown, warn_once
+from cookie_consent.base.messages import escape_for_log, forget_with_others, warn_once
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import read_host
 from cookie_consent.http.csp import SecurityFields, TagRules, covers
@@ -101,7 +101,7 @@ class ForeignHosts:
             advice = self._advice(load, scope, decision)
             if advice is None:
                 continue
-            text = f'The page "{shown(outer_path(scope))}" {advice}'
+            text = f'The page "{escape_for_log(outer_path(scope))}" {advice}'
             is_new = warn_once("hosts that pages load from", load.host, text)
             if is_new and self._security is None:
                 self.named.append(load.host)
@@ -164,12 +164,12 @@ class ForeignHosts:
     def _waiting(self, load: Load, purpose: str, scope: Mapping[str, Any]) -> str:
         """Return the lines that let something wait for a purpose."""
         element = _WAITING.get(load.attribute and load.element, _IN_TEMPLATE).format(purpose=purpose, **_shown(load))
-        script = address(shown(scope.get("root_path", "")), f"{self._prefix}/gated.js")
+        script = address(escape_for_log(scope.get("root_path", "")), f"{self._prefix}/gated.js")
         return f'<script type="module" src="{script}"></script>\n{element}\n'
 
 
 def _shown(load: Load) -> dict[str, str]:
-    return {"element": load.element, "attribute": load.attribute, "address": shown(load.address)}
+    return {"element": load.element, "attribute": load.attribute, "address": escape_for_log(load.address)}
 
 
 def _tag(load: Load) -> str:

@@ -52,7 +52,7 @@ FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
 
-def readable(text: str) -> str:
+def clean_text(text: str) -> str:
     """Return a text without control characters, lone surrogates and white space around it."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(char for char in text if char in "\n\t" or _is_readable(char)).strip()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.cookies import Headers
-from cookie_consent.base.user_agents import FRAMES, is_from_robot, page_view_host
+from cookie_consent.base.user_agents import FRAMES, find_page_view_host, is_from_robot
 from cookie_consent.decision.decision import BY_SIGNAL
 from cookie_consent.decision.gate import Findings
 from cookie_consent.decision.own_cookies import SAVED
@@ -345,7 +345,7 @@ def heed_policies(new: Plan, head: Head) -> None:
 
 def count_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent) -> None:
     """Plan what a page that a person sees counts for. An error page is no page view."""
-    host = page_view_host(head.request, not_modified=head.status == NOT_MODIFIED)
+    host = find_page_view_host(head.request, not_modified=head.status == NOT_MODIFIED)
     if host is None:
         return
     names: list[tuple[str, str]] = []

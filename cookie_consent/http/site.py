@@ -172,7 +172,7 @@ class Site:
         self._neutral: dict[str, Decision] = {}
         self._without_pages = leave_out_pages(self)
         if self.inject or self.access_log is not None:
-            user_agents.parser()  # now, so that the first request need not wait for its tables
+            user_agents.load_parser()  # now, so that the first request need not wait for its tables
 
     def at(self, scope: Scope, path: str) -> Site:
         """Return the site as it is for a request: the same, or one whose pages get nothing."""

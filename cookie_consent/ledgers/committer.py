@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from cookie_consent.base.threads import call_after_fork, result_of
+from cookie_consent.base.threads import call_after_fork, wait_for_result
 from cookie_consent.ledgers.entry import Entry
 
 _MAX_BATCH = 256
@@ -57,7 +57,7 @@ class Committer:
         stored: Future[str] = Future()
         self._waiting.put_nowait((entry, stored))
         self._start()
-        return await result_of(stored)
+        return await wait_for_result(stored)
 
     def close(self) -> None:
         """Write what is waiting, and end the thread. A later record starts a new one."""

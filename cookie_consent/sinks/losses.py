@@ -74,7 +74,7 @@ class LossCounter:
 def _lost_by_ended_process(path: Path) -> int:
     """Return how many lines an ended process lost, and delete its numbers; 0 if the process is alive."""
     # Any user can create files in shared memory: a pipe would block, and a link would lead elsewhere.
-    with suppress(OSError, struct.error), locking.opened(path, os.O_RDONLY | NONBLOCKING | NO_FOLLOW) as file:
+    with suppress(OSError, struct.error), locking.hold_lock(path, os.O_RDONLY | NONBLOCKING | NO_FOLLOW) as file:
         path.unlink()  # fails if another process was faster
         # One byte more, so that a longer file is rejected.
         taken, stored = _NUMBERS.unpack(os.read(file, _NUMBERS.size + 1))

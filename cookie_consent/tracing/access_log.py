@@ -11,7 +11,7 @@ from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.files import check_writable
 from cookie_consent.base.messages import check, is_list
-from cookie_consent.base.user_agents import page_view_host, read_short
+from cookie_consent.base.user_agents import find_page_view_host, read_short
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.tokens import Arrival
 from cookie_consent.decision.visit import Visit
@@ -142,7 +142,7 @@ def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, ow
         The Set-Cookie field that removes the arrival from the visitor cookie; None while that page is still to come.
     """
     if trace.arrived_at < arrival.at + _LANDS_WITHIN:
-        if scope["method"] != "GET" or page_view_host(dict(scope["headers"])) is None:
+        if scope["method"] != "GET" or find_page_view_host(dict(scope["headers"])) is None:
             return None
         trace.mark_as_landing(arrival.referrer)
     return own_cookies.remove_arrival(trace.visitor_id, arrival, trace.arrived_at, place=own_cookies.place(scope))

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from cookie_consent.base.addresses import host_name, is_under, mount_path, split_address, split_origin, truncated
+from cookie_consent.base.addresses import host_name, is_under, mount_path, split_address, split_origin, truncate_address
 from cookie_consent.base.user_agents import read_agent
 
 VERSION = 1
@@ -65,7 +65,7 @@ def visitor_piece(
     return piece(
         {
             "visitor.id": visitor_id,
-            "client.address": truncated(address) or "",
+            "client.address": truncate_address(address) or "",
             "client.geo.country.iso_code": country,
             "user_agent.name": agent.name,
             "user_agent.os": agent.os,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.cookies import is_sent_to, settable_domains
+from cookie_consent.base.cookies import is_sent_to, list_settable_domains
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from cookie_consent.base.cookies import is_sent_to, settable_domains
     ],
 )
 def test_host_can_set_cookies_for_itself_and_parent_domains(host: str, domains: list[str]) -> None:
-    assert settable_domains(host) == domains
+    assert list_settable_domains(host) == domains
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cookie_consent.base.cookies import cookie_name, expire_cookie, is_deletion, pairs, parse_date, set_cookie, values
+from cookie_consent.base.cookies import (
+    expire_cookie,
+    find_values,
+    is_deletion,
+    parse_date,
+    read_cookie_name,
+    set_cookie,
+    split_cookies,
+)
 from tests.support.examples import examples
 
 NOW = 1_750_000_000
@@ -39,7 +47,7 @@ PAST, FUTURE = b"Thu, 01 Jan 1970 00:00:00 GMT", b"Fri, 31 Dec 2049 23:59:59 GMT
     ],
 )
 def test_cookie_field_splits_into_pairs(field: bytes, found: list[tuple[bytes, bytes]]) -> None:
-    assert list(pairs(field)) == found
+    assert list(split_cookies(field)) == found
 
 
 @pytest.mark.parametrize(
@@ -55,21 +63,21 @@ def test_cookie_field_splits_into_pairs(field: bytes, found: list[tuple[bytes, b
     ],
 )
 def test_values_match_name_exactly(field: bytes, found: list[bytes]) -> None:
-    assert values(field, b"c") == found
+    assert find_values(field, b"c") == found
 
 
 @pytest.mark.parametrize(
     ("field", "found"), [(b"c= 1", b" 1"), (b"c=1 ", b"1 "), (b"c=\t1\t; a=2", b"\t1\t"), (b'c="1"', b'"1"')]
 )
 def test_cookie_value_keeps_every_byte(field: bytes, found: bytes) -> None:
-    assert values(field, b"c") == [found]
+    assert find_values(field, b"c") == [found]
 
 
 @given(st.binary(), st.binary())
 def test_any_bytes_can_be_parsed_as_cookies(field: bytes, name: bytes) -> None:
-    assert all(b";" not in value for value in values(field, name))
-    assert all(pair.strip(b" \t") == pair and b";" not in pair for _, pair in pairs(field))
-    assert b";" not in cookie_name(field)
+    assert all(b";" not in value for value in find_values(field, name))
+    assert all(pair.strip(b" \t") == pair and b";" not in pair for _, pair in split_cookies(field))
+    assert b";" not in read_cookie_name(field)
 
 
 @pytest.mark.parametrize(("secure", "end"), [(True, b"; Secure"), (False, b"")])
@@ -100,7 +108,7 @@ def test_deletion_of_prefixed_name_is_secure(name: bytes) -> None:
 @given(st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}", fullmatch=True), st.booleans())
 def test_expire_cookie_writes_deletion_of_its_name(name: bytes, secure: bool) -> None:
     field = expire_cookie(name, path="/p", domain="example.jp", secure=secure)
-    assert cookie_name(field) == name
+    assert read_cookie_name(field) == name
     assert is_deletion(field, NOW)
     assert not stores(field, NOW)
 
@@ -120,7 +128,7 @@ def test_expire_cookie_writes_deletion_of_its_name(name: bytes, secure: bool) ->
     ],
 )
 def test_cookie_name_is_read_from_set_cookie_field(field: bytes, name: bytes) -> None:
-    assert cookie_name(field) == name
+    assert read_cookie_name(field) == name
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import trio
 import trio.testing
 from starlette.types import Message
 
-from cookie_consent.base.threads import result_of, start
+from cookie_consent.base.threads import start, wait_for_result
 from cookie_consent.current import is_traced
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.report.live.app import report_app
@@ -264,7 +264,7 @@ def test_cancellation_does_not_cancel_shared_future(backend: str) -> None:
         shared, own = Future[int](), Future[int]()
         for future in (shared, own):
             with anyio.move_on_after(0):
-                await result_of(future, shared=future is shared)
+                await wait_for_result(future, shared=future is shared)
         assert not shared.cancelled()
         with pytest.raises(CancelledError):
             own.result(0)
@@ -277,7 +277,7 @@ def test_future_may_complete_after_event_loop_has_ended(backend: str) -> None:
 
     async def work() -> None:
         with anyio.move_on_after(0):
-            await result_of(late, shared=True)
+            await wait_for_result(late, shared=True)
 
     anyio.run(work, backend=backend)
     late.set_result(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.user_agents import page_view_host
+from cookie_consent.base.user_agents import find_page_view_host
 from cookie_consent.http.head import is_page
 from tests.support.asgi import Fields, raw_headers
 
@@ -45,10 +45,10 @@ def test_page_is_html_response_to_get(
     ],
 )
 def test_page_is_seen_only_in_top_level_navigation(headers: Fields, host: bytes | None) -> None:
-    assert page_view_host(dict(raw_headers(headers))) == host
+    assert find_page_view_host(dict(raw_headers(headers))) == host
 
 
 def test_not_modified_page_is_seen_only_with_sec_fetch_dest() -> None:
     headers = [(b"host", b"site.example"), (b"sec-fetch-dest", b"document")]
-    assert page_view_host(dict(headers), not_modified=True) == b"site.example"
-    assert page_view_host(dict(headers[:1]), not_modified=True) is None
+    assert find_page_view_host(dict(headers), not_modified=True) == b"site.example"
+    assert find_page_view_host(dict(headers[:1]), not_modified=True) is None

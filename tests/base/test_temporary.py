@@ -70,7 +70,7 @@ def test_folder_of_a_killed_process_is_removed_while_its_lock_is_open(
     left = place / "cookie-consent-left"
     left.mkdir()
     (left / "in-use.lock").touch()
-    opened = locking.opened
+    opened = locking.hold_lock
 
     @contextmanager
     def kept(path: Path, flags: int) -> Iterator[int]:
@@ -79,7 +79,7 @@ def test_folder_of_a_killed_process_is_removed_while_its_lock_is_open(
             left.mkdir()
             path.touch()
 
-    monkeypatch.setattr(locking, "opened", kept)
+    monkeypatch.setattr(locking, "hold_lock", kept)
     with temporary_folder():
         assert not left.exists()
 

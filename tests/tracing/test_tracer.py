@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent.base.addresses import truncated
+from cookie_consent.base.addresses import truncate_address
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.sinks import JsonLinesSink, MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
@@ -326,7 +326,7 @@ def test_lag_depends_only_on_first_key_and_visitor_id() -> None:
     ],
 )
 def test_client_address_is_truncated_or_absent(address: str, kept: str | None) -> None:
-    assert truncated(address) == kept
+    assert truncate_address(address) == kept
     assert Traced().record(client=(address, 80)).get("client.address") == kept
 
 
@@ -337,18 +337,18 @@ def test_request_without_client_address_has_none_in_record(client: Any) -> None:
 
 @given(st.ip_addresses(v=4))
 def test_ipv4_address_loses_its_last_8_bits(address: Any) -> None:
-    cut = truncated(str(address))
+    cut = truncate_address(str(address))
     assert cut is not None
     assert cut.rsplit(".", 1) == [str(address).rsplit(".", 1)[0], "0"]
 
 
 @given(st.ip_addresses(v=6))
 def test_ipv6_address_keeps_at_most_48_bits(address: Any) -> None:
-    cut = ipaddress.ip_address(truncated(str(address)) or "")
+    cut = ipaddress.ip_address(truncate_address(str(address)) or "")
     if isinstance(cut, ipaddress.IPv6Address):
         assert int(cut) == int(address) >> 80 << 80
     else:
-        assert str(cut) == truncated(str(address.ipv4_mapped))
+        assert str(cut) == truncate_address(str(address.ipv4_mapped))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from cookie_consent.base.clock import time_zone
-from cookie_consent.base.threads import call_after_fork, result_of
+from cookie_consent.base.threads import call_after_fork, wait_for_result
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import parse_memory
 from cookie_consent.report.live.form import form_values, question_from_form
@@ -188,7 +188,7 @@ class _Pages:
                 return None
             self._cache[asked] = self._start(asked)
         # Cancelling one request must not cancel the page for others who wait for it.
-        return (await result_of(self._cache[asked], shared=True))[1]
+        return (await wait_for_result(self._cache[asked], shared=True))[1]
 
     def _start(self, asked: Asked) -> Future[tuple[float, _Rendered]]:
         # A future that belongs to no event loop: a thread sets it, and requests of several loops may wait for it.

@@ -98,7 +98,7 @@ class Rotation:
     def _naming_lock(self) -> Iterator[None]:
         """Take the lock for naming files; raises OSError if it is not available."""
         path = self._path.with_name(f".{self._path.name}.lock")
-        with locking.opened(path, os.O_RDWR | os.O_CREAT, 0o640, wait=_TIMEOUT):
+        with locking.hold_lock(path, os.O_RDWR | os.O_CREAT, 0o640, wait=_TIMEOUT):
             yield
 
     def _close(self, more: int) -> bool:
