@@ -272,33 +272,29 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
     new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site, encoding: str, *, asks: bool
 ) -> None:
     """Plan what is inserted into a page."""
+    decision = visit.decision
     new.vary = site.depends_on
     if b"etag" in head.found or (b"cache-control" in head.found and is_shared(head.fields)):
         new.advice = "cacheable"
-    unseen = Insert(encoding, has_ended=bool(visit.refused_cookies) and visit.decision.record is None)
-    insert = unseen
-    if head.scope["method"] == "GET" and not consent.asks_itself:
-        insert = choose_parts(visit, site, unseen, asks=asks)
-    if insert.is_seen:
+    link = site.settings_link or decision.news is not None or decision.honours_gpc
+    says_kept = visit.saved and decision.record is not None
+    if head.scope["method"] != "GET" or consent.asks_itself:
+        asks = link = says_kept = False
+    if asks or link or says_kept:
         new.vary = site.page_depends_on
         # For a page in a frame, the page around it asks.
         if head.request.get(b"sec-fetch-dest") in FRAMES:
-            insert = unseen
-    if insert.asks:
-        insert = insert._replace(first=is_arrival(head.request), referrer=read_referrer(head.request))
-    if insert.message:
+            asks = link = says_kept = False
+    has_ended = decision.record is None and bool(visit.refused_cookies)
+    if asks:
+        first = is_arrival(head.request)
+        new.insert = Insert(encoding, asks, link, "", first, read_referrer(head.request), has_ended)
+    elif link or says_kept or (site.vendor_signals is not None and head.scope["method"] != "HEAD"):
+        new.insert = Insert(encoding, asks, link, has_ended=has_ended)
+    if says_kept and new.insert is not None:
+        new.insert = new.insert._replace(message="kept")
         say_once(new, head, site)
-    if insert.is_seen or (site.vendor_signals is not None and head.scope["method"] != "HEAD"):
-        new.insert = insert
-        heed_policies(new, head)
-
-
-def choose_parts(visit: Visit, site: Site, unseen: Insert, *, asks: bool) -> Insert:
-    """Return what a page gets that visitors see."""
-    decision = visit.decision
-    link = site.settings_link or decision.news is not None or decision.honours_gpc
-    message = "kept" if visit.saved and decision.record is not None else ""
-    return unseen._replace(asks=asks, link=link, message=message)
+    heed_policies(new, head)
 
 
 def is_arrival(request: Mapping[bytes, bytes]) -> bool:
@@ -314,7 +310,8 @@ def is_arrival(request: Mapping[bytes, bytes]) -> bool:
 
 def read_referrer(request: Mapping[bytes, bytes]) -> str:
     """Return the origin of the other site that the visitor came from; "" for none."""
-    return "" if is_own(request) else origin_of(request.get(b"referer", b"")[:LONGEST].decode("latin-1"))
+    referrer = request.get(b"referer", b"")[:LONGEST]
+    return "" if not referrer or is_own(request) else origin_of(referrer.decode("latin-1"))
 
 
 def is_own(request: Mapping[bytes, bytes]) -> bool:

@@ -88,8 +88,9 @@ def find_pieces(  # noqa: PLR0913 (all that the markup depends on)
     query = b"" if site.is_shared else scope.get("query_string", b"")
     address = (scope["path"], query, scope.get("root_path", ""))
     says = (decision.policy, decision.outcome, decision.news, decision.honours_gpc, decision.signals)
-    how = (insert._replace(policies=(), has_ended=False), rules, consent.reloads)
-    key = (how, language, address, says, *decision.purposes.values())
+    if insert.policies or insert.has_ended:
+        insert = insert._replace(policies=(), has_ended=False)
+    key = (insert, rules, consent.reloads, language, address, says, *decision.purposes.values())
     pieces = site.pieces_kept.get(key)
     if pieces is None:
         path = own_path({**scope, "query_string": query})
