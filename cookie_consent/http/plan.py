@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cookie_consent.base.bounds import LONGEST_KEPT
@@ -38,7 +37,7 @@ _RELOADS = (b"max-age=0", b"no-cache")
 _MAY_HIDE = frozenset((b"content-range", b"content-encoding", b"content-disposition"))
 
 
-@dataclass
+@dataclass(slots=True)
 class Head:
     """What the app wants to send, and the request that it answers.
 
@@ -50,6 +49,7 @@ class Head:
         scope: the ASGI scope of the request.
         trace: the traced request, if there will be an access record.
         asks: whether a page may ask here.
+        request_fields: what `request` returns, once it was read.
     """
 
     kind: str
@@ -59,11 +59,14 @@ class Head:
     scope: Mapping[str, Any]
     trace: Trace | None = None
     asks: bool = False
+    request_fields: Mapping[bytes, bytes] | None = None
 
-    @cached_property
+    @property
     def request(self) -> Mapping[bytes, bytes]:
         """The header fields of the request by name in lowercase."""
-        return dict(self.scope["headers"]) if self.trace is None else self.trace.fields
+        if self.request_fields is None:
+            self.request_fields = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
+        return self.request_fields
 
 
 def read_head(message: Mapping[str, Any], scope: Mapping[str, Any], trace: Trace | None = None, *, asks: bool) -> Head:

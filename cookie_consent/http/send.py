@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 _BODY = "http.response.body"
 _TRAILERS = "http.response.trailers"
 _UNSEEN = ("http.response.pathsend", "http.response.zerocopysend")
-_VALIDATORS = frozenset((b"etag", b"last-modified"))
-_OF_BYTES = _VALIDATORS | {b"accept-ranges", b"content-md5", b"digest", b"content-digest", b"repr-digest"}
+_OF_BYTES = frozenset(
+    (
+        *(b"content-length", b"etag", b"last-modified", b"accept-ranges"),
+        *(b"content-md5", b"digest", b"content-digest", b"repr-digest"),
+    )
+)
 """Fields that describe the bytes that the app sent, so they are wrong for a changed page."""
 
 
@@ -44,15 +48,13 @@ def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
         new: the plan.
         pieces: what is inserted into the page.
     """
-    fields = list(head.fields)
+    fields = head.fields
     if new.cookies is not None:
         fields = [field for field in fields if field[0].lower() != b"set-cookie"]
         fields += new.cookies
-    if pieces is not NO_PIECES:
+    if pieces is not NO_PIECES and not _OF_BYTES.isdisjoint(head.found):
         fields = correct_fields(fields, pieces)
-    fields += new.limits
-    fields += new.add
-    fields += new.expire
+    fields = [*fields, *new.limits, *new.add, *new.expire]
     if new.cache == "no-store":
         fields = [field for field in fields if field[0].lower() != b"cache-control"]
         fields.append((b"cache-control", b"no-store"))
@@ -66,21 +68,22 @@ def correct_fields(fields: Headers, pieces: Pieces) -> Headers:
     gets the link means the same with other bytes: a weak entity tag says so (RFC 9110, section 8.8.1).
     """
     keeps_validators = not (pieces.question or pieces.head)
-    size = sum(map(len, pieces))
-    lengths = [value for name, value in fields if name.lower() == b"content-length"]
     corrected: Headers = []
+    lengths: Headers = []
     for name, value in fields:
         lowered = name.lower()
-        if lowered == b"content-length":
-            # A length that no client can read, or one of two, is no length.
-            if len(lengths) == 1 and len(value) < 19 and value.strip().isdigit():
-                corrected.append((name, b"%d" % (int(value) + size)))
-        elif lowered not in _OF_BYTES:
+        if lowered not in _OF_BYTES:
             corrected.append((name, value))
+        elif lowered == b"content-length":
+            lengths.append((name, value))
         elif lowered == b"etag" and keeps_validators:
             corrected.append((name, value if value.startswith(b"W/") else b"W/" + value))
         elif lowered == b"last-modified" and keeps_validators:
             corrected.append((name, value))
+    # A length that no client can read, or one of two, is no length.
+    if len(lengths) == 1 and len(lengths[0][1]) < 19 and lengths[0][1].strip().isdigit():
+        name, value = lengths[0]
+        corrected.append((name, b"%d" % (int(value) + sum(map(len, pieces)))))
     return corrected
 
 
