@@ -20,7 +20,7 @@ from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.endpoints.posted import GivenAnswer, keep_refusals
 from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.endpoints.settings import list_own_cookies
-from cookie_consent.http.forms import Problem, too_many
+from cookie_consent.http.forms import Problem, make_rate_problem
 from cookie_consent.http.site import Site
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as ledger_records
@@ -149,7 +149,7 @@ async def _apply_limits(
     records = [] if last is None else await ledger.records(record.consent_id, _MAX_SEARCHED)
     newest, granted = ledger_records.find_newest_answer(records)
     if not granted.issuperset(record.in_state(State.GRANTED)):
-        raise too_many(wait, "Too many answers came from this visitor or network; a refusal at any time.")
+        raise make_rate_problem(wait, "Too many answers came from this visitor or network; a refusal at any time.")
     if last is None:
         return StoredAnswer(record)
     if newest is not None and set(newest["refused"]).issuperset(record.in_state(State.REFUSED)):

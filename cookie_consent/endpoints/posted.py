@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cookie_consent.decision.decision import Decision, Reason
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.http.forms import FORM, Problem, media_type, read_fields
+from cookie_consent.http.forms import FORM, Problem, read_fields, read_media_type
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import NECESSARY
@@ -89,7 +89,7 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         Problem: 400, the body is no valid answer.
     """
     data = read_fields(content_type, body, repeated="purpose")
-    if media_type(content_type) == FORM:
+    if read_media_type(content_type) == FORM:
         purposes = dict.fromkeys(data["purpose"], True)
         data = {"source": "settings", **data}
     else:

@@ -14,7 +14,7 @@ from cookie_consent.base.addresses import address, safe_next, scope_at, split_ad
 from cookie_consent.base.bounds import LONGEST_WAIT
 from cookie_consent.base.messages import escape_for_log, log_failure, warn_once
 from cookie_consent.decision.visit import hide_blocked_cookies, read_cookies
-from cookie_consent.http.forms import Problem, is_form, too_many
+from cookie_consent.http.forms import Problem, is_form, make_rate_problem
 from cookie_consent.http.site import Site
 from cookie_consent.texts.locales import accepted_language, match_language
 
@@ -218,7 +218,7 @@ def limit_rate(site: Site, kind: str, key: str, now: float) -> None:
     limit = site.limits[kind]
     wait = limit.wait(key, now)
     if wait:
-        raise too_many(wait, f"At most {limit.most} requests in {limit.seconds:.0f} seconds.")
+        raise make_rate_problem(wait, f"At most {limit.most} requests in {limit.seconds:.0f} seconds.")
 
 
 async def wait_for_store(store: Awaitable[Result], longest: float | None = LONGEST_WAIT) -> Result:

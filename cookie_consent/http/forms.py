@@ -39,7 +39,7 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         }
 
 
-def too_many(wait: float, detail: str) -> Problem:
+def make_rate_problem(wait: float, detail: str) -> Problem:
     """Return the problem for a request that comes too often, and is allowed again after so many seconds."""
     return Problem(429, detail, "error_too_many", [(b"retry-after", b"%d" % math.ceil(wait))])
 
@@ -80,14 +80,14 @@ async def read_body(chunks: AsyncIterable[bytes], most: int = _LARGEST_BODY) -> 
     return body
 
 
-def media_type(content_type: str) -> str:
+def read_media_type(content_type: str) -> str:
     """Return the media type in a Content-Type field, in lowercase and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def is_form(content_type: str) -> bool:
     """Return whether a Content-Type is one that HTML forms send."""
-    return media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
+    return read_media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
 
 
 def read_fields(content_type: str, body: bytes, repeated: str = "") -> dict[str, Any]:
@@ -96,9 +96,9 @@ def read_fields(content_type: str, body: bytes, repeated: str = "") -> dict[str,
     Raises:
         Problem: 400, the body is neither, or another field of a form comes twice.
     """
-    kind = media_type(content_type)
+    kind = read_media_type(content_type)
     if kind == JSON:
-        return json_object(body)
+        return read_json_object(body)
     if kind != FORM:
         raise Problem(400, f"The body has to be {FORM} or {JSON}.")
     try:
@@ -133,7 +133,7 @@ def read_texts(content_type: str, body: bytes) -> dict[str, str]:
     return fields
 
 
-def json_object(body: bytes) -> dict[str, Any]:
+def read_json_object(body: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.http.forms import Problem, json_object
+from cookie_consent.http.forms import Problem, read_json_object
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.pages.assets import assets, script_address
 from cookie_consent.sinks import MemorySink
@@ -303,7 +303,7 @@ _likely = st.fixed_dictionaries(
 @example(b'{"name": "x", "path": "/%ff%fe"}')
 def test_any_event_body_is_refused_or_read_within_limits(body: bytes) -> None:
     try:
-        event = read_event(json_object(body))
+        event = read_event(read_json_object(body))
     except (Problem, ValueError):
         return
     assert re.fullmatch(r"[a-z0-9_.:-]{1,64}", event.name)
