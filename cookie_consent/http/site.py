@@ -173,6 +173,12 @@ class Site:
         self._without_pages = leave_out_pages(self)
         if self.inject or self.access_log is not None:
             user_agents.load_parser()  # now, so that the first request need not wait for its tables
+        if self.inject:
+            # The first visitor does not wait for what a policy computes once.
+            where = (self.prefix, policy.site.prevailing_language, "/")
+            decision = decide(policy, None, frozenset(), 0)
+            self.pages.banner(decision, *where)
+            self.pages.footer(decision, *where, "utf-8", link=self.settings_link, wherever=self.is_shared)
 
     def at(self, scope: Scope, path: str) -> Site:
         """Return the site as it is for a request: the same, or one whose pages get nothing."""
