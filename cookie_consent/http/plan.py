@@ -292,7 +292,7 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
     if asks:
         first = is_arrival(head.request)
         new.insert = Insert(encoding, asks, link, "", first, read_referrer(head.request), has_ended)
-    elif link or says_kept or (site.vendor_signals is not None and head.scope["method"] != "HEAD"):
+    elif link or says_kept or (site.tells_vendors and head.scope["method"] != "HEAD"):
         new.insert = Insert(encoding, asks, link, has_ended=has_ended)
     if says_kept and new.insert is not None:
         new.insert = new.insert._replace(message="kept")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cookie_consent.decision.decision import Decision, without_optional
+from markupsafe import escape
+
+from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.decision.decision import Decision, refused_in_storage, without_optional
 from cookie_consent.http.csp import NO_RULES, TagRules, read_rules
 from cookie_consent.http.insert import Pieces, Places
 from cookie_consent.http.plan import Insert
 from cookie_consent.http.request_consent import RequestConsent, own_path
-from cookie_consent.pages.assets import link_styles, script_tag, write_styles
+from cookie_consent.pages.assets import assets, link_styles, nonce_attribute, script_tag, write_styles
 from cookie_consent.pages.question import QuestionOptions
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.vendors import VendorMapping
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site
@@ -42,7 +49,10 @@ def render(
         rules = read_rules(b",".join(insert.policies))
     if not insert.may_inline:
         rules = rules.only_files()
-    head = make_head(insert, decision, consent.base, rules, site)
+    head = b""
+    if site.tells_vendors:
+        known = without_optional(decision) if site.is_shared else decision
+        head = tell_vendors(consent.base, known, rules, is_shared=site.is_shared, has_ended=insert.has_ended)
     language = consent.language_of_page(places.language, is_shared=site.is_shared)
     if not insert.is_seen:
         return Pieces(head, b"", b"", b""), language
@@ -54,15 +64,6 @@ def render(
     if rules.style_nonce:
         style = style.replace(_STYLE_NONCE.encode(), rules.style_nonce.encode())
     return Pieces(head, style, question, link + site.foreign_hosts.console_line(scope, rules)), language
-
-
-def make_head(insert: Insert, decision: Decision, base: str, rules: TagRules, site: Site) -> bytes:
-    """Return what is first in the head: what vendors' tags are told."""
-    if site.vendor_signals is None:
-        return b""
-    if site.is_shared:
-        return site.vendor_signals.tag(base, without_optional(decision), rules, is_shared=True)
-    return site.vendor_signals.tag(base, decision, rules, has_ended=insert.has_ended)
 
 
 def mark_nonces(rules: TagRules, places: Places) -> TagRules:
@@ -133,3 +134,75 @@ def make_pieces(
     if not rules.inline_style:
         style = link_styles(base, rules.style_nonce, styles)
     return style.encode("ascii", "xmlcharrefreplace"), question, link
+
+
+def has_vendors(policy: Policy) -> bool:
+    """Return whether pages tell vendors' tags something, or clear what was stored."""
+    return bool(policy.stored) or any(not mapping.vendor.gate_only for mapping in policy.vendors)
+
+
+def tell_vendors(
+    base: str, decision: Decision, rules: TagRules, *, is_shared: bool = False, has_ended: bool = False
+) -> bytes:
+    """Return the script that is first in the head. It tells vendors' tags what is allowed, and clears what is refused.
+
+    The script is the same for all pages: its tag says whom to tell, of what, and what is allowed. It is inline, so that
+    no page waits for it. Where a page's policies forbid that, it is the file of the same script.
+
+    Args:
+        base: the path of the endpoints.
+        decision: the decision.
+        rules: what the page's policies say of our tags.
+        is_shared: whether the page is the same for everybody, so that another script knows what is allowed.
+        has_ended: whether a consent has ended.
+    """
+    make = make_vendor_script if len(base) <= LONGEST_KEPT else make_vendor_script.__wrapped__
+    refused = refused_in_storage(decision, has_ended=has_ended)
+    parts = make(decision.policy, base, tuple(decision.purposes.items()), refused, rules.inline_script, is_shared)
+    return nonce_attribute(rules.script_nonce).encode().join(parts)
+
+
+@lru_cache(maxsize=256)
+def make_vendor_script(
+    policy: Policy,
+    base: str,
+    purposes: tuple[tuple[str, bool], ...],
+    refused: tuple[str, ...],
+    is_inline: bool,
+    is_shared: bool,
+) -> tuple[bytes, bytes]:
+    """Return the script in two pieces, between which the nonce goes."""
+    vendors = [_describe_vendor(mapping) for mapping in policy.vendors if not mapping.vendor.gate_only]
+    needs = {need for vendor in vendors for need in vendor["signals"].values()} | {*policy.stored}
+    allowed = {purpose: is_allowed for purpose, is_allowed in purposes if purpose in needs}
+    page: dict[str, object] = {"state": f"{base}/state", "holds": allowed, "vendors": vendors}
+    if policy.stored:
+        page |= {"stored": policy.stored, "refused": refused}
+    if is_shared:
+        page["shared"] = True
+    # Quotes are the most frequent character in it, so that the attribute is in the other ones.
+    data = json.dumps(page, separators=(",", ":")).replace("&", "&amp;").replace("'", "&#39;").replace("<", "&lt;")
+    script = assets()["vendors.js"]
+    end = f' src="{escape(base)}/assets/{script.name}"></script>'
+    if is_inline:
+        end = f">{script.content.decode()}</script>"
+    return f"<script data-vendors='{data}'".encode("ascii"), end.encode("ascii", "xmlcharrefreplace")
+
+
+def _describe_vendor(mapping: VendorMapping) -> dict[str, Any]:
+    """Return what the script has to know of a vendor; see `Vendor` in static/vendors.js."""
+    vendor, options = mapping.vendor, mapping.options
+    default = {when: [*calls] for when, calls in vendor.default.items() if when != "if_option"}
+    for option, calls in vendor.default.get("if_option", {}).items():
+        if options.get(option):
+            default["always"] += calls
+    # What no purpose is named for is denied.
+    waits = {name: options[name] for name, kind in vendor.options.items() if kind == "milliseconds" and name in options}
+    return {
+        "stub": vendor.stub,
+        "signals": dict.fromkeys(vendor.signals, "") | dict(mapping.purposes),
+        "values": vendor.values,
+        "default": default,
+        "update": vendor.update,
+        **({"more": waits} if waits else {}),
+    }

@@ -51,9 +51,9 @@ from cookie_consent.http.options import (
     read_inject,
     read_language,
 )
+from cookie_consent.http.render import has_vendors
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.requires import check_required
-from cookie_consent.http.vendor_signals import vendor_signals
 from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.ledgers.signal_records import SignalProofs
@@ -120,7 +120,7 @@ class Site:
         reloads: whether pages have to be loaded again after a grant, since their Content-Security-Policy differs.
         depends_on: the names of the request fields that a decision depends on.
         page_depends_on: those that a page with our markup depends on.
-        vendor_signals: tells vendors' tags what is allowed; None if there is no vendor to tell.
+        tells_vendors: whether pages tell vendors' tags what is allowed.
         needs_pages: whether each page gets something, so that the app has to send it as a whole.
         shared_cookie: in pages for everybody, the name of the cookie that their script reads; else "".
         asks_first: whether such a page may show the question only after its script has asked the server.
@@ -159,8 +159,8 @@ class Site:
         self.depends_on = list_depends_on(policy, self.visits.country_field)
         self.page_depends_on = (*self.depends_on, b"Accept-Language", b"Sec-Fetch-Dest")
         self.settings_link = self.inject and self.settings_link
-        self.vendor_signals = vendor_signals(policy) if self.inject else None
-        self.needs_pages = self.vendor_signals is not None or self.is_shared
+        self.tells_vendors = self.inject and has_vendors(policy)
+        self.needs_pages = self.tells_vendors or self.is_shared
         self.shared_cookie = self.own_cookies.name(STATE, HTTP) if self.is_shared else ""
         # Where the question may not be asked at all, the server has to be asked first.
         self.asks_first = self.is_shared and policy.is_by_country
@@ -275,7 +275,7 @@ def leave_out_pages(site: Site) -> Site:
     other = copy(site)
     other.inject = False
     other.settings_link = False
-    other.vendor_signals = None
+    other.tells_vendors = False
     other.needs_pages = False
     other.is_left_out = True
     return other

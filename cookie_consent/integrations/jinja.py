@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 
 from cookie_consent.http.csp import TagRules
 from cookie_consent.http.features import consent_card, fallback_box
+from cookie_consent.http.render import has_vendors, tell_vendors
 from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
-from cookie_consent.http.vendor_signals import vendor_signals
 from cookie_consent.pages.assets import link_styles, nonce_attribute, script_address, script_tag
 
 __all__ = ["ConsentedExtension", "consent_context"]
@@ -72,11 +72,10 @@ def _tracking(consent: RequestConsent) -> Markup:
 
 
 def _vendors(consent: RequestConsent) -> Markup:
-    signals = vendor_signals(consent.policy)
-    if signals is None:
+    if not has_vendors(consent.policy):
         return Markup()
     # The header fields of the page, which could allow an inline script, are not known yet.
-    tag = signals.tag(consent.base, consent, TagRules(consent.nonce).only_files())
+    tag = tell_vendors(consent.base, consent, TagRules(consent.nonce).only_files())
     return Markup(tag.decode("ascii"))  # noqa: S704 (made of escaped parts)
 
 

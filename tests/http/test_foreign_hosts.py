@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.http.loads import find_loads
+from cookie_consent.http.foreign_hosts import find_loads
 from cookie_consent.policy.advice import placeholders
 from cookie_consent.policy.errors import PolicyError
 from tests.support.asgi import SITE, Clock, Visitor, install, policy, reply_app
