@@ -136,11 +136,6 @@ def make_pieces(
     return style.encode("ascii", "xmlcharrefreplace"), question, link
 
 
-def has_vendors(policy: Policy) -> bool:
-    """Return whether pages tell vendors' tags something, or clear what was stored."""
-    return bool(policy.stored) or any(not mapping.vendor.gate_only for mapping in policy.vendors)
-
-
 def tell_vendors(
     base: str, decision: Decision, rules: TagRules, *, is_shared: bool = False, has_ended: bool = False
 ) -> bytes:

@@ -51,7 +51,6 @@ from cookie_consent.http.options import (
     read_inject,
     read_language,
 )
-from cookie_consent.http.render import has_vendors
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.requires import check_required
 from cookie_consent.ledgers import Ledger, ledger_of
@@ -159,7 +158,7 @@ class Site:
         self.depends_on = list_depends_on(policy, self.visits.country_field)
         self.page_depends_on = (*self.depends_on, b"Accept-Language", b"Sec-Fetch-Dest")
         self.settings_link = self.inject and self.settings_link
-        self.tells_vendors = self.inject and has_vendors(policy)
+        self.tells_vendors = self.inject and policy.tells_vendors
         self.needs_pages = self.tells_vendors or self.is_shared
         self.shared_cookie = self.own_cookies.name(STATE, HTTP) if self.is_shared else ""
         # Where the question may not be asked at all, the server has to be asked first.

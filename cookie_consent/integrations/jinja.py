@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from cookie_consent.http.csp import TagRules
 from cookie_consent.http.features import consent_card, fallback_box
-from cookie_consent.http.render import has_vendors, tell_vendors
+from cookie_consent.http.render import tell_vendors
 from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
 from cookie_consent.pages.assets import link_styles, nonce_attribute, script_address, script_tag
 
@@ -72,7 +72,7 @@ def _tracking(consent: RequestConsent) -> Markup:
 
 
 def _vendors(consent: RequestConsent) -> Markup:
-    if not has_vendors(consent.policy):
+    if not consent.policy.tells_vendors:
         return Markup()
     # The header fields of the page, which could allow an inline script, are not known yet.
     tag = tell_vendors(consent.base, consent, TagRules(consent.nonce).only_files())

@@ -165,6 +165,11 @@ class Policy(Declarations):
         return self.site.updated or max((change.date for change in self.changes), default=None)
 
     @cached_property
+    def tells_vendors(self) -> bool:
+        """Whether pages tell vendors' tags something, or clear what was stored."""
+        return bool(self.stored) or any(not mapping.vendor.gate_only for mapping in self.vendors)
+
+    @cached_property
     def stored(self) -> Mapping[str, str]:
         """Optional purpose id -> a regular expression of the keys in the browser's storage that belong to it."""
         patterns: dict[str, list[str]] = {}
