@@ -213,18 +213,20 @@ def _find_errors_in_services(policy: Declarations) -> Iterator[PolicyError]:
 
 
 def _find_errors_in_signals(policy: Declarations) -> Iterator[PolicyError]:
-    # Sec-GPC is a legal opt-out of sale and sharing (11 CCR 7025), so a policy cannot exclude such purposes from it.
-    for purpose in policy.purposes:
-        if purpose.sells and policy.signals.gpc is not None and purpose.id not in policy.signals.gpc:
-            yield PolicyError(
-                f'Sec-GPC has to refuse "{purpose.id}", which is a sale or sharing',
-                "List it, or leave the line out.",
-                table="[signals]",
-                key="gpc",
-            )
+    rows: list[Row] = [
+        # Sec-GPC is a legal opt-out of sale and sharing (11 CCR 7025): a policy cannot exclude such purposes from it.
+        (
+            purpose.sells and policy.signals.gpc is not None and purpose.id not in policy.signals.gpc,
+            "gpc",
+            f'Sec-GPC has to refuse "{purpose.id}", which is a sale or sharing',
+            "List it, or leave the line out.",
+        )
+        for purpose in policy.purposes
+    ]
     for key in ("gpc", "dnt"):
-        if NECESSARY in (getattr(policy.signals, key) or ()):
-            yield PolicyError("no signal refuses what is necessary", "Leave it out.", table="[signals]", key=key)
+        is_wrong = NECESSARY in (getattr(policy.signals, key) or ())
+        rows.append((is_wrong, key, "no signal refuses what is necessary", "Leave it out."))
+    yield from select_errors(rows, "[signals]")
 
 
 def _find_errors_in_languages(policy: Declarations) -> Iterator[PolicyError]:

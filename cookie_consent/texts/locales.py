@@ -6,23 +6,27 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global
+from babel.dates import format_date
+from babel.lists import format_list
+from babel.numbers import format_decimal
 
 from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_TAG
 
-if TYPE_CHECKING:
-    from babel import Locale
+_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
+"""Codes of the CLDR that stand for no country or territory: unions, test locales, and unknown regions."""
+_CURRENT = {"nb": "no", "nn": "no", "iw": "he", "in": "id"}
+"""Readers of one written standard of Norwegian can read the other. "iw" and "in" are obsolete tags."""
+_TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
+_QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
+_RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNORECASE)
 
-# Babel is loaded with the first policy or page, and not by a program that only imports the package.
 
-_MAX_LOCALES = 128
-
-
-@lru_cache(maxsize=_MAX_LOCALES)
+@lru_cache(maxsize=128)
 def _locale(language: str) -> Locale:
     """Return the locale for a language tag, or for a more general one; the CLDR's root if there is none."""
-    from babel import Locale, UnknownLocaleError
-
     tag = language
     while tag:
         try:
@@ -34,11 +38,7 @@ def _locale(language: str) -> Locale:
 
 
 def load_locales(languages: Iterable[str]) -> None:
-    """Load what is known of languages, and what formats dates, lists and numbers, so that no visitor waits for it."""
-    import babel.dates
-    import babel.lists
-    import babel.numbers  # noqa: F401
-
+    """Load what is known of languages, so that no visitor waits for it."""
     for language in languages:
         direction(language)
 
@@ -67,8 +67,6 @@ def country_name(code: str, language: str) -> str:
 
 def listed(items: Iterable[str], language: str) -> str:
     """Return texts joined as a list in a sentence: "a, b and c"."""
-    from babel.lists import format_list
-
     return format_list(list(items), locale=_locale(language))
 
 
@@ -79,15 +77,11 @@ def between_sentences(language: str) -> str:
 
 def written_number(number: int, language: str) -> str:
     """Return an integer with the language's digit grouping."""
-    from babel.numbers import format_decimal
-
     return format_decimal(number, locale=_locale(language))
 
 
 def written_date(day: date, language: str) -> str:
     """Return a date with the month in words."""
-    from babel.dates import format_date
-
     return format_date(day, "long", locale=_locale(language))
 
 
@@ -99,8 +93,6 @@ def plural(number: int, language: str) -> str:
 @lru_cache(maxsize=512)
 def language_and_script(language: str) -> tuple[str, str]:
     """Return the language and the script of a tag, with the likely script if it has none: "zh-TW" is ("zh", "hant")."""
-    from babel.core import get_global
-
     parts = language.lower().split("-")
     script = next((part for part in parts[1:] if len(part) == 4 and part.isalpha()), "")
     region = next((part.upper() for part in parts[1:] if len(part) == 2), "")
@@ -109,17 +101,6 @@ def language_and_script(language: str) -> tuple[str, str]:
     likely_tags = {} if base == "und" else get_global("likely_subtags")
     likely_tag = likely_tags.get(f"{base}_{region}") or likely_tags.get(base) or f"{base}_{script}"
     return base, script or likely_tag.lower().split("_")[1]
-
-
-_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
-"""Codes of the CLDR that stand for no country or territory: unions, test locales, and unknown regions."""
-_CURRENT = {"nb": "no", "nn": "no", "iw": "he", "in": "id"}
-"""Readers of one written standard of Norwegian can read the other. "iw" and "in" are obsolete tags."""
-
-
-_TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
-_QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
-_RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNORECASE)
 
 
 def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
@@ -131,12 +112,11 @@ def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
         tag: a language tag from a client.
         offered: tags of the offered languages.
     """
-    return match_short(tag[:LONGEST_TAG], offered)
+    return _match_short(tag[:LONGEST_TAG], offered)
 
 
 @lru_cache(maxsize=512)
-def match_short(tag: str, offered: tuple[str, ...]) -> str | None:
-    """Return what `match_language` returns, through a cache, for a tag of at most `LONGEST_TAG` characters."""
+def _match_short(tag: str, offered: tuple[str, ...]) -> str | None:
     wanted = tag.lower()
     while wanted:
         for language in offered:
@@ -145,10 +125,8 @@ def match_short(tag: str, offered: tuple[str, ...]) -> str | None:
         wanted = wanted.rpartition("-")[0]
     base, script = language_and_script(tag)
     related = [language for language in offered if language_and_script(language)[0] == base]
-    return next(
-        (language for language in related if language_and_script(language)[1] == script),
-        related[0] if related else None,
-    )
+    written_alike = [language for language in related if language_and_script(language)[1] == script]
+    return next(iter(written_alike or related), None)
 
 
 def accepted_language(header: str, offered: tuple[str, ...]) -> str | None:
@@ -164,12 +142,11 @@ def accepted_language(header: str, offered: tuple[str, ...]) -> str | None:
 @lru_cache(maxsize=512)
 def _accepted(header: str, offered: tuple[str, ...]) -> str | None:
     ranges = []
-    for position, part in enumerate(header.split(",")):
+    for part in header.split(","):
         match = _RANGE.fullmatch(part)
-        if match and (quality := float(match[2] or 1)) > 0:
-            ranges.append((-quality, position, match[1]))
-    for _, _, tag in sorted(ranges):
-        language = match_language(tag, offered)
-        if language:
-            return language
-    return None
+        if match and float(match[2] or 1) > 0:
+            ranges.append(match)
+    # Of ranges of the same quality, the first one counts.
+    ranges.sort(key=lambda match: -float(match[2] or 1))
+    languages = (match_language(match[1], offered) for match in ranges)
+    return next(filter(None, languages), None)
