@@ -202,12 +202,12 @@ class Site:
         Nothing can be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"
         response would show a page from before the question.
         """
-        fields = dict(scope["headers"])
-        accept = fields.get(b"accept", b"*/*" if self.is_shared else b"")
-        # For pages for everybody, robots and tools ask too. They accept anything, and browsers say what they want.
-        is_of_tool = self.is_shared and b"*/*" in accept and b"sec-fetch-dest" not in fields
-        if not (b"text/html" in accept or is_of_tool):
-            return scope
+        for name, value in scope["headers"]:
+            if name == b"accept" and b"text/html" in value:
+                break
+        else:
+            if not self.is_shared or not is_of_tool(dict(scope["headers"])):
+                return scope
         # All these names are long, and comparing lengths first is cheaper than hashing each name.
         headers = [field for field in scope["headers"] if len(field[0]) < _SHORTEST or field[0] not in _UNHELPFUL]
         whole = {**scope, "headers": headers}
@@ -267,6 +267,11 @@ class Site:
             here = self.visits.policy_in(service, self.policy) or self.policy
             decision = self._neutral[service] = decide(here, None, frozenset(), 0)
         return decision
+
+
+def is_of_tool(fields: Mapping[bytes, bytes]) -> bool:
+    """Return whether a request may be for a page of a robot or a tool. They accept anything; browsers say what for."""
+    return b"*/*" in fields.get(b"accept", b"*/*") and b"sec-fetch-dest" not in fields
 
 
 def leave_out_pages(site: Site) -> Site:
