@@ -203,6 +203,7 @@ def _decide_unanswered(policy: Policy, signals: frozenset[str]) -> Decision:
 
 def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news: date | None) -> Decision:
     changed = _find_changed(policy, record)
+    has_refused_all = record.status == "refused"
     reasons = {}
     refused_by_signal = set()
     for purpose in policy.optional:
@@ -212,7 +213,7 @@ def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news
             refused_by_signal.add(purpose)
         # The visitor is the reason only after refusing everything: a refused sale may be the signal's, see
         # `make_record`.
-        if refusing and not (state is State.REFUSED and record.status == "refused"):
+        if refusing and not (state is State.REFUSED and has_refused_all):
             present = [name for name in refusing if name in signals]
             reasons[purpose] = _OF_SIGNAL[present[0]] if present else Reason.SIGNAL
         else:
@@ -245,6 +246,8 @@ def _find_refusing_signals(
         heeded = (signals | record.overridden_by) - record.signals
         if is_changed:  # the grant that overrode a signal is no more
             heeded |= signals
+    if not heeded:
+        return []
     refused = {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
     return [name for name, purposes in refused.items() if name in heeded and purpose in purposes]
 

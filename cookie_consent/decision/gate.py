@@ -132,17 +132,17 @@ class Gate:
 
     def filter_request(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, Findings]:
         """Return the Cookie field that the app may see, and what was found on its cookies."""
+        sent = split_cookies(field)
         passed: list[bytes] = []
         findings: list[Finding] = []
-        for name, pair in split_cookies(field):
+        for name, pair in sent:
             reason = self._strictest_reason(name, purposes)
             is_blocked = reason is not None and (reason != UNDECLARED or self._is_undeclared_blocked(name))
             if reason is not None:
                 findings.append(Finding(name, reason, self._declared.get(name), is_blocked=is_blocked))
             if not is_blocked:
                 passed.append(pair)
-        visible = b"; ".join(passed) if any(finding.is_blocked for finding in findings) else field
-        return visible, tuple(findings)
+        return field if len(passed) == len(sent) else b"; ".join(passed), tuple(findings)
 
     def filter_response(self, fields: Headers, purposes: Mapping[str, bool], now: float) -> tuple[Headers, Findings]:
         """Return the header fields of a response without the blocked cookies, and what was found on its cookies.

@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from string import ascii_letters
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +20,7 @@ from cookie_consent.base.messages import check
 from cookie_consent.decision import tokens
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place, is_secure, read_host
-from cookie_consent.decision.record import CONSENT_LIFETIME, OPT_OUT_LIFETIME, ConsentRecord
+from cookie_consent.decision.record import CONSENT_LIFETIME, ConsentRecord
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled
 from cookie_consent.policy.errors import PolicyError
@@ -89,10 +88,6 @@ OWN_COOKIES = (CONSENT, SIGNAL, VISITOR, SAVED, STATE, ERASURE)
 
 MAX_WITHDRAWN = 8
 """The erasure cookie holds at most this many visitor ids."""
-OPEN = "open"
-"""The value of the state cookie while something is left to ask: the server says what."""
-VERSION_LENGTH = 8
-"""How many digits of the policy's version the state cookie has."""
 _LONGEST_PREFIX = 64
 """Keeps the cookie well below the 4096 octets at which browsers drop it (RFC 6265bis section 5.6)."""
 _IN_PATHS = "/~!$&'()*+,:=@%"
@@ -323,7 +318,7 @@ class OwnCookies:
 
     def set_state(self, decision: Decision, cookies: bytes, now: float, place: Place) -> list[bytes]:
         """Return the Set-Cookie field that makes the state cookie true; nothing if it is true, or not used."""
-        value = write_state(decision)
+        value = tokens.write_state(decision)
         there = [found.decode("latin-1") for found, _ in self.read(STATE, cookies, place)]
         if not self.tells_state or there == ([value] if value else []):
             return []
@@ -407,22 +402,6 @@ def _add_signals(record: ConsentRecord, signals: Iterable[tuple[bytes, int]]) ->
     return replace(record, overridden_by=record.overridden_by | overriding) if overriding else record
 
 
-def write_state(decision: Decision) -> str:
-    """Return what the state cookie says of a decision; "" while nothing was answered.
-
-    `1a2b3c4d.ac.g` says that the first and the third optional purpose are allowed, in sight of Global Privacy Control,
-    under the policy whose version begins like this.
-    """
-    if decision.record is None:
-        return ""
-    if decision.should_ask:
-        return OPEN
-    policy = decision.policy
-    allowed = [letter for letter, id_ in zip(ascii_letters, policy.optional, strict=False) if decision.purposes[id_]]
-    signals = "".join(signal[0] for signal in decision.signals)
-    return f"{policy.version[:VERSION_LENGTH]}.{''.join(allowed)}.{signals}"
-
-
 def _is_prefix(prefix: object) -> bool:
     """Return whether names of our cookies can begin with a prefix."""
     return (
@@ -432,38 +411,3 @@ def _is_prefix(prefix: object) -> bool:
         and not prefix.startswith("__")
         and len(prefix) <= _LONGEST_PREFIX
     )
-
-
-def choose_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
-    """Return how long an answer is valid.
-
-    Args:
-        consent_days: the middleware's option; None for six months, or 12 where the policy has a sale or sharing, or a
-            law asks for it.
-        policy: the policy.
-
-    Raises:
-        ValueError: it is no number of days, or more than 400; or the policy has a sale or sharing and it is less than
-            12 months, or less than a law of the policy asks for.
-    """
-    least = max((law.asked_again_after or timedelta(0) for law in policy.laws), default=timedelta(0))
-    if consent_days is None:
-        return max(OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME, least)
-    # True is an int in Python, and would mean one day.
-    is_number = isinstance(consent_days, int | float) and not isinstance(consent_days, bool)
-    is_valid = is_number and 1 <= consent_days * 86_400 <= LONGEST_COOKIE.total_seconds()
-    remedy = f"Write a number of days, at most {LONGEST_COOKIE.days} days."
-    check("consent_days", consent_days, is_valid=is_valid, remedy=remedy)
-    lifetime = timedelta(days=consent_days)
-    if policy.sells and lifetime < OPT_OUT_LIFETIME:
-        raise ValueError(
-            f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
-            f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
-        )
-    if lifetime < least:
-        asking = next(law for law in policy.laws if law.asked_again_after == least)
-        raise ValueError(
-            f"consent_days: {consent_days!r} is not valid. Who refused is not asked again for {least.days} days under "
-            f"the law of {asking.name}: leave it out, or write at least that."
-        )
-    return lifetime

@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from cookie_consent.base.messages import check
+from cookie_consent.policy.parts import LONGEST_COOKIE
+from cookie_consent.policy.policy import Policy
+
 CONSENT_LIFETIME = timedelta(days=184)
 """Never less than six months, for refusals and grants alike (CNIL 2020-092, section 39; Garante 231/2021, 6.2)."""
 OPT_OUT_LIFETIME = timedelta(days=366)
@@ -104,3 +108,38 @@ def newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
 def _refusals_of_both(first: ConsentRecord, other: ConsentRecord) -> ConsentRecord:
     refused = {id_: answer for id_, answer in other.answers.items() if answer.state is State.REFUSED}
     return replace(first, answers={**first.answers, **refused})
+
+
+def choose_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
+    """Return how long an answer is valid.
+
+    Args:
+        consent_days: the middleware's option; None for six months, or 12 where the policy has a sale or sharing, or a
+            law asks for it.
+        policy: the policy.
+
+    Raises:
+        ValueError: it is no number of days, or more than 400; or the policy has a sale or sharing and it is less than
+            12 months, or less than a law of the policy asks for.
+    """
+    least = max((law.asked_again_after or timedelta(0) for law in policy.laws), default=timedelta(0))
+    if consent_days is None:
+        return max(OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME, least)
+    # True is an int in Python, and would mean one day.
+    is_number = isinstance(consent_days, int | float) and not isinstance(consent_days, bool)
+    is_valid = is_number and 1 <= consent_days * 86_400 <= LONGEST_COOKIE.total_seconds()
+    remedy = f"Write a number of days, at most {LONGEST_COOKIE.days} days."
+    check("consent_days", consent_days, is_valid=is_valid, remedy=remedy)
+    lifetime = timedelta(days=consent_days)
+    if policy.sells and lifetime < OPT_OUT_LIFETIME:
+        raise ValueError(
+            f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
+            f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
+        )
+    if lifetime < least:
+        asking = next(law for law in policy.laws if law.asked_again_after == least)
+        raise ValueError(
+            f"consent_days: {consent_days!r} is not valid. Who refused is not asked again for {least.days} days under "
+            f"the law of {asking.name}: leave it out, or write at least that."
+        )
+    return lifetime

@@ -6,12 +6,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from hmac import compare_digest
+from string import ascii_letters
 from typing import NamedTuple
 
 from itsdangerous import BadData
 from itsdangerous import Signer as HmacSigner
 from itsdangerous.encoding import base64_decode, base64_encode, int_to_bytes
 
+from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 
 SHORTEST_KEY = 32
@@ -20,6 +22,10 @@ _PUBLIC_KEYS = frozenset(("a text of at least 32 characters",))
 """Examples that the documentation once had: they are no secret."""
 _LATEST = 253402300799
 """The last second of the year 9999, the latest that `datetime` can represent."""
+OPEN = "open"
+"""The value of the state cookie while something is left to ask: the server says what."""
+VERSION_LENGTH = 8
+"""How many digits of the policy's version the state cookie has."""
 _FORMAT = "1"
 _FIELDS = 7
 _SIGNALS = {"g": "gpc", "d": "dnt"}
@@ -216,3 +222,19 @@ def parse_withdrawn(value: bytes, now: float) -> tuple[WithdrawnVisitor, ...]:
         if int(until) > now:
             visitors.append(WithdrawnVisitor(visitor_id, int(until)))
     return tuple(visitors)
+
+
+def write_state(decision: Decision) -> str:
+    """Return what the state cookie says of a decision; "" while nothing was answered.
+
+    `1a2b3c4d.ac.g` says that the first and the third optional purpose are allowed, in sight of Global Privacy Control,
+    under the policy whose version begins like this.
+    """
+    if decision.record is None:
+        return ""
+    if decision.should_ask:
+        return OPEN
+    policy = decision.policy
+    allowed = [letter for letter, id_ in zip(ascii_letters, policy.optional, strict=False) if decision.purposes[id_]]
+    signals = "".join(signal[0] for signal in decision.signals)
+    return f"{policy.version[:VERSION_LENGTH]}.{''.join(allowed)}.{signals}"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cookie_consent import Policy, PolicyError
-from cookie_consent.decision.own_cookies import choose_lifetime
+from cookie_consent.decision.record import choose_lifetime
 from cookie_consent.policy.laws import is_place, laws, overdue
 from cookie_consent.policy.policy import policy_in_use
 from tests.support.policies import full_policy_data, policy_of, purpose, site, small_policy, write_policy_file
