@@ -41,7 +41,7 @@ def log_advice(name: str, scope: Mapping[str, Any]) -> None:
         name: its name in a plan.
         scope: the ASGI scope of the request.
     """
-    warn_once("pages", name, _ADVICE[name].format(escape_for_log(outer_path(scope))))
+    warn_once("pages", name, lambda: _ADVICE[name].format(escape_for_log(outer_path(scope))))
 
 
 def defer_to_outer(outer: Any, inner: RequestConsent, own_cookies: OwnCookies) -> None:
