@@ -167,14 +167,16 @@ class Gate:
 
         A cookie counts as refused once all of its purposes are.
         """
-        found = []
-        for name in dict.fromkeys(name for name, _ in split_cookies(field)):
-            cookie = self._declared.get(name)
-            purposes = frozenset(() if cookie is None else (cookie.purpose,))
-            purposes = self._own_cookies.get(name, purposes) - {NECESSARY}
+        found: dict[bytes, frozenset[str]] = {}
+        for name, _ in split_cookies(field):
+            purposes = self._own_cookies.get(name)
+            if purposes is None:
+                cookie = self._declared.get(name)
+                purposes = frozenset(() if cookie is None else (cookie.purpose,))
+            purposes -= {NECESSARY}
             if purposes and not CONTROL.search(name):
-                found.append((name, purposes))
-        return tuple(found)
+                found[name] = purposes
+        return tuple(found.items())
 
     def find_unsent(self, refused: Collection[str], path: str) -> list[Cookie]:
         """Return the declared cookies of refused purposes that browsers do not send to a path.

@@ -166,11 +166,10 @@ class OwnCookies:
 
     def read(self, spec: CookieSpec, cookies: bytes, place: Place) -> list[tuple[bytes, int]]:
         """Return the values of a cookie in a Cookie field, and when each was signed; 0 if it is not signed."""
-        name = self.name(spec, place).encode()
         # `find` is faster than `in`, which for bytes raises and discards an exception inside CPython.
-        if cookies.find(name) < 0:
+        if cookies.find(spec.suffix.encode()) < 0:
             return []
-        found = find_values(cookies, name)
+        found = find_values(cookies, self.name(spec, place).encode())
         if not spec.salt:
             return [(value, 0) for value in found]
         signer = self._signers[spec, place.is_shared]
@@ -244,8 +243,10 @@ class OwnCookies:
 
     def has_answer(self, cookies: bytes, place: Place) -> bool:
         """Return whether a Cookie field has a consent cookie, readable or not."""
-        names = {self.name(CONSENT, place), self.name(CONSENT, Place(place.secure))}
-        return any(find_values(cookies, name.encode()) for name in names)
+        for where in (place, HTTPS if place.secure else HTTP):
+            if find_values(cookies, self.name(CONSENT, where).encode()):
+                return True
+        return False
 
     def read_visitor(self, cookies: bytes, now: float, place: Place) -> KnownVisitor | None:
         """Return the content of the newest visitor cookie in a Cookie field, or None."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
@@ -35,8 +34,7 @@ _NO_SIGNALS = frozenset[str]()
 _log = logging.getLogger("cookie_consent")
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """What a request's cookies and signals tell. Requests share it.
 
     Args:
@@ -71,16 +69,6 @@ class Visit:
     saved: bool = False
     valid_from: float = 0.0
     valid_until: float = math.inf
-
-    @property
-    def should_ask(self) -> bool:
-        """Whether a purpose is still to be asked for."""
-        return bool(self.decision.asked)
-
-    @property
-    def needs_preparation(self) -> bool:
-        """Whether there is something to do before the app runs."""
-        return self.traced or self.depends_on_signals or self.saved
 
 
 class Visits:
@@ -164,8 +152,10 @@ class Visits:
 
         It is under the law of the visitor's country, if the policy has laws by country.
         """
-        law = None if self._by_country is None else self._by_country.find_law(scope)
-        for beginning, policy in self._list_policies(law):
+        policies = self._policies[""]
+        if self._by_country is not None:
+            policies = self._list_policies(self._by_country.find_law(scope))
+        for beginning, policy in policies:
             is_here = not beginning or path == beginning or path.startswith(f"{beginning}/")
             if is_here and (policy.service is None or policy.service.host in ("", read_host(scope))):
                 return policy
@@ -191,7 +181,8 @@ class Visits:
             refused_cookies = tuple(name for name, purposes in refusable_cookies if purposes.isdisjoint(allowed))
             once_allowed.update(policy.in_force)
         log_request(findings, once_allowed)
-        visitor = self._own_cookies.read_visitor(cookies, now, place) if decision.traces else None
+        is_traced = decision.traces
+        visitor = self._own_cookies.read_visitor(cookies, now, place) if is_traced else None
         return Visit(
             decision=decision,
             visible_cookies=None if visible == sent else visible,
@@ -200,7 +191,7 @@ class Visits:
             blocked_counts=count_reasons(findings),
             visitor_id=visitor.id if visitor else None,
             arrival=visitor.arrival if visitor else None,
-            traced=decision.traces,
+            traced=is_traced,
             depends_on_signals=depends_on_signals(decision),
             signal_cookie=self._signal_cookie(decision, now, place),
             saved=bool(self._own_cookies.read(SAVED, cookies, place)),

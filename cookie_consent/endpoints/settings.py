@@ -134,7 +134,7 @@ async def show_question(site: Site, request: OwnRequest) -> Response:
     again = "again" in request.query_params
     if again:
         count_opening(site, request)
-    elif not visit.should_ask or unquote(split_address(next_path).path).rstrip("/") in site.policy.linked_paths:
+    elif not visit.decision.asked or unquote(split_address(next_path).path).rstrip("/") in site.policy.linked_paths:
         return Response(status_code=204)
     html = site.pages.banner(
         visit.decision,

@@ -285,6 +285,6 @@ def begin_response(  # noqa: PLR0913 (what a response depends on)
     if request.outer_consent is not None:
         defer_to_outer(request.outer_consent, consent, site.own_cookies)
     trace = None
-    if visit.needs_preparation:
+    if visit.traced or visit.depends_on_signals or visit.saved:
         trace = site.begin_visit(visit, scope, consent, request)
     return Sender(site, scope, receive, send, visit, consent, trace, asks)

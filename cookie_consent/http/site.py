@@ -10,7 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -231,7 +231,7 @@ class Site:
             # A page for everybody sets no cookie. Our endpoints do.
             if visit.visitor_id is None:
                 return None
-            visit = replace(visit, arrival=None)
+            visit = visit._replace(arrival=None)
         return self.access_log.trace(scope, visit, self.own_cookies)
 
     def block_cookies(self, fields: Headers, purposes: Mapping[str, bool]) -> Headers:

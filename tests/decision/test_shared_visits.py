@@ -91,7 +91,7 @@ def test_cache_of_visits_changes_no_result(policy: Policy) -> None:
     for request in requests():
         fresh.visits.forget()
         known = len(warm.visits._known)
-        read = [replace(reader.read(request), valid_from=0) for reader in (warm, fresh)]
+        read = [reader.read(request)._replace(valid_from=0) for reader in (warm, fresh)]
         assert read[0] == read[1], request
         found += known == len(warm.visits._known)
     assert found > 1000

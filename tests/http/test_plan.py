@@ -38,7 +38,7 @@ def plan_for(
     consent = RequestConsent(visit.decision, request, site.pages)
     consent.was_read = was_read
     message = {"type": kind, "status": status, "headers": raw_headers(sent)}
-    asks = visit.should_ask and site.may_ask(request)
+    asks = visit.decision.should_ask and site.may_ask(request)
     return plan(visit, read_head(message, request, asks=asks), consent, site)
 
 
