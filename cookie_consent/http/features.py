@@ -30,7 +30,8 @@ def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature 
         missing: ids of the purposes that are not allowed.
         feature: the feature that needs them, if it is known.
     """
-    consent, headers = consent_of(request), Headers(scope=request.scope)
+    consent = consent_of(request)
+    headers = Headers(scope=request.scope)
     consent.asks_itself = True
     # htmx loads boosted links and forms without asking for HTML in Accept, but shows the response as a page.
     if "text/html" in headers.get("accept", "") or "hx-boosted" in headers:
@@ -43,9 +44,9 @@ def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature 
             feature=feature,
         )
         return HTMLResponse(page, headers={"cache-control": "no-store", "content-language": consent.language})
-    message = _message(consent, missing, feature)
-    told = explaining_document(feature.id if feature else None, missing, message, settings=consent.base)
-    return JSONResponse(told, headers={"cache-control": "no-store"})
+    message = explain(consent, missing, feature)
+    document = explaining_document(feature.id if feature else None, missing, message, settings=consent.base)
+    return JSONResponse(document, headers={"cache-control": "no-store"})
 
 
 def explaining_document(feature: str | None, missing: Iterable[str], message: str, *, settings: str) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
     )
 
 
-def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
+def explain(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
     """Return the explanation as plain text: the fallback, what is needed and why it is off."""
     words = Wording(consent.policy, consent.language)
     needs = words("unavailable_needs", purposes=words.titles(missing))
@@ -117,8 +118,10 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         ValueError: the preview is at another site, or the content opens or closes a `<template>` alone.
     """
     consent = consent_of(scope)
-    about, picture, html = card_of(consent.policy, card), _own_picture(preview, scope), _whole(content)
-    place = _place(consent, about, own_path(scope))
+    about = card_of(consent.policy, card)
+    picture = check_preview(preview, scope)
+    html = check_content(content)
+    place = make_place(consent, about, own_path(scope))
     if all(map(consent.allows, about.purposes)):
         # Where the form of the card leads back to, so that the page stays where it was.
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
@@ -139,13 +142,13 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     )
 
 
-def _place(consent: RequestConsent, card: Card, path: str) -> str:
+def make_place(consent: RequestConsent, card: Card, path: str) -> str:
     """Return the id of a card's element: the same when the page comes again, and another in what is loaded later."""
     number = consent.count_card(card.id)
     return f"pchoice-card-{card.id}-{crc32(path.encode()):08x}{f'-{number}' if number > 1 else ''}"
 
 
-def _own_picture(preview: str, scope: Mapping[str, Any]) -> str:
+def check_preview(preview: str, scope: Mapping[str, Any]) -> str:
     """Return the path of a preview.
 
     Raises:
@@ -165,7 +168,7 @@ def _own_picture(preview: str, scope: Mapping[str, Any]) -> str:
     return path
 
 
-def _whole(content: str) -> Markup:
+def check_content(content: str) -> Markup:
     """Return content as HTML.
 
     Raises:

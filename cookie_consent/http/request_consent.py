@@ -52,7 +52,6 @@ class RequestConsent(Decision):
         was_read: whether the decision was read.
         asks_itself: whether the page itself asks for what it needs, so that it gets no banner.
         chose_language: whether the language was chosen by Accept-Language.
-        follows_page: whether the language is left to the page.
         nonce: the nonce of the app's own Content-Security-Policy, for our tags in the app's templates; "" for none. The
             app sets it.
         reloads: whether the page has to be loaded again after a grant: it keeps the Content-Security-Policy that it
@@ -66,7 +65,6 @@ class RequestConsent(Decision):
     was_read = False
     asks_itself = False
     chose_language = False
-    follows_page = True
     nonce = ""
     reloads = False
     replacement: Callable[..., Awaitable[None]] | None = None
@@ -84,11 +82,13 @@ class RequestConsent(Decision):
         self, decision: Decision, scope: Mapping[str, Any], pages: Pages, app_language: AppLanguage | None = None
     ) -> None:
         # Keep no reference to the scope: it contains this object, and mounted apps change it.
-        self._decision, self.pages, self._headers = decision, pages, scope["headers"]
+        self._decision = decision
+        self.pages = pages
+        self._headers = scope["headers"]
         if scope.get("root_path"):
             self._root_path = scope["root_path"]
         if app_language is not None:
-            self._app_language, self.follows_page = partial(app_language, dict(scope)), False
+            self._app_language = partial(app_language, dict(scope))
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self)  # the slots of `Decision` are empty
@@ -138,7 +138,7 @@ class RequestConsent(Decision):
         offered = self._decision.policy.site.languages
         if tag not in offered:
             raise LookupError(f'the language "{tag}" is not offered. {did_you_mean(tag, offered)}')
-        self._language, self.follows_page = tag, False
+        self._language = tag
 
     def prefer_language(self, tag: str) -> None:
         """Use the offered language for a tag, such as "en" for "en-us", if there is one."""
@@ -150,7 +150,8 @@ class RequestConsent(Decision):
     def app_language(self) -> str | None:
         """The language that the app has set or returns for this request, or None."""
         if self._language is None and self._app_language is not None:
-            self._language, self._app_language = self._app_language(), None
+            self._language = self._app_language()
+            self._app_language = None
         return self._language
 
     def language_of_page(self, tag: str | None, *, is_shared: bool = False) -> str:
@@ -223,7 +224,8 @@ vars(consent_of)["__signature__"] = OF_A_REQUEST
 
 def own_path(scope: Mapping[str, Any]) -> str:
     """Return the path and query of a request, percent-encoded, to return to it; "" if they are too long."""
-    path, query = outer_path(scope), scope.get("query_string", b"")
+    path = outer_path(scope)
+    query = scope.get("query_string", b"")
     length = len(path) + len(query)
     # Long addresses bypass the cache, so that clients cannot fill the memory.
     if length <= LONGEST_KEPT:

@@ -80,7 +80,10 @@ class Requires:
     ) -> None:
         if status is not None and (status not in range(200, 600) or status in _WITHOUT_BODY):
             raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
-        self._purposes, self._fallback, self._feature, self._status = purposes, fallback, feature, status
+        self._purposes = purposes
+        self._fallback = fallback
+        self._feature = feature
+        self._status = status
         self.__signature__ = OF_A_REQUEST
 
     def check(self, policy: Policy) -> None:
@@ -104,10 +107,10 @@ class Requires:
             without = f"The endpoint's response. {without}"
         if self._fallback is not None:
             return {status: {"description": f"{without} the fallback."}}
-        told = explaining_document(
+        document = explaining_document(
             self._feature, self._purposes, "This needs your consent.", settings="/privacy-choices"
         )
-        as_json: dict[str, Any] = {"examples": {"without_consent": {"summary": "Without consent", "value": told}}}
+        as_json: dict[str, Any] = {"examples": {"without_consent": {"summary": "Without consent", "value": document}}}
         if status != 200:  # there the endpoint's own schema stands
             as_json["schema"] = DOCUMENT_SCHEMA
         return {
@@ -146,7 +149,7 @@ class Requires:
         if missing:
             # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
             # page itself, because the app's error handlers would turn the exception into JSON.
-            consent_of(request).replacement = self._instead(request, missing, self._fallback)
+            consent_of(request).replacement = self._make_replacement(request, missing, self._fallback)
             raise HTTPException(status_code=self._status or 200, detail=_NOT_GIVEN)
 
     def unmet(self, request: AnyRequest) -> bool:
@@ -160,17 +163,17 @@ class Requires:
         """
         missing = self._missing(request)
         if missing:
-            consent_of(request).replacement = self._instead(request, missing, None)
+            consent_of(request).replacement = self._make_replacement(request, missing, None)
         return bool(missing)
 
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
-        position, name = _request_parameter(endpoint)
+        position, name = find_request_parameter(endpoint)
 
         def choose(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
             return self._choose(endpoint, kwargs[name] if name in kwargs else args[position])
 
         async def run(*args: Any, **kwargs: Any) -> Any:
-            return await _call(choose(args, kwargs), *args, **kwargs)
+            return await call(choose(args, kwargs), *args, **kwargs)
 
         # Starlette runs endpoints that are no coroutine functions in threads, and so it does with this one.
         def run_in_thread(*args: Any, **kwargs: Any) -> Any:
@@ -186,10 +189,11 @@ class Requires:
         if not missing:
             return endpoint
         if isinstance(request, HTTPConnection):
-            return functools.partial(_respond, _AppResponse(self._instead(request, missing, self._fallback)))
+            replacement = self._make_replacement(request, missing, self._fallback)
+            return functools.partial(_respond, _AppResponse(replacement))
         # Another framework cannot send a response of Starlette's.
         if self._fallback is None:
-            consent_of(request).replacement = self._instead(request, missing, None)
+            consent_of(request).replacement = self._make_replacement(request, missing, None)
             return functools.partial(_respond, None)
         self._degrade(request)
         return self._fallback
@@ -202,7 +206,9 @@ class Requires:
                 request = Request(self.scope, self.receive)
                 missing = required._missing(request)
                 if missing:
-                    await required._instead(request, missing, required._fallback)(self.scope, self.receive, self.send)
+                    await required._make_replacement(request, missing, required._fallback)(
+                        self.scope, self.receive, self.send
+                    )
                 else:
                     await super().dispatch()
 
@@ -215,27 +221,27 @@ class Requires:
         consent = consent_of(request)
         return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
 
-    def _instead(self, request: AnyRequest, missing: tuple[str, ...], fallback: Endpoint | None) -> ASGIApp:
+    def _make_replacement(self, request: AnyRequest, missing: tuple[str, ...], fallback: Endpoint | None) -> ASGIApp:
         """Return what sends the response in place of the endpoint's: that of the fallback, or else an explanation."""
         feature = self._degrade(request)
         if fallback is None:
             # Now, since some frameworks forget the request before it is sent.
-            return _with_status(explanation(request, missing, feature), self._status)
+            return set_status(explanation(request, missing, feature), self._status)
         endpoint: Any = fallback
         if inspect.isclass(fallback):  # Starlette makes an instance and awaits it
-            return _with_status(endpoint, self._status)
+            return set_status(endpoint, self._status)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            result = await _call(endpoint, request)
+            result = await call(endpoint, request)
             response = result if isinstance(result, Response) else JSONResponse(result)
             await response(scope, receive, send)
 
-        return _with_status(app, self._status)
+        return set_status(app, self._status)
 
     def _degrade(self, request: AnyRequest) -> Feature | None:
         """Return the feature that is off, if it is known, and note that it gives its fallback."""
         consent = consent_of(request)
-        feature = _feature_of(consent, self._purposes, self._feature)
+        feature = find_feature(consent, self._purposes, self._feature)
         if feature is not None:
             consent.degrade(feature.id)
         return feature
@@ -254,7 +260,7 @@ class _AppResponse(Response):
             await self.background()
 
 
-def _feature_of(consent: RequestConsent, purposes: tuple[str, ...], feature: str | None) -> Feature | None:
+def find_feature(consent: RequestConsent, purposes: tuple[str, ...], feature: str | None) -> Feature | None:
     """Return the named feature, or else the only feature that needs exactly these purposes."""
     if feature is not None:
         return consent.policy.feature(feature)
@@ -262,7 +268,7 @@ def _feature_of(consent: RequestConsent, purposes: tuple[str, ...], feature: str
     return matching[0] if len(matching) == 1 else None
 
 
-def _request_parameter(endpoint: Endpoint) -> tuple[int, str]:
+def find_request_parameter(endpoint: Endpoint) -> tuple[int, str]:
     """Return position and name of the parameter that takes the request: "request", or else the first after self.
 
     Raises:
@@ -273,12 +279,13 @@ def _request_parameter(endpoint: Endpoint) -> tuple[int, str]:
         return names.index("request"), "request"
     without_self = names[1:] if names[:1] == ["self"] else names
     parameter = inspect.signature(endpoint).parameters[without_self[0]] if without_self else None
-    if parameter is None or not _may_be_a_request(parameter.annotation):
+    if parameter is None or not is_request(parameter.annotation):
         raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
     return names.index(parameter.name), parameter.name
 
 
-def _may_be_a_request(annotation: Any) -> bool:
+def is_request(annotation: Any) -> bool:
+    """Return whether an annotation may be that of a request."""
     if annotation is inspect.Parameter.empty:
         return True
     # By its name, since other frameworks have classes of their own: falcon.asgi.Request, Request[Any, Any, Any].
@@ -291,7 +298,7 @@ def _respond(response: Response | None, *_: Any, **__: Any) -> Response | None:
     return response
 
 
-def _with_status(app: ASGIApp, status: int | None) -> ASGIApp:
+def set_status(app: ASGIApp, status: int | None) -> ASGIApp:
     """Return an app whose responses have a status code; None for their own."""
     if status is None:
         return app
@@ -311,7 +318,8 @@ def _is_async(endpoint: Endpoint) -> bool:
     return inspect.iscoroutinefunction(endpoint) or inspect.iscoroutinefunction(call)
 
 
-async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
+async def call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
+    """Return what an endpoint returns."""
     if _is_async(endpoint):
         return await endpoint(*args, **kwargs)
     # Starlette runs endpoints that are no coroutine functions in threads, too. They may still return an awaitable.
@@ -329,20 +337,21 @@ def check_required(app: Any, policy: Policy) -> None:
     Raises:
         ValueError: the policy lacks a purpose or a feature. The message names those that it has.
     """
-    waiting, seen = [app], dict[int, Any]()
+    waiting = [app]
+    seen: dict[int, Any] = {}
     while waiting and len(seen) < _MOST_PARTS:
         part = waiting.pop()
         if part is None or id(part) in seen:
             continue
         seen[id(part)] = part
         if isinstance(part, Requires):
-            _check(part, policy)
+            check_policy(part, policy)
             continue
         with suppress(Exception):  # an app of another kind may raise anything
-            waiting.extend(_parts(part))
+            waiting.extend(list_parts(part))
 
 
-def _parts(part: Any) -> Iterator[Any]:
+def list_parts(part: Any) -> Iterator[Any]:
     """Yield what leads on from a part of an app."""
     if isinstance(part, list):
         yield from part
@@ -353,7 +362,8 @@ def _parts(part: Any) -> Iterator[Any]:
             yield getattr(part, name, None)
 
 
-def _check(required: Requires, policy: Policy) -> None:
+def check_policy(required: Requires, policy: Policy) -> None:
+    """Raise ValueError if a policy lacks what an endpoint requires."""
     try:
         required.check(policy)
     except LookupError as error:

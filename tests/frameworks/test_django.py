@@ -148,7 +148,7 @@ def test_language_is_left_to_the_page_without_locale_middleware(example: Any) ->
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = SimpleNamespace(scope=scope)
         assert consent_context(request)["consent"] is consent_of(request)
-        assert consent_of(request).follows_page
+        assert consent_of(request).app_language is None
         request.LANGUAGE_CODE = "ja"
         consent_context(request)
         assert consent_of(request).language == "ja"
