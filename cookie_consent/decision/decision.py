@@ -312,7 +312,7 @@ def _find_news(policy: Policy, record: ConsentRecord, now: float) -> date | None
     return max(dates)
 
 
-def without_optional(decision: Decision) -> Decision:
+def deny_optional(decision: Decision) -> Decision:
     """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
     reasons = dict(decision.reasons)

@@ -94,18 +94,18 @@ class ConsentRecord:
 _STATUS = {State.GRANTED: "granted", State.REFUSED: "refused", State.UNANSWERED: "unknown"}
 
 
-def newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
+def choose_newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
     """Return the newest record, or None. Of equally new ones, a refusal in any of them holds."""
     first: ConsentRecord | None = None
     for record in records:
         if first is None or record.decided_at > first.decided_at:
             first = record
         elif record.decided_at == first.decided_at:
-            first = _refusals_of_both(first, record)
+            first = _merge_refusals(first, record)
     return first
 
 
-def _refusals_of_both(first: ConsentRecord, other: ConsentRecord) -> ConsentRecord:
+def _merge_refusals(first: ConsentRecord, other: ConsentRecord) -> ConsentRecord:
     refused = {id_: answer for id_, answer in other.answers.items() if answer.state is State.REFUSED}
     return replace(first, answers={**first.answers, **refused})
 

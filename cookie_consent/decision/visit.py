@@ -14,11 +14,11 @@ from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import forget_with_others
 from cookie_consent.decision.cookie_log import count_blocked, log_request
-from cookie_consent.decision.decision import Decision, decide, depends_on_signals, without_optional
+from cookie_consent.decision.decision import Decision, decide, deny_optional, depends_on_signals
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons
 from cookie_consent.decision.own_cookies import SAVED, OwnCookies
 from cookie_consent.decision.place import LawByCountry, Place, is_secure, read_host
-from cookie_consent.decision.record import ConsentRecord, State, newest
+from cookie_consent.decision.record import ConsentRecord, State, choose_newest
 from cookie_consent.decision.tokens import Arrival
 from cookie_consent.policy.laws import Law
 from cookie_consent.policy.policy import Policy
@@ -124,7 +124,7 @@ class Visits:
                 visit = self._decide(policy, cookies, signals, now, place)
             except Exception:  # noqa: BLE001 (an error while deciding denies, and the page is served)
                 _log.exception("A request could not be decided on; nothing optional is allowed on it.")
-                denied = without_optional(decide(policy, None, frozenset(), now))
+                denied = deny_optional(decide(policy, None, frozenset(), now))
                 return Visit(denied, visible_cookies=b"", blocked_counts={}, valid_until=now)
             self._known.keep(key, visit, len(cookies))
         if visit.blocked_counts:
@@ -135,7 +135,7 @@ class Visits:
         """Read again what is known, and warn of it again."""
         self._known.clear()
 
-    def policy_in(self, service: str, like: Policy) -> Policy | None:
+    def find_service_policy(self, service: str, like: Policy) -> Policy | None:
         """Return the policy with the conditions of a service, by the service's id, or None if there is no such one.
 
         Args:
@@ -171,7 +171,7 @@ class Visits:
         record, valid_until = choose_record(records, policy, now)
         decision = decide(policy, record, signals, now)
         if record is None and policy.is_opt_out and self._own_cookies.has_answer(cookies, place):
-            decision = without_optional(decision)  # an unreadable answer may have been a refusal
+            decision = deny_optional(decision)  # an unreadable answer may have been a refusal
         visible, findings = self._gate.filter_request(cookies, decision.purposes)
         refusable_cookies = self._gate.find_refusable(cookies)
         allowed = {purpose for purpose, is_allowed in decision.purposes.items() if is_allowed}
@@ -246,7 +246,7 @@ def choose_record(records: Iterable[ConsentRecord], policy: Policy, now: float) 
             valid.append(record)
     if valid and policy.changes:
         valid_until = min(valid_until, (now // DAY + 1) * DAY)  # announcements of changes depend on the date
-    return newest(valid), valid_until
+    return choose_newest(valid), valid_until
 
 
 def find_refused(refusable_cookies: Iterable[RefusableCookie], record: ConsentRecord | None) -> tuple[bytes, ...]:

@@ -105,7 +105,7 @@ def _find_decision(site: Site, request: OwnRequest, posted: PostedAnswer) -> Dec
     decision = request.visit.decision
     if not posted.service:
         return decision
-    policy = site.visits.policy_in(posted.service, decision.policy) or decision.policy
+    policy = site.visits.find_service_policy(posted.service, decision.policy) or decision.policy
     return decide(policy, decision.record, frozenset(decision.signals), request.now)
 
 

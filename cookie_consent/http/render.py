@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import escape
 
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.decision.decision import Decision, refused_in_storage, without_optional
+from cookie_consent.decision.decision import Decision, deny_optional, refused_in_storage
 from cookie_consent.http.csp import NO_RULES, TagRules, read_rules
 from cookie_consent.http.insert import Pieces, Places
 from cookie_consent.http.plan import Insert
@@ -51,7 +51,7 @@ def render(
         rules = rules.only_files()
     head = b""
     if site.tells_vendors:
-        known = without_optional(decision) if site.is_shared else decision
+        known = deny_optional(decision) if site.is_shared else decision
         head = tell_vendors(consent.base, known, rules, is_shared=site.is_shared, has_ended=insert.has_ended)
     language = consent.language_of_page(places.language, is_shared=site.is_shared)
     if not insert.is_seen:

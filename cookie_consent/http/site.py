@@ -265,7 +265,7 @@ class Site:
         service = policy.service.id if policy.service else ""
         decision = self._neutral.get(service)
         if decision is None:
-            here = self.visits.policy_in(service, self.policy) or self.policy
+            here = self.visits.find_service_policy(service, self.policy) or self.policy
             decision = self._neutral[service] = decide(here, None, frozenset(), 0)
         return decision
 

@@ -12,7 +12,7 @@ import pytest
 
 from cookie_consent.decision.own_cookies import CONSENT, ERASURE, VISITOR, OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, Place
-from cookie_consent.decision.record import newest
+from cookie_consent.decision.record import choose_newest
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
@@ -112,7 +112,7 @@ def test_newest_valid_duplicate_counts() -> None:
     field = b"; ".join([tokens[0], b"__Host-consent=garbage", tokens[1], tokens[1][:-1], tokens[2]])
     found = OWN.read_records(field, place=HTTPS)
     assert found == records
-    assert newest(found) == records[1]
+    assert choose_newest(found) == records[1]
 
 
 def listed(policy: Policy, place: Place = HTTPS, *, has_log: bool = True, own: OwnCookies = OWN) -> list[Cookie]:
