@@ -197,7 +197,7 @@ class ForeignHosts:
             body: the page.
         """
         for load in find_loads(body[:_LONGEST_READ]):
-            advice = self._advice(load, scope, decision)
+            advice = self._describe(load, scope, decision)
             if advice is None:
                 continue
             text = f'The page "{escape_for_log(outer_path(scope))}" {advice}'
@@ -218,10 +218,8 @@ class ForeignHosts:
             return b""
         # The names of hosts have no characters that end a script.
         hosts = ", ".join(self.named[:_MOST_NAMED])
-        said = (
-            f'console.warn("cookie-consent: pages load from {hosts} before anybody allows it; see the server\'s log")'
-        )
-        return f"<script{nonce_attribute(rules.script_nonce)}>{said}</script>".encode()
+        text = f"cookie-consent: pages load from {hosts} before anybody allows it; see the server's log"
+        return f'<script{nonce_attribute(rules.script_nonce)}>console.warn("{text}")</script>'.encode()
 
     def watch(self, scope: Mapping[str, Any], decision: Decision) -> Callable[[Message], None]:
         """Return what takes the messages of a page, and looks through it at its end. Nothing is held meanwhile."""
@@ -240,43 +238,49 @@ class ForeignHosts:
 
         return look_at
 
-    def _advice(self, load: Load, scope: Mapping[str, Any], decision: Decision) -> str | None:
+    def _describe(self, load: Load, scope: Mapping[str, Any], decision: Decision) -> str | None:
         """Return what to log of something that a page loads, or None if it is as it should be."""
-        site, host = decision.policy.site, load.host
+        site = decision.policy.site
+        host = load.host
         if host in (read_host(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
             return None
-        purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
         security = self._security
-        # Under a policy of ours, browsers load what is declared once it is allowed.
-        is_seen_to = bool(purposes) or (security is not None and security.allows(load.directive, host))
-        if is_seen_to and (security is not None or any(decision.purposes[purpose] for purpose in purposes)):
+        purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
+        if security is None and any(decision.purposes[purpose] for purpose in purposes):
             return None
-        waiting = self._waiting(load, purposes[0] if purposes else "?", scope)
+        # Under a policy of ours, browsers load what is declared once it is allowed.
+        if security is not None and (purposes or security.allows(load.directive, host)):
+            return None
+        purpose = purposes[0] if purposes else "?"
+        waiting = self._write_waiting(load, purpose, scope)
+        tag = _write_tag(load)
         if purposes:
-            does = f'loads from {host}, although "{purposes[0]}" is not allowed: {_tag(load)}. Let it wait:'
-            return f"{does}\n\n{waiting}{_ENFORCE}"
-        remedy = f"{_tag(load)}. {_TO_DECLARE}\n\n{_recipient(load, site.languages)}{waiting}"
+            return f'loads from {host}, although "{purpose}" is not allowed: {tag}. Let it wait:\n\n{waiting}{_ENFORCE}'
+        remedy = f"{tag}. {_TO_DECLARE}\n\n{_write_recipient(load, site.languages)}{waiting}"
         if security is None:
             return f"loads from {host}, which no recipient of the policy has: {remedy}{_ENFORCE}"
         return f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it: {remedy}"
 
-    def _waiting(self, load: Load, purpose: str, scope: Mapping[str, Any]) -> str:
+    def _write_waiting(self, load: Load, purpose: str, scope: Mapping[str, Any]) -> str:
         """Return the lines that let something wait for a purpose."""
-        element = _WAITING.get(load.attribute and load.element, _IN_TEMPLATE).format(purpose=purpose, **_shown(load))
+        element = _WAITING.get(load.attribute and load.element, _IN_TEMPLATE)
         script = address(escape_for_log(scope.get("root_path", "")), f"{self._prefix}/gated.js")
-        return f'<script type="module" src="{script}"></script>\n{element}\n'
+        return f'<script type="module" src="{script}"></script>\n{_fill(element, load, purpose)}\n'
 
 
-def _shown(load: Load) -> dict[str, str]:
-    return {"element": load.element, "attribute": load.attribute, "address": escape_for_log(load.address)}
-
-
-def _tag(load: Load) -> str:
+def _write_tag(load: Load) -> str:
+    """Return the tag that loads something, or the script that names it."""
     tag = '<{element} {attribute}="{address}">' if load.attribute else '<{element}>..."{address}"...</{element}>'
-    return tag.format(**_shown(load))
+    return _fill(tag, load, "")
 
 
-def _recipient(load: Load, languages: Sequence[str]) -> str:
+def _fill(text: str, load: Load, purpose: str) -> str:
+    return text.format(
+        element=load.element, attribute=load.attribute, address=escape_for_log(load.address), purpose=purpose
+    )
+
+
+def _write_recipient(load: Load, languages: Sequence[str]) -> str:
     """Return the lines that declare who is reached at an origin."""
     receives = ", ".join(f'{language} = "{PLACEHOLDER}"' for language in languages)
     return (
