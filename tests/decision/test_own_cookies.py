@@ -12,7 +12,7 @@ import pytest
 
 from cookie_consent.decision.own_cookies import CONSENT, ERASURE, VISITOR, OwnCookies
 from cookie_consent.decision.place import HTTP, HTTPS, Place
-from cookie_consent.decision.record import choose_newest
+from cookie_consent.decision.record import Answer, ConsentRecord, State, choose_newest
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
@@ -200,3 +200,47 @@ def test_new_ids_have_128_random_bits() -> None:
     ids = {OWN.set_visitor(NOW, HTTPS)[0] for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch(r"[\w-]{22}", id_) for id_ in ids)
+
+
+WRITTEN_BEFORE = {
+    Place(secure=True): (
+        b"__Host-consent=1~c808877a40dea551~en~0~g~xxxxxxxxxxxxxxxxxxxxxx"
+        b"~analytics+6kPTt*media+s5aOD.aE7hgA.WoAcL7znC5_Z2rBYX_Vb-dbm_I0YKqZQ0mdDK9vMQ5I; "
+        b"__Host-consent-signal=d.aE7hgA.-Q76HaAtYqJ4fbdu7_dFPa5qD8G9xPleOsb_-ERutcE; "
+        b"__Host-visitor=7KkarNBl3kslZFS_QiLrTg~https://a.example"
+        b".aE7hgA.MJylVFQRKCVG31IrrwT3fsons4jEYyaTllYKA3f2IWY; "
+        b"__Secure-visitor-erasure=w~1750000099.aE7hgA.cgpdeM7xP1bPgTno_knJkmawfGQyP3W5MU90a4JS4rQ; "
+    ),
+    Place(secure=True, host="shop.site.example", domain="site.example"): (
+        b"__Secure-consent=1~c808877a40dea551~en~0~g~xxxxxxxxxxxxxxxxxxxxxx"
+        b"~analytics+6kPTt*media+s5aOD~*shop.aE7hgA.aKtFD5wPKvQFZDndfMHmHBPZ6389XLSe60UqhaIU5eE; "
+        b"__Secure-consent-signal=d.aE7hgA.yucLmLNL-Fk6Qd8VEPY7QF1shAwwN8vEMk1GUSA0-6E; "
+        b"__Secure-visitor=ct2secQFFwJJ0Auh-DytbA~https://a.example"
+        b".aE7hgA.2mhjq3zbmZBQE9zZZnjWR833DeX3gpIRMrk8H4NjIKs; "
+        b"__Secure-visitor-erasure=w~1750000099.aE7hgA.cl_q7CkwJc2PbyHGQo1mMJi9x_p5TxI3FCEKlmlosKA; "
+    ),
+}
+"""Cookies of versions before the first one."""
+
+
+@pytest.mark.parametrize("place", WRITTEN_BEFORE, ids=["one host", "several hosts"])
+def test_cookies_that_browsers_have_outlive_an_update(place: Place) -> None:
+    own = OwnCookies(KEY, domain="site.example", hosts=("site.example", "shop.site.example"))
+    cookies = WRITTEN_BEFORE[place]
+    given = ConsentRecord(
+        answers={"analytics": Answer(State.GRANTED, "6kPTt"), "media": Answer(State.GRANTED, "s5aOD")},
+        policy="c808877a40dea551",
+        decided_at=int(NOW),
+        source="banner",
+        language="en",
+        signals=frozenset({"gpc"}),
+        consent_id="x" * 22,
+        overridden_by=frozenset({"dnt"}),
+    )
+    assert own.read_records(cookies, place) == [given]
+    assert own.set_consent(given, place).partition(b";")[0] in cookies
+    assert own.set_signals(frozenset({"dnt"}), given, NOW, place).partition(b";")[0] in cookies
+    visitor = own.read_visitor(cookies, NOW, place)
+    assert visitor
+    assert visitor.arrival == Arrival("https://a.example", int(NOW))
+    assert own.read_withdrawn(cookies, NOW, place) == (WithdrawnVisitor("w", int(NOW) + 99),)
