@@ -114,13 +114,18 @@ def path_inside(address: str, scope: Mapping[str, Any]) -> str:
 def scope_at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
     """Return the scope that a request would have at another address of the site."""
     parts = split_address(address)
-    path, query = parts.path.encode(), parts.query.encode()
-    return {**scope, "path": unquote(parts.path), "raw_path": path, "query_string": query}
+    return {
+        **scope,
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+    }
 
 
 def outer_path(scope: Mapping[str, Any]) -> str:
     """Return a request's path as clients see it, even if a proxy strips the mount path."""
-    path, root = scope["path"], mount_path(scope)
+    path: str = scope["path"]
+    root = mount_path(scope)
     return path if is_under(path, root) else f"{root}{path}"
 
 

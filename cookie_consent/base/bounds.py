@@ -70,7 +70,8 @@ class RateLimit:
         began, count = self._counts.get(key, (now, 0))
         # Below 0 the clock was set back. Then a new window begins.
         if not 0 <= now - began < self.seconds:
-            began, count = now, 0
+            began = now
+            count = 0
         if count >= self.most:
             return self.seconds - (now - began)
         if count or key in self._counts or len(self._counts) < _MAX_COUNTED or self._makes_room(now):

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, tzinfo
 
-HOUR, DAY = 3600, 86_400
+HOUR = 3600
+DAY = 86_400
 """Seconds."""
 SKEW = 300.0
 """How much the clocks of hosts may differ (seconds). A stored time further in the future is ignored."""
@@ -117,7 +118,8 @@ class Daily:
     """
 
     def __init__(self, run: Callable[[float], None]) -> None:
-        self._run, self.ran = run, 0.0
+        self._run = run
+        self.ran = 0.0
         self._due_at = math.inf
         self._thread: threading.Thread | None = None
 

@@ -171,8 +171,10 @@ class Lifespan:
         at_startup: Callable[[], None],
         at_shutdown: Callable[[], Awaitable[None]],
     ) -> None:
-        self._receive, self._send = receive, send
-        self._at_startup, self._at_shutdown = at_startup, at_shutdown
+        self._receive = receive
+        self._send = send
+        self._at_startup = at_startup
+        self._at_shutdown = at_shutdown
         self._received = self._sent = ""
         """The types of the last lifespan messages."""
         self._responded = False
