@@ -25,10 +25,6 @@ def starter(languages: Sequence[str] = LANGUAGES, updated: date | None = None) -
     """Return the first policy file.
 
     A text in another language than English and Japanese is the English one behind a placeholder.
-
-    Args:
-        languages: tags of the offered languages; the first one prevails.
-        updated: the date of the file's text; None for that of the file that ships.
     """
     text = (files(__package__) / "starter.toml").read_text(encoding="utf-8")
     text = _TEXT.sub(lambda found: _in_languages(languages, *found.groups()), text)

@@ -45,12 +45,7 @@ class Placeholder(NamedTuple):
 
 
 def advice(policy: Declarations, today: date) -> Iterator[str]:
-    """Yield a sentence for each thing that a site should still look at, but placeholders. None stops a start.
-
-    Args:
-        policy: the policy in force.
-        today: the date to judge by.
-    """
+    """Yield a sentence for each thing that a site should still look at, but placeholders. None stops a start."""
     yield from _find_untrue(policy)
     site = policy.site
     rows: list[Row] = [

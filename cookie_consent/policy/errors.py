@@ -90,11 +90,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str], likeness: float = 0.5) -> str:
-    """Return the known word most like `word`, or "" if none is like it.
-
-    Args:
-        word: the word.
-        known: the known words.
-        likeness: how alike they have to be, from 0 to 1 (Ratcliff and Obershelp).
-    """
+    """Return the known word most like `word`, or "" if none is like it."""
     return next(iter(get_close_matches(word, known, n=1, cutoff=likeness)), "")

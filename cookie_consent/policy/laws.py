@@ -94,12 +94,7 @@ def is_place(code: str) -> bool:
 
 
 def overdue(named: Iterable[Law], today: date) -> str:
-    """Return a line for each law whose review is overdue.
-
-    Args:
-        named: the laws.
-        today: the date to judge by.
-    """
+    """Return a line for each law whose review is overdue."""
     return "".join(
         f'What the law "{law.code}" asks was last compared with its text on {law.reviewed_on}. Check whether it still '
         f"applies: {law.provisions}.\n"

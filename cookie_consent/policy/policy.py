@@ -267,10 +267,6 @@ class Policy(Declarations):
 def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:
     """Return the policy in force, from the middleware's arguments.
 
-    Args:
-        given: the policy, or the path of its file.
-        history: earlier versions, as policies or paths.
-
     Raises:
         PolicyError: the policy cannot be used.
         FileNotFoundError: there is no such file.
@@ -340,10 +336,6 @@ class Card:
 
 def card_of(policy: Policy, id_: str) -> Card:
     """Return the card for an id. A recipient is looked up first, then a feature, then a purpose.
-
-    Args:
-        policy: the policy that applies to the page.
-        id_: the id.
 
     Raises:
         LookupError: the policy has nothing with this id.

@@ -71,10 +71,6 @@ _HARMLESS: Mapping[Any, Any] = {
 def read_file(path: str | PathLike[str], *, is_in_force: bool = False) -> Declarations:
     """Read a policy file.
 
-    Args:
-        path: the file.
-        is_in_force: whether it has to satisfy what only the policy in force has to.
-
     Raises:
         PolicyError: the file is no valid policy. The error has all that is wrong with it.
         FileNotFoundError: there is no such file.

@@ -178,12 +178,7 @@ def _describe_option(kind: Any, value: str) -> str:
 
 
 def vendor_advice(mappings: Iterable[VendorMapping], recipients: Iterable[Recipient]) -> Iterator[str]:
-    """Yield a sentence for each vendor of which visitors do not read, or which gets data before an answer.
-
-    Args:
-        mappings: the vendors that a site uses.
-        recipients: the recipients that its policy declares.
-    """
+    """Yield a sentence for each vendor of which visitors do not read, or which gets data before an answer."""
     declared = [*recipients]
     for mapping in mappings:
         hosts = mapping.vendor.hosts
@@ -244,9 +239,5 @@ def _known_cookies() -> tuple[KnownCookie, ...]:
 
 
 def known_cookie(name: str) -> KnownCookie | None:
-    """Return whose a cookie of this name usually is; None if no table says.
-
-    Args:
-        name: the cookie's name, or the pattern of several.
-    """
+    """Return whose a cookie of this name usually is; None if no table says."""
     return next((cookie for cookie in _known_cookies() if fnmatchcase(name, cookie.name)), None)

@@ -107,10 +107,6 @@ def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
     """Return the offered language for a tag: the same, a more general or a more specific one, or None.
 
     Of several more specific ones, the same script is preferred: "zh-TW" gets "zh-Hant" rather than "zh-Hans".
-
-    Args:
-        tag: a language tag from a client.
-        offered: tags of the offered languages.
     """
     return _match_short(tag[:LONGEST_TAG], offered)
 
