@@ -120,8 +120,23 @@ def find_errors(policy: Declarations) -> Iterator[PolicyError]:
     known = {NECESSARY, *(purpose.id for purpose in policy.purposes)}
     if len(known) > MAX_PURPOSES:
         yield PolicyError(f"there are {len(known)}", f"Use at most {MAX_PURPOSES}.", table="[purposes]")
+    names = ", ".join(sorted(known))
     for purpose, table, key in _list_references(policy):
-        yield from _check_purpose(purpose, known, table, key)
+        rows: list[Row] = [
+            (
+                purpose == "?",
+                key,
+                "the purpose is still to be written",
+                f'Write the one that it serves: {names}. "necessary" is for what the site cannot work without.',
+            ),
+            (
+                purpose not in {"?", *known},
+                key,
+                f'there is no purpose "{purpose}"',
+                f"{did_you_mean(purpose, known)} Or declare [purposes.{purpose}].",
+            ),
+        ]
+        yield from select_errors(rows, table)
     if policy.site.recipients and policy.recipients:
         yield PolicyError(
             f'it says that there are none, but [[recipients]] declares "{policy.recipients[0].id}"',
@@ -164,24 +179,6 @@ def _list_references(policy: Declarations) -> Iterator[tuple[str, str, str]]:
     for mapping in policy.vendors:
         # A purpose that is no text is an error of the mapping itself.
         yield from ((id_, "[vendors]", mapping.id) for id_ in mapping.purposes.values() if isinstance(id_, str))
-
-
-def _check_purpose(purpose: str, known: set[str], table: str, key: str) -> Iterator[PolicyError]:
-    if purpose == "?":
-        names = ", ".join(sorted(known))
-        yield PolicyError(
-            "the purpose is still to be written",
-            f'Write the one that it serves: {names}. "necessary" is for what the site cannot work without.',
-            table=table,
-            key=key,
-        )
-    elif purpose not in known:
-        yield PolicyError(
-            f'there is no purpose "{purpose}"',
-            f"{did_you_mean(purpose, known)} Or declare [purposes.{purpose}].",
-            table=table,
-            key=key,
-        )
 
 
 def _find_errors_in_services(policy: Declarations) -> Iterator[PolicyError]:
@@ -281,8 +278,7 @@ def _find_errors_in_wording(language: str, texts: Mapping[str, catalog.Text]) ->
     """Yield an error for each text in the site's wording that is not valid, and if texts of the pages are missing."""
     table = f"[texts.{language}]"
     for key, text in texts.items():
-        for problem, remedy in _find_faults(language, key, text):
-            yield PolicyError(problem, remedy, table=table, key=key)
+        yield from select_errors(_check_wording(language, key, text), table)
     missing = sorted(catalog.names() - catalog.shipped(language).keys() - texts.keys())
     if missing:
         more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
@@ -294,25 +290,25 @@ def _find_errors_in_wording(language: str, texts: Mapping[str, catalog.Text]) ->
         )
 
 
-def _find_faults(language: str, key: str, text: catalog.Text) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a text in the site's wording, and what would be right."""
+def _check_wording(language: str, key: str, text: catalog.Text) -> list[Row]:
     if key not in catalog.names():
-        yield "there is no such text", did_you_mean(key, catalog.names())
-        return
+        return [(True, key, "there is no such text", did_you_mean(key, catalog.names()))]
     forms = text if isinstance(text, Mapping) else {"": text}
     counts = catalog.is_counted(key)
     # The shipped text has the forms of its language. Of another language one form is enough: which ones it has differs
     # from one release of the CLDR to the next.
     shipped = catalog.shipped(language).get(key)
     needed = shipped.keys() if isinstance(shipped, Mapping) else set()
-    if isinstance(text, Mapping) != counts or not forms or not needed <= forms.keys():
-        example = ", ".join(f'{category} = "…"' for category in sorted(needed or {"other"}))
-        yield (
+    example = ", ".join(f'{category} = "…"' for category in sorted(needed or {"other"}))
+    return [
+        (
+            isinstance(text, Mapping) != counts or not forms or not needed <= forms.keys(),
+            key,
             "the text lacks a form that it needs",
             f"Write it as in {{ {example} }}." if counts else 'Write one text, as in "…".',
-        )
-    if not all(form.strip() for form in forms.values()):
-        yield "the text is empty", "Write it, or leave the line out."
+        ),
+        (not all(map(str.strip, forms.values())), key, "the text is empty", "Write it, or leave the line out."),
+    ]
 
 
 def find_errors_in_force(policy: Declarations) -> Iterator[PolicyError]:
