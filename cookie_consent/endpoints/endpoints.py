@@ -31,7 +31,8 @@ from cookie_consent.endpoints.settings import (
     show_transmission,
 )
 from cookie_consent.http.forms import Problem
-from cookie_consent.http.plan import Head, plan_reply
+from cookie_consent.http.head import Head
+from cookie_consent.http.plan import plan_reply
 from cookie_consent.http.send import write_fields
 from cookie_consent.http.site import GPC_PATH, Site
 from cookie_consent.pages.assets import assets, script_address

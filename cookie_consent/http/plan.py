@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.cookies import Headers
 from cookie_consent.base.user_agents import FRAMES, find_page_view_host, is_from_robot
 from cookie_consent.decision.decision import BY_SIGNAL
 from cookie_consent.decision.gate import Findings
 from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.decision.visit import Visit, expire_refused
 from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields, is_page
-from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, is_shared, plain_fields
+from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, Head, is_shared, read_encoding
 from cookie_consent.http.head import is_page as is_html
-from cookie_consent.http.insert import find_encoding
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 
@@ -29,57 +26,10 @@ ACCEPT = "websocket.accept"
 STARTS = (RESPONSE, ACCEPT, "websocket.http.response.start")
 """The messages with the header fields of a response."""
 _REPLIES_DEPEND_ON = (b"Cookie", b"Sec-GPC", b"DNT", b"Accept", b"Accept-Language", b"Sec-Fetch-Site", b"Origin")
-_NO_WHOLE_BODY = frozenset((204, 205, 206))
 _POLICIES = (ENFORCED, REPORTED)
 """Report-only policies count too: nothing of ours should be reported."""
 _OWN = (b"same-origin", b"same-site")
 _RELOADS = (b"max-age=0", b"no-cache")
-_MAY_HIDE = frozenset((b"content-range", b"content-encoding", b"content-disposition"))
-
-
-@dataclass(slots=True)
-class Head:
-    """What the app wants to send, and the request that it answers.
-
-    Attributes:
-        kind: the type of the ASGI message.
-        status: the status code; 0 for none.
-        fields: the header fields.
-        found: the header fields by name in lowercase; of several, the last.
-        scope: the ASGI scope of the request.
-        trace: the traced request, if there will be an access record.
-        asks: whether a page may ask here.
-        request_fields: what `request` returns, once it was read.
-    """
-
-    kind: str
-    status: int
-    fields: Headers
-    found: Mapping[bytes, bytes]
-    scope: Mapping[str, Any]
-    trace: Trace | None = None
-    asks: bool = False
-    request_fields: Mapping[bytes, bytes] | None = None
-
-    @property
-    def request(self) -> Mapping[bytes, bytes]:
-        """The header fields of the request by name in lowercase."""
-        if self.request_fields is None:
-            self.request_fields = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
-        return self.request_fields
-
-
-def read_head(message: Mapping[str, Any], scope: Mapping[str, Any], trace: Trace | None = None, *, asks: bool) -> Head:
-    """Return the head in an ASGI message."""
-    fields = message.get("headers", ())
-    if type(fields) is not list:
-        fields = plain_fields(fields)
-    found: dict[bytes, bytes] = {}
-    for name, value in fields:
-        if type(name) is not bytes or type(value) is not bytes:
-            return read_head({**message, "headers": plain_fields(fields)}, scope, trace, asks=asks)
-        found[name.lower()] = value
-    return Head(message["type"], message.get("status", 0), fields, found, scope, trace, asks)
 
 
 class Insert(NamedTuple):
@@ -373,31 +323,3 @@ def steer_caches(new: Plan, visit: Visit, head: Head, consent: RequestConsent, s
         new.vary += (b"Accept-Language",)
     if not new.cache:
         new.cache = "private"
-
-
-def read_encoding(head: Head) -> str | None:
-    """Return the encoding for markup of ours; "" if the page is compressed, None if it is no whole page."""
-    kind = head.found.get(b"content-type", b"")
-    if len(kind) > LONGEST_KEPT or head.status < 200 or 300 <= head.status < 400 or head.status in _NO_WHOLE_BODY:
-        return None
-    if len(head.found) < len(head.fields) and has_two_types(head.fields):
-        return None
-    encoding = find_encoding(kind)
-    if encoding is not None and not _MAY_HIDE.isdisjoint(head.found):
-        return look_into(head.found, encoding)
-    return encoding
-
-
-def look_into(found: Mapping[bytes, bytes], encoding: str) -> str | None:
-    """Return the encoding of a page; "" if it is compressed, None if it is a part or a download."""
-    disposition, _, _ = found.get(b"content-disposition", b"").partition(b";")
-    if b"content-range" in found or disposition.strip().lower() == b"attachment":
-        return None
-    if found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        return ""
-    return encoding
-
-
-def has_two_types(fields: Headers) -> bool:
-    """Return whether there are two fields that say what the body is."""
-    return sum(name.lower() == b"content-type" for name, _ in fields) > 1

@@ -17,9 +17,9 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_log import note_response
 from cookie_consent.decision.visit import Visit, hide_blocked_cookies
 from cookie_consent.http.advice import defer_to_outer, log_advice
-from cookie_consent.http.head import depend_on, plain_fields
+from cookie_consent.http.head import Head, depend_on, plain_fields, read_head
 from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places
-from cookie_consent.http.plan import STARTS, Head, Plan, plan, read_head
+from cookie_consent.http.plan import STARTS, Plan, plan
 from cookie_consent.http.render import render
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.breakdowns import Shown

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.http.plan import Count, Head, Insert, Plan, plan, plan_reply, read_head
+from cookie_consent.http.head import Head, read_head
+from cookie_consent.http.plan import Count, Insert, Plan, plan, plan_reply
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import ROBOT, Visitor, install, raw_headers, reply_app, scope

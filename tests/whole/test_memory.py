@@ -20,7 +20,7 @@ from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.place import HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.http.plan import read_encoding, read_head
+from cookie_consent.http.head import read_encoding, read_head
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
