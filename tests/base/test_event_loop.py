@@ -303,6 +303,9 @@ def test_background_task_ends_with_event_loop(backend: str) -> None:
     assert events == ["done", "ended"]
 
 
-def test_background_task_needs_an_event_loop() -> None:
+@pytest.mark.parametrize("is_trio_loaded", [True, False])
+def test_background_task_needs_an_event_loop(is_trio_loaded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_trio_loaded:
+        monkeypatch.delitem(sys.modules, "trio")
     with pytest.raises(RuntimeError):
         start(anyio.lowlevel.checkpoint)

@@ -109,3 +109,12 @@ def test_folders_of_others_stay(place: Path) -> None:
         assert (other / "kept").exists()
         assert linked.is_symlink()
     assert (place / "in-use.lock").exists()
+
+
+def test_lock_that_cannot_get_its_name_is_released(place: Path) -> None:
+    taken = place / "lock"
+    taken.mkdir()
+    with pytest.raises(OSError, match="lock"):
+        locking.make_locked(taken)
+    with locking.hold_lock(place / ".lock.new", os.O_RDWR):
+        """Nobody holds it."""
