@@ -290,6 +290,9 @@ def hints_of_keys(kind: type, *, is_file: bool = True) -> Mapping[str, Any]:
     return {name: hints[name] for name in names}
 
 
+_plain_hints = cache(get_type_hints)
+
+
 def _list_required(kind: Any) -> list[str]:
     return [key.name for key in fields(kind) if key.default is MISSING and key.default_factory is MISSING]
 
@@ -297,8 +300,9 @@ def _list_required(kind: Any) -> list[str]:
 def _fill_part(kind: Any, values: Mapping[str, Any]) -> Any:
     """Return a part with these values, unchecked, and with harmless ones for the others that it needs."""
     part = kind.__new__(kind)
+    hints = _plain_hints(kind)
     for declared in fields(kind):
-        hint = get_type_hints(kind)[declared.name]
+        hint = hints[declared.name]
         default = declared.default
         if declared.default_factory is not MISSING:
             default = declared.default_factory()
