@@ -172,11 +172,7 @@ class ConsentMiddleware(FailsAtStart):
             else:
                 visit = self._site.visits.read(scope, path)
                 sender = begin_response(self._site, scope, path, receive, send, visit, request)
-                try:
-                    await self.app(sender.scope, receive, sender.send)
-                    await sender.finish()
-                finally:
-                    sender.record()
+                await sender.run(self.app)
         finally:
             request.end()
 

@@ -125,8 +125,11 @@ def scope_at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
 def outer_path(scope: Mapping[str, Any]) -> str:
     """Return a request's path as clients see it, even if a proxy strips the mount path."""
     path: str = scope["path"]
-    root = mount_path(scope)
-    return path if is_under(path, root) else f"{root}{path}"
+    if scope.get("root_path"):
+        root = mount_path(scope)
+        if not is_under(path, root):
+            return f"{root}{path}"
+    return path
 
 
 def address(root_path: str, path: str) -> str:

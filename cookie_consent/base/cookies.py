@@ -154,6 +154,8 @@ def shorten_lifetime(field: bytes, longest: int | None, now: float) -> bytes:
         longest: the longest lifetime in seconds; None for the browser session.
         now: seconds since 1970.
     """
+    if not any(_read_lifetimes(field, now)):
+        return field
     pair, *attributes = field.split(b";")
     ends_with_session = longest is None and (read_lifetime(field, now) or 0) > 0
     kept = [pair]

@@ -82,4 +82,5 @@ def find_page_view_host(fields: Mapping[bytes, bytes], *, not_modified: bool = F
 
 def is_prefetch(fields: Mapping[bytes, bytes]) -> bool:
     """Return whether a browser loads a page that nobody sees yet (Fetch, "Sec-Purpose")."""
-    return any(b"prefetch" in fields.get(name, b"").lower() for name in (b"sec-purpose", b"purpose"))
+    purpose = fields.get(b"sec-purpose", b"") + fields.get(b"purpose", b"")
+    return b"prefetch" in purpose.lower()

@@ -203,17 +203,17 @@ def _decide_unanswered(policy: Policy, signals: frozenset[str]) -> Decision:
 
 def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news: date | None) -> Decision:
     changed = _find_changed(policy, record)
-    has_refused_all = record.status == "refused"
+    status = record.status
     reasons = {}
     refused_by_signal = set()
     for purpose in policy.optional:
         state = record.state_of(purpose)
-        refusing = _find_refusing_signals(policy, record, signals, purpose, is_changed=purpose in changed)
+        refusing = _find_refusing_signals(policy, record, signals, purpose, state, is_changed=purpose in changed)
         if refusing:
             refused_by_signal.add(purpose)
         # The visitor is the reason only after refusing everything: a refused sale may be the signal's, see
         # `make_record`.
-        if refusing and not (state is State.REFUSED and has_refused_all):
+        if refusing and not (state is State.REFUSED and status == "refused"):
             present = [name for name in refusing if name in signals]
             reasons[purpose] = _OF_SIGNAL[present[0]] if present else Reason.SIGNAL
         else:
@@ -224,7 +224,7 @@ def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news
     return Decision(
         policy=policy,
         purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
-        status=record.status,
+        status=status,
         asked=asked,
         signals=tuple(sorted(signals)),
         record=record,
@@ -238,11 +238,11 @@ def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news
 
 
 def _find_refusing_signals(
-    policy: Policy, record: ConsentRecord, signals: frozenset[str], purpose: str, *, is_changed: bool
+    policy: Policy, record: ConsentRecord, signals: frozenset[str], purpose: str, state: State, *, is_changed: bool
 ) -> list[str]:
     """Return the signals that refuse a purpose, by rules 3 and 4. They may refuse what an answer has refused, too."""
     heeded = signals
-    if record.state_of(purpose) is State.GRANTED:
+    if state is State.GRANTED:
         heeded = (signals | record.overridden_by) - record.signals
         if is_changed:  # the grant that overrode a signal is no more
             heeded |= signals

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from cookie_consent.base.messages import check
 from cookie_consent.policy.parts import LONGEST_COOKIE
@@ -27,8 +28,7 @@ class State(StrEnum):
     UNANSWERED = "!"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The answer for one purpose.
 
     Args:

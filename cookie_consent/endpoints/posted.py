@@ -204,7 +204,7 @@ def keep_refusals(record: ConsentRecord, before: Decision) -> ConsentRecord | No
     answers = dict(record.answers)
     granted = record.in_state(State.GRANTED)
     for purpose in granted:
-        answers[purpose] = replace(answers[purpose], state=_state_so_far(before, purpose))
+        answers[purpose] = answers[purpose]._replace(state=_state_so_far(before, purpose))
     refusal = replace(record, answers=answers)
     refused_before = before.record.in_state(State.REFUSED) if before.record else []
     refuses_more = not set(refused_before).issuperset(refusal.in_state(State.REFUSED))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.cookies import Headers
@@ -125,6 +125,16 @@ class Sender:
     held: tuple[Message, Head, Plan] | None = None
     watch: Callable[[Message], None] | None = None
 
+    async def run(self, app: ASGIApp) -> None:
+        """Run an app that sends the response, and send what is held when it has returned."""
+        try:
+            await app(self.scope, self.receive, self.send)
+            if self.page is not None:
+                await self.finish(self.page)
+        finally:
+            if self.trace is not None:
+                self.record(self.trace)
+
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the app's."""
         kind = message["type"]
@@ -135,7 +145,7 @@ class Sender:
         if self.page is not None:
             return self._send_page(self.page, message)
         if self.trace is not None and kind == _BODY and not message.get("more_body", False):
-            return self._send_last(message)
+            return self._send_last(message, self.trace)
         if kind == _TRAILERS:
             message = self._block_cookies(message)
         return self.server_send(message)
@@ -148,11 +158,7 @@ class Sender:
         sender = copy(self)
         self.server_send = send_nowhere
         self.trace = None
-        try:
-            await replacement(self.scope, self.receive, sender.send)
-            await sender.finish()
-        finally:
-            sender.record()
+        await sender.run(replacement)
 
     def _begin(self, message: Message) -> Awaitable[None]:
         """Send the start of a response after its plan, or hold it if the plan inserts something."""
@@ -203,7 +209,7 @@ class Sender:
         """Send a message of a page, with our markup where its place is."""
         if message["type"] != _BODY:
             if self.held is not None or message["type"] in _UNSEEN:
-                await self.finish(pads=True)
+                await self.finish(page, pads=True)
             await self.server_send(message)
             return
         body = message.get("body", b"")
@@ -216,7 +222,8 @@ class Sender:
             await self.server_send(message if ready == body else {**message, "body": ready})
         if is_last:
             self.page = None
-            self.record()
+            if self.trace is not None:
+                self.record(self.trace)
 
     async def _release_start(self, pieces: Pieces = NO_PIECES) -> None:
         if self.held is not None:
@@ -224,15 +231,13 @@ class Sender:
             self.held = None
             await self.server_send({**start, "headers": write_fields(head, new, pieces)})
 
-    async def finish(self, *, pads: bool = False) -> None:
+    async def finish(self, page: Page, *, pads: bool = False) -> None:
         """Send what is held, because the app has returned, or the rest of the page cannot be seen.
 
         Args:
+            page: the page that is at its end.
             pads: whether spaces take the place of our markup, so that the page has the length that was told.
         """
-        page = self.page
-        if page is None:
-            return
         self.page = None
         is_begun = self.held is None
         await self._release_start()
@@ -240,15 +245,14 @@ class Sender:
         if rest:
             await self.server_send({"type": _BODY, "body": rest, "more_body": True})
 
-    async def _send_last(self, message: Message) -> None:
+    async def _send_last(self, message: Message, trace: Trace) -> None:
         await self.server_send(message)
-        self.record()
+        self.record(trace)
 
-    def record(self) -> None:
+    def record(self, trace: Trace) -> None:
         """Write the access record, once."""
-        trace = self.trace
         self.trace = None
-        if trace is not None and self.site.access_log is not None:
+        if self.site.access_log is not None:
             self.site.access_log.tracing.write(self.scope, trace)
 
     def _block_cookies(self, message: Message) -> Message:

@@ -188,7 +188,9 @@ class Site:
 
     def is_own(self, path: str) -> bool:
         """Return whether a path inside the app is one of our endpoints."""
-        return path in (self.prefix, GPC_PATH) or path.startswith(f"{self.prefix}/")
+        if path.startswith(self.prefix):
+            return path == self.prefix or path[len(self.prefix)] == "/"
+        return path == GPC_PATH
 
     def may_ask(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a page at this path may have the question. Pages that the question links to may not."""

@@ -242,7 +242,7 @@ def test_same_answer_within_a_minute_is_a_repeat() -> None:
     [
         {"answers": consent_record(POLICY, {"analytics": State.GRANTED}).answers},
         {"answers": consent_record(POLICY, {"media": State.GRANTED, "analytics": State.UNANSWERED}).answers},
-        {"answers": {id_: replace(answer, facts="other") for id_, answer in RECORD.answers.items()}},
+        {"answers": {id_: answer._replace(facts="other") for id_, answer in RECORD.answers.items()}},
         {"policy": "0" * 16},
         {"signals": frozenset({"gpc"})},
     ],
