@@ -141,8 +141,7 @@ def find_places(data: bytes, *, is_all: bool) -> Places:
 
 
 def _read_places(data: bytes, *, is_all: bool = False) -> Places:
-    start = _START.match(data)
-    assert start is not None  # noqa: S101 (each of its parts is optional)
+    start = _match(_START, data, 0)
     if start["begun"] is not None and not is_all:
         return Places(is_page=None)
     at = start.end()
@@ -167,12 +166,12 @@ def find_body(data: bytes, at: int, *, is_in_head: bool, is_all: bool) -> Places
         is_all: whether no more bytes come, or no more are waited for.
     """
     style = -1
-    found = _read_head(data, at)
+    found = _match(_HEAD, data, at)
     while found["end"] is not None or (found["noscript"] is not None and is_in_head):
         if found["end"] is not None and is_in_head:
             style = found.start("end")
             is_in_head = False
-        found = _read_head(data, found.end())
+        found = _match(_HEAD, data, found.end())
     if found["frameset"] is not None:
         return _NO_PAGE
     at = found.end()
@@ -185,9 +184,10 @@ def find_body(data: bytes, at: int, *, is_in_head: bool, is_all: bool) -> Places
     return Places(is_page=True, style=style, question=at, read=at)
 
 
-def _read_head(data: bytes, at: int) -> re.Match[bytes]:
-    match = _HEAD.match(data, at)
-    assert match is not None  # noqa: S101 (each of its parts is optional)
+def _match(pattern: re.Pattern[bytes], data: bytes, at: int) -> re.Match[bytes]:
+    """Return the match of a pattern each part of which is optional."""
+    match = pattern.match(data, at)
+    assert match is not None  # noqa: S101 (see above)
     return match
 
 
