@@ -36,7 +36,8 @@ def pass_through(messages: list[Message], *, has_answered: bool = False) -> list
     visitor = Visitor(site)
     if has_answered:
         visitor.refuse()
-    return run(drive(site, scope(headers=[*BROWSER, ("cookie", visitor.cookies)])))
+    sent: list[Message] = run(drive(site, scope(headers=[*BROWSER, ("cookie", visitor.cookies)])))
+    return sent
 
 
 def fields_of(messages: list[Message], name: str) -> list[bytes]:
