@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
-
-from babel import Locale, UnknownLocaleError
-from babel.core import get_global
-from babel.dates import format_date
-from babel.lists import format_list
-from babel.numbers import format_decimal
+from typing import TYPE_CHECKING
 
 from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_TAG
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+# Babel is loaded with the first policy or page, and not by a program that only imports the package.
 
 _NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
 """Codes of the CLDR that stand for no country or territory: unions, test locales, and unknown regions."""
@@ -27,6 +27,8 @@ _RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNOR
 @lru_cache(maxsize=128)
 def _locale(language: str) -> Locale:
     """Return the locale for a language tag, or for a more general one; the CLDR's root if there is none."""
+    from babel import Locale, UnknownLocaleError
+
     tag = language
     while tag:
         try:
@@ -67,6 +69,8 @@ def country_name(code: str, language: str) -> str:
 
 def listed(items: Iterable[str], language: str) -> str:
     """Return texts joined as a list in a sentence: "a, b and c"."""
+    from babel.lists import format_list
+
     return format_list(list(items), locale=_locale(language))
 
 
@@ -77,11 +81,15 @@ def between_sentences(language: str) -> str:
 
 def written_number(number: int, language: str) -> str:
     """Return an integer with the language's digit grouping."""
+    from babel.numbers import format_decimal
+
     return format_decimal(number, locale=_locale(language))
 
 
 def written_date(day: date, language: str) -> str:
     """Return a date with the month in words."""
+    from babel.dates import format_date
+
     return format_date(day, "long", locale=_locale(language))
 
 
@@ -93,6 +101,8 @@ def plural(number: int, language: str) -> str:
 @lru_cache(maxsize=512)
 def language_and_script(language: str) -> tuple[str, str]:
     """Return the language and the script of a tag, with the likely script if it has none: "zh-TW" is ("zh", "hant")."""
+    from babel.core import get_global
+
     parts = language.lower().split("-")
     script = next((part for part in parts[1:] if len(part) == 4 and part.isalpha()), "")
     region = next((part.upper() for part in parts[1:] if len(part) == 2), "")
