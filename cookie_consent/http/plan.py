@@ -26,8 +26,6 @@ ACCEPT = "websocket.accept"
 STARTS = (RESPONSE, ACCEPT, "websocket.http.response.start")
 """The messages with the header fields of a response."""
 _REPLIES_DEPEND_ON = (b"Cookie", b"Sec-GPC", b"DNT", b"Accept", b"Accept-Language", b"Sec-Fetch-Site", b"Origin")
-_POLICIES = (ENFORCED, REPORTED)
-"""Report-only policies count too: nothing of ours should be reported."""
 _OWN = (b"same-origin", b"same-site")
 _RELOADS = (b"max-age=0", b"no-cache")
 
@@ -282,15 +280,19 @@ def heed_policies(new: Plan, head: Head) -> None:
     """Plan our tags after the Content-Security-Policies of the page."""
     if new.insert is None or not (new.limits or ENFORCED in head.found or REPORTED in head.found):
         return
-    policies: list[bytes] = []
-    for kind in _POLICIES:
-        for name, value in (*head.fields, *new.limits):
-            if name.lower() == kind:
-                policies.append(value)
+    enforced: list[bytes] = []
+    reported: list[bytes] = []
+    for name, value in (*head.fields, *new.limits):
+        lowered = name.lower()
+        if lowered == ENFORCED:
+            enforced.append(value)
+        elif lowered == REPORTED:  # these count too: nothing of ours should be reported
+            reported.append(value)
+    policies = (*enforced, *reported)
     # A page that a script puts into another one is under the policy of that one, which has another nonce.
     is_swapped = head.request.get(b"sec-fetch-dest", b"document") != b"document"
-    may_inline = not (is_swapped and any(b"'nonce-" in value.lower() for value in policies))
-    new.insert = new.insert._replace(policies=tuple(policies), may_inline=may_inline)
+    may_inline = not (is_swapped and b"'nonce-" in b",".join(policies).lower())
+    new.insert = new.insert._replace(policies=policies, may_inline=may_inline)
 
 
 def count_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent) -> None:
