@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-_HERE = Path(__file__).parents[2]
+_HERE = Path(__file__).parents[1]
 _FOLDERS = (_HERE / "static" / "built", _HERE.parent / "static" / "built")
 """The folder of minified files in a wheel, and in an editable install."""
 
