@@ -168,8 +168,9 @@ def make_vendor_script(
 ) -> tuple[bytes, bytes]:
     """Return the script in two pieces, between which the nonce goes."""
     vendors = [_describe_vendor(mapping) for mapping in policy.vendors if not mapping.vendor.gate_only]
-    needs = {need for vendor in vendors for need in vendor["signals"].values()} | {*policy.stored}
-    allowed = {purpose: is_allowed for purpose, is_allowed in purposes if purpose in needs}
+    needs = [need for vendor in vendors for need in vendor["signals"].values() if need]
+    decided = dict(purposes)
+    allowed = {need: decided[need] for need in (*needs, *policy.stored)}
     page: dict[str, object] = {"state": f"{base}/state", "holds": allowed, "vendors": vendors}
     if policy.stored:
         page |= {"stored": policy.stored, "refused": refused}
