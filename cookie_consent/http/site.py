@@ -72,7 +72,6 @@ from cookie_consent.tracing.visitor_lag import VisitorLag
 _policy_log = logging.getLogger("cookie_consent.policy")
 _PATHSEND = "http.response.pathsend"
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
-_SHORTEST = min(map(len, _UNHELPFUL))
 _log = logging.getLogger("cookie_consent")
 GPC_PATH = "/.well-known/gpc.json"
 """The only one of our paths that is not below the prefix."""
@@ -211,8 +210,7 @@ class Site:
         else:
             if not self.is_shared or not is_of_tool(dict(scope["headers"])):
                 return scope
-        # All these names are long, and comparing lengths first is cheaper than hashing each name.
-        headers = [field for field in scope["headers"] if len(field[0]) < _SHORTEST or field[0] not in _UNHELPFUL]
+        headers = [field for field in scope["headers"] if field[0] not in _UNHELPFUL]
         whole = {**scope, "headers": headers}
         if _PATHSEND in (scope.get("extensions") or ()):
             whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
