@@ -276,11 +276,13 @@ def begin_response(  # noqa: PLR0913 (what a response depends on)
     """
     if visit.visible_cookies is not None:
         scope = hide_blocked_cookies(scope, visit)
-    if site.leaves_out is not None:
-        site = site.at(scope, path)
-    asks = bool(visit.decision.asked) and site.may_ask(scope)
-    if asks or site.needs_pages:
-        scope = site.request_page(scope)
+    asks = False
+    if scope["type"] == "http":
+        if site.leaves_out is not None:
+            site = site.at(scope, path)
+        asks = bool(visit.decision.asked) and site.may_ask(scope)
+        if asks or site.needs_pages:
+            scope = site.request_page(scope)
     consent = RequestConsent(visit.decision, scope, site.pages, site.app_language)
     # The state is copied, because some servers share one dict between the requests of a connection.
     scope["state"] = {**(scope.get("state") or {}), "consent": consent}

@@ -338,6 +338,26 @@ def test_websocket_app_has_the_decision_and_messages_pass() -> None:
     assert sent[1]["text"] == "granted hello"
 
 
+def test_websocket_is_no_page() -> None:
+    asked: list[object] = []
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await send({"type": "websocket.accept"})
+
+    def leave_in(request: object) -> bool:
+        asked.append(request)
+        return True
+
+    for site in (install(app, settings_link=True), install(app, settings_link=True, inject=leave_in)):
+        fields = [("accept", "text/html"), ("accept-encoding", "gzip"), ("if-none-match", '"a"')]
+        connection = scope(kind="websocket", headers=fields)
+        asyncio.run(drive(site, connection, [{"type": "websocket.connect"}]))
+        assert seen.pop()["headers"] == connection["headers"]
+    assert asked == []
+
+
 def test_websocket_under_the_prefix_reaches_the_app() -> None:
     sent = asyncio.run(
         drive(install(), scope(path=f"{PREFIX}/state", kind="websocket"), [{"type": "websocket.connect"}])
