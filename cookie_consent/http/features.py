@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 from zlib import crc32
 
@@ -12,10 +13,10 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from cookie_consent.base.addresses import safe_next, split_address
-from cookie_consent.http.request_consent import AnyRequest, RequestConsent, consent_of, own_path
+from cookie_consent.http.request_consent import AnyRequest, consent_of, own_path
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Feature
-from cookie_consent.policy.policy import Card, card_of
+from cookie_consent.policy.policy import card_of
 
 _TEMPLATE_TAG = re.compile(r"<(/?)template\b", re.IGNORECASE)
 
@@ -44,8 +45,12 @@ def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature 
             feature=feature,
         )
         return HTMLResponse(page, headers={"cache-control": "no-store", "content-language": consent.language})
-    message = explain(consent, missing, feature)
-    document = explaining_document(feature.id if feature else None, missing, message, settings=consent.base)
+    words = Wording(consent.policy, consent.language)
+    message = [words("unavailable_needs", purposes=words.titles(missing)).unescape()]
+    message += dict.fromkeys(words(consent.reasons[purpose]).unescape() for purpose in missing)
+    if feature is not None:
+        message.insert(0, feature.fallback[consent.language])
+    document = explaining_document(feature.id if feature else None, missing, " ".join(message), settings=consent.base)
     return JSONResponse(document, headers={"cache-control": "no-store"})
 
 
@@ -54,15 +59,14 @@ def explaining_document(feature: str | None, missing: Iterable[str], message: st
     return {"available": False, "feature": feature, "missing": list(missing), "message": message, "settings": settings}
 
 
-_STRING = {"type": "string"}
 DOCUMENT_SCHEMA = {
     "type": "object",
     "properties": {
         "available": {"const": False},
         "feature": {"type": ["string", "null"]},
-        "missing": {"type": "array", "items": _STRING},
-        "message": _STRING,
-        "settings": _STRING,
+        "missing": {"type": "array", "items": {"type": "string"}},
+        "message": {"type": "string"},
+        "settings": {"type": "string"},
     },
     "required": ["available", "feature", "missing", "message", "settings"],
 }
@@ -91,15 +95,6 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
     )
 
 
-def explain(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
-    """Return the explanation as plain text: the fallback, what is needed and why it is off."""
-    words = Wording(consent.policy, consent.language)
-    needs = words("unavailable_needs", purposes=words.titles(missing))
-    reasons = dict.fromkeys(words(consent.reasons[purpose]) for purpose in missing)
-    fallback = [feature.fallback[consent.language]] if feature else []
-    return " ".join([*fallback, needs.unescape(), *(reason.unescape() for reason in reasons)])
-
-
 def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: str = "", title: str = "") -> str:
     """Return HTML: the content if what it needs is allowed, else a card in its place.
 
@@ -121,7 +116,12 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     about = card_of(consent.policy, card)
     picture = check_preview(preview, scope)
     html = check_content(content)
-    place = make_place(consent, about, own_path(scope))
+    path = own_path(scope)
+    # The same when the page comes again, and another in what is loaded later.
+    place = f"pchoice-card-{about.id}-{crc32(path.encode()):08x}"
+    number = consent.count_card(about.id)
+    if number > 1:
+        place += f"-{number}"
     if all(map(consent.allows, about.purposes)):
         # Where the form of the card leads back to, so that the page stays where it was.
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
@@ -131,7 +131,7 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
         consent,
         base=consent.base,
         language=consent.language,
-        next_path=own_path(scope),
+        next_path=path,
         card=about,
         content=html,
         title=title,
@@ -142,25 +142,18 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     )
 
 
-def make_place(consent: RequestConsent, card: Card, path: str) -> str:
-    """Return the id of a card's element: the same when the page comes again, and another in what is loaded later."""
-    number = consent.count_card(card.id)
-    return f"pchoice-card-{card.id}-{crc32(path.encode()):08x}{f'-{number}' if number > 1 else ''}"
-
-
 def check_preview(preview: str, scope: Mapping[str, Any]) -> str:
     """Return the path of a preview.
 
     Raises:
         ValueError: it is at another site, which would hear of the visitor before the answer.
     """
-    address = split_address(str(preview))
-    if not preview or (not address.scheme and safe_next(str(preview)) is not None):
-        return str(preview)
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-    path = f"{address.path}?{address.query}" if address.query else address.path
-    is_own = address.scheme in ("http", "https") and address.authority.lower() == host.lower()
-    if not is_own or safe_next(path) is None:
+    path = str(preview)
+    address = split_address(path)
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    if address.scheme in ("http", "https") and address.authority.lower() == host.lower():
+        path = f"{address.path}?{address.query}" if address.query else address.path
+    if preview and safe_next(path) is None:
         raise ValueError(
             f"preview={str(preview)!r}: a card loads nothing from other sites. Put the picture on your own site, and "
             'write its path, like "/static/map.png".'
@@ -174,11 +167,8 @@ def check_content(content: str) -> Markup:
     Raises:
         ValueError: it would end the `<template>` that it is put into, and then load.
     """
-    depth = 0
-    for tag in _TEMPLATE_TAG.finditer(content):
-        depth += -1 if tag[1] else 1
-        if depth < 0:
-            break
-    if depth:
+    tags = _TEMPLATE_TAG.finditer(content)
+    depths = list(accumulate((-1 if tag[1] else 1 for tag in tags), initial=0))
+    if min(depths) < 0 or depths[-1]:
         raise ValueError("The content of a card opens or closes a <template> without the other tag.")
     return Markup(content)  # noqa: S704 (the app's own HTML)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -56,15 +57,12 @@ def ask_app(
         if value is None and default == "":
             return default
         if not isinstance(value, type(default)):
-            raise TypeError(f"{option}= has to return {_describe(default)}, not {value!r}")
+            expected = "a text or None" if default == "" else "True or False"
+            raise TypeError(f"{option}= has to return {expected}, not {value!r}")
     except Exception:  # noqa: BLE001 (what the app does not know must not fail the page)
         _log.exception("%s= failed; the request is served as if it had returned %s.", option, default or None)
         return default
     return value
-
-
-def _describe(default: str | bool) -> str:
-    return "a text or None" if default == "" else "True or False"
 
 
 def check_prefix(prefix: Any) -> None:
@@ -110,17 +108,10 @@ def read_inject(inject: Inject) -> LeavesOut | None:
     for pattern in inject:
         is_path = isinstance(pattern, str) and _PATTERN.fullmatch(pattern) is not None
         check("inject", pattern, is_valid=is_path, remedy=_PATTERN_REMEDY)
-    matches = re.compile("|".join(map(_compile_path, inject)), re.DOTALL).fullmatch
+    # It takes each * as short as possible, and never tries again. Here [ and ] stand for themselves.
+    patterns = [fnmatch.translate(pattern.replace("[", "[[]")) for pattern in inject]
+    matches = re.compile("|".join(patterns)).match
     return (lambda _, path: matches(path) is not None) if inject else None
-
-
-def _compile_path(pattern: str) -> str:
-    """Return the regular expression for a pattern. It takes each * as short as possible, and never tries again."""
-    first, *parts = map(re.escape, pattern.split("*"))
-    if not parts:
-        return first
-    *between, last = parts
-    return "".join([first, *(f"(?>.*?{part})" for part in between), ".*", last])
 
 
 def read_language(language: Language | None, offered: tuple[str, ...]) -> AppLanguage | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from cookie_consent.base.addresses import address, outer_path
-from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision, FeatureState
 from cookie_consent.http.options import AppLanguage
 from cookie_consent.pages.pages import Pages
@@ -131,7 +131,12 @@ class RequestConsent(Decision):
             LookupError: it is set to a language that the policy does not offer.
         """
         self.was_read = True
-        return self.app_language or self._accepted()
+        if self.app_language is not None:
+            return self.app_language
+        site = self._decision.policy.site
+        self.chose_language = True
+        accepted = ",".join(Headers(raw=self._headers).getlist("accept-language"))
+        return accepted_language(accepted, site.languages) or site.prevailing_language
 
     @language.setter
     def language(self, tag: str) -> None:
@@ -161,18 +166,12 @@ class RequestConsent(Decision):
             tag: the value of the page's lang attribute, if it has one.
             is_shared: whether the page is the same for everybody. What the browser accepts does not count then.
         """
-        site = self._decision.policy.site
         chosen = self.app_language
         if chosen is None and tag:
-            chosen = match_language(tag, site.languages)
+            chosen = match_language(tag, self._decision.policy.site.languages)
         if is_shared:
-            return chosen or site.prevailing_language
+            return chosen or self._decision.policy.site.prevailing_language
         return chosen or self.language
-
-    def _accepted(self) -> str:
-        site = self._decision.policy.site
-        self.chose_language = True
-        return accepted_language(_accept_language(self._headers), site.languages) or site.prevailing_language
 
 
 # Properties are faster than __getattr__, which slows down every attribute access of the class.
@@ -187,7 +186,6 @@ class AnyRequest(Protocol):
     @property
     def scope(self) -> Any:
         """The ASGI scope."""
-        ...
 
 
 # FastAPI reads the arguments of a dependency from its signature.
@@ -226,18 +224,7 @@ def own_path(scope: Mapping[str, Any]) -> str:
     """Return the path and query of a request, percent-encoded, to return to it; "" if they are too long."""
     path = outer_path(scope)
     query = scope.get("query_string", b"")
-    length = len(path) + len(query)
-    # Long addresses bypass the cache, so that clients cannot fill the memory.
-    if length <= LONGEST_KEPT:
-        return _encoded(path, query)
-    return _encoded.__wrapped__(path, query) if length <= _LONGEST_PATH else ""
-
-
-@lru_cache(maxsize=512)
-def _encoded(path: str, query: bytes) -> str:
-    encoded = quote(path, errors="replace")
-    return f"{encoded}?{query.decode('latin-1')}" if query else encoded
-
-
-def _accept_language(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    return b",".join([value for name, value in headers if name == b"accept-language"]).decode("latin-1")
+    if len(path) + len(query) > _LONGEST_PATH:
+        return ""
+    path = quote(path, errors="replace")
+    return f"{path}?{query.decode('latin-1')}" if query else path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, overload
 
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.base.startup import FailsAtStart
 from cookie_consent.http.features import DOCUMENT_SCHEMA, explaining_document, explanation
-from cookie_consent.http.request_consent import OF_A_REQUEST, AnyRequest, RequestConsent, consent_of
+from cookie_consent.http.request_consent import OF_A_REQUEST, AnyRequest, consent_of
 from cookie_consent.policy.parts import Feature
 from cookie_consent.policy.policy import Policy
 
@@ -30,9 +30,8 @@ Responses = dict[int | str, dict[str, Any]]
 
 REQUIRED = "_cookie_consent_requires"
 """The attribute of a decorated endpoint with what it requires."""
-_NAMES_OF_REQUESTS = ("Request", "HTTPConnection")
+_NAMES_OF_REQUESTS = ("Request", "HTTPConnection", inspect.Parameter.empty.__name__)
 _NOT_GIVEN = "This needs a consent that was not given."
-_WITHOUT_BODY = (204, 205, 304)
 _LEAD_ON = (
     *("app", "routes", "endpoint", REQUIRED),  # of Starlette
     *("dependant", "dependencies", "call", "dependency", "original_router", "include_context"),  # of FastAPI
@@ -78,7 +77,7 @@ class Requires:
     def __init__(
         self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None, status: int | None
     ) -> None:
-        if status is not None and (status not in range(200, 600) or status in _WITHOUT_BODY):
+        if status is not None and (status not in range(200, 600) or status in (204, 205, 304)):
             raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
         self._purposes = purposes
         self._fallback = fallback
@@ -101,7 +100,7 @@ class Requires:
     @property
     def responses(self) -> Responses:
         """What is sent without consent, for FastAPI's argument `responses` and so for the OpenAPI document."""
-        status = 200 if self._status is None else self._status
+        status = self._status or 200
         without = f"Without consent to {', '.join(self._purposes)}:"
         if status == 200:  # the description stands for both
             without = f"The endpoint's response. {without}"
@@ -189,12 +188,12 @@ class Requires:
         if not missing:
             return endpoint
         if isinstance(request, HTTPConnection):
-            replacement = self._make_replacement(request, missing, self._fallback)
-            return functools.partial(_respond, _AppResponse(replacement))
+            response = self._make_replacement(request, missing, self._fallback)
+            return lambda *_, **__: response
         # Another framework cannot send a response of Starlette's.
         if self._fallback is None:
             consent_of(request).replacement = self._make_replacement(request, missing, None)
-            return functools.partial(_respond, None)
+            return lambda *_, **__: None
         self._degrade(request)
         return self._fallback
 
@@ -206,9 +205,8 @@ class Requires:
                 request = Request(self.scope, self.receive)
                 missing = required._missing(request)
                 if missing:
-                    await required._make_replacement(request, missing, required._fallback)(
-                        self.scope, self.receive, self.send
-                    )
+                    replacement = required._make_replacement(request, missing, required._fallback)
+                    await replacement(self.scope, self.receive, self.send)
                 else:
                     await super().dispatch()
 
@@ -221,51 +219,60 @@ class Requires:
         consent = consent_of(request)
         return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
 
-    def _make_replacement(self, request: AnyRequest, missing: tuple[str, ...], fallback: Endpoint | None) -> ASGIApp:
-        """Return what sends the response in place of the endpoint's: that of the fallback, or else an explanation."""
+    def _make_replacement(
+        self, request: AnyRequest, missing: tuple[str, ...], fallback: Endpoint | None
+    ) -> _Replacement:
+        """Return the response in place of the endpoint's: that of the fallback, or else an explanation."""
         feature = self._degrade(request)
+        app: Any = fallback  # Starlette makes an instance of a class and awaits it
         if fallback is None:
             # Now, since some frameworks forget the request before it is sent.
-            return set_status(explanation(request, missing, feature), self._status)
-        endpoint: Any = fallback
-        if inspect.isclass(fallback):  # Starlette makes an instance and awaits it
-            return set_status(endpoint, self._status)
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            result = await call(endpoint, request)
-            response = result if isinstance(result, Response) else JSONResponse(result)
-            await response(scope, receive, send)
-
-        return set_status(app, self._status)
+            app = explanation(request, missing, feature)
+        elif not inspect.isclass(fallback):
+            app = functools.partial(_respond, fallback, request)
+        return _Replacement(app, self._status)
 
     def _degrade(self, request: AnyRequest) -> Feature | None:
-        """Return the feature that is off, if it is known, and note that it gives its fallback."""
+        """Return the feature that is off, and note that it gives its fallback.
+
+        Without its name, it is the only feature that needs exactly these purposes. None if there are several, or none.
+        """
         consent = consent_of(request)
-        feature = find_feature(consent, self._purposes, self._feature)
-        if feature is not None:
-            consent.degrade(feature.id)
-        return feature
+        purposes = set(self._purposes)
+        features = [feature for feature in consent.policy.features if set(feature.purposes) == purposes]
+        if self._feature is not None:
+            features = [consent.policy.feature(self._feature)]
+        if len(features) != 1:
+            return None
+        consent.degrade(features[0].id)
+        return features[0]
 
 
-class _AppResponse(Response):
-    """A response that an ASGI app makes when it is sent."""
+class _Replacement(Response):
+    """A response that an ASGI app makes when it is sent, with a status code; None for that of the app."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, status: int | None) -> None:
         super().__init__()
         self._app = app
+        self._status = status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        async def send_with_status(message: Message) -> None:
+            if self._status is not None and message["type"] == "http.response.start":
+                message = {**message, "status": self._status}
+            await send(message)
+
+        await self._app(scope, receive, send_with_status)
         if self.background is not None:
             await self.background()
 
 
-def find_feature(consent: RequestConsent, purposes: tuple[str, ...], feature: str | None) -> Feature | None:
-    """Return the named feature, or else the only feature that needs exactly these purposes."""
-    if feature is not None:
-        return consent.policy.feature(feature)
-    matching = [declared for declared in consent.policy.features if set(declared.purposes) == set(purposes)]
-    return matching[0] if len(matching) == 1 else None
+async def _respond(endpoint: Endpoint, request: AnyRequest, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response of an endpoint to a request."""
+    response = await call(endpoint, request)
+    if not isinstance(response, Response):
+        response = JSONResponse(response)
+    await response(scope, receive, send)
 
 
 def find_request_parameter(endpoint: Endpoint) -> tuple[int, str]:
@@ -274,42 +281,21 @@ def find_request_parameter(endpoint: Endpoint) -> tuple[int, str]:
     Raises:
         TypeError: the endpoint takes no request.
     """
-    names = list(inspect.signature(endpoint).parameters)
+    parameters = inspect.signature(endpoint).parameters
+    names = list(parameters)
+    name = next((name for name in names if name != "self"), None)
     if "request" in names:
-        return names.index("request"), "request"
-    without_self = names[1:] if names[:1] == ["self"] else names
-    parameter = inspect.signature(endpoint).parameters[without_self[0]] if without_self else None
-    if parameter is None or not is_request(parameter.annotation):
+        name = "request"
+    elif name is None or not is_request(parameters[name].annotation):
         raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
-    return names.index(parameter.name), parameter.name
+    return names.index(name), name
 
 
 def is_request(annotation: Any) -> bool:
-    """Return whether an annotation may be that of a request."""
-    if annotation is inspect.Parameter.empty:
-        return True
+    """Return whether an annotation may be that of a request, or is missing."""
     # By its name, since other frameworks have classes of their own: falcon.asgi.Request, Request[Any, Any, Any].
     name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
     return name.partition("[")[0].rpartition(".")[2] in _NAMES_OF_REQUESTS
-
-
-def _respond(response: Response | None, *_: Any, **__: Any) -> Response | None:
-    """Return the response in place of an endpoint's, whatever its arguments are."""
-    return response
-
-
-def set_status(app: ASGIApp, status: int | None) -> ASGIApp:
-    """Return an app whose responses have a status code; None for their own."""
-    if status is None:
-        return app
-
-    async def app_with_status(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_status(message: Message) -> None:
-            await send({**message, "status": status} if message["type"] == "http.response.start" else message)
-
-        await app(scope, receive, send_with_status)
-
-    return app_with_status
 
 
 def _is_async(endpoint: Endpoint) -> bool:
@@ -341,38 +327,25 @@ def check_required(app: Any, policy: Policy) -> None:
     seen: dict[int, Any] = {}
     while waiting and len(seen) < _MOST_PARTS:
         part = waiting.pop()
-        if part is None or id(part) in seen:
+        if id(part) in seen:
             continue
         seen[id(part)] = part
         if isinstance(part, Requires):
-            check_policy(part, policy)
-            continue
+            try:
+                part.check(policy)
+            except LookupError as error:
+                raise ValueError(f"requires(): {error}") from None
         with suppress(Exception):  # an app of another kind may raise anything
             waiting.extend(list_parts(part))
 
 
-def list_parts(part: Any) -> Iterator[Any]:
-    """Yield what leads on from a part of an app."""
+def list_parts(part: Any) -> list[Any]:
+    """Return what leads on from a part of an app; nothing from an app that has a policy of its own."""
     if isinstance(part, list):
-        yield from part
-    elif isinstance(part, Mount | Host):
-        yield part.app  # its routes are those inside that app, which may have a policy of its own
-    elif not _has_own_policy(part):
-        for name in _LEAD_ON:
-            yield getattr(part, name, None)
-
-
-def check_policy(required: Requires, policy: Policy) -> None:
-    """Raise ValueError if a policy lacks what an endpoint requires."""
-    try:
-        required.check(policy)
-    except LookupError as error:
-        raise ValueError(f"requires(): {error}") from None
-
-
-def _has_own_policy(part: Any) -> bool:
-    if isinstance(part, FailsAtStart):
-        return True
-    middleware = getattr(part, "user_middleware", None)
-    classes = [getattr(one, "cls", None) for one in middleware] if isinstance(middleware, list) else []
-    return any(isinstance(one, type) and issubclass(one, FailsAtStart) for one in classes)
+        return part
+    if isinstance(part, Mount | Host):
+        return [part.app]  # its routes are those inside that app, which may have a policy of its own
+    classes = [type(part), *(middleware.cls for middleware in getattr(part, "user_middleware", ()))]
+    if any(isinstance(one, type) and issubclass(one, FailsAtStart) for one in classes):
+        return []
+    return [getattr(part, name, None) for name in _LEAD_ON]
