@@ -88,7 +88,7 @@ async def _read_posted(site: Site, request: OwnRequest) -> PostedAnswer:
     """Return the answer in the body. The language and the next path of the form count from now on."""
     # Crawlers submit forms, too. Their answer would be the record of a consent that nobody gave. Who has answered is
     # none, so the user agent is read at the first answer alone.
-    if request.visit.decision.record is None and is_from_robot(dict(request.scope["headers"])):
+    if request.visit.decision.record is None and is_from_robot(request.fields):
         raise Problem(403, "A robot cannot consent.")
     posted = read_answer(request.content_type, await read_body(request.stream()), site.policy)
     if posted.language in site.policy.site.languages:
@@ -223,7 +223,7 @@ def _make_visitor_cookie(site: Site, request: OwnRequest, posted: PostedAnswer) 
     from.
     """
     referrer = None
-    query = request.query_params
+    query = request.query
     if request.next_path and posted.source in _ON_PAGES and (request.is_form or REFERRER in query):
         referrer = origin_of(query.get(REFERRER, ""))
     return site.own_cookies.set_visitor(request.now, request.place, referrer)[1]
@@ -273,11 +273,11 @@ def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, rec
         outcome = record.status if before.should_ask or before.record is None else "changed"
     device = ""
     if outcome == "granted":  # the user agent of who said no is not read
-        device = read_agent(request.headers.get("user-agent", "").encode("latin-1")).device
+        device = read_agent(request.fields.get(b"user-agent", b"")).device
     path = unquote(split_address(request.next_path).path)  # "" for the answer of a program
     log.counts.add_answer(
         outcome,
-        request.headers.get("host", "").encode("latin-1"),
+        request.fields.get(b"host", b""),
         record.language,
         Shown(before.policy, device, path),
         first=posted.first == "1" and outcome in _TO_THE_QUESTION,

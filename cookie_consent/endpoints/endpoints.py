@@ -37,7 +37,7 @@ from cookie_consent.http.send import write_fields
 from cookie_consent.http.site import GPC_PATH, Site
 from cookie_consent.pages.assets import assets, script_address
 
-_ACCEPTS_GZIP = re.compile(r"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
+_ACCEPTS_GZIP = re.compile(rb"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
 
 
 async def send_asset(site: Site, request: OwnRequest) -> Response:
@@ -52,7 +52,7 @@ async def send_asset(site: Site, request: OwnRequest) -> Response:
         raise Problem(404, "There is nothing at this path.")
     headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept-Encoding"}
     content = asset.content
-    if _ACCEPTS_GZIP.search(request.headers.get("accept-encoding", "")):
+    if _ACCEPTS_GZIP.search(request.fields.get(b"accept-encoding", b"")):
         content = asset.compressed
         headers["content-encoding"] = "gzip"
     return Response(content, headers=headers, media_type=asset.media_type)
@@ -117,7 +117,7 @@ async def make_reply(site: Site, request: OwnRequest) -> Response:
 
 def finish_reply(site: Site, request: OwnRequest, reply: Response) -> None:
     """Add the header fields that all replies share, and what the visit makes of this one."""
-    reply.headers["x-content-type-options"] = "nosniff"
+    reply.raw_headers.append((b"x-content-type-options", b"nosniff"))
     if request.method == "HEAD":
         # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
         reply.body = b""
@@ -149,7 +149,7 @@ def find_endpoint(method: str, path: str) -> Endpoint:
         Problem: 404, there is nothing at this path; 405, the method is not allowed.
     """
     path = path.removesuffix("/")
-    methods = next((row for pattern, row in ENDPOINTS.items() if fnmatchcase(path, pattern)), None)
+    methods = ENDPOINTS.get(path) or next((ENDPOINTS[row] for row in ENDPOINTS if fnmatchcase(path, row)), None)
     if methods is None:
         raise Problem(404, "There is nothing at this path.")
     endpoint = methods.get("GET" if method == "HEAD" else method)
@@ -165,7 +165,7 @@ async def explain_problem(site: Site, request: OwnRequest, problem: Problem) -> 
     A person followed a link, or sent a form without asking for JSON. No person reads the reply to an event.
     """
     path = request.path.rstrip("/")
-    is_person = "text/html" in request.headers.get("accept", "")
+    is_person = b"text/html" in request.fields.get(b"accept", b"")
     if request.method == "POST":
         is_person = request.is_form and not request.wants_json and path != f"{site.prefix}/events"
     if not is_person:

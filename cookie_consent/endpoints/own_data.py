@@ -236,7 +236,7 @@ async def find_policy(site: Site, version: str) -> Policy:
 
 def make_absolute_url(request: OwnRequest) -> str:
     """Return the full URL of the endpoints, for documents that leave the site; their path if the host is not valid."""
-    host = request.headers.get("host", "")
+    host = request.fields.get(b"host", b"").decode("latin-1")
     scheme = request.scope.get("scheme", "http")
     return f"{scheme}://{host}{request.base}" if _HOST.fullmatch(host) else request.base
 

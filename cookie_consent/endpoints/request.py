@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 from anyio import fail_after
 from starlette.requests import Request
@@ -21,7 +22,8 @@ from cookie_consent.texts.locales import accepted_language, match_language
 _STRICT = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
+_OWN_SITES = frozenset({"same-origin", "none"})
+_FETCH_SITES = _OWN_SITES | {"same-site", "cross-site"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _TEST_ADVICE = (
     "The POST has neither Sec-Fetch-Site nor Origin, one of which every browser sends, so it is refused with 403. In a "
@@ -40,10 +42,15 @@ _HOST_ADVICE = (
 Result = TypeVar("Result")
 
 
-class OwnRequest(Request):
+class OwnRequest:
     """A request to one of our endpoints.
 
     Attributes:
+        scope: its ASGI scope.
+        method: its method.
+        fields: its header fields by name, in lowercase.
+        query: the parameters of its address.
+        stream: returns the chunks of its body.
         path: the path inside the app.
         now: when it arrived, in seconds since 1970.
         visit: what the visitor's cookies and signals say.
@@ -58,18 +65,23 @@ class OwnRequest(Request):
     """
 
     def __init__(self, site: Site, scope: Scope, receive: Receive, path: str) -> None:
-        super().__init__(scope, receive)
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.fields: dict[bytes, bytes] = dict(scope["headers"])
+        self.query: dict[str, str] = {}
+        if scope.get("query_string"):
+            self.query.update(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        self.stream = Request(scope, receive).stream
         self.path = path
         self.now = site.clock()
         self.visit = site.visits.read(scope, path)
         self.place = site.own_cookies.place(scope)
         self.base = address(scope.get("root_path", ""), site.prefix)
         self.cookie_field = read_cookies(scope)
-        fields = self.headers
-        self.content_type = fields.get("content-type", "")
+        self.content_type = self.fields.get(b"content-type", b"").decode("latin-1")
         self.is_form = is_form(self.content_type)
-        self.wants_json = "json" in fields.get("accept", "")
-        self.next_path = safe_next(self.query_params.get("next", "")) or ""
+        self.wants_json = b"json" in self.fields.get(b"accept", b"")
+        self.next_path = safe_next(self.query.get("next", "")) or ""
         self.language = choose_language(site, self)
 
     @property
@@ -86,8 +98,8 @@ def choose_language(site: Site, request: OwnRequest) -> str:
     page.
     """
     offered = site.policy.site.languages
-    query = request.query_params
-    language = match_language(query.get("language", ""), offered)
+    query = request.query
+    language = match_language(query["language"], offered) if "language" in query else None
     if language is None and site.app_language is not None:
         seen_by_app = hide_blocked_cookies(request.scope, request.visit)
         if request.next_path and request.path.rstrip("/") == f"{site.prefix}/question":
@@ -95,13 +107,13 @@ def choose_language(site: Site, request: OwnRequest) -> str:
         language = site.app_language(seen_by_app)
     return (
         language
-        or match_language(query.get("page_language", ""), offered)
-        or accepted_language(request.headers.get("accept-language", ""), offered)
+        or ("page_language" in query and match_language(query["page_language"], offered))
+        or accepted_language(request.fields.get(b"accept-language", b"").decode("latin-1"), offered)
         or site.policy.site.prevailing_language
     )
 
 
-def refuse_other_sites(request: Request) -> None:
+def refuse_other_sites(request: OwnRequest) -> None:
     """Refuse a request that a page of another site sent, and warn of what a proxy may have made of one of the site's.
 
     Warn also of one that does not say where it comes from, as those of test clients: the page that a form gets is for
@@ -110,19 +122,19 @@ def refuse_other_sites(request: Request) -> None:
     Raises:
         Problem: 403, it comes from another site.
     """
-    fields = request.headers
     scheme = request.scope.get("scheme", "http")
-    host = fields.get("host", "")
+    host = request.fields.get(b"host", b"").decode("latin-1")
     # All values: if there are several, each has to be right.
-    fetch_sites = fields.getlist("sec-fetch-site")
-    origins = fields.getlist("origin")
+    fields = request.scope["headers"]
+    fetch_sites = [value.decode("latin-1") for name, value in fields if name == b"sec-fetch-site"]
+    origins = [value.decode("latin-1") for name, value in fields if name == b"origin"]
     if not is_cross_site(fetch_sites, origins, scheme, host):
         return
     detail = "Only the site's own pages may do this."
     if not fetch_sites and not origins:
         warn_once("refused POSTs", "", _TEST_ADVICE)
         detail = f"{detail} {_TEST_ADVICE}"
-    elif origins and is_judged_by_origin(fetch_sites):
+    elif origins and _FETCH_SITES.isdisjoint(fetch_sites):
         warn_of_proxy(origins[0], scheme, host, request.scope.get("root_path", ""))
     raise Problem(403, detail, "error_cross_site")
 
@@ -139,15 +151,11 @@ def is_cross_site(fetch_sites: Sequence[str], origins: Sequence[str], scheme: st
         scheme: the scheme of the request.
         host: its Host field.
     """
-    if not is_judged_by_origin(fetch_sites):
-        return any(site in _FETCH_SITES and site not in ("same-origin", "none") for site in fetch_sites)
+    known = _FETCH_SITES.intersection(fetch_sites)
+    if known:
+        return not known <= _OWN_SITES
     site = origin_of(f"{scheme}://{host}")
     return not origins or site is None or any(origin_of(origin) != site for origin in origins)
-
-
-def is_judged_by_origin(fetch_sites: Sequence[str]) -> bool:
-    """Return whether Origin decides, because a request has no known value of Sec-Fetch-Site."""
-    return _FETCH_SITES.isdisjoint(fetch_sites)
 
 
 def origin_of(text: str) -> tuple[str, str, int | None] | None:

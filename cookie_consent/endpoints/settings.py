@@ -29,7 +29,7 @@ from cookie_consent.policy.policy import Policy
 async def show_settings(site: Site, request: OwnRequest) -> Response:
     """Respond with the settings page."""
     count_opening(site, request)
-    erased = request.query_params.get("erased")
+    erased = request.query.get("erased")
     notice = ""
     if request.visit.saved and request.visit.decision.record:
         notice = "saved"
@@ -84,16 +84,16 @@ def count_opening(site: Site, request: OwnRequest) -> None:
 
     Neither another look at the settings page, nor the page after an answer or an erasure, opens them.
     """
-    if site.access_log is None or request.method != "GET" or "erased" in request.query_params or request.visit.saved:
+    if site.access_log is None or request.method != "GET" or "erased" in request.query or request.visit.saved:
         return
-    fields = dict(request.scope["headers"])
+    fields = request.fields
     if any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose")):
         return
     # Robots cannot answer, so the user agent of who has answered is not read.
     if request.visit.decision.record is None and is_from_robot(fields):
         return
     host = fields.get(b"host", b"")
-    before = split_address(request.headers.get("referer", ""))
+    before = split_address(fields.get(b"referer", b"").decode("latin-1"))
     if before.authority.encode("latin-1") != host or not before.path.startswith(request.base):
         site.access_log.counts.add("settings", host, language=request.language)
 
@@ -131,7 +131,7 @@ async def show_question(site: Site, request: OwnRequest) -> Response:
     next_path = request.next_path
     if next_path:
         visit = read_visit_at(site, request, next_path)
-    again = "again" in request.query_params
+    again = "again" in request.query
     if again:
         count_opening(site, request)
     elif not visit.decision.asked or unquote(split_address(next_path).path).rstrip("/") in site.policy.linked_paths:
@@ -141,7 +141,7 @@ async def show_question(site: Site, request: OwnRequest) -> Response:
         base=request.base,
         language=request.language,
         next_path=next_path,
-        options=QuestionOptions(again=again, by_script=request.query_params.get("gpc") == "1"),
+        options=QuestionOptions(again=again, by_script=request.query.get("gpc") == "1"),
     )
     style = link_styles(request.base, "", ("choices.css",))
     return make_page(request, f"{style}{html.decode()}")
@@ -155,7 +155,7 @@ def read_visit_at(site: Site, request: OwnRequest, page: str) -> Visit:
 async def show_state(site: Site, request: OwnRequest) -> Response:
     """Respond with the visitor's state as JSON; with `?page=`, the state on the page at that path."""
     visit = request.visit
-    page = request.query_params.get("page", "")
+    page = request.query.get("page", "")
     if page.startswith("/"):
         visit = read_visit_at(site, request, page)
     reply = JSONResponse(describe_state(site, visit.decision))
