@@ -76,8 +76,7 @@ def filter_access_logs(mode: str = "mask") -> None:
     Raises:
         ValueError: there is no such mode.
     """
-    if mode not in MODES:
-        raise ValueError(f'mode: {mode!r} is not valid. Write "mask" or "drop".')
+    check("mode", mode, is_valid=mode in MODES, remedy='Write "mask" or "drop".')
     filters = logging.getLogger(ACCESS_LOGGERS[0]).filters
     own = next((item for item in filters if isinstance(item, AccessFilter)), None)
     if own is None:

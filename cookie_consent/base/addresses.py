@@ -22,10 +22,9 @@ def truncate_address(address: str) -> str | None:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is None:
-            return str(ipaddress.IPv6Address(int(parsed) >> 80 << 80))
-        parsed = parsed.ipv4_mapped
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    if parsed.version == 6:
+        return str(ipaddress.IPv6Address(int(parsed) >> 80 << 80))
     return str(ipaddress.IPv4Address(int(parsed) >> 8 << 8))
 
 
@@ -64,9 +63,7 @@ def split_address(address: str) -> Address:
 
     Unlike `urlsplit`, which caches whole addresses, this keeps nothing that a client sends.
     """
-    match = _ADDRESS.fullmatch(address)
-    assert match is not None  # noqa: S101 (every part is optional)
-    return Address(*match.groups(""))
+    return Address(*next(_ADDRESS.finditer(address)).groups(""))
 
 
 def split_origin(scheme: str, authority: str) -> Origin | None:
@@ -82,8 +79,7 @@ def split_origin(scheme: str, authority: str) -> Origin | None:
 
 def mount_path(scope: Mapping[str, Any]) -> str:
     """Return the path that the app is mounted at, without a slash at the end, or ""."""
-    root: str = scope.get("root_path", "")
-    return root.rstrip("/")
+    return str(scope.get("root_path", "")).rstrip("/")
 
 
 def is_under(path: str, root: str) -> bool:
@@ -94,25 +90,12 @@ def is_under(path: str, root: str) -> bool:
 def local_path(scope: Mapping[str, Any]) -> str:
     """Return a request's path inside the app."""
     path: str = scope["path"]
-    if scope.get("root_path"):
-        root = mount_path(scope)
-        if is_under(path, root):
-            return path[len(root) :]
-    return path
-
-
-def path_inside(address: str, scope: Mapping[str, Any]) -> str:
-    """Return the path inside the app for an address of the site.
-
-    Args:
-        address: an address or a path, percent-encoded.
-        scope: the ASGI scope of a request, which says where the app is mounted.
-    """
-    return local_path(scope_at(scope, address))
+    root = mount_path(scope)
+    return path[len(root) :] if is_under(path, root) else path
 
 
 def scope_at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
-    """Return the scope that a request would have at another address of the site."""
+    """Return the scope that a request would have at another address of the site, which is percent-encoded."""
     parts = split_address(address)
     return {
         **scope,
@@ -125,11 +108,8 @@ def scope_at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
 def outer_path(scope: Mapping[str, Any]) -> str:
     """Return a request's path as clients see it, even if a proxy strips the mount path."""
     path: str = scope["path"]
-    if scope.get("root_path"):
-        root = mount_path(scope)
-        if not is_under(path, root):
-            return f"{root}{path}"
-    return path
+    root = mount_path(scope)
+    return path if is_under(path, root) else f"{root}{path}"
 
 
 def address(root_path: str, path: str) -> str:

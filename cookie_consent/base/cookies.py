@@ -48,7 +48,7 @@ def find_values(field: bytes, name: bytes) -> list[bytes]:
 def set_cookie(  # noqa: PLR0913 (the attributes of a cookie)
     name: str,
     value: str,
-    max_age: int | None,
+    max_age: int,
     *,
     path: str = "/",
     domain: str | None = None,
@@ -60,14 +60,13 @@ def set_cookie(  # noqa: PLR0913 (the attributes of a cookie)
     Args:
         name: its name.
         value: its value, in cookie octets.
-        max_age: its lifetime in seconds; None for the browser session.
+        max_age: its lifetime in seconds.
         path: its path, percent-encoded.
         domain: its domain; None if it is host-only.
         secure: whether the connection is https.
         http_only: whether no script may read it.
     """
-    lifetime = "" if max_age is None else f"; Max-Age={max_age}"
-    line = f"{name}={value}{lifetime}; Path={path}; {'HttpOnly; ' if http_only else ''}SameSite=Lax"
+    line = f"{name}={value}; Max-Age={max_age}; Path={path}; {'HttpOnly; ' if http_only else ''}SameSite=Lax"
     if domain:
         line += f"; Domain={domain}"
     return (line + "; Secure" if secure else line).encode("ascii")

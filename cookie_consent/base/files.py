@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -48,27 +49,31 @@ def check_writable(option: str, path: Path) -> None:
         ) from None
 
 
+@contextmanager
+def at_place(file: int, place: int) -> Iterator[None]:
+    """Move the position of an open file, for the duration of a with block."""
+    before = os.lseek(file, 0, os.SEEK_CUR)
+    os.lseek(file, place, os.SEEK_SET)
+    try:
+        yield
+    finally:
+        os.lseek(file, before, os.SEEK_SET)
+
+
 def read_at(file: int, size: int, place: int) -> bytes:
     """Read bytes at a place of an open file, without moving its position."""
     if hasattr(os, "pread"):
         return os.pread(file, size, place)
-    before = os.lseek(file, 0, os.SEEK_CUR)
-    os.lseek(file, place, os.SEEK_SET)
-    data = os.read(file, size)
-    os.lseek(file, before, os.SEEK_SET)
-    return data
+    with at_place(file, place):
+        return os.read(file, size)
 
 
 def write_at(file: int, data: bytes, place: int) -> int:
     """Write bytes at a place of an open file, without moving its position; return how many were written."""
     if hasattr(os, "pwrite"):
         return os.pwrite(file, data, place)
-    before = os.lseek(file, 0, os.SEEK_CUR)
-    os.lseek(file, place, os.SEEK_SET)
-    try:
+    with at_place(file, place):
         return os.write(file, data)
-    finally:
-        os.lseek(file, before, os.SEEK_SET)
 
 
 def set_mode_and_owner(file: int, mode: int, like: os.stat_result) -> None:

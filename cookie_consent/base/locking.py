@@ -16,7 +16,7 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory, gettempdir
 from types import ModuleType
 
-from cookie_consent.base.files import open_file
+from cookie_consent.base.files import at_place, open_file
 from cookie_consent.base.threads import wait_until
 
 fcntl: ModuleType | None
@@ -134,12 +134,8 @@ def _try_lock(file: int, *, shared: bool) -> bool:
 
 
 def _lock_on_windows(file: int, mode: int) -> None:
-    before = os.lseek(file, 0, os.SEEK_CUR)
-    os.lseek(file, _PLACE, os.SEEK_SET)
-    try:
+    with at_place(file, _PLACE):
         import_module("msvcrt").locking(file, mode, 1)
-    finally:
-        os.lseek(file, before, os.SEEK_SET)
 
 
 _PREFIX = "cookie-consent-"
@@ -167,12 +163,8 @@ def _remove_left_ones() -> None:
     """Remove the folders of processes of this user that were killed: their locks are free."""
     for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            # What another user put there may be a link to anything.
-            if folder.lstat().st_uid == _user():
+            # What another user put there may be a link to anything. On Windows `lstat` says 0.
+            if folder.lstat().st_uid == getattr(os, "geteuid", int)():
                 with hold_lock(folder / _LOCK, os.O_RDWR):
                     rmtree(folder, ignore_errors=True)
                 rmtree(folder, ignore_errors=True)  # on Windows the lock is still there
-
-
-def _user() -> int:
-    return os.geteuid() if hasattr(os, "geteuid") else 0  # as `lstat` says on Windows

@@ -191,7 +191,8 @@ class Lifespan:
             await app(scope, self._receive_noted, self._send_noted)
         except Exception as error:
             if not self._is_refusal(error):
-                await self._end_unless_answered()
+                if self._received == _SHUTDOWN and not self._sent.startswith("lifespan.shutdown."):
+                    await self._at_shutdown()
                 raise
             # Who names it has left it out on purpose, as Django has; asgiref says "non-HTTP scope".
             if not any(word in str(error).lower() for word in ("lifespan", "non-http")):
@@ -226,10 +227,6 @@ class Lifespan:
         """
         is_before = not self._received and _was_looking_at_scope(error)
         return not self._sent and (is_before or self._responded)
-
-    async def _end_unless_answered(self) -> None:
-        if self._received == _SHUTDOWN and not self._sent.startswith("lifespan.shutdown."):
-            await self._at_shutdown()
 
     async def _answer_the_rest(self) -> None:
         if self._sent.endswith(".failed") or self._sent == _SHUTDOWN_DONE:

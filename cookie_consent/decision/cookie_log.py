@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 
@@ -24,32 +25,16 @@ _TOLERANCE = 60
 _log = logging.getLogger("cookie_consent")
 
 
-class HeldCookies:
-    """Adds up blocked cookies. Threads may share it. There are few reasons, since the policy names them."""
-
-    def __init__(self) -> None:
-        self._totals: dict[Key, int] = {}
-        self._changes = threading.Lock()
-
-    def add(self, direction: str, reason: str, number: int) -> None:
-        """Count cookies that were blocked for the same reason."""
-        with self._changes:
-            self._totals[direction, reason] = self._totals.get((direction, reason), 0) + number
-
-    def totals(self) -> Mapping[Key, int]:
-        """Return the counts so far."""
-        with self._changes:
-            return dict(self._totals)
-
-
-held_cookies = HeldCookies()
-"""The blocked cookies of all middlewares of this process, for Prometheus."""
+held_cookies = Counter[Key]()
+"""The blocked cookies of all middlewares of this process, for Prometheus. There are few reasons."""
+_changes = threading.Lock()
 
 
 def count_blocked(direction: str, counts: Mapping[str, int]) -> None:
     """Count blocked cookies of a request or a response: reason -> number."""
-    for reason, number in counts.items():
-        held_cookies.add(direction, reason, number)
+    with _changes:
+        for reason, number in counts.items():
+            held_cookies[direction, reason] += number
 
 
 def log_request(findings: Findings, allowed: Collection[str]) -> None:

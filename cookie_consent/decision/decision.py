@@ -246,12 +246,8 @@ def _find_refusing_signals(
         heeded = (signals | record.overridden_by) - record.signals
         if is_changed:  # the grant that overrode a signal is no more
             heeded |= signals
-    refusing = []
-    if "gpc" in heeded and purpose in policy.gpc_refuses:
-        refusing.append("gpc")
-    if "dnt" in heeded and purpose in policy.dnt_refuses:
-        refusing.append("dnt")
-    return refusing
+    refused = {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
+    return [name for name, purposes in refused.items() if name in heeded and purpose in purposes]
 
 
 def _find_reason(policy: Policy, purpose: str, state: State, *, is_changed: bool) -> Reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 from typing import NamedTuple
@@ -60,13 +61,9 @@ class Finding(NamedTuple):
 Findings = tuple[Finding, ...]
 
 
-def count_reasons(findings: Findings) -> dict[str, int]:
+def count_reasons(findings: Findings) -> Counter[str]:
     """Return how many cookies are blocked, by reason."""
-    counts: dict[str, int] = {}
-    for finding in findings:
-        if finding.is_blocked:
-            counts[finding.reason] = counts.get(finding.reason, 0) + 1
-    return counts
+    return Counter(finding.reason for finding in findings if finding.is_blocked)
 
 
 class CookieDeclarations:

@@ -38,7 +38,6 @@ class CookieSpec:
     """One of our own cookies.
 
     Args:
-        kind: what the code calls it.
         suffix: its name, but for the site's prefix and that of https.
         text: the name of the text that describes it in the list of cookies.
         salt: what its tokens are signed for; "" if it is not signed.
@@ -49,7 +48,6 @@ class CookieSpec:
         is_http_only: whether no script may read it.
     """
 
-    kind: str
     suffix: str
     text: str
     salt: str = ""
@@ -60,22 +58,21 @@ class CookieSpec:
     is_http_only: bool = True
 
 
-CONSENT = CookieSpec("consent", "consent", "cookie_consent", "cookie_consent.record")
+CONSENT = CookieSpec("consent", "cookie_consent", "cookie_consent.record")
 """The answer."""
-SIGNAL = CookieSpec("signal", "consent-signal", "cookie_signal", "cookie_consent.signal")
+SIGNAL = CookieSpec("consent-signal", "cookie_signal", "cookie_consent.signal")
 """The signals that have overridden the answer of the same second.
 
 It is a cookie of its own because a slow response that rewrote the consent cookie could undo a newer answer. It can only
 deny.
 """
-VISITOR = CookieSpec("visitor", "visitor", "cookie_visitor", "cookie_consent.visitor", VISITOR_LIFETIME, TRACING)
+VISITOR = CookieSpec("visitor", "cookie_visitor", "cookie_consent.visitor", VISITOR_LIFETIME, TRACING)
 """The visitor id, and how the visitor came."""
-SAVED = CookieSpec("saved", "consent-saved", "cookie_saved", lifetime=timedelta(minutes=1), is_host_only=True)
+SAVED = CookieSpec("consent-saved", "cookie_saved", lifetime=timedelta(minutes=1), is_host_only=True)
 """Has the next page say that an answer is saved. That page comes at once; the text is true whoever sets the cookie."""
-STATE = CookieSpec("state", "consent-state", "cookie_state", is_http_only=False)
+STATE = CookieSpec("consent-state", "cookie_state", is_http_only=False)
 """Tells scripts what is allowed. It is the same for all who answered alike."""
 ERASURE = CookieSpec(
-    "erasure",
     "visitor-erasure",
     "cookie_erasure",
     "cookie_consent.erasure",
@@ -243,10 +240,8 @@ class OwnCookies:
 
     def has_answer(self, cookies: bytes, place: Place) -> bool:
         """Return whether a Cookie field has a consent cookie, readable or not."""
-        for where in (place, HTTPS if place.secure else HTTP):
-            if find_values(cookies, self.name(CONSENT, where).encode()):
-                return True
-        return False
+        places = (place, HTTPS if place.secure else HTTP)
+        return any(find_values(cookies, self.name(CONSENT, where).encode()) for where in places)
 
     def read_visitor(self, cookies: bytes, now: float, place: Place) -> KnownVisitor | None:
         """Return the content of the newest visitor cookie in a Cookie field, or None."""

@@ -101,13 +101,9 @@ def choose_newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
         if first is None or record.decided_at > first.decided_at:
             first = record
         elif record.decided_at == first.decided_at:
-            first = _merge_refusals(first, record)
+            refused = {id_: record.answers[id_] for id_ in record.in_state(State.REFUSED)}
+            first = replace(first, answers={**first.answers, **refused})
     return first
-
-
-def _merge_refusals(first: ConsentRecord, other: ConsentRecord) -> ConsentRecord:
-    refused = {id_: answer for id_, answer in other.answers.items() if answer.state is State.REFUSED}
-    return replace(first, answers={**first.answers, **refused})
 
 
 def choose_lifetime(consent_days: float | None, policy: Policy) -> timedelta:

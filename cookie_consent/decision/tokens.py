@@ -30,7 +30,6 @@ _FORMAT = "1"
 _FIELDS = 7
 _SIGNALS = {"g": "gpc", "d": "dnt"}
 _ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})")
-_STATES = {state.value: state for state in State}
 _WITHDRAWN = re.compile(r"[^~]+~[0-9]{1,12}(?:~[^~]+~[0-9]{1,12})*")
 
 
@@ -171,7 +170,7 @@ def parse_record(value: bytes, issued: int, lifetime: float) -> ConsentRecord | 
         match = _ANSWER.fullmatch(text)
         if match is None:
             return None
-        parsed[match[1]] = Answer(_STATES[match[2]], match[3])
+        parsed[match[1]] = Answer(State(match[2]), match[3])
     return ConsentRecord(
         answers=parsed,
         policy=policy,

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, Response
 
-from cookie_consent.base.addresses import path_inside, split_address
+from cookie_consent.base.addresses import local_path, scope_at, split_address
 from cookie_consent.base.clock import day_of, rfc3339
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, refused_in_storage
@@ -149,7 +149,7 @@ async def show_question(site: Site, request: OwnRequest) -> Response:
 
 def read_visit_at(site: Site, request: OwnRequest, page: str) -> Visit:
     """Return the visit that the visitor would make at another address of the site."""
-    return site.visits.read(request.scope, path_inside(page, request.scope))
+    return site.visits.read(request.scope, local_path(scope_at(request.scope, page)))
 
 
 async def show_state(site: Site, request: OwnRequest) -> Response:

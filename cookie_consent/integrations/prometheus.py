@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from prometheus_client import Counter, Gauge
@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from cookie_consent.base.threads import call_after_fork
-from cookie_consent.decision.cookie_log import HeldCookies, held_cookies
+from cookie_consent.decision.cookie_log import Key, held_cookies
 from cookie_consent.sinks import Sink
 
 __all__ = ["HeldCookieCollector", "SinkCollector", "share_between_workers"]
@@ -83,7 +83,7 @@ class HeldCookieCollector(Collector):
         held: the counts.
     """
 
-    def __init__(self, held: HeldCookies = held_cookies) -> None:
+    def __init__(self, held: Mapping[Key, int] = held_cookies) -> None:
         self._held = held
 
     def collect(self) -> Iterable[Metric]:
@@ -91,7 +91,7 @@ class HeldCookieCollector(Collector):
         held = CounterMetricFamily(
             "cookie_consent_held_cookies", "Cookies that were held back.", labels=["direction", "reason"]
         )
-        for key, number in {**_UNDECLARED, **self._held.totals()}.items():
+        for key, number in {**_UNDECLARED, **self._held}.items():
             held.add_metric(list(key), number)
         yield held
 

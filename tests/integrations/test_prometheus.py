@@ -16,7 +16,6 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
-from cookie_consent.decision.cookie_log import HeldCookies
 from cookie_consent.integrations.prometheus import (
     HeldCookieCollector,
     SharedMetrics,
@@ -50,10 +49,10 @@ def test_prometheus_exports_counters_of_sink() -> None:
 
 
 def test_prometheus_exports_held_cookies_by_direction_and_reason() -> None:
-    held, registry = HeldCookies(), CollectorRegistry()
+    held, registry = Counter[tuple[str, str]](), CollectorRegistry()
     registry.register(HeldCookieCollector(held))
     for direction, reason, number in (("response", "ads/bidder", 1), ("request", "media", 2), ("request", "media", 3)):
-        held.add(direction, reason, number)
+        held[direction, reason] += number
     exported = generate_latest(registry).decode()
     assert 'cookie_consent_held_cookies_total{direction="response",reason="ads/bidder"} 1.0' in exported
     assert 'cookie_consent_held_cookies_total{direction="request",reason="media"} 5.0' in exported
@@ -144,13 +143,12 @@ def test_error_of_a_collector_is_logged_once_and_does_not_end_sharing(caplog: py
 
 
 def test_shared_counters_grow_by_what_was_added() -> None:
-    held = HeldCookies()
-    held.add("response", "media", 2)
+    held = Counter({("response", "media"): 2})
     registry = CollectorRegistry()
     shared = SharedMetrics([HeldCookieCollector(held)], sleep=lambda _: threading.Event().wait(), registry=registry)
     shared.publish()
-    held.add("response", "media", 3)
-    held.add("request", "ads", 1)
+    held["response", "media"] += 3
+    held["request", "ads"] += 1
     shared.publish()
     shared.publish()
     exported = generate_latest(registry).decode()
