@@ -119,16 +119,12 @@ class LostPrefix:
         # Over plain http, browsers do not say where a request comes from, but by the referrer.
         is_same_host = before.authority.encode("latin-1") == fields.get(b"host")
         is_own = fields.get(b"sec-fetch-site", b"same-origin" if is_same_host else b"") == b"same-origin"
-        if is_own and fields.get(b"sec-fetch-dest") != b"empty":
-            self._look_at_page(unquote(before.path))
-
-    def _look_at_page(self, path: str) -> None:
-        """Look at the path of the page in the browser that led to a request."""
+        if not is_own or fields.get(b"sec-fetch-dest") == b"empty":
+            return
+        path = unquote(before.path)
         if path in self.pages:
             self.is_open = False
-            return
-        starts = [at for at in range(1, len(path)) if path[at] == "/" and path[at:] in self.pages]
-        if starts:
+        elif starts := [at for at in range(1, len(path)) if path[at] == "/" and path[at:] in self.pages]:
             self._signs += 1
             if self._signs == _ENOUGH:
                 self._warn(path[: starts[0]])

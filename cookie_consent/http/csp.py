@@ -61,25 +61,21 @@ class SecurityFields:
 
     def __init__(self, policy: Policy, *, enforces: bool) -> None:
         rules = policy.security
-        optional = [recipient for recipient in policy.recipients if recipient.purpose != NECESSARY]
         further = {b"permissions-policy": rules.permissions_policy, b"referrer-policy": rules.referrer_policy}
         self._unless_sent = [(name, text.encode()) for name, text in further.items() if text]
         self.enforces = enforces
         self._sources = read_policy(rules.content_security_policy) if enforces else {}
-        self.differs = enforces and any(recipient.directives for recipient in optional)
-        self.everybody = self._make_fields(recipient for recipient in policy.recipients if recipient not in optional)
+        self.differs = enforces and any(it.directives for it in policy.recipients if it.purpose != NECESSARY)
+        self.everybody = self._make_fields(it for it in policy.recipients if it.purpose == NECESSARY)
         self._kept = Cache[tuple[object, ...], Headers](_MAX_KEPT)
 
     def fields(self, decision: Decision) -> Headers:
         """Return the fields for a page, which name the recipients that the visitor allows."""
-        if not self.differs:
-            return self.everybody
         key = (decision.policy, *decision.purposes.values())
-        fields = self._kept.get(key)
-        if fields is None:
-            fields = self._make_fields(it for it in decision.policy.recipients if decision.purposes[it.purpose])
-            self._kept.keep(key, fields)
-        return fields
+        if key not in self._kept:
+            allowed = (it for it in decision.policy.recipients if decision.purposes[it.purpose])
+            self._kept.keep(key, self._make_fields(allowed))
+        return self._kept[key]
 
     def allows(self, directive: str, host: str) -> bool:
         """Return whether the site's own policy lets everybody's browser load from a host.
@@ -132,9 +128,7 @@ def read_directives(text: str) -> dict[str, list[str]]:
 def read_policy(text: str) -> Sources:
     """Return the directives of a policy with those that it must not lack; those of the default for "" ."""
     default = read_directives(DEFAULT_POLICY)
-    own = read_directives(text)
-    if not own:
-        return default
+    own = read_directives(text) or default
     return own | {name: default[name] for name in _NEVER_MISSING if name not in own}
 
 
@@ -226,13 +220,9 @@ def _read_rules(value: bytes) -> TagRules:
 
 def _read_rule(policies: Iterable[Sources], directive: str) -> tuple[str, bool]:
     """Return the first nonce that policies give to an element, and whether all of them allow an inline one."""
-    limits: list[str] = []
-    for policy in policies:
-        sources = find_sources(directive, policy)
-        if sources is not None:
-            limits.append(" ".join(sources))
-    nonces = _NONCE.findall(" ".join(limits))
-    nonce = nonces[0] if nonces else ""
+    found = [find_sources(directive, policy) for policy in policies]
+    limits = [" ".join(sources) for sources in found if sources is not None]
+    nonce = next(iter(_NONCE.findall(" ".join(limits))), "")
     for limit in limits:
         is_open = "'unsafe-inline'" in limit.lower() and _VOIDS_INLINE.search(limit) is None
         if not is_open and not (nonce and nonce in _NONCE.findall(limit)):

@@ -63,10 +63,12 @@ _TAG = compile_html(
   | < (?P<name> /?[a-z] [^{SPACE}/>]*+ ) (?: (?P<rest> {REST} ) | .* )"""
 )
 """A comment or a tag. One that never ends goes on to the end of the document."""
-_TEXTS = {"script": compile_html(SCRIPT_TEXT)}
+_TEXTS = {
+    name: compile_html(match_text(name))
+    for name in ("style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
+}
+_TEXTS["script"] = compile_html(SCRIPT_TEXT)
 """Element whose content is text -> the pattern of this text."""
-for _name in ("style", "title", "textarea", "xmp", "iframe", "noembed", "noframes"):
-    _TEXTS[_name] = compile_html(match_text(_name))
 _IN_TEXT = {
     "style": ("@import", compile_html(r"""@import \s++ (?: url\( \s*+ )? ["']? ( [^"')\s;]++ )""")),
     "script": ("", compile_html(r"""["'`] ( [a-z:]*+ // [^"'`\s/]++ / [^"'`\s?]* \.js (?: \? | (?= ["'`] ) ) )""")),
@@ -84,7 +86,7 @@ class Load(NamedTuple):
     Args:
         element: the name of the element.
         attribute: the name of its attribute; "" for what the text of a script names.
-        address: the address in it, with dots for a query.
+        address: the address in it, with dots for a query, safe for a log.
         origin: the origin of the address.
         host: its host, in lowercase.
         directive: the directive of a Content-Security-Policy that it is under, without "-src".
@@ -123,9 +125,8 @@ def _read_element(name: str, attributes: Mapping[bytes, bytes], text: bytes) -> 
     if name == "script" and kind not in _RUNS and not kind.endswith(b"script"):
         return
     if name == "link":
-        directive = ""
-        for word in attributes.get(b"rel", b"").lower().split():
-            directive = directive or _LINKS.get(word, "")
+        words = attributes.get(b"rel", b"").lower().split()
+        directive = next((_LINKS[word] for word in words if word in _LINKS), "")
     found = [(attribute, attributes.get(attribute.encode(), b"")) for attribute in sources]
     if name in _IN_TEXT and b"src" not in attributes:
         stands_for, pattern = _IN_TEXT[name]
@@ -137,7 +138,7 @@ def _read_element(name: str, attributes: Mapping[bytes, bytes], text: bytes) -> 
             host = match["host"].decode().lower()
             # A query may name a visitor.
             address = match["address"].decode("latin-1") + ("?..." if match["query"] else "")
-            yield Load(name, attribute, address, f"{scheme}://{host}", host, directive)
+            yield Load(name, attribute, escape_for_log(address), f"{scheme}://{host}", host, directive)
 
 
 def advice_on_loading(policy: Policy, security: SecurityFields | None, *, shared_pages: bool) -> Iterator[str]:
@@ -194,16 +195,14 @@ class ForeignHosts:
         Args:
             scope: the request's ASGI scope.
             decision: the decision on the request.
-            body: the page.
+            body: the beginning of the page.
         """
-        for load in find_loads(body[:_LONGEST_READ]):
+        for load in find_loads(body):
             advice = self._describe(load, scope, decision)
-            if advice is None:
-                continue
-            text = f'The page "{escape_for_log(outer_path(scope))}" {advice}'
-            is_new = warn_once("hosts that pages load from", load.host, text)
-            if is_new and self._security is None:
-                self.named.append(load.host)
+            if advice is not None:
+                text = f'The page "{escape_for_log(outer_path(scope))}" {advice}'
+                if warn_once("hosts that pages load from", load.host, text) and self._security is None:
+                    self.named.append(load.host)
 
     def console_line(self, scope: Mapping[str, Any], rules: TagRules) -> bytes:
         """Return a script that says in the browser's console what was logged, if that is on the developer's machine.
@@ -223,18 +222,15 @@ class ForeignHosts:
 
     def watch(self, scope: Mapping[str, Any], decision: Decision) -> Callable[[Message], None]:
         """Return what takes the messages of a page, and looks through it at its end. Nothing is held meanwhile."""
-        begun: list[bytes] = []
-        size = 0
+        begun = bytearray()
 
         def look_at(message: Message) -> None:
-            nonlocal size
-            if message["type"] == "http.response.body" and size < _LONGEST_READ:
-                begun.append(bytes(message.get("body", b"")))
-                size += len(begun[-1])
-                if size >= _LONGEST_READ or not message.get("more_body", False):
-                    size = _LONGEST_READ
-                    self.look(scope, decision, b"".join(begun))
-                    begun.clear()
+            room = _LONGEST_READ - len(begun)
+            if message["type"] == "http.response.body" and room:
+                body = message.get("body", b"")
+                begun.extend(body[:room])
+                if len(body) >= room or not message.get("more_body", False):
+                    self.look(scope, decision, bytes(begun))
 
         return look_at
 
@@ -252,32 +248,18 @@ class ForeignHosts:
         if security is not None and (purposes or security.allows(load.directive, host)):
             return None
         purpose = purposes[0] if purposes else "?"
-        waiting = self._write_waiting(load, purpose, scope)
-        tag = _write_tag(load)
+        tag = '<{element} {attribute}="{address}">' if load.attribute else '<{element}>..."{address}"...</{element}>'
+        tag = tag.format(**load._asdict())
+        script = address(escape_for_log(scope.get("root_path", "")), f"{self._prefix}/gated.js")
+        element = _WAITING.get(load.attribute and load.element, _IN_TEMPLATE)
+        element = element.format(**load._asdict(), purpose=purpose)
+        waiting = f'<script type="module" src="{script}"></script>\n{element}\n'
         if purposes:
             return f'loads from {host}, although "{purpose}" is not allowed: {tag}. Let it wait:\n\n{waiting}{_ENFORCE}'
         remedy = f"{tag}. {_TO_DECLARE}\n\n{_write_recipient(load, site.languages)}{waiting}"
         if security is None:
             return f"loads from {host}, which no recipient of the policy has: {remedy}{_ENFORCE}"
         return f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it: {remedy}"
-
-    def _write_waiting(self, load: Load, purpose: str, scope: Mapping[str, Any]) -> str:
-        """Return the lines that let something wait for a purpose."""
-        element = _WAITING.get(load.attribute and load.element, _IN_TEMPLATE)
-        script = address(escape_for_log(scope.get("root_path", "")), f"{self._prefix}/gated.js")
-        return f'<script type="module" src="{script}"></script>\n{_fill(element, load, purpose)}\n'
-
-
-def _write_tag(load: Load) -> str:
-    """Return the tag that loads something, or the script that names it."""
-    tag = '<{element} {attribute}="{address}">' if load.attribute else '<{element}>..."{address}"...</{element}>'
-    return _fill(tag, load, "")
-
-
-def _fill(text: str, load: Load, purpose: str) -> str:
-    return text.format(
-        element=load.element, attribute=load.attribute, address=escape_for_log(load.address), purpose=purpose
-    )
 
 
 def _write_recipient(load: Load, languages: Sequence[str]) -> str:

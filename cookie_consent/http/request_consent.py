@@ -72,7 +72,6 @@ class RequestConsent(Decision):
     returned = False
     cards: Mapping[str, int] = {}
     _language: str | None = None
-    _root_path = ""
     _app_language: Callable[[], str | None] | None = None
     # Other than the decision, this object changes. These are the methods of `object`, so that it does at no cost.
     __setattr__ = object.__setattr__
@@ -85,8 +84,7 @@ class RequestConsent(Decision):
         self._decision = decision
         self.pages = pages
         self._headers = scope["headers"]
-        if scope.get("root_path"):
-            self._root_path = scope["root_path"]
+        self._root_path = scope.get("root_path", "")
         if app_language is not None:
             self._app_language = partial(app_language, dict(scope))
 

@@ -25,8 +25,6 @@ from cookie_consent.policy.policy import Policy
 
 Endpoint = Callable[..., Any]
 _Decorated = TypeVar("_Decorated", bound=Endpoint)
-Responses = dict[int | str, dict[str, Any]]
-"""What FastAPI takes as `responses`: status -> OpenAPI's description of the response."""
 
 REQUIRED = "_cookie_consent_requires"
 """The attribute of a decorated endpoint with what it requires."""
@@ -98,7 +96,7 @@ class Requires:
             policy.feature(self._feature)
 
     @property
-    def responses(self) -> Responses:
+    def responses(self) -> dict[int | str, dict[str, Any]]:
         """What is sent without consent, for FastAPI's argument `responses` and so for the OpenAPI document."""
         status = self._status or 200
         without = f"Without consent to {', '.join(self._purposes)}:"
