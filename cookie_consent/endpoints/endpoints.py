@@ -97,22 +97,16 @@ async def serve_endpoint(site: Site, scope: Scope, receive: Receive, send: Send,
     """Serve a request to one of our own paths, inside the app."""
     request = OwnRequest(site, read_gpc_of_script(scope), receive, path)
     try:
-        reply = await make_reply(site, request)
-    except ClientDisconnect:
-        return
-    finish_reply(site, request, reply)
-    await reply(scope, receive, send)
-
-
-async def make_reply(site: Site, request: OwnRequest) -> Response:
-    """Return the reply of the endpoint, or the explanation of what is wrong with the request."""
-    try:
-        endpoint = find_endpoint(request.method, request.path.removeprefix(site.prefix))
+        endpoint = find_endpoint(request.method, path.removeprefix(site.prefix))
         if request.method == "POST":
             refuse_other_sites(request)
-        return await endpoint(site, request)
+        reply = await endpoint(site, request)
+    except ClientDisconnect:
+        return
     except Problem as problem:
-        return await explain_problem(site, request, problem)
+        reply = await explain_problem(site, request, problem)
+    finish_reply(site, request, reply)
+    await reply(scope, receive, send)
 
 
 def finish_reply(site: Site, request: OwnRequest, reply: Response) -> None:

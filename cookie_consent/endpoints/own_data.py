@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -49,15 +48,13 @@ async def summarize(site: Site, request: OwnRequest) -> KeptSummary:
         with suppress(Problem):
             count = await wait_for_store(site.ledger.count(decision.consent_id))
     record = decision.record
-    refused_without_id = False
-    if site.ledger is not None and record is not None and not record.consent_id:
-        refused_without_id = not record.in_state(State.GRANTED)
+    is_plain_refusal = record is not None and not record.consent_id and not record.in_state(State.GRANTED)
     return KeptSummary(
         consent_id=decision.consent_id,
         records=count,
         visitor_id=find_visitor_id(site, request) or "",
         takes_requests=site.ledger is not None,
-        refused_without_id=refused_without_id,
+        refused_without_id=site.ledger is not None and is_plain_refusal,
         withdrawn=find_withdrawn(site, request),
     )
 
@@ -208,8 +205,8 @@ async def find_desk_requests(site: Site, request: OwnRequest) -> list[dict[str, 
     consent_id = request.visit.decision.consent_id
     if site.ledger is None or not consent_id:
         return []
-    listed = partial(site.ledger.requests.listed, consent_id)
-    found = await wait_for_store(to_thread.run_sync(listed, abandon_on_cancel=True))
+    finding = to_thread.run_sync(site.ledger.requests.listed, consent_id, abandon_on_cancel=True)
+    found = await wait_for_store(finding)
     return [desk_request.document() for desk_request in found]
 
 
@@ -271,15 +268,7 @@ class JSONInChunks(Response):
 def encode_members(members: Mapping[str, object]) -> bytes:
     """Return a JSON object, byte for byte as Starlette's `JSONResponse` encodes it.
 
-    Lists are encoded item by item: no other thread runs while `json.dumps` does.
+    It is encoded bit by bit: no other thread runs while `json.dumps` does.
     """
-    encoded = []
-    for name, value in members.items():
-        whole = encode(value) if not isinstance(value, list) else b"[" + b",".join(map(encode, value)) + b"]"
-        encoded.append(encode(name) + b":" + whole)
-    return b"{" + b",".join(encoded) + b"}"
-
-
-def encode(value: object) -> bytes:
-    """Return a value as JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return "".join(encoder.iterencode(members)).encode()

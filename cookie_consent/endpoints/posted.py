@@ -158,7 +158,6 @@ def make_record(
     answers = {}
     for purpose in policy.optional:
         is_closed = shown.in_force[purpose].refused and posted.choice != "opt_out"
-        state = _state_so_far(before, purpose)
         if purpose in refused and not is_closed:
             state = State.REFUSED
         elif purpose in granted and not is_closed:
@@ -166,6 +165,8 @@ def make_record(
             # where consent is needed.
             is_left_ticked = before.reasons[purpose] is Reason.UNREFUSED and posted.choice != "accept_all"
             state = State.UNANSWERED if is_left_ticked else State.GRANTED
+        else:
+            state = _state_so_far(before, purpose)
         answers[purpose] = Answer(state, facts[purpose])
     return ConsentRecord(
         answers=answers,
