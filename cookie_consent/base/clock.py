@@ -52,20 +52,10 @@ def seconds_of(time: str) -> int:
 
 
 UTC_NAME = "UTC"
-_KNOWN = "Asia/Tokyo"
-
-
-class UnknownTimeZoneError(ValueError):
-    """There is no time zone of a name.
-
-    Args:
-        name: the name.
-        remedy: what to do.
-    """
-
-    def __init__(self, name: str, remedy: str) -> None:
-        super().__init__(f'there is no time zone "{name}". {remedy}')
-        self.remedy = remedy
+TIME_ZONE_REMEDY = (
+    'Write a name of the IANA database, like "Asia/Tokyo", "Europe/Berlin" or "UTC". If this machine '
+    "has no database of time zones: pip install tzdata."
+)
 
 
 def time_zone(name: str) -> tzinfo:
@@ -75,29 +65,14 @@ def time_zone(name: str) -> tzinfo:
         name: its name in the IANA database, like "Asia/Tokyo".
 
     Raises:
-        UnknownTimeZoneError: there is no such time zone.
+        ValueError: there is no such time zone.
     """
-    if name == UTC_NAME:
-        return UTC
-    try:
-        return _of_database(name)
-    except (ValueError, OSError, KeyError):  # no path, a folder, no file
-        raise UnknownTimeZoneError(name, _remedy()) from None
-
-
-def _remedy() -> str:
-    advice = f'Write a name of the IANA database, like "{_KNOWN}", "Europe/Berlin" or "{UTC_NAME}".'
-    try:
-        _of_database(_KNOWN)
-    except KeyError:
-        advice += " This machine has no database of time zones: pip install tzdata."
-    return advice
-
-
-def _of_database(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo  # most sites name no time zone, and importing it takes milliseconds
 
-    return ZoneInfo(name)
+    try:
+        return UTC if name == UTC_NAME else ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # no path, a folder, no file
+        raise ValueError(f'there is no time zone "{name}". {TIME_ZONE_REMEDY}') from None
 
 
 _FAR = 7 * DAY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 Headers = list[tuple[bytes, bytes]]
@@ -142,7 +142,7 @@ def read_lifetime(field: bytes, now: float) -> float | None:
     return last.get(_MAX_AGE, last.get(_EXPIRES))
 
 
-def shorten_lifetime(field: bytes, longest: int | None, now: float) -> bytes:
+def shorten_lifetime(field: bytes, longest: timedelta | None, now: float) -> bytes:
     """Return a Set-Cookie field with which no browser keeps the cookie longer than allowed. Nothing else changes.
 
     Browsers differ in which Max-Age and Expires they use if there are several or one is malformed. So every one of
@@ -150,11 +150,12 @@ def shorten_lifetime(field: bytes, longest: int | None, now: float) -> bytes:
 
     Args:
         field: the value of a Set-Cookie field.
-        longest: the longest lifetime in seconds; None for the browser session.
+        longest: the longest lifetime; None for the browser session.
         now: seconds since 1970.
     """
     if not any(_read_lifetimes(field, now)):
         return field
+    limit = 0 if longest is None else int(longest.total_seconds())
     pair, *attributes = field.split(b";")
     ends_with_session = longest is None and (read_lifetime(field, now) or 0) > 0
     kept = [pair]
@@ -164,13 +165,13 @@ def shorten_lifetime(field: bytes, longest: int | None, now: float) -> bytes:
             kept.append(attribute)
             continue
         seconds = _seconds_of(name, value, now)
-        if seconds is None or ends_with_session or (not longest and seconds > 0):
+        if seconds is None or ends_with_session or (not limit and seconds > 0):
             continue
-        is_short = seconds <= (longest or 0)
+        is_short = seconds <= limit
         if is_short and (name == _MAX_AGE or seconds <= 0 or _FIXDATE.fullmatch(value.decode("latin-1"))):
             kept.append(attribute)
             continue
-        seconds = min(seconds, longest or 0)
+        seconds = min(seconds, limit)
         date = formatdate(now + seconds, usegmt=True).encode("ascii")
         kept.append(attribute.partition(b"=")[0] + b"=" + (b"%d" % seconds if name == _MAX_AGE else date))
     return b";".join(kept)

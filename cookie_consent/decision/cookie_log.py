@@ -58,8 +58,8 @@ def note_response(findings: Findings) -> None:
     """Count the blocked cookies of a response, and warn of what the site has to change."""
     count_blocked("response", count_reasons(findings))
     for finding in findings:
-        if finding.reason == SHORTENED:
-            _warn_of_lifetime(finding)
+        if finding.reason == SHORTENED and finding.cookie is not None:
+            _warn_of_lifetime(finding.cookie, finding.seconds or 0)
         else:
             _log_finding("response", finding)
 
@@ -80,12 +80,10 @@ def _log_finding(direction: str, finding: Finding) -> None:
         warn_once(_BLOCKED[direction], name, partial(_describe, direction, finding))
 
 
-def _warn_of_lifetime(finding: Finding) -> None:
+def _warn_of_lifetime(cookie: Cookie, seconds: float) -> None:
     """Warn once for each declaration of a lifetime that is clearly longer than declared."""
-    cookie = finding.cookie
-    assert cookie is not None  # noqa: S101 (only a declared cookie has a lifetime to shorten)
     declared = 0.0 if cookie.duration is None else cookie.duration.total_seconds()
-    seconds = min(finding.seconds or 0, LONGEST_COOKIE.total_seconds())
+    seconds = min(seconds, LONGEST_COOKIE.total_seconds())
     if seconds > declared + _TOLERANCE:
         warn_once(_SHORTENED, cookie.name, partial(_describe_lifetime, cookie, seconds))
 

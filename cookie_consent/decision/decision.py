@@ -311,10 +311,8 @@ def _find_news(policy: Policy, record: ConsentRecord, now: float) -> date | None
 def deny_optional(decision: Decision) -> Decision:
     """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
-    reasons = dict(decision.reasons)
-    for purpose in decision.reasons:
-        if decision.purposes[purpose]:
-            reasons[purpose] = Reason.UNANSWERED
+    allowed = [id_ for id_ in decision.reasons if decision.purposes[id_]]
+    reasons = {**decision.reasons, **dict.fromkeys(allowed, Reason.UNANSWERED)}
     return replace(
         decision,
         purposes=MappingProxyType(off),

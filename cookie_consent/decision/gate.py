@@ -240,7 +240,8 @@ class Gate:
         cookie = self._declared.get(name)
         reason = RESERVED if name in self._own_cookies else self._strictest_reason(name, purposes)
         if reason is None:
-            passed = _shorten(field, cookie, now)
+            duration = None if cookie is None else cookie.duration
+            passed = shorten_lifetime(field, duration, now)
             if passed == field:
                 return field, None
             return passed, Finding(name, SHORTENED, cookie, read_lifetime(field, now), is_blocked=False)
@@ -255,12 +256,6 @@ class Gate:
 
 def _compile_pattern(name: str) -> re.Pattern[bytes]:
     return re.compile(b".*".join(re.escape(part.encode("ascii")) for part in name.split("*")), re.DOTALL)
-
-
-def _shorten(field: bytes, cookie: Cookie | None, now: float) -> bytes:
-    """Return a Set-Cookie field with at most the declared lifetime."""
-    duration = None if cookie is None else cookie.duration
-    return shorten_lifetime(field, None if duration is None else int(duration.total_seconds()), now)
 
 
 def _expire_own(name: bytes, domain: str, *, secure: bool) -> Iterator[bytes]:

@@ -26,10 +26,10 @@ OPEN = "open"
 """The value of the state cookie while something is left to ask: the server says what."""
 VERSION_LENGTH = 8
 """How many digits of the policy's version the state cookie has."""
-_FORMAT = "1"
-_FIELDS = 7
 _SIGNALS = {"g": "gpc", "d": "dnt"}
-_ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})")
+_ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})(?:\*|\Z)")
+_RECORD = re.compile(rf"1~([^~]*)~([^~]*)~([0-4])~([^~]*)~([^~]*)~((?:{_ANSWER.pattern})*)(?<!\*)")
+"""The version of the format, then what `parse_record` reads."""
 _WITHDRAWN = re.compile(r"[^~]+~[0-9]{1,12}(?:~[^~]+~[0-9]{1,12})*")
 
 
@@ -148,7 +148,7 @@ def write_record(record: ConsentRecord) -> str:
     answers = "*".join(f"{id_}{answer.state}{answer.facts}" for id_, answer in record.answers.items())
     source = str(SOURCES.index(record.source))
     signals = write_signals(record.signals)
-    return "~".join((_FORMAT, record.policy, record.language, source, signals, record.consent_id, answers))
+    return "~".join(("1", record.policy, record.language, source, signals, record.consent_id, answers))
 
 
 def parse_record(value: bytes, issued: int, lifetime: float) -> ConsentRecord | None:
@@ -159,20 +159,12 @@ def parse_record(value: bytes, issued: int, lifetime: float) -> ConsentRecord | 
         issued: when it was signed (seconds since 1970).
         lifetime: how long an answer is valid (seconds).
     """
-    fields = value.decode("latin-1").split("~")
-    if len(fields) != _FIELDS:
+    match = _RECORD.fullmatch(value.decode("latin-1"))
+    if match is None:
         return None
-    form, policy, language, source, signals, consent_id, answers = fields
-    if form != _FORMAT or source not in ("0", "1", "2", "3", "4"):
-        return None
-    parsed = {}
-    for text in answers.split("*") if answers else ():
-        match = _ANSWER.fullmatch(text)
-        if match is None:
-            return None
-        parsed[match[1]] = Answer(State(match[2]), match[3])
+    policy, language, source, signals, consent_id, answers = match.groups()[:6]
     return ConsentRecord(
-        answers=parsed,
+        answers={id_: Answer(State(state), facts) for id_, state, facts in _ANSWER.findall(answers)},
         policy=policy,
         decided_at=issued,
         source=SOURCES[int(source)],

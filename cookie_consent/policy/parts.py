@@ -10,7 +10,7 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.clock import UnknownTimeZoneError, time_zone
+from cookie_consent.base.clock import TIME_ZONE_REMEDY, time_zone
 from cookie_consent.base.cookies import LONGEST_ATTRIBUTE
 from cookie_consent.policy.errors import PolicyError, Row, did_you_mean, raise_all, select_errors
 from cookie_consent.policy.laws import LawCode
@@ -102,8 +102,8 @@ Texts = Mapping[str, str]
 def _check_time_zone(name: str) -> Iterator[Fault]:
     try:
         time_zone(name)
-    except UnknownTimeZoneError as error:
-        yield f'there is no time zone "{name}"', error.remedy
+    except ValueError:
+        yield f'there is no time zone "{name}"', TIME_ZONE_REMEDY
 
 
 Directive = Annotated[

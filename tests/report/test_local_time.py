@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.clock import UnknownTimeZoneError
 from cookie_consent.report.local_time import LocalTime, begin_of, day_number, local_time
 
 HOUR = 3_600_000
@@ -93,7 +92,7 @@ def test_last_day_has_an_end_in_every_zone() -> None:
 
 @pytest.mark.parametrize("name", ["", "Tokyo", "../etc/passwd", "/etc/passwd", "Asia", "a\0b", "x" * 1000, "Asia/東京"])
 def test_unknown_zone_is_refused_with_advice(name: str) -> None:
-    with pytest.raises(UnknownTimeZoneError, match='Write a name of the IANA database, like "Asia/Tokyo"'):
+    with pytest.raises(ValueError, match='Write a name of the IANA database, like "Asia/Tokyo"'):
         local_time(name, 20_000, 20_001)
 
 
@@ -103,5 +102,5 @@ def test_machine_without_zones_knows_utc_and_says_what_is_missing(monkeypatch: p
 
     monkeypatch.setattr("zoneinfo.ZoneInfo", none)
     assert begin_of(date(2026, 11, 1), "UTC") == milliseconds(datetime(2026, 11, 1, tzinfo=UTC))
-    with pytest.raises(UnknownTimeZoneError, match="pip install tzdata"):
+    with pytest.raises(ValueError, match="pip install tzdata"):
         begin_of(date(2026, 11, 1), "Europe/Berlin")
