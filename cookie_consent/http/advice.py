@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
@@ -31,7 +30,6 @@ _ADVICE = {
     "public cookie": ("A public response sets a cookie. It is sent without, since a cache would give it to everybody."),
 }
 """Name of a piece of advice -> what the log says of the first response that it is about."""
-_log = logging.getLogger("cookie_consent")
 
 
 def log_advice(name: str, scope: Mapping[str, Any]) -> None:
@@ -131,11 +129,11 @@ class LostPrefix:
 
     def _warn(self, lost: str) -> None:
         self.is_open = False
-        _log.warning(
-            'A proxy seems to serve the app under "%s" and to remove that from the path, and the server does not know. '
-            'So answers go to "%s", which the proxy does not pass on: its bare 404 is all that visitors get. Tell the '
-            'server, as in "uvicorn --root-path %s"; docs/behind-a-proxy.md says how for others.',
-            escape_for_log(lost),
-            self._prefix,
-            escape_for_log(lost),
+        path = escape_for_log(lost)
+        text = (
+            f'A proxy seems to serve the app under "{path}" and to remove that from the path, and the server does not '
+            f'know. So answers go to "{self._prefix}", which the proxy does not pass on: its bare 404 is all that '
+            f'visitors get. Tell the server, as in "uvicorn --root-path {path}"; docs/behind-a-proxy.md says how for '
+            "others."
         )
+        warn_once("paths that a proxy removes", path, text)

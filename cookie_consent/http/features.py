@@ -84,7 +84,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
         LookupError: the policy has no such feature.
     """
     consent = consent_of(scope)
-    consent.degrade(feature)
+    consent.degraded |= {feature}
     return consent.pages.box(
         consent,
         base=consent.base,
@@ -119,14 +119,15 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     path = own_path(scope)
     # The same when the page comes again, and another in what is loaded later.
     place = f"pchoice-card-{about.id}-{crc32(path.encode()):08x}"
-    number = consent.count_card(about.id)
+    consent.cards += (about.id,)
+    number = consent.cards.count(about.id)
     if number > 1:
         place += f"-{number}"
     if all(map(consent.allows, about.purposes)):
         # Where the form of the card leads back to, so that the page stays where it was.
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html
     if about.feature is not None:
-        consent.degrade(about.feature.id)
+        consent.degraded |= {about.feature.id}
     return consent.pages.card(
         consent,
         base=consent.base,

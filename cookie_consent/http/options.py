@@ -38,8 +38,6 @@ _INJECT_REMEDY = (
     'Write True, False, a list of the paths to leave out, such as ["/docs*", "/admin*"], or a function (without async) '
     "that takes a request and returns whether its page gets the banner."
 )
-_PATTERN_REMEDY = 'Write a path that begins with "/", without a query. * stands for any characters, as in "/admin*".'
-_LANGUAGE_REMEDY = f'Write "{BY_PATH}", or a function that takes a request and returns a language tag or None.'
 _COUNTRY_REMEDY = (
     'Write the name of a header field that your proxy sets, as in "CF-IPCountry", or a function (without async) that '
     "takes a request and returns a code of ISO 3166 or None."
@@ -107,7 +105,8 @@ def read_inject(inject: Inject) -> LeavesOut | None:
         return lambda scope, _: not ask_app("inject", inject, scope, default=True)
     for pattern in inject:
         is_path = isinstance(pattern, str) and _PATTERN.fullmatch(pattern) is not None
-        check("inject", pattern, is_valid=is_path, remedy=_PATTERN_REMEDY)
+        remedy = 'Write a path that begins with "/", without a query. * stands for any characters, as in "/admin*".'
+        check("inject", pattern, is_valid=is_path, remedy=remedy)
     # It takes each * as short as possible, and never tries again. Here [ and ] stand for themselves.
     patterns = [fnmatch.translate(pattern.replace("[", "[[]")) for pattern in inject]
     matches = re.compile("|".join(patterns)).match
@@ -121,7 +120,8 @@ def read_language(language: Language | None, offered: tuple[str, ...]) -> AppLan
         ValueError: the option is neither `BY_PATH` nor a function.
     """
     is_valid = language in (None, BY_PATH) or callable(language)
-    check("language", language, is_valid=is_valid, remedy=_LANGUAGE_REMEDY)
+    remedy = f'Write "{BY_PATH}", or a function that takes a request and returns a language tag or None.'
+    check("language", language, is_valid=is_valid, remedy=remedy)
     if callable(language):
         return lambda scope: match_language(ask_app("language", language, scope, default=""), offered)
     if language is None:

@@ -59,7 +59,7 @@ class RequestConsent(Decision):
         replacement: an ASGI app whose response replaces the app's, or None.
         degraded: ids of the features that gave their fallback.
         returned: whether the visitor comes back to this page from one of our forms.
-        cards: how many cards of each id the page has so far.
+        cards: the ids of the cards that the page has so far.
     """
 
     was_read = False
@@ -70,7 +70,7 @@ class RequestConsent(Decision):
     replacement: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
     returned = False
-    cards: Mapping[str, int] = {}
+    cards: tuple[str, ...] = ()
     _language: str | None = None
     _app_language: Callable[[], str | None] | None = None
     # Other than the decision, this object changes. These are the methods of `object`, so that it does at no cost.
@@ -98,23 +98,13 @@ class RequestConsent(Decision):
         """Return whether a feature is available, and its fallback; see `Decision.feature`."""
         state = super().feature(feature, language=language)
         if not state.available:
-            self.degrade(feature)
+            self.degraded |= {feature}
         return state
 
     def sources(self, directive: str) -> tuple[str, ...]:
         """Return origins for the app's own Content-Security-Policy; see `Decision.sources`."""
         self.reloads = True
         return super().sources(directive)
-
-    def degrade(self, feature: str) -> None:
-        """Note that a feature gave its fallback."""
-        self.degraded |= {feature}
-
-    def count_card(self, card: str) -> int:
-        """Count a card, and return how many of its id the page has by now."""
-        number = self.cards.get(card, 0) + 1
-        self.cards = {**self.cards, card: number}
-        return number
 
     @property
     def base(self) -> str:

@@ -242,7 +242,7 @@ class Requires:
             features = [consent.policy.feature(self._feature)]
         if len(features) != 1:
             return None
-        consent.degrade(features[0].id)
+        consent.degraded |= {features[0].id}
         return features[0]
 
 
@@ -281,19 +281,15 @@ def find_request_parameter(endpoint: Endpoint) -> tuple[int, str]:
     """
     parameters = inspect.signature(endpoint).parameters
     names = list(parameters)
-    name = next((name for name in names if name != "self"), None)
     if "request" in names:
-        name = "request"
-    elif name is None or not is_request(parameters[name].annotation):
+        return names.index("request"), "request"
+    name = next((name for name in names if name != "self"), "")
+    # By its name, since other frameworks have classes of their own: falcon.asgi.Request, Request[Any, Any, Any].
+    kind = parameters[name].annotation if name else ""
+    kind = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
+    if kind.partition("[")[0].rpartition(".")[2] not in _NAMES_OF_REQUESTS:
         raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
     return names.index(name), name
-
-
-def is_request(annotation: Any) -> bool:
-    """Return whether an annotation may be that of a request, or is missing."""
-    # By its name, since other frameworks have classes of their own: falcon.asgi.Request, Request[Any, Any, Any].
-    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return name.partition("[")[0].rpartition(".")[2] in _NAMES_OF_REQUESTS
 
 
 def _is_async(endpoint: Endpoint) -> bool:

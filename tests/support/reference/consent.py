@@ -16,7 +16,7 @@ from tests.support.documentation import blocks
 from tests.support.policies import consent_record, granting_record, policy_of, refusing_record
 from tests.support.reference.markdown import docstring_of, page_of, sentence, table
 
-NOT_FOR_APPS = frozenset({"degrade", "count_card", "app_language", "language_of_page", "prefer_language"})
+NOT_FOR_APPS = frozenset({"app_language", "language_of_page", "prefer_language"})
 """Names of `RequestConsent` that only the middleware uses, beside its "Attributes"."""
 _TITLE = """\
 # `request.state.consent`
