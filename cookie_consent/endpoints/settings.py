@@ -29,14 +29,11 @@ from cookie_consent.policy.policy import Policy
 async def show_settings(site: Site, request: OwnRequest) -> Response:
     """Respond with the settings page."""
     count_opening(site, request)
-    erased = request.query.get("erased")
     notice = ""
     if request.visit.saved and request.visit.decision.record:
         notice = "saved"
-    elif erased == "nothing":
-        notice = "erased_nothing"
-    elif erased is not None:
-        notice = "erased"
+    elif "erased" in request.query:
+        notice = "erased_nothing" if request.query["erased"] == "nothing" else "erased"
     return say_saved_once(site, request, await make_settings_page(site, request, notice))
 
 

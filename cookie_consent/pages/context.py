@@ -23,7 +23,7 @@ from cookie_consent.pages.question import (
     answered_at,
 )
 from cookie_consent.pages.wording import Wording, link
-from cookie_consent.policy.parts import Feature, Service
+from cookie_consent.policy.parts import Feature
 from cookie_consent.policy.policy import Card
 from cookie_consent.texts.locales import direction, language_name
 
@@ -66,7 +66,10 @@ def load_templates() -> Environment:
 def page_variables(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
     """Return the variables that all templates use."""
     policy = decision.policy
-    refused = {text: refused_by(decision, reason) for text, reason in _SIGNALS.items()}
+    signals = {}
+    for text, reason in _SIGNALS.items():
+        # What a signal refuses and could be allowed here, in the order of the policy.
+        signals[text] = [purpose for purpose in policy.asked if decision.reasons[purpose] is reason]
     return {
         "decision": decision,
         "policy": policy,
@@ -84,7 +87,7 @@ def page_variables(decision: Decision, base: str, language: str, next_path: str)
         # No answer to all allows what a signal refuses.
         "answers_all": not set(policy.asked).issubset(decision.refused_by_signal),
         "links": _LINKS,
-        "signals": {text: purposes for text, purposes in refused.items() if purposes},
+        "signals": {text: purposes for text, purposes in signals.items() if purposes},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }
 
@@ -147,13 +150,3 @@ def has_changed(decision: Decision) -> bool:
     if record is None:
         return False
     return any(decision.reasons[id_] is Reason.CHANGED or id_ not in record.answers for id_ in decision.asked)
-
-
-def refused_by(decision: Decision, reason: Reason) -> list[str]:
-    """Return the purposes that a signal refuses and that could be allowed here, in the order of the policy."""
-    return [purpose for purpose in decision.policy.asked if decision.reasons[purpose] is reason]
-
-
-def refused_in(service: Service) -> list[str]:
-    """Return the purposes that a service always refuses, no matter what the visitor answered."""
-    return [id_ for id_, purpose in service.purposes.items() if purpose.refused]

@@ -20,7 +20,6 @@ from cookie_consent.pages.context import (
     missing_variables,
     page_variables,
     question_variables,
-    refused_in,
 )
 from cookie_consent.pages.question import DEFAULT_OPTIONS, FORM_ID, QuestionOptions, banner_values, escaped_path
 from cookie_consent.pages.wording import Wording
@@ -165,7 +164,6 @@ class Pages:
             clears={"vendors": [], "holds": {}, "stored": policy.stored, "refused": refused_in_storage(decision)},
             kept=kept,
             cookies={id_: [cookie for cookie in cookies if cookie.purpose == id_] for id_ in policy.in_force},
-            service_refuses={service.id: refused_in(service) for service in policy.services},
             changes=sorted(policy.changes, key=lambda change: change.date, reverse=True),
         )
 

@@ -61,20 +61,17 @@ def banner_values(
 ) -> dict[bytes, bytes]:
     """Return the values for the marks in a cached question."""
     in_field, in_link = escaped_path(next_path)
+    arrived = Markup()
+    if options.referrer:  # a button adds it to the answer, in case the answer allows tracing
+        arrived = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(options.referrer, safe=""))
     return {
         b"field": in_field,
         b"link": in_link,
         b"form_id": form_id,
         b"answered": b"%d" % answered_at(decision),
         b"first": b"1" if options.first else b"",
-        b"arrived": _from(base, options.referrer) if options.referrer else b"",
+        b"arrived": arrived.encode("ascii", "xmlcharrefreplace"),
     }
-
-
-def _from(base: str, referrer: str) -> bytes:
-    """Return an attribute that adds the referrer to a button's answer, in case the answer allows tracing."""
-    attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
-    return attribute.encode("ascii", "xmlcharrefreplace")
 
 
 def escaped_path(next_path: str) -> tuple[bytes, bytes]:
