@@ -361,7 +361,10 @@ def _render_shown_text(
     feature = next((feature for feature in then.policy.features if feature.id == posted.feature), None)
     missing = tuple(id_ for id_, is_ticked in posted.purposes.items() if is_ticked and not then.purposes[id_])
     surface = Surface(posted.surface, feature, missing, posted.notice, request.counts_on)
-    if posted.surface == "card":
+    if posted.surface == "settings":
+        own_cookies = list_own_cookies(site, then.policy, request.base, request.place)
+        surface = replace(surface, own_cookies=own_cookies)
+    elif posted.surface == "card":
         content = site.pages.read_card(posted.card)
         card = find_card(then.policy, content.id) if content else None
         if content is None or card is None:
@@ -373,7 +376,6 @@ def _render_shown_text(
         surface,
         base=request.base,
         language=request.language,
-        own_cookies=list_own_cookies(site, then.policy, request.base, request.place),
         answered_before=given.before.record.decided_at if given.before.record else None,
     )
 
@@ -433,9 +435,8 @@ def _make_visitor_cookie(site: Site, request: OwnRequest, posted: PostedAnswer) 
     from.
     """
     referrer = None
-    query = request.query
-    if request.next_path and posted.source in _ON_PAGES and (request.is_form or REFERRER in query):
-        referrer = origin_of(query.get(REFERRER, ""))
+    if request.next_path and posted.source in _ON_PAGES and (request.is_form or REFERRER in request.query):
+        referrer = origin_of(request.query.get(REFERRER, ""))
     return site.own_cookies.set_visitor(request.now, request.place, referrer)[1]
 
 

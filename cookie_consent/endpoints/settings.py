@@ -58,15 +58,11 @@ async def make_settings_page(site: Site, request: OwnRequest, notice: str, statu
 
 def list_own_cookies(site: Site, policy: Policy, base: str, place: Place) -> tuple[Cookie, ...]:
     """Return our own cookies as if the policy of a page declared them, described in its languages."""
-    key = (policy, base, place)
-    known = site.cookie_lists.get(key)
-    if known is not None:
-        return known
     cookies = []
     for spec, cookie in site.own_cookies.declare(policy, place, base, has_log=site.access_log is not None):
         texts = {language: Wording(policy, language)(spec.text) for language in policy.site.languages}
         cookies.append(replace(cookie, description=texts))
-    return site.cookie_lists.keep(key, tuple(cookies), len(base))
+    return tuple(cookies)
 
 
 def say_saved_once(site: Site, request: OwnRequest, reply: Response) -> Response:
@@ -203,9 +199,8 @@ def describe_state(site: Site, decision: Decision) -> dict[str, Any]:
     }
     record = decision.record
     if record is not None:
-        state["decided_at"] = rfc3339(record.decided_at)
-        state["expires_at"] = rfc3339(record.expires_at)
-        state["source"] = record.source
+        decided_at = rfc3339(record.decided_at)
+        state.update(decided_at=decided_at, expires_at=rfc3339(record.expires_at), source=record.source)
     if policy.law is not None:
         state["law"] = policy.law.code
     return state

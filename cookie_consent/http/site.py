@@ -34,7 +34,7 @@ from cookie_consent.decision.cookie_log import note_response
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import STATE, OwnCookies
-from cookie_consent.decision.place import HTTP, Place
+from cookie_consent.decision.place import HTTP
 from cookie_consent.decision.record import choose_lifetime
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.decision.visit import Visit, Visits
@@ -61,7 +61,6 @@ from cookie_consent.ledgers.waiting import WaitingRecords
 from cookie_consent.pages.pages import CARD_SALT, Layout, Pages, choose_intro
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.errors import raise_all
-from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.sinks import Sink
 from cookie_consent.texts.locales import load_locales
@@ -128,7 +127,6 @@ class Site:
         limits: how often something may be done, in each process: what -> its limit.
         searches: limits how many access logs are searched at once. An export can take seconds, and must not occupy the
             threads of the app's endpoints.
-        cookie_lists: our own cookies as settings pages list them, by policy, address of the endpoints and place.
     """
 
     policy: Policy
@@ -167,7 +165,6 @@ class Site:
         self.pieces_kept = Cache[tuple[Any, ...], Any](most=512)
         self.limits = make_limits()
         self.searches = CapacityLimiter(_FEW)
-        self.cookie_lists = Cache[tuple[Policy, str, Place], tuple[Cookie, ...]](most=64)
         self._neutral: dict[str, Decision] = {}
         self._without_pages = leave_out_pages(self)
         if self.inject or self.access_log is not None:

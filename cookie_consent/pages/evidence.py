@@ -61,6 +61,7 @@ class Surface:
         missing: the ids of the purposes that a page asks for.
         notice: the name of the message on a settings page; see `Pages.settings`.
         counts_on: the hosts that a settings page names; see `Pages.settings`.
+        own_cookies: our own cookies, which a settings page lists.
         card: what a card is about; None for other kinds.
         title: the title that the app gave a card; "" for none.
         reloads: whether a card had the page loaded again.
@@ -71,19 +72,19 @@ class Surface:
     missing: tuple[str, ...] = ()
     notice: str = ""
     counts_on: tuple[str, ...] = ()
+    own_cookies: tuple[Cookie, ...] = ()
     card: Card | None = None
     title: str = ""
     reloads: bool = False
 
 
-def render_evidence(  # noqa: PLR0913 (all that the text is made from)
+def render_evidence(
     pages: Pages,
     decision: Decision,
     surface: Surface,
     *,
     base: str,
     language: str,
-    own_cookies: tuple[Cookie, ...],
     answered_before: int | None,
 ) -> ShownText:
     """Return the text that a visitor was shown, as the ledger stores it.
@@ -101,7 +102,7 @@ def render_evidence(  # noqa: PLR0913 (all that the text is made from)
         surface = replace(surface, notice="")
 
     def render(tag: str) -> str:
-        text = _render_undated(pages, decision, surface, base, tag, own_cookies)
+        text = _render_undated(pages, decision, surface, base, tag)
         return _fill_dates(text, dates, tag) if dates else text
 
     return ShownText(
@@ -113,9 +114,7 @@ def render_evidence(  # noqa: PLR0913 (all that the text is made from)
     )
 
 
-def _render_undated(
-    pages: Pages, decision: Decision, surface: Surface, base: str, language: str, own_cookies: tuple[Cookie, ...]
-) -> str:
+def _render_undated(pages: Pages, decision: Decision, surface: Surface, base: str, language: str) -> str:
     """Return a text with marks for what differs between visitors. It is cached for all who see the same."""
     record = decision.record
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
@@ -133,14 +132,14 @@ def _render_undated(
         surface.missing,
         surface.notice,
         surface.counts_on,
-        tuple((cookie.name, cookie.duration) for cookie in own_cookies),
+        tuple((cookie.name, cookie.duration) for cookie in surface.own_cookies),
         base,
         language,
     )
     known = pages.evidence.get(key)
     if known is not None:
         return known
-    html = _render(pages, decision, surface, own_cookies, base=base, language=language, next_path="")
+    html = _render(pages, decision, surface, base=base, language=language, next_path="")
     text = _FORM_VALUES.sub(r"\1", html)
     if record is not None:
         text = text.replace(write_day(record.decided_at, language), _MARKS[0])
@@ -149,14 +148,14 @@ def _render_undated(
     return text if len(base) > LONGEST_KEPT else pages.evidence.keep(key, text, len(text))
 
 
-def _render(pages: Pages, decision: Decision, surface: Surface, own_cookies: tuple[Cookie, ...], **where: Any) -> str:
+def _render(pages: Pages, decision: Decision, surface: Surface, **where: Any) -> str:
     if surface.kind in ("banner", "again"):
         options = QuestionOptions(again=surface.kind == "again")
         return pages.banner(decision, options=options, **where).decode()
     if surface.kind == "settings":
         return pages.settings(
             decision,
-            own_cookies=own_cookies,
+            own_cookies=surface.own_cookies,
             counts_on=surface.counts_on,
             kept=_NO_VISITOR,
             notice=surface.notice,
