@@ -118,7 +118,7 @@ def choose_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
         ValueError: it is no number of days, or more than 400; or the policy has a sale or sharing and it is less than
             12 months, or less than a law of the policy asks for.
     """
-    least = max((law.asked_again_after or timedelta(0) for law in policy.laws), default=timedelta(0))
+    least = timedelta(days=max((law.asked_again_days for law in policy.laws), default=0))
     if consent_days is None:
         return max(OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME, least)
     # True is an int in Python, and would mean one day.
@@ -133,7 +133,7 @@ def choose_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
             f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
         )
     if lifetime < least:
-        asking = next(law for law in policy.laws if law.asked_again_after == least)
+        asking = next(law for law in policy.laws if law.asked_again_days == least.days)
         raise ValueError(
             f"consent_days: {consent_days!r} is not valid. Who refused is not asked again for {least.days} days under "
             f"the law of {asking.name}: leave it out, or write at least that."

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from cookie_consent.policy.declarations import Declarations, labelled, labelled_parts
-from cookie_consent.policy.errors import Row, select_errors
+from cookie_consent.policy.errors import PolicyError, Row, select_errors
 from cookie_consent.policy.parts import NECESSARY, VISITOR_LIFETIME, Cookie
 from cookie_consent.policy.syntax import PLACEHOLDER
 from cookie_consent.policy.vendors import KnownCookie, known_cookie
@@ -20,7 +20,6 @@ _EXAMPLE_HOST = re.compile(
 )
 """A host that belongs to nobody (RFC 2606, and what registries keep beside it)."""
 _EXAMPLE_NAME = re.compile(r"example\b", re.IGNORECASE)
-_NAMES = ("name", "controller")
 _CONTACT = re.compile(r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+|\+?[\d() ./-]{5,}|(?:/|https?://).*", re.DOTALL)
 """A mail address, a phone number, or a link."""
 _MOST_NAMED = 3
@@ -56,21 +55,30 @@ def advice(policy: Declarations, today: date) -> Iterator[str]:
             'Write its path or address, as in policy_url = "/privacy".',
         )
     ]
-    for key in ("contact", "data_protection_officer"):
-        contact = getattr(site, key)
-        rows.append(
-            (
-                contact and not _CONTACT.fullmatch(contact),
-                key,
-                f"{contact!r} is no mail address, link or phone number, so visitors may not know how to use it",
-                'Write one, as in "privacy@my-site.com".',
-            )
+    rows += [
+        (
+            contact and not _CONTACT.fullmatch(contact),
+            key,
+            f"{contact!r} is no mail address, link or phone number, so visitors may not know how to use it",
+            'Write one, as in "privacy@my-site.com".',
         )
+        for key, contact in (
+            ("contact", site.contact),
+            ("data_protection_officer", site.data_protection_officer),
+        )
+    ]
     yield from map(str, select_errors(rows, "[site]"))
     days = [(table, "date", change.date) for table, change in labelled("changes", policy.changes)]
     for table, key, day in (("[site]", "updated", site.updated or today), *days):
-        row = (day > today, key, f"{day} is in the future, and visitors read it today", "Write the day of the change.")
-        yield from map(str, select_errors([row], table))
+        if day > today:
+            yield str(
+                PolicyError(
+                    f"{day} is in the future, and visitors read it today",
+                    "Write the day of the change.",
+                    table=table,
+                    key=key,
+                )
+            )
 
 
 def advice_at_start(policy: Declarations) -> Iterator[str]:
@@ -111,9 +119,8 @@ def _to_write(place: str, text: object) -> Iterator[Placeholder]:
 
 
 def _is_example(key: str, value: str) -> bool:
-    if key in _NAMES and _EXAMPLE_NAME.match(value):
-        return True
-    return PLACEHOLDER in value or _EXAMPLE_HOST.search(value) is not None
+    is_example_name = key in ("name", "controller") and _EXAMPLE_NAME.match(value)
+    return bool(is_example_name or PLACEHOLDER in value or _EXAMPLE_HOST.search(value))
 
 
 def _find_untrue(policy: Declarations) -> Iterator[str]:
@@ -124,13 +131,15 @@ def _find_untrue(policy: Declarations) -> Iterator[str]:
     longest = VISITOR_LIFETIME.days
     for table, purpose in labelled("purposes", policy.purposes):
         days = (purpose.retention or timedelta()).days
-        row = (
-            purpose.traces and days > longest,
-            "retention",
-            f"{days} days are longer than the {longest} that a visitor id is valid",
-            f'Write "{longest} days" or less (13 months: CNIL, audience measurement).',
-        )
-        yield from map(str, select_errors([row], table))
+        if purpose.traces and days > longest:
+            yield str(
+                PolicyError(
+                    f"{days} days are longer than the {longest} that a visitor id is valid",
+                    f'Write "{longest} days" or less (13 months: CNIL, audience measurement).',
+                    table=table,
+                    key="retention",
+                )
+            )
 
 
 def _check_known(policy: Declarations, cookie: Cookie, known: KnownCookie) -> list[Row]:

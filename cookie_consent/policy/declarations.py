@@ -186,9 +186,12 @@ def _find_errors_in_services(policy: Declarations) -> Iterator[PolicyError]:
     # "/shop" and "/shop/" are the same place.
     places = Counter((service.host, service.path.rstrip("/")) for service in policy.services)
     for service in policy.services:
-        is_taken = places[service.host, service.path.rstrip("/")] > 1 and (service.host or service.path)
-        row = (is_taken, "", "another service has the same place", "One of the two is never reached.")
-        yield from select_errors([row], f"[services.{service.id}]")
+        if places[service.host, service.path.rstrip("/")] > 1 and (service.host or service.path):
+            yield PolicyError(
+                "another service has the same place",
+                "One of the two is never reached.",
+                table=f"[services.{service.id}]",
+            )
         for purpose, override in service.purposes.items():
             longest = retentions.get(purpose)
             is_longer = override.retention and (longest is None or override.retention > longest)
@@ -220,9 +223,15 @@ def _find_errors_in_signals(policy: Declarations) -> Iterator[PolicyError]:
         )
         for purpose in policy.purposes
     ]
-    for key in ("gpc", "dnt"):
-        is_wrong = NECESSARY in (getattr(policy.signals, key) or ())
-        rows.append((is_wrong, key, "no signal refuses what is necessary", "Leave it out."))
+    rows += [
+        (
+            NECESSARY in (getattr(policy.signals, key) or ()),
+            key,
+            "no signal refuses what is necessary",
+            "Leave it out.",
+        )
+        for key in ("gpc", "dnt")
+    ]
     yield from select_errors(rows, "[signals]")
 
 
@@ -314,33 +323,33 @@ def _check_wording(language: str, key: str, text: catalog.Text) -> list[Row]:
 def find_errors_in_force(policy: Declarations) -> Iterator[PolicyError]:
     """Yield what only the policy in force has to satisfy: each tracing purpose has a retention, and what a law asks."""
     for table, purpose in labelled("purposes", policy.purposes):
-        row = (
-            purpose.traces and purpose.retention is None,
-            "retention",
-            "a purpose that traces has to say how long its records are kept",
-            'Write "395 days" or less (13 months: CNIL, audience measurement).',
-        )
-        yield from select_errors([row], table)
-    for law in (laws()[code] for code in policy.site.laws if code in laws()):
-        yield from _find_errors_by_law(policy, law)
+        if purpose.traces and purpose.retention is None:
+            yield PolicyError(
+                "a purpose that traces has to say how long its records are kept",
+                'Write "395 days" or less (13 months: CNIL, audience measurement).',
+                table=table,
+                key="retention",
+            )
+    for code in policy.site.laws:
+        if code in laws():
+            yield from _find_errors_by_law(policy, laws()[code])
 
 
 def _find_errors_by_law(policy: Declarations, law: Law) -> Iterator[PolicyError]:
-    is_ignored = "gpc" in law.binding_signals and policy.signals.gpc == ()
-    signal: Row = (
-        is_ignored,
-        "gpc",
-        f"no site may ignore Sec-GPC under the law of {law.name} ({law.provisions})",
-        "Leave the line out, or list the purposes that it refuses.",
-    )
-    language: Row = (
-        law.notice_language and law.notice_language not in policy.site.languages,
-        "languages",
-        f'the law of {law.name} asks for a page in the language "{law.notice_language}" ({law.provisions})',
-        f'Add "{law.notice_language}", and write each text in it.',
-    )
-    yield from select_errors([signal], "[signals]")
-    yield from select_errors([language], "[site]")
+    if "gpc" in law.binding_signals and policy.signals.gpc == ():
+        yield PolicyError(
+            f"no site may ignore Sec-GPC under the law of {law.name} ({law.provisions})",
+            "Leave the line out, or list the purposes that it refuses.",
+            table="[signals]",
+            key="gpc",
+        )
+    if law.notice_language and law.notice_language not in policy.site.languages:
+        yield PolicyError(
+            f'the law of {law.name} asks for a page in the language "{law.notice_language}" ({law.provisions})',
+            f'Add "{law.notice_language}", and write each text in it.',
+            table="[site]",
+            key="languages",
+        )
     example = (*policy.site.languages, "en")[0]
     optional = [purpose for purpose in policy.purposes if purpose.id != NECESSARY]
     parts: list[tuple[str, CheckedPart, Mapping[str, str]]] = [
@@ -349,6 +358,10 @@ def _find_errors_by_law(policy: Declarations, law: Law) -> Iterator[PolicyError]
     parts += [(table, part, law.recipients) for table, part in labelled("recipients", policy.recipients)]
     for table, part, provisions in parts:
         for key, provision in provisions.items():
-            problem = f"the law of {law.name} asks for this key ({provision})"
-            row = (not getattr(part, key), key, problem, _REMEDIES[key].format(language=example))
-            yield from select_errors([row], table)
+            if not getattr(part, key):
+                yield PolicyError(
+                    f"the law of {law.name} asks for this key ({provision})",
+                    _REMEDIES[key].format(language=example),
+                    table=table,
+                    key=key,
+                )

@@ -10,12 +10,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
 from cookie_consent.policy.parts import NECESSARY, ServicePurpose
-from cookie_consent.policy.policy import Policy, canonical_json
+from cookie_consent.policy.policy import Policy, canonical_json, make_plain
 from cookie_consent.policy.syntax import written_duration
 
 EVERYBODY = "everybody"
@@ -32,15 +32,12 @@ _PARTS = {
     "services": "service",
 }
 """Table -> the name of one of its entries."""
-_ASKED_FOR = frozenset({"purposes", "cookies", "recipients"})
 _TEXTS = frozenset(
     {
         *("title", "description", "data", "legal_basis", "receives", "safeguard", "use"),
         *("fallback", "text", "wording", "name"),
     }
 )
-_NOT_ANNOUNCED = frozenset({"changes", "security"})
-"""Tables whose changes visitors need not read of."""
 _NO_OVERRIDE = asdict(ServicePurpose())
 
 
@@ -84,9 +81,9 @@ def _list_facts(policy: Policy, purpose: str) -> list[Any]:
     for cookie in policy.cookies_of(purpose):
         # No cookie's name has a space.
         name = f"storage {cookie.name}" if cookie.is_stored else cookie.name
-        cookies.append((name, _count_seconds(cookie.duration) or 0))
+        cookies.append((name, make_plain(cookie.duration) or 0))
     recipients = [(recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)]
-    retention = _count_seconds(declared.retention)
+    retention = make_plain(declared.retention)
     return [purpose, declared.traces, declared.sells, retention, sorted(cookies), sorted(recipients)]
 
 
@@ -97,10 +94,6 @@ def _list_limits(policy: Policy, purpose: str) -> dict[Any, int]:
     for recipient, origins in recipients:
         limits |= {(recipient, origin): 0 for origin in ("", *origins)}
     return limits
-
-
-def _count_seconds(duration: timedelta | None) -> int | None:
-    return None if duration is None else int(duration.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +166,8 @@ def announcement(old: Policy, new: Policy, today: date) -> str:
         today: the date of the announcement, unless the new policy has a later one already.
     """
     changed = {table for table, _, _ in _find_differences(old.document(), new.document())}
-    if changed <= _NOT_ANNOUNCED or _find_last_date(new) > _find_last_date(old):
+    # Visitors need not read of the changes of these tables.
+    if changed <= {"changes", "security"} or _find_last_date(new) > _find_last_date(old):
         return ""
     texts = ", ".join(f'{language} = "…"' for language in new.site.languages)
     # The newest announcement counts. One with an earlier date would be seen by nobody.
@@ -227,7 +221,8 @@ def _compare_parts(table: str, old_parts: Plain, new_parts: Plain) -> Iterator[P
     for name, old, new in _find_differences(old_parts, new_parts):
         title = f'{_PARTS[table]} "{name}"'
         touched = tuple(dict.fromkeys([*_list_purposes(old), *_list_purposes(new)]))
-        wider = tuple(id_ for id_ in _list_purposes(new) if id_ != NECESSARY and table in _ASKED_FOR)
+        is_asked_for = table in ("purposes", "cookies", "recipients")
+        wider = tuple(id_ for id_ in _list_purposes(new) if id_ != NECESSARY and is_asked_for)
         if old and new:
             changes = [(f"{title}: {what}", is_more) for what, is_more in _compare_values(old, new)]
         else:

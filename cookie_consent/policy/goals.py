@@ -14,14 +14,21 @@ from cookie_consent.policy.syntax import Fault, Id, rule
 FEWEST_STEPS, MOST_STEPS = 2, 20
 OF_EVENT, OF_GOAL = "event:", "goal:"
 """How a step of a funnel begins that is an event, or a goal. Other steps are pages."""
-_EVENT = re.compile(r"[a-z0-9_.:-]{1,64}")
 _PAGE = re.compile(r"/[^?#*\s]*\*?")
 _check_event = rule(
-    _EVENT.fullmatch, "is no name of an event", "Write 1 to 64 of a-z, 0-9 and _ . : - as the page sends it."
+    re.compile(r"[a-z0-9_.:-]{1,64}").fullmatch,
+    "is no name of an event",
+    "Write 1 to 64 of a-z, 0-9 and _ . : - as the page sends it.",
 )
-_WRITE_PAGE = 'Write a path like "/welcome", without query; a * at its end stands for whatever follows.'
 Event = Annotated[str, _check_event]
-Page = Annotated[str, rule(_PAGE.fullmatch, "is no path of a page", _WRITE_PAGE)]
+Page = Annotated[
+    str,
+    rule(
+        _PAGE.fullmatch,
+        "is no path of a page",
+        'Write a path like "/welcome", without query; a * at its end stands for whatever follows.',
+    ),
+]
 
 
 def _check_step(step: str) -> Iterator[Fault]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated
 
 from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.policy.syntax import parse_duration, rule
+from cookie_consent.policy.syntax import rule
 from cookie_consent.texts.locales import is_country
 
 _PLACE = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
@@ -36,7 +36,7 @@ class Law:
         purposes: key of [purposes.ID] that has to be written -> the provision that asks for it.
         recipients: the same for [[recipients]].
         binding_signals: names of the browser's signals that a policy may not ignore.
-        asked_again_after: how long nobody is asked again who refused; None if the law names no time.
+        asked_again_days: for how many days nobody is asked again who refused; 0 if the law names no time.
         closing_refuses: whether closing the question counts as a refusal.
         notice_language: the language, beside others, of a page that tells what is sent to whom; "" if no law asks for
             that page.
@@ -46,20 +46,20 @@ class Law:
 
     code: str
     name: str
-    places: tuple[str, ...]
+    places: Sequence[str]
     provisions: str
     model: str
     certainty: str
     reviewed_on: date
     review_by: date
-    sources: tuple[str, ...]
+    sources: Sequence[str]
     purposes: Mapping[str, str] = field(default_factory=dict)
     recipients: Mapping[str, str] = field(default_factory=dict)
-    binding_signals: tuple[str, ...] = ()
-    asked_again_after: timedelta | None = None
+    binding_signals: Sequence[str] = ()
+    asked_again_days: int = 0
     closing_refuses: bool = False
     notice_language: str = ""
-    vague_words: tuple[str, ...] = ()
+    vague_words: Sequence[str] = ()
     asks_still: str = ""
 
     @property
@@ -73,18 +73,10 @@ def laws() -> Mapping[str, Law]:
     """Return the laws that a policy can name, by their codes."""
     # Data and not code, so that people who know the law can review it.
     text = (files(__package__) / "laws.toml").read_text(encoding="utf-8")
-    return {code: _law(code, data) for code, data in tomllib.loads(text).items()}
+    return {code: Law(code=code, **row) for code, row in tomllib.loads(text).items()}
 
 
-def _law(code: str, data: Mapping[str, Any]) -> Law:
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    if "asked_again_after" in values:
-        values["asked_again_after"] = parse_duration(values["asked_again_after"])
-    return Law(code=code, **values)
-
-
-_check_law = rule(lambda code: code in laws(), "is no law here", lambda code: did_you_mean(code, laws()))
-LawCode = Annotated[str, _check_law]
+LawCode = Annotated[str, rule(lambda code: code in laws(), "is no law here", lambda code: did_you_mean(code, laws()))]
 
 
 def is_place(code: str) -> bool:

@@ -25,9 +25,9 @@ from cookie_consent.texts.catalog import Text
 
 VERSION_DIGITS = 16
 """A version is the first 16 hexadecimal digits of the SHA-256 of the policy's document."""
-_NO_CONCERN_OF_VISITORS = ("goals", "funnels", "time_zone")
-"""Only reports use these tables and this key. They are never in the document, so that nobody is asked again because of
-them."""
+_NO_CONCERN_OF_VISITORS = frozenset({"goals", "funnels", "time_zone", "history", "service", "law"})
+"""Tables and a key that only reports use, and what holds for some visitors alone. They are never in the document, so
+that nobody is asked again because of them."""
 
 
 # Compared by identity: a policy is in the cache key of each request, and hashing its content would cost more than the
@@ -127,7 +127,7 @@ class Policy(Declarations):
 
         Any change of what concerns visitors gives another version.
         """
-        return version_of(self.document())
+        return hashlib.sha256(canonical_json(self.document())).hexdigest()[:VERSION_DIGITS]
 
     @cached_property
     def in_force(self) -> Mapping[str, Purpose]:
@@ -248,8 +248,8 @@ class Policy(Declarations):
 
     def document(self) -> dict[str, Any]:
         """Return all of the policy that concerns visitors as plain data for JSON, with durations in seconds."""
-        names = [part.name for part in fields(Declarations) if part.name not in _NO_CONCERN_OF_VISITORS]
-        return {name: _plain(getattr(self, name)) for name in names}
+        content: dict[str, Any] = make_plain(self)
+        return content
 
     def _overlay(self, purpose: Purpose) -> Purpose:
         override = self.service.purposes.get(purpose.id) if self.service else None
@@ -272,19 +272,22 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
         FileNotFoundError: there is no such file.
         ValueError: an argument has the wrong type.
     """
-    is_policy = isinstance(given, Policy | str | PathLike)
-    check("policy", given, is_valid=is_policy, remedy="Write a Policy, or the path of a TOML file.")
-    remedy = 'Write a list of files or policies, as in ["consent.2025.toml"].'
-    check("history", history, is_valid=is_list(history), remedy=remedy)
+    check(
+        "policy",
+        given,
+        is_valid=isinstance(given, Policy | str | PathLike),
+        remedy="Write a Policy, or the path of a TOML file.",
+    )
+    check(
+        "history",
+        history,
+        is_valid=is_list(history),
+        remedy='Write a list of files or policies, as in ["consent.2025.toml"].',
+    )
     if isinstance(given, Policy):
         raise_all(find_errors_in_force(given))
         return given.with_history(history)
     return Policy(**vars(read_file(given, is_in_force=True))).with_history(history)
-
-
-def version_of(document: Mapping[str, Any]) -> str:
-    """Return the version of a policy, given as its document."""
-    return hashlib.sha256(canonical_json(document)).hexdigest()[:VERSION_DIGITS]
 
 
 def canonical_json(document: Any) -> bytes:
@@ -296,14 +299,15 @@ def canonical_json(document: Any) -> bytes:
     return rfc8785.dumps(document)
 
 
-def _plain(value: object) -> object:
+def make_plain(value: Any) -> Any:
+    """Return a value of a policy as data for JSON, with durations in seconds."""
     if is_dataclass(value):
         names = [part.name for part in fields(value) if part.name not in _NO_CONCERN_OF_VISITORS]
-        return {name: _plain(getattr(value, name)) for name in names}
+        return {name: make_plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: make_plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [make_plain(item) for item in value]
     if isinstance(value, timedelta):
         return int(value.total_seconds())
     return value.isoformat() if isinstance(value, date) else value

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -37,6 +38,11 @@ _HEADER = re.compile(
     r"^(?P<before>[ \t]*)(?P<open>\[{1,2})[ \t]*(?P<name>[\w-]+)(?P<below>[^\]\n]*)\]{1,2}", re.MULTILINE | re.ASCII
 )
 """A line that begins a table, as in [site] or [[cookies]]."""
+_WRONG_BRACKETS = {
+    "[": ("one table, but there can be several", "in double brackets"),
+    "[[": ("one of several tables, but there is only one", "in single brackets"),
+}
+"""Brackets that are wrong -> what they begin, and what would be right."""
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 """How a file in UTF-16 or UTF-32 may begin."""
 
@@ -112,20 +118,12 @@ def _declare(
     """Return what could be read, and all errors: of what cannot be read, no other error."""
     declared = reader.read_declarations(data)
     unread = {(error.table, error.key) for error in reader.errors}
-    errors = list(reader.errors)
-    for error in _find_all_errors(declared, is_in_force=is_in_force):
-        if unread.isdisjoint([(error.table, error.key), (error.table, "")]):
-            errors.append(error)
-    return declared, errors
-
-
-def _find_all_errors(declared: Declarations, *, is_in_force: bool) -> Iterator[PolicyError]:
-    for table, part in labelled_parts(declared):
-        for error in part.errors():
-            yield error.at(table=table)
-    yield from find_errors(declared)
+    found = [error.at(table=table) for table, part in labelled_parts(declared) for error in part.errors()]
+    found += find_errors(declared)
     if is_in_force:
-        yield from find_errors_in_force(declared)
+        found += find_errors_in_force(declared)
+    others = [error for error in found if unread.isdisjoint([(error.table, error.key), (error.table, "")])]
+    return declared, [*reader.errors, *others]
 
 
 class _Reader:
@@ -232,9 +230,10 @@ class _Reader:
                 self._add_error("a service can only refuse", "Write true, or leave the line out.", table, key)
                 continue
             values[key] = self._read_value(hints[key], value, table, key)
-        for key in _list_required(kind):
-            if key not in values:
-                self._add_error("the key is missing", "Add it.", table, key)
+        for declared in fields(kind):
+            is_required = declared.default is MISSING and declared.default_factory is MISSING
+            if is_required and declared.name not in values:
+                self._add_error("the key is missing", "Add it.", table, declared.name)
         return _fill_part(kind, values)
 
     def _read_parts(self, kind: Any, data: Any, name: str) -> tuple[Any, ...]:
@@ -293,22 +292,16 @@ def hints_of_keys(kind: type, *, is_file: bool = True) -> Mapping[str, Any]:
 _plain_hints = cache(get_type_hints)
 
 
-def _list_required(kind: Any) -> list[str]:
-    return [key.name for key in fields(kind) if key.default is MISSING and key.default_factory is MISSING]
-
-
 def _fill_part(kind: Any, values: Mapping[str, Any]) -> Any:
     """Return a part with these values, unchecked, and with harmless ones for the others that it needs."""
     part = kind.__new__(kind)
-    hints = _plain_hints(kind)
     for declared in fields(kind):
-        hint = hints[declared.name]
-        default = declared.default
-        if declared.default_factory is not MISSING:
-            default = declared.default_factory()
-        elif default is MISSING:
-            default = _HARMLESS[get_origin(hint) or hint]
-        object.__setattr__(part, declared.name, values.get(declared.name, default))
+        value = values.get(declared.name, declared.default)
+        if value is MISSING:
+            # What a part makes itself is an empty mapping, which is the harmless one.
+            hint = _plain_hints(kind)[declared.name]
+            value = _HARMLESS[get_origin(hint) or hint]
+        object.__setattr__(part, declared.name, value)
     part.normalize()
     return part
 
@@ -351,32 +344,23 @@ def _read_text(path: str | PathLike[str]) -> str:
 
 def _parse(text: str) -> tuple[dict[str, Any], list[PolicyError]]:
     """Return the data of a policy file, and an error for each table in brackets of the wrong kind."""
-    errors: list[PolicyError] = []
-    try:
-        return tomllib.loads(text), errors
-    except ValueError as error:
-        first = _no_toml(error)
+    with suppress(ValueError):
+        return tomllib.loads(text), []
+    errors = []
     # One number of brackets here and another there is the usual reason, and TOML's message does not say so.
     for header in _HEADER.finditer(text):
         right = _correct_header(header)
         if right != header[0]:
             line = text.count("\n", 0, header.start()) + 1
-            problem, brackets = "one of several tables, but there is only one", "single"
-            if header["name"] in ARRAYS:
-                problem, brackets = "one table, but there can be several", "double"
-            remedy = f"Write {right.strip()}, in {brackets} brackets."
+            problem, remedy = _WRONG_BRACKETS[header["open"]]
+            remedy = f"Write {right.strip()}, {remedy}."
             errors.append(PolicyError(f"line {line} begins {problem}", remedy, table=header[0].strip()))
-    if not errors:
-        raise first
     try:
         return tomllib.loads(_HEADER.sub(_correct_header, text)), errors
     except ValueError as error:
-        raise_all([*errors, _no_toml(error)])
+        remedy = "What else is wrong shows once this is right."
+        raise_all([*errors, PolicyError(f"this is no TOML file in UTF-8: {error}", remedy)])
         raise
-
-
-def _no_toml(error: ValueError) -> PolicyError:
-    return PolicyError(f"this is no TOML file in UTF-8: {error}", "What else is wrong shows once this is right.")
 
 
 def _correct_header(header: re.Match[str]) -> str:

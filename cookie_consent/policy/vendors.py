@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
@@ -16,7 +16,15 @@ from cookie_consent.policy.errors import Row, did_you_mean
 from cookie_consent.policy.parts import NECESSARY, CheckedPart, Recipient
 
 _LONGEST_WAIT = 10_000
-
+_OPTION_KINDS: Mapping[str | None, tuple[Callable[[Any], bool], str]] = {
+    "boolean": (lambda value: isinstance(value, bool), "Write true or false, without quotes."),
+    "milliseconds": (
+        lambda value: type(value) is int and 0 < value <= _LONGEST_WAIT,
+        f"Write a number of milliseconds up to {_LONGEST_WAIT}, as in 500.",
+    ),
+    None: (lambda _: False, "Leave it out."),
+}
+"""Kind of an option, but a list of words -> whether a value is right, and the remedy. None: there is no such option."""
 
 Calls = Mapping[str, Any]
 """When to call ("always", "granted", "denied") -> calls, each as [function, argument, ...].
@@ -47,35 +55,25 @@ class Vendor:
     """
 
     name: str
-    sources: tuple[str, ...]
+    sources: Sequence[str]
     read_on: date
     note: str = ""
-    hosts: tuple[str, ...] = ()
-    signals: tuple[str, ...] = ()
+    hosts: Sequence[str] = ()
+    signals: Sequence[str] = ()
     any_signal: bool = False
-    values: tuple[Any, ...] = ("granted", "denied")
+    values: Sequence[Any] = ("granted", "denied")
     options: Mapping[str, Any] = field(default_factory=dict)
     stub: Mapping[str, Any] = field(default_factory=dict)
     default: Calls = field(default_factory=dict)
     update: Calls = field(default_factory=dict)
     gate_only: bool = False
 
-    @property
-    def has_signals(self) -> bool:
-        """Whether it is told more than one thing."""
-        return bool(self.signals) or self.any_signal
-
 
 @cache
 def vendors() -> Mapping[str, Vendor]:
     """Return the vendors that a policy can name, by their ids."""
     data: dict[str, dict[str, Any]] = tomllib.loads((files(__package__) / "vendors.toml").read_text(encoding="utf-8"))
-    return {id_: _vendor(row) for id_, row in data.items()}
-
-
-def _vendor(row: dict[str, Any]) -> Vendor:
-    lists = {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
-    return Vendor(**(row | lists))
+    return {id_: Vendor(**row) for id_, row in data.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +98,7 @@ class VendorMapping(CheckedPart):
             yield True, self.id, f'there is no vendor "{self.id}"', did_you_mean(self.id, vendors())
             return
         vendor = self.vendor
-        needs_signals = vendor.has_signals
+        needs_signals = vendor.signals or vendor.any_signal
         yield from (
             (
                 not needs_signals and set(self.purposes) != {""},
@@ -122,24 +120,24 @@ class VendorMapping(CheckedPart):
             ),
         )
         for signal, purpose in self.purposes.items():
-            known = (*vendor.signals, *vendor.options)
             yield from (
                 (
                     signal and not vendor.any_signal and signal not in vendor.signals,
                     self.id,
                     f'{vendor.name} has no signal "{signal}"',
-                    did_you_mean(signal, known),
+                    did_you_mean(signal, [*vendor.signals, *vendor.options]),
                 ),
                 (not isinstance(purpose, str), self.id, f"{purpose!r} is no purpose", 'Write it as in "ads".'),
             )
         for name, value in self.options.items():
             kind = vendor.options.get(name)
-            yield (
-                not _is_valid(kind, value),
-                self.id,
-                f"{value!r} is not valid for {name}",
-                _describe_option(kind, str(value)),
-            )
+            if isinstance(kind, list):
+                is_valid = value in kind
+                remedy = did_you_mean(str(value), kind)
+            else:
+                check, remedy = _OPTION_KINDS[kind]
+                is_valid = check(value)
+            yield not is_valid, self.id, f"{value!r} is not valid for {name}", remedy
 
     @property
     def vendor(self) -> Vendor:
@@ -159,24 +157,6 @@ class VendorMapping(CheckedPart):
         return any(host == known or host.endswith(f".{known}") for known in self.vendor.hosts)
 
 
-def _is_valid(kind: Any, value: object) -> bool:
-    if kind == "boolean":
-        return isinstance(value, bool)
-    if kind == "milliseconds":
-        return type(value) is int and 0 < value <= _LONGEST_WAIT
-    return isinstance(kind, list) and value in kind
-
-
-def _describe_option(kind: Any, value: str) -> str:
-    if isinstance(kind, list):
-        return did_you_mean(value, kind)
-    remedies = {
-        "boolean": "Write true or false, without quotes.",
-        "milliseconds": f"Write a number of milliseconds up to {_LONGEST_WAIT}, as in 500.",
-    }
-    return remedies.get(kind, "Leave it out.")
-
-
 def vendor_advice(mappings: Iterable[VendorMapping], recipients: Iterable[Recipient]) -> Iterator[str]:
     """Yield a sentence for each vendor of which visitors do not read, or which gets data before an answer."""
     declared = [*recipients]
@@ -190,9 +170,6 @@ def vendor_advice(mappings: Iterable[VendorMapping], recipients: Iterable[Recipi
                     f'[vendors] {mapping.id} goes by "{purpose}", but no recipient with that purpose has an origin at '
                     f"{hosts[0]}: visitors do not read of {mapping.vendor.name}. Declare it in [[recipients]]."
                 )
-
-
-_PURPOSES = ("analytics", "ads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +200,7 @@ class KnownCookie:
 def _known_cookies() -> tuple[KnownCookie, ...]:
     """Return all of them, the longest name first."""
     data = tomllib.loads((files(__package__) / "known_cookies.toml").read_text(encoding="utf-8"))
-    known = [
+    known = (
         KnownCookie(
             name=name,
             vendor=vendor,
@@ -232,9 +209,9 @@ def _known_cookies() -> tuple[KnownCookie, ...]:
             self_hosted=row.get("self_hosted", False),
         )
         for vendor, row in data.items()
-        for purpose in _PURPOSES
+        for purpose in ("analytics", "ads")
         for name in row.get(purpose, ())
-    ]
+    )
     return tuple(sorted(known, key=lambda cookie: len(cookie.name), reverse=True))
 
 

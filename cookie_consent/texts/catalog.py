@@ -29,8 +29,8 @@ def shipped(language: str) -> Mapping[str, Text]:
 
 def shipped_languages() -> list[str]:
     """Return the tags of the shipped languages."""
-    folder = files(__package__)
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    entries = files(__package__).iterdir()
+    return sorted(entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml"))
 
 
 def names() -> frozenset[str]:

@@ -56,7 +56,7 @@ def test_vendor_hears_of_a_grant_as_much_as_of_a_withdrawal(vendor: Vendor) -> N
 
 def test_google_has_all_its_signals() -> None:
     google = vendors()["google_consent_mode"]
-    assert google.signals == (
+    assert tuple(google.signals) == (
         *("ad_storage", "ad_user_data", "ad_personalization", "analytics_storage"),
         *("functionality_storage", "personalization_storage", "security_storage"),
     )
