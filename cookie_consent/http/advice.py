@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -57,7 +56,7 @@ def defer_to_outer(outer: Any, inner: RequestConsent, own_cookies: OwnCookies) -
         return
     if outer.base == inner.base:
         inner.asks_itself = True  # so it gets no second question, and no second link
-    warn_once("middlewares", f"{outer.base} {inner.base}", partial(_describe_nesting, outer, inner, own_cookies))
+    warn_once("middlewares", f"{outer.base} {inner.base}", lambda: _describe_nesting(outer, inner, own_cookies))
 
 
 def _describe_nesting(outer: RequestConsent, inner: RequestConsent, own_cookies: OwnCookies) -> str:

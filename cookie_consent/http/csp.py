@@ -43,7 +43,6 @@ _NONCE = re.compile(r"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
 """A nonce (section 2.3.1). It is safe in an attribute of HTML."""
 _VOIDS_INLINE = re.compile(r"'(?:nonce-|sha\d|strict-dynamic')", re.IGNORECASE)
 """Sources beside which 'unsafe-inline' does not count (section 6.7.3.2)."""
-_MAX_KEPT = 512
 _LONGEST_KEPT = 4096
 
 Sources = Mapping[str, Sequence[str]]
@@ -67,15 +66,16 @@ class SecurityFields:
         self._sources = read_policy(rules.content_security_policy) if enforces else {}
         self.differs = enforces and any(it.directives for it in policy.recipients if it.purpose != NECESSARY)
         self.everybody = self._make_fields(it for it in policy.recipients if it.purpose == NECESSARY)
-        self._kept = Cache[tuple[object, ...], Headers](_MAX_KEPT)
+        self._kept = Cache[tuple[object, ...], Headers](most=512)
 
     def fields(self, decision: Decision) -> Headers:
         """Return the fields for a page, which name the recipients that the visitor allows."""
         key = (decision.policy, *decision.purposes.values())
-        if key not in self._kept:
+        fields = self._kept.get(key)
+        if fields is None:
             allowed = (it for it in decision.policy.recipients if decision.purposes[it.purpose])
-            self._kept.keep(key, self._make_fields(allowed))
-        return self._kept[key]
+            fields = self._kept.keep(key, self._make_fields(allowed))
+        return fields
 
     def allows(self, directive: str, host: str) -> bool:
         """Return whether the site's own policy lets everybody's browser load from a host.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from starlette.types import Message
@@ -240,12 +240,11 @@ class ForeignHosts:
         host = load.host
         if host in (read_host(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
             return None
-        security = self._security
         purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
-        if security is None and any(decision.purposes[purpose] for purpose in purposes):
+        if self._security is None and any(decision.purposes[purpose] for purpose in purposes):
             return None
         # Under a policy of ours, browsers load what is declared once it is allowed.
-        if security is not None and (purposes or security.allows(load.directive, host)):
+        if self._security is not None and (purposes or self._security.allows(load.directive, host)):
             return None
         purpose = purposes[0] if purposes else "?"
         tag = '<{element} {attribute}="{address}">' if load.attribute else '<{element}>..."{address}"...</{element}>'
@@ -256,16 +255,12 @@ class ForeignHosts:
         waiting = f'<script type="module" src="{script}"></script>\n{element}\n'
         if purposes:
             return f'loads from {host}, although "{purpose}" is not allowed: {tag}. Let it wait:\n\n{waiting}{_ENFORCE}'
-        remedy = f"{tag}. {_TO_DECLARE}\n\n{_write_recipient(load, site.languages)}{waiting}"
-        if security is None:
+        receives = ", ".join(f'{language} = "{PLACEHOLDER}"' for language in site.languages)
+        recipient = (
+            f'[[recipients]]\nid = "{host.replace(".", "-")}"\nname = "{PLACEHOLDER}"\npurpose = "?"\n'
+            f'origins = ["{load.origin}"]\ndirectives = ["{load.directive}"]\nreceives = {{ {receives} }}\n'
+        )
+        remedy = f"{tag}. {_TO_DECLARE}\n\n{recipient}\n{waiting}"
+        if self._security is None:
             return f"loads from {host}, which no recipient of the policy has: {remedy}{_ENFORCE}"
         return f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it: {remedy}"
-
-
-def _write_recipient(load: Load, languages: Sequence[str]) -> str:
-    """Return the lines that declare who is reached at an origin."""
-    receives = ", ".join(f'{language} = "{PLACEHOLDER}"' for language in languages)
-    return (
-        f'[[recipients]]\nid = "{load.host.replace(".", "-")}"\nname = "{PLACEHOLDER}"\npurpose = "?"\n'
-        f'origins = ["{load.origin}"]\ndirectives = ["{load.directive}"]\nreceives = {{ {receives} }}\n\n'
-    )

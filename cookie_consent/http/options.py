@@ -6,12 +6,10 @@ import fnmatch
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from starlette.requests import HTTPConnection
-from starlette.types import Scope
 
 from cookie_consent.base.addresses import local_path, safe_next
 from cookie_consent.base.messages import check, check_booleans, is_list
@@ -21,7 +19,7 @@ from cookie_consent.texts.locales import match_language
 
 Inject = bool | Collection[str] | Callable[[HTTPConnection], bool]
 """Whether all pages get the banner, patterns of the paths that are left out, or a function that decides."""
-LeavesOut = Callable[[Scope, str], bool]
+LeavesOut = Callable[[Mapping[str, Any], str], bool]
 """Takes a request's scope and its path inside the app, and returns whether its page is left out."""
 Language = str | Callable[[HTTPConnection], str | None]
 """`BY_PATH`, or a function from a request to a language tag or None."""
@@ -150,4 +148,4 @@ def read_country(country: Country | None, policy: Policy) -> LawByCountry | None
         )
     if isinstance(country, str):
         return LawByCountry(country, policy)
-    return LawByCountry(partial(ask_app, "country", country, default=""), policy)
+    return LawByCountry(lambda scope: ask_app("country", country, scope, default=""), policy)

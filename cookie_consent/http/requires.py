@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Host, Mount
-from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.base.startup import FailsAtStart
@@ -142,7 +141,7 @@ class Requires:
     def _check(self, request: HTTPConnection) -> None:
         missing = self._missing(request)
         if missing and request.scope["type"] == "websocket":
-            raise WebSocketException(code=WS_1008_POLICY_VIOLATION, reason=_NOT_GIVEN)
+            raise WebSocketException(code=1008, reason=_NOT_GIVEN)
         if missing:
             # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
             # page itself, because the app's error handlers would turn the exception into JSON.
@@ -294,8 +293,7 @@ def find_request_parameter(endpoint: Endpoint) -> tuple[int, str]:
 
 def _is_async(endpoint: Endpoint) -> bool:
     """Return whether calling an endpoint makes a coroutine: a function, a partial one, or an object with `__call__`."""
-    call = getattr(type(endpoint), "__call__", None)  # noqa: B004 (what kind of function it is)
-    return inspect.iscoroutinefunction(endpoint) or inspect.iscoroutinefunction(call)
+    return inspect.iscoroutinefunction(endpoint) or inspect.iscoroutinefunction(type(endpoint).__call__)
 
 
 async def call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
