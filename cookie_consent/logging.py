@@ -58,8 +58,9 @@ class AccessFilter(logging.Filter):
 
 def set_server_logs(server_logs: str) -> None:
     """Apply the middleware's option `server_logs`: "keep" leaves the logs unchanged."""
-    is_valid = server_logs in (*MODES, "keep")
-    check("server_logs", server_logs, is_valid=is_valid, remedy="Write one of: mask, drop, keep.")
+    check(
+        "server_logs", server_logs, is_valid=server_logs in (*MODES, "keep"), remedy='Write "mask", "drop" or "keep".'
+    )
     if server_logs != "keep":
         filter_access_logs(server_logs)
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.messages import LONGEST_SHOWN, is_told, warn_once
+from cookie_consent.base.messages import escape_for_log, is_told, warn_once
 from cookie_consent.decision.gate import RESERVED, SHORTENED, UNDECLARED, Finding, Findings, count_reasons
 from cookie_consent.policy.parts import LONGEST_COOKIE, Cookie
 from cookie_consent.policy.syntax import written_duration
@@ -72,8 +72,12 @@ def _log_finding(direction: str, finding: Finding) -> None:
     """
     if finding.reason not in (UNDECLARED, RESERVED):
         if _log.isEnabledFor(logging.DEBUG):
-            sentence = 'The cookie "%s" is held back from a %s: "%s" is not allowed.'
-            _log.debug(sentence, _shown(finding.name), direction, finding.reason)
+            _log.debug(
+                'The cookie "%s" is held back from a %s: "%s" is not allowed.',
+                _shown(finding.name),
+                direction,
+                finding.reason,
+            )
         return
     name = finding.name[:LONGEST_KEPT].decode("latin-1")
     if finding.seconds or not any(is_told(kind, name) for kind in _BLOCKED.values()):
@@ -89,8 +93,7 @@ def _warn_of_lifetime(cookie: Cookie, seconds: float) -> None:
 
 
 def _shown(name: bytes) -> str:
-    """Return the beginning of a cookie's name, safe for a log and for TOML."""
-    return ascii(name[:LONGEST_SHOWN].decode("latin-1"))[1:-1].replace('"', r"\"")[:LONGEST_SHOWN]
+    return escape_for_log(name.decode("latin-1"))
 
 
 def _describe_lifetime(cookie: Cookie, seconds: float) -> str:

@@ -100,8 +100,7 @@ class Gate:
     """
 
     def __init__(self, policy: Policy, own_cookies: Mapping[str, frozenset[str]], *, undeclared: str = "hold") -> None:
-        is_valid = undeclared in ("hold", "allow")
-        check("undeclared", undeclared, is_valid=is_valid, remedy='Write "hold" or "allow".')
+        check("undeclared", undeclared, is_valid=undeclared in ("hold", "allow"), remedy='Write "hold" or "allow".')
         self._cookies = policy.cookies
         self._declared = CookieDeclarations(policy.cookies)
         self._domain = policy.site.domain

@@ -120,11 +120,11 @@ class OwnCookies:
     ) -> None:
         check("cookie_prefix", prefix, is_valid=_is_prefix(prefix), remedy='Write one like "shop-".')
         self.lifetime = lifetime
-        self.hosts = frozenset(hosts)
+        self.hosts = {host: host_label(host, domain) for host in hosts}
+        """Host -> its label in consent cookies."""
         self.tells_state = tells_state
         self._prefix = prefix
         self._domain = domain
-        self._labels = {host: host_label(host, domain) for host in hosts}
         # A token of one domain is invalid in another one, and on one host.
         self._signers = {}
         for spec in OWN_COOKIES:
@@ -226,7 +226,7 @@ class OwnCookies:
             own = value
             if place.host:
                 own, _, labels = value.rpartition(b"~")
-                if self._labels[place.host].encode() not in labels.split(b"*"):
+                if self.hosts[place.host].encode() not in labels.split(b"*"):
                     continue
             record = tokens.parse_record(own, issued, lifetime)
             if record is not None:
@@ -280,7 +280,7 @@ class OwnCookies:
         """Return the Set-Cookie field that stores a record in the browser."""
         value = tokens.write_record(record)
         if place.is_shared:
-            value += "~" + "*".join(sorted(self._labels.values()))
+            value += "~" + "*".join(sorted(self.hosts.values()))
         return self.set(CONSENT, value, place, issued=record.decided_at)
 
     def set_signals(self, signals: frozenset[str], record: ConsentRecord, now: float, place: Place) -> bytes:

@@ -18,8 +18,6 @@ from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 
 SHORTEST_KEY = 32
 LONGEST_TOKEN = 4096
-_PUBLIC_KEYS = frozenset(("a text of at least 32 characters",))
-"""Examples that the documentation once had: they are no secret."""
 _LATEST = 253402300799
 """The last second of the year 9999, the latest that `datetime` can represent."""
 OPEN = "open"
@@ -43,12 +41,19 @@ class Signer:
         salt: what the tokens are for; a token of one salt is invalid under another.
 
     Raises:
-        ValueError: there is no key, or one is shorter than 32 characters or an example of the documentation.
+        ValueError: there is no key, or one is shorter than 32 characters.
     """
 
     def __init__(self, secret_keys: str | Sequence[str], salt: str) -> None:
         keys = [secret_keys] if isinstance(secret_keys, str) else secret_keys
-        _check_keys(keys)
+        is_list = isinstance(keys, list | tuple) and bool(keys)
+        if not is_list or not all(
+            isinstance(key, str) and len(key) >= SHORTEST_KEY and not key.isspace() for key in keys
+        ):
+            raise ValueError(
+                f"secret_keys: each key is a text of at least {SHORTEST_KEY} characters, and one is needed. "
+                'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
         # The newest key comes first: it signs, and it has signed most tokens.
         self._signers = [_make_signer(key, salt) for key in reversed(keys)]
 
@@ -83,23 +88,6 @@ def _split_time(signed: bytes) -> tuple[bytes, int] | None:
     if issued > _LATEST or base64_encode(int_to_bytes(issued)) != time:
         return None
     return value, issued
-
-
-def _check_keys(keys: object) -> None:
-    is_list = isinstance(keys, list | tuple) and bool(keys)
-    if not is_list or not all(
-        isinstance(key, str) and len(key) >= SHORTEST_KEY and not key.isspace()
-        for key in keys  # type: ignore[attr-defined]  # it is a list or a tuple
-    ):
-        raise ValueError(
-            f"secret_keys: each key is a text of at least {SHORTEST_KEY} characters, and one is needed. "
-            'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
-        )
-    if not _PUBLIC_KEYS.isdisjoint(keys):  # type: ignore[arg-type]
-        raise ValueError(
-            "secret_keys: this text is an example, which everybody knows. "
-            'Read a key of your own from the environment, as in os.environ["CONSENT_KEY"].'
-        )
 
 
 class Arrival(NamedTuple):
@@ -209,11 +197,8 @@ def parse_withdrawn(value: bytes, now: float) -> tuple[WithdrawnVisitor, ...]:
     if not _WITHDRAWN.fullmatch(text):  # another version of the package may have written it
         return ()
     fields = text.split("~")
-    visitors = []
-    for visitor_id, until in zip(fields[::2], fields[1::2], strict=True):
-        if int(until) > now:
-            visitors.append(WithdrawnVisitor(visitor_id, int(until)))
-    return tuple(visitors)
+    visitors = zip(fields[::2], map(int, fields[1::2]), strict=True)
+    return tuple(WithdrawnVisitor(visitor_id, until) for visitor_id, until in visitors if until > now)
 
 
 def write_state(decision: Decision) -> str:

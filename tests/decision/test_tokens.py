@@ -84,11 +84,6 @@ def test_missing_or_short_key_raises(keys: str) -> None:
         tokens.Signer(keys, "salt")
 
 
-def test_example_key_of_documentation_raises() -> None:
-    with pytest.raises(ValueError, match="this text is an example, which everybody knows"):
-        tokens.Signer([KEY, "a text of at least 32 characters"], "salt")
-
-
 @given(st.binary())
 def test_arbitrary_bytes_are_rejected(token: bytes) -> None:
     assert SIGNER.read(token) is None

@@ -132,7 +132,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"consent_days": 401}, "at most 400 days"),
     ({"consent_days": 0}, "at most 400 days"),
     ({"inject": ["docs*"]}, "inject: .* Write a path"),
-    ({"server_logs": True}, "server_logs: .* Write one of: mask, drop, keep"),
+    ({"server_logs": True}, 'server_logs: .* Write "mask", "drop" or "keep"'),
     ({"app": "app"}, "app: 'app' is not valid. It is the ASGI app"),
     ({"policy": 5}, "policy: 5 is not valid. Write a Policy, or the path of a TOML file"),
     ({"clock": 0}, "clock: 0 is not valid. It returns seconds since 1970"),
