@@ -458,8 +458,7 @@ def _keep_former_visitor(site: Site, log: AccessLog, request: OwnRequest, visito
     withdrawn.append(WithdrawnVisitor(visitor_id, until))
     for former in withdrawn[:-MAX_WITHDRAWN]:
         log.erase_visitor(former.visitor_id)  # dropped from the cookie: the visitor could never ask for it
-    last = withdrawn[-MAX_WITHDRAWN:]
-    field = site.own_cookies.set_withdrawn(last, request.now, request.place, request.base)
+    field = site.own_cookies.set_withdrawn(withdrawn[-MAX_WITHDRAWN:], request.now, request.place, request.base)
     return [(b"set-cookie", field)]
 
 
@@ -485,12 +484,12 @@ def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, rec
     device = ""
     if outcome == "granted":  # the user agent of who said no is not read
         device = read_agent(request.fields.get(b"user-agent", b"")).device
-    path = unquote(split_address(request.next_path).path)  # "" for the answer of a program
     log.counts.add_answer(
         outcome,
         request.fields.get(b"host", b""),
         record.language,
-        Shown(before.policy, device, path),
+        # The path is "" for the answer of a program.
+        Shown(before.policy, device, unquote(split_address(request.next_path).path)),
         first=posted.first == "1" and outcome in _TO_THE_QUESTION,
         purposes=_list_purposes(outcome, before, record),
     )

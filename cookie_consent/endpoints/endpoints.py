@@ -128,11 +128,10 @@ def read_gpc_of_script(scope: Scope) -> Scope:
     Our script sees the signal even if a proxy removed the field (GPC, section "JavaScript Property"). It never counts
     from another site: a link there could switch off for good what the visitor has granted.
     """
-    if b"gpc=1" not in scope.get("query_string", b"").split(b"&"):
+    has_signal = b"gpc=1" in scope.get("query_string", b"").split(b"&")
+    others = (b"cross-site", b"same-site")
+    if not has_signal or any(name == b"sec-fetch-site" and value in others for name, value in scope["headers"]):
         return scope
-    for name, value in scope["headers"]:
-        if name == b"sec-fetch-site" and value in (b"cross-site", b"same-site"):
-            return scope
     return {**scope, "headers": [*scope["headers"], (b"sec-gpc", b"1")]}
 
 

@@ -155,18 +155,13 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
     else:
         suffix = "" if visitor_ids else "=nothing"
         reply = RedirectResponse(f"{request.base}?language={request.language}&erased{suffix}", status_code=303)
-    reply.raw_headers.extend((b"set-cookie", field) for field in forget_visitor_ids(site, request))
-    return reply
-
-
-def forget_visitor_ids(site: Site, request: OwnRequest) -> list[bytes]:
-    """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
-    own_cookies = site.own_cookies
-    deletions = own_cookies.forget_former((VISITOR, ERASURE), request.cookie_field, request.place, request.base)
+    where = (request.place, request.base)
+    deletions = site.own_cookies.forget_former((VISITOR, ERASURE), request.cookie_field, *where)
     for spec, ids in ((VISITOR, find_visitor_id(site, request)), (ERASURE, find_withdrawn(site, request))):
         if ids:
-            deletions.append(own_cookies.forget(spec, request.place, request.base))
-    return deletions
+            deletions.append(site.own_cookies.forget(spec, *where))
+    reply.raw_headers += [(b"set-cookie", field) for field in deletions]
+    return reply
 
 
 def find_visitor_id(site: Site, request: OwnRequest) -> str | None:

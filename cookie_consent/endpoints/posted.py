@@ -97,10 +97,9 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         data = {"source": "api", **data}
     texts = {}
     for name in _TEXTS:
-        text = data.get(name, "")
-        if not isinstance(text, str):
+        texts[name] = data.get(name, "")
+        if not isinstance(texts[name], str):
             raise Problem(400, f'"{name}" has to be a text.')
-        texts[name] = text
     for name, pattern in _MARKS.items():
         if not pattern.fullmatch(texts[name]):
             texts[name] = ""

@@ -80,10 +80,9 @@ def count_opening(site: Site, request: OwnRequest) -> None:
     if site.access_log is None or request.method != "GET" or "erased" in request.query or request.visit.saved:
         return
     fields = request.fields
-    if any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose")):
-        return
+    prefetched = any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose"))
     # Robots cannot answer, so the user agent of who has answered is not read.
-    if request.visit.decision.record is None and is_from_robot(fields):
+    if prefetched or (request.visit.decision.record is None and is_from_robot(fields)):
         return
     host = fields.get(b"host", b"")
     before = split_address(fields.get(b"referer", b"").decode("latin-1"))

@@ -94,8 +94,8 @@ def page_variables(decision: Decision, base: str, language: str, next_path: str)
 
 def cached_variables(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
     """Return `page_variables` for cached HTML, with marks in place of what differs between visitors."""
-    mark = IN_FIELD if next_path else ""
-    return {**page_variables(decision, base, language, mark), "next_query": IN_LINK, "answered_at": ANSWERED}
+    variables = page_variables(decision, base, language, IN_FIELD if next_path else "")
+    return {**variables, "next_query": IN_LINK, "answered_at": ANSWERED}
 
 
 def question_variables(decision: Decision, options: QuestionOptions) -> dict[str, Any]:

@@ -31,10 +31,6 @@ Layout = Literal["corner", "bar", "modal"]
 dialog."""
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 CARD_SALT = "cookie_consent.card"
-_MAX_KEPT = 256
-_MAX_EVIDENCE = 64
-_LARGEST_EVIDENCE = 64_000
-"""In characters. A settings page has a few tens of thousands."""
 NOTICES: Mapping[str, tuple[str, ...]] = {
     "": (),
     "saved": ("kept",),
@@ -116,8 +112,9 @@ class Pages:
         self._signer = signer
         self._intro = intro
         self._templates = load_templates()
-        self._kept = Cache[tuple[object, ...], list[bytes]](_MAX_KEPT)
-        self.evidence = Cache[tuple[object, ...], str](_MAX_EVIDENCE, _LARGEST_EVIDENCE)
+        self._kept = Cache[tuple[object, ...], list[bytes]](256)
+        # A settings page has a few tens of thousands of characters.
+        self.evidence = Cache[tuple[object, ...], str](64, 64_000)
         """A cache of the texts that are stored with answers; see `evidence`."""
 
     def page(
@@ -311,9 +308,10 @@ class Pages:
 
     def saved(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> bytes:
         """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
-        where = (base, language, next_path, encoding)
         values = {b"field": escaped_path(next_path)[0]}
-        return self._fill("saved.html", decision, where, (decision.outcome,), values, dict)
+        return self._fill(
+            "saved.html", decision, (base, language, next_path, encoding), (decision.outcome,), values, dict
+        )
 
     def _fill(
         self,
