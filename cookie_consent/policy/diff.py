@@ -83,8 +83,14 @@ def _list_facts(policy: Policy, purpose: str) -> list[Any]:
         name = f"storage {cookie.name}" if cookie.is_stored else cookie.name
         cookies.append((name, make_plain(cookie.duration) or 0))
     recipients = [(recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)]
-    retention = make_plain(declared.retention)
-    return [purpose, declared.traces, declared.sells, retention, sorted(cookies), sorted(recipients)]
+    return [
+        purpose,
+        declared.traces,
+        declared.sells,
+        make_plain(declared.retention),
+        sorted(cookies),
+        sorted(recipients),
+    ]
 
 
 def _list_limits(policy: Policy, purpose: str) -> dict[Any, int]:

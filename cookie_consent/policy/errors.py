@@ -37,8 +37,7 @@ class PolicyError(ValueError):
         self.problem, self.remedy, self.key, self.table, self.file = problem, remedy, key, table, file
         self.others = tuple(others)
         place = " ".join(filter(None, [file and f"{file}:", table, key and f'key "{key}":']))
-        first = " ".join(filter(None, [place, problem.rstrip(".") + ".", remedy]))
-        lines = [first, *map(str, self.others)]
+        lines = [" ".join(filter(None, [place, problem.rstrip(".") + ".", remedy])), *map(str, self.others)]
         if more := lines[MOST_SHOWN:]:
             lines[MOST_SHOWN:] = [f"and {len(more)} more {'error' if len(more) == 1 else 'errors'}"]
         super().__init__("\n".join(lines))
@@ -50,8 +49,12 @@ class PolicyError(ValueError):
 
     def at(self, *, table: str = "", key: str = "", file: str = "") -> PolicyError:
         """Return the same error with those of its places filled in that are still empty."""
-        others = [other.at(table=table, key=key, file=file) for other in self.others]
-        return self._with(table=table, key=key, file=file, others=others)
+        return self._with(
+            table=table,
+            key=key,
+            file=file,
+            others=[other.at(table=table, key=key, file=file) for other in self.others],
+        )
 
     def _with(
         self, *, table: str = "", key: str = "", file: str = "", others: Iterable[PolicyError] = ()

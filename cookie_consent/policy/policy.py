@@ -59,7 +59,12 @@ class Policy(Declarations):
             object.__setattr__(self, "law", next(opting_in, None))
         # A site may declare the necessary purpose itself, to describe it in its own words.
         if NECESSARY not in {purpose.id for purpose in self.purposes}:
-            object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))
+            necessary = Purpose(
+                id=NECESSARY,
+                title={tag: str(texts["necessary_title"]) for tag, texts in self.texts.items()},
+                description={tag: str(texts["necessary_description"]) for tag, texts in self.texts.items()},
+            )
+            object.__setattr__(self, "purposes", (necessary, *self.purposes))
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, history: Iterable[str | PathLike[str] | Policy] = ()) -> Self:
@@ -311,14 +316,6 @@ def make_plain(value: Any) -> Any:
     if isinstance(value, timedelta):
         return int(value.total_seconds())
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _necessary(wording: Mapping[str, Mapping[str, Text]]) -> Purpose:
-    return Purpose(
-        id=NECESSARY,
-        title={tag: str(texts["necessary_title"]) for tag, texts in wording.items()},
-        description={tag: str(texts["necessary_description"]) for tag, texts in wording.items()},
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

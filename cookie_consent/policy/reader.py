@@ -89,10 +89,14 @@ def read_file(path: str | PathLike[str], *, is_in_force: bool = False) -> Declar
 
 
 def read_tables(
-    data: Mapping[str, Any], errors: Iterable[PolicyError] = (), *, is_in_force: bool = False
+    data: Mapping[str, Any],
+    errors: Iterable[PolicyError] = (),
+    *,
+    is_in_force: bool = False,
+    written_types: Mapping[Any, type] = _IN_FILE,
 ) -> Declarations:
     """Return the declarations in the tables of a policy file, or raise these errors and all others."""
-    declared, found = _declare(_Reader(_IN_FILE), data, is_in_force=is_in_force)
+    declared, found = _declare(_Reader(written_types), data, is_in_force=is_in_force)
     raise_all([*errors, *found])
     return declared
 
@@ -107,9 +111,7 @@ def read_goals(data: Mapping[str, Any]) -> tuple[tuple[Goal, ...], tuple[Funnel,
 
 def read_document(document: Mapping[str, Any]) -> Declarations:
     """Return the declarations in the data that `Policy.document` returned."""
-    declared, found = _declare(_Reader(_IN_DOCUMENT), document)
-    raise_all(found)
-    return declared
+    return read_tables(document, written_types=_IN_DOCUMENT)
 
 
 def _declare(
@@ -283,10 +285,9 @@ def hints_of_tables(*, is_file: bool = True) -> Mapping[str, Any]:
 def hints_of_keys(kind: type, *, is_file: bool = True) -> Mapping[str, Any]:
     """Return the keys of a part's table, and the type hint of each."""
     hints = get_type_hints(kind, include_extras=True)
-    names = [declared.name for declared in fields(kind)]
     if is_file and kind is Purpose:
-        names.remove("refused")
-    return {name: hints[name] for name in names}
+        del hints["refused"]
+    return hints
 
 
 _plain_hints = cache(get_type_hints)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
-from cookie_consent.policy.errors import did_you_mean
+from cookie_consent.policy.errors import Row, did_you_mean
 from cookie_consent.policy.parts import CheckedPart
 from cookie_consent.policy.syntax import Fault
 
-_FETCH = (
+_OF_SOURCES = frozenset((
+    "base-uri", "form-action", "frame-ancestors",
     "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src", "frame-src", "img-src", "manifest-src",
     "media-src", "object-src", "script-src", "script-src-attr", "script-src-elem", "style-src", "style-src-attr",
     "style-src-elem", "worker-src",
-)  # fmt: skip
-_OTHER = (
-    "base-uri", "form-action", "frame-ancestors", "report-to", "report-uri", "require-sri-for",
-    "require-trusted-types-for", "sandbox", "trusted-types", "upgrade-insecure-requests", "webrtc",
-)  # fmt: skip
-DIRECTIVES = frozenset((*_FETCH, *_OTHER))
+))  # fmt: skip
+DIRECTIVES = _OF_SOURCES.union((
+    "report-to", "report-uri", "require-sri-for", "require-trusted-types-for", "sandbox", "trusted-types",
+    "upgrade-insecure-requests", "webrtc",
+))  # fmt: skip
 """The names of directives."""
-_OF_SOURCES = frozenset((*_FETCH, "base-uri", "form-action", "frame-ancestors"))
 _KEYWORDS = frozenset((
     "none", "report-sample", "self", "strict-dynamic", "unsafe-eval", "unsafe-hashes", "unsafe-inline",
     "wasm-unsafe-eval",
@@ -37,7 +36,6 @@ _REFERRER_POLICIES = (
 
 
 def _check_csp(value: str) -> Iterator[Fault]:
-    yield from _check_printable(value)
     seen = set[str]()
     if "," in value:
         yield "a comma would begin a second policy", 'Part directives by ";" and sources by spaces.'
@@ -59,7 +57,6 @@ def _check_csp(value: str) -> Iterator[Fault]:
 
 
 def _check_permissions(value: str) -> Iterator[Fault]:
-    yield from _check_printable(value)
     features = re.split(r",(?![^()]*\))", value)
     if wrong := next((feature for feature in features if not _FEATURE.fullmatch(feature.strip())), None):
         yield (
@@ -69,18 +66,9 @@ def _check_permissions(value: str) -> Iterator[Fault]:
 
 
 def _check_referrer_policy(value: str) -> Iterator[Fault]:
-    yield from _check_printable(value)
     for word in value.replace(",", " ").split():
         if word not in _REFERRER_POLICIES:
             yield f'"{word}" is no referrer policy', did_you_mean(word, _REFERRER_POLICIES)
-
-
-def _check_printable(value: str) -> Iterator[Fault]:
-    if not (value.isascii() and value.isprintable()):
-        yield (
-            "a header field has only printable ASCII characters",
-            "Write it in one line of ASCII characters; three quotes with a backslash at the end of each line do.",
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +90,12 @@ class SecurityRules(CheckedPart):
     content_security_policy: Annotated[str, _check_csp] = ""
     permissions_policy: Annotated[str, _check_permissions] = ""
     referrer_policy: Annotated[str, _check_referrer_policy] = ""
+
+    def _rows(self) -> Iterator[Row]:
+        for key, value in asdict(self).items():
+            yield (
+                not (value.isascii() and value.isprintable()),
+                key,
+                "a header field has only printable ASCII characters",
+                "Write it in one line of ASCII characters; three quotes with a backslash at the end of each line do.",
+            )

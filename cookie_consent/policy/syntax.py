@@ -18,12 +18,10 @@ LONGEST_HOST_NAMES = 256
 PLACEHOLDER = "…"
 """A text that begins so is to be written."""
 
-_ID = re.compile(r"[a-z][a-z0-9_-]*")
 LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")
 COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-_PATH = re.compile(r"/[!-~]*")
 _ORIGIN = re.compile(rf"(?:http|ws)s?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::([0-9]{{1,5}}))?")
 _NOT_IN_HOST = re.compile(r"^[a-z]+://|^\.+|[/?#].*$|:[0-9]*(?=[/?#]|$)|\.+$", re.IGNORECASE)
 """Around a host name: a scheme, dots, a path, a port."""
@@ -45,9 +43,6 @@ _ROUNDED_FROM = 3600
 _DURATION = re.compile(rf"([1-9][0-9]{{0,5}}) ({'|'.join(_UNITS)})s?")
 """Six digits at most, so that `timedelta` cannot overflow."""
 _NOT_VALID = "is not valid here"
-_WRITE_ORIGIN = (
-    f'An origin is scheme and host only, in small letters: "https://maps.example.com". Ports go up to {HIGHEST_PORT}.'
-)
 _NOTHING_IN_COMMON = "Hosts share a cookie only within one domain: take out those of other domains."
 
 Fault = tuple[str, str]
@@ -77,12 +72,22 @@ def _is_origin(value: str) -> bool:
 
 
 Name = Annotated[str, rule(str.strip, "is empty", "Write it, or leave the whole table out.")]
-Id = Annotated[str, rule(_ID.fullmatch, _NOT_VALID, "Use small letters, digits, - and _, a letter first.")]
+Id = Annotated[
+    str,
+    rule(re.compile(r"[a-z][a-z0-9_-]*").fullmatch, _NOT_VALID, "Use small letters, digits, - and _, a letter first."),
+]
 Language = Annotated[str, rule(LANGUAGE.fullmatch, _NOT_VALID, 'Write language tags like "ja" or "en-GB".')]
-Path = Annotated[str, rule(_PATH.fullmatch, _NOT_VALID, 'A path begins with "/".')]
+Path = Annotated[str, rule(re.compile(r"/[!-~]*").fullmatch, _NOT_VALID, 'A path begins with "/".')]
 Host = Annotated[str, rule(HOST.fullmatch, _NOT_VALID, 'Write a host name in small letters, like "shop.example.jp".')]
 Link = Annotated[str, rule(_is_link, "is no link", 'Write a path like "/terms" or an https:// address.')]
-Origin = Annotated[str, rule(_is_origin, _NOT_VALID, _WRITE_ORIGIN)]
+Origin = Annotated[
+    str,
+    rule(
+        _is_origin,
+        _NOT_VALID,
+        f'An origin is scheme and host only, in small letters: "https://maps.example.com". Ports go up to {HIGHEST_PORT}.',
+    ),
+]
 Country = Annotated[str, rule(is_country, "is no country", 'Write its code of ISO 3166-1, as in "JP", "US" or "GB".')]
 
 
