@@ -85,7 +85,8 @@ Origin = Annotated[
     rule(
         _is_origin,
         _NOT_VALID,
-        f'An origin is scheme and host only, in small letters: "https://maps.example.com". Ports go up to {HIGHEST_PORT}.',
+        'An origin is scheme and host only, in small letters: "https://maps.example.com". '
+        f"Ports go up to {HIGHEST_PORT}.",
     ),
 ]
 Country = Annotated[str, rule(is_country, "is no country", 'Write its code of ISO 3166-1, as in "JP", "US" or "GB".')]
