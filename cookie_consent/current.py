@@ -67,7 +67,8 @@ def begin(scope: Mapping[str, Any]) -> CurrentRequest:
     Args:
         scope: the request's ASGI scope.
     """
-    outer, request = _current.get(), CurrentRequest()
+    outer = _current.get()
+    request = CurrentRequest()
     if outer is not None:
         if outer is not _UNSURE and "consent" in (scope.get("state") or ()):
             request.outer, request.outer_consent = outer, scope["state"]["consent"]

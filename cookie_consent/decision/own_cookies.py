@@ -285,9 +285,8 @@ class OwnCookies:
 
     def set_signals(self, signals: frozenset[str], record: ConsentRecord, now: float, place: Place) -> bytes:
         """Return the Set-Cookie field that stores, as long as an answer is valid, which signals have overridden it."""
-        value = tokens.write_signals(signals)
         left = max(record.expires_at - now, 1)  # 0 would delete the cookie
-        return self.set(SIGNAL, value, place, issued=record.decided_at, max_age=left)
+        return self.set(SIGNAL, tokens.write_signals(signals), place, issued=record.decided_at, max_age=left)
 
     def set_visitor(self, now: float, place: Place, referrer: str | None = None) -> tuple[str, bytes]:
         """Return a new visitor id and the Set-Cookie field that stores it in the browser.

@@ -127,11 +127,13 @@ def choose_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
     remedy = f"Write a number of days, at most {LONGEST_COOKIE.days} days."
     check("consent_days", consent_days, is_valid=is_valid, remedy=remedy)
     lifetime = timedelta(days=consent_days)
-    if policy.sells and lifetime < OPT_OUT_LIFETIME:
-        raise ValueError(
-            f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
-            f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
-        )
+    check(
+        "consent_days",
+        consent_days,
+        is_valid=not policy.sells or lifetime >= OPT_OUT_LIFETIME,
+        remedy="The policy has sells = true, and a visitor who refused a sale is not asked again for 12 months: leave "
+        f"it out, or write at least {OPT_OUT_LIFETIME.days}.",
+    )
     if lifetime < least:
         asking = next(law for law in policy.laws if law.asked_again_days == least.days)
         raise ValueError(
