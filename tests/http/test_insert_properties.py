@@ -152,13 +152,14 @@ soup = st.lists(st.one_of(broken, st.binary(max_size=4)), max_size=12).map(b"".j
 @given(st.sampled_from([b"", b"<html>", b"<!doctype html>"]), soup, splits)
 @example(b"<html>", b"<body", [])
 @example(b"", b"\xef\xbb", [1])
+@example(b"<html>", b"<frameset>", [])
 @pytest.mark.slow
 def test_injection_loses_no_bytes(beginning: bytes, rest: bytes, sizes: list[int]) -> None:
     content = beginning + rest
     whole = injected([content])
     before, fragment, after = whole.partition(PROBE.encode())
     assert before + after == content
-    assert not beginning or fragment
+    assert not beginning or fragment or b"<frameset" in rest.lower()
     assert injected(split(content, sizes)) == whole
 
 
