@@ -19,7 +19,6 @@ from cookie_consent.http.head import NOT_MODIFIED
 from cookie_consent.policy.parts import NECESSARY, Recipient
 from cookie_consent.policy.policy import Policy
 
-ENFORCE = "enforce"
 ENFORCED = b"content-security-policy"
 REPORTED = b"content-security-policy-report-only"
 DEFAULT_POLICY = (
@@ -108,9 +107,9 @@ def security_fields(policy: Policy, csp: Any) -> SecurityFields | None:
         ValueError: the option `csp` is invalid.
     """
     remedy = 'Write None or "enforce", which sends a policy of ours beside those of the app and changes none.'
-    check("csp", csp, is_valid=csp is None or csp == ENFORCE, remedy=remedy)
+    check("csp", csp, is_valid=csp in (None, "enforce"), remedy=remedy)
     rules = policy.security
-    enforces = csp == ENFORCE or bool(rules.content_security_policy)
+    enforces = csp is not None or bool(rules.content_security_policy)
     is_used = enforces or rules.permissions_policy or rules.referrer_policy
     return SecurityFields(policy, enforces=enforces) if is_used else None
 

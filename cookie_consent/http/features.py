@@ -117,12 +117,9 @@ def consent_card(scope: Mapping[str, Any], card: str, content: str, *, preview: 
     picture = check_preview(preview, scope)
     html = check_content(content)
     path = own_path(scope)
-    # The same when the page comes again, and another in what is loaded later.
-    place = f"pchoice-card-{about.id}-{crc32(path.encode()):08x}"
     consent.cards += (about.id,)
-    number = consent.cards.count(about.id)
-    if number > 1:
-        place += f"-{number}"
+    # The same when the page comes again, and another in what is loaded later.
+    place = f"pchoice-card-{about.id}-{crc32(path.encode()):08x}-{consent.cards.count(about.id)}"
     if all(map(consent.allows, about.purposes)):
         # Where the form of the card leads back to, so that the page stays where it was.
         return Markup('<span id="{}-off"></span>{}').format(place, html) if consent.returned else html

@@ -63,11 +63,10 @@ _TAG = compile_html(
   | < (?P<name> /?[a-z] [^{SPACE}/>]*+ ) (?: (?P<rest> {REST} ) | .* )"""
 )
 """A comment or a tag. One that never ends goes on to the end of the document."""
-_TEXTS = {
+_TEXTS = {"script": compile_html(SCRIPT_TEXT)} | {
     name: compile_html(match_text(name))
     for name in ("style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 }
-_TEXTS["script"] = compile_html(SCRIPT_TEXT)
 """Element whose content is text -> the pattern of this text."""
 _IN_TEXT = {
     "style": ("@import", compile_html(r"""@import \s++ (?: url\( \s*+ )? ["']? ( [^"')\s;]++ )""")),

@@ -69,42 +69,35 @@ def requires(
 
 
 class Requires:
-    """The result of `requires`. Call it with an endpoint to decorate it, or with a request to check it."""
+    """The result of `requires`. Call it with an endpoint to decorate it, or with a request to check it.
+
+    Attributes:
+        purposes: ids of the purposes that are needed.
+        feature: the id of the feature that is explained; None if it follows from the purposes.
+    """
 
     def __init__(
         self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None, status: int | None
     ) -> None:
         if status is not None and (status not in range(200, 600) or status in (204, 205, 304)):
             raise ValueError(f"requires(): status={status} is none of a response with a body, such as 200 or 403")
-        self._purposes = purposes
+        self.purposes = purposes
         self._fallback = fallback
-        self._feature = feature
+        self.feature = feature
         self._status = status
         self.__signature__ = OF_A_REQUEST
-
-    def check(self, policy: Policy) -> None:
-        """Check that a policy has these purposes and this feature.
-
-        Raises:
-            LookupError: it lacks one.
-        """
-        for purpose in self._purposes:
-            if purpose not in policy.in_force:
-                raise policy.no_purpose(purpose)
-        if self._feature is not None:
-            policy.feature(self._feature)
 
     @property
     def responses(self) -> dict[int | str, dict[str, Any]]:
         """What is sent without consent, for FastAPI's argument `responses` and so for the OpenAPI document."""
         status = self._status or 200
-        without = f"Without consent to {', '.join(self._purposes)}:"
+        without = f"Without consent to {', '.join(self.purposes)}:"
         if status == 200:  # the description stands for both
             without = f"The endpoint's response. {without}"
         if self._fallback is not None:
             return {status: {"description": f"{without} the fallback."}}
         document = explaining_document(
-            self._feature, self._purposes, "This needs your consent.", settings="/privacy-choices"
+            self.feature, self.purposes, "This needs your consent.", settings="/privacy-choices"
         )
         as_json: dict[str, Any] = {"examples": {"without_consent": {"summary": "Without consent", "value": document}}}
         if status != 200:  # there the endpoint's own schema stands
@@ -214,7 +207,7 @@ class Requires:
 
     def _missing(self, request: AnyRequest) -> tuple[str, ...]:
         consent = consent_of(request)
-        return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
+        return tuple(purpose for purpose in self.purposes if not consent.allows(purpose))
 
     def _make_replacement(
         self, request: AnyRequest, missing: tuple[str, ...], fallback: Endpoint | None
@@ -235,10 +228,10 @@ class Requires:
         Without its name, it is the only feature that needs exactly these purposes. None if there are several, or none.
         """
         consent = consent_of(request)
-        purposes = set(self._purposes)
+        purposes = set(self.purposes)
         features = [feature for feature in consent.policy.features if set(feature.purposes) == purposes]
-        if self._feature is not None:
-            features = [consent.policy.feature(self._feature)]
+        if self.feature is not None:
+            features = [consent.policy.feature(self.feature)]
         if len(features) != 1:
             return None
         consent.degraded |= {features[0].id}
@@ -324,7 +317,11 @@ def check_required(app: Any, policy: Policy) -> None:
         seen[id(part)] = part
         if isinstance(part, Requires):
             try:
-                part.check(policy)
+                for purpose in part.purposes:
+                    if purpose not in policy.in_force:
+                        raise policy.no_purpose(purpose)
+                if part.feature is not None:
+                    policy.feature(part.feature)
             except LookupError as error:
                 raise ValueError(f"requires(): {error}") from None
         with suppress(Exception):  # an app of another kind may raise anything
