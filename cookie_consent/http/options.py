@@ -68,9 +68,8 @@ def check_prefix(prefix: Any) -> None:
         ValueError: it is no valid path.
     """
     is_path = isinstance(prefix, str) and prefix[-1:] != "/" and safe_next(prefix) is not None
-    is_valid = is_path and not {"?", "#"} & set(prefix)
     remedy = 'Write a path like "/privacy-choices", without a slash at its end.'
-    check("prefix", prefix, is_valid=is_valid, remedy=remedy)
+    check("prefix", prefix, is_valid=is_path and {"?", "#"}.isdisjoint(prefix), remedy=remedy)
 
 
 def check_page_options(*, inject: Any, settings_link: Any, shared_pages: Any, limits_browsers: bool) -> None:
