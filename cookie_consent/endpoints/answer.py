@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from anyio import fail_after
@@ -69,25 +69,26 @@ async def accept_answer(site: Site, request: OwnRequest) -> Response:
         # Ticked boxes were left so, or a signal refuses what the answer allows.
         return _make_reply(site, request, given.before, begins=False)
     # First of all: if the proof cannot be kept, no cookie may say that something was allowed.
-    record, is_new, problem = await keep_record(site, request, given)
+    given = await keep_record(site, request, given)
+    record = given.record
     # Another process may have stored the same answer a moment ago, and its clock may be ahead.
     now = max(request.now, record.decided_at)
     after = decide(given.before.policy, record, frozenset(given.before.signals), now)
     begins = site.access_log is not None and after.traces and visit.visitor_id is None
     fields = _make_cookies(site, request, record, now)
-    if request.is_form and given.posted.surface and problem is None:
+    if request.is_form and given.posted.surface and given.problem is None:
         # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
         fields.append((b"set-cookie", site.own_cookies.set(SAVED, "1", request.place)))
-    fields += trace_answer(site, request, given.posted, record, begins=begins, is_new=is_new)
+    fields += trace_answer(site, request, given, begins=begins)
     takes_away = any(visit.decision.purposes[purpose] for purpose in record.in_state(State.REFUSED))
     if request.is_form or takes_away:
         # Otherwise the back button would restore pages as they were, with their scripts running (back-forward cache).
         # If nothing was taken away, our script updates its own pages, and the answer need not wait for the cache.
         fields.append(_EMPTY_CACHE)
     _warn_of_unlisted_host(site, request)
-    if problem is not None:
-        problem.fields = fields
-        raise problem
+    if given.problem is not None:
+        given.problem.fields = fields
+        raise given.problem
     reply = _make_reply(site, request, after, begins=begins)
     reply.raw_headers += fields
     return reply
@@ -172,21 +173,7 @@ def _make_reply(site: Site, request: OwnRequest, after: Decision, *, begins: boo
 # The record of an answer, which the ledger keeps before a grant counts.
 
 
-class StoredAnswer(NamedTuple):
-    """An answer that counts.
-
-    Attributes:
-        record: the answer as it was stored.
-        is_new: whether it is new. The second click of a double click is not.
-        problem: what to tell the visitor instead of success; None if all of the answer counts.
-    """
-
-    record: ConsentRecord
-    is_new: bool = True
-    problem: Problem | None = None
-
-
-async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> StoredAnswer:
+async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> GivenAnswer:
     """Store the record of an answer. If the ledger fails, what the answer refuses counts all the same.
 
     Raises:
@@ -194,7 +181,7 @@ async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> St
     """
     ledger = site.ledger
     if ledger is None:
-        return StoredAnswer(given.record)
+        return given
     given = given._replace(record_id=secrets.token_urlsafe(16))
     refusal = keep_refusals(given.record, request.visit.decision)
     try:
@@ -212,13 +199,15 @@ async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> St
         if site.waiting is not None:
             make_entry = await _prepare_entry(site, None, request, given)
             site.waiting.add(WaitingRecord(given.record_id, refusal, make_entry))
-        return StoredAnswer(refusal, problem=None if refusal.answers == given.record.answers else problem)
+        if refusal.answers == given.record.answers:
+            return given._replace(record=refusal)
+        return given._replace(record=refusal, problem=problem)
     if site.retention is not None:
         site.retention.run_if_due(request.now)
     return stored
 
 
-async def _store(site: Site, ledger: Ledger, request: OwnRequest, given: GivenAnswer) -> StoredAnswer:
+async def _store(site: Site, ledger: Ledger, request: OwnRequest, given: GivenAnswer) -> GivenAnswer:
     """Append the record of an answer, unless it repeats the last one or is over a limit."""
     before = given.before
     record = given.record
@@ -231,20 +220,20 @@ async def _store(site: Site, ledger: Ledger, request: OwnRequest, given: GivenAn
     if before.record is not None and not before.consent_id and not before.record.in_state(State.GRANTED):
         known = ledger_records.describe_record(before.record)  # a refusal without an id is in the cookie alone
     if known is not None and ledger_records.repeats(known, ledger_records.describe_record(record)):
-        return _restore(record, known, is_new=False)
-    record = replace(record, consent_id=_choose_id(before, record, last))
-    unrecorded = await _apply_limits(site, ledger, request, record, last)
+        return _restore(given, known, is_new=False)
+    given = given._replace(record=replace(record, consent_id=_choose_id(before, record, last)))
+    unrecorded = await _apply_limits(site, ledger, request, given, last)
     if unrecorded is not None:
         return unrecorded
     make_entry = await _prepare_entry(site, ledger, request, given)
-    stored = await ledger.append(make_entry(record, previous=last["record_id"] if last else None))
-    return _restore(record, stored, is_new=stored["record_id"] == given.record_id)
+    stored = await ledger.append(make_entry(given.record, previous=last["record_id"] if last else None))
+    return _restore(given, stored, is_new=stored["record_id"] == given.record_id)
 
 
-def _restore(record: ConsentRecord, stored: Mapping[str, Any], *, is_new: bool) -> StoredAnswer:
+def _restore(given: GivenAnswer, stored: Mapping[str, Any], *, is_new: bool) -> GivenAnswer:
     """Return an answer with the id and the time of the stored one."""
-    decided_at = seconds_of(stored["decided_at"])
-    return StoredAnswer(replace(record, consent_id=stored["consent_id"] or "", decided_at=decided_at), is_new)
+    record = replace(given.record, consent_id=stored["consent_id"] or "", decided_at=seconds_of(stored["decided_at"]))
+    return given._replace(record=record, is_new=is_new)
 
 
 def _choose_id(before: Decision, record: ConsentRecord, last: Mapping[str, Any] | None) -> str:
@@ -261,8 +250,8 @@ def _choose_id(before: Decision, record: ConsentRecord, last: Mapping[str, Any] 
 
 
 async def _apply_limits(
-    site: Site, ledger: Ledger, request: OwnRequest, record: ConsentRecord, last: Mapping[str, Any] | None
-) -> StoredAnswer | None:
+    site: Site, ledger: Ledger, request: OwnRequest, given: GivenAnswer, last: Mapping[str, Any] | None
+) -> GivenAnswer | None:
     """Count an answer. Return it if it is over a limit and needs no record; None if it is to be recorded.
 
     Over the limit a first refusal leaves no record, because no proof is owed for it. Another answer leaves one if it
@@ -272,6 +261,7 @@ async def _apply_limits(
     Raises:
         Problem: 429, an answer over the limit grants something.
     """
+    record = given.record
     if last is None:
         wait = count_first_answer(site.limits, request.scope.get("client"), request.now)
     else:
@@ -283,9 +273,9 @@ async def _apply_limits(
     if not granted.issuperset(record.in_state(State.GRANTED)):
         raise make_rate_problem(wait, "Too many answers came from this visitor or network; a refusal at any time.")
     if last is None:
-        return StoredAnswer(record)
+        return given
     if newest is not None and set(newest["refused"]).issuperset(record.in_state(State.REFUSED)):
-        return _restore(record, newest, is_new=False)
+        return _restore(given, newest, is_new=False)
     return None
 
 
@@ -383,38 +373,24 @@ def _render_shown_text(
 # Access tracing: counts, visitor ids and erasure.
 
 
-def trace_answer(
-    site: Site, request: OwnRequest, posted: PostedAnswer, record: ConsentRecord, *, begins: bool, is_new: bool
-) -> Headers:
-    """Count an answer, and begin or end to trace the visitor.
-
-    Args:
-        site: the site.
-        request: the request with the answer.
-        posted: the answer as the visitor sent it.
-        record: the answer as it was stored.
-        begins: whether tracing begins.
-        is_new: whether to count the answer. The second click of a double click is not counted.
-
-    Returns:
-        The header fields for a visitor id that begins or ends.
-    """
+def trace_answer(site: Site, request: OwnRequest, given: GivenAnswer, *, begins: bool) -> Headers:
+    """Count an answer, begin or end to trace the visitor, and return the header fields of the visitor id."""
     log = site.access_log
     if log is None:
         return []
-    if is_new:
-        _count_answer(log, request, posted, record)
+    if given.is_new:
+        _count_answer(log, request, given.posted, given.record)
     log.run_if_due()
     fields = []
     if begins:
-        fields.append((b"set-cookie", _make_visitor_cookie(site, request, posted)))
+        fields.append((b"set-cookie", _make_visitor_cookie(site, request, given.posted)))
     visitor = site.own_cookies.read_visitor(request.cookie_field, request.now, request.place)
     if visitor is None:
         return fields
     before = request.visit.decision
-    if _promises_erasure(before, record):
+    if _promises_erasure(before, given.record):
         log.erase_visitor(visitor.id)
-    elif begins or before.policy.traced.issubset(record.in_state(State.REFUSED)):
+    elif begins or before.policy.traced.issubset(given.record.in_state(State.REFUSED)):
         fields += _keep_former_visitor(site, log, request, visitor.id)
     return fields
 

@@ -69,14 +69,18 @@ class GivenAnswer(NamedTuple):
     """An answer on its way: what was sent, what was decided until now where it was given, and its record.
 
     Attributes:
-        record: the answer, without a consent id: the ledger decides whether it needs one.
+        record: the answer. It has no consent id at first: the ledger decides whether it needs one.
         record_id: the id of its record in the ledger.
+        is_new: whether it is new. The second click of a double click is not.
+        problem: what to tell the visitor instead of success; None if all of the answer counts.
     """
 
     posted: PostedAnswer
     before: Decision
     record: ConsentRecord
     record_id: str = ""
+    is_new: bool = True
+    problem: Problem | None = None
 
 
 _TEXTS = [attribute.name for attribute in fields(PostedAnswer) if attribute.name != "purposes"]
