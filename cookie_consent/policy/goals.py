@@ -64,11 +64,10 @@ class Goal(CheckedPart):
         return self.page or f"{OF_EVENT}{self.event}"
 
     def _rows(self) -> Iterator[Row]:
-        names = "both an event and a page" if self.event else "neither an event nor a page"
         yield (
             bool(self.event) is bool(self.page),
             "event",
-            f"the goal has {names}",
+            f"the goal has {'both an event and a page' if self.event else 'neither an event nor a page'}",
             'Write event = "signup", or page = "/welcome".',
         )
 

@@ -352,8 +352,11 @@ def find_card(policy: Policy, id_: str) -> Card | None:
     """Return the card for an id, or None; see `card_of`."""
     for recipient in policy.recipients:
         if recipient.id == id_:
-            title = dict.fromkeys(policy.site.languages, recipient.name)
-            return Card(id=id_, title=title, purposes=(recipient.purpose,))
+            return Card(
+                id=id_,
+                title=dict.fromkeys(policy.site.languages, recipient.name),
+                purposes=(recipient.purpose,),
+            )
     for feature in policy.features:
         if feature.id == id_:
             return Card(id=id_, title=feature.title, purposes=feature.purposes, feature=feature)

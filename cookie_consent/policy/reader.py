@@ -247,8 +247,9 @@ class _Reader:
         if isinstance(data, list) and not is_array:
             self._add_error("this is no table", f"Write [{name}.NAME] and its keys below.", f"[{name}]")
         if isinstance(data, list):
-            labelled = [(_label_item(name, number, item), item) for number, item in enumerate(data, 1)]
-            return tuple(self._read_part(kind, item, label) for label, item in labelled)
+            return tuple(
+                self._read_part(kind, item, _label_item(name, number, item)) for number, item in enumerate(data, 1)
+            )
         tables = self._open_table(data, f"[{name}]", f"[{name}.NAME]") or {}
         return tuple(self._read_part(kind, item, f"[{name}.{id_}]", id=id_) for id_, item in tables.items())
 
@@ -338,8 +339,10 @@ def _read_text(path: str | PathLike[str]) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problem = f"this is no TOML file in UTF-8: line {line} has a byte that is not of UTF-8"
-        raise PolicyError(problem, "Save the file as UTF-8.") from None
+        raise PolicyError(
+            f"this is no TOML file in UTF-8: line {line} has a byte that is not of UTF-8",
+            "Save the file as UTF-8.",
+        ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -359,8 +362,8 @@ def _parse(text: str) -> tuple[dict[str, Any], list[PolicyError]]:
     try:
         return tomllib.loads(_HEADER.sub(_correct_header, text)), errors
     except ValueError as error:
-        remedy = "What else is wrong shows once this is right."
-        raise_all([*errors, PolicyError(f"this is no TOML file in UTF-8: {error}", remedy)])
+        last = PolicyError(f"this is no TOML file in UTF-8: {error}", "What else is wrong shows once this is right.")
+        raise_all([*errors, last])
         raise
 
 

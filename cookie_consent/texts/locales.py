@@ -63,8 +63,7 @@ def is_country(code: str) -> bool:
 
 def country_name(code: str, language: str) -> str:
     """Return a country's name in a language, or else in English."""
-    name = _locale(language).territories.get(code) or _locale("en").territories[code]
-    return str(name)
+    return str(_locale(language).territories.get(code) or _locale("en").territories[code])
 
 
 def listed(items: Iterable[str], language: str) -> str:
