@@ -113,11 +113,13 @@ def check_app(app: Any) -> None:
         ValueError: it is something else. The message says what would be right.
     """
     check("app", app, is_valid=callable(app), remedy="It is the ASGI app.")
-    remedy = (
-        "It is a WSGI app. Django has get_asgi_application(), Falcon falcon.asgi.App(); others become an ASGI app by "
-        "a2wsgi.WSGIMiddleware(app) or asgiref.wsgi.WsgiToAsgi(app): docs/how-to/wrap-a-wsgi-app.md"
+    check(
+        "app",
+        app,
+        is_valid=not _is_wsgi(app),
+        remedy="It is a WSGI app. Django has get_asgi_application(), Falcon falcon.asgi.App(); others become an ASGI "
+        "app by a2wsgi.WSGIMiddleware(app) or asgiref.wsgi.WsgiToAsgi(app): docs/how-to/wrap-a-wsgi-app.md",
     )
-    check("app", app, is_valid=not _is_wsgi(app), remedy=remedy)
     if _is_called_by(_MADE_FOR_A_ROUTE):
         raise ValueError(
             'middleware: Litestar runs what is in its option "middleware" behind its routing, where answers do not '

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
+from cookie_consent.base.clock import day_of
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.policy.diff import digests, widened
 from cookie_consent.policy.errors import did_you_mean
@@ -300,12 +301,10 @@ def _find_news(policy: Policy, record: ConsentRecord, now: float) -> date | None
     """Return the date of the newest policy change since the answer, if it is within `ANNOUNCEMENT_LIFETIME`."""
     if record.policy == policy.version:
         return None
-    today = datetime.fromtimestamp(now, UTC).date()
-    answered = datetime.fromtimestamp(record.decided_at, UTC).date()
-    dates = [change.date for change in policy.changes if answered < change.date <= today]
-    if not dates or today - max(dates) >= ANNOUNCEMENT_LIFETIME:
-        return None
-    return max(dates)
+    today = day_of(now)
+    answered = day_of(record.decided_at)
+    newest = max((change.date for change in policy.changes if answered < change.date <= today), default=None)
+    return newest if newest is not None and today - newest < ANNOUNCEMENT_LIFETIME else None
 
 
 def deny_optional(decision: Decision) -> Decision:
