@@ -196,14 +196,14 @@ async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> Gi
             raise problem from None
         log_failure("The ledger could not keep a consent record; what the answer refuses holds", error)
         refusal = replace(refusal, consent_id=given.before.consent_id)
-        if site.waiting is not None:
-            make_entry = await _prepare_entry(site, None, request, given)
-            site.waiting.add(WaitingRecord(given.record_id, refusal, make_entry))
+        assert site.waiting is not None  # noqa: S101 (there is a ledger)
+        make_entry = await _prepare_entry(site, None, request, given)
+        site.waiting.add(WaitingRecord(given.record_id, refusal, make_entry))
         if refusal.answers == given.record.answers:
             return given._replace(record=refusal)
         return given._replace(record=refusal, problem=problem)
-    if site.retention is not None:
-        site.retention.run_if_due(request.now)
+    assert site.retention is not None  # noqa: S101 (there is a ledger)
+    site.retention.run_if_due(request.now)
     return stored
 
 
@@ -213,8 +213,8 @@ async def _store(site: Site, ledger: Ledger, request: OwnRequest, given: GivenAn
     record = given.record
     last: Mapping[str, Any] | None = None
     if before.consent_id:
-        if site.waiting is not None:
-            await site.waiting.bring(before.consent_id)
+        assert site.waiting is not None  # noqa: S101 (there is a ledger)
+        await site.waiting.bring(before.consent_id)
         last = await ledger.last(before.consent_id)
     known = last
     if before.record is not None and not before.consent_id and not before.record.in_state(State.GRANTED):

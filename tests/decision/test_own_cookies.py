@@ -244,3 +244,8 @@ def test_cookies_that_browsers_have_outlive_an_update(place: Place) -> None:
     assert visitor
     assert visitor.arrival == Arrival("https://a.example", int(NOW))
     assert own.read_withdrawn(cookies, NOW, place) == (WithdrawnVisitor("w", int(NOW) + 99),)
+
+
+def test_signed_text_that_is_no_record_is_ignored() -> None:
+    own = OwnCookies(KEY)
+    assert own.read_records(own.set(CONSENT, "2~another~version", HTTPS, issued=NOW).partition(b";")[0], HTTPS) == []

@@ -364,3 +364,11 @@ def test_request_from_the_form_is_answered_on_the_command_line(url: str, capsys:
     assert (exported["text"], exported["answer"]) == ("訪問  '; DROP TABLE x; --", "We keep nothing.")
     assert exported["state"] == "answered"
     ledger.close()
+
+
+def test_json_of_the_desk_has_only_texts() -> None:
+    person = Person()
+    headers = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
+    reply = person.request("POST", REQUESTS, headers, b'{"kind": "see", "text": 1}')
+    assert reply.status == 400
+    assert person.kept == []

@@ -58,6 +58,8 @@ def refusing() -> tuple[str, str]:
         ([JSON], [], {"status": 304}, {}),
         ([HTML], [], {}, {**PRIVATE, "insert": ASKS}),
         ([("Content-Type", "TEXT/HTML")], [], {}, {**PRIVATE, "insert": Insert("ascii", asks=True, first=True)}),
+        ([HTML, ("content-disposition", "inline")], [], {}, {**PRIVATE, "insert": ASKS}),
+        ([HTML, ("content-encoding", "identity")], [], {}, {**PRIVATE, "insert": ASKS}),
         ([HTML], [("sec-fetch-site", "same-origin")], {}, {**PRIVATE, "insert": Insert("utf-8", asks=True)}),
         ([HTML], [("sec-fetch-dest", "iframe")], {}, PRIVATE),
         ([HTML], [("user-agent", ROBOT)], {}, {**PRIVATE, "vary": COOKIE}),
@@ -134,3 +136,7 @@ def test_reply_of_an_endpoint_is_kept_only_if_it_is_a_file(method: str, sent: li
     assert (new.cache, set(COOKIE) <= set(new.vary)) == ("no-store", True)
     # An answer deletes cookies itself.
     assert {value[:4] for _, value in new.expire} == (set() if method == "POST" else {b"_ga="})
+
+
+def test_page_with_two_types_gets_nothing() -> None:
+    assert plan_for([HTML, HTML]).insert is None
