@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
     Args:
         state: what was answered.
-        facts: a short digest of the purpose's material facts at that time; see `material.digests`.
+        facts: a short digest of the purpose's material facts at that time; see `policy/diff.py:digests`.
     """
 
     state: State

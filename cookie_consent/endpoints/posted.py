@@ -39,7 +39,7 @@ class PostedAnswer:
         service: the id of the service on whose page it was given.
         surface: the kind of page or box that was shown.
         feature: the id of the feature that needed consent.
-        card: what the form of a card says of it, see `InsertedHtml.read_card`.
+        card: what the form of a card says of it, see `Pages.read_card`.
         once: the id of the form.
         answered: the time of the answer that the form showed, in seconds since 1970; "0" for no answer.
         notice: the name of the message above the form.

@@ -38,7 +38,7 @@ class RequestConsent(Decision):
     Reading it makes the response depend on it, so that the response gets `Vary` and `Cache-Control: private`.
 
     It stays as it was when the request arrived, however long the app takes. An answer that the visitor gives in the
-    meantime applies to the response (its cookies, the access record, the banner) and to the next request.
+    meantime applies to the next request.
 
     Requests share the decision, so this object does not copy it: its properties read it.
 
