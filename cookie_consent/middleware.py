@@ -160,8 +160,8 @@ class ConsentMiddleware(FailsAtStart):
             await self._serve_other(scope, receive, send)
             return
         scope = with_plain_fields(scope)
-        if self._site.retention is not None:
-            self._site.retention.run_if_due(self._site.clock(), again=True)
+        if self._site.proof is not None:
+            self._site.proof.retention.run_if_due(self._site.clock(), again=True)
         if self._lost_prefix.is_open and self._lost_prefix.pages:
             self._lost_prefix.look(scope)
         request = current.begin(scope)

@@ -32,7 +32,7 @@ from cookie_consent.endpoints.posted import GivenAnswer, PostedAnswer, keep_refu
 from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.endpoints.settings import describe_state, list_own_cookies
 from cookie_consent.http.forms import Problem, make_rate_problem, read_body
-from cookie_consent.http.site import Site
+from cookie_consent.http.site import Proof, Site
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as ledger_records
 from cookie_consent.ledgers.waiting import WaitingRecord
@@ -179,14 +179,14 @@ async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> Gi
     Raises:
         Problem: 503, the ledger cannot store it, and it refuses nothing; 429, too many answers.
     """
-    ledger = site.ledger
-    if ledger is None:
+    proof = site.proof
+    if proof is None:
         return given
     given = given._replace(record_id=secrets.token_urlsafe(16))
     refusal = keep_refusals(given.record, request.visit.decision)
     try:
         with fail_after(LONGEST_WAIT if refusal is None else _LONGEST_WAIT_TO_REFUSE):
-            stored = await _store(site, ledger, request, given)
+            stored = await _store(site, proof, request, given)
     except Problem:
         raise
     except Exception as error:  # noqa: BLE001 (nothing is allowed without its record, whatever fails)
@@ -196,37 +196,34 @@ async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> Gi
             raise problem from None
         log_failure("The ledger could not keep a consent record; what the answer refuses holds", error)
         refusal = replace(refusal, consent_id=given.before.consent_id)
-        assert site.waiting is not None  # noqa: S101 (there is a ledger)
         make_entry = await _prepare_entry(site, None, request, given)
-        site.waiting.add(WaitingRecord(given.record_id, refusal, make_entry))
+        proof.waiting.add(WaitingRecord(given.record_id, refusal, make_entry))
         if refusal.answers == given.record.answers:
             return given._replace(record=refusal)
         return given._replace(record=refusal, problem=problem)
-    assert site.retention is not None  # noqa: S101 (there is a ledger)
-    site.retention.run_if_due(request.now)
+    proof.retention.run_if_due(request.now)
     return stored
 
 
-async def _store(site: Site, ledger: Ledger, request: OwnRequest, given: GivenAnswer) -> GivenAnswer:
+async def _store(site: Site, proof: Proof, request: OwnRequest, given: GivenAnswer) -> GivenAnswer:
     """Append the record of an answer, unless it repeats the last one or is over a limit."""
     before = given.before
     record = given.record
     last: Mapping[str, Any] | None = None
     if before.consent_id:
-        assert site.waiting is not None  # noqa: S101 (there is a ledger)
-        await site.waiting.bring(before.consent_id)
-        last = await ledger.last(before.consent_id)
+        await proof.waiting.bring(before.consent_id)
+        last = await proof.ledger.last(before.consent_id)
     known = last
     if before.record is not None and not before.consent_id and not before.record.in_state(State.GRANTED):
         known = ledger_records.describe_record(before.record)  # a refusal without an id is in the cookie alone
     if known is not None and ledger_records.repeats(known, ledger_records.describe_record(record)):
         return _restore(given, known, is_new=False)
     given = given._replace(record=replace(record, consent_id=_choose_id(before, record, last)))
-    unrecorded = await _apply_limits(site, ledger, request, given, last)
+    unrecorded = await _apply_limits(site, proof.ledger, request, given, last)
     if unrecorded is not None:
         return unrecorded
-    make_entry = await _prepare_entry(site, ledger, request, given)
-    stored = await ledger.append(make_entry(given.record, previous=last["record_id"] if last else None))
+    make_entry = await _prepare_entry(site, proof.ledger, request, given)
+    stored = await proof.ledger.append(make_entry(given.record, previous=last["record_id"] if last else None))
     return _restore(given, stored, is_new=stored["record_id"] == given.record_id)
 
 

@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 # They format what is written in pages.
 import babel.dates
@@ -90,6 +90,22 @@ def make_limits() -> Mapping[str, RateLimit]:
     }
 
 
+class Proof(NamedTuple):
+    """The ledger of consent records, and what is done with it beside reading.
+
+    Attributes:
+        ledger: the ledger.
+        retention: removes expired records.
+        waiting: keeps what the ledger did not take.
+        signals: records signals that override answers.
+    """
+
+    ledger: Ledger
+    retention: Retention
+    waiting: WaitingRecords
+    signals: SignalProofs
+
+
 @dataclass(eq=False, kw_only=True)
 class Site:
     """What the middleware, its responses and its endpoints share.
@@ -102,10 +118,8 @@ class Site:
         visits: reads requests.
         pages: renders the pages.
         clock: returns seconds since 1970.
+        proof: the ledger and what is done with it; None without a ledger.
         ledger: the ledger of consent records, or None.
-        retention: removes expired records from the ledger, or None.
-        waiting: keeps what the ledger did not take; None without a ledger.
-        signal_proofs: records signals that override answers; None without a ledger.
         access_log: the access log, or None.
         desk: is called for each request to the help desk, or None.
         app_language: returns the app's language for a request; None if the app makes no choice.
@@ -136,10 +150,7 @@ class Site:
     visits: Visits
     pages: Pages
     clock: Callable[[], float]
-    ledger: Ledger | None = None
-    retention: Retention | None = None
-    waiting: WaitingRecords | None = None
-    signal_proofs: SignalProofs | None = None
+    proof: Proof | None = None
     access_log: AccessLog | None = None
     desk: Callable[[dict[str, Any]], Any] | None = None
     app_language: AppLanguage | None = None
@@ -151,6 +162,7 @@ class Site:
 
     def __post_init__(self) -> None:
         policy = self.policy
+        self.ledger = None if self.proof is None else self.proof.ledger
         self.is_left_out = False
         self.reloads = self.security is not None and self.security.differs
         self.depends_on = list_depends_on(policy, self.visits.country_field)
@@ -217,8 +229,8 @@ class Site:
         self, visit: Visit, scope: Mapping[str, Any], consent: RequestConsent, request: CurrentRequest
     ) -> Trace | None:
         """Record signals, say whether the request is traced, and return its trace if there will be an access record."""
-        if visit.depends_on_signals and self.signal_proofs is not None:
-            self.signal_proofs.note(visit.decision)
+        if visit.depends_on_signals and self.proof is not None:
+            self.proof.signals.note(visit.decision)
         if visit.saved:
             consent.returned = True
         request.decide(traced=visit.traced)
@@ -240,8 +252,8 @@ class Site:
 
     def run_if_due(self) -> None:
         """Run overdue retention when the server has started."""
-        if self.retention is not None:
-            self.retention.run_if_due(self.clock())
+        if self.proof is not None:
+            self.proof.retention.run_if_due(self.clock())
         if self.access_log is not None:
             self.access_log.run_if_due()
 
@@ -363,7 +375,7 @@ def open_site(  # noqa: PLR0913 (the options of the middleware, which explains t
     check_desk(desk, ledger)
     # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
     log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys), country_of)
-    ledger = ledger_of(ledger)
+    proof = open_proof(ledger, policy, clock)
     log_advice_at_start(policy, security, shared_pages=shared_pages)
     return Site(
         policy=policy,
@@ -373,10 +385,7 @@ def open_site(  # noqa: PLR0913 (the options of the middleware, which explains t
         visits=visits,
         pages=pages,
         clock=clock,
-        ledger=ledger,
-        retention=None if ledger is None else Retention(ledger, policy.requests),
-        waiting=None if ledger is None else WaitingRecords(ledger, clock),
-        signal_proofs=None if ledger is None else SignalProofs(ledger, clock),
+        proof=proof,
         access_log=log,
         desk=desk,
         app_language=app_language,
@@ -386,6 +395,15 @@ def open_site(  # noqa: PLR0913 (the options of the middleware, which explains t
         is_shared=shared_pages,
         leaves_out=leaves_out,
     )
+
+
+def open_proof(option: Ledger | str | None, policy: Policy, clock: Callable[[], float]) -> Proof | None:
+    """Return the ledger of the option `ledger`, and what is done with it; None without a ledger."""
+    ledger = ledger_of(option)
+    if ledger is None:
+        return None
+    retention = Retention(ledger, policy.requests)
+    return Proof(ledger, retention, WaitingRecords(ledger, clock), SignalProofs(ledger, clock))
 
 
 def log_advice_at_start(policy: Policy, security: SecurityFields | None, *, shared_pages: bool) -> None:

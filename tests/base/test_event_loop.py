@@ -115,8 +115,10 @@ def test_shutdown_flushes_waiting_counts(ledger: Ledger, backend: str) -> None:
         for answer in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
             await receive()
             await send({"type": answer})
-            assert app._site.retention is not None
-            await anyio.to_thread.run_sync(app._site.retention.wait)  # it uses the ledger, which the fixture closes
+            assert app._site.proof is not None
+            await anyio.to_thread.run_sync(
+                app._site.proof.retention.wait
+            )  # it uses the ledger, which the fixture closes
 
     async def lifespan() -> None:
         events = iter(["lifespan.startup", "lifespan.shutdown"])

@@ -261,9 +261,9 @@ def test_startup_removes_due_ledger_records() -> None:
     clock.forward(days=184 + 1095)
     app = install(started, ledger=ledger, clock=clock)
     asyncio.run(drive(app, {"type": "lifespan"}, []))
-    retention = app._site.retention
-    assert retention is not None
-    retention.wait()
+    proof = app._site.proof
+    assert proof is not None
+    proof.retention.wait()
     assert [record["event"] for record in ledger.kept] == ["removed"]
 
 
