@@ -154,11 +154,11 @@ def is_cross_site(fetch_sites: Sequence[str], origins: Sequence[str], scheme: st
     known = _FETCH_SITES.intersection(fetch_sites)
     if known:
         return not known <= _OWN_SITES
-    site = origin_of(f"{scheme}://{host}")
-    return not origins or site is None or any(origin_of(origin) != site for origin in origins)
+    site = read_origin(f"{scheme}://{host}")
+    return not origins or site is None or any(read_origin(origin) != site for origin in origins)
 
 
-def origin_of(text: str) -> tuple[str, str, int | None] | None:
+def read_origin(text: str) -> tuple[str, str, int | None] | None:
     """Return the scheme, host and port of an Origin field, or None if it is no origin.
 
     The port is the scheme's default if the field has none.
@@ -172,12 +172,12 @@ def origin_of(text: str) -> tuple[str, str, int | None] | None:
 
 def warn_of_proxy(origin: str, scheme: str, host: str, root_path: str) -> None:
     """Warn once of each origin whose POST is refused although it may be the site's own."""
-    parts = origin_of(origin)
+    parts = read_origin(origin)
     if parts is None:
         return
     advice = []
     # Use the scheme of the origin, so that default ports compare equal.
-    if origin_of(f"{parts[0]}://{host}") != parts:
+    if read_origin(f"{parts[0]}://{host}") != parts:
         advice.append(_HOST_ADVICE)
     if parts[0] != scheme:
         advice.append(_SCHEME_ADVICE.format(scheme=parts[0]))
