@@ -14,6 +14,7 @@ OTHER_HOSTS = "(other)"
 """The name for hosts that are not counted separately."""
 _LONGEST_HOST = 255
 """The largest number of octets in a host name (RFC 1035, section 2.3.4)."""
+SECURE_SCHEMES = ("https", "wss")
 
 
 def truncate_address(address: str) -> str | None:
@@ -36,6 +37,19 @@ def host_name(field: bytes) -> str:
     host = field.decode("latin-1").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return name.removesuffix(".") if len(name) <= _LONGEST_HOST else OTHER_HOSTS
+
+
+def is_secure(scope: Mapping[str, Any]) -> bool:
+    """Return whether a request came over https or wss. ASGI servers may leave the scheme out."""
+    return scope.get("scheme") in SECURE_SCHEMES
+
+
+def read_host(scope: Mapping[str, Any]) -> str:
+    """Return the host of a request, in lowercase and without its port; "" if it names none."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return host_name(value)
+    return ""
 
 
 _ADDRESS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)

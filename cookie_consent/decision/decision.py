@@ -205,20 +205,25 @@ def _decide_unanswered(policy: Policy, signals: frozenset[str]) -> Decision:
 def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news: date | None) -> Decision:
     changed = _find_changed(policy, record)
     status = record.status
+    overriding = (signals | record.overridden_by) - record.signals
     reasons = {}
     refused_by_signal = set()
     for purpose in policy.optional:
         state = record.state_of(purpose)
-        refusing = _find_refusing_signals(policy, record, signals, purpose, state, is_changed=purpose in changed)
-        if refusing:
+        is_changed = purpose in changed
+        reason = _find_reason(policy, purpose, state, is_changed=is_changed)
+        heeded = signals
+        if state is State.GRANTED:
+            # The grant of a changed purpose is no more, and neither is what it overrode.
+            heeded = overriding | signals if is_changed else overriding
+        refusing = _find_signal(policy, purpose, heeded, signals) if heeded else None
+        if refusing is not None:
             refused_by_signal.add(purpose)
-        # The visitor is the reason only after refusing everything: a refused sale may be the signal's, see
-        # `make_record`.
-        if refusing and not (state is State.REFUSED and status == "refused"):
-            present = [name for name in refusing if name in signals]
-            reasons[purpose] = _OF_SIGNAL[present[0]] if present else Reason.SIGNAL
-        else:
-            reasons[purpose] = _find_reason(policy, purpose, state, is_changed=purpose in changed)
+            # The visitor is the reason only after refusing everything: a refused sale may be the signal's, see
+            # `make_record`.
+            if state is not State.REFUSED or status != "refused":
+                reason = refusing
+        reasons[purpose] = reason
     allowed = {purpose: purpose == NECESSARY or reasons[purpose] in ALLOWED for purpose in policy.in_force}
     asked = tuple(purpose for purpose, reason in reasons.items() if reason in ASKED)
     is_gpc_sent = "gpc" in signals or "gpc" in record.overridden_by
@@ -238,17 +243,18 @@ def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news
     )
 
 
-def _find_refusing_signals(
-    policy: Policy, record: ConsentRecord, signals: frozenset[str], purpose: str, state: State, *, is_changed: bool
-) -> list[str]:
-    """Return the signals that refuse a purpose, by rules 3 and 4. They may refuse what an answer has refused, too."""
-    heeded = signals
-    if state is State.GRANTED:
-        heeded = (signals | record.overridden_by) - record.signals
-        if is_changed:  # the grant that overrode a signal is no more
-            heeded |= signals
-    refused = {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
-    return [name for name, purposes in refused.items() if name in heeded and purpose in purposes]
+def _find_signal(policy: Policy, purpose: str, heeded: frozenset[str], sent: frozenset[str]) -> Reason | None:
+    """Return the signal that refuses a purpose, rather one that is sent; None if none of those heeded does.
+
+    Signals may refuse what an answer has refused, too.
+    """
+    found = None
+    for name, purposes in (("gpc", policy.gpc_refuses), ("dnt", policy.dnt_refuses)):
+        if name in heeded and purpose in purposes:
+            if name in sent:
+                return _OF_SIGNAL[name]
+            found = Reason.SIGNAL
+    return found
 
 
 def _find_reason(policy: Policy, purpose: str, state: State, *, is_changed: bool) -> Reason:

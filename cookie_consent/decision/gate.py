@@ -126,19 +126,31 @@ class Gate:
             return UNDECLARED
         return None if purposes[cookie.purpose] else cookie.purpose
 
-    def filter_request(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, Findings]:
-        """Return the Cookie field that the app may see, and what was found on its cookies."""
+    def filter_request(
+        self, field: bytes, purposes: Mapping[str, bool]
+    ) -> tuple[bytes, Findings, tuple[RefusableCookie, ...]]:
+        """Return the Cookie field that the app may see, what was found on its cookies, and those that can be refused.
+
+        A cookie counts as refused once all of its purposes are.
+        """
         sent = split_cookies(field)
         passed: list[bytes] = []
         findings: list[Finding] = []
+        refusable: dict[bytes, frozenset[str]] = {}
         for name, pair in sent:
+            cookie = self._declared.get(name)
             reason = self._strictest_reason(name, purposes)
             is_blocked = reason is not None and (reason != UNDECLARED or self._is_undeclared_blocked(name))
             if reason is not None:
-                findings.append(Finding(name, reason, self._declared.get(name), is_blocked=is_blocked))
+                findings.append(Finding(name, reason, cookie, is_blocked=is_blocked))
             if not is_blocked:
                 passed.append(pair)
-        return field if len(passed) == len(sent) else b"; ".join(passed), tuple(findings)
+            own_purposes = frozenset(() if cookie is None else (cookie.purpose,))
+            refusing = self._own_cookies.get(name, own_purposes) - {NECESSARY}
+            if refusing and not CONTROL.search(name):
+                refusable[name] = refusing
+        visible = field if len(passed) == len(sent) else b"; ".join(passed)
+        return visible, tuple(findings), tuple(refusable.items())
 
     def filter_response(self, fields: Headers, purposes: Mapping[str, bool], now: float) -> tuple[Headers, Findings]:
         """Return the header fields of a response without the blocked cookies, and what was found on its cookies.
@@ -157,22 +169,6 @@ class Gate:
             if finding is not None:
                 findings.append(finding)
         return passed, tuple(findings)
-
-    def find_refusable(self, field: bytes) -> tuple[RefusableCookie, ...]:
-        """Return the names in a Cookie field that can be refused, each with its purposes.
-
-        A cookie counts as refused once all of its purposes are.
-        """
-        found: dict[bytes, frozenset[str]] = {}
-        for name, _ in split_cookies(field):
-            purposes = self._own_cookies.get(name)
-            if purposes is None:
-                cookie = self._declared.get(name)
-                purposes = frozenset(() if cookie is None else (cookie.purpose,))
-            purposes -= {NECESSARY}
-            if purposes and not CONTROL.search(name):
-                found[name] = purposes
-        return tuple(found.items())
 
     def find_unsent(self, refused: Collection[str], path: str) -> list[Cookie]:
         """Return the declared cookies of refused purposes that browsers do not send to a path.

@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import quote
 
 from cookie_consent.base.cookies import expire_cookie, find_values, set_cookie
 from cookie_consent.base.messages import check
 from cookie_consent.decision import tokens
 from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.place import HTTP, HTTPS, SECURE_SCHEMES, Place, is_secure, read_host
 from cookie_consent.decision.record import CONSENT_LIFETIME, ConsentRecord
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled
@@ -31,6 +30,29 @@ from cookie_consent.policy.syntax import COOKIE_NAME, host_label
 TRACING = "tracing"
 """The purposes that trace, which a policy names."""
 NOBODY = ""
+
+
+class Place(NamedTuple):
+    """Where our own cookies live: on one host, or on all hosts of a domain that share an answer.
+
+    Args:
+        secure: whether the connection is https.
+        host: the host of the request if it shares answers with others; "" if cookies are host-only.
+        domain: the Domain of the cookies; None if they are host-only.
+    """
+
+    secure: bool
+    host: str = ""
+    domain: str | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the cookies are shared with other hosts."""
+        return self.domain is not None
+
+
+HTTPS = Place(secure=True)
+HTTP = Place(secure=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +146,7 @@ class OwnCookies:
         """Host -> its label in consent cookies."""
         self.tells_state = tells_state
         self._prefix = prefix
-        self._domain = domain
+        self.domain = domain
         # A token of one domain is invalid in another one, and on one host.
         self._signers = {}
         for spec in OWN_COOKIES:
@@ -138,14 +160,6 @@ class OwnCookies:
 
     # The rows
 
-    def place(self, scope: Mapping[str, Any]) -> Place:
-        """Return where the cookies of a request live. A host that shares no answers has cookies of its own."""
-        if self.hosts:
-            host = read_host(scope)
-            if host in self.hosts:
-                return Place(is_secure(scope), host, self._domain)
-        return HTTPS if scope.get("scheme") in SECURE_SCHEMES else HTTP
-
     def name(self, spec: CookieSpec, place: Place) -> str:
         """Return the name of a cookie in a place."""
         name = f"{self._prefix}{spec.suffix}"
@@ -158,7 +172,7 @@ class OwnCookies:
         """Return all names of a cookie, over https and http."""
         places = [HTTPS, HTTP]
         if self.hosts:
-            places.append(Place(secure=True, domain=self._domain))
+            places.append(Place(secure=True, domain=self.domain))
         return list(dict.fromkeys(self.name(spec, place) for place in places))
 
     def read(self, spec: CookieSpec, cookies: bytes, place: Place) -> list[tuple[bytes, int]]:

@@ -25,6 +25,7 @@ OPEN = "open"
 VERSION_LENGTH = 8
 """How many digits of the policy's version the state cookie has."""
 _SIGNALS = {"g": "gpc", "d": "dnt"}
+_STATES = {str(state): state for state in State}
 _ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})(?:\*|\Z)")
 _RECORD = re.compile(rf"1~([^~]*)~([^~]*)~([0-4])~([^~]*)~([^~]*)~((?:{_ANSWER.pattern})*)(?<!\*)")
 """The version of the format, then what `parse_record` reads."""
@@ -152,7 +153,7 @@ def parse_record(value: bytes, issued: int, lifetime: float) -> ConsentRecord | 
         return None
     policy, language, source, signals, consent_id, answers = match.groups()[:6]
     return ConsentRecord(
-        answers={id_: Answer(State(state), facts) for id_, state, facts in _ANSWER.findall(answers)},
+        answers={id_: Answer(_STATES[state], facts) for id_, state, facts in _ANSWER.findall(answers)},
         policy=policy,
         decided_at=issued,
         source=SOURCES[int(source)],

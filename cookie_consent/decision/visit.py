@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from cookie_consent.base.addresses import outer_path
+from cookie_consent.base.addresses import SECURE_SCHEMES, is_secure, is_under, outer_path, read_host
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import Headers
@@ -16,11 +16,10 @@ from cookie_consent.base.messages import forget_with_others
 from cookie_consent.decision.cookie_log import count_blocked, log_request
 from cookie_consent.decision.decision import Decision, decide, deny_optional, depends_on_signals
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons
-from cookie_consent.decision.own_cookies import SAVED, OwnCookies
-from cookie_consent.decision.place import LawByCountry, Place, is_secure, read_host
+from cookie_consent.decision.own_cookies import HTTP, HTTPS, SAVED, OwnCookies, Place
 from cookie_consent.decision.record import ConsentRecord, State, choose_newest
 from cookie_consent.decision.tokens import Arrival
-from cookie_consent.policy.laws import Law
+from cookie_consent.policy.laws import Law, is_place
 from cookie_consent.policy.policy import Policy
 
 _MAX_KNOWN = 2048
@@ -31,6 +30,8 @@ _LONGEST_READ = 64 * 1024
 The rest is held back."""
 _SIGNALS = {b"sec-gpc": "gpc", b"dnt": "dnt"}
 _NO_SIGNALS = frozenset[str]()
+_LONGEST_CODE = 16
+"""Bytes of a code with white space around it. What is longer is no code."""
 _log = logging.getLogger("cookie_consent")
 
 
@@ -39,9 +40,10 @@ class Visit(NamedTuple):
 
     Args:
         decision: the decision on the request.
+        place: where our own cookies live.
         visible_cookies: the Cookie field that the app may see; None if it may see all of it.
         blocked_counts: reason -> how many cookies are held back from the app.
-        refusable_cookies: the cookies that can be refused; see `Gate.find_refusable`.
+        refusable_cookies: the cookies that can be refused; see `Gate.filter_request`.
         refused_cookies: those of them that the visitor has refused, or whose consent has ended, but the browser still
             sends.
         visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
@@ -57,6 +59,7 @@ class Visit(NamedTuple):
     """
 
     decision: Decision
+    place: Place
     visible_cookies: bytes | None
     blocked_counts: Mapping[str, int]
     refusable_cookies: tuple[RefusableCookie, ...] = ()
@@ -69,6 +72,50 @@ class Visit(NamedTuple):
     saved: bool = False
     valid_from: float = 0.0
     valid_until: float = math.inf
+
+
+class LawByCountry:
+    """Chooses the law for a request: that of a part of a country, else that of the country, else the policy's default.
+
+    Args:
+        country: the name of a header field, or a function from an ASGI scope to a code of ISO 3166, or to "".
+        policy: a policy with laws by country.
+
+    Attributes:
+        field: the name of the header field; "" for a function.
+    """
+
+    def __init__(self, country: str | Callable[[Mapping[str, Any]], str], policy: Policy) -> None:
+        self.field = country if isinstance(country, str) else ""
+        self._read_code = self._read_field if isinstance(country, str) else country
+        self._default = policy.law
+        # Of two laws for one place that of fewer places counts, as France's before that of the European Union, and
+        # that of opting in.
+        ordered = sorted(policy.laws, key=lambda law: (-len(law.places), not law.is_opt_out))
+        self._by_place = {place: law for law in ordered for place in law.places}
+
+    def find_law(self, scope: Mapping[str, Any]) -> Law | None:
+        """Return the law for a request; None if the policy names none for it."""
+        place = self._read_place(scope)
+        return self._by_place.get(place) or self._by_place.get(place[:2], self._default)
+
+    def read_country(self, scope: Mapping[str, Any]) -> str:
+        """Return the code of the country of a request; "" if it is not known."""
+        return self._read_place(scope)[:2]
+
+    def _read_place(self, scope: Mapping[str, Any]) -> str:
+        """Return the code of the place of a request; "" if it is not known."""
+        place = self._read_code(scope).strip().upper()
+        # "XX", "T1" and the like are no countries: the CDN does not know either.
+        return place if is_place(place) else ""
+
+    def _read_field(self, scope: Mapping[str, Any]) -> str:
+        """Return the value of the field; "" without one or with several, since a visitor may have sent one of them."""
+        name = self.field.lower().encode()
+        found = [value for key, value in scope["headers"] if key.lower() == name]
+        if len(found) != 1 or len(found[0]) > _LONGEST_CODE:
+            return ""
+        return bytes(found[0]).decode("latin-1")
 
 
 class Visits:
@@ -112,7 +159,7 @@ class Visits:
             path: its path inside the app.
         """
         cookies, signals = read_fields(scope["headers"])
-        place = self._own_cookies.place(scope)
+        place = find_place(self._own_cookies, scope)
         policy = self._find_policy(scope, path)
         now = self._clock()
         # A long field is represented by its digest, in a tuple so that no short field can equal a digest.
@@ -125,7 +172,7 @@ class Visits:
             except Exception:  # noqa: BLE001 (an error while deciding denies, and the page is served)
                 _log.exception("A request could not be decided on; nothing optional is allowed on it.")
                 denied = deny_optional(decide(policy, None, frozenset(), now))
-                return Visit(denied, visible_cookies=b"", blocked_counts={}, valid_until=now)
+                return Visit(denied, place, visible_cookies=b"", blocked_counts={}, valid_until=now)
             self._known.keep(key, visit, len(cookies))
         if visit.blocked_counts:
             count_blocked("request", visit.blocked_counts)
@@ -152,11 +199,10 @@ class Visits:
 
         It is under the law of the visitor's country, if the policy has laws by country.
         """
-        policies = self._policies[""]
-        if self._by_country is not None:
-            policies = self._list_policies(self._by_country.find_law(scope))
+        law = None if self._by_country is None else self._by_country.find_law(scope)
+        policies = self._list_policies(law)
         for beginning, policy in policies[:-1]:
-            is_here = not beginning or path == beginning or path.startswith(f"{beginning}/")
+            is_here = not beginning or is_under(path, beginning)
             if is_here and (policy.service is None or policy.service.host in ("", read_host(scope))):
                 return policy
         return policies[-1][1]
@@ -166,35 +212,37 @@ class Visits:
 
     def _decide(self, policy: Policy, sent: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         """Return the visit of a request that is not known yet."""
+        own_cookies = self._own_cookies
         cookies = _cut_to_limit(sent)
-        records = self._own_cookies.read_records(cookies, place)
+        records = own_cookies.read_records(cookies, place)
         record, valid_until = choose_record(records, policy, now)
         decision = decide(policy, record, signals, now)
-        if record is None and policy.is_opt_out and self._own_cookies.has_answer(cookies, place):
+        if record is None and policy.is_opt_out and own_cookies.has_answer(cookies, place):
             decision = deny_optional(decision)  # an unreadable answer may have been a refusal
-        visible, findings = self._gate.filter_request(cookies, decision.purposes)
-        refusable_cookies = self._gate.find_refusable(cookies)
-        allowed = {purpose for purpose, is_allowed in decision.purposes.items() if is_allowed}
-        refused_cookies = find_refused(refusable_cookies, record)
-        once_allowed = allowed.union(record.in_state(State.GRANTED) if record else ())
-        if record is None and self._has_ended(policy, records, cookies, now, place):
-            refused_cookies = tuple(name for name, purposes in refusable_cookies if purposes.isdisjoint(allowed))
+        visible, findings, refusable = self._gate.filter_request(cookies, decision.purposes)
+        refused = find_refused(refusable, record)
+        once_allowed = {id_ for id_, is_allowed in decision.purposes.items() if is_allowed}
+        if record is not None:
+            once_allowed.update(record.in_state(State.GRANTED))
+        elif self._has_ended(policy, records, cookies, now, place):
+            refused = tuple(name for name, purposes in refusable if purposes.isdisjoint(once_allowed))
             once_allowed.update(policy.in_force)
         log_request(findings, once_allowed)
         is_traced = decision.traces
-        visitor = self._own_cookies.read_visitor(cookies, now, place) if is_traced else None
+        visitor = own_cookies.read_visitor(cookies, now, place) if is_traced else None
         return Visit(
             decision=decision,
+            place=place,
             visible_cookies=None if visible == sent else visible,
-            refusable_cookies=refusable_cookies,
-            refused_cookies=refused_cookies,
+            refusable_cookies=refusable,
+            refused_cookies=refused,
             blocked_counts=count_reasons(findings),
             visitor_id=visitor.id if visitor else None,
             arrival=visitor.arrival if visitor else None,
             traced=is_traced,
             depends_on_signals=depends_on_signals(decision),
-            signal_cookie=self._signal_cookie(decision, now, place),
-            saved=bool(self._own_cookies.read(SAVED, cookies, place)),
+            signal_cookie=self._make_signal_cookie(decision, now, place),
+            saved=bool(own_cookies.read(SAVED, cookies, place)),
             valid_from=now if records else 0.0,
             valid_until=min(valid_until, visitor.valid_until) if visitor else valid_until,
         )
@@ -213,7 +261,7 @@ class Visits:
             return False
         return self._own_cookies.read_visitor(cookies, now, place) is not None
 
-    def _signal_cookie(self, decision: Decision, now: float, place: Place) -> bytes | None:
+    def _make_signal_cookie(self, decision: Decision, now: float, place: Place) -> bytes | None:
         """Return the Set-Cookie field for the signals that override the answer; None if they are stored already."""
         record = decision.record
         if record is None or not decision.overruled:
@@ -222,6 +270,15 @@ class Visits:
         if signals == record.overridden_by:
             return None
         return self._own_cookies.set_signals(signals, record, now, place)
+
+
+def find_place(own_cookies: OwnCookies, scope: Mapping[str, Any]) -> Place:
+    """Return where the cookies of a request live. A host that shares no answers has cookies of its own."""
+    if own_cookies.hosts:
+        host = read_host(scope)
+        if host in own_cookies.hosts:
+            return Place(is_secure(scope), host, own_cookies.domain)
+    return HTTPS if scope.get("scheme") in SECURE_SCHEMES else HTTP
 
 
 def _list_policies(policy: Policy) -> list[tuple[str, Policy]]:
@@ -253,12 +310,12 @@ def find_refused(refusable_cookies: Iterable[RefusableCookie], record: ConsentRe
     """Return the names of the cookies whose purposes an answer has refused. Signals do not count.
 
     Args:
-        refusable_cookies: the result of `Gate.find_refusable`.
+        refusable_cookies: those that `Gate.filter_request` found.
         record: the visitor's answer, if any.
     """
     if record is None:
         return ()
-    refused = frozenset(record.in_state(State.REFUSED))
+    refused = {*record.in_state(State.REFUSED)}
     return tuple(name for name, purposes in refusable_cookies if purposes <= refused)
 
 
@@ -268,7 +325,7 @@ def expire_refused(gate: Gate, visit: Visit, scope: Mapping[str, Any]) -> Header
     if visit.refused_cookies and visit.decision.record is None:  # a consent has ended, and no answer has deleted them
         off = [id_ for id_, is_allowed in visit.decision.purposes.items() if not is_allowed]
         unsent = gate.find_unsent(off, outer_path(scope))
-    return gate.expire_cookies(visit.refused_cookies, read_host(scope), secure=is_secure(scope), unsent=unsent)
+    return gate.expire_cookies(visit.refused_cookies, read_host(scope), secure=visit.place.secure, unsent=unsent)
 
 
 def read_fields(fields: Headers) -> tuple[bytes, frozenset[str]]:

@@ -9,13 +9,12 @@ from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent.base.addresses import outer_path, safe_next, split_address
+from cookie_consent.base.addresses import outer_path, read_host, safe_next, split_address
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import escape_for_log, warn_once
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import CONSENT, MAX_WITHDRAWN, SAVED, SIGNAL
-from cookie_consent.decision.place import read_host
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.decision.visit import find_refused

@@ -75,7 +75,7 @@ class OwnRequest:
         self.path = path
         self.now = site.clock()
         self.visit = site.visits.read(scope, path)
-        self.place = site.own_cookies.place(scope)
+        self.place = self.visit.place
         self.base = address(scope.get("root_path", ""), site.prefix)
         self.cookie_field = read_cookies(scope)
         self.content_type = self.fields.get(b"content-type", b"").decode("latin-1")

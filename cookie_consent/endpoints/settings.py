@@ -12,8 +12,7 @@ from cookie_consent.base.addresses import local_path, scope_at, split_address
 from cookie_consent.base.clock import day_of, rfc3339
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, refused_in_storage
-from cookie_consent.decision.own_cookies import SAVED
-from cookie_consent.decision.place import Place
+from cookie_consent.decision.own_cookies import SAVED, Place
 from cookie_consent.decision.visit import Visit
 from cookie_consent.endpoints.own_data import find_policy_document, summarize
 from cookie_consent.endpoints.request import OwnRequest, make_page, render_page

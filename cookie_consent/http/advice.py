@@ -13,7 +13,7 @@ from cookie_consent.decision.gate import CookieDeclarations
 from cookie_consent.decision.own_cookies import CONSENT, OwnCookies
 from cookie_consent.http.request_consent import RequestConsent
 
-_MOST_REQUESTS = 10_000
+_MOST_REQUESTS = 1000
 _ENOUGH = 3
 """As many signs as this are taken for a proof. One may come from another app on the same host."""
 _ADVICE = {
@@ -108,6 +108,8 @@ class LostPrefix:
             self.is_open = False
             return
         fields = dict(scope["headers"])
+        if b"referer" not in fields and b"x-forwarded-prefix" not in fields:
+            return
         lost = fields.get(b"x-forwarded-prefix", b"")[:LONGEST_KEPT].decode("latin-1").rstrip("/")
         if lost.startswith("/") and not is_under(scope["path"], lost):
             self._warn(lost)

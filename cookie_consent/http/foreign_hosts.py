@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from starlette.types import Message
 
-from cookie_consent.base.addresses import address, outer_path
+from cookie_consent.base.addresses import address, outer_path, read_host
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.messages import escape_for_log, forget_with_others, warn_once
 from cookie_consent.decision.decision import Decision
-from cookie_consent.decision.place import read_host
 from cookie_consent.http.csp import SecurityFields, TagRules, covers
 from cookie_consent.http.insert import COMMENT_TEXT, REST, SCRIPT_TEXT, SPACE, compile_html, match_text, read_attributes
 from cookie_consent.pages.assets import nonce_attribute

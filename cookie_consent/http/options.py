@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from cookie_consent.base.addresses import local_path, safe_next
 from cookie_consent.base.messages import check, check_booleans, is_list
-from cookie_consent.decision.place import LawByCountry
+from cookie_consent.decision.visit import LawByCountry
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.locales import match_language
 

@@ -244,7 +244,7 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
         new.insert = Insert(encoding, asks, link, has_ended=has_ended)
     if says_kept and new.insert is not None:
         new.insert = new.insert._replace(message="kept")
-        say_once(new, head, site)
+        say_once(new, visit, site)
     heed_policies(new, head)
 
 
@@ -270,10 +270,10 @@ def is_own(request: Mapping[bytes, bytes]) -> bool:
     return request.get(b"referer", b"").split(b"/", 3)[2:3] == [request.get(b"host", b"")]
 
 
-def say_once(new: Plan, head: Head, site: Site) -> None:
+def say_once(new: Plan, visit: Visit, site: Site) -> None:
     """Plan that a page with a message is not kept, and that the next page does not say it again."""
     new.cache = "no-store"
-    new.add += ((b"set-cookie", site.own_cookies.forget(SAVED, site.own_cookies.place(head.scope))),)
+    new.add += ((b"set-cookie", site.own_cookies.forget(SAVED, visit.place)),)
 
 
 def heed_policies(new: Plan, head: Head) -> None:

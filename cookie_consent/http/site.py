@@ -33,8 +33,7 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_log import note_response
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import STATE, OwnCookies
-from cookie_consent.decision.place import HTTP
+from cookie_consent.decision.own_cookies import HTTP, STATE, OwnCookies
 from cookie_consent.decision.record import choose_lifetime
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.decision.visit import Visit, Visits

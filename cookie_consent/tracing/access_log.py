@@ -12,7 +12,7 @@ from cookie_consent.base.clock import DAY
 from cookie_consent.base.files import check_writable
 from cookie_consent.base.messages import check, is_list
 from cookie_consent.base.user_agents import find_page_view_host, read_short
-from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.own_cookies import OwnCookies, Place
 from cookie_consent.decision.tokens import Arrival
 from cookie_consent.decision.visit import Visit
 from cookie_consent.policy.policy import Policy
@@ -108,10 +108,10 @@ class AccessLog:
         # Where the law is one of opting out, there may be no answer.
         policy = decision.record.policy if decision.record is not None else decision.policy.version
         if visitor_id is None:
-            visitor_id, new_visitor = own_cookies.set_visitor(now, place=own_cookies.place(scope))
+            visitor_id, new_visitor = own_cookies.set_visitor(now, visit.place)
         trace = Trace(fields, visitor_id, policy, now)
         if visit.arrival is not None:
-            new_visitor = _record_landing(scope, trace, visit.arrival, own_cookies)
+            new_visitor = _record_landing(scope, trace, visit.arrival, own_cookies, visit.place)
         trace.new_visitor = new_visitor
         return trace
 
@@ -132,7 +132,9 @@ class AccessLog:
         self.sink.close()
 
 
-def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own_cookies: OwnCookies) -> bytes | None:
+def _record_landing(
+    scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own_cookies: OwnCookies, place: Place
+) -> bytes | None:
     """Record the page on which tracing was allowed as the visitor's landing page, once.
 
     After the form the browser reloads the page with the page itself as referrer. The visitor cookie has the original
@@ -145,7 +147,7 @@ def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, ow
         if scope["method"] != "GET" or find_page_view_host(dict(scope["headers"])) is None:
             return None
         trace.mark_as_landing(arrival.referrer)
-    return own_cookies.remove_arrival(trace.visitor_id, arrival, trace.arrived_at, place=own_cookies.place(scope))
+    return own_cookies.remove_arrival(trace.visitor_id, arrival, trace.arrived_at, place)
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:

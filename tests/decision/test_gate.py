@@ -68,7 +68,7 @@ class LoggedGate(Gate):
     """A gate whose findings are counted and logged, as those of a running site."""
 
     def incoming(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, dict[str, int]]:
-        passed, findings = self.filter_request(field, purposes)
+        passed, findings, _ = self.filter_request(field, purposes)
         log_request(findings, purposes)
         return passed, count_reasons(findings)
 
@@ -861,7 +861,7 @@ def test_gate_returns_what_it_found_and_logs_nothing(caplog: pytest.LogCaptureFi
         Finding(b"session", SHORTENED, session, 60, is_blocked=False),
     )
     reporting = Gate(policy(), OWN_COOKIES, undeclared="allow")
-    visible, found = reporting.filter_request(b"session=s; mystery=1", NECESSARY_ONLY)
+    visible, found, _ = reporting.filter_request(b"session=s; mystery=1", NECESSARY_ONLY)
     assert (visible, found) == (b"session=s; mystery=1", (Finding(b"mystery", "undeclared", is_blocked=False),))
     assert caplog.records == []
 
@@ -915,7 +915,7 @@ def test_signal_grant_or_silence_expires_no_cookies() -> None:
 
 def deletions_of(own: Gate, field: bytes, *refused: str, secure: bool = True, host: str = "localhost") -> Headers:
     """Return what deletes the cookies of refused purposes that a request carried."""
-    names = [name for name, purposes in own.find_refusable(field) if purposes <= {*refused}]
+    names = [name for name, purposes in own.filter_request(field, NECESSARY_ONLY)[2] if purposes <= {*refused}]
     return own.expire_cookies(names, host, secure=secure)
 
 

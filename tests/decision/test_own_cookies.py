@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.decision.own_cookies import CONSENT, ERASURE, VISITOR, OwnCookies
-from cookie_consent.decision.place import HTTP, HTTPS, Place
+from cookie_consent.decision.own_cookies import CONSENT, ERASURE, HTTP, HTTPS, VISITOR, OwnCookies, Place
 from cookie_consent.decision.record import Answer, ConsentRecord, State, choose_newest
 from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie

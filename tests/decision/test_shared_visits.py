@@ -10,8 +10,7 @@ from itertools import pairwise, product
 import pytest
 
 from cookie_consent.decision.gate import Gate
-from cookie_consent.decision.own_cookies import CONSENT, ERASURE, SIGNAL, VISITOR, OwnCookies
-from cookie_consent.decision.place import HTTPS
+from cookie_consent.decision.own_cookies import CONSENT, ERASURE, HTTPS, SIGNAL, VISITOR, OwnCookies
 from cookie_consent.decision.record import State
 from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.policy.parts import NECESSARY, Change

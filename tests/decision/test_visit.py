@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pytest
 
-from cookie_consent.decision.gate import Gate, RefusableCookie
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import HTTPS
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import HTTPS, OwnCookies
 from cookie_consent.decision.visit import Visits, read_cookies
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
@@ -98,7 +98,7 @@ def test_cookies_are_read_up_to_64_kib(length: int, left: int) -> None:
 @pytest.mark.logs_an_exception
 def test_failed_decision_denies_everything_and_is_not_cached() -> None:
     class Failing(Gate):
-        def find_refusable(self, field: bytes) -> tuple[RefusableCookie, ...]:
+        def filter_request(self, field: bytes, purposes: Mapping[str, bool]) -> NoReturn:
             raise ValueError("broken")
 
     own = OwnCookies(KEY)

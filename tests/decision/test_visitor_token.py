@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import TimestampSigner
 
-from cookie_consent.decision.own_cookies import CONSENT, ERASURE, VISITOR, OwnCookies
-from cookie_consent.decision.place import HTTPS
+from cookie_consent.decision.own_cookies import CONSENT, ERASURE, HTTPS, VISITOR, OwnCookies
 from cookie_consent.decision.tokens import (
     Arrival,
     KnownVisitor,

@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.cli.main import GOOD, main
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import HTTPS
+from cookie_consent.decision.own_cookies import HTTPS, OwnCookies
 from cookie_consent.endpoints.help_desk import LONGEST_TEXT
 from cookie_consent.http.site import make_limits
 from cookie_consent.ledgers import Ledger, MemoryLedger, Requests, open_ledger

@@ -18,8 +18,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import HTTP
+from cookie_consent.decision.own_cookies import HTTP, OwnCookies
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import Verified, verify
 from tests.support.asgi import PREFIX, run

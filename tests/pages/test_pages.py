@@ -17,7 +17,7 @@ import html5lib
 import pytest
 
 from cookie_consent.decision.decision import Decision, decide
-from cookie_consent.decision.place import HTTP, HTTPS
+from cookie_consent.decision.own_cookies import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.endpoints.settings import list_own_cookies
 from cookie_consent.pages.assets import assets

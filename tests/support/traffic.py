@@ -13,8 +13,7 @@ from typing import Self
 
 import httpx
 
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import HTTP
+from cookie_consent.decision.own_cookies import HTTP, OwnCookies
 from tests.support.asgi import PHONE, PREFIX
 from tests.support.policies import KEY
 from tests.support.servers.live_server import LONGEST, Server

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.decision.own_cookies import ERASURE, MAX_WITHDRAWN, OwnCookies
-from cookie_consent.decision.place import HTTP, HTTPS
+from cookie_consent.decision.own_cookies import ERASURE, HTTP, HTTPS, MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.tokens import Signer, WithdrawnVisitor
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink

@@ -17,8 +17,7 @@ from starlette.types import ASGIApp
 
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.place import HTTPS
+from cookie_consent.decision.own_cookies import HTTPS, OwnCookies
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.http.head import read_encoding, read_head
 from cookie_consent.ledgers import MemoryLedger

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.decision.place import HTTPS, Place
+from cookie_consent.decision.own_cookies import HTTPS, Place
+from cookie_consent.decision.visit import find_place
 from cookie_consent.sinks.memory import MemorySink
 from tests.support.asgi import (
     NOW,
@@ -396,15 +397,15 @@ def test_unreadable_and_bare_values_count_nowhere() -> None:
 
 def test_request_without_host_is_host_only() -> None:
     own = site()._site.own_cookies
-    assert own.place({"scheme": "https", "headers": [(b"accept", b"*/*")]}) == HTTPS
-    assert own.place({"headers": [(b"host", b"x" * 70_000)]}) == Place(secure=False)
+    assert find_place(own, {"scheme": "https", "headers": [(b"accept", b"*/*")]}) == HTTPS
+    assert find_place(own, {"headers": [(b"host", b"x" * 70_000)]}) == Place(secure=False)
 
 
 def test_many_host_fields_are_bounded() -> None:
     own = site()._site.own_cookies
     for port in range(3000):
-        own.place({"headers": [(b"host", b"www.site.example:%d" % port)]})
-    assert own.place({"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(
+        find_place(own, {"headers": [(b"host", b"www.site.example:%d" % port)]})
+    assert find_place(own, {"headers": [(b"host", bytearray(b"www.site.example:1"))]}) == Place(
         secure=False, host=WWW, domain=APEX
     )
 
