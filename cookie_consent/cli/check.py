@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
 from cookie_consent.cli.check_warnings import warnings
-from cookie_consent.cli.command import (
+from cookie_consent.cli.frame import (
     FINDING,
     GOOD,
+    JSON,
     POLICY_FILE,
     WRONG_USAGE,
     Command,
-    guarded,
-    print_problem,
+    file_errors,
+    option,
+    print_note,
 )
 from cookie_consent.policy.advice import placeholders
 from cookie_consent.policy.diff import (
@@ -37,41 +38,30 @@ _WHOM = {
 }
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", nargs="?", metavar="FILE", default=POLICY_FILE, help="the policy (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--against",
-        metavar="OLD",
-        help="compare with an earlier version: what changed, whom that asks again; the exit status is 1 if a change is "
-        "material or asks again",
-    )
-    parser.add_argument("--strict", action="store_true", help="the exit status is 1 if there is a warning, too")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
 def _check(arguments: argparse.Namespace) -> int:
     path = arguments.file
     try:
-        policy = policy_in_use(path)
-    except (PolicyError, OSError) as error:
-        return _report_error(path, error, FINDING, as_json=arguments.json)
+        with file_errors(path, "read"):
+            policy = policy_in_use(path)
+    except PolicyError as error:
+        return _report_invalid(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)
     unfinished = [str(placeholder) for placeholder in placeholders(policy)]
     text = _sentences(path, summary, "still has examples" if unfinished else "is good") + _laws(policy)
     status = FINDING if unfinished else GOOD
     if arguments.against is not None:
         try:
-            old = Policy.load(arguments.against)
-        except (PolicyError, OSError) as error:
-            return _report_error(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
+            with file_errors(arguments.against, "read"):
+                old = Policy.load(arguments.against)
+        except PolicyError as error:
+            return _report_invalid(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
         comparison = summary["against"] = _comparison(old, policy, _today())
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         is_material = any(change["material"] for change in comparison["changes"])
         status = FINDING if is_material or "asks_again_on" in comparison else status
     warned = [*unfinished, *warnings(policy, _today())]
-    sys.stderr.writelines(f"{sentence}\n" for sentence in warned)
+    for sentence in warned:
+        print_note(sentence)
     if warned:
         summary["warnings"] = warned
         status = FINDING if arguments.strict else status
@@ -85,16 +75,15 @@ def _today() -> date:
     return max(now.date(), now.astimezone().date())
 
 
-def _report_error(path: str, error: PolicyError | OSError, invalid: int, *, as_json: bool) -> int:
-    """Say why a policy cannot be used, and return the exit status: `invalid` if the file could be read."""
-    if isinstance(error, OSError):
-        return print_problem(f"{path} cannot be read: {error.strerror}.", WRONG_USAGE)
+def _report_invalid(path: str, error: PolicyError, status: int, *, as_json: bool) -> int:
+    """Say what is wrong with a policy, and return the exit status."""
     if as_json:
         errors = [
             {"table": one.table, "key": one.key, "problem": one.problem, "remedy": one.remedy} for one in error.errors
         ]
         print(json.dumps({"file": path, "valid": False, "error": str(error), "errors": errors}, ensure_ascii=False))
-    return print_problem(str(error), invalid)
+    print_note(str(error))
+    return status
 
 
 def _summary(policy: Policy) -> dict[str, Any]:
@@ -182,7 +171,17 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
 
 
 CHECK = Command(
-    _arguments,
-    guarded(_check),
+    (
+        option("file", nargs="?", metavar="FILE", default=POLICY_FILE, help="the policy (default: %(default)s)"),
+        option(
+            "--against",
+            metavar="OLD",
+            help="compare with an earlier version: what changed, whom that asks again; the exit status is 1 if a "
+            "change is material or asks again",
+        ),
+        option("--strict", action="store_true", help="the exit status is 1 if there is a warning, too"),
+        JSON,
+    ),
+    _check,
     "the policy cannot be used or still has examples of `init`, or a change since OLD is material or asks again",
 )

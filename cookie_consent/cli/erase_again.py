@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cookie_consent.cli.command import FINDING, GOOD, UnusableError, print_problem
-from cookie_consent.cli.existing_sink import existing_sink
-from cookie_consent.cli.options import counted, print_json, print_text
-from cookie_consent.report import UnreadableError
+from cookie_consent.cli.frame import UnusableError, counted, print_findings, print_json, print_text
+from cookie_consent.cli.stores import existing_sink
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.buffered import BufferedSink
@@ -15,7 +13,7 @@ from cookie_consent.sinks.erased import hash_of
 from cookie_consent.sinks.store import IncompleteError, PartlyErasedError
 
 
-def erase_again(target: str | None, *, as_json: bool) -> int:
+def erase_again(target: str, *, as_json: bool) -> int:
     """Erase the visitors again whom the list beside the access log names, and return the exit status.
 
     Args:
@@ -25,8 +23,6 @@ def erase_again(target: str | None, *, as_json: bool) -> int:
     Raises:
         UnusableError: there is no such log or list, or it cannot be read.
     """
-    if target is None:
-        raise UnusableError("Name what to erase from: --access-log URL.")
     problems: list[str] = []
     with existing_sink(target) as sink:
         hashes = _listed(sink)
@@ -36,7 +32,7 @@ def erase_again(target: str | None, *, as_json: bool) -> int:
         print_json({"again": {"visitors": len(visitors), "access_records": erased}})
     else:
         print_text(f"Erased again: {counted(erased, 'access record')} of {counted(len(visitors), 'visitor')}.")
-    return print_problem(problems[0], FINDING) if problems else GOOD
+    return print_findings(problems[:1])
 
 
 def _listed(sink: Sink) -> set[str]:
@@ -53,8 +49,6 @@ def _visitors(target: str, problems: list[str]) -> Iterator[str]:
         yield from _ids(stream(target, Span()))
     except IncompleteError as error:
         problems.append(str(error))
-    except UnreadableError as error:
-        raise UnusableError(str(error)) from None
 
 
 def _ids(records: Iterable[dict[str, object]]) -> Iterator[str]:

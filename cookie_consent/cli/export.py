@@ -12,14 +12,24 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from cookie_consent.base.files import open_file
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
-from cookie_consent.cli.options import EITHER_ID, day, option_value, print_text, with_id_option
-from cookie_consent.cli.report_settings import add_settings_options, add_where_option, settings_of
-from cookie_consent.report import UnreadableError
+from cookie_consent.cli.frame import (
+    ACCESS_LOG,
+    EITHER_ID,
+    JSON,
+    LEDGER,
+    Command,
+    UnusableError,
+    file_errors,
+    option,
+    print_findings,
+    print_text,
+    progress,
+    required_store,
+)
+from cookie_consent.cli.report import HOST, POLICY, SINCE, TIME_ZONE, UNTIL, WHERE, settings_of
 from cookie_consent.report.export.formats import CSV, JSONL, NCSA, lines, parquet
 from cookie_consent.report.export.stream import Span
 from cookie_consent.report.files import is_of_log
-from cookie_consent.sinks.optional import NotInstalledError
 from cookie_consent.sinks.store import IncompleteError
 
 _PARQUET = "parquet"
@@ -27,17 +37,6 @@ _FORMATS = (JSONL, NCSA, CSV, _PARQUET)
 _MODE = 0o640
 """The mode of a new file, before the umask; that of access log files."""
 _OPTIONS = ("format", "since", "until", "host", "out", "time_zone", "policy", "where")
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    with_id_option(EITHER_ID, "--ledger", "--access-log")(parser)
-    parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
-    parser.add_argument("--from", dest="since", metavar="DAY", type=day, help="the first day, like 2026-11-01")
-    parser.add_argument("--to", dest="until", metavar="DAY", type=day, help="the last day, included")
-    add_settings_options(parser)
-    parser.add_argument("--host", help="only requests to this host")
-    add_where_option(parser)
-    parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -70,21 +69,18 @@ def export_access(arguments: argparse.Namespace) -> int:
     """
     target = _checked(arguments)
     seconds = time.time()
-    try:
-        span = Span(
-            arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone, tuple(arguments.where)
-        )
-        missing: list[str] = []
-        if arguments.out is None:
-            with closing(lines(target, span, arguments.format)) as blocks, _noting(missing):
-                # Bytes: the formats say how they are encoded, whatever the terminal uses.
-                sys.stdout.buffer.writelines(blocks)
-        else:
-            with _progress(span, seconds) as seen:
-                _write(arguments, target, span, seen, missing)
-    except (ValueError, UnreadableError, NotInstalledError) as error:
-        raise UnusableError(str(error)) from None
-    return print_problem(missing[0], FINDING) if missing else GOOD
+    span = Span(
+        arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone, tuple(arguments.where)
+    )
+    missing: list[str] = []
+    if arguments.out is None:
+        with closing(lines(target, span, arguments.format)) as blocks, _noting(missing):
+            # Bytes: the formats say how they are encoded, whatever the terminal uses.
+            sys.stdout.buffer.writelines(blocks)
+    else:
+        with _progress(span, seconds) as seen:
+            _write(arguments, target, span, seen, missing)
+    return print_findings(missing[:1])
 
 
 @contextmanager
@@ -111,9 +107,7 @@ def _checked(arguments: argparse.Namespace) -> str:
         raise UnusableError('--json goes with --id. Of all access records, "--format jsonl" is JSON.')
     if arguments.format == _PARQUET and arguments.out is None:
         raise UnusableError(f"--format {_PARQUET} needs --out FILE: it is not written from its beginning to its end.")
-    target = option_value(arguments, "access_log")
-    if target is None:
-        raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
+    target = required_store(arguments, "access_log")
     if arguments.out and is_of_log(target, arguments.out):
         raise UnusableError(f"--out: {arguments.out} is a file of the access log itself. Name another.")
     return target
@@ -128,20 +122,19 @@ def _write(
         raise UnusableError(f"--out takes the name of a file, and {out} is none. Leave it out for standard output.")
     part = out.with_name(f".{out.name}.part")
     try:
-        # An export that was killed may have left it.
-        part.unlink(missing_ok=True)
-        # O_EXCL: never write into a file or a link that somebody else put there.
-        os.close(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
-        with _noting(missing):
-            if arguments.format == _PARQUET:
-                parquet(target, span, part, seen=seen)
-            else:
-                written = lines(target, span, arguments.format, seen=seen)
-                with closing(written) as blocks, part.open("wb") as file:
-                    file.writelines(blocks)
-        part.replace(out)
-    except OSError as error:
-        raise UnusableError(f"{out} cannot be written: {error.strerror or error}.") from None
+        with file_errors(out, "written"):
+            # An export that was killed may have left it.
+            part.unlink(missing_ok=True)
+            # O_EXCL: never write into a file or a link that somebody else put there.
+            os.close(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
+            with _noting(missing):
+                if arguments.format == _PARQUET:
+                    parquet(target, span, part, seen=seen)
+                else:
+                    written = lines(target, span, arguments.format, seen=seen)
+                    with closing(written) as blocks, part.open("wb") as file:
+                        file.writelines(blocks)
+            part.replace(out)
     finally:
         part.unlink(missing_ok=True)
     print_text(f"{out} is written.")
@@ -165,7 +158,20 @@ def _progress(span: Span, now: float) -> Iterator[Callable[[date], object]]:
 
 
 EXPORT = Command(
-    _arguments,
-    guarded(_export),
+    (
+        EITHER_ID,
+        LEDGER,
+        ACCESS_LOG,
+        JSON,
+        option("--format", choices=_FORMATS, help="without --id: export all access records in this format"),
+        SINCE,
+        UNTIL,
+        POLICY,
+        TIME_ZONE,
+        HOST,
+        WHERE,
+        option("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)"),
+    ),
+    _export,
     "a file of the access log cannot be read, so that its records are missing",
 )

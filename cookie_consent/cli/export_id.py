@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.cli.command import FINDING, GOOD, UnusableError, print_problem
-from cookie_consent.cli.existing_ledger import existing_ledger, records_of
-from cookie_consent.cli.existing_sink import existing_sink
-from cookie_consent.cli.options import option_value, print_json
+from cookie_consent.cli.frame import UnusableError, print_findings, print_json, print_note, store_of
+from cookie_consent.cli.stores import existing_ledger, existing_sink, records_of
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.sinks.store import read_readable
 
@@ -53,10 +51,10 @@ def export_id(arguments: argparse.Namespace) -> int:
     """
     found, missing = {}, ""
     for kind, (option, read) in _READERS.items():
-        target = option_value(arguments, option)
+        target = store_of(arguments, option)
         if target is None:
             shown = option.replace("_", "-")
-            print_problem(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.", GOOD)
+            print_note(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.")
         else:
             found[kind], unread = read(target, arguments.id)
             missing = missing or unread
@@ -69,4 +67,4 @@ def export_id(arguments: argparse.Namespace) -> int:
     else:
         meanings = {kind: dict(MEANINGS[kind]) for kind in found}
         print_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **found, "meanings": meanings}, indent=2)
-    return print_problem(missing, FINDING) if missing else GOOD
+    return print_findings([missing] if missing else [])

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
 
-from cookie_consent.cli.command import GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
+from cookie_consent.cli.frame import GOOD, POLICY_FILE, Command, UnusableError, checked, file_errors, option
 from cookie_consent.policy.syntax import LANGUAGE, PLACEHOLDER
 from cookie_consent.texts.catalog import shipped, shipped_languages
 
@@ -75,34 +75,17 @@ def _with_value(text: str, key: str, value: str) -> str:
     return re.sub(rf"^{key} = .*?(?=#)", f"{written} ", text, count=1, flags=re.MULTILINE)
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", nargs="?", default=POLICY_FILE, help="where to write it (default: %(default)s)")
-    parser.add_argument(
-        "--languages",
-        metavar="TAGS",
-        type=_languages,
-        default=[*LANGUAGES],
-        help=f"the languages that the site offers, the prevailing one first (default: {','.join(LANGUAGES)})",
-    )
-
-
-def _languages(text: str) -> list[str]:
-    try:
-        return language_tags(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _init(arguments: argparse.Namespace) -> int:
-    path, text = Path(arguments.path), starter(arguments.languages, datetime.now().astimezone().date())
+    path = arguments.path
+    text = starter(arguments.languages, datetime.now().astimezone().date())
     try:
         # Mode "x": a policy that exists is never overwritten, not even between a check and the opening.
-        with path.open("x", encoding="utf-8") as file:
+        with file_errors(path, "written"), path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError:
-        return print_problem(f"{path} exists and stays as it is. Name another file.", WRONG_USAGE)
-    except OSError as error:
-        return print_problem(f"{path} cannot be written: {error.strerror}.", WRONG_USAGE)
+    except UnusableError:
+        if path.exists():
+            raise UnusableError(f"{path} exists and stays as it is. Name another file.") from None
+        raise
     # The comments of the file have it too.
     to_write = f' Write each text that begins with "{PLACEHOLDER}".' if f'= "{PLACEHOLDER} ' in text else ""
     print(
@@ -115,4 +98,18 @@ def _init(arguments: argparse.Namespace) -> int:
     return GOOD
 
 
-INIT = Command(_arguments, _init)
+INIT = Command(
+    (
+        option(
+            "path", nargs="?", type=Path, default=Path(POLICY_FILE), help="where to write it (default: %(default)s)"
+        ),
+        option(
+            "--languages",
+            metavar="TAGS",
+            type=checked(language_tags),
+            default=[*LANGUAGES],
+            help=f"the languages that the site offers, the prevailing one first (default: {','.join(LANGUAGES)})",
+        ),
+    ),
+    _init,
+)

@@ -7,14 +7,13 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cookie_consent.cli.command import UnusableError
-from cookie_consent.cli.options import print_text
+from cookie_consent.cli.frame import UnusableError, print_text
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
-def serve(app: ASGIApp, host: str, port: int, *, what: str, command: str, extra: str) -> None:
+def serve(app: ASGIApp, host: str, port: int, *, what: str) -> None:
     """Serve an app until Ctrl-C, and print its address.
 
     Args:
@@ -22,16 +21,13 @@ def serve(app: ASGIApp, host: str, port: int, *, what: str, command: str, extra:
         host: the address to listen on.
         port: the port; 0 for a free one.
         what: what is at the address, as the subject of a sentence.
-        command: the command that serves it.
-        extra: the extra of packages that the command needs.
 
     Raises:
-        UnusableError: it cannot listen there, or uvicorn is not installed.
+        UnusableError: it cannot listen there.
+        ModuleNotFoundError: uvicorn is not installed.
     """
-    try:
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise UnusableError(f'{command} needs {error.name}: pip install "cookie-consent[{extra}]"') from None
+    import uvicorn
+
     with listening_socket(host, port) as listening:
         print_text(f"{what} is at {address_of(listening)} (Ctrl-C ends it).")
         sys.stdout.flush()

@@ -8,9 +8,22 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
-from cookie_consent.cli.existing_ledger import existing_ledger, records_of
-from cookie_consent.cli.options import ledger_of, print_json, print_text, with_options
+from cookie_consent.cli.frame import (
+    CONSENT_ID,
+    GOOD,
+    JSON,
+    LEDGER,
+    RECORD_ID,
+    Command,
+    UnusableError,
+    option,
+    print_findings,
+    print_json,
+    print_text,
+    progress,
+    required_store,
+)
+from cookie_consent.cli.stores import existing_ledger, records_of
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import digest
 from cookie_consent.pages.evidence import explain
@@ -25,7 +38,7 @@ Records = Iterable[Mapping[str, Any]]
 def _records(arguments: argparse.Namespace) -> int:
     if arguments.prevailing and arguments.explain is None:
         raise UnusableError("--prevailing goes with --explain RECORD_ID.")
-    with existing_ledger(ledger_of(arguments)) as ledger:
+    with existing_ledger(required_store(arguments, "ledger")) as ledger:
         if arguments.explain is not None:
             return _explain(ledger, arguments)
         records = _all(ledger) if arguments.id is None else records_of(ledger, arguments.id)
@@ -63,15 +76,15 @@ def _explain(ledger: Ledger, arguments: argparse.Namespace) -> int:
         records = _all(ledger, seen) if arguments.id is None else records_of(ledger, arguments.id)
         record = next((record for record in records if record["record_id"] == arguments.explain), None)
     if record is None:
-        return print_problem(f"There is no record {arguments.explain}.", FINDING)
+        return print_findings([f"There is no record {arguments.explain}."])
     explained = asyncio.run(explain(ledger, record))
     if explained is None:
-        return print_problem("No text of the site's was shown for this record: its source or event says why.", FINDING)
+        return print_findings(["No text of the site's was shown for this record: its source or event says why."])
     name = record["prevailing_text" if arguments.prevailing else "text"]
     stored = asyncio.run(ledger.text(name))
     # Never print a text as what was shown unless its hash is the one in the record.
     if stored is None or digest(stored) != name:
-        return print_problem(f"Text {name} is missing, or was changed. Run: cookie-consent verify", FINDING)
+        return print_findings([f"Text {name} is missing, or was changed. Run: cookie-consent verify"])
     text = explained.prevailing_html if arguments.prevailing else explained.html
     if arguments.json:
         print_json({"record_id": arguments.explain, "html": text})
@@ -81,7 +94,13 @@ def _explain(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 RECORDS = Command(
-    with_options("--id", "--ledger", "--explain", "--prevailing"),
-    guarded(_records),
+    (
+        CONSENT_ID,
+        LEDGER,
+        RECORD_ID,
+        option("--prevailing", action="store_true", help="with --explain: the text in the prevailing language"),
+        JSON,
+    ),
+    _records,
     "--explain names a record that does not exist, or whose text is missing or changed",
 )

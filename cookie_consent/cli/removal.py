@@ -16,19 +16,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, UnusableError, guarded, print_problem
-from cookie_consent.cli.existing_ledger import existing_ledger, records_of
-from cookie_consent.cli.existing_sink import existing_sink
-from cookie_consent.cli.options import (
+from cookie_consent.cli.frame import (
+    ACCESS_LOG,
     EITHER_ID,
+    JSON,
+    LEDGER,
+    WRONG_USAGE,
+    Command,
+    UnusableError,
     counted,
-    ledger_of,
-    option_value,
+    file_errors,
+    option,
+    print_findings,
     print_json,
+    print_note,
     print_text,
-    with_id_option,
-    with_options,
+    required_store,
+    store_of,
 )
+from cookie_consent.cli.stores import existing_ledger, existing_sink, records_of
 from cookie_consent.sinks.store import PartlyErasedError
 
 if TYPE_CHECKING:
@@ -52,15 +58,15 @@ _MISFILED = "a consent record is not as it was recorded, and so stays"
 
 
 def _erase(arguments: argparse.Namespace) -> int:
-    target = option_value(arguments, "access_log")
+    target = store_of(arguments, "access_log")
     if arguments.again and not arguments.id and not arguments.proof:
         from cookie_consent.cli.erase_again import erase_again  # only this reads whole logs
 
-        return erase_again(target, as_json=arguments.json)
+        return erase_again(required_store(arguments, "access_log"), as_json=arguments.json)
     if arguments.again or not arguments.id:
         raise UnusableError("Name whom to erase: --id ID, or --again alone for all who were erased before.")
     # Without --proof, the ledger only tells what stays. So it need not be named.
-    url = ledger_of(arguments) if arguments.proof else option_value(arguments, "ledger")
+    url = required_store(arguments, "ledger") if arguments.proof else store_of(arguments, "ledger")
     if target is None and not arguments.proof:
         raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
     # Open both before erasing from either, so that a mistyped name erases nothing.
@@ -71,7 +77,7 @@ def _erase(arguments: argparse.Namespace) -> int:
         try:
             access_records = sink.erase(arguments.id) if sink else None
         except PartlyErasedError as error:
-            return print_problem(str(error), FINDING)
+            return print_findings([str(error)])
         proof = _erased_proof(ledger, arguments.id) if ledger and arguments.proof else _NO_PROOF
         remaining = records_of(ledger, arguments.id) if ledger else None
     erased = {"access_records": access_records, "consent_records": proof["records"], "requests": proof["requests"]}
@@ -99,10 +105,8 @@ def _until(records: Iterable[Mapping[str, Any]]) -> str | None:
 
 def _report_misfiled(misfiled: int) -> int:
     """Report records that could not be removed, and return the exit status."""
-    if not misfiled:
-        return GOOD
     stay = counted(misfiled, "record stays: it is not as it was", "records stay: they are not as they were")
-    return print_problem(f"{stay} recorded. Run: cookie-consent verify", FINDING)
+    return print_findings([f"{stay} recorded. Run: cookie-consent verify"] if misfiled else [])
 
 
 def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any]) -> Iterator[str]:
@@ -128,8 +132,10 @@ def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any
 
 
 def _purge(arguments: argparse.Namespace) -> int:
-    now, policy = time.time(), _policy(arguments.policy) if arguments.policy else None
-    target, url = option_value(arguments, "access_log"), option_value(arguments, "ledger")
+    now = time.time()
+    policy = _policy(arguments.policy) if arguments.policy else None
+    target = store_of(arguments, "access_log")
+    url = store_of(arguments, "ledger")
     if target is None and url is None:
         raise UnusableError("Name what to purge: --ledger URL, --access-log URL, or both.")
     counts = _purged_ledger(url, policy, now, dry_run=arguments.dry_run) if url else {}
@@ -153,7 +159,7 @@ def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool
         last_removal(ledger, now)  # warns if that time is in the future
         counts = asdict(ledger.remove(now=now, make_id=partial(secrets.token_urlsafe, 16), dry_run=dry_run))
         if policy is None:
-            print_problem("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
+            print_note("Requests were not looked at: --policy FILE says for how long they are kept.")
         else:
             counts |= ledger.requests.purge(now=now, rules=policy.requests, dry_run=dry_run)
     return counts
@@ -162,29 +168,47 @@ def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool
 def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
     keep = policy.access_records_kept if policy else None
     if keep is None:
-        print_problem(
-            "Access records were not looked at: a purpose in --policy FILE says for how long they are kept.", GOOD
-        )
+        print_note("Access records were not looked at: a purpose in --policy FILE says for how long they are kept.")
         return {}
     with existing_sink(target) as sink:
         return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
 
 
 def _policy(path: str) -> Policy:
-    from cookie_consent.policy.errors import PolicyError
     from cookie_consent.policy.policy import Policy
 
-    try:
+    with file_errors(path, "read"):
         return Policy.load(path)
-    except PolicyError as error:
-        raise UnusableError(str(error)) from None
-    except OSError as error:
-        raise UnusableError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 ERASE = Command(
-    with_id_option(EITHER_ID, "--again", "--proof", "--ledger", "--access-log"),
-    guarded(_erase),
+    (
+        EITHER_ID,
+        option(
+            "--again",
+            action="store_true",
+            help="erase all visitors again who were erased before: after a backup was restored",
+        ),
+        option(
+            "--proof",
+            action="store_true",
+            help="also erase the consent records and the requests with that consent id",
+        ),
+        LEDGER,
+        ACCESS_LOG,
+        JSON,
+    ),
+    _erase,
     f"access records may stay, or {_MISFILED}",
 )
-PURGE = Command(with_options("--ledger", "--access-log", "--policy", "--dry-run"), guarded(_purge), _MISFILED)
+PURGE = Command(
+    (
+        LEDGER,
+        ACCESS_LOG,
+        option("--policy", metavar="FILE", help="the policy, which says how long records and requests are kept"),
+        option("--dry-run", action="store_true", help="only say what would be removed"),
+        JSON,
+    ),
+    _purge,
+    _MISFILED,
+)

@@ -5,25 +5,114 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.clock import time_zone
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
-from cookie_consent.cli.options import as_json, counted, day, option_value, print_text, with_options
-from cookie_consent.cli.report_settings import add_memory_option, add_settings_options, add_where_option, settings_of
-from cookie_consent.report import UnreadableError, report
+from cookie_consent.cli.frame import (
+    ACCESS_LOG,
+    JSON,
+    Command,
+    UnusableError,
+    checked,
+    counted,
+    file_errors,
+    option,
+    print_findings,
+    print_json,
+    print_text,
+    progress,
+    required_store,
+)
+from cookie_consent.report import report
 from cookie_consent.report.compute import STEPS as PARTS
+from cookie_consent.report.engines.engine import parse_memory
 from cookie_consent.report.export.csv_files import write_csv
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.local_time import STEPS
 from cookie_consent.report.question import COMPARISONS, THRESHOLD
+from cookie_consent.report.settings import POLICY_FILE, Settings, default_policy, read_settings
+from cookie_consent.report.where import KEYS, parse_filter
 
 _DAYS = 30
 """The default range of a report, in days."""
 _LARGEST_THRESHOLD = 1_000_000
+
+
+@checked
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no day: write it as 2026-11-25") from None
+
+
+@checked
+def _filter(text: str) -> tuple[str, str]:
+    try:
+        return parse_filter(text)
+    except ValueError as error:
+        # argparse names the option itself.
+        raise ValueError(str(error).removeprefix("where: ")) from None
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    @checked
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise ValueError(f"{text!r} is no whole number from 1 to {most:,}")
+        return int(text)
+
+    return whole_number
+
+
+# The options of commands that read an access log.
+
+POLICY = option(
+    "--policy",
+    metavar="FILE",
+    help=f"the policy, which has the time zone and the goals of reports (default: {POLICY_FILE}, if it is there)",
+)
+TIME_ZONE = option(
+    "--time-zone",
+    metavar="ZONE",
+    help='the time zone of days and hours, like "Asia/Tokyo" (default: that of the policy, or UTC)',
+)
+SINCE = option("--from", dest="since", metavar="DAY", type=_day, help="the first day, like 2026-11-01")
+UNTIL = option(
+    "--to", dest="until", metavar="DAY", type=_day, help="the last day, included; of a report, today by default"
+)
+HOST = option("--host", help="only requests to this host")
+WHERE = option(
+    "--where",
+    metavar="KEY=VALUE",
+    type=_filter,
+    action="append",
+    default=[],
+    help=f"only sessions for which this holds, like source=google.com; may be repeated (keys: {', '.join(KEYS)})",
+)
+MEMORY = option(
+    "--memory",
+    metavar="SIZE",
+    type=checked(parse_memory),
+    help='memory for reading files, like "2GB" (default: a quarter of the machine\'s, at least 512MB)',
+)
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings of a command: of its policy file, or of its options.
+
+    Args:
+        arguments: with `policy` and `time_zone`.
+
+    Raises:
+        ValueError: there is no such time zone, or a file cannot be read or has wrong goals.
+    """
+    settings = read_settings(arguments.policy or default_policy())
+    return replace(settings, time_zone=arguments.time_zone) if arguments.time_zone else settings
 
 
 def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
@@ -54,97 +143,81 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
     }
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    with_options("--access-log")(parser)
-    add_settings_options(parser)
-    parser.add_argument("--from", dest="since", metavar="DAY", type=day, help="the first day, like 2026-11-01")
-    parser.add_argument("--to", dest="until", metavar="DAY", type=day, help="the last day, included (default: today)")
-    parser.add_argument("--host", help="only requests to this host")
-    add_where_option(parser)
-    parser.add_argument(
-        "--compare",
-        choices=COMPARISONS,
-        help="add the figures of the period of equal length before, or of the same days of the year before",
-    )
-    parser.add_argument(
-        "--step",
-        choices=STEPS,
-        help="count by this step over time (default: hours for two days, days for three months, weeks for a year and a "
-        "half, months beyond)",
-    )
-    parser.add_argument(
-        "--limit",
-        metavar="ROWS",
-        type=_up_to(LARGEST_LIMIT),
-        default=DEFAULT_ROWS,
-        help=f"rows in a list, at most {LARGEST_LIMIT:,} (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--threshold",
-        metavar="VISITORS",
-        type=_up_to(_LARGEST_THRESHOLD),
-        default=THRESHOLD,
-        help="rows with fewer visitors are joined (default: %(default)s)",
-    )
-    add_memory_option(parser)
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write an HTML page with charts")
-    parser.add_argument("--csv", metavar="FOLDER", type=Path, help="write each figure to a CSV file in this folder")
-
-
-def _up_to(most: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {most:,}")
-        return int(text)
-
-    return whole_number
-
-
 def _report(arguments: argparse.Namespace) -> int:
-    if sum(bool(form) for form in (arguments.json, arguments.html, arguments.csv)) > 1:
+    if sum(bool(asked) for asked in (arguments.json, arguments.html, arguments.csv)) > 1:
         raise UnusableError("Name one form: --json, --html FILE, or --csv FOLDER.")
-    target = option_value(arguments, "access_log")
-    if target is None:
-        raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
-    for option in ("html", "csv"):
-        if (file := getattr(arguments, option)) and is_of_log(target, file):
-            raise UnusableError(f"--{option}: {file} is a file of the access log itself. Name another.")
-    try:
-        with progress("steps", PARTS) as seen:
-            options = {"memory": arguments.memory, "seen": seen}
-            figures = report(target, **report_arguments(arguments, time.time()), **options)
-    except (ValueError, UnreadableError) as error:
-        raise UnusableError(str(error)) from None
-    print_text(_written(figures, arguments))
-    for each in figures["unreadable_files"]:
-        print_problem(f"Left out, with its records: {each['file']}: {each['problem']}", FINDING)
-    return FINDING if figures["unreadable_files"] else GOOD
+    target = required_store(arguments, "access_log")
+    for form in ("html", "csv"):
+        if (file := getattr(arguments, form)) and is_of_log(target, file):
+            raise UnusableError(f"--{form}: {file} is a file of the access log itself. Name another.")
+    with progress("steps", PARTS) as seen:
+        options = {"memory": arguments.memory, "seen": seen}
+        figures = report(target, **report_arguments(arguments, time.time()), **options)
+    _print_report(figures, arguments)
+    return print_findings(
+        f"Left out, with its records: {each['file']}: {each['problem']}" for each in figures["unreadable_files"]
+    )
 
 
-def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
-    """Return a report in the requested form. If that is a file, write it and return a message."""
+def _print_report(figures: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+    """Print a report in the requested form, or write it and say so."""
     if arguments.json:
-        return as_json(figures)
-    if arguments.html:
+        print_json(figures)
+    elif arguments.html:
         from cookie_consent.report.page.page import page  # the other forms need no templates
 
-        try:
+        with file_errors(arguments.html, "written"):
             arguments.html.write_text(page(figures), "utf-8")
-        except OSError as error:
-            raise _unwritable(arguments.html, error) from None
-        return f"{arguments.html} is written."
-    if arguments.csv:
-        try:
-            return f"{counted(len(write_csv(figures, arguments.csv)), 'file')} in {arguments.csv}."
-        except OSError as error:
-            raise _unwritable(arguments.csv, error) from None
-    from cookie_consent.report.export.terminal import as_text
+        print_text(f"{arguments.html} is written.")
+    elif arguments.csv:
+        with file_errors(arguments.csv, "written"):
+            files = write_csv(figures, arguments.csv)
+        print_text(f"{counted(len(files), 'file')} in {arguments.csv}.")
+    else:
+        from cookie_consent.report.export.terminal import as_text
 
-    return as_text(figures)
+        print_text(as_text(figures))
 
 
-def _unwritable(path: Path, error: OSError) -> UnusableError:
-    return UnusableError(f"{path} cannot be written: {error.strerror}.")
-
-
-REPORT = Command(_arguments, guarded(_report), "a file of the access log cannot be read, and is left out")
+REPORT = Command(
+    (
+        ACCESS_LOG,
+        JSON,
+        POLICY,
+        TIME_ZONE,
+        SINCE,
+        UNTIL,
+        HOST,
+        WHERE,
+        option(
+            "--compare",
+            choices=COMPARISONS,
+            help="add the figures of the period of equal length before, or of the same days of the year before",
+        ),
+        option(
+            "--step",
+            choices=STEPS,
+            help="count by this step over time (default: hours for two days, days for three months, weeks for a year "
+            "and a half, months beyond)",
+        ),
+        option(
+            "--limit",
+            metavar="ROWS",
+            type=_up_to(LARGEST_LIMIT),
+            default=DEFAULT_ROWS,
+            help=f"rows in a list, at most {LARGEST_LIMIT:,} (default: %(default)s)",
+        ),
+        option(
+            "--threshold",
+            metavar="VISITORS",
+            type=_up_to(_LARGEST_THRESHOLD),
+            default=THRESHOLD,
+            help="rows with fewer visitors are joined (default: %(default)s)",
+        ),
+        MEMORY,
+        option("--html", metavar="FILE", type=Path, help="write an HTML page with charts"),
+        option("--csv", metavar="FOLDER", type=Path, help="write each figure to a CSV file in this folder"),
+    ),
+    _report,
+    "a file of the access log cannot be read, and is left out",
+)

@@ -6,17 +6,21 @@ import argparse
 import time
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem
-from cookie_consent.cli.existing_ledger import existing_ledger
-from cookie_consent.cli.options import ledger_of, print_json, print_text, with_options
+from cookie_consent.cli.frame import (
+    FINDING,
+    GOOD,
+    JSON,
+    LEDGER,
+    Command,
+    UnusableError,
+    option,
+    print_findings,
+    print_json,
+    print_text,
+    required_store,
+)
+from cookie_consent.cli.stores import existing_ledger
 from cookie_consent.http.forms import clean_text
-
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    with_options("--ledger")(parser)
-    parser.add_argument("action", choices=("list", "answer", "close"), help="list: open ones first, or all of REF")
-    parser.add_argument("reference", metavar="REF", nargs="?", default="", help="like R-7K3M-AQFD-2W5Z")
-    parser.add_argument("--text", type=clean_text, help="the answer; mail it to the address that is printed")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -24,13 +28,13 @@ def _run(arguments: argparse.Namespace) -> int:
     now = time.time()
     if (arguments.action != "list" and not reference) or (arguments.action == "answer") != bool(arguments.text):
         raise UnusableError("Write: requests list [REF], requests answer REF --text ANSWER, or requests close REF.")
-    with existing_ledger(ledger_of(arguments)) as ledger:
+    with existing_ledger(required_store(arguments, "ledger")) as ledger:
         is_done = arguments.action == "list" or ledger.requests.end(reference, now, arguments.text)
         listed = [one.document() for one in ledger.requests.listed() if reference in ("", one.reference)]
     if reference and not listed:
-        return print_problem(f"There is no request {arguments.reference!r}.", FINDING)
+        return print_findings([f"There is no request {arguments.reference!r}."])
     if not is_done:
-        return print_problem(f"{reference} is {listed[0]['state']} already.", FINDING)
+        return print_findings([f"{reference} is {listed[0]['state']} already."])
     for one in listed:
         one["overdue"] = one["state"] == "open" and one["due_at"] < rfc3339(now)
         if arguments.json:
@@ -45,4 +49,14 @@ def _run(arguments: argparse.Namespace) -> int:
     return FINDING if arguments.action == "list" and any(one["overdue"] for one in listed) else GOOD
 
 
-REQUESTS = Command(_arguments, guarded(_run), "a listed request is overdue, or the named one is not open")
+REQUESTS = Command(
+    (
+        LEDGER,
+        JSON,
+        option("action", choices=("list", "answer", "close"), help="list: open ones first, or all of REF"),
+        option("reference", metavar="REF", nargs="?", default="", help="like R-7K3M-AQFD-2W5Z"),
+        option("--text", type=clean_text, help="the answer; mail it to the address that is printed"),
+    ),
+    _run,
+    "a listed request is overdue, or the named one is not open",
+)

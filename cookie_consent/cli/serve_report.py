@@ -7,65 +7,41 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, port_number, print_problem
+from cookie_consent.cli.frame import (
+    ACCESS_LOG,
+    GOOD,
+    Command,
+    UnusableError,
+    option,
+    port_number,
+    print_note,
+    required_store,
+)
 from cookie_consent.cli.local_server import serve
-from cookie_consent.cli.options import option_value
-from cookie_consent.cli.report_settings import add_memory_option, add_settings_options, settings_of
-from cookie_consent.report import UnreadableError
+from cookie_consent.cli.report import MEMORY, POLICY, TIME_ZONE, settings_of
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.files import require_files
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from cookie_consent.report.settings import Settings
-
 PASSWORD = "CONSENT_REPORT_PASSWORD"  # noqa: S105 (the name of an environment variable)
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--access-log",
-        metavar="URL",
-        help='the access log, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
-    )
-    add_settings_options(parser)
-    add_memory_option(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=port_number, default=8765, help="the port; 0 for a free one (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--password-file",
-        metavar="FILE",
-        help="a file whose first line is the password: required if other machines can connect, recommended if "
-        f"others can log in to this one (default: ${PASSWORD})",
-    )
-
-
 def _serve(arguments: argparse.Namespace) -> int:
-    access_log, settings = _access_log(arguments), _settings(arguments)
+    access_log = required_store(arguments, "access_log")
+    # Opened once, so that errors show at start-up. It may still be empty.
+    with open_engine(access_log):
+        require_files(access_log, may_be_new=True)
+    settings = settings_of(arguments)
     password = _password(arguments.password_file)
     # Here, because arguments are checked before the web framework is imported.
     from cookie_consent.report.live.app import report_app
 
     app = report_app(access_log, authorize=lambda request: True, policy=settings, memory=arguments.memory)
     app = _guarded(app, arguments.host, password)
-    serve(app, arguments.host, arguments.port, what="The report", command="serve-report", extra="analytics")
+    serve(app, arguments.host, arguments.port, what="The report")
     return GOOD
-
-
-def _access_log(arguments: argparse.Namespace) -> str:
-    """Return the access log after opening it once, so that errors show at start-up. It may still be empty."""
-    target = option_value(arguments, "access_log")
-    if target is None:
-        raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
-    try:
-        with open_engine(target):
-            require_files(target, may_be_new=True)
-        return target
-    except (ValueError, UnreadableError) as error:
-        raise UnusableError(str(error)) from None
 
 
 def _password(file: str | None) -> str:
@@ -83,13 +59,6 @@ def _password(file: str | None) -> str:
     return password
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    try:
-        return settings_of(arguments)
-    except ValueError as error:
-        raise UnusableError(str(error)) from None
-
-
 def _guarded(app: ASGIApp, host: str, password: str) -> ASGIApp:
     """Return the report app behind its guards: the password if set, and a check of the Host field if on loopback."""
     from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
@@ -103,11 +72,25 @@ def _guarded(app: ASGIApp, host: str, password: str) -> ASGIApp:
             f"Others than this machine can connect to {host}: that needs a password. Write it into a file and name "
             f"that by --password-file, or set {PASSWORD}."
         )
-    print_problem("Over http a password can be read on its way: put a proxy that speaks https before this port.", GOOD)
+    print_note("Over http a password can be read on its way: put a proxy that speaks https before this port.")
     return app
 
 
 SERVE_REPORT = Command(
-    _arguments,
-    guarded(_serve),
+    (
+        ACCESS_LOG,
+        POLICY,
+        TIME_ZONE,
+        MEMORY,
+        option("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)"),
+        option("--port", type=port_number, default=8765, help="the port; 0 for a free one (default: %(default)s)"),
+        option(
+            "--password-file",
+            metavar="FILE",
+            help="a file whose first line is the password: required if other machines can connect, recommended if "
+            f"others can log in to this one (default: ${PASSWORD})",
+        ),
+    ),
+    _serve,
+    extra="analytics",
 )

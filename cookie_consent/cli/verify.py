@@ -14,18 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.cli.command import (
+from cookie_consent.cli.frame import (
     FINDING,
     GOOD,
+    JSON,
+    LEDGER,
     Command,
     UnusableError,
+    counted,
+    file_errors,
     first_line,
-    guarded,
-    print_problem,
+    option,
+    print_findings,
+    print_json,
+    print_text,
     progress,
+    required_store,
 )
-from cookie_consent.cli.existing_ledger import existing_ledger
-from cookie_consent.cli.options import counted, ledger_of, print_json, print_text, with_options
+from cookie_consent.cli.stores import existing_ledger
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.chain import Link, Root, Verified, verify
@@ -94,7 +100,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     now = int(time.time())
     dated = [SignedRoot(one.root.number, one.signed_at) for one in roots if one.signed_at is not None]
     dates = Chronology(dated, now)
-    with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
+    with existing_ledger(required_store(arguments, "ledger")) as ledger, progress("records", _size(ledger)) as seen:
         verified, chain_findings = _verify_all(ledger, [one.root for one in roots], seen, dates)
     findings = sorted([*chain_findings, *findings], key=lambda finding: finding.record or math.inf)
     root = write_root(verified.root, signer, now) if signer else str(verified.root)
@@ -104,7 +110,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     else:
         print_text("\n".join(_in_words(result)))
     if arguments.write_root and findings:
-        print_problem("No root was written.", FINDING)
+        print_findings(["No root was written."])
     elif arguments.write_root:
         _keep_root(arguments.write_root, root)
     return FINDING if findings else GOOD
@@ -293,15 +299,30 @@ def _in_words(result: _Result) -> Iterator[str]:
 
 
 def _keep_root(path: str, root: str) -> None:
-    try:
-        with Path(path).open("a", encoding="utf-8") as file:  # append, so that no earlier root is lost
-            file.write(f"{root}\n")
-    except OSError as error:
-        raise UnusableError(f"--write-root: {path} cannot be written: {error.strerror}.") from None
+    # Append, so that no earlier root is lost.
+    with file_errors(f"--write-root: {path}", "written"), Path(path).open("a", encoding="utf-8") as file:
+        file.write(f"{root}\n")
 
 
 VERIFY = Command(
-    with_options("--ledger", "--root", "--write-root"),
-    guarded(_verify),
+    (
+        LEDGER,
+        option(
+            "--root",
+            metavar="ROOT",
+            action="append",
+            default=[],
+            help="a root that was stored elsewhere, or a file with one root on each line; may be repeated. "
+            "$CONSENT_KEY checks the signature",
+        ),
+        option(
+            "--write-root",
+            metavar="FILE",
+            help="append the root of the chain to this file, signed with $CONSENT_KEY (several keys: one on each "
+            "line, oldest first; the last one signs)",
+        ),
+        JSON,
+    ),
+    _verify,
     "something was changed, left out or added",
 )

@@ -22,7 +22,7 @@ _LONGEST_END, _PAUSE = 2.0, 0.05
 """How long to keep interrupting DuckDB when Python exits, and the interval between attempts (seconds)."""
 
 
-class NotInstalledError(Exception):
+class NotInstalledError(ModuleNotFoundError):
     """A library is missing. The message names it and how to install it."""
 
 

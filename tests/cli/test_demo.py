@@ -17,9 +17,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from cookie_consent.cli import main
-from cookie_consent.cli.command import GOOD, WRONG_USAGE
-from cookie_consent.cli.demo.sites import SiteOfFile, serving
-from cookie_consent.cli.demo.walk import Outcome, print_outcomes, print_proof, promises, run, walk
+from cookie_consent.cli.demo_sites import SiteOfFile, serving
+from cookie_consent.cli.demo_walk import Outcome, print_outcomes, print_proof, promises, run, walk
+from cookie_consent.cli.frame import GOOD, WRONG_USAGE
 from tests.support.asgi import Visitor, call, install
 from tests.support.documentation import blocks
 from tests.support.served import visited

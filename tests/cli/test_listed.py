@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.cli.command import GOOD
-from cookie_consent.cli.listed import COMMANDS
-from cookie_consent.cli.main import main
+from cookie_consent.cli.frame import GOOD
+from cookie_consent.cli.main import COMMANDS, main
 
 LIGHT = ("report", "serve-report", "compact", "export", "erase", "purge")
 """Commands on an access log. They run often, by cron too, and need neither policy nor ledger to begin."""

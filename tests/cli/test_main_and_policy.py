@@ -516,13 +516,12 @@ def test_version_is_that_of_the_installed_package(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("missing", ["httpx", "uvicorn", "sqlalchemy", "duckdb"])
 def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:
-        monkeypatch.delitem(sys.modules, name)
-    for module in ("sites", "walk"):
-        monkeypatch.delattr(f"cookie_consent.cli.demo.{module}", raising=False)
+    for module in ("demo_sites", "demo_walk"):
+        monkeypatch.delitem(sys.modules, f"cookie_consent.cli.{module}", raising=False)
+        monkeypatch.delattr(f"cookie_consent.cli.{module}", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(["demo"]) == WRONG_USAGE
-    assert capsys.readouterr().err == f'The demo needs {missing}: pip install "cookie-consent[demo]"\n'
+    assert capsys.readouterr().err == f'cookie-consent demo needs {missing}: pip install "cookie-consent[demo]"\n'
 
 
 @pytest.mark.slow
@@ -543,7 +542,7 @@ def test_broken_promise_of_demo_is_a_finding(held: bool, status: int, monkeypatc
         given.update(arguments, listen=listen)
         return held
 
-    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
     assert main(["demo", "--once", "--port", "8123"]) == status
     assert given == {"once": True, "listen": ("127.0.0.1", 8123), "report_to": None}
 
@@ -552,7 +551,7 @@ def test_interrupted_command_ends_without_traceback(monkeypatch: pytest.MonkeyPa
     def run(*_: object, **__: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
     assert main(["demo"]) == INTERRUPTED
 
 
@@ -566,7 +565,7 @@ def test_interrupted_query_ends_command_without_traceback(monkeypatch: pytest.Mo
             connection.execute("SELECT count(*) FROM range(4_000_000_000) AS a WHERE hash(a.range) = 1").fetchall()
         return True
 
-    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
     assert main(["demo"]) == INTERRUPTED
 
 
@@ -574,7 +573,7 @@ def test_other_error_of_a_command_is_raised(monkeypatch: pytest.MonkeyPatch) -> 
     def run(*_: object, **__: object) -> bool:
         raise RuntimeError("It is broken.")
 
-    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
     with pytest.raises(RuntimeError, match="It is broken"):
         main(["demo"])
 
@@ -591,7 +590,7 @@ def test_terminated_command_cleans_up_first(monkeypatch: pytest.MonkeyPatch) -> 
         return False
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("cookie_consent.cli.demo.walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
     with pytest.raises(SystemExit) as ended:
         main(["demo"])
     assert (ended.value.code, cleaned_up) == (128 + signal.SIGTERM, [True])

@@ -20,8 +20,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.cli.command import with_ids_joined
-from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, main
+from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, join_ids, main
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS
 from cookie_consent.policy.policy import canonical_json
@@ -257,7 +256,7 @@ def test_id_may_begin_with_a_hyphen(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--id", id_, "--json"]) == GOOD
     assert [record["record_id"] for record in json_lines(capsys)] == [record_id]
     assert main(["records", "--ledger", url(path), "--explain", record_id]) == GOOD
-    assert with_ids_joined(["erase", "--id", "--proof"]) == ["erase", "--id", "--proof"]
+    assert join_ids(["erase", "--id", "--proof"]) == ["erase", "--id", "--proof"]
 
 
 @pytest.mark.parametrize("id_", ["", "a\nb", "\udcff", "--json"])

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.cli.command import GOOD, WRONG_USAGE
+from cookie_consent.cli.frame import GOOD, WRONG_USAGE
+from cookie_consent.cli.main import main
 from cookie_consent.cli.report import REPORT, report_arguments
 from cookie_consent.report import FIGURES, report
 from cookie_consent.report.engines import duckdb_files
@@ -63,12 +64,12 @@ def access_log(tmp_path: Path) -> Path:
 
 def parsed(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    REPORT.arguments(parser)
+    REPORT.add_to(parser)
     return parser.parse_args(arguments)
 
 
 def run(*arguments: str) -> int:
-    return REPORT.run(parsed("--from", str(DAY), "--to", str(DAY), "--threshold", "1", *arguments))
+    return main(["report", "--from", str(DAY), "--to", str(DAY), "--threshold", "1", *arguments])
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -115,7 +116,7 @@ def test_tables_say_how_many_small_groups_were_joined(access_log: Path) -> None:
 @pytest.mark.slow
 def test_first_report_has_no_rows_of_zeros_and_says_how_to_see_the_lists(access_log: Path, capsys: Capture) -> None:
     arguments = ["--access-log", str(access_log), "--to", str(DAY + timedelta(days=3))]
-    assert REPORT.run(parsed(*arguments)) == GOOD
+    assert main(["report", *arguments]) == GOOD
     out = capsys.readouterr().out
     tables = out.partition("By day")[2].splitlines()
     rows = [words[1:] for row in tables if (words := row.split()) and words[0].replace("-", "").isdecimal()]
@@ -126,7 +127,7 @@ def test_first_report_has_no_rows_of_zeros_and_says_how_to_see_the_lists(access_
         "Each row of the other lists would stand for fewer than 5 visitors. They are left out.\n"
         "While only you try the site, see them with: --threshold 1\n"
     )
-    assert REPORT.run(parsed(*arguments, "--threshold", "1")) == GOOD
+    assert main(["report", *arguments, "--threshold", "1"]) == GOOD
     out = capsys.readouterr().out
     assert "\nPages\n" in out
     assert "--threshold" not in out

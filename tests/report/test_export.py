@@ -20,7 +20,7 @@ import duckdb
 import psycopg
 import pytest
 
-from cookie_consent.cli.command import FINDING
+from cookie_consent.cli.frame import FINDING
 from cookie_consent.cli.main import GOOD, WRONG_USAGE, main
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines import postgresql

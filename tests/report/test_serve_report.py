@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import errno
 import os
@@ -25,8 +24,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from cookie_consent.cli.command import GOOD, WRONG_USAGE
-from cookie_consent.cli.serve_report import PASSWORD, SERVE_REPORT
+from cookie_consent.cli.frame import GOOD, WRONG_USAGE
+from cookie_consent.cli.main import main
+from cookie_consent.cli.serve_report import PASSWORD
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.live.app import KEPT_FOR, _Pages, _Rendered, report_app
@@ -500,9 +500,7 @@ def test_loopback_addresses_are_recognized() -> None:
 
 
 def run(*argv: str) -> int:
-    parser = argparse.ArgumentParser()
-    SERVE_REPORT.arguments(parser)
-    return SERVE_REPORT.run(parser.parse_args(argv))
+    return main(["serve-report", *argv])
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +11,8 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from cookie_consent.cli.command import GOOD, WRONG_USAGE
-from cookie_consent.cli.report import REPORT
+from cookie_consent.cli.frame import GOOD, WRONG_USAGE
+from cookie_consent.cli.main import main
 from cookie_consent.report import FIGURES, Question
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.page.page import live_page, page
@@ -320,6 +319,4 @@ def test_report_command_refuses_a_wrong_filter(tmp_path: Path, capsys: pytest.Ca
 
 
 def run(log: Path, *arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    REPORT.arguments(parser)
-    return REPORT.run(parser.parse_args(["--access-log", str(log), "--from", str(DAY), "--to", str(DAY), *arguments]))
+    return main(["report", "--access-log", str(log), "--from", str(DAY), "--to", str(DAY), *arguments])

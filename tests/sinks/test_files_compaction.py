@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import gzip
 import json
@@ -21,8 +20,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE
-from cookie_consent.cli.compact import COMPACT
+from cookie_consent.cli.frame import FINDING, GOOD, WRONG_USAGE
+from cookie_consent.cli.main import main
 from cookie_consent.report import report
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
@@ -415,9 +414,7 @@ def test_purge_raises_error_for_undeletable_file(path: Path) -> None:
 
 
 def run(*given: str) -> int:
-    parser = argparse.ArgumentParser()
-    COMPACT.arguments(parser)
-    return COMPACT.run(parser.parse_args(given))
+    return main(["compact", *given])
 
 
 @pytest.mark.slow
@@ -447,7 +444,7 @@ def test_command_reports_unreadable_and_locked_files(
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        (None, "Name the access log: --access-log FILE"),
+        (None, "Name the access log: --access-log URL"),
         ("kafka://x", 'there is no sink for "kafka://"'),
         ("postgresql://localhost/access", "only a log in files is compacted"),
         ("/nowhere/access.jsonl", "there is no file /nowhere/access.jsonl, and none that was closed"),

@@ -32,7 +32,7 @@ TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "found", "visi
 EVERYBODY = Segment()
 
 
-class UnreadableError(Exception):
+class UnreadableError(ValueError):
     """An access log cannot be read. The message says why, or how to fix it."""
 
 

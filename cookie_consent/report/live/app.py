@@ -144,10 +144,10 @@ def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings
         asked_for = {name: getattr(question, name) for name in names}
         figures = make(access_log, **asked_for, goals=settings.goals, compare=compare)
         return _Rendered(200, live_page(fields, figures))
-    except ValueError as error:
-        return _Rendered(400, live_page(fields, None, str(error)))
     except UnreadableError as error:
         return _Rendered(503, live_page(fields, None, str(error)))
+    except ValueError as error:
+        return _Rendered(400, live_page(fields, None, str(error)))
     except Exception:  # noqa: BLE001 (an unexpected error is logged, and people still get a page)
         _log.exception("A report could not be made.")
         return _Rendered(500, live_page(fields, None, "The report could not be made. The server's log says why."))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 
-from cookie_consent.cli.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE
-from cookie_consent.cli.listed import COMMANDS, Listed
+from cookie_consent.cli.frame import FINDING, GOOD, INTERRUPTED, WRONG_USAGE
+from cookie_consent.cli.main import COMMANDS, Listed
 from tests.support.reference.markdown import joined, page_of, prose, sentence, table
 
 _TITLE = f"""\
@@ -37,9 +37,9 @@ def page() -> str:
 
 
 def _section(listed: Listed) -> str:
-    command = listed.command()
+    command = listed.load()
     parser = argparse.ArgumentParser(prog=f"cookie-consent {listed.name}", add_help=False)
-    command.arguments(parser)
+    command.add_to(parser)
     finding = f"Status {FINDING} if {prose(command.finding)}." if command.finding else ""
     return joined(f"## `{listed.name}`", f"{sentence(listed.help)} {finding}", *_arguments(parser._actions))
 

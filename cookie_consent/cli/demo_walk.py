@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from cookie_consent.cli.demo.sites import as_another_site, registry_module, serving
+from cookie_consent.cli.demo_sites import as_another_site, registry_module, serving
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.report import report

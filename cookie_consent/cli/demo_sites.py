@@ -15,11 +15,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import Policy
-from cookie_consent.cli.command import UnusableError, print_problem
+from cookie_consent.cli.frame import UnusableError, print_note
 from cookie_consent.cli.local_server import address_of, listening_socket, serve
 from cookie_consent.policy.errors import PolicyError
 
-_PACKAGE = Path(__file__).parents[2]
+_PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "registry", _PACKAGE.parent / "examples" / "registry")
 """The folder of the site in a wheel, and in an editable install."""
 
@@ -77,7 +77,7 @@ class SiteOfFile:
         try:
             self._site = self._make(Policy.load(self._file))
         except (OSError, PolicyError) as error:
-            print_problem(str(error), 0)
+            print_note(str(error))
             self._site = PlainTextResponse(f"{error}\n", status_code=500, headers={"cache-control": "no-store"})
 
 
@@ -90,4 +90,4 @@ def serve_policy(file: Path, listen: tuple[str, int]) -> None:
         environ = {"REGISTRY_KEY": secrets.token_urlsafe(32), "REGISTRY_PARTNER": as_another_site(partner)}
         create_app = registry_module("app").create_app
         site = SiteOfFile(file, lambda policy: create_app(environ, policy))
-        serve(site, *listen, what=f"The site with {file}", command="demo", extra="demo")
+        serve(site, *listen, what=f"The site with {file}")
