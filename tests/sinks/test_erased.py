@@ -134,7 +134,7 @@ def test_erasing_again_without_duckdb_says_how_to_install(
 def test_erasing_again_needs_an_access_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONSENT_ACCESS_LOG", raising=False)
     assert main(["erase", "--again"]) == 2
-    assert "Name what to erase from" in capsys.readouterr().err
+    assert "Name the access log" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
