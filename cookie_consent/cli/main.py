@@ -55,6 +55,7 @@ COMMANDS = (
     Listed(
         "verify", "Verify that no consent record, and nothing that one cites, was changed, left out or added.", "verify"
     ),
+    Listed("move", "Copy a ledger into another database, with its chain intact: from SQLite to PostgreSQL.", "move"),
     Listed("requests", "List, answer and close what visitors ask of the site.", "requests"),
     Listed("report", "Show who came, what they read, and how many say yes.", "report"),
     Listed("serve-report", "Show the report of an access log live, in a browser.", "serve_report"),

@@ -35,7 +35,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.threads import call_after_fork, leave_to_parent
-from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, is_intact, removal
+from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, Verified, is_intact, removal, verify
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
@@ -53,6 +53,8 @@ _CITED = (
     ("texts", TEXTS.c.sha256, TEXTS.c.content, (RECORDS.c.text, RECORDS.c.prevailing_text)),
 )
 """What records cite: its kind, its name and content columns, and the columns of records that cite it."""
+_COPIED = (POLICIES, TEXTS, RECORDS, REMOVALS, REQUESTS)
+"""The tables that hold what a site keeps, in an order in which they can be filled."""
 _LINK = [RECORDS.c[name] for name in ("number", "document", "record_hash", "chain_hash", *INDEXED_COLUMNS)]
 # Queries that visitors wait for are built once: building one takes longer than running it.
 _KEY: ColumnElement[str] = bindparam("key")
@@ -221,6 +223,33 @@ class SqlLedger:
         """Yield a description of each damage in the database's own files, such as a corrupt index."""
         yield from self._database.damages()
 
+    def fill_from(self, source: SqlLedger, progress: Callable[[int], object] = lambda number: None) -> Verified:
+        """Copy all of another ledger into this empty one, in one transaction, and return what its chain proves.
+
+        Raises:
+            ValueError: this ledger has records, the copied chain does not fit, or the other ledger grew meanwhile.
+                Nothing was copied.
+        """
+        with source._database.scanning() as reading, self._database.changing() as writing:
+            if writing.execute(select(RECORDS.c.number).limit(1)).first():
+                raise ValueError("The ledger to move to has records already. Name an empty one.")
+            for table in _COPIED:
+                # The database numbers removals itself.
+                columns = [column for column in table.c if column is not table.autoincrement_column]
+                rows = reading.execute(_in_pages(select(*columns).order_by(*table.primary_key)))
+                for page in rows.mappings().partitions():
+                    writing.execute(insert(table), [dict(row) for row in page])
+            copied = writing.execute(_in_pages(select(*_LINK).order_by(RECORDS.c.number)))
+            verified = verify((_link(row) for row in copied), progress=progress)
+            if verified.wrong is not None:
+                raise ValueError(
+                    f"Record {verified.wrong:,} does not fit: {verified.why}. Nothing was moved. "
+                    "Run: cookie-consent verify"
+                )
+            if source.size() != verified.records:
+                raise ValueError("A site writes to the ledger to move from. Stop it, and run this again.")
+        return verified
+
     def last_removal(self, until: float | None = None) -> float | None:
         """Return the Unix time at which due records were last removed, or None."""
         with self._database.scanning() as connection:
@@ -364,6 +393,10 @@ class SqlRequests(Requests):
         if any(touched) and not dry_run:
             self._database.empty_journal()
         return touched
+
+
+def _in_pages(query: Select[Any]) -> Select[Any]:
+    return query.execution_options(yield_per=_PAGE_SIZE)
 
 
 def _link(row: Row[Any]) -> Link:
