@@ -134,11 +134,8 @@ def address(root_path: str, path: str) -> str:
 _LONGEST_PATH = 2048
 
 
-def safe_next(path: str) -> str | None:
-    """Return a path if every browser stays on this site when it follows it, else None."""
-    if not path.startswith("/") or path.startswith("//") or len(path) > _LONGEST_PATH:
-        return None
+def safe_next(path: str) -> str:
+    """Return a path if every browser stays on this site when it follows it, else ""."""
+    is_local = path.startswith("/") and not path.startswith("//") and len(path) <= _LONGEST_PATH
     # Browsers read a backslash as a slash, and remove tabs and line ends.
-    if "\\" in path or not path.isprintable() or " " in path:
-        return None
-    return path
+    return path if is_local and path.isprintable() and "\\" not in path and " " not in path else ""

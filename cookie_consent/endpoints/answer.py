@@ -5,6 +5,7 @@ Consent is written here, and a signal that overrides it in `ledgers/signal_recor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -51,24 +52,27 @@ async def accept_answer(site: Site, request: OwnRequest) -> Response:
     if given.before.status == given.record.status == "unknown":
         # Ticked boxes were left so, or a signal refuses what the answer allows.
         return _make_reply(site, request, given.before, begins=False)
-    # First of all: if the proof cannot be kept, no cookie may say that something was allowed.
-    given = await keep_record(site, request, given)
+    if site.proof is not None:
+        # First of all: if the proof cannot be kept, no cookie may say that something was allowed.
+        given = await keep_record(site, site.proof, request, given)
     record = given.record
+    refused = record.in_state(State.REFUSED)
     # Another process may have stored the same answer a moment ago, and its clock may be ahead.
     now = max(request.now, record.decided_at)
     after = decide(given.before.policy, record, frozenset(given.before.signals), now)
     begins = site.access_log is not None and after.traces and visit.visitor_id is None
-    fields = _make_cookies(site, request, record, now)
+    fields = _make_cookies(site, request, record, refused, now)
     if request.is_form and given.posted.surface and given.problem is None:
         # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
         fields.append((b"set-cookie", site.own_cookies.set(SAVED, "1", request.place)))
-    fields += trace_answer(site, request, given, begins=begins)
-    takes_away = any(visit.decision.purposes[purpose] for purpose in record.in_state(State.REFUSED))
-    if request.is_form or takes_away:
+    if site.access_log is not None:
+        fields += trace_answer(site, site.access_log, request, given, begins=begins)
+    if request.is_form or any(map(visit.decision.purposes.get, refused)):
         # Otherwise the back button would restore pages as they were, with their scripts running (back-forward cache).
         # If nothing was taken away, our script updates its own pages, and the answer need not wait for the cache.
         fields.append(_EMPTY_CACHE)
-    _warn_of_unlisted_host(site, request)
+    if site.policy.site.hosts and not request.place.host:
+        _warn_of_unlisted_host(site.policy.site.hosts, read_host(request.scope))
     if given.problem is not None:
         given.problem.fields = fields
         raise given.problem
@@ -84,10 +88,10 @@ async def _read_given(site: Site, request: OwnRequest) -> GivenAnswer:
     # none, so the user agent is read at the first answer alone.
     if before.record is None and is_from_robot(request.fields):
         raise Problem(403, "A robot cannot consent.")
-    posted = read_answer(request.content_type, await read_body(request.stream()), site.policy)
+    posted = read_answer(request.media_type, await read_body(request.receive), site.policy)
     if posted.language in site.policy.site.languages:
         request.language = posted.language
-    request.next_path = safe_next(posted.next) or ""
+    request.next_path = safe_next(posted.next)
     if posted.policy not in ("", site.policy.version):
         # An answer is only about the text that was shown.
         raise Problem(409, f"The policy in force is {site.policy.version}.", "error_policy_changed")
@@ -103,7 +107,9 @@ async def _read_given(site: Site, request: OwnRequest) -> GivenAnswer:
     return GivenAnswer(posted, shown, record)
 
 
-def _make_cookies(site: Site, request: OwnRequest, record: ConsentRecord, now: float) -> Headers:
+def _make_cookies(
+    site: Site, request: OwnRequest, record: ConsentRecord, refused: Sequence[str], now: float
+) -> Headers:
     """Return the header fields that store an answer in the browser, and expire what it refuses."""
     own_cookies = site.own_cookies
     place = request.place
@@ -118,7 +124,6 @@ def _make_cookies(site: Site, request: OwnRequest, record: ConsentRecord, now: f
         on_site = decide(before.policy, record, frozenset(before.signals), now)
         cookies += own_cookies.set_state(on_site, request.cookie_field, request.now, place)
     fields = [(b"set-cookie", cookie) for cookie in cookies]
-    refused = record.in_state(State.REFUSED)
     if refused:
         fields += site.gate.expire_cookies(
             find_refused(request.visit.refusable_cookies, record),
@@ -129,17 +134,15 @@ def _make_cookies(site: Site, request: OwnRequest, record: ConsentRecord, now: f
     return fields
 
 
-def _warn_of_unlisted_host(site: Site, request: OwnRequest) -> None:
+def _warn_of_unlisted_host(hosts: Sequence[str], host: str) -> None:
     """Log a host that is not among those that share answers."""
-    hosts = site.policy.site.hosts
-    if hosts and not request.place.host:
-        name = escape_for_log(read_host(request.scope))
-        text = (
-            f'An answer was given on "{name}", and counts there alone: [site] hosts lists {", ".join(hosts)}. If '
-            f'"{name}" is the site itself, list it, or let the proxy pass the Host field that the browser sent. '
-            "docs/subdomains.md says more."
-        )
-        warn_once("hosts of answers", name, text)
+    name = escape_for_log(host)
+    text = (
+        f'An answer was given on "{name}", and counts there alone: [site] hosts lists {", ".join(hosts)}. If '
+        f'"{name}" is the site itself, list it, or let the proxy pass the Host field that the browser sent. '
+        "docs/subdomains.md says more."
+    )
+    warn_once("hosts of answers", name, text)
 
 
 def _make_reply(site: Site, request: OwnRequest, after: Decision, *, begins: bool) -> Response:
@@ -156,17 +159,24 @@ def _make_reply(site: Site, request: OwnRequest, after: Decision, *, begins: boo
 # Access tracing: counts, visitor ids and erasure.
 
 
-def trace_answer(site: Site, request: OwnRequest, given: GivenAnswer, *, begins: bool) -> Headers:
-    """Count an answer, begin or end to trace the visitor, and return the header fields of the visitor id."""
-    log = site.access_log
-    if log is None:
-        return []
+def trace_answer(site: Site, log: AccessLog, request: OwnRequest, given: GivenAnswer, *, begins: bool) -> Headers:
+    """Count an answer, begin or end to trace the visitor, and return the header fields of the visitor id.
+
+    If the page is loaded again, the cookie of a new visitor id keeps the referrer: loading it again proves that the
+    browser keeps cookies, so that visit is recorded. After a form, the browser loads the page. The script reloads a
+    page that may not load what was granted, and sends the origin that the visitor came from.
+    """
+    posted = given.posted
     if given.is_new:
-        _count_answer(log, request, given.posted, given.record)
+        _count_answer(log, request, posted, given.record)
     log.run_if_due()
     fields = []
     if begins:
-        fields.append((b"set-cookie", _make_visitor_cookie(site, request, given.posted)))
+        referrer = None
+        if request.next_path and posted.source in _ON_PAGES and (request.is_form or REFERRER in request.query):
+            referrer = origin_of(request.query.get(REFERRER, ""))
+        _, cookie = site.own_cookies.set_visitor(request.now, request.place, referrer)
+        fields.append((b"set-cookie", cookie))
     visitor = site.own_cookies.read_visitor(request.cookie_field, request.now, request.place)
     if visitor is None:
         return fields
@@ -184,19 +194,6 @@ def end_tracing(site: Site, request: OwnRequest) -> Headers:
     if site.access_log is None or visitor is None or not request.visit.decision.policy.traced:
         return []
     return _keep_former_visitor(site, site.access_log, request, visitor.id)
-
-
-def _make_visitor_cookie(site: Site, request: OwnRequest, posted: PostedAnswer) -> bytes:
-    """Return the Set-Cookie field for a new visitor id, with the referrer if the page is loaded again.
-
-    Loading it again proves that the browser keeps cookies, so that visit is recorded. After a form, the browser loads
-    the page. The script reloads a page that may not load what was granted, and sends the origin that the visitor came
-    from.
-    """
-    referrer = None
-    if request.next_path and posted.source in _ON_PAGES and (request.is_form or REFERRER in request.query):
-        referrer = origin_of(request.query.get(REFERRER, ""))
-    return site.own_cookies.set_visitor(request.now, request.place, referrer)[1]
 
 
 def _keep_former_visitor(site: Site, log: AccessLog, request: OwnRequest, visitor_id: str) -> Headers:
@@ -239,16 +236,18 @@ def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, rec
     before = request.visit.decision
     outcome = ledger_records.name_event(before.record, record)
     if outcome != "withdrawn":
-        outcome = record.status if before.should_ask or before.record is None else "changed"
+        outcome = record.status if before.asked or before.record is None else "changed"
     device = ""
     if outcome == "granted":  # the user agent of who said no is not read
         device = read_agent(request.fields.get(b"user-agent", b"")).device
+    path = ""
+    if request.next_path:  # the answer of a program has none
+        path = unquote(split_address(request.next_path).path)
     log.counts.add_answer(
         outcome,
         request.fields.get(b"host", b""),
         record.language,
-        # The path is "" for the answer of a program.
-        Shown(before.policy, device, unquote(split_address(request.next_path).path)),
+        Shown(before.policy, device, path),
         first=posted.first == "1" and outcome in _TO_THE_QUESTION,
         purposes=_list_purposes(outcome, before, record),
     )

@@ -35,15 +35,12 @@ _LONGEST_WAIT_TO_REFUSE = 2.0
 """Seconds after which a refusal counts without its record."""
 
 
-async def keep_record(site: Site, request: OwnRequest, given: GivenAnswer) -> GivenAnswer:
+async def keep_record(site: Site, proof: Proof, request: OwnRequest, given: GivenAnswer) -> GivenAnswer:
     """Store the record of an answer. If the ledger fails, what the answer refuses counts all the same.
 
     Raises:
         Problem: 503, the ledger cannot store it, and it refuses nothing; 429, too many answers.
     """
-    proof = site.proof
-    if proof is None:
-        return given
     given = given._replace(record_id=secrets.token_urlsafe(16))
     refusal = keep_refusals(given.record, request.visit.decision)
     try:

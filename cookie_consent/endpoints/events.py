@@ -7,7 +7,7 @@ from starlette.responses import Response
 from cookie_consent.base.addresses import is_under, local_path
 from cookie_consent.decision.visit import Visit
 from cookie_consent.endpoints.request import OwnRequest, limit_rate
-from cookie_consent.http.forms import Problem, read_body, read_json_object, read_media_type
+from cookie_consent.http.forms import Problem, read_body, read_json_object
 from cookie_consent.http.site import Site
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.tracing.events import LARGEST_EVENT, Event, read_event
@@ -50,9 +50,9 @@ async def accept_event(site: Site, request: OwnRequest) -> Response:
 
 
 async def _read_posted(site: Site, request: OwnRequest) -> Event:
-    if read_media_type(request.content_type) not in _TYPES:
+    if request.media_type not in _TYPES:
         raise Problem(400, f"The body has to be {' or '.join(_TYPES)}.")
-    body = read_json_object(await read_body(request.stream(), LARGEST_EVENT))
+    body = read_json_object(await read_body(request.receive, LARGEST_EVENT))
     try:
         event = read_event(body)
     except ValueError as error:

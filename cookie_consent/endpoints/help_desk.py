@@ -45,10 +45,10 @@ async def take_desk_request(site: Site, request: OwnRequest) -> Response:
         Problem: 404, there is no ledger; 413, the body is too large.
     """
     store = find_store(site)
-    body = await read_body(request.stream())
+    body = await read_body(request.receive)
     fields: dict[str, str] = {}
     try:
-        written = read_texts(request.content_type, body)
+        written = read_texts(request.media_type, body)
         fields = {name: clean_text(value) for name, value in written.items()}
         # The address as it was written: without its invisible characters, it would be another one.
         address = written.get("address", "").strip()

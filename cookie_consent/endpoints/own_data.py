@@ -138,7 +138,7 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
             erased then.
     """
     limit_reading(site, request)
-    await read_body(request.stream())  # it says nothing: the form's language is in the address
+    await read_body(request.receive)  # it says nothing: the form's language is in the address
     # Read the ledger first: if it is down, nothing is erased, as the error page says.
     remaining = [record["record_id"] for record in await find_records(site, request)]
     visitor_ids = find_visitor_ids(site, request)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from cookie_consent.decision.decision import Decision, Reason
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.http.forms import FORM, Problem, read_fields, read_media_type
+from cookie_consent.http.forms import FORM, Problem, read_fields
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.parts import NECESSARY
@@ -86,14 +86,14 @@ class GivenAnswer(NamedTuple):
 _TEXTS = [attribute.name for attribute in fields(PostedAnswer) if attribute.name != "purposes"]
 
 
-def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
+def read_answer(media_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     """Parse and validate the body of an answer.
 
     Raises:
         Problem: 400, the body is no valid answer.
     """
-    data = read_fields(content_type, body, repeated="purpose")
-    if read_media_type(content_type) == FORM:
+    data = read_fields(media_type, body, repeated="purpose")
+    if media_type == FORM:
         purposes = dict.fromkeys(data["purpose"], True)
         data = {"source": "settings", **data}
     else:
@@ -131,10 +131,11 @@ def _check(posted: PostedAnswer, policy: Policy) -> None:
     if unknown:
         purpose = min(unknown)[:40]
         raise Problem(400, f"There is no purpose {purpose!r}. {did_you_mean(purpose, policy.optional)}")
-    services = [service.id for service in policy.services]
-    if posted.service and posted.service not in services:
-        service = posted.service[:40]
-        raise Problem(400, f"There is no service {service!r}. {did_you_mean(service, services)}")
+    if posted.service:
+        services = [service.id for service in policy.services]
+        if posted.service not in services:
+            service = posted.service[:40]
+            raise Problem(400, f"There is no service {service!r}. {did_you_mean(service, services)}")
     if posted.choice == "grant" and not any(posted.purposes.values()):
         raise Problem(400, "There is no purpose to grant.")
     if posted.choice == "opt_out" and not policy.sells:

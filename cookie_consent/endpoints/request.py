@@ -7,7 +7,6 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from anyio import fail_after
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope
 
@@ -15,7 +14,7 @@ from cookie_consent.base.addresses import address, safe_next, scope_at, split_ad
 from cookie_consent.base.bounds import LONGEST_WAIT
 from cookie_consent.base.messages import escape_for_log, log_failure, warn_once
 from cookie_consent.decision.visit import hide_blocked_cookies, read_cookies
-from cookie_consent.http.forms import Problem, is_form, make_rate_problem
+from cookie_consent.http.forms import FORMS, Problem, make_rate_problem, read_media_type
 from cookie_consent.http.site import Site
 from cookie_consent.texts.locales import accepted_language, match_language
 
@@ -50,14 +49,14 @@ class OwnRequest:
         method: its method.
         fields: its header fields by name, in lowercase.
         query: the parameters of its address.
-        stream: returns the chunks of its body.
+        receive: its ASGI receive function.
         path: the path inside the app.
         now: when it arrived, in seconds since 1970.
         visit: what the visitor's cookies and signals say.
         place: where our own cookies live.
         base: the address of the endpoints, with the mount path of the app.
         cookie_field: the Cookie field.
-        content_type: the Content-Type field; "" if missing.
+        media_type: the media type of its body; "" if it names none.
         is_form: whether an HTML form sent the body.
         wants_json: whether the client accepts JSON rather than a page.
         next_path: the path on this site to return to, from the parameter `next`; "" for none.
@@ -68,20 +67,19 @@ class OwnRequest:
         self.scope = scope
         self.method: str = scope["method"]
         self.fields: dict[bytes, bytes] = dict(scope["headers"])
-        self.query: dict[str, str] = {}
-        if scope.get("query_string"):
-            self.query.update(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        self.stream = Request(scope, receive).stream
+        query = scope.get("query_string", b"").decode("latin-1")
+        self.query: dict[str, str] = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+        self.receive = receive
         self.path = path
         self.now = site.clock()
         self.visit = site.visits.read(scope, path)
         self.place = self.visit.place
         self.base = address(scope.get("root_path", ""), site.prefix)
         self.cookie_field = read_cookies(scope)
-        self.content_type = self.fields.get(b"content-type", b"").decode("latin-1")
-        self.is_form = is_form(self.content_type)
+        self.media_type = read_media_type(self.fields.get(b"content-type", b"").decode("latin-1"))
+        self.is_form = self.media_type in FORMS
         self.wants_json = b"json" in self.fields.get(b"accept", b"")
-        self.next_path = safe_next(self.query.get("next", "")) or ""
+        self.next_path = safe_next(self.query.get("next", ""))
         self.language = choose_language(site, self)
 
     @property

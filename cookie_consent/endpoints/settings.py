@@ -178,11 +178,12 @@ def describe_state(site: Site, decision: Decision) -> dict[str, Any]:
     - `law`: the code of the law that applies; only if the policy names one.
     """
     policy = decision.policy
+    allowed = {id_ for id_, is_allowed in decision.purposes.items() if is_allowed}
     state: dict[str, Any] = {
         "status": decision.status,
         "purposes": dict(decision.purposes),
         "outcome": decision.outcome,
-        "should_ask": decision.should_ask,
+        "should_ask": bool(decision.asked),
         "asked": list(decision.asked),
         "policy": policy.version,
         "decided_at": None,
@@ -192,7 +193,7 @@ def describe_state(site: Site, decision: Decision) -> dict[str, Any]:
         "honours_gpc": decision.honours_gpc,
         "opted_out": decision.opted_out,
         "overruled": sorted(decision.overruled),
-        "features": {feature.id: decision.feature(feature.id).available for feature in policy.features},
+        "features": {feature.id: allowed.issuperset(feature.purposes) for feature in policy.features},
         "reloads": site.reloads,
     }
     record = decision.record

@@ -151,7 +151,7 @@ def check_preview(preview: str, scope: Mapping[str, Any]) -> str:
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
     if address.scheme in ("http", "https") and address.authority.lower() == host.lower():
         path = f"{address.path}?{address.query}" if address.query else address.path
-    if preview and safe_next(path) is None:
+    if preview and not safe_next(path):
         raise ValueError(
             f"preview={str(preview)!r}: a card loads nothing from other sites. Put the picture on your own site, and "
             'write its path, like "/static/map.png".'

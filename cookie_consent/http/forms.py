@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 
 class Problem(Exception):  # noqa: N818 (the RFC's word)
@@ -53,6 +56,8 @@ _MAX_FIELDS = 200
 _LARGEST_BODY = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+FORMS = (FORM, "multipart/form-data", "text/plain")
+"""The media types that HTML forms send."""
 
 
 def clean_text(text: str) -> str:
@@ -61,19 +66,21 @@ def clean_text(text: str) -> str:
     return _UNREADABLE.sub("", text).strip()
 
 
-async def read_body(chunks: AsyncIterable[bytes], most: int = _LARGEST_BODY) -> bytes:
-    """Return a request's body.
-
-    Args:
-        chunks: the chunks of the body.
-        most: the largest size in bytes.
+async def read_body(receive: Receive, most: int = _LARGEST_BODY) -> bytes:
+    """Return a request's body, of so many bytes at most.
 
     Raises:
         Problem: 413, the body is larger.
+        ClientDisconnect: the client has left.
     """
     body = b""
-    async for chunk in chunks:
-        body += chunk
+    has_more = True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        has_more = message.get("more_body", False)
         if len(body) > most:
             raise Problem(413, f"The body has to be at most {most} bytes.", "error_too_large")
     return body
@@ -84,21 +91,15 @@ def read_media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def is_form(content_type: str) -> bool:
-    """Return whether a Content-Type is one that HTML forms send."""
-    return read_media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
-
-
-def read_fields(content_type: str, body: bytes, repeated: str = "") -> dict[str, Any]:
+def read_fields(media_type: str, body: bytes, repeated: str = "") -> dict[str, Any]:
     """Read a form or a JSON object. A field of a form that may be `repeated` is a list of texts.
 
     Raises:
         Problem: 400, the body is neither, or another field of a form comes twice.
     """
-    kind = read_media_type(content_type)
-    if kind == JSON:
+    if media_type == JSON:
         return read_json_object(body)
-    if kind != FORM:
+    if media_type != FORM:
         raise Problem(400, f"The body has to be {FORM} or {JSON}.")
     try:
         # Strict: what parsers read differently is refused and not guessed.
@@ -120,13 +121,13 @@ def read_fields(content_type: str, body: bytes, repeated: str = "") -> dict[str,
     return fields
 
 
-def read_texts(content_type: str, body: bytes) -> dict[str, str]:
+def read_texts(media_type: str, body: bytes) -> dict[str, str]:
     """Read a form, or a JSON object of texts.
 
     Raises:
         Problem: 400, the body is neither.
     """
-    fields = read_fields(content_type, body)
+    fields = read_fields(media_type, body)
     if not all(isinstance(value, str) for value in fields.values()):
         raise Problem(400, f"These have to be texts: {', '.join(map(repr, fields))[:200]}.")
     return fields

@@ -67,7 +67,7 @@ def check_prefix(prefix: Any) -> None:
     Raises:
         ValueError: it is no valid path.
     """
-    is_path = isinstance(prefix, str) and prefix[-1:] != "/" and safe_next(prefix) is not None
+    is_path = isinstance(prefix, str) and prefix[-1:] != "/" and safe_next(prefix) != ""
     remedy = 'Write a path like "/privacy-choices", without a slash at its end.'
     check("prefix", prefix, is_valid=is_path and {"?", "#"}.isdisjoint(prefix), remedy=remedy)
 

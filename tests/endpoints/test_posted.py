@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import CONSENT_LIFETIME, SOURCES, Answer, ConsentRecord, State
 from cookie_consent.endpoints.posted import PostedAnswer, make_record, read_answer
-from cookie_consent.http.forms import Problem
+from cookie_consent.http.forms import Problem, read_media_type
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.policy import Policy
 from tests.support.asgi import NOW, policy
@@ -31,13 +31,13 @@ def data(value: object) -> PostedAnswer:
 
 def refusal(content_type: str, body: bytes) -> Problem:
     with pytest.raises(Problem) as raised:
-        read_answer(content_type, body, POLICY)
+        read_answer(read_media_type(content_type), body, POLICY)
     return raised.value
 
 
 def answer_or_problem(body: bytes, content_type: str) -> PostedAnswer | Problem:
     try:
-        return read_answer(content_type, body, POLICY)
+        return read_answer(read_media_type(content_type), body, POLICY)
     except Problem as problem:
         return problem
 
@@ -74,7 +74,7 @@ def answer_or_problem(body: bytes, content_type: str) -> PostedAnswer | Problem:
 )
 def test_form_answer_is_read(body: str, posted: PostedAnswer) -> None:
     assert form(body) == posted
-    assert read_answer(f"{FORM.upper()} ; charset=utf-8", body.encode(), POLICY) == posted
+    assert read_answer(read_media_type(f"{FORM.upper()} ; charset=utf-8"), body.encode(), POLICY) == posted
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_form_answer_is_read(body: str, posted: PostedAnswer) -> None:
 )
 def test_json_answer_is_read(value: object, posted: PostedAnswer) -> None:
     assert data(value) == posted
-    assert read_answer("Application/JSON; charset=utf-8", json.dumps(value).encode(), POLICY) == posted
+    assert read_answer(read_media_type("Application/JSON; charset=utf-8"), json.dumps(value).encode(), POLICY) == posted
 
 
 @pytest.mark.parametrize(
