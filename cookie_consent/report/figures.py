@@ -1,0 +1,614 @@
+"""The figures of a report, one row for each: SQL, JSON, CSV, terminal and page are made from these rows.
+
+To add a list, add a row here, and what it should be to `tests/support/report_oracle.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Row = Mapping[str, Any]
+Kind = Literal["text", "time", "country", "count", "percent", "seconds", "ms", "number"]
+Drawing = Literal["bars", "parts", "marks", "course"]
+
+DIGITS: Mapping[Kind, int] = {"percent": 4, "seconds": 1, "ms": 2, "number": 6}
+"""Kind of a column -> the digits to which its values are rounded. Counts are whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a figure.
+
+    Args:
+        key: its name in JSON and CSV.
+        title: its heading for people, also in a legend.
+        kind: how its values are formatted.
+        sql: an expression that names a row, or an aggregate that measures it; "" for a column made by `derive`.
+        quantile: the quantile of `sql` that the column has; None if `sql` is an aggregate.
+        people: SQL for the number of visitors that a value stands for; a value of fewer than the threshold is None.
+            "" for those of the row.
+        derive: returns the value from the columns before it.
+        style: how charts draw it; "" for not at all.
+        can_be_summed: whether "(other)" has a value too.
+    """
+
+    key: str
+    title: str
+    kind: Kind = "count"
+    sql: str = ""
+    quantile: float | None = None
+    people: str = ""
+    derive: Callable[[Row], float | None] | None = None
+    style: str = ""
+    can_be_summed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page.
+
+    Args:
+        id: its id in the page.
+        title: its heading.
+    """
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of a report.
+
+    Args:
+        name: its name in JSON and the name of its CSV file.
+        title: what it shows.
+        section: the id of the section that shows it.
+        names: the columns that identify a row.
+        measures: the columns that measure it. A list is sorted by the first one, the largest first.
+        table: the table that a list counts, or the name of an SQL file that selects from one; "" for a figure that
+            `compute.py` makes.
+        condition: which rows of the table count.
+        people: SQL for a lower bound of the visitors in a group; a group of fewer than the threshold is no row.
+        between: what stands between the names of a row for people.
+        other: the column that has "(other)"; the first one by default.
+        is_encoded: whether all names are one text of URL-encoded parts, joined with &.
+        of_goal: whether there is one such list for each goal, in the row of that goal.
+        drawings: how the page draws it. A list is "bars" of its first measure, "parts" of a whole, or "marks" on a
+            line; a "course" has a row for each step of time.
+    """
+
+    name: str
+    title: str
+    section: str
+    names: tuple[Column, ...]
+    measures: tuple[Column, ...]
+    table: str = ""
+    condition: str = ""
+    people: str = "count(DISTINCT visitor)"
+    between: tuple[str, ...] = ()
+    other: str = ""
+    is_encoded: bool = False
+    of_goal: bool = False
+    drawings: tuple[Drawing, ...] = ("bars",)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns, in their order."""
+        return self.names + self.measures
+
+    @property
+    def is_list(self) -> bool:
+        """Whether its rows are groups, the largest first and "(other)" last."""
+        return bool(self.table)
+
+
+def ratio(part: float | None, whole: float | None, digits: int = 4) -> float | None:
+    """Return a part of a whole, rounded; None if the whole is 0 or either is not known."""
+    return round(part / whole, digits) if whole and part is not None else None
+
+
+def _share_of(part: str, whole: str) -> Callable[[Row], float | None]:
+    return lambda row: ratio(row[part], row[whole])
+
+
+def _share_of_answers(answer: str) -> Callable[[Row], float | None]:
+    return lambda row: ratio(row[answer], answered(row))
+
+
+def answered(row: Row) -> int:
+    """Return the number of answers. Purposes are not answered in part."""
+    return int(row["granted"] + row["refused"] + row.get("partial", 0))
+
+
+def _unanswered(row: Row) -> int:
+    """Return the pages with the question and no answer. An answer on the settings page comes without a question."""
+    return int(max(0, row["asked"] - answered(row)))
+
+
+_VIEWED = "viewed = 1 AND inside = 1"
+_REQUESTED = "kind <> 'event' AND inside = 1"
+
+_PATH = Column("path", "Page", "text", "path")
+_REFERRER = Column("referrer", "Site", "text", "CASE WHEN referrer = '' THEN '(direct)' ELSE referrer END")
+_CAMPAIGN = (
+    Column("source", "Source", "text", "campaign"),
+    Column("medium", "Medium", "text"),
+    Column("campaign", "Campaign", "text"),
+)
+_EVENT = Column("event", "Event", "text", "event")
+_PROPERTY = Column("property", "Property", "text", "key")
+_TIME = Column("from", "From", "time")
+
+_DEVICE = Column("device", "Device", "text", "CASE WHEN device = '' THEN '(unknown)' ELSE device END")
+_BROWSER = Column("browser", "Browser", "text", "CASE WHEN browser = '' THEN '(unknown)' ELSE browser END")
+_SYSTEM = Column("os", "System", "text", "CASE WHEN os = '' THEN '(unknown)' ELSE os END")
+
+_VISITORS = Column("visitors", "Visitors", sql="count(DISTINCT visitor)")
+_SESSIONS = Column("sessions", "Sessions", sql="count(*)")
+_VIEWS = Column("views", "Views", sql="count(*)")
+_REQUESTS = Column("requests", "Requests", sql="count(*)")
+_EVENTS = Column("events", "Events", sql="count(*)")
+_TIMES = Column("times", "Times", sql="count(*)")
+_BOUNCES = Column("bounces", "Bounces", sql="sum(bounced)")
+_REACHED = Column(
+    "reached",
+    "Reached it",
+    sql="sum(reached)",
+    people="count(DISTINCT CASE WHEN reached = 1 THEN visitor END)",
+)
+_CONVERSION = Column("conversion", "Conversion", "percent", derive=_share_of("reached", "sessions"))
+_P50 = Column("p50_ms", "Half took no longer (p50)", "ms", "duration_ms", 0.5, style="dot")
+_P95 = Column("p95_ms", "95 % took no longer (p95)", "ms", "duration_ms", 0.95, style="ring")
+_P99 = Column("p99_ms", "99 % took no longer (p99)", "ms", "duration_ms", 0.99, style="bar")
+_OVER_TIME = (
+    Column("visitors", "Visitors", style="solid"),
+    Column("sessions", "Sessions", style="solid"),
+    Column("views", "Views", style="solid"),
+    Column("all_views_recorded", "Pages with a record", style="solid"),
+    Column("all_views", "All pages that people saw", style="outline"),
+)
+
+_ANSWERS = {
+    "asked": Column("asked", "Asked"),
+    "asked_first": Column("asked_first", "Asked first"),
+    "granted": Column("granted", "Yes to all", style="solid"),
+    "refused": Column("refused", "No", style="strong"),
+    "partial": Column("partial", "Partly", style="hatched"),
+    "withdrawn": Column("withdrawn", "Taken back"),
+    "signal": Column("signal", "Refused by the browser's signal"),
+}
+_UNANSWERED = Column("unanswered", "Not answered", derive=_unanswered, style="outline")
+_YES_OF_ANSWERS = Column("granted_of_answers", "Yes, of answers", "percent", derive=_share_of_answers("granted"))
+_NO_OF_ANSWERS = Column("refused_of_answers", "No, of answers", "percent", derive=_share_of_answers("refused"))
+_YES_OF_QUESTIONS = Column("granted_of_questions", "Yes, of questions", "percent", derive=_share_of("granted", "asked"))
+
+
+def _sum_of(name: str, by: str) -> str:
+    return f"sum(CASE WHEN name = '{name}{by}' THEN value ELSE 0 END)"
+
+
+def _answers(*names: str, by: str = "") -> tuple[Column, ...]:
+    """Return columns of counts, of those that were added up by something (`by`, like "_by_device") or of all."""
+    return tuple(replace(_ANSWERS[name], sql=_sum_of(name, by)) for name in names)
+
+
+def _count_is_one_of(names: Sequence[str], by: str = "") -> str:
+    listed = ", ".join(f"'{name}{by}'" for name in names)
+    return f"name IN ({listed})"
+
+
+def _people_of(names: Sequence[str], by: str = "") -> str:
+    """Return SQL for a lower bound of the people behind counts. One person asks for many pages, but answers once."""
+    answers = [name for name in names if name in ("granted", "refused", "partial")]
+    others = [name for name in names if name in ("asked_first", "withdrawn", "signal")]
+    sums = [" + ".join(_sum_of(name, by) for name in answers), *(_sum_of(name, by) for name in others)]
+    return f"greatest({', '.join(sums)})"
+
+
+def _requests_with(digit: int) -> str:
+    return f"sum(CASE WHEN status BETWEEN {digit}00 AND {digit}99 THEN 1 ELSE 0 END)"
+
+
+_ALL_ANSWERS = ("asked", "granted", "refused", "partial", "withdrawn", "signal")
+_OF_LANGUAGES = ("asked", "granted", "refused", "partial", "withdrawn")
+_OF_QUESTIONS = ("asked", "asked_first", "granted", "refused", "partial")
+_OF_DEVICES = ("asked", "asked_first", "granted")
+_OF_PURPOSES = ("asked", "granted", "refused", "withdrawn")
+
+SECTIONS = (
+    Section("time", "Over time"),
+    Section("content", "Pages"),
+    Section("sources", "Sources"),
+    Section("success", "Goals"),
+    Section("features", "Events"),
+    Section("return", "New and returning visitors"),
+    Section("machines", "Devices"),
+    Section("places", "Countries"),
+    Section("consent", "Consent"),
+    Section("answers", "Errors and speed"),
+)
+FIGURES = (
+    Figure("by_day", "By day", "time", (Column("day", "Day", "time"),), _OVER_TIME, drawings=("course",)),
+    Figure("by_step", "By step", "time", (_TIME,), _OVER_TIME, drawings=("course",)),
+    Figure(
+        name="by_hour",
+        title="By hour of the day",
+        section="time",
+        names=(Column("hour", "Hour"),),
+        measures=(Column("views", "Views", style="solid"), Column("sessions", "Sessions", style="line")),
+        drawings=("course",),
+    ),
+    Figure(
+        name="pages",
+        title="Pages by views",
+        section="content",
+        names=(_PATH,),
+        measures=(
+            Column("views", "Views", sql="sum(viewed)"),
+            Column("visitors", "Visitors", sql="count(DISTINCT CASE WHEN viewed = 1 THEN visitor END)"),
+            Column(
+                "median_seconds",
+                "Median time on it",
+                "seconds",
+                "CASE WHEN event = 'page_leave' THEN duration_ms / 1000.0 END",
+                0.5,
+            ),
+        ),
+        table="records",
+        condition="inside = 1 AND (viewed = 1 OR event = 'page_leave')",
+        people="count(DISTINCT CASE WHEN viewed = 1 THEN visitor END)",
+    ),
+    Figure(
+        name="entry_pages",
+        title="First pages of sessions",
+        section="content",
+        names=(replace(_PATH, sql="entry_path"),),
+        measures=(
+            _SESSIONS,
+            _BOUNCES,
+            Column("bounce_rate", "Bounce rate", "percent", derive=_share_of("bounces", "sessions")),
+        ),
+        table="sessions",
+    ),
+    Figure(
+        name="exit_pages",
+        title="Last pages of sessions",
+        section="content",
+        names=(replace(_PATH, sql="exit_path"),),
+        measures=(_SESSIONS,),
+        table="sessions",
+    ),
+    Figure(
+        name="next_pages",
+        title="Where visitors went next",
+        section="content",
+        names=(_PATH, Column("next", "Next page", "text", "next_path")),
+        measures=(_TIMES, _VISITORS),
+        table="pairs",
+        condition="under = 1",
+        between=(" → ",),
+    ),
+    Figure(
+        name="previous_pages",
+        title="Where visitors came from within the site",
+        section="content",
+        names=(replace(_PATH, sql="next_path"), Column("previous", "Previous page", "text", "path")),
+        measures=(_TIMES, _VISITORS),
+        table="pairs",
+        condition="next_under = 1",
+        between=(" ← ",),
+    ),
+    Figure(
+        name="channels",
+        title="Channels",
+        section="sources",
+        names=(Column("channel", "Channel", "text", "channel"),),
+        measures=(_SESSIONS, _VISITORS),
+        table="sessions_by_channel",
+    ),
+    Figure(
+        name="referrers",
+        title="Other sites that led here",
+        section="sources",
+        names=(_REFERRER,),
+        measures=(_SESSIONS, _VISITORS),
+        table="sessions",
+    ),
+    Figure(
+        name="campaigns",
+        title="Campaigns: source / medium / name",
+        section="sources",
+        names=_CAMPAIGN,
+        measures=(_SESSIONS, _VISITORS),
+        table="sessions",
+        condition="campaign <> '&&'",
+        between=(" / ", " / "),
+        is_encoded=True,
+    ),
+    Figure(
+        name="goals",
+        title="Goals",
+        section="success",
+        names=(Column("goal", "Goal", "text"),),
+        measures=(
+            Column("sessions", "Sessions"),
+            Column("visitors", "Visitors"),
+            Column("conversion", "Conversion", "percent"),
+        ),
+    ),
+    Figure(
+        name="goals_by_source",
+        title="Goals by site that led here",
+        section="success",
+        names=(_REFERRER,),
+        measures=(_REACHED, _SESSIONS, _CONVERSION),
+        table="sessions_by_goal",
+        of_goal=True,
+    ),
+    Figure(
+        name="goals_by_campaign",
+        title="Goals by campaign",
+        section="success",
+        names=_CAMPAIGN,
+        measures=(_REACHED, _SESSIONS, _CONVERSION),
+        table="sessions_by_goal",
+        condition="campaign <> '&&'",
+        between=(" / ", " / "),
+        is_encoded=True,
+        of_goal=True,
+    ),
+    Figure(
+        name="goals_by_entry_page",
+        title="Goals by first page",
+        section="success",
+        names=(replace(_PATH, sql="entry_path"),),
+        measures=(_REACHED, _SESSIONS, _CONVERSION),
+        table="sessions_by_goal",
+        of_goal=True,
+    ),
+    Figure(
+        name="funnels",
+        title="Funnels",
+        section="success",
+        names=(Column("funnel", "Funnel", "text"), Column("step", "Step", "text")),
+        measures=(
+            Column("sessions", "Sessions"),
+            Column("visitors", "Visitors"),
+            Column("lost_sessions", "Sessions lost since the step before"),
+            Column("lost_visitors", "Visitors lost since the step before"),
+            Column("conversion", "Of the first step", "percent"),
+        ),
+    ),
+    Figure(
+        name="events",
+        title="Events that the site's scripts sent",
+        section="features",
+        names=(_EVENT,),
+        measures=(_EVENTS, _VISITORS),
+        table="records",
+        condition="inside = 1 AND event NOT IN ('', 'page_leave')",
+    ),
+    Figure(
+        name="downloads",
+        title="Downloads",
+        section="features",
+        names=(Column("file", "File", "text", "value"),),
+        measures=(replace(_EVENTS, title="Downloads"), _VISITORS),
+        table="properties",
+        condition="event = 'download' AND key = 'file' AND sign = '\"'",
+    ),
+    Figure(
+        name="outbound",
+        title="Links to other sites",
+        section="features",
+        names=(Column("to", "To", "text", "value"),),
+        measures=(replace(_EVENTS, title="Clicks"), _VISITORS),
+        table="properties",
+        condition="event = 'outbound' AND key = 'to' AND sign = '\"'",
+    ),
+    Figure(
+        name="properties",
+        title="Numbers of events",
+        section="features",
+        names=(_EVENT, _PROPERTY),
+        measures=(
+            _EVENTS,
+            _VISITORS,
+            # Numbers of several properties have nothing in common that could be added up.
+            Column("sum", "Sum", "number", "sum(number)", can_be_summed=False),
+            Column("mean", "Mean", "number", "avg(number)", can_be_summed=False),
+            Column("p50", "p50", "number", "number", 0.5, can_be_summed=False),
+            Column("p95", "p95", "number", "number", 0.95, can_be_summed=False),
+        ),
+        table="properties",
+        condition="sign NOT IN ('\"', 't', 'f')",
+        between=(": ",),
+    ),
+    Figure(
+        name="property_values",
+        title="Values of events",
+        section="features",
+        names=(_EVENT, _PROPERTY, Column("value", "Value", "text", "value")),
+        measures=(_EVENTS, _VISITORS),
+        table="properties",
+        condition="sign IN ('\"', 't', 'f')",
+        between=(": ", " = "),
+    ),
+    Figure(
+        name="retention",
+        title="New visitors by week (from Monday), and how many came again in the weeks after",
+        section="return",
+        names=(Column("week", "Week from", "time"),),
+        measures=(Column("visitors", "New visitors"),),
+    ),
+    Figure("devices", "Devices", "machines", (_DEVICE,), (_VISITORS, _VIEWS), "records", _VIEWED),
+    Figure("browsers", "Browsers", "machines", (_BROWSER,), (_VISITORS, _VIEWS), "records", _VIEWED),
+    Figure("systems", "Operating systems", "machines", (_SYSTEM,), (_VISITORS, _VIEWS), "records", _VIEWED),
+    Figure(
+        name="countries",
+        title="Countries, where they are known",
+        section="places",
+        names=(Column("country", "Country", "country", "country"),),
+        measures=(_VISITORS, _VIEWS),
+        table="records",
+        condition=f"{_VIEWED} AND country <> ''",
+    ),
+    Figure(
+        name="consent_by_day",
+        title="Asked and answered by day",
+        section="consent",
+        names=(Column("day", "Day", "time"),),
+        measures=(
+            replace(_ANSWERS["asked"], style="outline"),
+            _ANSWERS["granted"],
+            replace(_ANSWERS["refused"], style="line"),
+            _ANSWERS["partial"],
+            replace(_UNANSWERED, style=""),
+            _ANSWERS["withdrawn"],
+            _ANSWERS["signal"],
+        ),
+        drawings=("course",),
+    ),
+    Figure(
+        name="consent_by_host",
+        title="Consent by host",
+        section="consent",
+        names=(Column("host", "Host", "text", "host"),),
+        measures=(
+            *_answers("asked", "granted", "refused", "partial"),
+            _UNANSWERED,
+            *_answers("withdrawn", "signal"),
+        ),
+        table="counts",
+        condition=f"{_count_is_one_of((*_ALL_ANSWERS, 'asked_first'))} AND host <> ''",
+        people=_people_of((*_ALL_ANSWERS, "asked_first")),
+        drawings=("parts",),
+    ),
+    Figure(
+        name="consent_by_language",
+        title="Consent by language",
+        section="consent",
+        names=(Column("language", "Language", "text", "language"),),
+        measures=(
+            *_answers("asked", "granted", "refused", "partial"),
+            _UNANSWERED,
+            *_answers("withdrawn"),  # a browser's signal has no language
+        ),
+        table="counts",
+        condition=f"{_count_is_one_of((*_OF_LANGUAGES, 'asked_first'))} AND language <> ''",
+        people=_people_of((*_OF_LANGUAGES, "asked_first")),
+        drawings=("parts",),
+    ),
+    Figure(
+        name="consent_by_purpose",
+        title="Consent by purpose",
+        section="consent",
+        names=(Column("purpose", "Purpose", "text", "detail"),),
+        measures=(*_answers(*_OF_PURPOSES, by="_by_purpose"), _UNANSWERED, _YES_OF_ANSWERS),
+        table="counts",
+        condition=_count_is_one_of(_OF_PURPOSES, "_by_purpose"),
+        people=_people_of(_OF_PURPOSES, "_by_purpose"),
+        drawings=("parts",),
+    ),
+    Figure(
+        name="consent_by_policy",
+        title="Consent by version of the policy",
+        section="consent",
+        names=(Column("policy", "Version", "text", "detail"),),
+        measures=(*_answers(*_OF_QUESTIONS, by="_by_policy"), _UNANSWERED, _YES_OF_ANSWERS),
+        table="counts",
+        condition=_count_is_one_of(_OF_QUESTIONS, "_by_policy"),
+        people=_people_of(_OF_QUESTIONS, "_by_policy"),
+        drawings=("parts",),
+    ),
+    Figure(
+        name="consent_by_device",
+        title="Consent by device",
+        section="consent",
+        names=(Column("device", "Device", "text", "detail"),),
+        measures=(*_answers(*_OF_DEVICES, by="_by_device"), _YES_OF_QUESTIONS),  # unknown of those who said no
+        table="counts",
+        condition=_count_is_one_of(_OF_DEVICES, "_by_device"),
+        people=_people_of(_OF_DEVICES, "_by_device"),
+        drawings=("parts",),
+    ),
+    Figure(
+        name="consent_by_prefix",
+        title="Consent by first part of the path",
+        section="consent",
+        names=(Column("prefix", "Path begins with", "text", "detail"),),
+        measures=(*_answers(*_OF_QUESTIONS, by="_by_prefix"), _UNANSWERED, _YES_OF_ANSWERS),
+        table="counts",
+        condition=_count_is_one_of(_OF_QUESTIONS, "_by_prefix"),
+        people=_people_of(_OF_QUESTIONS, "_by_prefix"),
+        drawings=("parts",),
+    ),
+    Figure(
+        name="degraded",
+        title="Features that gave their fallback",
+        section="consent",
+        names=(Column("feature", "Feature", "text", "detail"),),
+        measures=(Column("views", "Views", sql="sum(value)"),),
+        table="counts",
+        condition="name = 'degraded'",
+        people="sum(value)",  # nobody is told apart: fewer views are fewer visitors, too
+    ),
+    Figure(
+        name="missing",
+        title="Missing pages (404), and where visitors came from",
+        section="answers",
+        names=(_PATH, Column("source", "From", "text", "source")),
+        measures=(_REQUESTS, _VISITORS),
+        table="missing",
+        between=(" ← ",),
+    ),
+    Figure(
+        name="failing_pages",
+        title="Pages that failed (5xx)",
+        section="answers",
+        names=(_PATH,),
+        measures=(_REQUESTS, _VISITORS),
+        table="records",
+        condition=f"{_REQUESTED} AND status >= 500",
+    ),
+    Figure(
+        name="slow_pages",
+        title="Slow pages",
+        section="answers",
+        names=(_PATH,),
+        measures=(_P95, _P50, _REQUESTS),
+        table="records",
+        condition="kind = 'view' AND inside = 1",  # views that scripts report have no time on the server
+        drawings=("marks",),
+    ),
+    Figure(
+        name="routes",
+        title="Routes",
+        section="answers",
+        names=(
+            Column("method", "Method", "text", "method"),
+            Column("route", "Route", "text", "CASE WHEN route = '' THEN '(no route)' ELSE route END"),
+        ),
+        measures=(
+            _REQUESTS,
+            Column("2xx", "2xx, answered", sql=_requests_with(2), style="solid"),
+            Column("3xx", "3xx, elsewhere or unchanged", sql=_requests_with(3), style="hatched"),
+            Column("4xx", "4xx, refused", sql=_requests_with(4), style="dotted"),
+            Column("5xx", "5xx, failed", sql=_requests_with(5), style="strong"),
+            _P50,
+            _P95,
+            _P99,
+        ),
+        table="records",
+        condition=_REQUESTED,
+        between=(" ",),
+        other="route",
+        drawings=("parts", "marks"),
+    ),
+)
+"""All figures, in the order in which a report shows them."""
+LISTS = tuple(figure for figure in FIGURES if figure.is_list and not figure.of_goal)
+OF_GOALS = tuple(figure for figure in FIGURES if figure.of_goal)
