@@ -135,11 +135,10 @@ class BufferedSink:
 
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor, after all processes have flushed; return how many."""
+        is_flushed = self._flush_now()
         if (erased_visitors := self.erased_visitors) is not None:
             erased_visitors.add(visitor_id, time.time())
-        is_flushed = self._flush_now()
-        # Other processes flush within this time.
-        self._sleep(LONGEST_HELD)
+        self._wait_for_others()
         spilled = self._spill.erase(visitor_id) if self._spill else 0
         try:
             erased = spilled + self.store.erase(visitor_id)
@@ -153,6 +152,14 @@ class BufferedSink:
         if not is_flushed or (self._failing_since is not None and (self._pending or self._buffer.lines)):
             raise CannotEraseError(f"Records may still wait for {self.place}. Erase again when it can be written.")
         return erased
+
+    def _wait_for_others(self) -> None:
+        """Wait until other processes have stored what they took from memory before they knew of an erasure."""
+        self._sleep(LONGEST_HELD)
+
+    def _write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
+        """Write a batch to the store, without records of visitors who were erased meanwhile."""
+        self.store.write(records if self.erased_visitors is None else self.erased_visitors.without(records), counts)
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
         """Remove what is older than `keep`, also from spill files; return how many records."""
@@ -293,7 +300,7 @@ class BufferedSink:
         if self._overflow is not None:
             self._overflow.call_began = time.monotonic()
         try:
-            self.store.write(
+            self._write(
                 [line for is_record, line in batch if is_record], [line for is_record, line in batch if not is_record]
             )
         except InvalidLinesError as error:

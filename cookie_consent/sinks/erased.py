@@ -1,24 +1,30 @@
-"""A list of erased visitors, as hashes, so that an erasure can be repeated after a backup was restored."""
+"""The list of erased visitors: no writer stores what was asked before, and a restored backup can be erased again."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from datetime import UTC, datetime
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cookie_consent.base import locking
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.files import open_file, set_mode_and_owner, write_at
 from cookie_consent.base.messages import warn_once
 
 SUFFIX = ".erased"
 _WAIT = 5.0
-_MOST_REMEMBERED = 1_000
+_MOST_BYTES = 4 * 1024 * 1024
+"""How much of the list a writer knows: its end, with some 75,000 visitors."""
+_SECONDS = len("2026-11-25T12:00:00")
+_OF_RECORD = re.compile(rb'"time":\s*"([^"]*)".*"visitor\.id":\s*"([^"]*)"')
 
 
 class ErasedVisitors:
-    """A file with a line for each erasure: its day, and a hash of the visitor id.
+    """A file with a line for each erasure: until when the visitor is erased, and a hash of the visitor id.
 
     An id is random, so nobody finds it by its hash. Whoever has it in a backup learns only that it was erased. Lines
     are removed once every record from before that day has expired, in a backup too.
@@ -29,27 +35,29 @@ class ErasedVisitors:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._added = set[str]()
+        self._state: tuple[int, int] | None = None
+        self._until: dict[str, str] = {}
 
     def add(self, visitor_id: str, now: float) -> None:
-        """Add a visitor. If that fails, it is logged once, and the erasure goes on.
+        """Erase a visitor until now. If that cannot be listed, it is logged once, and the erasure goes on.
 
         Args:
             visitor_id: the visitor.
             now: seconds since 1970.
         """
-        hash_ = hash_of(visitor_id)
-        if hash_ in self._added:  # an erasure is repeated after some seconds, and after an hour
+        until, hash_ = rfc3339(now), hash_of(visitor_id)
+        if self._known().get(hash_, "") >= until:
             return
         try:
-            self._append(f"{_day(now)} {hash_}\n".encode())
+            self._append(f"{until} {hash_}\n".encode())
         except OSError as error:
             text = f"Erasures cannot be listed in {self.path}, for restored backups: {error}"
             warn_once("erasures", str(self.path), text)
-            return
-        if len(self._added) >= _MOST_REMEMBERED:
-            self._added.clear()
-        self._added.add(hash_)
+
+    def without(self, records: Sequence[bytes]) -> Sequence[bytes]:
+        """Return records without those that erased visitors asked for before."""
+        until = self._known()
+        return [line for line in records if not _is_erased(line, until)] if until else records
 
     def hashes(self) -> set[str]:
         """Return the hashes of all listed visitors.
@@ -70,13 +78,26 @@ class ErasedVisitors:
             with self.path.open("r+b") as file:
                 locking.lock(file.fileno(), wait=_WAIT)
                 lines = file.readlines()
-                kept = {line: None for line in lines if line.decode("ascii", "replace") >= before}
-                if len(kept) < len(lines):
-                    # All lines are of one length, so that a kill leaves whole lines: some of them twice.
-                    write_at(file.fileno(), b"".join(kept), 0)
-                    os.ftruncate(file.fileno(), sum(map(len, kept)))
+                # Of several erasures of a visitor, the last one.
+                last = {line.partition(b" ")[2]: line for line in lines if line.decode("ascii", "replace") >= before}
+                if len(last) < len(lines):
+                    # A kill leaves all lines that are kept: some of them twice.
+                    write_at(file.fileno(), b"".join(last.values()), 0)
+                    os.ftruncate(file.fileno(), sum(map(len, last.values())))
         except OSError:  # there is none, or another process purges it
             return
+
+    def _known(self) -> dict[str, str]:
+        """Return until when visitors are erased, by the hash of their id, from the list as it is now."""
+        with suppress(OSError), self.path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            state = status.st_size, status.st_mtime_ns
+            if state != self._state:
+                file.seek(max(0, status.st_size - _MOST_BYTES))
+                lines = file.read().decode("ascii", "replace").splitlines()
+                self._until = {hash_: until for until, _, hash_ in (line.partition(" ") for line in lines)}
+                self._state = state
+        return self._until
 
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,5 +120,10 @@ def hash_of(visitor_id: str) -> str:
     return hashlib.sha256(visitor_id.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _day(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).date().isoformat()
+def _is_erased(line: bytes, until: dict[str, str]) -> bool:
+    """Return whether the visitor of a record was erased after the request came, or in the same second."""
+    found = _OF_RECORD.search(line)
+    if found is None:
+        return False
+    time, visitor_id = (text.decode("utf-8", "replace") for text in found.groups())
+    return time[:_SECONDS] <= until.get(hash_of(visitor_id), "")[:_SECONDS]

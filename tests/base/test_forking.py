@@ -16,14 +16,9 @@ from cookie_consent.base.threads import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.report.live.app import report_app
-from cookie_consent.sinks.files.closed_files import FileFormat
-from cookie_consent.sinks.files.compression import Compressor
-from cookie_consent.sinks.files.live_file import LiveFile
-from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import call, run
 from tests.support.forking import fork_hook
 from tests.support.ledger_writer import entry
-from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 LEDGER = """
@@ -87,16 +82,13 @@ def test_committer_writes_after_fork() -> None:
 
 
 @pytest.mark.slow
-def test_ledger_live_file_and_report_work_after_fork(tmp_path: Path) -> None:
+def test_ledger_and_report_work_after_fork(tmp_path: Path) -> None:
     """Call the hook in this process, as `os.fork` does in the child."""
     with fork_hook() as after_fork, closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
-        app, live = report_app(tmp_path / "no.jsonl", authorize=lambda request: True), tmp_path / "access.jsonl"
-        file = LiveFile(live, Rotation(live), lambda: None)
+        app = report_app(tmp_path / "no.jsonl", authorize=lambda request: True)
         for number in (1, 2):
             run(ledger.append(entry("a")))
             assert len(run(ledger.records("a"))) == number
-            file.append([b"{}\n"])
-            assert live.read_bytes() == b"{}\n" * number
             assert call(app).status == 200
             after_fork()
             after_fork()
@@ -116,15 +108,6 @@ if child := os.fork():
 os._exit(0 if call(app).status == 200 else 1)
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], cwd=ROOT, check=True, timeout=60)
-
-
-def test_closed_files_are_compressed_after_fork(tmp_path: Path) -> None:
-    compressor = Compressor((tmp_path / "access.jsonl",), FileFormat.GZIP)
-    for number in (1, 2):
-        (tmp_path / f"access-2026-11-25-000{number}.jsonl").write_bytes(b"{}\n")
-        compressor.start()
-        assert eventually(lambda number=number: (tmp_path / f"access-2026-11-25-000{number}.jsonl.gz").exists())  # type: ignore[misc]
-        compressor.after_fork()
 
 
 # Waiting and retrying.

@@ -11,17 +11,16 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
-from cookie_consent.sinks.files.live_file import LiveFile
-from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.waiting import wait_until
 
 NOW = 1_795_608_000.0
@@ -294,7 +293,7 @@ for limit in (10_000, 10_000, 10_010, 25_000, hard):
     lines = path.read_bytes().splitlines()
     whole = [json.loads(text)["n"] for text in lines if text.endswith(b"}")]
     assert whole == [[limit, n] for limit in (10_000, 10_000, 10_010, 25_000, -1) for n in range(40)]
-    assert 0 < len(lines) - len(whole) < 4, "one torn line for each time that the disk was full"
+    assert len(lines) == len(whole), "what the disk took of a batch was taken back"
 
 
 @pytest.mark.slow
@@ -325,98 +324,44 @@ print(sink.stats())
         assert records(Path(folder) / "access.jsonl") == [{"visitor.id": "a"}] * 2
 
 
-def test_locked_file_is_written_after_unlock(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    path.touch()
-    sink = JsonLinesSink(path)
-    with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        write(sink, line("a"))
-        assert path.read_bytes() == b""
-        assert sink.stats()["waiting"] == 1
-    sink.close()
-    assert len(records(path)) == 1
-
-
-def test_closed_store_opens_file_again_for_next_record(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    sink = JsonLinesSink(path)
-    sink.store.close()
-    for _ in range(2):
-        write(sink, line("a"))
-        sink.store.close()
-    assert len(records(path)) == 2
-
-
-# Pipes
-
-
-def test_pipe_with_stalled_reader_continues_with_whole_lines(tmp_path: Path) -> None:
-    path = tmp_path / "access.fifo"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    pipe = LiveFile(path, Rotation(path), lambda: pytest.fail("a pipe is not closed"))
-    batches = ([line("a", n=[batch, number], x="x" * 997) for number in range(10)] for batch in range(100))
-    last: list[bytes] = []
-
-    def write_until_full() -> None:
-        for batch in batches:
-            last[:] = batch
-            pipe.append(batch)
-            pipe.settle()
-
-    try:
-        with pytest.raises(BlockingIOError):
-            write_until_full()
-        read = os.read(reader, 1_000_000)
-        assert not read.endswith(b"\n")
-        pipe.append(last)
-        read += os.read(reader, 1_000_000)
-    finally:
-        os.close(reader)
-    whole = [json.loads(text)["n"] for text in read.splitlines() if text.endswith(b"}")]
-    assert whole == [[number // 10, number % 10] for number in range(len(whole))]
-    assert whole[-1] == json.loads(last[-1])["n"]
-    assert len(read.splitlines()) == len(whole) + 1
-
-
-def test_records_wait_for_pipe_without_reader(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "access.fifo"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    sink = JsonLinesSink(path)
-    write(sink, line("a"))
-    assert os.read(reader, 1000) == line("a")
-    os.close(reader)
-    write(sink, line("b"))
-    assert sink.stats()["waiting"] == 1
-    assert len(caplog.records) == 1
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    sink.close()
-    assert os.read(reader, 1000) == line("b")
-    os.close(reader)
-
-
 # Erasing and purging in the live file
 
 
-def test_erase_waits_for_records_that_other_processes_hold(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    other = JsonLinesSink(path)
-    waited: list[float] = []
+def timed(visitor: str, time: float, **more: object) -> bytes:
+    """Return the line of a record with a time."""
+    text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": text, "visitor.id": visitor, **more}).encode() + b"\n"
 
-    def let_other_write(seconds: float) -> None:
-        waited.append(seconds)
-        write(other, line("a", n=2), line("b", n=2))
 
-    sink = JsonLinesSink(path, sleep=let_other_write)
-    sink.write(line("a", n=1))
-    sink.write(line("b", n=1))
+def test_late_record_of_an_erased_visitor_is_not_written(tmp_path: Path) -> None:
+    """Another process holds it in memory, or the request still runs. What the visitor asks for later is written."""
+    path, now = tmp_path / "access.jsonl", time.time()
+    other, sink = JsonLinesSink(path), JsonLinesSink(path)
+    write(sink, timed("a", now - 9, n=1), timed("b", now - 9, n=2))
+    assert sink.erase("a") == 1
+    for _ in range(2):
+        write(other, timed("a", now - 1, n=3), timed("b", now - 1, n=4), timed("a", now + 9, n=5))
+        other = JsonLinesSink(path)
+    assert [record["n"] for record in records(path)] == [2, 4, 5, 4, 5]
     assert sink.erase("a") == 2
-    assert waited[0] >= 1
-    assert records(path) == [{"visitor.id": "b", "n": 1}, {"visitor.id": "b", "n": 2}]
-    write(other, line("c"))
-    assert len(records(path)) == 3
+    write(other, timed("a", now - 1, n=6), timed("c", now - 1, n=7))
+    assert [record["n"] for record in records(path)] == [2, 4, 4, 7]
+
+
+def test_record_that_waits_for_the_file_during_an_erasure_is_not_written(tmp_path: Path) -> None:
+    path, now = tmp_path / "access.jsonl", time.time()
+    other, sink = JsonLinesSink(path), JsonLinesSink(path)
+    path.touch()
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other.write(timed("a", now - 1))
+        writing = threading.Thread(target=other.close)
+        writing.start()
+        assert sink.erased_visitors is not None
+        sink.erased_visitors.add("a", now)
+    writing.join()
+    assert records(path) == []
+    assert other.stats()["waiting"] == 0
 
 
 def test_erase_and_purge_leave_lines_that_are_no_records(tmp_path: Path) -> None:
@@ -430,7 +375,7 @@ def test_erase_and_purge_leave_lines_that_are_no_records(tmp_path: Path) -> None
     assert sink.erase("a") == 0
     assert list(sink.read("a")) == []
     assert sink.purge(NOW, timedelta(0)) == 0
-    assert path.read_bytes() == others + b"\n"
+    assert path.read_bytes() == others
 
 
 TORN = b'{"time":"2026-11-23T11:59:59.999Z","url.path":"/health","visitor.id":"a","client.addr'
@@ -455,7 +400,7 @@ def test_torn_record_in_closed_file_is_erased(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(TORN + b"\n" + line("b")))
     sink = JsonLinesSink(tmp_path / "access.jsonl", sleep=no_wait)
     assert sink.erase("a") == 2
-    assert plain.read_bytes() == line("b").rstrip()
+    assert plain.read_bytes() == line("b")
     assert gzip.decompress(packed.read_bytes()) == line("b")
 
 
@@ -467,20 +412,6 @@ def test_old_torn_record_is_purged(tmp_path: Path) -> None:
     assert sink.purge(NOW, timedelta(days=2)) == 1
     assert path.read_bytes().split(b"\n", 1)[0].isspace()
     assert path.read_bytes().split(b"\n", 1)[1].startswith(TORN[:20])
-
-
-def test_erase_keeps_other_records_when_file_is_renamed_meanwhile(tmp_path: Path) -> None:
-    path, rotated = tmp_path / "access.jsonl", tmp_path / "access.jsonl.1"
-
-    def rotate(_: float) -> None:
-        path.rename(rotated)
-        path.write_bytes(line("b") * 2 + line("a"))
-
-    sink = JsonLinesSink(path, sleep=rotate)
-    sink.write(line("a"))
-    sink.write(line("b"))
-    assert sink.erase("a") >= 1
-    assert [record for record in records(path) if record["visitor.id"] == "b"] == [{"visitor.id": "b"}] * 2
 
 
 @pytest.mark.slow
@@ -503,9 +434,9 @@ def test_purge_removes_old_records_and_dry_run_only_counts_them(tmp_path: Path) 
     path, counts = tmp_path / "access.jsonl", tmp_path / "access.counts.jsonl"
     times = ["2026-11-23T11:59:59.999Z", "2026-11-23T12:00:00.000Z", "2026-11-25T12:00:00.000Z"]
     sink = JsonLinesSink(path)
-    for time in times:
-        sink.write(line("a", time=time))
-        sink.count(json.dumps({"time": time}).encode() + b"\n")
+    for moment in times:
+        sink.write(line("a", time=moment))
+        sink.count(json.dumps({"time": moment}).encode() + b"\n")
     sink.close()
     before = (path.read_bytes(), counts.read_bytes())
     assert sink.purge(NOW, timedelta(days=2), dry_run=True) == 1
@@ -533,31 +464,11 @@ def test_purge_closes_file_of_past_day_and_dry_run_does_not(tmp_path: Path) -> N
     assert closed == ["access-2026-11-24-0001.jsonl", "access.counts-2026-11-24-0001.jsonl"]
 
 
-def test_closed_sink_has_no_open_file(tmp_path: Path) -> None:
-    sink = JsonLinesSink(tmp_path / "access.jsonl")
-    sink.write(line("a"))
-    sink.count(b'{"count.value": 1}\n')
-    wait_until(lambda: open_files(tmp_path) == ["access.counts.jsonl", "access.jsonl"])
-    sink.close()
-    assert open_files(tmp_path) == []
-
-
-def open_files(folder: Path) -> list[str]:
-    """Return the names of the files in a folder that this process has open."""
-    names = {(found.stat().st_dev, found.stat().st_ino): found.name for found in folder.glob("*.jsonl")}
-    is_open = set()
-    for descriptor in range(1024):
-        with suppress(OSError):
-            file = os.fstat(descriptor)
-            is_open.add(names.get((file.st_dev, file.st_ino), ""))
-    return sorted(is_open - {""})
-
-
 def test_erasing_from_locked_file_raises_cannot_erase_error(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     path.write_bytes(line("a"))
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(CannotEraseError, match="locked by another program"):
+        with pytest.raises(CannotEraseError, match="in use by another process"):
             JsonLinesSink(path, sleep=no_wait).erase("a")
     assert JsonLinesSink(path, sleep=no_wait).erase("a") == 1

@@ -29,10 +29,9 @@ from cookie_consent.sinks.files.closed_files import (
     retry_if_moved,
     sources,
 )
-from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.line_io import compress_closed
+from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.locking import exclusive, for_each_closed, replacing, temporary_path
-from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import Clock
 from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line
@@ -107,13 +106,13 @@ def test_purge_redates_files_of_the_future_to_today(
     assert sink.purge(clock(), timedelta(days=30)) == 0
     ending = ENDINGS.get(form, "")
     closed = ["2026-11-25-0001", "2026-11-26-0004", "2026-11-26-0005"]
-    assert names(path) == [*(f"access-{name}.jsonl{ending}" for name in closed), path.name]
+    assert [name.removesuffix(".gz") for name in names(path)] == [
+        f"access-{name}.jsonl" for name in (*closed, "2026-11-26-0006")
+    ]
     assert numbers_in(sources(path)) == Counter((1, 2, 3, 4))
-    assert path.stat().st_mtime == NOW
-    assert sorted(record.getMessage().partition(path.parent.name)[2][1:] for record in caplog.records) == [
+    assert [record.getMessage().partition(path.parent.name)[2][1:] for record in caplog.records] == [
         f"access-2027-11-26-0001.jsonl{ending} was dated in the future, by a clock that was ahead; it is "
-        f"{path.parent}/access-2026-11-26-0005.jsonl{ending} now.",
-        "access.jsonl was dated in the future, by a clock that was ahead; it is of today now.",
+        f"{path.parent}/access-2026-11-26-0005.jsonl{ending} now."
     ]
     clock.forward(days=31)
     assert sink.purge(clock(), timedelta(days=30)) == 4
@@ -121,7 +120,7 @@ def test_purge_redates_files_of_the_future_to_today(
 
 
 def test_large_live_file_is_closed(path: Path) -> None:
-    sink = JsonLinesSink(path, rotate_size=2000, compress=None, clock=lambda: NOW)
+    sink = JsonLinesSink(path, rotate_size=2000, compress=None)
     for number in range(7):
         write(sink, number)
     sink.count(b'{"count.value": 1}\n')
@@ -142,10 +141,9 @@ def test_batch_larger_than_rotate_size_is_written_whole(path: Path) -> None:
 
 
 def test_live_file_of_past_day_is_closed(path: Path) -> None:
-    sink = JsonLinesSink(path, compress=None, clock=lambda: NOW)
-    write(sink, 1)
+    write(JsonLinesSink(path), 1)
     set_time_of(path, 2026, 11, 25, 23, 59, 59)
-    write(sink, 2)
+    write(JsonLinesSink(path, compress=None, clock=lambda: NOW), 2)
     assert names(path) == ["access-2026-11-25-0001.jsonl", "access.jsonl"]
     assert numbers_in(sources(path)[:1]) == Counter([1])
 
@@ -156,20 +154,27 @@ def test_closed_files_of_a_day_have_different_numbers(path: Path) -> None:
         set_time_of(path, 2026, 11, 25, 12)
         if number == 2:  # the first file was compressed
             path_of(path, DAY, 1, FileFormat.PLAIN).rename(path_of(path, DAY, 1, FileFormat.GZIP))
-    assert Rotation(path, 1, lambda: NOW).close_if_due()
+    LiveFile(path, clock=lambda: NOW).close_due()
     assert names(path) == [f"access-2026-11-25-000{number}.jsonl{'.gz' * (number == 1)}" for number in (1, 2, 3)]
 
 
 def test_missing_empty_or_current_file_is_not_closed(path: Path) -> None:
-    rotation = Rotation(path, 1000, lambda: NOW)
-    assert rotation.close_if_due()  # missing
+    live = LiveFile(path, clock=lambda: NOW)
+    live.close_due()  # missing
     path.touch()
     set_time_of(path, 2026, 11, 25)
-    assert rotation.close_if_due()  # empty
-    write(JsonLinesSink(path), 1)
-    set_time_of(path, 2026, 11, 27)  # current: the clock was set back since
-    assert rotation.close_if_due()
+    live.close_due()  # empty
+    path.write_bytes(line(1))
+    set_time_of(path, 2026, 11, 26)
+    live.close_due()  # current
     assert names(path) == ["access.jsonl"]
+
+
+def test_file_is_closed_as_of_today_when_the_clock_was_ahead(path: Path) -> None:
+    path.write_bytes(line(1))
+    set_time_of(path, 2027, 11, 26)
+    LiveFile(path, clock=lambda: NOW).close_due()
+    assert names(path) == ["access-2026-11-26-0001.jsonl"]
 
 
 def test_live_file_grows_while_it_cannot_be_closed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -262,7 +267,7 @@ def test_reader_starts_again_when_file_changes_its_form(path: Path) -> None:
     def read(found: list[Source]) -> Counter[int]:
         tries.append(found)
         if len(tries) == 1:
-            assert compress_closed(path, FileFormat.GZIP) == []
+            assert compress_closed(path) == []
         return numbers_in(found)
 
     assert retry_if_moved(path, read) == Counter([1, 2])
@@ -346,7 +351,7 @@ def test_compressed_file_keeps_mode_and_owner(path: Path) -> None:
     if os.geteuid() == 0:
         os.chown(source.path, 1234, 1234)
     before = source.path.stat()
-    assert compress_closed(path, FileFormat.GZIP) == []
+    assert compress_closed(path) == []
     after = path_of(path, DAY, 1, FileFormat.GZIP).stat()
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
@@ -360,45 +365,19 @@ def test_leftovers_of_killed_compression_are_removed(path: Path) -> None:
     assert JsonLinesSink(path, sleep=lambda _: None).erase("one") == 2
     left_over = {name for name in os.listdir(path.parent) if not name.endswith(".lock")}
     assert left_over == {"access-2026-11-25-0001.jsonl", "access.jsonl.erased"}
-    assert compress_closed(path, FileFormat.GZIP) == []
+    assert compress_closed(path) == []
     assert names(path) == ["access-2026-11-25-0001.jsonl.gz"]
 
 
-def test_file_in_use_is_compressed_after_its_release(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source = close_as(path, FileFormat.PLAIN, 1)
-    file = source.path.open("ab")
-    fcntl.flock(file, fcntl.LOCK_SH)
-    pauses = []
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 3:
-            file.write(line(2))
-            file.close()
-
-    compressor = Compressor((path,), FileFormat.GZIP, pause)
-    compressor.start()
-    compressor.start()
-    wait_until(lambda: names(path) == ["access-2026-11-25-0001.jsonl.gz"])
-    assert numbers_in(sources(path)) == Counter([1, 2])
-    assert len(pauses) == 3
-    assert caplog.records == []
-
-
 def test_file_that_cannot_be_compressed_is_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source = close_as(path, FileFormat.PLAIN, 1)
-    compressor = Compressor((path,), FileFormat.GZIP, lambda _: None)
-    with source.path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        compressor.start()
-        wait_until(lambda: caplog.records)
-    assert "stays as it is: It is in use by another process." in caplog.text
-    assert numbers_in(sources(path)) == Counter([1])
+    close_as(path, FileFormat.PLAIN, 1)
     path_of(path, DAY, 1, FileFormat.GZIP).mkdir()
-    compressor.start()
-    wait_until(lambda: len(caplog.records) == 2)
+    sink = JsonLinesSink(path, rotate_size=1)
+    write(sink, 2)
+    write(sink, 3)
+    wait_until(lambda: caplog.records)
+    assert "stays as it is" in caplog.text
     assert numbers_in(sources(path)[:1]) == Counter([1])
-    Compressor((path,), FileFormat.PLAIN).start()
 
 
 def test_replacing_leaves_no_half_written_file(path: Path) -> None:
@@ -423,7 +402,7 @@ def test_closed_file_has_one_holder_at_a_time(path: Path) -> None:
         assert file is not None
         with pytest.raises(TimeoutError), exclusive(path, source, wait=0.1):
             pytest.fail("two hold the file")
-        waits = threading.Thread(target=compress_closed, args=(path, FileFormat.GZIP))
+        waits = threading.Thread(target=compress_closed, args=(path,))
         waits.start()
         waits.join()
     assert names(path) == ["access-2026-11-25-0001.jsonl"]
@@ -575,6 +554,25 @@ def test_suspended_writer_blocks_no_other_and_loses_nothing(path: Path, started:
     assert own == list(range(0, 2 * len(own), 2)), "the records of the suspended writer have no gap"
 
 
+def test_writer_takes_another_file_while_somebody_is_stopped_with_the_first(path: Path) -> None:
+    sink, reader = JsonLinesSink(path), JsonLinesSink(path, sleep=lambda _: None)
+    write(sink, 1)
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        write(sink, 2)
+        assert names(path) == ["access.jsonl", "access.2.jsonl"]
+    write(sink, 3)
+    assert numbers_in(sources(path)) == Counter([1, 2, 3])
+    assert len([*reader.read("one")]) == 3
+    assert reader.erase("one") == 3
+    assert numbers_in(sources(path)) == Counter()
+    for live in (path, path.with_name("access.2.jsonl")):
+        live.write_bytes(line(4))
+        set_time_of(live, 2026, 11, 25)
+    LiveFile(path, clock=lambda: NOW).close_due()
+    assert names(path) == ["access-2026-11-25-0001.jsonl", "access-2026-11-25-0002.jsonl"]
+
+
 def test_suspended_rotation_blocks_no_writer(path: Path) -> None:
     sink = JsonLinesSink(path, rotate_size=1, compress=None)
     write(sink, 1)
@@ -599,7 +597,7 @@ def test_killed_writers_leave_each_record_once(path: Path) -> None:
         assert set(found.values()) == {1}
         own = [each for each in sorted(found) if each >= number * 1_000_000]
         assert own == list(range(number * 1_000_000, number * 1_000_000 + len(own))), "the records have no gap"
-    assert compress_closed(path, FileFormat.GZIP) == []
+    assert compress_closed(path) == []
     assert numbers_in_running(sources(path)) == found
     assert {source.file_format for source in sources(path)} - {FileFormat.LIVE} == {FileFormat.GZIP}
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]

@@ -1,8 +1,9 @@
 """The files of an access log, and how to find each record in exactly one of them.
 
-An access log is a live file that processes append to, and the files that were closed by rotation (see `rotation`):
+An access log is a live file that processes append to, and files that were closed (see `live_file`):
 
     logs/access.jsonl                                          the live file
+    logs/access.2.jsonl                                        another one, if somebody was stopped with the first
     logs/access-2026-11-25-0001.jsonl                          closed
     logs/access-2026-11-25-0001.jsonl.gz                       closed and compressed
     logs/access/day=2026-11-25/access-2026-11-25-0001.parquet  closed and compacted
@@ -12,7 +13,7 @@ synced and renamed. Only then is the old format removed. While both exist, **the
 looks for the formats in this order therefore finds each file in at least one format, whatever happens meanwhile.
 
 The day of a file is that of its newest record: no record is from after that day (UTC), some may be from before it. Only
-the live file is changed in place. Whoever has another file open can read it to its end.
+a live file is changed in place. Whoever has another file open can read it to its end.
 """
 
 from __future__ import annotations
@@ -87,6 +88,24 @@ def parquet_folder(path: Path) -> Path:
     return path.with_name(path.stem if path.suffix else f"{path.name}.parquet")
 
 
+def live_path(path: Path, number: int) -> Path:
+    """Return the path of a live file by its number, from 1."""
+    return path if number == 1 else path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def live_paths(path: Path) -> list[Path]:
+    """Return the live files that exist, the first one first."""
+    name = re.compile(rf"{re.escape(path.stem)}\.\d+{re.escape(path.suffix)}", re.ASCII)
+    others = sorted(place for place in path.parent.glob("*") if name.fullmatch(place.name))
+    return [place for place in (path, *others) if place.is_file()]
+
+
+def next_path(path: Path, day: date, file_format: FileFormat) -> Path:
+    """Return the path of the next file of a day that is closed. The caller holds the lock for naming."""
+    number = 1 + max((source.number for source in sources(path) if source.day == day), default=0)
+    return path_of(path, day, number, file_format)
+
+
 def path_of(path: Path, day: date, number: int, file_format: FileFormat) -> Path:
     """Return the path of a closed file.
 
@@ -103,7 +122,7 @@ def path_of(path: Path, day: date, number: int, file_format: FileFormat) -> Path
 
 
 def sources(path: str | os.PathLike[str]) -> list[Source]:
-    """Return the files of an access log by day and number, the live file last.
+    """Return the files of an access log by day and number, live files last.
 
     Before a file is opened, it may be rotated or change its format: see `retry_if_moved`.
 
@@ -111,14 +130,14 @@ def sources(path: str | os.PathLike[str]) -> list[Source]:
         path: the live file. Its counts are a separate log, at `counts_path`.
     """
     live = Path(path)
-    # The live file first, so that a rotation meanwhile hides no file.
-    live_file = [Source(live, FileFormat.LIVE)] if live.is_file() else []
+    # Live files first, so that no file is hidden if one is closed meanwhile.
+    live_files = [Source(place, FileFormat.LIVE) for place in live_paths(live)]
     closed: dict[tuple[date, int], Source] = {}
     # The order matters, see above.
     for file_format in (FileFormat.PLAIN, FileFormat.GZIP, FileFormat.PARQUET):
         for source in _files_in_format(live, file_format):
             closed.setdefault(key_of(source), source)
-    return [closed[key] for key in sorted(closed)] + live_file
+    return [closed[key] for key in sorted(closed)] + live_files
 
 
 def retry_if_moved(

@@ -6,7 +6,7 @@ import gzip
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedRandom
+from io import BufferedRandom, BytesIO
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,7 +15,7 @@ from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.locking import for_each_closed, remove, replacing
 
 Predicate = Callable[[bytes], object]
-"""Whether a line, without its line feed, matches."""
+"""Whether a line matches."""
 
 _BLOCK = 1024 * 1024
 _SORTED_AT_ONCE = 16 * 1024 * 1024
@@ -23,22 +23,21 @@ _SORTED_AT_ONCE = 16 * 1024 * 1024
 _GZIP_LEVEL = 6
 
 
-def compress_closed(path: Path, file_format: FileFormat) -> list[tuple[Source, Exception]]:
+def compress_closed(path: Path) -> list[tuple[Source, Exception]]:
     """Compress the closed files of a log; return the files that failed, with their errors.
 
     Args:
         path: the live file.
-        file_format: the format of compressed files; nothing is done for FileFormat.PLAIN.
     """
 
     def compress(source: Source, file: BufferedRandom) -> None:
-        target = path_of(path, source.date(), source.number, file_format)
-        with replacing(target, file) as new, _writing(new, file_format) as out:
+        target = path_of(path, source.date(), source.number, FileFormat.GZIP)
+        with replacing(target, file) as new, _writing(new, FileFormat.GZIP) as out:
             for block in _in_order(file):
                 out.write(block)
-        remove(path, source, before=file_format)
+        remove(path, source, before=FileFormat.GZIP)
 
-    return for_each_closed(path, lambda source: source.file_format is FileFormat.PLAIN is not file_format, compress)
+    return for_each_closed(path, lambda source: source.file_format is FileFormat.PLAIN, compress)
 
 
 def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -62,8 +61,8 @@ def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def matching_lines(
     file: IO[bytes], file_format: FileFormat, matches: Predicate, needle: bytes = b""
-) -> Iterator[bytes]:
-    """Yield matching lines without their line feeds.
+) -> Iterator[tuple[int, bytes]]:
+    """Yield matching lines, each with its place in the file.
 
     Args:
         file: open at its beginning.
@@ -71,10 +70,17 @@ def matching_lines(
         matches: whether a line matches.
         needle: bytes that every matching line contains; it speeds up the search.
     """
+    place = 0
     with _reading(file, file_format) as lines:
         for block in _blocks(lines):
-            if needle in block:
-                yield from (line for line in block.split(b"\n") if matches(line))
+            start = place
+            place += len(block)
+            if needle not in block:
+                continue
+            for line in BytesIO(block):
+                if matches(line):
+                    yield start, line
+                start += len(line)
 
 
 def remove_lines(source: Source, file: BufferedRandom, matches: Predicate, needle: bytes) -> int:
@@ -89,49 +95,33 @@ def remove_lines(source: Source, file: BufferedRandom, matches: Predicate, needl
     count = sum(1 for _ in matching_lines(file, source.file_format, matches, needle))
     if count:
         file.seek(0)
-        with (
-            replacing(source.path, file) as new,
-            _writing(new, source.file_format) as out,
-            _reading(file, source.file_format) as lines,
-        ):
-            for block in _blocks(lines):
-                remaining = (line for line in block.split(b"\n") if not matches(line)) if needle in block else (block,)
-                out.write(b"\n".join(remaining))
+        with replacing(source.path, file) as new, _writing(new, source.file_format) as out:
+            kept = matching_lines(file, source.file_format, lambda line: needle not in line or not matches(line))
+            out.writelines(line for _, line in kept)
     return count
 
 
 def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"") -> int:
-    """Overwrite matching lines of the live file with spaces, in place; return how many.
+    """Overwrite matching lines of a live file with spaces, in place; return how many. The caller has the lock.
 
-    Appending processes are not disturbed, and readers skip lines of spaces. A last line without a line feed is left
-    alone, because it may still be growing.
+    A kill leaves whole lines, and who reads meanwhile is not disturbed: readers skip lines of spaces.
 
     Args:
         file: open for reading and writing, at its beginning.
         matches: whether a line matches.
         needle: bytes that every matching line contains.
     """
-    blanked, start = 0, 0
-    for block in _blocks(file):
-        if needle in block:
-            for place, line in _with_positions(block, start):
-                if matches(line):
-                    write_at(file.fileno(), b" " * len(line), place)
-                    blanked += 1
-        start += len(block)
+    blanked = 0
+    for place, line in matching_lines(file, FileFormat.LIVE, matches, needle):
+        write_at(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
+        blanked += 1
     os.fsync(file.fileno())
     return blanked
 
 
 def count_lines(file: IO[bytes], file_format: FileFormat) -> int:
     """Return how many lines are not blank."""
-    return sum(1 for _ in matching_lines(file, file_format, lambda line: line and not line.isspace()))
-
-
-def _with_positions(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
-    for line in block.split(b"\n")[:-1]:
-        yield start, line
-        start += len(line) + 1
+    return sum(1 for _ in matching_lines(file, file_format, lambda line: not line.isspace()))
 
 
 def _blocks(lines: IO[bytes]) -> Iterator[bytes]:

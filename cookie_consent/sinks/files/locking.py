@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from io import BufferedIOBase, BufferedRandom
@@ -13,6 +13,9 @@ from cookie_consent.base import locking
 from cookie_consent.base.files import open_file, set_mode_and_owner, sync_folder
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, path_of, sources
 from cookie_consent.sinks.optional import is_interruption
+
+Work = Callable[[Source, BufferedRandom], object]
+Trouble = tuple[Source, Exception]
 
 
 @contextmanager
@@ -65,13 +68,13 @@ def _make_folder(folder: Path, original: os.stat_result) -> None:
 
 @contextmanager
 def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[BufferedRandom | None]:
-    """Lock a closed file, so that no other process rewrites or compresses it, or still appends to it.
+    """Lock a file of a log, so that no other process writes, rewrites or compresses it.
 
     Also removes what a killed process left behind: unfinished files, and later formats that do not count yet.
 
     Args:
         path: the live file of the log.
-        source: the closed file.
+        source: the file.
         wait: how long to wait for the lock (seconds).
 
     Yields:
@@ -81,7 +84,7 @@ def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[Buffere
         TimeoutError: another process has the lock.
         OSError: the file cannot be opened, or the system is Windows, which cannot replace or remove an open file.
     """
-    if not locking.is_posix():
+    if source.day and not locking.is_posix():
         raise OSError("on Windows closed files cannot be changed; do it on Linux or macOS")
     try:
         file = source.path.open("r+b")
@@ -95,7 +98,8 @@ def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[Buffere
             raise TimeoutError("It is in use by another process.") from None
         # Another process may have replaced the file before this one had the lock.
         if is_open_at(file.fileno(), source.path):
-            _remove_leftovers(path, source)
+            if source.day:
+                _remove_leftovers(path, source)
             yield file
         else:
             yield None
@@ -124,9 +128,12 @@ def remove(path: Path, source: Source, before: FileFormat | None = None) -> None
             path_of(path, *key_of(source), file_format).unlink(missing_ok=True)
 
 
-def for_each_closed(
-    path: Path, selects: Callable[[Source], object], work: Callable[[Source, BufferedRandom], object], wait: float = 0.0
-) -> list[tuple[Source, Exception]]:
+def for_each_live(path: Path, work: Work, wait: float = 0.0) -> list[Trouble]:
+    """Lock and process each live file; return those that failed, with their errors."""
+    return _for_each(path, [source for source in sources(path) if not source.day], work, wait)
+
+
+def for_each_closed(path: Path, selects: Callable[[Source], object], work: Work, wait: float = 0.0) -> list[Trouble]:
     """Lock and process each closed file once, in its current format; return the files that failed, with their errors.
 
     Args:
@@ -136,19 +143,30 @@ def for_each_closed(
         wait: how long to wait for each lock (seconds).
     """
     done: set[tuple[date, int]] = set()
-    troubles: list[tuple[Source, Exception]] = []
+    troubles: list[Trouble] = []
+
+    def work_once(source: Source, file: BufferedRandom) -> None:
+        done.add(key_of(source))
+        work(source, file)
+
     while todo := [source for source in sources(path) if source.day and selects(source) and key_of(source) not in done]:
-        for source in todo:
-            try:
-                with exclusive(path, source, wait) as file:
-                    if file is None:
-                        continue  # it has another format by now
+        failed = _for_each(path, todo, work_once, wait)
+        done.update(key_of(source) for source, _ in failed)
+        troubles += failed
+    return troubles
+
+
+def _for_each(path: Path, files: Iterable[Source], work: Work, wait: float) -> list[Trouble]:
+    troubles: list[Trouble] = []
+    for source in files:
+        try:
+            with exclusive(path, source, wait) as file:
+                if file is not None:  # else it has another name or format by now
                     work(source, file)
-            except Exception as error:
-                if is_interruption(error):
-                    raise
-                troubles.append((source, error))
-            done.add(key_of(source))
+        except Exception as error:
+            if is_interruption(error):
+                raise
+            troubles.append((source, error))
     return troubles
 
 

@@ -28,8 +28,8 @@ from cookie_consent.sinks.files.closed_files import (
     sources,
 )
 from cookie_consent.sinks.files.damage import failed_checksum
+from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.locking import for_each_closed, remove, replacing
-from cookie_consent.sinks.files.rotation import Rotation
 from cookie_consent.sinks.optional import duckdb_connection
 
 _LEVEL = 3
@@ -236,7 +236,7 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
                 seen(files)
 
             # Without a limit of size: only the end of the day counts here.
-            Rotation(log, sys.maxsize).close_if_due()
+            LiveFile(log, sys.maxsize).close_due()
             troubles += for_each_closed(log, _is_lines, write)
     busy = sum(isinstance(error, TimeoutError) for _, error in troubles)
     unreadable = [f"{source.path}: {error}" for source, error in troubles if not isinstance(error, TimeoutError)]

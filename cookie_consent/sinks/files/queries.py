@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
@@ -11,20 +12,19 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base import locking
-from cookie_consent.base.files import open_file
-from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, retry_if_moved
+from cookie_consent.base.clock import DAY, day_of, is_future
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, next_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
-from cookie_consent.sinks.files.line_io import Predicate, blank_lines, count_lines, matching_lines, remove_lines
-from cookie_consent.sinks.files.live_file import ends_in_a_torn_line
-from cookie_consent.sinks.files.locking import for_each_closed, remove
+from cookie_consent.sinks.files.line_io import blank_lines, count_lines, matching_lines, remove_lines
+from cookie_consent.sinks.files.live_file import naming
+from cookie_consent.sinks.files.locking import Trouble, for_each_closed, for_each_live, remove
 from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, remove_visitor
 from cookie_consent.sinks.lines import is_of, oldest_kept, record_of, time_of
 from cookie_consent.sinks.optional import NotInstalledError
 
 _TIMEOUT = 30.0
 """How long to wait for a file that another process is compressing (seconds)."""
-_TRIES = 100
+_log = logging.getLogger("cookie_consent")
 
 
 def records_of(path: Path, visitor_id: str) -> tuple[list[dict[str, Any]], list[Damaged]]:
@@ -66,16 +66,16 @@ def _in_parquet(files: Sequence[Source], visitor_id: str) -> tuple[list[dict[str
 def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
     needle = visitor_id.encode()
     with source.path.open("rb") as file:
-        for line in matching_lines(file, source.file_format, lambda line: needle in line, needle):
+        for _, line in matching_lines(file, source.file_format, lambda line: needle in line, needle):
             if record := record_of(visitor_id, line):
                 yield record
 
 
-def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
+def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[Trouble]]:
     """Erase the records of a visitor from all files of a log, including the remains of torn ones.
 
     Returns:
-        The number of records, and a description of each file where some may remain.
+        The number of records, and each file where some may remain, with its error.
     """
     needle, erased = visitor_id.encode(), 0
 
@@ -87,29 +87,22 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
 
         def erase(source: Source, file: BufferedRandom) -> None:
             nonlocal erased
-            if source.file_format is FileFormat.PARQUET:
-                count = remove_visitor(connection(), source, file, visitor_id)
+            if source.file_format is FileFormat.LIVE:
+                erased += blank_lines(file, is_of_visitor, needle)
+            elif source.file_format is FileFormat.PARQUET:
+                erased += remove_visitor(connection(), source, file, visitor_id)
             else:
-                count = remove_lines(source, file, is_of_visitor, needle)
-            erased += count
+                erased += remove_lines(source, file, is_of_visitor, needle)
 
-        def erase_live(file: BufferedRandom) -> int:
-            _end_torn_line(path, file)
-            return blank_lines(file, is_of_visitor, needle)
-
-        failures = []
-        try:
-            erased += _change_live(path, erase_live)
-        except OSError as error:
-            failures.append(f"{path}: {error}")
-        troubles = for_each_closed(path, lambda source: True, erase, _TIMEOUT)
-    return erased, [*failures, *(f"{source.path}: {error}" for source, error in troubles)]
+        troubles = for_each_live(path, erase, _TIMEOUT)
+        troubles += for_each_closed(path, lambda source: True, erase, _TIMEOUT)
+    return erased, troubles
 
 
 def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
     """Remove what is older than `keep`; return how many lines and rows.
 
-    Closed files are removed as a whole once their day has expired. In the live file, old lines are blanked out.
+    Closed files are removed as a whole once their day has expired. In live files, old lines are blanked out.
 
     Args:
         path: the live file.
@@ -126,6 +119,11 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
     def is_old(line: bytes) -> bool:
         return time_of(line) < before
 
+    def blank(source: Source, file: BufferedRandom) -> None:
+        nonlocal removed
+        old = sum(1 for _ in matching_lines(file, source.file_format, is_old)) if dry_run else blank_lines(file, is_old)
+        removed += old
+
     def drop(source: Source, file: BufferedRandom) -> None:
         nonlocal removed
         with suppress(Exception):  # an unreadable file is removed, too
@@ -135,36 +133,31 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
             with suppress(OSError):  # the day has more files
                 path_of(path, source.date(), source.number, FileFormat.PARQUET).parent.rmdir()
 
-    removed += _change_live(path, lambda file: _count(file, is_old) if dry_run else blank_lines(file, is_old))
-    troubles = for_each_closed(path, lambda source: _end(source) <= oldest, drop, _TIMEOUT)
+    troubles = for_each_live(path, blank, _TIMEOUT)
+    troubles += for_each_closed(path, lambda source: _end(source) <= oldest, drop, _TIMEOUT)
     for source, error in troubles:
         raise OSError(f"{source.path} cannot be removed: {error}") from error
     return removed
 
 
-def _change_live(path: Path, change: Callable[[BufferedRandom], int]) -> int:
-    """Change the live file under a shared lock, which keeps others from compressing it; return `change`'s result."""
-    for _ in range(_TRIES):
-        if not path.is_file():
-            return 0  # it was rotated; its records are in the closed files
-        with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
-            locking.lock(file.fileno(), shared=True)
-            return change(file)  # right even if the file was renamed meanwhile
-    raise TimeoutError("It is locked by another program.")
+def correct_future_dates(path: Path, now: float) -> None:
+    """Name closed files of the future after today. Otherwise they would be removed too late.
 
+    They were closed while a clock was ahead. A locked file is left for the next call.
+    """
 
-def _end_torn_line(path: Path, file: BufferedRandom) -> None:
-    """End a torn last line, as the next writer would, so that it can be blanked out."""
-    if ends_in_a_torn_line(file.fileno()):
-        end = open_file(path, os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(end, b"\n")  # appended, so after a concurrent write it is only an empty line
-        finally:
-            os.close(end)
+    def is_late(source: Source) -> bool:
+        return is_future(_end(source).timestamp() - DAY, now)
 
+    def rename(source: Source, _: object) -> None:
+        new = next_path(path, day_of(now), source.file_format)
+        new.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(source.path, new)
+        _log.warning("%s was dated in the future, by a clock that was ahead; it is %s now.", source.path, new)
 
-def _count(file: BufferedRandom, matches: Predicate) -> int:
-    return sum(1 for _ in matching_lines(file, FileFormat.PLAIN, matches))
+    if any(source.day and is_late(source) for source in sources(path)):
+        with suppress(OSError), naming(path):
+            for_each_closed(path, is_late, rename)
 
 
 def _how_many(source: Source, file: BufferedRandom) -> int:
