@@ -25,7 +25,8 @@ from cookie_consent.http.site import Proof, Site
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as ledger_records
 from cookie_consent.ledgers.waiting import WaitingRecord
-from cookie_consent.pages.evidence import SURFACES, Surface, render_evidence
+from cookie_consent.pages.evidence import SURFACES, render_evidence
+from cookie_consent.pages.pages import NOTICES
 from cookie_consent.pages.question import answered_at
 from cookie_consent.policy.policy import find_card
 
@@ -205,21 +206,28 @@ def _render_shown_text(
     """Return the text that the visitor saw; None if it is unknown or the site's own form or program asked."""
     posted = given.posted
     feature = next((feature for feature in then.policy.features if feature.id == posted.feature), None)
-    missing = tuple(id_ for id_, is_ticked in posted.purposes.items() if is_ticked and not then.purposes[id_])
-    surface = Surface(posted.surface, feature, missing, posted.notice, request.counts_on)
+    details: dict[str, Any] = {}
     if posted.surface == "settings":
-        own_cookies = list_own_cookies(site, then.policy, request.base, request.place)
-        surface = replace(surface, own_cookies=own_cookies)
+        details["notice"] = posted.notice if posted.notice in NOTICES else ""
+        details["counts_on"] = request.counts_on
+        details["own_cookies"] = list_own_cookies(site, then.policy, request.base, request.place)
     elif posted.surface == "card":
         content = site.pages.read_card(posted.card)
-        card = find_card(then.policy, content.id) if content else None
+        card = find_card(then.policy, content[0]) if content else None
         if content is None or card is None:
             return None
-        surface = replace(surface, card=card, title=content.title, reloads=content.reloads)
+        _, reloads, title = content
+        details = {"card": card, "reloads": reloads, "title": title}
+    elif posted.surface in ("box", "page"):
+        details["feature"] = feature
+        if posted.surface == "page" or feature is None:
+            ticked = [id_ for id_, is_ticked in posted.purposes.items() if is_ticked]
+            details["missing"] = tuple(id_ for id_ in ticked if not then.purposes[id_])
     return render_evidence(
         site.pages,
         then,
-        surface,
+        posted.surface,
+        details,
         base=request.base,
         language=request.language,
         answered_before=given.before.record.decided_at if given.before.record else None,

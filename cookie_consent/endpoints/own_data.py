@@ -27,7 +27,7 @@ from cookie_consent.http.site import Site
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.ledgers.records import describe_record
-from cookie_consent.pages.pages import KeptSummary
+from cookie_consent.pages.pages import NOTHING_KEPT
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks.store import read_readable
@@ -40,23 +40,18 @@ LARGEST_CHUNK = 64 * 1024
 _log = logging.getLogger("cookie_consent")
 
 
-async def summarize(site: Site, request: OwnRequest) -> KeptSummary:
-    """Return what is kept. If the ledger fails, the summary counts no records, and the settings page is still shown."""
-    decision = request.visit.decision
-    count = 0
-    if site.ledger is not None and decision.consent_id:
-        with suppress(Problem):
-            count = await wait_for_store(site.ledger.count(decision.consent_id))
-    record = decision.record
-    is_plain_refusal = record is not None and not record.consent_id and not record.in_state(State.GRANTED)
-    return KeptSummary(
-        consent_id=decision.consent_id,
-        records=count,
-        visitor_id=find_visitor_id(site, request) or "",
-        takes_requests=site.ledger is not None,
-        refused_without_id=site.ledger is not None and is_plain_refusal,
-        withdrawn=find_withdrawn(site, request),
-    )
+async def summarize(site: Site, request: OwnRequest) -> dict[str, Any]:
+    """Return what is kept, as `Pages.settings` takes it. If the ledger fails, it counts no records."""
+    record = request.visit.decision.record
+    visitor_id, withdrawn, _ = find_visitor_ids(site, request)
+    kept = {**NOTHING_KEPT, "visitor_id": visitor_id, "withdrawn": withdrawn, "takes_requests": site.ledger is not None}
+    if site.ledger is not None and record is not None:
+        kept["consent_id"] = record.consent_id
+        kept["refused_without_id"] = not record.consent_id and not record.in_state(State.GRANTED)
+        if record.consent_id:
+            with suppress(Problem):
+                kept["records"] = await wait_for_store(site.ledger.count(record.consent_id))
+    return kept
 
 
 async def show_receipt(site: Site, request: OwnRequest) -> Response:
@@ -100,12 +95,13 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
     versions = {record["policy"] for record in answers}
     policies = {version: await find_policy(site, version) for version in versions}
     address = make_absolute_url(request)
+    visitor_id, withdrawn, visitor_ids = find_visitor_ids(site, request)
     members: dict[str, Any] = {
         "consent": describe_record(current) if current else None,
         "consent_records": records,
         "receipts": [receipt(record, policies[record["policy"]], address) for record in answers],
-        "visitor_id": find_visitor_id(site, request),
-        "withdrawn_visitor_ids": [one.visitor_id for one in find_withdrawn(site, request)],
+        "visitor_id": visitor_id or None,
+        "withdrawn_visitor_ids": [one.visitor_id for one in withdrawn],
         "access_records": [],
         "access_records_complete": True,
         "requests": await find_desk_requests(site, request),
@@ -114,7 +110,7 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
 
     def read_and_encode() -> bytes:
         if site.access_log is not None:
-            records_by_id = map(site.access_log.sink.read, find_visitor_ids(site, request))
+            records_by_id = map(site.access_log.sink.read, visitor_ids)
             members["access_records"], missing = read_readable(chain.from_iterable(records_by_id))
             if missing:
                 members["access_records_complete"] = False
@@ -141,14 +137,15 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
     await read_body(request.receive)  # it says nothing: the form's language is in the address
     # Read the ledger first: if it is down, nothing is erased, as the error page says.
     remaining = [record["record_id"] for record in await find_records(site, request)]
-    visitor_ids = find_visitor_ids(site, request)
+    visitor_id, withdrawn, visitor_ids = find_visitor_ids(site, request)
     erased = 0
     if site.access_log is not None:
-        for visitor_id in visitor_ids:
-            site.access_log.tracing.end_visitor(visitor_id)
-            erasing = to_thread.run_sync(site.access_log.sink.erase, visitor_id, limiter=site.searches)
-            erased += await wait_for_store(erasing, None)
-            site.access_log.erasing.again(visitor_id)
+        for id_ in visitor_ids:
+            site.access_log.tracing.end_visitor(id_)
+            erased += await wait_for_store(
+                to_thread.run_sync(site.access_log.sink.erase, id_, limiter=site.searches), None
+            )
+            site.access_log.erasing.again(id_)
     if request.wants_json:
         why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if remaining else None
         reply: Response = JSONResponse({"erased": erased, "consent_records": remaining, "why": why})
@@ -157,34 +154,24 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
         reply = RedirectResponse(f"{request.base}?language={request.language}&erased{suffix}", status_code=303)
     where = (request.place, request.base)
     deletions = site.own_cookies.forget_former((VISITOR, ERASURE), request.cookie_field, *where)
-    for spec, ids in ((VISITOR, find_visitor_id(site, request)), (ERASURE, find_withdrawn(site, request))):
-        if ids:
+    for spec, is_there in ((VISITOR, visitor_id), (ERASURE, withdrawn)):
+        if is_there:
             deletions.append(site.own_cookies.forget(spec, *where))
     reply.raw_headers += [(b"set-cookie", field) for field in deletions]
     return reply
 
 
-def find_visitor_id(site: Site, request: OwnRequest) -> str | None:
-    """Return the visitor's pseudonym, or None.
+def find_visitor_ids(site: Site, request: OwnRequest) -> tuple[str, tuple[WithdrawnVisitor, ...], list[str]]:
+    """Return the visitor's pseudonym, those from before a withdrawal, and all in access records, these first.
 
-    It is returned even while tracing is off: the visitor may still see and erase what was traced.
+    The first is "" for none. It is there even while tracing is off: the visitor may still see and erase what was
+    traced.
     """
-    visitor = site.own_cookies.read_visitor(request.cookie_field, request.now, place=request.place)
-    return visitor.id if visitor else None
-
-
-def find_withdrawn(site: Site, request: OwnRequest) -> tuple[WithdrawnVisitor, ...]:
-    """Return the visitor's pseudonyms from before a withdrawal."""
-    return site.own_cookies.read_withdrawn(request.cookie_field, request.now, place=request.place)
-
-
-def find_visitor_ids(site: Site, request: OwnRequest) -> list[str]:
-    """Return all pseudonyms in the visitor's access records, those from before a withdrawal first."""
-    ids = [one.visitor_id for one in find_withdrawn(site, request)]
-    current = find_visitor_id(site, request)
-    if current is not None and current not in ids:
-        ids.append(current)
-    return ids
+    visitor = site.own_cookies.read_visitor(request.cookie_field, request.now, request.place)
+    withdrawn = site.own_cookies.read_withdrawn(request.cookie_field, request.now, request.place)
+    current = visitor.id if visitor else ""
+    ids = dict.fromkeys([*(one.visitor_id for one in withdrawn), current])
+    return current, withdrawn, [id_ for id_ in ids if id_]
 
 
 async def find_records(site: Site, request: OwnRequest) -> list[dict[str, Any]]:
@@ -239,8 +226,8 @@ def limit_reading(site: Site, request: OwnRequest) -> None:
     Raises:
         Problem: 429, too many requests.
     """
-    ids = [request.visit.decision.consent_id, *find_visitor_ids(site, request)]
-    key = next(filter(None, ids), "")
+    ids = find_visitor_ids(site, request)[2]
+    key = request.visit.decision.consent_id or next(iter(ids), "")
     if key:
         limit_rate(site, "own data", key, request.now)
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from cookie_consent.base.addresses import local_path, scope_at, split_address
 from cookie_consent.base.clock import day_of, rfc3339
-from cookie_consent.base.user_agents import is_from_robot
+from cookie_consent.base.user_agents import is_from_robot, is_prefetch
 from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.decision.own_cookies import SAVED, Place
 from cookie_consent.decision.visit import Visit
@@ -40,7 +40,7 @@ async def make_settings_page(site: Site, request: OwnRequest, notice: str, statu
     """Return the settings page with a message, one of `NOTICES`."""
     decision = request.visit.decision
     kept = await summarize(site, request)
-    if notice.startswith("erased") and kept.records:
+    if notice.startswith("erased") and kept["records"]:
         notice += "_not_proof"
     html = site.pages.settings(
         decision,
@@ -79,9 +79,8 @@ def count_opening(site: Site, request: OwnRequest) -> None:
     if site.access_log is None or request.method != "GET" or "erased" in request.query or request.visit.saved:
         return
     fields = request.fields
-    prefetched = any(b"prefetch" in fields.get(name, b"") for name in (b"sec-purpose", b"purpose"))
     # Robots cannot answer, so the user agent of who has answered is not read.
-    if prefetched or (request.visit.decision.record is None and is_from_robot(fields)):
+    if is_prefetch(fields) or (request.visit.decision.record is None and is_from_robot(fields)):
         return
     host = fields.get(b"host", b"")
     before = split_address(fields.get(b"referer", b"").decode("latin-1"))

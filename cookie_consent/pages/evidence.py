@@ -17,11 +17,9 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import ShownText
 from cookie_consent.pages.assets import assets
-from cookie_consent.pages.pages import NOTICES, KeptSummary, Pages
+from cookie_consent.pages.pages import NOTHING_KEPT, Pages
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import write_day
-from cookie_consent.policy.parts import Cookie, Feature
-from cookie_consent.policy.policy import Card
 
 SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")
 """The kinds of pages and boxes on which a visitor can answer."""
@@ -34,8 +32,6 @@ _UNKNOWN_DATE = "…"
 _NO_DAY = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
 """The time of the answer while a text is rendered. No policy contains the date of this day, nor of the day on which
 such an answer expires."""
-_NO_VISITOR = KeptSummary(consent_id="", records=0, visitor_id="", takes_requests=True)
-"""Stands for the visitor's own data on a settings page: a stored text must not contain an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +47,11 @@ class ExplainedText:
     prevailing_html: str
 
 
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """The page or box that a visitor answers on.
-
-    Args:
-        kind: one of `SURFACES`.
-        feature: the feature that needs consent, for a box or page about one.
-        missing: the ids of the purposes that a page asks for.
-        notice: the name of the message on a settings page; see `Pages.settings`.
-        counts_on: the hosts that a settings page names; see `Pages.settings`.
-        own_cookies: our own cookies, which a settings page lists.
-        card: what a card is about; None for other kinds.
-        title: the title that the app gave a card; "" for none.
-        reloads: whether a card had the page loaded again.
-    """
-
-    kind: str
-    feature: Feature | None = None
-    missing: tuple[str, ...] = ()
-    notice: str = ""
-    counts_on: tuple[str, ...] = ()
-    own_cookies: tuple[Cookie, ...] = ()
-    card: Card | None = None
-    title: str = ""
-    reloads: bool = False
-
-
-def render_evidence(
+def render_evidence(  # noqa: PLR0913 (what was shown, and where)
     pages: Pages,
     decision: Decision,
-    surface: Surface,
+    surface: str,
+    details: Mapping[str, Any],
     *,
     base: str,
     language: str,
@@ -89,8 +59,18 @@ def render_evidence(
 ) -> ShownText:
     """Return the text that a visitor was shown, as the ledger stores it.
 
-    `decision` is the one when it was shown. If the form was opened before a newer answer than `answered_before`, it
-    showed other dates than the record has: those stay in the text.
+    If the form was opened before a newer answer than `answered_before`, it showed other dates than the record has: they
+    stay in the text.
+
+    Args:
+        pages: renders it.
+        decision: the decision when it was shown.
+        surface: one of `SURFACES`.
+        details: further arguments of the method of `Pages` that renders it; of a page without a name for what is off,
+            "missing" and no "feature".
+        base: the path of the endpoints.
+        language: the language that was shown.
+        answered_before: when the visitor's previous answer was given; None for no answer.
     """
     dates: list[float] = []
     record = decision.record
@@ -98,48 +78,35 @@ def render_evidence(
         if record.decided_at != answered_before:
             dates = [record.decided_at, record.expires_at]
         decision = replace(decision, record=replace(record, decided_at=_NO_DAY))
-    if surface.notice not in NOTICES:
-        surface = replace(surface, notice="")
 
     def render(tag: str) -> str:
-        text = _render_undated(pages, decision, surface, base, tag)
+        text = _render_undated(pages, decision, surface, details, base=base, language=tag)
         return _fill_dates(text, dates, tag) if dates else text
 
+    card = details.get("card")
+    feature = card.feature if card else details.get("feature")
     return ShownText(
-        surface=surface.kind,
-        feature=surface.feature.id if surface.feature else None,
+        surface=surface,
+        feature=feature.id if feature else None,
         html=render(language),
         prevailing_html=render(decision.policy.site.prevailing_language),
         build=hash_sources(),
     )
 
 
-def _render_undated(pages: Pages, decision: Decision, surface: Surface, base: str, language: str) -> str:
+def _render_undated(
+    pages: Pages, decision: Decision, surface: str, details: Mapping[str, Any], *, base: str, language: str
+) -> str:
     """Return a text with marks for what differs between visitors. It is cached for all who see the same."""
     record = decision.record
     answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
-    key = (
-        decision.policy,
-        decision.status,
-        decision.signals,
-        tuple(decision.reasons.values()),
-        answers,
-        surface.kind,
-        surface.feature and surface.feature.id,
-        surface.card and surface.card.id,
-        surface.title,
-        surface.reloads,
-        surface.missing,
-        surface.notice,
-        surface.counts_on,
-        tuple((cookie.name, cookie.duration) for cookie in surface.own_cookies),
-        base,
-        language,
-    )
+    reasons = tuple(decision.reasons.values())
+    seen = (decision.policy, decision.status, decision.signals, reasons, answers)
+    key = (*seen, surface, repr(details), base, language)
     known = pages.evidence.get(key)
     if known is not None:
         return known
-    html = _render(pages, decision, surface, base=base, language=language, next_path="")
+    html = _render(pages, decision, surface, **details, base=base, language=language, next_path="")
     text = _FORM_VALUES.sub(r"\1", html)
     if record is not None:
         text = text.replace(write_day(record.decided_at, language), _MARKS[0])
@@ -148,26 +115,17 @@ def _render_undated(pages: Pages, decision: Decision, surface: Surface, base: st
     return text if len(base) > LONGEST_KEPT else pages.evidence.keep(key, text, len(text))
 
 
-def _render(pages: Pages, decision: Decision, surface: Surface, **where: Any) -> str:
-    if surface.kind in ("banner", "again"):
-        options = QuestionOptions(again=surface.kind == "again")
-        return pages.banner(decision, options=options, **where).decode()
-    if surface.kind == "settings":
-        return pages.settings(
-            decision,
-            own_cookies=surface.own_cookies,
-            counts_on=surface.counts_on,
-            kept=_NO_VISITOR,
-            notice=surface.notice,
-            **where,
-        )
-    if surface.kind == "opt_out":
-        return pages.page("do_not_sell.html", decision, **where)
-    if surface.card is not None:
-        return pages.card(decision, card=surface.card, title=surface.title, reloads=surface.reloads, **where)
-    if surface.kind == "box" and surface.feature is not None:
-        return pages.box(decision, feature=surface.feature, **where)
-    return pages.unavailable(decision, missing=surface.missing, feature=surface.feature, **where)
+def _render(pages: Pages, decision: Decision, surface: str, **details: Any) -> str:
+    if surface in ("banner", "again"):
+        return pages.banner(decision, options=QuestionOptions(again=surface == "again"), **details).decode()
+    if surface == "settings":
+        # A stored text must not contain an id.
+        return pages.settings(decision, kept=NOTHING_KEPT, **details)
+    if surface == "opt_out":
+        return pages.page("do_not_sell.html", decision, **details)
+    if surface == "card":
+        return pages.card(decision, **details)
+    return pages.unavailable(decision, **details) if "missing" in details else pages.box(decision, **details)
 
 
 async def explain(ledger: Ledger, record: Mapping[str, Any]) -> ExplainedText | None:

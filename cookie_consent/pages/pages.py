@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from markupsafe import Markup, escape
 
 from cookie_consent.base.bounds import Cache
 from cookie_consent.base.messages import check
 from cookie_consent.decision.decision import Decision, refused_in_storage
-from cookie_consent.decision.tokens import Signer, WithdrawnVisitor
+from cookie_consent.decision.tokens import Signer
 from cookie_consent.pages.assets import link_styles, script_tag
 from cookie_consent.pages.context import (
     cached_variables,
@@ -50,33 +49,15 @@ def choose_intro(csp: str | None, undeclared: str) -> str:
     return "settings_intro_cookies" if csp is None else "settings_intro"
 
 
-@dataclass(frozen=True, slots=True)
-class KeptSummary:
-    """A summary of what the site stores about a visitor.
-
-    Args:
-        consent_id: the id that connects the records of the visitor's answers; "" for none.
-        records: the number of these records.
-        visitor_id: the pseudonym in the visitor's access records; "" for none.
-        takes_requests: whether there is a form for requests and complaints.
-        refused_without_id: whether the visitor refused without a consent id, so that the record cannot be found.
-        withdrawn: pseudonyms from before a withdrawal.
-    """
-
-    consent_id: str
-    records: int
-    visitor_id: str
-    takes_requests: bool = False
-    refused_without_id: bool = False
-    withdrawn: tuple[WithdrawnVisitor, ...] = ()
-
-
-class ReadCard(NamedTuple):
-    """What the form of a card says of it: its id, whether the page is loaded again after a grant, the app's title."""
-
-    id: str
-    reloads: bool
-    title: Markup
+NOTHING_KEPT: Mapping[str, Any] = {
+    "consent_id": "",  # connects the records of the visitor's answers
+    "records": 0,  # how many these are
+    "visitor_id": "",  # the pseudonym in the visitor's access records
+    "withdrawn": (),  # those from before a withdrawal
+    "takes_requests": True,  # whether there is a form for requests and complaints
+    "refused_without_id": False,  # whether the record of a refusal cannot be found
+}
+"""What the settings page says of a visitor of whom nothing is stored."""
 
 
 class Pages:
@@ -136,13 +117,13 @@ class Pages:
         notice: str = "",
         own_cookies: tuple[Cookie, ...] = (),
         counts_on: tuple[str, ...] = (),
-        kept: KeptSummary | None = None,
+        kept: Mapping[str, Any] | None = None,
     ) -> str:
         """Return the settings page.
 
         `notice` is the name of a message, one of `NOTICES`; a name that begins with "error" marks an error. `counts_on`
-        are the hosts on which an answer counts; none for this host alone, which is not said. Without `kept`, the page
-        leaves out what is stored about the visitor.
+        are the hosts on which an answer counts; none for this host alone, which is not said. `kept` is what is stored
+        about the visitor, with the keys of `NOTHING_KEPT`; without it, the page does not say.
         """
         policy = decision.policy
         words = Wording(policy, language)
@@ -240,13 +221,16 @@ class Pages:
             **card_variables(decision, card),
         )
 
-    def read_card(self, mark: str) -> ReadCard | None:
-        """Return what the form of a card says of it, by the value of its field; None if the form is not ours."""
+    def read_card(self, mark: str) -> tuple[str, bool, Markup] | None:
+        """Return the id of a card, whether the page is loaded again after a grant, and the title that the app gave.
+
+        `mark` is the value of a field in the form of the card. None: the form is not ours.
+        """
         signed = self._signer.read(mark.encode(errors="replace")) if self._signer else None
         if signed is None:
             return None
         id_, reloads, title = signed[0].decode().split(" ", 2)
-        return ReadCard(id_, reloads == "1", Markup(title))  # noqa: S704 (escaped when it was signed)
+        return id_, reloads == "1", Markup(title)  # noqa: S704 (escaped when it was signed)
 
     def banner(
         self,

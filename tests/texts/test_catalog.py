@@ -12,7 +12,7 @@ import pytest
 from babel import Locale
 
 from cookie_consent.decision.decision import decide
-from cookie_consent.pages.pages import KeptSummary, Pages
+from cookie_consent.pages.pages import NOTHING_KEPT, Pages
 from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.policy.policy import card_of
 from cookie_consent.texts import catalog
@@ -133,7 +133,8 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
     html = {
         "question": pages.banner(unanswered, **where).decode() + question,
         "settings": (
-            pages.settings(decision, kept=KeptSummary("", 0, "1234"), **where) + pages.settings(accepted, **where)
+            pages.settings(decision, kept={**NOTHING_KEPT, "visitor_id": "1234", "takes_requests": False}, **where)
+            + pages.settings(accepted, **where)
         ),
         "link": pages.footer(decision, encoding="utf-8", **where).decode(),
         "off": pages.unavailable(unanswered, missing=("media", "analytics"), feature=policy.features[0], **where),
