@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.cli.frame import (
-    FINDING,
-    GOOD,
     JSON,
     LEDGER,
     Command,
@@ -33,9 +29,8 @@ from cookie_consent.cli.frame import (
 )
 from cookie_consent.cli.stores import existing_ledger
 from cookie_consent.decision.tokens import Signer
-from cookie_consent.ledgers import Ledger
-from cookie_consent.ledgers.chain import Link, Root, Verified, verify
-from cookie_consent.ledgers.chronology import Chronology, SignedRoot
+from cookie_consent.ledgers.chain import Verified, verify
+from cookie_consent.ledgers.chronology import Chronology
 from cookie_consent.ledgers.records import digest
 from cookie_consent.ledgers.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 from cookie_consent.policy.policy import VERSION_DIGITS
@@ -48,85 +43,53 @@ _KEYS = "CONSENT_KEY"
 _CITING = {"policy": "policies", "text": "texts", "prevailing_text": "texts"}
 """Field of a record -> the kind of document that it cites."""
 _CITED = {"policies": "Policy", "texts": "Text"}
+_DIGITS = {"policies": VERSION_DIGITS, "texts": 64}
+"""Kind of document -> how many digits of its hash are its name."""
 
 Row = TypeVar("Row")
 Name = tuple[str, str]
-"""The name of a cited document: its kind, and its hash. For policies: the version (the first digits of the hash), or
-the version and the whole hash."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """A problem that the verification found.
-
-    Args:
-        record: the number of the first record that it concerns; None if it concerns no record.
-        why: the problem, as a sentence.
-    """
-
-    record: int | None
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """The result of a verification.
-
-    Args:
-        verified: the result for the chain.
-        removed_by: reason of removal -> number of records.
-        root: the end of the chain, for safekeeping.
-        roots: the roots that the chain was compared with.
-        findings: all problems.
-    """
-
-    verified: Verified
-    removed_by: Mapping[str, int]
-    root: str
-    roots: Sequence[KeptRoot]
-    findings: Sequence[_Finding]
+"""The kind and the name of a document."""
+Finding = tuple[int | None, str]
+"""The number of the first record that a problem concerns, if it concerns one, and a sentence."""
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     signer = _signer()
-    if arguments.write_root and signer is None:
+    file = Path(arguments.write_root) if arguments.write_root else None
+    if file and signer is None:
         raise UnusableError(f"A root is signed with the site's secret key: set the environment variable {_KEYS}.")
-    roots, findings = _kept_roots("--root", arguments.root, signer)
-    if arguments.write_root and _is_begun(arguments.write_root):
-        # The roots in the file have to match before a new one is added.
-        more, more_findings = _kept_roots("--write-root", [arguments.write_root], signer)
-        roots, findings = [*dict.fromkeys([*roots, *more])], [*dict.fromkeys([*findings, *more_findings])]
+    # The roots in the file have to match before a new one is added.
+    begun = [arguments.write_root] if file and file.is_file() and file.stat().st_size else []
+    findings: list[Finding] = []
+    roots = [root for name in dict.fromkeys([*arguments.root, *begun]) for root in _roots(name, signer, findings)]
     # A root claims that later records are younger than it. So take its time before reading any record.
     now = int(time.time())
-    dated = [SignedRoot(one.root.number, one.signed_at) for one in roots if one.signed_at is not None]
-    dates = Chronology(dated, now)
+    dates = Chronology([(one.root.number, one.signed_at) for one in roots if one.signed_at is not None], now)
     with existing_ledger(required_store(arguments, "ledger")) as ledger, progress("records", _size(ledger)) as seen:
-        verified, chain_findings = _verify_all(ledger, [one.root for one in roots], seen, dates)
-    findings = sorted([*chain_findings, *findings], key=lambda finding: finding.record or math.inf)
-    root = write_root(verified.root, signer, now) if signer else str(verified.root)
-    result = _Result(verified, dates.removed_by(), root, roots, findings)
+        verified = _verify_ledger(ledger, roots, seen, dates, findings)
+    findings += dates.findings()
+    findings.sort(key=lambda finding: finding[0] or math.inf)
+    # Nobody may keep the root of a chain that does not fit as a good one.
+    root = None if findings else write_root(verified.root, signer, now) if signer else str(verified.root)
+    report = {
+        "records": verified.records,
+        "removed": verified.removed,
+        "removed_by": dates.removed_by(),
+        "root": root,
+        "roots": [{"root": str(kept.root), "signed_at": kept.signed_at and rfc3339(kept.signed_at)} for kept in roots],
+        "findings": [{"record": record, "why": why} for record, why in findings],
+    }
     if arguments.json:
-        print_json(_as_json(result))
+        print_json(report)
     else:
-        print_text("\n".join(_in_words(result)))
-    if arguments.write_root and findings:
-        print_findings(["No root was written."])
-    elif arguments.write_root:
-        _keep_root(arguments.write_root, root)
-    return FINDING if findings else GOOD
-
-
-def _size(ledger: Ledger) -> int:
-    """Return the number of records; 0 if it cannot be read.
-
-    The verification itself reports the damage.
-    """
-    from sqlalchemy.exc import DatabaseError
-
-    try:
-        return ledger.size()
-    except DatabaseError:
-        return 0
+        print_text("\n".join(_in_words(report)))
+    if file and root:
+        # Append, so that no earlier root is lost.
+        with file_errors(file, "written"), file.open("a") as roots_file:
+            roots_file.write(f"{root}\n")
+    elif file:
+        findings.append((None, "No root was written."))
+    return print_findings(why for _, why in findings)
 
 
 def _signer() -> Signer | None:
@@ -137,93 +100,74 @@ def _signer() -> Signer | None:
         raise UnusableError(f"{_KEYS}: {error}") from None
 
 
-def _is_begun(path: str) -> bool:
-    """Tell whether the file exists and has content."""
-    return Path(path).is_file() and Path(path).stat().st_size > 0
+def _roots(name: str, signer: Signer | None, findings: list[Finding]) -> Iterator[KeptRoot]:
+    """Yield the roots that an argument names. One with a wrong signature becomes a finding."""
+    try:
+        with file_errors(name, "read"):
+            lines = root_lines(name)
+        for line in lines:
+            try:
+                yield read_root(line, signer)
+            except WrongSignatureError as error:
+                findings.append((None, f"Wrong signature: {error}."))
+    except ValueError as error:
+        raise UnusableError(f"{name}: {error}.") from None
 
 
-def _kept_roots(option: str, names: Iterable[str], signer: Signer | None) -> tuple[list[KeptRoot], list[_Finding]]:
-    """Return the roots that were stored elsewhere, and the problems with them."""
-    roots, findings = list[KeptRoot](), list[_Finding]()
-    for name in names:
-        try:
-            for line in root_lines(name):
-                try:
-                    roots.append(read_root(line, signer))
-                except WrongSignatureError as error:
-                    findings.append(_Finding(None, f"Wrong signature: {error}."))
-        except OSError as error:
-            raise UnusableError(f"{option}: {name} cannot be read: {error.strerror}.") from None
-        except ValueError as error:
-            raise UnusableError(f"{option}: {name}: {error}.") from None
-    return roots, findings
+def _size(ledger: SqlLedger) -> int:
+    from sqlalchemy.exc import DatabaseError
+
+    with suppress(DatabaseError):  # the verification itself reports the damage
+        return ledger.size()
+    return 0
 
 
-def _verify_all(
-    ledger: SqlLedger, roots: Iterable[Root], seen: Callable[[int], object], dates: Chronology
-) -> tuple[Verified, list[_Finding]]:
+def _verify_ledger(
+    ledger: SqlLedger,
+    roots: Iterable[KeptRoot],
+    seen: Callable[[int], object],
+    dates: Chronology,
+    findings: list[Finding],
+) -> Verified:
     """Verify the chain and its dates, the documents that records cite, and the database file."""
-    damages, first_citing = list[_Finding](), dict[Name, int]()
-    by_hash = dict[Name, int]()
-    # Read cited documents before the chain: then documents purged meanwhile are not missed, and ones added later can
-    # still be looked up.
+    damages: list[Finding] = []
+    cited: dict[Name, dict[str, int]] = {}
+    # Read cited documents before the chain: then those that are purged meanwhile are not missed.
     documents = _readable(ledger.cited(), "What records cite", damages)
     hashes = {(kind, name): _sha256(content) for kind, name, content in documents}
-    links = _noting_citations(_readable(ledger.links(), "The chain", damages), first_citing)
 
     def inspect(number: int, document: Mapping[str, Any]) -> None:
         dates.check(number, document)
-        if "policy_sha256" in document:
-            by_hash.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
+        for field, kind in _CITING.items():
+            if name := document.get(field):
+                whole = str(document.get(f"{field}_sha256", ""))
+                cited.setdefault((kind, name), {}).setdefault(whole, number)
 
-    verified = verify(links, roots, seen, inspect)
-    database_findings = [*_database_findings(ledger, damages)]
-    findings = [*damages, *database_findings, *_misnamed(hashes, first_citing), *_replaced(hashes, by_hash)]
-    findings += (_Finding(record, why) for record, why in dates.findings())
+    verified = verify(_readable(ledger.links(), "The chain", damages), [one.root for one in roots], seen, inspect)
+    # The queries here do not use every index, but export and erase do.
+    for damage in _readable(ledger.damages(), "The database", damages):
+        findings.append((None, f"The database is damaged: {' '.join(damage.split())}."))
     if verified.wrong is not None:
-        findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
+        findings.append((verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
+    findings += _changed(hashes, cited)
     # In a damaged database, what cannot be read need not be missing.
     if not damages:
-        findings += _missing(ledger, hashes, first_citing)
-    return verified, findings
+        findings += _missing(ledger, hashes, cited)
+    findings += damages
+    return verified
 
 
-def _readable(rows: Iterator[Row], what: str, damages: list[_Finding]) -> Iterator[Row]:
+def _readable(rows: Iterator[Row], what: str, damages: list[Finding]) -> Iterator[Row]:
     """Yield rows until the database is damaged. The damage becomes a finding."""
     from sqlalchemy.exc import DatabaseError
 
     try:
         yield from rows
     except DatabaseError as error:
-        if not _is_damage(error.orig):
+        # Other errors, such as a locked file, say nothing about the records.
+        if not getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
             raise
-        damages.append(_Finding(None, f"{what} cannot be read to the end: {first_line(error)}."))
-
-
-def _database_findings(ledger: SqlLedger, damages: list[_Finding]) -> Iterator[_Finding]:
-    """Yield problems that the database finds itself.
-
-    The queries here do not use every index, but export and erase do.
-    """
-    for damage in _readable(ledger.damages(), "The database", damages):
-        yield _Finding(None, f"The database is damaged: {' '.join(damage.split())}.")
-
-
-def _is_damage(error: BaseException | None) -> bool:
-    # Other errors, such as a locked file, say nothing about the records.
-    return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorname", "").startswith(
-        "SQLITE_CORRUPT"
-    )
-
-
-def _noting_citations(links: Iterable[Link], first_citing: dict[Name, int]) -> Iterator[Link]:
-    """Yield links, and record the first one that cites each document."""
-    for link in links:
-        for field, kind in _CITING.items():
-            name = link.columns.get(field)
-            if name is not None:
-                first_citing.setdefault((kind, name), link.number)
-        yield link
+        damages.append((None, f"{what} cannot be read to the end: {first_line(error)}."))
 
 
 def _sha256(content: object) -> str:
@@ -234,74 +178,47 @@ def _sha256(content: object) -> str:
         return ""
 
 
-def _name_of(kind: str, sha256: str) -> str:
-    """Return the name that a document with this hash has: the hash, or for a policy its first digits."""
-    return sha256 if kind == "texts" else sha256[:VERSION_DIGITS]
-
-
-def _misnamed(hashes: Mapping[Name, str], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
+def _changed(hashes: Mapping[Name, str], cited: Mapping[Name, Mapping[str, int]]) -> Iterator[Finding]:
+    """Yield the documents whose content is not that of their name, or not the one whose whole hash a record knows."""
     for (kind, name), sha256 in hashes.items():
-        if _name_of(kind, sha256) != name:
-            record = first_citing.get((kind, name))
-            by = f"Record {record:,} is the first that cites it" if record else "No record cites it"
-            what = _CITED[kind]
-            yield _Finding(record, f"{what} {name} was changed: it has no longer the hash that it is named by. {by}.")
+        citing = cited.get((kind, name), {})
+        if sha256[: _DIGITS[kind]] != name:
+            first = min(citing.values(), default=None)
+            by = f"Record {first:,} is the first that cites it" if first else "No record cites it"
+            yield first, f"{_CITED[kind]} {name} was changed: it has no longer the hash that it is named by. {by}."
+            continue
+        for whole, number in citing.items():
+            if whole not in ("", sha256):
+                yield number, f"{_CITED[kind]} {name} is another than the one that record {number:,} was given to."
 
 
-def _replaced(hashes: Mapping[Name, str], by_hash: Mapping[Name, int]) -> Iterator[_Finding]:
-    """Yield policies with the right version but another hash than the records say, which know the whole hash."""
-    for (version, sha256), record in by_hash.items():
-        stored = hashes.get(("policies", version), sha256)
-        if stored != sha256 and _name_of("policies", stored) == version:
-            yield _Finding(record, f"Policy {version} is another than the one that record {record:,} was given to.")
+def _missing(
+    ledger: SqlLedger, hashes: Mapping[Name, str], cited: Mapping[Name, Mapping[str, int]]
+) -> Iterator[Finding]:
+    missing = [document for document in cited if document not in hashes]
+    # A record may have come meanwhile, with what it cites.
+    come = {(kind, name) for kind, name, _ in ledger.cited()} if missing else set()
+    for kind, name in missing:
+        if (kind, name) in come:
+            continue
+        first = min(cited[kind, name].values())
+        yield first, f"{_CITED[kind]} {name} is missing. Record {first:,} is the first that cites it."
 
 
-def _missing(ledger: Ledger, hashes: Mapping[Name, str], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
-    for (kind, name), record in first_citing.items():
-        if (kind, name) not in hashes and asyncio.run(_lookup(ledger, kind, name)) is None:
-            yield _Finding(record, f"{_CITED[kind]} {name} is missing. Record {record:,} is the first that cites it.")
-
-
-async def _lookup(ledger: Ledger, kind: str, name: str) -> object:
-    return await (ledger.text(name) if kind == "texts" else ledger.policy(name))
-
-
-def _as_json(result: _Result) -> dict[str, Any]:
-    findings = [asdict(finding) for finding in result.findings]
-    return {
-        "records": result.verified.records,
-        "removed": result.verified.removed,
-        "removed_by": result.removed_by,
-        # Nobody may keep the root of a chain that does not fit as a good one.
-        "root": None if findings else result.root,
-        "roots": [
-            {"root": str(kept.root), "signed_at": None if kept.signed_at is None else rfc3339(kept.signed_at)}
-            for kept in result.roots
-        ],
-        "findings": findings,
-    }
-
-
-def _in_words(result: _Result) -> Iterator[str]:
-    yield from (finding.why for finding in result.findings)
-    for kept in result.roots:
-        if kept.signed_at is None:
-            yield f"The signature of root {kept.root} was not checked: there is no key in {_KEYS}."
+def _in_words(report: Mapping[str, Any]) -> Iterator[str]:
+    for kept in report["roots"]:
+        if kept["signed_at"]:
+            yield f"Root {kept['root']} was signed at {kept['signed_at']}."
         else:
-            yield f"Root {kept.root} was signed at {rfc3339(kept.signed_at)}."
-    why = ", ".join(f"{count:,} by {reason}" for reason, count in result.removed_by.items() if count)
-    removed = f" ({result.verified.removed:,} of them removed{why and ': '}{why})" if result.verified.removed else ""
-    if result.findings:
-        yield f"The chain itself fits for {counted(result.verified.records, 'record')}{removed}."
+            yield f"The signature of root {kept['root']} was not checked: there is no key in {_KEYS}."
+    why = ", ".join(f"{count:,} by {reason}" for reason, count in report["removed_by"].items() if count)
+    removed = f" ({report['removed']:,} of them removed: {why})" if report["removed"] else ""
+    records = f"{counted(report['records'], 'record')}{removed}"
+    if report["findings"]:
+        yield f"The chain itself fits for {records}."
     else:
-        yield f"All fits: {counted(result.verified.records, 'record')}{removed}, and what they cite."
-        yield f"Root: {result.root}"
-
-
-def _keep_root(path: str, root: str) -> None:
-    # Append, so that no earlier root is lost.
-    with file_errors(f"--write-root: {path}", "written"), Path(path).open("a", encoding="utf-8") as file:
-        file.write(f"{root}\n")
+        yield f"All fits: {records}, and what they cite."
+        yield f"Root: {report['root']}"
 
 
 VERIFY = Command(
