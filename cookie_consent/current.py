@@ -34,13 +34,10 @@ class CurrentRequest:
     def decide(self, *, traced: bool) -> None:
         """Set whether tracing is allowed. Until then it is not.
 
-        If there are several middlewares of ours, all of them have to allow it.
+        If there are several middlewares of ours, all of them have to allow it. What the same task logs after the app
+        has returned is still about this request.
         """
         self.is_traced = traced and (self.outer is None or self.outer.is_traced)
-
-    def end(self) -> None:
-        """Note that the app has returned. What the same task logs afterwards is still about this request."""
-        self.is_running = False
         if self.is_traced:
             task = _current_task()
             self._task = None if task is None else weakref.ref(task)

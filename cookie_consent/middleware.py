@@ -16,10 +16,12 @@ from starlette.types import Receive, Scope, Send
 from cookie_consent import current, gone
 from cookie_consent.base.addresses import local_path
 from cookie_consent.base.startup import FailsAtStart, Lifespan, fails_at_start
-from cookie_consent.http.advice import LostPrefix
-from cookie_consent.http.head import with_plain_fields
-from cookie_consent.http.options import Country, Inject
-from cookie_consent.http.send import begin_response
+from cookie_consent.decision.visit import hide_blocked_cookies
+from cookie_consent.http.advice import LostPrefix, defer_to_outer
+from cookie_consent.http.head import plain_fields
+from cookie_consent.http.options import GPC_PATH, Country, Inject
+from cookie_consent.http.request_consent import RequestConsent
+from cookie_consent.http.send import Sender
 from cookie_consent.logging import set_server_logs
 from cookie_consent.pages.pages import Layout
 from cookie_consent.policy.policy import Policy
@@ -119,11 +121,11 @@ class ConsentMiddleware(FailsAtStart):
         clock: Callable[[], float] = time.time,
     ) -> None:
         from cookie_consent.endpoints.endpoints import serve_endpoint
-        from cookie_consent.http.site import open_site
+        from cookie_consent.http.site import Site
 
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
-        self._site = site = open_site(
+        self._site = site = Site(
             app,
             policy,
             secret_keys,
@@ -159,22 +161,39 @@ class ConsentMiddleware(FailsAtStart):
         if self.refuses is not None or scope["type"] not in ("http", "websocket"):
             await self._serve_other(scope, receive, send)
             return
+        site = self._site
         scope = with_plain_fields(scope)
-        if self._site.proof is not None:
-            self._site.proof.retention.run_if_due(self._site.clock(), again=True)
+        if site.proof is not None:
+            site.proof.retention.run_if_due(site.clock(), again=True)
         if self._lost_prefix.is_open and self._lost_prefix.pages:
             self._lost_prefix.look(scope)
         request = current.begin(scope)
         path = local_path(scope) if scope.get("root_path") else scope["path"]
         try:
-            if scope["type"] == "http" and self._site.is_own(path):
-                await self._serve_endpoint(self._site, scope, receive, send, path)
+            if scope["type"] == "http" and is_own(path, site.prefix):
+                await self._serve_endpoint(site, scope, receive, send, path)
             else:
-                visit = self._site.visits.read(scope, path)
-                sender = begin_response(self._site, scope, path, receive, send, visit, request)
-                await sender.run(self.app)
+                await self._respond(scope, receive, send, path, request)
         finally:
-            request.end()
+            request.is_running = False
+
+    async def _respond(
+        self, scope: Scope, receive: Receive, send: Send, path: str, request: current.CurrentRequest
+    ) -> None:
+        """Run the app with what the visitor allows."""
+        site = self._site
+        visit = site.visits.read(scope, path)
+        if visit.visible_cookies is not None:
+            scope = hide_blocked_cookies(scope, visit)
+        consent = RequestConsent(visit.decision, scope, site.pages, site.app_language, reloads=site.reloads)
+        # The state is copied, because some servers share one dict between the requests of a connection.
+        scope["state"] = {**(scope.get("state") or {}), "consent": consent}
+        if request.outer_consent is not None:
+            defer_to_outer(request.outer_consent, consent, site.own_cookies)
+        trace = None
+        if visit.traced or visit.depends_on_signals or visit.saved:
+            trace = site.begin_visit(visit, scope, consent, request)
+        await Sender(site, scope, path, receive, send, visit, consent, trace).run(self.app)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve other scopes, and a middleware that failed to start."""
@@ -185,3 +204,20 @@ class ConsentMiddleware(FailsAtStart):
             await lifespan.run(self.app, scope)
         else:
             await self.app(scope, receive, send)
+
+
+def with_plain_fields(scope: Scope) -> Scope:
+    """Return the scope of a request whose header fields are a list of pairs of bytes."""
+    fields = scope["headers"]
+    # Nearly all servers send such fields. A middleware adds other ones at either end, so that a look at both ends finds
+    # them without a loop.
+    if type(fields) is list and (not fields or {*map(type, (*fields[0], *fields[-1]))} == {bytes}):
+        return scope
+    return {**scope, "headers": plain_fields(fields)}
+
+
+def is_own(path: str, prefix: str) -> bool:
+    """Return whether a path inside the app is one of our endpoints."""
+    if path.startswith(prefix):
+        return path == prefix or path[len(prefix)] == "/"
+    return path == GPC_PATH

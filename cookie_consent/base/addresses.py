@@ -122,6 +122,8 @@ def scope_at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
 def outer_path(scope: Mapping[str, Any]) -> str:
     """Return a request's path as clients see it, even if a proxy strips the mount path."""
     path: str = scope["path"]
+    if not scope.get("root_path"):
+        return path
     root = mount_path(scope)
     return path if is_under(path, root) else f"{root}{path}"
 

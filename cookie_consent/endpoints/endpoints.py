@@ -31,10 +31,10 @@ from cookie_consent.endpoints.settings import (
     show_transmission,
 )
 from cookie_consent.http.forms import Problem
-from cookie_consent.http.head import Head
-from cookie_consent.http.plan import plan_reply
+from cookie_consent.http.options import GPC_PATH
+from cookie_consent.http.plan import Head, plan_reply
 from cookie_consent.http.send import write_fields
-from cookie_consent.http.site import GPC_PATH, Site
+from cookie_consent.http.site import Site
 from cookie_consent.pages.assets import assets, script_address
 
 _ACCEPTS_GZIP = re.compile(rb"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
@@ -115,7 +115,8 @@ def finish_reply(site: Site, request: OwnRequest, reply: Response) -> None:
     if request.method == "HEAD":
         # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
         reply.body = b""
-    head = Head("http.response.start", reply.status_code, reply.raw_headers, dict(reply.raw_headers), request.scope)
+    start = {"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers}
+    head = Head(start, request.scope)
     new = plan_reply(request.visit, head, site)
     reply.raw_headers = write_fields(head, new)
     if new.expire and request.visit.decision.record is None:

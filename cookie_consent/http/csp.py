@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cookie_consent.base.bounds import Cache
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.messages import check
 from cookie_consent.decision.decision import Decision
-from cookie_consent.http.head import NOT_MODIFIED
 from cookie_consent.policy.parts import NECESSARY, Recipient
 from cookie_consent.policy.policy import Policy
 
@@ -37,12 +35,10 @@ _FALLBACKS = {
     "style-src-elem": ("style-src",),
 }
 """Directive -> what applies in its place, before default-src (section 6.8.3)."""
-_PAGE = re.compile(rb"[\t ]*(?:text/html|application/xhtml\+xml)[\t ]*(?:;|$)", re.IGNORECASE)
 _NONCE = re.compile(r"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
 """A nonce (section 2.3.1). It is safe in an attribute of HTML."""
 _VOIDS_INLINE = re.compile(r"'(?:nonce-|sha\d|strict-dynamic')", re.IGNORECASE)
 """Sources beside which 'unsafe-inline' does not count (section 6.7.3.2)."""
-_LONGEST_KEPT = 4096
 
 Sources = Mapping[str, Sequence[str]]
 """Directive -> its source expressions."""
@@ -166,17 +162,6 @@ def covers(source: str, host: str) -> bool:
     return name == host or (name.startswith("*.") and host.endswith(name[1:]))
 
 
-def is_page(status: int, headers: Headers, *, accepts_pages: bool) -> bool:
-    """Return whether a response is a page.
-
-    A "not modified" to a request that accepts pages may be about one, whose stored header fields it replaces (RFC 9111,
-    section 3.2).
-    """
-    if status == NOT_MODIFIED:
-        return accepts_pages
-    return any(_PAGE.match(value) for name, value in headers if len(name) == 12 and name.lower() == b"content-type")
-
-
 class TagRules(NamedTuple):
     """What a page's policies say of our tags.
 
@@ -199,19 +184,30 @@ class TagRules(NamedTuple):
 
 NO_RULES = TagRules()
 """The rules of a page without a policy."""
+_kept_rules = Cache[str, TagRules](256, 4096)
 
 
 def read_rules(value: bytes) -> TagRules:
-    """Return what policies, which commas part, say of our tags."""
-    # A nonce never comes again.
-    if len(value) > _LONGEST_KEPT or b"'nonce-" in value.lower():
-        return _read_rules.__wrapped__(value)
-    return _read_rules(value)
+    """Return what policies, which commas part, say of our tags. It is kept, but for the nonces: none comes again."""
+    numbers: dict[str, str] = {}
+
+    def number(match: re.Match[str]) -> str:
+        return f"'nonce-{numbers.setdefault(match[1], str(len(numbers)))}'"
+
+    text = _NONCE.sub(number, value.decode("latin-1"))
+    rules = _kept_rules.get(text)
+    if rules is None:
+        rules = _kept_rules.keep(text, _read_rules(text), len(text))
+    if not numbers:
+        return rules
+    nonces = {number: nonce for nonce, number in numbers.items()}
+    return rules._replace(
+        script_nonce=nonces.get(rules.script_nonce, ""), style_nonce=nonces.get(rules.style_nonce, "")
+    )
 
 
-@lru_cache(maxsize=256)
-def _read_rules(value: bytes) -> TagRules:
-    policies = [read_directives(text) for text in value.decode("latin-1").split(",")]
+def _read_rules(text: str) -> TagRules:
+    policies = [read_directives(policy) for policy in text.split(",")]
     script_nonce, inline_script = _read_rule(policies, "script-src-elem")
     style_nonce, inline_style = _read_rule(policies, "style-src-elem")
     return TagRules(script_nonce, style_nonce, inline_script, inline_style)

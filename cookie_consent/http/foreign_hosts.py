@@ -218,8 +218,13 @@ class ForeignHosts:
         text = f"cookie-consent: pages load from {hosts} before anybody allows it; see the server's log"
         return f'<script{nonce_attribute(rules.script_nonce)}>console.warn("{text}")</script>'.encode()
 
-    def watch(self, scope: Mapping[str, Any], decision: Decision) -> Callable[[Message], None]:
-        """Return what takes the messages of a page, and looks through it at its end. Nothing is held meanwhile."""
+    def watch(self, scope: Mapping[str, Any], decision: Decision) -> Callable[[Message], None] | None:
+        """Return what takes the messages of a page, and looks through it at its end; None if it is not due.
+
+        Nothing is held meanwhile.
+        """
+        if not self.is_due(outer_path(scope)):
+            return None
         begun = bytearray()
 
         def look_at(message: Message) -> None:

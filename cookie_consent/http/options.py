@@ -28,6 +28,8 @@ AppLanguage = Callable[[Mapping[str, Any]], str | None]
 Country = str | Callable[[HTTPConnection], str | None]
 """The name of a header field, or a function from a request to a code of ISO 3166 or None."""
 BY_PATH = "path"
+GPC_PATH = "/.well-known/gpc.json"
+"""The only one of our paths that is not below the prefix."""
 
 _Value = TypeVar("_Value", str, bool)
 _PATTERN = re.compile(r"[/*][^?#]*")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cookie_consent.base.addresses import outer_path
+from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.cookies import Headers
 from cookie_consent.base.user_agents import FRAMES, find_page_view_host, is_from_robot
 from cookie_consent.decision.decision import BY_SIGNAL
 from cookie_consent.decision.gate import Findings
 from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.decision.visit import Visit, expire_refused
-from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields, is_page
-from cookie_consent.http.head import FIRST_ERROR, NOT_MODIFIED, Head, is_shared, read_encoding
-from cookie_consent.http.head import is_page as is_html
+from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields
+from cookie_consent.http.head import is_shared, plain_fields
+from cookie_consent.http.insert import find_encoding
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 
@@ -25,9 +28,68 @@ RESPONSE = "http.response.start"
 ACCEPT = "websocket.accept"
 STARTS = (RESPONSE, ACCEPT, "websocket.http.response.start")
 """The messages with the header fields of a response."""
+FIRST_ERROR = 400
+"""From this status on, a page only reports an error (RFC 9110, section 15), so it is no page view."""
+NOT_MODIFIED = 304
+"""The status of a response whose content the browser has cached (RFC 9110, section 15.4.5)."""
+_HTML = b"text/html"
+_NO_WHOLE_BODY = frozenset((204, 205, 206))
 _REPLIES_DEPEND_ON = (b"Cookie", b"Sec-GPC", b"DNT", b"Accept", b"Accept-Language", b"Sec-Fetch-Site", b"Origin")
 _OWN = (b"same-origin", b"same-site")
 _RELOADS = (b"max-age=0", b"no-cache")
+
+
+class Head:
+    """What the app wants to send, and the request that it answers.
+
+    Args:
+        message: the ASGI message with the header fields.
+        scope: the ASGI scope of the request.
+        trace: the traced request, if there will be an access record.
+        is_left_out: whether the option `inject` leaves out this page.
+
+    Attributes:
+        kind: the type of the message.
+        status: the status code; 0 for none.
+        fields: the header fields.
+        found: the header fields by name in lowercase; of several, the last.
+        media_type: the media type of the body, in lowercase; b"" for none.
+    """
+
+    __slots__ = ("_request", "fields", "found", "is_left_out", "kind", "media_type", "scope", "status", "trace")
+
+    def __init__(
+        self,
+        message: Mapping[str, Any],
+        scope: Mapping[str, Any],
+        trace: Trace | None = None,
+        *,
+        is_left_out: bool = False,
+    ) -> None:
+        fields: Headers = message.get("headers") or []
+        if type(fields) is not list:
+            fields = plain_fields(fields)
+        for name, value in fields:
+            if type(name) is not bytes or type(value) is not bytes:
+                fields = plain_fields(fields)
+                break
+        status = message.get("status")
+        self.kind: str = message["type"]
+        self.status: int = status if isinstance(status, int) else 0
+        self.fields = fields
+        self.found = {name.lower(): value for name, value in fields}
+        self.media_type = self.found.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        self.scope = scope
+        self.trace = trace
+        self.is_left_out = is_left_out
+        self._request: Mapping[bytes, bytes] | None = None
+
+    @property
+    def request(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request by name in lowercase."""
+        if self._request is None:
+            self._request = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
+        return self._request
 
 
 class Insert(NamedTuple):
@@ -37,7 +99,7 @@ class Insert(NamedTuple):
         encoding: the encoding of the page, for our markup.
         asks: whether it gets the question.
         link: whether it gets what is said at its end: the link to the settings, news.
-        message: the name of a text that is said once; "" for none.
+        says_saved: whether it says that an answer is saved.
         first: whether the question is the first of a visit.
         referrer: the origin that the visitor came from.
         has_ended: whether a consent has ended, so that what it allowed is cleared.
@@ -48,24 +110,12 @@ class Insert(NamedTuple):
     encoding: str
     asks: bool = False
     link: bool = False
-    message: str = ""
+    says_saved: bool = False
     first: bool = False
     referrer: str = ""
     has_ended: bool = False
     may_inline: bool = True
     policies: tuple[bytes, ...] = ()
-
-    @property
-    def is_seen(self) -> bool:
-        """Whether visitors see something of it."""
-        return self.asks or self.link or bool(self.message)
-
-
-class Count(NamedTuple):
-    """What is counted: the host of the page view, and the names of the counts with their details."""
-
-    host: bytes
-    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(init=False)
@@ -82,7 +132,8 @@ class Plan:
         cache: what Cache-Control says beside the app's directives: "private", "no-store"; "" for nothing.
         insert: what the page gets; None for nothing.
         is_read: whether the page may be looked through for other hosts.
-        count: what is counted; None for nothing.
+        host: the Host field of a page view that counts; None for none.
+        counts: the names of what is counted, with their details.
         record: what the access record says that this is: "request", "view"; "" for no record.
         advice: the name of what the log says once of such a response; "" for nothing.
     """
@@ -96,7 +147,8 @@ class Plan:
     cache: str = ""
     insert: Insert | None = None
     is_read: bool = False
-    count: Count | None = None
+    host: bytes | None = None
+    counts: tuple[tuple[str, str], ...] = ()
     record: str = ""
     advice: str = ""
 
@@ -104,18 +156,19 @@ class Plan:
 def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
     """Return what becomes of a response of the app. Each reason to change one is a line here."""
     new = Plan()
+    # What everybody gets from shared caches has nothing of one visitor.
+    is_for_all = site.is_shared and head.kind == RESPONSE and not consent.was_read
     if b"set-cookie" in head.found:
-        block_cookies(new, visit, head, consent, site)
-    if visit.refused_cookies:
-        expire_cookies(new, visit, head, consent, site)
-    if site.security is not None:
+        block_cookies(new, visit, head, site, is_for_all=is_for_all)
+    if visit.refused_cookies and not is_for_all:
+        new.expire = tuple(expire_refused(site.gate, visit, head.scope))
+    if site.security is not None and head.kind != ACCEPT:
         limit_browser(new, visit, head, consent, site.security)
-    if visit.signal_cookie is not None:
-        store_signal(new, visit.signal_cookie, head, site)
+    if visit.signal_cookie is not None and not site.is_shared and head.kind == RESPONSE:
+        new.add += ((b"set-cookie", visit.signal_cookie),)
     if head.trace is not None:
         record_request(new, head.trace)
-    is_page = head.status == NOT_MODIFIED or head.found.get(b"content-type", b"")[:9].lower() == b"text/html"
-    if is_page and head.scope["type"] == "http":
+    if (head.media_type == _HTML or head.status == NOT_MODIFIED) and head.scope["type"] == "http":
         plan_page(new, visit, head, consent, site)
     if vars(new) or consent.was_read:
         steer_caches(new, visit, head, consent, site)
@@ -141,39 +194,28 @@ def plan_reply(visit: Visit, head: Head, site: Site) -> Plan:
     return new
 
 
-def block_cookies(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
+def block_cookies(new: Plan, visit: Visit, head: Head, site: Site, *, is_for_all: bool) -> None:
     """Plan which cookies of the app's pass. A shared cache would hand them to everybody (RFC 9111, section 7.3)."""
     passed, findings = site.gate.filter_response(head.fields, visit.decision.purposes, site.clock())
     if findings:
         new.findings = findings
-    if site.is_shared and head.kind == RESPONSE and not consent.was_read and is_shared(head.fields):
+    if is_for_all and is_shared(head.fields):
         passed = []
         new.advice = "public cookie"
     if passed != head.fields:
         new.cookies = tuple([field for field in passed if field[0].lower() == b"set-cookie"])
 
 
-def expire_cookies(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
-    """Plan the deletion of cookies that the visitor has refused and the browser still sends."""
-    if not site.is_shared or consent.was_read or head.kind != RESPONSE:
-        new.expire = tuple(expire_refused(site.gate, visit, head.scope))
-
-
-def store_signal(new: Plan, cookie: bytes, head: Head, site: Site) -> None:
-    """Plan the cookie that says that a signal overrides the answer."""
-    if not site.is_shared and head.kind == RESPONSE:
-        new.add += ((b"set-cookie", cookie),)
-
-
 def limit_browser(new: Plan, visit: Visit, head: Head, consent: RequestConsent, security: SecurityFields) -> None:
     """Plan our Content-Security-Policy. What is no page gets that of a visitor who allowed nothing, for all caches."""
-    if head.kind == ACCEPT:
-        return
     new.add += security.list_missing(head.found)
     fields = security.everybody
     if security.differs and head.kind == RESPONSE:
-        accepts_pages = b"text/html" in head.request.get(b"accept", b"")
-        if consent.was_read or is_page(head.status, head.fields, accepts_pages=accepts_pages):
+        is_page = head.media_type in (_HTML, b"application/xhtml+xml")
+        if head.status == NOT_MODIFIED:
+            # It replaces the header fields of the stored response, which may be a page (RFC 9111, section 3.2).
+            is_page = _HTML in head.request.get(b"accept", b"")
+        if is_page or consent.was_read:
             fields = security.fields(visit.decision)
             new.cache = "private"
     new.limits = tuple(fields)
@@ -188,64 +230,101 @@ def record_request(new: Plan, trace: Trace) -> None:
 
 def plan_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
     """Plan what a page gets, and what it counts for. Robots are not asked, and not counted until they answer."""
-    is_robot = visit.decision.record is None and head.trace is None and is_from_robot(head.request)
-    if site.access_log is not None and not is_robot and is_html(head.scope["method"], head.status, head.fields):
+    decision = visit.decision
+    is_robot = decision.record is None and head.trace is None and is_from_robot(head.request)
+    if site.access_log is not None and not is_robot and is_page(head):
         count_page(new, visit, head, consent)
     encoding = read_encoding(head)
-    if encoding is None:
+    if encoding is None or head.is_left_out:
         return
     is_get = head.scope["method"] == "GET"
-    if encoding == "":
-        if site.inject and is_get and (head.asks or site.settings_link) and is_opened(head.request):
-            new.advice = "compressed"
-        return
-    if is_get and not site.is_left_out:
+    if is_get and encoding:
         new.is_read = True
-    if site.is_shared:
-        plan_shared_page(new, head, consent, site, encoding)
-    elif site.inject:
-        plan_insert(new, visit, head, consent, site, encoding, asks=head.asks and not is_robot)
+    if not site.inject:
+        return
+    is_linked = outer_path(head.scope).rstrip("/") in site.policy.linked_paths
+    asks = is_get and not is_linked and not consent.asks_itself
+    if not site.is_shared:
+        asks = asks and bool(decision.asked) and not is_robot
+    if encoding:
+        plan_insert(new, visit, head, consent, site, encoding, asks=asks)
+    elif is_get and (asks or site.settings_link) and is_opened(head.request):
+        new.advice = "compressed"
+
+
+def is_page(head: Head) -> bool:
+    """Return whether a response is a page: HTML for a GET, not a redirect; or a "not modified" without Content-Type.
+
+    An error page is a page too, but no page view; see `FIRST_ERROR`.
+    """
+    if head.scope["method"] != "GET":
+        return False
+    if head.status == NOT_MODIFIED:
+        return head.media_type in (_HTML, b"")
+    return head.media_type == _HTML and not 300 <= head.status < FIRST_ERROR
+
+
+def read_encoding(head: Head) -> str | None:
+    """Return the encoding for markup of ours; "" if the page is compressed, None if it is no whole page."""
+    found = head.found
+    kind = found.get(b"content-type", b"")
+    if len(kind) > LONGEST_KEPT or head.status < 200 or 300 <= head.status < 400 or head.status in _NO_WHOLE_BODY:
+        return None
+    has_two_types = sum(name.lower() == b"content-type" for name, _ in head.fields) > 1
+    disposition = found.get(b"content-disposition", b"").partition(b";")[0].strip().lower()
+    if has_two_types or b"content-range" in found or disposition == b"attachment":
+        return None
+    encoding = find_encoding(kind)
+    if encoding is not None and found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        return ""
+    return encoding
 
 
 def is_opened(request: Mapping[bytes, bytes]) -> bool:
     """Return whether a browser opens a page, by the header fields of its request."""
-    return request.get(b"sec-fetch-dest", b"document") == b"document" and b"text/html" in request.get(b"accept", b"")
-
-
-def plan_shared_page(new: Plan, head: Head, consent: RequestConsent, site: Site, encoding: str) -> None:
-    """Plan what is inserted into a page for everybody. A script asks what is allowed, and shows the question."""
-    if site.inject and head.scope["method"] == "GET" and not consent.asks_itself:
-        new.insert = Insert(encoding, site.may_ask(head.scope), site.settings_link)
-        heed_policies(new, head)
+    return request.get(b"sec-fetch-dest", b"document") == b"document" and _HTML in request.get(b"accept", b"")
 
 
 def plan_insert(  # noqa: PLR0913 (what a page depends on)
     new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site, encoding: str, *, asks: bool
 ) -> None:
     """Plan what is inserted into a page."""
+    method = head.scope["method"]
+    is_silent = method != "GET" or consent.asks_itself
+    policies, may_inline = find_policies(new, head)
+    if site.is_shared:
+        # A page for everybody: a script asks what is allowed, and shows the question.
+        if not is_silent:
+            new.insert = Insert(encoding, asks, site.settings_link, may_inline=may_inline, policies=policies)
+        return
     decision = visit.decision
+    request = head.request
     new.vary = site.depends_on
     if b"etag" in head.found or (b"cache-control" in head.found and is_shared(head.fields)):
         new.advice = "cacheable"
-    link = site.settings_link or decision.news is not None or decision.honours_gpc
-    says_kept = visit.saved and decision.record is not None
-    if head.scope["method"] != "GET" or consent.asks_itself:
-        asks = link = says_kept = False
-    if asks or link or says_kept:
+    link = not is_silent and (site.settings_link or decision.news is not None or decision.honours_gpc)
+    says_saved = not is_silent and visit.saved and decision.record is not None
+    if asks or link or says_saved:
         new.vary = site.page_depends_on
         # For a page in a frame, the page around it asks.
-        if head.request.get(b"sec-fetch-dest") in FRAMES:
-            asks = link = says_kept = False
-    has_ended = decision.record is None and bool(visit.refused_cookies)
-    if asks:
-        first = is_arrival(head.request)
-        new.insert = Insert(encoding, asks, link, "", first, read_referrer(head.request), has_ended)
-    elif link or says_kept or (site.tells_vendors and head.scope["method"] != "HEAD"):
-        new.insert = Insert(encoding, asks, link, has_ended=has_ended)
-    if says_kept and new.insert is not None:
-        new.insert = new.insert._replace(message="kept")
-        say_once(new, visit, site)
-    heed_policies(new, head)
+        if request.get(b"sec-fetch-dest") in FRAMES:
+            asks = link = says_saved = False
+    if says_saved:
+        # The page is not kept, and the next page does not say it again.
+        new.cache = "no-store"
+        new.add += ((b"set-cookie", site.own_cookies.forget(SAVED, visit.place)),)
+    if asks or link or says_saved or (site.tells_vendors and method != "HEAD"):
+        new.insert = Insert(
+            encoding,
+            asks,
+            link,
+            says_saved,
+            first=asks and is_arrival(request),
+            referrer=read_referrer(request) if asks else "",
+            has_ended=decision.record is None and bool(visit.refused_cookies),
+            may_inline=may_inline,
+            policies=policies,
+        )
 
 
 def is_arrival(request: Mapping[bytes, bytes]) -> bool:
@@ -270,29 +349,17 @@ def is_own(request: Mapping[bytes, bytes]) -> bool:
     return request.get(b"referer", b"").split(b"/", 3)[2:3] == [request.get(b"host", b"")]
 
 
-def say_once(new: Plan, visit: Visit, site: Site) -> None:
-    """Plan that a page with a message is not kept, and that the next page does not say it again."""
-    new.cache = "no-store"
-    new.add += ((b"set-cookie", site.own_cookies.forget(SAVED, visit.place)),)
-
-
-def heed_policies(new: Plan, head: Head) -> None:
-    """Plan our tags after the Content-Security-Policies of the page."""
-    if new.insert is None or not (new.limits or ENFORCED in head.found or REPORTED in head.found):
-        return
-    enforced: list[bytes] = []
-    reported: list[bytes] = []
-    for name, value in (*head.fields, *new.limits):
-        lowered = name.lower()
-        if lowered == ENFORCED:
-            enforced.append(value)
-        elif lowered == REPORTED:  # these count too: nothing of ours should be reported
-            reported.append(value)
+def find_policies(new: Plan, head: Head) -> tuple[tuple[bytes, ...], bool]:
+    """Return the Content-Security-Policies of a page, and whether something of ours may be inline, but for them."""
+    if not new.limits and ENFORCED not in head.found and REPORTED not in head.found:
+        return (), True
+    enforced = [value for name, value in (*head.fields, *new.limits) if name.lower() == ENFORCED]
+    # These count too: nothing of ours should be reported.
+    reported = [value for name, value in head.fields if name.lower() == REPORTED]
     policies = (*enforced, *reported)
     # A page that a script puts into another one is under the policy of that one, which has another nonce.
     is_swapped = head.request.get(b"sec-fetch-dest", b"document") != b"document"
-    may_inline = not (is_swapped and b"'nonce-" in b",".join(policies).lower())
-    new.insert = new.insert._replace(policies=policies, may_inline=may_inline)
+    return policies, not (is_swapped and b"'nonce-" in b",".join(policies).lower())
 
 
 def count_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent) -> None:
@@ -300,18 +367,18 @@ def count_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent) -> 
     host = find_page_view_host(head.request, not_modified=head.status == NOT_MODIFIED)
     if host is None:
         return
-    names: list[tuple[str, str]] = []
-    if head.status < FIRST_ERROR:
-        if head.trace is None or not head.trace.is_landing:  # a reload after the answer was counted before it
-            names.append(("views", ""))
-        if head.trace is not None:
-            names.append(("views_recorded", ""))
-            new.record = "view"
-        if not BY_SIGNAL.isdisjoint(visit.decision.reasons.values()):
-            names.append(("signal", ""))
-        for feature in consent.degraded:
-            names.append(("degraded", feature))
-    new.count = Count(host, tuple(names))
+    new.host = host
+    if head.status >= FIRST_ERROR:
+        return
+    counts = [("degraded", feature) for feature in consent.degraded]
+    if head.trace is None or not head.trace.is_landing:  # a reload after the answer was counted before it
+        counts.append(("views", ""))
+    if head.trace is not None:
+        counts.append(("views_recorded", ""))
+        new.record = "view"
+    if not BY_SIGNAL.isdisjoint(visit.decision.reasons.values()):
+        counts.append(("signal", ""))
+    new.counts = tuple(counts)
 
 
 def steer_caches(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:

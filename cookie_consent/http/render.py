@@ -54,7 +54,7 @@ def render(
         known = deny_optional(decision) if site.is_shared else decision
         head = tell_vendors(consent.base, known, rules, is_shared=site.is_shared, has_ended=insert.has_ended)
     language = consent.language_of_page(places.language, is_shared=site.is_shared)
-    if not insert.is_seen:
+    if not (insert.asks or insert.link or insert.says_saved):
         return Pieces(head, b"", b"", b""), language
     style, question, link = find_pieces(insert, mark_nonces(rules, places), decision, consent, scope, site, language)
     if insert.asks and not site.is_shared:
@@ -97,7 +97,7 @@ def find_pieces(  # noqa: PLR0913 (all that the markup depends on)
         path = own_path({**scope, "query_string": query})
         where = (consent.base, language, path, insert.encoding)
         pieces = make_pieces(insert, rules, decision, where, site, reloads=consent.reloads)
-        is_about_answer = (insert.asks or insert.message) and decision.record is not None
+        is_about_answer = (insert.asks or insert.says_saved) and decision.record is not None
         if not is_about_answer and not insert.referrer:
             site.pieces_kept.keep(key, pieces, len(path))
     return pieces
@@ -111,7 +111,7 @@ def make_pieces(
     styles: list[str] = []
     question = b""
     link = b""
-    if insert.asks or insert.message:
+    if insert.asks or insert.says_saved:
         styles.append("choices.css")
     if insert.asks:
         options = QuestionOptions(
@@ -125,7 +125,7 @@ def make_pieces(
         script = script_tag(base, rules.script_nonce, "shared.js" if site.is_shared else "choices.js")
         question = site.pages.banner(decision, *where, options=options)
         question += script.encode("ascii", "xmlcharrefreplace")
-    if insert.message:
+    if insert.says_saved:
         question += site.pages.saved(decision, *where)
     if insert.link:
         styles.append("link.css")

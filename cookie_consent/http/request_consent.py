@@ -66,7 +66,6 @@ class RequestConsent(Decision):
     asks_itself = False
     chose_language = False
     nonce = ""
-    reloads = False
     replacement: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
     returned = False
@@ -78,11 +77,18 @@ class RequestConsent(Decision):
     __delattr__ = object.__delattr__
 
     def __init__(
-        self, decision: Decision, scope: Mapping[str, Any], pages: Pages, app_language: AppLanguage | None = None
+        self,
+        decision: Decision,
+        scope: Mapping[str, Any],
+        pages: Pages,
+        app_language: AppLanguage | None = None,
+        *,
+        reloads: bool = False,
     ) -> None:
         # Keep no reference to the scope: it contains this object, and mounted apps change it.
         self._decision = decision
         self.pages = pages
+        self.reloads = reloads
         self._headers = scope["headers"]
         self._root_path = scope.get("root_path", "")
         if app_language is not None:

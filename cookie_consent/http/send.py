@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from copy import copy
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.user_agents import read_agent
-from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.cookie_log import note_response
-from cookie_consent.decision.visit import Visit, hide_blocked_cookies
-from cookie_consent.http.advice import defer_to_outer, log_advice
-from cookie_consent.http.head import Head, depend_on, plain_fields, read_head
+from cookie_consent.decision.visit import Visit
+from cookie_consent.http.advice import log_advice
+from cookie_consent.http.head import depend_on, plain_fields
 from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places
-from cookie_consent.http.plan import STARTS, Plan, plan
+from cookie_consent.http.plan import STARTS, Head, Insert, Plan, plan
 from cookie_consent.http.render import render
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.breakdowns import Shown
@@ -30,7 +28,9 @@ if TYPE_CHECKING:
 
 _BODY = "http.response.body"
 _TRAILERS = "http.response.trailers"
-_UNSEEN = ("http.response.pathsend", "http.response.zerocopysend")
+_PATHSEND = "http.response.pathsend"
+_UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
+_UNSEEN = (_PATHSEND, "http.response.zerocopysend")
 _OF_BYTES = frozenset(
     (
         *(b"content-length", b"etag", b"last-modified", b"accept-ranges"),
@@ -50,8 +50,7 @@ def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
     """
     fields = head.fields
     if new.cookies is not None:
-        fields = [field for field in fields if field[0].lower() != b"set-cookie"]
-        fields += new.cookies
+        fields = [*(field for field in fields if field[0].lower() != b"set-cookie"), *new.cookies]
     if pieces is not NO_PIECES and not _OF_BYTES.isdisjoint(head.found):
         fields = correct_fields(fields, pieces)
     fields = [*fields, *new.limits, *new.add, *new.expire]
@@ -95,35 +94,50 @@ async def send_nowhere(message: Message) -> None:
     """Drop a message of a response that is replaced."""
 
 
-@dataclass(slots=True, eq=False)
 class Sender:
     """Applies the plan of one response to its messages.
 
-    Attributes:
+    Args:
         site: the site.
         scope: the ASGI scope of the request, as the app sees it.
+        path: its path inside the app.
         receive: the ASGI receive function.
-        server_send: the ASGI send function.
+        send: the ASGI send function.
         visit: what the request's cookies and signals say.
         consent: the decision as the app sees it.
         trace: the traced request, if there will be an access record.
-        asks: whether a page may ask here.
+
+    Attributes:
+        is_left_out: whether the option `inject` leaves out this page.
         page: the page whose bytes pass, if it gets anything and is not at its end.
         held: the start of a response, until the first bytes tell whether it is a page.
         watch: looks through the page for other hosts; None if it is not due.
     """
 
-    site: Site
-    scope: Scope
-    receive: Receive
-    server_send: Send
-    visit: Visit
-    consent: RequestConsent
-    trace: Trace | None = None
-    asks: bool = False
-    page: Page | None = None
-    held: tuple[Message, Head, Plan] | None = None
-    watch: Callable[[Message], None] | None = None
+    def __init__(  # noqa: PLR0913 (what a response depends on)
+        self,
+        site: Site,
+        scope: Scope,
+        path: str,
+        receive: Receive,
+        send: Send,
+        visit: Visit,
+        consent: RequestConsent,
+        trace: Trace | None,
+    ) -> None:
+        self.site = site
+        self.scope = scope
+        self.receive = receive
+        self.server_send = send
+        self.visit = visit
+        self.consent = consent
+        self.trace = trace
+        self.is_left_out = site.leaves_out is not None and scope["type"] == "http" and site.leaves_out(scope, path)
+        self.page: Page | None = None
+        self.held: tuple[Message, Head, Plan] | None = None
+        self.watch: Callable[[Message], None] | None = None
+        if site.inject and (site.needs_pages or visit.decision.asked) and not self.is_left_out:
+            self.scope = ask_for_page(scope, is_for_all=site.is_shared)
 
     async def run(self, app: ASGIApp) -> None:
         """Run an app that sends the response, and send what is held when it has returned."""
@@ -139,7 +153,7 @@ class Sender:
         """Send a message of the app's."""
         kind = message["type"]
         if kind in STARTS:
-            return self._begin(message) if self.consent.replacement is None else self._replace()
+            return self._begin(message) if self.consent.replacement is None else self._replace(self.consent.replacement)
         if self.watch is not None:
             self.watch(message)
         if self.page is not None:
@@ -150,10 +164,8 @@ class Sender:
             message = self._block_cookies(message)
         return self.server_send(message)
 
-    async def _replace(self) -> None:
+    async def _replace(self, replacement: ASGIApp) -> None:
         """Send the response that replaces the app's, whose messages then go nowhere."""
-        assert self.consent.replacement is not None  # noqa: S101 (looked at by the caller)
-        replacement = self.consent.replacement
         self.consent.replacement = None
         sender = copy(self)
         self.server_send = send_nowhere
@@ -162,7 +174,7 @@ class Sender:
 
     def _begin(self, message: Message) -> Awaitable[None]:
         """Send the start of a response after its plan, or hold it if the plan inserts something."""
-        head = read_head(message, self.scope, self.trace, asks=self.asks)
+        head = Head(message, self.scope, self.trace, is_left_out=self.is_left_out)
         new = plan(self.visit, head, self.consent, self.site)
         if not vars(new) and head.fields is message.get("headers"):
             return self.server_send(message)
@@ -170,7 +182,7 @@ class Sender:
         if new.insert is None:
             return self.server_send({**message, "headers": write_fields(head, new)})
         self.held = (message, head, new)
-        self.page = Page(partial(self._render, new))
+        self.page = Page(partial(self._render, new, new.insert))
         return send_nothing()
 
     def _note(self, head: Head, new: Plan) -> None:
@@ -179,30 +191,29 @@ class Sender:
         if self.trace is not None:
             self.trace.status = head.status
             self.trace.is_view = new.record == "view"
-        if new.count is not None and site.access_log is not None:
-            for name, detail in new.count.names:
-                site.access_log.counts.add(name, new.count.host, detail=detail)
+        if new.host is not None and site.access_log is not None:
+            for name, detail in new.counts:
+                site.access_log.counts.add(name, new.host, detail=detail)
         if new.findings:
             note_response(new.findings)
         if new.advice:
             log_advice(new.advice, self.scope)
-        if new.is_read and site.foreign_hosts.is_due(outer_path(self.scope)):
+        if new.is_read:
             self.watch = site.foreign_hosts.watch(self.scope, self.visit.decision)
 
-    def _render(self, new: Plan, places: Places) -> Pieces:
-        assert new.insert is not None  # noqa: S101 (there is a page)
+    def _render(self, new: Plan, insert: Insert, places: Places) -> Pieces:
         site = self.site
         decision = self.visit.decision
         if site.is_shared:
             decision = site.decide_neutrally(decision.policy)
-        pieces, language = render(new.insert, places, decision, self.consent, self.scope, site)
-        if new.insert.asks and new.count is not None and site.access_log is not None and not site.is_shared:
+        pieces, language = render(insert, places, decision, self.consent, self.scope, site)
+        if insert.asks and new.host is not None and site.access_log is not None and not site.is_shared:
             device = ""
             # The user agent of who has answered is not read: the answer may have been a no.
             if decision.record is None:
                 device = read_agent(dict(self.scope["headers"]).get(b"user-agent", b"")).device
             shown = Shown(decision.policy, device, outer_path(self.scope), decision.asked)
-            site.access_log.counts.add_asked(new.count.host, language, shown, first=new.insert.first)
+            site.access_log.counts.add_asked(new.host, language, shown, first=insert.first)
         return pieces
 
     async def _send_page(self, page: Page, message: Message) -> None:
@@ -256,41 +267,31 @@ class Sender:
         self.site.access_log.tracing.write(self.scope, trace)
 
     def _block_cookies(self, message: Message) -> Message:
-        fields = self.site.block_cookies(plain_fields(message.get("headers", ())), self.visit.decision.purposes)
-        return {**message, "headers": fields}
+        """Return the last fields of a response without the blocked cookies, which are counted and logged."""
+        purposes = self.visit.decision.purposes
+        fields = plain_fields(message.get("headers") or ())
+        passed, findings = self.site.gate.filter_response(fields, purposes, self.site.clock())
+        note_response(findings)
+        return {**message, "headers": passed}
 
 
-def begin_response(  # noqa: PLR0913 (what a response depends on)
-    site: Site, scope: Scope, path: str, receive: Receive, send: Send, visit: Visit, request: CurrentRequest
-) -> Sender:
-    """Return the sender of the response to a request, whose scope says to the app what is allowed.
+def ask_for_page(scope: Scope, *, is_for_all: bool) -> Scope:
+    """Return the scope of a request, changed to ask for a complete, uncompressed page if it may be for a page.
+
+    Nothing can be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"
+    response would show a page from before the question.
 
     Args:
-        site: the site.
         scope: the ASGI scope of the request.
-        path: its path inside the app.
-        receive: the ASGI receive function.
-        send: the ASGI send function.
-        visit: what the request's cookies and signals say.
-        request: the current request.
+        is_for_all: whether pages are the same for everybody, also for robots and tools. They accept anything, and
+            browsers say what for.
     """
-    if visit.visible_cookies is not None:
-        scope = hide_blocked_cookies(scope, visit)
-    asks = False
-    if scope["type"] == "http":
-        if site.leaves_out is not None:
-            site = site.at(scope, path)
-        asks = bool(visit.decision.asked) and site.may_ask(scope)
-        if asks or site.needs_pages:
-            scope = site.request_page(scope)
-    consent = RequestConsent(visit.decision, scope, site.pages, site.app_language)
-    # The state is copied, because some servers share one dict between the requests of a connection.
-    scope["state"] = {**(scope.get("state") or {}), "consent": consent}
-    if site.reloads:
-        consent.reloads = True
-    if request.outer_consent is not None:
-        defer_to_outer(request.outer_consent, consent, site.own_cookies)
-    trace = None
-    if visit.traced or visit.depends_on_signals or visit.saved:
-        trace = site.begin_visit(visit, scope, consent, request)
-    return Sender(site, scope, receive, send, visit, consent, trace, asks)
+    request = dict(scope["headers"])
+    accepted = request.get(b"accept", b"*/*")
+    is_of_tool = is_for_all and b"*/*" in accepted and b"sec-fetch-dest" not in request
+    if scope["type"] != "http" or scope["method"] != "GET" or not (b"text/html" in accepted or is_of_tool):
+        return scope
+    whole = {**scope, "headers": [field for field in scope["headers"] if field[0] not in _UNHELPFUL]}
+    if _PATHSEND in (scope.get("extensions") or ()):
+        whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
+    return whole

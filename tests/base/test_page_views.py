@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cookie_consent.base.user_agents import find_page_view_host
-from cookie_consent.http.head import is_page
+from cookie_consent.http.plan import Head, is_page
 from tests.support.asgi import Fields, raw_headers
 
 HTML = [(b"content-type", b"text/html; charset=utf-8")]
@@ -29,7 +29,8 @@ HTML = [(b"content-type", b"text/html; charset=utf-8")]
 def test_page_is_html_response_to_get(
     method: str, status: int, headers: list[tuple[bytes, bytes]], expected: bool
 ) -> None:
-    assert is_page(method, status, headers) is expected
+    message = {"type": "http.response.start", "status": status, "headers": headers}
+    assert is_page(Head(message, {"method": method})) is expected
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.http.head import Head, read_head
-from cookie_consent.http.plan import Count, Insert, Plan, plan, plan_reply
+from cookie_consent.http.plan import Head, Insert, Plan, plan, plan_reply
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import ROBOT, Visitor, install, raw_headers, reply_app, scope
@@ -39,8 +38,7 @@ def plan_for(
     consent = RequestConsent(visit.decision, request, site.pages)
     consent.was_read = was_read
     message = {"type": kind, "status": status, "headers": raw_headers(sent)}
-    asks = visit.decision.should_ask and site.may_ask(request)
-    return plan(visit, read_head(message, request, asks=asks), consent, site)
+    return plan(visit, Head(message, request), consent, site)
 
 
 def refusing() -> tuple[str, str]:
@@ -87,7 +85,7 @@ def refusing() -> tuple[str, str]:
             [HTML],
             [],
             {"options": {"access_log": MemorySink()}},
-            {**PRIVATE, "insert": ASKS, "count": Count(b"site.example", (("views", ""),))},
+            {**PRIVATE, "insert": ASKS, "host": b"site.example", "counts": (("views", ""),)},
         ),
         ([], [], {"kind": "websocket.accept", "status": 0}, {}),
     ],
@@ -117,10 +115,10 @@ def test_plan_can_be_printed_and_compared() -> None:
 
 
 def test_head_reads_fields_of_other_types() -> None:
-    head = read_head(
-        {"type": "http.response.start", "headers": (("X-A", "1"), [b"x-b", memoryview(b"2")])}, {}, asks=False
-    )
-    assert head == Head("http.response.start", 0, [(b"X-A", b"1"), (b"x-b", b"2")], {b"x-a": b"1", b"x-b": b"2"}, {})
+    head = Head({"type": "http.response.start", "headers": (("X-A", "1"), [b"x-b", memoryview(b"2")])}, {})
+    assert head.fields == [(b"X-A", b"1"), (b"x-b", b"2")]
+    assert head.found == {b"x-a": b"1", b"x-b": b"2"}
+    assert head.status == 0
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
@@ -129,7 +127,7 @@ def test_reply_of_an_endpoint_is_kept_only_if_it_is_a_file(method: str, sent: li
     site = install()._site
     request = scope(method, "/privacy-choices", [refusing()])
     message = {"type": "http.response.start", "status": 200, "headers": raw_headers(sent)}
-    new = plan_reply(site.visits.read(request, ""), read_head(message, request, asks=False), site)
+    new = plan_reply(site.visits.read(request, ""), Head(message, request), site)
     if sent:
         assert vars(new) == {}
         return

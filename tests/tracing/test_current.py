@@ -195,7 +195,7 @@ def test_running_request_has_the_decision_without_asyncio() -> None:
         request = begin(request_of())
         request.decide(traced=True)
         await noting_app(seen)(request_of(), receive, send)
-        request.end()
+        request.is_running = False
         seen.append(is_traced())
 
     with pytest.raises(StopIteration):

@@ -19,7 +19,7 @@ from cookie_consent.base.addresses import host_name
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.decision.own_cookies import HTTPS, OwnCookies
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.http.head import read_encoding, read_head
+from cookie_consent.http.plan import Head, read_encoding
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
@@ -294,7 +294,7 @@ def test_overlong_content_type_is_no_page() -> None:
     for spaces, encoding in ((246, "ascii"), (247, None)):
         fields = [(b"content-type", b"text/html;" + b" " * spaces)]
         message = {"type": "http.response.start", "status": 200, "headers": fields}
-        assert read_encoding(read_head(message, {}, asks=False)) == encoding
+        assert read_encoding(Head(message, {})) == encoding
 
 
 def test_consent_cookie_with_many_purposes_is_read() -> None:

@@ -11,7 +11,7 @@ from cookie_consent.endpoints.endpoints import ENDPOINTS
 from cookie_consent.endpoints.posted import PostedAnswer
 from cookie_consent.endpoints.request import is_cross_site
 from cookie_consent.endpoints.settings import describe_state
-from cookie_consent.http.site import GPC_PATH
+from cookie_consent.http.options import GPC_PATH
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import _CHECKS
