@@ -18,6 +18,7 @@ from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields
 from cookie_consent.http.head import is_shared, plain_fields
 from cookie_consent.http.insert import find_encoding
 from cookie_consent.http.request_consent import RequestConsent
+from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 
 if TYPE_CHECKING:
@@ -242,14 +243,18 @@ def plan_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site
         new.is_read = True
     if not site.inject:
         return
-    is_linked = outer_path(head.scope).rstrip("/") in site.policy.linked_paths
-    asks = is_get and not is_linked and not consent.asks_itself
+    asks = not consent.asks_itself and may_ask(site.policy, head.scope)
     if not site.is_shared:
         asks = asks and bool(decision.asked) and not is_robot
     if encoding:
         plan_insert(new, visit, head, consent, site, encoding, asks=asks)
     elif is_get and (asks or site.settings_link) and is_opened(head.request):
         new.advice = "compressed"
+
+
+def may_ask(policy: Policy, scope: Mapping[str, Any]) -> bool:
+    """Return whether the page of a request may have the question. Those that the question links to may not."""
+    return scope["method"] == "GET" and outer_path(scope).rstrip("/") not in policy.linked_paths
 
 
 def is_page(head: Head) -> bool:

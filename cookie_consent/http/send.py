@@ -17,7 +17,7 @@ from cookie_consent.decision.visit import Visit
 from cookie_consent.http.advice import log_advice
 from cookie_consent.http.head import depend_on, plain_fields
 from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places
-from cookie_consent.http.plan import STARTS, Head, Insert, Plan, plan
+from cookie_consent.http.plan import STARTS, Head, Insert, Plan, may_ask, plan
 from cookie_consent.http.render import render
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.breakdowns import Shown
@@ -132,12 +132,15 @@ class Sender:
         self.visit = visit
         self.consent = consent
         self.trace = trace
-        self.is_left_out = site.leaves_out is not None and scope["type"] == "http" and site.leaves_out(scope, path)
+        self.is_left_out = False
         self.page: Page | None = None
         self.held: tuple[Message, Head, Plan] | None = None
         self.watch: Callable[[Message], None] | None = None
-        if site.inject and (site.needs_pages or visit.decision.asked) and not self.is_left_out:
-            self.scope = ask_for_page(scope, is_for_all=site.is_shared)
+        if scope["type"] == "http" and site.inject:
+            self.is_left_out = site.leaves_out is not None and site.leaves_out(scope, path)
+            asks = visit.decision.asked and may_ask(site.policy, scope)
+            if (asks or site.needs_pages) and not self.is_left_out:
+                self.scope = ask_for_page(scope, is_for_all=site.is_shared)
 
     async def run(self, app: ASGIApp) -> None:
         """Run an app that sends the response, and send what is held when it has returned."""
@@ -289,7 +292,7 @@ def ask_for_page(scope: Scope, *, is_for_all: bool) -> Scope:
     request = dict(scope["headers"])
     accepted = request.get(b"accept", b"*/*")
     is_of_tool = is_for_all and b"*/*" in accepted and b"sec-fetch-dest" not in request
-    if scope["type"] != "http" or scope["method"] != "GET" or not (b"text/html" in accepted or is_of_tool):
+    if not (b"text/html" in accepted or is_of_tool):
         return scope
     whole = {**scope, "headers": [field for field in scope["headers"] if field[0] not in _UNHELPFUL]}
     if _PATHSEND in (scope.get("extensions") or ()):
