@@ -26,7 +26,7 @@ from cookie_consent.cli.frame import (
     progress,
     required_store,
 )
-from cookie_consent.cli.report import HOST, POLICY, SINCE, TIME_ZONE, UNTIL, WHERE, settings_of
+from cookie_consent.cli.report import HOST, POLICY, SINCE, TIME_ZONE, UNTIL, WHERE, days_of, settings_of
 from cookie_consent.report.export.formats import CSV, JSONL, NCSA, lines, parquet
 from cookie_consent.report.export.stream import Span
 from cookie_consent.report.files import is_of_log
@@ -69,9 +69,9 @@ def export_access(arguments: argparse.Namespace) -> int:
     """
     target = _checked(arguments)
     seconds = time.time()
-    span = Span(
-        arguments.since, arguments.until, arguments.host, settings_of(arguments).time_zone, tuple(arguments.where)
-    )
+    settings = settings_of(arguments)
+    since, until = days_of(arguments, settings, seconds)
+    span = Span(since, until, arguments.host, settings.time_zone, tuple(arguments.where))
     missing: list[str] = []
     if arguments.out is None:
         with closing(lines(target, span, arguments.format)) as blocks, _noting(missing):

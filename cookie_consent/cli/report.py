@@ -33,21 +33,17 @@ from cookie_consent.report.export.csv_files import write_csv
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.local_time import STEPS
-from cookie_consent.report.question import COMPARISONS, THRESHOLD
+from cookie_consent.report.question import COMPARISONS, LAST_DAYS, THRESHOLD, parse_day
 from cookie_consent.report.settings import POLICY_FILE, Settings, default_policy, read_settings
 from cookie_consent.report.where import KEYS, parse_filter
 
-_DAYS = 30
-"""The default range of a report, in days."""
 _LARGEST_THRESHOLD = 1_000_000
 
 
 @checked
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no day: write it as 2026-11-25") from None
+def _day(text: str) -> str:
+    parse_day(text, date.max)  # which day it is depends on the time zone
+    return text
 
 
 @checked
@@ -81,9 +77,15 @@ TIME_ZONE = option(
     metavar="ZONE",
     help='the time zone of days and hours, like "Asia/Tokyo" (default: that of the policy, or UTC)',
 )
-SINCE = option("--from", dest="since", metavar="DAY", type=_day, help="the first day, like 2026-11-01")
+SINCE = option(
+    "--from", dest="since", metavar="DAY", type=_day, help="the first day: 2026-11-01, yesterday, or 7d for seven days"
+)
 UNTIL = option(
-    "--to", dest="until", metavar="DAY", type=_day, help="the last day, included; of a report, today by default"
+    "--to",
+    dest="until",
+    metavar="DAY",
+    type=_day,
+    help="the last day, included: 2026-11-25, or yesterday (of a report, today by default)",
 )
 HOST = option("--host", help="only requests to this host")
 WHERE = option(
@@ -115,21 +117,36 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     return replace(settings, time_zone=arguments.time_zone) if arguments.time_zone else settings
 
 
+def days_of(arguments: argparse.Namespace, settings: Settings, now: float) -> tuple[date | None, date | None]:
+    """Return the first and the last day of a command; None for one that is not named.
+
+    Args:
+        arguments: with `since` and `until`, as texts.
+        settings: with the time zone in which today is a day.
+        now: seconds since 1970.
+    """
+    today = datetime.fromtimestamp(now, time_zone(settings.time_zone)).date()
+    since = parse_day(arguments.since, today) if arguments.since else None
+    until = parse_day(arguments.until, today) if arguments.until else None
+    return since, until
+
+
 def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
     """Return the keyword arguments for `report`.
 
     Args:
-        arguments: with since and until (dates or None), host, where, compare, step, limit, threshold, time_zone and
-            policy. Without dates, the range is the last 30 days.
+        arguments: with since and until (texts or None), host, where, compare, step, limit, threshold, time_zone and
+            policy. Without days, the range is the last 30 days.
         now: seconds since 1970.
 
     Raises:
         ValueError: the time zone, or a setting in the policy file, is wrong.
     """
     settings = settings_of(arguments)
-    until = arguments.until or datetime.fromtimestamp(now, time_zone(settings.time_zone)).date()
+    since, until = days_of(arguments, settings, now)
+    until = until or datetime.fromtimestamp(now, time_zone(settings.time_zone)).date()
     return {
-        "since": arguments.since or date.fromordinal(max(until.toordinal() - _DAYS + 1, 1)),
+        "since": since or date.fromordinal(max(until.toordinal() - LAST_DAYS + 1, 1)),
         "until": until,
         "host": arguments.host,
         "where": tuple(arguments.where),
@@ -192,7 +209,7 @@ REPORT = Command(
         option(
             "--compare",
             choices=COMPARISONS,
-            help="add the figures of the period of equal length before, or of the same days of the year before",
+            help="add the figures of as many days, some weeks or a year before, on the same days of the week",
         ),
         option(
             "--step",

@@ -67,8 +67,8 @@ def report(
         since: the first day.
         until: the last day, included.
         host: report only requests to this host.
-        compare: also return figures of an earlier period: "previous" (or True) for that of equal length just before,
-            "year" for the same days of the year before.
+        compare: also return figures of an earlier period of equal length: "previous" (or True) for the weeks before,
+            "year" for the same weeks of the year before. See `Question.earlier`.
         rest: `limit`, `threshold`, `time_zone`, `step`, `goals` and `where` as in `Question`; `now`, in seconds since
             1970; `seen`, called with the number of finished steps, of `STEPS`; `may_be_new`, True
             to read missing files as empty if their folder exists; `memory`, the bytes that reading files may take, by
@@ -82,7 +82,7 @@ def report(
     now = time.time() if now is None else now
     may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
     question = Question(since, until, host or None, **rest)
-    earlier = question.earlier("previous" if compare is True else compare) if compare else None
+    earlier = question.earlier("previous" if compare is True else compare, now) if compare else None
     with open_engine(access_log, memory) as engine:
         require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _earlier(engine, earlier)
@@ -128,6 +128,8 @@ def _earlier(engine: Engine, question: Question) -> _Earlier:
     totals, given = _totals(engine, question), question.given
     engine.make("pairs", given)
     totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
+    totals["range"]["to_time"] = question.end_time
+    totals["recorded_from"] = _recorded_from(engine.rows("by_day", given), question)
     totals["by_step"] = _by_step(engine.rows(FILES[question.steps], given), question)
     sizes = {figure.name: figure.sizes(engine, given) for figure in LISTS}
     return _Earlier(without_few(totals, question.where, question.threshold), sizes)
@@ -173,6 +175,12 @@ def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | 
         return {"views_recorded": None, "views": None, "share": None}
     recorded, views = counted.get("views_recorded", 0), counted.get("views", 0)
     return {"views_recorded": recorded, "views": views, "share": ratio(recorded, views)}
+
+
+def _recorded_from(rows: Iterable[Row], question: Question) -> str | None:
+    """Return the first day with a view; None without any. Records of days before may be purged."""
+    days = [number(row["number"]) for row in rows if number(row["day_views"]) and not _are_few(row, "day", question)]
+    return day_of(min(days)).isoformat() if days else None
 
 
 def _by_day(rows: list[Row], question: Question) -> list[Row]:

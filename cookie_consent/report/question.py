@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from cookie_consent.base.clock import UTC_NAME
+from cookie_consent.base.clock import time_zone as find_time_zone
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
-from cookie_consent.report.local_time import LocalTime, check_step, day_number, default_step, local_time
+from cookie_consent.report.local_time import MONTH, LocalTime, check_step, day_number, default_step, local_time
 from cookie_consent.report.where import Segment, Where, segment_of
 
 THRESHOLD = 5
@@ -24,7 +25,31 @@ _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 _LONGEST = timedelta(days=3660)
 _NO_GOALS = Goals()
 PREVIOUS, YEAR = COMPARISONS = ("previous", "year")
-"""What a report may be compared with: the period of equal length just before, or the same days of the year before."""
+"""What a report may be compared with: the weeks before, or the same weeks of the year before."""
+LAST_DAYS = 30
+"""The default range of a report, in days."""
+_WEEK = timedelta(days=7)
+_WEEKS_OF_YEAR = 52
+_NUMBER_OF_DAYS = re.compile("([1-9][0-9]{0,3})d")
+
+
+def parse_day(text: str, today: date) -> date:
+    """Return the day of a text like "2026-11-25", "today", "yesterday" or "7d", the first of the last seven days.
+
+    Raises:
+        ValueError: the text is no day; the message says what is allowed.
+    """
+    if text in _NAMED_DAYS:
+        return today - timedelta(days=_NAMED_DAYS[text])
+    if match := _NUMBER_OF_DAYS.fullmatch(text):
+        return today - timedelta(days=int(match[1]) - 1)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no day: write it as 2026-11-25, yesterday, or 7d") from None
+
+
+_NAMED_DAYS = {"today": 0, "yesterday": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +66,7 @@ class Question:
         goals: the goals and funnels that it counts.
         step: the step of figures over time, one of `steps.STEPS`; None for one that fits the range.
         where: the filters of a segment; all of them hold.
+        elapsed: how much of the last day the report covers, in milliseconds; None for all of it.
 
     Raises:
         ValueError: an argument is out of range; the message says what is allowed.
@@ -55,6 +81,7 @@ class Question:
     goals: Goals = _NO_GOALS
     step: str | None = None
     where: Where = ()
+    elapsed: int | None = None
 
     def __post_init__(self) -> None:
         if self.since > self.until:
@@ -100,6 +127,8 @@ class Question:
         """The parameters of the SQL texts. Times are milliseconds since 1970."""
         local = self.local_time
         since, end = local.begin(day_number(self.since)), local.begin(day_number(self.until) + 1)
+        if self.elapsed is not None:
+            end = min(end, local.begin(day_number(self.until)) + self.elapsed)
         return {
             "since": since,
             "end": end,
@@ -117,23 +146,45 @@ class Question:
             **self.segment.given,
         }
 
-    def earlier(self, comparison: str) -> Question:
+    @property
+    def end_time(self) -> str | None:
+        """The time of the last day at which the report ends, like "14:02"; None for the end of the day."""
+        if self.elapsed is None:
+            return None
+        begin = self.local_time.begin(day_number(self.until))
+        end = datetime.fromtimestamp((begin + self.elapsed) / 1000, find_time_zone(self.time_zone))
+        return end.strftime("%H:%M")
+
+    def earlier(self, comparison: str, now: float) -> Question:
         """Return the same question about an earlier period, in the same steps.
+
+        It begins on the same day of the week, since weekends differ from other days. Of a range by months, it is the
+        period of equal length just before, or has the same dates. If the last day is not over, it ends at the same time
+        of its last day.
 
         Args:
             comparison: one of COMPARISONS.
+            now: the time of the report, in seconds since 1970.
 
         Raises:
             ValueError: there is no such comparison, or no records can exist that far back.
         """
         if comparison not in COMPARISONS:
             raise ValueError(f"compare: one of {', '.join(COMPARISONS)}.")
-        if comparison == YEAR:
+        length = self.until - self.since + timedelta(days=1)
+        since, until = self.since - length, self.until - length
+        if comparison == YEAR and self.steps == MONTH:
             since, until = _year_before(self.since), _year_before(self.until)
-        else:
-            length = self.until - self.since + timedelta(days=1)
-            since, until = self.since - length, self.until - length
-        return replace(self, since=since, until=until, step=self.steps)
+        elif self.steps != MONTH:
+            weeks = _WEEKS_OF_YEAR if comparison == YEAR else -(-length // _WEEK)
+            since, until = self.since - weeks * _WEEK, self.until - weeks * _WEEK
+        return replace(self, since=since, until=until, step=self.steps, elapsed=self._elapsed(now))
+
+    def _elapsed(self, now: float) -> int | None:
+        """Return how much of the last day is over, in milliseconds; None if it is not the running day."""
+        if datetime.fromtimestamp(now, find_time_zone(self.time_zone)).date() != self.until:
+            return None
+        return round(now * 1000) - self.local_time.begin(day_number(self.until))
 
 
 def _year_before(day: date) -> date:

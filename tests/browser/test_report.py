@@ -114,7 +114,7 @@ def test_live_report_filters_without_console_messages(opened: Opened, address: s
     page.get_by_text("Other dates").click()
     page.get_by_label("From", exact=True).fill("2026-11-01")
     page.locator("#host").fill("site.example")
-    page.get_by_label("Compare with").select_option("the days before")
+    page.get_by_label("Compare with").select_option("the time before")
     page.get_by_label("Count by").select_option("weeks")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".about")).to_contain_text("Compared with")

@@ -176,8 +176,9 @@ def test_tables_show_comparison_and_unknown_share(access_log: Path, capsys: Capt
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2026-11-10 to 2026-11-10 (UTC), host SITE.example, page /*"
     assert lines[1] == "For what share of all pages that people saw these records stand is not known."
-    assert lines[2] == "Consent is counted for all visitors: its counts know no segment."
-    assert lines[4].split() == ["range", "before"]
+    assert lines[2].startswith("Compared with 3 November 2026. Of these days there are no records:")
+    assert lines[3] == "Consent is counted for all visitors: its counts know no segment."
+    assert lines[5].split() == ["range", "before"]
     assert ["visitors", "1", "0"] in [line.split() for line in lines]
     assert ["bounce_rate", "0.0", "-"] in [line.split() for line in lines]
 
@@ -237,7 +238,7 @@ def test_csv_folder_has_one_file_for_each_figure(access_log: Path, tmp_path: Pat
     totals = rows_of((folder / "totals.csv").read_text("utf-8"))
     assert [(row["from"], row["views"], row["share"]) for row in totals] == [
         ("2026-11-10", "2", "0.25"),
-        ("2026-11-09", "0", ""),
+        ("2026-11-03", "0", ""),
     ]
     (language,) = rows_of((folder / "consent_by_language.csv").read_text("utf-8"))
     assert language["language"] == "ja"
@@ -308,7 +309,7 @@ def test_unwritable_file_is_named(form: str, access_log: Path, tmp_path: Path, c
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--from", "yesterday", "'yesterday' is no day: write it as 2026-11-25"),
+        ("--from", "0d", "'0d' is no day: write it as 2026-11-25, yesterday, or 7d"),
         ("--limit", "0", "'0' is no whole number from 1 to 10,000"),
         ("--limit", "10001", "'10001' is no whole number from 1 to 10,000"),
         ("--threshold", "many", "'many' is no whole number from 1 to 1,000,000"),
@@ -352,6 +353,8 @@ def test_default_range_is_the_last_thirty_days() -> None:
     assert days("--to", "2026-03-31") == (date(2026, 3, 2), date(2026, 3, 31))
     assert days("--to", "0001-01-05") == (date.min, date(1, 1, 5))
     assert days("--from", "2026-11-09") == (date(2026, 11, 9), DAY)
+    assert days("--from", "yesterday") == (date(2026, 11, 9), DAY)
+    assert days("--from", "7d", "--to", "yesterday") == (date(2026, 11, 4), date(2026, 11, 9))
 
 
 def test_goals_are_those_of_the_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,11 @@ from cookie_consent.report import FIGURES, Question, UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
 from cookie_consent.report.engines.engine import default_memory, format_size, parse_memory
+from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.local_time import numbered
+from cookie_consent.report.page.page import page
+from cookie_consent.report.question import parse_day
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.parquet import compact
@@ -33,6 +36,7 @@ from tests.support.report_records import (
     Record,
     day_of,
     line,
+    page_view,
     random_counts,
     random_records,
     time_of,
@@ -370,11 +374,12 @@ def size_of(row: Record) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("threshold", [1, 2])
 def test_comparison_has_figures_of_the_days_before(access_log: str, threshold: int) -> None:
-    asked: dict[str, Any] = {"threshold": threshold, "limit": 3, "time_zone": "America/New_York", "step": "hour"}
+    asked: dict[str, Any] = {"threshold": threshold, "limit": 3, "time_zone": "America/New_York", "step": "month"}
     earlier = Oracle(RECORDS, COUNTS, FIRST, SECOND, **{**asked, "limit": 10_000})
     made = report(access_log, since=THIRD, until=THIRD + timedelta(days=1), compare="previous", **asked)
     before = made.pop("compare")
-    assert before.pop("range") == {"from": str(FIRST), "to": str(SECOND)}
+    assert before.pop("range") == {"from": str(FIRST), "to": str(SECOND), "to_time": None}
+    assert before.pop("recorded_from") == str(FIRST)
     assert_same(before, {**earlier.totals(), "by_step": earlier.by_step()})
     wanted = Oracle(RECORDS, COUNTS, THIRD, THIRD + timedelta(days=1), **asked, before=earlier).report()
     assert_same({key: made[key] for key in wanted}, wanted)
@@ -423,10 +428,11 @@ def test_days_on_which_clocks_are_set_have_all_their_views(zone: str, change: da
 
 def test_comparison_with_last_year_has_the_same_days(tmp_path: Path) -> None:
     live = tmp_path / "access.jsonl"
-    last_year = [{**record, "time": "2025" + record["time"][4:]} for record in RECORDS]
+    weeks = timedelta(weeks=52)
+    last_year = [{**record, "time": time_text(time_of(record) - weeks)} for record in RECORDS]
     write_days(live, [*last_year, *RECORDS], {*map(day_of, RECORDS), *map(day_of, last_year)})
     made = report(live, since=FIRST, until=LAST, compare="year", threshold=1, limit=1000)
-    assert made["compare"]["range"] == {"from": "2025-11-01", "to": "2025-11-05"}
+    assert made["compare"]["range"] == {"from": str(FIRST - weeks), "to": str(LAST - weeks), "to_time": None}
     assert [row["views"] for row in made["compare"]["by_step"]] == [row["views"] for row in made["by_step"]]
     assert [row["before"] for row in made["pages"]] == [row["views"] for row in made["pages"]]
 
@@ -439,9 +445,69 @@ def test_comparison_with_last_year_has_the_same_days(tmp_path: Path) -> None:
     ],
 )
 def test_year_before_a_leap_day(first: date, last: date, earlier: tuple[date, date]) -> None:
-    question = Question(first, last).earlier("year")
-    assert (question.since, question.until) == earlier
-    assert question.step == Question(first, last).steps
+    question = Question(first, last, step="month").earlier("year", 0)
+    assert (question.since, question.until, question.step) == (*earlier, "month")
+
+
+@pytest.mark.parametrize(("days", "weeks"), [(1, 1), (7, 1), (8, 2), (30, 5), (365, 53)])
+def test_time_before_begins_on_the_same_day_of_the_week(days: int, weeks: int) -> None:
+    question = Question(FIRST, FIRST + timedelta(days=days - 1))
+    before, year = question.earlier("previous", 0), question.earlier("year", 0)
+    assert (before.since, before.days[-1]) == (FIRST - timedelta(weeks=weeks), question.until - timedelta(weeks=weeks))
+    assert (year.since, year.elapsed) == (FIRST - timedelta(weeks=52), None)
+
+
+def test_running_day_is_compared_with_the_same_hours(tmp_path: Path) -> None:
+    live, zone = tmp_path / "access.jsonl", "Asia/Tokyo"
+    now = datetime(2026, 11, 25, 5, 2, tzinfo=UTC)  # 14:02 in Tokyo
+    week_before = now - timedelta(weeks=1)
+    moments = [
+        *(now - timedelta(hours=hours) for hours in (1, 2)),
+        *(week_before + timedelta(hours=hours) for hours in (-1, 1, 2)),
+    ]
+    seen = [{**page_view(str(number), moment), "log.record.uid": str(number)} for number, moment in enumerate(moments)]
+    live.write_bytes(b"".join(map(line, seen)))
+    today = date(2026, 11, 25)
+    asked: dict[str, Any] = {"until": today, "compare": "previous", "threshold": 1, "time_zone": zone}
+    made = report(live, since=today, now=now.timestamp(), **asked)
+    assert (made["views"], made["compare"]["views"]) == (2, 1)
+    assert made["compare"]["range"] == {"from": "2026-11-18", "to": "2026-11-18", "to_time": "14:02"}
+    day_after = report(live, since=today, now=now.timestamp() + 86_400, **asked)
+    assert (day_after["compare"]["views"], day_after["compare"]["range"]["to_time"]) == (3, None)
+    text = as_text(made)
+    assert "Compared with 18 November 2026 until 14:02, since today is not over.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("compare", "first", "said"),
+    [
+        (
+            "previous",
+            "2026-11-19",
+            "Of those before 19 November 2026 there are no records: there were no visits, or they are purged.",
+        ),
+        ("year", None, "Of these days there are no records: there were no visits, or they are purged."),
+    ],
+)
+def test_days_without_records_are_named_in_a_comparison(
+    compare: str, first: str | None, said: str, tmp_path: Path
+) -> None:
+    live, day = tmp_path / "access.jsonl", date(2026, 11, 25)
+    live.write_bytes(b"".join(line(page_view(str(day), datetime(2026, 11, day, tzinfo=UTC))) for day in (19, 25)))
+    made = report(live, since=day, until=day + timedelta(days=1), compare=compare, threshold=1)
+    assert made["compare"]["recorded_from"] == first
+    assert said in as_text(made)
+    assert said in page(made)
+
+
+def test_days_are_named() -> None:
+    today = date(2026, 3, 1)
+    texts = ("2026-02-03", "today", "yesterday", "1d", "7d", "365d")
+    days = ["2026-02-03", "2026-03-01", "2026-02-28", "2026-03-01", "2026-02-23", "2025-03-02"]
+    assert [str(parse_day(text, today)) for text in texts] == days
+    for text in ("", "0d", "07d", "-1d", "7 d", "d", "\u0667d", "Today", "2026-02-30"):
+        with pytest.raises(ValueError, match="is no day: write it as 2026-11-25, yesterday, or 7d"):
+            parse_day(text, today)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,24 @@ def test_default_range_is_the_last_thirty_days() -> None:
             "compare": None,
         }
     ]
-    assert 'value="2026-10-27"' in reply.text
+    assert 'value="2026-11-01"' in reply.text, "the days of the report"
+
+
+def test_period_of_a_link_moves_with_the_days() -> None:
+    maker = Maker()
+    for period in ("7d", "today", "yesterday"):
+        reply = get(maker.app(), period=period, host="a.example")
+        assert f"?period={period}&amp;host=a.example&amp;where=page%3D%2Fnames" in reply.text
+    maker.now += 86_400
+    get(maker.app(), period="7d")
+    get(maker.app(), **{"from": "yesterday", "period": "7d"})
+    assert [(asked["since"].day, asked["until"].day) for asked in maker.asked] == [
+        (19, 25),
+        (25, 25),
+        (24, 24),
+        (20, 26),
+        (25, 26),
+    ]
 
 
 def test_query_parameters_are_the_question() -> None:
@@ -195,10 +212,11 @@ def test_query_parameters_are_the_question() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"from": "yesterday"}, "From: write a day like 2026-11-25."),
-        ({"from": "2026-11-31"}, "From: write a day like 2026-11-25."),
-        ({"to": "\u0660"}, "To: write a day like 2026-11-25."),
-        ({"to": "2026-11-25T00:00"}, "To: write a day like 2026-11-25."),
+        ({"from": "0d"}, "From: &#39;0d&#39; is no day: write it as 2026-11-25, yesterday, or 7d."),
+        ({"from": "2026-11-31"}, "From: &#39;2026-11-31&#39; is no day"),
+        ({"to": "\u0660"}, "To: &#39;\u0660&#39; is no day"),
+        ({"to": "2026-11-25T00:00"}, "To: &#39;2026-11-25T00:00&#39; is no day"),
+        ({"period": "\u0667d"}, "Period: &#39;\u0667d&#39; is no day"),
         ({"from": "2026-11-26"}, "from:"),
         ({"from": "0001-01-01"}, "from, to:"),
         ({"from": "1980-01-01"}, "from:"),

@@ -248,7 +248,7 @@ def test_each_active_filter_has_a_link_that_removes_it() -> None:
     assert [text(item) for item in items] == [f"{each} Remove {each}" for each in shown]
     left = [question_of(all_of(item, "a")[0].get("href")) for item in items]
     assert [question["where"] for question in left] == [["page=/names"], ["source=google.com"]]
-    assert (left[0]["host"], left[0]["compare"], left[0]["to"]) == (["a.example"], ["previous"], ["2026-11-25"])
+    assert (left[0]["host"], left[0]["compare"], left[0]["period"]) == (["a.example"], ["previous"], ["30d"])
 
 
 @pytest.mark.slow
@@ -269,7 +269,7 @@ def test_row_that_no_filter_chooses_has_no_link(tmp_path: Path) -> None:
     seen = [
         record(n, path, visitor__id=f"v{n}", uid=f"{n}-{place}") for n in range(5) for place, path in enumerate(paths)
     ]
-    asked = dict.fromkeys(("from", "to", "host", "path", "compare", "step"), "")
+    asked = dict.fromkeys(("period", "from", "to", "host", "compare", "step"), "")
     html = live_page({**asked, "where": []}, filtered(tmp_path, *seen))
     assert links_of(html, "Pages by views") == {"/a": ["page=/a"]}
 
@@ -284,7 +284,7 @@ def test_small_segment_is_shown_as_fewer() -> None:
     report = sample_report(visitors=3)
     report["range"]["where"] = [["source", "a\u202e"], ["device", "pc"]]
     few = without_few(report, (("source", "a"),), 5)
-    asked = dict.fromkeys(("from", "to", "host", "path", "compare", "step"), "")
+    asked = dict.fromkeys(("period", "from", "to", "host", "compare", "step"), "")
     html = live_page({**asked, "where": ["device=pc"]}, few)
     assert [text(value) for value in all_of(tree(html), "dd")] == ["fewer than 5"]
     assert "All hosts, all pages; only sessions with source a\\u202e, device pc." in html

@@ -137,7 +137,8 @@ def compared_report(**changes: Any) -> dict[str, Any]:
         for number, row in enumerate(reversed(now["by_step"]))
     ]
     before = {
-        "range": {"from": "2026-10-07", "to": "2026-10-31", "host": None},
+        "range": {"from": "2026-10-07", "to": "2026-10-31", "to_time": None},
+        "recorded_from": "2026-10-07",
         "visitors": 1650,
         "new_visitors": 1400,
         "returning_visitors": 250,

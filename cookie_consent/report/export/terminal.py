@@ -9,7 +9,14 @@ from typing import Any
 from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.goals import FLAT, flat
 from cookie_consent.report.lists import LISTS, totals
-from cookie_consent.report.page.formatting import few_visitors, is_seen, left_out, may_be_fewer, percent
+from cookie_consent.report.page.formatting import (
+    comparison_in_words,
+    few_visitors,
+    is_seen,
+    left_out,
+    may_be_fewer,
+    percent,
+)
 
 _WIDEST = 60
 """Wider cells are cut (columns)."""
@@ -114,8 +121,7 @@ def _heading(report: Mapping[str, Any]) -> str:
             f"These records stand for {percent(share['share'])} of {share['views']:,} pages that people saw; "
             "nothing is estimated for the rest."
         )
-    if text := left_out(report):
-        lines.append(text)
+    lines += filter(None, [comparison_in_words(report), left_out(report)])
     if asked["time_zone"] != UTC_NAME:
         lines.append("Counts of all pages and of answers have days in UTC.")
     if asked["where"]:

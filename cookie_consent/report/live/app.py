@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread, main_thread
@@ -26,7 +26,7 @@ from cookie_consent.base.clock import time_zone
 from cookie_consent.base.threads import call_after_fork, wait_for_result
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import parse_memory
-from cookie_consent.report.live.form import form_values, question_from_form
+from cookie_consent.report.live.form import FIELDS, form_values, question_from_form
 from cookie_consent.report.live.kept import KeptReports
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
 from cookie_consent.report.settings import Settings, read_settings
@@ -88,15 +88,16 @@ def report_app(
         make = partial(make, memory=parse_memory(memory) if isinstance(memory, str) else memory)
     settings = policy if isinstance(policy, Settings) else read_settings(policy)
     local = time_zone(settings.time_zone)
-    pages = call_after_fork(_Pages(lambda asked: _render(access_log, asked, settings, make), clock))
+    pages = call_after_fork(_Pages(lambda asked: _render(access_log, asked, settings, make, clock()), clock))
 
     async def show(request: Request) -> Response:
         if not await _may_see(request, authorize):
             return _page(request, 403, live_page(None, None, "You may not see this report."))
-        asked = form_values(request.query_params, datetime.fromtimestamp(clock(), local).date())
+        asked = form_values(request.query_params)
         # One filter too many is enough to refuse them.
         where = request.query_params.getlist("where")[: MOST_FILTERS + 1]
-        page = await pages.get((*asked.items(), *(("where", text) for text in where)))
+        today = datetime.fromtimestamp(clock(), local).date()
+        page = await pages.get((("today", today.isoformat()), *asked.items(), *(("where", text) for text in where)))
         if page is None:
             busy = "Too many reports are waited for. Try again in a moment."
             return _page(
@@ -133,13 +134,14 @@ class _Rendered:
     html: str
 
 
-def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings, make: Make) -> _Rendered:
+def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings, make: Make, now: float) -> _Rendered:
     """Return the page for a question. Every failure becomes a page too."""
-    form = {name: value for name, value in asked if name != "where"}
+    form = {name: value for name, value in asked if name in FIELDS}
+    today = date.fromisoformat(dict(asked)["today"])
     where = [value for name, value in asked if name == "where"]
     fields = {**form, "where": where}
     try:
-        question, compare = question_from_form(form, settings.time_zone, where)
+        question, compare = question_from_form(form, settings.time_zone, now, today, where)
         names = ("since", "until", "host", "where", "time_zone", "step")
         asked_for = {name: getattr(question, name) for name in names}
         figures = make(access_log, **asked_for, goals=settings.goals, compare=compare)

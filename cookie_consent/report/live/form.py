@@ -1,44 +1,42 @@
-"""The form of the live page: its default values, and the question that it asks."""
+"""The form of the live page, and the question that it asks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from cookie_consent.report.page.formatting import is_seen
-from cookie_consent.report.question import COMPARISONS, Question
+from cookie_consent.report.question import COMPARISONS, LAST_DAYS, Question, parse_day
 from cookie_consent.report.where import Where, parse_filter
 
-LAST_DAYS = 30
-"""The default range: this many days up to today."""
+FIELDS = ("period", "from", "to", "host", "compare", "step")
 _LONGEST_HOST = 253
 """RFC 1035, section 2.3.4, without the final dot."""
 
 
-def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
-    """Return the values of the form's fields: from the query string, or defaults.
+def form_values(query: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the form's fields, from the query string.
 
-    Args:
-        query: the parameters of the query string.
-        today: today's date, in the site's time zone.
+    A range up to today has a period, like "7d". It is still one up to today when the page's address is opened later.
     """
-    return {
-        "from": query.get("from", "") or (today - timedelta(days=LAST_DAYS - 1)).isoformat(),
-        "to": query.get("to", "") or today.isoformat(),
-        "host": query.get("host", "").strip(),
-        "compare": query.get("compare", ""),
-        "step": query.get("step", ""),
-    }
+    values = {name: query.get(name, "").strip() for name in FIELDS}
+    if values["from"] or values["to"]:
+        values["period"] = ""
+    elif not values["period"]:
+        values["period"] = f"{LAST_DAYS}d"
+    return values
 
 
 def question_from_form(
-    asked: Mapping[str, str], time_zone: str, where: Sequence[str] = ()
+    asked: Mapping[str, str], time_zone: str, now: float, today: date, where: Sequence[str] = ()
 ) -> tuple[Question, str | None]:
     """Return the question that a form asks, and with which period to compare; None for none.
 
     Args:
         asked: the result of `form_values`.
         time_zone: the site's time zone, by its IANA name.
+        now: seconds since 1970.
+        today: the day, in that time zone.
         where: filters, each like "source=google.com".
 
     Raises:
@@ -49,11 +47,11 @@ def question_from_form(
         raise ValueError(f"Host: up to {_LONGEST_HOST} characters that can be seen, like www.example.jp.")
     if asked["compare"] not in ("", *COMPARISONS):
         raise ValueError(f"Compare: one of {', '.join(COMPARISONS)}, or nothing.")
-    since, until = _day("From", asked["from"]), _day("To", asked["to"])
+    since, until = _days(asked, today)
     step = asked["step"] or None
     question = Question(since, until, host or None, time_zone=time_zone, step=step, where=_filters(where))
     if asked["compare"]:
-        question.earlier(asked["compare"])
+        question.earlier(asked["compare"], now)
     return question, asked["compare"] or None
 
 
@@ -63,8 +61,15 @@ def _filters(texts: Sequence[str]) -> Where:
     return tuple(map(parse_filter, texts))
 
 
-def _day(name: str, text: str) -> date:
+def _days(asked: Mapping[str, str], today: date) -> tuple[date, date]:
+    if period := asked["period"]:
+        last = "yesterday" if period == "yesterday" else "today"
+        return _day("Period", period, today), _day("Period", last, today)
+    return _day("From", asked["from"] or f"{LAST_DAYS}d", today), _day("To", asked["to"] or "today", today)
+
+
+def _day(name: str, text: str, today: date) -> date:
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{name}: write a day like 2026-11-25.") from None
+        return parse_day(text, today)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}.") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
@@ -13,7 +13,7 @@ from cookie_consent.report.lists import OTHER
 from cookie_consent.report.page.figures import Figure, Line
 from cookie_consent.report.page.formatting import is_seen, visible
 from cookie_consent.report.page.sections import Section
-from cookie_consent.report.question import PREVIOUS
+from cookie_consent.report.question import PREVIOUS, parse_day
 from cookie_consent.report.where import MOST_FILTERS, may_repeat, segment_of
 
 Asked: TypeAlias = Mapping[str, str | Sequence[str]]
@@ -84,7 +84,8 @@ def _is_filter(key: str, value: str) -> bool:
 
 def address_of(asked: Asked) -> str:
     """Return the address of the report that a form asks for."""
-    fields = {name: value for name, value in asked.items() if name != "where" and value}
+    left_out = ("where", "from", "to") if asked["period"] else ("where",)
+    fields = {name: value for name, value in asked.items() if name not in left_out and value}
     return "?" + urlencode({**fields, "where": _where(asked)}, doseq=True)
 
 
@@ -126,8 +127,8 @@ _FILTERED: Mapping[str, tuple[str, Callable[[Line], str]]] = {
 }
 """Id of a figure -> the key of its filter, and a function that returns the value of a row."""
 
-_PERIODS = {1: "Today", 7: "7 days", 30: "30 days", 90: "90 days", 365: "12 months"}
-"""Days up to today -> their name."""
+_PERIODS = {"today": "Today", "7d": "7 days", "30d": "30 days", "90d": "90 days", "365d": "12 months"}
+"""Period up to today -> its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,14 @@ class Shortcut:
 
 
 def comparison(asked: Asked) -> Shortcut:
-    """Return the same days, compared with the days before; or without a comparison, if there is one.
+    """Return the same days, compared with the time before; or without a comparison, if there is one.
 
     Args:
         asked: the values of the form that asked for the report.
     """
     if asked["compare"]:
         return Shortcut("Without comparison", address_of({**asked, "compare": ""}), is_shown=False)
-    return Shortcut("Compare with the days before", address_of({**asked, "compare": PREVIOUS}), is_shown=False)
+    return Shortcut("Compare with the time before", address_of({**asked, "compare": PREVIOUS}), is_shown=False)
 
 
 def periods(report: Mapping[str, Any], asked: Asked) -> list[Shortcut]:
@@ -166,9 +167,9 @@ def periods(report: Mapping[str, Any], asked: Asked) -> list[Shortcut]:
     made = datetime.fromisoformat(report["range"]["generated_at"])
     today = made.astimezone(time_zone(report["range"]["time_zone"])).date()
     found = []
-    for days, name in _PERIODS.items():
-        range_ = {"from": (today - timedelta(days - 1)).isoformat(), "to": today.isoformat()}
+    for period, name in _PERIODS.items():
+        range_ = {"from": parse_day(period, today).isoformat(), "to": today.isoformat()}
         is_shown = all(report["range"][end] == day for end, day in range_.items())
         # The step is left out: it may be too small for another range.
-        found.append(Shortcut(name, address_of({**asked, **range_, "step": ""}), is_shown))
+        found.append(Shortcut(name, address_of({**asked, "period": period, "step": ""}), is_shown))
     return found

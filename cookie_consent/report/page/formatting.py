@@ -46,6 +46,21 @@ def left_out(report: Mapping[str, Any]) -> str:
     return f"This report lacks the records of {what} cannot be read. {', '.join(names)}"
 
 
+def comparison_in_words(report: Mapping[str, Any]) -> str:
+    """Say with which days a report is compared, and for which of them there are no records; "" for none."""
+    before = report["compare"]
+    if not before:
+        return ""
+    range_, since = before["range"], before["recorded_from"]
+    said = f"Compared with {days(range_['from'], range_['to'])}"
+    if range_["to_time"]:
+        said = f"{said} until {range_['to_time']}, since today is not over"
+    if since == range_["from"] or before["visitors"] is None:
+        return f"{said}."
+    missing = f"those before {day(since)}" if since else "these days"
+    return f"{said}. Of {missing} there are no records: there were no visits, or they are purged."
+
+
 def may_be_fewer(report: Mapping[str, Any]) -> str:
     """Say which figures may stand for fewer visitors than the threshold. Those of a segment may not."""
     if report["range"]["where"]:

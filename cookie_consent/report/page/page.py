@@ -16,6 +16,7 @@ from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.page.charts import PATTERNS, meter
 from cookie_consent.report.page.filters import Asked, active_filters, comparison, periods, with_links
 from cookie_consent.report.page.formatting import (
+    comparison_in_words,
     count,
     days,
     decimal,
@@ -36,7 +37,7 @@ STYLE_SOURCE = f"'sha256-{b64encode(hashlib.sha256(_STYLE.encode()).digest()).de
 """The source for `style-src` in a Content-Security-Policy: the hash of the page's only style sheet."""
 POLICY = f"default-src 'none'; style-src {STYLE_SOURCE}; img-src data:; base-uri 'none'; form-action 'none'"
 """The page's own Content-Security-Policy. No text from a record can load or run anything under it."""
-_COMPARISONS = (("", "nothing"), ("previous", "the days before"), ("year", "the year before"))
+_COMPARISONS = (("", "nothing"), ("previous", "the time before"), ("year", "the year before"))
 _STEPS = (("", "what fits"), ("hour", "hours"), ("day", "days"), ("week", "weeks"), ("month", "months"))
 """What the form offers: value and text."""
 _NOTHING = "Nothing of this in this time, or of too few visitors."
@@ -88,7 +89,7 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
     The page has no Content-Security-Policy of its own: send one as a header.
 
     Args:
-        asked: the form's values: "from", "to", "host", "compare" and "step", and a list of filters, "where",
+        asked: the form's values: "period", "from", "to", "host", "compare" and "step", and a list of filters, "where",
             each like "source=google.com"; None for no form.
         report: the report; None if there is none.
         problem: why there is none.
@@ -111,7 +112,7 @@ def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
     shown = {
         "title": f"Visits, {days(range_['from'], range_['to'])}",
         "about": _about(range_),
-        "compared": f"Compared with {days(before['range']['from'], before['range']['to'])}." if before else "",
+        "compared": comparison_in_words(report),
         "left_out": left_out(report),
         "numbers": _numbers(report, before),
         "share": _share_in_words(report, before),
