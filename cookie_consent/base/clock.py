@@ -105,7 +105,7 @@ class Daily:
             now: seconds since 1970.
             again: start it only if there was a run before. Calls on each request use this.
         """
-        if is_within(DAY, self.ran, now) or (again and not self.ran):
+        if -SKEW <= now - self.ran < DAY or (again and not self.ran):
             return
         if self.ran:
             if not 0 <= now - self._due_at < _FAR:

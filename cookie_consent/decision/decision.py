@@ -106,18 +106,18 @@ class Decision:
     @property
     def overruled(self) -> frozenset[str]:
         """Ids of the purposes that the visitor granted and that a signal has refused since."""
-        return self.refused_by_signal.intersection(self.record.in_state(State.GRANTED) if self.record else ())
+        return self.refused_by_signal.intersection(self.record.granted if self.record else ())
 
     @property
     def opted_out(self) -> bool:
         """Whether the visitor or a signal has refused every sale or sharing; false if the policy has none."""
-        refused = self.refused_by_signal.union(self.record.in_state(State.REFUSED) if self.record else ())
+        refused = self.refused_by_signal.union(self.record.refused if self.record else ())
         return bool(self.policy.sells) and refused.issuperset(self.policy.sells)
 
     @property
     def traces(self) -> bool:
         """Whether the visitor's consent allows access tracing."""
-        return any(self.purposes[purpose] for purpose in self.policy.traced)
+        return any(map(self.purposes.get, self.policy.traced))
 
     @property
     def consent_id(self) -> str:
@@ -291,14 +291,14 @@ def _find_outcome(policy: Policy, record: ConsentRecord, reasons: Mapping[str, R
         return "granted"
     if here == {Reason.REFUSED}:
         return "refused"
-    has_granted = bool(record.in_state(State.GRANTED))
+    has_granted = bool(record.granted)
     if Reason.GRANTED in here or (has_granted and Reason.UNREFUSED in here):
         return "partial"
     if here and here.isdisjoint(ASKED | {Reason.UNREFUSED}):
         return "necessary"
     if has_granted or not here:
         return ""
-    if record.in_state(State.REFUSED):
+    if record.refused:
         return "opted_out"
     return "unknown_opt_out" if Reason.UNREFUSED in here else "unknown"
 
@@ -336,11 +336,11 @@ def refused_in_storage(decision: Decision, *, has_ended: bool = False) -> tuple[
     stored = decision.policy.stored
     if has_ended:
         return tuple(id_ for id_ in stored if not decision.purposes[id_])
-    refused = decision.record.in_state(State.REFUSED) if decision.record else ()
+    refused = decision.record.refused if decision.record else ()
     return tuple(id_ for id_ in stored if id_ in refused)
 
 
 def depends_on_signals(decision: Decision) -> bool:
     """Return whether some signal, present or not, could refuse a granted purpose."""
-    granted = decision.record.in_state(State.GRANTED) if decision.record else []
+    granted = decision.record.granted if decision.record else []
     return not (decision.policy.gpc_refuses | decision.policy.dnt_refuses).isdisjoint(granted)

@@ -45,11 +45,6 @@ class Place(NamedTuple):
     host: str = ""
     domain: str | None = None
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether the cookies are shared with other hosts."""
-        return self.domain is not None
-
 
 HTTPS = Place(secure=True)
 HTTP = Place(secure=False)
@@ -165,7 +160,7 @@ class OwnCookies:
         name = f"{self._prefix}{spec.suffix}"
         if not place.secure:
             return name
-        is_host_only = spec.is_host_only or not place.is_shared
+        is_host_only = spec.is_host_only or place.domain is None
         return f"__Host-{name}" if is_host_only and not spec.is_for_endpoints else f"__Secure-{name}"
 
     def names(self, spec: CookieSpec) -> list[str]:
@@ -183,7 +178,7 @@ class OwnCookies:
         found = find_values(cookies, self.name(spec, place).encode())
         if not spec.salt:
             return [(value, 0) for value in found]
-        signer = self._signers[spec, place.is_shared]
+        signer = self._signers[spec, place.domain is not None]
         return [read for token in found if (read := signer.read(token)) is not None]
 
     def set(
@@ -200,7 +195,9 @@ class OwnCookies:
             base: the path of the endpoints.
         """
         if spec.salt:
-            value = self._signers[spec, place.is_shared].sign(value.encode("ascii"), int(issued)).decode("ascii")
+            value = (
+                self._signers[spec, place.domain is not None].sign(value.encode("ascii"), int(issued)).decode("ascii")
+            )
         return set_cookie(
             self.name(spec, place),
             value,
@@ -246,7 +243,7 @@ class OwnCookies:
             if record is not None:
                 found.append(record)
         signals = self.read(SIGNAL, cookies, place)
-        if place.is_shared and place.secure:
+        if place.domain is not None and place.secure:
             found += self.read_records(cookies, HTTPS)
         if not signals:
             return found
@@ -261,7 +258,7 @@ class OwnCookies:
         """Return the content of the newest visitor cookie in a Cookie field, or None."""
         lifetime = VISITOR_LIFETIME.total_seconds()
         found = self.read(VISITOR, cookies, place)
-        if place.is_shared and place.secure:
+        if place.domain is not None and place.secure:
             found += self.read(VISITOR, cookies, HTTPS)
         # A token from the future is invalid: a clock was ahead when it was issued.
         current = [(issued, value) for value, issued in found if issued <= now < issued + lifetime]
@@ -276,7 +273,7 @@ class OwnCookies:
         On a host that shares answers, these include the ids from before it did.
         """
         current = self._read_erasure(cookies, now, place)
-        if not place.is_shared:
+        if place.domain is None:
             return current
         before = Place(place.secure)
         former = list(self._read_erasure(cookies, now, before))
@@ -293,7 +290,7 @@ class OwnCookies:
     def set_consent(self, record: ConsentRecord, place: Place) -> bytes:
         """Return the Set-Cookie field that stores a record in the browser."""
         value = tokens.write_record(record)
-        if place.is_shared:
+        if place.domain is not None:
             value += "~" + "*".join(sorted(self.hosts.values()))
         return self.set(CONSENT, value, place, issued=record.decided_at)
 

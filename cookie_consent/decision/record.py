@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -56,6 +56,10 @@ class ConsentRecord:
         overridden_by: names of the signals that have overridden the answer since. What they refuse stays off until the
             visitor answers again.
         lifetime: how long the answer is valid, in seconds.
+
+    Attributes:
+        granted: the ids of the purposes that were granted.
+        refused: the ids of the purposes that were refused.
     """
 
     answers: Mapping[str, Answer]
@@ -67,6 +71,19 @@ class ConsentRecord:
     consent_id: str = ""
     overridden_by: frozenset[str] = frozenset()
     lifetime: float = CONSENT_LIFETIME.total_seconds()
+    granted: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    refused: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        granted = []
+        refused = []
+        for purpose, answer in self.answers.items():
+            if answer.state is State.GRANTED:
+                granted.append(purpose)
+            elif answer.state is State.REFUSED:
+                refused.append(purpose)
+        object.__setattr__(self, "granted", tuple(granted))
+        object.__setattr__(self, "refused", tuple(refused))
 
     @property
     def expires_at(self) -> float:
@@ -76,22 +93,16 @@ class ConsentRecord:
     @property
     def status(self) -> str:
         """The answers in one word: "unknown", "granted", "refused" or "partial"."""
-        states = {answer.state for answer in self.answers.values()}
-        if len(states) > 1:
-            return "partial"
-        return _STATUS[states.pop()] if states else "unknown"
+        if not self.granted and not self.refused:
+            return "unknown"
+        if len(self.granted) == len(self.answers):
+            return "granted"
+        return "refused" if len(self.refused) == len(self.answers) else "partial"
 
     def state_of(self, purpose: str) -> State:
         """Return what was answered for a purpose."""
         answer = self.answers.get(purpose)
         return State.UNANSWERED if answer is None else answer.state
-
-    def in_state(self, state: State) -> list[str]:
-        """Return the ids of the purposes whose answer has a state."""
-        return [id_ for id_, answer in self.answers.items() if answer.state is state]
-
-
-_STATUS = {State.GRANTED: "granted", State.REFUSED: "refused", State.UNANSWERED: "unknown"}
 
 
 def choose_newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
@@ -101,7 +112,7 @@ def choose_newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
         if first is None or record.decided_at > first.decided_at:
             first = record
         elif record.decided_at == first.decided_at:
-            refused = {id_: record.answers[id_] for id_ in record.in_state(State.REFUSED)}
+            refused = {id_: record.answers[id_] for id_ in record.refused}
             first = replace(first, answers={**first.answers, **refused})
     return first
 

@@ -134,7 +134,7 @@ class WithdrawnVisitor(NamedTuple):
 
 def write_record(record: ConsentRecord) -> str:
     """Return what the consent cookie says, in cookie octets (RFC 6265bis section 4.1.1)."""
-    answers = "*".join(f"{id_}{answer.state}{answer.facts}" for id_, answer in record.answers.items())
+    answers = "*".join([f"{id_}{answer.state}{answer.facts}" for id_, answer in record.answers.items()])
     source = str(SOURCES.index(record.source))
     signals = write_signals(record.signals)
     return "~".join(("1", record.policy, record.language, source, signals, record.consent_id, answers))

@@ -17,7 +17,7 @@ from cookie_consent.decision.cookie_log import count_blocked, log_request
 from cookie_consent.decision.decision import Decision, decide, deny_optional, depends_on_signals
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons
 from cookie_consent.decision.own_cookies import HTTP, HTTPS, SAVED, OwnCookies, Place
-from cookie_consent.decision.record import ConsentRecord, State, choose_newest
+from cookie_consent.decision.record import ConsentRecord, choose_newest
 from cookie_consent.decision.tokens import Arrival
 from cookie_consent.policy.laws import Law, is_place
 from cookie_consent.policy.policy import Policy
@@ -223,7 +223,7 @@ class Visits:
         refused = find_refused(refusable, record)
         once_allowed = {id_ for id_, is_allowed in decision.purposes.items() if is_allowed}
         if record is not None:
-            once_allowed.update(record.in_state(State.GRANTED))
+            once_allowed.update(record.granted)
         elif self._has_ended(policy, records, cookies, now, place):
             refused = tuple(name for name, purposes in refusable if purposes.isdisjoint(once_allowed))
             once_allowed.update(policy.in_force)
@@ -255,7 +255,7 @@ class Visits:
         Browsers drop the consent cookie at its end. A visitor id, which outlives it, was made only after consent.
         """
         if records:
-            has_consented = any(record.in_state(State.GRANTED) for record in records)
+            has_consented = any(record.granted for record in records)
             return has_consented and all(record.decided_at <= now for record in records)
         if policy.is_opt_out or self._own_cookies.has_answer(cookies, place):
             return False
@@ -315,7 +315,7 @@ def find_refused(refusable_cookies: Iterable[RefusableCookie], record: ConsentRe
     """
     if record is None:
         return ()
-    refused = {*record.in_state(State.REFUSED)}
+    refused = {*record.refused}
     return tuple(name for name, purposes in refusable_cookies if purposes <= refused)
 
 

@@ -56,18 +56,17 @@ async def accept_answer(site: Site, request: OwnRequest) -> Response:
         # First of all: if the proof cannot be kept, no cookie may say that something was allowed.
         given = await keep_record(site, site.proof, request, given)
     record = given.record
-    refused = record.in_state(State.REFUSED)
     # Another process may have stored the same answer a moment ago, and its clock may be ahead.
     now = max(request.now, record.decided_at)
     after = decide(given.before.policy, record, frozenset(given.before.signals), now)
     begins = site.access_log is not None and after.traces and visit.visitor_id is None
-    fields = _make_cookies(site, request, record, refused, now)
+    fields = _make_cookies(site, request, record, now)
     if request.is_form and given.posted.surface and given.problem is None:
         # The script says by itself that an answer is saved, and a form that is not ours goes its own way.
         fields.append((b"set-cookie", site.own_cookies.set(SAVED, "1", request.place)))
     if site.access_log is not None:
         fields += trace_answer(site, site.access_log, request, given, begins=begins)
-    if request.is_form or any(map(visit.decision.purposes.get, refused)):
+    if request.is_form or any(map(visit.decision.purposes.get, record.refused)):
         # Otherwise the back button would restore pages as they were, with their scripts running (back-forward cache).
         # If nothing was taken away, our script updates its own pages, and the answer need not wait for the cache.
         fields.append(_EMPTY_CACHE)
@@ -107,9 +106,7 @@ async def _read_given(site: Site, request: OwnRequest) -> GivenAnswer:
     return GivenAnswer(posted, shown, record)
 
 
-def _make_cookies(
-    site: Site, request: OwnRequest, record: ConsentRecord, refused: Sequence[str], now: float
-) -> Headers:
+def _make_cookies(site: Site, request: OwnRequest, record: ConsentRecord, now: float) -> Headers:
     """Return the header fields that store an answer in the browser, and expire what it refuses."""
     own_cookies = site.own_cookies
     place = request.place
@@ -124,12 +121,12 @@ def _make_cookies(
         on_site = decide(before.policy, record, frozenset(before.signals), now)
         cookies += own_cookies.set_state(on_site, request.cookie_field, request.now, place)
     fields = [(b"set-cookie", cookie) for cookie in cookies]
-    if refused:
+    if record.refused:
         fields += site.gate.expire_cookies(
             find_refused(request.visit.refusable_cookies, record),
             read_host(request.scope),
             secure=place.secure,
-            unsent=site.gate.find_unsent(refused, outer_path(request.scope)),
+            unsent=site.gate.find_unsent(record.refused, outer_path(request.scope)),
         )
     return fields
 
@@ -183,7 +180,7 @@ def trace_answer(site: Site, log: AccessLog, request: OwnRequest, given: GivenAn
     before = request.visit.decision
     if _promises_erasure(before, given.record):
         log.erase_visitor(visitor.id)
-    elif begins or before.policy.traced.issubset(given.record.in_state(State.REFUSED)):
+    elif begins or before.policy.traced.issubset(given.record.refused):
         fields += _keep_former_visitor(site, log, request, visitor.id)
     return fields
 
@@ -225,10 +222,10 @@ def _promises_erasure(before: Decision, record: ConsentRecord) -> bool:
     Tracing that only a service refuses is not withdrawn.
     """
     policy = before.policy
-    granted = before.record.in_state(State.GRANTED) if before.record else []
-    withdrawn = policy.traced.intersection(granted).intersection(record.in_state(State.REFUSED))
+    granted = before.record.granted if before.record else []
+    withdrawn = policy.traced.intersection(granted).intersection(record.refused)
     is_promised = any(policy.in_force[id_].erase_on_withdrawal for id_ in withdrawn)
-    return is_promised and policy.traced.isdisjoint(record.in_state(State.GRANTED))
+    return is_promised and policy.traced.isdisjoint(record.granted)
 
 
 def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, record: ConsentRecord) -> None:

@@ -16,7 +16,7 @@ from cookie_consent.base.bounds import LONGEST_KEPT, LONGEST_WAIT, RateLimit
 from cookie_consent.base.clock import seconds_of
 from cookie_consent.base.messages import log_failure, warn_once
 from cookie_consent.decision.decision import Decision, decide
-from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.endpoints.posted import GivenAnswer, keep_refusals
 from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.endpoints.settings import list_own_cookies
@@ -74,7 +74,7 @@ async def _store(site: Site, proof: Proof, request: OwnRequest, given: GivenAnsw
         await proof.waiting.bring(before.consent_id)
         last = await proof.ledger.last(before.consent_id)
     known = last
-    if before.record is not None and not before.consent_id and not before.record.in_state(State.GRANTED):
+    if before.record is not None and not before.consent_id and not before.record.granted:
         known = ledger_records.describe_record(before.record)  # a refusal without an id is in the cookie alone
     if known is not None and ledger_records.repeats(known, ledger_records.describe_record(record)):
         return _restore(given, known, is_new=False)
@@ -100,10 +100,10 @@ def _choose_id(before: Decision, record: ConsentRecord, last: Mapping[str, Any] 
     consented is neither. It needs no id. Nor does one after a withdrawal whose records were removed: there is nothing
     left to prove.
     """
-    was_granted = before.record is not None and bool(before.record.in_state(State.GRANTED))
+    was_granted = before.record is not None and bool(before.record.granted)
     if before.consent_id and (last is not None or was_granted):
         return before.consent_id
-    return secrets.token_urlsafe(16) if record.in_state(State.GRANTED) else ""
+    return secrets.token_urlsafe(16) if record.granted else ""
 
 
 async def _apply_limits(
@@ -127,11 +127,11 @@ async def _apply_limits(
         return None
     records = [] if last is None else await ledger.records(record.consent_id, _MAX_SEARCHED)
     newest, granted = ledger_records.find_newest_answer(records)
-    if not granted.issuperset(record.in_state(State.GRANTED)):
+    if not granted.issuperset(record.granted):
         raise make_rate_problem(wait, "Too many answers came from this visitor or network; a refusal at any time.")
     if last is None:
         return given
-    if newest is not None and set(newest["refused"]).issuperset(record.in_state(State.REFUSED)):
+    if newest is not None and set(newest["refused"]).issuperset(record.refused):
         return _restore(given, newest, is_new=False)
     return None
 

@@ -19,7 +19,6 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.decision.own_cookies import ERASURE, VISITOR
-from cookie_consent.decision.record import State
 from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.endpoints.request import OwnRequest, limit_rate, wait_for_store
 from cookie_consent.http.forms import Problem, read_body
@@ -47,7 +46,7 @@ async def summarize(site: Site, request: OwnRequest) -> dict[str, Any]:
     kept = {**NOTHING_KEPT, "visitor_id": visitor_id, "withdrawn": withdrawn, "takes_requests": site.ledger is not None}
     if site.ledger is not None and record is not None:
         kept["consent_id"] = record.consent_id
-        kept["refused_without_id"] = not record.consent_id and not record.in_state(State.GRANTED)
+        kept["refused_without_id"] = not record.consent_id and not record.granted
         if record.consent_id:
             with suppress(Problem):
                 kept["records"] = await wait_for_store(site.ledger.count(record.consent_id))

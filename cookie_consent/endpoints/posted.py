@@ -207,12 +207,12 @@ def keep_refusals(record: ConsentRecord, before: Decision) -> ConsentRecord | No
     A refusal needs no proof. What the answer would newly allow stays as it was.
     """
     answers = dict(record.answers)
-    granted = record.in_state(State.GRANTED)
+    granted = record.granted
     for purpose in granted:
         answers[purpose] = answers[purpose]._replace(state=_state_so_far(before, purpose))
     refusal = replace(record, answers=answers)
-    refused_before = before.record.in_state(State.REFUSED) if before.record else []
-    refuses_more = not set(refused_before).issuperset(refusal.in_state(State.REFUSED))
+    refused_before = before.record.refused if before.record else []
+    refuses_more = not set(refused_before).issuperset(refusal.refused)
     return refusal if refuses_more or not granted else None
 
 
@@ -224,6 +224,6 @@ def _state_so_far(before: Decision, purpose: str) -> State:
     """
     if before.reasons[purpose] is Reason.GRANTED:
         return State.GRANTED
-    was_refused = before.record is not None and purpose in before.record.in_state(State.REFUSED)
+    was_refused = before.record is not None and purpose in before.record.refused
     is_opted_out = purpose in before.refused_by_signal and purpose in before.policy.sells
     return State.REFUSED if was_refused or is_opted_out else State.UNANSWERED

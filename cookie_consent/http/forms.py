@@ -150,9 +150,10 @@ def read_json_object(body: bytes) -> dict[str, Any]:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # Parsers differ in which of two equal keys they use, so that what one has checked another may not see.
-    if len({name for name, _ in pairs}) < len(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
         raise ValueError("a key occurs twice")
-    return dict(pairs)
+    return found
 
 
 def _constant(name: str) -> None:

@@ -58,8 +58,8 @@ def describe_record(record: ConsentRecord) -> dict[str, Any]:
         "source": record.source,
         "language": record.language,
         "signals": sorted(record.signals),
-        "granted": record.in_state(State.GRANTED),
-        "refused": record.in_state(State.REFUSED),
+        "granted": list(record.granted),
+        "refused": list(record.refused),
         "facts": {id_: answer.facts for id_, answer in record.answers.items()},
     }
 
@@ -95,8 +95,8 @@ def name_event(before: ConsentRecord | None, after: ConsentRecord) -> str:
         before: the previous answer, if there was one.
         after: the new answer.
     """
-    granted_before = set(before.in_state(State.GRANTED)) if before else set()
-    granted_after = set(after.in_state(State.GRANTED))
+    granted_before = set(before.granted) if before else set()
+    granted_after = set(after.granted)
     if granted_before and not granted_after:
         return "withdrawn"
     if granted_before in (set(), granted_after):
@@ -193,7 +193,7 @@ def make_entry(
     # With neither, a program sent the answer without a cookie, and nothing can recognise a repetition.
     origin = previous or form_id or context.record_id
     # The exact time of a refusal before the first consent would link that record to the visitor's id.
-    may_link = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
+    may_link = previous is not None or (before is not None and bool(before.granted))
     identity = [origin, *(fields[name] for name in _COMPARED)]
     return Entry(
         document={

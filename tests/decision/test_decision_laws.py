@@ -44,7 +44,7 @@ def test_opting_in_never_allows_more(both: tuple[Decision, Decision, ConsentReco
 def test_what_is_refused_is_off_under_both_laws(both: tuple[Decision, Decision, ConsentRecord | None]) -> None:
     opt_in, opt_out, record = both
     policy = opt_out.policy
-    refused = set(record.in_state(State.REFUSED)) if record else set[str]()
+    refused = set(record.refused) if record else set[str]()
     never = {id_ for id_, purpose in policy.in_force.items() if purpose.refused}
     new = set(opt_out.signals) - (record.signals if record else frozenset())
     by_gpc = policy.gpc_refuses if "gpc" in new else frozenset()
