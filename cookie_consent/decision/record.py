@@ -105,6 +105,22 @@ class ConsentRecord:
         return State.UNANSWERED if answer is None else answer.state
 
 
+def name_event(before: ConsentRecord | None, after: ConsentRecord) -> str:
+    """Return the event of an answer: "granted", "refused", "changed" or "withdrawn".
+
+    Args:
+        before: the previous answer, if there was one.
+        after: the new answer.
+    """
+    granted_before = set(before.granted) if before else set()
+    granted_after = set(after.granted)
+    if granted_before and not granted_after:
+        return "withdrawn"
+    if granted_before in (set(), granted_after):
+        return "granted" if granted_after else "refused"
+    return "changed"
+
+
 def choose_newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
     """Return the newest record, or None. Of equally new ones, a refusal in any of them holds."""
     first: ConsentRecord | None = None

@@ -16,7 +16,7 @@ from cookie_consent.base.messages import escape_for_log, warn_once
 from cookie_consent.base.user_agents import is_from_robot, read_agent
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.own_cookies import CONSENT, MAX_WITHDRAWN, SAVED, SIGNAL
-from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.decision.record import ConsentRecord, State, name_event
 from cookie_consent.decision.tokens import WithdrawnVisitor
 from cookie_consent.decision.visit import find_refused
 from cookie_consent.endpoints.answer_records import keep_record
@@ -25,8 +25,7 @@ from cookie_consent.endpoints.request import OwnRequest
 from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.http.forms import Problem, read_body
 from cookie_consent.http.site import Site
-from cookie_consent.ledgers import records as ledger_records
-from cookie_consent.pages.question import REFERRER
+from cookie_consent.pages.context import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.access_record import origin_of
@@ -231,7 +230,7 @@ def _promises_erasure(before: Decision, record: ConsentRecord) -> bool:
 def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, record: ConsentRecord) -> None:
     """Count an answer: as an answer to the question, or as a change of an earlier answer."""
     before = request.visit.decision
-    outcome = ledger_records.name_event(before.record, record)
+    outcome = name_event(before.record, record)
     if outcome != "withdrawn":
         outcome = record.status if before.asked or before.record is None else "changed"
     device = ""

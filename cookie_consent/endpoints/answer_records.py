@@ -25,9 +25,9 @@ from cookie_consent.http.site import Proof, Site
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as ledger_records
 from cookie_consent.ledgers.waiting import WaitingRecord
+from cookie_consent.pages.context import answered_at
 from cookie_consent.pages.evidence import SURFACES, render_evidence
 from cookie_consent.pages.pages import NOTICES
-from cookie_consent.pages.question import answered_at
 from cookie_consent.policy.policy import find_card
 
 _MAX_SEARCHED = 100

@@ -19,7 +19,7 @@ from cookie_consent.endpoints.request import OwnRequest, make_page, render_page
 from cookie_consent.http.forms import Problem
 from cookie_consent.http.site import Site
 from cookie_consent.pages.assets import link_styles
-from cookie_consent.pages.question import QuestionOptions
+from cookie_consent.pages.context import QuestionOptions
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy

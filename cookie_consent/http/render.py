@@ -16,7 +16,7 @@ from cookie_consent.http.insert import Pieces, Places
 from cookie_consent.http.plan import Insert
 from cookie_consent.http.request_consent import RequestConsent, own_path
 from cookie_consent.pages.assets import assets, link_styles, nonce_attribute, script_tag, write_styles
-from cookie_consent.pages.question import QuestionOptions
+from cookie_consent.pages.context import QuestionOptions
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors import VendorMapping
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339, seconds_of
-from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.decision.record import Answer, ConsentRecord, State, name_event
 from cookie_consent.ledgers import Entry
 from cookie_consent.ledgers.chain import SCHEMA
 from cookie_consent.policy.policy import Policy, canonical_json
@@ -86,22 +86,6 @@ def answer_at(records: Iterable[Mapping[str, Any]], time: int) -> ConsentRecord 
                 lifetime=seconds_of(stored["expires_at"]) - time,
             )
     return None
-
-
-def name_event(before: ConsentRecord | None, after: ConsentRecord) -> str:
-    """Return the event of an answer: "granted", "refused", "changed" or "withdrawn".
-
-    Args:
-        before: the previous answer, if there was one.
-        after: the new answer.
-    """
-    granted_before = set(before.granted) if before else set()
-    granted_after = set(after.granted)
-    if granted_before and not granted_after:
-        return "withdrawn"
-    if granted_before in (set(), granted_after):
-        return "granted" if granted_after else "refused"
-    return "changed"
 
 
 def repeats(last: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:

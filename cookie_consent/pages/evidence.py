@@ -17,8 +17,8 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import ShownText
 from cookie_consent.pages.assets import assets
+from cookie_consent.pages.context import QuestionOptions
 from cookie_consent.pages.pages import NOTHING_KEPT, Pages
-from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.pages.wording import write_day
 
 SURFACES = ("banner", "again", "settings", "box", "card", "page", "opt_out")

@@ -13,14 +13,18 @@ from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.pages.assets import link_styles, script_tag
 from cookie_consent.pages.context import (
+    DEFAULT_OPTIONS,
+    FORM_ID,
+    QuestionOptions,
+    banner_values,
     cached_variables,
     card_variables,
+    escaped_path,
     load_templates,
     missing_variables,
     page_variables,
     question_variables,
 )
-from cookie_consent.pages.question import DEFAULT_OPTIONS, FORM_ID, QuestionOptions, banner_values, escaped_path
 from cookie_consent.pages.wording import Wording
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.policy.policy import Card

@@ -113,19 +113,13 @@ class Wording:
             value, stop = filled.get(match[1], f"{{{match[1]}}}"), match[2]
             # Names like "Example Ltd.", and some dates, already end with a full stop.
             stop = "" if _END_TAGS.sub("", value).endswith(".") else stop
-            return f"{self._isolated(match[1], value)}{stop}"
+            if match[1] in _NAMES:
+                return f"<bdi>{value}</bdi>{stop}"
+            # A value keeps its writing direction: a name, never in plain text, by an element, others by isolates (TR 9).
+            return f"{value}{stop}" if direction(self._language) == "ltr" else f"\u2068{value}\u2069{stop}"
 
         # Not Markup.format: a stray brace in a site's own text must not break the page.
         return Markup(_PLACEHOLDER.sub(fill, str(escape(text))))  # noqa: S704
-
-    def _isolated(self, placeholder: str, value: str) -> str:
-        """Keep a value's writing direction inside a text: a name's in any, others' in a right-to-left one.
-
-        Names never stand in plain text, so they get an element. Others get isolates (Unicode TR 9).
-        """
-        if placeholder in _NAMES:
-            return f"<bdi>{value}</bdi>"
-        return value if direction(self._language) == "ltr" else f"\u2068{value}\u2069"
 
     def prevails(self) -> Markup:
         """Return the sentence that names the prevailing language, as its reader calls it; empty in that language."""

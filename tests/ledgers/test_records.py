@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.decision.record import SOURCES, ConsentRecord, State
+from cookie_consent.decision.record import SOURCES, ConsentRecord, State, name_event
 from cookie_consent.ledgers import Entry, MemoryLedger
 from cookie_consent.ledgers.records import (
     REPEAT_WINDOW,
@@ -23,7 +23,6 @@ from cookie_consent.ledgers.records import (
     digest,
     find_newest_answer,
     make_signal_entry,
-    name_event,
     repeats,
 )
 from cookie_consent.ledgers.records import make_entry as make_answer_entry

@@ -21,8 +21,8 @@ from cookie_consent.decision.own_cookies import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.endpoints.settings import list_own_cookies
 from cookie_consent.pages.assets import assets
+from cookie_consent.pages.context import QuestionOptions
 from cookie_consent.pages.pages import LAYOUTS, Layout, Pages
-from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.parts import Authority, Cookie
 from cookie_consent.policy.policy import Policy, card_of

@@ -12,8 +12,8 @@ import pytest
 from babel import Locale
 
 from cookie_consent.decision.decision import decide
+from cookie_consent.pages.context import QuestionOptions
 from cookie_consent.pages.pages import NOTHING_KEPT, Pages
-from cookie_consent.pages.question import QuestionOptions
 from cookie_consent.policy.policy import card_of
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import written_number
