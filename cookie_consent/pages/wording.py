@@ -115,7 +115,7 @@ class Wording:
             stop = "" if _END_TAGS.sub("", value).endswith(".") else stop
             if match[1] in _NAMES:
                 return f"<bdi>{value}</bdi>{stop}"
-            # A value keeps its writing direction: a name, never in plain text, by an element, others by isolates (TR 9).
+            # A value keeps its writing direction: a name, never in plain text, by an element, others by isolates.
             return f"{value}{stop}" if direction(self._language) == "ltr" else f"\u2068{value}\u2069{stop}"
 
         # Not Markup.format: a stray brace in a site's own text must not break the page.
