@@ -7,9 +7,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from cookie_consent.cli.demo_sites import as_another_site, registry_module, serving
+from cookie_consent.cli.local_server import as_another_site, registry_module, serving, wait_for_ctrl_c
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.report import report
@@ -87,9 +87,7 @@ def run(
             if not once:
                 print(f"\nThe site goes on at {address} until Ctrl-C.\nThe report, live: {address}/report, once you")
                 print(f'have signed in as "analyst" at {address}/account.', flush=True)
-                with suppress(KeyboardInterrupt):
-                    while True:
-                        wait(60)
+                wait_for_ctrl_c(wait)
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         html = page(report(str(access_log), since=yesterday, until=yesterday + timedelta(days=1), threshold=1))
     report_to = report_to or Path(mkstemp(prefix="cookie-consent-report-", suffix=".html")[1])
@@ -98,47 +96,43 @@ def run(
     return all_held
 
 
-@dataclass(frozen=True, slots=True)
-class Browser:
-    """A browser without JavaScript, which notes in an outcome what it loads."""
+def open_page(client: httpx.Client, outcome: Outcome, path: str, form: dict[str, str] | None = None) -> str:
+    """Open a page, or send a form to it, and load what it embeds from other sites; return its HTML.
 
-    client: httpx.Client
-    outcome: Outcome
-
-    def open(self, path: str, form: dict[str, str] | None = None) -> str:
-        """Open a page, or send a form to it, and load what it embeds from other sites; return its HTML."""
-        address = str(self.client.base_url)
-        response = self.client.request("POST" if form else "GET", path, data=form)
-        own = [got.url.path for got in (*response.history, response) if str(got.url).startswith(address)]
-        self.outcome.requests += sum(not _NOT_RECORDED.match(path) for path in own)
-        if response.is_error:
-            self.outcome.failed.add(f"{path} ({response.status_code})")
-        html = _WAITING.sub("", response.text)
-        for source in _EMBEDDED.findall(html):
-            if not source.startswith(address):
-                self.outcome.loaded.add(source.rpartition("/")[2])
-                self.open(source)
-        return html
+    The client is a browser without JavaScript. What it loads is noted in the outcome.
+    """
+    address = str(client.base_url)
+    response = client.request("POST" if form else "GET", path, data=form)
+    own = [got.url.path for got in (*response.history, response) if str(got.url).startswith(address)]
+    outcome.requests += sum(not _NOT_RECORDED.match(path) for path in own)
+    if response.is_error:
+        outcome.failed.add(f"{path} ({response.status_code})")
+    html = _WAITING.sub("", response.text)
+    for source in _EMBEDDED.findall(html):
+        if not source.startswith(address):
+            outcome.loaded.add(source.rpartition("/")[2])
+            open_page(client, outcome, source)
+    return html
 
 
 def walk(outcome: Outcome, address: str) -> None:
     """Walk through the site as a visitor."""
     headers = {**_HEADERS, **outcome.headers}
     with httpx.Client(base_url=address, headers=headers, follow_redirects=True, timeout=30, trust_env=False) as client:
-        browser = Browser(client, outcome)
-        first = browser.open("/")
+        browse = partial(open_page, client, outcome)
+        first = browse("/")
         outcome.asked = _QUESTION in first
         outcome.requests = 0
         if outcome.choice:
             fields = dict(_HIDDEN.findall(first.partition(_QUESTION)[2].partition("</form>")[0]))
-            browser.open("/privacy-choices", {**fields, "choice": outcome.choice})
-        outcome.asked_again = _QUESTION in browser.open("/?lang=en")
-        if 'id="signed-in"' not in browser.open("/account", {"name": "Hanako"}):
+            browse("/privacy-choices", {**fields, "choice": outcome.choice})
+        outcome.asked_again = _QUESTION in browse("/?lang=en")
+        if 'id="signed-in"' not in browse("/account", {"name": "Hanako"}):
             outcome.failed.add("session")
-        browser.open("/names?name=blue-mountain")
+        browse("/names?name=blue-mountain")
         for feature, path in _FEATURES.items():
-            outcome.features[feature] = "on" if f'id="{feature}"' in browser.open(path) else "off"
-        if 'id="holder"' not in browser.open("/whois?name=example"):
+            outcome.features[feature] = "on" if f'id="{feature}"' in browse(path) else "off"
+        if 'id="holder"' not in browse("/whois?name=example"):
             outcome.failed.add("WHOIS service")
         export = client.get("/privacy-choices/export").json()
         outcome.answer = (export["consent"] or {}).get("status", "none")

@@ -17,9 +17,10 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from cookie_consent.cli import main
-from cookie_consent.cli.demo_sites import SiteOfFile, serving
+from cookie_consent.cli.demo import follow_file
 from cookie_consent.cli.demo_walk import Outcome, print_outcomes, print_proof, promises, run, walk
 from cookie_consent.cli.frame import GOOD, WRONG_USAGE
+from cookie_consent.cli.local_server import serving
 from tests.support.asgi import Visitor, call, install
 from tests.support.documentation import blocks
 from tests.support.served import visited
@@ -217,7 +218,7 @@ def test_site_follows_the_policy_file_while_it_is_edited(tmp_path: Path) -> None
 def test_wrong_file_is_shown_once_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "consent.toml"
     file.write_text("[sites]\n", encoding="utf-8")
-    site = SiteOfFile(file, lambda policy: PlainTextResponse(policy.site.name))
+    site = follow_file(file, lambda policy: PlainTextResponse(policy.site.name))
     said = capsys.readouterr().err
     assert 'there is no table "sites" here' in said
     assert call(site).body.decode() == said

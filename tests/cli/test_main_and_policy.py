@@ -516,9 +516,8 @@ def test_version_is_that_of_the_installed_package(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("missing", ["httpx", "uvicorn", "sqlalchemy", "duckdb"])
 def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    for module in ("demo_sites", "demo_walk"):
-        monkeypatch.delitem(sys.modules, f"cookie_consent.cli.{module}", raising=False)
-        monkeypatch.delattr(f"cookie_consent.cli.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, "cookie_consent.cli.demo_walk", raising=False)
+    monkeypatch.delattr("cookie_consent.cli.demo_walk", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(["demo"]) == WRONG_USAGE
     assert capsys.readouterr().err == f'cookie-consent demo needs {missing}: pip install "cookie-consent[demo]"\n'
