@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from cookie_consent.cli.frame import UnusableError, first_line
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
@@ -17,9 +14,6 @@ from cookie_consent.sinks.files.closed_files import sources
 if TYPE_CHECKING:
     from cookie_consent.ledgers import Ledger
     from cookie_consent.ledgers.sql import SqlLedger
-
-_LONGEST_WAIT = 3
-"""How long to wait for a database server, in seconds."""
 
 
 @contextmanager
@@ -37,8 +31,7 @@ def existing_ledger(url: str) -> Iterator[SqlLedger]:
 
     from cookie_consent.ledgers import open_ledger
 
-    _require(url)
-    ledger = open_ledger(url)
+    ledger = open_ledger(url, must_exist=True)
     from sqlalchemy.exc import SQLAlchemyError  # an open ledger proves that it is installed
 
     try:
@@ -83,51 +76,3 @@ def records_of(ledger: Ledger, consent_id: str) -> list[dict[str, Any]]:
     import asyncio
 
     return asyncio.run(ledger.records(consent_id))
-
-
-def _require(url: str) -> None:
-    """Check that a ledger exists, without opening it: that would create its tables.
-
-    Raises:
-        ValueError: there is no such database, or it has no tables of a ledger.
-    """
-    scheme, _, rest = url.partition("://")
-    has_tables = True
-    if scheme == "sqlite":
-        path = Path(rest.removeprefix("/"))
-        if not path.is_file():
-            raise ValueError(f"ledger: there is no file {path}.")
-        has_tables = _file_has_tables(path)
-    elif scheme in ("postgresql", "postgres"):
-        has_tables = _server_has_tables(url)
-    if not has_tables:
-        raise ValueError("ledger: this database has never kept consent records. Name the one that the site uses.")
-
-
-def _file_has_tables(path: Path) -> bool:
-    try:
-        # `mode=rw`, because the default creates a missing file.
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
-            row = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_records'").fetchone()
-    except sqlite3.Error as error:
-        raise ValueError(f"ledger: {path} cannot be used as an SQLite file: {error}") from None
-    return row is not None
-
-
-def _server_has_tables(url: str) -> bool:
-    try:
-        from sqlalchemy import create_engine, inspect, make_url
-        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-    except ModuleNotFoundError:
-        return True  # open_ledger reports what to install
-    try:
-        address = make_url(url).set(drivername="postgresql+psycopg")
-        engine = create_engine(address, connect_args={"connect_timeout": _LONGEST_WAIT})
-    except (ModuleNotFoundError, ValueError, ArgumentError):
-        return True  # open_ledger reports what is missing, or how to write a URL
-    try:
-        return inspect(engine).has_table("consent_records")
-    except SQLAlchemyError as error:
-        raise ValueError(f"ledger: the database cannot be used: {first_line(error)}") from None
-    finally:
-        engine.dispose()

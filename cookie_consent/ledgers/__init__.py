@@ -116,11 +116,12 @@ def ledger_of(given: Ledger | str | None) -> Ledger | None:
     return ledger
 
 
-def open_ledger(url: str) -> SqlLedger:
+def open_ledger(url: str, *, must_exist: bool = False) -> SqlLedger:
     """Open the ledger at a URL.
 
     Args:
         url: "sqlite:///" and a file path, or "postgresql://user:password@host/database".
+        must_exist: whether a database without a ledger is an error. Otherwise its tables are made.
 
     Raises:
         ValueError: the URL is not supported, the ledger cannot be opened, or a required package is missing.
@@ -140,10 +141,10 @@ def open_ledger(url: str) -> SqlLedger:
         if scheme in _POSTGRESQL:
             from cookie_consent.ledgers.postgresql import PostgresqlDatabase
 
-            return SqlLedger(PostgresqlDatabase(url))
+            return SqlLedger(PostgresqlDatabase(url, must_exist=must_exist))
         from cookie_consent.ledgers.sqlite import SqliteDatabase
 
-        return SqlLedger(SqliteDatabase(path))
+        return SqlLedger(SqliteDatabase(path, must_exist=must_exist))
     except ModuleNotFoundError as error:
         extra = "postgresql" if scheme in _POSTGRESQL else "sql"
         raise ValueError(

@@ -76,14 +76,16 @@ class PostgresqlDatabase:
 
     Args:
         url: like "postgresql://user:password@host/database".
+        must_exist: whether a database without a ledger, or one that cannot be reached, is an error.
 
     Raises:
-        ValueError: the URL cannot be parsed. An unreachable server is no error: nothing can be allowed until it is up.
-            The tables are created then.
+        ValueError: the URL cannot be parsed, or there is no ledger. An unreachable server is no error by itself:
+            nothing can be allowed until it is up. The tables are created then.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, must_exist: bool = False) -> None:
         address = _address(url)
+        self._must_exist = must_exist
         self._has_tables = False
         self.engine = create_engine(
             address,
@@ -95,8 +97,11 @@ class PostgresqlDatabase:
         try:
             self._make_tables()
         except SQLAlchemyError as error:
-            shown = address.set(query={}).render_as_string(hide_password=True)
             why = str(getattr(error, "orig", None) or error)
+            if must_exist:
+                first_line = why.strip().partition("\n")[0]
+                raise ValueError(f"ledger: the database cannot be used: {first_line}") from None
+            shown = address.set(query={}).render_as_string(hide_password=True)
             _log.warning("The ledger at %s cannot be used yet, and nothing can be allowed until it can: %s", shown, why)
 
     def ready(self, connection: Connection | None) -> Connection:
@@ -154,7 +159,7 @@ class PostgresqlDatabase:
             return
         try:
             with self._locked() as connection:
-                make_tables(connection)
+                make_tables(connection, must_exist=self._must_exist)
         finally:
             self.engine.dispose()  # a forked child must not inherit connections
         self._has_tables = True

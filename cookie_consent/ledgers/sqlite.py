@@ -45,13 +45,17 @@ class SqliteDatabase:
 
     Args:
         path: the file. It and its parent folders are created.
+        must_exist: whether a file without a ledger is an error.
 
     Raises:
-        ValueError: the file cannot be opened or is not an SQLite database.
+        ValueError: the file cannot be opened or is not an SQLite database, or there is no ledger in it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, must_exist: bool = False) -> None:
         self._path = Path(path).absolute()
+        self._must_exist = must_exist
+        if must_exist and not self._path.is_file():
+            raise ValueError(f"ledger: there is no file {path}.")
         self.engine = create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_timeout=_BUSY_TIMEOUT, hide_parameters=True
         )
@@ -68,7 +72,7 @@ class SqliteDatabase:
     def _make_tables(self) -> None:
         try:
             with self.changing() as connection:
-                make_tables(connection)
+                make_tables(connection, must_exist=self._must_exist)
         finally:
             self.engine.dispose()  # a forked child must not inherit connections
 
@@ -129,9 +133,11 @@ class SqliteDatabase:
         # secure_delete overwrites removed data with zeros. Only some builds of SQLite do so by default.
         for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}")
-        # If two connections open a new file at once, one may fail here at once. The next connection sets the mode.
-        with suppress(sqlite3.OperationalError):
-            connection.execute("PRAGMA journal_mode = WAL")
+        # The file of another program stays as it is; that of a ledger has the mode.
+        if not self._must_exist:
+            # If two connections open a new file at once, one may fail here at once. The next connection sets the mode.
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode = WAL")
         return connection
 
     def _check_file(self, connection: _Connection, *_: object) -> None:

@@ -184,11 +184,11 @@ END $$
 """
 
 
-def make_tables(connection: Connection) -> None:
+def make_tables(connection: Connection, *, must_exist: bool = False) -> None:
     """Make the tables in the connection's open transaction, unless they are there.
 
     Raises:
-        ValueError: the tables are from another version of this package.
+        ValueError: the tables are from another version of this package, or must exist and do not.
     """
     found = METADATA.tables.keys() & inspect(connection).get_table_names()
     version = connection.execute(select(VERSION.c.version)).scalar() if VERSION.name in found else None
@@ -200,6 +200,8 @@ def make_tables(connection: Connection) -> None:
             f"ledger: the tables are not those of this version of cookie-consent: they are {which}, not "
             f"no. {_VERSION}. Install the version that made them, or a newer one, or name another database."
         )
+    if must_exist:
+        raise ValueError("ledger: this database has never kept consent records. Name the one that the site uses.")
     METADATA.create_all(connection, checkfirst=False)
     connection.execute(insert(VERSION), {"version": _VERSION})
     is_sqlite = connection.dialect.name == "sqlite"
