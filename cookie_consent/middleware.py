@@ -209,10 +209,14 @@ class ConsentMiddleware(FailsAtStart):
 def with_plain_fields(scope: Scope) -> Scope:
     """Return the scope of a request whose header fields are a list of pairs of bytes."""
     fields = scope["headers"]
-    # Nearly all servers send such fields. A middleware adds other ones at either end, so that a look at both ends finds
-    # them without a loop.
-    if type(fields) is list and (not fields or {*map(type, (*fields[0], *fields[-1]))} == {bytes}):
-        return scope
+    if type(fields) is list:
+        if not fields:
+            return scope
+        # Nearly all servers send such fields. A middleware adds other ones at either end, so that a look at both ends
+        # finds them without a loop.
+        (name, value), (last_name, last_value) = fields[0], fields[-1]
+        if type(name) is type(value) is type(last_name) is type(last_value) is bytes:
+            return scope
     return {**scope, "headers": plain_fields(fields)}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from cookie_consent.base.addresses import SECURE_SCHEMES, is_secure, is_under, outer_path, read_host
+from cookie_consent.base.addresses import SECURE_SCHEMES, is_secure, outer_path, read_host
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import Headers
@@ -199,10 +199,11 @@ class Visits:
 
         It is under the law of the visitor's country, if the policy has laws by country.
         """
-        law = None if self._by_country is None else self._by_country.find_law(scope)
-        policies = self._list_policies(law)
+        policies = self._policies[""]
+        if self._by_country is not None:
+            policies = self._list_policies(self._by_country.find_law(scope))
         for beginning, policy in policies[:-1]:
-            is_here = not beginning or is_under(path, beginning)
+            is_here = not beginning or path == beginning or path.startswith(f"{beginning}/")
             if is_here and (policy.service is None or policy.service.host in ("", read_host(scope))):
                 return policy
         return policies[-1][1]
