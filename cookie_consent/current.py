@@ -85,8 +85,10 @@ def is_traced() -> bool:
 
 def _current_task() -> Any:
     """Return the current task of asyncio or trio, or None in a thread without an event loop."""
-    with suppress(RuntimeError):
+    try:
         return asyncio.current_task()
-    with suppress(RuntimeError, KeyError):  # trio cannot run before it was imported
-        return sys.modules["trio"].lowlevel.current_task()
+    except RuntimeError:
+        trio = sys.modules.get("trio")  # it cannot run before it was imported
+        with suppress(RuntimeError):
+            return None if trio is None else trio.lowlevel.current_task()
     return None

@@ -167,10 +167,11 @@ class ConsentMiddleware(FailsAtStart):
             site.proof.retention.run_if_due(site.clock(), again=True)
         if self._lost_prefix.is_open and self._lost_prefix.pages:
             self._lost_prefix.look(scope)
-        request = current.begin(scope)
         path = local_path(scope) if scope.get("root_path") else scope["path"]
+        is_for_us = scope["type"] == "http" and is_own(path, site.prefix)
+        request = current.begin(scope)
         try:
-            if scope["type"] == "http" and is_own(path, site.prefix):
+            if is_for_us:
                 await self._serve_endpoint(site, scope, receive, send, path)
             else:
                 await self._respond(scope, receive, send, path, request)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.user_agents import FRAMES, find_page_view_host, is_from_robot
@@ -18,7 +18,6 @@ from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields
 from cookie_consent.http.head import is_shared, plain_fields
 from cookie_consent.http.insert import find_encoding
 from cookie_consent.http.request_consent import RequestConsent
-from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 
 if TYPE_CHECKING:
@@ -47,17 +46,16 @@ class Head:
         message: the ASGI message with the header fields.
         scope: the ASGI scope of the request.
         trace: the traced request, if there will be an access record.
+        may_ask: whether the page may have the question.
         is_left_out: whether the option `inject` leaves out this page.
 
     Attributes:
         kind: the type of the message.
         status: the status code; 0 for none.
         fields: the header fields.
-        found: the header fields by name in lowercase; of several, the last.
+        found: the header fields by name in lowercase; of several, the last. Two types of the body count as none.
         media_type: the media type of the body, in lowercase; b"" for none.
     """
-
-    __slots__ = ("_request", "fields", "found", "is_left_out", "kind", "media_type", "scope", "status", "trace")
 
     def __init__(
         self,
@@ -65,6 +63,7 @@ class Head:
         scope: Mapping[str, Any],
         trace: Trace | None = None,
         *,
+        may_ask: bool = False,
         is_left_out: bool = False,
     ) -> None:
         fields: Headers = message.get("headers") or []
@@ -74,23 +73,26 @@ class Head:
             if type(name) is not bytes or type(value) is not bytes:
                 fields = plain_fields(fields)
                 break
+        found: dict[bytes, bytes] = {}
+        for name, value in fields:
+            lowered = name.lower()
+            # Clients differ in which of two types they take.
+            found[lowered] = b"" if lowered == b"content-type" and lowered in found else value
         status = message.get("status")
         self.kind: str = message["type"]
         self.status: int = status if isinstance(status, int) else 0
         self.fields = fields
-        self.found = {name.lower(): value for name, value in fields}
-        self.media_type = self.found.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        self.found = found
+        self.media_type = found.get(b"content-type", b"").partition(b";")[0].strip().lower()
         self.scope = scope
         self.trace = trace
+        self.may_ask = may_ask
         self.is_left_out = is_left_out
-        self._request: Mapping[bytes, bytes] | None = None
 
-    @property
+    @cached_property
     def request(self) -> Mapping[bytes, bytes]:
         """The header fields of the request by name in lowercase."""
-        if self._request is None:
-            self._request = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
-        return self._request
+        return dict(self.scope["headers"]) if self.trace is None else self.trace.fields
 
 
 class Insert(NamedTuple):
@@ -243,18 +245,11 @@ def plan_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site
         new.is_read = True
     if not site.inject:
         return
-    asks = not consent.asks_itself and may_ask(site.policy, head.scope)
-    if not site.is_shared:
-        asks = asks and bool(decision.asked) and not is_robot
+    asks = head.may_ask and not consent.asks_itself and (site.is_shared or not is_robot)
     if encoding:
         plan_insert(new, visit, head, consent, site, encoding, asks=asks)
     elif is_get and (asks or site.settings_link) and is_opened(head.request):
         new.advice = "compressed"
-
-
-def may_ask(policy: Policy, scope: Mapping[str, Any]) -> bool:
-    """Return whether the page of a request may have the question. Those that the question links to may not."""
-    return scope["method"] == "GET" and outer_path(scope).rstrip("/") not in policy.linked_paths
 
 
 def is_page(head: Head) -> bool:
@@ -275,9 +270,8 @@ def read_encoding(head: Head) -> str | None:
     kind = found.get(b"content-type", b"")
     if len(kind) > LONGEST_KEPT or head.status < 200 or 300 <= head.status < 400 or head.status in _NO_WHOLE_BODY:
         return None
-    has_two_types = sum(name.lower() == b"content-type" for name, _ in head.fields) > 1
     disposition = found.get(b"content-disposition", b"").partition(b";")[0].strip().lower()
-    if has_two_types or b"content-range" in found or disposition == b"attachment":
+    if b"content-range" in found or disposition == b"attachment":
         return None
     encoding = find_encoding(kind)
     if encoding is not None and found.get(b"content-encoding", b"identity").strip().lower() != b"identity":

@@ -17,7 +17,7 @@ from cookie_consent.decision.visit import Visit
 from cookie_consent.http.advice import log_advice
 from cookie_consent.http.head import depend_on, plain_fields
 from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places
-from cookie_consent.http.plan import STARTS, Head, Insert, Plan, may_ask, plan
+from cookie_consent.http.plan import STARTS, Head, Insert, Plan, plan
 from cookie_consent.http.render import render
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.breakdowns import Shown
@@ -108,6 +108,7 @@ class Sender:
         trace: the traced request, if there will be an access record.
 
     Attributes:
+        may_ask: whether the page may have the question.
         is_left_out: whether the option `inject` leaves out this page.
         page: the page whose bytes pass, if it gets anything and is not at its end.
         held: the start of a response, until the first bytes tell whether it is a page.
@@ -136,10 +137,11 @@ class Sender:
         self.page: Page | None = None
         self.held: tuple[Message, Head, Plan] | None = None
         self.watch: Callable[[Message], None] | None = None
+        self.may_ask = False
         if scope["type"] == "http" and site.inject:
             self.is_left_out = site.leaves_out is not None and site.leaves_out(scope, path)
-            asks = visit.decision.asked and may_ask(site.policy, scope)
-            if (asks or site.needs_pages) and not self.is_left_out:
+            self.may_ask = may_ask(site, visit, scope)
+            if (self.may_ask or site.needs_pages) and not self.is_left_out:
                 self.scope = ask_for_page(scope, is_for_all=site.is_shared)
 
     async def run(self, app: ASGIApp) -> None:
@@ -177,7 +179,7 @@ class Sender:
 
     def _begin(self, message: Message) -> Awaitable[None]:
         """Send the start of a response after its plan, or hold it if the plan inserts something."""
-        head = Head(message, self.scope, self.trace, is_left_out=self.is_left_out)
+        head = Head(message, self.scope, self.trace, may_ask=self.may_ask, is_left_out=self.is_left_out)
         new = plan(self.visit, head, self.consent, self.site)
         if not vars(new) and head.fields is message.get("headers"):
             return self.server_send(message)
@@ -276,6 +278,17 @@ class Sender:
         passed, findings = self.site.gate.filter_response(fields, purposes, self.site.clock())
         note_response(findings)
         return {**message, "headers": passed}
+
+
+def may_ask(site: Site, visit: Visit, scope: Scope) -> bool:
+    """Return whether the page of a request may have the question. Those that the question links to may not.
+
+    In pages that are the same for everybody, a script knows whether there is something to ask.
+    """
+    if scope["method"] != "GET" or not (visit.decision.asked or site.is_shared):
+        return False
+    path: str = outer_path(scope) if scope.get("root_path") else scope["path"]
+    return path.rstrip("/") not in site.policy.linked_paths
 
 
 def ask_for_page(scope: Scope, *, is_for_all: bool) -> Scope:

@@ -8,6 +8,7 @@ import pytest
 
 from cookie_consent.http.plan import Head, Insert, Plan, plan, plan_reply
 from cookie_consent.http.request_consent import RequestConsent
+from cookie_consent.http.send import may_ask
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import ROBOT, Visitor, install, raw_headers, reply_app, scope
 
@@ -38,7 +39,8 @@ def plan_for(
     consent = RequestConsent(visit.decision, request, site.pages)
     consent.was_read = was_read
     message = {"type": kind, "status": status, "headers": raw_headers(sent)}
-    return plan(visit, Head(message, request), consent, site)
+    asks = site.inject and may_ask(site, visit, request)
+    return plan(visit, Head(message, request, may_ask=asks), consent, site)
 
 
 def refusing() -> tuple[str, str]:
