@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from cookie_consent.base.cookies import expire_cookie, find_values, set_cookie
@@ -202,16 +202,14 @@ class OwnCookies:
             self.name(spec, place),
             value,
             int(max_age or (spec.lifetime or self.lifetime).total_seconds()),
-            path=_path(spec, base),
-            domain=_domain(spec, place),
-            secure=place.secure,
+            **_attributes(spec, place, base),
             http_only=spec.is_http_only,
         )
 
     def forget(self, spec: CookieSpec, place: Place, base: str = "") -> bytes:
         """Return the Set-Cookie field that deletes a cookie. The path of the endpoints is `base`."""
         name = self.name(spec, place).encode()
-        return expire_cookie(name, path=_path(spec, base), domain=_domain(spec, place), secure=place.secure)
+        return expire_cookie(name, **_attributes(spec, place, base))
 
     def forget_former(self, specs: Iterable[CookieSpec], cookies: bytes, place: Place, base: str) -> list[bytes]:
         """Return the Set-Cookie fields that delete those cookies which a host set for itself before it shared answers.
@@ -387,18 +385,20 @@ class OwnCookies:
             if spec is ERASURE:
                 duration = min(policy.access_records_kept or duration, duration)
             path = base if spec.is_for_endpoints else "/"
+            domain = _attributes(spec, place, base)["domain"]
             for purpose in purposes:
-                cookie = Cookie(name=name, purpose=purpose, duration=duration, path=path, domain=_domain(spec, place))
+                cookie = Cookie(name=name, purpose=purpose, duration=duration, path=path, domain=domain)
                 declared.append((spec, cookie))
         return declared
 
 
-def _path(spec: CookieSpec, base: str) -> str:
-    return quote(base, safe=_IN_PATHS) if spec.is_for_endpoints else "/"
-
-
-def _domain(spec: CookieSpec, place: Place) -> str | None:
-    return None if spec.is_host_only else place.domain
+def _attributes(spec: CookieSpec, place: Place, base: str) -> dict[str, Any]:
+    """Return the attributes that a cookie and its deletion share."""
+    return {
+        "path": quote(base, safe=_IN_PATHS) if spec.is_for_endpoints else "/",
+        "domain": None if spec.is_host_only else place.domain,
+        "secure": place.secure,
+    }
 
 
 def _add_signals(record: ConsentRecord, signals: Iterable[tuple[bytes, int]]) -> ConsentRecord:

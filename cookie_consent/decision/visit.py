@@ -41,6 +41,7 @@ class Visit(NamedTuple):
     Args:
         decision: the decision on the request.
         place: where our own cookies live.
+        cookies: the Cookie field, cut to 64 KiB.
         visible_cookies: the Cookie field that the app may see; None if it may see all of it.
         blocked_counts: reason -> how many cookies are held back from the app.
         refusable_cookies: the cookies that can be refused; see `Gate.filter_request`.
@@ -60,6 +61,7 @@ class Visit(NamedTuple):
 
     decision: Decision
     place: Place
+    cookies: bytes
     visible_cookies: bytes | None
     blocked_counts: Mapping[str, int]
     refusable_cookies: tuple[RefusableCookie, ...] = ()
@@ -172,7 +174,7 @@ class Visits:
             except Exception:  # noqa: BLE001 (an error while deciding denies, and the page is served)
                 _log.exception("A request could not be decided on; nothing optional is allowed on it.")
                 denied = deny_optional(decide(policy, None, frozenset(), now))
-                return Visit(denied, place, visible_cookies=b"", blocked_counts={}, valid_until=now)
+                return Visit(denied, place, _cut_to_limit(cookies), b"", blocked_counts={}, valid_until=now)
             self._known.keep(key, visit, len(cookies))
         if visit.blocked_counts:
             count_blocked("request", visit.blocked_counts)
@@ -234,6 +236,7 @@ class Visits:
         return Visit(
             decision=decision,
             place=place,
+            cookies=cookies,
             visible_cookies=None if visible == sent else visible,
             refusable_cookies=refusable,
             refused_cookies=refused,
@@ -343,11 +346,6 @@ def read_fields(fields: Headers) -> tuple[bytes, frozenset[str]]:
         elif value == b"1" and name in _SIGNALS:
             signals |= {_SIGNALS[name]}
     return cookies, signals
-
-
-def read_cookies(scope: Mapping[str, Any]) -> bytes:
-    """Return the Cookie field of a request, cut to 64 KiB."""
-    return _cut_to_limit(read_fields(scope["headers"])[0])
 
 
 def hide_blocked_cookies(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope
 from cookie_consent.base.addresses import address, safe_next, scope_at, split_address, split_origin
 from cookie_consent.base.bounds import LONGEST_WAIT
 from cookie_consent.base.messages import escape_for_log, log_failure, warn_once
-from cookie_consent.decision.visit import hide_blocked_cookies, read_cookies
+from cookie_consent.decision.visit import hide_blocked_cookies
 from cookie_consent.http.forms import FORMS, Problem, make_rate_problem, read_media_type
 from cookie_consent.http.site import Site
 from cookie_consent.texts.locales import accepted_language, match_language
@@ -75,7 +75,7 @@ class OwnRequest:
         self.visit = site.visits.read(scope, path)
         self.place = self.visit.place
         self.base = address(scope.get("root_path", ""), site.prefix)
-        self.cookie_field = read_cookies(scope)
+        self.cookie_field = self.visit.cookies
         self.media_type = read_media_type(self.fields.get(b"content-type", b"").decode("latin-1"))
         self.is_form = self.media_type in FORMS
         self.wants_json = b"json" in self.fields.get(b"accept", b"")

@@ -177,7 +177,6 @@ def describe_state(site: Site, decision: Decision) -> dict[str, Any]:
     - `law`: the code of the law that applies; only if the policy names one.
     """
     policy = decision.policy
-    allowed = {id_ for id_, is_allowed in decision.purposes.items() if is_allowed}
     state: dict[str, Any] = {
         "status": decision.status,
         "purposes": dict(decision.purposes),
@@ -192,7 +191,7 @@ def describe_state(site: Site, decision: Decision) -> dict[str, Any]:
         "honours_gpc": decision.honours_gpc,
         "opted_out": decision.opted_out,
         "overruled": sorted(decision.overruled),
-        "features": {feature.id: allowed.issuperset(feature.purposes) for feature in policy.features},
+        "features": {feature.id: all(map(decision.purposes.get, feature.purposes)) for feature in policy.features},
         "reloads": site.reloads,
     }
     record = decision.record

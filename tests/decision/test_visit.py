@@ -12,7 +12,7 @@ import pytest
 
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import HTTPS, OwnCookies
-from cookie_consent.decision.visit import Visits, read_cookies
+from cookie_consent.decision.visit import Visits
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page_app, policy, scope
@@ -88,8 +88,9 @@ def test_visits_stay_cached_next_to_each_other() -> None:
 @pytest.mark.parametrize(("length", "left"), [(64 * 1024, 64 * 1024), (64 * 1024 + 1, len(b"a=1"))])
 def test_cookies_are_read_up_to_64_kib(length: int, left: int) -> None:
     cookies = b"a=1; b=".ljust(length, b"x")
-    assert len(read_cookies(request_with(cookies))) == left
-    assert make_visits().read(request_with(cookies), "/").blocked_counts == {"undeclared": 2 if left == length else 1}
+    visit = make_visits().read(request_with(cookies), "/")
+    assert len(visit.cookies) == left
+    assert visit.blocked_counts == {"undeclared": 2 if left == length else 1}
 
 
 # A decision that fails.
