@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import string
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from cookie_consent.cli.check_warnings import warnings
 from cookie_consent.cli.frame import (
     FINDING,
     GOOD,
@@ -20,7 +22,9 @@ from cookie_consent.cli.frame import (
     option,
     print_note,
 )
-from cookie_consent.policy.advice import placeholders
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.policy.advice import advice, placeholders
+from cookie_consent.policy.declarations import labelled
 from cookie_consent.policy.diff import (
     EVERYBODY,
     WHO_ACCEPTED,
@@ -30,8 +34,11 @@ from cookie_consent.policy.diff import (
     hosts_asking_again,
 )
 from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.laws import overdue
 from cookie_consent.policy.policy import Policy, policy_in_use
+from cookie_consent.policy.vendors import vendor_advice
 
+_SAME_IMPORT_NAME = "django-cookie-consent"
 _WHOM = {
     EVERYBODY: "everybody",
     WHO_ACCEPTED: "those who had accepted it",
@@ -59,7 +66,7 @@ def _check(arguments: argparse.Namespace) -> int:
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         is_material = any(change["material"] for change in comparison["changes"])
         status = FINDING if is_material or "asks_again_on" in comparison else status
-    warned = [*unfinished, *warnings(policy, _today())]
+    warned = [*unfinished, *_warnings(policy, _today())]
     for sentence in warned:
         print_note(sentence)
     if warned:
@@ -168,6 +175,67 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
             f"those who had accepted {', '.join(unknown)} are asked again too, for less than they had accepted.",
         ]
     return "\n".join(lines)
+
+
+def _warnings(policy: Policy, today: date) -> Iterator[str]:
+    """Yield a sentence for each thing that a site should look at though the policy can be used, but placeholders."""
+    yield from _other_distribution()
+    yield from advice(policy, today)
+    yield from _own_names(policy)
+    yield from overdue(policy.laws, today).splitlines()
+    yield from _vague(policy)
+    yield from _retentions(policy)
+    yield from vendor_advice(policy.vendors, policy.recipients)
+
+
+def _other_distribution() -> Iterator[str]:
+    """Yield a sentence if a distribution is installed that shares files with this one."""
+    try:
+        found = version(_SAME_IMPORT_NAME)
+    except PackageNotFoundError:
+        return
+    yield (
+        f"{_SAME_IMPORT_NAME} {found} is installed too. Both packages are imported as cookie_consent, so one has "
+        f"overwritten files of the other. Run: pip uninstall {_SAME_IMPORT_NAME} cookie-consent, then install the one "
+        "that you use."
+    )
+
+
+def _own_names(policy: Policy) -> Iterator[str]:
+    """Yield a sentence for each declared cookie that is ours, under the names that ours have by default."""
+    # The names do not depend on the key.
+    own = OwnCookies(string.ascii_letters, domain=policy.site.domain, hosts=policy.site.hosts)
+    taken = {error.table: str(error) for error in own.find_taken_names(policy)}
+    yield from taken.values()
+    for table, cookie in labelled("cookies", policy.cookies):
+        if table not in taken and not cookie.is_stored and cookie.name in own.find_readers(policy):
+            yield (
+                f'{table} key "name": this is one of our own cookies, which the settings page lists by itself. Take it '
+                "out, unless you describe ours in your own words. If your app has a cookie of this name, it is held "
+                "back: rename ours with cookie_prefix=."
+            )
+
+
+def _vague(policy: Policy) -> Iterator[str]:
+    """Yield a sentence for each recipient whose `receives` has a word that does not say what is sent."""
+    for law in policy.laws:
+        for recipient in policy.recipients:
+            for word in law.vague_words:
+                if word in recipient.receives[law.notice_language]:
+                    yield (
+                        f'[[recipients]] "{recipient.id}" key "receives": "{word}" does not say what is sent, as the '
+                        f"law of {law.name} asks ({law.provisions}). Name it."
+                    )
+
+
+def _retentions(policy: Policy) -> Iterator[str]:
+    """Yield a sentence for each optional purpose that does not say how long its data are kept."""
+    for id_ in policy.optional:
+        if policy.in_force[id_].retention is None:
+            yield (
+                f'[purposes.{id_}] key "retention": visitors are not told how long its data are kept. Write it, as in '
+                'retention = "30 days"; of data that only a recipient keeps, what the recipient says.'
+            )
 
 
 CHECK = Command(

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
+from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.files import open_file
 from cookie_consent.cli.frame import (
     ACCESS_LOG,
@@ -22,40 +24,65 @@ from cookie_consent.cli.frame import (
     file_errors,
     option,
     print_findings,
+    print_json,
+    print_note,
     print_text,
     progress,
     required_store,
+    store_of,
 )
 from cookie_consent.cli.report import HOST, POLICY, SINCE, TIME_ZONE, UNTIL, WHERE, days_of, settings_of
+from cookie_consent.cli.stores import existing_ledger, existing_sink, records_of
 from cookie_consent.report.export.formats import CSV, JSONL, NCSA, lines, parquet
 from cookie_consent.report.export.stream import Span
 from cookie_consent.report.files import is_of_log
-from cookie_consent.sinks.store import IncompleteError
+from cookie_consent.sinks.store import IncompleteError, read_readable
 
 _PARQUET = "parquet"
 _FORMATS = (JSONL, NCSA, CSV, _PARQUET)
 _MODE = 0o640
 """The mode of a new file, before the umask; that of access log files."""
+_STORES = {"consent_records": "ledger", "access_records": "access_log", "requests": "ledger"}
+"""Kind of record, as in MEANINGS -> the option that names where it is."""
 _OPTIONS = ("format", "since", "until", "host", "out", "time_zone", "policy", "where")
 
 
 def _export(arguments: argparse.Namespace) -> int:
     if arguments.id is None:
         return export_access(arguments)
-    _refuse_span(arguments)
-    from cookie_consent.cli.export_id import export_id  # it needs the ledgers
-
-    return export_id(arguments)
-
-
-def _refuse_span(arguments: argparse.Namespace) -> None:
-    """Reject options for a whole export in an export of one id.
-
-    Raises:
-        UnusableError: such an option is given.
-    """
     if any(getattr(arguments, name) for name in _OPTIONS):
         raise UnusableError("--id exports everything under it, as JSON. --format and what goes with it stand alone.")
+    return _export_id(arguments)
+
+
+def _export_id(arguments: argparse.Namespace) -> int:
+    """Print everything that is stored under an id, and return the exit status."""
+    from cookie_consent.ledgers.glossary import MEANINGS  # only this needs the ledgers
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    missing = ""
+    for kind, option_name in _STORES.items():
+        target = store_of(arguments, option_name)
+        if target is None:
+            shown = option_name.replace("_", "-")
+            print_note(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.")
+        elif kind == "access_records":
+            with existing_sink(target) as sink:
+                found[kind], missing = read_readable(sink.read(arguments.id))
+        else:
+            with existing_ledger(target) as ledger:
+                requests = [request.document() for request in ledger.requests.listed(arguments.id)]
+                found[kind] = requests if kind == "requests" else records_of(ledger, arguments.id)
+    if not found:
+        raise UnusableError("Name what to look into: --ledger URL, --access-log URL, or both.")
+    if arguments.json:
+        for records in found.values():
+            for record in records:
+                print_json(record)
+    else:
+        meanings = {kind: dict(MEANINGS[kind]) for kind in found}
+        print_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **found, "meanings": meanings}, indent=2)
+    return print_findings([missing] if missing else [])
 
 
 def export_access(arguments: argparse.Namespace) -> int:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cookie_consent.base.clock import rfc3339
@@ -35,10 +34,10 @@ from cookie_consent.cli.frame import (
     store_of,
 )
 from cookie_consent.cli.stores import existing_ledger, existing_sink, records_of
-from cookie_consent.sinks.store import PartlyErasedError
+from cookie_consent.sinks.buffered import BufferedSink
+from cookie_consent.sinks.store import IncompleteError, PartlyErasedError
 
 if TYPE_CHECKING:
-    from cookie_consent.ledgers.sql import SqlLedger
     from cookie_consent.policy.policy import Policy
 
 _ONE = {
@@ -50,7 +49,6 @@ _ONE = {
     "access_records": "access record",
 }
 _WHY_PROOF = "as proof of what was asked and answered (GDPR Article 7(1))"
-_NO_PROOF = {"records": 0, "requests": 0, "misfiled": 0}
 _MISFILED = "a consent record is not as it was recorded, and so stays"
 
 
@@ -58,49 +56,46 @@ _MISFILED = "a consent record is not as it was recorded, and so stays"
 
 
 def _erase(arguments: argparse.Namespace) -> int:
-    target = store_of(arguments, "access_log")
-    if arguments.again and not arguments.id and not arguments.proof:
-        from cookie_consent.cli.erase_again import erase_again  # only this reads whole logs
-
-        return erase_again(required_store(arguments, "access_log"), as_json=arguments.json)
-    if arguments.again or not arguments.id:
+    if arguments.again == bool(arguments.id) or (arguments.again and arguments.proof):
         raise UnusableError("Name whom to erase: --id ID, or --again alone for all who were erased before.")
+    if arguments.again:
+        return _erase_again(required_store(arguments, "access_log"), as_json=arguments.json)
+    target = store_of(arguments, "access_log")
     # Without --proof, the ledger only tells what stays. So it need not be named.
     url = required_store(arguments, "ledger") if arguments.proof else store_of(arguments, "ledger")
     if target is None and not arguments.proof:
         raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
+    erased: dict[str, int | None] = {"access_records": None, "consent_records": 0, "requests": 0}
+    misfiled = 0
     # Open both before erasing from either, so that a mistyped name erases nothing.
     with (
         existing_ledger(url) if url else nullcontext() as ledger,
         existing_sink(target) if target else nullcontext() as sink,
     ):
         try:
-            access_records = sink.erase(arguments.id) if sink else None
+            erased["access_records"] = sink.erase(arguments.id) if sink else None
         except PartlyErasedError as error:
             return print_findings([str(error)])
-        proof = _erased_proof(ledger, arguments.id) if ledger and arguments.proof else _NO_PROOF
+        if ledger and arguments.proof:
+            removal = ledger.remove(now=time.time(), make_id=_make_id, consent_id=arguments.id)
+            misfiled = removal.misfiled
+            erased["consent_records"] = removal.records
+            erased["requests"] = ledger.requests.erase(arguments.id)
         remaining = records_of(ledger, arguments.id) if ledger else None
-    erased = {"access_records": access_records, "consent_records": proof["records"], "requests": proof["requests"]}
     left = {
         "consent_records": None if remaining is None else len(remaining),
         "why": _WHY_PROOF if remaining else None,
-        "until": _until(remaining or []),
+        "until": max((record["keep_until"] for record in remaining or [] if record.get("keep_until")), default=None),
     }
     if arguments.json:
         print_json({"id": arguments.id, "erased": erased, "kept": left})
     else:
         print_text("\n".join(_in_words(arguments.id, erased, left)))
-    return _report_misfiled(proof["misfiled"])
+    return _report_misfiled(misfiled)
 
 
-def _erased_proof(ledger: SqlLedger, consent_id: str) -> dict[str, int]:
-
-    removal = ledger.remove(now=time.time(), make_id=partial(secrets.token_urlsafe, 16), consent_id=consent_id)
-    return {**asdict(removal), "requests": ledger.requests.erase(consent_id)}
-
-
-def _until(records: Iterable[Mapping[str, Any]]) -> str | None:
-    return max((record["keep_until"] for record in records if record.get("keep_until")), default=None)
+def _make_id() -> str:
+    return secrets.token_urlsafe(16)
 
 
 def _report_misfiled(misfiled: int) -> int:
@@ -128,12 +123,42 @@ def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any
         yield f"There are no consent records of {id_}."
 
 
+def _erase_again(target: str, *, as_json: bool) -> int:
+    """Erase the visitors again whom the list beside the access log names, and return the exit status."""
+    from cookie_consent.report.export.stream import Span, stream  # only this reads whole logs
+    from cookie_consent.sinks.erased import hash_of
+
+    problems: list[str] = []
+    visitors: set[str] = set()
+    erased = 0
+    with existing_sink(target) as sink:
+        listed = sink.erased_visitors if isinstance(sink, BufferedSink) else None
+        if listed is None or not listed.path.is_file():
+            raise UnusableError("There is no list of erased visitors beside this access log. It begins with the first.")
+        hashes = listed.hashes()
+        try:
+            visitors.update(str(record.get("visitor.id")) for record in stream(target, Span()))
+        except IncompleteError as error:
+            problems.append(str(error))
+        visitors = {visitor_id for visitor_id in visitors if hash_of(visitor_id) in hashes}
+        for visitor_id in sorted(visitors):
+            try:
+                erased += sink.erase(visitor_id)
+            except PartlyErasedError as error:
+                problems.append(str(error))
+    if as_json:
+        print_json({"again": {"visitors": len(visitors), "access_records": erased}})
+    else:
+        print_text(f"Erased again: {counted(erased, 'access record')} of {counted(len(visitors), 'visitor')}.")
+    return print_findings(problems[:1])
+
+
 # purge
 
 
 def _purge(arguments: argparse.Namespace) -> int:
     now = time.time()
-    policy = _policy(arguments.policy) if arguments.policy else None
+    policy = _load_policy(arguments.policy) if arguments.policy else None
     target = store_of(arguments, "access_log")
     url = store_of(arguments, "ledger")
     if target is None and url is None:
@@ -157,7 +182,7 @@ def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool
 
     with existing_ledger(url) as ledger:
         last_removal(ledger, now)  # warns if that time is in the future
-        counts = asdict(ledger.remove(now=now, make_id=partial(secrets.token_urlsafe, 16), dry_run=dry_run))
+        counts = asdict(ledger.remove(now=now, make_id=_make_id, dry_run=dry_run))
         if policy is None:
             print_note("Requests were not looked at: --policy FILE says for how long they are kept.")
         else:
@@ -174,7 +199,7 @@ def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_ru
         return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
 
 
-def _policy(path: str) -> Policy:
+def _load_policy(path: str) -> Policy:
     from cookie_consent.policy.policy import Policy
 
     with file_errors(path, "read"):

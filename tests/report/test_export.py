@@ -389,8 +389,8 @@ def test_parquet_export_buffers_records_in_no_named_file(tmp_path: Path, monkeyp
 
 def test_wrong_day_is_refused(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
-        main(["export", "--format", "csv", "--from", "yesterday"])
-    assert "'yesterday' is no day: write it as 2026-11-25" in capsys.readouterr().err
+        main(["export", "--format", "csv", "--from", "soon"])
+    assert "argument --from: " in capsys.readouterr().err
 
 
 def test_unwritable_out_file_is_reported(live: Path, tmp_path: Path, capsys: Capture) -> None:
