@@ -29,11 +29,9 @@ from cookie_consent.pages.context import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.access_record import origin_of
-from cookie_consent.tracing.breakdowns import Shown
+from cookie_consent.tracing.counts import Shown
 
 _EMPTY_CACHE = (b"clear-site-data", b'"cache"')
-_TO_THE_QUESTION = ("granted", "refused", "partial")
-"""Counts of answers that are no change of an earlier one."""
 _ON_PAGES = ("banner", "feature")
 """Sources of answers that are given on a page of the site."""
 _NAMES = {State.GRANTED: "granted", State.REFUSED: "refused"}
@@ -228,11 +226,17 @@ def _promises_erasure(before: Decision, record: ConsentRecord) -> bool:
 
 
 def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, record: ConsentRecord) -> None:
-    """Count an answer: as an answer to the question, or as a change of an earlier answer."""
+    """Count an answer, wherever it was given, and also as a change if it changes an earlier one without a question."""
     before = request.visit.decision
-    outcome = name_event(before.record, record)
+    outcome = record.status
+    if name_event(before.record, record) == "withdrawn":
+        outcome = "withdrawn"
+    names = [outcome] if outcome != "unknown" else []
     if outcome != "withdrawn":
-        outcome = record.status if before.asked or before.record is None else "changed"
+        if before.record is not None and not before.asked:
+            names.append("changed")
+        elif posted.first == "1":
+            names.append("answered_first")
     device = ""
     if outcome == "granted":  # the user agent of who said no is not read
         device = read_agent(request.fields.get(b"user-agent", b"")).device
@@ -240,24 +244,26 @@ def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, rec
     if request.next_path:  # the answer of a program has none
         path = unquote(split_address(request.next_path).path)
     log.counts.add_answer(
-        outcome,
+        names,
         request.fields.get(b"host", b""),
         record.language,
         Shown(before.policy, device, path),
-        first=posted.first == "1" and outcome in _TO_THE_QUESTION,
-        purposes=_list_purposes(outcome, before, record),
+        purposes=_list_purposes(before, record, is_change="changed" in names),
     )
 
 
-def _list_purposes(outcome: str, before: Decision, record: ConsentRecord) -> tuple[tuple[str, str], ...]:
+def _list_purposes(before: Decision, record: ConsentRecord, *, is_change: bool) -> list[tuple[str, str]]:
     """Return the name of a count and a purpose, for each purpose that was answered or withdrawn now."""
     earlier = before.record.answers if before.record else {}
     purposes = []
     for purpose, answer in record.answers.items():
         previous = earlier.get(purpose)
-        if outcome in _TO_THE_QUESTION:
-            if answer.state in _NAMES and answer != previous:
-                purposes.append((_NAMES[answer.state], purpose))
-        elif answer.state is State.REFUSED and previous is not None and previous.state is State.GRANTED:
+        if answer.state not in _NAMES or answer == previous:
+            continue
+        if answer.state is State.REFUSED and previous is not None and previous.state is State.GRANTED:
             purposes.append(("withdrawn", purpose))
-    return tuple(purposes)
+            continue
+        purposes.append((_NAMES[answer.state], purpose))
+        if is_change:
+            purposes.append(("changed", purpose))
+    return purposes

@@ -20,7 +20,7 @@ from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places
 from cookie_consent.http.plan import STARTS, Head, Insert, Plan, plan
 from cookie_consent.http.render import render
 from cookie_consent.http.request_consent import RequestConsent
-from cookie_consent.tracing.breakdowns import Shown
+from cookie_consent.tracing.counts import Shown
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site

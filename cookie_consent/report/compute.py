@@ -170,7 +170,7 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
 
 def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | float | None]:
     counted = {row["name"]: number(row["pages"]) for row in engine.rows("share", given)}
-    # Daily counts know no segments, so a share of them would compare some pages with all.
+    # Counts know no segments, so a share of them would compare some pages with all.
     if question.where or not counted:
         return {"views_recorded": None, "views": None, "share": None}
     recorded, views = counted.get("views_recorded", 0), counted.get("views", 0)

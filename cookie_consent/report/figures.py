@@ -124,8 +124,8 @@ def answered(row: Row) -> int:
 
 
 def _unanswered(row: Row) -> int:
-    """Return the pages with the question and no answer. An answer on the settings page comes without a question."""
-    return int(max(0, row["asked"] - answered(row)))
+    """Return the pages with the question and no answer. A change of an earlier answer comes without a question."""
+    return int(max(0, row["asked"] - answered(row) + row["changed"]))
 
 
 _VIEWED = "viewed = 1 AND inside = 1"
@@ -178,6 +178,7 @@ _ANSWERS = {
     "refused": Column("refused", "No", style="strong"),
     "partial": Column("partial", "Partly", style="hatched"),
     "withdrawn": Column("withdrawn", "Taken back"),
+    "changed": Column("changed", "Changes of an earlier answer"),
     "signal": Column("signal", "Refused by the browser's signal"),
 }
 _UNANSWERED = Column("unanswered", "Not answered", derive=_unanswered, style="outline")
@@ -201,22 +202,25 @@ def _count_is_one_of(names: Sequence[str], by: str = "") -> str:
 
 
 def _people_of(names: Sequence[str], by: str = "") -> str:
-    """Return SQL for a lower bound of the people behind counts. One person asks for many pages, but answers once."""
+    """Return SQL for a lower bound of the people behind counts.
+
+    One person asks for many pages, but answers once: every other answer is a change.
+    """
     answers = [name for name in names if name in ("granted", "refused", "partial")]
     others = [name for name in names if name in ("asked_first", "withdrawn", "signal")]
-    sums = [" + ".join(_sum_of(name, by) for name in answers), *(_sum_of(name, by) for name in others)]
-    return f"greatest({', '.join(sums)})"
+    answered_once = f"{' + '.join(_sum_of(name, by) for name in answers)} - {_sum_of('changed', by)}"
+    return f"greatest({', '.join([answered_once, *(_sum_of(name, by) for name in others)])})"
 
 
 def _requests_with(digit: int) -> str:
     return f"sum(CASE WHEN status BETWEEN {digit}00 AND {digit}99 THEN 1 ELSE 0 END)"
 
 
-_ALL_ANSWERS = ("asked", "granted", "refused", "partial", "withdrawn", "signal")
-_OF_LANGUAGES = ("asked", "granted", "refused", "partial", "withdrawn")
-_OF_QUESTIONS = ("asked", "asked_first", "granted", "refused", "partial")
-_OF_DEVICES = ("asked", "asked_first", "granted")
-_OF_PURPOSES = ("asked", "granted", "refused", "withdrawn")
+_ALL_ANSWERS = ("asked", "granted", "refused", "partial", "withdrawn", "changed", "signal")
+_OF_LANGUAGES = ("asked", "granted", "refused", "partial", "withdrawn", "changed")
+_OF_QUESTIONS = ("asked", "asked_first", "granted", "refused", "partial", "changed")
+_OF_DEVICES = ("asked", "asked_first", "granted", "changed")
+_OF_PURPOSES = ("asked", "granted", "refused", "withdrawn", "changed")
 
 SECTIONS = (
     Section("time", "Over time"),
@@ -468,6 +472,7 @@ FIGURES = (
             _ANSWERS["partial"],
             replace(_UNANSWERED, style=""),
             _ANSWERS["withdrawn"],
+            _ANSWERS["changed"],
             _ANSWERS["signal"],
         ),
         drawings=("course",),
@@ -480,7 +485,7 @@ FIGURES = (
         measures=(
             *_answers("asked", "granted", "refused", "partial"),
             _UNANSWERED,
-            *_answers("withdrawn", "signal"),
+            *_answers("withdrawn", "changed", "signal"),
         ),
         table="counts",
         condition=f"{_count_is_one_of((*_ALL_ANSWERS, 'asked_first'))} AND host <> ''",
@@ -495,7 +500,7 @@ FIGURES = (
         measures=(
             *_answers("asked", "granted", "refused", "partial"),
             _UNANSWERED,
-            *_answers("withdrawn"),  # a browser's signal has no language
+            *_answers("withdrawn", "changed"),  # a browser's signal has no language
         ),
         table="counts",
         condition=f"{_count_is_one_of((*_OF_LANGUAGES, 'asked_first'))} AND language <> ''",

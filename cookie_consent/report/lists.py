@@ -16,7 +16,7 @@ LARGEST_LIMIT = 10_000
 """The largest allowed number of rows. A longer page helps nobody and takes long to make."""
 SEPARATOR = "\x1f"
 """Stands between the parts of a label that may have any other character (ASCII, unit separator)."""
-ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
+ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "changed", "signal")
 """The figures of consent, in display order."""
 
 
@@ -122,7 +122,7 @@ def consent(row: Row) -> dict[str, int]:
     """
     counted = _counts(row, *(name for name in ANSWERS if name != "unanswered"))
     # An answer on the settings page comes without a question, so there may be more answers than questions.
-    counted["unanswered"] = max(0, counted["asked"] - _answered(counted))
+    counted["unanswered"] = max(0, counted["asked"] - _answered(counted) + counted["changed"])
     return {name: counted[name] for name in ANSWERS}
 
 
@@ -136,7 +136,7 @@ def consent_of_all(row: Row) -> dict[str, int | float | None]:
     return {
         **figures,
         **more,
-        "ignored": max(0, more["asked_first"] - answered),
+        "ignored": max(0, more["asked_first"] - answered + figures["changed"]),
         "granted_of_answers": ratio(figures["granted"], answered),
         "granted_of_questions": ratio(figures["granted"], figures["asked"]),
     }
@@ -152,23 +152,23 @@ def _answered(counted: Mapping[str, int]) -> int:
 
 def _of_questions(row: Row) -> dict[str, int | float | None]:
     """Return the figures of consent by one thing."""
-    return _completed(_counts(row, "asked", "asked_first", "granted", "refused", "partial"))
+    return _completed(_counts(row, "asked", "asked_first", "granted", "refused", "partial", "changed"))
 
 
 def _of_devices(row: Row) -> dict[str, int | float | None]:
     """Return the figures of consent by device. It is not known of those who said no."""
-    counted = _counts(row, "asked", "asked_first", "granted")
+    counted = _counts(row, "asked", "asked_first", "granted", "changed")
     return {**counted, "granted_of_questions": ratio(counted["granted"], counted["asked"])}
 
 
 def _of_purposes(row: Row) -> dict[str, int | float | None]:
     """Return the figures of consent by purpose. A purpose is not answered in part."""
-    return _completed(_counts(row, "asked", "granted", "refused", "withdrawn"))
+    return _completed(_counts(row, "asked", "granted", "refused", "withdrawn", "changed"))
 
 
 def _completed(counted: Mapping[str, int]) -> dict[str, int | float | None]:
     answered = _answered(counted)
-    unanswered = max(0, counted["asked"] - answered)
+    unanswered = max(0, counted["asked"] - answered + counted["changed"])
     return {**counted, "unanswered": unanswered, "granted_of_answers": ratio(counted["granted"], answered)}
 
 

@@ -62,7 +62,7 @@ class Question:
         host: report only requests to this host; None for all hosts.
         limit: rows in a list, without the "(other)" row; 1 to 10,000.
         threshold: rows with fewer visitors are joined; 1 joins none.
-        time_zone: the time zone of days and hours, by its IANA name. Counts have days in UTC whatever it is.
+        time_zone: the time zone of days and hours, by its IANA name.
         goals: the goals and funnels that it counts.
         step: the step of figures over time, one of `steps.STEPS`; None for one that fits the range.
         where: the filters of a segment; all of them hold.
@@ -134,8 +134,9 @@ class Question:
             "end": end,
             "read_since": since - MARGIN,
             "read_end": end + MARGIN,
-            "first_day": self.since.isoformat(),
-            "last_day": self.until.isoformat(),
+            # Days in UTC that have some of the range.
+            "first_day": (self.since - timedelta(days=1)).isoformat(),
+            "last_day": (self.until + timedelta(days=1)).isoformat(),
             # Records have host names in lowercase.
             "host": (self.host or "").lower(),
             "threshold": self.threshold,

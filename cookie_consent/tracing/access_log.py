@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from typing import Any, Self
 
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.clock import DAY
+from cookie_consent.base.clock import DAY, UTC_NAME, time_zone
 from cookie_consent.base.files import check_writable
 from cookie_consent.base.messages import check, is_list
 from cookie_consent.base.user_agents import find_page_view_host, read_short
@@ -80,7 +80,7 @@ class AccessLog:
         return cls(
             sink=sink,
             tracing=Tracing(sink, keys, lag, country_of),
-            counts=Counts(sink, clock),
+            counts=Counts(sink, clock, zone=time_zone(policy.site.time_zone or UTC_NAME)),
             erasing=Erasing(sink, _notes_folder(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,
             clock=clock,

@@ -5,40 +5,69 @@ from __future__ import annotations
 import atexit
 import logging
 import secrets
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
 from cookie_consent.base.addresses import OTHER_HOSTS, host_name
 from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.clock import DAY
+from cookie_consent.base.clock import HOUR, rfc3339
 from cookie_consent.base.threads import call_after_fork, start
-from cookie_consent.sinks import Sink
+from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_record import VERSION, piece
-from cookie_consent.tracing.breakdowns import MOST, Breakdowns, Shown
+
+if TYPE_CHECKING:
+    from cookie_consent.sinks import Sink
 
 FLUSH_INTERVAL = 10.0
 """Seconds after which counts are written to the sink."""
-BREAKDOWN_INTERVAL = 300.0
-"""Seconds after which the sums by purpose, policy and so on are written. They are some dozens of lines each time, which
-every report reads, and nobody waits for them."""
-_MAX_HOSTS = 100
+DETAIL_INTERVAL = 300.0
+"""Seconds after which the sums by purpose, policy and so on are written. They are some dozens of lines each time."""
+MOST = 2000
+"""Sums are written when there are this many."""
+MAX_HOSTS = 100
+MAX_PREFIXES = 50
+OTHER_PREFIXES = "(other)"
+"""The prefix of pages beyond the first fifty prefixes, and of those with a long or unprintable one, or a person's."""
+_BY = frozenset(("asked", "asked_first", "granted", "refused", "partial", "changed"))
+"""What is added up by policy, device and prefix. Withdrawals are only added up by purpose."""
+_LONGEST_PREFIX = 32
+_OF_PERSONS = frozenset("@~")
+"""Signs in the paths of persons' pages and in addresses of mail. Counts of a visitor who refuses may name nobody."""
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
 
-Row = tuple[str, str, str, str, str]
-"""Day, host, language, name, detail."""
+Row = tuple[str, str, str, str]
+"""Host, language, name, detail."""
+
+
+class Shown(NamedTuple):
+    """What a question looked like and where it was, for the sums. "" stands for what is not known.
+
+    Args:
+        policy: the policy that it was about.
+        device: the class of the device.
+        path: the path of the page.
+        asked: the ids of the purposes that a page with the question asked for.
+    """
+
+    policy: Policy
+    device: str
+    path: str
+    asked: tuple[str, ...] = ()
 
 
 class Counts:
-    """Adds up counts per day, host and language, and writes the sums to the sink. Readers add up the sums.
+    """Adds up counts by hour, host and language, and writes the sums to the sink. Readers add up the sums.
 
     Args:
         sink: where counts are written.
         clock: returns seconds since 1970.
         new_id: returns the unique id of a count. It must be random: a prefix or a serial number would reveal between
             which access records of the process the count was made.
+        zone: the time zone of the site. Hours begin when its clocks begin one.
     """
 
     def __init__(
@@ -46,18 +75,24 @@ class Counts:
         sink: Sink,
         clock: Callable[[], float],
         new_id: Callable[[], str] = lambda: secrets.token_urlsafe(_ID_BYTES),
+        zone: tzinfo = UTC,
     ) -> None:
-        self._sink, self._clock, self._new_id = sink, clock, new_id
+        self._sink = sink
+        self._clock = clock
+        self._new_id = new_id
+        self._zone = zone
+        self._hour = 0.0
+        self._day = ""
         self._hosts: dict[bytes, str] = {}
-        self._day_begins = self._day_ends = self._breakdowns_due = 0.0
-        self._day_text = ""
+        self._prefixes: set[str] = set()
         self.after_fork()
         call_after_fork(self)
 
     def after_fork(self) -> None:
         """Drop the sums in a forked process: the parent writes them."""
-        self._reset_sums()
-        self._breakdowns = Breakdowns()
+        self._sums: dict[Row, int] = {}
+        self._details: dict[Row, int] = {}
+        self._details_due = 0.0
         self._flush_expected_by = 0.0
         self._registered_at_exit = False
 
@@ -70,15 +105,13 @@ class Counts:
             language: the offered language of the question or answer.
             detail: a detail, such as the feature's id.
         """
-        now = self._clock()
-        if not self._day_begins <= now < self._day_ends:
-            self._begin_day(now)
-        total = self._todays_sums.get((host, language, name, detail))
-        if total is None:
-            total = self._sum_of(host, language, name, detail)
-        total[0] += 1
+        now = self._enter_hour()
+        row = (self._name_host(host), language, name, detail)
+        self._sums[row] = self._sums.get(row, 0) + 1
         if now >= self._flush_expected_by:
             self._flush_later(now)
+        elif len(self._sums) >= MOST:
+            self.flush()
 
     def add_asked(self, host: bytes, language: str, shown: Shown, *, first: bool) -> None:
         """Count a page with the question.
@@ -89,45 +122,57 @@ class Counts:
             shown: what it looked like and where it was.
             first: whether the visitor came from elsewhere, so that no page of this visit has asked yet.
         """
-        if first:
-            self.add("asked_first", host, language=language)
-        self._break_down("asked_first" if first else "asked", host, shown)
-        self.add("asked", host, language=language)
+        names = ("asked", "asked_first") if first else ("asked",)
+        for name in names:
+            self._add_details(name, host, shown)
+        self._add_purposes(host, [("asked", id_) for id_ in shown.asked])
+        for name in names:
+            self.add(name, host, language=language)
 
     def add_answer(
         self,
-        name: str,
+        names: Iterable[str],
         host: bytes,
         language: str,
         shown: Shown,
         *,
-        first: bool = False,
-        purposes: tuple[tuple[str, str], ...] = (),
+        purposes: Iterable[tuple[str, str]] = (),
     ) -> None:
         """Count an answer.
 
         Args:
-            name: the name of its count.
+            names: the names of its counts.
             host: the Host field of the request.
             language: the language of the question.
             shown: what the question looked like and where it was.
-            first: whether it is an answer to the first question of a visit.
-            purposes: "granted", "refused" or "withdrawn", and the purpose of which that is true.
+            purposes: "granted", "refused", "withdrawn" or "changed", and the purpose of which that is true.
         """
-        if first:
-            self.add("answered_first", host, language=language)
-        self._break_down(name, host, shown, purposes)
-        self.add(name, host, language=language)
+        for name in names:
+            self._add_details(name, host, shown)
+        self._add_purposes(host, purposes)
+        for name in names:
+            self.add(name, host, language=language)
 
-    def _break_down(self, name: str, host: bytes, shown: Shown, purposes: tuple[tuple[str, str], ...] = ()) -> None:
-        now, sums = self._clock(), self._breakdowns.sums
-        if not self._day_begins <= now < self._day_ends:
-            self._begin_day(now)
-        if not sums:
-            self._breakdowns_due = now + BREAKDOWN_INTERVAL
-        elif len(sums) >= MOST:
-            self._sum_up()
-        self._breakdowns.add(name, self._hosts.get(host) or self._host(host), shown, purposes)
+    def _add_details(self, name: str, host: bytes, shown: Shown) -> None:
+        self._enter_hour()
+        if name in _BY:
+            prefix = self._name_prefix(shown.path)
+            for thing, detail in (("policy", shown.policy.version), ("device", shown.device), ("prefix", prefix)):
+                if detail:
+                    self._add_detail(host, f"{name}_by_{thing}", detail)
+
+    def _add_purposes(self, host: bytes, purposes: Iterable[tuple[str, str]]) -> None:
+        for name, purpose in purposes:
+            self._add_detail(host, f"{name}_by_purpose", purpose)
+
+    def _add_detail(self, host: bytes, name: str, detail: str) -> None:
+        now = self._enter_hour()
+        if not self._details:
+            self._details_due = now + DETAIL_INTERVAL
+        elif len(self._details) >= MOST:
+            self.flush()
+        row = (self._name_host(host), "", name, detail)
+        self._details[row] = self._details.get(row, 0) + 1
 
     def _flush_later(self, now: float) -> None:
         """Have the sums written after a while, on the running event loop; without one, write them now."""
@@ -151,30 +196,27 @@ class Counts:
     def _expect_no_flush(self) -> None:
         self._flush_expected_by = 0.0
 
-    def flush(self) -> None:
-        """Write all sums to the sink."""
-        self._sum_up()
-        self._write()
-
     def _flush_what_is_due(self) -> None:
         """Write the sums to the sink. Those by purpose, policy and so on may wait for another time."""
-        if self._breakdowns.sums and self._clock() < self._breakdowns_due:
-            self._write()
+        if self._details and self._clock() < self._details_due:
+            self._write_sums()
         else:
             self.flush()
             self._expect_no_flush()
 
-    def _sum_up(self) -> None:
-        """Add the sums by purpose, policy and so on to the others."""
-        for host, name, detail, value in self._breakdowns.take():
-            self._sums.setdefault((self._day_text, host, "", name, detail), [0])[0] += value
+    def flush(self) -> None:
+        """Write all sums to the sink."""
+        self._sums |= self._details
+        self._details = {}
+        self._write_sums()
 
-    def _write(self) -> None:
+    def _write_sums(self) -> None:
         sums = self._sums
-        self._reset_sums()
-        for row, (value,) in sums.items():
+        self._sums = {}
+        # Sorted: the order in which they began would tell something of the order of visits.
+        for row in sorted(sums):
             try:
-                self._sink.count(self._line(row, value))
+                self._sink.count(self._make_line(row, sums[row]))
             except Exception as error:  # noqa: BLE001 (a failing sink loses counts, but fails no page)
                 _log.warning("The sink does not take counts; they are lost: %r", error)
                 return
@@ -184,13 +226,13 @@ class Counts:
         self.flush()
         self._sink.close()
 
-    def _line(self, row: Row, value: int) -> bytes:
-        day, host, language, name, detail = row
+    def _make_line(self, row: Row, value: int) -> bytes:
+        host, language, name, detail = row
         values = {
-            "time": f"{day}T00:00:00Z",  # a finer time would reveal between which access records it was counted
+            "time": rfc3339(self._hour),  # a finer time would reveal between which access records it was counted
             "log.record.uid": self._new_id(),
             "record.version": VERSION,
-            "count.day": day,
+            "count.day": self._day,
             "server.address": host,
             "consent.language": language,
             "count.name": name,
@@ -199,30 +241,37 @@ class Counts:
         }
         return b"{%b}\n" % piece(values)
 
-    def _begin_day(self, now: float) -> None:
-        self._sum_up()
-        self._breakdowns.begin_day()
-        self._day_begins = now // DAY * DAY
-        self._day_ends = self._day_begins + DAY
-        self._day_text = datetime.fromtimestamp(now, UTC).date().isoformat()
-        self._todays_sums.clear()
+    def _enter_hour(self) -> float:
+        """Return the time. If another hour has begun, write the sums of the one before."""
+        now = self._clock()
+        if not self._hour <= now < self._hour + HOUR:
+            self.flush()
+            offset = datetime.fromtimestamp(now, self._zone).utcoffset()
+            ahead = offset.total_seconds() if offset else 0.0
+            self._hour = (now + ahead) // HOUR * HOUR - ahead
+            day = rfc3339(self._hour)[:10]
+            if day != self._day:
+                self._day = day
+                self._prefixes.clear()
+        return now
 
-    def _reset_sums(self) -> None:
-        self._sums: dict[Row, list[int]] = {}
-        self._todays_sums: dict[tuple[bytes, str, str, str], list[int]] = {}
-        """Today's sums by the raw Host field, so that a count costs one look-up."""
-
-    def _sum_of(self, host: bytes, language: str, name: str, detail: str) -> list[int]:
-        """Return today's sum for a count, as a list of one number."""
-        hostname = self._hosts.get(host) or self._host(host)
-        total = self._sums.setdefault((self._day_text, hostname, language, name, detail), [0])
-        if host in self._hosts:
-            self._todays_sums[host, language, name, detail] = total
-        return total
-
-    def _host(self, field: bytes) -> str:
-        """Return the host of a new Host field. Clients can send any, so only the first hundred are told apart."""
-        if len(field) > LONGEST_KEPT or len(self._hosts) >= _MAX_HOSTS:
-            return OTHER_HOSTS
-        host = self._hosts[field] = host_name(field)
+    def _name_host(self, field: bytes) -> str:
+        """Return the host of a Host field. Clients can send any, so only the first hundred are told apart."""
+        host = self._hosts.get(field)
+        if host is None:
+            if len(field) > LONGEST_KEPT or len(self._hosts) >= MAX_HOSTS:
+                return OTHER_HOSTS
+            host = self._hosts[field] = host_name(field)
         return host
+
+    def _name_prefix(self, path: str) -> str:
+        """Return the first part of a path. Clients can send any, so only fifty a day are told apart."""
+        end = path.find("/", 1)
+        prefix = path if end < 0 else path[:end]
+        if not prefix or prefix in self._prefixes:
+            return prefix
+        is_unfit = len(prefix) > _LONGEST_PREFIX or not prefix.isprintable() or not _OF_PERSONS.isdisjoint(prefix)
+        if is_unfit or len(self._prefixes) >= MAX_PREFIXES:
+            return OTHER_PREFIXES
+        self._prefixes.add(prefix)
+        return prefix

@@ -50,6 +50,7 @@ def access_log(tmp_path: Path) -> Path:
             line(
                 {
                     "log.record.uid": name,
+                    "time": f"{DAY}T09:00:00Z",
                     "count.day": str(DAY),
                     "count.name": name,
                     "count.value": value,
@@ -183,14 +184,13 @@ def test_tables_show_comparison_and_unknown_share(access_log: Path, capsys: Capt
     assert ["bounce_rate", "0.0", "-"] in [line.split() for line in lines]
 
 
-def test_tables_say_that_counts_have_days_in_utc(access_log: Path, capsys: Capture) -> None:
-    counts = "Counts of all pages and of answers have days in UTC.\n"
-    assert run("--access-log", str(access_log), "--time-zone", "Asia/Tokyo") == GOOD
-    shown = capsys.readouterr().out
-    assert shown.startswith("2026-11-10 to 2026-11-10 (Asia/Tokyo)\n")
-    assert counts in shown
-    assert run("--access-log", str(access_log)) == GOOD
-    assert counts not in capsys.readouterr().out
+def test_counts_have_days_of_the_time_zone(access_log: Path, capsys: Capture) -> None:
+    """The counts of the fixture are of the morning: in Tokyo the evening, in Honolulu the day before."""
+    for zone, day in (("Asia/Tokyo", DAY), ("Pacific/Honolulu", DAY - timedelta(days=1))):
+        chosen = ("--from", str(day), "--to", str(day), "--time-zone", zone)
+        assert run("--access-log", str(access_log), *chosen, "--json") == GOOD
+        made = json.loads(capsys.readouterr().out)
+        assert (made["share"]["views"], made["consent"]["asked"], made["by_day"][0]["all_views"]) == (8, 3, 8)
 
 
 @pytest.mark.slow

@@ -12,8 +12,7 @@ import pytest
 
 from cookie_consent.cli.main import GOOD, main
 from cookie_consent.sinks import open_sink
-from cookie_consent.tracing.breakdowns import Shown
-from cookie_consent.tracing.counts import Counts
+from cookie_consent.tracing.counts import Counts, Shown
 from tests.support.asgi import SITE, policy
 from tests.support.documentation import blocks
 
@@ -51,9 +50,10 @@ async def count(counts: Counts) -> None:
         for answer in ("granted", "refused", "partial"):
             for _ in range(numbers[answer]):
                 known = shown if answer == "granted" else shown._replace(device="")
-                counts.add_answer(answer, host, "en", known, first=at_once > 0)
+                names = (answer, "answered_first") if at_once > 0 else (answer,)
+                counts.add_answer(names, host, "en", known)
                 at_once -= 1
-    for name, value in (("withdrawn", 4), ("settings", 30)):
+    for name, value in (("withdrawn", 4), ("changed", 20), ("settings", 30)):
         for _ in range(value):
             counts.add(name, host, language="en")
     counts.flush()

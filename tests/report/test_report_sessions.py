@@ -15,6 +15,7 @@ from cookie_consent.sinks.files.parquet import compact
 from tests.support.report_records import Record, line, time_text
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+COUNTED = {"time": "2026-11-10T12:00:00Z", "count.day": "2026-11-10"}
 MIDNIGHT = datetime(2026, 11, 11, tzinfo=UTC)
 
 
@@ -243,7 +244,12 @@ def test_page_filter_keeps_whole_sessions(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_page_filter_gives_no_share(tmp_path: Path) -> None:
     counts = [
-        {"log.record.uid": name, "count.day": "2026-11-10", "count.name": name, "count.value": 8}
+        {
+            "log.record.uid": name,
+            **COUNTED,
+            "count.name": name,
+            "count.value": 8,
+        }
         for name in ("views", "views_recorded")
     ]
     counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
@@ -257,7 +263,12 @@ def test_page_filter_gives_no_share(tmp_path: Path) -> None:
 def test_page_view_events_are_not_in_shares(tmp_path: Path) -> None:
     counted = [("views", 4), ("views_recorded", 1)]
     counts = [
-        {"log.record.uid": name, "count.day": "2026-11-10", "count.name": name, "count.value": value}
+        {
+            "log.record.uid": name,
+            **COUNTED,
+            "count.name": name,
+            "count.value": value,
+        }
         for name, value in counted
     ]
     counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
@@ -270,9 +281,7 @@ def test_page_view_events_are_not_in_shares(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_counts_of_zero_views_give_no_share(tmp_path: Path) -> None:
-    counts_path(tmp_path / "access.jsonl").write_bytes(
-        line({"count.day": "2026-11-10", "count.name": "views", "count.value": 0})
-    )
+    counts_path(tmp_path / "access.jsonl").write_bytes(line({**COUNTED, "count.name": "views", "count.value": 0}))
     assert reported(tmp_path, record(0))["share"] == {"views_recorded": 0, "views": 0, "share": None}
 
 

@@ -162,7 +162,7 @@ def _where(came_from: str, query: str) -> Record:
 
 def _count(day: str, name: str, value: int, number: int) -> Record:
     return {
-        "time": f"{day}T23:59:58.000Z",
+        "time": f"{day}T00:00:00Z",
         "log.record.uid": f"sampleOfTheCounts-{number:x}",
         "record.version": 1,
         "count.day": day,

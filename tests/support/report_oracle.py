@@ -15,14 +15,14 @@ from tests.support.report_records import Record, time_of
 
 MARGIN = timedelta(hours=6)
 PAUSE = timedelta(minutes=30)
-ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
+ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "changed", "signal")
 MEASURES = {
-    "purpose": ("asked", "granted", "refused", "withdrawn"),
+    "purpose": ("asked", "granted", "refused", "withdrawn", "changed"),
     **dict.fromkeys(
         ("policy", "prefix"),
-        ("asked", "asked_first", "granted", "refused", "partial"),
+        ("asked", "asked_first", "granted", "refused", "partial", "changed"),
     ),
-    "device": ("asked", "asked_first", "granted"),
+    "device": ("asked", "asked_first", "granted", "changed"),
 }
 """What consent is added up by -> the counts of it."""
 NOTHING = {"views_recorded": None, "views": None, "share": None}
@@ -109,7 +109,7 @@ class Oracle:
         host: the only host that counts, if any.
         limit: the number of rows in a list.
         threshold: the fewest visitors of a row.
-        time_zone: the time zone of days and hours; counts have days in UTC.
+        time_zone: the time zone of days and hours.
         goals: `goals`, pairs of a name and the step that reaches it; `funnels`, pairs of a name and its steps.
         step: the step of figures over time; None for hours of two days, and days of more.
         before: the period compared with, if any. All rows of its lists count.
@@ -176,7 +176,7 @@ class Oracle:
         self.counts = [
             count
             for count in {count["log.record.uid"]: count for count in counts}.values()
-            if date.fromisoformat(count["count.day"]) in self.days and host in (None, count["server.address"])
+            if self.begin <= time_of(count) < self.end and host in (None, count["server.address"])
         ]
 
     def _is_under(self, record: Record) -> bool:
@@ -305,15 +305,17 @@ class Oracle:
             "retention": self._retention(),
             **self._goals_and_funnels(),
             "consent_by_day": [
-                {"day": str(day), **consent([count for count in self.counts if count["count.day"] == str(day)])}
+                {"day": str(day), **consent([c for c in self.counts if self._local(time_of(c)).date() == day])}
                 for day in self.days
             ],
-            "consent_by_host": self._grouped(funnel, lambda c: {"host": c["server.address"]}, consent, people=total),
+            "consent_by_host": self._grouped(
+                funnel, lambda c: {"host": c["server.address"]}, consent, people=people_counted
+            ),
             "consent_by_language": self._grouped(
                 [count for count in funnel if count["count.name"] != "signal"],
                 lambda c: {"language": c["consent.language"]},
                 consent_without_signal,
-                people=total,
+                people=people_counted,
             ),
             **{f"consent_by_{thing}": self._consent_by(thing) for thing in MEASURES},
         }
@@ -482,18 +484,18 @@ class Oracle:
             if thing == "device":
                 return made | {"granted_of_questions": made["granted"] / made["asked"] if made["asked"] else None}
             answered = made["granted"] + made["refused"] + made.get("partial", 0)
-            made["unanswered"] = max(0, made["asked"] - answered)
+            made["unanswered"] = max(0, made["asked"] - answered + made["changed"])
             return made | {"granted_of_answers": made["granted"] / answered if answered else None}
 
         def people(group: Sequence[Record]) -> int:
-            return total(group) - total(group, "asked_first")
+            return total(group) - total(group, "asked_first") - total(group, "changed")
 
         return self._grouped(counts, lambda count: {thing: count["count.detail"]}, measured, people=people)
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if self._local(time_of(record)).date() == day]
         sessions = [session for session in self.sessions if self._local(session.began).date() == day]
-        counts = [count for count in self.counts if count["count.day"] == str(day)]
+        counts = [count for count in self.counts if self._local(time_of(count)).date() == day]
         return {"day": str(day), **self._of_time(views, sessions, counts)}
 
     def by_step(self) -> list[dict[str, Any]]:
@@ -508,9 +510,9 @@ class Oracle:
 
     def _of_step(self, step: str, begin: str) -> dict[str, Any]:
         views = [record for record in self.views if self._step_of_time(time_of(record)) == step]
-        counts = [c for c in self.counts if self._step_of_day(date.fromisoformat(c["count.day"])) == step]
+        counts = [count for count in self.counts if self._step_of_time(time_of(count)) == step]
         sessions = [session for session in self.sessions if self._step_of_time(session.began) == step]
-        return {"from": begin, **self._of_time(views, sessions, [] if self.step == "hour" else counts)}
+        return {"from": begin, **self._of_time(views, sessions, counts)}
 
     def _of_time(
         self, views: Sequence[Record], sessions: Sequence[Session], counts: Sequence[Record]
@@ -795,10 +797,16 @@ def total(counts: Sequence[Record], name: str | None = None) -> int:
     return sum(count["count.value"] for count in counts if name in (None, count["count.name"]))
 
 
+def people_counted(counts: Sequence[Record]) -> int:
+    """Return the sum of counts that decides whether a group is small. A change is an answer, too."""
+    return total(counts) - total(counts, "changed")
+
+
 def consent(counts: Sequence[Record]) -> dict[str, int]:
     """Return the measures of consent."""
     made = {name: total(counts, name) for name in ANSWERS}
-    made["unanswered"] = max(0, made["asked"] - made["granted"] - made["refused"] - made["partial"])
+    answered = made["granted"] + made["refused"] + made["partial"]
+    made["unanswered"] = max(0, made["asked"] - answered + made["changed"])
     return made
 
 
@@ -808,7 +816,7 @@ def consent_of_all(counts: Sequence[Record]) -> dict[str, Any]:
     made: dict[str, Any] = {**consent(counts), **more}
     answered = made["granted"] + made["refused"] + made["partial"]
     return made | {
-        "ignored": max(0, made["asked_first"] - answered),
+        "ignored": max(0, made["asked_first"] - answered + made["changed"]),
         "granted_of_answers": made["granted"] / answered if answered else None,
         "granted_of_questions": made["granted"] / made["asked"] if made["asked"] else None,
     }

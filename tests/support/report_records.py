@@ -28,7 +28,18 @@ CAMPAIGNS = (
     ("list", "E-Mail", ""),
     ("(other)", "x", "ü"),
 )
-NAMES = ("asked", "granted", "refused", "partial", "withdrawn", "signal", "views", "views_recorded", "degraded")
+NAMES = (
+    "asked",
+    "granted",
+    "refused",
+    "partial",
+    "withdrawn",
+    "changed",
+    "signal",
+    "views",
+    "views_recorded",
+    "degraded",
+)
 LANGUAGES = ("en", "ja")
 _OF_QUESTIONS = ("asked_first", "partial")
 
@@ -179,7 +190,7 @@ def random_counts(seed: int) -> list[Record]:
         day = FIRST + timedelta(days=random.randrange(DAYS - 1))
         made.append(
             {
-                "time": f"{day}T23:59:59.000Z",
+                "time": f"{day}T{random.randrange(24):02}:00:00Z",
                 "log.record.uid": f"count-{number}",
                 "record.version": 1,
                 "count.day": day.isoformat(),
@@ -205,7 +216,7 @@ def _counts_of_consent(random: Random) -> list[Record]:
     made: list[Record] = []
     for number in range(500):
         thing, values = random.choice([*details.items()])
-        names = ("asked", "granted", "refused", *(("withdrawn",) if thing == "purpose" else _OF_QUESTIONS))
+        names = ("asked", "granted", "refused", "changed", *(("withdrawn",) if thing == "purpose" else _OF_QUESTIONS))
         name, detail = random.choice(names), random.choice(values)
         counted = {"count.name": f"{name}_by_{thing}", "count.detail": detail}
         if number % 10 == 0:
@@ -213,7 +224,7 @@ def _counts_of_consent(random: Random) -> list[Record]:
         day = FIRST + timedelta(days=random.randrange(DAYS - 1))
         made.append(
             {
-                "time": f"{day}T00:00:00.000Z",
+                "time": f"{day}T{random.randrange(24):02}:00:00Z",
                 "log.record.uid": f"consent-{number}",
                 "record.version": 1,
                 "count.day": day.isoformat(),

@@ -10,7 +10,7 @@ from cookie_consent.report.lists import LISTS
 
 FIRST, DAYS = date(2026, 11, 1), 25
 _COMPARED = {figure.name for figure in LISTS}
-_ASKED = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
+_ASKED = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "changed", "signal")
 
 
 def sample_report(**changes: Any) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _answers(asked: int) -> dict[str, int]:
     return dict(
         zip(
             _ASKED,
-            (asked, granted, refused, partial, asked - granted - refused - partial, asked // 120, asked // 14),
+            (asked, granted, refused, partial, asked - granted - refused - partial, asked // 120, 0, asked // 14),
             strict=True,
         )
     )
@@ -233,11 +233,11 @@ def _in_full(answers: dict[str, int]) -> dict[str, Any]:
 
 def _by(thing: str, rows: list[tuple[str, int]]) -> list[dict[str, Any]]:
     """Return the figures of consent by one thing."""
-    names = ["asked", "granted", "refused", "withdrawn"]
-    names = names if thing == "purpose" else ["asked", "asked_first", "granted", "refused", "partial"]
+    names = ["asked", "granted", "refused", "withdrawn", "changed"]
+    names = names if thing == "purpose" else ["asked", "asked_first", "granted", "refused", "partial", "changed"]
     full = ((name, _in_full(_answers(asked))) for name, asked in rows)
     if thing == "device":
-        names = ["asked", "asked_first", "granted", "granted_of_questions"]
+        names = ["asked", "asked_first", "granted", "changed", "granted_of_questions"]
         return [{thing: name, **{key: row[key] for key in names}} for name, row in full]
     return [
         {thing: name, **{key: row[key] for key in (*names, "unanswered", "granted_of_answers")}} for name, row in full

@@ -100,7 +100,7 @@ def _over_days(name: str, detail: str, value: int) -> Iterator[tuple[str, str, s
 
 def _count(number: int, day: str, name: str, detail: str, value: int) -> Record:
     return {
-        "time": f"{day}T23:59:58.000Z",
+        "time": f"{day}T00:00:00Z",
         "log.record.uid": f"countOfTheShop-{number:x}",
         "record.version": 1,
         "count.day": day,

@@ -188,11 +188,11 @@ class Case:
         return now.days > then.days or not now.recipients <= then.recipients
 
 
-def outcome(before: Case, answer: Answer) -> str:
-    """Return the name of the count for an answer."""
+def outcomes(before: Case, answer: Answer) -> list[str]:
+    """Return the names of the counts for an answer."""
     if before.answer and before.answer.granted and not answer.granted:
-        return "withdrawn"
-    return answer.status if before.answer is None or before.asks() else "changed"
+        return ["withdrawn"]
+    return [answer.status] if before.answer is None or before.asks() else [answer.status, "changed"]
 
 
 @dataclass(frozen=True)

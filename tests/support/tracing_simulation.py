@@ -27,7 +27,7 @@ from tests.support.tracing_oracle import (
     Answer,
     Case,
     SimulatedRequest,
-    outcome,
+    outcomes,
 )
 
 DAYS = 200
@@ -230,8 +230,9 @@ class Simulation:
             assert reply.set_cookies == {}, "an answer that says nothing, as nothing was said before, is none"
             return
         browser.consent.append((value_of(reply.set_cookies["__Host-consent"]), answer))
-        if (counted := outcome(before, answer)) != "unknown":
-            self._count(browser, counted, language=language)
+        for counted in outcomes(before, answer):
+            if counted != "unknown":
+                self._count(browser, counted, language=language)
         traces = replace(before, service=shown, answer=answer).traces()
         assert traces or browser.visitor in ("", visitor), "no visitor id without consent"
         assert not (visitor and answer.refuses_tracing()) or browser.visitor == "", (

@@ -8,8 +8,7 @@ import trio.testing
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing.breakdowns import MAX_PREFIXES, MOST, Breakdowns, Shown
-from cookie_consent.tracing.counts import FLUSH_INTERVAL, Counts
+from cookie_consent.tracing.counts import FLUSH_INTERVAL, MAX_PREFIXES, MOST, Counts, Shown
 from tests.support.asgi import PHONE, PREFIX, ROBOT, Clock, Fields, Reply, Visitor, install, page_app, policy, run
 from tests.support.browsers.browser import forms
 
@@ -120,11 +119,16 @@ def test_single_purposes_are_counted_when_answered_and_withdrawn(app: ConsentMid
     visitor.save(analytics=True)
     assert counted(app, sink, "withdrawn") == {"withdrawn_by_purpose media": 1}
     visitor.refuse()
-    assert counted(app, sink, "withdrawn", "changed") == {
+    assert counted(app, sink, "withdrawn", "changed", "granted_by_purpose") == {
+        "granted_by_purpose media": 1,
+        "granted_by_purpose analytics": 1,
         "withdrawn": 1,
         "withdrawn_by_purpose media": 1,
         "withdrawn_by_purpose analytics": 1,
         "changed": 2,
+        "changed_by_purpose analytics": 1,
+        f"changed_by_policy {policy().version}": 2,
+        "changed_by_device mobile": 1,
     }
 
 
@@ -200,32 +204,44 @@ def test_no_device_is_counted_of_those_who_say_no(app: ConsentMiddleware, sink: 
 # The sums.
 
 
-def sums_of(breakdowns: Breakdowns, name: str) -> dict[str, int]:
+def sums_of(sink: MemorySink, name: str) -> dict[str, int]:
     sums: dict[str, int] = {}
-    for _, own, detail, value in breakdowns.take():
-        if own == name:
-            sums[detail] = sums.get(detail, 0) + value
+    for count in sink.counts:
+        if count["count.name"] == name:
+            sums[count["count.detail"]] = sums.get(count["count.detail"], 0) + count["count.value"]
     return sums
 
 
+def ask(counts: Counts, *paths: str) -> None:
+    """Count pages with the question, on an event loop."""
+
+    async def serve() -> None:
+        for path in paths:
+            counts.add_asked(b"site.example", "en", Shown(policy(), "pc", path), first=False)
+
+    run(serve())
+    counts.flush()
+
+
 def test_prefixes_are_bounded_in_number_and_length() -> None:
-    breakdowns = Breakdowns()
-    paths = [*(f"/{number}/page" for number in range(MAX_PREFIXES + 5)), f"/{'x' * 40}", "/\x07", "/3", "/3/other"]
-    for path in paths:
-        breakdowns.add("asked", "site.example", Shown(policy(), "pc", path))
-    found = sums_of(breakdowns, "asked_by_prefix")
+    sink, clock = MemorySink(), Clock()
+    counts = Counts(sink, clock)
+    ask(counts, *(f"/{number}/page" for number in range(MAX_PREFIXES + 5)), f"/{'x' * 40}", "/\x07", "/3", "/3/other")
+    found = sums_of(sink, "asked_by_prefix")
     assert len(found) == MAX_PREFIXES + 1
     assert (found["(other)"], found["/3"]) == (7, 3)
-    breakdowns.begin_day()
-    breakdowns.add("asked", "site.example", Shown(policy(), "pc", "/new"))
-    assert sums_of(breakdowns, "asked_by_prefix") == {"/new": 1}
+    sink.counts.clear()
+    clock.forward(seconds=3600)
+    ask(counts, "/new")
+    clock.forward(days=1)
+    ask(counts, "/new")
+    assert sums_of(sink, "asked_by_prefix") == {"(other)": 1, "/new": 1}
 
 
 def test_prefixes_name_no_persons() -> None:
-    breakdowns = Breakdowns()
-    for path in ("/@ann", "/~ann/photos", "/ann@site.example", "/docs/@ann"):
-        breakdowns.add("asked", "site.example", Shown(policy(), "pc", path))
-    assert sums_of(breakdowns, "asked_by_prefix") == {"(other)": 3, "/docs": 1}
+    sink = MemorySink()
+    ask(Counts(sink, Clock()), "/@ann", "/~ann/photos", "/ann@site.example", "/docs/@ann")
+    assert sums_of(sink, "asked_by_prefix") == {"(other)": 3, "/docs": 1}
 
 
 def test_many_combinations_take_bounded_memory() -> None:
@@ -236,7 +252,8 @@ def test_many_combinations_take_bounded_memory() -> None:
         for number in range(3000):
             shown = Shown(policy(), "pc", f"/{number // 100}")
             counts.add_asked(b"host%d" % (number % 100), "en", shown, first=False)
-            assert len(counts._breakdowns.sums) <= MOST
+            assert len(counts._details) <= MOST + len(shown)
+            assert len(counts._sums) <= MOST
 
     run(serve())
     counts.flush()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import trio
@@ -179,7 +180,10 @@ def test_ids_and_times_of_counts_reveal_no_order(app: ConsentMiddleware, sink: M
     ids = [count["log.record.uid"] for count in sink.counts]
     assert len(set(prefixes)) == 1
     assert len({id_[:8] for id_ in [*ids, prefixes[0]]}) == len(ids) + 1 > 3
-    assert all(count["time"] == f"{count['count.day']}T00:00:00Z" for count in sink.counts)
+    assert all(count["time"][13:] == ":00:00Z" for count in sink.counts)
+    keys = ("consent.language", "count.name", "count.detail")
+    rows = [[count.get(key, "") for key in keys] for count in sink.counts]
+    assert rows == sorted(rows), "the order in which counts began would tell something, too"
 
 
 def test_withdrawal_and_change_are_counted_separately(app: ConsentMiddleware, sink: MemorySink) -> None:
@@ -187,7 +191,14 @@ def test_withdrawal_and_change_are_counted_separately(app: ConsentMiddleware, si
     visitor.accept()
     visitor.save(media=True)
     visitor.refuse()
-    assert counts(app, sink) == {"granted en": 1, "changed en": 1, "withdrawn en": 1}
+    assert counts(app, sink) == {"granted en": 1, "partial en": 1, "changed en": 1, "withdrawn en": 1}
+
+
+def test_answers_of_the_first_tour_are_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, BROWSER)
+    visitor.refuse()
+    visitor.accept()  # on the settings page
+    assert counts(app, sink) == {"refused en": 1, "granted en": 1, "changed en": 1}
 
 
 def test_answer_after_policy_change_counts_as_answer_to_question(sink: MemorySink) -> None:
@@ -268,7 +279,7 @@ def test_counts_reach_the_sink_after_ten_seconds() -> None:
     trio.run(serve, clock=trio.testing.MockClock(autojump_threshold=0))
     assert sink.counts == [
         {
-            "time": "2025-06-15T00:00:00Z",
+            "time": "2025-06-15T15:00:00Z",
             "log.record.uid": "random",
             "record.version": 1,
             "count.day": "2025-06-15",
@@ -361,6 +372,25 @@ def test_counts_without_asyncio_loop_reach_the_sink_at_once() -> None:
     assert [count["count.value"] for count in sink.counts] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("zone", "began"),
+    [("UTC", "15:00"), ("Asia/Tokyo", "15:00"), ("Asia/Kolkata", "14:30"), ("Asia/Kathmandu", "14:15")],
+)
+def test_hours_of_counts_begin_when_the_clocks_of_the_site_begin_one(zone: str, began: str) -> None:
+    sink, clock = MemorySink(), Clock()
+    counts = Counts(sink, clock, zone=ZoneInfo(zone))
+
+    async def serve() -> None:
+        counts.add("views", b"site.example")
+        clock.forward(seconds=3240)
+        counts.add("views", b"site.example")
+        counts.flush()
+
+    run(serve())
+    hour, minute = began.split(":")
+    assert [count["time"][11:16] for count in sink.counts] == [began, f"{int(hour) + 1}:{minute}"]
+
+
 def test_counts_are_separate_per_day() -> None:
     sink, clock = MemorySink(), Clock()
 
@@ -389,8 +419,8 @@ def test_hosts_beyond_limit_are_counted_together() -> None:
 
     run(serve())
     assert len(sink.counts) == 101
-    assert sink.counts[-1]["server.address"] == "(other)"
-    assert sink.counts[-1]["count.value"] == 200
+    assert sink.counts[0]["server.address"] == "(other)"
+    assert sink.counts[0]["count.value"] == 200
 
 
 class Refusing(MemorySink):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 ROOMS = ("base", "texts", "policy", "decision", "pages", "http")
 BESIDE_THE_ROOMS = {"current", "gone", "logging", "middleware"}
-OF_TRACING = {"tracing", "tracing.access_record", "tracing.breakdowns"}
+OF_TRACING = {"tracing", "tracing.access_record", "tracing.counts"}
 """The budget. The rest is loaded when a middleware is made, or when an option is given."""
 OTHER_PACKAGES = {"anyio", "itsdangerous", "markupsafe", "rfc8785", "starlette"}
 """Besides what Starlette loads itself."""

@@ -183,9 +183,11 @@ class WholeLife(RuleBasedStateMachine):
         self.expect_proof(who, before, after)
         life.answer = after
         event = self.event(before, after)
-        outcome = event if event == "withdrawn" else (after.status if asked or before is None else "changed")
+        outcome = event if event == "withdrawn" else after.status
         if outcome != "unknown":
             self.expect_count(outcome)
+        if event != "withdrawn" and before is not None and not asked:
+            self.expect_count("changed")
         self.expect_daily_purges()
         if after.states["analytics"] == REFUSED and life.id is not None:
             if now < life.id_until:

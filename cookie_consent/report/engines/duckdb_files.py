@@ -63,6 +63,7 @@ RECORDS = {
 _VISITORS = {key: RECORDS[key] for key in ("log.record.uid", "time", "visitor.id", "server.address")}
 _COUNTS = {
     "log.record.uid": ("uid", "VARCHAR"),
+    "time": ("time", "TIMESTAMP"),
     "count.day": ("day", "DATE"),
     "server.address": ("host", "VARCHAR"),
     "consent.language": ("language", "VARCHAR"),

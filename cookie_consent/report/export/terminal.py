@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.goals import FLAT, flat
 from cookie_consent.report.lists import LISTS, totals
 from cookie_consent.report.page.formatting import (
@@ -122,8 +121,6 @@ def _heading(report: Mapping[str, Any]) -> str:
             "nothing is estimated for the rest."
         )
     lines += filter(None, [comparison_in_words(report), left_out(report)])
-    if asked["time_zone"] != UTC_NAME:
-        lines.append("Counts of all pages and of answers have days in UTC.")
     if asked["where"]:
         lines.append("Consent is counted for all visitors: its counts know no segment.")
     return "\n".join(lines)

@@ -45,17 +45,15 @@ def consent_note(report: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
-def consent_figures(report: Mapping[str, Any], of_day: str) -> list[Figure]:
+def consent_figures(report: Mapping[str, Any]) -> list[Figure]:
     """Return the figures of consent.
 
     Args:
         report: the result of `cookie_consent.report.report`.
-        of_day: what to add to the word "day", whose counts may be of another time zone; "" for nothing.
     """
     days = {"refused": ("line", "No"), "granted": ("solid", "Yes to all"), "asked": ("outline", "Asked")}
     languages = [cell for cell in _cells("Language", "language") if cell is not _SIGNAL]
     more = [("Partly", _number("partial")), ("Not answered", _number("unanswered")), *_BESIDE]
-    by_day = f"Asked and answered by day{of_day}"
     whole = [{"name": "All pages", **report["consent"]}] if any(report["consent"].values()) else []
     return [
         stacked("consent-overall", "What was answered", whole, _ANSWERS, _cells("Pages", "name")),
@@ -65,14 +63,15 @@ def consent_figures(report: Mapping[str, Any], of_day: str) -> list[Figure]:
         stacked("languages", "By language", report["consent_by_language"], _ANSWERS, languages),
         *(_by(report, thing, title, head) for thing, (title, head) in _BY.items() if report[f"consent_by_{thing}"]),
         *_by_device(report),
-        over_time("consent-by-day", by_day, report["consent_by_day"], days, more),
+        over_time("consent-by-day", "Asked and answered by day", report["consent_by_day"], days, more),
     ]
 
 
 def _of_visits(figures: Mapping[str, Any]) -> list[Figure]:
     """Return what became of the visits that began with the question, and the answers alone; nothing without any."""
     answered, first = sum(figures[answer] for answer in _ANSWERED), figures["answered_first"]
-    visits = {"name": "Visits that began with it", **figures, "answered_later": max(0, answered - first)}
+    later = max(0, answered - first - figures["changed"])
+    visits = {"name": "Visits that began with it", **figures, "answered_later": later}
     answers = {"name": "All answers", **figures, "answers": answered}
     parts = [(called, _number(part)) for part, (_, called) in _VISITS.items()]
     settings = ("Settings opened", _number("settings"))
@@ -129,4 +128,5 @@ _YES = ("Yes, of answers", lambda row: percent(row["granted_of_answers"]))
 _TAKEN_BACK = ("Taken back", _number("withdrawn"))
 _SIGNAL = ("Refused by the browser's signal", _number("signal"))
 """Not shown by language: a signal has none."""
-_BESIDE = (_TAKEN_BACK, _SIGNAL)
+_CHANGED = ("Changes of an earlier answer", _number("changed"))
+_BESIDE = (_TAKEN_BACK, _CHANGED, _SIGNAL)

@@ -145,8 +145,7 @@ def _about(range_: Mapping[str, Any]) -> str:
 def _zone_in_words(zone: str) -> str:
     if zone == UTC_NAME:
         return "Days and hours are in UTC."
-    # Counts are added up by day when they are written, before anybody asks for a report.
-    return f"Days and hours are those of {zone}, except in counts of all pages and of answers: their days are in UTC."
+    return f"Days and hours are those of {zone}."
 
 
 def _numbers(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Sequence[Number]:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.report.goals import flat
-from cookie_consent.report.local_time import DAY, HOUR
 from cookie_consent.report.page.consent import consent_figures, consent_note
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
 from cookie_consent.report.page.formatting import (
@@ -177,15 +175,11 @@ def _over_time(report: Mapping[str, Any]) -> list[Figure]:
         "all_views": ("outline", "All pages that people saw"),
     }
     share = [("Share recorded", lambda row: percent(_share(row["all_views_recorded"], row["all_views"])))]
-    # Counts have no hours.
-    of_counts, by = (report["by_day"], DAY) if step == HOUR else (report["by_step"], step)
-    shares = over_time(
-        "share-by-day", f"All pages by {by}{_of_counts(report)}, recorded or not", of_counts, counted, share, by
-    )
+    shares = over_time("share-by-day", f"All pages by {step}, recorded or not", report["by_step"], counted, share, step)
     hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
     return [
         *(_by_step(name, rows, before, step) for name in ("views", "sessions")),
-        *([] if report["range"]["where"] else [shares]),  # daily counts know no segments
+        *([] if report["range"]["where"] else [shares]),  # counts know no segments
         over_time("hours", f"Views and sessions by hour of the day ({zone})", report["by_hour"], hours),
     ]
 
@@ -337,13 +331,8 @@ def _consent(report: Mapping[str, Any]) -> list[Figure]:
         "degraded", "Features that gave their fallback", report["degraded"], "views",
         [("Feature", _text("feature")), ("Views", _number("views"))],
     )  # fmt: skip
-    *of_answers, by_day = consent_figures(report, _of_counts(report))
+    *of_answers, by_day = consent_figures(report)
     return [*of_answers, degraded, replace(by_day, is_wide=True)]
-
-
-def _of_counts(report: Mapping[str, Any]) -> str:
-    """Return what to add to the word "day" where counts are shown: they have days in UTC."""
-    return "" if report["range"]["time_zone"] == UTC_NAME else " (UTC)"
 
 
 def _text(key: str) -> Callable[[Line], str]:

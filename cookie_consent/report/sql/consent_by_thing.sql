@@ -5,7 +5,7 @@
 {% extends "grouped.sql" %}
 {% from "answers.sql" import answers %}
 {% set sorted_by = "sum(CASE WHEN counted = 'asked' THEN value ELSE 0 END)" %}
-{% set people = "sum(CASE WHEN counted = 'asked_first' THEN 0 ELSE value END)" %}
+{% set people = "sum(CASE WHEN counted IN ('asked_first', 'changed') THEN 0 ELSE value END)" %}
 {% block facts %}
     SELECT detail AS name, replace(name, '_by_{{ thing }}', '') AS counted, value
     FROM counts

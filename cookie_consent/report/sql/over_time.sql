@@ -1,7 +1,6 @@
 {# Visitors, sessions and views by steps of time, for steps with any. A step has a number.
 
-   A file defines the macro `step(time)`: the number of the step that a time is in; and the macro `of_day(day)`: that of a
-   day of counts, which is one of UTC. Without `of_day`, steps have no counts.
+   A file defines the macro `step(time)`: the number of the step that a time is in.
 
    `beginners` are the visitors of the sessions that began.
 
@@ -22,16 +21,14 @@ parts AS (
     SELECT number, 0, count(DISTINCT visitor), count(*), 0, 0, 0, 0
     FROM begun
     GROUP BY number
-{% if of_day is defined %}
     UNION ALL
-    SELECT {{ of_day("number") }}, 0, 0, 0, 0,
+    SELECT {{ step("came") }}, 0, 0, 0, 0,
         sum(CASE WHEN name = 'views_recorded' THEN value ELSE 0 END),
         sum(CASE WHEN name = 'views' THEN value ELSE 0 END),
         1
     FROM counts
     WHERE name IN ('views', 'views_recorded')
-    GROUP BY {{ of_day("number") }}
-{% endif %}
+    GROUP BY {{ step("came") }}
 )
 SELECT number, sum(visitors) AS day_visitors, sum(beginners) AS day_beginners, sum(sessions) AS day_sessions, sum(views) AS day_views,
     sum(recorded) AS day_all_views_recorded, sum(all_views) AS day_all_views, sum(counted) AS day_counted
