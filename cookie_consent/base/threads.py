@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from anyio import to_thread
@@ -117,20 +117,15 @@ class Backoff:
         return self._pause * (0.5 + 0.5 * self._jitter())
 
 
-class Forked(Protocol):
-    """An object that can be reset in a forked process."""
-
-    def after_fork(self) -> None:
-        """Drop the parent's state and threads."""
-
-
-_Forked = TypeVar("_Forked", bound=Forked)
-_forked: WeakSet[Forked] = WeakSet()
+_forked: WeakSet[Any] = WeakSet()
 _inherited: list[object] = []
 
 
-def call_after_fork(forked: _Forked) -> _Forked:
-    """Have an object's `after_fork` called in each forked process while the object lives; return the object."""
+def call_after_fork(forked: T) -> T:
+    """Have an object's `after_fork` called in each forked process while the object lives; return the object.
+
+    The method drops the parent's state and threads.
+    """
     _forked.add(forked)
     return forked
 

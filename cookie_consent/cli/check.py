@@ -53,7 +53,7 @@ def _check(arguments: argparse.Namespace) -> int:
     except PolicyError as error:
         return _report_invalid(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)
-    unfinished = [str(placeholder) for placeholder in placeholders(policy)]
+    unfinished = [str(error) for _, error in placeholders(policy)]
     text = _sentences(path, summary, "still has examples" if unfinished else "is good") + _laws(policy)
     status = FINDING if unfinished else GOOD
     if arguments.against is not None:

@@ -193,19 +193,15 @@ async def find_desk_requests(site: Site, request: OwnRequest) -> list[dict[str, 
 
 async def find_policy_document(site: Site, version: str) -> dict[str, Any] | None:
     """Return a version of the policy as plain data; None if it is unknown."""
-    for policy in (site.policy, *site.policy.history):
-        if policy.version == version:
-            return policy.document()
-    if site.ledger is None:
-        return None
-    return await wait_for_store(site.ledger.policy(version))
+    known = {policy.version: policy for policy in (*site.policy.history, site.policy)}
+    if version in known:
+        return known[version].document()
+    return None if site.ledger is None else await wait_for_store(site.ledger.policy(version))
 
 
 async def find_policy(site: Site, version: str) -> Policy:
     """Return a version of the policy; the current one if it is unknown or no longer readable."""
-    if version == site.policy.version:
-        return site.policy
-    document = await find_policy_document(site, version)
+    document = None if version == site.policy.version else await find_policy_document(site, version)
     # A policy that an older release took may break a rule that was added since.
     with suppress(PolicyError):
         return Policy.from_document(document) if document else site.policy

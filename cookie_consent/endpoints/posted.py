@@ -93,11 +93,13 @@ def read_answer(media_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         Problem: 400, the body is no valid answer.
     """
     data = read_fields(media_type, body, repeated="purpose")
+    purposes: Any
     if media_type == FORM:
         purposes = dict.fromkeys(data["purpose"], True)
         data = {"source": "settings", **data}
     else:
-        purposes = _read_purposes(data)
+        purposes = data.get("purposes", None if data.get("choice") in ("save", "grant") else {})
+        _check_purposes(purposes)
         data = {"source": "api", **data}
     texts = {}
     for name in _TEXTS:
@@ -112,14 +114,11 @@ def read_answer(media_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     return posted
 
 
-def _read_purposes(data: Mapping[str, Any]) -> dict[str, bool]:
-    is_needed = data.get("choice") in ("save", "grant")
-    purposes = data.get("purposes", None if is_needed else {})
+def _check_purposes(purposes: Any) -> None:
     if not isinstance(purposes, dict) or not all(isinstance(value, bool) for value in purposes.values()):
         raise Problem(400, '"purposes" has to be an object of true and false.')
     if purposes.get(NECESSARY) is False:
         raise Problem(400, "What is necessary cannot be refused.")
-    return purposes
 
 
 def _check(posted: PostedAnswer, policy: Policy) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any
 
 from cookie_consent.policy.declarations import Declarations, labelled, labelled_parts
 from cookie_consent.policy.errors import PolicyError, Row, select_errors
@@ -24,23 +24,6 @@ _CONTACT = re.compile(r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+|\+?[\d() ./-]{5,}|(?:/|ht
 """A mail address, a phone number, or a link."""
 _MOST_NAMED = 3
 """The start names at most so many placeholders."""
-
-
-class Placeholder(NamedTuple):
-    """What `init` wrote, or what stands for something to be written.
-
-    Args:
-        place: its table and key.
-        value: what the policy says there.
-        remedy: what to do.
-    """
-
-    place: str
-    value: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.value!r} {self.remedy}"
 
 
 def advice(policy: Declarations, today: date) -> Iterator[str]:
@@ -83,7 +66,7 @@ def advice(policy: Declarations, today: date) -> Iterator[str]:
 
 def advice_at_start(policy: Declarations) -> Iterator[str]:
     """Yield a sentence for each thing that visitors of a site in service should not read."""
-    found = [f'"{value}"' for value in dict.fromkeys(placeholder.value for placeholder in placeholders(policy))]
+    found = [f'"{value}"' for value in dict.fromkeys(value for value, _ in placeholders(policy))]
     if found:
         more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         yield (
@@ -93,29 +76,25 @@ def advice_at_start(policy: Declarations) -> Iterator[str]:
     yield from _find_untrue(policy)
 
 
-def placeholders(policy: Declarations) -> Iterator[Placeholder]:
-    """Yield each value that `init` wrote, or that stands for something to be written."""
+def placeholders(policy: Declarations) -> Iterator[tuple[str, PolicyError]]:
+    """Yield each value that `init` wrote, or that stands for something to be written, and what to do."""
+    values: list[tuple[str, str, Any]] = []
     for table, part in labelled_parts(policy):
-        for declared in fields(part):  # type: ignore[arg-type]
-            yield from _placeholders(f'{table} key "{declared.name}"', declared.name, getattr(part, declared.name))
+        values += [(table, declared.name, getattr(part, declared.name)) for declared in fields(part)]  # type: ignore[arg-type]
     for language, texts in policy.wording.items():
-        for key, text in texts.items():
-            yield from _to_write(f'[texts.{language}] key "{key}"', text)
-
-
-def _placeholders(place: str, key: str, value: object) -> Iterator[Placeholder]:
-    if isinstance(value, Mapping):
-        yield from _to_write(place, value)
-    for item in value if isinstance(value, tuple) else (value,):
-        if isinstance(item, str) and _is_example(key, item):
-            yield Placeholder(place, item, "is an example. Write the real one.")
-
-
-def _to_write(place: str, text: object) -> Iterator[Placeholder]:
-    """Yield each placeholder in a text, its languages or its plural forms."""
-    for form in text.values() if isinstance(text, Mapping) else (text,):
-        if isinstance(form, str) and form.startswith(PLACEHOLDER):
-            yield Placeholder(place, form, "is a placeholder. Write the text.")
+        forms = [(key, text if isinstance(text, Mapping) else {"": text}) for key, text in texts.items()]
+        values += [(f"[texts.{language}]", key, text) for key, text in forms]
+    for table, key, value in values:
+        if isinstance(value, Mapping):
+            unwritten = [text for text in value.values() if isinstance(text, str) and text.startswith(PLACEHOLDER)]
+            fault = ("is a placeholder", "Write the text.")
+        else:
+            items = value if isinstance(value, tuple) else (value,)
+            unwritten = [item for item in items if isinstance(item, str) and _is_example(key, item)]
+            fault = ("is an example", "Write the real one.")
+        problem, remedy = fault
+        for text in unwritten:
+            yield text, PolicyError(f"{text!r} {problem}", remedy, table=table, key=key)
 
 
 def _is_example(key: str, value: str) -> bool:

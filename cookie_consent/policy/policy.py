@@ -19,7 +19,7 @@ from cookie_consent.policy.declarations import Declarations, find_errors, find_e
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
 from cookie_consent.policy.laws import Law, laws
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, Texts, lists_to_tuples
-from cookie_consent.policy.reader import read_document, read_file
+from cookie_consent.policy.reader import IN_DOCUMENT, read_file, read_tables
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
 
@@ -88,7 +88,7 @@ class Policy(Declarations):
             PolicyError: the data are no valid policy to this version of the package.
         """
         try:
-            return cls(**vars(read_document(document)))
+            return cls(**vars(read_tables(document, written_types=IN_DOCUMENT)))
         except (PolicyError, AttributeError) as error:
             # Another release, or anybody with access to the database, may have written any shape.
             raise PolicyError(f"what was kept is no policy: {error}") from None

@@ -48,7 +48,7 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _PLAIN: Mapping[Any, type] = {str: str, bool: bool, int: int, NoneType: NoneType, tuple: list, Mapping: dict}
 _IN_FILE: Mapping[Any, type] = {**_PLAIN, timedelta: str, date: date}
-_IN_DOCUMENT: Mapping[Any, type] = {**_PLAIN, timedelta: int, date: str}
+IN_DOCUMENT: Mapping[Any, type] = {**_PLAIN, timedelta: int, date: str}
 """Type of a value -> the type in which it is written."""
 _CONVERTERS: Mapping[tuple[Any, type], Callable[[Any], Any]] = {
     (timedelta, str): parse_duration,
@@ -95,7 +95,11 @@ def read_tables(
     is_in_force: bool = False,
     written_types: Mapping[Any, type] = _IN_FILE,
 ) -> Declarations:
-    """Return the declarations in the tables of a policy file, or raise these errors and all others."""
+    """Return the declarations in a policy file or, of types `IN_DOCUMENT`, in what `Policy.document` returned.
+
+    Raises:
+        PolicyError: for these errors and all others.
+    """
     declared, found = _declare(_Reader(written_types), data, is_in_force=is_in_force)
     raise_all([*errors, *found])
     return declared
@@ -107,11 +111,6 @@ def read_goals(data: Mapping[str, Any]) -> tuple[tuple[Goal, ...], tuple[Funnel,
     declared, found = _declare(_Reader(_IN_FILE), tables)
     raise_all(error for error in found if error.table != "[site]")
     return declared.goals, declared.funnels
-
-
-def read_document(document: Mapping[str, Any]) -> Declarations:
-    """Return the declarations in the data that `Policy.document` returned."""
-    return read_tables(document, written_types=_IN_DOCUMENT)
 
 
 def _declare(
@@ -174,7 +173,8 @@ class _Reader:
         if isinstance(value, str) and value in words:
             return words[value]
         kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        kind = next((one for one in kinds if type(value) is self._written_type(one)), kinds[0])
+        written = [self._written_types.get(get_origin(one) or one, dict) for one in kinds]
+        kind: Any = next((one for one, type_ in zip(kinds, written, strict=True) if type(value) is type_), kinds[0])
         inner = get_args(kind)
         if kind == tuple[VendorMapping, ...] and self._is_file:
             return self._read_vendors(value)
@@ -185,9 +185,6 @@ class _Reader:
         if len(inner) > 1 and inner[1] not in (str, ...):
             return self._read_below(inner[1], value, _label(table, key))
         return self._read_plain(kind, value, table, key, words)
-
-    def _written_type(self, kind: Any) -> type:
-        return self._written_types.get(get_origin(kind) or kind, dict)
 
     def _read_plain(self, kind: Any, value: Any, table: str, key: str, words: Iterable[str]) -> Any:
         origin = get_origin(kind) or kind

@@ -26,7 +26,7 @@ EXAMPLES = {
 
 def places_of_advice(text: str) -> set[str]:
     policy = policy_of(tomllib.loads(text))
-    sentences = [*map(str, placeholders(policy)), *advice(policy, date(2026, 12, 1))]
+    sentences = [*(str(error) for _, error in placeholders(policy)), *advice(policy, date(2026, 12, 1))]
     return {sentence.partition(":")[0] for sentence in sentences}
 
 

@@ -90,8 +90,9 @@ def test_pasted_lines_do_not_load_until_the_purpose_is_written_and_then_hold(cap
     with pytest.raises(PolicyError, match="purpose"):
         policy(SITE + table)
     with_purpose = SITE + table.replace('purpose = "?"', 'purpose = "analytics"')
-    left = {it.place for it in placeholders(policy(with_purpose))} - {it.place for it in placeholders(policy())}
-    assert left == {f'[[recipients]] "www-googletagmanager-com" key "{key}"' for key in ("name", "receives")}
+    both = (policy(with_purpose), policy())
+    places, before = ({f'{it.table} key "{it.key}"' for _, it in placeholders(one)} for one in both)
+    assert places - before == {f'[[recipients]] "www-googletagmanager-com" key "{key}"' for key in ("name", "receives")}
     declared = with_purpose.replace('"…"', '"Google"')
     caplog.clear()
     site(TAG, text=declared, csp="enforce").get()

@@ -40,7 +40,7 @@ def finished_data() -> dict[str, Any]:
 
 def given(data: dict[str, Any]) -> list[str]:
     policy = policy_of(data)
-    return [*map(str, placeholders(policy)), *advice(policy, TODAY)]
+    return [*(str(error) for _, error in placeholders(policy)), *advice(policy, TODAY)]
 
 
 def places(found: list[str]) -> set[str]:
