@@ -90,9 +90,7 @@ def _columns(columns: Mapping[str, str]) -> sql.Composed:
     return _comma(sql.Identifier(name) + sql.SQL(" ") + _type(name) + rule for name, rule in rules.items())
 
 
-def _insert_statement(
-    table: LiteralString, columns: Mapping[str, str], condition: LiteralString = ""
-) -> sql.Composed:
+def _insert_statement(table: LiteralString, columns: Mapping[str, str], condition: LiteralString = "") -> sql.Composed:
     """Return the statement that parses the copied lines and inserts new ones that meet a condition.
 
     It sorts them by time and uid, so that two processes with the same lines do not deadlock.
