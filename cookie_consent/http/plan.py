@@ -34,6 +34,7 @@ NOT_MODIFIED = 304
 """The status of a response whose content the browser has cached (RFC 9110, section 15.4.5)."""
 _HTML = b"text/html"
 _PART = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
+_SINGLE = (b"content-type", b"content-length")
 _NO_WHOLE_BODY = frozenset((204, 205, 206))
 _REPLIES_DEPEND_ON = (b"Cookie", b"Sec-GPC", b"DNT", b"Accept", b"Accept-Language", b"Sec-Fetch-Site", b"Origin")
 _OWN = (b"same-origin", b"same-site")
@@ -63,7 +64,8 @@ class Head:
         kind: the type of the message.
         status: the status code; 0 for none.
         fields: the header fields.
-        found: the header fields by name in lowercase; of several, the last. Two types of the body count as none.
+        found: the header fields by name in lowercase; of several, the last. Two types or lengths count
+            as none.
         media_type: the media type of the body, in lowercase; b"" for none.
     """
 
@@ -86,8 +88,8 @@ class Head:
         found: dict[bytes, bytes] = {}
         for name, value in fields:
             lowered = name.lower()
-            # Clients differ in which of two types they take.
-            found[lowered] = b"" if lowered == b"content-type" and lowered in found else value
+            # Clients differ in which of two they take.
+            found[lowered] = b"" if lowered in _SINGLE and lowered in found else value
         status = message.get("status")
         self.kind: str = message["type"]
         self.status: int = status if isinstance(status, int) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -37,6 +37,8 @@ _OF_BYTES = frozenset(
     )
 )
 """Fields that describe the bytes that the app sent, so they are wrong for a changed page."""
+_LONGEST_LENGTH = 19
+"""Digits of a number that some client cannot read."""
 
 
 _CDN_FIELDS = (b"-cache-control", b"x-accel-expires", b"surrogate-control", b"edge-control")
@@ -56,7 +58,7 @@ def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
     if new.cookies is not None:
         fields = [*(field for field in fields if field[0].lower() != b"set-cookie"), *new.cookies]
     if pieces is not NO_PIECES and not _OF_BYTES.isdisjoint(head.found):
-        fields = correct_fields(fields, pieces)
+        fields = correct_fields(fields, head.found, pieces)
     fields = [*fields, *new.limits, *new.add, *new.expire]
     if new.cache == "no-store":
         fields = [field for field in fields if field[0].lower() != b"cache-control"]
@@ -64,29 +66,22 @@ def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
     return depend_on(fields, new.vary) if new.vary else fields
 
 
-def correct_fields(fields: Headers, pieces: Pieces) -> Headers:
+def correct_fields(fields: Headers, found: Mapping[bytes, bytes], pieces: Pieces) -> Headers:
     """Return header fields that are right for the page with our markup.
 
     A page with a question has no validator, or a 304 would bring the question back after it was answered. One that only
     gets the link means the same with other bytes: a weak entity tag says so (RFC 9110, section 8.8.1).
     """
-    keeps_validators = not (pieces.question or pieces.head)
-    corrected: Headers = []
-    lengths: Headers = []
-    for name, value in fields:
-        lowered = name.lower()
-        if lowered not in _OF_BYTES:
-            corrected.append((name, value))
-        elif lowered == b"content-length":
-            lengths.append((name, value))
-        elif lowered == b"etag" and keeps_validators:
-            corrected.append((name, value if value.startswith(b"W/") else b"W/" + value))
-        elif lowered == b"last-modified" and keeps_validators:
-            corrected.append((name, value))
-    # A length that no client can read, or one of two, is no length.
-    if len(lengths) == 1 and len(lengths[0][1]) < 19 and lengths[0][1].strip().isdigit():
-        name, value = lengths[0]
-        corrected.append((name, b"%d" % (int(value) + sum(map(len, pieces)))))
+    corrected = [field for field in fields if field[0].lower() not in _OF_BYTES]
+    length = found.get(b"content-length", b"").strip()
+    if length.isdigit() and len(length) < _LONGEST_LENGTH:
+        corrected.append((b"content-length", b"%d" % (int(length) + sum(map(len, pieces)))))
+    if pieces.question or pieces.head:
+        return corrected
+    if b"etag" in found:
+        corrected.append((b"etag", b"W/" + found[b"etag"].removeprefix(b"W/")))
+    if b"last-modified" in found:
+        corrected.append((b"last-modified", found[b"last-modified"]))
     return corrected
 
 
