@@ -12,27 +12,26 @@ from typing import Any
 
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
+from cookie_consent.report.figures import BY_NAME, CONSENT, LISTS, OF_GOALS, SHARE, Figure, ratio
 from cookie_consent.report.files import require_files
-from cookie_consent.report.goals import Goals, funnels, goals
-from cookie_consent.report.lists import ANSWERS, LISTS, Sizes, consent, consent_of_all, number, ratio, rounded
-from cookie_consent.report.local_time import DAY, WEEK, day_number, day_of, monday_of, numbered, step_number
-from cookie_consent.report.local_time import FIGURES as FILES
+from cookie_consent.report.goals import Goals
+from cookie_consent.report.lists import Before, list_rows, list_sizes, measures, number, rounded
+from cookie_consent.report.local_time import (
+    DAY,
+    HOUR_OF_DAY,
+    WEEK,
+    day_number,
+    day_of,
+    monday_of,
+    numbered,
+    step_number,
+)
 from cookie_consent.report.question import Question
 from cookie_consent.report.where import without_few
 
-FIGURES = (
-    "by_day",
-    "by_step",
-    "by_hour",
-    *(figure.name for figure in LISTS),
-    "goals",
-    "funnels",
-    "retention",
-    "consent_by_day",
-)
-"""The figures of a report that are lists of rows."""
-STEPS = len(FIGURES) + 2
+STEPS = len(LISTS) + 4
 """The number of steps that `report` tells its `seen` callback about."""
+_OF_COUNTS = ("all_views_recorded", "all_views")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class _Earlier:
     """
 
     totals: dict[str, Any]
-    sizes: Mapping[str, Sizes]
+    sizes: Mapping[str, Before]
 
 
 def report(
@@ -78,60 +77,65 @@ def report(
         ValueError: an argument is wrong; the message says what is allowed.
         UnreadableError: the access log cannot be read; the message says why.
     """
-    now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
+    now = rest.pop("now", None)
     now = time.time() if now is None else now
-    may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
+    seen = rest.pop("seen", lambda done: None)
+    may_be_new = rest.pop("may_be_new", False)
+    memory = rest.pop("memory", None)
     question = Question(since, until, host or None, **rest)
     earlier = question.earlier("previous" if compare is True else compare, now) if compare else None
     with open_engine(access_log, memory) as engine:
         require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _earlier(engine, earlier)
         seen(1)
-        figures = without_few(_whole(engine, question, before, seen), question.where, question.threshold)
+        figures = without_few(_figures(engine, question, before, seen), question.where, question.threshold)
         figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
     figures["range"]["generated_at"] = rfc3339(now)
     figures["compare"] = before and before.totals
     return figures
 
 
-def _whole(
+def _figures(
     engine: Engine, question: Question, earlier: _Earlier | None, seen: Callable[[int], object]
 ) -> dict[str, Any]:
     given = question.given
-    result = _totals(engine, question)
+    figures = _totals(engine, question)
     engine.make("pairs", given)
+    engine.make("properties", given)
     seen(2)
-    by_day = engine.rows("by_day", given)
-    figures: dict[str, Any] = {
-        "by_day": _by_day(by_day, question),
-        "by_step": _by_step(by_day if question.steps == DAY else engine.rows(FILES[question.steps], given), question),
-        "by_hour": _by_hour(engine.rows("by_hour", given), question),
-    }
+    of_days = _over_time(engine, question, DAY)
+    of_steps = of_days if question.steps == DAY else _over_time(engine, question, question.steps)
+    figures["by_day"] = _by_day(of_days, question)
+    figures["by_step"] = _by_step(of_steps, question)
+    figures["by_hour"] = _by_hour(_over_time(engine, question, HOUR_OF_DAY), question)
+    seen(3)
     merged = 0
-    for step, figure in enumerate(LISTS, 3):
-        figures[figure.name], small = figure.ask(engine, given, earlier.sizes[figure.name] if earlier else None)
+    for step, figure in enumerate(LISTS, 4):
+        before = earlier.sizes[figure.name] if earlier else None
+        figures[figure.name], small = list_rows(engine, figure, given, before)
         merged += small
         seen(step)
     figures["retention"] = retention(engine.rows("retention", given), question.until, question.threshold)
-    figures["goals"], few = goals(engine, given, question.goals, result["sessions"])
-    figures["funnels"], fewer = funnels(engine, given, question.goals)
-    total = result.pop("consent")
-    figures |= {"consent": total, "consent_by_day": _consent_by_day(engine.rows("consent_by_day", given), question)}
+    figures["goals"], few_in_goals = _goals(engine, question, figures["sessions"])
+    figures["funnels"], few_in_funnels = _funnels(engine, question)
+    figures["consent_by_day"] = _consent_by_day(engine, question)
     seen(STEPS)
-    merged += few + fewer
-    small_groups = {"threshold": question.threshold, "merged": merged, "withheld": False}
-    return {**result, **figures, "small_groups": small_groups}
+    merged += few_in_goals + few_in_funnels
+    figures["small_groups"] = {"threshold": question.threshold, "merged": merged, "withheld": False}
+    return figures
 
 
 def _earlier(engine: Engine, question: Question) -> _Earlier:
     question = replace(question, goals=Goals())
-    totals, given = _totals(engine, question), question.given
+    given = question.given
+    totals = _totals(engine, question)
     engine.make("pairs", given)
+    engine.make("properties", given)
     totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
     totals["range"]["to_time"] = question.end_time
-    totals["recorded_from"] = _recorded_from(engine.rows("by_day", given), question)
-    totals["by_step"] = _by_step(engine.rows(FILES[question.steps], given), question)
-    sizes = {figure.name: figure.sizes(engine, given) for figure in LISTS}
+    totals["recorded_from"] = _recorded_from(_over_time(engine, question, DAY), question)
+    totals["by_step"] = _by_step(_over_time(engine, question, question.steps), question)
+    sizes = {figure.name: list_sizes(engine, figure, given) for figure in LISTS}
     return _Earlier(without_few(totals, question.where, question.threshold), sizes)
 
 
@@ -141,8 +145,9 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
     engine.prepare(given)
     for name in question.segment.tables:
         engine.make(name, given, question.segment)
-    row = engine.rows("totals", given)[0]
-    sessions, views = number(row["sessions"]), number(row["views"])
+    (row,) = engine.rows("totals", given)
+    sessions = number(row["sessions"])
+    views = number(row["views"])
     return {
         "range": {
             "from": question.since.isoformat(),
@@ -164,70 +169,137 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "mean": ratio(float(row["all_seconds"]), sessions, 1),
         },
         "share": _share(engine, question, given),
-        "consent": consent_of_all(engine.rows("consent", given)[0]),
+        "consent": _of_all(engine, CONSENT, given),
     }
+
+
+def _of_all(engine: Engine, figure: Figure, given: Given) -> dict[str, int | float | None]:
+    (row,) = engine.rows("measured", given, figure=figure)
+    return measures(figure, row)
 
 
 def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | float | None]:
-    counted = {row["name"]: number(row["pages"]) for row in engine.rows("share", given)}
+    counted = _of_all(engine, SHARE, given)
     # Counts know no segments, so a share of them would compare some pages with all.
-    if question.where or not counted:
-        return {"views_recorded": None, "views": None, "share": None}
-    recorded, views = counted.get("views_recorded", 0), counted.get("views", 0)
-    return {"views_recorded": recorded, "views": views, "share": ratio(recorded, views)}
+    if question.where or not any(value is not None for value in counted.values()):
+        return {**dict.fromkeys(counted), "share": None}
+    known = {name: value or 0 for name, value in counted.items()}
+    return {**known, "share": ratio(known["views_recorded"], known["views"])}
 
 
-def _recorded_from(rows: Iterable[Row], question: Question) -> str | None:
+def _over_time(engine: Engine, question: Question, step: str) -> Mapping[int, Row]:
+    return {number(row["number"]): row for row in engine.rows("over_time", question.given, step=step)}
+
+
+def _recorded_from(found: Mapping[int, Row], question: Question) -> str | None:
     """Return the first day with a view; None without any. Records of days before may be purged."""
-    days = [number(row["number"]) for row in rows if number(row["day_views"]) and not _are_few(row, "day", question)]
+    days = [day for day, row in found.items() if number(row["row_views"]) and not _is_of_few(row, question)]
     return day_of(min(days)).isoformat() if days else None
 
 
-def _by_day(rows: list[Row], question: Question) -> list[Row]:
-    by_day = {day_of(number(row["number"])): row for row in rows}
-    return [{"day": day.isoformat(), **_of_time(by_day.get(day, {}), question)} for day in question.days]
-
-
-def _by_step(rows: list[Row], question: Question) -> list[Row]:
-    by_number = {number(row["number"]): row for row in rows}
+def _by_day(found: Mapping[int, Row], question: Question) -> list[Row]:
+    figure = BY_NAME["by_day"]
     return [
-        {"from": begin, **_of_time(by_number.get(place, {}), question)}
-        for place, begin in numbered(question.steps, question.days, question.local_time, question.time_zone)
+        {"day": day.isoformat(), **_of_time(figure, found.get(day_number(day), {}), question)} for day in question.days
     ]
 
 
-def _of_time(row: Row, question: Question) -> Row:
-    counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
-    few = _are_few(row, "day", question)
-    is_counted = row.get("day_counted") and not question.where
-    return {
-        **(dict.fromkeys(counts) if few else counts),
-        **{name: number(row[f"day_{name}"]) if is_counted else None for name in ("all_views_recorded", "all_views")},
-    }
+def _by_step(found: Mapping[int, Row], question: Question) -> list[Row]:
+    figure = BY_NAME["by_step"]
+    return [{"from": begin, **_of_time(figure, found.get(place, {}), question)} for place, begin in _steps(question)]
 
 
-def _by_hour(rows: list[Row], question: Question) -> list[Row]:
-    by_hour = {number(row["number"]): row for row in rows}
-    return [{"hour": hour, **_of_hour(by_hour.get(hour, {}), question)} for hour in range(24)]
+def _by_hour(found: Mapping[int, Row], question: Question) -> list[Row]:
+    figure = BY_NAME["by_hour"]
+    return [{"hour": hour, **_of_time(figure, found.get(hour, {}), question)} for hour in range(24)]
 
 
-def _of_hour(row: Row, question: Question) -> Row:
-    counts = {name: number(row.get(f"hour_{name}", 0)) for name in ("views", "sessions")}
-    return dict.fromkeys(counts) if _are_few(row, "hour", question) else counts
+def _steps(question: Question) -> Iterable[tuple[int, str]]:
+    return numbered(question.steps, question.days, question.local_time, question.time_zone)
 
 
-def _are_few(row: Row, time: str, question: Question) -> bool:
-    """Tell whether a day or an hour of a segment has few visitors, of views or of sessions that began.
+def _of_time(figure: Figure, row: Row, question: Question) -> Row:
+    """Return the measures of a day, a step or an hour."""
+    is_of_few = _is_of_few(row, question)
+    made = dict[str, int | None]()
+    for column in figure.measures:
+        is_unknown = is_of_few
+        if column.key in _OF_COUNTS:
+            is_unknown = bool(question.where) or not row.get("row_counted")
+        made[column.key] = None if is_unknown else number(row.get(f"row_{column.key}", 0))
+    return made
+
+
+def _is_of_few(row: Row, question: Question) -> bool:
+    """Tell whether a time of a segment has few visitors, of views or of sessions that began.
 
     It is as small a segment as one that a question about this time alone would choose.
     """
-    people = [number(row.get(f"{time}_{name}", 0)) for name in ("visitors", "beginners")] if question.where else []
-    return any(0 < each < question.threshold for each in people)
+    people = [number(row.get(f"row_{name}", 0)) for name in ("visitors", "beginners")]
+    return bool(question.where) and any(0 < each < question.threshold for each in people)
 
 
-def _consent_by_day(rows: list[Row], question: Question) -> list[Row]:
-    by_day = {day_of(number(row["number"])): consent(row) for row in rows}
-    return [{"day": day.isoformat(), **by_day.get(day, dict.fromkeys(ANSWERS, 0))} for day in question.days]
+def _consent_by_day(engine: Engine, question: Question) -> list[Row]:
+    figure = BY_NAME["consent_by_day"]
+    found = {day_of(number(row["label"])): row for row in engine.rows("measured", question.given, figure=figure)}
+    nothing = {f"row_{column.key}": 0 for column in figure.measures}
+    return [{"day": day.isoformat(), **measures(figure, found.get(day, nothing))} for day in question.days]
+
+
+def _goals(engine: Engine, question: Question, sessions: int) -> tuple[list[Row], int]:
+    """Return a row for each goal, and how many numbers and groups were too small to be shown."""
+    figure = BY_NAME["goals"]
+    rows = list[Row]()
+    small = 0
+    for name, step in question.goals.goals:
+        given = {**question.given, "goal": question.goals.mark(step)}
+        (reached,) = engine.rows("measured", given, figure=figure)
+        row: Row = {"goal": name, **measures(figure, reached, question.threshold)}
+        row["conversion"] = ratio(row["sessions"], sessions)
+        small += row["sessions"] is None
+        for each in OF_GOALS:
+            # Who reached the goal may not be told by the lists either.
+            row[each.key], few = _goal_rows(engine, question, each, given) if row["sessions"] else ([], 0)
+            small += few
+        rows.append(row)
+    return rows, small
+
+
+def _goal_rows(engine: Engine, question: Question, figure: Figure, given: Given) -> tuple[list[Row], int]:
+    if figure.is_list:
+        rows, small = list_rows(engine, figure, given)
+        return rows, small + sum(row["reached"] is None for row in rows)
+    found = {number(row["label"]): row for row in engine.rows("measured", given, figure=figure, step=question.steps)}
+    nothing = {"row_reached": 0, "people_reached": 0, "row_sessions": 0, "people_sessions": 0}
+    return [
+        {"from": begin, **measures(figure, found.get(place, nothing), question.threshold)}
+        for place, begin in _steps(question)
+    ], 0
+
+
+def _funnels(engine: Engine, question: Question) -> tuple[list[Row], int]:
+    """Return a row for each funnel, and how many steps had too few visitors to be shown."""
+    rows = list[Row]()
+    small = 0
+    for name, labels in question.goals.funnels:
+        marks = {f"step_{place}": question.goals.mark(label) for place, label in enumerate(labels, 1)}
+        found = engine.rows("funnel", {**question.given, **marks, "steps": len(labels)})
+        found.sort(key=lambda row: row["step"])
+        steps = list[Row]()
+        for label, row in zip(labels, found, strict=True):
+            step: Row = {"step": label, **measures(BY_NAME["funnels"], row, question.threshold)}
+            before = steps[-1] if steps else dict.fromkeys(step)
+            step["lost_sessions"] = _lost(before["sessions"], step["sessions"])
+            step["lost_visitors"] = _lost(before["visitors"], step["visitors"])
+            steps.append(step)
+            step["conversion"] = ratio(step["sessions"], steps[0]["sessions"])
+            small += None in (step["sessions"], step["visitors"])
+        rows.append({"funnel": name, "steps": steps})
+    return rows, small
+
+
+def _lost(before: int | None, now: int | None) -> int | None:
+    return None if now is None or before is None else before - now
 
 
 def retention(rows: Iterable[Row], until: date, threshold: int) -> list[dict[str, Any]]:
@@ -246,17 +318,12 @@ def retention(rows: Iterable[Row], until: date, threshold: int) -> list[dict[str
         people[number(row["cohort"])][number(row["later"])] = number(row["people"])
     cohorts = [cohort for cohort in sorted(people) if people[cohort][0] >= threshold]
     last = step_number(WEEK, day_number(until))
-    later = range(1, last - cohorts[0] + 1) if cohorts else range(0)
-
-    def came_again(cohort: int, weeks: int) -> int | None:
-        came = people[cohort].get(weeks, 0)
-        return None if cohort + weeks > last or 0 < came < threshold else came
-
-    return [
-        {
-            "week": monday_of(cohort).isoformat(),
-            "visitors": people[cohort][0],
-            **{f"week_{weeks}": came_again(cohort, weeks) for weeks in later},
-        }
-        for cohort in cohorts
-    ]
+    made = list[dict[str, Any]]()
+    for cohort in cohorts:
+        week = {"week": monday_of(cohort).isoformat(), "visitors": people[cohort][0]}
+        for later in range(1, last - cohorts[0] + 1):
+            came = people[cohort].get(later, 0)
+            is_unknown = cohort + later > last or 0 < came < threshold
+            week[f"week_{later}"] = None if is_unknown else came
+        made.append(week)
+    return made

@@ -29,7 +29,7 @@ class Column:
         quantile: the quantile of `sql` that the column has; None if `sql` is an aggregate.
         people: SQL for the number of visitors that a value stands for; a value of fewer than the threshold is None.
             "" for those of the row.
-        derive: returns the value from the columns before it.
+        derive: returns the value from the other columns.
         style: how charts draw it; "" for not at all.
         can_be_summed: whether "(other)" has a value too.
     """
@@ -102,7 +102,15 @@ class Figure:
     @property
     def is_list(self) -> bool:
         """Whether its rows are groups, the largest first and "(other)" last."""
-        return bool(self.table)
+        return bool(self.table) and self.name not in _NO_LISTS
+
+    @property
+    def key(self) -> str:
+        """Its name in the row of its goal, or in JSON."""
+        return self.name.removeprefix("goals_") if self.of_goal else self.name
+
+
+_NO_LISTS = ("goals", "goals_by_step", "consent_by_day")
 
 
 def ratio(part: float | None, whole: float | None, digits: int = 4) -> float | None:
@@ -126,6 +134,11 @@ def answered(row: Row) -> int:
 def _unanswered(row: Row) -> int:
     """Return the pages with the question and no answer. A change of an earlier answer comes without a question."""
     return int(max(0, row["asked"] - answered(row) + row["changed"]))
+
+
+def _ignored(row: Row) -> int:
+    """Return the visits that began with the question and did not answer it."""
+    return int(max(0, row["asked_first"] - answered(row) + row["changed"]))
 
 
 _VIEWED = "viewed = 1 AND inside = 1"
@@ -188,7 +201,7 @@ _YES_OF_QUESTIONS = Column("granted_of_questions", "Yes, of questions", "percent
 
 
 def _sum_of(name: str, by: str) -> str:
-    return f"sum(CASE WHEN name = '{name}{by}' THEN value ELSE 0 END)"
+    return f"coalesce(sum(CASE WHEN name = '{name}{by}' THEN value ELSE 0 END), 0)"
 
 
 def _answers(*names: str, by: str = "") -> tuple[Column, ...]:
@@ -204,12 +217,13 @@ def _count_is_one_of(names: Sequence[str], by: str = "") -> str:
 def _people_of(names: Sequence[str], by: str = "") -> str:
     """Return SQL for a lower bound of the people behind counts.
 
-    One person asks for many pages, but answers once: every other answer is a change.
+    Somebody is asked on many pages, but answers once: every other answer is a change.
     """
-    answers = [name for name in names if name in ("granted", "refused", "partial")]
-    others = [name for name in names if name in ("asked_first", "withdrawn", "signal")]
-    answered_once = f"{' + '.join(_sum_of(name, by) for name in answers)} - {_sum_of('changed', by)}"
-    return f"greatest({', '.join([answered_once, *(_sum_of(name, by) for name in others)])})"
+    answers = [_sum_of(name, by) for name in names if name in ("granted", "refused", "partial")]
+    others = [_sum_of(name, by) for name in names if name in ("asked_first", "withdrawn", "signal")]
+    somebody = f"least({_sum_of('asked', by)}, 1)"
+    answered_once = f"{' + '.join(answers)} - {_sum_of('changed', by)}"
+    return f"greatest({', '.join([answered_once, *others, somebody])})"
 
 
 def _requests_with(digit: int) -> str:
@@ -221,6 +235,37 @@ _OF_LANGUAGES = ("asked", "granted", "refused", "partial", "withdrawn", "changed
 _OF_QUESTIONS = ("asked", "asked_first", "granted", "refused", "partial", "changed")
 _OF_DEVICES = ("asked", "asked_first", "granted", "changed")
 _OF_PURPOSES = ("asked", "granted", "refused", "withdrawn", "changed")
+CONSENT = Figure(
+    name="consent",
+    title="What was answered",
+    section="consent",
+    names=(),
+    measures=(
+        *_answers("asked", "granted", "refused", "partial"),
+        _UNANSWERED,
+        *_answers("withdrawn", "changed", "signal", "asked_first"),
+        Column("answered_first", "Answered on the first page", sql=_sum_of("answered_first", "")),
+        Column("settings", "Settings opened", sql=_sum_of("settings", "")),
+        Column("ignored", "Ignored", derive=_ignored),
+        _YES_OF_ANSWERS,
+        _YES_OF_QUESTIONS,
+    ),
+    table="counts",
+    drawings=("parts",),
+)
+"""How often the question was asked in the whole range, and what became of it."""
+SHARE = Figure(
+    name="share",
+    title="Pages with a record",
+    section="time",
+    names=(),
+    measures=(
+        Column("views_recorded", "Pages with a record", sql="sum(CASE WHEN name = 'views_recorded' THEN value END)"),
+        Column("views", "All pages that people saw", sql="sum(CASE WHEN name = 'views' THEN value END)"),
+    ),
+    table="counts",
+)
+"""All page views, and those with a record."""
 
 SECTIONS = (
     Section("time", "Over time"),
@@ -338,10 +383,22 @@ FIGURES = (
         section="success",
         names=(Column("goal", "Goal", "text"),),
         measures=(
-            Column("sessions", "Sessions"),
-            Column("visitors", "Visitors"),
+            replace(_SESSIONS, people="count(DISTINCT visitor)"),
+            replace(_VISITORS, people="count(DISTINCT visitor)"),
             Column("conversion", "Conversion", "percent"),
         ),
+        table="sessions_by_goal",
+        condition="reached = 1",
+    ),
+    Figure(
+        name="goals_by_step",
+        title="Goals by step",
+        section="success",
+        names=(replace(_TIME, sql="began"),),
+        measures=(_REACHED, replace(_SESSIONS, people="count(DISTINCT visitor)"), _CONVERSION),
+        table="sessions_by_goal",
+        of_goal=True,
+        drawings=("course",),
     ),
     Figure(
         name="goals_by_source",
@@ -379,8 +436,8 @@ FIGURES = (
         section="success",
         names=(Column("funnel", "Funnel", "text"), Column("step", "Step", "text")),
         measures=(
-            Column("sessions", "Sessions"),
-            Column("visitors", "Visitors"),
+            Column("sessions", "Sessions", people="people_sessions"),
+            Column("visitors", "Visitors", people="visitors"),
             Column("lost_sessions", "Sessions lost since the step before"),
             Column("lost_visitors", "Visitors lost since the step before"),
             Column("conversion", "Of the first step", "percent"),
@@ -464,17 +521,15 @@ FIGURES = (
         name="consent_by_day",
         title="Asked and answered by day",
         section="consent",
-        names=(Column("day", "Day", "time"),),
+        names=(Column("day", "Day", "time", "number"),),
         measures=(
-            replace(_ANSWERS["asked"], style="outline"),
-            _ANSWERS["granted"],
-            replace(_ANSWERS["refused"], style="line"),
-            _ANSWERS["partial"],
-            replace(_UNANSWERED, style=""),
-            _ANSWERS["withdrawn"],
-            _ANSWERS["changed"],
-            _ANSWERS["signal"],
+            *_answers("asked", "granted", "refused", "partial"),
+            _UNANSWERED,
+            *_answers("withdrawn", "changed", "signal"),
+            _YES_OF_ANSWERS,
+            _NO_OF_ANSWERS,
         ),
+        table="counts",
         drawings=("course",),
     ),
     Figure(
@@ -617,3 +672,40 @@ FIGURES = (
 """All figures, in the order in which a report shows them."""
 LISTS = tuple(figure for figure in FIGURES if figure.is_list and not figure.of_goal)
 OF_GOALS = tuple(figure for figure in FIGURES if figure.of_goal)
+BY_NAME = {figure.name: figure for figure in (*FIGURES, CONSENT, SHARE)}
+
+
+def rows_of(report: Row, figure: Figure) -> list[dict[str, Any]]:
+    """Return the rows of a figure with the same columns in each, as tables show them.
+
+    Args:
+        report: the result of `cookie_consent.report.report`.
+        figure: one of FIGURES.
+    """
+    if figure.of_goal:
+        return [{"goal": goal["goal"], **row} for goal in report["goals"] for row in goal[figure.key]]
+    if figure.name == "funnels":
+        return [{"funnel": funnel["funnel"], **step} for funnel in report["funnels"] for step in funnel["steps"]]
+    if figure.name == "goals":
+        nested = [each.key for each in OF_GOALS]
+        return [{key: value for key, value in goal.items() if key not in nested} for goal in report["goals"]]
+    return list(report[figure.name])
+
+
+def totals(report: Row) -> list[dict[str, Any]]:
+    """Return the totals of a report as a row, and as a second row those of the period compared with."""
+    return [_totals_of(period) for period in (report, report["compare"]) if period]
+
+
+def _totals_of(period: Row) -> dict[str, Any]:
+    names = ("visitors", "new_visitors", "returning_visitors", "sessions", "views", "bounce_rate", "views_per_session")
+    return {
+        "from": period["range"]["from"],
+        "to": period["range"]["to"],
+        **{name: period[name] for name in names},
+        **{f"session_seconds_{name}": value for name, value in period["session_seconds"].items()},
+        "all_views_recorded": period["share"]["views_recorded"],
+        "all_views": period["share"]["views"],
+        "share": period["share"]["share"],
+        **period["consent"],
+    }

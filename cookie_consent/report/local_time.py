@@ -67,7 +67,7 @@ class LocalTime:
         )
 
     def hours(self, since: int, end: int) -> Iterator[tuple[int, int]]:
-        """Yield the number of each local hour in a span, as in each_hour.sql, and the time at which it begins.
+        """Yield the number of each local hour in a span, as in local_time.sql, and the time at which it begins.
 
         An hour that a change cuts is two. The number of the second is the begin that it would have had without the cut.
         """
@@ -141,8 +141,8 @@ MOST_DAYS_OF_HOURS = 92
 """The longest range by hours, in days. More steps than that are no picture."""
 _DEFAULTS = ((2, HOUR), (92, DAY), (549, WEEK))
 """The longest range, in days -> its step. Longer ranges have months."""
-FIGURES = {HOUR: "each_hour", DAY: "by_day", WEEK: "each_week", MONTH: "each_month"}
-"""Step -> the name of its SQL file."""
+HOUR_OF_DAY = "hour of the day"
+"""Hours of all days together."""
 _FROM_MONDAY = 3
 """Days from a Monday to 1970-01-01, a Thursday."""
 
@@ -165,7 +165,7 @@ def check_step(step: str, days: int) -> None:
 
 
 def numbered(step: str, days: list[date], local: LocalTime, zone: str) -> Iterator[tuple[int, str]]:
-    """Yield the number of each step in its SQL file, and when the step begins within the range: a day, or an hour.
+    """Yield the number of each step in local_time.sql, and when the step begins within the range: a day, or an hour.
 
     Args:
         step: one of STEPS.
@@ -186,7 +186,7 @@ def numbered(step: str, days: list[date], local: LocalTime, zone: str) -> Iterat
 
 
 def step_number(step: str, day: int) -> int:
-    """Return the number of the step that a day is in, as its SQL file has it; of hours, the day itself.
+    """Return the number of the step that a day is in, as local_time.sql has it; of hours, the day itself.
 
     Args:
         step: one of STEPS.

@@ -9,10 +9,13 @@ from datetime import date, datetime, timedelta
 from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.base.clock import time_zone as find_time_zone
 from cookie_consent.report.goals import Goals
-from cookie_consent.report.lists import DEFAULT_ROWS, LARGEST_LIMIT
 from cookie_consent.report.local_time import MONTH, LocalTime, check_step, day_number, default_step, local_time
 from cookie_consent.report.where import Segment, Where, segment_of
 
+DEFAULT_ROWS = 50
+"""The default number of rows in a list, without the "(other)" row."""
+LARGEST_LIMIT = 10_000
+"""The largest allowed number of rows. A longer page helps nobody and takes long to make."""
 THRESHOLD = 5
 """List rows with fewer visitors than this are joined."""
 MARGIN = 6 * 3_600_000

@@ -245,7 +245,7 @@ class Oracle:
         seen: list[Record] = [{**record, "viewed": is_view(record)} for record in self.views]
         seen += [{**record, "viewed": False} for record in leaves]
         advertised = [session for session in self.sessions if session.campaign != ("", "", "")]
-        funnel = [count for count in self.counts if count["count.name"] in ANSWERS]
+        funnel = [count for count in self.counts if count["count.name"] in (*ANSWERS, "asked_first")]
         degraded = [count for count in self.counts if count["count.name"] == "degraded"]
         return {
             "by_day": [self._day(day) for day in self.days],
@@ -255,7 +255,11 @@ class Oracle:
             "entry_pages": self._grouped(
                 self.sessions,
                 lambda s: {"path": s.views[0]["url.path"]},
-                lambda ss: {"sessions": len(ss), "bounces": sum(s.bounced for s in ss)},
+                lambda ss: {
+                    "sessions": len(ss),
+                    "bounces": sum(s.bounced for s in ss),
+                    "bounce_rate": sum(s.bounced for s in ss) / len(ss),
+                },
             ),
             "exit_pages": self._grouped(
                 self.sessions, lambda s: {"path": s.views[-1]["url.path"]}, lambda ss: {"sessions": len(ss)}
@@ -307,17 +311,17 @@ class Oracle:
             "retention": self._retention(),
             **self._goals_and_funnels(),
             "consent_by_day": [
-                {"day": str(day), **consent([c for c in self.counts if self._local(time_of(c)).date() == day])}
+                {"day": str(day), **consent_of_day([c for c in self.counts if self._local(time_of(c)).date() == day])}
                 for day in self.days
             ],
             "consent_by_host": self._grouped(
-                funnel, lambda c: {"host": c["server.address"]}, consent, people=people_counted
+                funnel, lambda c: {"host": c["server.address"]}, consent, people=asked_people
             ),
             "consent_by_language": self._grouped(
-                [count for count in funnel if count["count.name"] != "signal"],
+                [count for count in funnel if count["count.name"] != "signal" and "consent.language" in count],
                 lambda c: {"language": c["consent.language"]},
                 consent_without_signal,
-                people=people_counted,
+                people=asked_people,
             ),
             **{f"consent_by_{thing}": self._consent_by(thing) for thing in MEASURES},
         }
@@ -423,11 +427,23 @@ class Oracle:
             "conversion": None
             if shown["sessions"] is None or not self.sessions
             else len(sessions) / len(self.sessions),
+            "by_step": [{"from": begin, **self._conversion(step, reached)} for step, begin in self._steps() if listed],
             "by_source": grouped(listed, lambda s: {"referrer": s.referrer}),
             "by_campaign": grouped(
                 advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True))
             ),
             "by_entry_page": grouped(listed, lambda s: {"path": s.views[0]["url.path"]}),
+        }
+
+    def _conversion(self, step: str, reached: Callable[[Session], bool]) -> dict[str, Any]:
+        """Return how many sessions of a step of time reached a goal."""
+        sessions = [session for session in self.sessions if self._step_of_time(session.began) == step]
+        there = [session for session in sessions if reached(session)]
+        few, few_there = (0 < people_of(those) < self.threshold for those in (sessions, there))
+        return {
+            "reached": None if few_there else len(there),
+            "sessions": None if few else len(sessions),
+            "conversion": None if few or few_there or not sessions else len(there) / len(sessions),
         }
 
     def _funnel(self, name: str, labels: Sequence[str]) -> dict[str, Any]:
@@ -489,10 +505,7 @@ class Oracle:
             made["unanswered"] = max(0, made["asked"] - answered + made["changed"])
             return made | {"granted_of_answers": made["granted"] / answered if answered else None}
 
-        def people(group: Sequence[Record]) -> int:
-            return total(group) - total(group, "asked_first") - total(group, "changed")
-
-        return self._grouped(counts, lambda count: {thing: count["count.detail"]}, measured, people=people)
+        return self._grouped(counts, lambda count: {thing: count["count.detail"]}, measured, people=asked_people)
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if self._local(time_of(record)).date() == day]
@@ -501,14 +514,18 @@ class Oracle:
         return {"day": str(day), **self._of_time(views, sessions, counts)}
 
     def by_step(self) -> list[dict[str, Any]]:
-        """Return the figures of each step, in order: a step is a text, and those of any time are the steps."""
+        """Return the figures of each step, in order."""
+        return [self._of_step(step, begin) for step, begin in self._steps()]
+
+    def _steps(self) -> list[tuple[str, str]]:
+        """Return each step, in order, and when it begins: a step is a text, and those of any time are the steps."""
+        if self.step != "hour":
+            return [(step, step) for step in dict.fromkeys(map(self._step_of_day, self.days))]
         quarters = int((self.end - self.begin) / timedelta(minutes=15))
         moments = [self.begin + timedelta(minutes=15) * number for number in range(quarters)]
         # An hour that a change of clocks cuts begins in the middle.
         begins = {self._step_of_time(moment): self._local(moment) for moment in reversed(moments)}
-        if self.step == "hour":
-            return [self._of_step(step, begins[step].isoformat(timespec="minutes")) for step in reversed(begins)]
-        return [self._of_step(step, step) for step in dict.fromkeys(map(self._step_of_day, self.days))]
+        return [(step, begins[step].isoformat(timespec="minutes")) for step in reversed(begins)]
 
     def _of_step(self, step: str, begin: str) -> dict[str, Any]:
         views = [record for record in self.views if self._step_of_time(time_of(record)) == step]
@@ -601,13 +618,7 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
     """Return the key by which engines sort rows of equal size: they sort campaigns by their encoded names."""
     if name[0][0] == "source":
         return "&".join(quote_plus(value) for _, value in name)
-    if name[0][0] == "event":
-        return "\x1f".join(value for _, value in name)
-    if name[-1][0] == "source":  # of a missing page
-        return " ".join(value for _, value in reversed(name))
-    if name[-1][0] in ("next", "previous"):
-        return "\x1f".join(value for _, value in name)
-    return " ".join(value for _, value in name)
+    return "\x1f".join(value for _, value in name)
 
 
 def fits(path: str, pattern: str) -> bool:
@@ -804,9 +815,11 @@ def total(counts: Sequence[Record], name: str | None = None) -> int:
     return sum(count["count.value"] for count in counts if name in (None, count["count.name"]))
 
 
-def people_counted(counts: Sequence[Record]) -> int:
-    """Return the sum of counts that decides whether a group is small. A change is an answer, too."""
-    return total(counts) - total(counts, "changed")
+def asked_people(counts: Sequence[Record]) -> int:
+    """Return how many people are behind counts, at least: somebody is asked on many pages, but answers once."""
+    answers = sum(total(counts, name) for name in ("granted", "refused", "partial"))
+    others = [total(counts, name) for name in ("asked_first", "withdrawn", "signal")]
+    return max(answers - total(counts, "changed"), *others, min(total(counts, "asked"), 1))
 
 
 def consent(counts: Sequence[Record]) -> dict[str, int]:
@@ -814,6 +827,15 @@ def consent(counts: Sequence[Record]) -> dict[str, int]:
     made = {name: total(counts, name) for name in ANSWERS}
     answered = made["granted"] + made["refused"] + made["partial"]
     made["unanswered"] = max(0, made["asked"] - answered + made["changed"])
+    return made
+
+
+def consent_of_day(counts: Sequence[Record]) -> dict[str, Any]:
+    """Return the measures of consent of a day, with the share of each answer."""
+    made: dict[str, Any] = consent(counts)
+    answered = made["granted"] + made["refused"] + made["partial"]
+    for answer in ("granted", "refused"):
+        made[f"{answer}_of_answers"] = made[answer] / answered if answered else None
     return made
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from cookie_consent.report.lists import LISTS
+from cookie_consent.report.figures import LISTS
 
 FIRST, DAYS = date(2026, 11, 1), 25
 _COMPARED = {figure.name for figure in LISTS}
@@ -31,7 +31,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
     visitors, sessions, seen, everything = (
         sum(day[key] for day in by_day) for key in ("visitors", "sessions", "views", "all_views")
     )
-    consent = [{"day": day["day"], **_answers(day["all_views"] // 5)} for day in by_day]
+    consent = [{"day": day["day"], **_of_day(_answers(day["all_views"] // 5))} for day in by_day]
     report: dict[str, Any] = {
         "range": {
             "from": days[0],
@@ -55,7 +55,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "by_step": [_step(row) for row in changes.get("by_day", by_day)],
         "by_hour": [{"hour": hour, "views": _hour(hour), "sessions": _hour(hour) // 5} for hour in range(24)],
         "pages": _rows(("path", "views", "visitors", "median_seconds"), _PAGES),
-        "entry_pages": _rows(("path", "sessions", "bounces"), _ENTRIES),
+        "entry_pages": _rows(("path", "sessions", "bounces", "bounce_rate"), _ENTRIES),
         "exit_pages": _rows(("path", "sessions"), [("/names", 903), ("/whois", 702), ("/", 402), ("/offices", 164)]),
         "next_pages": _rows(
             ("path", "next", "times", "visitors"), [("/", "/names", 820, 511), ("/names", "/whois", 402, 318)]
@@ -190,7 +190,7 @@ def empty_report(**changes: Any) -> dict[str, Any]:
         "by_step": [],
         "by_hour": [{"hour": hour, "views": 0, "sessions": 0} for hour in range(24)],
         "consent": _in_full(nobody),
-        "consent_by_day": [{"day": day, **nobody} for day in days],
+        "consent_by_day": [{"day": day, **_of_day(nobody)} for day in days],
         "small_groups": {"threshold": 5, "merged": 0, "withheld": False},
     }
     return full | lists | nothing | changes
@@ -215,6 +215,13 @@ def _answers(asked: int) -> dict[str, int]:
             strict=True,
         )
     )
+
+
+def _of_day(answers: dict[str, int]) -> dict[str, Any]:
+    """Return the figures of consent of a day."""
+    answered = answers["granted"] + answers["refused"] + answers["partial"]
+    shares = {f"{name}_of_answers": answers[name] / answered if answered else None for name in ("granted", "refused")}
+    return {**answers, **shares}
 
 
 def _in_full(answers: dict[str, int]) -> dict[str, Any]:
@@ -260,6 +267,7 @@ def _goal(name: str, reached: tuple[Any, ...], by_source: list[tuple[Any, ...]])
     return {
         "goal": name,
         **dict(zip(("sessions", "visitors", "conversion"), reached, strict=True)),
+        "by_step": [{"from": "2026-11-01", "reached": 12, "sessions": 90, "conversion": 0.1333}] if by_source else [],
         "by_source": _rows(("referrer", "reached", "sessions", "conversion"), by_source),
         "by_campaign": [],
         "by_entry_page": [],
@@ -305,7 +313,7 @@ _ROUTES: list[tuple[Any, ...]] = [
     ("POST", "/account", 402, 0, 390, 12, 0, 31.0, 71.0, 90.0),
     ("GET", "(no route)", 190, 0, 0, 188, 2, None, None, None),
 ]
-_ENTRIES: list[tuple[Any, ...]] = [("/", 1320, 402), ("/whois", 611, 388), ("/names", 240, 75)]
+_ENTRIES: list[tuple[Any, ...]] = [("/", 1320, 402, 0.3045), ("/whois", 611, 388, 0.635), ("/names", 240, 75, 0.3125)]
 _CHANNELS: list[tuple[Any, ...]] = [("direct", 1102, 820), ("search", 611, 540), ("other site", 301, 288)]
 _RETENTION: list[tuple[Any, ...]] = [
     ("2026-11-02", 510, 66, 31, None),

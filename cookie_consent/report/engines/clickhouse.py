@@ -54,9 +54,9 @@ class ClickHouseServer:
         """Create a temporary table."""
         self._client.command(sql(name, CLICKHOUSE, segment=segment, **shape(given)), parameters=dict(given))
 
-    def rows(self, figure: str, given: Given) -> list[Row]:
-        """Return the rows of a figure."""
-        result = self._client.query(sql(figure, CLICKHOUSE, **shape(given)), parameters=dict(given))
+    def rows(self, name: str, given: Given, **words: object) -> list[Row]:
+        """Return the rows of an SQL file."""
+        result = self._client.query(sql(name, CLICKHOUSE, **words, **shape(given)), parameters=dict(given))
         return [dict(row) for row in result.named_results()]
 
 

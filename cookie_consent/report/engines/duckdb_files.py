@@ -169,9 +169,9 @@ class DuckDBFiles:
         """Note each damaged file once."""
         self.damaged += [each for each in dict.fromkeys(files) if each not in self.damaged]
 
-    def rows(self, figure: str, given: Given) -> list[Row]:
-        """Return the rows of a figure."""
-        result = self._run(figure, given)
+    def rows(self, name: str, given: Given, **words: object) -> list[Row]:
+        """Return the rows of an SQL file."""
+        result = self._run(name, given, **words)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

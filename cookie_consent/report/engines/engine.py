@@ -27,7 +27,7 @@ _MODULES = {
 """URL scheme -> name of the module that reads such an access log."""
 
 
-TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "found", "visits", "chosen")
+TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "properties", "found", "visits", "chosen")
 """The names of temporary tables."""
 EVERYBODY = Segment()
 
@@ -51,8 +51,8 @@ class Engine(Protocol):
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table from an SQL file. `segment.tables` has its name."""
 
-    def rows(self, figure: str, given: Given) -> list[Row]:
-        """Return the rows of a figure from the SQL file of its name."""
+    def rows(self, name: str, given: Given, **words: object) -> list[Row]:
+        """Return the rows of an SQL file. `words` are variables of its template."""
 
 
 def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -> AbstractContextManager[Engine]:

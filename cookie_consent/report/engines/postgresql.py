@@ -56,9 +56,9 @@ class PostgreSQLServer:
         self._execute(sql(name, POSTGRESQL, segment=segment, **shape(given)), given)
         self._execute(f"ANALYZE {segment.tables.get(name, name)}", {})
 
-    def rows(self, figure: str, given: Given) -> list[Row]:
-        """Return the rows of a figure."""
-        rows: list[Row] = self._execute(sql(figure, POSTGRESQL, **shape(given)), given).fetchall()
+    def rows(self, name: str, given: Given, **words: object) -> list[Row]:
+        """Return the rows of an SQL file."""
+        rows: list[Row] = self._execute(sql(name, POSTGRESQL, **words, **shape(given)), given).fetchall()
         return rows
 
     def _execute(self, text: LiteralString, given: Given) -> Any:

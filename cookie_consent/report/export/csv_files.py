@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.report.compute import FIGURES
-from cookie_consent.report.goals import FLAT, flat
-from cookie_consent.report.lists import totals
+from cookie_consent.report.figures import BY_NAME, FIGURES, rows_of, totals
 
-NAMES = ("totals", *(name for name in FIGURES if name not in FLAT), *FLAT)
+NAMES = ("totals", *(figure.name for figure in FIGURES))
 """The figures that have a CSV file."""
 FORMULA_SIGNS = "=+-@＝＋－＠"
 """A spreadsheet computes cells that begin with one of these signs, in some languages also the wide ones (OWASP, "CSV
@@ -31,7 +29,7 @@ def as_csv(report: Mapping[str, Any], name: str) -> str:
         report: the result of `cookie_consent.report.report`.
         name: one of NAMES.
     """
-    rows = totals(report) if name == "totals" else flat(report, name) if name in FLAT else report[name]
+    rows = totals(report) if name == "totals" else rows_of(report, BY_NAME[name])
     if not rows:
         return ""
     file = io.StringIO()

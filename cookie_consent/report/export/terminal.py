@@ -6,8 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cookie_consent.report.goals import FLAT, flat
-from cookie_consent.report.lists import LISTS, totals
+from cookie_consent.report.figures import FIGURES, LISTS, Figure, rows_of, totals
 from cookie_consent.report.page.formatting import (
     comparison_in_words,
     few_visitors,
@@ -19,48 +18,8 @@ from cookie_consent.report.page.formatting import (
 
 _WIDEST = 60
 """Wider cells are cut (columns)."""
-_TITLES = {
-    "by_step": "By step",
-    "by_hour": "By hour of the day",
-    "pages": "Pages",
-    "entry_pages": "Where sessions began",
-    "exit_pages": "Where sessions ended",
-    "next_pages": "Next pages",
-    "previous_pages": "Previous pages",
-    "referrers": "Sites that sessions came from",
-    "channels": "Channels that sessions came by",
-    "campaigns": "Campaigns that sessions came from",
-    "devices": "Devices",
-    "browsers": "Browsers",
-    "systems": "Operating systems",
-    "countries": "Countries",
-    "routes": "Routes",
-    "retention": "New visitors by week (from Monday), and how many came again in the weeks after",
-    "missing": "Missing pages (404), and where visitors came from",
-    "failing_pages": "Pages that failed (5xx)",
-    "slow_pages": "Slow pages",
-    "events": "Events",
-    "downloads": "Downloads",
-    "outbound": "Links to other sites",
-    "properties": "Numbers of events",
-    "property_values": "Values of events",
-    "goals": "Goals",
-    "goals_by_source": "Goals by site that sessions came from",
-    "goals_by_campaign": "Goals by campaign",
-    "goals_by_entry_page": "Goals by first page",
-    "funnels": "Funnels",
-    "degraded": "Features that gave their fallback",
-    "consent_by_day": "Consent by day",
-    "consent_by_host": "Consent by host",
-    "consent_by_language": "Consent by language",
-    "consent_by_purpose": "Consent by purpose",
-    "consent_by_policy": "Consent by version of the policy",
-    "consent_by_device": "Consent by device",
-    "consent_by_prefix": "Consent by first part of the path",
-}
-"""Figure -> title, in display order."""
-_OF_TIMES = ("by_step", "by_hour", "consent_by_day")
-"""The figures that have a row for each day or hour of the range."""
+_SHOWN = tuple(figure for figure in FIGURES if figure.name != "by_day")
+"""The figures of the text: days are among the steps."""
 
 
 def as_text(report: Mapping[str, Any]) -> str:
@@ -72,10 +31,15 @@ def as_text(report: Mapping[str, Any]) -> str:
     if report["small_groups"]["withheld"]:
         return f"{_range(report)}\n{few_visitors(report)}"
     parts = [_heading(report), _side_by_side(totals(report))]
-    figures = {name: _rows(report, name) for name in _TITLES}
-    titles = {**_TITLES, "by_step": f"By {report['range']['step']}"}
-    parts += [f"{titles[name]}\n{table(rows)}" for name, rows in figures.items() if rows]
-    if any(len(figures[name]) < len(report[name]) for name in _OF_TIMES):
+    is_complete = True
+    for figure in _SHOWN:
+        rows = rows_of(report, figure)
+        counted = [row for row in rows if _is_counted(figure, row)]
+        is_complete = is_complete and len(counted) == len(rows)
+        if counted:
+            title = f"By {report['range']['step']}" if figure.name == "by_step" else figure.title
+            parts.append(f"{title}\n{table(counted)}")
+    if not is_complete:
         parts.append("Days and hours in which nothing was counted are left out.")
     if report["small_groups"]["threshold"] > 1:
         parts.append(_small_groups(report, are_all=not any(report[each.name] for each in LISTS)))
@@ -95,12 +59,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join("  ".join(_padded(line, widths, texts)).rstrip() for line in lines)
 
 
-def _rows(report: Mapping[str, Any], figure: str) -> list[Mapping[str, Any]]:
-    """Return the rows of a figure, without the days and hours in which nothing was counted."""
-    # The first column is the day or the hour.
-    if figure in FLAT:
-        return [*flat(report, figure)]
-    return [row for row in report[figure] if figure not in _OF_TIMES or any([*row.values()][1:])]
+def _is_counted(figure: Figure, row: Mapping[str, Any]) -> bool:
+    """Tell whether something was counted in a row: one without is left out, if it is a day or an hour."""
+    return "course" not in figure.drawings or any(row[column.key] for column in figure.measures)
 
 
 def _range(report: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cookie_consent.report.goals import flat
+from cookie_consent.report.figures import BY_NAME, rows_of
 from cookie_consent.report.page.consent import consent_figures, consent_note
 from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
 from cookie_consent.report.page.formatting import (
@@ -36,7 +36,7 @@ def goal_figures(report: Mapping[str, Any]) -> list[Figure]:
     """
     goal = ("Goal", lambda row: visible(row["goal"]))
     site = ("Site", lambda row: visible(row["referrer"]))
-    rows = _counted(flat(report, "goals"))
+    rows = _counted(rows_of(report, BY_NAME["goals"]))
     return [
         *([ranked("goals", "Goals", rows, "sessions", [goal, _SESSIONS, _VISITORS, _CONVERSION])] if rows else []),
         *(

@@ -1,8 +1,8 @@
 {# How far sessions and visitors come in a funnel. `steps` is the number of its steps; each is a parameter.
 
    A session has taken a step if it has its mark in a later record than that of the step before. What is left of the trail
-   behind that record is `rest`. The trail of a visitor is those of their sessions, one behind the other. `people` are the
-   visitors of the sessions. #}
+   behind that record is `rest`. The trail of a visitor is those of their sessions, one behind the other. `people_sessions`
+   are the visitors of the sessions. #}
 {% macro behind(trail, step) %}
 substring({{ trail }}, position({{ step }} IN {{ trail }}) + position(';' IN substring({{ trail }}, position({{ step }} IN {{ trail }}))))
 {%- endmacro %}
@@ -28,8 +28,9 @@ visitors_0 AS (
 {{ taken("visitors") }}
 {% for number in range(1, steps + 1) %}
 SELECT {{ number }} AS step,
-    (SELECT count(*) FROM sessions_{{ number }}) AS sessions,
-    (SELECT count(DISTINCT visitor) FROM sessions_{{ number }}) AS people,
-    (SELECT count(*) FROM visitors_{{ number }}) AS visitors
+    (SELECT count(*) FROM sessions_{{ number }}) AS row_sessions,
+    (SELECT count(DISTINCT visitor) FROM sessions_{{ number }}) AS people_sessions,
+    (SELECT count(*) FROM visitors_{{ number }}) AS row_visitors,
+    (SELECT count(*) FROM visitors_{{ number }}) AS people_visitors
 {{ "UNION ALL" if not loop.last }}
 {% endfor %}

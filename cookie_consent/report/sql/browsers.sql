@@ -1,3 +1,0 @@
-{# Visitors by browser family. #}
-{% extends "agents.sql" %}
-{% set column = "browser" %}

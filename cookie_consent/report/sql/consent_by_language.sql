@@ -1,4 +1,0 @@
-{# Consent by language. #}
-{% extends "consent_by.sql" %}
-{% from "answers.sql" import without_signal as names %}
-{% set column = "language" %}

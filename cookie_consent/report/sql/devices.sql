@@ -1,3 +1,0 @@
-{# Visitors by kind of device. #}
-{% extends "agents.sql" %}
-{% set column = "device" %}

@@ -1,3 +1,0 @@
-{# Visitors by operating system. #}
-{% extends "agents.sql" %}
-{% set column = "os" %}
