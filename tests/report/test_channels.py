@@ -86,5 +86,5 @@ def test_session_without_campaign_and_site_is_direct(database: duckdb.DuckDBPyCo
 def channel_of(database: duckdb.DuckDBPyConnection, referrer: str, campaign: str) -> str:
     database.execute("DELETE FROM sessions")
     database.execute("INSERT INTO sessions VALUES (?, ?, 1)", [referrer, campaign])
-    found = database.execute(sql("channels", DUCKDB), {"threshold": 1, "most": 1}).fetchall()
-    return str(found[0][0])
+    found = database.execute(sql("sessions_by_channel", DUCKDB)).fetchall()
+    return str(found[0][1])

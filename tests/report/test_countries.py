@@ -39,7 +39,7 @@ def test_page_names_countries_and_data_have_codes() -> None:
     assert "Japan" in html
     assert "United States" in html
     assert as_csv(made, "countries").splitlines()[:2] == ["country,visitors,views", "JP,1210,4102"]
-    assert "Countries\ncountry" in as_text(made)
+    assert "Countries, where they are known\ncountry" in as_text(made)
 
 
 def test_page_without_countries_has_no_section_of_them() -> None:
