@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from os import PathLike
@@ -18,13 +19,14 @@ from cookie_consent.base.threads import RANDOM, Backoff, call_after_fork
 from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.losses import LossCounter
-from cookie_consent.sinks.overflow import TIMEOUT, LineBuffer, Overflow
 from cookie_consent.sinks.spill import Line, Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Store
 
 LONGEST_HELD = 1.0
 """How long a process may buffer a line before it reaches the store or a spill file (seconds)."""
 _FLUSH_INTERVAL = 0.5
+_TIMEOUT = 1.0
+"""How long a store may fail, or hang, before lines in memory are spilled (seconds)."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 """Bounds of the pause between retries (seconds). The bound doubles each time; the pause is a random part of it."""
 _CLOSE_TIMEOUT = 5.0
@@ -72,48 +74,53 @@ class BufferedSink:
         self.local = None if spill is None else Path(spill)
         self._counters: Counter[str] = Counter()
         self._losses, self._spill = LossCounter(place), Spill(spill) if spill is not None else None
-        self._overflow: Overflow | None = None
         self._batch, self._most_bytes, self._sleep = batch, most_bytes, sleep
         self._relaxed_bytes = most_bytes if spill is None else most_bytes // 2
-        """Below this nothing has to be done about the buffer's size."""
-        if self._spill is not None:
-            words: dict[str, Any] = {"batch": batch, "relaxed_bytes": self._relaxed_bytes, "sleep": sleep}
-            self._overflow = Overflow(self._spill, place, self._counters, **words)
+        """Below this nothing has to be done about the lines in memory."""
         self._failing_since: float | None = None
         self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance), 0.0
         self._last_error = ""
-        self._flushes: deque[tuple[threading.Event, bool]] = deque()
+        self._has_warned = False
+        """Whether it is logged that the spill file takes nothing; once for each outage of the store."""
         self.after_fork()
         call_after_fork(self)
 
     def after_fork(self) -> None:
         """Start with an empty buffer and no thread. The parent writes what it buffered."""
-        self._buffer = LineBuffer(self._losses)
+        self._lines: deque[Line] = deque()
+        """The lines in memory, oldest first. Writers append without a lock; threads take lines with it."""
+        self._bytes_in = self._bytes_out = 0
+        """The bytes of all lines that came, which only writers change, and of those that left memory."""
         self._pending: list[Line] = []
+        """The batch in the hands of the store. It is tried again as it is."""
         self._has_lines, self._is_full = threading.Event(), threading.Event()
         self._is_awake = False
         """Whether `_has_lines` is set, or just was. Checking it costs no function call for each record."""
-        self._flushes.clear()
-        if self._overflow is not None:
-            self._overflow.after_fork(self._buffer)
+        self._flushes: deque[tuple[threading.Event, bool]] = deque()
+        self._call_began: float | None = None
+        """When the store was called, while it has not answered."""
         self._thread = threading.Thread(target=self._run)
+        self._mover: threading.Thread | None = None
+        """The thread that moves lines to the spill file, while it does."""
         self._lock = threading.Lock()
+        if self._spill is not None:
+            self._spill.after_fork()
 
     def write(self, line: bytes, *, is_record: bool = True) -> None:
         """Buffer a record, or drop it if the buffer is full."""
-        size, buffer = len(line), self._buffer
-        held = buffer.bytes_in - buffer.bytes_out + size
+        size = len(line)
+        held = self._bytes_in - self._bytes_out + size
         if held > self._relaxed_bytes and not self._has_room(held):
             return
-        buffer.bytes_in += size
+        self._bytes_in += size
         self._losses.numbers[0] += 1
-        buffer.lines.append((is_record, line))
+        self._lines.append((is_record, line))
         if not self._is_awake:
             self._wake()
-        elif not len(buffer.lines) % self._batch:
+        elif not len(self._lines) % self._batch:
             self._is_full.set()
-            if self._overflow is not None and self._overflow.is_stuck():
-                self._overflow.start()
+            if self._is_stuck():
+                self._start_to_move()
 
     def count(self, line: bytes) -> None:
         """Buffer a count, or drop it if the buffer is full."""
@@ -121,12 +128,12 @@ class BufferedSink:
 
     def close(self) -> None:
         """Flush to the store, or else to the spill file, for some seconds at most, and close connections."""
-        if self._overflow is not None:
-            self._overflow.join(_CLOSE_TIMEOUT)
-        if not self._flush_now(ends=True) and self._overflow is not None:
+        if (mover := self._mover) is not None:
+            mover.join(_CLOSE_TIMEOUT)
+        if not self._flush_now(ends=True) and self._spill is not None:
             # The thread waits for the store, which may take its batch as well: a store keeps each line once.
-            self._overflow.spilled([*self._pending])
-            self._overflow.spill_all()
+            self._is_spilled([*self._pending])
+            self._move(0)
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor."""
@@ -149,7 +156,7 @@ class BufferedSink:
             raise CannotEraseError(
                 f"Records may stay in {self.place}, which cannot be used: {why}. Erase again when it can."
             ) from error
-        if not is_flushed or (self._failing_since is not None and (self._pending or self._buffer.lines)):
+        if not is_flushed or (self._failing_since is not None and (self._pending or self._lines)):
             raise CannotEraseError(f"Records may still wait for {self.place}. Erase again when it can be written.")
         return erased
 
@@ -185,7 +192,7 @@ class BufferedSink:
         - "dropped_killed": an upper bound of the lines lost with killed processes that wrote to the same place. The
           next process to start counts them.
         """
-        return {**self._counters, "waiting": len(self._buffer.lines) + len(self._pending)}
+        return {**self._counters, "waiting": len(self._lines) + len(self._pending)}
 
     def _flush_now(self, *, ends: bool = False) -> bool:
         """Make the thread flush; return whether it did so within five seconds.
@@ -207,18 +214,32 @@ class BufferedSink:
         Args:
             held: the bytes of the buffer with that line.
         """
-        if self._overflow is None or held > self._most_bytes:
+        if self._spill is None or held > self._most_bytes:
             self._counters["dropped_full"] += 1
             return False
-        self._overflow.start()
+        self._start_to_move()
         return True
+
+    def _is_stuck(self) -> bool:
+        """Return whether the store does not answer, so that lines get old in memory."""
+        began = self._call_began
+        return began is not None and time.monotonic() - began > _TIMEOUT
+
+    def _start_to_move(self) -> None:
+        """Start to move lines to the spill file, unless a thread does so already."""
+        with self._lock:
+            if self._spill is not None and (self._mover is None or not self._mover.is_alive()):
+                mover = threading.Thread(target=self._run_mover, name="access-log-spill", daemon=True)
+                with suppress(RuntimeError):  # no thread can start now; the store may still take the lines
+                    mover.start()
+                    self._mover = mover
 
     def _wake(self) -> None:
         self._is_awake = True  # before the event: see `_run`
         self._has_lines.set()
         with self._lock:
             if not self._thread.is_alive():
-                self._count_lost(self._losses.begin(len(self._buffer.lines) + len(self._pending)))
+                self._count_lost(self._losses.begin(len(self._lines) + len(self._pending)))
                 self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
                 self._thread.start()
                 atexit.register(self._losses.end)  # runs after `close`: last in, first out
@@ -229,7 +250,64 @@ class BufferedSink:
             self._counters["dropped_killed"] += lines
             _log.warning("%d access records at most for %s were lost with a process that ended.", lines, self.place)
 
-    # The methods below run on the thread.
+    def _take(self) -> list[Line]:
+        """Take the oldest lines out of memory. They count as held until they are `_done`."""
+        with self._lock:
+            return [self._lines.popleft() for _ in range(min(len(self._lines), self._batch))]
+
+    def _done(self, batch: Sequence[Line]) -> None:
+        with self._lock:
+            self._bytes_out += sum(len(line) for _, line in batch)
+            self._losses.numbers[1] += len(batch)
+
+    def _is_spilled(self, batch: Sequence[Line]) -> bool:
+        """Append a batch to the spill file; return False if that fails."""
+        assert self._spill is not None  # noqa: S101 (callers check)
+        try:
+            self._spill.add(batch)
+        except (OSError, MemoryError) as error:
+            self._counters["spill_failed"] += 1
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning(
+                    "Access records for %s cannot wait in %s; they wait in memory, as far as there is room: %s",
+                    self.place,
+                    self._spill.folder,
+                    error,
+                )
+            return False
+        with self._lock:
+            self._counters["spilled"] += len(batch)
+        return True
+
+    def _move(self, enough: int) -> bool:
+        """Move the oldest lines to the spill file; return False if it takes no more.
+
+        Args:
+            enough: how many bytes may stay in memory, if the store answers.
+        """
+        while (self._is_stuck() or self._bytes_in - self._bytes_out > enough) and (batch := self._take()):
+            if not self._is_spilled(batch):
+                with self._lock:
+                    self._lines.extendleft(reversed(batch))
+                return False
+            self._done(batch)
+        return True
+
+    def _run_mover(self) -> None:
+        """Move lines until memory is a quarter full."""
+        is_over = False
+        while not is_over:
+            has_room = self._move(self._relaxed_bytes // 2)
+            if not has_room:
+                self._sleep(_TIMEOUT)
+            # Under the lock, so that a writer either leaves its lines to this thread or starts another.
+            with self._lock:
+                is_over = not has_room or self._bytes_in - self._bytes_out <= self._relaxed_bytes
+                if is_over:
+                    self._mover = None
+
+    # The methods below run on the thread that writes to the store.
 
     def _run(self) -> None:
         while True:
@@ -245,60 +323,51 @@ class BufferedSink:
                 if any(ends for _, ends in flushes):
                     self.store.close()
             except Exception as error:  # noqa: BLE001 (no error may end the thread)
-                self._log_once(error)
+                if repr(error) != self._last_error:  # it may come again twice a second
+                    self._last_error = repr(error)
+                    _log.error("Access records are held back by an error.", exc_info=error)
             else:
                 self._last_error = ""
-            if self._is_behind():
+            # In this order: lines that the other thread moves now are first in memory, and then in the spill file.
+            is_held = bool(self._pending) or self._bytes_in > self._bytes_out
+            if is_held or (self._spill is not None and self._spill.is_waiting()):
                 self._has_lines.set()
             for flushed, _ in flushes:
                 flushed.set()
 
-    def _log_once(self, error: Exception) -> None:
-        """Log an error unless it repeats the last one, as it may twice a second."""
-        if repr(error) != self._last_error:
-            self._last_error = repr(error)
-            _log.error("Access records are held back by an error.", exc_info=error)
-
-    def _is_behind(self) -> bool:
-        # In this order: lines that the other thread moves now are first in memory, and then in the spill file.
-        is_held = bool(self._pending) or self._buffer.bytes_in > self._buffer.bytes_out
-        return is_held or (self._spill is not None and self._spill.is_waiting())
-
     def _work(self, *, now: bool) -> None:
         """Flush to the store if it is due for a try, or if `now`; spill what the store does not take."""
-        if now or time.monotonic() >= self._next_try:
-            self._drain()
-        since = self._failing_since
-        if since is not None and self._overflow and (now or time.monotonic() - since >= TIMEOUT):
-            self._spill_waiting(self._overflow)
-
-    def _drain(self) -> None:
-        if self._drain_memory() and self._spill is not None:
+        if (now or time.monotonic() >= self._next_try) and self._is_drained() and self._spill is not None:
             for batch in self._spill.batches():
                 # New lines do not wait for old ones.
-                if not (self._store(batch) and self._drain_memory()):
-                    return
+                if not (self._is_stored(batch) and self._is_drained()):
+                    break
+        since = self._failing_since
+        if since is not None and self._spill is not None and (now or time.monotonic() - since >= _TIMEOUT):
+            if self._pending and self._is_spilled(self._pending):
+                self._pending_done()
+            if not self._pending:
+                self._move(0)
 
-    def _drain_memory(self) -> bool:
-        """Write buffered lines to the store; return False if it has to be retried."""
-        while self._pending or self._buffer.lines:
-            self._pending = self._pending or self._buffer.take(self._batch)
-            if not self._store(self._pending):
+    def _is_drained(self) -> bool:
+        """Write the lines in memory to the store; return False if it has to be retried."""
+        while self._pending or self._lines:
+            self._pending = self._pending or self._take()
+            if not self._is_stored(self._pending):
                 return False
             self._pending_done()
         return True
 
     def _pending_done(self) -> None:
         done, self._pending = self._pending, []
-        self._buffer.done(done)
+        self._done(done)
 
-    def _store(self, batch: Sequence[Line]) -> bool:
+    def _is_stored(self, batch: Sequence[Line]) -> bool:
         """Write a batch to the store; return False if it has to be retried."""
         if self._failing_since is not None:
             self._counters["retried"] += 1
         invalid = 0
-        if self._overflow is not None:
-            self._overflow.call_began = time.monotonic()
+        self._call_began = time.monotonic()
         try:
             self._write(
                 [line for is_record, line in batch if is_record], [line for is_record, line in batch if not is_record]
@@ -308,28 +377,16 @@ class BufferedSink:
             self._counters["dropped_invalid"] += invalid
             _log.warning("%d access records can never be written to %s and are lost: %s", invalid, self.place, error)
         except Exception as error:  # noqa: BLE001 (a store may raise anything; the batch is retried)
-            self._failed(error)
+            now = time.monotonic()
+            if self._failing_since is None:
+                self._failing_since = now
+                _log.warning("Access records cannot be written to %s; they wait, counted: %s", self.place, error)
+            self._next_try = now + self._backoff.next_pause()
             return False
         finally:
-            if self._overflow is not None:
-                self._overflow.call_began = None
+            self._call_began = None
         self._counters["written"] += len(batch) - invalid
         self._failing_since, self._next_try = None, 0.0
-        if self._overflow is not None:
-            self._overflow.is_logged = False
+        self._has_warned = False
         self._backoff.reset()
         return True
-
-    def _failed(self, error: Exception) -> None:
-        now = time.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-            _log.warning("Access records cannot be written to %s; they wait, counted: %s", self.place, error)
-        self._next_try = now + self._backoff.next_pause()
-
-    def _spill_waiting(self, overflow: Overflow) -> None:
-        while self._pending or self._buffer.lines:
-            self._pending = self._pending or self._buffer.take(self._batch)
-            if not overflow.spilled(self._pending):
-                return
-            self._pending_done()

@@ -99,8 +99,7 @@ class ScarceSpill(Spill):
 
 def replace_spill(sink: BufferedSink, spill: ScarceSpill) -> ScarceSpill:
     """Give a sink another spill folder."""
-    assert sink._overflow is not None
-    sink._spill = sink._overflow._spill = spill
+    sink._spill = spill
     return spill
 
 
