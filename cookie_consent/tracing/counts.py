@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -123,15 +123,13 @@ class Counts:
             first: whether the visitor came from elsewhere, so that no page of this visit has asked yet.
         """
         names = ("asked", "asked_first") if first else ("asked",)
-        for name in names:
-            self._add_details(name, host, shown)
-        self._add_purposes(host, [("asked", id_) for id_ in shown.asked])
+        self._add_details(names, host, shown, [("asked", id_) for id_ in shown.asked])
         for name in names:
             self.add(name, host, language=language)
 
     def add_answer(
         self,
-        names: Iterable[str],
+        names: Collection[str],
         host: bytes,
         language: str,
         shown: Shown,
@@ -147,32 +145,28 @@ class Counts:
             shown: what the question looked like and where it was.
             purposes: "granted", "refused", "withdrawn" or "changed", and the purpose of which that is true.
         """
-        for name in names:
-            self._add_details(name, host, shown)
-        self._add_purposes(host, purposes)
+        self._add_details(names, host, shown, purposes)
         for name in names:
             self.add(name, host, language=language)
 
-    def _add_details(self, name: str, host: bytes, shown: Shown) -> None:
-        self._enter_hour()
-        if name in _BY:
-            prefix = self._name_prefix(shown.path)
-            for thing, detail in (("policy", shown.policy.version), ("device", shown.device), ("prefix", prefix)):
-                if detail:
-                    self._add_detail(host, f"{name}_by_{thing}", detail)
-
-    def _add_purposes(self, host: bytes, purposes: Iterable[tuple[str, str]]) -> None:
-        for name, purpose in purposes:
-            self._add_detail(host, f"{name}_by_purpose", purpose)
-
-    def _add_detail(self, host: bytes, name: str, detail: str) -> None:
+    def _add_details(
+        self, names: Collection[str], host: bytes, shown: Shown, purposes: Iterable[tuple[str, str]]
+    ) -> None:
+        """Count what was shown, by each thing, and the purposes of which a name is true."""
         now = self._enter_hour()
         if not self._details:
             self._details_due = now + DETAIL_INTERVAL
         elif len(self._details) >= MOST:
             self.flush()
-        row = (self._name_host(host), "", name, detail)
-        self._details[row] = self._details.get(row, 0) + 1
+        details = [(f"{name}_by_purpose", purpose) for name, purpose in purposes]
+        names = _BY.intersection(names)
+        if names:
+            things = {"policy": shown.policy.version, "device": shown.device, "prefix": self._name_prefix(shown.path)}
+            details += [(f"{name}_by_{thing}", things[thing]) for name in names for thing in things if things[thing]]
+        where = self._name_host(host)
+        for name, detail in details:
+            row = (where, "", name, detail)
+            self._details[row] = self._details.get(row, 0) + 1
 
     def _flush_later(self, now: float) -> None:
         """Have the sums written after a while, on the running event loop; without one, write them now."""
