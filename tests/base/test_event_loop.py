@@ -28,6 +28,7 @@ from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.report.live.app import report_app
 from cookie_consent.sinks import JsonLinesSink, MemorySink
 from tests.support.asgi import PHONE, PREFIX, Visitor, bodies, install, page_app, response_to, scope
+from tests.support.faulty_ledger import FaultyLedger
 from tests.support.ledger_files import ledger_url
 from tests.support.servers.processes import free_port, kill_process_group, process_group_options
 
@@ -152,12 +153,7 @@ def test_counts_are_batched_under_trio() -> None:
 
 
 def test_hanging_ledger_refuses_answer_under_trio() -> None:
-    class Hanging(MemoryLedger):
-        async def append(self, entry: Any) -> dict[str, Any]:
-            await anyio.sleep_forever()
-            raise AssertionError
-
-    app = install(page_app(), ledger=Hanging())
+    app = install(page_app(), ledger=FaultyLedger(anyio.sleep_forever))
     same_site = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
 
     async def answers() -> int:

@@ -37,6 +37,7 @@ from tests.support.asgi import (
     scope,
     without_form_ids,
 )
+from tests.support.faulty_ledger import FaultyLedger
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import text_of
 
@@ -283,34 +284,8 @@ def test_ledger_added_later_gives_consent_id_to_grants_only(answer: Any, has_id:
     assert (ledger.kept[0]["consent_id"] is not None) == has_id
 
 
-class Failing(MemoryLedger):
-    """A ledger that fails while there is an error, as with a full disk or a server that is down."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        super().__init__()
-        self.error = error
-
-    async def append(self, entry: Entry) -> dict[str, Any]:
-        if self.error is not None:
-            raise self.error
-        return await super().append(entry)
-
-    async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
-        if self.error is not None:
-            raise self.error
-        return await super().records(consent_id, most)
-
-
 FULL = OSError("no space left")
 WAIT = PAUSE + 0.5
-
-
-class Hanging(MemoryLedger):
-    """A ledger that never returns."""
-
-    async def append(self, entry: Entry) -> dict[str, Any]:
-        await anyio.sleep_forever()
-        raise AssertionError("never")
 
 
 def told_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -323,7 +298,7 @@ def told_records(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 def test_grant_gets_503_and_changes_nothing_while_ledger_fails(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    visitor = Visitor(install(page_app(), ledger=Failing(error)))
+    visitor = Visitor(install(page_app(), ledger=FaultyLedger(error)))
     before = visitor.get(headers=[("accept", "text/html")]).text
     reply = visitor.accept()
     assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
@@ -336,7 +311,7 @@ def test_grant_gets_503_and_changes_nothing_while_ledger_fails(
 
 
 def test_first_refusal_holds_while_ledger_fails(caplog: pytest.LogCaptureFixture) -> None:
-    visitor = Visitor(install(page_app(), ledger=Failing(FULL)))
+    visitor = Visitor(install(page_app(), ledger=FaultyLedger(FULL)))
     visitor.jar |= {"_ga": "1"}
     reply = visitor.refuse()
     assert reply.status == 200
@@ -349,7 +324,7 @@ def test_first_refusal_holds_while_ledger_fails(caplog: pytest.LogCaptureFixture
 
 @pytest.mark.parametrize("by_form", [False, True])
 def test_withdrawal_holds_while_ledger_fails(by_form: bool, caplog: pytest.LogCaptureFixture) -> None:
-    clock, ledger, sink = Clock(), Failing(), MemorySink()
+    clock, ledger, sink = Clock(), FaultyLedger(), MemorySink()
     visitor = Visitor(install(page_app(), ledger=ledger, access_log=sink, clock=clock), [("user-agent", PHONE)])
     visitor.accept()
     visitor.get()
@@ -357,7 +332,7 @@ def test_withdrawal_holds_while_ledger_fails(by_form: bool, caplog: pytest.LogCa
     traced = len(sink.records)
     assert traced
     visitor.jar |= {"_ga": "1"}
-    ledger.error = FULL
+    ledger.fault = FULL
     clock.forward(seconds=600)
     reply = visitor.send_form("choice=refuse_all&next=/") if by_form else visitor.refuse()
     assert reply.status == (303 if by_form else 200)
@@ -373,14 +348,14 @@ def test_withdrawal_holds_while_ledger_fails(by_form: bool, caplog: pytest.LogCa
 
 
 def test_withdrawal_comes_into_chain_before_next_answer_with_its_own_time(caplog: pytest.LogCaptureFixture) -> None:
-    clock, ledger = Clock(), Failing()
+    clock, ledger = Clock(), FaultyLedger()
     app = install(page_app(), ledger=ledger, clock=clock)
     visitor, other = Visitor(app), Visitor(app)
     visitor.accept()
-    ledger.error = FULL
+    ledger.fault = FULL
     clock.forward(seconds=600)
     withdrawn_at = visitor.refuse().json["decided_at"]
-    ledger.error = None
+    ledger.fault = None
     clock.forward(seconds=1200)
     other.accept()
     visitor.accept()
@@ -397,15 +372,15 @@ def test_withdrawal_comes_into_chain_before_next_answer_with_its_own_time(caplog
 
 
 def test_answer_of_another_visitor_brings_no_withdrawal_but_its_own() -> None:
-    clock, ledger = Clock(), Failing()
+    clock, ledger = Clock(), FaultyLedger()
     app = install(page_app(), ledger=ledger, clock=clock)
     visitor, other = Visitor(app), Visitor(app)
     visitor.accept()
     other.accept()
-    ledger.error = FULL
+    ledger.fault = FULL
     clock.forward(seconds=90)
     visitor.refuse()
-    ledger.error = None
+    ledger.fault = None
     clock.forward(seconds=90)
     other.refuse()
     assert [record["event"] for record in ledger.kept] == ["granted", "granted", "withdrawn"]
@@ -415,12 +390,12 @@ def test_answer_of_another_visitor_brings_no_withdrawal_but_its_own() -> None:
 
 
 def test_withdrawal_that_waited_too_long_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    clock, ledger = Clock(), Failing()
+    clock, ledger = Clock(), FaultyLedger()
     visitor = Visitor(install(page_app(), ledger=ledger, clock=clock))
     visitor.accept()
-    ledger.error = FULL
+    ledger.fault = FULL
     visitor.refuse()
-    ledger.error = None
+    ledger.fault = None
     clock.forward(seconds=3060)
     visitor.accept()
     assert [record["status"] for record in ledger.kept] == ["granted", "granted"]
@@ -429,14 +404,14 @@ def test_withdrawal_that_waited_too_long_stays_in_the_log(caplog: pytest.LogCapt
 
 
 def test_waiting_record_comes_into_ledger_without_another_answer() -> None:
-    ledger = Failing(FULL)
+    ledger = FaultyLedger(FULL)
     app = install(page_app(), ledger=ledger)
 
     async def visit() -> None:
         await response_to(app, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
         await trio.sleep(WAIT)
         assert ledger.kept == []
-        ledger.error = None
+        ledger.fault = None
         await trio.sleep(WAIT)
         assert [record["event"] for record in ledger.kept] == ["refused"]
 
@@ -444,22 +419,22 @@ def test_waiting_record_comes_into_ledger_without_another_answer() -> None:
 
 
 def test_older_withdrawal_does_not_follow_newer_answer_of_another_process() -> None:
-    clock, ledger = Clock(), Failing()
+    clock, ledger = Clock(), FaultyLedger()
     one, other = (install(page_app(), ledger=ledger, clock=clock) for _ in range(2))
 
     visitor = Visitor(one)
     visitor.accept()
-    ledger.error = FULL
+    ledger.fault = FULL
     visitor.refuse()
-    ledger.error = None
+    ledger.fault = None
     clock.forward(seconds=90)
     visitor.app = other
     visitor.accept()
 
     async def wait() -> None:
-        ledger.error = FULL
+        ledger.fault = FULL
         await response_to(one, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
-        ledger.error = None
+        ledger.fault = None
         await trio.sleep(WAIT)
 
     trio.run(wait, clock=trio.testing.MockClock(autojump_threshold=0))
@@ -467,13 +442,13 @@ def test_older_withdrawal_does_not_follow_newer_answer_of_another_process() -> N
 
 
 def test_no_more_than_a_thousand_refusals_wait(caplog: pytest.LogCaptureFixture) -> None:
-    ledger = Failing(FULL)
+    ledger = FaultyLedger(FULL)
     app = install(page_app(), ledger=ledger)
 
     async def visit() -> None:
         for _ in range(MAX_WAITING + 5):
             await response_to(app, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
-        ledger.error = None
+        ledger.fault = None
         await trio.sleep(WAIT)
 
     trio.run(visit, clock=trio.testing.MockClock(autojump_threshold=0))
@@ -486,11 +461,11 @@ SAVES_BOTH = {"choice": "save", "purposes": {"media": True}}
 
 @pytest.mark.parametrize("by_form", [False, True])
 def test_answer_that_also_grants_holds_in_what_it_refuses_while_ledger_fails(by_form: bool) -> None:
-    ledger = Failing()
+    ledger = FaultyLedger()
     visitor = Visitor(install(page_app(), ledger=ledger))
     visitor.save(analytics=True)
     visitor.jar |= {"_ga": "1"}
-    ledger.error = FULL
+    ledger.fault = FULL
     form = "choice=save&purpose=media&surface=settings"
     reply = visitor.send_form(form) if by_form else visitor.save(media=True)
     assert reply.status == 503
@@ -499,7 +474,7 @@ def test_answer_that_also_grants_holds_in_what_it_refuses_while_ledger_fails(by_
     state = visitor.state()
     assert state["purposes"] == {"necessary": True, "analytics": False, "media": False}
     assert visitor.jar.keys() == {"__Host-consent"}
-    ledger.error = None
+    ledger.fault = None
     visitor.save(media=True)
     assert [(record["granted"], record["refused"]) for record in ledger.kept] == [
         (["analytics"], ["media"]),
@@ -509,24 +484,24 @@ def test_answer_that_also_grants_holds_in_what_it_refuses_while_ledger_fails(by_
 
 
 def test_what_is_granted_again_in_an_answer_stays_granted_while_ledger_fails() -> None:
-    ledger = Failing()
+    ledger = FaultyLedger()
     visitor = Visitor(install(page_app(), ledger=ledger))
     visitor.accept()
-    ledger.error = FULL
+    ledger.fault = FULL
     assert visitor.save(media=True).status == 200
     assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
     assert visitor.save(media=True).status == 503, "it renews a grant"
 
 
 def test_ledger_failure_is_explained_to_form_on_a_page() -> None:
-    reply = Visitor(install(ledger=Failing(FULL)), [("accept-language", "ja")]).send_form("choice=accept_all")
+    reply = Visitor(install(ledger=FaultyLedger(FULL)), [("accept-language", "ja")]).send_form("choice=accept_all")
     assert reply.status == 503
     assert text_of(policy(), "ja", "error_unavailable") in reply.text
     assert reply.all("set-cookie") == []
 
 
 def test_refusal_waits_two_seconds_for_hanging_ledger() -> None:
-    app = install(page_app(), ledger=Hanging())
+    app = install(page_app(), ledger=FaultyLedger(anyio.sleep_forever))
 
     async def refuse() -> tuple[int, float]:
         reply = await response_to(app, scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "refuse_all"}'))
@@ -539,7 +514,7 @@ def test_refusal_waits_two_seconds_for_hanging_ledger() -> None:
 
 @pytest.mark.slow
 def test_hanging_ledger_times_out_without_delaying_other_requests() -> None:
-    app = install(reply_app(b"a page"), ledger=Hanging())
+    app = install(reply_app(b"a page"), ledger=FaultyLedger(anyio.sleep_forever))
 
     async def visit() -> tuple[Reply, list[Message]]:
         request = scope("POST", PREFIX, [JSON, OWN])
@@ -556,7 +531,7 @@ def test_hanging_ledger_times_out_without_delaying_other_requests() -> None:
 
 
 def test_failing_ledger_does_not_affect_page_views() -> None:
-    visitor = Visitor(install(ledger=Failing(FULL)))
+    visitor = Visitor(install(ledger=FaultyLedger(FULL)))
     assert visitor.get().status == 200
     assert visitor.state()["status"] == "unknown"
     assert visitor.get(PREFIX).status == 200
@@ -565,7 +540,11 @@ def test_failing_ledger_does_not_affect_page_views() -> None:
 def test_cancelled_answer_raises_cancelled_error() -> None:
     async def visit() -> None:
         answer = asyncio.create_task(
-            drive(install(ledger=Hanging()), scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "accept_all"}'))
+            drive(
+                install(ledger=FaultyLedger(anyio.sleep_forever)),
+                scope("POST", PREFIX, [JSON, OWN]),
+                bodies(b'{"choice": "accept_all"}'),
+            )
         )
         for _ in range(20):
             await asyncio.sleep(0)

@@ -35,6 +35,7 @@ from tests.support.asgi import (
     scope,
 )
 from tests.support.browsers.browser import forms
+from tests.support.faulty_ledger import FaultyLedger
 from tests.support.policies import text_of
 
 BROWSER = [("user-agent", PHONE)]
@@ -557,30 +558,6 @@ def test_own_data_limit_uses_visitor_id_without_consent_id() -> None:
 # Stores that are down.
 
 
-class Down(MemoryLedger):
-    """A ledger with methods that can be switched off."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down: set[str] = set()
-
-    def _raise_if_down(self, name: str) -> None:
-        if name in self.down:
-            raise ConnectionError("gone")
-
-    async def append(self, entry: Entry) -> dict[str, Any]:
-        self._raise_if_down("append")
-        return await super().append(entry)
-
-    async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
-        self._raise_if_down("records")
-        return await super().records(consent_id, most)
-
-    async def text(self, digest: str) -> str | None:
-        self._raise_if_down("text")
-        return await super().text(digest)
-
-
 class UnreadableAccessLog(MemorySink):
     """A sink whose file may not be read or written."""
 
@@ -592,11 +569,11 @@ class UnreadableAccessLog(MemorySink):
 
 
 def test_settings_page_works_while_ledger_is_down_and_own_data_gets_503() -> None:
-    ledger, sink = Down(), MemorySink()
+    ledger, sink = FaultyLedger(), MemorySink()
     visitor = traced_visitor(ledger=ledger, access_log=sink)
     record = ledger.kept[0]["record_id"].encode()
     before = len(sink.records)
-    ledger.down = {"records"}
+    ledger.fault = ConnectionError("gone")
     settings = visitor.get(PREFIX)
     assert (settings.status, words("status_granted") in settings.text) == (200, True)
     assert "record of your answers" not in settings.text
@@ -607,7 +584,7 @@ def test_settings_page_works_while_ledger_is_down_and_own_data_gets_503() -> Non
     reply = visitor.post({}, path=ERASE)
     assert (reply.status, reply.all("set-cookie")) == (503, [])
     assert len(sink.records) == before
-    ledger.down = set()
+    ledger.fault = None
     assert visitor.get(EXPORT).status == 200
 
 

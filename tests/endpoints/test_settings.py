@@ -11,6 +11,7 @@ import pytest
 from cookie_consent.ledgers import MemoryLedger, open_ledger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, call, install, policy
+from tests.support.faulty_ledger import FaultyLedger
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import text_of
 
@@ -114,15 +115,8 @@ def test_state_of_service_page_follows_service_conditions(query: bytes, analytic
 # A ledger that is down.
 
 
-class UnreachablePolicies(MemoryLedger):
-    """A ledger whose policies cannot be read."""
-
-    async def policy(self, version: str) -> dict[str, Any] | None:
-        raise ConnectionError("gone")
-
-
 def test_failing_ledger_hides_only_earlier_policies() -> None:
-    app = install(ledger=UnreachablePolicies())
+    app = install(ledger=FaultyLedger(ConnectionError("gone"), {"policy"}))
     assert call(app, path=f"{PREFIX}/policy").status == 200
     assert call(app, path=f"{PREFIX}/policy/{policy().version}").status == 200
     assert call(app, path=f"{PREFIX}/policy/0123456789abcdef").status == 503
@@ -130,12 +124,7 @@ def test_failing_ledger_hides_only_earlier_policies() -> None:
 
 @pytest.mark.slow
 def test_hanging_ledger_times_out_with_503() -> None:
-    class Hanging(MemoryLedger):
-        async def policy(self, version: str) -> dict[str, Any] | None:
-            await asyncio.Event().wait()
-            raise AssertionError("never")
-
-    assert call(install(ledger=Hanging()), path=f"{PREFIX}/policy/x").status == 503
+    assert call(install(ledger=FaultyLedger(asyncio.Event().wait, {"policy"})), path=f"{PREFIX}/policy/x").status == 503
 
 
 # The policy.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
+from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.parts import RequestRules
@@ -22,6 +21,7 @@ from cookie_consent.tracing.retention import AccessRetention
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
 from tests.support.browsers.browser import forms
 from tests.support.desk import help_desk_request
+from tests.support.faulty_ledger import FaultyLedger
 from tests.support.ledger_files import ledger_url
 from tests.support.ledger_writer import entry, new_id
 from tests.support.waiting import eventually
@@ -29,22 +29,6 @@ from tests.support.waiting import eventually
 HOUR, DAY = 3600, 86_400
 RULES = RequestRules()
 REMOVAL = '"event":"removed"'
-
-
-class CountingLedger(MemoryLedger):
-    """A ledger that remembers the times of its removals."""
-
-    def __init__(self, remove: Callable[[], None] = lambda: None) -> None:
-        super().__init__()
-        self.times: list[float] = []
-        self.before = remove
-
-    def remove(
-        self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
-    ) -> Removal:
-        self.times.append(now)
-        self.before()
-        return super().remove(now=now, make_id=make_id, consent_id=consent_id, dry_run=dry_run)
 
 
 def retention(ledger: Ledger) -> Retention:
@@ -67,20 +51,20 @@ def removals(ledger: Ledger) -> int:
 
 
 def test_retention_runs_once_a_day() -> None:
-    ledger = CountingLedger()
+    ledger = FaultyLedger()
     job = retention(ledger)
     job.wait()
     for seconds in (0, 1, DAY - 1, DAY, DAY + HOUR - 1, DAY + HOUR, 2 * DAY, 9 * DAY, 9 * DAY + 1, 15 * DAY):
         run_if_due(job, NOW + seconds)
-    assert [int(now - NOW) for now in ledger.times] == [0, DAY + HOUR, 15 * DAY]
+    assert [int(now - NOW) for now in ledger.arguments("remove")] == [0, DAY + HOUR, 15 * DAY]
 
 
 def test_clock_that_was_far_ahead_for_less_than_an_hour_removes_nothing() -> None:
-    ledger = CountingLedger()
+    ledger = FaultyLedger()
     job = retention(ledger)
     for seconds in (0, 730 * DAY, 730 * DAY + HOUR - 1, 60, DAY, 730 * DAY, DAY + HOUR, 730 * DAY, 2 * DAY, 3 * DAY):
         run_if_due(job, NOW + seconds)
-    assert [int(now - NOW) for now in ledger.times] == [0, 3 * DAY]
+    assert [int(now - NOW) for now in ledger.arguments("remove")] == [0, 3 * DAY]
 
 
 def test_retention_waits_a_day_after_run_of_another_process(ledger: Ledger) -> None:
@@ -122,12 +106,12 @@ def test_processes_that_find_it_due_at_different_times_run_it_once(
 
 
 def test_retention_tolerates_clock_skew() -> None:
-    ledger = CountingLedger()
+    ledger = FaultyLedger()
     job, elsewhere = retention(ledger), retention(ledger)
     run_if_due(job, NOW + 299)
     run_if_due(job, NOW)
     run_if_due(elsewhere, NOW)
-    assert len(ledger.times) == 1
+    assert len(ledger.arguments("remove")) == 1
 
 
 def test_altered_record_is_not_removed_but_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -178,7 +162,7 @@ def test_run_if_due_does_not_wait_for_removal() -> None:
         begun.set()
         assert goes_on.wait(30)
 
-    ledger = CountingLedger(slowly)
+    ledger = FaultyLedger(slowly, {"remove"})
     run(ledger.append(entry(keep_until=int(NOW))))
     job = retention(ledger)
     job.run_if_due(NOW)
@@ -209,7 +193,7 @@ def test_failed_run_is_told_in_a_line_and_repeated_next_day(caplog: pytest.LogCa
         if failures:
             raise failures.pop(0)
 
-    ledger = CountingLedger(failing)
+    ledger = FaultyLedger(failing, {"remove"})
     run(ledger.append(entry(keep_until=int(NOW))))
     job = retention(ledger)
     for seconds, records in ((0, 1), (60, 1), (DAY, 1), (3 * DAY, 0)):
@@ -278,11 +262,11 @@ def test_answer_is_kept_when_retention_fails() -> None:
     def failing() -> None:
         raise OSError("disk")
 
-    ledger = CountingLedger(failing)
+    ledger = FaultyLedger(failing, {"remove"})
     assert Visitor(install(ledger=ledger)).accept().status == 200
     for thread in retention_threads():
         thread.join()
-    assert len(ledger.times) == 1
+    assert len(ledger.arguments("remove")) == 1
     assert left(ledger) == 1
 
 

@@ -29,6 +29,7 @@ from tests.support.asgi import (
     response_to,
     scope,
 )
+from tests.support.faulty_ledger import FaultyLedger
 from tests.support.policies import NOW, consent_record, granting_record, small_policy
 
 GPC, DNT = ("sec-gpc", "1"), ("dnt", "1")
@@ -168,15 +169,15 @@ def test_signal_records_are_limited_per_hour() -> None:
 
 
 def test_ledger_is_read_only_for_grants_that_signals_can_refuse() -> None:
-    ledger = CountingLedger()
+    ledger = FaultyLedger()
     app = install(ledger=ledger)
     refused, partly = Visitor(app), Visitor(app)
     refused.refuse()
     visit((app, refused, []), (app, refused, [GPC]), (app, Visitor(app), []))
-    assert ledger.lookups == []
+    assert ledger.arguments("last") == []
     partly.save(analytics=True)
     visit((app, partly, []), times=100)
-    assert len(ledger.lookups) == 1
+    assert len(ledger.arguments("last")) == 1
 
 
 @pytest.mark.parametrize(
@@ -212,41 +213,29 @@ def test_signal_without_ledger_is_served() -> None:
     visit((app, accepting_visitor(app), [GPC]), times=2)
 
 
-class CountingLedger(MemoryLedger):
-    """A ledger that remembers the consent ids whose newest record was read."""
+def failing_ledger(times: int) -> FaultyLedger:
+    """Return a ledger whose first attempts to keep a signal fail."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.lookups: list[str] = []
+    def fail() -> None:
+        if 0 < tries(ledger) <= times and ledger.arguments("append")[-1].document["event"] == "signal":
+            raise OSError("no space left")
 
-    async def last(self, consent_id: str) -> dict[str, Any] | None:
-        self.lookups.append(consent_id)
-        return await super().last(consent_id)
+    ledger = FaultyLedger(fail)
+    return ledger
 
 
-class FailingLedger(MemoryLedger):
-    """A ledger whose first attempts to keep a signal fail."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self.times, self.tried = times, 0
-
-    async def append(self, entry: Entry) -> dict[str, Any]:
-        if entry.document["event"] == "signal":
-            self.tried += 1
-            if self.tried <= self.times:
-                raise OSError("no space left")
-        return await super().append(entry)
+def tries(ledger: FaultyLedger) -> int:
+    return sum(entry.document["event"] == "signal" for entry in ledger.arguments("append"))
 
 
 def test_failed_signal_record_is_retried_while_pages_are_served(caplog: pytest.LogCaptureFixture) -> None:
-    clock, ledger = Clock(), FailingLedger(times=2)
+    clock, ledger = Clock(), failing_ledger(times=2)
     app = install(reply_app(b"a page"), ledger=ledger, clock=clock)
     visitor = accepting_visitor(app)
     for seconds, tried, records in ((0, 1, 1), (9, 1, 1), (1, 2, 1), (9, 2, 1), (1, 3, 2), (0, 3, 2)):
         clock.forward(seconds=seconds)
         visit((app, visitor, [GPC]), times=2)
-        assert (ledger.tried, len(ledger.kept)) == (tried, records)
+        assert (tries(ledger), len(ledger.kept)) == (tried, records)
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
     message = "The ledger could not keep the record of a signal: OSError no space left"
     assert [record.getMessage() for record in logged] == [message] * 2
@@ -255,12 +244,12 @@ def test_failed_signal_record_is_retried_while_pages_are_served(caplog: pytest.L
 
 
 def test_failing_ledger_is_retried_once_for_all_visitors() -> None:
-    clock, ledger = Clock(), FailingLedger(times=1)
+    clock, ledger = Clock(), failing_ledger(times=1)
     app = install(ledger=ledger, clock=clock)
     first, second = accepting_visitor(app), accepting_visitor(app)
     visit((app, first, [GPC]))
     visit((app, second, [GPC]), (app, first, [GPC]))
-    assert ledger.tried == 1
+    assert tries(ledger) == 1
     clock.forward(seconds=10)
     visit((app, second, [GPC]), (app, first, [GPC]))
     assert [record["event"] for record in (*kept(first), *kept(second))] == ["granted", "signal"] * 2
@@ -269,13 +258,12 @@ def test_failing_ledger_is_retried_once_for_all_visitors() -> None:
 def test_page_does_not_wait_for_stalled_ledger() -> None:
     begun = asyncio.Event()
 
-    class Hanging(MemoryLedger):
-        async def append(self, entry: Entry) -> dict[str, Any]:
-            if entry.document["event"] == "signal":
-                begun.set()
-                await asyncio.Event().wait()
-            return await super().append(entry)
+    async def hang() -> None:
+        if ledger.arguments("append")[-1].document["event"] == "signal":
+            begun.set()
+            await asyncio.Event().wait()
 
+    ledger = FaultyLedger(hang, {"append"})
     seen: list[bytes] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -283,7 +271,7 @@ def test_page_does_not_wait_for_stalled_ledger() -> None:
         await reply_app(b"a page")(scope, receive, send)
         seen.append(b"a page")
 
-    site = install(app, ledger=Hanging())
+    site = install(app, ledger=ledger)
     visitor = accepting_visitor(site)
     assert visitor.get("/", [GPC]).body == b"a page"
     assert seen == [b"a page"]

@@ -25,6 +25,7 @@ from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.testing import aanswer, answer, arefuse, refuse
 from cookie_consent.testing.prefix import prefix_of
 from tests.support.asgi import PREFIX, SITE, Clock, policy
+from tests.support.faulty_ledger import FaultyLedger
 from tests.support.policies import KEY
 from tests.support.servers.threads import served
 
@@ -216,12 +217,8 @@ def test_refusal_of_the_site_is_told_with_its_text() -> None:
 
 
 def test_ledger_that_is_down_is_told() -> None:
-    class FailingLedger(MemoryLedger):
-        async def append(self, *_: Any, **__: Any) -> Any:
-            raise OSError("the disk is full")
-
     with pytest.raises(RuntimeError, match=r"the answer was refused with 503: "):
-        answer(TestClient(starlette_site(ledger=FailingLedger())))
+        answer(TestClient(starlette_site(ledger=FaultyLedger(OSError("the disk is full")))))
 
 
 def test_client_that_loses_the_cookie_is_told() -> None:
