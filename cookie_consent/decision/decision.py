@@ -193,23 +193,27 @@ def decide(policy: Policy, record: ConsentRecord | None, signals: frozenset[str]
     """
     if record is None or not record.decided_at <= now < record.expires_at:
         return _decide_unanswered(policy, signals)
-    return _decide(policy, record, signals, _find_news(policy, record, now))
+    if record.policy == policy.version:
+        return _decide(policy, record, signals, frozenset(), None)
+    return _decide(policy, record, signals, _find_changed(policy, record), _find_news(policy, record, now))
 
 
 @lru_cache(maxsize=256)
 def _decide_unanswered(policy: Policy, signals: frozenset[str]) -> Decision:
     """Decide for all visitors who have not answered."""
-    return replace(_decide(policy, _NO_ANSWER, signals, None), record=None)
+    return replace(_decide(policy, _NO_ANSWER, signals, frozenset(), None), record=None)
 
 
-def _decide(policy: Policy, record: ConsentRecord, signals: frozenset[str], news: date | None) -> Decision:
-    changed = _find_changed(policy, record)
+def _decide(
+    policy: Policy, record: ConsentRecord, signals: frozenset[str], changed: frozenset[str], news: date | None
+) -> Decision:
     status = record.status
     overriding = (signals | record.overridden_by) - record.signals
     reasons = {}
     refused_by_signal = set()
     for purpose in policy.optional:
-        state = record.state_of(purpose)
+        answer = record.answers.get(purpose)
+        state = State.UNANSWERED if answer is None else answer.state
         is_changed = purpose in changed
         reason = _find_reason(policy, purpose, state, is_changed=is_changed)
         heeded = signals
@@ -275,8 +279,6 @@ def _find_changed(policy: Policy, record: ConsentRecord) -> frozenset[str]:
 
     Without the earlier policy at hand, the digests in the record only tell that the facts differ.
     """
-    if record.policy == policy.version:
-        return frozenset()
     for earlier in policy.history:
         if earlier.version == record.policy:
             return widened(earlier, policy)
@@ -305,8 +307,6 @@ def _find_outcome(policy: Policy, record: ConsentRecord, reasons: Mapping[str, R
 
 def _find_news(policy: Policy, record: ConsentRecord, now: float) -> date | None:
     """Return the date of the newest policy change since the answer, if it is within `ANNOUNCEMENT_LIFETIME`."""
-    if record.policy == policy.version:
-        return None
     today = day_of(now)
     answered = day_of(record.decided_at)
     newest = max((change.date for change in policy.changes if answered < change.date <= today), default=None)

@@ -99,11 +99,6 @@ class ConsentRecord:
             return "granted"
         return "refused" if len(self.refused) == len(self.answers) else "partial"
 
-    def state_of(self, purpose: str) -> State:
-        """Return what was answered for a purpose."""
-        answer = self.answers.get(purpose)
-        return State.UNANSWERED if answer is None else answer.state
-
 
 def name_event(before: ConsentRecord | None, after: ConsentRecord) -> str:
     """Return the event of an answer: "granted", "refused", "changed" or "withdrawn".
