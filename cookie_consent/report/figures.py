@@ -76,6 +76,7 @@ class Figure:
         other: the column that has "(other)"; the first one by default.
         is_encoded: whether all names are one text of URL-encoded parts, joined with &.
         of_goal: whether there is one such list for each goal, in the row of that goal.
+        filter: the key of the filter that chooses a row, one of `where.KEYS`; "" for none.
         drawings: how the page draws it. A list is "bars" of its first measure, "parts" of a whole, or "marks" on a
             line; a "course" has a row for each step of time.
     """
@@ -92,6 +93,7 @@ class Figure:
     other: str = ""
     is_encoded: bool = False
     of_goal: bool = False
+    filter: str = ""
     drawings: tuple[Drawing, ...] = ("bars",)
 
     @property
@@ -171,8 +173,9 @@ _REACHED = Column(
     "Reached it",
     sql="sum(reached)",
     people="count(DISTINCT CASE WHEN reached = 1 THEN visitor END)",
+    style="solid",
 )
-_CONVERSION = Column("conversion", "Conversion", "percent", derive=_share_of("reached", "sessions"))
+_CONVERSION = Column("conversion", "Conversion", "percent", derive=_share_of("reached", "sessions"), style="line")
 _P50 = Column("p50_ms", "Half took no longer (p50)", "ms", "duration_ms", 0.5, style="dot")
 _P95 = Column("p95_ms", "95 % took no longer (p95)", "ms", "duration_ms", 0.95, style="ring")
 _P99 = Column("p99_ms", "99 % took no longer (p99)", "ms", "duration_ms", 0.99, style="bar")
@@ -207,6 +210,11 @@ def _sum_of(name: str, by: str) -> str:
 def _answers(*names: str, by: str = "") -> tuple[Column, ...]:
     """Return columns of counts, of those that were added up by something (`by`, like "_by_device") or of all."""
     return tuple(replace(_ANSWERS[name], sql=_sum_of(name, by)) for name in names)
+
+
+def _draw(columns: Sequence[Column], **styles: str) -> tuple[Column, ...]:
+    """Return columns with the styles by their keys, and the others without any."""
+    return tuple(replace(column, style=styles.get(column.key, "")) for column in columns)
 
 
 def _count_is_one_of(names: Sequence[str], by: str = "") -> str:
@@ -309,6 +317,7 @@ FIGURES = (
         table="records",
         condition="inside = 1 AND (viewed = 1 OR event = 'page_leave')",
         people="count(DISTINCT CASE WHEN viewed = 1 THEN visitor END)",
+        filter="page",
     ),
     Figure(
         name="entry_pages",
@@ -321,6 +330,7 @@ FIGURES = (
             Column("bounce_rate", "Bounce rate", "percent", derive=_share_of("bounces", "sessions")),
         ),
         table="sessions",
+        filter="entry",
     ),
     Figure(
         name="exit_pages",
@@ -329,6 +339,7 @@ FIGURES = (
         names=(replace(_PATH, sql="exit_path"),),
         measures=(_SESSIONS,),
         table="sessions",
+        filter="page",
     ),
     Figure(
         name="next_pages",
@@ -339,6 +350,7 @@ FIGURES = (
         table="pairs",
         condition="under = 1",
         between=(" → ",),
+        filter="page",
     ),
     Figure(
         name="previous_pages",
@@ -357,6 +369,7 @@ FIGURES = (
         names=(Column("channel", "Channel", "text", "channel"),),
         measures=(_SESSIONS, _VISITORS),
         table="sessions_by_channel",
+        filter="channel",
     ),
     Figure(
         name="referrers",
@@ -365,6 +378,7 @@ FIGURES = (
         names=(_REFERRER,),
         measures=(_SESSIONS, _VISITORS),
         table="sessions",
+        filter="source",
     ),
     Figure(
         name="campaigns",
@@ -376,6 +390,7 @@ FIGURES = (
         condition="campaign <> '&&'",
         between=(" / ", " / "),
         is_encoded=True,
+        filter="campaign",
     ),
     Figure(
         name="goals",
@@ -408,6 +423,7 @@ FIGURES = (
         measures=(_REACHED, _SESSIONS, _CONVERSION),
         table="sessions_by_goal",
         of_goal=True,
+        filter="source",
     ),
     Figure(
         name="goals_by_campaign",
@@ -420,6 +436,7 @@ FIGURES = (
         between=(" / ", " / "),
         is_encoded=True,
         of_goal=True,
+        filter="campaign",
     ),
     Figure(
         name="goals_by_entry_page",
@@ -429,6 +446,7 @@ FIGURES = (
         measures=(_REACHED, _SESSIONS, _CONVERSION),
         table="sessions_by_goal",
         of_goal=True,
+        filter="entry",
     ),
     Figure(
         name="funnels",
@@ -451,6 +469,7 @@ FIGURES = (
         measures=(_EVENTS, _VISITORS),
         table="records",
         condition="inside = 1 AND event NOT IN ('', 'page_leave')",
+        filter="event",
     ),
     Figure(
         name="downloads",
@@ -505,9 +524,11 @@ FIGURES = (
         names=(Column("week", "Week from", "time"),),
         measures=(Column("visitors", "New visitors"),),
     ),
-    Figure("devices", "Devices", "machines", (_DEVICE,), (_VISITORS, _VIEWS), "records", _VIEWED),
-    Figure("browsers", "Browsers", "machines", (_BROWSER,), (_VISITORS, _VIEWS), "records", _VIEWED),
-    Figure("systems", "Operating systems", "machines", (_SYSTEM,), (_VISITORS, _VIEWS), "records", _VIEWED),
+    Figure("devices", "Devices", "machines", (_DEVICE,), (_VISITORS, _VIEWS), "records", _VIEWED, filter="device"),
+    Figure("browsers", "Browsers", "machines", (_BROWSER,), (_VISITORS, _VIEWS), "records", _VIEWED, filter="browser"),
+    Figure(
+        "systems", "Operating systems", "machines", (_SYSTEM,), (_VISITORS, _VIEWS), "records", _VIEWED, filter="os"
+    ),
     Figure(
         name="countries",
         title="Countries, where they are known",
@@ -516,18 +537,26 @@ FIGURES = (
         measures=(_VISITORS, _VIEWS),
         table="records",
         condition=f"{_VIEWED} AND country <> ''",
+        filter="country",
     ),
     Figure(
         name="consent_by_day",
         title="Asked and answered by day",
         section="consent",
         names=(Column("day", "Day", "time", "number"),),
-        measures=(
-            *_answers("asked", "granted", "refused", "partial"),
-            _UNANSWERED,
-            *_answers("withdrawn", "changed", "signal"),
-            _YES_OF_ANSWERS,
-            _NO_OF_ANSWERS,
+        measures=_draw(
+            (
+                *_answers("asked", "granted", "refused", "partial"),
+                _UNANSWERED,
+                *_answers("withdrawn", "changed", "signal"),
+                _YES_OF_ANSWERS,
+                _NO_OF_ANSWERS,
+            ),
+            asked="outline",
+            granted="solid",
+            refused="line",
+            granted_of_answers="solid",
+            refused_of_answers="line",
         ),
         table="counts",
         drawings=("course",),
@@ -643,6 +672,7 @@ FIGURES = (
         table="records",
         condition="kind = 'view' AND inside = 1",  # views that scripts report have no time on the server
         drawings=("marks",),
+        filter="page",
     ),
     Figure(
         name="routes",

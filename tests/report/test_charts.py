@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from cookie_consent.report.page import charts
-from cookie_consent.report.page.charts import MARKS, PATTERNS, Row, Series, element
+from cookie_consent.report.page.charts import PATTERNS, Series, element
 
 NUMBERS = st.none() | st.integers(0, 10**12) | st.floats(0, 10**12)
 LABELS = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))
@@ -32,11 +32,7 @@ def texts(picture: Markup, kind: str) -> list[str]:
 
 
 def timeline(*series: Series, labels: Any = ("1 Nov", "2 Nov", "3 Nov")) -> Markup:
-    return charts.timeline("chart", "Views", "At most 40.", labels, series)
-
-
-def bars(*rows: Row) -> Markup:
-    return charts.bars("chart", "Pages", "Many.", rows)
+    return charts.timeline("chart", "Views", labels, labels, series, "count")
 
 
 def check_chart(picture: Markup) -> None:
@@ -54,7 +50,10 @@ def check_chart(picture: Markup) -> None:
 def test_chart_has_title_and_description() -> None:
     picture = timeline(Series("Views", "solid", [10, 40, 20]))
     check_chart(picture)
-    assert list(parsed(picture).itertext())[:2] == ["Views", "At most 40."]
+    assert list(parsed(picture).itertext())[:2] == [
+        "Views",
+        "Views: at most 40, 2 Nov. The table below has all numbers.",
+    ]
 
 
 def test_column_height_shows_number() -> None:
@@ -125,52 +124,34 @@ def test_axis_labels_fit_on_a_phone(places: int, named: int) -> None:
     assert texts(picture, "scale").count("day") == named
 
 
-def test_bar_parts_follow_each_other() -> None:
-    picture = bars(Row("/", "10", [("solid", 0.5), ("hatched", 0.0), ("outline", 0.25)]))
+@pytest.mark.parametrize("kind", ["solid", "hatched", "dotted", "strong", "outline", "line", "gap"])
+def test_legend_swatch_has_the_style_of_its_series(kind: str) -> None:
+    sample = charts.swatch(kind)
+    assert of_class(sample, kind)
+    assert parsed(sample).get("aria-hidden") == "true"
+
+
+def test_parts_of_a_strip_follow_each_other() -> None:
+    picture = charts.strip([("solid", 0.5), ("hatched", 0.0), ("outline", 0.25)])
     assert [(found.get("class"), found.get("x"), found.get("width")) for found in of_class(picture, "part")] == [
         ("part solid", "0.000%", "50.000%"),
         ("part outline", "50.000%", "25.000%"),
     ]
-    check_chart(picture)
+    assert parsed(picture).get("aria-hidden") == "true"
 
 
-def test_each_bar_has_a_row_with_label_and_number() -> None:
-    picture = bars(Row("/", "10", [("solid", 1.0)]), Row("/names", "4", [("solid", 0.4)]))
-    assert [(row.get("y"), row.get("height")) for row in parsed(picture) if row.tag == "svg"] == [
-        ("0", "44"),
-        ("44", "44"),
-    ]
-    assert (texts(picture, "label"), texts(picture, "number")) == (["/", "/names"], ["10", "4"])
-    assert parsed(picture).get("height") == "88"
+def test_what_is_not_known_is_a_gap_and_no_zero() -> None:
+    known, other = Series("Views", "solid", [None, 40, 0]), Series("Before", "outline", [None, None, 3])
+    (gap,) = of_class(timeline(other, known), "gap")
+    assert gap.get("d") == "M0 0h1v100h-1Z"
+    assert of_class(timeline(known, Series("Before", "outline", [1, None, 3])), "gap") == []
 
 
-def test_span_runs_from_first_to_last_mark() -> None:
-    picture = charts.spans("chart", "Times", "Short.", [Row("/", "4 ms", list(zip(MARKS, (0.1, 0.5, 1), strict=True)))])
-    check_chart(picture)
-    line, tick = of_class(picture, "span")
-    assert (line.get("x1"), line.get("x2"), tick.get("x1")) == ("10.000%", "100.000%", "100.000%")
-    assert [of_class(picture, kind)[0].get("cx") for kind in ("dot", "ring")] == ["10.000%", "50.000%"]
-
-
-def test_long_label_is_shortened_and_whole_in_tooltip() -> None:
-    picture = bars(Row("/" + "a" * 999, "1", [("solid", 1.0)]))
-    (label,) = texts(picture, "label")
-    assert len(label) == 90
-    assert "…" in label
-    assert "/" + "a" * 999 + ": 1" in list(parsed(picture).itertext())
-
-
-def test_meter_is_at_most_full() -> None:
-    assert [found.get("width") for found in of_class(charts.meter(1.2), "solid")] == ["100.000%"]
-    assert of_class(charts.meter(0), "solid") == []
-    assert parsed(charts.meter(0.4)).get("aria-hidden") == "true"
-
-
-@pytest.mark.parametrize("kind", ["solid", "hatched", "dotted", "strong", "outline", "line", *MARKS])
-def test_legend_swatch_has_the_style_of_its_series(kind: str) -> None:
-    sample = charts.swatch(kind)
-    assert of_class(sample, "span" if kind == "bar" else kind)
-    assert parsed(sample).get("aria-hidden") == "true"
+def test_shares_have_an_axis_in_percent() -> None:
+    series = [Series("Conversion", "line", [0.031, 0.002, None])]
+    picture = charts.timeline("chart", "Conversion", "abc", "abc", series, "percent")
+    assert texts(picture, "scale")[:5] == ["0 %", "1 %", "2 %", "3 %", "4 %"]
+    assert "".join(of_class(picture, "hover")[1].itertext()) == "b: conversion 0.2 %"
 
 
 def test_fill_patterns_are_defined() -> None:
@@ -192,10 +173,3 @@ def test_any_numbers_make_a_valid_timeline(rows: list[tuple[str, Any, Any, Any]]
     check_chart(picture)
     places = re.findall(r"V(-?[\d.e+]+)H", "".join(found.get("d", "") for found in of_class(picture, "solid")))
     assert all(0 <= float(place) <= 100 for place in places)
-
-
-@given(st.lists(st.tuples(LABELS, LABELS, SHARES), max_size=10))
-def test_any_label_makes_valid_bars(rows: list[tuple[str, str, float]]) -> None:
-    picture = bars(*(Row(label, said, [("solid", share)]) for label, said, share in rows))
-    check_chart(picture)
-    assert texts(picture, "number") == [said for _, said, _ in rows]

@@ -1,43 +1,25 @@
-"""Tests of the figures that a live report keeps: they are those of a new report, and no change of a file is missed."""
+"""Tests of the pages that a live report keeps: they are made anew when a file changes, and none is missed."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cookie_consent.report import report
-from cookie_consent.report.live.app import KEPT_FOR, report_app
-from cookie_consent.report.live.kept import MOST_ANSWERS, MOST_BYTES, SETTLED, KeptReports, state_of
+from cookie_consent.report.live.app import report_app
+from cookie_consent.report.live.pages import GOOD, KEPT_FOR, MOST_PAGES, SETTLED, Page, Pages, State, state_of
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.parquet import compact
 from tests.support.asgi import call
 from tests.support.report_records import DAYS, FIRST, Record, line, page_view, random_counts, random_records
 
 LAST = FIRST + timedelta(days=DAYS - 1)
 NOON = datetime(LAST.year, LAST.month, LAST.day, 12, tzinfo=UTC)
-ALL_DAYS: dict[str, Any] = {"since": FIRST, "until": LAST, "threshold": 1}
-
-
-def assert_same(made: Any, wanted: Any, name: str = "") -> None:
-    """Compare figures exactly. Only sums of floating-point numbers may differ as their order does."""
-    if name in ("sum", "mean") and wanted is not None:
-        assert made == pytest.approx(wanted, rel=1e-9), name
-    elif isinstance(wanted, dict):
-        assert list(made) == list(wanted), name
-        for key in wanted:
-            assert_same(made[key], wanted[key], key)
-    elif isinstance(wanted, list):
-        assert len(made) == len(wanted), (name, made, wanted)
-        for row, other in zip(made, wanted, strict=True):
-            assert_same(row, other, name)
-    else:
-        assert made == wanted, name
 
 
 def write(live: Path, day: date, records: list[Record], number: int = 1) -> Path:
@@ -47,31 +29,11 @@ def write(live: Path, day: date, records: list[Record], number: int = 1) -> Path
     return path
 
 
-class Asked:
-    """Asks `KeptReports` at moments that a test sets, and counts how many reports were computed.
-
-    Args:
-        live: the live file.
-        meanwhile: is called after each report that was computed.
-    """
-
-    def __init__(self, live: Path, meanwhile: Callable[[], object] = lambda: None) -> None:
-        self.live, self.computed, self.meanwhile = live, 0, meanwhile
-        self.now = datetime.now(UTC).timestamp() + SETTLED + 1
-        self._kept = KeptReports(live, lambda: self.now, self._compute)
-
-    def _compute(self, *arguments: Any, **asked: Any) -> dict[str, Any]:
-        self.computed += 1
-        figures = report(*arguments, **asked)
-        self.meanwhile()
-        return figures
-
-    def figures(self, **changes: Any) -> dict[str, Any]:
-        """Return the figures of a question, after a look whether they are those of a new report."""
-        asked = ALL_DAYS | changes
-        figures = self._kept(self.live, **asked)
-        assert_same(figures, report(self.live, **asked, now=self.now, may_be_new=True))
-        return dict(figures)
+def write_counts(live: Path, *counts: Record) -> None:
+    sink = open_sink(str(live))
+    for count in counts:
+        sink.count(line(count))
+    sink.close()
 
 
 @pytest.fixture
@@ -82,29 +44,8 @@ def live(tmp_path: Path) -> Path:
     write(live, FIRST, records[::2])
     write(live, FIRST + timedelta(days=1), records[1::2])
     live.write_bytes(b"".join(line(page_view(name, NOON)) for name in ("ann", "bob")))
-    sink = open_sink(str(live))
-    for count in random_counts(seed=3):
-        sink.count(line(count))
-    sink.close()
+    write_counts(live, *random_counts(seed=3))
     return live
-
-
-@pytest.mark.slow
-def test_question_that_is_asked_again_has_the_same_figures_at_a_new_moment(live: Path) -> None:
-    asked = Asked(live)
-    questions: list[dict[str, Any]] = [
-        {},
-        {"host": "site.example", "compare": "previous"},
-        {"where": (("device", "pc"),)},
-        {"until": FIRST},
-    ]
-    made = [asked.figures(**question) for question in questions]
-    asked.now += 100
-    for question, before in zip(questions, made, strict=True):
-        again = asked.figures(**question)
-        assert again["range"].pop("generated_at") != before["range"].pop("generated_at")
-        assert again == before
-    assert asked.computed == len(questions)
 
 
 def append(live: Path) -> None:
@@ -116,106 +57,115 @@ def erase(live: Path) -> None:
 
 
 def change_counts(live: Path) -> None:
-    sink = open_sink(str(live))
-    sink.count(
-        line({**random_counts(seed=3)[0], "log.record.uid": "new", "count.day": str(FIRST), "count.name": "views"})
-    )
-    sink.close()
+    write_counts(live, {**random_counts(seed=3)[0], "log.record.uid": "new", "count.name": "views"})
 
 
 def remove(live: Path) -> None:
     path_of(live, FIRST, 1, FileFormat.PLAIN).unlink()
 
 
+def settled() -> float:
+    return datetime.now(UTC).timestamp() + SETTLED + 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [append, erase, change_counts, remove, compact])
-def test_change_of_a_file_drops_all_answers(live: Path, change: Callable[[Path], object]) -> None:
-    asked = Asked(live)
-    before = asked.figures()
-    asked.figures(until=FIRST)
+def test_change_of_a_file_changes_the_state(live: Path, change: Callable[[Path], object]) -> None:
+    before = state_of(live, settled)
+    assert before
+    assert state_of(live, settled) == before
     change(live)
-    asked.now += 100
-    after = asked.figures()
-    assert asked.computed == 3
-    assert len(asked._kept._answers) == 1
-    assert change is compact or {**after, "range": None} != {**before, "range": None}
+    assert state_of(live, settled) not in (None, before)
 
 
-@pytest.mark.slow
 def test_file_that_has_just_changed_may_change_again_unseen(live: Path) -> None:
-    asked = Asked(live)
-    asked.now = max(file.stat().st_mtime for file in live.parent.glob("*.jsonl")) + SETTLED - 0.1
-    asked.figures()
-    asked.figures()
-    assert asked.computed == 2
-    asked.now += 0.2
-    asked.figures()
-    asked.figures()
-    assert asked.computed == 3
+    changed = max(file.stat().st_mtime for file in live.parent.iterdir())
+    assert state_of(live, lambda: changed + SETTLED - 0.1) is None
+    assert state_of(live, lambda: changed + SETTLED + 0.1) is not None
+
+
+def test_database_has_no_state_and_a_new_log_an_empty_one(tmp_path: Path) -> None:
+    assert state_of(None, settled) is None
+    assert state_of(tmp_path / "access.jsonl", settled) == {}
+
+
+class Made:
+    """Makes pages, with the state of files and the time that a test sets."""
+
+    def __init__(self) -> None:
+        self.asked = list[str]()
+        self.now = 0.0
+        self.states: Iterator[State | None] | None = None
+        self.state: State | None = {"file": (1, 1, 1)}
+        self.status = GOOD
+        self.pages = Pages(self._make, self._state, lambda: self.now)
+
+    def _make(self, asked: tuple[tuple[str, str], ...]) -> Page:
+        self.asked.append(asked[0][1])
+        return Page(self.status, f"{len(self.asked)}")
+
+    def _state(self) -> State | None:
+        return self.state if self.states is None else next(self.states)
+
+    def get(self, host: str = "a") -> str | None:
+        page = asyncio.run(self.pages.get((("host", host),)))
+        return page.html if page else None
+
+
+def test_page_is_kept_while_no_file_changes() -> None:
+    made = Made()
+    assert [made.get(), made.get("b")] == ["1", "2"]
+    made.now = 10 * KEPT_FOR
+    assert [made.get(), made.get("b")] == ["1", "2"]
+    made.state = {"file": (2, 1, 1)}
+    assert made.get() == "1", "it counts for some seconds"
+    made.now += KEPT_FOR
+    assert [made.get(), made.get("b")] == ["3", "4"]
+
+
+def test_page_of_unknown_files_counts_for_some_seconds() -> None:
+    made = Made()
+    made.state = None
+    assert [made.get(), made.get()] == ["1", "1"]
+    made.now = KEPT_FOR
+    assert made.get() == "2"
+
+
+def test_page_of_files_that_changed_meanwhile_is_not_kept() -> None:
+    made = Made()
+    made.states = iter([{"file": (1, 1, 1)}, {"file": (2, 1, 1)}] + [{"file": (2, 1, 1)}] * 3)
+    assert made.get() == "1"
+    made.now += KEPT_FOR
+    assert made.get() == "2"
+    made.now += KEPT_FOR
+    assert made.get() == "2"
+
+
+def test_error_is_not_kept() -> None:
+    made = Made()
+    made.status = 503
+    made.get()
+    made.now += KEPT_FOR
+    assert made.get() == "2"
+
+
+def test_number_of_kept_pages_is_limited() -> None:
+    made = Made()
+    for number in range(MOST_PAGES + 5):
+        made.get(str(number))
+    assert len(made.pages._pages) == MOST_PAGES
+    made.get(str(MOST_PAGES + 4))
+    assert len(made.asked) == MOST_PAGES + 5
 
 
 @pytest.mark.slow
-def test_figures_of_files_that_changed_meanwhile_are_not_kept(live: Path) -> None:
-    asked = Asked(live)
-    asked.meanwhile = lambda: os.utime(live, (asked.computed, 0))
-    asked.figures()
-    asked.meanwhile = lambda: None
-    asked.figures()
-    asked.figures()
-    assert asked.computed == 2
-
-
-def test_moved_file_and_database_have_no_state(tmp_path: Path) -> None:
-    live = tmp_path / "access.jsonl"
-    assert state_of(live) == {}
-    assert state_of(live, lambda path: [Source(path, FileFormat.LIVE)]) is None
-    assert state_of(None) is None
-
-
-class Given:
-    """Returns figures of a size, and counts how often."""
-
-    def __init__(self, size: int = 10) -> None:
-        self.size, self.made = size, 0
-
-    def __call__(self, access_log: object, **asked: Any) -> dict[str, Any]:
-        self.made += 1
-        return {"range": {"from": asked.get("since")}, "more": "x" * self.size}
-
-
-def test_figures_of_a_database_are_not_kept() -> None:
-    make = Given()
-    kept = KeptReports("postgresql://localhost/site", lambda: 0, make)
-    assert kept("postgresql://localhost/site") == kept("postgresql://localhost/site")
-    assert make.made == 2
-
-
-@pytest.mark.parametrize(("size", "most"), [(10, MOST_ANSWERS), (MOST_BYTES // 3, 2), (MOST_BYTES, 0)])
-def test_answers_are_limited_in_number_and_in_size(tmp_path: Path, size: int, most: int) -> None:
-    """What was not asked for longest is given up first."""
-    make = Given(size)
-    kept = KeptReports(tmp_path / "access.jsonl", lambda: 5, make)
-    for number in range(MOST_ANSWERS + 1):
-        kept("", since=number)
-        kept("", since=0)
-    assert make.made == MOST_ANSWERS + 1 + (0 if most else MOST_ANSWERS + 1)
-    assert len(kept._answers) == most
-    kept("", since=MOST_ANSWERS)
-    assert make.made == MOST_ANSWERS + 1 + (0 if most else MOST_ANSWERS + 2)
-
-
-@pytest.mark.slow
-def test_page_from_memory_is_that_of_its_moment(live: Path) -> None:
-    for file in live.parent.glob("*.jsonl*"):
-        os.utime(file, (0, 0))
-    moment = NOON
-
-    def page() -> str:
-        return call(report_app(live, authorize=lambda request: True, clock=lambda: moment.timestamp())).text
-
-    app = report_app(live, authorize=lambda request: True, clock=lambda: moment.timestamp())
-    assert call(app).text == page()
-    moment += timedelta(minutes=20, seconds=KEPT_FOR)
-    later = call(app).text
-    assert later == page()
-    assert "12:20" in later
+def test_live_page_has_figures_of_files_that_changed(live: Path) -> None:
+    now = settled()
+    app = report_app(live, authorize=lambda request: True, clock=lambda: now)
+    query = f"from={FIRST}&to={LAST}".encode()
+    before = call(app, query=query).text
+    os.utime(live, (0, 0))
+    now += KEPT_FOR
+    live.unlink()
+    remove(live)
+    assert call(app, query=query).text != before

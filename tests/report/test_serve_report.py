@@ -29,8 +29,9 @@ from cookie_consent.cli.main import main
 from cookie_consent.cli.serve_report import PASSWORD
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.goals import Goals
-from cookie_consent.report.live.app import KEPT_FOR, _Pages, _Rendered, report_app
+from cookie_consent.report.live.app import report_app
 from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
+from cookie_consent.report.live.pages import KEPT_FOR, Page, Pages
 from cookie_consent.report.page.page import STYLE_SOURCE
 from cookie_consent.report.settings import Settings
 from cookie_consent.sinks import open_sink
@@ -396,13 +397,13 @@ def test_running_report_does_not_delay_process_exit(make: str) -> None:
 def test_page_is_not_delivered_after_process_exit() -> None:
     is_over, made = threading.Event(), []
 
-    def make(asked: Any) -> _Rendered:
+    def make(asked: Any) -> Page:
         made.append(asked)
         is_over.set()
-        return _Rendered(200, "late")
+        return Page(200, "late")
 
-    pages = _Pages(make, lambda: NOW, is_over.is_set)
-    asked = [pages._start((("host", host),)) for host in ("a", "b")]
+    pages = Pages(make, lambda: None, lambda: NOW, is_over.is_set)
+    asked = [pages._start((("host", host),), None) for host in ("a", "b")]
     thread = pages._thread
     assert thread is not None
     pages._end(thread)
@@ -412,8 +413,8 @@ def test_page_is_not_delivered_after_process_exit() -> None:
 
 
 def test_idle_report_thread_ends_at_once() -> None:
-    pages = _Pages(lambda asked: _Rendered(200, "made"), lambda: NOW)
-    assert asyncio.run(pages.get(())) == _Rendered(200, "made")
+    pages = Pages(lambda asked: Page(200, "made"), lambda: None, lambda: NOW)
+    assert asyncio.run(pages.get(())) == Page(200, "made", NOW)
     thread = pages._thread
     assert thread is not None
     pages._end(thread)
@@ -423,15 +424,15 @@ def test_idle_report_thread_ends_at_once() -> None:
 def test_next_question_retries_failed_thread_start(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
 
-    def make(asked: Any) -> _Rendered:
+    def make(asked: Any) -> Page:
         made.append(asked)
-        return _Rendered(200, "made")
+        return Page(200, "made")
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    async def ask() -> _Rendered | None:
-        pages = _Pages(make, lambda: NOW)
+    async def ask() -> Page | None:
+        pages = Pages(make, lambda: None, lambda: NOW)
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", refuse)
             with pytest.raises(RuntimeError):
@@ -439,7 +440,7 @@ def test_next_question_retries_failed_thread_start(monkeypatch: pytest.MonkeyPat
         async with asyncio.timeout(LONGEST_WAIT):
             return await pages.get((("host", "b"),))
 
-    assert asyncio.run(ask()) == _Rendered(200, "made")
+    assert asyncio.run(ask()) == Page(200, "made", NOW)
     assert made == [(("host", "b"),)]
 
 

@@ -303,7 +303,7 @@ _REFERRERS: list[tuple[Any, ...]] = [
 _CAMPAIGNS: list[tuple[Any, ...]] = [
     ("newsletter", "email", "november", 240, 198),
     ("partner.example", "banner", None, 61, 57),
-    ("(other)", "(other)", "(other)", 14, 12),
+    ("(other)", "", "", 14, 12),
 ]
 _ROUTES: list[tuple[Any, ...]] = [
     ("GET", "/", 4310, 3920, 390, 0, 0, 4.2, 12.0, 31.0),

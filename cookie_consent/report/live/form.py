@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from cookie_consent.report.page.formatting import is_seen
 from cookie_consent.report.question import COMPARISONS, LAST_DAYS, Question, parse_day
@@ -27,17 +28,14 @@ def form_values(query: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def question_from_form(
-    asked: Mapping[str, str], time_zone: str, now: float, today: date, where: Sequence[str] = ()
-) -> tuple[Question, str | None]:
-    """Return the question that a form asks, and with which period to compare; None for none.
+def question_from_form(asked: Mapping[str, Any], time_zone: str, now: float, today: date) -> dict[str, Any]:
+    """Return the arguments of the report that a form asks for.
 
     Args:
-        asked: the result of `form_values`.
+        asked: the result of `form_values`, and filters, "where", each like "source=google.com".
         time_zone: the site's time zone, by its IANA name.
         now: seconds since 1970.
         today: the day, in that time zone.
-        where: filters, each like "source=google.com".
 
     Raises:
         ValueError: the form cannot be answered; the message says what is allowed.
@@ -48,11 +46,18 @@ def question_from_form(
     if asked["compare"] not in ("", *COMPARISONS):
         raise ValueError(f"Compare: one of {', '.join(COMPARISONS)}, or nothing.")
     since, until = _days(asked, today)
-    step = asked["step"] or None
-    question = Question(since, until, host or None, time_zone=time_zone, step=step, where=_filters(where))
+    arguments: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "host": host or None,
+        "where": _filters(asked["where"]),
+        "time_zone": time_zone,
+        "step": asked["step"] or None,
+    }
+    question = Question(**arguments)
     if asked["compare"]:
         question.earlier(asked["compare"], now)
-    return question, asked["compare"] or None
+    return {**arguments, "compare": asked["compare"] or None}
 
 
 def _filters(texts: Sequence[str]) -> Where:

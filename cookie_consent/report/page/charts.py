@@ -7,12 +7,13 @@ it shows. Colours come from the page's style sheet, by class.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from cookie_consent.report.page.formatting import count, shortened, tick
+from cookie_consent.report.figures import Kind
+from cookie_consent.report.page.formatting import FORMATS, percent, tick
 
 PATTERNS = Markup(
     '<svg class="unseen" aria-hidden="true" focusable="false" width="0" height="0"><defs>'
@@ -25,75 +26,17 @@ PATTERNS = Markup(
 """Fill patterns for hatched and dotted areas, which tell areas apart without colour. Include them once in a page."""
 
 
-def element(name: str, *content: str | Markup, **attributes: object) -> Markup:
-    """Return an element.
-
-    Args:
-        name: its name.
-        content: texts and child elements.
-        attributes: SVG attributes. "_" stands for "-"; a final "_", as in `class_`, is dropped. Numbers are rounded to
-            two decimals.
-    """
-    written_attributes = Markup().join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), short(value) if _is_number(value) else value)
-        for key, value in attributes.items()
-    )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, written_attributes, Markup().join(content))
-
-
-def picture(ident: str, title: str, description: str, content: Iterable[Markup], *, height: float, kind: str) -> Markup:
-    """Return an `svg` element that is as wide as its container.
-
-    Args:
-        ident: its id, unique in the page.
-        title: what it shows.
-        description: the same in words, for people who cannot see it.
-        content: its child elements.
-        height: its height in px.
-        kind: its class.
-    """
-    return element(
-        "svg",
-        element("title", title, id=f"{ident}-title"),
-        element("desc", description, id=f"{ident}-desc"),
-        *content,
-        class_=kind,
-        role="img",
-        aria_labelledby=f"{ident}-title",
-        aria_describedby=f"{ident}-desc",
-        width="100%",
-        height=height,
-        direction="ltr",
-    )
-
-
-def short(value: object) -> str:
-    """Format a number with at most two decimals."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def in_percent(share: float) -> str:
-    """Format a share of 1 as a percentage of the parent's size."""
-    return f"{share * 100:.3f}%"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)
-
-
-MARKS = ("dot", "ring", "bar")
-"""The kinds of marks on a line."""
 _HEIGHT = 180
 _AXIS = 24
 """Space below the columns for the labels (px)."""
-_ROW, _BASELINE, _TOP, _BAR = 44, 15, 23, 10
-"""A row of bars: its height, the baseline of its text, the top of its bar, and the height of the bar (px)."""
 _MAX_LABELS = 6
 """Labels along an axis: as many as fit on a phone."""
 _MAX_SPACED_COLUMNS = 130
 """Up to this many columns have gaps between them and show their numbers on hover. More are too narrow for both."""
 _MAX_POINTS = 62
-_LONGEST_LABEL = 90
+_LEAST: Mapping[str, float] = {"count": 1, "percent": 0.01}
+"""Kind of number -> the smallest step of its axis. What is counted comes in whole numbers."""
+_TICKS: Mapping[str, Callable[[float], str]] = {"count": tick, "percent": percent}
 _GAPS = {"solid": 0.2, "outline": 0.08}
 """The gap on each side of a column, as a share of its width. An outline is wider than the solid column inside it."""
 
@@ -113,86 +56,83 @@ class Series:
     values: Sequence[float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of bars, or of marks.
+def element(name: str, *content: str | Markup, **attributes: object) -> Markup:
+    """Return an element.
 
     Args:
-        label: its name.
-        said: its number, formatted.
-        parts: for a bar, the kind and the length of each part; for marks, the kind and the position of each. Lengths
-            and positions are shares of 1.
-        before: the length of the bar of an earlier period; None for none.
+        name: its name.
+        content: texts and child elements.
+        attributes: SVG attributes. "_" stands for "-"; a final "_", as in `class_`, is dropped. Numbers are rounded to
+            two decimals.
     """
-
-    label: str
-    said: str
-    parts: Sequence[tuple[str, float]]
-    before: float | None = None
+    written_attributes = Markup().join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), short(value) if _is_number(value) else value)
+        for key, value in attributes.items()
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written_attributes, Markup().join(content))
 
 
 def timeline(
     ident: str,
     title: str,
-    description: str,
     labels: Sequence[str],
+    names: Sequence[str],
     series: Sequence[Series],
-    names: Sequence[str] | None = None,
+    kind: Kind,
 ) -> Markup:
-    """Return columns and lines along an axis.
+    """Return columns and lines along an axis, as wide as their container.
 
     Args:
         ident: its id, unique in the page.
         title: what it shows.
-        description: the same in words, for people who cannot see it.
         labels: a short label for each place on the axis.
+        names: the full name of each place.
         series: the series from back to front, each as long as `labels`.
-        names: the full name of each place; None if labels are.
+        kind: what the numbers are: "count" or "percent".
     """
-    top, ticks = _scale(max((value or 0 for one in series for value in one.values), default=0))
+    shown = FORMATS[kind]
+    largest = max((value or 0 for each in series for value in each.values), default=0)
+    top, ticks = _scale(largest, _LEAST[kind])
     # The columns stretch with the width; strokes and points do not.
     plot = element(
         "svg",
-        *(_drawn(one, top) for one in series),
+        _gaps(series),
+        *(_drawn(each, top) for each in series),
         viewBox=f"0 0 {len(labels)} 100",
         preserveAspectRatio="none",
         width="100%",
         height=_HEIGHT,
         overflow="visible",
     )
-    grid = (_gridline(value, top) for value in ticks)
-    hovered = _hovered(names or labels, series) if len(labels) <= _MAX_SPACED_COLUMNS else ()
-    content = [*grid, plot, *_along(labels), *hovered]
-    return picture(ident, title, description, content, height=_HEIGHT + _AXIS, kind="chart with-axis")
+    return element(
+        "svg",
+        element("title", title, id=f"{ident}-title"),
+        element("desc", _describe(names, series, shown), id=f"{ident}-desc"),
+        *(_gridline(value, top, _TICKS[kind](value)) for value in ticks),
+        plot,
+        *_along(labels),
+        *_hovered(names, series, shown),
+        class_="chart",
+        role="img",
+        aria_labelledby=f"{ident}-title",
+        aria_describedby=f"{ident}-desc",
+        width="100%",
+        height=_HEIGHT + _AXIS,
+        direction="ltr",
+    )
 
 
-def bars(ident: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
-    """Return one bar for each row, in one part or several. The other arguments are those of `timeline`."""
-    return picture(ident, title, description, _rows(rows, _bar), height=len(rows) * _ROW, kind="chart")
-
-
-def spans(
-    ident: str, title: str, description: str, rows: Sequence[Row], ticks: Sequence[tuple[float, str]] = ()
-) -> Markup:
-    """Return one line for each row, from its first to its last mark.
-
-    Args:
-        ident: as for `timeline`; so are `title` and `description`.
-        title: what it shows.
-        description: the same in words.
-        rows: the rows.
-        ticks: places on the scale, as shares of 1, and what to write there.
-    """
-    height = len(rows) * _ROW
-    scale = Markup().join(_tick(place, text, height) for place, text in ticks)
-    content = [scale, *_rows(rows, _span)]
-    return picture(ident, title, description, content, height=height + _AXIS, kind="chart with-scale")
-
-
-def meter(share: float) -> Markup:
-    """Return a bar that is filled to a share of 1. Screen readers skip it, so put a sentence beside it."""
-    parts = _bar([("solid", min(share, 1))], top=0)
-    return element("svg", parts, class_="meter", width="100%", height=_BAR, aria_hidden="true", focusable="false")
+def strip(parts: Sequence[tuple[str, float]]) -> Markup:
+    """Return a bar of several parts: the style of each, and its share of 1. Screen readers skip it."""
+    drawn = [element("rect", width="100%", height="100%", class_="track")]
+    x = 0.0
+    for style, share in parts:
+        if share > 0:
+            drawn.append(
+                element("rect", x=in_percent(x), width=in_percent(share), height="100%", class_=f"part {style}")
+            )
+        x += share
+    return element("svg", *drawn, class_="strip", width="100%", height=10, aria_hidden="true", focusable="false")
 
 
 def ray(share: float) -> Markup:
@@ -205,35 +145,50 @@ def swatch(kind: str) -> Markup:
     """Return a sample of a drawing style, for a legend."""
     if kind == "line":
         drawn = element("path", d="M0 7h16", class_="line")
-    elif kind in MARKS:
-        drawn = _mark(kind, "50%", 7)
     else:
         drawn = element("rect", x=1, y=2, width=14, height=10, class_=kind)
     return element("svg", drawn, class_="swatch", width=16, height=14, aria_hidden="true", focusable="false")
 
 
-def _scale(largest: float) -> tuple[float, list[float]]:
+def gaps(series: Sequence[Series]) -> list[int]:
+    """Return the places without any number: what is not known is not 0."""
+    places = enumerate(zip(*(each.values for each in series), strict=True))
+    return [place for place, values in places if all(value is None for value in values)]
+
+
+def short(value: object) -> str:
+    """Format a number with at most two decimals."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def in_percent(share: float) -> str:
+    """Format a share of 1 as a percentage of the parent's size."""
+    return f"{share * 100:.3f}%"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _scale(largest: float, least: float) -> tuple[float, list[float]]:
     """Return the top value of an axis, and the round values to mark on it: at most five, with 0."""
     if largest <= 0:
-        return 1, [0]
-    # Never below 1: what is counted comes in whole numbers.
-    power = 10 ** math.floor(math.log10(max(largest / 4, 1)))
+        return least, [0]
+    power = 10 ** math.floor(math.log10(max(largest / 4, least)))
     step = next(size * power for size in (1, 2, 5, 10) if size * power * 4 >= largest)
     marks = math.ceil(largest / step)
     return step * marks, [step * number for number in range(marks + 1)]
 
 
-def _tick(place: float, text: str, height: float) -> Markup:
-    x = in_percent(place)
-    anchor = "start" if place == 0 else "end" if place == 1 else "middle"
-    line = element("line", x1=x, x2=x, y1=0, y2=height, class_="grid")
-    return line + element("text", text, x=x, y=height + 14, text_anchor=anchor, class_="scale")
-
-
-def _gridline(value: float, top: float) -> Markup:
+def _gridline(value: float, top: float, said: str) -> Markup:
     y = _HEIGHT * (1 - value / top)
     line = element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid" if value else "ground")
-    return line + element("text", tick(value), x=-8, y=y + 4, text_anchor="end", class_="scale")
+    return line + element("text", said, x=-8, y=y + 4, text_anchor="end", class_="scale")
+
+
+def _gaps(series: Sequence[Series]) -> Markup:
+    path = "".join(f"M{place} 0h1v100h-1Z" for place in gaps(series))
+    return element("path", d=path, class_="gap") if path else Markup()
 
 
 def _drawn(series: Series, top: float) -> Markup:
@@ -270,9 +225,11 @@ def _along(labels: Sequence[str]) -> Iterable[Markup]:
         yield element("text", labels[place], x=x, y=_HEIGHT + 18, text_anchor="middle", class_="scale")
 
 
-def _hovered(names: Sequence[str], series: Sequence[Series]) -> Iterable[Markup]:
+def _hovered(names: Sequence[str], series: Sequence[Series], shown: Callable[[float | None], str]) -> Iterable[Markup]:
+    if len(names) > _MAX_SPACED_COLUMNS:
+        return
     for place, name in enumerate(names):
-        numbers = ", ".join(f"{one.name.lower()} {count(one.values[place])}" for one in reversed(series))
+        numbers = ", ".join(f"{each.name.lower()} {shown(each.values[place])}" for each in reversed(series))
         yield element(
             "rect",
             element("title", f"{name}: {numbers}"),
@@ -283,49 +240,11 @@ def _hovered(names: Sequence[str], series: Sequence[Series]) -> Iterable[Markup]
         )
 
 
-def _rows(rows: Sequence[Row], draw: Callable[[Sequence[tuple[str, float]]], Markup]) -> Iterable[Markup]:
-    for number, row in enumerate(rows):
-        label = element("text", shortened(row.label, _LONGEST_LABEL), y=_BASELINE, class_="label")
-        yield element(
-            "svg",
-            element("title", f"{row.label}: {row.said}"),
-            element("svg", label, width="72%", height=_TOP),  # cut off before the number
-            element("text", row.said, x="100%", y=_BASELINE, text_anchor="end", class_="number"),
-            draw(row.parts),
-            _earlier_bar(row.before),
-            y=number * _ROW,
-            width="100%",
-            height=_ROW,
-            overflow="visible",
-        )
-
-
-def _bar(parts: Sequence[tuple[str, float]], *, top: float = _TOP) -> Markup:
-    drawn, x = element("rect", y=top, width="100%", height=_BAR, class_="track"), 0.0
-    for kind, length in parts:
-        if length > 0:
-            drawn += element(
-                "rect", x=in_percent(x), y=top, width=in_percent(length), height=_BAR, class_=f"part {kind}"
-            )
-        x += length
-    return drawn
-
-
-def _earlier_bar(length: float | None) -> Markup:
-    if not length:
-        return Markup()
-    return element("rect", y=_TOP - 2, width=in_percent(length), height=_BAR + 4, class_="part outline")
-
-
-def _span(parts: Sequence[tuple[str, float]]) -> Markup:
-    y = _TOP + _BAR / 2
-    places = [in_percent(place) for _, place in parts]
-    lines = element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid")
-    lines += element("line", x1=places[0], x2=places[-1], y1=y, y2=y, class_="span")
-    return lines + Markup().join(_mark(kind, place, y) for (kind, _), place in zip(parts, places, strict=True))
-
-
-def _mark(kind: str, x: str, y: float) -> Markup:
-    if kind == "bar":
-        return element("line", x1=x, x2=x, y1=y - 5, y2=y + 5, class_="span")
-    return element("circle", cx=x, cy=y, r=4, class_=kind)
+def _describe(names: Sequence[str], series: Sequence[Series], shown: Callable[[float | None], str]) -> str:
+    """Describe a chart in words: the peak of each series, and when it was."""
+    peaks = []
+    for each in reversed(series):
+        values = [value or 0 for value in each.values]
+        most = max(values)
+        peaks.append(f"{each.name}: at most {shown(most)}, {names[values.index(most)]}")
+    return f"{'; '.join(peaks)}. The table below has all numbers."

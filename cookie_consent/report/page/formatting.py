@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
-from unicodedata import east_asian_width
 
 from babel.dates import format_date, format_skeleton
 
 from cookie_consent.base.clock import HOUR, time_zone
+from cookie_consent.report.figures import Figure, Kind, Row
+from cookie_consent.texts.locales import country_name, is_country
 
 NOTHING = "–"
 """Shown in place of a missing figure."""
@@ -80,24 +80,6 @@ def _written_out(sign: str) -> str:
     return sign.encode("ascii", "backslashreplace").decode() if ord(sign) > 0x7F else f"\\x{ord(sign):02x}"
 
 
-def shortened(text: str, most: int) -> str:
-    """Cut the middle out of a text that is wider than `most` letters. An ideograph counts as two."""
-    if _width(text) <= most:
-        return text
-    head = _fitting(text, most * 2 // 3)
-    tail = _fitting(text[::-1], most - _width(head) - 1)[::-1]
-    return f"{head}…{tail}"
-
-
-def _width(text: str) -> int:
-    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
-
-
-def _fitting(text: str, most: int) -> str:
-    widths = accumulate(map(_width, text))
-    return "".join(sign for sign, width in zip(text, widths, strict=True) if width <= most)
-
-
 def count(value: float | None) -> str:
     """Format a whole number with thousands separators."""
     return NOTHING if value is None else f"{value:,.0f}"
@@ -155,11 +137,6 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.0f} ms" if value < 1000 else f"{value / 1000:,.1f} s"
 
 
-def duration(value: float) -> str:
-    """Format a round duration in milliseconds, like "0.1 ms", "100 ms" or "10 s"."""
-    return f"{value:g} ms" if value < 1000 else f"{value / 1000:g} s"
-
-
 def day(iso: str) -> str:
     """Format an ISO date, like "1 November 2026"."""
     return format_date(date.fromisoformat(iso), "d MMMM y", locale=_LOCALE)
@@ -209,3 +186,50 @@ def moment(rfc3339: str, zone: str) -> str:
     """Format an RFC 3339 time in a time zone, like "25 November 2026, 14:02 UTC"."""
     local = datetime.fromisoformat(rfc3339).astimezone(time_zone(zone))
     return f"{format_date(local.date(), 'd MMMM y', locale=_LOCALE)}, {local:%H:%M} {zone}"
+
+
+def country(code: object) -> str:
+    """Return the name of a country."""
+    return country_name(str(code), "en") if is_country(str(code)) else visible(code)
+
+
+FORMATS: Mapping[Kind, Callable[[Any], str]] = {
+    "text": visible,
+    "time": lambda value: NOTHING if value is None else day(value),
+    "country": country,
+    "count": count,
+    "percent": percent,
+    "seconds": seconds,
+    "ms": milliseconds,
+    "number": number,
+}
+"""Kind of a column -> a function that formats its values."""
+
+
+def name_of(figure: Figure, row: Row) -> str:
+    """Return the name of a row: its names, joined."""
+    first, *others = figure.names
+    name = FORMATS[first.kind](row[first.key])
+    for separator, column in zip(figure.between, others, strict=True):
+        if value := row[column.key]:
+            name += separator + FORMATS[column.kind](value)
+    return name
+
+
+_STEPS: Mapping[str, tuple[str, Callable[[str], str], Callable[[str], str]]] = {
+    "hour": ("Hour", short_hour, hour),
+    "day": ("Day", short_day, weekday),
+    "week": ("Week from", short_day, weekday),
+    "month": ("Month", short_month, month),
+}
+"""Step -> its heading in a table, and functions that return its label and its full name."""
+
+
+def steps_of(rows: Sequence[Row], step: str) -> tuple[str, list[str], list[str]]:
+    """Return the heading of steps, and the short label and the full name of each."""
+    if rows and "hour" in rows[0]:
+        names = [f"{row['hour']:02}:00" for row in rows]
+        return "Hour", names, names
+    head, label, name = _STEPS[step]
+    begins = [row.get("from") or row["day"] for row in rows]
+    return head, [label(begin) for begin in begins], [name(begin) for begin in begins]

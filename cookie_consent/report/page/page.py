@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cookie_consent.base.clock import UTC_NAME
-from cookie_consent.report.page.charts import PATTERNS, meter
-from cookie_consent.report.page.filters import Asked, active_filters, comparison, periods, with_links
+from cookie_consent.report.figures import SECTIONS
+from cookie_consent.report.lists import OTHER
+from cookie_consent.report.page.charts import PATTERNS, strip
 from cookie_consent.report.page.formatting import (
     comparison_in_words,
     count,
@@ -28,8 +28,8 @@ from cookie_consent.report.page.formatting import (
     seconds,
     visible,
 )
-from cookie_consent.report.page.overview import brief_lists, main_chart
-from cookie_consent.report.page.sections import Section, sections
+from cookie_consent.report.page.links import Asked, filter_links, range_links, row_link
+from cookie_consent.report.page.shown import Shown, main_chart, show_figures
 
 _TEMPLATES = Path(__file__).parent
 _STYLE = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
@@ -40,9 +40,30 @@ POLICY = f"default-src 'none'; style-src {STYLE_SOURCE}; img-src data:; base-uri
 _COMPARISONS = (("", "nothing"), ("previous", "the time before"), ("year", "the year before"))
 _STEPS = (("", "what fits"), ("hour", "hours"), ("day", "days"), ("week", "weeks"), ("month", "months"))
 """What the form offers: value and text."""
+_BRIEFS = (("pages",), ("referrers",), ("campaigns", "entry_pages"), ("countries", "devices"))
+"""The lists whose first rows are on the first screen. Of several, the first one that has rows is shown."""
+_BRIEF_ROWS = 5
+_FIRST_ROWS = 10
+"""Rows of a list that are seen in an open section. The others are opened."""
+_TITLES = {
+    "pages": "Pages",
+    "referrers": "Sources",
+    "campaigns": "Campaigns",
+    "entry_pages": "First pages",
+    "countries": "Countries",
+    "devices": "Devices",
+}
+"""The titles of these lists there."""
 _NOTHING = "Nothing of this in this time, or of too few visitors."
 _FEW = 0.0005
 _UNKNOWN = "is not known, and nothing is estimated for the rest."
+_OF_GOALS = (
+    "A session that reached a goal counts once. The steps of a funnel are taken in their order: sessions count what "
+    "was done within one session, visitors what was done over all of theirs."
+)
+_OF_REQUESTS = (
+    "All recorded requests, not only pages. “(no route)” is no route of the site: the missing pages explain it."
+)
 
 _environment = Environment(
     loader=FileSystemLoader(_TEMPLATES),
@@ -54,7 +75,8 @@ _environment = Environment(
 )
 # Safe as Markup: this is a file of the package, not text from a record.
 _environment.globals.update(style=Markup(_STYLE), patterns=PATTERNS)  # noqa: S704
-_environment.globals.update(comparisons=_COMPARISONS, steps=_STEPS, nothing=_NOTHING)
+_environment.globals.update(comparisons=_COMPARISONS, steps=_STEPS, titles=_TITLES, other=OTHER, nothing=_NOTHING)
+_environment.globals.update(first_rows=_FIRST_ROWS, brief_rows=_BRIEF_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,77 +120,101 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
 
 
 def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str, Any] | None) -> str:
-    shown = {} if report is None else _shown(report, asked)
-    filters = [] if asked is None else active_filters(asked)
-    shortcuts = [] if asked is None or report is None else [*periods(report, asked), comparison(asked)]
+    shown = {} if report is None else _context(report, asked)
     return _environment.get_template("report.html").render(
-        policy=policy, asked=asked, filters=filters, shortcuts=shortcuts, problem=problem, report=report, **shown
+        policy=policy,
+        asked=asked,
+        filters=filter_links(asked) if asked else [],
+        ranges=range_links(report, asked) if asked and report else [],
+        problem=problem,
+        report=report,
+        **shown,
     )
 
 
-def _shown(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
-    before, range_ = report["compare"], report["range"]
-    parts = _sections(report, asked)
-    shown = {
+def _context(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
+    range_ = report["range"]
+    is_withheld = report["small_groups"]["withheld"]
+    figures = [] if is_withheld else show_figures(report)
+    return {
         "title": f"Visits, {days(range_['from'], range_['to'])}",
         "about": _about(range_),
         "compared": comparison_in_words(report),
         "left_out": left_out(report),
-        "numbers": _numbers(report, before),
-        "share": _share_in_words(report, before),
-        "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",
-        "main": main_chart(report) if parts else None,
-        "briefs": brief_lists(parts) if parts else [],
-        "sections": parts,
-        "small_groups": _small_groups(report),
+        "numbers": _numbers(report),
+        "share": few_visitors(report) if is_withheld else _share_in_words(report),
+        "meter": strip([("solid", report["share"]["share"])]) if report["share"]["share"] is not None else "",
+        "main": None if is_withheld else main_chart(report),
+        "briefs": [_first_with_rows(figures, names) for names in _BRIEFS if figures],
+        "sections": _sections(report, figures),
+        "link": lambda shown, row: row_link(asked, shown.figure, row),
+        "small_groups": "" if is_withheld else _small_groups(report),
         "made": moment(range_["generated_at"], range_["time_zone"]),
     }
-    if not report["small_groups"]["withheld"]:
-        return shown
-    few = f"fewer than {report['small_groups']['threshold']}"
-    return {**shown, "small_groups": "", "numbers": [Number("Visitors", few)], "share": few_visitors(report)}
 
 
-def _sections(report: Mapping[str, Any], asked: Asked | None) -> list[Section]:
-    if report["small_groups"]["withheld"]:
-        return []
-    return sections(report) if asked is None else with_links(sections(report), asked)
+def _sections(report: Mapping[str, Any], figures: Sequence[Shown]) -> list[dict[str, Any]]:
+    """Return the sections that have figures: goals and countries are not there without any."""
+    notes = {"success": _OF_GOALS, "consent": _consent_note(report), "answers": _OF_REQUESTS}
+    sections = []
+    for section in SECTIONS:
+        of_section = [shown for shown in figures if shown.figure.section == section.id]
+        is_used = section.id not in ("success", "places") or any(not shown.is_empty for shown in of_section)
+        if of_section and is_used:
+            note = notes.get(section.id, "")
+            sections.append({"id": section.id, "title": section.title, "note": note, "figures": of_section})
+    return sections
+
+
+def _first_with_rows(figures: Sequence[Shown], names: Sequence[str]) -> Shown:
+    by_name = {shown.figure.name: shown for shown in figures}
+    return next((by_name[name] for name in names if by_name[name].rows), by_name[names[-1]])
+
+
+def _consent_note(report: Mapping[str, Any]) -> str:
+    """Say what share of the answers is a yes, and of what the counts are."""
+    figures = report["consent"]
+    said = ["Counts of pages on which the question was asked, not of people: nobody is traced to make them."]
+    if figures["granted_of_answers"] is not None:
+        share = f"{percent(figures['granted_of_answers'])} of the answers are a yes to all"
+        of_all = figures["granted_of_questions"]
+        said.insert(0, f"{share}." if of_all is None else f"{share}; {percent(of_all)} of the pages with the question.")
+    if report["range"]["where"]:
+        said.append("They are of all pages and visitors, also where the report is of some.")
+    return " ".join(said)
 
 
 def _about(range_: Mapping[str, Any]) -> str:
     host = f"The host {visible(range_['host'])}" if range_["host"] else "All hosts"
     filters = ", ".join(f"{key} {visible(value)}" for key, value in range_["where"])
     pages = f"all pages; only sessions with {filters}" if filters else "all pages"
-    return f"{host}, {pages}. {_zone_in_words(range_['time_zone'])}"
+    return f"{host}, {pages}. Days and hours are in {range_['time_zone']}."
 
 
-def _zone_in_words(zone: str) -> str:
-    if zone == UTC_NAME:
-        return "Days and hours are in UTC."
-    return f"Days and hours are those of {zone}."
-
-
-def _numbers(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Sequence[Number]:
-    was = before or {}
-    counted = [
-        _number(name, count, report[key], was.get(key))
-        for name, key in (("Visitors", "visitors"), ("Sessions", "sessions"), ("Views", "views"))
+def _numbers(report: Mapping[str, Any]) -> list[Number]:
+    if report["small_groups"]["withheld"]:
+        return [Number("Visitors", f"fewer than {report['small_groups']['threshold']}")]
+    return [
+        _number(report, "Visitors", count, "visitors"),
+        _number(report, "Sessions", count, "sessions"),
+        _number(report, "Views", count, "views"),
+        _number(report, "Views per session", decimal, "views_per_session"),
+        _number(report, "Bounce rate", percent, "bounce_rate"),
+        _number(report, "Session, median", seconds, "session_seconds", "median"),
     ]
-    median, median_before = report["session_seconds"]["median"], was.get("session_seconds", {}).get("median")
-    numbers = [
-        *counted,
-        _number("Views per session", decimal, report["views_per_session"], was.get("views_per_session")),
-        _number("Bounce rate", percent, report["bounce_rate"], was.get("bounce_rate"), is_share=True),
-        _number("Session, median", seconds, median, median_before),
-    ]
-    return numbers if before else [Number(number.name, number.value) for number in numbers]
 
 
-def _number(
-    name: str, said: Callable[[float | None], str], now: float | None, then: float | None, *, is_share: bool = False
-) -> Number:
+def _number(report: Mapping[str, Any], name: str, said: Callable[[float | None], str], *keys: str) -> Number:
+    now: Any = report
+    then: Any = report["compare"]
+    for key in keys:
+        now = now[key]
+        then = then and then[key]
+    if not report["compare"]:
+        return Number(name, said(now))
     if now is None or then is None:
         return Number(name, said(now), "nothing to compare with")
+    is_share = said is percent
     if not then and not is_share:
         return Number(name, said(now), "none before" if now else "none before either")
     change = _points(now, then) if is_share else _growth(now, then)
@@ -187,9 +233,10 @@ def _points(now: float, then: float) -> str:
     return f"{'up' if points > 0 else 'down'} {abs(points):.1f} points" if abs(points) >= _FEW * 100 else ""
 
 
-def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
+def _share_in_words(report: Mapping[str, Any]) -> str:
     """Say what share of all page views has a record."""
-    share, was = report["share"], (before or {}).get("share", {}).get("share")
+    share = report["share"]
+    was = report["compare"] and report["compare"]["share"]["share"]
     if report["range"]["where"]:
         return f"All pages that people saw are not counted by session: for which share the records stand {_UNKNOWN}"
     if share["views"] is None:
