@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
-    Engine,
     Row,
     Select,
     Table,
@@ -44,6 +42,12 @@ from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, REQUESTS,
 from cookie_consent.policy.parts import RequestRules
 from cookie_consent.policy.policy import canonical_json
 
+if TYPE_CHECKING:
+    from cookie_consent.ledgers.postgresql import PostgresqlDatabase
+    from cookie_consent.ledgers.sqlite import SqliteDatabase
+
+Database: TypeAlias = "SqliteDatabase | PostgresqlDatabase"
+"""The operations that differ between databases."""
 _PAGE_SIZE = 5000
 """The number of records read or removed with one statement, so that none blocks others for long."""
 _READER_THREADS = 4
@@ -65,45 +69,6 @@ _POLICY = select(POLICIES.c.document).where(POLICIES.c.version == _KEY)
 _TEXT = select(TEXTS.c.content).where(TEXTS.c.sha256 == _KEY)
 
 Read = TypeVar("Read")
-
-
-class Database(Protocol):
-    """The operations that differ between databases."""
-
-    engine: Engine
-
-    def ready(self, connection: Connection | None) -> Connection:
-        """Return a connection to append with.
-
-        Args:
-            connection: the one used last; it is returned again if it is still usable. None for a new one.
-        """
-
-    def append(
-        self, connection: Connection, entries: Sequence[Entry], new: dict[str, list[dict[str, str]]]
-    ) -> list[str]:
-        """Store entries and what they cite in one transaction; return the stored record for each, as JSON.
-
-        Args:
-            connection: from `ready`, or from `changing`.
-            entries: the records to store.
-            new: kind -> rows of policies or texts to store before.
-        """
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        """Connect for a short read while a visitor waits. Slow statements fail."""
-
-    def scanning(self) -> AbstractContextManager[Connection]:
-        """Connect for a long read, with no limit of time."""
-
-    def changing(self) -> AbstractContextManager[Connection]:
-        """Begin a transaction that may remove records, and that excludes all other writers."""
-
-    def empty_journal(self) -> None:
-        """Erase removed data from the database's own log files, where this process may do so."""
-
-    def damages(self) -> Iterator[str]:
-        """Yield a description of each damage that the database finds in its own files."""
 
 
 class SqlLedger:

@@ -77,7 +77,11 @@ class SqliteDatabase:
             self.engine.dispose()  # a forked child must not inherit connections
 
     def ready(self, connection: Connection | None) -> Connection:
-        """Return a new connection to append with. A fresh checkout verifies that the file was not replaced."""
+        """Return a new connection to append with. A fresh checkout verifies that the file was not replaced.
+
+        Args:
+            connection: the one used last, or None.
+        """
         if connection is not None:
             connection.close()
         return self.engine.connect().execution_options(writes=True)
@@ -85,7 +89,13 @@ class SqliteDatabase:
     def append(
         self, connection: Connection, entries: Sequence[Entry], new: dict[str, list[dict[str, str]]]
     ) -> list[str]:
-        """Store entries, and the new policies and texts; return the stored record for each entry, as JSON."""
+        """Store entries and what they cite in one transaction; return the stored record for each entry, as JSON.
+
+        Args:
+            connection: from `ready`, or from `changing`.
+            entries: the records to store.
+            new: kind -> rows of policies or texts to store before.
+        """
         hashes = [record_hash(entry.text) for entry in entries]
         # A removal appends its record in its own transaction.
         if connection.in_transaction():
@@ -94,7 +104,7 @@ class SqliteDatabase:
             return _append(connection, entries, hashes, new)
 
     def reading(self) -> Connection:
-        """Connect for reading."""
+        """Connect for reading, short or long."""
         return self.engine.connect()
 
     scanning = reading
