@@ -31,7 +31,9 @@ def _compact(arguments: argparse.Namespace) -> int:
         print_json(asdict(result))
     else:
         print_text(_in_words(result))
-    return print_findings(f"Stays as it is: {problem}" for problem in result.unreadable)
+    findings = [f"Stays as it is: {problem}" for problem in result.unreadable]
+    findings += [f"Lines that are no records, and were left out: {problem}" for problem in result.no_records]
+    return print_findings(findings)
 
 
 def _log_in_files(target: str) -> Path:
@@ -59,5 +61,5 @@ def _in_words(result: Compacted) -> str:
 COMPACT = Command(
     (ACCESS_LOG, JSON),
     _compact,
-    "a file cannot be read, and stays as it is",
+    "a file cannot be read, and stays as it is, or has lines that are no records",
 )

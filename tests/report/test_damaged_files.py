@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -110,6 +114,35 @@ def test_damaged_file_costs_its_own_records_and_is_named(
     own, missing = read_readable(JsonLinesSink(log).read("one"))
     if damage != "zeros at its end":  # only DuckDB cannot read past them
         assert (len(own), str(place) in missing) == (200, damage != "empty" or place.suffix == ".parquet")
+
+
+AS_NOBODY = """
+import os, sys
+from datetime import date
+from cookie_consent.report import report
+from cookie_consent.sinks import JsonLinesSink
+from cookie_consent.sinks.store import read_readable
+if os.geteuid() == 0:
+    os.setuid(65534)
+day = date(2026, 11, 25)
+made = report(sys.argv[1], since=day, until=day)
+records, missing = read_readable(JsonLinesSink(sys.argv[1]).read("one"))
+print(made["views"], *[one["file"] for one in made["unreadable_files"]], len(records), missing)
+"""
+
+
+@pytest.mark.slow
+def test_file_that_may_not_be_read_costs_its_own_records() -> None:
+    """The script gives up root, which may read everything."""
+    with TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        log = Path(folder, "access.jsonl")
+        log.write_bytes(lines(0))
+        closed = path_of(log, DAY, 1, FileFormat.GZIP)
+        closed.write_bytes(gzip.compress(lines(1000)))
+        closed.chmod(0)
+        said = subprocess.run([sys.executable, "-c", AS_NOBODY, log], capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"200 {closed} 200 1 of the files cannot be read")
 
 
 def test_figures_of_whole_files_name_none(log: Path) -> None:

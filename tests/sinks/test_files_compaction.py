@@ -423,7 +423,7 @@ def test_command_prints_summary(path: Path, capsys: Capture) -> None:
     assert run("--access-log", str(path)) == GOOD
     assert capsys.readouterr().out == ("2 closed files compacted: 2 access records and 1 count.\n")
     assert run("--access-log", f"file://{path}", "--json") == GOOD
-    summary = {"files": 0, "records": 0, "counts": 0, "busy": 0, "unreadable": []}
+    summary = {"files": 0, "records": 0, "counts": 0, "busy": 0, "unreadable": [], "no_records": []}
     assert json.loads(capsys.readouterr().out) == summary
 
 
@@ -471,3 +471,21 @@ def test_without_duckdb_parquet_files_can_only_be_purged(
     close_as(path, FileFormat.PLAIN, line(1))
     assert len(list(sink(path).read("one"))) == 1, "plain files need no duckdb"
     assert sink(path).erase("one") == 1
+
+
+def test_command_names_and_counts_lines_that_are_no_records(path: Path, capsys: Capture) -> None:
+    endless = line(3).replace(b'"duration_ms":2.5', b'"duration_ms":1e400')
+    close_as(path, FileFormat.PLAIN, line(1), b"no JSON\n", b"    \n", endless, b"[7]\n", line(2))
+    assert run("--access-log", str(path)) == FINDING
+    said = capsys.readouterr()
+    assert said.out == "1 closed file compacted: 2 access records.\n"
+    assert f"no records, and were left out: {path_of(path, DAY, 1, FileFormat.PLAIN)}: 3\n" in said.err
+    assert sorted(uids(sources(path)).values()) == [1, 1]
+
+
+def test_command_reports_parquet_file_that_is_cut_off(path: Path, capsys: Capture) -> None:
+    close_as(path, FileFormat.PLAIN, line(1))
+    assert run("--access-log", str(path)) == GOOD
+    compacted(path).write_bytes(compacted(path).read_bytes()[:-9])
+    assert run("--access-log", str(path)) == FINDING
+    assert f"Stays as it is: {compacted(path)}: it is cut off, or no Parquet" in capsys.readouterr().err

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file
 from cookie_consent.sinks.optional import duckdb, is_interruption
 from cookie_consent.sinks.store import IncompleteError
 
 _BLOCK = 1024 * 1024
+_MAGIC = b"PAR1"
 _REMEMBERED = 10_000
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """The errors of reading a damaged compressed file."""
@@ -80,16 +82,28 @@ def read_undamaged(
 
 
 def failed_checksum(source: Source) -> Damaged | None:
-    """Read a compressed file to its end; return it if it is damaged, and None for files of other formats.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
-    if source.file_format is not FileFormat.GZIP:
-        return None
-    state = source.path.stat()
-    problem = _problem_of_gzip(source.path, state.st_ino, state.st_size, state.st_mtime_ns)
+    """Return a file that cannot be opened, whose compressed lines fail their checksum, or whose Parquet is cut off."""
+    problem = ""
+    try:
+        if source.file_format is FileFormat.GZIP:
+            state = source.path.stat()
+            problem = _problem_of_gzip(source.path, state.st_ino, state.st_size, state.st_mtime_ns)
+        else:
+            with source.path.open("rb") as file:
+                if source.file_format is FileFormat.PARQUET:
+                    problem = _problem_of_parquet(file)
+    except FileNotFoundError:
+        return None  # it was closed or compacted, and the caller looks for it again
+    except OSError as error:
+        problem = error.strerror or str(error)
     return Damaged(source.path, problem) if problem else None
+
+
+def _problem_of_parquet(file: BinaryIO) -> str:
+    """Return "" if a file begins and ends as Parquet does: the list of its parts is at its end."""
+    begins = file.read(len(_MAGIC))
+    file.seek(max(0, os.fstat(file.fileno()).st_size - len(_MAGIC)))
+    return "" if begins == file.read() == _MAGIC else "it is cut off, or no Parquet"
 
 
 @lru_cache(_REMEMBERED)
@@ -109,9 +123,7 @@ def _problem_of_gzip(path: Path, inode: int, size: int, changed: int) -> str:
 def _unreadable(connection: Any, source: Source) -> Damaged | None:
     """Return a file that DuckDB cannot read; None if it can, or if the file is gone."""
     if not source.path.is_file():
-        return None  # it was rotated or compacted, and the caller looks for it again
-    with source.path.open("rb"):
-        pass  # a file without permission is not damaged
+        return None  # it was closed or compacted, and the caller looks for it again
     probe = _PROBES.get(source.file_format, _PROBES[FileFormat.LIVE])
     try:
         connection.execute(probe, {"file": one_file(source.path)})

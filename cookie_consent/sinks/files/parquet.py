@@ -27,7 +27,8 @@ from cookie_consent.sinks.files.closed_files import (
     path_of,
     sources,
 )
-from cookie_consent.sinks.files.damage import failed_checksum
+from cookie_consent.sinks.files.damage import Damaged, failed_checksum
+from cookie_consent.sinks.files.line_io import count_lines
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.locking import for_each_closed, remove, replacing
 from cookie_consent.sinks.optional import duckdb_connection
@@ -48,10 +49,13 @@ WHERE contains(line, '\\ud')"""
 """Reads lines as a table of one column: JSON cannot contain the delimiter."""
 _DROP_ABSENT = "DELETE FROM lines WHERE uid IS NULL"
 """An erased, torn or otherwise invalid line is loaded as a row of nulls."""
+_DROP_ENDLESS = "DELETE FROM lines WHERE isinf(duration_ms)"
+"""DuckDB reads 1e400 as infinite."""
 _DROP_AGAIN = """
 DELETE FROM lines USING (SELECT uid, min(rowid) AS first FROM lines GROUP BY uid HAVING count(*) > 1) AS twice
 WHERE lines.uid = twice.uid AND lines.rowid <> twice.first"""
 """Takes half the time of a SELECT DISTINCT ON, which sorts the whole table."""
+_COUNT = "SELECT count(*) FROM lines"
 _ALL = "SELECT * FROM lines ORDER BY time"
 
 _OF_VISITOR = """
@@ -85,30 +89,36 @@ def engine(threads: int = 1) -> Iterator[Any]:
             yield connection
 
 
-def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRandom) -> int:
-    """Convert a closed file of lines to Parquet; return the number of rows. Duplicate records are dropped.
+def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRandom) -> tuple[int, int]:
+    """Convert a closed file of lines to Parquet. Duplicate records are dropped.
 
     Args:
         connection: from `engine`.
         path: the live file of the log.
         source: the closed file, locked; it is not removed.
         file: the same file, open.
+
+    Returns:
+        The number of rows, and how many lines are left out because they are no records.
     """
     keys = COUNT_COLUMNS if is_of_counts(path) else COLUMNS
     columns = ", ".join(f"{column} {_type(column)}" for column in keys.values())
     connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
     _load(connection, keys, source.path)
-    if _number(connection, _DROP_ABSENT):
+    others = _number(connection, _DROP_ENDLESS) if keys is COLUMNS else 0
+    absent = _number(connection, _DROP_ABSENT)
+    if absent:
         with TemporaryFile() as repaired:  # has no name, so a kill leaves nothing behind
             lines = connection.execute(_LINES_WITH_HALF_PAIR, {"file": one_file(source.path)})
             repaired.writelines(_repaired(line for (line,) in iter(lines.fetchone, None)))
             repaired.flush()
             _load(connection, keys, Path(f"/dev/fd/{repaired.fileno()}"))
+        others = count_lines(file, source.file_format) - _number(connection, _COUNT)
     connection.execute(_DROP_AGAIN)
-    rows = _number(connection, "SELECT count(*) FROM lines")
+    rows = _number(connection, _COUNT)
     with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), file) as new:
         copy_to_parquet(connection, _ALL, {}, new)
-    return rows
+    return rows, others
 
 
 def records_in(connection: Any, files: Sequence[Path], visitor_id: str) -> list[dict[str, Any]]:
@@ -196,6 +206,7 @@ class Compacted:
         counts: the number of rows with counts.
         busy: the number of files that another process had locked; the next run converts them.
         unreadable: files that could not be read or written, each with the reason.
+        no_records: files with lines that are no records and were left out, each with their number.
     """
 
     files: int
@@ -203,6 +214,7 @@ class Compacted:
     counts: int
     busy: int
     unreadable: tuple[str, ...]
+    no_records: tuple[str, ...] = ()
 
 
 def waiting(path: Path) -> int:
@@ -223,6 +235,7 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
         NotInstalledError: DuckDB is not installed.
     """
     rows, files, troubles = {path: 0, counts_path(path): 0}, 0, []
+    no_records: list[str] = []
     with engine(threads=os.cpu_count() or 1) as connection:
         for log in rows:
 
@@ -230,7 +243,10 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
                 nonlocal files
                 if damaged := failed_checksum(source):  # DuckDB would not notice changed bytes
                     raise OSError(damaged.problem)
-                rows[log] += write_parquet(connection, log, source, file)
+                written, others = write_parquet(connection, log, source, file)
+                rows[log] += written
+                if others:
+                    no_records.append(f"{source.path}: {others}")
                 remove(log, source, before=FileFormat.PARQUET)
                 files += 1
                 seen(files)
@@ -240,7 +256,12 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
             troubles += for_each_closed(log, _is_lines, write)
     busy = sum(isinstance(error, TimeoutError) for _, error in troubles)
     unreadable = [f"{source.path}: {error}" for source, error in troubles if not isinstance(error, TimeoutError)]
-    return Compacted(files, rows[path], rows[counts_path(path)], busy, tuple(unreadable))
+    unreadable += [str(damaged) for log in rows for source in sources(log) if (damaged := _cut_off(source))]
+    return Compacted(files, rows[path], rows[counts_path(path)], busy, tuple(unreadable), tuple(no_records))
+
+
+def _cut_off(source: Source) -> Damaged | None:
+    return failed_checksum(source) if source.file_format is FileFormat.PARQUET else None
 
 
 def _is_lines(source: Source) -> bool:

@@ -32,7 +32,7 @@ def records_of(path: Path, visitor_id: str) -> tuple[list[dict[str, Any]], list[
 
     Raises:
         NotInstalledError: there are Parquet files, and DuckDB is not installed.
-        OSError: a file may not be read.
+        OSError: the files move faster than they can be read.
     """
 
     def read(files: Sequence[Source]) -> tuple[list[dict[str, Any]], list[Damaged]]:
@@ -42,7 +42,9 @@ def records_of(path: Path, visitor_id: str) -> tuple[list[dict[str, Any]], list[
             if source.file_format is not FileFormat.PARQUET:
                 try:
                     records += [*_in_lines(source, visitor_id)]
-                except DAMAGE as error:
+                except FileNotFoundError:
+                    raise  # it was closed or compacted
+                except (OSError, *DAMAGE) as error:
                     damaged.append(Damaged(source.path, str(error)))
         return records, damaged
 
