@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TypeVar
 
-from cookie_consent.policy.errors import PolicyError, Row, did_you_mean, select_errors
-from cookie_consent.policy.goals import Funnel, Goal, find_errors_in_funnels
+from cookie_consent.policy.errors import PlacedRow, PolicyError, Row, did_you_mean, select_placed
+from cookie_consent.policy.goals import OF_GOAL, Funnel, Goal
 from cookie_consent.policy.laws import Law, laws
 from cookie_consent.policy.parts import (
     NECESSARY,
@@ -116,52 +116,49 @@ def item_label(table: str, number: int, *names: str) -> str:
 
 def find_errors(policy: Declarations) -> Iterator[PolicyError]:
     """Yield an error for each part of a policy that does not fit to the others."""
-    yield from _find_repeated_names(policy)
+    checks = (_check_names, _check_purposes, _check_services, _check_signals, _check_funnels, _check_languages)
+    for check in checks:
+        yield from select_placed(check(policy))
+
+
+def _check_names(policy: Declarations) -> Iterator[PlacedRow]:
+    for table in _LISTS:
+        key = "name" if table == "cookies" else "id"
+        label = f"[[{table}]]" if table in ARRAYS else f"[{table}]"
+        names = Counter((getattr(part, "kind", ""), getattr(part, key, "")) for part in getattr(policy, table))
+        for (_, name), count in names.items():
+            yield label, name and count > 1, key, f'"{name}" is declared twice', "Keep one of them."
+
+
+def _check_purposes(policy: Declarations) -> Iterator[PlacedRow]:
     known = {NECESSARY, *(purpose.id for purpose in policy.purposes)}
-    if len(known) > MAX_PURPOSES:
-        yield PolicyError(f"there are {len(known)}", f"Use at most {MAX_PURPOSES}.", table="[purposes]")
     names = ", ".join(sorted(known))
+    yield "[purposes]", len(known) > MAX_PURPOSES, "", f"there are {len(known)}", f"Use at most {MAX_PURPOSES}."
     for purpose, table, key in _list_references(policy):
-        rows: list[Row] = [
+        yield from (
             (
+                table,
                 purpose == "?",
                 key,
                 "the purpose is still to be written",
                 f'Write the one that it serves: {names}. "necessary" is for what the site cannot work without.',
             ),
             (
+                table,
                 purpose not in {"?", *known},
                 key,
                 f'there is no purpose "{purpose}"',
                 f"{did_you_mean(purpose, known)} Or declare [purposes.{purpose}].",
             ),
-        ]
-        yield from select_errors(rows, table)
-    if policy.site.recipients and policy.recipients:
-        yield PolicyError(
-            f'it says that there are none, but [[recipients]] declares "{policy.recipients[0].id}"',
-            "Leave one of the two out.",
-            table="[site]",
-            key="recipients",
         )
-    yield from _find_errors_in_services(policy)
-    yield from _find_errors_in_signals(policy)
-    yield from find_errors_in_funnels(policy.goals, policy.funnels)
-    yield from _find_errors_in_languages(policy)
-
-
-def _find_repeated_names(policy: Declarations) -> Iterator[PolicyError]:
-    for table in _LISTS:
-        key = "name" if table == "cookies" else "id"
-        names = Counter((getattr(part, "kind", ""), getattr(part, key, "")) for part in getattr(policy, table))
-        for (_, name), count in names.items():
-            if name and count > 1:
-                yield PolicyError(
-                    f'"{name}" is declared twice',
-                    "Keep one of them.",
-                    table=f"[[{table}]]" if table in ARRAYS else f"[{table}]",
-                    key=key,
-                )
+    declared = [recipient.id for recipient in policy.recipients]
+    yield (
+        "[site]",
+        policy.site.recipients and declared,
+        "recipients",
+        f'it says that there are none, but [[recipients]] declares "{"".join(declared[:1])}"',
+        "Leave one of the two out.",
+    )
 
 
 def _list_references(policy: Declarations) -> Iterator[tuple[str, str, str]]:
@@ -181,96 +178,97 @@ def _list_references(policy: Declarations) -> Iterator[tuple[str, str, str]]:
         yield from ((id_, "[vendors]", mapping.id) for id_ in mapping.purposes.values() if isinstance(id_, str))
 
 
-def _find_errors_in_services(policy: Declarations) -> Iterator[PolicyError]:
+def _check_services(policy: Declarations) -> Iterator[PlacedRow]:
     retentions = {purpose.id: purpose.retention for purpose in policy.purposes}
     # "/shop" and "/shop/" are the same place.
     places = Counter((service.host, service.path.rstrip("/")) for service in policy.services)
     for service in policy.services:
-        if places[service.host, service.path.rstrip("/")] > 1 and (service.host or service.path):
-            yield PolicyError(
-                "another service has the same place",
-                "One of the two is never reached.",
-                table=f"[services.{service.id}]",
-            )
+        is_shadowed = places[service.host, service.path.rstrip("/")] > 1 and (service.host or service.path)
+        problem = "another service has the same place"
+        yield f"[services.{service.id}]", is_shadowed, "", problem, "One of the two is never reached."
         for purpose, override in service.purposes.items():
+            table = f"[services.{service.id}.purposes.{purpose}]"
             longest = retentions.get(purpose)
-            is_longer = override.retention and (longest is None or override.retention > longest)
-            rows: list[Row] = [
+            yield from (
                 (
+                    table,
                     override.refused and purpose == NECESSARY,
                     "refused",
                     "what is necessary cannot be refused",
                     "Leave it out.",
                 ),
                 (
-                    is_longer,
+                    table,
+                    override.retention and (longest is None or override.retention > longest),
                     "retention",
                     "a service cannot keep data for longer than the site says",
                     f"Write a shorter time, or a longer one in [purposes.{purpose}].",
                 ),
-            ]
-            yield from select_errors(rows, f"[services.{service.id}.purposes.{purpose}]")
+            )
 
 
-def _find_errors_in_signals(policy: Declarations) -> Iterator[PolicyError]:
-    rows: list[Row] = [
+def _check_signals(policy: Declarations) -> Iterator[PlacedRow]:
+    for purpose in policy.purposes:
         # Sec-GPC is a legal opt-out of sale and sharing (11 CCR 7025): a policy cannot exclude such purposes from it.
-        (
+        yield (
+            "[signals]",
             purpose.sells and policy.signals.gpc is not None and purpose.id not in policy.signals.gpc,
             "gpc",
             f'Sec-GPC has to refuse "{purpose.id}", which is a sale or sharing',
             "List it, or leave the line out.",
         )
-        for purpose in policy.purposes
-    ]
-    rows += [
-        (
-            NECESSARY in (getattr(policy.signals, key) or ()),
-            key,
-            "no signal refuses what is necessary",
-            "Leave it out.",
-        )
-        for key in ("gpc", "dnt")
-    ]
-    yield from select_errors(rows, "[signals]")
+    for key in ("gpc", "dnt"):
+        is_refused = NECESSARY in (getattr(policy.signals, key) or ())
+        yield "[signals]", is_refused, key, "no signal refuses what is necessary", "Leave it out."
 
 
-def _find_errors_in_languages(policy: Declarations) -> Iterator[PolicyError]:
-    """Yield an error for each text that lacks an offered language, and for each language that is not offered."""
+def _check_funnels(policy: Declarations) -> Iterator[PlacedRow]:
+    known = {goal.id for goal in policy.goals}
+    for table, funnel in labelled("funnels", policy.funnels):
+        for step in funnel.steps:
+            goal = step.removeprefix(OF_GOAL)
+            remedy = f"{did_you_mean(goal, known)} Or declare [goals.{goal or 'NAME'}]."
+            yield table, step.startswith(OF_GOAL) and goal not in known, "steps", f'there is no goal "{goal}"', remedy
+
+
+def _check_languages(policy: Declarations) -> Iterator[PlacedRow]:
+    """Yield a row for each text that lacks an offered language, and for each language that is not offered."""
     texts = list(_list_texts(policy))
     written = {language for text, _, _ in texts for language in text}
     offered = policy.site.languages
     unwritten = [language for language in offered if written and language not in written]
     for language in unwritten:
-        yield PolicyError(
+        yield (
+            "[site]",
+            True,
+            "languages",
             f'no text is in "{language}"',
             f"Write each text in it, or take it out. Texts are in: {', '.join(sorted(written))}.",
-            table="[site]",
-            key="languages",
         )
     for text, table, key in texts:
         missing = [f'"{tag}"' for tag in offered if tag not in unwritten and not text.get(tag, "").strip()]
-        if missing:
-            yield PolicyError(
-                f"there is no text in the offered language {' and '.join(missing)}",
-                f"Write it in each of: {', '.join(offered)}.",
-                table=table,
-                key=key,
-            )
+        yield (
+            table,
+            missing,
+            key,
+            f"there is no text in the offered language {' and '.join(missing)}",
+            f"Write it in each of: {', '.join(offered)}.",
+        )
     places = [(language, table, key) for text, table, key in texts for language in text]
     places += [(language, f"[texts.{language}]", "") for language in policy.wording]
     for language, table, key in places:
         # Where a language has no text, or none is listed, the list is wrong and not the texts.
         if offered and not unwritten and language not in offered:
-            yield PolicyError(
+            yield (
+                table,
+                True,
+                key,
                 f'the language "{language}" is not offered',
                 f"Add it to languages in [site], or leave it out. {did_you_mean(language, offered)}",
-                table=table,
-                key=key,
             )
     for language in offered:
         if language not in unwritten:
-            yield from _find_errors_in_wording(language, policy.wording.get(language, {}))
+            yield from _check_wording(language, policy.wording.get(language, {}))
 
 
 def _list_texts(policy: Declarations) -> Iterator[tuple[Texts, str, str]]:
@@ -283,23 +281,25 @@ def _list_texts(policy: Declarations) -> Iterator[tuple[Texts, str, str]]:
                     yield text, table, declared.name
 
 
-def _find_errors_in_wording(language: str, texts: Mapping[str, catalog.Text]) -> Iterator[PolicyError]:
-    """Yield an error for each text in the site's wording that is not valid, and if texts of the pages are missing."""
+def _check_wording(language: str, texts: Mapping[str, catalog.Text]) -> Iterator[PlacedRow]:
+    """Yield a row for each text in the site's wording that is not valid, and for those that are missing."""
     table = f"[texts.{language}]"
     for key, text in texts.items():
-        yield from select_errors(_check_wording(language, key, text), table)
+        for row in _check_text(language, key, text):
+            yield table, *row
     missing = sorted(catalog.names() - catalog.shipped(language).keys() - texts.keys())
-    if missing:
-        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
-        yield PolicyError(
-            f"no texts ship for this language, and these are not written: {', '.join(missing[:_MOST_NAMED])}{more}",
-            f"Write them in {table}; the English ones are the model. "
-            f"Texts ship for: {', '.join(catalog.shipped_languages())}.",
-            table=table,
-        )
+    more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+    yield (
+        table,
+        missing,
+        "",
+        f"no texts ship for this language, and these are not written: {', '.join(missing[:_MOST_NAMED])}{more}",
+        f"Write them in {table}; the English ones are the model. "
+        f"Texts ship for: {', '.join(catalog.shipped_languages())}.",
+    )
 
 
-def _check_wording(language: str, key: str, text: catalog.Text) -> list[Row]:
+def _check_text(language: str, key: str, text: catalog.Text) -> list[Row]:
     if key not in catalog.names():
         return [(True, key, "there is no such text", did_you_mean(key, catalog.names()))]
     forms = text if isinstance(text, Mapping) else {"": text}
@@ -322,34 +322,40 @@ def _check_wording(language: str, key: str, text: catalog.Text) -> list[Row]:
 
 def find_errors_in_force(policy: Declarations) -> Iterator[PolicyError]:
     """Yield what only the policy in force has to satisfy: each tracing purpose has a retention, and what a law asks."""
+    return select_placed(_check_in_force(policy))
+
+
+def _check_in_force(policy: Declarations) -> Iterator[PlacedRow]:
     for table, purpose in labelled("purposes", policy.purposes):
-        if purpose.traces and purpose.retention is None:
-            yield PolicyError(
-                "a purpose that traces has to say how long its records are kept",
-                'Write "395 days" or less (13 months: CNIL, audience measurement).',
-                table=table,
-                key="retention",
-            )
+        yield (
+            table,
+            purpose.traces and purpose.retention is None,
+            "retention",
+            "a purpose that traces has to say how long its records are kept",
+            'Write "395 days" or less (13 months: CNIL, audience measurement).',
+        )
     for code in policy.site.laws:
         if code in laws():
-            yield from _find_errors_by_law(policy, laws()[code])
+            yield from _check_law(policy, laws()[code])
 
 
-def _find_errors_by_law(policy: Declarations, law: Law) -> Iterator[PolicyError]:
-    if "gpc" in law.binding_signals and policy.signals.gpc == ():
-        yield PolicyError(
+def _check_law(policy: Declarations, law: Law) -> Iterator[PlacedRow]:
+    yield from (
+        (
+            "[signals]",
+            "gpc" in law.binding_signals and policy.signals.gpc == (),
+            "gpc",
             f"no site may ignore Sec-GPC under the law of {law.name} ({law.provisions})",
             "Leave the line out, or list the purposes that it refuses.",
-            table="[signals]",
-            key="gpc",
-        )
-    if law.notice_language and law.notice_language not in policy.site.languages:
-        yield PolicyError(
+        ),
+        (
+            "[site]",
+            law.notice_language and law.notice_language not in policy.site.languages,
+            "languages",
             f'the law of {law.name} asks for a page in the language "{law.notice_language}" ({law.provisions})',
             f'Add "{law.notice_language}", and write each text in it.',
-            table="[site]",
-            key="languages",
-        )
+        ),
+    )
     example = (*policy.site.languages, "en")[0]
     optional = [purpose for purpose in policy.purposes if purpose.id != NECESSARY]
     parts: list[tuple[str, CheckedPart, Mapping[str, str]]] = [
@@ -358,10 +364,5 @@ def _find_errors_by_law(policy: Declarations, law: Law) -> Iterator[PolicyError]
     parts += [(table, part, law.recipients) for table, part in labelled("recipients", policy.recipients)]
     for table, part, provisions in parts:
         for key, provision in provisions.items():
-            if not getattr(part, key):
-                yield PolicyError(
-                    f"the law of {law.name} asks for this key ({provision})",
-                    _REMEDIES[key].format(language=example),
-                    table=table,
-                    key=key,
-                )
+            problem = f"the law of {law.name} asks for this key ({provision})"
+            yield table, not getattr(part, key), key, problem, _REMEDIES[key].format(language=example)

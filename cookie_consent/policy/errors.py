@@ -10,6 +10,8 @@ MOST_SHOWN = 20
 
 Row = tuple[object, str, str, str]
 """Whether something is wrong, the key, what is wrong, and what would be right."""
+PlacedRow = tuple[str, object, str, str, str]
+"""A table, and a row of it."""
 
 
 class PolicyError(ValueError):
@@ -79,7 +81,12 @@ def raise_all(errors: Iterable[PolicyError]) -> None:
 
 def select_errors(rows: Iterable[Row], table: str = "") -> Iterator[PolicyError]:
     """Yield an error for each row whose condition holds."""
-    for is_wrong, key, problem, remedy in rows:
+    return select_placed((table, *row) for row in rows)
+
+
+def select_placed(rows: Iterable[PlacedRow]) -> Iterator[PolicyError]:
+    """Yield an error for each row whose condition holds."""
+    for table, is_wrong, key, problem, remedy in rows:
         if is_wrong:
             yield PolicyError(problem, remedy, table=table, key=key)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from cookie_consent.policy.errors import PolicyError, Row, did_you_mean
+from cookie_consent.policy.errors import Row
 from cookie_consent.policy.parts import CheckedPart
 from cookie_consent.policy.syntax import Fault, Id, rule
 
@@ -94,17 +94,3 @@ class Funnel(CheckedPart):
             f"the number of steps is {len(self.steps)}",
             f'Write {FEWEST_STEPS} to {MOST_STEPS}, as in ["/shop", "/cart", "event:paid"].',
         )
-
-
-def find_errors_in_funnels(goals: Iterable[Goal], funnels: Iterable[Funnel]) -> Iterator[PolicyError]:
-    """Yield an error for each step that is an unknown goal."""
-    known = {goal.id for goal in goals}
-    for funnel in funnels:
-        for step in funnel.steps:
-            if step.startswith(OF_GOAL) and (goal := step.removeprefix(OF_GOAL)) not in known:
-                yield PolicyError(
-                    f'there is no goal "{goal}"',
-                    f"{did_you_mean(goal, known)} Or declare [goals.{goal or 'NAME'}].",
-                    table=f"[funnels.{funnel.id}]",
-                    key="steps",
-                )
