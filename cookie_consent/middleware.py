@@ -18,8 +18,8 @@ from cookie_consent.base.addresses import local_path
 from cookie_consent.base.startup import FailsAtStart, Lifespan, fails_at_start
 from cookie_consent.decision.visit import hide_blocked_cookies
 from cookie_consent.http.advice import LostPrefix, defer_to_outer
-from cookie_consent.http.head import plain_fields
 from cookie_consent.http.options import GPC_PATH, Country, Inject
+from cookie_consent.http.plan import plain_fields
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.send import Sender
 from cookie_consent.logging import set_server_logs

@@ -29,10 +29,9 @@ from cookie_consent.cli.frame import (
 )
 from cookie_consent.cli.stores import existing_ledger
 from cookie_consent.decision.tokens import Signer
-from cookie_consent.ledgers.chain import Verified, verify
+from cookie_consent.ledgers.chain import Root, Verified, WrongSignatureError, read_root, root_signer, sign_root, verify
 from cookie_consent.ledgers.chronology import Chronology
 from cookie_consent.ledgers.records import digest
-from cookie_consent.ledgers.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 from cookie_consent.policy.policy import VERSION_DIGITS
 
 if TYPE_CHECKING:
@@ -64,19 +63,19 @@ def _verify(arguments: argparse.Namespace) -> int:
     roots = [root for name in dict.fromkeys([*arguments.root, *begun]) for root in _roots(name, signer, findings)]
     # A root claims that later records are younger than it. So take its time before reading any record.
     now = int(time.time())
-    dates = Chronology([(one.root.number, one.signed_at) for one in roots if one.signed_at is not None], now)
+    dates = Chronology([(one.number, one.signed_at) for one in roots if one.signed_at is not None], now)
     with existing_ledger(required_store(arguments, "ledger")) as ledger, progress("records", _size(ledger)) as seen:
         verified = _verify_ledger(ledger, roots, seen, dates, findings)
     findings += dates.findings()
     findings.sort(key=lambda finding: finding[0] or math.inf)
     # Nobody may keep the root of a chain that does not fit as a good one.
-    root = None if findings else write_root(verified.root, signer, now) if signer else str(verified.root)
+    root = None if findings else sign_root(verified.root, signer, now) if signer else str(verified.root)
     report = {
         "records": verified.records,
         "removed": verified.removed,
         "removed_by": dates.removed_by(),
         "root": root,
-        "roots": [{"root": str(kept.root), "signed_at": kept.signed_at and rfc3339(kept.signed_at)} for kept in roots],
+        "roots": [{"root": str(kept), "signed_at": kept.signed_at and rfc3339(kept.signed_at)} for kept in roots],
         "findings": [{"record": record, "why": why} for record, why in findings],
     }
     if arguments.json:
@@ -100,18 +99,27 @@ def _signer() -> Signer | None:
         raise UnusableError(f"{_KEYS}: {error}") from None
 
 
-def _roots(name: str, signer: Signer | None, findings: list[Finding]) -> Iterator[KeptRoot]:
+def _roots(name: str, signer: Signer | None, findings: list[Finding]) -> Iterator[Root]:
     """Yield the roots that an argument names. One with a wrong signature becomes a finding."""
     try:
-        with file_errors(name, "read"):
-            lines = root_lines(name)
-        for line in lines:
+        for line in _root_lines(name):
             try:
                 yield read_root(line, signer)
             except WrongSignatureError as error:
                 findings.append((None, f"Wrong signature: {error}."))
     except ValueError as error:
         raise UnusableError(f"{name}: {error}.") from None
+
+
+def _root_lines(name: str) -> list[str]:
+    """Return the root that an argument is, or the lines of the file that it names."""
+    if ":" in name and not Path(name).exists():
+        return [name]
+    with file_errors(name, "read"):
+        lines = [line for line in Path(name).read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise ValueError("it is empty")
+    return lines
 
 
 def _size(ledger: SqlLedger) -> int:
@@ -124,7 +132,7 @@ def _size(ledger: SqlLedger) -> int:
 
 def _verify_ledger(
     ledger: SqlLedger,
-    roots: Iterable[KeptRoot],
+    roots: Iterable[Root],
     seen: Callable[[int], object],
     dates: Chronology,
     findings: list[Finding],
@@ -143,7 +151,7 @@ def _verify_ledger(
                 whole = str(document.get(f"{field}_sha256", ""))
                 cited.setdefault((kind, name), {}).setdefault(whole, number)
 
-    verified = verify(_readable(ledger.links(), "The chain", damages), [one.root for one in roots], seen, inspect)
+    verified = verify(_readable(ledger.links(), "The chain", damages), roots, seen, inspect)
     # The queries here do not use every index, but export and erase do.
     for damage in _readable(ledger.damages(), "The database", damages):
         findings.append((None, f"The database is damaged: {' '.join(damage.split())}."))

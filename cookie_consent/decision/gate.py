@@ -139,8 +139,7 @@ class Gate:
         refusable: dict[bytes, frozenset[str]] = {}
         for name, pair in sent:
             cookie = self._declared.get(name)
-            reason = self._strictest_reason(name, purposes)
-            is_blocked = reason is not None and (reason != UNDECLARED or self._is_undeclared_blocked(name))
+            reason, is_blocked = self._judge(name, purposes)
             if reason is not None:
                 findings.append(Finding(name, reason, cookie, is_blocked=is_blocked))
             if not is_blocked:
@@ -213,19 +212,19 @@ class Gate:
                 fields.append((b"set-cookie", deletion))
         return fields
 
-    def _strictest_reason(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
-        """Return why a cookie is blocked, judged by each name under which a framework may read it."""
+    def _judge(self, name: bytes, purposes: Mapping[str, bool]) -> tuple[str | None, bool]:
+        """Return what to report of a cookie, by each name that frameworks read, and whether to block it."""
         reason = self.block_reason(name, purposes)
-        if reason == UNDECLARED and not self._is_undeclared_blocked(name):
-            for read in list_names_read(name):
-                other = self.block_reason(read, purposes)
-                if other not in (None, UNDECLARED):
-                    return other
-        return reason
-
-    def _is_undeclared_blocked(self, name: bytes) -> bool:
-        """Return whether an undeclared cookie is blocked. A long name always is, since no policy can declare it."""
-        return self._blocks_undeclared or len(name) > LONGEST_KEPT
+        if reason != UNDECLARED:
+            return reason, reason is not None
+        # A long name is always blocked, since no policy can declare it.
+        if self._blocks_undeclared or len(name) > LONGEST_KEPT:
+            return UNDECLARED, True
+        for read in list_names_read(name):
+            other = self.block_reason(read, purposes)
+            if other not in (None, UNDECLARED):
+                return other, True
+        return UNDECLARED, False
 
     def _check_cookie(
         self, field: bytes, purposes: Mapping[str, bool], now: float
@@ -233,7 +232,7 @@ class Gate:
         """Return a Set-Cookie field as it passes, None if it is blocked, and what was found on it."""
         name = read_cookie_name(field)
         cookie = self._declared.get(name)
-        reason = RESERVED if name in self._own_cookies else self._strictest_reason(name, purposes)
+        reason, is_blocked = (RESERVED, True) if name in self._own_cookies else self._judge(name, purposes)
         if reason is None:
             duration = None if cookie is None else cookie.duration
             passed = shorten_lifetime(field, duration, now)
@@ -242,11 +241,9 @@ class Gate:
             return passed, Finding(name, SHORTENED, cookie, read_lifetime(field, now), is_blocked=False)
         if is_deletion(field, now):
             return field, None
-        if reason != UNDECLARED:
-            return None, Finding(name, reason, cookie)
-        is_blocked = self._is_undeclared_blocked(name)
-        found = Finding(name, reason, None, read_lifetime(field, now), is_blocked=is_blocked)
-        return None if is_blocked else field, found
+        seconds = read_lifetime(field, now) if reason == UNDECLARED else None
+        finding = Finding(name, reason, cookie, seconds, is_blocked)
+        return None if is_blocked else field, finding
 
 
 def _compile_pattern(name: str) -> re.Pattern[bytes]:

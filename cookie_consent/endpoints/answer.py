@@ -219,8 +219,7 @@ def _promises_erasure(before: Decision, record: ConsentRecord) -> bool:
     Tracing that only a service refuses is not withdrawn.
     """
     policy = before.policy
-    granted = before.record.granted if before.record else []
-    withdrawn = policy.traced.intersection(granted).intersection(record.refused)
+    withdrawn = policy.traced.intersection(before.record.granted if before.record else (), record.refused)
     is_promised = any(policy.in_force[id_].erase_on_withdrawal for id_ in withdrawn)
     return is_promised and policy.traced.isdisjoint(record.granted)
 

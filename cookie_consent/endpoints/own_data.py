@@ -144,7 +144,6 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
             erased += await wait_for_store(
                 to_thread.run_sync(site.access_log.sink.erase, id_, limiter=site.searches), None
             )
-            site.access_log.erasing.again(id_)
     if request.wants_json:
         why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if remaining else None
         reply: Response = JSONResponse({"erased": erased, "consent_records": remaining, "why": why})

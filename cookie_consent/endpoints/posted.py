@@ -206,13 +206,12 @@ def keep_refusals(record: ConsentRecord, before: Decision) -> ConsentRecord | No
     A refusal needs no proof. What the answer would newly allow stays as it was.
     """
     answers = dict(record.answers)
-    granted = record.granted
-    for purpose in granted:
+    for purpose in record.granted:
         answers[purpose] = answers[purpose]._replace(state=_state_so_far(before, purpose))
     refusal = replace(record, answers=answers)
-    refused_before = before.record.refused if before.record else []
+    refused_before = before.record.refused if before.record else ()
     refuses_more = not set(refused_before).issuperset(refusal.refused)
-    return refusal if refuses_more or not granted else None
+    return refusal if refuses_more or not record.granted else None
 
 
 def _state_so_far(before: Decision, purpose: str) -> State:

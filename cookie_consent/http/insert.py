@@ -97,7 +97,6 @@ _END = compile_html(rf"""</ (?: body | html ) [{SPACE}]*+ (?:
     (?: </? [a-z]{{0,4}} [{SPACE}]*+ | <!.* )? )?""")
 """What ends a page, up to the end of the bytes."""
 _END_BEGUN = compile_html(r"</? [a-z]{0,4}")
-_USUAL_ENDS = frozenset((b"</body></html>", b"</body></html>\n", b"</body>\n</html>", b"</body>\n</html>\n"))
 
 
 class Places(NamedTuple):
@@ -210,9 +209,6 @@ def find_end(data: bytes, *, is_all: bool) -> int:
         data: bytes of a page.
         is_all: whether no more come; else a tag that has only begun may become one of these.
     """
-    at = data.rfind(b"</body")
-    if at >= 0 and data[at:] in _USUAL_ENDS:
-        return at
     before = max(len(data) - _LONGEST_END, 0)
     end = data[before:].lower()
     for at in sorted(end.rfind(tag) for tag in _END_TAGS):

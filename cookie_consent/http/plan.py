@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,6 @@ from cookie_consent.decision.gate import Findings
 from cookie_consent.decision.own_cookies import SAVED
 from cookie_consent.decision.visit import Visit, expire_refused
 from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields
-from cookie_consent.http.head import is_shared, plain_fields
 from cookie_consent.http.insert import find_encoding
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.access_record import LONGEST, origin_of
@@ -33,10 +33,21 @@ FIRST_ERROR = 400
 NOT_MODIFIED = 304
 """The status of a response whose content the browser has cached (RFC 9110, section 15.4.5)."""
 _HTML = b"text/html"
+_PART = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
+_SINGLE = (b"content-type", b"content-length")
 _NO_WHOLE_BODY = frozenset((204, 205, 206))
 _REPLIES_DEPEND_ON = (b"Cookie", b"Sec-GPC", b"DNT", b"Accept", b"Accept-Language", b"Sec-Fetch-Site", b"Origin")
 _OWN = (b"same-origin", b"same-site")
 _RELOADS = (b"max-age=0", b"no-cache")
+
+
+def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
+    """Return header fields as bytes, whatever kinds of bytes or texts they are."""
+    return [(_plain(name), _plain(value)) for name, value in headers]
+
+
+def _plain(part: Any) -> bytes:
+    return part.encode("latin-1", "replace") if isinstance(part, str) else bytes(part)
 
 
 class Head:
@@ -53,7 +64,8 @@ class Head:
         kind: the type of the message.
         status: the status code; 0 for none.
         fields: the header fields.
-        found: the header fields by name in lowercase; of several, the last. Two types of the body count as none.
+        found: the header fields by name in lowercase; of several, the last. Two types or lengths count
+            as none.
         media_type: the media type of the body, in lowercase; b"" for none.
     """
 
@@ -76,8 +88,8 @@ class Head:
         found: dict[bytes, bytes] = {}
         for name, value in fields:
             lowered = name.lower()
-            # Clients differ in which of two types they take.
-            found[lowered] = b"" if lowered == b"content-type" and lowered in found else value
+            # Clients differ in which of two they take.
+            found[lowered] = b"" if lowered in _SINGLE and lowered in found else value
         status = message.get("status")
         self.kind: str = message["type"]
         self.status: int = status if isinstance(status, int) else 0
@@ -391,3 +403,19 @@ def steer_caches(new: Plan, visit: Visit, head: Head, consent: RequestConsent, s
         new.vary += (b"Accept-Language",)
     if not new.cache:
         new.cache = "private"
+
+
+def is_shared(headers: Headers) -> bool:
+    """Return whether a response says that shared caches may keep it: by "public" or "s-maxage" in Cache-Control."""
+    values = [value for name, value in headers if name.lower().endswith(b"cache-control")]
+    return any(is_for_shared(word) for word in split_list(b",".join(values)))
+
+
+def split_list(value: bytes) -> list[bytes]:
+    """Return the parts of a field that are separated by commas outside quotes."""
+    return [word for part in _PART.findall(value) if (word := part.strip())]
+
+
+def is_for_shared(directive: bytes) -> bool:
+    """Return whether a directive of Cache-Control lets shared caches keep a response."""
+    return directive.partition(b"=")[0].strip().lower() in (b"public", b"s-maxage")

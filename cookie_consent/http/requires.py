@@ -132,13 +132,11 @@ class Requires:
         return self._decorate(request)
 
     def _check(self, request: HTTPConnection) -> None:
-        missing = self._missing(request)
-        if missing and request.scope["type"] == "websocket":
-            raise WebSocketException(code=1008, reason=_NOT_GIVEN)
-        if missing:
+        if self._replace_unmet(request, self._fallback):
+            if request.scope["type"] == "websocket":
+                raise WebSocketException(code=1008, reason=_NOT_GIVEN)
             # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
             # page itself, because the app's error handlers would turn the exception into JSON.
-            consent_of(request).replacement = self._make_replacement(request, missing, self._fallback)
             raise HTTPException(status_code=self._status or 200, detail=_NOT_GIVEN)
 
     def unmet(self, request: AnyRequest) -> bool:
@@ -150,9 +148,13 @@ class Requires:
         Args:
             request: the request, or anything else with the ASGI scope as its attribute `scope`.
         """
+        return self._replace_unmet(request, None)
+
+    def _replace_unmet(self, request: AnyRequest, fallback: Endpoint | None) -> bool:
+        """Return whether a purpose is not allowed, and have the middleware replace what the endpoint then returns."""
         missing = self._missing(request)
-        if missing:
-            consent_of(request).replacement = self._make_replacement(request, missing, None)
+        if missing and request.scope["type"] == "http":
+            consent_of(request).replacement = self._make_replacement(request, missing, fallback)
         return bool(missing)
 
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
@@ -182,7 +184,7 @@ class Requires:
             return lambda *_, **__: response
         # Another framework cannot send a response of Starlette's.
         if self._fallback is None:
-            consent_of(request).replacement = self._make_replacement(request, missing, None)
+            self._replace_unmet(request, None)
             return lambda *_, **__: None
         self._degrade(request)
         return self._fallback

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from copy import copy
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,9 +15,8 @@ from cookie_consent.base.user_agents import read_agent
 from cookie_consent.decision.cookie_log import note_response
 from cookie_consent.decision.visit import Visit
 from cookie_consent.http.advice import log_advice
-from cookie_consent.http.head import depend_on, plain_fields
 from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places
-from cookie_consent.http.plan import STARTS, Head, Insert, Plan, plan
+from cookie_consent.http.plan import STARTS, Head, Insert, Plan, is_for_shared, plain_fields, plan, split_list
 from cookie_consent.http.render import render
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.counts import Shown
@@ -38,6 +37,13 @@ _OF_BYTES = frozenset(
     )
 )
 """Fields that describe the bytes that the app sent, so they are wrong for a changed page."""
+_LONGEST_LENGTH = 19
+"""Digits of a number that some client cannot read."""
+
+
+_CDN_FIELDS = (b"-cache-control", b"x-accel-expires", b"surrogate-control", b"edge-control")
+"""Ends of the names of fields that some caches prefer to Cache-Control: targeted fields such as CDN-Cache-Control (RFC
+9213), nginx's, those of the Edge Architecture Specification, and Akamai's."""
 
 
 def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
@@ -52,7 +58,7 @@ def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
     if new.cookies is not None:
         fields = [*(field for field in fields if field[0].lower() != b"set-cookie"), *new.cookies]
     if pieces is not NO_PIECES and not _OF_BYTES.isdisjoint(head.found):
-        fields = correct_fields(fields, pieces)
+        fields = correct_fields(fields, head.found, pieces)
     fields = [*fields, *new.limits, *new.add, *new.expire]
     if new.cache == "no-store":
         fields = [field for field in fields if field[0].lower() != b"cache-control"]
@@ -60,30 +66,55 @@ def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
     return depend_on(fields, new.vary) if new.vary else fields
 
 
-def correct_fields(fields: Headers, pieces: Pieces) -> Headers:
+def correct_fields(fields: Headers, found: Mapping[bytes, bytes], pieces: Pieces) -> Headers:
     """Return header fields that are right for the page with our markup.
 
     A page with a question has no validator, or a 304 would bring the question back after it was answered. One that only
     gets the link means the same with other bytes: a weak entity tag says so (RFC 9110, section 8.8.1).
     """
-    keeps_validators = not (pieces.question or pieces.head)
-    corrected: Headers = []
-    lengths: Headers = []
+    corrected = [field for field in fields if field[0].lower() not in _OF_BYTES]
+    length = found.get(b"content-length", b"").strip()
+    if length.isdigit() and len(length) < _LONGEST_LENGTH:
+        corrected.append((b"content-length", b"%d" % (int(length) + sum(map(len, pieces)))))
+    if pieces.question or pieces.head:
+        return corrected
+    if b"etag" in found:
+        corrected.append((b"etag", b"W/" + found[b"etag"].removeprefix(b"W/")))
+    if b"last-modified" in found:
+        corrected.append((b"last-modified", found[b"last-modified"]))
+    return corrected
+
+
+def depend_on(fields: Headers, names: Iterable[bytes]) -> Headers:
+    """Return the header fields of a private response that depends on fields of the request.
+
+    One Vary and one Cache-Control have what the app's say. The fields that single caches prefer to it are left out.
+    """
+    others = Headers()
+    vary = b""
+    control = b""
     for name, value in fields:
         lowered = name.lower()
-        if lowered not in _OF_BYTES:
-            corrected.append((name, value))
-        elif lowered == b"content-length":
-            lengths.append((name, value))
-        elif lowered == b"etag" and keeps_validators:
-            corrected.append((name, value if value.startswith(b"W/") else b"W/" + value))
-        elif lowered == b"last-modified" and keeps_validators:
-            corrected.append((name, value))
-    # A length that no client can read, or one of two, is no length.
-    if len(lengths) == 1 and len(lengths[0][1]) < 19 and lengths[0][1].strip().isdigit():
-        name, value = lengths[0]
-        corrected.append((name, b"%d" % (int(value) + sum(map(len, pieces)))))
-    return corrected
+        if lowered == b"vary":
+            vary += value + b","
+        elif lowered == b"cache-control":
+            control += value + b","
+        elif not lowered.endswith(_CDN_FIELDS):
+            others.append((name, value))
+    return [*others, *_make_private(vary, control, tuple(names))]
+
+
+@lru_cache(maxsize=256)
+def _make_private(vary: bytes, control: bytes, names: tuple[bytes, ...]) -> Headers:
+    """Return Vary and Cache-Control. There are as many as the app has kinds of pages."""
+    varying = split_list(vary)
+    present = {word.lower() for word in varying}
+    if b"*" not in present:
+        varying.extend(name for name in names if name.lower() not in present)
+    directives = [word for word in split_list(control) if not is_for_shared(word)]
+    if not any(word.lower() in (b"private", b"no-store") for word in directives):
+        directives.append(b"private")
+    return [(b"vary", b", ".join(varying)), (b"cache-control", b", ".join(directives))]
 
 
 async def send_nothing() -> None:

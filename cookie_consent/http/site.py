@@ -278,14 +278,8 @@ class Site:
 
 def list_depends_on(policy: Policy, country_field: str) -> tuple[bytes, ...]:
     """Return the names of the request fields that a decision depends on."""
-    names = [b"Cookie"]
-    if policy.gpc_refuses:
-        names.append(b"Sec-GPC")
-    if policy.dnt_refuses:
-        names.append(b"DNT")
-    if country_field:
-        names.append(country_field.encode())
-    return tuple(names)
+    used = {b"Sec-GPC": policy.gpc_refuses, b"DNT": policy.dnt_refuses, country_field.encode(): country_field}
+    return (b"Cookie", *[name for name, reason in used.items() if reason])
 
 
 def open_proof(option: Ledger | str | None, policy: Policy, clock: Callable[[], float]) -> Proof | None:

@@ -10,11 +10,12 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cookie_consent.base.clock import seconds_of
+from cookie_consent.decision.tokens import Signer
 
 SCHEMA = 2
 """The version of the format of a record."""
@@ -26,6 +27,7 @@ TIMES = ("decided_at", "keep_until")
 INDEXED_COLUMNS = ("record_id", "consent_id", "policy", "text", "prevailing_text", *TIMES, "repeat_key")
 """The fields that a ledger also stores in columns: to find a record, to remove it in time, and to recognise a
 repeat."""
+_SALT = "cookie_consent.root"
 _ROOT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
@@ -55,10 +57,12 @@ class Root:
     Args:
         number: the number of records.
         chain_hash: the chain hash of the last record.
+        signed_at: when it was signed, as Unix time in seconds; None if no signature was checked.
     """
 
     number: int
     chain_hash: bytes
+    signed_at: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.number}:{self.chain_hash.hex()}"
@@ -74,6 +78,48 @@ class Root:
         if not match:
             raise ValueError(f"{text[:100]!r} is no root: it is a number, a colon and 64 hexadecimal digits")
         return cls(int(match[1]), bytes.fromhex(match[2]))
+
+
+class WrongSignatureError(ValueError):
+    """A root has no signature, or a wrong one."""
+
+
+def root_signer(secret_keys: Sequence[str]) -> Signer:
+    """Return the signer that signs and verifies roots.
+
+    Args:
+        secret_keys: oldest first; the last one signs.
+
+    Raises:
+        ValueError: there is no key, or one is shorter than 32 characters.
+    """
+    return Signer(secret_keys, _SALT)
+
+
+def sign_root(root: Root, signer: Signer, now: int) -> str:
+    """Return the line to keep for a root: the root, the Unix time and the signature."""
+    return signer.sign(str(root).encode(), now).decode()
+
+
+def read_root(line: str, signer: Signer | None) -> Root:
+    """Return the root on a line, which `sign_root` made, or which is a root alone.
+
+    Args:
+        line: the line.
+        signer: verifies the signature; None to skip the check.
+
+    Raises:
+        WrongSignatureError: the signature is wrong or missing.
+        ValueError: the line contains no root.
+    """
+    line = line.strip()
+    root = Root.parse(line.partition(".")[0])
+    if signer is None:
+        return root
+    signed = signer.read(line.encode(errors="replace"))
+    if signed is None:
+        raise WrongSignatureError(f"the root {root} does not bear the site's signature")
+    return replace(root, signed_at=signed[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -35,7 +34,7 @@ from cookie_consent.policy.vendors import VendorMapping, vendors
 _TYPING_ERROR = 0.7
 """How like a known name an unknown one has to be, to be read as that one."""
 _HEADER = re.compile(
-    r"^(?P<before>[ \t]*)(?P<open>\[{1,2})[ \t]*(?P<name>[\w-]+)(?P<below>[^\]\n]*)\]{1,2}", re.MULTILINE | re.ASCII
+    r"^[ \t]*(?P<open>\[{1,2})[ \t]*(?P<name>[\w-]+)(?P<below>[^\]\n]*)\]{1,2}", re.MULTILINE | re.ASCII
 )
 """A line that begins a table, as in [site] or [[cookies]]."""
 _WRONG_BRACKETS = {
@@ -82,26 +81,21 @@ def read_file(path: str | PathLike[str], *, is_in_force: bool = False) -> Declar
         FileNotFoundError: there is no such file.
     """
     try:
-        data, errors = _parse(_read_text(path))
-        return read_tables(data, errors, is_in_force=is_in_force)
+        return read_tables(_parse(_read_text(path)), is_in_force=is_in_force)
     except PolicyError as error:
         raise error.at(file=fspath(path)) from None
 
 
 def read_tables(
-    data: Mapping[str, Any],
-    errors: Iterable[PolicyError] = (),
-    *,
-    is_in_force: bool = False,
-    written_types: Mapping[Any, type] = _IN_FILE,
+    data: Mapping[str, Any], *, is_in_force: bool = False, written_types: Mapping[Any, type] = _IN_FILE
 ) -> Declarations:
     """Return the declarations in a policy file or, of types `IN_DOCUMENT`, in what `Policy.document` returned.
 
     Raises:
-        PolicyError: for these errors and all others.
+        PolicyError: with all errors.
     """
     declared, found = _declare(_Reader(written_types), data, is_in_force=is_in_force)
-    raise_all([*errors, *found])
+    raise_all(found)
     return declared
 
 
@@ -343,33 +337,25 @@ def _read_text(path: str | PathLike[str]) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _parse(text: str) -> tuple[dict[str, Any], list[PolicyError]]:
-    """Return the data of a policy file, and an error for each table in brackets of the wrong kind."""
-    with suppress(ValueError):
-        return tomllib.loads(text), []
-    errors = []
-    # One number of brackets here and another there is the usual reason, and TOML's message does not say so.
+def _parse(text: str) -> dict[str, Any]:
+    """Return the data of a policy file. What cannot be parsed hides all other errors."""
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        # One number of brackets here and another there is the usual reason, and TOML's message does not say so.
+        raise_all(_find_wrong_brackets(text))
+        remedy = "What else is wrong shows once this is right."
+        raise PolicyError(f"this is no TOML file in UTF-8: {error}", remedy) from None
+
+
+def _find_wrong_brackets(text: str) -> Iterator[PolicyError]:
     for header in _HEADER.finditer(text):
-        right = _correct_header(header)
-        if right != header[0]:
+        name = header["name"]
+        below = header["below"].strip()
+        is_array = name in ARRAYS and not below
+        if name in hints_of_tables() and is_array is (header["open"] == "["):
             line = text.count("\n", 0, header.start()) + 1
             problem, remedy = _WRONG_BRACKETS[header["open"]]
-            remedy = f"Write {right.strip()}, {remedy}."
-            errors.append(PolicyError(f"line {line} begins {problem}", remedy, table=header[0].strip()))
-    try:
-        return tomllib.loads(_HEADER.sub(_correct_header, text)), errors
-    except ValueError as error:
-        last = PolicyError(f"this is no TOML file in UTF-8: {error}", "What else is wrong shows once this is right.")
-        raise_all([*errors, last])
-        raise
-
-
-def _correct_header(header: re.Match[str]) -> str:
-    """Return the line that begins a table, with the brackets that its table needs."""
-    name = header["name"]
-    below = header["below"].strip()
-    if name in ARRAYS and not below and header["open"] == "[":
-        return f"{header['before']}[[{name}]]"
-    if name in hints_of_tables() and name not in ARRAYS and header["open"] == "[[":
-        return f"{header['before']}[{name}{below}]"
-    return header[0]
+            right = f"[[{name}]]" if is_array else f"[{name}{below}]"
+            table = header[0].strip()
+            yield PolicyError(f"line {line} begins {problem}", f"Write {right}, {remedy}.", table=table)

@@ -18,6 +18,7 @@ from cookie_consent.base.threads import call_after_fork, leave_to_parent
 from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
+from cookie_consent.sinks.erased import hash_of
 from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
 _TIME, _TEXT = "DateTime64(3, 'UTC')", "Nullable(String)"
@@ -36,10 +37,16 @@ _NEEDED = ("time", "day", "value")
 """Columns that must not be missing: ClickHouse would store 1970 or 0."""
 
 TABLES_EXIST = """
-    SELECT count() = 6 FROM system.tables WHERE database = currentDatabase() AND name IN (
-        'access_records', 'access_records_lines', 'access_records_view',
+    SELECT count() = 7 FROM system.tables WHERE database = currentDatabase() AND name IN (
+        'access_records', 'access_records_lines', 'access_records_view', 'access_erased',
         'access_counts', 'access_counts_lines', 'access_counts_view'
     )
+"""
+LIST_ERASED = "INSERT INTO access_erased SELECT {hash:String}, now64(3)"
+IS_NOT_ERASED = """
+    LEFT ANY JOIN (SELECT hash, max(until) AS until FROM access_erased GROUP BY hash) AS erased
+    ON erased.hash = lower(left(hex(SHA256(ifNull(`visitor.id`, ''))), 32))
+    WHERE erased.hash = '' OR isNull(`time`) OR toStartOfSecond(assumeNotNull(`time`)) > erased.until
 """
 COUNT_OF_VISITOR = "SELECT count() FROM access_records FINAL WHERE visitor = {visitor:String}"
 DELETE_OF_VISITOR = "DELETE FROM access_records WHERE visitor = {visitor:String}"
@@ -85,8 +92,8 @@ def _kind(column: str) -> str:
     return _TYPES.get(column, _LOW_CARDINALITY)
 
 
-def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:
-    """Return the statements that create a table, its input table and the view between them.
+def _make(table: str, columns: Mapping[str, str], engine: str, condition: str = "") -> Sequence[str]:
+    """Return the statements that create a table, its input table and the view between them, with the lines to copy.
 
     Lines are inserted as they are into the input table, which has one column for each key and stores nothing. The view
     copies them to the table.
@@ -105,11 +112,12 @@ def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:
         f"{f'assumeNotNull(`{key}`)' if column in _NEEDED else f'`{key}`'} AS {column}"
         for key, column in columns.items()
     )
-    select = f"SELECT {selected} FROM {table}_lines"  # noqa: S608
+    select = f"SELECT {selected} FROM {table}_lines {condition}"  # noqa: S608
     return (
         f"CREATE TABLE IF NOT EXISTS {table} ({columns_sql}) ENGINE = ReplacingMergeTree {engine}",
         f"CREATE TABLE IF NOT EXISTS {table}_lines ({keys_sql}, {constraints}) ENGINE = Null",
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS {table}_view TO {table} AS {select}",
+        f"ALTER TABLE {table}_view MODIFY QUERY {select}",  # an earlier version made another view
     )
 
 
@@ -120,11 +128,14 @@ SELECT_OF_VISITOR = f"""
 """  # noqa: S608 (constant names)
 # Sorted by visitor first, so that one visitor's records are adjacent for look-ups and for sessions.
 CREATE_TABLES = (
+    f"CREATE TABLE IF NOT EXISTS access_erased (hash String, until {_TIME}) ENGINE = ReplacingMergeTree(until) "
+    "ORDER BY hash",
     *_make(
         "access_records",
         COLUMNS,
         "PARTITION BY toYYYYMMDD(time) PRIMARY KEY (visitor, time) ORDER BY (visitor, time, uid) "
         "SETTINGS allow_nullable_key = 1, ttl_only_drop_parts = 1",
+        IS_NOT_ERASED,
     ),
     *_make("access_counts", COUNT_COLUMNS, "PARTITION BY toYYYYMM(day) ORDER BY (day, uid)"),
 )
@@ -232,7 +243,7 @@ class ClickHouseStore:
             yield record
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor; return how many.
+        """Erase the records of a visitor, and list the visitor, so that no host writes late ones; return how many.
 
         When this returns, no query finds them any more. The server removes them from disk soon after.
 
@@ -241,6 +252,7 @@ class ClickHouseStore:
         """
         parameters = {"visitor": visitor_id}
         with self._connected(_LOOK_UP_TIMEOUT) as client:
+            client.command(LIST_ERASED, parameters={"hash": hash_of(visitor_id)})
             count = remaining = _number(client, COUNT_OF_VISITOR, parameters)
             for _ in range(_TRIES):
                 if remaining:
@@ -264,6 +276,7 @@ class ClickHouseStore:
             if not dry_run:
                 for day in client.query(DAYS_BEFORE, parameters={"day": int(f"{end:%Y%m%d}")}).result_rows:
                     client.command(drop_day(*day))
+                client.command("DELETE FROM access_erased WHERE until < fromUnixTimestamp64Milli({end:Int64})", until)
                 for table in ("access_records", "access_counts"):
                     _limit(client, table, int(keep.total_seconds()))
                     if _number(client, count_until(table), until):

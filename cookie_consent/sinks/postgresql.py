@@ -16,6 +16,7 @@ from cookie_consent.base.threads import call_after_fork, leave_to_parent
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
 from cookie_consent.sinks.deadline import cut_off_after
+from cookie_consent.sinks.erased import hash_of
 from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
 _TYPES: Mapping[str, LiteralString] = {
@@ -30,7 +31,10 @@ _TYPES: Mapping[str, LiteralString] = {
 _NEEDED = ("time", "uid", "day", "name", "value")
 _DAY = "%Y%m%d"
 
-TABLES_EXIST = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
+TABLES_EXIST = sql.SQL("""
+    SELECT bool_and(to_regclass(name) IS NOT NULL)
+    FROM unnest(ARRAY['access_records', 'access_counts', 'access_erased']) AS names(name)
+""")
 SET_TIMEOUTS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
 LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
 """Taken to create or drop tables. Any number works that no other program uses in the same database."""
@@ -56,7 +60,20 @@ DAYS_BEFORE = sql.SQL(r"""
 COUNT_UNTIL = sql.SQL("SELECT count(*) FROM access_records WHERE time < %s")
 DELETE_UNTIL = sql.SQL("DELETE FROM access_records WHERE time < %s")
 DELETE_COUNTS_UNTIL = sql.SQL("DELETE FROM access_counts WHERE time < %s")
+LIST_ERASED = sql.SQL("""
+    INSERT INTO access_erased VALUES (%s, now()) ON CONFLICT (hash) DO UPDATE SET until = excluded.until
+""")
+WAIT_FOR_WRITERS = sql.SQL("LOCK TABLE access_records IN SHARE MODE")
+"""Whoever inserts at this moment may not have seen the list."""
 ERASE = sql.SQL("DELETE FROM access_records WHERE visitor = %s")
+DELETE_ERASED_UNTIL = sql.SQL("DELETE FROM access_erased WHERE until < %s")
+IS_NOT_ERASED: LiteralString = """
+    WHERE NOT EXISTS (
+        SELECT FROM access_erased
+        WHERE hash = left(encode(sha256(convert_to("visitor.id", 'UTF8')), 'hex'), 32)
+            AND until >= date_trunc('second', "time")
+    )
+"""
 
 
 def _type(column: str) -> sql.SQL:
@@ -73,28 +90,30 @@ def _columns(columns: Mapping[str, str]) -> sql.Composed:
     return _comma(sql.Identifier(name) + sql.SQL(" ") + _type(name) + rule for name, rule in rules.items())
 
 
-def _insert_statement(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
-    """Return the statement that parses the copied lines and inserts new ones.
+def _insert_statement(table: LiteralString, columns: Mapping[str, str], condition: LiteralString = "") -> sql.Composed:
+    """Return the statement that parses the copied lines and inserts new ones that meet a condition.
 
     It sorts them by time and uid, so that two processes with the same lines do not deadlock.
     """
     return sql.SQL(
-        "INSERT INTO {} ({}) SELECT fields.* FROM pg_temp.taken_lines, json_to_record(line::json) AS fields ({}) "
+        "INSERT INTO {} ({}) SELECT fields.* FROM pg_temp.taken_lines, json_to_record(line::json) AS fields ({}) {} "
         "ORDER BY 1, 2 ON CONFLICT DO NOTHING"
     ).format(
         sql.Identifier(table),
         _comma(map(sql.Identifier, columns.values())),
         _comma(sql.Identifier(key) + sql.SQL(" ") + _type(column) for key, column in columns.items()),
+        sql.SQL(condition),
     )
 
 
-INSERT_RECORDS = _insert_statement("access_records", COLUMNS)
+INSERT_RECORDS = _insert_statement("access_records", COLUMNS, IS_NOT_ERASED)
 INSERT_COUNTS = _insert_statement("access_counts", COUNT_COLUMNS)
 CREATE_TABLES = sql.SQL("""
     CREATE TABLE IF NOT EXISTS access_records ({}, PRIMARY KEY (time, uid)) PARTITION BY RANGE (time);
     CREATE INDEX IF NOT EXISTS access_records_of_visitor ON access_records (visitor, time);
     CREATE TABLE IF NOT EXISTS access_records_rest PARTITION OF access_records DEFAULT;
     CREATE TABLE IF NOT EXISTS access_counts ({}, PRIMARY KEY (day, uid));
+    CREATE TABLE IF NOT EXISTS access_erased (hash text PRIMARY KEY, until timestamptz NOT NULL);
 """).format(_columns(COLUMNS), _columns(COUNT_COLUMNS))
 _AS_READ = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
 SELECT_OF_VISITOR = sql.SQL("SELECT {} FROM access_records WHERE visitor = %s ORDER BY time, uid").format(
@@ -228,9 +247,13 @@ class PostgresqlStore:
         yield from map(record_from, rows)
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor; return how many."""
-        with self._connected(_LOOK_UP_TIMEOUT) as connection, _transaction(connection, _LOOK_UP_TIMEOUT):
-            return connection.execute(ERASE, [visitor_id]).rowcount
+        """Erase the records of a visitor, and list the visitor, so that no host writes late ones; return how many."""
+        with self._connected(_LOOK_UP_TIMEOUT) as connection:
+            connection.execute(LIST_ERASED, [hash_of(visitor_id)])
+            with _transaction(connection, _LOOK_UP_TIMEOUT):
+                connection.execute(WAIT_FOR_WRITERS)
+            with _transaction(connection, _LOOK_UP_TIMEOUT):
+                return connection.execute(ERASE, [visitor_id]).rowcount
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
         """Drop the partitions of old days, delete other rows older than `keep`; return how many records.
@@ -245,6 +268,7 @@ class PostgresqlStore:
                 if dry_run:
                     return int(_one(connection, COUNT_UNTIL, [end]))
                 connection.execute(DELETE_COUNTS_UNTIL, [end])
+                connection.execute(DELETE_ERASED_UNTIL, [end])
                 count = connection.execute(DELETE_UNTIL, [end]).rowcount
                 return dropped + count
 

@@ -18,6 +18,8 @@ LONGEST = 1024
 """Longer values are cut, so that a record stays one short line whatever a client sends."""
 _LONGEST_QUERY = 8192
 """Longer queries are cut before they are parsed. Most servers accept no longer request line by default."""
+CLICK_IDS = ("gclid", "gbraid", "wbraid", "msclkid")
+"""The parameters that Google Ads and Microsoft Advertising add to the address of an advertisement."""
 _ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]{1,255}(?=[/?#]|\Z)", re.ASCII | re.IGNORECASE)
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 
@@ -89,14 +91,23 @@ def route_of(scope: Mapping[str, Any]) -> str:
 
 
 def kept_query(query: str, keys: tuple[str, ...]) -> str:
-    """Return a query with only the parameters whose name matches a key; a key may contain *."""
+    """Return a query with only the parameters whose name matches a key; a key may contain *.
+
+    Of the id of a click on an advertisement, it keeps the name alone: that somebody came by one names nobody.
+    """
     if not query:
         return ""
     try:
         parameters = parse_qsl(query[:_LONGEST_QUERY], keep_blank_values=True, max_num_fields=100)
     except ValueError:
         return ""
-    return urlencode([(name, value) for name, value in parameters if any(fnmatchcase(name, key) for key in keys)])
+    kept = []
+    for name, value in parameters:
+        if any(fnmatchcase(name, key) for key in keys):
+            kept.append((name, value))
+        elif name in CLICK_IDS:
+            kept.append((name, ""))
+    return urlencode(kept)
 
 
 def origin_of(referrer: str) -> str:

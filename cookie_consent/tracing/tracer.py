@@ -15,7 +15,6 @@ from cookie_consent.base.messages import warn_once
 from cookie_consent.base.user_agents import is_from_robot, is_prefetch
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
-from cookie_consent.tracing.erasing import LONGEST_RECORDED
 from cookie_consent.tracing.events import Event
 
 _MAX_PIECES, _MAX_MINUTES = 4096, 64
@@ -112,15 +111,13 @@ class Tracing:
         self._ended.keep(visitor_id, None)
 
     def write(self, scope: Mapping[str, Any], trace: Trace) -> None:
-        """Write the record of a request, unless it took longer than `LONGEST_RECORDED` seconds.
+        """Write the record of a request.
 
         Args:
             scope: the request's ASGI scope after routing.
             trace: the traced request, with its response's status.
         """
         seconds, fields = time.perf_counter() - trace.started, trace.fields
-        if seconds > LONGEST_RECORDED:
-            return
         page = (
             scope["method"],
             scope["path"],

@@ -111,3 +111,28 @@ def test_what_is_held_is_sent_if_the_app_breaks_off(pieces: list[bytes]) -> None
     assert sent[0]["type"] == "http.response.start"
     assert body_of(sent).endswith(pieces[-1] if pieces else b"")
     assert LINK not in body_of(sent)
+
+
+@pytest.mark.parametrize("more", [{"headers": None}, {"status": "200"}, {"status": None, "headers": ()}])
+def test_start_that_only_the_server_can_judge_reaches_it(more: dict[str, Any]) -> None:
+    sent = pass_through([begin(**more), body(b"<body>")])
+    assert sent[0] == {**begin(**more), "headers": sent[0]["headers"]}
+    assert body_of(sent) == b"<body>"
+
+
+@pytest.mark.parametrize("names", [bytes, bytearray])
+def test_request_fields_whose_names_are_other_bytes_are_read(names: type[bytes]) -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await send(begin())
+        await send(body(b"<body>"))
+
+    site = install(app)
+    request = scope(headers=[*BROWSER, ("referer", "https://site.example/"), ("cookie", "mystery=1")])
+    request["headers"] = [(names(name), value) for name, value in request["headers"]]
+    for _ in range(2):
+        sent: list[Message] = run(drive(site, dict(request)))
+        assert QUESTION in body_of(sent)
+    assert all(name != b"cookie" for name, _ in seen[-1]["headers"])

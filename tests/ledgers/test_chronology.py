@@ -17,10 +17,18 @@ from hypothesis import strategies as st
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
-from cookie_consent.ledgers.chain import START, Root, chain_hash, indexed_columns, record_hash, removal, verify
+from cookie_consent.ledgers.chain import (
+    START,
+    Root,
+    chain_hash,
+    indexed_columns,
+    record_hash,
+    removal,
+    root_signer,
+    sign_root,
+    verify,
+)
 from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology
-from cookie_consent.ledgers.roots import root_signer
-from cookie_consent.ledgers.roots import write_root as sign_root
 from cookie_consent.policy.policy import canonical_json
 from tests.support.ledger_writer import entry, new_id
 from tests.support.policies import KEY, NOW

@@ -145,6 +145,20 @@ def test_invalid_lines_do_not_block_other_lines(store: Store, database: Database
     assert database.count_values() == [1] * len(database.bad_lines)
 
 
+def test_late_record_of_an_erased_visitor_is_not_stored(database: Database) -> None:
+    """Another host holds it. What the visitor asks for later is stored."""
+    with closing(database.store()) as store, closing(database.store()) as other:
+        store.write([line(1, "one"), line(2, "two")], [])
+        assert store.erase("one") == 1
+        other.write([line(3, "one", days=1), line(4, "two"), line(5, "one", days=-1)], [])
+        assert [record["log.record.uid"][-1] for record in store.read("one")] == ["5"]
+        assert len([*store.read("two")]) == 2
+        assert store.erase("one") == 1
+        store.purge(TODAY.timestamp() + 10 * 86_400, timedelta(days=1))
+        other.write([line(6, "one")], [])
+        assert len([*store.read("one")]) == 1
+
+
 def test_erasing_one_visitor_leaves_all_others(store: Store) -> None:
     store.write([line(number, visitor) for number, visitor in enumerate(["one", "another"] * 20)], [])
     store.write([line(0), line(50, days=3)], [])

@@ -27,6 +27,8 @@ MEASURES = {
 """What consent is added up by -> the counts of it."""
 NOTHING = {"views_recorded": None, "views": None, "share": None}
 MEDIUMS = {"email": "mail", "E-Mail": "mail", "social": "social", "mail": "mail"}
+CLICK_IDS = {"gclid": "google", "msclkid": "bing"}
+PAID_SEARCH = [("google", "cpc"), ("bing", "cpc")]
 KNOWN_HOSTS = {"www.google.co.jp": "search", "l.facebook.com": "social", "mail.google.com": "mail"}
 """Of the random records, those that say the channel."""
 COUNTRY = "client.geo.country.iso_code"
@@ -720,12 +722,17 @@ def campaign_of(record: Record) -> Campaign:
         return "", "", ""
     given = parse_qs(record.get("url.query", ""))
     source, medium, name = (given.get(f"utm_{part}", [""])[0] for part in ("source", "medium", "campaign"))
+    if not (source or medium or name):
+        clicked = parse_qs(record.get("url.query", ""), keep_blank_values=True).keys() & CLICK_IDS.keys()
+        return (CLICK_IDS[min(clicked)], "cpc", "") if clicked else ("", "", "")
     return source, medium, name
 
 
 def channel_of(session: Session) -> str:
     """Return the way on which a session came."""
     if session.campaign != ("", "", ""):
+        if session.campaign[:2] in PAID_SEARCH:
+            return "paid search"
         return MEDIUMS.get(session.campaign[1], "campaign")
     if session.referrer == "(direct)":
         return "direct"

@@ -139,7 +139,7 @@ def _what(random: Random, host: str) -> Record:
         parts = {"utm_source": source, "utm_medium": medium, "utm_campaign": name, "utm_term": "x"}
         what["url.query"] = urlencode([(key, value) for key, value in parts.items() if value])
     elif random.random() < 0.1:
-        what["url.query"] = "utm_term=only"
+        what["url.query"] = ("utm_term=only", "gclid=", "utm_term=x&msclkid=")[len(path) % 3]
     if random.random() < 0.05 and kind == "event":
         what["consent.purpose"] = "audience"
     return what

@@ -14,7 +14,6 @@ import pytest
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.access_record import route_of
-from cookie_consent.tracing.erasing import LONGEST_RECORDED
 from cookie_consent.tracing.events import Event
 from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.support.asgi import PHONE, Visitor, install
@@ -53,15 +52,6 @@ def test_records_and_counts_match_their_schemas() -> None:
     assert sink.counts
     for count in sink.counts:
         assert problems("access_count", count) == []
-
-
-def test_request_longer_than_recording_limit_leaves_no_record() -> None:
-    sink, request = MemorySink(), {"method": "GET", "path": "/download"}
-    for seconds, records in ((LONGEST_RECORDED - 60, 1), (LONGEST_RECORDED + 1, 1)):
-        trace = Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0)
-        trace.started -= seconds
-        Tracing(sink, []).write(request, trace)
-        assert len(sink.records) == records
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-"""Tests of erasing access records after a withdrawal: repetitions, retries, notes on disk, and the end of a process."""
+"""Tests of erasing access records after a withdrawal: retries, notes on disk, and the end of a process."""
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
@@ -16,8 +15,7 @@ import pytest
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
-from cookie_consent.tracing.erasing import Erasing
-from cookie_consent.tracing.pending_erasures import PendingErasures
+from cookie_consent.tracing.erasing import Erasing, Notes
 from tests.sinks.test_buffered import MemoryStore, sink_to
 from tests.support.asgi import PHONE, SITE, Clock, Visitor, install
 from tests.support.waiting import LONGEST_WAIT, eventually
@@ -40,14 +38,15 @@ class Erased(MemorySink):
     def __init__(self) -> None:
         super().__init__()
         self.erased: list[str] = []
+        self._others = {*threading.enumerate()}
 
     def erase(self, visitor_id: str) -> int:
         self.erased.append(visitor_id)
         return super().erase(visitor_id)
 
     def all_erased(self) -> list[str]:
-        """Return the visitors whose records were erased, once the threads of the first erasure have ended."""
-        for thread in threading.enumerate():
+        """Return the visitors whose records were erased, once the threads that erase them have ended."""
+        for thread in {*threading.enumerate()} - self._others:
             if thread.name == "consent-erasing":
                 thread.join()
         return self.erased
@@ -129,22 +128,25 @@ class Held(Erased):
 
     def __init__(self) -> None:
         super().__init__()
-        self.go_on = threading.Event()
+        self.go_on, self.is_asked, self.asked = threading.Event(), threading.Event(), ""
 
     def erase(self, visitor_id: str) -> int:
+        self.asked = visitor_id
+        self.is_asked.set()
         self.go_on.wait()
         return super().erase(visitor_id)
 
 
-def test_four_threads_erase_each_visitor_once() -> None:
+def test_one_thread_erases_each_visitor_once() -> None:
     sink, others = Held(), {*threading.enumerate()}
     erasing = Erasing(sink)
     for number in [*range(100), *range(50, 100)]:
         erasing.start(str(number))
     threads = sum(thread.name == "consent-erasing" for thread in {*threading.enumerate()} - others)
     sink.go_on.set()
-    assert sorted(map(int, sink.all_erased())) == list(range(100))
-    assert threads == 4
+    assert sorted(map(int, {*sink.all_erased()})) == list(range(100))
+    assert len(sink.erased) <= 101, "who was in work when they came again is erased twice"
+    assert threads == 1
 
 
 @pytest.mark.logs_an_exception
@@ -152,16 +154,25 @@ def test_failed_erasure_is_logged_with_visitor_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Torn(Erased):
+        is_over = threading.Event()
+
         def erase(self, visitor_id: str) -> int:
-            if visitor_id == "one":
+            if visitor_id == "one" and not self.is_over.is_set():
                 raise OSError("the disk is torn")
             return super().erase(visitor_id)
 
     sink = Torn()
-    erasing = Erasing(sink, sleep=never)
+
+    def sleep(_: float) -> None:
+        sink.is_over.wait()
+
+    erasing = Erasing(sink, sleep=sleep)
     erasing.start("one")
     erasing.start("two")
-    assert sink.all_erased() == ["two"]
+    assert eventually(lambda: "of visitor one, who withdrew" in caplog.text)
+    assert sink.erased == []
+    sink.is_over.set()
+    assert eventually(lambda: sorted(sink.erased) == ["one", "two"])
     assert "of visitor one, who withdrew, could not all be erased" in caplog.text
 
 
@@ -185,7 +196,7 @@ def test_erasure_without_thread_runs_with_next_withdrawal(
     assert "visitor one, who withdrew, are not all erased: the process ends" in caplog.text
     full.clear()
     erasing.start("two")
-    assert eventually(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
+    assert eventually(lambda: sorted(sink.erased) == ["one", "two"])
 
 
 def test_withdrawal_without_access_log_succeeds() -> None:
@@ -195,27 +206,7 @@ def test_withdrawal_without_access_log_succeeds() -> None:
     assert visitor.refuse().status == 200
 
 
-# The two repetitions, and retries.
-
-
-def test_late_records_are_erased_by_the_repetitions() -> None:
-    sink, slept, go_on = Erased(), list[float](), threading.Event()
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        go_on.wait()
-
-    erasing = Erasing(sink, sleep=sleep)
-    erasing.again("late")
-    erasing.again("later")
-    sink.records.append({"visitor.id": "late"})
-    go_on.set()
-    assert eventually(lambda: sorted(sink.erased) == ["late", "late", "later", "later"])
-    assert sink.records == []
-    assert 15 < slept[0] <= 20
-    assert 3590 < max(slept) <= 3600
-    erasing.again("late")
-    assert eventually(lambda: sink.erased.count("late") == 4)
+# Retries.
 
 
 class Down(Erased):
@@ -232,23 +223,18 @@ class Down(Erased):
         return super().erase(visitor_id)
 
 
-def pauses(slept: list[float]) -> list[float]:
-    """Return the pauses between retries, without the waits for the next repetition."""
-    return [seconds for seconds in slept if seconds in (2.5, 5, 10, 20, 40, 80, 160, 320, 600)]
-
-
 @pytest.mark.logs_an_exception
 def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
-    sink, slept = Down(14), list[float]()
+    sink, slept = Down(10), list[float]()
     erasing = Erasing(sink, tmp_path / "notes", sleep=slept.append, jitter=lambda: 1.0)
     erasing.start("one")
-    assert eventually(lambda: sink.erased == ["one", "one"])
-    assert pauses(slept) == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600]
+    assert eventually(lambda: sink.erased == ["one"])
+    assert slept == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]
     assert eventually(lambda: notes(tmp_path) == [])
-    sink.tries = 2
+    sink.tries = 1
     erasing.start("two")
-    assert eventually(lambda: sink.erased == ["one", "one", "two", "two"])
-    assert pauses(slept)[-1] == 5, "pauses start again after a success"
+    assert eventually(lambda: sink.erased == ["one", "two"])
+    assert slept[-1] == 5, "pauses start again after a success"
 
 
 # The notes on disk.
@@ -268,36 +254,28 @@ def never(_: float) -> None:
 def test_next_process_finishes_noted_erasures(tmp_path: Path) -> None:
     ended = Erasing(Down(1000), tmp_path / "notes", sleep=never)
     ended.start("one")
-    ended.again("../two/\xe9")
-    ended.close()
-    assert notes(tmp_path) == ["..%2Ftwo%2F%C3%A9", "one"]
+    ended.start("../two/\xe9")
+    assert eventually(lambda: notes(tmp_path) == ["..%2Ftwo%2F%C3%A9", "one"])
     assert stat.S_IMODE((tmp_path / "notes").stat().st_mode) == 0o700
     assert [stat.S_IMODE(note.stat().st_mode) for note in (tmp_path / "notes").iterdir()] == [0o600] * 2
-    sink, slept = Erased(), list[float]()
-    Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
-    assert eventually(lambda: sorted(sink.erased) == ["../two/\xe9"] * 2 + ["one"] * 2)
+    (tmp_path / "notes" / "settled.id").write_bytes(b"settled\n")  # as an earlier version noted
+    sink = Erased()
+    Erasing(sink, tmp_path / "notes").run_if_due(1e9)
+    assert eventually(lambda: sorted(sink.erased) == ["../two/\xe9", "one", "settled"])
     assert eventually(lambda: notes(tmp_path) == [])
-    assert 15 < slept[0] <= 20, "other processes may still hold records that are not written"
 
 
 def test_erasure_done_by_another_process_is_not_repeated(tmp_path: Path) -> None:
-    other = Erasing(Down(1000), tmp_path / "notes", sleep=never)
+    noted, sink = Notes(tmp_path / "notes"), Held()
     for visitor in ("one", "two"):
-        other.again(visitor)
-    other.close()
-    sink, sleeps, go_on = Erased(), threading.Event(), threading.Event()
-
-    def sleep(_: float) -> None:
-        sleeps.set()
-        go_on.wait()
-
-    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
+        noted.add(visitor)
+    erasing = Erasing(sink, tmp_path / "notes", jitter=lambda: 0.5)
     erasing.run_if_due(1e9)
-    assert sleeps.wait(20)
-    PendingErasures(tmp_path / "notes").remove("one")
-    erasing.again("three")
-    go_on.set()
-    assert eventually(lambda: sorted(sink.erased) == ["three", "three", "two", "two"])
+    assert eventually(lambda: sink.is_asked.is_set())
+    noted.remove({"one": "two", "two": "one"}[sink.asked])
+    sink.go_on.set()
+    assert eventually(lambda: notes(tmp_path) == [])
+    assert sink.erased == [sink.asked]
 
 
 def test_unwritable_notes_give_one_warning_and_erasing_continues(
@@ -311,21 +289,16 @@ def test_unwritable_notes_give_one_warning_and_erasing_continues(
     erasing.start("two")
     assert eventually(lambda: "cannot be noted in" in caplog.text)
     sink.go_on.set()
-    assert eventually(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
+    assert eventually(lambda: sorted(sink.erased) == ["one", "two"])
     assert caplog.text.count("cannot be noted in") == 1
 
 
 def test_number_of_notes_is_limited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pending = PendingErasures(tmp_path / "notes", most=2)
+    noted = Notes(tmp_path / "notes", most=2)
     for visitor in ("one", "two", "three"):
-        pending.add(visitor)
-        pending.note(visitor)
+        noted.add(visitor)
     assert notes(tmp_path) == ["one", "two"]
     assert "it holds 2 notes, which is the most that it may" in caplog.text
-    assert not pending.is_done("three"), "the process itself still knows the visitor"
-    pending.remove("one")
-    pending.note("one")
-    assert notes(tmp_path) == ["two"], "a finished erasure gets no note"
 
 
 @pytest.mark.slow
@@ -335,67 +308,9 @@ def test_withdrawal_beyond_queue_limit_is_logged(caplog: pytest.LogCaptureFixtur
     for number in range(10_100):  # the threads take a few of them
         erasing.start(str(number))
     assert "visitor 10099, who withdrew, are not all erased: too many others wait" in caplog.text
-    assert erasing._notes.wait(time.monotonic() + LONGEST_WAIT) == []  # only a fork may come while a thread works
+    assert erasing._noting.wait(time.monotonic() + LONGEST_WAIT) == []  # only a fork may come while a thread works
     erasing.after_fork()
     sink.go_on.set()
-
-
-def test_full_retry_queue_does_not_prevent_first_erasure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    sink = Erased()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=never)
-    for number in range(10_001):  # the thread takes one of them
-        erasing._later.put(str(number))
-    erasing.again("late")
-    assert "visitor late, who withdrew, are not all erased: too many others wait" in caplog.text
-    erasing.start("new")
-    erasing.start("9999")
-    assert sorted(sink.all_erased()) == ["9999", "new"]
-    assert "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text
-    assert "visitor 9999, who" not in caplog.text, "this visitor waits already"
-    assert (len(erasing._later), "new" in erasing._later) == (10_000, False)
-    assert eventually(lambda: PendingErasures(tmp_path / "notes").is_kept("9999"))
-    erasing.after_fork()
-
-
-def test_next_process_runs_only_the_last_erasure_when_due(
-    tmp_path: Path,
-) -> None:
-    pending, now = PendingErasures(tmp_path / "notes"), time.time()
-    for visitor, age in (("early", 1000), ("overdue", 10_000), ("ahead", -10_000), ("fresh", None)):
-        pending.add(visitor)
-        pending.note(visitor)
-        if age is not None:
-            pending.settle(visitor)
-            os.utime(tmp_path / "notes" / f"{visitor}.id", (now - age,) * 2)
-    (tmp_path / "notes" / "gone.id").symlink_to(tmp_path / "nowhere")
-    sink, slept = Erased(), list[float]()
-    Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
-    assert eventually(lambda: notes(tmp_path) == ["gone"])
-    assert sorted(sink.erased) == ["ahead", "early", "fresh", "fresh", "overdue"]
-    waited = sorted(seconds for seconds in slept if seconds > 1)
-    assert [round(seconds, -2) for seconds in waited[-3:]] == [2600, 3600, 3600]
-    assert all(15 < seconds <= 20 for seconds in waited[:-3])
-
-
-def test_new_withdrawal_resets_settled_note(tmp_path: Path) -> None:
-    pending = PendingErasures(tmp_path / "notes")
-    pending.settle("one")
-    assert notes(tmp_path) == [], "settling makes no note"
-    pending.add("one")
-    for take, size in ((pending.note, 0), (pending.settle, 8), (pending.note, 0)):
-        take("one")
-        assert (tmp_path / "notes" / "one.id").stat().st_size == size
-
-
-def test_full_queue_of_last_erasures_allows_the_first_two(caplog: pytest.LogCaptureFixture) -> None:
-    sink = Erased()
-    erasing = Erasing(sink, sleep=lambda seconds: never(seconds) if seconds > 100 else None)
-    for number in range(10_001):  # the thread takes one of them
-        erasing._last.put(str(number), time.monotonic() + 3600)
-    erasing.start("new")
-    assert eventually(lambda: "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text)
-    assert sink.erased == ["new", "new"]
-    erasing.after_fork()
 
 
 def test_unreadable_notes_folder_does_not_stop_erasing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,112 +318,36 @@ def test_unreadable_notes_folder_does_not_stop_erasing(tmp_path: Path, monkeypat
         raise PermissionError("another user owns the folder")  # patched: root may read every folder
 
     sink = Erased()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: None)
+    erasing = Erasing(sink, tmp_path / "notes")
     monkeypatch.setattr("os.stat", refuse)
     monkeypatch.setattr("pathlib.Path.stat", refuse)
-    assert not erasing._pending.is_kept("one")
-    erasing._later.put("done by another process")
-    erasing.again("one")
-    assert eventually(lambda: sink.erased == ["one", "one"])
+    assert not Notes(tmp_path / "notes").has("one")
+    erasing.start("one")
+    assert eventually(lambda: sink.erased == ["one"])
 
 
 @pytest.mark.logs_an_exception
 def test_unexpected_error_does_not_stop_later_erasures(caplog: pytest.LogCaptureFixture) -> None:
-    errors = [ValueError("the sleep failed")]
-
     def sleep(_: float) -> None:
-        if errors:
-            raise errors.pop()
+        raise ValueError("the sleep failed")
 
-    sink = Erased()
+    sink = Down(1)
     erasing = Erasing(sink, sleep=sleep)
-    erasing.again("one")
-    assert eventually(lambda: "visitor one, who withdrew, may not all be erased" in caplog.text)
-    erasing.again("two")
-    assert eventually(lambda: sink.erased == ["two", "two"])
-
-
-class Steps:
-    """A `sleep` that blocks each time until the test releases it."""
-
-    def __init__(self) -> None:
-        self.asleep, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
-        self.seconds = list[float]()
-
-    def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        self.asleep.release()
-        self.go_on.acquire()
-
-
-def test_second_withdrawal_while_first_waits_is_erased_too(tmp_path: Path) -> None:
-    sink, sleep = Erased(), Steps()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
-    erasing.again("one")
-    assert sleep.asleep.acquire(timeout=20)
-    erasing.again("one")
-    assert eventually(lambda: notes(tmp_path) == ["one"])
-    sleep.go_on.release()
-    assert sleep.asleep.acquire(timeout=20)
-    assert (sink.erased, notes(tmp_path)) == (["one"], ["one"])
-    sleep.go_on.release()
-    assert sleep.asleep.acquire(timeout=20)
-    assert (sink.erased, notes(tmp_path)) == (["one", "one"], ["one"])
-    sleep.go_on.release()
-    assert eventually(lambda: notes(tmp_path) == [])
-
-
-class HeldFirst(Held):
-    """A sink that blocks the first erasure of a withdrawal, but no repetition."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_held = threading.Event()
-
-    def erase(self, visitor_id: str) -> int:
-        if threading.current_thread().name == "consent-erasing":
-            self.is_held.set()
-            return super().erase(visitor_id)
-        return Erased.erase(self, visitor_id)
-
-
-def test_note_remains_while_a_new_erasure_is_running(tmp_path: Path) -> None:
-    sink, sleep = HeldFirst(), Steps()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
-    erasing.again("one")
-    assert sleep.asleep.acquire(timeout=20)
     erasing.start("one")
-    assert sink.is_held.wait(20)
-    erasing.again("two")
-    sleep.go_on.release()
-    assert sleep.asleep.acquire(timeout=20)
-    assert sink.erased == ["one"]
-    sink.go_on.set()
-    assert sink.all_erased() == ["one", "one"]
-    assert eventually(lambda: notes(tmp_path) == ["one", "two"])
-    sleep.go_on.release(10)
-    assert eventually(lambda: notes(tmp_path) == [])
-    assert (sink.erased.count("one") >= 4, sink.erased.count("two")) == (True, 2)
+    assert eventually(lambda: sink.erased == ["one"])
+    assert "visitor one, who withdrew, may not all be erased" in caplog.text
 
 
-def test_withdrawal_before_last_erasure_starts_all_three_again(tmp_path: Path) -> None:
-    sink, sleep, later = Erased(), Steps(), Steps()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: (sleep if seconds > 100 else later)(seconds))
-    erasing.again("one")
-    later.go_on.release()
-    assert sleep.asleep.acquire(timeout=20)
-    erasing.again("one")
-    for _ in range(2):
-        assert later.asleep.acquire(timeout=20)
-    sleep.go_on.release()
-    assert eventually(lambda: sink.erased == ["one"] * 2)
+def test_note_remains_while_a_visitor_who_withdrew_again_waits(tmp_path: Path) -> None:
+    sink = Held()
+    erasing = Erasing(sink, tmp_path / "notes")
+    erasing.start("one")
+    assert sink.is_asked.wait(20)
+    erasing.start("one")
     assert eventually(lambda: notes(tmp_path) == ["one"])
-    later.go_on.release()
-    assert sleep.asleep.acquire(timeout=20)
-    assert notes(tmp_path) == ["one"]
-    sleep.go_on.release()
+    sink.go_on.set()
+    assert eventually(lambda: sink.erased == ["one", "one"])
     assert eventually(lambda: notes(tmp_path) == [])
-    assert sink.erased == ["one"] * 4
 
 
 def test_interrupted_erasure_keeps_its_note_and_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -519,8 +358,7 @@ def test_interrupted_erasure_keeps_its_note_and_logs_nothing(tmp_path: Path, cap
 
     sink = Interrupted()
     Erasing(sink, tmp_path / "notes", sleep=never).start("one")
-    assert sink.all_erased() == ["one"]
-    assert eventually(lambda: notes(tmp_path) == ["one"])
+    assert eventually(lambda: (sink.erased, notes(tmp_path)) == (["one"], ["one"]))
     assert caplog.text == ""
 
 
@@ -559,7 +397,7 @@ from cookie_consent.tracing import erasing
 from cookie_consent.sinks import MemorySink
 from cookie_consent.sinks.files.parquet import engine
 
-erasing._CLOSE_TIMEOUT = erasing.SETTLED = 0.1
+erasing._CLOSE_TIMEOUT = 0.1
 started = threading.Event()
 
 class Endless(MemorySink):
@@ -570,17 +408,16 @@ class Endless(MemorySink):
                 started.set()
                 connection.execute("SELECT count(*) FROM t WHERE x % 7 = 3").fetchall()
 
-all_of_them = erasing.Erasing(Endless(), sys.argv[2])
+all_of_them = erasing.Erasing(Endless(), sys.argv[1])
 for number in range(8):
-    getattr(all_of_them, sys.argv[1])(str(number))
+    all_of_them.start(str(number))
 started.wait()
 """
 
 
-@pytest.mark.parametrize("method", ["start", "again"])
 @pytest.mark.slow
-def test_process_exit_during_duckdb_erasure_succeeds(method: str, tmp_path: Path) -> None:
-    output, errors = run(IN_DUCKDB, method, tmp_path / "notes")
+def test_process_exit_during_duckdb_erasure_succeeds(tmp_path: Path) -> None:
+    output, errors = run(IN_DUCKDB, tmp_path / "notes")
     assert output == ""
     assert "InterruptException" not in errors
     assert len(notes(tmp_path)) == 8
@@ -655,8 +492,10 @@ def test_forked_process_erases_only_for_its_own_withdrawals() -> None:
     "log_at", [Path, JsonLinesSink, lambda path: sink_to(MemoryStore(), path)], ids=["path", "files", "spill"]
 )
 def test_erasure_notes_are_kept_beside_local_access_log(log_at: Callable[[Path], Path | Sink], tmp_path: Path) -> None:
-    visitor = Visitor(install(text=ERASE_ON_WITHDRAWAL, access_log=log_at(tmp_path / "log")), [("user-agent", PHONE)])
+    site = install(text=ERASE_ON_WITHDRAWAL, access_log=log_at(tmp_path / "log"))
+    (tmp_path / "log.to-erase").touch()  # a file in place of the folder: the note fails, and says where
+    visitor = Visitor(site, [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
     visitor.refuse()
-    assert eventually(lambda: len(list(tmp_path.glob("log.to-erase/*.id"))) == 1)
+    assert eventually(lambda: [*tmp_path.glob("log.erased")] != [])

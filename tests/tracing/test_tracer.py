@@ -403,6 +403,7 @@ def test_referrer_is_own_page_or_foreign_origin(referrer: str, host: str, kept: 
         (b"q=secret", None),
         (b"utm_source=a&q=secret&utm_campaign=b%20c", "utm_source=a&utm_campaign=b+c"),
         (b"utm_source=", "utm_source="),
+        (b"q=a&gclid=EAIaIQobChMI&msclkid=1", "gclid=&msclkid="),
         (b"utm_source", "utm_source="),
         (b"UTM_source=a&xutm_=b&utm=c", None),
         (b"utm_=%E5%9C%B0", "utm_=%E5%9C%B0"),

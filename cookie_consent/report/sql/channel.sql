@@ -1,6 +1,7 @@
 {# The channel of a session: the way on which it came. A campaign's medium decides, then the site before.
 
-   Mediums are those that Google Analytics and Matomo tell apart; what is none of them, such as "cpc", is a campaign. #}
+   Mediums are those that Google Analytics and Matomo tell apart. "cpc" is paid search if the source is a search engine;
+   what is none of them is a campaign. #}
 {% from "well_known_hosts.sql" import search, social, mail %}
 {% set country = "[.](?:com|[a-z][a-z]|(?:com|co|ne)[.][a-z][a-z])" %}
 {% set mediums = {
@@ -19,8 +20,10 @@
 {%- endfor -%}
 )(?:[:/]|$)
 {%- endmacro %}
+{% set engines = "google|googleads|google-ads|adwords|bing|msn|yahoo|duckduckgo|ecosia|qwant|yandex|baidu|naver|seznam" %}
 {% macro channel(referrer, campaign) %}
 CASE
+    WHEN {{ matches("lower(" ~ campaign ~ ")", "^(?:" ~ engines ~ ")&(?:cpc|ppc|paid[-_+]?search)&") }} THEN 'paid search'
 {% for name, pattern in mediums.items() %}
     WHEN {{ matches("lower(" ~ campaign ~ ")", "^[^&]*&(?:" ~ pattern ~ ")&") }} THEN '{{ name }}'
 {% endfor %}

@@ -5,7 +5,8 @@
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.
    - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
-   - `campaign`: source, medium and campaign, URL-encoded and joined with &.
+   - `campaign`: source, medium and campaign, URL-encoded and joined with &. The id of a click on an advertisement stands
+     for one, where nothing names it.
 
    - `marks`: the numbers of the steps of goals and funnels that the record is, each as "<number>". Only for a question that
      has such steps. A letter of `marks` says what each step is: event, page, or beginning of a path.
@@ -71,10 +72,16 @@ SELECT
         WHEN {{ own_page }} = '' THEN '(internal)'
         ELSE {{ own_page }}
     END AS referrer,
-    CASE WHEN query = '' THEN '&&' ELSE concat(
-        {{ matched("query", "(?:^|&)utm_source=([^&]*)") }}, '&',
-        {{ matched("query", "(?:^|&)utm_medium=([^&]*)") }}, '&',
-        {{ matched("query", "(?:^|&)utm_campaign=([^&]*)") }}
-    ) END AS campaign,
+    CASE
+        WHEN query = '' THEN '&&'
+        WHEN {{ matches("query", "(?:^|&)utm_(?:source|medium|campaign)=[^&]") }} THEN concat(
+            {{ matched("query", "(?:^|&)utm_source=([^&]*)") }}, '&',
+            {{ matched("query", "(?:^|&)utm_medium=([^&]*)") }}, '&',
+            {{ matched("query", "(?:^|&)utm_campaign=([^&]*)") }}
+        )
+        WHEN {{ matches("query", "(?:^|&)(?:gclid|gbraid|wbraid)=") }} THEN 'google&cpc&'
+        WHEN {{ matches("query", "(?:^|&)msclkid=") }} THEN 'bing&cpc&'
+        ELSE '&&'
+    END AS campaign,
     CASE WHEN under = 1 AND came >= {{ number("since") }} AND came < {{ number("end") }} THEN 1 ELSE 0 END AS inside
 FROM known

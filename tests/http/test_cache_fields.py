@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.base.cookies import Headers
-from cookie_consent.http.head import depend_on
+from cookie_consent.http.send import depend_on
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
 
