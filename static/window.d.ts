@@ -15,7 +15,7 @@ declare global {
     /** What the visitor allows; there once `choices.js` or `track.js` has run. `track` comes with the latter. */
     consent: Consent & { track?: Track };
     /** The Navigation API, which TypeScript does not know yet. */
-    navigation?: { currentEntry?: { index: number } };
+    navigation?: { currentEntry?: { index: number }; entries?: () => { url: string | null }[] };
     /** What `choices.js` has made, so that it is made once. */
     consentChoices?: Consent;
     /** Tells vendors' tags what holds now, each if that has changed for it; there where `vendors.js` has run. */

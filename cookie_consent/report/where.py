@@ -225,7 +225,7 @@ def _filter(key: str, value: str, parameter: str) -> Filter:
 def _source(value: str) -> tuple[Test, str]:
     if value == "(direct)":
         return Test.EQUAL, ""
-    if "://" in value:
+    if "://" in value or value == "(internal)":
         return Test.EQUAL, value
     return Test.SITE, value.lower().removeprefix("www.")
 
@@ -279,7 +279,7 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}"
 
 
-_CHANNELS = ("search", "social", "mail", "campaign", "other site", "direct")
+_CHANNELS = ("search", "paid search", "social", "mail", "campaign", "other site", "direct", "unknown")
 _DEVICES = ("pc", "mobile", "tablet", "other", "(unknown)")
 KEYS: Mapping[str, Key] = MappingProxyType(
     {

@@ -86,6 +86,27 @@ def land_from_search(visitor: Visitor, engine: str, landing: str = LANDING) -> P
     return visitor.page
 
 
+@pytest.mark.parametrize("sites", [""], indirect=True)
+def test_answer_on_a_later_page_has_the_campaign_of_the_first(
+    new_visitor: NewVisitor, sites: Sites, engine: str
+) -> None:
+    visitor = new_visitor()
+    page = land_from_search(visitor, engine)
+    page.locator("#next").click()
+    page.wait_for_url(f"{sites.address}/next")
+    page.locator("#after").click()
+    page.wait_for_url(f"{sites.address}/after")
+    assert page.evaluate("[document.cookie, localStorage.length, sessionStorage.length]") == ["", 0, 0]
+    expect(page.locator(".pchoice[data-live]")).to_be_visible()
+    with page.expect_response(lambda answer: answer.url.endswith("/events")):
+        visitor.banner.locator("button[value=accept_all]").click()
+    made = figures(sites, 1)
+    assert made["campaigns"] == [CAMPAIGN]
+    assert made["entry_pages"] == [{"path": "/after", "sessions": 1, "bounces": 1}]
+    assert made["channels"] == [{"channel": "campaign", "sessions": 1, "visitors": 1}]
+    assert made["referrers"] == [{"referrer": "(internal)", "sessions": 1, "visitors": 1}]
+
+
 @pytest.mark.each_value(at_most=3)
 @pytest.mark.parametrize("sites", [""], indirect=True)
 @pytest.mark.parametrize(("landing", "channel", "campaigns"), ARRIVALS)

@@ -73,8 +73,10 @@ class Session:
     def referrer(self) -> str:
         first = self.views[0]
         referrer = first.get("http.request.referrer")
-        own = not referrer or site_of(urlsplit(referrer).hostname) == site_of(first["server.address"])
-        return "(direct)" if own or not referrer else str(referrer)
+        if not referrer:
+            return "(direct)"
+        own = site_of(urlsplit(referrer).hostname) == site_of(first["server.address"])
+        return "(internal)" if own else str(referrer)
 
     def is_chosen(self, key: str, value: str) -> bool:
         """Return whether a filter holds for the session. Those by a user agent or a country are for records."""
@@ -734,8 +736,8 @@ def channel_of(session: Session) -> str:
         if session.campaign[:2] in PAID_SEARCH:
             return "paid search"
         return MEDIUMS.get(session.campaign[1], "campaign")
-    if session.referrer == "(direct)":
-        return "direct"
+    if session.referrer in ("(direct)", "(internal)"):
+        return "direct" if session.referrer == "(direct)" else "unknown"
     return KNOWN_HOSTS.get(str(urlsplit(session.referrer).hostname), "other site")
 
 

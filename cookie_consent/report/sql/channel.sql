@@ -29,6 +29,7 @@ CASE
 {% endfor %}
     WHEN {{ campaign }} <> '&&' THEN 'campaign'
     WHEN {{ referrer }} = '' THEN 'direct'
+    WHEN {{ referrer }} = '(internal)' THEN 'unknown'
 {% for name, hosts in {"mail": mail, "search": search, "social": social}.items() %}
     WHEN {{ matches(referrer, one_of(hosts)) }} THEN '{{ name }}'
 {% endfor %}

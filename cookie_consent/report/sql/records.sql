@@ -4,7 +4,8 @@
    - `under`: the path is one of the pages of the segment; of any segment without pages.
    - `inside`: `under`, and within the range.
    - `guest`: a visitor on one host.
-   - `referrer`: only of another site. A site with and without "www." is one. Of an error, also the page of this site.
+   - `referrer`: only of another site, or "(internal)". A site with and without "www." is one. Of an error, also the page of
+     this site.
    - `campaign`: source, medium and campaign, URL-encoded and joined with &. The id of a click on an advertisement stands
      for one, where nothing names it.
 
@@ -68,7 +69,7 @@ SELECT
     CASE WHEN kind = 'request' AND status < 400 THEN '' ELSE path END AS path,
     CASE
         WHEN referrer = '' OR {{ site_of_address("referrer") }} <> {{ site_of_host("host") }} THEN referrer
-        WHEN status < 400 THEN ''
+        WHEN status < 400 THEN '(internal)'
         WHEN {{ own_page }} = '' THEN '(internal)'
         ELSE {{ own_page }}
     END AS referrer,
