@@ -127,6 +127,7 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
     - `erased`: how many access records were erased.
     - `consent_records`: ids of the consent records that stay.
     - `why`: why they stay, or null.
+    - `still_traced`: whether later visits are recorded again, under a new visitor id, because the consent stands.
 
     Raises:
         Problem: 413, the body is too large; 429, too many requests; 503, a store cannot be reached. Nothing more is
@@ -146,7 +147,10 @@ async def erase_data(site: Site, request: OwnRequest) -> Response:
             )
     if request.wants_json:
         why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if remaining else None
-        reply: Response = JSONResponse({"erased": erased, "consent_records": remaining, "why": why})
+        traces = site.access_log is not None and request.visit.decision.traces
+        reply: Response = JSONResponse(
+            {"erased": erased, "consent_records": remaining, "why": why, "still_traced": traces}
+        )
     else:
         suffix = "" if visitor_ids else "=nothing"
         reply = RedirectResponse(f"{request.base}?language={request.language}&erased{suffix}", status_code=303)

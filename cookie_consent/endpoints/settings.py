@@ -33,6 +33,8 @@ async def show_settings(site: Site, request: OwnRequest) -> Response:
         notice = "saved"
     elif "erased" in request.query:
         notice = "erased_nothing" if request.query["erased"] == "nothing" else "erased"
+        if notice == "erased" and request.visit.decision.traces:
+            notice = "erased_still_traced"
     return say_saved_once(site, request, await make_settings_page(site, request, notice))
 
 

@@ -39,6 +39,8 @@ NOTICES: Mapping[str, tuple[str, ...]] = {
     "saved": ("kept",),
     "erased": ("erased",),
     "erased_not_proof": ("erased", "proof_stays"),
+    "erased_still_traced": ("erased", "still_traced"),
+    "erased_still_traced_not_proof": ("erased", "still_traced", "proof_stays"),
     "erased_nothing": ("erased_nothing",),
     "erased_nothing_not_proof": ("erased_nothing", "proof_stays"),
     "error_policy_changed": ("error_policy_changed",),

@@ -403,7 +403,32 @@ def test_erasure_without_ledger_mentions_no_proof() -> None:
     assert words("erased") in text
     assert words("proof_stays") not in text
     reply = traced_visitor(ledger=None).post({}, [WANTS_JSON], path=ERASE)
-    assert reply.json == {"erased": 2, "consent_records": [], "why": None}
+    assert reply.json == {"erased": 2, "consent_records": [], "why": None, "still_traced": True}
+
+
+def test_erasure_says_that_the_consent_stands_and_offers_to_withdraw_it() -> None:
+    sink = MemorySink()
+    visitor = traced_visitor(access_log=sink)
+    path, query = redirect_of(visitor.send_form("", path=ERASE))
+    text = visitor.get(path, query=query).text
+    assert words("still_traced") in text
+    (form,) = [form for form in forms(text) if dict(form.hidden).get("asked") == "analytics"]
+    visitor.send_form(form.pressed("save"))
+    state = visitor.state()["purposes"]
+    assert (state["analytics"], state["media"]) == (False, True)
+    visitor.get("/again")
+    assert sink.records == []
+
+
+def test_erasure_after_a_withdrawal_offers_nothing_more() -> None:
+    visitor = traced_visitor()
+    visitor.refuse()
+    path, query = redirect_of(visitor.send_form("", path=ERASE))
+    assert query.endswith(b"&erased")
+    text = visitor.get(path, query=query).text
+    assert words("erased") in text
+    assert words("still_traced") not in text
+    assert words("stop_tracing") not in text
 
 
 @pytest.mark.parametrize(
@@ -451,7 +476,8 @@ def test_access_records_can_be_exported_after_answer_expired() -> None:
 
 def test_erasure_where_nothing_is_kept_sets_no_cookie() -> None:
     reply = Visitor(install()).post({}, [WANTS_JSON], path=ERASE)
-    assert (reply.json, reply.all("set-cookie")) == ({"erased": 0, "consent_records": [], "why": None}, [])
+    nothing = {"erased": 0, "consent_records": [], "why": None, "still_traced": False}
+    assert (reply.json, reply.all("set-cookie")) == (nothing, [])
 
 
 # Forged cookies.
