@@ -177,7 +177,10 @@ def test_filter_by_page_counts_views_of_this_page_alone(where: Any, paths: list[
         ("source=" + "a" * 1001, "up to 1,000 characters"),
         ("source=\udcff", "without control ones"),
         ("returning=maybe", "returning is yes or no: whether the visitor has a record on a day before the first one"),
-        ("channel=cpc", "channel is one of search, social, mail, campaign, other site and direct"),
+        (
+            "channel=cpc",
+            "channel is one of search, paid search, social, mail, campaign, other site, direct and unknown",
+        ),
         ("device=phone", r"device is one of pc, mobile, tablet, other and \(unknown\)\."),
         ("page=names", 'page is a path, like "/names"; "/names\\*" is every path that begins with it'),
         ("entry=*", "entry is a path"),
