@@ -82,14 +82,15 @@ def make_desk_request(site: Site, request: OwnRequest, kind: str, text: str, add
     Raises:
         Problem: 400, something is wrong with it.
     """
-    if kind not in KINDS:
-        raise Problem(400, f"The kind has to be one of: {', '.join(KINDS)}.")
-    if not text:
-        raise Problem(400, "The text is empty.", "error_no_text")
-    if len(text) > LONGEST_TEXT:
-        raise Problem(400, f"A text has at most {LONGEST_TEXT} characters.", "error_too_large")
-    if address and not (address.isprintable() and _ADDRESS.fullmatch(address)):
-        raise Problem(400, "The address is no mail address.", "error_no_address")
+    is_address = not address or (address.isprintable() and _ADDRESS.fullmatch(address))
+    for is_right, detail, name in (
+        (kind in KINDS, f"The kind has to be one of: {', '.join(KINDS)}.", ""),
+        (text, "The text is empty.", "error_no_text"),
+        (len(text) <= LONGEST_TEXT, f"A text has at most {LONGEST_TEXT} characters.", "error_too_large"),
+        (is_address, "The address is no mail address.", "error_no_address"),
+    ):
+        if not is_right:
+            raise Problem(400, detail, name)
     consent_id = request.visit.decision.consent_id
     # The same again on the same day, as by a double click, is the same request.
     sent = repr((kind, text, address, consent_id, request.now // DAY))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -123,18 +123,16 @@ def _check_purposes(purposes: Any) -> None:
 
 def _check(posted: PostedAnswer, policy: Policy) -> None:
     """Check that all exists that an answer names. What the client sent is cut, because it is part of the response."""
-    for kind, name, known in (("choice", posted.choice, _CHOICES), ("source", posted.source, _SOURCES)):
-        if name not in known:
-            raise Problem(400, f"There is no {kind} {name[:40]!r}. Known: {', '.join(known)}.")
-    unknown = posted.purposes.keys() - {NECESSARY, *policy.optional}
-    if unknown:
-        purpose = min(unknown)[:40]
-        raise Problem(400, f"There is no purpose {purpose!r}. {did_you_mean(purpose, policy.optional)}")
+    rows: list[tuple[str, str, Sequence[str]]] = [
+        ("choice", posted.choice, _CHOICES),
+        ("source", posted.source, _SOURCES),
+    ]
+    rows += [("purpose", purpose, policy.optional) for purpose in posted.purposes if purpose != NECESSARY]
     if posted.service:
-        services = [service.id for service in policy.services]
-        if posted.service not in services:
-            service = posted.service[:40]
-            raise Problem(400, f"There is no service {service!r}. {did_you_mean(service, services)}")
+        rows.append(("service", posted.service, [service.id for service in policy.services]))
+    for kind, name, known in rows:
+        if name not in known:
+            raise Problem(400, f"There is no {kind} {name[:40]!r}. {did_you_mean(name[:40], known)}")
     if posted.choice == "grant" and not any(posted.purposes.values()):
         raise Problem(400, "There is no purpose to grant.")
     if posted.choice == "opt_out" and not policy.sells:
