@@ -1,7 +1,6 @@
-"""Locks on open files between processes, shared or exclusive, and temporary folders that are locked while in use.
+"""Locks on open files between processes, and temporary folders that are locked while in use.
 
-A lock ends when it is released or its file is closed, also by the end of the process. On Windows every lock is
-exclusive: Windows locks ranges of bytes, and a shared lock would keep its own holder from writing.
+A lock ends when its file is closed, also by the end of the process.
 """
 
 from __future__ import annotations
@@ -27,44 +26,31 @@ except ModuleNotFoundError:  # Windows
 
 _POLL = 0.01
 _TURN = 1.0
-"""How long a shared or a new lock waits for another holder on Windows (seconds)."""
+"""How long a new lock waits for another holder on Windows (seconds)."""
 _PLACE = 0x7FFF_FFFE
 """The byte to lock on Windows. Nobody else can read it, so it is as far behind the end as the C library allows."""
 _EXCLUSIVE = 2
 """`msvcrt.LK_NBLCK`."""
-_UNLOCK = 0
-"""`msvcrt.LK_UNLCK`."""
 
 
 def is_posix() -> bool:
-    """Return whether locks can be shared, and open files renamed and removed."""
+    """Return whether open files can be renamed and removed."""
     return fcntl is not None
 
 
-def lock(file: int, *, shared: bool = False, wait: float = 0.0) -> None:
-    """Lock an open file.
+def lock(file: int, *, wait: float = 0.0) -> None:
+    """Lock an open file exclusively.
 
     Args:
         file: its descriptor.
-        shared: whether others may hold a shared lock at the same time.
         wait: how long to wait for other holders (seconds).
 
     Raises:
         BlockingIOError: another process holds the lock.
         OSError: the file cannot be locked.
     """
-    if shared and not is_posix():
-        wait = _TURN
-    if not wait_until(lambda: _try_lock(file, shared=shared), wait, _POLL):
+    if not wait_until(lambda: _is_locked_now(file), wait, _POLL):
         raise BlockingIOError(errno.EAGAIN, "It is locked by another process.")
-
-
-def unlock(file: int) -> None:
-    """Release the lock on an open file."""
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_UN)
-    else:
-        _lock_on_windows(file, _UNLOCK)
 
 
 def open_locked(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> int:
@@ -121,21 +107,17 @@ def make_locked(path: Path) -> int:
     return file
 
 
-def _try_lock(file: int, *, shared: bool) -> bool:
+def _is_locked_now(file: int) -> bool:
     """Try to lock a file without waiting; return whether that worked."""
     try:
-        if fcntl is None:
-            _lock_on_windows(file, _EXCLUSIVE)
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            with at_place(file, _PLACE):
+                import_module("msvcrt").locking(file, _EXCLUSIVE, 1)
     except (BlockingIOError, PermissionError):  # on POSIX, on Windows
         return False
     return True
-
-
-def _lock_on_windows(file: int, mode: int) -> None:
-    with at_place(file, _PLACE):
-        import_module("msvcrt").locking(file, mode, 1)
 
 
 _PREFIX = "cookie-consent-"

@@ -193,7 +193,7 @@ def _blank(path: Path, matches: Callable[[bytes], object], *, dry_run: bool = Fa
 def _has_ended(descriptor: int) -> bool:
     """Return whether the process that wrote a file has ended, so that its last line will not grow."""
     try:
-        locking.lock(descriptor, shared=True)
+        locking.lock(descriptor)
     except BlockingIOError:
         return False
     return True

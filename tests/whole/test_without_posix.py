@@ -109,12 +109,9 @@ def file_open_twice(tmp_path: Path) -> Iterator[tuple[int, int]]:
 def test_lock_without_posix_is_exclusive(file_open_twice: tuple[int, int]) -> None:
     one, other = file_open_twice
     assert not locking.is_posix()
-    locking.lock(one, shared=True)
-    for shared in (True, False):
-        with pytest.raises(BlockingIOError, match="locked by another process"):
-            locking.lock(other, shared=shared)
-    locking.unlock(one)
-    locking.lock(other)
+    locking.lock(one)
+    with pytest.raises(BlockingIOError, match="locked by another process"):
+        locking.lock(other)
 
 
 @pytest.mark.usefixtures("without_posix")
@@ -148,16 +145,6 @@ def test_lock_of_closed_file_raises(tmp_path: Path) -> None:
     os.close(file)
     with pytest.raises(OSError, match="Bad file descriptor"):
         locking.lock(file, wait=60)
-
-
-def test_posix_shared_lock_admits_several_holders(file_open_twice: tuple[int, int]) -> None:
-    one, other = file_open_twice
-    locking.lock(one, shared=True)
-    locking.lock(other, shared=True)
-    with pytest.raises(BlockingIOError):
-        locking.lock(one, wait=0.02)
-    locking.unlock(other)
-    locking.lock(one, wait=0.02)
 
 
 @pytest.mark.usefixtures("without_posix")
