@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.base.clock import time_zone as find_time_zone
+from cookie_consent.report.engines.engine import MARGIN
 from cookie_consent.report.goals import Goals
 from cookie_consent.report.local_time import MONTH, LocalTime, check_step, day_number, default_step, local_time
 from cookie_consent.report.where import Segment, Where, segment_of
@@ -18,9 +19,6 @@ LARGEST_LIMIT = 10_000
 """The largest allowed number of rows. A longer page helps nobody and takes long to make."""
 THRESHOLD = 5
 """List rows with fewer visitors than this are joined."""
-MARGIN = 6 * 3_600_000
-"""A report also reads this many milliseconds before and after its range, for sessions that cross the edge. Longer
-sessions are cut off: only a visitor who never pauses for 30 minutes in that time has one."""
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 """Characters that no record contains."""
 # The margin before the first day, and the day after the last, have to be dates, too.

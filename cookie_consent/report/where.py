@@ -17,7 +17,13 @@ _IMPOSSIBLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Characters that no value has."""
 _CAMPAIGN_PARTS = 3
 _COUNTRY = re.compile("[A-Za-z]{2}")
-_TABLES = {"records": "records", "counts": "counts", "sessions": "sessions", "earlier": "earlier"}
+_TABLES = {
+    "records": "records",
+    "counts": "counts",
+    "sessions": "visits",
+    "earlier": "earlier",
+    "chosen_sessions": "sessions",
+}
 _TABLES_OF_SESSIONS = {
     "records": "found",
     "counts": "counts",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -297,28 +296,6 @@ def test_report_of_a_million_records_fits_in_64_mb(tmp_path: Path) -> None:
     made = report(live, since=date(2026, 11, 23), until=date(2026, 11, 25), memory=64_000_000)
     assert made["views"] > 100_000
     assert made["routes"][0]["requests"] > 100_000
-
-
-@pytest.mark.parametrize("name", ["a host", "goals of a path", "goals of a segment"])
-def test_report_with_large_tables_in_a_temporary_file_is_the_same(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live = tmp_path / "access.jsonl"
-    write_files(live, RECORDS, COUNTS)
-    asked = QUESTIONS[name] | {"now": 0, "compare": "previous"}
-    in_memory = report(live, **asked)
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(duckdb_files, "_IN_MEMORY", 10**9)
-    files: list[str] = []
-
-    def look(_: int) -> None:
-        files.extend(path.name for path in temporary.rglob("*"))
-
-    assert report(live, **asked, seen=look) == in_memory
-    assert "tables.duckdb" in files
-    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow

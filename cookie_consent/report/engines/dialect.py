@@ -79,8 +79,8 @@ class Dialect:
 
 
 DUCKDB = Dialect(
-    number="${0}::BIGINT",
-    text="${0}::VARCHAR",
+    number="getvariable('{0}')::BIGINT",
+    text="getvariable('{0}')::VARCHAR",
     milliseconds="epoch_ms({0})",
     moment="make_timestamp({0} * 1000)",
     date="{0}::DATE",

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cookie_consent.base.locking import temporary_folder
 from cookie_consent.report.engines.dialect import DUCKDB, shape, sql
 from cookie_consent.report.engines.engine import (
     EVERYBODY,
     LEAST,
-    TEMPORARY,
+    MARGIN,
     Given,
     Row,
     UnreadableError,
@@ -22,10 +22,11 @@ from cookie_consent.report.engines.engine import (
     format_size,
     missing,
 )
+from cookie_consent.report.engines.tables import COLUMNS, Kept, add_closed_days, load_facts, make_view
 from cookie_consent.report.where import Segment
-from cookie_consent.sinks import optional
-from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, one_file, retry_if_moved
-from cookie_consent.sinks.files.damage import Damaged, read_undamaged
+from cookie_consent.sinks.files.closed_files import Source, counts_path, one_file, retry_if_moved
+from cookie_consent.sinks.files.damage import PROBE, Damaged, read_undamaged
+from cookie_consent.sinks.optional import NotInstalledError, duckdb, duckdb_connection, is_interruption
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,34 +34,6 @@ if TYPE_CHECKING:
 _MAX_THREADS = 4
 _SORTED_AT_ONCE = 4_000
 """Records sorted into sessions at once, for each MB of memory. About half of what fits."""
-_IN_MEMORY = 400
-"""The bytes of a record in a table in memory."""
-_IN_FILES = {FileFormat.PARQUET: 18, FileFormat.GZIP: 25}
-"""The bytes of a record in a compressed file."""
-_IN_LINES = 500
-
-RECORDS = {
-    "log.record.uid": ("uid", "VARCHAR"),
-    "time": ("time", "TIMESTAMP"),
-    "record.kind": ("kind", "VARCHAR"),
-    "visitor.id": ("visitor", "VARCHAR"),
-    "server.address": ("host", "VARCHAR"),
-    "url.path": ("path", "VARCHAR"),
-    "http.request.method": ("method", "VARCHAR"),
-    "http.route": ("route", "VARCHAR"),
-    "url.query": ("query", "VARCHAR"),
-    "http.request.referrer": ("referrer", "VARCHAR"),
-    "event.name": ("event", "VARCHAR"),
-    "user_agent.name": ("browser", "VARCHAR"),
-    "user_agent.os": ("os", "VARCHAR"),
-    "user_agent.device": ("device", "VARCHAR"),
-    "client.geo.country.iso_code": ("country", "VARCHAR"),
-    "http.response.status_code": ("status", "INTEGER"),
-    "duration_ms": ("duration_ms", "DOUBLE"),
-    "event.properties": ("properties", "VARCHAR"),
-}
-"""Key of a record -> column and type. Only the keys that figures use."""
-_VISITORS = {key: RECORDS[key] for key in ("log.record.uid", "time", "visitor.id", "server.address")}
 _COUNTS = {
     "log.record.uid": ("uid", "VARCHAR"),
     "time": ("time", "TIMESTAMP"),
@@ -71,16 +44,17 @@ _COUNTS = {
     "count.detail": ("detail", "VARCHAR"),
     "count.value": ("value", "BIGINT"),
 }
-
+_IN_SPAN = """
+WHERE time >= make_timestamp(getvariable('read_since') * 1000) AND time < make_timestamp(getvariable('read_end') * 1000)
+    AND (getvariable('host') = '' OR host = getvariable('host'))"""
+_REMOVE_COPIES = """
+DELETE FROM beside
+WHERE (came, uid) IN (
+    SELECT (came, uid) FROM read_parquet(getvariable('records_tables')) WHERE came >= (SELECT min(came) FROM beside)
+)"""
 _JOIN_AS_WRITTEN = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
 """Joins have many records on one side and few groups on the other. DuckDB's optimizer guesses the groups to be many,
 and then keeps all records in memory."""
-
-Columns = dict[str, tuple[str, str]]
-
-_COLUMNS: dict[str, Columns] = {"records": RECORDS, "counts": _COUNTS, "earlier": _VISITORS}
-_VIEWS = {"records": "access_records", "counts": "access_counts", "earlier": "access_records"}
-"""Temporary table -> the view of files that it is made from."""
 
 
 class DuckDBFiles:
@@ -97,73 +71,118 @@ class DuckDBFiles:
 
     def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
         self._connection, self._path, self._memory = connection, path, memory
-        self._has_file = False
+        self._kept = Kept(path, date.max, {}, [], 0)
+        self._variables: dict[str, Any] = {}
         self.damaged: list[Damaged] = []
 
     def prepare(self, given: Given) -> None:
-        """Drop the tables of an earlier range."""
-        for table in TEMPORARY:
-            self._connection.execute(f"DROP TABLE IF EXISTS {table}")
+        """Drop the tables of an earlier range, and read the records of this one that are in no table."""
+        self._connection.execute("DROP SCHEMA IF EXISTS question CASCADE; CREATE SCHEMA question; USE question")
+        self._set(given)
+        if "read_since" in given:
+            self._kept = add_closed_days(self._connection, self._path, first_added(given))
+            self._add_damaged(retry_if_moved(self._path, lambda found: self._read_beside(found, given)))
+            self._place_tables(given)
+
+    def _read_beside(self, found: Sequence[Source], given: Given) -> list[Damaged]:
+        """Make a table of the records of a range in the files of which there are no tables."""
+        first = first_date(given)
+        # A file's day is that of its newest record, so files closed before the range have nothing of it.
+        files = [
+            source
+            for source in found
+            if source.day is None or (source.day >= first and source.day not in self._kept.records)
+        ]
+        return read_undamaged(
+            self._connection, files, lambda undamaged: load_facts(self._connection, "beside", undamaged, _IN_SPAN)
+        )[1]
+
+    def _place_tables(self, given: Given) -> None:
+        """Make a view of all records of a range."""
+        since, end = int(given["read_since"]), int(given["read_end"])
+        records = self._kept.records_between(since, end)
+        sessions = self._kept.sessions_between(since, end)
+        self._set({"records_tables": records, "sessions_tables": sessions})
+        if records:
+            self._connection.execute(_REMOVE_COPIES)
+        self._run("kept", given, view="all_records", tables=bool(records))
+        (first_beside,) = self._connection.execute("SELECT min(came) FROM beside").fetchall()[0]
+        cut = self._kept.whole_until
+        if first_beside is not None:
+            cut = min(cut, first_beside - MARGIN)
+        self._set({"cut": cut})
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
-        """Create a temporary table. Each record is read once, even if files are rotated or compacted meanwhile."""
+        """Create a table or a view."""
+        self._set(segment.given)
         if name == "records":
-            first = first_date(given)
-            self._read(name, given, self._path, first, segment)
+            self._run(name, given, segment=segment, kept="all_records", create="CREATE VIEW")
         elif name == "counts":
-            self._read(name, given, counts_path(self._path), date.fromisoformat(str(given["first_day"])), segment)
+            self._make_counts(given)
         elif name == "earlier":
-            self._read(name, given, self._path, date.min, segment)
-        elif name in ("sessions", "pairs"):
-            self._make_in_parts(name, given, segment)
+            self._make_earlier(given, segment)
+        elif name == "sessions":
+            self._make_visits(given, segment)
+        elif name == "chosen_sessions" and not given.get("marks"):
+            self._run(name, given, segment=segment, create="CREATE VIEW")
+        elif name == "pairs":
+            self._make_in_parts(name, given, "records", segment=segment)
         else:
             self._run(name, given, segment=segment)
 
-    def _make_in_parts(self, name: str, given: Given, segment: Segment) -> None:
+    def _make_visits(self, given: Given, segment: Segment) -> None:
+        """Make the sessions: those in tables, and anew those that may go on in other records.
+
+        Of a segment of some records, all sessions are made anew.
+        """
+        if segment.of_records or not self._variables["sessions_tables"]:
+            self._make_in_parts("sessions", given, segment.tables["records"], segment=segment)
+            return
+        self._run("kept", given, view="after_cut", margin=MARGIN)
+        self._make_in_parts("sessions", given, "after_cut", of_records="after_cut", target="anew")
+        self._connection.execute("DELETE FROM anew WHERE first_began < getvariable('cut')")
+        self._run("kept", given, view="visits")
+
+    def _make_in_parts(self, name: str, given: Given, records: str, **words: object) -> None:
         """Create a table of sessions or of their pages, a part of the visitors at a time: sorting happens in memory.
 
         A session has one visitor, so the parts do not overlap.
         """
-        (count,) = self._connection.table(segment.tables["records"]).count("*").fetchall()[0]
+        (count,) = self._connection.execute(f"SELECT count(*) FROM {records}").fetchall()[0]  # noqa: S608
         parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
         for part in range(parts):
-            self._run(name, given, segment=segment, part=part, parts=parts)
+            self._run(name, given, part=part, parts=parts, **words)
 
-    def _read(self, name: str, given: Given, path: Path, first: date, segment: Segment) -> None:
-        table = segment.tables[name]
+    def _make_counts(self, given: Given) -> None:
+        first = date.fromisoformat(str(given["first_day"]))
 
         def fill(files: Sequence[Source]) -> None:
-            make_view(self._connection, _VIEWS[name], files, _COLUMNS[name])
-            self._keep_in_file(files)
-            # A first try may have left it, if files moved while it read.
-            self._connection.execute(f"DROP TABLE IF EXISTS {table}")
-            self._run(name, given, segment=segment)
-            if name != "earlier":  # which has each visitor once
-                self._connection.execute(sql("once", DUCKDB, table=table))
+            make_view(self._connection, "access_counts", files, _COUNTS)
+            self._connection.execute("DROP TABLE IF EXISTS counts")
+            self._run("counts", given)
+            self._connection.execute(sql("once", DUCKDB, table="counts"))
 
-        def read(found: Sequence[Source]) -> list[Damaged]:
-            # A file's day is that of its newest record, so files closed before the range have nothing of it.
-            files = [source for source in found if source.day is None or source.day >= first]
-            return read_undamaged(self._connection, files, fill)[1]
+        self._read(counts_path(self._path), lambda source: source.day is None or source.day >= first, fill)
 
-        self._add_damaged(retry_if_moved(path, read))
+    def _make_earlier(self, given: Given, segment: Segment) -> None:
+        kept = self._kept.records_between(0, int(given["since"]))
+        self._set({"earlier_tables": kept})
+        words = {"kept": "read_parquet(getvariable('earlier_tables'))"} if kept else {}
 
-    def _keep_in_file(self, files: Sequence[Source]) -> None:
-        """Keep tables in a temporary file if these files have more records than half of the memory holds.
+        def fill(files: Sequence[Source]) -> None:
+            make_view(self._connection, "access_records", files, COLUMNS)
+            self._connection.execute("DROP TABLE IF EXISTS earlier")
+            self._run("earlier", given, segment=segment, **words)
 
-        There they are compressed to a sixth. From memory, DuckDB would write most of them to temporary files as they
-        are, and read them again for each figure.
-        """
-        if self._has_file or records_in(files) * _IN_MEMORY <= self._memory / 2:
-            return
-        (folder,) = self._connection.execute("SELECT current_setting('temp_directory')").fetchall()[0]
-        file = str(Path(folder, "tables.duckdb")).replace("'", "''")
-        self._connection.execute(f"ATTACH '{file}' AS tables")
-        self._connection.execute("USE tables")
-        self._connection.execute("SET wal_autocheckpoint = '1TB'")  # nobody reads the file after this connection
-        # DuckDB takes more than its limit, because it does not count everything.
-        self._connection.execute(f"SET memory_limit = '{max(self._memory * 3 // 4, LEAST)}B'")
-        self._has_file = True
+        self._read(self._path, lambda source: source.day is None or source.day not in self._kept.records, fill)
+
+    def _read(self, path: Path, selects: Callable[[Source], bool], fill: Callable[[Sequence[Source]], None]) -> None:
+        """Read files of a log, each record once, even if files are rotated or compacted meanwhile."""
+        self._add_damaged(
+            retry_if_moved(
+                path, lambda found: read_undamaged(self._connection, [each for each in found if selects(each)], fill)[1]
+            )
+        )
 
     def _add_damaged(self, files: Iterable[Damaged]) -> None:
         """Note each damaged file once."""
@@ -171,16 +190,37 @@ class DuckDBFiles:
 
     def rows(self, name: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of an SQL file."""
+        self._set(given)
         result = self._run(name, given, **words)
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
+    def _set(self, values: Any) -> None:
+        for name, value in values.items():
+            if self._variables.get(name) != value:
+                self._connection.execute(f'SET VARIABLE "{name}" = $value', {"value": value})
+                self._variables[name] = value
+
     def _run(self, name: str, given: Given, **words: object) -> DuckDBPyConnection:
-        if self._has_file:
-            words["create"] = "CREATE TABLE"
-        text = sql(name, DUCKDB, **words, **shape(given))
-        # DuckDB rejects parameters that a text does not use.
-        return self._connection.execute(text, {key: value for key, value in given.items() if f"${key}:" in text})
+        text = sql(name, DUCKDB, **{"create": "CREATE TABLE", **words}, **shape(given))
+        try:
+            return self._connection.execute(text)
+        except duckdb().Error as error:
+            if isinstance(error, duckdb().OutOfMemoryException) or is_interruption(error) or not self._renew():
+                raise
+        return self._connection.execute(text)
+
+    def _renew(self) -> bool:
+        """Make damaged tables again; return whether all are there. An erasure may also have replaced one just now."""
+        tables = self._variables.get("records_tables", []) + self._variables.get("sessions_tables", [])
+        for table in map(Path, tables):
+            try:
+                self._connection.execute(PROBE, {"file": one_file(table)})
+            except duckdb().Error:
+                table.unlink(missing_ok=True)
+        before = self._kept
+        self._kept = add_closed_days(self._connection, self._path, before.since)
+        return bool(tables) and self._kept.sessions == before.sessions and [*self._kept.records] == [*before.records]
 
 
 @contextmanager
@@ -215,19 +255,19 @@ def connected(path: Path, memory: int | None = None) -> Iterator[DuckDBPyConnect
         UnreadableError: the files cannot be read, memory or disk is too small, or DuckDB is missing.
     """
     try:
-        import duckdb
-    except ModuleNotFoundError:
+        errors = duckdb()
+    except NotInstalledError:
         raise missing("duckdb", "analytics") from None
     memory = memory or default_memory()
     threads = min(os.cpu_count() or 1, _MAX_THREADS, max(memory // LEAST, 1))
     with temporary_folder() as folder:
         settings = {"memory_limit": f"{memory}B", "threads": threads, "temp_directory": str(folder)}
-        with optional.duckdb_connection(settings) as connection:
+        with duckdb_connection(settings) as connection:
             try:
                 yield connection
-            except duckdb.OutOfMemoryException as error:
+            except errors.OutOfMemoryException as error:
                 raise UnreadableError(_too_much(memory, error)) from None
-            except (duckdb.Error, OSError) as error:
+            except (errors.Error, OSError) as error:
                 problem = str(error).strip().partition("\n")[0][:300]
                 raise UnreadableError(f"access_log: {path} cannot be read: {problem}") from None
 
@@ -242,32 +282,12 @@ def _too_much(memory: int, error: Exception) -> str:
     )
 
 
+def first_added(given: Given) -> date:
+    """Return the first day of the tables that a question reads, so that there are its sessions."""
+    first = datetime.fromtimestamp((int(given["read_since"]) + MARGIN) // 1000, UTC).date()
+    return first - timedelta(days=1)
+
+
 def first_date(given: Given) -> date:
     """Return the first day, in UTC, that a question reads. Files that were closed before it have no such records."""
     return datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
-
-
-def records_in(files: Sequence[Source]) -> int:
-    """Return about how many records files have, by their sizes.
-
-    Raises:
-        FileNotFoundError: a file has moved.
-    """
-    return sum(file.path.stat().st_size // _IN_FILES.get(file.file_format, _IN_LINES) for file in files)
-
-
-def make_view(connection: DuckDBPyConnection, name: str, files: Sequence[Source], columns: Columns) -> None:
-    """Create a view of files that stands in for a database table.
-
-    Args:
-        connection: from `connected`.
-        name: the name of the view.
-        files: files of records, or of counts. Their names are passed as values, not as SQL.
-        columns: key of a line -> column and type.
-    """
-    parquet = [one_file(source.path) for source in files if source.file_format is FileFormat.PARQUET]
-    lines = [one_file(source.path) for source in files if source.file_format is not FileFormat.PARQUET]
-    connection.execute(f"SET VARIABLE lines_of_{name} = $lines", {"lines": lines})
-    connection.execute(f"SET VARIABLE parquet_of_{name} = $parquet", {"parquet": parquet})
-    words = {"view": name, "columns": columns, "lines": bool(lines), "parquet": bool(parquet)}
-    connection.execute(sql("files", DUCKDB, **words))

@@ -30,6 +30,9 @@ _MODULES = {
 TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "properties", "found", "visits", "chosen")
 """The names of temporary tables."""
 EVERYBODY = Segment()
+MARGIN = 6 * 3_600_000
+"""A report also reads so many milliseconds before and after its range, for sessions that cross the edge. Longer
+ones are cut off: only a visitor who never pauses for 30 minutes in that time has one."""
 
 
 class UnreadableError(ValueError):

@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cookie_consent.report.engines.duckdb_files import connected, make_view
+from cookie_consent.report.engines.duckdb_files import connected
 from cookie_consent.report.engines.engine import Given
+from cookie_consent.report.engines.tables import make_view
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, one_file, retry_if_moved
 from cookie_consent.sinks.files.damage import Damaged, incomplete, read_undamaged

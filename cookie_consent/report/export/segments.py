@@ -10,8 +10,7 @@ from itertools import groupby
 from tempfile import TemporaryFile
 from typing import Any
 
-from cookie_consent.report.engines.engine import Engine, Given, open_engine
-from cookie_consent.report.question import MARGIN
+from cookie_consent.report.engines.engine import MARGIN, Engine, Given, open_engine
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.damage import incomplete
 

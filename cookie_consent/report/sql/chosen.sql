@@ -2,7 +2,7 @@
 {% from "activity.sql" import in_session %}
 {% from "where.sql" import holds %}
 {% set in_order = "OVER (PARTITION BY guest ORDER BY first_began, first_is_request, first_uid)" %}
-CREATE TEMPORARY TABLE chosen AS
+{{ create | default("CREATE TEMPORARY TABLE") }} chosen AS
 WITH placed AS (
     SELECT *,
         row_number() {{ in_order }} AS nth,

@@ -1,6 +1,6 @@
 {# The counts in the range, without duplicates. `came` is the begin of the hour that was counted. #}
 {% from "local_time.sql" import local_day with context %}
-CREATE TEMPORARY TABLE counts AS
+{{ create | default("CREATE TEMPORARY TABLE") }} counts AS
 WITH known AS (
     SELECT {{ once() }}
         {{ sortable("uid") }} AS uid,

@@ -1,4 +1,4 @@
-{# The sessions that began in the range and saw a page of the report. A session belongs to its first day.
+{# The sessions of the records in a relation `of_records`.
 
    A session has one visitor on one host. It ends after 30 minutes without activity, or when a page's address names another
    campaign than the session began with. Activity lasts from a request to the end of its response. After a "page_leave"
@@ -8,44 +8,38 @@
    Such requests are many. Those within half an hour are joined into one row, a burst, because there is no pause between
    them. A page address with a campaign ends a burst, because another session may begin there.
 
-   `trail` has the `marks` of a session's records in their order, with a ; behind those of each record. It is there only if
-   the question has goals or funnels.
+   All sessions are here, also those without views, and the place at which each begins: its first record is sorted by
+   `began`, `is_request` and `uid`. See activity.sql.
 
-   An engine with little memory for sorting fills the table in `parts`, one `part` at a time. A session has one visitor, so
-   it is always in one part.
-
-   For a segment, all sessions are kept, also those without views, and the place at which each begins: its first record is
-   sorted by `began`, `is_request` and `uid`. See chosen.sql. #}
+   An engine with little memory for sorting makes them in `parts`, one `part` at a time. A session has one visitor, so it is
+   always in one part. #}
 {% from "activity.sql" import began, ended, is_request %}
-{% set whole_segment = segment.tables.sessions != "sessions" %}
-{% set create = create | default("CREATE TEMPORARY TABLE") %}
+{% set of_records = of_records if of_records is defined else segment.tables.records %}
 {% set part, parts = part | default(0), parts | default(1) %}
 {% set of_part = "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" %}
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
-{% set marks = marks | default("") %}
-{% set more = ", marks" if marks else "" %}
-{{ "INSERT INTO" if part else create }} {{ segment.tables.sessions }}{{ "" if part else " AS" }}
+{{ "INSERT INTO" if part else create | default("CREATE TEMPORARY TABLE") }} {{ target | default("visits") }} {{ "" if part else "AS" }}
 WITH moments AS (
-    SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
+    SELECT guest, visitor, host, came, {{ began }} AS began, {{ ended }} AS ended,
         {{ is_request }} AS burst
-    FROM {{ segment.tables.records }}
+    FROM {{ of_records }}
     WHERE (kind = 'request' OR campaign <> '&&') {{ of_part }}
 ),
 spans AS (
-    SELECT guest, visitor, came, began, ended, burst, sum(1 - burst) OVER (
+    SELECT guest, visitor, host, came, began, ended, burst, sum(1 - burst) OVER (
         PARTITION BY guest ORDER BY began, burst ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS span
     FROM moments
 ),
 activity AS (
     SELECT guest, visitor, uid, 0 AS burst, came AS there, {{ began }} AS began, {{ ended }} AS ended,
-        path, referrer, campaign, viewed, under,
-        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted{{ more }}
-    FROM {{ segment.tables.records }}
+        path, referrer, campaign, viewed, host,
+        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted
+    FROM {{ of_records }}
     WHERE kind IN ('view', 'event') {{ of_part }}
     UNION ALL
-    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0{{ ", ''" if marks }}
+    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, min(host), 0
     FROM spans
     WHERE burst = 1
     GROUP BY guest, span, {{ whole("came", "1800000") }}
@@ -79,35 +73,24 @@ steps AS (
 ),
 wholes AS (
     SELECT
-        guest, visitor, session,
-        min(there) AS first_there,
+        guest, visitor, host, session,
+        min(there) AS began,
         max(ended) - min(there) AS lasted,
         sum(viewed) AS views,
         sum(acted) AS acts,
-        sum(viewed * under) AS fitting,
-        {% if marks %}
-        coalesce({{ in_order_of("concat(marks, ';')", "place", "marks <> ''") }}, '') AS trail,
-        {% endif %}
         {{ first("path", "place", "viewed = 1") }} AS entry_path,
         {{ last("path", "place", "viewed = 1") }} AS exit_path,
         {{ first("uid", "place", "viewed = 1") }} AS first_view,
-        {{ first("referrer", "place", "viewed = 1") }} AS site,
-        {{ first("campaign", "place", "viewed >= 0") }} AS named
-        {% if whole_segment %},
+        {{ first("referrer", "place", "viewed = 1") }} AS referrer,
+        {{ first("campaign", "place", "viewed >= 0") }} AS campaign,
         {{ first("began", "place", "viewed >= 0") }} AS first_began,
         {{ first("burst", "place", "viewed >= 0") }} AS first_is_request,
         {{ first("uid", "place", "viewed >= 0") }} AS first_uid
-        {% endif %}
     FROM steps
-    GROUP BY guest, visitor, session
+    GROUP BY guest, visitor, host, session
 )
 SELECT
-    visitor, first_there AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
-    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced, guest, views, first_view{{ ", trail" if marks }}
-    {% if whole_segment %}
-    , fitting, first_began, first_is_request, first_uid
-    {% endif %}
+    visitor, guest, host, began, lasted, views, entry_path, exit_path, referrer, campaign, first_view,
+    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced,
+    first_began, first_is_request, first_uid
 FROM wholes
-{% if not whole_segment %}
-WHERE fitting > 0 AND first_there >= {{ number("since") }} AND first_there < {{ number("end") }}
-{% endif %}

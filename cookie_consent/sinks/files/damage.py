@@ -20,8 +20,10 @@ _MAGIC = b"PAR1"
 _REMEMBERED = 10_000
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """The errors of reading a damaged compressed file."""
+PROBE = "SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet($file, hive_partitioning = false)"
+"""A statement that reads a whole Parquet file."""
 _PROBES = {
-    FileFormat.PARQUET: "SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet($file, hive_partitioning = false)",
+    FileFormat.PARQUET: PROBE,
     FileFormat.LIVE: """SELECT count(time) FROM read_json($file, format = 'newline_delimited',
         columns = {'time': 'VARCHAR'}, ignore_errors = true)""",
 }

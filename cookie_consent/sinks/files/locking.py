@@ -28,7 +28,7 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
             that root ran.
     """
     original = os.fstat(like.fileno())
-    _make_folder(target.parent, original)
+    make_folder(target.parent, original)
     new = temporary_path(target)
     new.unlink(missing_ok=True)  # a killed process may have left it
     os.close(open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
@@ -51,12 +51,12 @@ def temporary_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
 
-def _make_folder(folder: Path, original: os.stat_result) -> None:
+def make_folder(folder: Path, original: os.stat_result) -> None:
+    """Make a folder, if it is missing, with the owner and the readers of a file."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent, original)
+    make_folder(folder.parent, original)
     folder.mkdir(exist_ok=True)
-    # Whoever may read the file may also list and enter its folder.
     readable = original.st_mode & 0o444
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -18,7 +18,9 @@ from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
 from cookie_consent.sinks.files.line_io import blank_lines, count_lines, matching_lines, remove_lines
 from cookie_consent.sinks.files.live_file import naming
 from cookie_consent.sinks.files.locking import Trouble, for_each_closed, for_each_live, remove
-from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, remove_visitor
+from cookie_consent.sinks.files.parquet import count_rows, engine, records_in
+from cookie_consent.sinks.files.parquet import remove_visitor as remove_from_parquet
+from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, tables_folder
 from cookie_consent.sinks.lines import is_of, oldest_kept, record_of, time_of
 from cookie_consent.sinks.optional import NotInstalledError
 
@@ -92,12 +94,18 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[Trouble]]:
             if source.file_format is FileFormat.LIVE:
                 erased += blank_lines(file, is_of_visitor, needle)
             elif source.file_format is FileFormat.PARQUET:
-                erased += remove_visitor(connection(), source, file, visitor_id)
+                erased += remove_from_parquet(connection(), source, file, visitor_id)
             else:
                 erased += remove_lines(source, file, is_of_visitor, needle)
 
+        before = closed_days(path) if tables_folder(path).is_dir() else {}
         troubles = for_each_live(path, erase, _TIMEOUT)
         troubles += for_each_closed(path, lambda source: True, erase, _TIMEOUT)
+        if tables_folder(path).is_dir():
+            try:
+                remove_visitor(connection(), path, visitor_id, before)
+            except NotInstalledError:
+                remove_tables(path)
     return erased, troubles
 
 
@@ -137,6 +145,8 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
 
     troubles = for_each_live(path, blank, _TIMEOUT)
     troubles += for_each_closed(path, lambda source: _end(source) <= oldest, drop, _TIMEOUT)
+    if not dry_run:
+        remove_tables(path, closed_days(path))
     for source, error in troubles:
         raise OSError(f"{source.path} cannot be removed: {error}") from error
     return removed

@@ -1,0 +1,240 @@
+"""The tables of records and sessions that are kept beside an access log: each closed day is added once.
+
+Sessions that may go on are made anew from six hours before a new day. So a table of sessions begins six hours before
+its day, and it is made of the records from twelve hours before that day on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cookie_consent.report.engines.dialect import DUCKDB, sql
+from cookie_consent.report.engines.engine import MARGIN
+from cookie_consent.report.local_time import day_number, day_of
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file, sources
+from cookie_consent.sinks.files.damage import read_undamaged
+from cookie_consent.sinks.files.tables import (
+    RECORDS,
+    SESSIONS,
+    Origin,
+    closed_days,
+    locked,
+    read_origins,
+    table_path,
+    write_table,
+)
+from cookie_consent.sinks.optional import duckdb
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_DAY = 24 * 3_600_000
+COLUMNS = {
+    "log.record.uid": ("uid", "VARCHAR"),
+    "time": ("time", "TIMESTAMP"),
+    "record.kind": ("kind", "VARCHAR"),
+    "visitor.id": ("visitor", "VARCHAR"),
+    "server.address": ("host", "VARCHAR"),
+    "url.path": ("path", "VARCHAR"),
+    "http.request.method": ("method", "VARCHAR"),
+    "http.route": ("route", "VARCHAR"),
+    "url.query": ("query", "VARCHAR"),
+    "http.request.referrer": ("referrer", "VARCHAR"),
+    "event.name": ("event", "VARCHAR"),
+    "user_agent.name": ("browser", "VARCHAR"),
+    "user_agent.os": ("os", "VARCHAR"),
+    "user_agent.device": ("device", "VARCHAR"),
+    "client.geo.country.iso_code": ("country", "VARCHAR"),
+    "http.response.status_code": ("status", "INTEGER"),
+    "duration_ms": ("duration_ms", "DOUBLE"),
+    "event.properties": ("properties", "VARCHAR"),
+}
+"""Key of a record -> column and type. Only the keys that figures use."""
+_DAYS = "SELECT DISTINCT came // 86400000 AS day FROM fresh_records ORDER BY day"
+_REMOVE_COPIES = "DELETE FROM fresh_records WHERE (came, uid) IN (SELECT (came, uid) FROM read_parquet($tables))"
+_AROUND = """
+CREATE OR REPLACE TEMPORARY VIEW around AS
+SELECT * FROM read_parquet(getvariable('around')) WHERE came >= {begin} - {margin} AND came < {end} + {margin}"""
+_BEGUN = "SELECT * FROM fresh_sessions WHERE first_began >= $begin AND first_began < $end ORDER BY first_began"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The tables that fit the files of a log.
+
+    Args:
+        path: the live file of the log.
+        since: the first day.
+        records: the day of each table of records -> what it was made of.
+        sessions: the days of the tables of sessions.
+        whole_until: the tables have all sessions that began before this time, in milliseconds since 1970, as long as
+            there are no other records.
+    """
+
+    path: Path
+    since: date
+    records: dict[date, Origin]
+    sessions: list[date]
+    whole_until: int
+
+    def records_between(self, begin: int, end: int) -> list[str]:
+        """Return the tables that have records of a span, in milliseconds since 1970."""
+        days = _days_between(self.records, begin, end)
+        return [one_file(table_path(self.path, RECORDS, day)) for day in days]
+
+    def sessions_between(self, begin: int, end: int) -> list[str]:
+        """Return the tables that have sessions that began in a span."""
+        days = [day for day in self.sessions if begin_of_sessions(day) < end and begin_of_sessions(day) + _DAY > begin]
+        return [one_file(table_path(self.path, SESSIONS, day)) for day in days]
+
+
+def add_closed_days(connection: DuckDBPyConnection, path: Path, since: date = date.min) -> Kept:
+    """Add the closed days of a log to its tables, each once, and return the tables.
+
+    A day with a damaged file is not added. Where the folder cannot be written, no day is.
+
+    Args:
+        connection: a connection with a folder for temporary files.
+        path: the live file of the log.
+        since: the first day. Sessions are added from the next one on, since they need the records before them.
+    """
+    days = closed_days(path)
+    origins = read_origins(connection, path, RECORDS, since)
+    with suppress(OSError, duckdb().IOException):
+        for day in sorted(days):
+            if day >= since and not _fits(origins.get(day), days[day]):
+                _add_records(connection, path, day)
+    days = closed_days(path)
+    origins = read_origins(connection, path, RECORDS, since)
+    records = {day: origins[day] for day in sorted(origins) if _fits(origins[day], days.get(day))}
+    wanted = _session_origins(records, since)
+    with suppress(OSError, duckdb().IOException):
+        origins = read_origins(connection, path, SESSIONS, since)
+        for day, origin in wanted.items():
+            if origins.get(day) != origin:
+                _add_sessions(connection, path, day, origin)
+    origins = read_origins(connection, path, SESSIONS, since)
+    sessions = [day for day, origin in wanted.items() if origins.get(day) == origin]
+    ends = [begin_of_sessions(day) for day in wanted if day not in sessions]
+    ends += [begin_of_sessions(max(wanted)) + _DAY] if wanted else [0]
+    return Kept(path, since, records, sessions, min(ends))
+
+
+def begin_of_sessions(day: date) -> int:
+    """Return when the sessions of a table of sessions begin, in milliseconds since 1970."""
+    return day_number(day) * _DAY - MARGIN
+
+
+def _fits(origin: Origin | None, files: Any) -> bool:
+    return origin is not None and origin["files"] == files
+
+
+def _days_between(records: dict[date, Origin], begin: int, end: int) -> list[date]:
+    return [
+        day
+        for day, origin in records.items()
+        if any(number * _DAY < end and (number + 1) * _DAY > begin for number in origin["days"])
+    ]
+
+
+def _session_origins(records: dict[date, Origin], since: date) -> dict[date, Origin]:
+    """Return of which tables of records each table of sessions has to be made."""
+    wanted: dict[date, Origin] = {}
+    for day, origin in records.items():
+        for number in origin["days"]:
+            for made_for in (number, number + 1):
+                if day_number(since) < made_for <= day_number(max(records)):
+                    wanted.setdefault(day_of(made_for), {"records": {}})["records"][str(day)] = origin["files"]
+    return {day: wanted[day] for day in sorted(wanted)}
+
+
+def _add_records(connection: DuckDBPyConnection, path: Path, day: date) -> None:
+    """Make the table of records of a day, unless another process has done so."""
+    with locked(path):
+        files = closed_days(path).get(day)
+        if files is None or _fits(read_origins(connection, path, RECORDS, day, day).get(day), files):
+            return
+        of_day = [source for source in sources(path) if source.day == day]
+        _, damaged = read_undamaged(connection, of_day, lambda undamaged: _load(connection, undamaged))
+        numbers = [number for (number,) in connection.execute(_DAYS).fetchall()]
+        if numbers:
+            _remove_copies(connection, path, day, numbers)
+        if not damaged and closed_days(path).get(day) == files:
+            origin = {"files": files, "days": numbers}
+            query = "SELECT * FROM fresh_records ORDER BY came"
+            write_table(connection, query, table_path(path, RECORDS, day), origin, of_day[0].path)
+        connection.execute("DROP TABLE fresh_records")
+
+
+def _load(connection: DuckDBPyConnection, files: list[Source]) -> None:
+    load_facts(connection, "fresh_records", files, "WHERE time IS NOT NULL")
+
+
+def load_facts(connection: DuckDBPyConnection, table: str, files: list[Source], bounds: str) -> None:
+    """Make a table of the records in files, each once, with the columns of facts.sql.
+
+    Args:
+        connection: from `connected`.
+        table: its name.
+        files: files of records.
+        bounds: SQL for the records to take.
+    """
+    make_view(connection, "access_records", files, COLUMNS)
+    facts = sql("facts", DUCKDB, bounds=bounds)
+    connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE {table} AS {facts}")
+    connection.execute(sql("once", DUCKDB, table=table))
+
+
+def _remove_copies(connection: DuckDBPyConnection, path: Path, day: date, numbers: list[int]) -> None:
+    """Remove the records that another table has, too: a record that is written late may be in the files of two days."""
+    origins = read_origins(connection, path, RECORDS, min(day, day_of(numbers[0])))
+    tables = [
+        one_file(table_path(path, RECORDS, other))
+        for other, origin in origins.items()
+        if other != day and set(numbers) & set(origin["days"])
+    ]
+    if tables:
+        connection.execute(_REMOVE_COPIES, {"tables": tables})
+
+
+def _add_sessions(connection: DuckDBPyConnection, path: Path, day: date, origin: Origin) -> None:
+    """Make the table of sessions of a day, if the tables of records are still those that it is made of."""
+    with locked(path):
+        days = [date.fromisoformat(text) for text in origin["records"]]
+        origins = read_origins(connection, path, RECORDS, min(days), max(days))
+        if any(not _fits(origins.get(of_day), origin["records"][str(of_day)]) for of_day in days):
+            return
+        tables = [table_path(path, RECORDS, of_day) for of_day in days]
+        connection.execute("SET VARIABLE around = $tables", {"tables": [one_file(table) for table in tables]})
+        begin = begin_of_sessions(day)
+        end = begin + _DAY
+        connection.execute(_AROUND.format(begin=begin, end=end, margin=MARGIN))
+        make = {"create": "CREATE OR REPLACE TEMPORARY TABLE", "target": "fresh_sessions", "of_records": "around"}
+        connection.execute(sql("sessions", DUCKDB, **make))
+        write_table(connection, _BEGUN, table_path(path, SESSIONS, day), origin, tables[0], begin=begin, end=end)
+        connection.execute("DROP TABLE fresh_sessions")
+
+
+def make_view(
+    connection: DuckDBPyConnection, name: str, files: Iterable[Source], columns: dict[str, tuple[str, str]]
+) -> None:
+    """Create a view of files that stands in for a database table.
+
+    Args:
+        connection: from `connected`.
+        name: the name of the view.
+        files: files of records, or of counts. Their names are passed as values, not as SQL.
+        columns: key of a line -> column and type.
+    """
+    by_format: dict[bool, list[str]] = {True: [], False: []}
+    for source in files:
+        by_format[source.file_format is FileFormat.PARQUET].append(one_file(source.path))
+    connection.execute(f"SET VARIABLE parquet_of_{name} = $files", {"files": by_format[True]})
+    connection.execute(f"SET VARIABLE lines_of_{name} = $files", {"files": by_format[False]})
+    words = {"view": name, "columns": columns, "lines": bool(by_format[False]), "parquet": bool(by_format[True])}
+    connection.execute(sql("files", DUCKDB, **words))

@@ -1,0 +1,204 @@
+"""The tables that are kept beside an access log: where they are, and of which closed files they were made.
+
+    logs/access.tables/records/2026-11-25.parquet     the records in the files that were closed for that day
+    logs/access.tables/sessions/2026-11-25.parquet    the sessions that began in the 24 hours before 18:00 (UTC)
+
+Each says in its metadata what it was made of. One that does not fit the files of the log is made again by the next
+report, so that all of them may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.base import locking
+from cookie_consent.sinks.files.closed_files import FileFormat, one_file, sources
+from cookie_consent.sinks.files.locking import make_folder, replacing
+from cookie_consent.sinks.optional import duckdb
+
+VERSION = 1
+"""Raise it when a report makes other columns, or other values, of the same records."""
+RECORDS, SESSIONS = KINDS = ("records", "sessions")
+_LONGEST_WAIT = 60.0
+_KEY = "cookie_consent"
+_ORIGINS = """
+SELECT file_name, decode(value) FROM parquet_kv_metadata($files) WHERE decode(key) = $key"""
+_OTHERS = "SELECT * FROM read_parquet($file) WHERE visitor <> hash($visitor)"
+
+Origin = dict[str, Any]
+"""What a table was made of: its files, each with its size and time; or the tables of records, each with its files."""
+
+
+def tables_folder(path: Path) -> Path:
+    """Return the folder of a log's tables: "logs/access.jsonl" -> "logs/access.tables"."""
+    return path.with_name(f"{path.stem}.tables")
+
+
+def table_path(path: Path, kind: str, day: date) -> Path:
+    """Return the path of a table of a day."""
+    return tables_folder(path) / kind / f"{day}.parquet"
+
+
+def closed_days(path: Path) -> dict[date, list[list[Any]]]:
+    """Return the days that are over, each with its closed files: their names, sizes and times.
+
+    A day is not over while a live file was last written on it.
+    """
+    days: dict[date, list[list[Any]]] = {}
+    running: set[date] = set()
+    for source in sources(path):
+        with suppress(FileNotFoundError):  # it was rotated or compacted
+            state = source.path.stat()
+            if source.file_format is FileFormat.LIVE:
+                running.add(datetime.fromtimestamp(state.st_mtime, UTC).date())
+            else:
+                days.setdefault(source.date(), []).append([source.path.name, state.st_size, state.st_mtime_ns])
+    return {day: files for day, files in days.items() if day not in running}
+
+
+def read_origins(
+    connection: Any, path: Path, kind: str, since: date = date.min, until: date = date.max
+) -> dict[date, Origin]:
+    """Return what the tables of a kind were made of. A damaged table is removed, and so is one of another version.
+
+    Args:
+        connection: a DuckDB connection.
+        path: the live file of the log.
+        kind: one of KINDS.
+        since: the first day.
+        until: the last day.
+    """
+    tables = [
+        table for table in (tables_folder(path) / kind).glob("*.parquet") if str(since) <= table.stem <= str(until)
+    ]
+    try:
+        found = _read(connection, tables)
+    except duckdb().Error:  # one of them is damaged, or was removed just now
+        found = {}
+        for table in tables:
+            with suppress(duckdb().Error):
+                found |= _read(connection, [table])
+    for table in tables:
+        if table not in found:
+            with suppress(OSError):
+                table.unlink()
+    return {date.fromisoformat(table.stem): origin for table, origin in found.items()}
+
+
+def _read(connection: Any, tables: list[Path]) -> dict[Path, Origin]:
+    if not tables:
+        return {}
+    by_name = {str(table): table for table in tables}
+    rows = connection.execute(_ORIGINS, {"files": [one_file(table) for table in tables], "key": _KEY}).fetchall()
+    origins = {by_name[name]: json.loads(text) for name, text in rows}
+    return {table: origin for table, origin in origins.items() if origin.pop("by") == _maker()}
+
+
+def write_table(connection: Any, query: str, target: Path, origin: Origin, like: Path, **values: Any) -> None:
+    """Write a table, and replace the one that is there.
+
+    Args:
+        connection: a DuckDB connection.
+        query: what is in it.
+        target: its path.
+        origin: what it is made of.
+        like: a file whose owner and mode it gets.
+        values: the parameters of the query.
+    """
+    text = json.dumps({**origin, "by": _maker()}).replace("'", "''")
+    with like.open("rb") as file, replacing(target, file) as new:
+        connection.execute(
+            f"COPY ({query}) TO $target (FORMAT parquet, COMPRESSION uncompressed, USE_TMP_FILE false, "
+            f"KV_METADATA {{{_KEY}: '{text}'}})",
+            {**values, "target": str(new)},
+        )
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let no other process change the tables of a log.
+
+    Raises:
+        OSError: the folder cannot be made, another process has the lock for a minute, or the system is Windows.
+    """
+    if not locking.is_posix():
+        raise OSError("on Windows no tables are kept: open files cannot be replaced")
+    folder = tables_folder(path)
+    files = sources(path)
+    if files:
+        make_folder(folder, files[0].path.stat())
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        locking.lock(descriptor, wait=_LONGEST_WAIT)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove unfinished tables, which a killed process left. The caller has the lock."""
+    for part in tables_folder(path).glob("*/.*.part"):
+        part.unlink()
+
+
+def remove_visitor(connection: Any, path: Path, visitor_id: str, before: Mapping[date, list[list[Any]]]) -> None:
+    """Write the tables of changed files again without a visitor; remove those that do not fit the files.
+
+    Args:
+        connection: a DuckDB connection.
+        path: the live file of the log.
+        visitor_id: the visitor, whose records are no longer in the files.
+        before: `closed_days` before the files were changed.
+    """
+    with locked(path):
+        _remove_leftovers(path)
+        days = closed_days(path)
+        renewed: dict[date, tuple[list[Any], list[Any]]] = {}
+        for day, origin in read_origins(connection, path, RECORDS).items():
+            table = table_path(path, RECORDS, day)
+            if origin["files"] == days.get(day):
+                continue
+            if day in days and origin["files"] == before.get(day):
+                renewed[day] = origin["files"], days[day]
+                _rewrite(connection, table, {**origin, "files": days[day]}, visitor_id)
+            else:
+                table.unlink()
+        for day, origin in read_origins(connection, path, SESSIONS).items():
+            table = table_path(path, SESSIONS, day)
+            changed = [of for of, files in origin["records"].items() if files != days.get(date.fromisoformat(of))]
+            if not changed:
+                continue
+            if all(renewed.get(date.fromisoformat(of), (None,))[0] == origin["records"][of] for of in changed):
+                records = {of: days[date.fromisoformat(of)] for of in origin["records"]}
+                _rewrite(connection, table, {**origin, "records": records}, visitor_id)
+            else:
+                table.unlink()
+
+
+def _rewrite(connection: Any, table: Path, origin: Origin, visitor_id: str) -> None:
+    connection.execute("SET preserve_insertion_order = true")
+    write_table(connection, _OTHERS, table, origin, table, file=one_file(table), visitor=visitor_id)
+
+
+def remove_tables(path: Path, days: Collection[date] = ()) -> None:
+    """Remove the tables with records or sessions of other days than these."""
+    if not tables_folder(path).is_dir():
+        return
+    with locked(path):
+        _remove_leftovers(path)
+        for table in tables_folder(path).glob("*/*.parquet"):
+            day = date.fromisoformat(table.stem)
+            has_day_before = table.parent.name == SESSIONS
+            if day not in days or (has_day_before and day - timedelta(days=1) not in days):
+                table.unlink(missing_ok=True)
+
+
+def _maker() -> str:
+    # `hash` may be another function in another version.
+    return f"{VERSION} {duckdb().__version__}"
