@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,16 @@ from cookie_consent.http.insert import Pieces, Places
 from cookie_consent.http.plan import Insert
 from cookie_consent.http.request_consent import RequestConsent, own_path
 from cookie_consent.pages.assets import assets, link_styles, nonce_attribute, script_tag, write_styles
-from cookie_consent.pages.context import QuestionOptions
+from cookie_consent.pages.context import QuestionOptions, fill_marks, list_values
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors import VendorMapping
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site
 
-_FORM_ID = b"\0"
-_SCRIPT_NONCE = "nonce/of/scripts"
-_STYLE_NONCE = "nonce/of/styles"
-"""Marks in the kept markup for the nonces, which are others in each response."""
-Where = tuple[str, str, str, str]
-"""The address of the endpoints, the language, the path of the page, its encoding."""
+_SCRIPT_NONCE = "\0script_nonce\0"
+_STYLE_NONCE = "\0style_nonce\0"
+"""Marks for the nonces, which are others in each response."""
 
 
 def render(
@@ -56,13 +53,19 @@ def render(
     language = consent.language_of_page(places.language, is_shared=site.is_shared)
     if not (insert.asks or insert.link or insert.says_saved):
         return Pieces(head, b"", b"", b""), language
-    style, question, link = find_pieces(insert, mark_nonces(rules, places), decision, consent, scope, site, language)
-    if insert.asks and not site.is_shared:
-        question = question.replace(_FORM_ID, site.pages.make_id().encode())
-    if rules.script_nonce:
-        question = question.replace(_SCRIPT_NONCE.encode(), rules.script_nonce.encode())
-    if rules.style_nonce:
-        style = style.replace(_STYLE_NONCE.encode(), rules.style_nonce.encode())
+    next_path = own_path(scope, has_query=not site.is_shared)
+    marked = find_pieces(insert, mark_nonces(rules, places), decision, consent, next_path, site, language)
+    values = list_values(
+        decision,
+        consent.base,
+        next_path,
+        form_id="" if site.is_shared else site.pages.make_id(),
+        first=insert.first,
+        referrer=insert.referrer,
+    )
+    values[b"script_nonce"] = rules.script_nonce.encode()
+    values[b"style_nonce"] = rules.style_nonce.encode()
+    style, question, link = [fill_marks(parts, values) for parts in marked]
     return Pieces(head, style, question, link + site.foreign_hosts.console_line(scope, rules)), language
 
 
@@ -80,33 +83,42 @@ def find_pieces(  # noqa: PLR0913 (all that the markup depends on)
     rules: TagRules,
     decision: Decision,
     consent: RequestConsent,
-    scope: Mapping[str, Any],
+    next_path: str,
     site: Site,
     language: str,
-) -> tuple[bytes, bytes, bytes]:
-    """Return the style, the question and the link of a page, which are kept if many visitors see the same."""
-    # Caches may leave out parts of the query of a shared page. Its script knows it.
-    query = b"" if site.is_shared else scope.get("query_string", b"")
-    address = (scope["path"], query, scope.get("root_path", ""))
-    says = (decision.policy, decision.outcome, decision.news, decision.honours_gpc, decision.signals)
-    if insert.policies or insert.has_ended:
-        insert = insert._replace(policies=(), has_ended=False)
-    key = (insert, rules, consent.reloads, language, address, says, *decision.purposes.values())
-    pieces = site.pieces_kept.get(key)
-    if pieces is None:
-        path = own_path({**scope, "query_string": query})
-        where = (consent.base, language, path, insert.encoding)
+) -> Sequence[list[bytes]]:
+    """Return the style, the question and the link of a page, split at their marks. They are kept for all who see them.
+
+    A long path of the endpoints is not kept: a mount path can come from the client.
+    """
+    record = decision.record
+    # Whether the policy has changed depends on which purposes the answer named.
+    answered = None if record is None else tuple(record.answers)
+    says = (decision.policy, decision.status, decision.outcome, decision.news, decision.honours_gpc, decision.signals)
+    shows = (insert.asks, insert.link, insert.says_saved, insert.encoding, bool(next_path))
+    base = consent.base
+    key = (shows, rules, consent.reloads, language, base, says, answered, *decision.reasons.values())
+    marked = site.pieces_kept.get(key)
+    if marked is None:
+        where = (base, language, next_path, insert.encoding)
         pieces = make_pieces(insert, rules, decision, where, site, reloads=consent.reloads)
-        is_about_answer = (insert.asks or insert.says_saved) and decision.record is not None
-        if not is_about_answer and not insert.referrer:
-            site.pieces_kept.keep(key, pieces, len(path))
-    return pieces
+        marked = site.pieces_kept.keep(key, [piece.split(b"\0") for piece in pieces], len(base))
+    return marked
 
 
 def make_pieces(
-    insert: Insert, rules: TagRules, decision: Decision, where: Where, site: Site, *, reloads: bool
+    insert: Insert, rules: TagRules, decision: Decision, where: tuple[str, str, str, str], site: Site, *, reloads: bool
 ) -> tuple[bytes, bytes, bytes]:
-    """Return the style, the question with a mark for the id of its form, and the link."""
+    """Return the style, the question and the link of a page, with marks.
+
+    Args:
+        insert: what the page gets.
+        rules: what its policies say of our tags, with marks for the nonces.
+        decision: the decision.
+        where: the address of the endpoints, the language, the path of the page, its encoding.
+        site: the site.
+        reloads: whether the page has to be loaded again after a grant.
+    """
     base = where[0]
     styles: list[str] = []
     question = b""
@@ -114,22 +126,15 @@ def make_pieces(
     if insert.asks or insert.says_saved:
         styles.append("choices.css")
     if insert.asks:
-        options = QuestionOptions(
-            reloads=reloads,
-            referrer=insert.referrer,
-            first=insert.first,
-            shared=site.shared_cookie,
-            asks_first=site.asks_first,
-            form_id=b"" if site.is_shared else _FORM_ID,
-        )
+        options = QuestionOptions(reloads=reloads, shared=site.shared_cookie, asks_first=site.asks_first)
         script = script_tag(base, rules.script_nonce, "shared.js" if site.is_shared else "choices.js")
-        question = site.pages.banner(decision, *where, options=options)
+        question = site.pages.mark_banner(decision, *where, options=options)
         question += script.encode("ascii", "xmlcharrefreplace")
     if insert.says_saved:
-        question += site.pages.saved(decision, *where)
+        question += site.pages.mark_saved(decision, *where)
     if insert.link:
         styles.append("link.css")
-        link = site.pages.footer(decision, *where, link=site.settings_link, wherever=site.is_shared)
+        link = site.pages.mark_footer(decision, *where, link=site.settings_link, wherever=site.is_shared)
     style = write_styles(rules.style_nonce, styles)
     if not rules.inline_style:
         style = link_styles(base, rules.style_nonce, styles)

@@ -214,10 +214,15 @@ def consent_of(request: AnyRequest | Mapping[str, Any]) -> RequestConsent:
 vars(consent_of)["__signature__"] = OF_A_REQUEST
 
 
-def own_path(scope: Mapping[str, Any]) -> str:
-    """Return the path and query of a request, percent-encoded, to return to it; "" if they are too long."""
+def own_path(scope: Mapping[str, Any], *, has_query: bool = True) -> str:
+    """Return the path and query of a request, percent-encoded, to return to it; "" if they are too long.
+
+    Args:
+        scope: the ASGI scope of the request.
+        has_query: whether the query counts. Caches may leave out parts of that of a shared page, whose script knows it.
+    """
     path = outer_path(scope)
-    query = scope.get("query_string", b"")
+    query = scope.get("query_string", b"") if has_query else b""
     if len(path) + len(query) > _LONGEST_PATH:
         return ""
     path = quote(path, errors="replace")

@@ -124,7 +124,7 @@ class Site:
         shared_cookie: in pages for everybody, the name of the cookie that their script reads; else "".
         asks_first: whether such a page may show the question only after its script has asked the server.
         foreign_hosts: logs which hosts of others pages load from.
-        pieces_kept: rendered markup; see `http/render.py:render`.
+        pieces_kept: markup with marks; see `http/render.py:render`.
         limits: how often something may be done, in each process: what -> its limit.
         searches: limits how many access logs are searched at once. An export can take seconds, and must not occupy the
             threads of the app's endpoints.
@@ -208,7 +208,7 @@ class Site:
         self.asks_first = shared_pages and policy.is_by_country
         self.app_language = read_language(language, policy.site.languages)
         self.foreign_hosts = ForeignHosts(prefix, self.security, clock)
-        self.pieces_kept = Cache[tuple[Any, ...], Any](most=512)
+        self.pieces_kept = Cache[tuple[object, ...], list[list[bytes]]](most=512)
         self._make_first_page()
         check_desk(desk, ledger)
         self.desk = desk
@@ -231,7 +231,7 @@ class Site:
             where = (self.prefix, self.policy.site.prevailing_language, "/")
             decision = self.decide_neutrally(self.policy)
             self.pages.banner(decision, *where)
-            self.pages.footer(decision, *where, "utf-8", link=self.settings_link, wherever=self.is_shared)
+            self.pages.mark_footer(decision, *where, "utf-8")
 
     def decide_neutrally(self, policy: Policy) -> Decision:
         """Return the decision on a visitor of whom nothing is known, under the conditions of a service."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.bounds import Cache
 from cookie_consent.decision.decision import Decision, Reason
 from cookie_consent.pages.assets import assets
 from cookie_consent.pages.wording import Wording, link
@@ -54,56 +55,64 @@ class QuestionOptions:
     Args:
         reloads: whether the page has to be reloaded after a grant.
         again: whether the visitor opened the question, to see or change the answer.
-        referrer: the origin of the site that the visitor came from; "" for none.
         by_script: whether the script reported Global Privacy Control, possibly without a header field. The form then
             reports it too.
         shared: in a page that is the same for everybody, the name without prefix of the cookie that tells what holds;
             "" in other pages.
         asks_first: whether such a page may show the question only after the server was asked.
-        first: whether it is the first question of a visit: the visitor came from elsewhere.
-        form_id: the id of the form; None for a new one.
     """
 
     reloads: bool = False
     again: bool = False
-    referrer: str = ""
     by_script: bool = False
     shared: str = ""
     asks_first: bool = False
-    first: bool = False
-    form_id: bytes | None = None
 
 
 DEFAULT_OPTIONS = QuestionOptions()
 """How most pages ask."""
 
 
-def banner_values(
-    decision: Decision, base: str, next_path: str, options: QuestionOptions, form_id: bytes
+def list_values(
+    decision: Decision, base: str, next_path: str, *, form_id: str = "", first: bool = False, referrer: str = ""
 ) -> dict[bytes, bytes]:
-    """Return the values for the marks in a cached question."""
-    in_field, in_link = escaped_path(next_path)
+    """Return the values for the marks in HTML.
+
+    Args:
+        decision: the decision.
+        base: the path of the endpoints.
+        next_path: the path to return to, in ASCII.
+        form_id: the id of the form.
+        first: whether it is the first question of a visit: the visitor came from elsewhere.
+        referrer: the origin of the site that the visitor came from; "" for none.
+    """
     arrived = Markup()
-    if options.referrer:  # a button adds it to the answer, in case the answer allows tracing
-        arrived = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(options.referrer, safe=""))
+    if referrer:  # a button adds it to the answer, in case the answer allows tracing
+        arrived = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
+    in_field, in_link = _written_paths.get(next_path, (b"", b""))
+    if not in_field and next_path:
+        written = (escape(next_path).encode("ascii", "xmlcharrefreplace"), quote(next_path).encode())
+        in_field, in_link = _written_paths.keep(next_path, written, len(next_path))
     return {
         b"field": in_field,
         b"link": in_link,
-        b"form_id": form_id,
+        b"form_id": form_id.encode(),
         b"answered": b"%d" % answered_at(decision),
-        b"first": b"1" if options.first else b"",
+        b"first": b"1" if first else b"",
         b"arrived": arrived.encode("ascii", "xmlcharrefreplace"),
     }
 
 
-def escaped_path(next_path: str) -> tuple[bytes, bytes]:
-    """Return an ASCII path, escaped for an attribute and quoted for the query of a link."""
-    return _written(next_path) if len(next_path) <= LONGEST_KEPT else _written.__wrapped__(next_path)
+_written_paths = Cache[str, tuple[bytes, bytes]](512)
+"""Path -> the same for an attribute, and for the query of a link."""
 
 
-@lru_cache(maxsize=512)
-def _written(next_path: str) -> tuple[bytes, bytes]:
-    return escape(next_path).encode("ascii", "xmlcharrefreplace"), quote(next_path).encode()
+def fill_marks(parts: Sequence[bytes], values: Mapping[bytes, bytes]) -> bytes:
+    """Return HTML that was split at its NULs, with values in place of the marks, which are each second part."""
+    filled = list(parts)
+    for position in range(1, len(filled), 2):
+        filled[position] = values[filled[position]]
+    return b"".join(filled)
 
 
 def answered_at(decision: Decision) -> int:

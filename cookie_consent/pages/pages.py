@@ -16,10 +16,10 @@ from cookie_consent.pages.context import (
     DEFAULT_OPTIONS,
     FORM_ID,
     QuestionOptions,
-    banner_values,
     cached_variables,
     card_variables,
-    escaped_path,
+    fill_marks,
+    list_values,
     load_templates,
     missing_variables,
     page_variables,
@@ -99,7 +99,6 @@ class Pages:
         self._signer = signer
         self._intro = intro
         self._templates = load_templates()
-        self._kept = Cache[tuple[object, ...], list[bytes]](256)
         # A settings page has a few tens of thousands of characters.
         self.evidence = Cache[tuple[object, ...], str](64, 64_000)
         """A cache of the texts that are stored with answers; see `evidence`."""
@@ -248,27 +247,26 @@ class Pages:
         *,
         options: QuestionOptions = DEFAULT_OPTIONS,
     ) -> bytes:
-        """Return the question, to be inserted first in <body>. It is cached, so a page costs a look-up.
+        """Return the question, to be inserted first in <body>."""
+        marked = self.mark_banner(decision, base, language, next_path, encoding, options=options)
+        return fill_marks(marked.split(b"\0"), list_values(decision, base, next_path, form_id=self.make_id()))
 
-        Characters that the encoding of the page lacks become character references.
-        """
-        # Whether the policy has changed depends on which purposes the answer named.
-        answered = tuple(decision.record.answers) if decision.record else None
-        reasons = (decision.signals, decision.outcome, decision.honours_gpc, tuple(decision.reasons.values()))
-        how = (options.reloads, options.again, options.by_script, options.shared)
-        form_id = options.form_id
-        if form_id is None:
-            form_id = self.make_id().encode()
-        return self._fill(
-            "banner.html",
-            decision,
-            (base, language, next_path, encoding),
-            (how, decision.status, answered, reasons),
-            banner_values(decision, base, next_path, options, form_id),
-            lambda: {**question_variables(decision, options), "layout": self._layout},
-        )
+    def mark_banner(
+        self,
+        decision: Decision,
+        base: str,
+        language: str,
+        next_path: str,
+        encoding: str,
+        *,
+        options: QuestionOptions,
+    ) -> bytes:
+        """Return the question with marks; see `list_values`."""
+        variables = question_variables(decision, options)
+        where = (base, language, next_path, encoding)
+        return self._mark("banner.html", decision, *where, **variables, layout=self._layout)
 
-    def footer(  # noqa: PLR0913 (where the page is, and what it allows)
+    def mark_footer(  # noqa: PLR0913 (where the page is, and what it allows)
         self,
         decision: Decision,
         base: str,
@@ -279,51 +277,36 @@ class Pages:
         link: bool = True,
         wherever: bool = False,
     ) -> bytes:
-        """Return what is inserted last in <body>.
+        """Return what is inserted last in <body>, with marks.
 
         That is a link to the settings page (unless the site has its own), a line about a policy change, and a line
         saying that Global Privacy Control is honoured. `wherever` says that the page is the same wherever the visitor
         is, so that all laws of the site count.
         """
         policy = decision.policy
-        in_field, in_link = escaped_path(next_path)
-        return self._fill(
-            "footer.html",
-            decision,
-            (base, language, next_path, encoding),
-            (decision.news, decision.honours_gpc, decision.outcome, wherever, link),
-            {b"field": in_field, b"link": in_link},
-            lambda: {"shows_link": link, "laws": policy.laws if wherever else filter(None, (policy.law,))},
+        laws = policy.laws if wherever else filter(None, (policy.law,))
+        return self._mark(
+            "footer.html", decision, base, language, next_path, encoding, shows_link=link, laws=tuple(laws)
         )
 
-    def saved(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> bytes:
-        """Return the message that an answer is saved, to be inserted first in <body>; see `banner`."""
-        values = {b"field": escaped_path(next_path)[0]}
-        return self._fill(
-            "saved.html", decision, (base, language, next_path, encoding), (decision.outcome,), values, dict
-        )
+    def mark_saved(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> bytes:
+        """Return the message that an answer is saved, to be inserted first in <body>, with marks."""
+        return self._mark("saved.html", decision, base, language, next_path, encoding)
 
-    def _fill(
+    def _mark(
         self,
         template: str,
         decision: Decision,
-        where: tuple[str, str, str, str],
-        says: tuple[object, ...],
-        values: Mapping[bytes, bytes],
-        more_variables: Callable[[], dict[str, Any]],
+        base: str,
+        language: str,
+        next_path: str,
+        encoding: str,
+        **more: object,
     ) -> bytes:
-        """Return HTML with values for its marks. It is kept for all visitors to whom it says the same.
+        """Return HTML with marks for what differs between visitors.
 
-        A long `base` is not kept: a mount path can come from the client.
+        Characters that the encoding of the page lacks become character references.
         """
-        base, language, next_path, encoding = where
-        key = (template, decision.policy, base, language, encoding, bool(next_path), says)
-        parts = self._kept.get(key)
-        if parts is None:
-            variables = cached_variables(decision, base, language, next_path)
-            html = self._templates.get_template(template).render(variables, **more_variables())
-            parts = self._kept.keep(key, html.encode(encoding, "xmlcharrefreplace").split(b"\0"), len(base))
-        filled = parts.copy()
-        for position in range(1, len(parts), 2):
-            filled[position] = values[parts[position]]
-        return b"".join(filled)
+        variables = cached_variables(decision, base, language, next_path)
+        html = self._templates.get_template(template).render(variables, **more)
+        return html.encode(encoding, "xmlcharrefreplace")

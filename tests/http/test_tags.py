@@ -55,3 +55,15 @@ def test_first_nonce_of_effective_directive_is_used(field: bytes, script: str, s
 def test_style_element_needs_nonce_that_all_policies_allow(fields: list[bytes], nonce: str | None) -> None:
     rules = read_rules(b",".join(fields))
     assert (rules.style_nonce if rules.inline_style else None) == nonce
+
+
+def test_markup_is_kept_for_all_pages_and_visitors_that_get_the_same() -> None:
+    """A mount path can come from the client: markup below a long one is not kept."""
+    app = install(page_app())
+    for path in ("/a", "/b?c=1"):
+        Visitor(app, BROWSER).get(path)
+    assert len(app._site.pieces_kept) == 1
+    Visitor(app, BROWSER).get("/a", root_path=f"/{'x' * 300}")
+    assert len(app._site.pieces_kept) == 1
+    Visitor(app, BROWSER).get("/a", root_path="/x")
+    assert len(app._site.pieces_kept) == 2

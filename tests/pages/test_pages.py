@@ -21,7 +21,7 @@ from cookie_consent.decision.own_cookies import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.endpoints.settings import list_own_cookies
 from cookie_consent.pages.assets import assets
-from cookie_consent.pages.context import QuestionOptions
+from cookie_consent.pages.context import QuestionOptions, fill_marks, list_values
 from cookie_consent.pages.pages import LAYOUTS, Layout, Pages
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.parts import Authority, Cookie
@@ -114,7 +114,9 @@ def reopened_banner(policy: Policy, record: ConsentRecord | None = None, **more:
 
 def settings_link(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
     given = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
-    return Pages().footer(decision(policy, record, *signals), **given).decode(given["encoding"])
+    made = decision(policy, record, *signals)
+    marked = Pages().mark_footer(made, **given)
+    return fill_marks(marked.split(b"\0"), list_values(made, BASE, given["next_path"])).decode(given["encoding"])
 
 
 def settings(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
@@ -557,21 +559,6 @@ def test_box_tags_carry_nonce_set_by_app(policy: Policy, nonce: str) -> None:
         assert ("nonce" in tag) is bool(nonce)
 
 
-# The link to the settings.
-
-
-def test_settings_link_is_cached_for_all_visitors_with_same_outcome(
-    policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where: dict[str, Any] = {"base": BASE, "language": "en", "encoding": "utf-8"}
-    both = {"media": State.GRANTED, "analytics": State.GRANTED}
-    first, earlier = (answered(policy, **both), replace(answered(policy, **both), consent_id="another"))
-    html = pages.footer(decision(policy, first), next_path="/a", **where)
-    monkeypatch.setattr(pages, "_templates", None)
-    expected = html.replace(b"=/a", b"=/b%3Fc%3D%26d")
-    assert pages.footer(decision(policy, earlier), next_path="/b?c=&d", **where) == expected
-
-
 # Blocked cookies.
 
 
@@ -620,13 +607,15 @@ def test_banner_omits_missing_policy_url_and_features(policy: Policy) -> None:
     assert "You may refuse: the site works without it." in banner(plain)
 
 
-def test_cached_banner_gets_next_path_of_each_page(
-    policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = pages.banner(decision(policy), base=BASE, language="en", next_path="/a", encoding="utf-8")
-    monkeypatch.setattr(pages, "_templates", None)
-    again = pages.banner(decision(policy), base=BASE, language="en", next_path="/b", encoding="utf-8")
-    assert again == first.replace(b'value="/a#', b'value="/b#').replace(b"next=/a", b"next=/b")
+def test_marks_get_the_values_of_each_page(policy: Policy, pages: Pages) -> None:
+    where: dict[str, Any] = {"base": BASE, "language": "en", "encoding": "utf-8", "options": QuestionOptions()}
+    made = decision(policy)
+    marked = pages.mark_banner(made, next_path="/a", **where)
+    assert marked == pages.mark_banner(made, next_path="/b?c=&d", **where)
+    html = fill_marks(marked.split(b"\0"), list_values(made, BASE, "/b?c=&d", form_id="one", first=True))
+    for text in (b'value="/b?c=&amp;d#', b"next=/b%3Fc%3D%26d", b'value="one"', b'name="first" value="1"'):
+        assert text in html
+    assert b"\0" not in html
 
 
 def test_characters_outside_encoding_become_references(policy: Policy) -> None:
@@ -635,7 +624,7 @@ def test_characters_outside_encoding_become_references(policy: Policy) -> None:
     assert html_module.unescape(plain) == html_module.unescape(banner(policy, language="ja"))
 
 
-def test_cached_banner_differs_for_each_input(policy: Policy, pages: Pages) -> None:
+def test_banner_differs_for_each_input(policy: Policy, pages: Pages) -> None:
     record = answered(policy, media=State.GRANTED)
     decisions = [
         decision(policy),
@@ -653,22 +642,6 @@ def test_cached_banner_differs_for_each_input(policy: Policy, pages: Pages) -> N
         for asking in (QuestionOptions(), QuestionOptions(reloads=True), QuestionOptions(again=True))
     }
     assert len(made) == len(decisions) * 24
-
-
-@pytest.mark.slow
-def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
-    for number in range(300):
-        pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
-        pages.footer(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
-    assert len(pages._kept) <= 256
-
-
-def test_page_below_a_long_base_is_not_cached(policy: Policy, pages: Pages) -> None:
-    """A mount path can come from the client."""
-    where: dict[str, Any] = {"base": f"/{'a' * 300}", "language": "en", "next_path": "/", "encoding": "utf-8"}
-    pages.banner(decision(policy), **where)
-    pages.footer(decision(policy), **where)
-    assert not pages._kept
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
             pages.settings(decision, kept={**NOTHING_KEPT, "visitor_id": "1234", "takes_requests": False}, **where)
             + pages.settings(accepted, **where)
         ),
-        "link": pages.footer(decision, encoding="utf-8", **where).decode(),
+        "link": pages.mark_footer(decision, encoding="utf-8", **where).decode(),
         "off": pages.unavailable(unanswered, missing=("media", "analytics"), feature=policy.features[0], **where),
         "box": pages.box(unanswered, feature=policy.features[0], **where),
         "card": pages.card(unanswered, card=card_of(policy, policy.recipients[0].id), **where),
