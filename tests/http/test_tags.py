@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cookie_consent.http.csp import read_rules
+from tests.support.asgi import PHONE, Visitor, install, page_app
+
+BROWSER = [("user-agent", PHONE), ("accept", "text/html")]
 
 
 @pytest.mark.parametrize(
