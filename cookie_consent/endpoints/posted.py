@@ -123,11 +123,12 @@ def _check_purposes(purposes: Any) -> None:
 
 def _check(posted: PostedAnswer, policy: Policy) -> None:
     """Check that all exists that an answer names. What the client sent is cut, because it is part of the response."""
+    for kind, name, words in (("choice", posted.choice, _CHOICES), ("source", posted.source, _SOURCES)):
+        if name not in words:
+            raise Problem(400, f"There is no {kind} {name[:40]!r}. Known: {', '.join(words)}.")
     rows: list[tuple[str, str, Sequence[str]]] = [
-        ("choice", posted.choice, _CHOICES),
-        ("source", posted.source, _SOURCES),
+        ("purpose", purpose, policy.optional) for purpose in posted.purposes if purpose != NECESSARY
     ]
-    rows += [("purpose", purpose, policy.optional) for purpose in posted.purposes if purpose != NECESSARY]
     if posted.service:
         rows.append(("service", posted.service, [service.id for service in policy.services]))
     for kind, name, known in rows:

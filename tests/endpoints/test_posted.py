@@ -174,7 +174,7 @@ def test_other_content_types_are_refused(content_type: str) -> None:
 
 
 def test_error_names_known_values() -> None:
-    assert "accept_all, grant, opt_out, refuse_all, save" in refusal(FORM, b"choice=maybe").detail
+    assert "accept_all, refuse_all, save" in refusal(FORM, b"choice=maybe").detail
     assert 'Did you mean "analytics"?' in refusal(FORM, b"choice=save&purpose=analytic").detail
     assert "banner, settings, feature, api" in refusal(FORM, b"choice=save&source=here").detail
 
