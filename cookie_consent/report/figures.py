@@ -159,6 +159,7 @@ _TIME = Column("from", "From", "time")
 
 _DEVICE = Column("device", "Device", "text", "CASE WHEN device = '' THEN '(unknown)' ELSE device END")
 _BROWSER = Column("browser", "Browser", "text", "CASE WHEN browser = '' THEN '(unknown)' ELSE browser END")
+_HOST = Column("host", "Host", "text", "host")
 _SYSTEM = Column("os", "System", "text", "CASE WHEN os = '' THEN '(unknown)' ELSE os END")
 
 _VISITORS = Column("visitors", "Visitors", sql="count(DISTINCT visitor)")
@@ -343,24 +344,23 @@ FIGURES = (
     ),
     Figure(
         name="next_pages",
-        title="Where visitors went next",
+        title="From page to page",
         section="content",
         names=(_PATH, Column("next", "Next page", "text", "next_path")),
         measures=(_TIMES, _VISITORS),
         table="pairs",
-        condition="under = 1",
         between=(" → ",),
         filter="page",
     ),
     Figure(
-        name="previous_pages",
-        title="Where visitors came from within the site",
-        section="content",
-        names=(replace(_PATH, sql="next_path"), Column("previous", "Previous page", "text", "path")),
-        measures=(_TIMES, _VISITORS),
-        table="pairs",
-        condition="next_under = 1",
-        between=(" ← ",),
+        "hosts",
+        "Hosts",
+        "content",
+        (_HOST,),
+        (_VISITORS, _VIEWS),
+        "records",
+        f"{_VIEWED} AND host <> ''",
+        filter="host",
     ),
     Figure(
         name="channels",
@@ -516,6 +516,7 @@ FIGURES = (
         table="properties",
         condition="sign IN ('\"', 't', 'f')",
         between=(": ", " = "),
+        filter="property",
     ),
     Figure(
         name="retention",
@@ -565,7 +566,7 @@ FIGURES = (
         name="consent_by_host",
         title="Consent by host",
         section="consent",
-        names=(Column("host", "Host", "text", "host"),),
+        names=(_HOST,),
         measures=(
             *_answers("asked", "granted", "refused", "partial"),
             _UNANSWERED,

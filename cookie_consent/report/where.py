@@ -16,6 +16,7 @@ _LONGEST_VALUE = 1000
 _IMPOSSIBLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Characters that no value has."""
 _CAMPAIGN_PARTS = 3
+_PROPERTY = re.compile("[^=]+:[^=]+=.*", re.DOTALL)
 _COUNTRY = re.compile("[A-Za-z]{2}")
 _TABLES = {
     "records": "records",
@@ -53,6 +54,7 @@ class Test(Enum):
     PREFIX = "prefix"
     SITE = "site"
     NAMED = "named"
+    PROPERTY = "property"
     CHANNEL = "channel"
     RETURNING = "returning"
 
@@ -254,6 +256,12 @@ def _campaign(value: str) -> tuple[Test, str]:
     return Test.NAMED, quote_plus(value)
 
 
+def _property(value: str) -> tuple[Test, str]:
+    if not _PROPERTY.fullmatch(value):
+        raise ValueError('an event, a property and its value, like "signup:plan=basic"')
+    return Test.PROPERTY, value
+
+
 def _path(value: str) -> tuple[Test, str]:
     if not value.startswith("/"):
         raise ValueError('a path, like "/names"; "/names*" is every path that begins with it')
@@ -295,6 +303,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "entry": Key("entry_path", Scope.SESSIONS, _path),
         "page": Key("path", Scope.SEEN, _path),
         "event": Key("event", Scope.SEEN, _as_written),
+        "property": Key("properties", Scope.SEEN, _property),
         "returning": Key("visitor", Scope.SESSIONS, _returning),
         "device": Key("device", Scope.RECORDS, _device),
         "browser": Key("browser", Scope.RECORDS, _family),

@@ -100,6 +100,11 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "one host": {"since": FIRST, "until": LAST, "where": (("host", HOSTS[1]), ("device", "pc")), "threshold": 1},
     "no country": {"since": SECOND, "until": LAST, "where": (("country", "(unknown)"),), "threshold": 2},
     "no browser": {"since": FIRST, "until": LAST, "where": (("browser", "(unknown)"),), "threshold": 1},
+    "a property": {"since": FIRST, "until": LAST, "where": (("property", 'sign_up:plan=a "value"'),), "threshold": 1},
+    "a truth value": {"since": FIRST, "until": LAST, "where": (("property", "download:paid=true"),), "threshold": 1},
+    "a property in Japanese": {
+        "since": FIRST, "until": LAST, "where": (("property", "sign_up:訪=x"), ("page", "/a*")), "threshold": 1,
+    },
     "a campaign": {"since": FIRST, "until": LAST, "where": (("campaign", "a&b=c d"),), "threshold": 1},
     "a campaign as in a list": {"since": SECOND, "until": LAST, "where": (("campaign", "letter&mail&two"),)},
     "first pages": {"since": FIRST, "until": LAST, "where": (("entry", "/rare/*"),), "threshold": 1},

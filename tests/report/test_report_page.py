@@ -382,7 +382,7 @@ def test_rows_of_live_page_filter_by_page_and_by_kind_of_visitor() -> None:
 
     assert links("New and returning visitors") == [f"{days}returning%3Dno", f"{days}returning%3Dyes"]
     assert links("Slow pages") == [f"{days}page%3D%2Fwhois", f"{days}page%3D%2F"]
-    assert links("Where visitors went next") == [f"{days}page%3D%2F", f"{days}page%3D%2Fnames"]
+    assert links("From page to page") == [f"{days}page%3D%2F", f"{days}page%3D%2Fnames"]
     # A page that is missing was not seen in any session.
     assert links("Missing pages (404), and where visitors came from") == []
     briefs = [element for element in tree(html).iter() if element.get("class") == "brief"]

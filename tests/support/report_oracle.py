@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,18 @@ class Session:
             return fits(self.views[0]["url.path"], value)
         if key == "page":
             return any(fits(view["url.path"], value) for view in self.views)
+        if key == "property":
+            return any(value in properties_of(record) for record in self.records)
         return key in OF_RECORDS or any(record.get("event.name") == value for record in self.records)
+
+
+def properties_of(record: Record) -> set[str]:
+    """Return the texts and truth values of an event, as filters name them."""
+    values = {
+        key: json.dumps(value) if isinstance(value, bool) else value
+        for key, value in record.get("event.properties", {}).items()
+    }
+    return {f"{record['event.name']}:{key}={value}" for key, value in values.items() if isinstance(value, str)}
 
 
 @dataclass
@@ -267,8 +279,8 @@ class Oracle:
                 self.sessions, lambda s: {"path": s.views[-1]["url.path"]}, lambda ss: {"sessions": len(ss)}
             ),
             "referrers": self._grouped(self.sessions, lambda s: {"referrer": s.referrer}, visits),
-            "next_pages": self._grouped(self._pairs(0), lambda p: {"path": p.path, "next": p.beside}, steps),
-            "previous_pages": self._grouped(self._pairs(1), lambda p: {"path": p.path, "previous": p.beside}, steps),
+            "next_pages": self._grouped(self._pairs(), lambda p: {"path": p.path, "next": p.beside}, steps),
+            "hosts": self._grouped(self.views, _by("server.address", "host"), viewings),
             "channels": self._grouped(self.sessions, lambda s: {"channel": channel_of(s)}, visits),
             "campaigns": self._grouped(
                 advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True)), visits
@@ -328,13 +340,13 @@ class Oracle:
             **{f"consent_by_{thing}": self._consent_by(thing) for thing in MEASURES},
         }
 
-    def _pairs(self, place: int) -> list[Pair]:
-        """Return the pages of the report with those seen before (place 1) or after them (place 0) in a session."""
+    def _pairs(self) -> list[Pair]:
+        """Return the pages with those seen just after them in a session; one of the two is a page of the report."""
         return [
-            Pair(session.visitor, pair[place]["url.path"], pair[1 - place]["url.path"])
+            Pair(session.visitor, first["url.path"], second["url.path"])
             for session in self.sessions
-            for pair in pairwise(session.views)
-            if self._is_under(pair[place]) and pair[0]["url.path"] != pair[1]["url.path"]
+            for first, second in pairwise(session.views)
+            if any(map(self._is_under, (first, second))) and first["url.path"] != second["url.path"]
         ]
 
     def _retention(self) -> list[dict[str, Any]]:

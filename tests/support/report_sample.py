@@ -60,8 +60,8 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "next_pages": _rows(
             ("path", "next", "times", "visitors"), [("/", "/names", 820, 511), ("/names", "/whois", 402, 318)]
         ),
-        "previous_pages": _rows(
-            ("path", "previous", "times", "visitors"), [("/names", "/", 820, 511), ("/whois", "/names", 402, 318)]
+        "hosts": _rows(
+            ("host", "visitors", "views"), [("registry.example", 1960, 13_880), ("shop.registry.example", 140, 676)]
         ),
         "referrers": _rows(("referrer", "sessions", "visitors"), _REFERRERS),
         "channels": _rows(("channel", "sessions", "visitors"), _CHANNELS),

@@ -93,6 +93,8 @@ def _value_of(figure: Figure, row: Row) -> str:
         return "yes" if row["name"] == "Returning" else "no"
     if figure.is_encoded:
         return "&".join(quote_plus(row[column.key] or "") for column in figure.names)
+    if figure.filter == "property":
+        return f"{row['event']}:{row['property']}={row['value']}"
     return str(row[figure.names[0].key])
 
 
