@@ -15,6 +15,7 @@ from cookie_consent.cli.frame import GOOD, WRONG_USAGE
 from cookie_consent.cli.main import main
 from cookie_consent.report import FIGURES, Question
 from cookie_consent.report.export.terminal import as_text
+from cookie_consent.report.goals import Goals
 from cookie_consent.report.page.page import live_page, page
 from cookie_consent.report.where import MOST_FILTERS, parse_filter, without_few
 from tests.report.test_report_page import all_of, figures, text, tree
@@ -192,7 +193,7 @@ def test_wrong_filter_is_refused_with_what_would_be_right(text: str, says: str) 
 
 
 def test_key_of_which_a_session_has_one_may_not_stand_twice() -> None:
-    with pytest.raises(ValueError, match=r"where: device stands twice, and a session has one\. page and event may\."):
+    with pytest.raises(ValueError, match=r"where: device stands twice, and a session has one\. page, event and property may\."):
         Question(DAY, DAY, where=(("device", "pc"), ("page", "/a"), ("page", "/b"), ("device", "mobile")))
 
 
@@ -281,6 +282,31 @@ def test_row_that_no_filter_chooses_has_no_link(tmp_path: Path) -> None:
 def test_page_of_a_file_has_no_links_to_filters() -> None:
     links = [link.get("href", "") for link in all_of(tree(page(sample_report())), "a")]
     assert not [link for link in links if not link.startswith("#")]
+
+
+def test_conversion_of_each_arm_of_a_test_can_be_asked(tmp_path: Path) -> None:
+    seen = []
+    for place, (arm, path) in enumerate([("A", "/a"), ("A", "/paid"), ("B", "/a"), ("B", "/paid"), ("B", "/paid")]):
+        visitor = f"v{place}"
+        told = {"event.name": "experiment", "event.properties": {"arm": arm}, "record.kind": "event"}
+        seen += [record(3 * place, path, visitor__id=visitor), record(3 * place + 1, path, visitor__id=visitor) | told]
+    goals = Goals(goals=(("paid", "/paid"),))
+    made = {
+        arm: filtered(tmp_path, *seen, where=(("property", f"experiment:arm={arm}"),), goals=goals, threshold=1)
+        for arm in "AB"
+    }
+    assert {arm: (each["sessions"], each["goals"][0]["sessions"]) for arm, each in made.items()} == {
+        "A": (2, 1),
+        "B": (3, 2),
+    }
+    html = live_page({**dict.fromkeys(("period", "from", "to", "host", "compare", "step"), ""), "where": []}, made["B"])
+    assert links_of(html, "Values of events") == {"experiment: arm = B": ["property=experiment:arm=B"]}
+
+
+@pytest.mark.parametrize("value", ["arm=B", "experiment:arm", ":arm=B", "experiment:=B"])
+def test_property_without_event_or_value_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="where: property is an event, a property and its value, like"):
+        parse_filter(f"property={value}")
 
 
 def test_small_segment_is_shown_as_fewer() -> None:
