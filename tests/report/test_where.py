@@ -193,7 +193,9 @@ def test_wrong_filter_is_refused_with_what_would_be_right(text: str, says: str) 
 
 
 def test_key_of_which_a_session_has_one_may_not_stand_twice() -> None:
-    with pytest.raises(ValueError, match="device stands twice, and a session has one. page, event and property may."):
+    with pytest.raises(
+        ValueError, match=r"device stands twice, and a session has one\. page, event and property may\."
+    ):
         Question(DAY, DAY, where=(("device", "pc"), ("page", "/a"), ("page", "/b"), ("device", "mobile")))
 
 
