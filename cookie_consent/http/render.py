@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import escape
 
-from cookie_consent.base.bounds import LONGEST_KEPT
+from cookie_consent.base.bounds import Cache
 from cookie_consent.decision.decision import Decision, deny_optional, refused_in_storage
 from cookie_consent.http.csp import NO_RULES, TagRules, read_rules
 from cookie_consent.http.insert import Pieces, Places
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 _SCRIPT_NONCE = "\0script_nonce\0"
 _STYLE_NONCE = "\0style_nonce\0"
 """Marks for the nonces, which are others in each response."""
+Where = tuple[str, str, str, str]
+"""The address of the endpoints, the language, the path of the page, its encoding."""
 
 
 def render(
@@ -46,18 +47,20 @@ def render(
         rules = read_rules(b",".join(insert.policies))
     if not insert.may_inline:
         rules = rules.only_files()
+    base = consent.base
     head = b""
     if site.tells_vendors:
         known = deny_optional(decision) if site.is_shared else decision
-        head = tell_vendors(consent.base, known, rules, is_shared=site.is_shared, has_ended=insert.has_ended)
+        head = tell_vendors(base, known, rules, is_shared=site.is_shared, has_ended=insert.has_ended)
     language = consent.language_of_page(places.language, is_shared=site.is_shared)
     if not (insert.asks or insert.link or insert.says_saved):
         return Pieces(head, b"", b"", b""), language
     next_path = own_path(scope, has_query=not site.is_shared)
-    marked = find_pieces(insert, mark_nonces(rules, places), decision, consent, next_path, site, language)
+    where = (base, language, next_path, insert.encoding)
+    marked = find_pieces(insert, mark_nonces(rules, places), decision, where, site, reloads=consent.reloads)
     values = list_values(
         decision,
-        consent.base,
+        base,
         next_path,
         form_id="" if site.is_shared else site.pages.make_id(),
         first=insert.first,
@@ -78,36 +81,29 @@ def mark_nonces(rules: TagRules, places: Places) -> TagRules:
     return rules.only_files() if places.has_policy else rules
 
 
-def find_pieces(  # noqa: PLR0913 (all that the markup depends on)
-    insert: Insert,
-    rules: TagRules,
-    decision: Decision,
-    consent: RequestConsent,
-    next_path: str,
-    site: Site,
-    language: str,
+def find_pieces(
+    insert: Insert, rules: TagRules, decision: Decision, where: Where, site: Site, *, reloads: bool
 ) -> Sequence[list[bytes]]:
-    """Return the style, the question and the link of a page, split at their marks. They are kept for all who see them.
+    """Return the style, the question and the link of a page, split at their marks; see `make_pieces`.
 
-    A long path of the endpoints is not kept: a mount path can come from the client.
+    They are kept for all who see them, but for a long path of the endpoints: a mount path can come from the client.
     """
+    base, language, next_path, encoding = where
     record = decision.record
     # Whether the policy has changed depends on which purposes the answer named.
     answered = None if record is None else tuple(record.answers)
     says = (decision.policy, decision.status, decision.outcome, decision.news, decision.honours_gpc, decision.signals)
-    shows = (insert.asks, insert.link, insert.says_saved, insert.encoding, bool(next_path))
-    base = consent.base
-    key = (shows, rules, consent.reloads, language, base, says, answered, *decision.reasons.values())
+    shows = (insert.asks, insert.link, insert.says_saved, rules, reloads, base, language, bool(next_path), encoding)
+    key = (shows, says, answered, *decision.reasons.values())
     marked = site.pieces_kept.get(key)
     if marked is None:
-        where = (base, language, next_path, insert.encoding)
-        pieces = make_pieces(insert, rules, decision, where, site, reloads=consent.reloads)
+        pieces = make_pieces(insert, rules, decision, where, site, reloads=reloads)
         marked = site.pieces_kept.keep(key, [piece.split(b"\0") for piece in pieces], len(base))
     return marked
 
 
 def make_pieces(
-    insert: Insert, rules: TagRules, decision: Decision, where: tuple[str, str, str, str], site: Site, *, reloads: bool
+    insert: Insert, rules: TagRules, decision: Decision, where: Where, site: Site, *, reloads: bool
 ) -> tuple[bytes, bytes, bytes]:
     """Return the style, the question and the link of a page, with marks.
 
@@ -115,7 +111,7 @@ def make_pieces(
         insert: what the page gets.
         rules: what its policies say of our tags, with marks for the nonces.
         decision: the decision.
-        where: the address of the endpoints, the language, the path of the page, its encoding.
+        where: where the page is.
         site: the site.
         reloads: whether the page has to be loaded again after a grant.
     """
@@ -156,13 +152,16 @@ def tell_vendors(
         is_shared: whether the page is the same for everybody, so that another script knows what is allowed.
         has_ended: whether a consent has ended.
     """
-    make = make_vendor_script if len(base) <= LONGEST_KEPT else make_vendor_script.__wrapped__
+    purposes = tuple(decision.purposes.items())
     refused = refused_in_storage(decision, has_ended=has_ended)
-    parts = make(decision.policy, base, tuple(decision.purposes.items()), refused, rules.inline_script, is_shared)
+    key = (decision.policy, base, purposes, refused, rules.inline_script, is_shared)
+    parts = kept_scripts.get(key) or kept_scripts.keep(key, make_vendor_script(*key), len(base))
     return nonce_attribute(rules.script_nonce).encode().join(parts)
 
 
-@lru_cache(maxsize=256)
+kept_scripts = Cache[tuple[object, ...], tuple[bytes, bytes]](256)
+
+
 def make_vendor_script(
     policy: Policy,
     base: str,
