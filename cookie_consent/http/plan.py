@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cookie_consent.base.addresses import outer_path
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.cookies import Headers
 from cookie_consent.base.user_agents import FRAMES, find_page_view_host, is_from_robot
@@ -19,6 +20,7 @@ from cookie_consent.http.csp import ENFORCED, REPORTED, SecurityFields
 from cookie_consent.http.insert import find_encoding
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.tracing.access_record import LONGEST, origin_of
+from cookie_consent.tracing.counts import ARRIVED_ON_ERROR
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site
@@ -181,8 +183,8 @@ def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
         limit_browser(new, visit, head, consent, site.security)
     if visit.signal_cookie is not None and not site.is_shared and head.kind == RESPONSE:
         new.add += ((b"set-cookie", visit.signal_cookie),)
-    if head.trace is not None:
-        record_request(new, head.trace)
+    if site.access_log is not None and head.kind == RESPONSE:
+        record_request(new, visit, head)
     if (head.media_type == _HTML or head.status == NOT_MODIFIED) and head.scope["type"] == "http":
         plan_page(new, visit, head, consent, site)
     if vars(new) or consent.was_read:
@@ -236,11 +238,14 @@ def limit_browser(new: Plan, visit: Visit, head: Head, consent: RequestConsent, 
     new.limits = tuple(fields)
 
 
-def record_request(new: Plan, trace: Trace) -> None:
-    """Plan the access record, and the cookie of a new visitor."""
-    new.record = "request"
-    if trace.new_visitor is not None:
-        new.add += ((b"set-cookie", trace.new_visitor),)
+def record_request(new: Plan, visit: Visit, head: Head) -> None:
+    """Plan the access record and the cookie of a new visitor, and what an error counts."""
+    if head.trace is not None:
+        new.record = "request"
+        if head.trace.new_visitor is not None:
+            new.add += ((b"set-cookie", head.trace.new_visitor),)
+    if head.status >= FIRST_ERROR:
+        count_error(new, visit, head)
 
 
 def plan_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
@@ -371,6 +376,19 @@ def find_policies(new: Plan, head: Head) -> tuple[tuple[bytes, ...], bool]:
     # A page that a script puts into another one is under the policy of that one, which has another nonce.
     is_swapped = head.request.get(b"sec-fetch-dest", b"document") != b"document"
     return policies, not (is_swapped and b"'nonce-" in b",".join(policies).lower())
+
+
+def count_error(new: Plan, visit: Visit, head: Head) -> None:
+    """Plan that an error is counted with which a visit begins: somewhere there is a dead link."""
+    request = head.request
+    host = find_page_view_host(request)
+    if host is None or head.scope["method"] != "GET" or not is_opened(request) or not is_arrival(request):
+        return
+    if visit.decision.record is None and head.trace is None and is_from_robot(request):
+        return
+    new.host = host
+    came_from = read_referrer(request) or "(direct)"
+    new.counts = ((ARRIVED_ON_ERROR, f"{head.status} {came_from} {outer_path(head.scope)}"),)
 
 
 def count_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent) -> None:

@@ -656,6 +656,16 @@ FIGURES = (
         between=(" ← ",),
     ),
     Figure(
+        name="failed_arrivals",
+        title="Errors with which visits began, of all visitors",
+        section="answers",
+        names=(_PATH, Column("source", "From", "text", "source"), Column("status", "Status", "text", "status")),
+        measures=(Column("visits", "Visits", sql="sum(value)"),),
+        table="failed_arrivals",
+        people="sum(value)",  # nobody is told apart: fewer visits are fewer visitors, too
+        between=(" ← ", ", "),
+    ),
+    Figure(
         name="failing_pages",
         title="Pages that failed (5xx)",
         section="answers",

@@ -29,6 +29,11 @@ MOST = 2000
 """Sums are written when there are this many."""
 MAX_HOSTS = 100
 MAX_PREFIXES = 50
+ARRIVED_ON_ERROR = "arrived_on_error"
+"""The count of visits that began with an error. Its detail is the status, the site before and the path."""
+FEW = 5
+"""An error is named once so many visits began with it: before, its path may be a link that one person got."""
+MAX_ERRORS = 500
 OTHER_PREFIXES = "(other)"
 """The prefix of pages beyond the first fifty prefixes, and of those with a long or unprintable one, or a person's."""
 _BY = frozenset(("asked", "asked_first", "granted", "refused", "partial", "changed"))
@@ -93,6 +98,8 @@ class Counts:
         self._sums: dict[Row, int] = {}
         self._details: dict[Row, int] = {}
         self._details_due = 0.0
+        self._rare: dict[Row, int] = {}
+        self._common: set[Row] = set()
         self._flush_expected_by = 0.0
         self._registered_at_exit = False
 
@@ -107,11 +114,13 @@ class Counts:
         """
         now = self._enter_hour()
         row = (self._name_host(host), language, name, detail)
-        self._sums[row] = self._sums.get(row, 0) + 1
+        value = self._count_error(row) if name == ARRIVED_ON_ERROR else 1
+        if value:
+            self._sums[row] = self._sums.get(row, 0) + value
         if now >= self._flush_expected_by:
             self._flush_later(now)
         elif len(self._sums) >= MOST:
-            self.flush()
+            self._write_all()
 
     def add_asked(self, host: bytes, language: str, shown: Shown, *, first: bool) -> None:
         """Count a page with the question.
@@ -149,6 +158,32 @@ class Counts:
         for name in names:
             self.add(name, host, language=language)
 
+    def _count_error(self, row: Row) -> int:
+        """Return how many visits to count now: none until there were a few, then all at once."""
+        if row in self._common:
+            return 1
+        detail = row[-1]
+        seen = self._rare.get(row, 0) + 1
+        is_unfit = len(detail) > LONGEST_KEPT or not detail.isprintable() or not _OF_PERSONS.isdisjoint(detail)
+        if seen >= FEW and not is_unfit:
+            del self._rare[row]
+            self._common.add(row)
+            return seen
+        if len(self._rare) + len(self._common) >= MAX_ERRORS:
+            self._join_errors()
+        if is_unfit:
+            row = _make_other(row)
+        self._rare[row] = self._rare.get(row, 0) + 1
+        return 0
+
+    def _join_errors(self) -> None:
+        """Count the errors with which few visits began without their names, and forget all names."""
+        for row, value in self._rare.items():
+            other = _make_other(row)
+            self._sums[other] = self._sums.get(other, 0) + value
+        self._rare.clear()
+        self._common.clear()
+
     def _add_details(
         self, names: Collection[str], host: bytes, shown: Shown, purposes: Iterable[tuple[str, str]]
     ) -> None:
@@ -157,7 +192,7 @@ class Counts:
         if not self._details:
             self._details_due = now + DETAIL_INTERVAL
         elif len(self._details) >= MOST:
-            self.flush()
+            self._write_all()
         details = [(f"{name}_by_purpose", purpose) for name, purpose in purposes]
         names = _BY.intersection(names)
         if names:
@@ -173,7 +208,7 @@ class Counts:
         try:
             start(self._wait_and_flush, self._expect_no_flush)
         except RuntimeError:
-            self.flush()
+            self._write_all()
             return
         # The event loop may end before it has written them. Then a later count starts another task.
         self._flush_expected_by = now + 2 * FLUSH_INTERVAL
@@ -195,11 +230,15 @@ class Counts:
         if self._details and self._clock() < self._details_due:
             self._write_sums()
         else:
-            self.flush()
+            self._write_all()
             self._expect_no_flush()
 
     def flush(self) -> None:
-        """Write all sums to the sink."""
+        """Write all that was counted to the sink, at the end of the process."""
+        self._join_errors()
+        self._write_all()
+
+    def _write_all(self) -> None:
         self._sums |= self._details
         self._details = {}
         self._write_sums()
@@ -239,7 +278,7 @@ class Counts:
         """Return the time. If another hour has begun, write the sums of the one before."""
         now = self._clock()
         if not self._hour <= now < self._hour + HOUR:
-            self.flush()
+            self._write_all()
             offset = datetime.fromtimestamp(now, self._zone).utcoffset()
             ahead = offset.total_seconds() if offset else 0.0
             self._hour = (now + ahead) // HOUR * HOUR - ahead
@@ -269,3 +308,10 @@ class Counts:
             return OTHER_PREFIXES
         self._prefixes.add(prefix)
         return prefix
+
+
+def _make_other(row: Row) -> Row:
+    """Return the row of errors that are not named."""
+    host, language, name, detail = row
+    status = detail.partition(" ")[0]
+    return host, language, name, f"{status} (other) (other)"

@@ -319,6 +319,12 @@ class Oracle:
             "downloads": self._grouped(*self._told(told, "download", "file"), happened),
             "outbound": self._grouped(*self._told(told, "outbound", "to"), happened),
             **self._properties(told),
+            "failed_arrivals": self._grouped(
+                [{**c, **failed_arrival(c)} for c in self.counts if c["count.name"] == "arrived_on_error"],
+                lambda c: {key: c[key] for key in ("path", "source", "status")},
+                lambda cs: {"visits": total(cs)},
+                people=total,
+            ),
             "degraded": self._grouped(
                 degraded, lambda c: {"feature": c["count.detail"]}, lambda cs: {"views": total(cs)}, people=total
             ),
@@ -822,6 +828,12 @@ def source_of(record: Record) -> str:
     if site_of(parts.hostname) == site_of(record["server.address"]):
         return parts.path or "(internal)"
     return str(record.get("http.request.referrer") or "(direct)")
+
+
+def failed_arrival(count: Record) -> dict[str, str]:
+    """Return what the detail of a count says of an error with which visits began."""
+    status, source, path = count["count.detail"].split(" ", 2)
+    return {"path": path, "source": source, "status": status}
 
 
 def total(counts: Sequence[Record], name: str | None = None) -> int:

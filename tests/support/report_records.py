@@ -201,6 +201,21 @@ def random_counts(seed: int) -> list[Record]:
                 "count.value": random.randint(1, 9 if name != "views" else 30),
             }
         )
+    for number, path in enumerate(("/old", "/一覧 と/x", "(other)", "/old")):
+        for host in HOSTS:
+            moment = f"{FIRST + timedelta(days=number)}T{5 * number:02}:00:00Z"
+            made.append(
+                {
+                    "time": moment,
+                    "log.record.uid": f"error-{number}-{host}",
+                    "record.version": 1,
+                    "count.day": moment[:10],
+                    "server.address": host,
+                    "count.name": "arrived_on_error",
+                    "count.detail": f"{404 + number % 2} https://news.example {path}",
+                    "count.value": 3 + number,
+                }
+            )
     made += _counts_of_consent(Random(seed + 1))  # noqa: S311
     return made + made[::40]
 

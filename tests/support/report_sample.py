@@ -109,6 +109,10 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         ],
         "downloads": _rows(("file", "events", "visitors"), [("/files/report.pdf", 61, 50)]),
         "outbound": _rows(("to", "events", "visitors"), [("https://partner.example/terms", 44, 39)]),
+        "failed_arrivals": _rows(
+            ("path", "source", "status", "visits"),
+            [("/old-prices", "https://news.example", "404", 22), ("(other)", "(other)", "404", 9)],
+        ),
         "degraded": _rows(("feature", "views"), [("map", 310), ("recommendations", 288), ("tour", 41)]),
         "retention": _rows(("week", "visitors", "week_1", "week_2", "week_3"), _RETENTION),
         "consent": _in_full(_sum(consent)),

@@ -17,7 +17,7 @@ TRACING = frozenset((ANALYTICS, RESEARCH))
 DAY = 86_400
 LIFETIME = 60 * DAY
 """How long an answer is valid (seconds)."""
-NOT_PLAYED = ("asked_first", "answered_first", "settings")
+NOT_PLAYED = ("asked_first", "answered_first", "settings", "arrived_on_error")
 """Counts of which plays know nothing; `tests/tracing/test_breakdowns.py` has them, and the sums by one thing."""
 
 

@@ -20,7 +20,7 @@ from starlette.routing import Route, Router
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing.counts import Counts
+from cookie_consent.tracing.counts import ARRIVED_ON_ERROR, MAX_ERRORS, Counts
 from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
 from tests.support.forking import fork_hook
 
@@ -156,7 +156,48 @@ def test_error_page_counts_no_view_but_question_and_answer(app: ConsentMiddlewar
         "asked en": 1,
         "asked_first en": 1,
         "granted en": 1,
+        "arrived_on_error 404 (other) (other)": 2,
     }
+
+
+def test_errors_with_which_visits_begin_are_counted_for_everybody(app: ConsentMiddleware, sink: MemorySink) -> None:
+    comes = [*BROWSER, ("sec-fetch-site", "cross-site"), ("referer", "https://News.example/list?q=1")]
+    for answers in (None, True, False) * 2:
+        visitor = Visitor(app, comes)
+        if answers is not None:
+            visitor.save(analytics=answers)
+        visitor.get("/none", query=b"token=s3cr3t")
+    Visitor(app, comes).get("/reset/s3cr3t")
+    Visitor(app, comes).get("/@ann")
+    for other in (
+        ("sec-fetch-site", "same-origin"),
+        ("cache-control", "max-age=0"),
+        ("sec-fetch-dest", "image"),
+        ("user-agent", ROBOT),
+        ("sec-purpose", "prefetch"),
+    ):
+        Visitor(app, [*(field for field in comes if field[0] != other[0]), other]).get("/none")
+    found = {name: value for name, value in counts(app, sink).items() if name.startswith("arrived")}
+    assert found == {
+        "arrived_on_error 404 https://news.example /none": 6,
+        "arrived_on_error 404 (other) (other)": 2,
+    }
+
+
+def test_errors_are_bounded_in_number() -> None:
+    sink = MemorySink()
+
+    async def serve() -> None:
+        counts = make_counts(sink, Clock())
+        for number in range(3 * MAX_ERRORS):
+            counts.add(ARRIVED_ON_ERROR, b"site.example", detail=f"404 (direct) /{number}")
+            assert len(counts._rare) + len(counts._common) <= MAX_ERRORS
+        counts.flush()
+
+    run(serve())
+    assert [(count["count.detail"], count["count.value"]) for count in sink.counts] == [
+        ("404 (other) (other)", 3 * MAX_ERRORS)
+    ]
 
 
 def test_count_has_no_field_about_a_visitor(app: ConsentMiddleware, sink: MemorySink) -> None:
@@ -294,7 +335,7 @@ def counts_of_process(serve: str, folder: Path) -> list[dict[str, Any]]:
     """Run a function body that has `counts` in a process of its own, and return the counts that the process wrote."""
     script = f"""
 import asyncio, os, sys
-from cookie_consent.tracing.counts import Counts
+from cookie_consent.tracing.counts import ARRIVED_ON_ERROR, MAX_ERRORS, Counts
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():
