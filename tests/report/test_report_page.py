@@ -170,7 +170,7 @@ def test_withheld_days_of_a_segment_are_gaps_and_no_zeros() -> None:
         report["by_step"][3][key] = None
     report["by_step"][4]["visitors"] = 0
     shown = figures(page(report))["Visitors by day"]
-    assert [path.get("d") for path in shown.iter() if path.get("class") == "gap"][1:] == ["M3 0h1v100h-1Z"]
+    assert [each.get("x") for each in shown.iter() if each.get("class") == "gap"][1:] == ["12.000%"]
     assert [text(sample) for sample in all_of(shown, "li")] == ["Fewer than 5 visitors"]
     assert [row[1] for row in table(shown)[4:6]] == ["–", "0"]
 

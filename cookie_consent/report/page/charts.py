@@ -96,7 +96,6 @@ def timeline(
     # The columns stretch with the width; strokes and points do not.
     plot = element(
         "svg",
-        _gaps(series),
         *(_drawn(each, top) for each in series),
         viewBox=f"0 0 {len(labels)} 100",
         preserveAspectRatio="none",
@@ -109,6 +108,7 @@ def timeline(
         element("title", title, id=f"{ident}-title"),
         element("desc", _describe(names, series, shown), id=f"{ident}-desc"),
         *(_gridline(value, top, _TICKS[kind](value)) for value in ticks),
+        *(_gap(place / len(labels), 1 / len(labels)) for place in gaps(series)),
         plot,
         *_along(labels),
         *_hovered(names, series, shown),
@@ -186,9 +186,8 @@ def _gridline(value: float, top: float, said: str) -> Markup:
     return line + element("text", said, x=-8, y=y + 4, text_anchor="end", class_="scale")
 
 
-def _gaps(series: Sequence[Series]) -> Markup:
-    path = "".join(f"M{place} 0h1v100h-1Z" for place in gaps(series))
-    return element("path", d=path, class_="gap") if path else Markup()
+def _gap(begin: float, width: float) -> Markup:
+    return element("rect", x=in_percent(begin), width=in_percent(width), height=_HEIGHT, class_="gap")
 
 
 def _drawn(series: Series, top: float) -> Markup:
@@ -208,11 +207,18 @@ def _columns(heights: Sequence[float | None], kind: str) -> Markup:
 
 
 def _line(heights: Sequence[float | None]) -> Markup:
-    points = [f"{short(place + 0.5)} {short(y)}" for place, y in enumerate(heights) if y is not None]
-    path = "L".join(points) and f"M{'L'.join(points)}"
-    # A zero-length path with round caps draws a point, and stays round however the chart is stretched.
-    dots = "".join(f"M{point}h0" for point in points) if len(points) <= _MAX_POINTS else ""
-    return _stroke(path, "line") + _stroke(dots, "points")
+    """Return a line with its points. It is broken where a number is missing."""
+    path = ""
+    dots = []
+    is_missing = True
+    for place, y in enumerate(heights):
+        if y is not None:
+            point = f"{short(place + 0.5)} {short(y)}"
+            path += f"{'M' if is_missing else 'L'}{point}"
+            # A zero-length path with round caps draws a point, and stays round however the chart is stretched.
+            dots.append(f"M{point}h0")
+        is_missing = y is None
+    return _stroke(path, "line") + _stroke("".join(dots) if len(dots) <= _MAX_POINTS else "", "points")
 
 
 def _stroke(path: str, kind: str) -> Markup:
