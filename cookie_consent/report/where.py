@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote_plus
 
 MOST_FILTERS = 10
@@ -16,8 +15,6 @@ _LONGEST_VALUE = 1000
 _IMPOSSIBLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Characters that no value has."""
 _CAMPAIGN_PARTS = 3
-_PROPERTY = re.compile("[^=]+:[^=]+=.*", re.DOTALL)
-_COUNTRY = re.compile("[A-Za-z]{2}")
 _TABLES = {
     "records": "records",
     "counts": "counts",
@@ -37,26 +34,8 @@ _TABLES_OF_SESSIONS = {
 
 Where = tuple[tuple[str, str], ...]
 """Filters as keys and values, in the order in which they were given."""
-
-
-class Scope(Enum):
-    """What a filter looks at."""
-
-    RECORDS = "each record"
-    SESSIONS = "the session as a whole"
-    SEEN = "whether the session has such a record"
-
-
-class Test(Enum):
-    """How a filter compares a column with its value."""
-
-    EQUAL = "equal"
-    PREFIX = "prefix"
-    SITE = "site"
-    NAMED = "named"
-    PROPERTY = "property"
-    CHANNEL = "channel"
-    RETURNING = "returning"
+Scope = Literal["records", "sessions", "seen"]
+"""What a filter looks at: each record, the session as a whole, or whether the session has such a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +45,20 @@ class Key:
     Args:
         column: the column that has it.
         scope: what a filter by it looks at.
-        compared: returns how to compare the column with a value, and with what. Raises ValueError for a wrong value.
+        test: how where.sql compares the column with a value.
+        pattern: what values look like.
+        advice: what values are, for the message about a wrong one.
     """
 
     column: str
     scope: Scope
-    compared: Callable[[str], tuple[Test, str]]
+    test: str = "equal"
+    pattern: str = ".+"
+    advice: str = ""
+
+
+def _one_of(*values: str) -> dict[str, str]:
+    return {"pattern": "|".join(map(re.escape, values)), "advice": f"one of {_listed(values)}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +73,7 @@ class Filter:
     """
 
     key: Key
-    test: Test
+    test: str
     parameter: str
     value: str
 
@@ -104,17 +91,17 @@ class Segment:
     @property
     def of_records(self) -> list[Filter]:
         """The filters by properties of each record."""
-        return self._of(Scope.RECORDS)
+        return self._of("records")
 
     @property
     def of_sessions(self) -> list[Filter]:
         """The filters by properties of a session."""
-        return self._of(Scope.SESSIONS)
+        return self._of("sessions")
 
     @property
     def seen(self) -> list[Filter]:
         """The filters by what happened in a session."""
-        return self._of(Scope.SEEN)
+        return self._of("seen")
 
     @property
     def pages(self) -> list[Filter]:
@@ -135,7 +122,7 @@ class Segment:
         if not (self.of_sessions or self.seen):
             return ["records"]
         is_needed = {"counts": False, "chosen_sessions": False}
-        is_needed["earlier"] = any(each.test is Test.RETURNING for each in self.filters)
+        is_needed["earlier"] = any(each.test == "returning" for each in self.filters)
         return [name for name in self.tables if is_needed.get(name, True)]
 
     @property
@@ -178,7 +165,7 @@ def segment_of(where: Iterable[tuple[str, str]]) -> Segment:
 
 def may_repeat(key: str) -> bool:
     """Tell whether several filters may have a key: a session sees many pages, but has one source."""
-    return KEYS[key].scope is Scope.SEEN
+    return KEYS[key].scope == "seen"
 
 
 def without_few(figures: Mapping[str, Any], where: Where, threshold: int) -> dict[str, Any]:
@@ -218,74 +205,35 @@ _OF_TIMES = ("day", "from", "hour")
 """The first column of rows that stand for a time."""
 
 
-def _filter(key: str, value: str, parameter: str) -> Filter:
-    if key not in KEYS:
-        raise ValueError(f'where: "{key[:100]}" is no key. The keys are {_listed(KEYS)}.')
+def _filter(name: str, value: str, parameter: str) -> Filter:
+    if name not in KEYS:
+        raise ValueError(f'where: "{name[:100]}" is no key. The keys are {_listed(KEYS)}.')
     if not value or len(value) > _LONGEST_VALUE or _IMPOSSIBLE.search(value):
-        raise ValueError(f"where: {key} needs a value of up to {_LONGEST_VALUE:,} characters, without control ones.")
-    try:
-        test, compared = KEYS[key].compared(value)
-    except ValueError as error:
-        raise ValueError(f"where: {key} is {error}.") from None
-    return Filter(KEYS[key], test, parameter, compared)
+        raise ValueError(f"where: {name} needs a value of up to {_LONGEST_VALUE:,} characters, without control ones.")
+    key = KEYS[name]
+    if not re.fullmatch(key.pattern, value):
+        raise ValueError(f"where: {name} is {key.advice}.")
+    test, compared = _compared(key.test, value)
+    return Filter(key, test, parameter, compared)
 
 
-def _source(value: str) -> tuple[Test, str]:
-    if value == "(direct)":
-        return Test.EQUAL, ""
-    if "://" in value or value == "(internal)":
-        return Test.EQUAL, value
-    return Test.SITE, value.lower().removeprefix("www.")
-
-
-def _channel(value: str) -> tuple[Test, str]:
-    if value not in _CHANNELS:
-        raise ValueError(f"one of {_listed(_CHANNELS)}")
-    return Test.CHANNEL, value
-
-
-def _returning(value: str) -> tuple[Test, str]:
-    if value not in ("yes", "no"):
-        raise ValueError("yes or no: whether the visitor has a record on a day before the first one")
-    return Test.RETURNING, value
-
-
-def _campaign(value: str) -> tuple[Test, str]:
-    if value.count("&") == _CAMPAIGN_PARTS - 1:
-        return Test.EQUAL, value
-    return Test.NAMED, quote_plus(value)
-
-
-def _property(value: str) -> tuple[Test, str]:
-    if not _PROPERTY.fullmatch(value):
-        raise ValueError('an event, a property and its value, like "signup:plan=basic"')
-    return Test.PROPERTY, value
-
-
-def _path(value: str) -> tuple[Test, str]:
-    if not value.startswith("/"):
-        raise ValueError('a path, like "/names"; "/names*" is every path that begins with it')
-    return (Test.PREFIX, value[:-1]) if value.endswith("*") else (Test.EQUAL, value)
-
-
-def _family(value: str) -> tuple[Test, str]:
-    return Test.EQUAL, "" if value == "(unknown)" else value
-
-
-def _device(value: str) -> tuple[Test, str]:
-    if value not in _DEVICES:
-        raise ValueError(f"one of {_listed(_DEVICES)}")
-    return _family(value)
-
-
-def _country(value: str) -> tuple[Test, str]:
-    if value != "(unknown)" and not _COUNTRY.fullmatch(value):
-        raise ValueError('a code of ISO 3166-1, like "JP", or "(unknown)"')
-    return _family(value.upper() if _COUNTRY.fullmatch(value) else value)
-
-
-def _as_written(value: str) -> tuple[Test, str]:
-    return Test.EQUAL, value
+def _compared(test: str, value: str) -> tuple[str, str]:
+    """Return how where.sql compares a column with a value, and the value that it compares with."""
+    match test:
+        case "path":
+            return ("prefix", value[:-1]) if value.endswith("*") else ("equal", value)
+        case "campaign":
+            is_whole = value.count("&") == _CAMPAIGN_PARTS - 1
+            return ("equal", value) if is_whole else ("named", quote_plus(value))
+        case "site" if value not in ("(direct)", "(internal)") and "://" not in value:
+            return "site", value.lower().removeprefix("www.")
+        case "site":
+            return "equal", "" if value == "(direct)" else value
+        case "known":
+            return "equal", "" if value == _UNKNOWN else value
+        case "country":
+            return "equal", "" if value == _UNKNOWN else value.upper()
+    return test, value
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -293,23 +241,50 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}"
 
 
-_CHANNELS = ("search", "paid search", "social", "mail", "campaign", "other site", "direct", "unknown")
-_DEVICES = ("pc", "mobile", "tablet", "other", "(unknown)")
+_UNKNOWN = "(unknown)"
+_PATH = {
+    "test": "path",
+    "pattern": "/.*",
+    "advice": 'a path, like "/names"; "/names*" is every path that begins with it',
+}
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
-        "source": Key("referrer", Scope.SESSIONS, _source),
-        "channel": Key("referrer", Scope.SESSIONS, _channel),
-        "campaign": Key("campaign", Scope.SESSIONS, _campaign),
-        "entry": Key("entry_path", Scope.SESSIONS, _path),
-        "page": Key("path", Scope.SEEN, _path),
-        "event": Key("event", Scope.SEEN, _as_written),
-        "property": Key("properties", Scope.SEEN, _property),
-        "returning": Key("visitor", Scope.SESSIONS, _returning),
-        "device": Key("device", Scope.RECORDS, _device),
-        "browser": Key("browser", Scope.RECORDS, _family),
-        "os": Key("os", Scope.RECORDS, _family),
-        "country": Key("country", Scope.RECORDS, _country),
-        "host": Key("host", Scope.RECORDS, _as_written),
+        "source": Key("referrer", "sessions", "site"),
+        "channel": Key(
+            "referrer",
+            "sessions",
+            "channel",
+            **_one_of("search", "paid search", "social", "mail", "campaign", "other site", "direct", "unknown"),
+        ),
+        "campaign": Key("campaign", "sessions", "campaign"),
+        "entry": Key("entry_path", "sessions", **_PATH),
+        "page": Key("path", "seen", **_PATH),
+        "event": Key("event", "seen"),
+        "property": Key(
+            "properties",
+            "seen",
+            "property",
+            "[^=]+:[^=]+=.*",
+            'an event, a property and its value, like "signup:plan=basic"',
+        ),
+        "returning": Key(
+            "visitor",
+            "sessions",
+            "returning",
+            "yes|no",
+            "yes or no: whether the visitor has a record on a day before the first one",
+        ),
+        "device": Key("device", "records", "known", **_one_of("pc", "mobile", "tablet", "other", _UNKNOWN)),
+        "browser": Key("browser", "records", "known"),
+        "os": Key("os", "records", "known"),
+        "country": Key(
+            "country",
+            "records",
+            "country",
+            r"[A-Za-z]{2}|\(unknown\)",
+            f'a code of ISO 3166-1, like "JP", or "{_UNKNOWN}"',
+        ),
+        "host": Key("host", "records"),
     }
 )
 """Name of a key -> the key."""

@@ -15,7 +15,10 @@ from cookie_consent.report import FIGURES, report
 from cookie_consent.report.export.csv_files import NAMES, as_csv
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.figures import LISTS, SECTIONS, Figure, rows_of
+from cookie_consent.report.page.page import page
+from cookie_consent.report.page.shown import show_figures
 from cookie_consent.sinks import open_sink
+from tests.report.test_report_page import tree
 from tests.support.report_sample import sample_report
 
 DAY = date(2026, 11, 25)
@@ -54,6 +57,18 @@ def test_figure_is_shown_in_json_csv_and_terminal(figure: Figure) -> None:
     lines = [line.split() for line in as_text(made).splitlines()]
     assert figure.name == "by_day" or [*row] in lines
     assert figure.name == "by_day" or [str(value) for value in row.values()] in lines
+
+
+@OF_EACH_FIGURE
+def test_figure_is_shown_on_the_page(figure: Figure) -> None:
+    made = report_with(figure)
+    (row,) = rows_of(made, figure)
+    cells = " ".join(tree(page(made)).itertext())
+    texts = [row[column.key] for column in figure.names if column.kind == "text"]
+    assert [text for text in texts if text not in cells] == []
+    assert any(shown.figure.section == figure.section and shown.rows for shown in show_figures(made))
+    if figure.name not in ("by_day", "by_step"):
+        assert any(shown.figure.name.startswith(figure.name) and shown.rows for shown in show_figures(made))
 
 
 @OF_EACH_FIGURE

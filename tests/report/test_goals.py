@@ -127,6 +127,7 @@ def test_numbers_of_too_few_visitors_are_not_given(tmp_path: Path) -> None:
         "sessions": None,
         "visitors": None,
         "conversion": None,
+        "by_step": [],
         "by_source": [],
         "by_campaign": [],
         "by_entry_page": [],
@@ -216,3 +217,15 @@ def test_numbers_whose_sum_may_be_none_are_left_out(tmp_path: Path) -> None:
     orders = [event(n, "order", event__properties={"price": price}) for n, price in enumerate((1.7e308, 5, 1.7e308))]
     (price,) = reported(tmp_path, *orders)["properties"]
     assert (price["events"], price["sum"], price["p95"]) == (1, 5.0, 5.0)
+
+
+def test_conversion_of_each_day_and_of_each_arm_of_a_test(tmp_path: Path) -> None:
+    day = 24 * 60
+    seen = [event(0, "exposed", event__properties={"arm": "A"}), record(1), event(2, "paid")]
+    seen += [event(day, "exposed", event__properties={"arm": "B"}), record(day + 1)]
+    asked: dict[str, Any] = {"goals": BUY, "until": NOON.date() + timedelta(days=1), "step": "day"}
+    (goal,) = reported(tmp_path, *seen, **asked)["goals"]
+    assert [(row["reached"], row["sessions"], row["conversion"]) for row in goal["by_step"]] == [(1, 1, 1), (0, 1, 0)]
+    for arm, conversion in (("A", 1), ("B", 0)):
+        (goal,) = reported(tmp_path, *seen, **asked, where=(("property", f"exposed:arm={arm}"),))["goals"]
+        assert goal["conversion"] == conversion

@@ -3,15 +3,15 @@
 {% from "sites.sql" import site_of_address %}
 {% macro holds(filter) %}
 {% set column, value = "coalesce(" ~ filter.key.column ~ ", '')", text(filter.parameter) %}
-{% if filter.test.value == "prefix" %}
+{% if filter.test == "prefix" %}
 substring({{ column }}, 1, length({{ value }})) = {{ value }}
-{%- elif filter.test.value == "site" %}
+{%- elif filter.test == "site" %}
 {{ site_of_address(column) }} = {{ value }}
-{%- elif filter.test.value == "channel" %}
+{%- elif filter.test == "channel" %}
 {{ channel("referrer", "campaign") }} = {{ value }}
-{%- elif filter.test.value == "returning" %}
+{%- elif filter.test == "returning" %}
 CASE WHEN visitor IN (SELECT visitor FROM earlier) THEN 'yes' ELSE 'no' END = {{ value }}
-{%- elif filter.test.value == "property" %}
+{%- elif filter.test == "property" %}
 uid IN (
     SELECT whose
     FROM (
@@ -23,7 +23,7 @@ uid IN (
     WHERE substring(raw, 1, 1) IN ('"', 't', 'f')
         AND concat(of_event, ':', key, '=', CASE WHEN substring(raw, 1, 1) = '"' THEN {{ unquoted("raw") }} ELSE raw END) = {{ value }}
 )
-{%- elif filter.test.value == "named" %}
+{%- elif filter.test == "named" %}
 {{ matched(column, "&([^&]*)$") }} = {{ value }}
 {%- else %}
 {{ column }} = {{ value }}
