@@ -27,9 +27,8 @@ OF_EACH_FIGURE = pytest.mark.parametrize("figure", FIGURES, ids=[figure.name for
 
 def one_row(figure: Figure) -> dict[str, Any]:
     """Return a row of a figure with a value in each column."""
-    names: dict[str, Any] = {column.key: f"{figure.name}.{column.key}" for column in figure.names}
-    if figure.drawings == ("course",):
-        names = {column.key: 13 if column.key == "hour" else str(DAY) for column in figure.names}
+    values = {"time": str(DAY), "count": 13}
+    names = {column.key: values.get(column.kind, f"{figure.name}.{column.key}") for column in figure.names}
     return names | {column.key: 7 for column in figure.measures}
 
 
