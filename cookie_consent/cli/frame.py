@@ -34,12 +34,8 @@ class UnusableError(Exception):
     """A command cannot use its input. The message says why, or how to fix it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """An argument of a command, as `ArgumentParser.add_argument` takes it."""
-
-    names: tuple[str, ...]
-    settings: dict[str, Any]
+Option = tuple[tuple[str, ...], dict[str, Any]]
+"""An argument of a command: its names, and the other arguments of `ArgumentParser.add_argument`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +56,16 @@ class Command:
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Add the arguments, and the exit statuses as the end of the help."""
-        for each in self.options:
-            parser.add_argument(*each.names, **each.settings)
+        for names, settings in self.options:
+            parser.add_argument(*names, **settings)
         found = f" {FINDING} if {self.finding}," if self.finding else ""
         parser.epilog = f"Exit status: {GOOD} good,{found} {WRONG_USAGE} wrong usage."
         parser.set_defaults(command=self, program=parser.prog)
 
 
 def option(*names: str, **settings: Any) -> Option:
-    """Return an argument: its names, and the other arguments of `ArgumentParser.add_argument`."""
-    return Option(names, settings)
+    """Return an argument, written as for `ArgumentParser.add_argument`."""
+    return names, settings
 
 
 def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:

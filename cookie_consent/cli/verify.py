@@ -29,9 +29,17 @@ from cookie_consent.cli.frame import (
 )
 from cookie_consent.cli.stores import existing_ledger
 from cookie_consent.decision.tokens import Signer
-from cookie_consent.ledgers.chain import Root, Verified, WrongSignatureError, read_root, root_signer, sign_root, verify
+from cookie_consent.ledgers.chain import (
+    Root,
+    Verified,
+    WrongSignatureError,
+    read_root,
+    record_hash,
+    root_signer,
+    sign_root,
+    verify,
+)
 from cookie_consent.ledgers.chronology import Chronology
-from cookie_consent.ledgers.records import digest
 from cookie_consent.policy.policy import VERSION_DIGITS
 
 if TYPE_CHECKING:
@@ -180,10 +188,7 @@ def _readable(rows: Iterator[Row], what: str, damages: list[Finding]) -> Iterato
 
 def _sha256(content: object) -> str:
     """Return the hash of a document; "" if it is no text, since an SQLite column accepts any type."""
-    try:
-        return digest(content) if isinstance(content, str) else ""
-    except UnicodeEncodeError:
-        return ""
+    return record_hash(content).hex() if isinstance(content, str) else ""
 
 
 def _changed(hashes: Mapping[Name, str], cited: Mapping[Name, Mapping[str, int]]) -> Iterator[Finding]:
