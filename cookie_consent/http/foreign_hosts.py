@@ -177,16 +177,6 @@ class ForeignHosts:
         """Look through all pages again."""
         self.pages.clear()
 
-    def is_due(self, path: str) -> bool:
-        """Return whether to look through a page: at an address for the first time, and at any one now and then."""
-        if path not in self.pages and len(path) <= LONGEST_KEPT and len(self.pages) < _MAX_PAGES:
-            self.pages.add(path)
-            return True
-        if self.clock() < self.rests_until:
-            return False
-        self.rests_until = self.clock() + _REST
-        return True
-
     def look(self, scope: Mapping[str, Any], decision: Decision, body: bytes) -> None:
         """Look through a page that is due.
 
@@ -221,10 +211,16 @@ class ForeignHosts:
     def watch(self, scope: Mapping[str, Any], decision: Decision) -> Callable[[Message], None] | None:
         """Return what takes the messages of a page, and looks through it at its end; None if it is not due.
 
-        Nothing is held meanwhile.
+        A page is due when its address is asked for for the first time, and one at any address now and then. Nothing is
+        held meanwhile.
         """
-        if not self.is_due(outer_path(scope)):
+        path = outer_path(scope)
+        if path not in self.pages and len(path) <= LONGEST_KEPT and len(self.pages) < _MAX_PAGES:
+            self.pages.add(path)
+        elif self.clock() < self.rests_until:
             return None
+        else:
+            self.rests_until = self.clock() + _REST
         begun = bytearray()
 
         def look_at(message: Message) -> None:

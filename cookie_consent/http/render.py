@@ -62,14 +62,16 @@ def render(
         decision,
         base,
         next_path,
-        form_id="" if site.is_shared else site.pages.make_id(),
+        form_id=site.pages.make_id() if insert.asks and not site.is_shared else "",
         first=insert.first,
         referrer=insert.referrer,
     )
     values[b"script_nonce"] = rules.script_nonce.encode()
     values[b"style_nonce"] = rules.style_nonce.encode()
-    style, question, link = [fill_marks(parts, values) for parts in marked]
-    return Pieces(head, style, question, link + site.foreign_hosts.console_line(scope, rules)), language
+    style = fill_marks(marked[0], values)
+    question = fill_marks(marked[1], values)
+    link = fill_marks(marked[2], values) + site.foreign_hosts.console_line(scope, rules)
+    return Pieces(head, style, question, link), language
 
 
 def mark_nonces(rules: TagRules, places: Places) -> TagRules:

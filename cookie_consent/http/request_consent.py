@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from cookie_consent.base.addresses import address, outer_path
+from cookie_consent.base.bounds import Cache
 from cookie_consent.decision.decision import Decision, FeatureState
 from cookie_consent.http.options import AppLanguage
 from cookie_consent.pages.pages import Pages
@@ -221,9 +222,20 @@ def own_path(scope: Mapping[str, Any], *, has_query: bool = True) -> str:
         scope: the ASGI scope of the request.
         has_query: whether the query counts. Caches may leave out parts of that of a shared page, whose script knows it.
     """
-    path = outer_path(scope)
     query = scope.get("query_string", b"") if has_query else b""
-    if len(path) + len(query) > _LONGEST_PATH:
-        return ""
-    path = quote(path, errors="replace")
-    return f"{path}?{query.decode('latin-1')}" if query else path
+    key = (scope["path"], scope.get("root_path", ""), query)
+    path = _own_paths.get(key)
+    if path is None:
+        path = outer_path(scope)
+        size = len(path) + len(query)
+        if size > _LONGEST_PATH:
+            return ""
+        path = quote(path, errors="replace")
+        if query:
+            path += f"?{query.decode('latin-1')}"
+        _own_paths.keep(key, path, size)
+    return path
+
+
+_own_paths = Cache[tuple[str, str, bytes], str](512)
+"""Path, mount path and query -> what `own_path` returns."""

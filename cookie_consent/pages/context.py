@@ -86,9 +86,10 @@ def list_values(
         first: whether it is the first question of a visit: the visitor came from elsewhere.
         referrer: the origin of the site that the visitor came from; "" for none.
     """
-    arrived = Markup()
+    arrived = b""
     if referrer:  # a button adds it to the answer, in case the answer allows tracing
-        arrived = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
+        attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
+        arrived = attribute.encode("ascii", "xmlcharrefreplace")
     in_field, in_link = _written_paths.get(next_path, (b"", b""))
     if not in_field and next_path:
         written = (escape(next_path).encode("ascii", "xmlcharrefreplace"), quote(next_path).encode())
@@ -99,7 +100,7 @@ def list_values(
         b"form_id": form_id.encode(),
         b"answered": b"%d" % answered_at(decision),
         b"first": b"1" if first else b"",
-        b"arrived": arrived.encode("ascii", "xmlcharrefreplace"),
+        b"arrived": arrived,
     }
 
 
