@@ -148,17 +148,6 @@ def test_compaction_drops_invalid_and_duplicate_lines(path: Path) -> None:
     assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2, 3)})
 
 
-@pytest.mark.slow
-def test_record_with_unpaired_surrogate_is_kept(path: Path) -> None:
-    half = b'{"log.record.uid":"a-1","url.path":"/\\ud800/x\xc3\xa9","visitor.id":"one"}\n'
-    pair = b'{"log.record.uid":"a-2","url.path":"/\\ud83d\\ude00\\u0000","visitor.id":"one"}\n'
-    for form in (FileFormat.PLAIN, FileFormat.GZIP):
-        close_as(path, form, b" \n", half, pair, half)
-        assert compact(path).records == 2
-        assert rows("SELECT path FROM FILES ORDER BY uid", compacted(path)) == [("/?/xé",), ("/\U0001f600\0",)]
-        compacted(path).unlink()
-
-
 def test_compaction_closes_live_file_of_past_day(path: Path) -> None:
     path.write_bytes(line(1))
     assert compact(path).files == 0

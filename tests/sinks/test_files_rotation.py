@@ -31,7 +31,7 @@ from cookie_consent.sinks.files.closed_files import (
 )
 from cookie_consent.sinks.files.line_io import compress_closed
 from cookie_consent.sinks.files.live_file import LiveFile
-from cookie_consent.sinks.files.locking import exclusive, for_each_closed, replacing, temporary_path
+from cookie_consent.sinks.files.locking import exclusive, for_each_file, replacing, temporary_path
 from tests.support.asgi import Clock
 from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line
@@ -450,7 +450,7 @@ def test_each_closed_file_is_processed_once_though_its_form_changes(path: Path) 
         if source.number == 3:
             raise ValueError("3")
 
-    ((trouble, error),) = for_each_closed(path, lambda source: True, work)
+    ((trouble, error),) = for_each_file(path, lambda source: True, work)
     assert worked == [(1, FileFormat.PLAIN), (3, FileFormat.PLAIN), (2, FileFormat.GZIP)]
     assert (trouble.number, str(error)) == (3, "3")
 
@@ -465,7 +465,7 @@ def test_interruption_ends_the_work_on_all_files(path: Path) -> None:
         raise RuntimeError("Query interrupted")  # as DuckDB says it
 
     with pytest.raises(RuntimeError):
-        for_each_closed(path, lambda source: True, work)
+        for_each_file(path, lambda source: True, work)
     assert worked == [1]
 
 

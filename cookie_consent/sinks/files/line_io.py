@@ -12,7 +12,7 @@ from typing import IO, cast
 
 from cookie_consent.base.files import write_at
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
-from cookie_consent.sinks.files.locking import for_each_closed, remove, replacing
+from cookie_consent.sinks.files.locking import for_each_file, remove, replacing
 
 Predicate = Callable[[bytes], object]
 """Whether a line matches."""
@@ -37,7 +37,7 @@ def compress_closed(path: Path) -> list[tuple[Source, Exception]]:
                 out.write(block)
         remove(path, source, before=FileFormat.GZIP)
 
-    return for_each_closed(path, lambda source: source.file_format is FileFormat.PLAIN, compress)
+    return for_each_file(path, lambda source: source.file_format is FileFormat.PLAIN, compress)
 
 
 def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -101,7 +101,7 @@ def remove_lines(source: Source, file: BufferedRandom, matches: Predicate, needl
     return count
 
 
-def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"") -> int:
+def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"", *, dry_run: bool = False) -> int:
     """Overwrite matching lines of a live file with spaces, in place; return how many. The caller has the lock.
 
     A kill leaves whole lines, and who reads meanwhile is not disturbed: readers skip lines of spaces.
@@ -110,11 +110,13 @@ def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"") -
         file: open for reading and writing, at its beginning.
         matches: whether a line matches.
         needle: bytes that every matching line contains.
+        dry_run: whether to only count.
     """
     blanked = 0
     for place, line in matching_lines(file, FileFormat.LIVE, matches, needle):
-        write_at(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
         blanked += 1
+        if not dry_run:
+            write_at(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
     os.fsync(file.fileno())
     return blanked
 

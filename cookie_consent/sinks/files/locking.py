@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from io import BufferedIOBase, BufferedRandom
 from pathlib import Path
 
@@ -128,13 +127,10 @@ def remove(path: Path, source: Source, before: FileFormat | None = None) -> None
             path_of(path, *key_of(source), file_format).unlink(missing_ok=True)
 
 
-def for_each_live(path: Path, work: Work, wait: float = 0.0) -> list[Trouble]:
-    """Lock and process each live file; return those that failed, with their errors."""
-    return _for_each(path, [source for source in sources(path) if not source.day], work, wait)
+def for_each_file(path: Path, selects: Callable[[Source], object], work: Work, wait: float = 0.0) -> list[Trouble]:
+    """Lock and process each file of a log once, in its current format; return the files that failed, with their errors.
 
-
-def for_each_closed(path: Path, selects: Callable[[Source], object], work: Work, wait: float = 0.0) -> list[Trouble]:
-    """Lock and process each closed file once, in its current format; return the files that failed, with their errors.
+    Live files come first: what is closed meanwhile is processed with the closed files.
 
     Args:
         path: the live file of the log.
@@ -142,32 +138,27 @@ def for_each_closed(path: Path, selects: Callable[[Source], object], work: Work,
         work: is called with each selected file, open and locked.
         wait: how long to wait for each lock (seconds).
     """
-    done: set[tuple[date, int]] = set()
+    done: set[object] = set()
     troubles: list[Trouble] = []
-
-    def work_once(source: Source, file: BufferedRandom) -> None:
-        done.add(key_of(source))
-        work(source, file)
-
-    while todo := [source for source in sources(path) if source.day and selects(source) and key_of(source) not in done]:
-        failed = _for_each(path, todo, work_once, wait)
-        done.update(key_of(source) for source, _ in failed)
-        troubles += failed
+    while todo := [source for source in sources(path) if selects(source) and _identity(source) not in done]:
+        for source in sorted(todo, key=lambda source: source.day is not None):
+            try:
+                with exclusive(path, source, wait) as file:
+                    if file is not None:
+                        work(source, file)
+                    elif source.day:
+                        continue  # it has another format by now
+            except Exception as error:
+                if is_interruption(error):
+                    raise
+                troubles.append((source, error))
+            done.add(_identity(source))
     return troubles
 
 
-def _for_each(path: Path, files: Iterable[Source], work: Work, wait: float) -> list[Trouble]:
-    troubles: list[Trouble] = []
-    for source in files:
-        try:
-            with exclusive(path, source, wait) as file:
-                if file is not None:  # else it has another name or format by now
-                    work(source, file)
-        except Exception as error:
-            if is_interruption(error):
-                raise
-            troubles.append((source, error))
-    return troubles
+def _identity(source: Source) -> object:
+    """Return what identifies a file in all its formats."""
+    return key_of(source) if source.day else source.path
 
 
 def _remove_leftovers(path: Path, source: Source) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from cookie_consent.base.locking import temporary_folder
@@ -30,7 +29,7 @@ from cookie_consent.sinks.files.closed_files import (
 from cookie_consent.sinks.files.damage import Damaged, failed_checksum
 from cookie_consent.sinks.files.line_io import count_lines
 from cookie_consent.sinks.files.live_file import LiveFile
-from cookie_consent.sinks.files.locking import for_each_closed, remove, replacing
+from cookie_consent.sinks.files.locking import for_each_file, remove, replacing
 from cookie_consent.sinks.optional import duckdb_connection
 
 _LEVEL = 3
@@ -42,11 +41,6 @@ _TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE", "d
 _LOAD = """
 INSERT INTO lines
 SELECT * FROM read_json($file, format = 'newline_delimited', columns = $types, ignore_errors = true)"""
-_LINES_WITH_HALF_PAIR = """
-SELECT line FROM read_csv($file, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = '\x01',
-    quote = '', escape = '', ignore_errors = true)
-WHERE contains(line, '\\ud')"""
-"""Reads lines as a table of one column: JSON cannot contain the delimiter."""
 _DROP_ABSENT = "DELETE FROM lines WHERE uid IS NULL"
 """An erased, torn or otherwise invalid line is loaded as a row of nulls."""
 _DROP_ENDLESS = "DELETE FROM lines WHERE isinf(duration_ms)"
@@ -106,13 +100,7 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
     connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
     _load(connection, keys, source.path)
     others = _number(connection, _DROP_ENDLESS) if keys is COLUMNS else 0
-    absent = _number(connection, _DROP_ABSENT)
-    if absent:
-        with TemporaryFile() as repaired:  # has no name, so a kill leaves nothing behind
-            lines = connection.execute(_LINES_WITH_HALF_PAIR, {"file": one_file(source.path)})
-            repaired.writelines(_repaired(line for (line,) in iter(lines.fetchone, None)))
-            repaired.flush()
-            _load(connection, keys, Path(f"/dev/fd/{repaired.fileno()}"))
+    if _number(connection, _DROP_ABSENT):  # of these, lines of spaces are erased records
         others = count_lines(file, source.file_format) - _number(connection, _COUNT)
     connection.execute(_DROP_AGAIN)
     rows = _number(connection, _COUNT)
@@ -169,18 +157,6 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     properties = row["properties"]
     whole = {**row, "properties": properties and json.loads(properties)}
     return record_from(whole.get(column) for column in COLUMNS.values())
-
-
-def _repaired(lines: Iterable[str]) -> Iterator[bytes]:
-    """Yield lines with a lone surrogate, which DuckDB does not accept as JSON, with "?" in its place."""
-    for line in lines:
-        try:
-            text = json.dumps(json.loads(line), ensure_ascii=False)
-        except ValueError:
-            continue
-        whole = text.encode(errors="replace")
-        if whole.decode() != text:
-            yield whole + b"\n"
 
 
 def copy_to_parquet(connection: Any, query: str, values: Mapping[str, Any], target: Path) -> None:
@@ -253,7 +229,7 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
 
             # Without a limit of size: only the end of the day counts here.
             LiveFile(log, sys.maxsize).close_due()
-            troubles += for_each_closed(log, _is_lines, write)
+            troubles += for_each_file(log, _is_lines, write)
     busy = sum(isinstance(error, TimeoutError) for _, error in troubles)
     unreadable = [f"{source.path}: {error}" for source, error in troubles if not isinstance(error, TimeoutError)]
     unreadable += [str(damaged) for log in rows for source in sources(log) if (damaged := _cut_off(source))]

@@ -17,7 +17,7 @@ from cookie_consent.sinks.files.closed_files import FileFormat, Source, next_pat
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
 from cookie_consent.sinks.files.line_io import blank_lines, count_lines, matching_lines, remove_lines
 from cookie_consent.sinks.files.live_file import naming
-from cookie_consent.sinks.files.locking import Trouble, for_each_closed, for_each_live, remove
+from cookie_consent.sinks.files.locking import Trouble, for_each_file, remove
 from cookie_consent.sinks.files.parquet import count_rows, engine, records_in
 from cookie_consent.sinks.files.parquet import remove_visitor as remove_from_parquet
 from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, tables_folder
@@ -99,8 +99,7 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[Trouble]]:
                 erased += remove_lines(source, file, is_of_visitor, needle)
 
         before = closed_days(path) if tables_folder(path).is_dir() else {}
-        troubles = for_each_live(path, erase, _TIMEOUT)
-        troubles += for_each_closed(path, lambda source: True, erase, _TIMEOUT)
+        troubles = for_each_file(path, lambda source: True, erase, _TIMEOUT)
         if tables_folder(path).is_dir():
             try:
                 remove_visitor(connection(), path, visitor_id, before)
@@ -129,13 +128,11 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
     def is_old(line: bytes) -> bool:
         return time_of(line) < before
 
-    def blank(source: Source, file: BufferedRandom) -> None:
-        nonlocal removed
-        old = sum(1 for _ in matching_lines(file, source.file_format, is_old)) if dry_run else blank_lines(file, is_old)
-        removed += old
-
     def drop(source: Source, file: BufferedRandom) -> None:
         nonlocal removed
+        if not source.day:
+            removed += blank_lines(file, is_old, dry_run=dry_run)
+            return
         with suppress(Exception):  # an unreadable file is removed, too
             removed += _how_many(source, file)
         if not dry_run:
@@ -143,8 +140,7 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
             with suppress(OSError):  # the day has more files
                 path_of(path, source.date(), source.number, FileFormat.PARQUET).parent.rmdir()
 
-    troubles = for_each_live(path, blank, _TIMEOUT)
-    troubles += for_each_closed(path, lambda source: _end(source) <= oldest, drop, _TIMEOUT)
+    troubles = for_each_file(path, lambda source: not source.day or _end(source) <= oldest, drop, _TIMEOUT)
     if not dry_run:
         remove_tables(path, closed_days(path))
     for source, error in troubles:
@@ -158,8 +154,8 @@ def correct_future_dates(path: Path, now: float) -> None:
     They were closed while a clock was ahead. A locked file is left for the next call.
     """
 
-    def is_late(source: Source) -> bool:
-        return is_future(_end(source).timestamp() - DAY, now)
+    def is_late(source: Source) -> object:
+        return source.day and is_future(_end(source).timestamp() - DAY, now)
 
     def rename(source: Source, _: object) -> None:
         new = next_path(path, day_of(now), source.file_format)
@@ -167,9 +163,9 @@ def correct_future_dates(path: Path, now: float) -> None:
         os.rename(source.path, new)
         _log.warning("%s was dated in the future, by a clock that was ahead; it is %s now.", source.path, new)
 
-    if any(source.day and is_late(source) for source in sources(path)):
+    if any(is_late(source) for source in sources(path)):
         with suppress(OSError), naming(path):
-            for_each_closed(path, is_late, rename)
+            for_each_file(path, is_late, rename)
 
 
 def _how_many(source: Source, file: BufferedRandom) -> int:
