@@ -15,9 +15,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from cookie_consent.base.threads import call_after_fork, leave_to_parent
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
-from cookie_consent.sinks.deadline import cut_off_after
 from cookie_consent.sinks.erased import hash_of
-from cookie_consent.sinks.store import RefusedError, refused, report, url_error
+from cookie_consent.sinks.store import RefusedError, cut_off_after, refused, report, url_error
 
 _TYPES: Mapping[str, LiteralString] = {
     "time": "timestamptz",

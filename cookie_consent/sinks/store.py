@@ -1,8 +1,12 @@
-"""The interface between a buffered sink and its store, with their errors."""
+"""The interface between a buffered sink and its store, with their errors, and what stores of servers share."""
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -112,3 +116,30 @@ def report(refusals: Sequence[str]) -> None:
     """
     if refusals:
         raise InvalidLinesError(len(refusals), refusals[0])
+
+
+@contextmanager
+def cut_off_after(descriptor: int, seconds: float) -> Iterator[None]:
+    """Shut down a connection if the block takes too long, so that whoever waits on it gets an error.
+
+    No setting of a connection covers a frozen server: its host still acknowledges packets, and its own time limits are
+    frozen too.
+
+    Args:
+        descriptor: the file descriptor of the connection's socket.
+        seconds: the time limit.
+    """
+    # A duplicate, because the descriptor may be closed and reused before the timer fires.
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        timer = threading.Timer(seconds, _cut_off, [connection])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _cut_off(connection: socket.socket) -> None:
+    with suppress(OSError):  # already disconnected
+        connection.shutdown(socket.SHUT_RDWR)

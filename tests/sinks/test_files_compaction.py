@@ -27,7 +27,7 @@ from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
-from cookie_consent.sinks.files.locking import temporary_path
+from cookie_consent.sinks.files.locked_files import temporary_path
 from cookie_consent.sinks.files.parquet import Compacted, compact
 from cookie_consent.sinks.optional import NotInstalledError
 from tests.support.sink_lines import TODAY, count_line, line, record

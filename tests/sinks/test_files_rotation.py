@@ -30,8 +30,7 @@ from cookie_consent.sinks.files.closed_files import (
     sources,
 )
 from cookie_consent.sinks.files.line_io import compress_closed
-from cookie_consent.sinks.files.live_file import LiveFile
-from cookie_consent.sinks.files.locking import exclusive, for_each_file, replacing, temporary_path
+from cookie_consent.sinks.files.locked_files import LiveFile, exclusive, for_each_file, replacing, temporary_path
 from tests.support.asgi import Clock
 from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line

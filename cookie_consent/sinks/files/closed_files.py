@@ -1,6 +1,6 @@
 """The files of an access log, and how to find each record in exactly one of them.
 
-An access log is a live file that processes append to, and files that were closed (see `live_file`):
+An access log is a live file that processes append to, and files that were closed (see `locked_files`):
 
     logs/access.jsonl                                          the live file
     logs/access.2.jsonl                                        another one, if somebody was stopped with the first

@@ -12,7 +12,7 @@ from typing import IO, cast
 
 from cookie_consent.base.files import write_at
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
-from cookie_consent.sinks.files.locking import for_each_file, remove, replacing
+from cookie_consent.sinks.files.locked_files import for_each_file, remove, replacing
 
 Predicate = Callable[[bytes], object]
 """Whether a line matches."""

@@ -28,8 +28,7 @@ from cookie_consent.sinks.files.closed_files import (
 )
 from cookie_consent.sinks.files.damage import Damaged, failed_checksum
 from cookie_consent.sinks.files.line_io import count_lines
-from cookie_consent.sinks.files.live_file import LiveFile
-from cookie_consent.sinks.files.locking import for_each_file, remove, replacing
+from cookie_consent.sinks.files.locked_files import LiveFile, for_each_file, remove, replacing
 from cookie_consent.sinks.optional import duckdb_connection
 
 _LEVEL = 3

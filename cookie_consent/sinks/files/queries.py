@@ -16,8 +16,7 @@ from cookie_consent.base.clock import DAY, day_of, is_future
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, next_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, read_undamaged
 from cookie_consent.sinks.files.line_io import blank_lines, count_lines, matching_lines, remove_lines
-from cookie_consent.sinks.files.live_file import naming
-from cookie_consent.sinks.files.locking import Trouble, for_each_file, remove
+from cookie_consent.sinks.files.locked_files import Trouble, for_each_file, naming, remove
 from cookie_consent.sinks.files.parquet import count_rows, engine, records_in
 from cookie_consent.sinks.files.parquet import remove_visitor as remove_from_parquet
 from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, tables_folder

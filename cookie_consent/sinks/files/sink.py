@@ -20,7 +20,7 @@ from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
 from cookie_consent.sinks.files.closed_files import counts_path
 from cookie_consent.sinks.files.damage import incomplete
 from cookie_consent.sinks.files.line_io import compress_closed
-from cookie_consent.sinks.files.live_file import ROTATE_SIZE, LiveFile
+from cookie_consent.sinks.files.locked_files import ROTATE_SIZE, LiveFile
 from cookie_consent.sinks.files.queries import correct_future_dates, erase_visitor, purge, records_of
 from cookie_consent.sinks.store import PartlyErasedError
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from cookie_consent.base import locking
 from cookie_consent.sinks.files.closed_files import FileFormat, one_file, sources
-from cookie_consent.sinks.files.locking import make_folder, replacing
+from cookie_consent.sinks.files.locked_files import make_folder, replacing
 from cookie_consent.sinks.optional import duckdb
 
 VERSION = 1
