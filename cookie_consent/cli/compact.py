@@ -1,4 +1,4 @@
-"""The `compact` command: turns the closed files of an access log into Parquet files."""
+"""The `compact` command: turns the closed files of an access log into Parquet files, and adds them to its tables."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from cookie_consent.cli.frame import (
     progress,
     required_store,
 )
+from cookie_consent.report.engines.duckdb_files import connected
+from cookie_consent.report.engines.tables import add_closed_days
 from cookie_consent.sinks import JsonLinesSink, open_sink
 from cookie_consent.sinks.files.closed_files import sources
 from cookie_consent.sinks.files.parquet import Compacted, compact, waiting
@@ -27,6 +29,8 @@ def _compact(arguments: argparse.Namespace) -> int:
     path = _log_in_files(required_store(arguments, "access_log"))
     with progress("files", waiting(path)) as seen:
         result = compact(path, seen)
+    with connected(path) as connection:
+        add_closed_days(connection, path)
     if arguments.json:
         print_json(asdict(result))
     else:

@@ -12,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from cookie_consent.cli.main import main
 from cookie_consent.report import report
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
@@ -184,6 +186,28 @@ def test_processes_that_add_at_once_or_are_killed_leave_whole_tables(live: Path)
         assert [each.wait() for each in running][1:] == [0, 0]
         assert len(kept(live)) == 6
         assert_is_as_wanted(live)
+
+
+def test_other_tools_find_views_and_sessions_of_closed_days(live: Path) -> None:
+    last = FIRST + timedelta(days=2)
+    made = report(live, since=FIRST, until=last)
+    for table in kept(live):
+        table.unlink()
+    assert main(["compact", "--access-log", str(live)]) == 0
+    with duckdb.connect(str(live.with_suffix(".duckdb")), read_only=True) as database:
+        views, visitors = database.execute(
+            "SELECT count(*), count(DISTINCT visitor) FROM views WHERE viewed"
+        ).fetchall()[0]
+        (errors,) = database.execute("SELECT count(*) FROM views WHERE status >= 400").fetchall()[0]
+        (sessions,) = database.execute(
+            "SELECT count(*) FROM sessions WHERE began >= $first", {"first": FIRST}
+        ).fetchall()[0]
+    closed = [record for record in RECORDS if day_of(record) <= last]
+    wanted = Oracle(closed, COUNTS, since=date(2026, 1, 1), until=last).report()
+    assert (views, visitors) == (wanted["views"], wanted["visitors"])
+    failed = [record for record in closed if record.get("http.response.status_code", 0) >= 400]
+    assert errors == len({record["log.record.uid"] for record in failed})
+    assert 0.8 * made["sessions"] < sessions <= made["sessions"]
 
 
 def test_day_of_a_report_adds_no_days_before(live: Path) -> None:

@@ -10,8 +10,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.engine import MARGIN
@@ -26,6 +29,7 @@ from cookie_consent.sinks.files.tables import (
     locked,
     read_origins,
     table_path,
+    tables_folder,
     write_table,
 )
 from cookie_consent.sinks.optional import duckdb
@@ -120,9 +124,29 @@ def add_closed_days(connection: DuckDBPyConnection, path: Path, since: date = da
                 _add_sessions(connection, path, day, origin)
     origins = read_origins(connection, path, SESSIONS, since)
     sessions = [day for day, origin in wanted.items() if origins.get(day) == origin]
+    if sessions:
+        with suppress(OSError, duckdb().IOException):
+            write_database(connection, path)
     ends = [begin_of_sessions(day) for day in wanted if day not in sessions]
     ends += [begin_of_sessions(max(wanted)) + _DAY] if wanted else [0]
     return Kept(path, since, records, sessions, min(ends))
+
+
+def write_database(connection: DuckDBPyConnection, path: Path) -> None:
+    """Write a database of views of the tables, for other tools, if there is none or it names another folder."""
+    folder = one_file(tables_folder(path).absolute()).replace("'", "''")
+    database = path.with_suffix(".duckdb")
+    if database.is_file() and folder.encode() in database.read_bytes():
+        return
+    with TemporaryDirectory(dir=path.parent, prefix=f".{database.name}.") as made:
+        new = Path(made, database.name)
+        name = str(new).replace("'", "''")
+        connection.execute(f"ATTACH '{name}' AS kept")
+        for statement in sql("own_tools", DUCKDB, folder=folder).split(";"):
+            connection.execute(statement)
+        connection.execute("DETACH kept")
+        new.chmod(tables_folder(path).stat().st_mode & 0o666)
+        new.replace(database)
 
 
 def begin_of_sessions(day: date) -> int:
@@ -131,7 +155,13 @@ def begin_of_sessions(day: date) -> int:
 
 
 def _fits(origin: Origin | None, files: Any) -> bool:
-    return origin is not None and origin["files"] == files
+    return origin is not None and origin["files"] == files and origin["sql"] == _version()
+
+
+@cache
+def _version() -> int:
+    """Return a number that changes with the SQL that makes the tables."""
+    return crc32((sql("facts", DUCKDB, bounds="") + sql("sessions", DUCKDB, of_records="records")).encode())
 
 
 def _days_between(records: dict[date, Origin], begin: int, end: int) -> list[date]:
@@ -149,7 +179,8 @@ def _session_origins(records: dict[date, Origin], since: date) -> dict[date, Ori
         for number in origin["days"]:
             for made_for in (number, number + 1):
                 if day_number(since) < made_for <= day_number(max(records)):
-                    wanted.setdefault(day_of(made_for), {"records": {}})["records"][str(day)] = origin["files"]
+                    made_of = wanted.setdefault(day_of(made_for), {"records": {}, "sql": _version()})
+                    made_of["records"][str(day)] = origin["files"]
     return {day: wanted[day] for day in sorted(wanted)}
 
 
@@ -165,7 +196,7 @@ def _add_records(connection: DuckDBPyConnection, path: Path, day: date) -> None:
         if numbers:
             _remove_copies(connection, path, day, numbers)
         if not damaged and closed_days(path).get(day) == files:
-            origin = {"files": files, "days": numbers}
+            origin = {"files": files, "days": numbers, "sql": _version()}
             query = "SELECT * FROM fresh_records ORDER BY came"
             write_table(connection, query, table_path(path, RECORDS, day), origin, of_day[0].path)
         connection.execute("DROP TABLE fresh_records")

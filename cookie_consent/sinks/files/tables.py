@@ -1,5 +1,6 @@
 """The tables that are kept beside an access log: where they are, and of which closed files they were made.
 
+    logs/access.duckdb                                views of the tables, for other tools
     logs/access.tables/records/2026-11-25.parquet     the records in the files that were closed for that day
     logs/access.tables/sessions/2026-11-25.parquet    the sessions that began in the 24 hours before 18:00 (UTC)
 
@@ -22,8 +23,6 @@ from cookie_consent.sinks.files.closed_files import FileFormat, one_file, source
 from cookie_consent.sinks.files.locked_files import make_folder, replacing
 from cookie_consent.sinks.optional import duckdb
 
-VERSION = 1
-"""Raise it when a report makes other columns, or other values, of the same records."""
 RECORDS, SESSIONS = KINDS = ("records", "sessions")
 _LONGEST_WAIT = 60.0
 _KEY = "cookie_consent"
@@ -201,4 +200,4 @@ def remove_tables(path: Path, days: Collection[date] = ()) -> None:
 
 def _maker() -> str:
     # `hash` may be another function in another version.
-    return f"{VERSION} {duckdb().__version__}"
+    return str(duckdb().__version__)
