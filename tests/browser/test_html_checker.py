@@ -152,7 +152,7 @@ ASKED = {
     "from": "2026-01-01",
     "to": "",
     "host": "",
-    "path": "/shop",
+    "period": "",
     "compare": "year",
     "step": "week",
     "where": ["event=search"],
