@@ -98,7 +98,7 @@ class Arrival(NamedTuple):
     referrer until that page view is recorded.
 
     Args:
-        referrer: the origin of the referring site, or "".
+        referrer: the origin of the referring site, or the campaign of an earlier page as "?utm_source=…", or "".
         at: when the form was sent (seconds since 1970).
     """
 

@@ -28,7 +28,7 @@ from cookie_consent.http.site import Site
 from cookie_consent.pages.context import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_log import AccessLog
-from cookie_consent.tracing.access_record import origin_of
+from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.tracing.counts import Shown
 
 _EMPTY_CACHE = (b"clear-site-data", b'"cache"')
@@ -168,7 +168,11 @@ def trace_answer(site: Site, log: AccessLog, request: OwnRequest, given: GivenAn
     if begins:
         referrer = None
         if request.next_path and posted.source in _ON_PAGES and (request.is_form or REFERRER in request.query):
-            referrer = origin_of(request.query.get(REFERRER, ""))
+            referrer = request.query.get(REFERRER, "")
+            if referrer.startswith("?"):
+                referrer = f"?{log.tracing.keep_query(referrer[1:LONGEST])}"
+            else:
+                referrer = origin_of(referrer)
         _, cookie = site.own_cookies.set_visitor(request.now, request.place, referrer)
         fields.append((b"set-cookie", cookie))
     visitor = site.own_cookies.read_visitor(request.cookie_field, request.now, request.place)

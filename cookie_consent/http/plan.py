@@ -118,7 +118,7 @@ class Insert(NamedTuple):
         link: whether it gets what is said at its end: the link to the settings, news.
         says_saved: whether it says that an answer is saved.
         first: whether the question is the first of a visit.
-        referrer: the origin that the visitor came from.
+        came_from: the origin that the visitor came from, or the campaign of the page before as "?utm_source=…".
         has_ended: whether a consent has ended, so that what it allowed is cleared.
         may_inline: whether our style and script may be in the page, but for its policies.
         policies: the Content-Security-Policies in the header fields, the enforced ones first.
@@ -129,7 +129,7 @@ class Insert(NamedTuple):
     link: bool = False
     says_saved: bool = False
     first: bool = False
-    referrer: str = ""
+    came_from: str = ""
     has_ended: bool = False
     may_inline: bool = True
     policies: tuple[bytes, ...] = ()
@@ -336,7 +336,7 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
             link,
             says_saved,
             first=asks and is_arrival(request),
-            referrer=read_referrer(request) if asks else "",
+            came_from=read_arrival(request, site) if asks else "",
             has_ended=decision.record is None and bool(visit.refused_cookies),
             may_inline=may_inline,
             policies=policies,
@@ -358,6 +358,15 @@ def read_referrer(request: Mapping[bytes, bytes]) -> str:
     """Return the origin of the other site that the visitor came from; "" for none."""
     referrer = request.get(b"referer", b"")[:LONGEST]
     return "" if not referrer or is_own(request) else origin_of(referrer.decode("latin-1"))
+
+
+def read_arrival(request: Mapping[bytes, bytes], site: Site) -> str:
+    """Return the origin of the other site that the visitor came from, or the campaign of the page before, "?utm_…"."""
+    if site.access_log is None or not is_own(request):
+        return read_referrer(request)
+    query = request[b"referer"][:LONGEST].decode("latin-1").partition("#")[0].partition("?")[2]
+    campaign = site.access_log.tracing.keep_query(query)
+    return f"?{campaign}" if campaign else ""
 
 
 def is_own(request: Mapping[bytes, bytes]) -> bool:

@@ -64,7 +64,7 @@ def render(
         next_path,
         form_id=site.pages.make_id() if insert.asks and not site.is_shared else "",
         first=insert.first,
-        referrer=insert.referrer,
+        came_from=insert.came_from,
     )
     values[b"script_nonce"] = rules.script_nonce.encode()
     values[b"style_nonce"] = rules.style_nonce.encode()

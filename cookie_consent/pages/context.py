@@ -74,7 +74,7 @@ DEFAULT_OPTIONS = QuestionOptions()
 
 
 def list_values(
-    decision: Decision, base: str, next_path: str, *, form_id: str = "", first: bool = False, referrer: str = ""
+    decision: Decision, base: str, next_path: str, *, form_id: str = "", first: bool = False, came_from: str = ""
 ) -> dict[bytes, bytes]:
     """Return the values for the marks in HTML.
 
@@ -84,11 +84,11 @@ def list_values(
         next_path: the path to return to, in ASCII.
         form_id: the id of the form.
         first: whether it is the first question of a visit: the visitor came from elsewhere.
-        referrer: the origin of the site that the visitor came from; "" for none.
+        came_from: the origin of the site that the visitor came from, or a campaign as "?utm_source=…"; "" for neither.
     """
     arrived = b""
-    if referrer:  # a button adds it to the answer, in case the answer allows tracing
-        attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
+    if came_from:  # a button adds it to the answer, in case the answer allows tracing
+        attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(came_from, safe=""))
         arrived = attribute.encode("ascii", "xmlcharrefreplace")
     in_field, in_link = _written_paths.get(next_path, (b"", b""))
     if not in_field and next_path:

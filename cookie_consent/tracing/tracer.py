@@ -57,6 +57,7 @@ class Trace:
 
     Attributes:
         is_landing: whether it reloads the page on which tracing was allowed.
+        query: the query that is recorded in place of that of the request; None for that of the request.
         is_view: whether the response is a page that a person sees.
         status: the status code of the response.
         new_visitor: the Set-Cookie field of a new or changed visitor cookie, or None.
@@ -66,15 +67,21 @@ class Trace:
         self.fields, self.visitor_id, self.policy, self.arrived_at = fields, visitor_id, policy, arrived_at
         self.purpose, self.started, self.status = purpose, time.perf_counter(), 500
         self.is_landing = self.is_view = False
+        self.query: bytes | None = None
         self.new_visitor: bytes | None = None
 
-    def mark_as_landing(self, referrer: str) -> None:
+    def mark_as_landing(self, came_from: str) -> None:
         """Mark the request as the reload of the page on which tracing was allowed.
 
         Args:
-            referrer: the origin that the visitor came from, or "".
+            came_from: the origin that the visitor came from, or the campaign of an earlier page as "?utm_source=…", or
+                "".
         """
-        self.fields, self.is_landing = {**self.fields, b"referer": referrer.encode()}, True
+        self.is_landing = True
+        if came_from.startswith("?"):
+            self.query = came_from[1:].encode()
+        else:
+            self.fields = {**self.fields, b"referer": came_from.encode()}
 
 
 class Tracing:
@@ -106,6 +113,10 @@ class Tracing:
         self._minutes = Cache[int, bytes](_MAX_MINUTES)
         self._ended = Cache[str, None](_MAX_ENDED)
 
+    def keep_query(self, query: str) -> str:
+        """Return a query with only what records keep of it."""
+        return kept_query(query, self._query_keys)
+
     def end_visitor(self, visitor_id: str) -> None:
         """Write no more records of a visitor who withdrew or erased, also of requests that still run."""
         self._ended.keep(visitor_id, None)
@@ -122,7 +133,7 @@ class Tracing:
             scope["method"],
             scope["path"],
             route_of(scope) if "route" in scope else "",
-            scope.get("query_string", b""),
+            scope.get("query_string", b"") if trace.query is None else trace.query,
             fields.get(b"referer", b""),
             fields.get(b"host", b""),
             scope.get("http_version", ""),
@@ -144,7 +155,7 @@ class Tracing:
             {
                 "server.address": host_name(trace.fields.get(b"host", b"")),
                 "url.path": event.path,
-                "url.query": kept_query(event.query, self._query_keys),
+                "url.query": self.keep_query(event.query),
                 "http.request.referrer": event.referrer,
                 "event.name": event.name,
                 "event.properties": event.properties,

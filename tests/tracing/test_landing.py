@@ -87,6 +87,32 @@ def test_page_after_grant_is_recorded_as_landing_page() -> None:
     assert visitor.counted() == {**expected, "asked_first en": 1, "answered_first en": 1}
 
 
+def test_answer_on_the_second_page_has_the_campaign_of_the_first() -> None:
+    visitor = Arriving()
+    visitor.see()
+    second = visitor.see("/names", f"{HERE}{LANDING}")
+    assert "s3cr3t" not in second.text
+    assert forms(second.text)[0].addresses["refuse_all"] == PREFIX
+    reply = visitor.press(second, "accept_all")
+    assert reply.get("location").partition("#")[0] == "/names"
+    visitor.see("/names", f"{HERE}/names")
+    visitor.see("/names", f"{HERE}/names")
+    assert list(map(summary, visitor.sink.records)) == [
+        ("view", "/names", "utm_source=search&utm_medium=cpc", f"{HERE}/names"),
+        ("view", "/names", None, f"{HERE}/names"),
+    ]
+
+
+def test_forged_campaign_of_an_earlier_page_keeps_what_records_keep() -> None:
+    visitor = Arriving()
+    forged = b"referrer=%3Fkey%3Ds3cr3t%26gclid%3Dx%26utm_id%3D%22%3B%0D%0A" + b"a" * 4000
+    visitor.send_form("choice=accept_all&source=banner&next=/offices", query=forged)
+    assert len(visitor.visitor_cookie) < 1500
+    visitor.see("/offices", f"{HERE}/offices")
+    _, _, query, _ = summary(visitor.sink.records[0])
+    assert query.startswith("gclid=&utm_id=%22%3B%0D%0Aaaa")
+
+
 def test_visitor_cookie_holds_referrer_until_landing_page_is_recorded() -> None:
     visitor = Arriving()
     reply = visitor.press(visitor.see(), "accept_all")
