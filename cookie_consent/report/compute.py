@@ -14,19 +14,18 @@ from cookie_consent.base.clock import rfc3339
 from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
 from cookie_consent.report.figures import BY_NAME, CONSENT, LISTS, OF_GOALS, SHARE, Figure, ratio
 from cookie_consent.report.files import require_files
-from cookie_consent.report.goals import Goals
 from cookie_consent.report.lists import Before, list_rows, list_sizes, measures, number, rounded
 from cookie_consent.report.local_time import (
     DAY,
     HOUR_OF_DAY,
     WEEK,
     day_number,
-    day_of,
     monday_of,
     numbered,
     step_number,
 )
 from cookie_consent.report.question import Question
+from cookie_consent.report.settings import Goals
 from cookie_consent.report.where import without_few
 
 STEPS = len(LISTS) + 4
@@ -99,15 +98,12 @@ def _figures(
     engine: Engine, question: Question, earlier: _Earlier | None, seen: Callable[[int], object]
 ) -> dict[str, Any]:
     given = question.given
+    _make_tables(engine, question)
     figures = _totals(engine, question)
-    engine.make("pairs", given)
-    engine.make("properties", given)
     seen(2)
-    of_days = _over_time(engine, question, DAY)
-    of_steps = of_days if question.steps == DAY else _over_time(engine, question, question.steps)
-    figures["by_day"] = _by_day(of_days, question)
-    figures["by_step"] = _by_step(of_steps, question)
-    figures["by_hour"] = _by_hour(_over_time(engine, question, HOUR_OF_DAY), question)
+    figures["by_day"] = _over_time(engine, question, "by_day", DAY)
+    figures["by_step"] = _over_time(engine, question, "by_step", question.steps)
+    figures["by_hour"] = _over_time(engine, question, "by_hour", HOUR_OF_DAY)
     seen(3)
     merged = 0
     for step, figure in enumerate(LISTS, 4):
@@ -118,7 +114,8 @@ def _figures(
     figures["retention"] = retention(engine.rows("retention", given), question.until, question.threshold)
     figures["goals"], few_in_goals = _goals(engine, question, figures["sessions"])
     figures["funnels"], few_in_funnels = _funnels(engine, question)
-    figures["consent_by_day"] = _consent_by_day(engine, question)
+    consent = engine.rows("measured", given, figure=BY_NAME["consent_by_day"], step=DAY)
+    figures["consent_by_day"] = _course(question, BY_NAME["consent_by_day"], DAY, consent)
     seen(STEPS)
     merged += few_in_goals + few_in_funnels
     figures["small_groups"] = {"threshold": question.threshold, "merged": merged, "withheld": False}
@@ -127,24 +124,31 @@ def _figures(
 
 def _earlier(engine: Engine, question: Question) -> _Earlier:
     question = replace(question, goals=Goals())
-    given = question.given
+    _make_tables(engine, question)
     totals = _totals(engine, question)
-    engine.make("pairs", given)
-    engine.make("properties", given)
     totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
     totals["range"]["to_time"] = question.end_time
-    totals["recorded_from"] = _recorded_from(_over_time(engine, question, DAY), question)
-    totals["by_step"] = _by_step(_over_time(engine, question, question.steps), question)
-    sizes = {figure.name: list_sizes(engine, figure, given) for figure in LISTS}
+    by_day = _over_time(engine, question, "by_day", DAY)
+    # Records of days before may be purged.
+    totals["recorded_from"] = next((row["day"] for row in by_day if row["views"]), None)
+    totals["by_step"] = _over_time(engine, question, "by_step", question.steps)
+    sizes = {figure.name: list_sizes(engine, figure, question.given) for figure in LISTS}
     return _Earlier(without_few(totals, question.where, question.threshold), sizes)
 
 
-def _totals(engine: Engine, question: Question) -> dict[str, Any]:
-    """Create the tables of a range, and return the figures that are one number each."""
+def _make_tables(engine: Engine, question: Question) -> None:
+    """Create the tables of a range."""
     given = question.given
     engine.prepare(given)
     for name in question.segment.tables:
         engine.make(name, given, question.segment)
+    engine.make("pairs", given)
+    engine.make("properties", given)
+
+
+def _totals(engine: Engine, question: Question) -> dict[str, Any]:
+    """Return the figures that are one number each."""
+    given = question.given
     (row,) = engine.rows("totals", given)
     sessions = number(row["sessions"])
     views = number(row["views"])
@@ -187,63 +191,30 @@ def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | 
     return {**known, "share": ratio(known["views_recorded"], known["views"])}
 
 
-def _over_time(engine: Engine, question: Question, step: str) -> Mapping[int, Row]:
-    return {number(row["number"]): row for row in engine.rows("over_time", question.given, step=step)}
+def _over_time(engine: Engine, question: Question, name: str, step: str) -> list[Row]:
+    """Return visitors, sessions and views by steps of time.
 
-
-def _recorded_from(found: Mapping[int, Row], question: Question) -> str | None:
-    """Return the first day with a view; None without any. Records of days before may be purged."""
-    days = [day for day, row in found.items() if number(row["row_views"]) and not _is_of_few(row, question)]
-    return day_of(min(days)).isoformat() if days else None
-
-
-def _by_day(found: Mapping[int, Row], question: Question) -> list[Row]:
-    figure = BY_NAME["by_day"]
-    return [
-        {"day": day.isoformat(), **_of_time(figure, found.get(day_number(day), {}), question)} for day in question.days
-    ]
-
-
-def _by_step(found: Mapping[int, Row], question: Question) -> list[Row]:
-    figure = BY_NAME["by_step"]
-    return [{"from": begin, **_of_time(figure, found.get(place, {}), question)} for place, begin in _steps(question)]
-
-
-def _by_hour(found: Mapping[int, Row], question: Question) -> list[Row]:
-    figure = BY_NAME["by_hour"]
-    return [{"hour": hour, **_of_time(figure, found.get(hour, {}), question)} for hour in range(24)]
-
-
-def _steps(question: Question) -> Iterable[tuple[int, str]]:
-    return numbered(question.steps, question.days, question.local_time, question.time_zone)
-
-
-def _of_time(figure: Figure, row: Row, question: Question) -> Row:
-    """Return the measures of a day, a step or an hour."""
-    is_of_few = _is_of_few(row, question)
-    made = dict[str, int | None]()
-    for column in figure.measures:
-        is_unknown = is_of_few
-        if column.key in _OF_COUNTS:
-            is_unknown = bool(question.where) or not row.get("row_counted")
-        made[column.key] = None if is_unknown else number(row.get(f"row_{column.key}", 0))
-    return made
-
-
-def _is_of_few(row: Row, question: Question) -> bool:
-    """Tell whether a time of a segment has few visitors, of views or of sessions that began.
-
-    It is as small a segment as one that a question about this time alone would choose.
+    In a segment, a step of few visitors has none of them: it is as small a segment as one that a question about this
+    step alone would choose. Counts of all pages know no segments.
     """
-    people = [number(row.get(f"row_{name}", 0)) for name in ("visitors", "beginners")]
-    return bool(question.where) and any(0 < each < question.threshold for each in people)
+    figure = BY_NAME[name]
+    found = engine.rows("measured", question.given, figure=figure, step=step)
+    if not question.where:
+        return _course(question, figure, step, found)
+    found = [row | dict.fromkeys(f"row_{name}" for name in _OF_COUNTS) for row in found]
+    return _course(question, figure, step, found, question.threshold)
 
 
-def _consent_by_day(engine: Engine, question: Question) -> list[Row]:
-    figure = BY_NAME["consent_by_day"]
-    found = {day_of(number(row["label"])): row for row in engine.rows("measured", question.given, figure=figure)}
-    nothing = {f"row_{column.key}": 0 for column in figure.measures}
-    return [{"day": day.isoformat(), **measures(figure, found.get(day, nothing))} for day in question.days]
+def _course(question: Question, figure: Figure, step: str, found: list[Row], threshold: int = 1) -> list[Row]:
+    """Return a row for each step of the range; that of a step without anything counted has zeros."""
+    by_step = {number(row["label"]): row for row in found}
+    nothing = {f"row_{column.key}": 0 for column in figure.measures if column.key not in _OF_COUNTS}
+    nothing |= {f"people_{column.key}": 0 for column in figure.measures}
+    key = figure.names[0].key
+    places: Iterable[tuple[int, int | str]] = zip(range(24), range(24), strict=True)
+    if step != HOUR_OF_DAY:
+        places = numbered(step, question.days, question.local_time, question.time_zone)
+    return [{key: begin, **measures(figure, by_step.get(place, nothing), threshold)} for place, begin in places]
 
 
 def _goals(engine: Engine, question: Question, sessions: int) -> tuple[list[Row], int]:
@@ -269,12 +240,8 @@ def _goal_rows(engine: Engine, question: Question, figure: Figure, given: Given)
     if figure.is_list:
         rows, small = list_rows(engine, figure, given)
         return rows, small + sum(row["reached"] is None for row in rows)
-    found = {number(row["label"]): row for row in engine.rows("measured", given, figure=figure, step=question.steps)}
-    nothing = {"row_reached": 0, "people_reached": 0, "row_sessions": 0, "people_sessions": 0}
-    return [
-        {"from": begin, **measures(figure, found.get(place, nothing), question.threshold)}
-        for place, begin in _steps(question)
-    ], 0
+    found = engine.rows("measured", given, figure=figure, step=question.steps)
+    return _course(question, figure, question.steps, found, question.threshold), 0
 
 
 def _funnels(engine: Engine, question: Question) -> tuple[list[Row], int]:

@@ -104,15 +104,12 @@ class Figure:
     @property
     def is_list(self) -> bool:
         """Whether its rows are groups, the largest first and "(other)" last."""
-        return bool(self.table) and self.name not in _NO_LISTS
+        return bool(self.table and self.names and self.names[0].sql) and "course" not in self.drawings
 
     @property
     def key(self) -> str:
         """Its name in the row of its goal, or in JSON."""
         return self.name.removeprefix("goals_") if self.of_goal else self.name
-
-
-_NO_LISTS = ("goals", "goals_by_step", "consent_by_day")
 
 
 def ratio(part: float | None, whole: float | None, digits: int = 4) -> float | None:
@@ -155,7 +152,6 @@ _CAMPAIGN = (
 )
 _EVENT = Column("event", "Event", "text", "event")
 _PROPERTY = Column("property", "Property", "text", "key")
-_TIME = Column("from", "From", "time")
 
 _DEVICE = Column("device", "Device", "text", "CASE WHEN device = '' THEN '(unknown)' ELSE device END")
 _BROWSER = Column("browser", "Browser", "text", "CASE WHEN browser = '' THEN '(unknown)' ELSE browser END")
@@ -180,14 +176,6 @@ _CONVERSION = Column("conversion", "Conversion", "percent", derive=_share_of("re
 _P50 = Column("p50_ms", "Half took no longer (p50)", "ms", "duration_ms", 0.5, style="dot")
 _P95 = Column("p95_ms", "95 % took no longer (p95)", "ms", "duration_ms", 0.95, style="ring")
 _P99 = Column("p99_ms", "99 % took no longer (p99)", "ms", "duration_ms", 0.99, style="bar")
-_OVER_TIME = (
-    Column("visitors", "Visitors", style="solid"),
-    Column("sessions", "Sessions", style="solid"),
-    Column("views", "Views", style="solid"),
-    Column("all_views_recorded", "Pages with a record", style="solid"),
-    Column("all_views", "All pages that people saw", style="outline"),
-)
-
 _ANSWERS = {
     "asked": Column("asked", "Asked"),
     "asked_first": Column("asked_first", "Asked first"),
@@ -206,6 +194,35 @@ _YES_OF_QUESTIONS = Column("granted_of_questions", "Yes, of questions", "percent
 
 def _sum_of(name: str, by: str) -> str:
     return f"coalesce(sum(CASE WHEN name = '{name}{by}' THEN value ELSE 0 END), 0)"
+
+
+_VIEWERS = "count(DISTINCT viewer)"
+_BEGINNERS = "count(DISTINCT beginner)"
+_PEOPLE_OF_STEP = (
+    f"CASE WHEN {_VIEWERS} = 0 THEN {_BEGINNERS} WHEN {_BEGINNERS} = 0 THEN {_VIEWERS} "
+    f"ELSE least({_VIEWERS}, {_BEGINNERS}) END"
+)
+"""The fewest visitors that a number of a step of time stands for: those of its views, or of the sessions that began."""
+_IN_TIME = {
+    "visitors": Column("visitors", "Visitors", sql=_VIEWERS, people=_PEOPLE_OF_STEP, style="solid"),
+    "sessions": Column("sessions", "Sessions", sql="count(beginner)", people=_PEOPLE_OF_STEP, style="solid"),
+    "views": Column("views", "Views", sql="count(viewer)", people=_PEOPLE_OF_STEP, style="solid"),
+}
+_OVER_TIME = (
+    *_IN_TIME.values(),
+    Column(
+        "all_views_recorded",
+        "Pages with a record",
+        sql=f"CASE WHEN max(name) <> '' THEN {_sum_of('views_recorded', '')} END",
+        style="solid",
+    ),
+    Column(
+        "all_views",
+        "All pages that people saw",
+        sql=f"CASE WHEN max(name) <> '' THEN {_sum_of('views', '')} END",
+        style="outline",
+    ),
+)
 
 
 def _answers(*names: str, by: str = "") -> tuple[Column, ...]:
@@ -289,14 +306,31 @@ SECTIONS = (
     Section("answers", "Errors and speed"),
 )
 FIGURES = (
-    Figure("by_day", "By day", "time", (Column("day", "Day", "time"),), _OVER_TIME, drawings=("course",)),
-    Figure("by_step", "By step", "time", (_TIME,), _OVER_TIME, drawings=("course",)),
+    Figure(
+        name="by_day",
+        title="By day",
+        section="time",
+        names=(Column("day", "Day", "time", "moment"),),
+        measures=_OVER_TIME,
+        table="moments",
+        drawings=("course",),
+    ),
+    Figure(
+        name="by_step",
+        title="By step",
+        section="time",
+        names=(Column("from", "From", "time", "moment"),),
+        measures=_OVER_TIME,
+        table="moments",
+        drawings=("course",),
+    ),
     Figure(
         name="by_hour",
         title="By hour of the day",
         section="time",
-        names=(Column("hour", "Hour"),),
-        measures=(Column("views", "Views", style="solid"), Column("sessions", "Sessions", style="line")),
+        names=(Column("hour", "Hour", sql="moment"),),
+        measures=(_IN_TIME["views"], replace(_IN_TIME["sessions"], style="line")),
+        table="moments",
         drawings=("course",),
     ),
     Figure(
@@ -409,7 +443,7 @@ FIGURES = (
         name="goals_by_step",
         title="Goals by step",
         section="success",
-        names=(replace(_TIME, sql="began"),),
+        names=(Column("from", "From", "time", "began"),),
         measures=(_REACHED, replace(_SESSIONS, people="count(DISTINCT visitor)"), _CONVERSION),
         table="sessions_by_goal",
         of_goal=True,
@@ -544,7 +578,7 @@ FIGURES = (
         name="consent_by_day",
         title="Asked and answered by day",
         section="consent",
-        names=(Column("day", "Day", "time", "number"),),
+        names=(Column("day", "Day", "time", "came"),),
         measures=_draw(
             (
                 *_answers("asked", "granted", "refused", "partial"),

@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.base.clock import time_zone as find_time_zone
 from cookie_consent.report.engines.engine import MARGIN
-from cookie_consent.report.goals import Goals
 from cookie_consent.report.local_time import MONTH, LocalTime, check_step, day_number, default_step, local_time
+from cookie_consent.report.settings import Goals
 from cookie_consent.report.where import Segment, Where, segment_of
 
 DEFAULT_ROWS = 50

@@ -21,7 +21,7 @@ from cookie_consent.report import FIGURES, report
 from cookie_consent.report.engines import duckdb_files
 from cookie_consent.report.export.csv_files import NAMES, as_csv, plain
 from cookie_consent.report.export.terminal import as_text, table
-from cookie_consent.report.goals import Goals
+from cookie_consent.report.settings import Goals
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import counts_path
 from tests.report.test_report_sessions import NOON, record

@@ -11,8 +11,8 @@ import pytest
 from cookie_consent.policy.reader import read_goals
 from cookie_consent.report.export.csv_files import as_csv
 from cookie_consent.report.export.terminal import as_text
-from cookie_consent.report.goals import Goals
 from cookie_consent.report.page.page import page
+from cookie_consent.report.settings import Goals
 from tests.report.test_report_sessions import MIDNIGHT, NOON, event, record, reported
 from tests.support.report_records import Record
 

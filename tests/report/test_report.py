@@ -20,10 +20,10 @@ from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
 from cookie_consent.report.engines.engine import default_memory, format_size, parse_memory
 from cookie_consent.report.export.terminal import as_text
-from cookie_consent.report.goals import Goals
 from cookie_consent.report.local_time import numbered
 from cookie_consent.report.page.page import page
 from cookie_consent.report.question import parse_day
+from cookie_consent.report.settings import Goals
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.parquet import compact

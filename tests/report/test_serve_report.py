@@ -28,12 +28,11 @@ from cookie_consent.cli.frame import GOOD, WRONG_USAGE
 from cookie_consent.cli.main import main
 from cookie_consent.cli.serve_report import PASSWORD
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.goals import Goals
 from cookie_consent.report.live.app import report_app
 from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
 from cookie_consent.report.live.pages import KEPT_FOR, Page, Pages
 from cookie_consent.report.page.page import STYLE_SOURCE
-from cookie_consent.report.settings import Settings
+from cookie_consent.report.settings import Goals, Settings
 from cookie_consent.sinks import open_sink
 from tests.report.test_report_page import figures, table
 from tests.support.asgi import Reply, call, response_to, scope

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.report.goals import Goals
-from cookie_consent.report.settings import Settings, default_policy, read_settings
+from cookie_consent.report.settings import Goals, Settings, default_policy, read_settings
 
 
 def test_settings_are_those_of_the_file(tmp_path: Path) -> None:

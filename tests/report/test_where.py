@@ -15,8 +15,8 @@ from cookie_consent.cli.frame import GOOD, WRONG_USAGE
 from cookie_consent.cli.main import main
 from cookie_consent.report import FIGURES, Question
 from cookie_consent.report.export.terminal import as_text
-from cookie_consent.report.goals import Goals
 from cookie_consent.report.page.page import live_page, page
+from cookie_consent.report.settings import Goals
 from cookie_consent.report.where import MOST_FILTERS, parse_filter, without_few
 from tests.report.test_report_page import all_of, figures, text, tree
 from tests.report.test_report_sessions import NOON, record, reported
