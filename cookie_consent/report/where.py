@@ -131,7 +131,7 @@ class Segment:
         return {each.parameter: each.value for each in self.filters}
 
     def _of(self, scope: Scope) -> list[Filter]:
-        return [each for each in self.filters if each.key.scope is scope]
+        return [each for each in self.filters if each.key.scope == scope]
 
 
 def parse_filter(text: str) -> tuple[str, str]:
