@@ -919,9 +919,9 @@ def test_missing_access_log_is_wrong_usage(target: str, tmp_path: Path, capsys: 
     assert not list(tmp_path.iterdir())
 
 
-def test_unreadable_access_log_is_wrong_usage(capsys: Capture) -> None:
-    assert main(["export", "--id", ANN, "--access-log", "/proc/self/mem"]) == WRONG_USAGE  # reading this file fails
-    assert "access_log: /proc/self/mem cannot be used: Input/output error.\n" in capsys.readouterr().err
+def test_unreadable_access_log_is_a_finding(capsys: Capture) -> None:
+    assert main(["export", "--id", ANN, "--access-log", "/proc/self/mem"]) == FINDING  # reading this file fails
+    assert "their records are missing: /proc/self/mem: [Errno 5] Input/output error\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "clickhouse"])
