@@ -246,7 +246,7 @@ def _count_answer(log: AccessLog, request: OwnRequest, posted: PostedAnswer, rec
     path = ""
     if request.next_path:  # the answer of a program has none
         path = unquote(split_address(request.next_path).path)
-    log.counts.add_answer(
+    log.counts.add_with_details(
         names,
         request.fields.get(b"host", b""),
         record.language,

@@ -248,8 +248,10 @@ class Sender:
             # The user agent of who has answered is not read: the answer may have been a no.
             if decision.record is None:
                 device = read_agent(dict(self.scope["headers"]).get(b"user-agent", b"")).device
-            shown = Shown(decision.policy, device, outer_path(self.scope), decision.asked)
-            site.access_log.counts.add_asked(new.host, language, shown, first=insert.first)
+            shown = Shown(decision.policy, device, outer_path(self.scope))
+            names = ("asked", "asked_first") if insert.first else ("asked",)
+            purposes = [("asked", id_) for id_ in decision.asked]
+            site.access_log.counts.add_with_details(names, new.host, language, shown, purposes)
         return pieces
 
     async def _send_page(self, page: Page, message: Message) -> None:

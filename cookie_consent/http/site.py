@@ -56,8 +56,8 @@ from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.sinks import Sink
 from cookie_consent.texts.locales import load_locales
 from cookie_consent.tracing.access_log import AccessLog
+from cookie_consent.tracing.access_record import VisitorLag
 from cookie_consent.tracing.tracer import Trace
-from cookie_consent.tracing.visitor_lag import VisitorLag
 
 _policy_log = logging.getLogger("cookie_consent.policy")
 _log = logging.getLogger("cookie_consent")

@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Self
 
-from cookie_consent.base.bounds import LONGEST_KEPT
-from cookie_consent.base.clock import DAY, UTC_NAME, time_zone
+from cookie_consent.base.clock import UTC_NAME, time_zone
 from cookie_consent.base.files import check_writable
 from cookie_consent.base.messages import check, is_list
-from cookie_consent.base.user_agents import find_page_view_host, read_short
+from cookie_consent.base.user_agents import find_page_view_host
 from cookie_consent.decision.own_cookies import OwnCookies, Place
 from cookie_consent.decision.tokens import Arrival
 from cookie_consent.decision.visit import Visit
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks import JsonLinesSink, Sink, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
+from cookie_consent.tracing.access_record import VisitorLag
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.retention import AccessRetention
 from cookie_consent.tracing.tracer import Trace, Tracing, is_traceable
-from cookie_consent.tracing.visitor_lag import VisitorLag
 
 _LANDS_WITHIN = 60
 """Seconds after a form in which the next page view is taken for the reload of the page with the form."""
@@ -95,14 +94,9 @@ class AccessLog:
             own_cookies: our own cookies.
         """
         fields, now = dict(scope["headers"]), self.clock()
-        # `run_if_due` checks the same; checking here saves a call on most requests.
-        if self.retention is not None and self.retention.ran and not 0 <= now - self.retention.ran < DAY:
+        if self.retention is not None:
             self.retention.run_if_due(now, again=True)
-        # Few requests name a purpose, so that most need only the look at the user agent.
-        prefetched = b"sec-purpose" in fields or b"purpose" in fields
-        if read_short(fields.get(b"user-agent", b"")[:LONGEST_KEPT]).is_bot or (
-            prefetched and not is_traceable(fields)
-        ):
+        if not is_traceable(fields):
             return None
         decision, visitor_id, new_visitor = visit.decision, visit.visitor_id, None
         # Where the law is one of opting out, there may be no answer.

@@ -55,13 +55,11 @@ class Shown(NamedTuple):
         policy: the policy that it was about.
         device: the class of the device.
         path: the path of the page.
-        asked: the ids of the purposes that a page with the question asked for.
     """
 
     policy: Policy
     device: str
     path: str
-    asked: tuple[str, ...] = ()
 
 
 class Counts:
@@ -122,37 +120,17 @@ class Counts:
         elif len(self._sums) >= MOST:
             self._write_all()
 
-    def add_asked(self, host: bytes, language: str, shown: Shown, *, first: bool) -> None:
-        """Count a page with the question.
-
-        Args:
-            host: the Host field of the request.
-            language: the language of the question.
-            shown: what it looked like and where it was.
-            first: whether the visitor came from elsewhere, so that no page of this visit has asked yet.
-        """
-        names = ("asked", "asked_first") if first else ("asked",)
-        self._add_details(names, host, shown, [("asked", id_) for id_ in shown.asked])
-        for name in names:
-            self.add(name, host, language=language)
-
-    def add_answer(
-        self,
-        names: Collection[str],
-        host: bytes,
-        language: str,
-        shown: Shown,
-        *,
-        purposes: Iterable[tuple[str, str]] = (),
+    def add_with_details(
+        self, names: Collection[str], host: bytes, language: str, shown: Shown, purposes: Iterable[tuple[str, str]] = ()
     ) -> None:
-        """Count an answer.
+        """Count a page with the question, or an answer.
 
         Args:
             names: the names of its counts.
             host: the Host field of the request.
             language: the language of the question.
             shown: what the question looked like and where it was.
-            purposes: "granted", "refused", "withdrawn" or "changed", and the purpose of which that is true.
+            purposes: "asked", "granted", "refused", "withdrawn" or "changed", and the purpose of which that is true.
         """
         self._add_details(names, host, shown, purposes)
         for name in names:

@@ -44,14 +44,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def count(counts: Counts) -> None:
     host = b"registry.example"
     for device, numbers in DEVICES.items():
-        shown, at_once = Shown(policy(), device, "/docs", policy().asked), numbers["at_once"]
+        shown, at_once = Shown(policy(), device, "/docs"), numbers["at_once"]
         for number in range(numbers["asked"] + numbers["first"]):
-            counts.add_asked(host, "en", shown, first=number < numbers["first"])
+            asked = ("asked", "asked_first") if number < numbers["first"] else ("asked",)
+            counts.add_with_details(asked, host, "en", shown, [("asked", id_) for id_ in policy().asked])
         for answer in ("granted", "refused", "partial"):
             for _ in range(numbers[answer]):
                 known = shown if answer == "granted" else shown._replace(device="")
                 names = (answer, "answered_first") if at_once > 0 else (answer,)
-                counts.add_answer(names, host, "en", known)
+                counts.add_with_details(names, host, "en", known)
                 at_once -= 1
     for name, value in (("withdrawn", 4), ("changed", 20), ("settings", 30)):
         for _ in range(value):

@@ -16,7 +16,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy
-from cookie_consent.tracing.visitor_lag import VisitorLag
+from cookie_consent.tracing.access_record import VisitorLag
 from tests.support.policies import KEY, policy_of
 
 PREFIX = "/privacy-choices"

@@ -217,7 +217,7 @@ def ask(counts: Counts, *paths: str) -> None:
 
     async def serve() -> None:
         for path in paths:
-            counts.add_asked(b"site.example", "en", Shown(policy(), "pc", path), first=False)
+            counts.add_with_details(["asked"], b"site.example", "en", Shown(policy(), "pc", path))
 
     run(serve())
     counts.flush()
@@ -251,7 +251,7 @@ def test_many_combinations_take_bounded_memory() -> None:
     async def serve() -> None:
         for number in range(3000):
             shown = Shown(policy(), "pc", f"/{number // 100}")
-            counts.add_asked(b"host%d" % (number % 100), "en", shown, first=False)
+            counts.add_with_details(["asked"], b"host%d" % (number % 100), "en", shown)
             assert len(counts._details) <= MOST + len(shown)
             assert len(counts._sums) <= MOST
 
@@ -268,7 +268,7 @@ def test_sums_by_each_thing_are_written_after_five_minutes() -> None:
 
     async def serve() -> None:
         counts = Counts(sink, clock)
-        counts.add_asked(b"site.example", "en", Shown(policy(), "pc", "/"), first=False)
+        counts.add_with_details(["asked"], b"site.example", "en", Shown(policy(), "pc", "/"))
         for _ in range(30):
             assert names() <= {"asked"}
             clock.forward(seconds=FLUSH_INTERVAL)
@@ -284,7 +284,7 @@ def test_sums_belong_to_the_day_of_the_question() -> None:
 
     async def serve() -> None:
         for path in ("/a", "/b"):
-            counts.add_asked(b"site.example", "en", Shown(policy(), "pc", path), first=False)
+            counts.add_with_details(["asked"], b"site.example", "en", Shown(policy(), "pc", path))
             clock.forward(days=1)
 
     run(serve())

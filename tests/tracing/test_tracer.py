@@ -24,8 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cookie_consent.base.addresses import truncate_address
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.sinks import JsonLinesSink, MemorySink
+from cookie_consent.tracing.access_record import VisitorLag
 from cookie_consent.tracing.tracer import Trace, Tracing
-from cookie_consent.tracing.visitor_lag import VisitorLag
 from tests.support.asgi import (
     NOW,
     PAGE,

@@ -32,7 +32,7 @@ from cookie_consent.ledgers.chain import Root, verify
 from cookie_consent.policy.parts import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import counts_path
-from cookie_consent.tracing.visitor_lag import VisitorLag
+from cookie_consent.tracing.access_record import VisitorLag
 from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.ledger_files import ledger_url
 from tests.support.ledger_writer import new_id
