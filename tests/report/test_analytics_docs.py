@@ -179,12 +179,19 @@ def test_prometheus_counters_have_documented_names(folder: Path) -> None:
 def test_data_frames_match_records(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exports = [command for command in map(shlex.split, COMMANDS) if {"parquet", "jsonl"} & set(command)]
     assert [main(command[1:]) for command in exports] == [GOOD, GOOD]
+    assert main(["compact", "--access-log", "logs/access.jsonl"]) == GOOD
+    closed = [record for record in VIEWS if record["time"][:10] <= str(sample.FIRST + timedelta(days=2))]
     pages = {path: (views, visitors) for path, views, visitors in run_python(DUCKDB)["pages"]}
     assert pages == {
-        path: (len(of), len({record["visitor.id"] for record in of})) for path, of in grouped(VIEWS, "url.path").items()
+        path: (len(of), len({record["visitor.id"] for record in of}))
+        for path, of in grouped(closed, "url.path").items()
     }
-    by_day = run_python(PANDAS)["by_day"]
-    assert {str(day): number for day, number in by_day.items()} == visitors_by_day()
+    by_entry = run_python(PANDAS)["by_entry"]
+    begun = [record for record in closed if record["time"] < f"{sample.FIRST + timedelta(days=2)}T18"]
+    assert dict(by_entry) == {
+        path: len({record["visitor.id"] for record in of})
+        for path, of in grouped(first_views(begun), "url.path").items()
+    }
     slowest = run_python(POLARS)["slowest"]
     assert dict(slowest.select("route", "requests").iter_rows()) == Counter(record["http.route"] for record in RECORDS)
 
@@ -212,14 +219,20 @@ def shares() -> dict[str, float]:
     return {day: recorded / sums("views")[day] for day, recorded in sums("views_recorded").items()}
 
 
-def entries() -> Counter[str]:
-    """Sessions by entry page: a session starts with a view after 30 minutes without a view."""
-    begun: Counter[str] = Counter()
-    for of in grouped(VIEWS, "visitor.id").values():
+def first_views(views: list[Record]) -> list[Record]:
+    """The first views of sessions: a session starts with a view after 30 minutes without a view."""
+    first: list[Record] = []
+    for of in grouped(views, "visitor.id").values():
         moments = [datetime.fromisoformat(record["time"]) for record in of]
         for record, moment, before in zip(of, moments, [None, *moments], strict=False):
-            begun[record["url.path"]] += before is None or moment - before > timedelta(minutes=30)
-    return begun
+            if before is None or moment - before > timedelta(minutes=30):
+                first.append(record)
+    return first
+
+
+def entries() -> Counter[str]:
+    """Sessions by entry page."""
+    return Counter(record["url.path"] for record in first_views(VIEWS))
 
 
 def write_to(url: str, folder: Path) -> None:
