@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from cookie_consent.base.clock import rfc3339
 
@@ -13,22 +12,15 @@ _NEVER_OLD = "9999"
 _TIME = re.compile(rb'"time":\s*"([^"]*)"')
 
 
-def record_of(visitor_id: str, line: bytes) -> dict[str, Any] | None:
-    """Return the record on a line if it is one of this visitor; None for any other line."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and record.get("visitor.id") == visitor_id else None
-
-
 def is_of(visitor_id: str, line: bytes) -> bool:
     """Return whether a line belongs to a visitor: a whole record, or a torn one that still names the visitor."""
     if visitor_id.encode() not in line:
         return False
-    if record_of(visitor_id, line) is not None:
-        return True
-    return _is_torn(line) and re.search(rb'"visitor\.id":\s*"%b"' % re.escape(visitor_id.encode()), line) is not None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return re.search(rb'"visitor\.id":\s*"%b"' % re.escape(visitor_id.encode()), line) is not None
+    return isinstance(record, dict) and record.get("visitor.id") == visitor_id
 
 
 def time_of(line: bytes) -> str:
@@ -52,11 +44,3 @@ def oldest_kept(now: float, keep: timedelta) -> str:
     """
     # "Z" would sort after the "." of fractions of a second.
     return rfc3339((datetime.fromtimestamp(now, UTC) - keep).timestamp()).removesuffix("Z")
-
-
-def _is_torn(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return True
-    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from cookie_consent.sinks.files.locked_files import Trouble, for_each_file, nami
 from cookie_consent.sinks.files.parquet import count_rows, engine, records_in
 from cookie_consent.sinks.files.parquet import remove_visitor as remove_from_parquet
 from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, tables_folder
-from cookie_consent.sinks.lines import is_of, oldest_kept, record_of, time_of
+from cookie_consent.sinks.lines import is_of, oldest_kept, time_of
 from cookie_consent.sinks.optional import NotInstalledError
 
 _TIMEOUT = 30.0
@@ -69,9 +70,9 @@ def _in_parquet(files: Sequence[Source], visitor_id: str) -> tuple[list[dict[str
 def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
     needle = visitor_id.encode()
     with source.path.open("rb") as file:
-        for _, line in matching_lines(file, source.file_format, lambda line: needle in line, needle):
-            if record := record_of(visitor_id, line):
-                yield record
+        for _, line in matching_lines(file, source.file_format, lambda line: is_of(visitor_id, line), needle):
+            with suppress(ValueError):  # a torn line
+                yield json.loads(line)
 
 
 def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[Trouble]]:
