@@ -5,10 +5,12 @@ A database need not know time zones: a local time is a UTC time plus an offset, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
+from itertools import groupby
 
 from cookie_consent.base.clock import time_zone
 
@@ -120,14 +122,8 @@ def _offset_at(zone: tzinfo, moment: int) -> int:
 def _change(zone: tzinfo, since: int) -> int:
     """Return the time at which the offset changes, within a day from `since`."""
     before = _offset_at(zone, since)
-    first, last = since, since + _DAY
-    while last - first > 1:
-        middle = (first + last) // 2
-        if _offset_at(zone, middle) == before:
-            first = middle
-        else:
-            last = middle
-    return last
+    day = range(since, since + _DAY + 1)
+    return day[bisect_left(day, True, key=lambda moment: _offset_at(zone, moment) != before)]
 
 
 def _after_midnight(change: int, before: int, after: int) -> int:
@@ -178,11 +174,8 @@ def numbered(step: str, days: list[date], local: LocalTime, zone: str) -> Iterat
         for number, begin in local.hours(since, end):
             yield number, _hour_text(begin, zone)
         return
-    last = None
-    for day in days:
-        if (number := step_number(step, day_number(day))) != last:
-            yield number, day.isoformat()
-        last = number
+    for number, of_step in groupby(days, lambda day: step_number(step, day_number(day))):
+        yield number, next(of_step).isoformat()
 
 
 def step_number(step: str, day: int) -> int:
