@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, urlencode
 from cookie_consent.base.clock import time_zone
 from cookie_consent.report.figures import Figure, Row
 from cookie_consent.report.lists import OTHER
-from cookie_consent.report.page.formatting import is_seen, visible
+from cookie_consent.report.page.formatting import visible
 from cookie_consent.report.question import PREVIOUS, parse_day
 from cookie_consent.report.where import MOST_FILTERS, may_repeat, segment_of
 
@@ -100,9 +100,8 @@ def _value_of(figure: Figure, row: Row) -> str:
 
 def _is_filter(key: str, value: str) -> bool:
     """Tell whether a filter chooses the row with this value: not of a path that is too long, or that ends in a *."""
-    is_pattern = key in _OF_PATHS and value.endswith("*")
     try:
         segment_of([(key, value)])
     except ValueError:
         return False
-    return all(map(is_seen, value)) and not is_pattern
+    return not (key in _OF_PATHS and value.endswith("*"))
