@@ -61,12 +61,12 @@ def _password(file: str | None) -> str:
 
 def _guarded(app: ASGIApp, host: str, password: str) -> ASGIApp:
     """Return the report app behind its guards: the password if set, and a check of the Host field if on loopback."""
-    from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
+    from cookie_consent.report.live.guards import is_loopback, require_loopback, require_password
 
     if password:
-        app = OnlyByPassword(app, password)
+        app = require_password(app, password)
     if is_loopback(host):
-        return OnlyByLoopback(app)
+        return require_loopback(app)
     if not password:
         raise UnusableError(
             f"Others than this machine can connect to {host}: that needs a password. Write it into a file and name "

@@ -29,7 +29,7 @@ from cookie_consent.cli.main import main
 from cookie_consent.cli.serve_report import PASSWORD
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.live.app import report_app
-from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
+from cookie_consent.report.live.guards import is_loopback, require_loopback, require_password
 from cookie_consent.report.live.pages import KEPT_FOR, Page, Pages
 from cookie_consent.report.page.page import STYLE_SOURCE
 from cookie_consent.report.settings import Goals, Settings
@@ -466,13 +466,13 @@ def test_next_question_retries_failed_thread_start(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_loopback_server_answers_only_loopback_hosts(host: str, status: int) -> None:
-    reply = call(OnlyByLoopback(PlainTextResponse("ok")), host=host)
+    reply = call(require_loopback(PlainTextResponse("ok")), host=host)
     assert reply.status == status
 
 
 def test_loopback_server_refuses_request_without_host() -> None:
     without = {**scope(), "headers": []}
-    assert asyncio.run(response_to(OnlyByLoopback(PlainTextResponse("ok")), without)).status == 421
+    assert asyncio.run(response_to(require_loopback(PlainTextResponse("ok")), without)).status == 421
 
 
 def basic(credentials: str) -> list[tuple[str, str]]:
@@ -498,14 +498,14 @@ def basic(credentials: str) -> list[tuple[str, str]]:
     ],
 )
 def test_only_correct_password_is_accepted(headers: Any, status: int) -> None:
-    reply = call(OnlyByPassword(PlainTextResponse("ok"), SECRET), headers=headers)
+    reply = call(require_password(PlainTextResponse("ok"), SECRET), headers=headers)
     assert reply.status == status
     assert reply.get("www-authenticate") == ('Basic realm="Report", charset="UTF-8"' if status == 401 else "")
 
 
 def test_password_may_have_non_ascii_letters() -> None:
     secret = "ein: Käse für 東京"
-    assert call(OnlyByPassword(PlainTextResponse("ok"), secret), headers=basic(f"me:{secret}")).status == 200
+    assert call(require_password(PlainTextResponse("ok"), secret), headers=basic(f"me:{secret}")).status == 200
 
 
 def test_loopback_addresses_are_recognized() -> None:

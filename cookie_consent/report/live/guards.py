@@ -24,49 +24,33 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class OnlyByLoopback:
-    """Serves only requests whose Host field names the machine itself; refuses others with 421.
+def require_loopback(app: ASGIApp) -> ASGIApp:
+    """Return an app that serves only requests whose Host field names the machine itself, and refuses others with 421.
 
     Another site can make its own name resolve to 127.0.0.1, so that its pages get the same origin as this server ("DNS
     rebinding"). The browser still sends that name in the Host field.
-
-    Args:
-        app: the app to protect.
     """
+    refusal = PlainTextResponse("Open this page as http://localhost, with its port.\n", 421)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        is_allowed = is_loopback(_name(Headers(scope=scope).get("host", "")))
+        await (app if is_allowed else refusal)(scope, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if is_loopback(_name(Headers(scope=scope).get("host", ""))):
-            await self._app(scope, receive, send)
-        else:
-            refusal = PlainTextResponse("Open this page as http://localhost, with its port.\n", 421)
-            await refusal(scope, receive, send)
+    return guarded
 
 
-class OnlyByPassword:
-    """Serves only requests with the password, and any user name (HTTP Basic, RFC 7617); refuses others with 401.
+def require_password(app: ASGIApp, password: str) -> ASGIApp:
+    """Return an app that serves only requests with a password, and any user name (HTTP Basic, RFC 7617); else 401."""
+    wanted = _digest(password.encode())
+    challenge = {"www-authenticate": 'Basic realm="Report", charset="UTF-8"', "cache-control": "no-store"}
+    refusal = PlainTextResponse("The password is needed; the user's name may be any.\n", 401, challenge)
 
-    Args:
-        app: the app to protect.
-        password: the password as plain text.
-    """
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        password_sent = _password_of(Headers(scope=scope).get("authorization", ""))
+        is_allowed = hmac.compare_digest(_digest(password_sent), wanted)
+        await (app if is_allowed else refusal)(scope, receive, send)
 
-    def __init__(self, app: ASGIApp, password: str) -> None:
-        self._app, self._password = app, _digest(password.encode())
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        given = _given_password(Headers(scope=scope).get("authorization", ""))
-        if hmac.compare_digest(_digest(given), self._password):
-            await self._app(scope, receive, send)
-        else:
-            challenge = {"www-authenticate": 'Basic realm="Report", charset="UTF-8"', "cache-control": "no-store"}
-            await PlainTextResponse("The password is needed; the user's name may be any.\n", 401, challenge)(
-                scope, receive, send
-            )
+    return guarded
 
 
 def _name(host: str) -> str:
@@ -81,7 +65,7 @@ def _digest(password: bytes) -> bytes:
     return hashlib.sha256(password).digest()
 
 
-def _given_password(authorization: str) -> bytes:
+def _password_of(authorization: str) -> bytes:
     scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() != "basic":
         return b""

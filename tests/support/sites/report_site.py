@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from cookie_consent.report.live.app import report_app
-from cookie_consent.report.live.guards import OnlyByLoopback
+from cookie_consent.report.live.guards import require_loopback
 from tests.support.report_sample import compared_report, sample_report
 
 
@@ -15,4 +15,4 @@ def made(access_log: str | os.PathLike[str], *, compare: bool, **question: Any) 
     return compared_report() if compare else sample_report()
 
 
-app = OnlyByLoopback(report_app("nowhere.jsonl", authorize=lambda request: True, make=made))
+app = require_loopback(report_app("nowhere.jsonl", authorize=lambda request: True, make=made))
