@@ -152,6 +152,7 @@ def test_shares_have_an_axis_in_percent() -> None:
     picture = charts.timeline("chart", "Conversion", "abc", "abc", series, "percent")
     assert texts(picture, "scale")[:5] == ["0 %", "1 %", "2 %", "3 %", "4 %"]
     assert "".join(of_class(picture, "hover")[1].itertext()) == "b: conversion 0.2 %"
+    assert of_class(picture, "gap") == [], "a share of nothing"
 
 
 def test_fill_patterns_are_defined() -> None:

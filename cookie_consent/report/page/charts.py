@@ -92,11 +92,11 @@ def timeline(
     """
     shown = FORMATS[kind]
     largest = max((value or 0 for each in series for value in each.values), default=0)
-    top, ticks = _scale(largest, _LEAST[kind])
+    top, ticks = _choose_scale(largest, _LEAST[kind])
     # The columns stretch with the width; strokes and points do not.
     plot = element(
         "svg",
-        *(_drawn(each, top) for each in series),
+        *(_draw_series(each, top) for each in series),
         viewBox=f"0 0 {len(labels)} 100",
         preserveAspectRatio="none",
         width="100%",
@@ -107,11 +107,11 @@ def timeline(
         "svg",
         element("title", title, id=f"{ident}-title"),
         element("desc", _describe(names, series, shown), id=f"{ident}-desc"),
-        *(_gridline(value, top, _TICKS[kind](value)) for value in ticks),
-        *(_gap(place / len(labels), 1 / len(labels)) for place in gaps(series)),
+        *(_draw_gridline(value, top, _TICKS[kind](value)) for value in ticks),
+        *(_draw_gap(place / len(labels), 1 / len(labels)) for place in find_gaps(series, kind)),
         plot,
-        *_along(labels),
-        *_hovered(names, series, shown),
+        *_draw_labels(labels),
+        *_draw_hints(names, series, shown),
         class_="chart",
         role="img",
         aria_labelledby=f"{ident}-title",
@@ -150,8 +150,10 @@ def swatch(kind: str) -> Markup:
     return element("svg", drawn, class_="swatch", width=16, height=14, aria_hidden="true", focusable="false")
 
 
-def gaps(series: Sequence[Series]) -> list[int]:
-    """Return the places without any number: what is not known is not 0."""
+def find_gaps(series: Sequence[Series], kind: Kind) -> list[int]:
+    """Return the places without any count: what is not known is not 0. A share of nothing is neither."""
+    if kind != "count":
+        return []
     places = enumerate(zip(*(each.values for each in series), strict=True))
     return [place for place, values in places if all(value is None for value in values)]
 
@@ -170,7 +172,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _scale(largest: float, least: float) -> tuple[float, list[float]]:
+def _choose_scale(largest: float, least: float) -> tuple[float, list[float]]:
     """Return the top value of an axis, and the round values to mark on it: at most five, with 0."""
     if largest <= 0:
         return least, [0]
@@ -180,22 +182,22 @@ def _scale(largest: float, least: float) -> tuple[float, list[float]]:
     return step * marks, [step * number for number in range(marks + 1)]
 
 
-def _gridline(value: float, top: float, said: str) -> Markup:
+def _draw_gridline(value: float, top: float, said: str) -> Markup:
     y = _HEIGHT * (1 - value / top)
     line = element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid" if value else "ground")
     return line + element("text", said, x=-8, y=y + 4, text_anchor="end", class_="scale")
 
 
-def _gap(begin: float, width: float) -> Markup:
+def _draw_gap(begin: float, width: float) -> Markup:
     return element("rect", x=in_percent(begin), width=in_percent(width), height=_HEIGHT, class_="gap")
 
 
-def _drawn(series: Series, top: float) -> Markup:
+def _draw_series(series: Series, top: float) -> Markup:
     heights = [None if value is None else 100 - 100 * value / top for value in series.values]
-    return _line(heights) if series.kind == "line" else _columns(heights, series.kind)
+    return _draw_line(heights) if series.kind == "line" else _draw_columns(heights, series.kind)
 
 
-def _columns(heights: Sequence[float | None], kind: str) -> Markup:
+def _draw_columns(heights: Sequence[float | None], kind: str) -> Markup:
     gap = _GAPS[kind] if len(heights) <= _MAX_SPACED_COLUMNS else 0
     path = "".join(
         f"M{short(place + gap)} 100V{short(y)}H{short(place + 1 - gap)}V100Z"
@@ -203,10 +205,10 @@ def _columns(heights: Sequence[float | None], kind: str) -> Markup:
         # A column of height 0 would still draw its outline.
         if y is not None and y < 100
     )
-    return _stroke(path, kind)
+    return _draw_path(path, kind)
 
 
-def _line(heights: Sequence[float | None]) -> Markup:
+def _draw_line(heights: Sequence[float | None]) -> Markup:
     """Return a line with its points. It is broken where a number is missing."""
     path = ""
     dots = []
@@ -218,20 +220,22 @@ def _line(heights: Sequence[float | None]) -> Markup:
             # A zero-length path with round caps draws a point, and stays round however the chart is stretched.
             dots.append(f"M{point}h0")
         is_missing = y is None
-    return _stroke(path, "line") + _stroke("".join(dots) if len(dots) <= _MAX_POINTS else "", "points")
+    return _draw_path(path, "line") + _draw_path("".join(dots) if len(dots) <= _MAX_POINTS else "", "points")
 
 
-def _stroke(path: str, kind: str) -> Markup:
+def _draw_path(path: str, kind: str) -> Markup:
     return element("path", d=path, class_=kind, vector_effect="non-scaling-stroke") if path else Markup()
 
 
-def _along(labels: Sequence[str]) -> Iterable[Markup]:
+def _draw_labels(labels: Sequence[str]) -> Iterable[Markup]:
     for place in range(0, len(labels), max(math.ceil(len(labels) / _MAX_LABELS), 1)):
         x = in_percent((place + 0.5) / len(labels))
         yield element("text", labels[place], x=x, y=_HEIGHT + 18, text_anchor="middle", class_="scale")
 
 
-def _hovered(names: Sequence[str], series: Sequence[Series], shown: Callable[[float | None], str]) -> Iterable[Markup]:
+def _draw_hints(
+    names: Sequence[str], series: Sequence[Series], shown: Callable[[float | None], str]
+) -> Iterable[Markup]:
     if len(names) > _MAX_SPACED_COLUMNS:
         return
     for place, name in enumerate(names):

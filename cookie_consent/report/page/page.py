@@ -29,7 +29,7 @@ from cookie_consent.report.page.formatting import (
     visible,
 )
 from cookie_consent.report.page.links import Asked, filter_links, range_links, row_link
-from cookie_consent.report.page.shown import Shown, main_chart, show_figures
+from cookie_consent.report.page.shown import Shown, show_figures, show_visitors
 
 _TEMPLATES = Path(__file__).parent
 _STYLE = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
@@ -120,7 +120,7 @@ def live_page(asked: Asked | None, report: Mapping[str, Any] | None, problem: st
 
 
 def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str, Any] | None) -> str:
-    shown = {} if report is None else _context(report, asked)
+    shown = {} if report is None else _make_context(report, asked)
     return _environment.get_template("report.html").render(
         policy=policy,
         asked=asked,
@@ -132,30 +132,30 @@ def _render(policy: str, asked: Asked | None, problem: str, report: Mapping[str,
     )
 
 
-def _context(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
+def _make_context(report: Mapping[str, Any], asked: Asked | None) -> dict[str, Any]:
     range_ = report["range"]
     is_withheld = report["small_groups"]["withheld"]
     figures = [] if is_withheld else show_figures(report)
     return {
         "title": f"Visits, {days(range_['from'], range_['to'])}",
-        "about": _about(range_),
+        "about": _describe_range(range_),
         "compared": comparison_in_words(report),
         "left_out": left_out(report),
-        "numbers": _numbers(report),
-        "share": few_visitors(report) if is_withheld else _share_in_words(report),
+        "numbers": _list_numbers(report),
+        "share": few_visitors(report) if is_withheld else _describe_share(report),
         "meter": strip([("solid", report["share"]["share"])]) if report["share"]["share"] is not None else "",
-        "main": None if is_withheld else main_chart(report),
-        "briefs": [_first_with_rows(figures, names) for names in _BRIEFS if figures],
-        "sections": _sections(report, figures),
+        "main": None if is_withheld else show_visitors(report),
+        "briefs": [_choose_list(figures, names) for names in _BRIEFS if figures],
+        "sections": _list_sections(report, figures),
         "link": lambda shown, row: row_link(asked, shown.figure, row),
-        "small_groups": "" if is_withheld else _small_groups(report),
+        "small_groups": "" if is_withheld else _describe_small_groups(report),
         "made": moment(range_["generated_at"], range_["time_zone"]),
     }
 
 
-def _sections(report: Mapping[str, Any], figures: Sequence[Shown]) -> list[dict[str, Any]]:
+def _list_sections(report: Mapping[str, Any], figures: Sequence[Shown]) -> list[dict[str, Any]]:
     """Return the sections that have figures: goals and countries are not there without any."""
-    notes = {"success": _OF_GOALS, "consent": _consent_note(report), "answers": _OF_REQUESTS}
+    notes = {"success": _OF_GOALS, "consent": _describe_consent(report), "answers": _OF_REQUESTS}
     sections = []
     for section in SECTIONS:
         of_section = [shown for shown in figures if shown.figure.section == section.id]
@@ -166,12 +166,12 @@ def _sections(report: Mapping[str, Any], figures: Sequence[Shown]) -> list[dict[
     return sections
 
 
-def _first_with_rows(figures: Sequence[Shown], names: Sequence[str]) -> Shown:
+def _choose_list(figures: Sequence[Shown], names: Sequence[str]) -> Shown:
     by_name = {shown.figure.name: shown for shown in figures}
     return next((by_name[name] for name in names if by_name[name].rows), by_name[names[-1]])
 
 
-def _consent_note(report: Mapping[str, Any]) -> str:
+def _describe_consent(report: Mapping[str, Any]) -> str:
     """Say what share of the answers is a yes, and of what the counts are."""
     figures = report["consent"]
     said = ["Counts of pages on which the question was asked, not of people: nobody is traced to make them."]
@@ -184,27 +184,27 @@ def _consent_note(report: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
-def _about(range_: Mapping[str, Any]) -> str:
+def _describe_range(range_: Mapping[str, Any]) -> str:
     host = f"The host {visible(range_['host'])}" if range_["host"] else "All hosts"
     filters = ", ".join(f"{key} {visible(value)}" for key, value in range_["where"])
     pages = f"all pages; only sessions with {filters}" if filters else "all pages"
     return f"{host}, {pages}. Days and hours are in {range_['time_zone']}."
 
 
-def _numbers(report: Mapping[str, Any]) -> list[Number]:
+def _list_numbers(report: Mapping[str, Any]) -> list[Number]:
     if report["small_groups"]["withheld"]:
         return [Number("Visitors", f"fewer than {report['small_groups']['threshold']}")]
     return [
-        _number(report, "Visitors", count, "visitors"),
-        _number(report, "Sessions", count, "sessions"),
-        _number(report, "Views", count, "views"),
-        _number(report, "Views per session", decimal, "views_per_session"),
-        _number(report, "Bounce rate", percent, "bounce_rate"),
-        _number(report, "Session, median", seconds, "session_seconds", "median"),
+        _compare_number(report, "Visitors", count, "visitors"),
+        _compare_number(report, "Sessions", count, "sessions"),
+        _compare_number(report, "Views", count, "views"),
+        _compare_number(report, "Views per session", decimal, "views_per_session"),
+        _compare_number(report, "Bounce rate", percent, "bounce_rate"),
+        _compare_number(report, "Session, median", seconds, "session_seconds", "median"),
     ]
 
 
-def _number(report: Mapping[str, Any], name: str, said: Callable[[float | None], str], *keys: str) -> Number:
+def _compare_number(report: Mapping[str, Any], name: str, said: Callable[[float | None], str], *keys: str) -> Number:
     now: Any = report
     then: Any = report["compare"]
     for key in keys:
@@ -217,23 +217,23 @@ def _number(report: Mapping[str, Any], name: str, said: Callable[[float | None],
     is_share = said is percent
     if not then and not is_share:
         return Number(name, said(now), "none before" if now else "none before either")
-    change = _points(now, then) if is_share else _growth(now, then)
+    change = _describe_points(now, then) if is_share else _describe_growth(now, then)
     return Number(name, said(now), change or "as before,", f"from {said(then)}" if change else said(then))
 
 
-def _growth(now: float, then: float) -> str:
+def _describe_growth(now: float, then: float) -> str:
     """Describe how a number has changed; "" for hardly at all."""
     growth = now / then - 1
     return f"{'up' if growth > 0 else 'down'} {percent(abs(growth))}" if abs(growth) >= _FEW else ""
 
 
-def _points(now: float, then: float) -> str:
+def _describe_points(now: float, then: float) -> str:
     """Describe how a share has changed, in points: a percentage of a percentage would mislead. "" for hardly at all."""
     points = (now - then) * 100
     return f"{'up' if points > 0 else 'down'} {abs(points):.1f} points" if abs(points) >= _FEW * 100 else ""
 
 
-def _share_in_words(report: Mapping[str, Any]) -> str:
+def _describe_share(report: Mapping[str, Any]) -> str:
     """Say what share of all page views has a record."""
     share = report["share"]
     was = report["compare"] and report["compare"]["share"]["share"]
@@ -249,7 +249,7 @@ def _share_in_words(report: Mapping[str, Any]) -> str:
     )
 
 
-def _small_groups(report: Mapping[str, Any]) -> str:
+def _describe_small_groups(report: Mapping[str, Any]) -> str:
     small = report["small_groups"]
     if small["threshold"] == 1:
         return ""  # no group is too small

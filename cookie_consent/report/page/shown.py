@@ -145,12 +145,12 @@ class Shown:
 
 def show_figures(report: Mapping[str, Any]) -> list[Shown]:
     """Return all figures of a report as the page shows them."""
-    return [*_of_totals(report), *(shown for figure in FIGURES for shown in _show_figure(report, figure))]
+    return [*_show_totals(report), *(shown for figure in FIGURES for shown in _show_figure(report, figure))]
 
 
-def main_chart(report: Mapping[str, Any]) -> Shown:
+def show_visitors(report: Mapping[str, Any]) -> Shown:
     """Return visitors over time, with the earlier period behind them."""
-    shown = _over_time(report, "visitors")
+    shown = _show_steps(report, "visitors")
     return replace(shown, figure=replace(shown.figure, measures=(*shown.figure.measures, _OVER_TIME["sessions"])))
 
 
@@ -159,33 +159,33 @@ def _show_figure(report: Mapping[str, Any], figure: Figure) -> Iterator[Shown]:
     if figure.name == "by_day":
         return
     if figure.name == "by_step":
-        yield _over_time(report, "views")
-        yield _over_time(report, "sessions")
+        yield _show_steps(report, "views")
+        yield _show_steps(report, "sessions")
         if not report["range"]["where"]:  # counts know no segments
-            yield _share_over_time(report)
+            yield _show_share(report)
     elif figure.name == "funnels":
-        yield from (_list(funnel, steps) for funnel, steps in _funnels(report, figure))
+        yield from (_show_list(funnel, steps) for funnel, steps in _split_funnels(report, figure))
     elif figure.of_goal:
-        yield from (_any(report, of_goal, rows) for of_goal, rows in _of_goals(report, figure))
+        yield from (_show_rows(report, of_goal, rows) for of_goal, rows in _split_goals(report, figure))
     elif figure.name == "retention":
-        yield _retention(figure, rows)
+        yield _show_retention(figure, rows)
     else:
-        yield _any(report, figure, rows)
+        yield _show_rows(report, figure, rows)
 
 
-def _any(report: Mapping[str, Any], figure: Figure, rows: Sequence[Row]) -> Shown:
+def _show_rows(report: Mapping[str, Any], figure: Figure, rows: Sequence[Row]) -> Shown:
     if "course" not in figure.drawings:
-        return _list(figure, rows)
-    return _course(report, figure, rows, report["range"]["step"] if figure.of_goal else DAY)
+        return _show_list(figure, rows)
+    return _show_course(report, figure, rows, report["range"]["step"] if figure.of_goal else DAY)
 
 
-def _list(figure: Figure, rows: Sequence[Row]) -> Shown:
+def _show_list(figure: Figure, rows: Sequence[Row]) -> Shown:
     """Return a list without the rows of too few visitors, whose numbers are not given."""
     known = [row for row in rows if row[figure.measures[0].key] is not None]
     return Shown(figure, known, [name_of(figure, row) for row in known])
 
 
-def _course(report: Mapping[str, Any], figure: Figure, rows: Sequence[Row], step: str = DAY) -> Shown:
+def _show_course(report: Mapping[str, Any], figure: Figure, rows: Sequence[Row], step: str = DAY) -> Shown:
     """Return numbers by steps of time: a chart of each kind of number, and a table."""
     head, labels, names = steps_of(rows, step)
     figure = replace(figure, names=(replace(_NAME, title=head),), between=())
@@ -212,13 +212,13 @@ def _draw_course(
     legend = [(charts.swatch(each.style), each.title) for each in reversed(columns)]
     if len(figure.measures) == 1:  # named by the title
         legend = []
-    if charts.gaps(series):
+    if charts.find_gaps(series, kind):
         few = f"Fewer than {report['small_groups']['threshold']} visitors"
         legend.append((charts.swatch("gap"), few if report["range"]["where"] or figure.of_goal else "Not counted"))
     return Picture(chart, legend)
 
 
-def _over_time(report: Mapping[str, Any], name: str) -> Shown:
+def _show_steps(report: Mapping[str, Any], name: str) -> Shown:
     """Return a number by step, with that of the earlier period behind it."""
     rows: Sequence[Row] = report["by_step"]
     earlier = f"{name}_before"
@@ -233,10 +233,10 @@ def _over_time(report: Mapping[str, Any], name: str) -> Shown:
         rows = [{**row, earlier: number} for row, number in zip(rows, numbers, strict=True)]
     title = f"{columns[0].title} by {step}"
     figure = replace(BY_NAME["by_step"], name=f"{name}-by-step", title=title, measures=tuple(columns))
-    return _course(report, figure, rows, step)
+    return _show_course(report, figure, rows, step)
 
 
-def _share_over_time(report: Mapping[str, Any]) -> Shown:
+def _show_share(report: Mapping[str, Any]) -> Shown:
     step = report["range"]["step"]
     shares = [{**row, "share": ratio(row["all_views_recorded"], row["all_views"])} for row in report["by_step"]]
     figure = replace(
@@ -245,16 +245,16 @@ def _share_over_time(report: Mapping[str, Any]) -> Shown:
         title=f"All pages by {step}, recorded or not",
         measures=(_OVER_TIME["all_views_recorded"], _OVER_TIME["all_views"], _SHARE),
     )
-    return _course(report, figure, shares, step)
+    return _show_course(report, figure, shares, step)
 
 
-def _funnels(report: Mapping[str, Any], figure: Figure) -> Iterator[tuple[Figure, Sequence[Row]]]:
+def _split_funnels(report: Mapping[str, Any], figure: Figure) -> Iterator[tuple[Figure, Sequence[Row]]]:
     for number, funnel in enumerate(report["funnels"]):
         title = f"Funnel {visible(funnel['funnel'])}, by sessions"
         yield replace(figure, name=f"funnels-{number}", title=title, names=figure.names[1:]), funnel["steps"]
 
 
-def _of_goals(report: Mapping[str, Any], figure: Figure) -> Iterator[tuple[Figure, Sequence[Row]]]:
+def _split_goals(report: Mapping[str, Any], figure: Figure) -> Iterator[tuple[Figure, Sequence[Row]]]:
     for number, goal in enumerate(report["goals"]):
         title = (
             f"{visible(goal['goal'])}, {figure.title.removeprefix('Goals ').replace('step', report['range']['step'])}"
@@ -262,15 +262,15 @@ def _of_goals(report: Mapping[str, Any], figure: Figure) -> Iterator[tuple[Figur
         yield replace(figure, name=f"{figure.name}-{number}", title=title), goal[figure.key]
 
 
-def _retention(figure: Figure, rows: Sequence[Row]) -> Shown:
+def _show_retention(figure: Figure, rows: Sequence[Row]) -> Shown:
     """Return new visitors by week, and the share of them that came again in each week after."""
     keys = [key for key in (rows[0] if rows else ()) if key.startswith("week_")][:_MOST_WEEKS]
     weeks = [Column(key, f"Week {key.removeprefix('week_')}", "percent") for key in keys]
     shares = [{**row, **{key: ratio(row[key], row["visitors"]) for key in keys}} for row in rows]
-    return _list(replace(figure, measures=(*figure.measures, *weeks)), shares)
+    return _show_list(replace(figure, measures=(*figure.measures, *weeks)), shares)
 
 
-def _of_totals(report: Mapping[str, Any]) -> list[Shown]:
+def _show_totals(report: Mapping[str, Any]) -> list[Shown]:
     """Return the figures that the totals make."""
     consent = report["consent"]
     kinds = [{"name": name, "visitors": report[f"{name.lower()}_visitors"]} for name in ("New", "Returning")]
@@ -278,7 +278,7 @@ def _of_totals(report: Mapping[str, Any]) -> list[Shown]:
     later = max(0, answered(consent) - consent["changed"] - consent["answered_first"])
     visits = [{"name": "Visits that began with it", **consent, "answered_later": later}]
     return [
-        _list(_KINDS, [kind for kind in kinds if kind["visitors"]]),
-        _list(_ANSWERS, answers if any(consent.values()) else []),
-        _list(_VISITS, visits if consent["asked_first"] else []),
+        _show_list(_KINDS, [kind for kind in kinds if kind["visitors"]]),
+        _show_list(_ANSWERS, answers if any(consent.values()) else []),
+        _show_list(_VISITS, visits if consent["asked_first"] else []),
     ]
