@@ -33,9 +33,9 @@ from cookie_consent.cli.frame import (
 )
 from cookie_consent.cli.report import HOST, POLICY, SINCE, TIME_ZONE, UNTIL, WHERE, days_of, settings_of
 from cookie_consent.cli.stores import existing_ledger, existing_sink, records_of
+from cookie_consent.report.engines.engine import is_of_log
 from cookie_consent.report.export.formats import CSV, JSONL, NCSA, lines, parquet
 from cookie_consent.report.export.stream import Span
-from cookie_consent.report.files import is_of_log
 from cookie_consent.sinks.store import IncompleteError, read_readable
 
 _PARQUET = "parquet"

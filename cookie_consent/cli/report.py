@@ -28,9 +28,8 @@ from cookie_consent.cli.frame import (
 )
 from cookie_consent.report import report
 from cookie_consent.report.compute import STEPS as PARTS
-from cookie_consent.report.engines.engine import parse_memory
+from cookie_consent.report.engines.engine import is_of_log, parse_memory
 from cookie_consent.report.export.csv_files import write_csv
-from cookie_consent.report.files import is_of_log
 from cookie_consent.report.local_time import STEPS
 from cookie_consent.report.question import COMPARISONS, DEFAULT_ROWS, LARGEST_LIMIT, LAST_DAYS, THRESHOLD, parse_day
 from cookie_consent.report.settings import POLICY_FILE, Settings, default_policy, read_settings

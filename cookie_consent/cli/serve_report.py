@@ -19,8 +19,7 @@ from cookie_consent.cli.frame import (
 )
 from cookie_consent.cli.local_server import serve
 from cookie_consent.cli.report import MEMORY, POLICY, TIME_ZONE, settings_of
-from cookie_consent.report.engines.engine import open_engine
-from cookie_consent.report.files import require_files
+from cookie_consent.report.engines.engine import open_engine, require_files
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

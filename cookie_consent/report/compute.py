@@ -11,9 +11,8 @@ from datetime import date
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
+from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine, require_files
 from cookie_consent.report.figures import BY_NAME, CONSENT, LISTS, OF_GOALS, SHARE, Figure, ratio
-from cookie_consent.report.files import require_files
 from cookie_consent.report.lists import Before, list_rows, list_sizes, measures, number, rounded
 from cookie_consent.report.local_time import (
     DAY,

@@ -12,9 +12,8 @@ from importlib import import_module
 from typing import Any
 
 from cookie_consent.base.clock import UTC_NAME
-from cookie_consent.report.engines.engine import Given, engine_of
+from cookie_consent.report.engines.engine import Given, engine_of, require_files
 from cookie_consent.report.export.segments import chosen
-from cookie_consent.report.files import require_files
 from cookie_consent.report.local_time import begin_of
 from cookie_consent.report.where import Where, segment_of
 from cookie_consent.sinks.columns import record_from

@@ -20,8 +20,7 @@ from starlette.types import ASGIApp
 from cookie_consent.base.clock import time_zone
 from cookie_consent.base.threads import call_after_fork
 from cookie_consent.report import UnreadableError, report
-from cookie_consent.report.engines.engine import parse_memory
-from cookie_consent.report.files import live_file
+from cookie_consent.report.engines.engine import live_file, parse_memory
 from cookie_consent.report.live.form import FIELDS, form_values, question_from_form
 from cookie_consent.report.live.pages import GOOD, KEPT_FOR, Asked, Page, Pages, state_of
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
