@@ -204,7 +204,7 @@ def _keep_former_visitor(site: Site, log: AccessLog, request: OwnRequest, visito
     if all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
         log.erase_visitor(visitor_id)  # without a cookie that keeps the id, the visitor could never ask for it
         return []
-    log.tracing.end_visitor(visitor_id)
+    log.end_visitor(visitor_id)
     kept_for = policy.access_records_kept or LONGEST_COOKIE
     until = int(request.now + kept_for.total_seconds())
     before = site.own_cookies.read_withdrawn(request.cookie_field, request.now, request.place)

@@ -160,6 +160,11 @@ class BufferedSink:
             raise CannotEraseError(f"Records may still wait for {self.place}. Erase again when it can be written.")
         return erased
 
+    def end_visitor(self, visitor_id: str) -> None:
+        """Have no process of this host store what a visitor who withdrew asked for before. May block."""
+        if (erased_visitors := self.erased_visitors) is not None:
+            erased_visitors.add(visitor_id, time.time(), is_erased=False)
+
     def _wait_for_others(self) -> None:
         """Wait until other processes have stored what they took from memory before they knew of an erasure."""
         self._sleep(LONGEST_HELD)

@@ -1,4 +1,7 @@
-"""The list of erased visitors: no writer stores what was asked before, and a restored backup can be erased again."""
+"""The list of who was erased or has withdrawn: no writer stores what they asked for before that.
+
+With it, a restored backup can be erased again.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,15 @@ SUFFIX = ".erased"
 _WAIT = 5.0
 _MOST_BYTES = 4 * 1024 * 1024
 """How much of the list a writer knows: its end, with some 75,000 visitors."""
+_WITHDRAWN = " withdrawn"
 _SECONDS = len("2026-11-25T12:00:00")
 _OF_RECORD = re.compile(rb'"time":\s*"([^"]*)".*"visitor\.id":\s*"([^"]*)"')
 
 
 class ErasedVisitors:
     """A file with a line for each erasure: until when the visitor is erased, and a hash of the visitor id.
+
+    A visitor who only withdrew has a line with another word. Their earlier records stay, also in a restored backup.
 
     An id is random, so nobody finds it by its hash. Whoever has it in a backup learns only that it was erased. Lines
     are removed once every record from before that day has expired, in a backup too.
@@ -38,18 +44,19 @@ class ErasedVisitors:
         self._state: tuple[int, int] | None = None
         self._until: dict[str, str] = {}
 
-    def add(self, visitor_id: str, now: float) -> None:
-        """Erase a visitor until now. If that cannot be listed, it is logged once, and the erasure goes on.
+    def add(self, visitor_id: str, now: float, *, is_erased: bool = True) -> None:
+        """List a visitor until now. If that fails, it is logged once, and the erasure goes on.
 
         Args:
             visitor_id: the visitor.
             now: seconds since 1970.
+            is_erased: whether the visitor is erased, and did not only withdraw.
         """
         until, hash_ = rfc3339(now), hash_of(visitor_id)
-        if self._known().get(hash_, "") >= until:
+        if not is_erased and self._known().get(hash_, "") >= until:
             return
         try:
-            self._append(f"{until} {hash_}\n".encode())
+            self._append(f"{until} {hash_}{'' if is_erased else _WITHDRAWN}\n".encode())
         except OSError as error:
             text = f"Erasures cannot be listed in {self.path}, for restored backups: {error}"
             warn_once("erasures", str(self.path), text)
@@ -95,7 +102,8 @@ class ErasedVisitors:
             if state != self._state:
                 file.seek(max(0, status.st_size - _MOST_BYTES))
                 lines = file.read().decode("ascii", "replace").splitlines()
-                self._until = {hash_: until for until, _, hash_ in (line.partition(" ") for line in lines)}
+                listed = (line.removesuffix(_WITHDRAWN).partition(" ") for line in lines)
+                self._until = {hash_: until for until, _, hash_ in listed}
                 self._state = state
         return self._until
 

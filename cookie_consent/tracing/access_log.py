@@ -109,6 +109,11 @@ class AccessLog:
         trace.new_visitor = new_visitor
         return trace
 
+    def end_visitor(self, visitor_id: str) -> None:
+        """Write no more records of a visitor who withdrew, also of requests that still run. Does not wait."""
+        self.tracing.end_visitor(visitor_id)
+        self.erasing.end(visitor_id)
+
     def erase_visitor(self, visitor_id: str) -> None:
         """Erase a visitor's records, and write no more of them. Does not wait."""
         self.tracing.end_visitor(visitor_id)

@@ -1,4 +1,4 @@
-"""Erases the access records of visitors who withdrew their consent, in a background thread."""
+"""Erases the access records of visitors who withdrew their consent, in background threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cookie_consent.base.clock import Daily
 from cookie_consent.base.files import open_file, sync_folder
 from cookie_consent.base.messages import warn_once
 from cookie_consent.base.threads import RANDOM, Backoff, call_after_fork
-from cookie_consent.sinks import Sink
+from cookie_consent.sinks import BufferedSink, Sink
 from cookie_consent.sinks.optional import is_interruption
 
 MOST = 10_000
@@ -53,14 +53,15 @@ class Erasing:
         self._sink, self._notes, self._sleep, self._jitter = sink, Notes(notes), sleep, jitter
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
         self._noting = _Queue("consent-erasing-notes", self._note, new_thread)  # apart, because a disk may stall
+        self._ending = _Queue("consent-ending", self._end, new_thread)
         self._erasing = _Queue("consent-erasing", self._erase, new_thread)
         self._daily = Daily(self._resume)
         call_after_fork(self)
 
     def after_fork(self) -> None:
         """Empty the queues in a forked process: the parent erases."""
-        self._noting.after_fork()
-        self._erasing.after_fork()
+        for queue in (self._noting, self._ending, self._erasing):
+            queue.after_fork()
 
     def start(self, visitor_id: str) -> None:
         """Start to erase a visitor's records, without waiting. Failures are logged."""
@@ -71,6 +72,11 @@ class Erasing:
         atexit.register(self.close)  # again, because the last registered runs first: before the sink is closed
         self._erasing.put(visitor_id)
         self._noting.put(visitor_id)
+
+    def end(self, visitor_id: str) -> None:
+        """Let no process write late records of a visitor who withdrew, and whose earlier records stay."""
+        if isinstance(self._sink, BufferedSink):
+            self._ending.put(visitor_id)
 
     def run_if_due(self, now: float) -> None:
         """Continue the erasures that other processes left, once a day, without waiting.
@@ -85,6 +91,7 @@ class Erasing:
         atexit.unregister(self.close)
         end = time.monotonic() + _CLOSE_TIMEOUT
         self._noting.wait(end)
+        self._ending.wait(end)
         for visitor_id in self._erasing.wait(end):
             if not self._notes.has(visitor_id):
                 _log_not_erased(visitor_id, "the process ends")
@@ -100,6 +107,10 @@ class Erasing:
             self._notes.add(visitor_id)
         if visitor_id not in self._erasing:  # it was erased in the meantime
             self._notes.remove(visitor_id)
+
+    def _end(self, visitor_id: str) -> None:
+        if isinstance(self._sink, BufferedSink):
+            self._sink.end_visitor(visitor_id)
 
     def _erase(self, visitor_id: str) -> None:
         try:

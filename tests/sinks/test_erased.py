@@ -114,14 +114,6 @@ def test_damaged_line_of_the_list_keeps_nobody_else_from_being_erased_again(
     assert capsys.readouterr().out == "Erased again: 1 access record of 1 visitor.\n"
 
 
-def test_list_takes_more_visitors_than_a_process_remembers(tmp_path: Path) -> None:
-    listed = ErasedVisitors(tmp_path / "list")
-    for number in range(1_002):
-        listed.add(f"v{number}", NOW)
-    listed.add("v1001", NOW)
-    assert len(listed.path.read_bytes().splitlines()) == 1_002
-
-
 def test_erasing_again_without_duckdb_says_how_to_install(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

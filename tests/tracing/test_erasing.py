@@ -15,6 +15,7 @@ import pytest
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
+from cookie_consent.sinks.erased import ErasedVisitors, hash_of
 from cookie_consent.tracing.erasing import Erasing, Notes
 from tests.sinks.test_buffered import MemoryStore, sink_to
 from tests.support.asgi import PHONE, SITE, Clock, Visitor, install
@@ -499,3 +500,19 @@ def test_erasure_notes_are_kept_beside_local_access_log(log_at: Callable[[Path],
     visitor.get("/")
     visitor.refuse()
     assert eventually(lambda: [*tmp_path.glob("log.erased")] != [])
+
+
+def test_withdrawal_that_does_not_erase_keeps_late_records_of_other_processes_out(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    visitor = Visitor(install(text=SITE, access_log=path, clock=time.time), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    assert eventually(path.is_file)
+    (line,) = path.read_bytes().splitlines(keepends=True)
+    visitor.refuse()
+    assert eventually(path.with_name("access.jsonl.erased").is_file)
+    other = JsonLinesSink(path)
+    other.write(line)
+    other.close()
+    assert path.read_bytes() == line, "the earlier record stays, and the late one is not written"
+    assert hash_of(json.loads(line)["visitor.id"]) not in ErasedVisitors(tmp_path / "access.jsonl.erased").hashes()
