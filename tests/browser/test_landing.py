@@ -102,7 +102,7 @@ def test_answer_on_a_later_page_has_the_campaign_of_the_first(
         visitor.banner.locator("button[value=accept_all]").click()
     made = figures(sites, 1)
     assert made["campaigns"] == [CAMPAIGN]
-    assert made["entry_pages"] == [{"path": "/after", "sessions": 1, "bounces": 1}]
+    assert made["entry_pages"] == [{"path": "/after", "sessions": 1, "bounces": 1, "bounce_rate": 1.0}]
     assert made["channels"] == [{"channel": "campaign", "sessions": 1, "visitors": 1}]
     assert made["referrers"] == [{"referrer": "(internal)", "sessions": 1, "visitors": 1}]
 
@@ -128,6 +128,6 @@ def test_report_says_where_the_first_session_came_from_and_what_it_missed(
     assert made["referrers"] == [{"referrer": engine, **one}]
     assert made["channels"] == [{"channel": channel, **one}]
     assert made["campaigns"] == campaigns
-    assert made["entry_pages"] == [{"path": "/before", "sessions": 1, "bounces": 0}]
+    assert made["entry_pages"] == [{"path": "/before", "sessions": 1, "bounces": 0, "bounce_rate": 0.0}]
     assert made["exit_pages"] == [{"path": "/after", "sessions": 1}]
     assert made["missing"] == [{"path": "/missing", "source": "/next", "requests": 1, "visitors": 1}]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.sinks.files.closed_files import counts_path
+from cookie_consent.sinks.files.closed_files import counts_path, live_paths
 from tests.support.asgi import request_time
 from tests.support.tracing_oracle import is_played
 from tests.support.tracing_simulation import Simulation
@@ -94,5 +94,6 @@ def number_of(record: Mapping[str, Any]) -> int:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a file. A line may be empty, where a process took the line before for torn."""
-    return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+    """Return the records of live files. A line may be empty, where a process took the line before for torn."""
+    text = b"\n".join(live.read_bytes() for live in live_paths(path))
+    return [json.loads(line) for line in text.splitlines() if line.strip()]

@@ -31,7 +31,7 @@ from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import Root, verify
 from cookie_consent.policy.parts import RecordRules
 from cookie_consent.sinks import JsonLinesSink
-from cookie_consent.sinks.files.closed_files import counts_path
+from cookie_consent.sinks.files.closed_files import counts_path, live_paths
 from cookie_consent.tracing.access_record import VisitorLag
 from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.ledger_files import ledger_url
@@ -480,9 +480,9 @@ async def _ending(scope: Any, receive: Any, send: Any) -> None:
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a file; erased lines are blank."""
-    if path.exists():
-        yield from (json.loads(line) for line in path.read_bytes().splitlines() if line.strip())
+    """Yield the records of live files; erased lines are blank."""
+    for live in live_paths(path):
+        yield from (json.loads(line) for line in live.read_bytes().splitlines() if line.strip())
 
 
 def rfc3339_ms(seconds: float) -> str:
