@@ -75,7 +75,7 @@ SOURCES = (
     ("", "utm_source=letter&utm_medium=email&utm_campaign=autumn"),
     ("https://www.google.com", "utm_source=google&utm_medium=cpc&utm_campaign=brand"),
 )
-CHANNELS = dict(zip(SOURCES, ("direct", "other site", "search", "mail", "campaign"), strict=True))
+CHANNELS = dict(zip(SOURCES, ("direct", "other site", "search", "mail", "paid search"), strict=True))
 AGENTS = {
     ("Firefox", "Linux", "pc"): "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     ("Mobile Safari", "iOS", "mobile"): "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 "
