@@ -141,7 +141,7 @@ def _make_tables(engine: Engine, question: Question) -> None:
     engine.prepare(given)
     for name in question.segment.tables:
         engine.make(name, given, question.segment)
-    engine.make("pairs", given)
+    engine.make("pairs", given, question.segment)
     engine.make("properties", given)
 
 

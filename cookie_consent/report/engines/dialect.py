@@ -40,6 +40,8 @@ class Dialect:
         first: the first value for which a condition holds, ordered by a second column.
         last: the last such value.
         in_order_of: texts for which a condition holds, joined in the order of a second column; NULL without any.
+        texts_in_order: texts for which a condition holds, as an array in the order of a second column.
+        each_next: after SELECT, `path` and `next_path`, one row for each text of an array that has a next one.
         each_pair: after SELECT, one row for each key and value of a JSON object; no row for anything else.
         key_of: the key of such a pair.
         raw_of: its value, as JSON in a text.
@@ -67,6 +69,8 @@ class Dialect:
     first: str
     last: str
     in_order_of: str
+    texts_in_order: str
+    each_next: str
     each_pair: str
     key_of: str
     raw_of: str
@@ -94,6 +98,8 @@ DUCKDB = Dialect(
     first="arg_min({0}, {1}) FILTER (WHERE {2})",
     last="arg_max({0}, {1}) FILTER (WHERE {2})",
     in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
+    texts_in_order="list({0} ORDER BY {1}) FILTER (WHERE {2})",
+    each_next="unnest({0}[:-2]) AS path, unnest({0}[2:]) AS next_path",
     each_pair="unnest(map_entries(TRY_CAST(TRY_CAST({0} AS JSON) AS MAP(VARCHAR, JSON))))",
     key_of="{0}.key",
     raw_of="{0}.value::VARCHAR",
@@ -121,6 +127,8 @@ POSTGRESQL = Dialect(
     first="(array_agg({0} ORDER BY {1}) FILTER (WHERE {2}))[1]",
     last="(array_agg({0} ORDER BY {1} DESC) FILTER (WHERE {2}))[1]",
     in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
+    texts_in_order="array_agg({0} ORDER BY {1}) FILTER (WHERE {2})",
+    each_next="unnest({0}[:cardinality({0}) - 1]) AS path, unnest({0}[2:]) AS next_path",
     each_pair="jsonb_each(CASE WHEN jsonb_typeof({0}) = 'object' THEN {0} END)",
     key_of='({0}).key COLLATE "C"',
     raw_of="({0}).value::text",
@@ -147,6 +155,8 @@ CLICKHOUSE = Dialect(
     first="argMin({0}, {1}) FILTER (WHERE {2})",
     last="argMax({0}, {1}) FILTER (WHERE {2})",
     in_order_of="arrayStringConcat(arrayMap(pair -> pair.2, arraySort(groupArray(({1}, {0})) FILTER (WHERE {2}))))",
+    texts_in_order="arrayMap(pair -> pair.2, arraySort(groupArray(({1}, {0})) FILTER (WHERE {2})))",
+    each_next="arrayJoin(arrayZip(arrayPopBack({0}), arrayPopFront({0}))) AS both, both.1 AS path, both.2 AS next_path",
     each_pair="arrayJoin(JSONExtractKeysAndValuesRaw(assumeNotNull({0})))",
     key_of="{0}.1",
     raw_of="{0}.2",

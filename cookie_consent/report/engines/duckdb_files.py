@@ -125,8 +125,6 @@ class DuckDBFiles:
             self._make_visits(given, segment)
         elif name == "chosen_sessions" and not given.get("marks"):
             self._run(name, given, segment=segment, create="CREATE VIEW")
-        elif name == "pairs":
-            self._make_in_parts(name, given, "records", segment=segment)
         else:
             self._run(name, given, segment=segment)
 
@@ -136,22 +134,22 @@ class DuckDBFiles:
         Of a segment of some records, all sessions are made anew.
         """
         if segment.of_records or not self._variables["sessions_tables"]:
-            self._make_in_parts("sessions", given, segment.tables["records"], segment=segment)
+            self._make_in_parts(given, segment.tables["records"], segment=segment)
             return
         self._run("kept", given, view="after_cut", margin=MARGIN)
-        self._make_in_parts("sessions", given, "after_cut", of_records="after_cut", target="anew")
+        self._make_in_parts(given, "after_cut", of_records="after_cut", target="anew")
         self._connection.execute("DELETE FROM anew WHERE first_began < getvariable('cut')")
         self._run("kept", given, view="visits")
 
-    def _make_in_parts(self, name: str, given: Given, records: str, **words: object) -> None:
-        """Create a table of sessions or of their pages, a part of the visitors at a time: sorting happens in memory.
+    def _make_in_parts(self, given: Given, records: str, **words: object) -> None:
+        """Create a table of sessions, a part of the visitors at a time: sorting happens in memory.
 
         A session has one visitor, so the parts do not overlap.
         """
         (count,) = self._connection.execute(f"SELECT count(*) FROM {records}").fetchall()[0]  # noqa: S608
         parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
         for part in range(parts):
-            self._run(name, given, part=part, parts=parts, **words)
+            self._run("sessions", given, part=part, parts=parts, **words)
 
     def _make_counts(self, given: Given) -> None:
         first = date.fromisoformat(str(given["first_day"]))

@@ -16,7 +16,7 @@ CREATE OR REPLACE VIEW kept.sessions AS
 SELECT
     make_timestamp(began * 1000) AS began,
     lasted / 1000 AS seconds,
-    visitor, host, views, entry_path, exit_path, bounced = 1 AS bounced, referrer,
+    visitor, host, views, pages, entry_path, exit_path, bounced = 1 AS bounced, referrer,
     {{ campaign }}
 FROM read_parquet('{{ folder }}/sessions/*.parquet')
 WHERE views > 0;

@@ -80,7 +80,7 @@ wholes AS (
         sum(acted) AS acts,
         {{ first("path", "place", "viewed = 1") }} AS entry_path,
         {{ last("path", "place", "viewed = 1") }} AS exit_path,
-        {{ first("uid", "place", "viewed = 1") }} AS first_view,
+        {{ texts_in_order("path", "place", "viewed = 1") }} AS pages,
         {{ first("referrer", "place", "viewed = 1") }} AS referrer,
         {{ first("campaign", "place", "viewed >= 0") }} AS campaign,
         {{ first("began", "place", "viewed >= 0") }} AS first_began,
@@ -90,7 +90,7 @@ wholes AS (
     GROUP BY guest, visitor, host, session
 )
 SELECT
-    visitor, guest, host, began, lasted, views, entry_path, exit_path, referrer, campaign, first_view,
+    visitor, guest, host, began, lasted, views, entry_path, exit_path, referrer, campaign, pages,
     CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced,
     first_began, first_is_request, first_uid
 FROM wholes
