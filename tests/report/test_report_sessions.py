@@ -218,7 +218,7 @@ def test_campaign_over_midnight_starts_no_second_session(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_own_pages_are_not_referrers(tmp_path: Path) -> None:
+def test_own_pages_are_named_as_inside_the_site(tmp_path: Path) -> None:
     own, other = "https://site.example:8443/a", "https://other.example"
     made = reported(
         tmp_path,
@@ -227,7 +227,11 @@ def test_own_pages_are_not_referrers(tmp_path: Path) -> None:
         record(61, http__request__referrer="https://third.example"),
         record(120),
     )
-    assert [(row["referrer"], row["sessions"]) for row in made["referrers"]] == [("(direct)", 2), (other, 1)]
+    assert [(row["referrer"], row["sessions"]) for row in made["referrers"]] == [
+        ("(direct)", 1),
+        ("(internal)", 1),
+        (other, 1),
+    ]
 
 
 @pytest.mark.slow
@@ -387,4 +391,4 @@ def test_own_site_with_or_without_www_is_no_source(host: str, referrer: str, tmp
     came = record(0, server__address=host, http__request__referrer=referrer)
     other = record(1, visitor__id="bob", server__address=host, http__request__referrer="https://wwwsite.example")
     made = reported(tmp_path, came, other)
-    assert [row["referrer"] for row in made["referrers"]] == ["(direct)", "https://wwwsite.example"]
+    assert [row["referrer"] for row in made["referrers"]] == ["(internal)", "https://wwwsite.example"]
