@@ -163,14 +163,14 @@ def _kept(where: str) -> int:
 
 
 def read(folder: Path, records: int) -> None:
-    """Report from a closed file of each day, and from the Parquet files that `compact` makes of these."""
+    """Report from a closed file of each day, and from the tables that `compact` makes of these."""
     live = write_records(folder, records, DAYS, UNTIL, FileFormat.PLAIN)
     from_lines, rows = _reports(live, "lines")
     compacted = consent("compact", "--access-log", str(live))
     assert not compacted.output["busy"] + len(compacted.output["unreadable"]), compacted.output
     rows.append(_row("compact", "", live, compacted))
-    from_parquet, more = _reports(live, "Parquet")
-    assert from_lines == from_parquet, "the reports differ"
+    from_tables, more = _reports(live, "tables")
+    assert from_lines == from_tables, "the reports differ"
     bare = _row("bare DuckDB, Parquet", f"{DAYS} days", live, python(BARE, str(parquet_folder(live))))
     rows += [*more, bare]
     if shutil.which("goaccess"):
