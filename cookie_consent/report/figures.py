@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Row = Mapping[str, Any]
 Kind = Literal["text", "time", "country", "count", "percent", "seconds", "ms", "number"]
-Drawing = Literal["bars", "parts", "marks", "course"]
+Drawing = Literal["bars", "parts", "course"]
 
 DIGITS: Mapping[Kind, int] = {"percent": 4, "seconds": 1, "ms": 2, "number": 6}
 """Kind of a column -> the digits to which its values are rounded. Counts are whole."""
@@ -77,8 +77,8 @@ class Figure:
         is_encoded: whether all names are one text of URL-encoded parts, joined with &.
         of_goal: whether there is one such list for each goal, in the row of that goal.
         filter: the key of the filter that chooses a row, one of `where.KEYS`; "" for none.
-        drawings: how the page draws it. A list is "bars" of its first measure, "parts" of a whole, or "marks" on a
-            line; a "course" has a row for each step of time.
+        drawing: how the page draws it. A list is "bars" of its first measure or "parts" of a whole; a "course" has a row
+            for each step of time.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Figure:
     is_encoded: bool = False
     of_goal: bool = False
     filter: str = ""
-    drawings: tuple[Drawing, ...] = ("bars",)
+    drawing: Drawing = "bars"
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -104,7 +104,7 @@ class Figure:
     @property
     def is_list(self) -> bool:
         """Whether its rows are groups, the largest first and "(other)" last."""
-        return bool(self.table and self.names and self.names[0].sql) and "course" not in self.drawings
+        return bool(self.table and self.names and self.names[0].sql) and self.drawing != "course"
 
     @property
     def key(self) -> str:
@@ -173,9 +173,9 @@ _REACHED = Column(
     style="solid",
 )
 _CONVERSION = Column("conversion", "Conversion", "percent", derive=_share_of("reached", "sessions"), style="line")
-_P50 = Column("p50_ms", "Half took no longer (p50)", "ms", "duration_ms", 0.5, style="dot")
-_P95 = Column("p95_ms", "95 % took no longer (p95)", "ms", "duration_ms", 0.95, style="ring")
-_P99 = Column("p99_ms", "99 % took no longer (p99)", "ms", "duration_ms", 0.99, style="bar")
+_P50 = Column("p50_ms", "Half took no longer (p50)", "ms", "duration_ms", 0.5)
+_P95 = Column("p95_ms", "95 % took no longer (p95)", "ms", "duration_ms", 0.95)
+_P99 = Column("p99_ms", "99 % took no longer (p99)", "ms", "duration_ms", 0.99)
 _ANSWERS = {
     "asked": Column("asked", "Asked"),
     "asked_first": Column("asked_first", "Asked first"),
@@ -277,7 +277,7 @@ CONSENT = Figure(
         _YES_OF_QUESTIONS,
     ),
     table="counts",
-    drawings=("parts",),
+    drawing="parts",
 )
 """How often the question was asked in the whole range, and what became of it."""
 SHARE = Figure(
@@ -313,7 +313,7 @@ FIGURES = (
         names=(Column("day", "Day", "time", "moment"),),
         measures=_OVER_TIME,
         table="moments",
-        drawings=("course",),
+        drawing="course",
     ),
     Figure(
         name="by_step",
@@ -322,7 +322,7 @@ FIGURES = (
         names=(Column("from", "From", "time", "moment"),),
         measures=_OVER_TIME,
         table="moments",
-        drawings=("course",),
+        drawing="course",
     ),
     Figure(
         name="by_hour",
@@ -331,7 +331,7 @@ FIGURES = (
         names=(Column("hour", "Hour", sql="moment"),),
         measures=(_IN_TIME["views"], replace(_IN_TIME["sessions"], style="line")),
         table="moments",
-        drawings=("course",),
+        drawing="course",
     ),
     Figure(
         name="pages",
@@ -447,7 +447,7 @@ FIGURES = (
         measures=(_REACHED, replace(_SESSIONS, people="count(DISTINCT visitor)"), _CONVERSION),
         table="sessions_by_goal",
         of_goal=True,
-        drawings=("course",),
+        drawing="course",
     ),
     Figure(
         name="goals_by_source",
@@ -594,7 +594,7 @@ FIGURES = (
             refused_of_answers="line",
         ),
         table="counts",
-        drawings=("course",),
+        drawing="course",
     ),
     Figure(
         name="consent_by_host",
@@ -609,7 +609,7 @@ FIGURES = (
         table="counts",
         condition=f"{_count_is_one_of((*_ALL_ANSWERS, 'asked_first'))} AND host <> ''",
         people=_people_of((*_ALL_ANSWERS, "asked_first")),
-        drawings=("parts",),
+        drawing="parts",
     ),
     Figure(
         name="consent_by_language",
@@ -624,7 +624,7 @@ FIGURES = (
         table="counts",
         condition=f"{_count_is_one_of((*_OF_LANGUAGES, 'asked_first'))} AND language <> ''",
         people=_people_of((*_OF_LANGUAGES, "asked_first")),
-        drawings=("parts",),
+        drawing="parts",
     ),
     Figure(
         name="consent_by_purpose",
@@ -635,7 +635,7 @@ FIGURES = (
         table="counts",
         condition=_count_is_one_of(_OF_PURPOSES, "_by_purpose"),
         people=_people_of(_OF_PURPOSES, "_by_purpose"),
-        drawings=("parts",),
+        drawing="parts",
     ),
     Figure(
         name="consent_by_policy",
@@ -646,7 +646,7 @@ FIGURES = (
         table="counts",
         condition=_count_is_one_of(_OF_QUESTIONS, "_by_policy"),
         people=_people_of(_OF_QUESTIONS, "_by_policy"),
-        drawings=("parts",),
+        drawing="parts",
     ),
     Figure(
         name="consent_by_device",
@@ -657,7 +657,7 @@ FIGURES = (
         table="counts",
         condition=_count_is_one_of(_OF_DEVICES, "_by_device"),
         people=_people_of(_OF_DEVICES, "_by_device"),
-        drawings=("parts",),
+        drawing="parts",
     ),
     Figure(
         name="consent_by_prefix",
@@ -668,7 +668,7 @@ FIGURES = (
         table="counts",
         condition=_count_is_one_of(_OF_QUESTIONS, "_by_prefix"),
         people=_people_of(_OF_QUESTIONS, "_by_prefix"),
-        drawings=("parts",),
+        drawing="parts",
     ),
     Figure(
         name="degraded",
@@ -716,7 +716,6 @@ FIGURES = (
         measures=(_P95, _P50, _REQUESTS),
         table="records",
         condition="kind = 'view' AND inside = 1",  # views that scripts report have no time on the server
-        drawings=("marks",),
         filter="page",
     ),
     Figure(
@@ -741,7 +740,7 @@ FIGURES = (
         condition=_REQUESTED,
         between=(" ",),
         other="route",
-        drawings=("parts", "marks"),
+        drawing="parts",
     ),
 )
 """All figures, in the order in which a report shows them."""

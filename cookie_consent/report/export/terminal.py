@@ -61,7 +61,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _is_counted(figure: Figure, row: Mapping[str, Any]) -> bool:
     """Tell whether something was counted in a row: one without is left out, if it is a day or an hour."""
-    return "course" not in figure.drawings or any(row[column.key] for column in figure.measures)
+    return figure.drawing != "course" or any(row[column.key] for column in figure.measures)
 
 
 def _range(report: Mapping[str, Any]) -> str:

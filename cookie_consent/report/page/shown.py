@@ -58,7 +58,7 @@ _VISITS = Figure(
         Column("ignored", "Ignored", style="outline"),
         Column("settings", "Settings opened"),
     ),
-    drawings=("parts",),
+    drawing="parts",
 )
 
 
@@ -91,7 +91,7 @@ class Shown:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.pictures if "course" in self.figure.drawings else self.rows)
+        return not (self.pictures if self.figure.drawing == "course" else self.rows)
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -115,7 +115,7 @@ class Shown:
     @property
     def parts(self) -> Sequence[Column]:
         """The parts of its bars; empty for bars of one part."""
-        if "parts" not in self.figure.drawings:
+        if self.figure.drawing != "parts":
             return ()
         return [column for column in self.figure.measures if column.style and column.kind == "count"]
 
@@ -174,7 +174,7 @@ def _show_figure(report: Mapping[str, Any], figure: Figure) -> Iterator[Shown]:
 
 
 def _show_rows(report: Mapping[str, Any], figure: Figure, rows: Sequence[Row]) -> Shown:
-    if "course" not in figure.drawings:
+    if figure.drawing != "course":
         return _show_list(figure, rows)
     return _show_course(report, figure, rows, report["range"]["step"] if figure.of_goal else DAY)
 
