@@ -77,8 +77,8 @@ class Figure:
         is_encoded: whether all names are one text of URL-encoded parts, joined with &.
         of_goal: whether there is one such list for each goal, in the row of that goal.
         filter: the key of the filter that chooses a row, one of `where.KEYS`; "" for none.
-        drawing: how the page draws it. A list is "bars" of its first measure or "parts" of a whole; a "course" has a row
-            for each step of time.
+        drawing: how the page draws it. A list is "bars" of its first measure or "parts" of a whole. A "course" has a
+            row for each step of time.
     """
 
     name: str
