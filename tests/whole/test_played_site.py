@@ -76,12 +76,13 @@ SOURCES = (
     ("https://www.google.com", "utm_source=google&utm_medium=cpc&utm_campaign=brand"),
 )
 CHANNELS = dict(zip(SOURCES, ("direct", "other site", "search", "mail", "paid search"), strict=True))
+CHANNELS |= {("(internal)", query): CHANNELS[site, query] if query else "unknown" for site, query in SOURCES}
 AGENTS = {
     ("Firefox", "Linux", "pc"): "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     ("Mobile Safari", "iOS", "mobile"): "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 "
     "(KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
 }
-TRACED = ("yes", "leaves")
+TRACED = ("yes", "late", "leaves")
 ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
     "no": ({"choice": "refuse_all"}, "refused"),
     "some": ({"choice": "save", "purposes": {"media": True, "analytics": False}}, "partial"),
@@ -162,7 +163,7 @@ class Bot:
         self.gone: set[int] = set()
 
     def _person(self, number: int) -> Person:
-        (temper,) = self.random.choices(("yes", "no", "some", "looks", "leaves"), (5, 3, 1, 2, 1))
+        (temper,) = self.random.choices(("yes", "late", "no", "some", "looks", "leaves"), (5, 3, 3, 1, 2, 1))
         transport = httpx.ASGITransport(self.app, client=(f"203.0.{number}.9", 5000))
         client = httpx.AsyncClient(transport=transport, base_url=f"https://{HOST}")
         return Person(number, temper, self.random.choice([*AGENTS]), client)
@@ -225,8 +226,8 @@ class Bot:
                 self._count("asked_first")
         if is_traced:
             self._saw(visit, path, reply.status_code, referrer)
-        elif is_asked and person.temper != "looks" and reply.status_code == 200:
-            await self._answer(person, visit, path, referrer, query)
+        elif is_asked and reply.status_code == 200 and self._makes_up_their_mind(person, referrer):
+            await self._answer(person, visit, path, referrer)
         if path == "/offices":
             await self._fetch(person, visit)
         if path == "/thanks" and visit.pages:
@@ -243,7 +244,10 @@ class Bot:
             visit.pages.append(path)
             visit.times.append(self.now)
 
-    async def _answer(self, person: Person, visit: Visit, path: str, referrer: str, query: str) -> None:
+    def _makes_up_their_mind(self, person: Person, referrer: str) -> bool:
+        return HOST in referrer if person.temper == "late" else person.temper != "looks"
+
+    async def _answer(self, person: Person, visit: Visit, path: str, referrer: str) -> None:
         """Answer the question on a page; if that begins tracing, tell of the page as the browser's script does."""
         body, name = ANSWERS.get(person.temper, ({"choice": "accept_all"}, "granted"))
         reply = await self._post(person, "", **body)
@@ -252,7 +256,10 @@ class Bot:
         self._count(name)
         assert reply.json().get("tracing_began", False) == (person.temper in TRACED)
         if person.temper in TRACED:
-            page = {"path": path, "query": query, "asked": True}
+            campaign = visit.source[1]  # that of the first page of this visit
+            page = {"path": path, "query": campaign, "asked": True}
+            if HOST in referrer:
+                visit.source = ("(internal)", campaign)
             if referrer:
                 page["referrer"] = f"https://{urlsplit(referrer).netloc}"
             told = await self._post(person, "/events", name="page_view", **page)
