@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import anyio
+import duckdb
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -27,7 +28,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.cli.main import GOOD, main
+from cookie_consent.cli.frame import GOOD
+from cookie_consent.cli.main import main
+from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from tests.support.asgi import PREFIX, Clock, drive
 from tests.support.policies import KEY
 
@@ -347,17 +350,26 @@ Played = tuple[Truth, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """What the visitors know, and the report."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Truth, Path]:
+    """What the visitors know, and the access log."""
     log = tmp_path_factory.mktemp("site") / "access.jsonl"
     bot = Bot(log)
     anyio.run(bot.play)
+    # A server would have closed the file of each day.
+    log.rename(path_of(log, PLAYED[-1] + timedelta(days=1), 1, FileFormat.PLAIN))
+    return Truth(bot), log
+
+
+@pytest.fixture(scope="module")
+def played(site: tuple[Truth, Path]) -> Played:
+    """What the visitors know, and the report."""
+    truth, log = site
     words = ["--access-log", str(log), "--policy", str(log.with_name("consent.toml")), "--json"]
-    words += ["--from", FIRST.isoformat(), "--to", (FIRST + timedelta(days=DAYS - 1)).isoformat()]
+    words += ["--from", PLAYED[0].isoformat(), "--to", PLAYED[-1].isoformat()]
     said = StringIO()
     with redirect_stdout(said):
         assert main(["report", *words, "--threshold", "1", "--limit", "1000"]) == GOOD
-    return Truth(bot), json.loads(said.getvalue())
+    return truth, json.loads(said.getvalue())
 
 
 def test_totals_are_those_of_the_visitors(played: Played) -> None:
@@ -498,3 +510,22 @@ def test_answers_are_those_that_the_visitors_gave(played: Played) -> None:
             assert row[name] == truth.counted[date.fromisoformat(row["day"]), name], (row["day"], name)
     (host,) = report["consent_by_host"]
     assert (host["asked"], host["granted"]) == (truth.total("asked"), truth.total("granted"))
+
+
+def test_tables_for_analysts_have_what_the_visitors_did(site: tuple[Truth, Path]) -> None:
+    truth, log = site
+    assert main(["compact", "--access-log", str(log)]) == GOOD
+    with duckdb.connect(log.with_suffix(".duckdb"), read_only=True) as tables:
+        pages = tables.sql("SELECT path, count(*), count(DISTINCT visitor) FROM views WHERE viewed GROUP BY path")
+        expected = by((path, visit.visitor) for visit, path, _ in truth.views)
+        assert {path: (views, visitors) for path, views, visitors in pages.fetchall()} == expected
+        errors = tables.sql("SELECT path, status, count(*) FROM views WHERE NOT viewed GROUP BY path, status")
+        missing = sum(len(visit.missing) for visit in truth.visits)
+        failed = sum(len(visit.failed) for visit in truth.visits)
+        assert sorted(errors.fetchall()) == [("/broken", 500, failed), ("/lost", 404, missing)]
+        sessions = tables.sql("SELECT entry_path, exit_path, views, bounced FROM sessions")
+        is_bounce = [len(visit.pages) == 1 and not visit.events for visit in truth.visits]
+        assert Counter(sessions.fetchall()) == Counter(
+            (visit.pages[0], visit.pages[-1], len(visit.pages), bounced)
+            for visit, bounced in zip(truth.visits, is_bounce, strict=True)
+        )
