@@ -73,9 +73,10 @@ def read_origins(
         since: the first day.
         until: the last day.
     """
-    tables = [
-        table for table in (tables_folder(path) / kind).glob("*.parquet") if str(since) <= table.stem <= str(until)
-    ]
+    tables: list[Path] = []
+    with suppress(PermissionError):  # another user made them: then there are none, and the files of the log are read
+        found_tables = (tables_folder(path) / kind).glob("*.parquet")
+        tables += [table for table in found_tables if str(since) <= table.stem <= str(until)]
     try:
         found = _read(connection, tables)
     except duckdb().Error:  # one of them is damaged, or was removed just now
