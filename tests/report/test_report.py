@@ -17,7 +17,8 @@ import pytest
 from benchmarks.records import write_records
 from cookie_consent.report import FIGURES, Question, UnreadableError, report
 from cookie_consent.report.compute import STEPS
-from cookie_consent.report.engines import duckdb_files, postgresql
+from cookie_consent.report.engines import duckdb_files, postgresql, tables
+from cookie_consent.report.engines.dialect import sql
 from cookie_consent.report.engines.engine import default_memory, format_size, parse_memory
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.local_time import numbered
@@ -277,15 +278,14 @@ def test_sessions_computed_in_parts_give_the_same_figures(
     asked = QUESTIONS[question]
     live = tmp_path / "access.jsonl"
     write_files(live, RECORDS, COUNTS)
-    parts = list[int]()
-    run = duckdb_files.DuckDBFiles._run
+    parts = list[Any]()
 
-    def seen(engine: duckdb_files.DuckDBFiles, name: str, given: Any, **words: int) -> Any:
+    def seen(name: str, dialect: Any, **words: object) -> str:
         parts.append(words.get("parts", 0))
-        return run(engine, name, given, **words)
+        return sql(name, dialect, **words)
 
-    monkeypatch.setattr(duckdb_files, "_SORTED_AT_ONCE", 1)
-    monkeypatch.setattr(duckdb_files.DuckDBFiles, "_run", seen)
+    monkeypatch.setattr(tables, "SORTED_AT_ONCE", 1)
+    monkeypatch.setattr(tables, "sql", seen)
     made = report(live, **asked, memory=64_000_000)
     wanted = Oracle(RECORDS, COUNTS, **asked).report()
     assert_same({key: made[key] for key in wanted}, wanted)

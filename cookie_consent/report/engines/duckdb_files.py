@@ -22,7 +22,7 @@ from cookie_consent.report.engines.engine import (
     format_size,
     missing,
 )
-from cookie_consent.report.engines.tables import COLUMNS, Kept, add_closed_days, load_facts, make_view
+from cookie_consent.report.engines.tables import COLUMNS, Kept, add_closed_days, load_facts, make_sessions, make_view
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.closed_files import Source, counts_path, one_file, retry_if_moved
 from cookie_consent.sinks.files.damage import PROBE, Damaged, read_undamaged
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MAX_THREADS = 4
-_SORTED_AT_ONCE = 4_000
-"""Records sorted into sessions at once, for each MB of memory. About half of what fits."""
 _COUNTS = {
     "log.record.uid": ("uid", "VARCHAR"),
     "time": ("time", "TIMESTAMP"),
@@ -63,14 +61,14 @@ class DuckDBFiles:
     Args:
         connection: a connection to an in-memory database.
         path: the live file; the closed files are beside it.
-        memory: the bytes that it may take.
 
     Attributes:
         damaged: the files that were left out so far, because they cannot be read.
     """
 
-    def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
-        self._connection, self._path, self._memory = connection, path, memory
+    def __init__(self, connection: DuckDBPyConnection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
         self._kept = Kept(path, date.max, {}, [], 0)
         self._variables: dict[str, Any] = {}
         self.damaged: list[Damaged] = []
@@ -134,22 +132,12 @@ class DuckDBFiles:
         Of a segment of some records, all sessions are made anew.
         """
         if segment.of_records or not self._variables["sessions_tables"]:
-            self._make_in_parts(given, segment.tables["records"], segment=segment)
+            make_sessions(self._connection, segment.tables["records"], segment=segment, create="CREATE TABLE")
             return
         self._run("kept", given, view="after_cut", margin=MARGIN)
-        self._make_in_parts(given, "after_cut", of_records="after_cut", target="anew")
+        make_sessions(self._connection, "after_cut", of_records="after_cut", target="anew", create="CREATE TABLE")
         self._connection.execute("DELETE FROM anew WHERE first_began < getvariable('cut')")
         self._run("kept", given, view="visits")
-
-    def _make_in_parts(self, given: Given, records: str, **words: object) -> None:
-        """Create a table of sessions, a part of the visitors at a time: sorting happens in memory.
-
-        A session has one visitor, so the parts do not overlap.
-        """
-        (count,) = self._connection.execute(f"SELECT count(*) FROM {records}").fetchall()[0]  # noqa: S608
-        parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
-        for part in range(parts):
-            self._run("sessions", given, part=part, parts=parts, **words)
 
     def _make_counts(self, given: Given) -> None:
         first = date.fromisoformat(str(given["first_day"]))
@@ -233,10 +221,9 @@ def opened(target: str, memory: int | None = None) -> Iterator[DuckDBFiles]:
         UnreadableError: as for `connected`.
     """
     path = Path(target.removeprefix("file://"))
-    memory = memory or default_memory()
     with connected(path, memory) as connection:
         connection.execute(_JOIN_AS_WRITTEN)
-        yield DuckDBFiles(connection, path, memory)
+        yield DuckDBFiles(connection, path)
 
 
 @contextmanager

@@ -59,6 +59,9 @@ COLUMNS = {
     "event.properties": ("properties", "VARCHAR"),
 }
 """Key of a record -> column and type. Only the keys that figures use."""
+SORTED_AT_ONCE = 4_000
+"""Records sorted into sessions at once, for each MB of memory. About half of what fits."""
+_MEMORY = "SELECT ceil(parse_formatted_bytes(current_setting('memory_limit')) / 1e6)::BIGINT"
 _DAYS = "SELECT DISTINCT came // 86400000 AS day FROM fresh_records ORDER BY day"
 _REMOVE_COPIES = "DELETE FROM fresh_records WHERE (came, uid) IN (SELECT (came, uid) FROM read_parquet($tables))"
 _AROUND = """
@@ -246,9 +249,21 @@ def _add_sessions(connection: DuckDBPyConnection, path: Path, day: date, origin:
         end = begin + _DAY
         connection.execute(_AROUND.format(begin=begin, end=end, margin=MARGIN))
         make = {"create": "CREATE OR REPLACE TEMPORARY TABLE", "target": "fresh_sessions", "of_records": "around"}
-        connection.execute(sql("sessions", DUCKDB, **make))
+        make_sessions(connection, "around", **make)
         write_table(connection, _BEGUN, table_path(path, SESSIONS, day), origin, tables[0], begin=begin, end=end)
         connection.execute("DROP TABLE fresh_sessions")
+
+
+def make_sessions(connection: DuckDBPyConnection, records: str, **words: object) -> None:
+    """Create a table of the sessions of some records, a part of the visitors at a time: sorting happens in memory.
+
+    A session has one visitor, so the parts do not overlap.
+    """
+    (memory,) = connection.execute(_MEMORY).fetchall()[0]
+    (count,) = connection.execute(f"SELECT count(*) FROM {records}").fetchall()[0]  # noqa: S608 (names of ours)
+    parts = 1 + count // (SORTED_AT_ONCE * memory)
+    for part in range(parts):
+        connection.execute(sql("sessions", DUCKDB, part=part, parts=parts, **words))
 
 
 def make_view(

@@ -114,8 +114,8 @@ def write_table(connection: Any, query: str, target: Path, origin: Origin, like:
     text = json.dumps({**origin, "by": _maker()}).replace("'", "''")
     with like.open("rb") as file, replacing(target, file) as new:
         connection.execute(
-            f"COPY ({query}) TO $target (FORMAT parquet, COMPRESSION uncompressed, USE_TMP_FILE false, "
-            f"KV_METADATA {{{_KEY}: '{text}'}})",
+            f"COPY ({query}) TO $target (FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE 20480, "
+            f"USE_TMP_FILE false, KV_METADATA {{{_KEY}: '{text}'}})",
             {**values, "target": str(new)},
         )
 
