@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html5lib
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cookie_consent.http.foreign_hosts import find_loads
@@ -126,8 +126,10 @@ def loaded(element: html5lib.treebuilders.etree_lxml.Element) -> list[str]:
 
 
 @given(st.lists(PIECES, max_size=12))
+@example(["<img src=//h/{}", '"', "<img src=//h/{}>"])
 def test_the_same_is_found_as_by_a_parser_of_html(pieces: list[str]) -> None:
     body = "".join(piece.replace("{}", str(number)) for number, piece in enumerate(pieces))
     html = f"<!doctype html><html><head></head><body>{body}"
     tree = html5lib.parse(html, namespaceHTMLElements=False)
-    assert sorted(address for _, _, address, _ in found(html)) == sorted(loaded(tree))
+    in_a_log = [address.replace('"', "'") for address in loaded(tree)]
+    assert sorted(address for _, _, address, _ in found(html)) == sorted(in_a_log)
