@@ -15,7 +15,7 @@ from tests.support import analytics_sample as sample
 from tests.support.documentation import ROOT, blocks
 
 PAGE = "docs/goals.md"
-VIEWS = [record for record in sample.records() if record["record.kind"] == "view"]
+VIEWS = [record for record in sample.records() if sample.is_view(record)]
 (TABLES,) = blocks(PAGE, "toml")
 COMMANDS = [line.removeprefix("$ ") for block in blocks(PAGE, "console") for line in block.splitlines()]
 

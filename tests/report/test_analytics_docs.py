@@ -9,6 +9,7 @@ not run, because it needs a Matomo. A test compares the file that its command re
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import re
@@ -51,7 +52,7 @@ LONGEST_RUN = 120
 WEEK = ("2026-11-16T00:00:00Z", "2026-11-22T23:59:59.999Z")
 RECORDS = sample.records()
 COUNTS = sample.counts(RECORDS)
-VIEWS = [record for record in RECORDS if record["record.kind"] == "view"]
+VIEWS = [record for record in RECORDS if sample.is_view(record)]
 CONSOLE = [block for page in (REPORTS, FIGURES, KEEPING, TOOLS) for block in blocks(page, "console")]
 COMMANDS = [
     line.removeprefix("$ ")
@@ -126,7 +127,8 @@ def test_documented_commands_work(folder: Path, said: dict[str, str]) -> None:
     assert (folder / "registry.csv").read_bytes().count(b"\n") == len(RECORDS) - len(of_visitor) + 1
     (importer,) = blocks(TOOLS, "sh")
     lines = (folder / shlex.split(importer)[-1]).read_text("ascii").splitlines()
-    assert len(lines) == len(RECORDS) - len(of_visitor)
+    requests = [record for record in RECORDS if record["record.kind"] != "event" and record not in of_visitor]
+    assert len(lines) == len(requests)
     assert all(map(MATOMO_NCSA.fullmatch, lines))
 
 
@@ -180,20 +182,22 @@ def test_data_frames_match_records(folder: Path, capsys: pytest.CaptureFixture[s
     exports = [command for command in map(shlex.split, COMMANDS) if {"parquet", "jsonl"} & set(command)]
     assert [main(command[1:]) for command in exports] == [GOOD, GOOD]
     assert main(["compact", "--access-log", "logs/access.jsonl"]) == GOOD
-    closed = [record for record in VIEWS if record["time"][:10] <= str(sample.FIRST + timedelta(days=2))]
+    closed = [record for record in VIEWS if record["time"][:10] <= str(sample.LAST_CLOSED)]
     pages = {path: (views, visitors) for path, views, visitors in run_python(DUCKDB)["pages"]}
     assert pages == {
         path: (len(of), len({record["visitor.id"] for record in of}))
         for path, of in grouped(closed, "url.path").items()
     }
     by_entry = run_python(PANDAS)["by_entry"]
-    begun = [record for record in closed if record["time"] < f"{sample.FIRST + timedelta(days=2)}T18"]
+    begun = [record for record in closed if record["time"] < f"{sample.LAST_CLOSED}T18"]
     assert dict(by_entry) == {
         path: len({record["visitor.id"] for record in of})
         for path, of in grouped(first_views(begun), "url.path").items()
     }
     slowest = run_python(POLARS)["slowest"]
-    assert dict(slowest.select("route", "requests").iter_rows()) == Counter(record["http.route"] for record in RECORDS)
+    assert dict(slowest.select("route", "requests").iter_rows()) == Counter(
+        record["http.route"] for record in RECORDS if record["record.kind"] != "event"
+    )
 
 
 def grouped(records: list[Record], key: str) -> dict[str, list[Record]]:
@@ -359,8 +363,45 @@ def shown(notebook: Any) -> list[list[str]]:
 
 @pytest.mark.full_matrix
 def test_notebook_has_outputs_of_a_fresh_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sample.export(folder)
+    sample.add_to_tables(folder)
     assert shown(sample.executed(folder)) == shown(sample.notebook())
+
+
+def rows_of_cells() -> list[list[tuple[Any, ...]]]:
+    """Return the rows that each cell of the notebook shows."""
+    names: dict[str, Any] = {}
+    rows = []
+    for cell in json.loads(sample.NOTEBOOK.read_text("utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            *statements, shown = ast.parse("".join(cell["source"])).body
+            assert isinstance(shown, ast.Expr)
+            exec(compile(ast.Module(statements, []), "a cell", "exec"), names)  # noqa: S102 (our own notebook)
+            rows.append(eval(compile(ast.Expression(shown.value), "a cell", "eval"), names).fetchall())  # noqa: S307
+    return rows
+
+
+def test_notebook_has_figures_of_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample.add_to_tables(folder)
+    whole_days = ["--from", str(sample.FIRST), "--to", str(sample.LAST_CLOSED - timedelta(days=1))]
+    capsys.readouterr()
+    assert main(["report", "--access-log", "logs/access.jsonl", "--json", "--threshold", "1", *whole_days]) == GOOD
+    report = json.loads(capsys.readouterr().out)
+
+    def of_report(figure: str, *keys: str) -> set[tuple[Any, ...]]:
+        return {tuple(row[key] for key in keys) for row in report[figure]}
+
+    seen, shares, days, _, sources, campaigns, pages, exits, answers = rows_of_cells()
+    assert seen[0][2] == report["views"]
+    recorded = {(str(day), views, recorded) for day, views, recorded, _ in shares}
+    assert recorded == of_report("by_day", "day", "all_views", "all_views_recorded")
+    assert {(str(day), *rest) for day, *rest, _ in days} == of_report("by_day", "day", "visitors", "views")
+    large = {row for row in of_report("referrers", "referrer", "sessions", "visitors") if row[2] >= 5}
+    assert set(sources) == large
+    assert set(campaigns) == of_report("campaigns", "source", "medium", "campaign", "sessions", "visitors")
+    assert {row[:3] for row in pages} == of_report("pages", "path", "views", "visitors")
+    assert {row[:2] for row in exits} == of_report("exit_pages", "path", "sessions")
+    consent = of_report("consent_by_day", "day", "asked", "granted", "partial", "refused", "unanswered")
+    assert {(str(day), *rest) for day, *rest, _ in answers} == consent
 
 
 def test_notebook_asks_five_questions_and_names_no_machine() -> None:

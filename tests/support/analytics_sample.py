@@ -19,6 +19,8 @@ from tests.support.report_records import Record, line, time_text
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "analytics.ipynb"
 FIRST, DAYS = date(2026, 11, 16), 7
+LAST_CLOSED = FIRST + timedelta(days=5)
+"""The last day of the closed file. The last of all days is in the live file."""
 HOST = "registry.example"
 _PAGES = {
     "/": ("/names", "/offices", "/tour"),
@@ -56,13 +58,21 @@ def records() -> list[Record]:
     random = Random(2026)  # noqa: S311 (records that are the same each time)
     made = [record for number in range(_VISITORS) for record in _visitor(random, number)]
     made.sort(key=lambda record: record["time"])
+    first = {record["visitor.id"]: place for place, record in reversed([*enumerate(made)]) if is_view(record)}
+    for place in first.values():
+        made[place] = _page_of_yes(made[place])
     return [{**record, "log.record.uid": f"sampleOfTheTests-{number:x}"} for number, record in enumerate(made)]
+
+
+def is_view(record: Record) -> bool:
+    """Whether a person saw a page."""
+    return record["record.kind"] == "view" or record.get("event.name") == "page_view"
 
 
 def counts(of: list[Record]) -> list[Record]:
     """The daily counts, which include visitors who refused."""
     random = Random(2027)  # noqa: S311
-    views = Counter(record["time"][:10] for record in of if record["record.kind"] == "view")
+    views = Counter(record["time"][:10] for record in of if is_view(record))
     made: list[Record] = []
     for day, recorded in sorted(views.items()):
         asked = round(recorded / 2)
@@ -77,7 +87,7 @@ def write(folder: Path) -> Path:
     """Write the records as a site does, the first days in a closed file; return the access log."""
     log = folder / "logs" / "access.jsonl"
     log.parent.mkdir()
-    last = FIRST + timedelta(days=2)
+    last = LAST_CLOSED
     made = records()
     for path, kept, key in ((log, made, "time"), (counts_path(log), counts(made), "count.day")):
         closed = [record for record in kept if record[key][:10] <= str(last)]
@@ -156,6 +166,13 @@ def _request(own: Record, moment: datetime, kind: str, path: str) -> Record:
     }
 
 
+def _page_of_yes(view: Record) -> Record:
+    """Return the record of the page on which a visitor said yes. The page was sent before, so it is an event."""
+    sent = ("http.request.method", "http.route", "http.response.status_code", "duration_ms")
+    kept = {key: value for key, value in view.items() if key not in sent}
+    return {**kept, "record.kind": "event", "event.name": "page_view"}
+
+
 def _where(came_from: str, query: str) -> Record:
     return {key: value for key, value in {"http.request.referrer": came_from, "url.query": query}.items() if value}
 
@@ -173,25 +190,15 @@ def _count(day: str, name: str, value: int, number: int) -> Record:
     }
 
 
-def export(folder: Path) -> None:
-    """Write the Parquet file that the notebook reads."""
-    main(
-        [
-            "export",
-            "--access-log",
-            str(folder / "logs" / "access.jsonl"),
-            "--format",
-            "parquet",
-            "--out",
-            str(folder / "access.parquet"),
-        ]
-    )
+def add_to_tables(folder: Path) -> None:
+    """Add the days that are over to the tables that the notebook reads."""
+    main(["compact", "--access-log", str(folder / "logs" / "access.jsonl")])
 
 
 if __name__ == "__main__":
     with TemporaryDirectory() as place:
         write(Path(place))
-        export(Path(place))
+        add_to_tables(Path(place))
         import nbformat
 
         nbformat.write(executed(Path(place)), NOTEBOOK)
