@@ -200,5 +200,5 @@ EXPORT = Command(
         option("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)"),
     ),
     _export,
-    "a file of the access log cannot be read, so that its records are missing",
+    "a file of the access log, or a line, cannot be read, and is left out",
 )

@@ -169,9 +169,14 @@ def _report(arguments: argparse.Namespace) -> int:
         options = {"memory": arguments.memory, "seen": seen}
         figures = report(target, **report_arguments(arguments, time.time()), **options)
     _print_report(figures, arguments)
-    return print_findings(
+    findings = [
         f"Left out, with its records: {each['file']}: {each['problem']}" for each in figures["unreadable_files"]
-    )
+    ]
+    findings += [
+        f"Lines that are no records, and were left out: {each['file']}: {each['lines']}"
+        for each in figures["unreadable_lines"]
+    ]
+    return print_findings(findings)
 
 
 def _print_report(figures: Mapping[str, Any], arguments: argparse.Namespace) -> None:
@@ -234,5 +239,5 @@ REPORT = Command(
         option("--csv", metavar="FOLDER", type=Path, help="write each figure to a CSV file in this folder"),
     ),
     _report,
-    "a file of the access log cannot be read, and is left out",
+    "a file of the access log, or a line, cannot be read, and is left out",
 )

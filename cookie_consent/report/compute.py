@@ -87,7 +87,12 @@ def report(
         before = None if earlier is None else _earlier(engine, earlier)
         seen(1)
         figures = without_few(_figures(engine, question, before, seen), question.where, question.threshold)
-        figures["unreadable_files"] = [{"file": str(each.path), "problem": each.problem} for each in engine.damaged]
+        figures["unreadable_files"] = [
+            {"file": str(each.path), "problem": each.problem} for each in engine.damaged if not each.lines
+        ]
+        figures["unreadable_lines"] = [
+            {"file": str(each.path), "lines": each.lines} for each in engine.damaged if each.lines
+        ]
     figures["range"]["generated_at"] = rfc3339(now)
     figures["compare"] = before and before.totals
     return figures

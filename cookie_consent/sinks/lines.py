@@ -23,6 +23,11 @@ def is_of(visitor_id: str, line: bytes) -> bool:
     return isinstance(record, dict) and record.get("visitor.id") == visitor_id
 
 
+def is_torn(line: bytes) -> bool:
+    """Return whether a line is the part of a record that a killed process left."""
+    return line.startswith(b'{"') and not line.rstrip().endswith(b"}")
+
+
 def time_of(line: bytes) -> str:
     """Return the time of a record or count, also of a torn one. A line without a time counts as never old."""
     try:

@@ -498,7 +498,7 @@ def test_help_names_the_commands(capsys: Capture) -> None:
     ("command", "statuses"),
     [
         ("verify", "0 good, 1 if something was changed, left out or added, 2 wrong usage."),
-        ("report", "0 good, 1 if a file of the access log cannot be read, and is left out, 2 wrong usage."),
+        ("report", "0 good, 1 if a file of the access log, or a line, cannot be read, and is left out, 2 wrong usage."),
         ("serve-report", "0 good, 2 wrong usage."),
     ],
 )

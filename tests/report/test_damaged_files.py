@@ -260,3 +260,70 @@ def test_error_about_a_file_that_is_gone_is_raised_unchanged(log: Path) -> None:
 
     with engine() as connection, pytest.raises(duckdb.IOException, match="No files found"):
         read_undamaged(connection, files, read)
+
+
+ENDLESS = b'{"time":"2026-11-25T10:00:00.000Z","log.record.uid":"endless","duration_ms":1e400}\n'
+NO_RECORDS = [b"no JSON\n", b"[7]\n", b'{"time":"soon","log.record.uid":"a"}\n', ENDLESS]
+ERASED, TORN = b"     \n", b'{"time":"2026-11-25T10:00:00.000Z","log.rec'
+
+
+@pytest.fixture(params=["live", "closed", "compressed", "beside a table"])
+def other(request: pytest.FixtureRequest, log: Path) -> Path:
+    """Return a file of the log with four lines that are no records, an erased one, and a torn one at its end."""
+    text = lines(1000) + b"".join([*NO_RECORDS, ERASED, TORN])
+    if request.param == "compressed":
+        place = path_of(log, DAY, 2, FileFormat.GZIP)
+        place.write_bytes(gzip.compress(text))
+        return place
+    place = log if request.param == "live" else path_of(log, DAY, 2, FileFormat.PLAIN)
+    place.write_bytes(text)
+    if request.param == "beside a table":
+        figures(log)  # makes the tables, which remember the number
+    return place
+
+
+def test_lines_that_are_no_records_are_left_out_and_counted(
+    other: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    span = ["--access-log", str(log), "--from", str(DAY), "--to", str(DAY)]
+    finding = f"Lines that are no records, and were left out: {other}: 4\n"
+    assert main(["report", *span, "--json"]) == 1
+    said = capsys.readouterr()
+    made = json.loads(said.out)
+    assert (made["views"], made["unreadable_files"]) == (400, [])
+    assert made["unreadable_lines"] == [{"file": str(other), "lines": 4}]
+    assert said.err == finding
+    assert main(["report", *span]) == 1
+    said = capsys.readouterr()
+    assert (f"Lines that are no records are left out. {other.name}: 4" in said.out, said.err) == (True, finding)
+    html = tmp_path / "report.html"
+    assert main(["report", *span, "--html", str(html)]) == 1
+    assert f"{other.name}: 4" in html.read_text("utf-8")
+    assert main(["report", *span, "--csv", str(tmp_path / "csv")]) == 1
+    assert capsys.readouterr().err == finding * 2
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "ncsa"])
+def test_export_leaves_out_and_counts_lines_that_are_no_records(
+    form: str, other: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["export", "--access-log", str(log), "--format", form, "--out", str(out)]) == 1
+    assert capsys.readouterr().err.endswith(f"no records are left out: {other}: 4 lines are no records\n")
+    if form == "jsonl":
+        assert len(out.read_bytes().splitlines()) == 400
+
+
+def test_counts_that_are_no_lines_of_json_are_counted(log: Path) -> None:
+    place = log.with_name("access.counts.jsonl")
+    place.write_bytes(b"no JSON\n" + ERASED + TORN)
+    assert figures(log)["unreadable_lines"] == [{"file": str(place), "lines": 1}]
+
+
+@pytest.mark.parametrize("text", [b"", ERASED, TORN, ERASED + lines(1000) + TORN, TORN + b"\n" + lines(1000)])
+def test_erased_and_torn_lines_are_no_fault(text: bytes, log: Path) -> None:
+    log.write_bytes(text)
+    path_of(log, DAY, 3, FileFormat.PLAIN).write_bytes(text)
+    assert figures(log)["unreadable_lines"] == []
+    assert read_readable(stream(log, Span()))[1] == ""
+    assert compact(log).no_records == ()

@@ -237,6 +237,9 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
         "generated_at": "2026-11-18T11:06:40Z",
     }
     assert made.pop("compare") is None
+    others = [(each["file"], each["lines"]) for each in made.pop("unreadable_lines")]
+    files = [] if "://" in access_log else [access_log, str(counts_path(Path(access_log)))]
+    assert others == [(file, 4) for file in files]
     wanted = oracle.report()
     assert_same({key: made[key] for key in wanted}, wanted)
     assert set(made) == set(wanted)
@@ -595,4 +598,5 @@ def test_report_is_json_data_with_every_list(access_log: str) -> None:
     assert {name for name, figure in made.items() if isinstance(figure, list)} == {
         *(figure.name for figure in FIGURES if not figure.of_goal),
         "unreadable_files",
+        "unreadable_lines",
     }

@@ -129,6 +129,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "compare": None,
         "small_groups": {"threshold": 5, "merged": 17, "withheld": False},
         "unreadable_files": [],
+        "unreadable_lines": [],
     }
     return report | changes
 

@@ -25,7 +25,7 @@ from cookie_consent.report.engines.engine import (
 from cookie_consent.report.engines.tables import COLUMNS, Kept, add_closed_days, load_facts, make_sessions, make_view
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.files.closed_files import Source, counts_path, one_file, retry_if_moved
-from cookie_consent.sinks.files.damage import PROBE, Damaged, read_undamaged
+from cookie_consent.sinks.files.damage import PROBE, Damaged, find_other_lines, read_undamaged
 from cookie_consent.sinks.optional import NotInstalledError, duckdb, duckdb_connection, is_interruption
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _COUNTS = {
     "count.value": ("value", "BIGINT"),
 }
 _IN_SPAN = """
-WHERE time >= make_timestamp(getvariable('read_since') * 1000) AND time < make_timestamp(getvariable('read_end') * 1000)
+time >= make_timestamp(getvariable('read_since') * 1000) AND time < make_timestamp(getvariable('read_end') * 1000)
     AND (getvariable('host') = '' OR host = getvariable('host'))"""
 _REMOVE_COPIES = """
 DELETE FROM beside
@@ -63,7 +63,7 @@ class DuckDBFiles:
         path: the live file; the closed files are beside it.
 
     Attributes:
-        damaged: the files that were left out so far, because they cannot be read.
+        damaged: the files that were left out so far, because they or some lines cannot be read.
     """
 
     def __init__(self, connection: DuckDBPyConnection, path: Path) -> None:
@@ -79,6 +79,7 @@ class DuckDBFiles:
         self._set(given)
         if "read_since" in given:
             self._kept = add_closed_days(self._connection, self._path, first_added(given))
+            self._add_damaged(self._kept.other_lines(first_date(given)))
             self._add_damaged(retry_if_moved(self._path, lambda found: self._read_beside(found, given)))
             self._place_tables(given)
 
@@ -91,9 +92,10 @@ class DuckDBFiles:
             for source in found
             if source.day is None or (source.day >= first and source.day not in self._kept.records)
         ]
-        return read_undamaged(
+        others, damaged = read_undamaged(
             self._connection, files, lambda undamaged: load_facts(self._connection, "beside", undamaged, _IN_SPAN)
-        )[1]
+        )
+        return [*damaged, *others]
 
     def _place_tables(self, given: Given) -> None:
         """Make a view of all records of a range."""
@@ -142,11 +144,12 @@ class DuckDBFiles:
     def _make_counts(self, given: Given) -> None:
         first = date.fromisoformat(str(given["first_day"]))
 
-        def fill(files: Sequence[Source]) -> None:
+        def fill(files: Sequence[Source]) -> list[Damaged]:
             make_view(self._connection, "access_counts", files, _COUNTS)
             self._connection.execute("DROP TABLE IF EXISTS counts")
             self._run("counts", given)
             self._connection.execute(sql("once", DUCKDB, table="counts"))
+            return find_other_lines(self._connection, files)
 
         self._read(counts_path(self._path), lambda source: source.day is None or source.day >= first, fill)
 
@@ -155,24 +158,27 @@ class DuckDBFiles:
         self._set({"earlier_tables": kept})
         words = {"kept": "read_parquet(getvariable('earlier_tables'))"} if kept else {}
 
-        def fill(files: Sequence[Source]) -> None:
+        def fill(files: Sequence[Source]) -> list[Damaged]:
             make_view(self._connection, "access_records", files, COLUMNS)
             self._connection.execute("DROP TABLE IF EXISTS earlier")
             self._run("earlier", given, segment=segment, **words)
+            return []
 
         self._read(self._path, lambda source: source.day is None or source.day not in self._kept.records, fill)
 
-    def _read(self, path: Path, selects: Callable[[Source], bool], fill: Callable[[Sequence[Source]], None]) -> None:
+    def _read(
+        self, path: Path, selects: Callable[[Source], bool], fill: Callable[[Sequence[Source]], list[Damaged]]
+    ) -> None:
         """Read files of a log, each record once, even if files are rotated or compacted meanwhile."""
-        self._add_damaged(
-            retry_if_moved(
-                path, lambda found: read_undamaged(self._connection, [each for each in found if selects(each)], fill)[1]
-            )
+        others, damaged = retry_if_moved(
+            path, lambda found: read_undamaged(self._connection, [each for each in found if selects(each)], fill)
         )
+        self._add_damaged([*damaged, *others])
 
     def _add_damaged(self, files: Iterable[Damaged]) -> None:
         """Note each damaged file once."""
-        self.damaged += [each for each in dict.fromkeys(files) if each not in self.damaged]
+        known = {each.path for each in self.damaged}
+        self.damaged += [each for each in files if each.path not in known]
 
     def rows(self, name: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of an SQL file."""

@@ -44,7 +44,7 @@ class Engine(Protocol):
     """Runs the SQL files of `report/sql` on an access log.
 
     Attributes:
-        damaged: the files that were left out so far, because they cannot be read.
+        damaged: the files that were left out so far, because they or some lines cannot be read.
     """
 
     damaged: Sequence[Damaged]

@@ -13,7 +13,7 @@ from cookie_consent.report.engines.engine import Given
 from cookie_consent.report.engines.tables import make_view
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, one_file, retry_if_moved
-from cookie_consent.sinks.files.damage import Damaged, incomplete, read_undamaged
+from cookie_consent.sinks.files.damage import Damaged, find_other_lines, incomplete, read_undamaged
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,7 +31,10 @@ _RECORDS = f"""
 SELECT {", ".join(_AS_READ.get(column, column) for column in COLUMNS.values())} FROM access_records
 WHERE {_IN_SPAN} AND ($host = '' OR host = $host)
 ORDER BY access_records.time, uid"""  # noqa: S608 (names of ours)
-_LOAD = f"CREATE OR REPLACE TEMPORARY TABLE in_lines AS SELECT * FROM access_lines WHERE {_IN_SPAN}"  # noqa: S608
+_LOAD = f"""
+CREATE OR REPLACE TEMPORARY TABLE in_lines AS
+SELECT * FROM access_lines
+WHERE {_IN_SPAN} AND uid IS NOT NULL AND coalesce(isfinite(duration_ms), true)"""  # noqa: S608 (names of ours)
 _UNITE = """
 CREATE OR REPLACE TEMPORARY VIEW access_records AS
 SELECT * FROM in_lines UNION ALL SELECT * FROM in_parquet"""
@@ -94,7 +97,7 @@ class Slices:
             # A file's day is that of its newest record, so files closed before the span have nothing of it.
             first = _day_of(int(self._given["since"]))
             files = [source for source in found if source.day is None or source.day >= first]
-            known = {damaged.path for damaged in self._damaged}
+            known = {damaged.path for damaged in self._damaged if not damaged.lines}
             result, damaged = read_undamaged(
                 self._connection, [source for source in files if source.path not in known], read
             )
@@ -107,6 +110,7 @@ class Slices:
         """Load the lines, and return the slices."""
         lines = [source for source in files if source.file_format is not FileFormat.PARQUET]
         parquet = [source for source in files if source.file_format is FileFormat.PARQUET]
+        others = find_other_lines(self._connection, lines)
         make_view(self._connection, "access_lines", lines, _VIEWED)
         times = {name: value for name, value in self._given.items() if name != "host"}
         self._connection.execute(_LOAD, times)
@@ -116,7 +120,9 @@ class Slices:
             names = {"files": [one_file(source.path) for source in parquet]}
             found = self._connection.execute(_FIRST_TIMES, names).fetchall()
             self._first_times = {keys[name]: first for name, first in found if first is not None}
-        return self._connection.execute(_CUT, {**times, "size": _SIZE}).fetchall()
+        slices = self._connection.execute(_CUT, {**times, "size": _SIZE}).fetchall()
+        self._damaged = others
+        return slices
 
     def _view(self, parquet: Sequence[Source]) -> None:
         make_view(self._connection, "in_parquet", parquet, _VIEWED)

@@ -20,7 +20,7 @@ from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.engine import MARGIN
 from cookie_consent.report.local_time import day_number, day_of
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file, sources
-from cookie_consent.sinks.files.damage import read_undamaged
+from cookie_consent.sinks.files.damage import Damaged, find_other_lines, read_undamaged, with_other_lines
 from cookie_consent.sinks.files.tables import (
     RECORDS,
     SESSIONS,
@@ -64,6 +64,9 @@ SORTED_AT_ONCE = 4_000
 _MEMORY = "SELECT ceil(parse_formatted_bytes(current_setting('memory_limit')) / 1e6)::BIGINT"
 _DAYS = "SELECT DISTINCT came // 86400000 AS day FROM fresh_records ORDER BY day"
 _REMOVE_COPIES = "DELETE FROM fresh_records WHERE (came, uid) IN (SELECT (came, uid) FROM read_parquet($tables))"
+_NO_RECORD = "uid IS NULL OR time IS NULL OR NOT coalesce(isfinite(duration_ms), true)"
+"""A line that is no record is read as NULL, and a number like 1e400 as infinite."""
+_NO_FACTS = "uid IS NULL OR came IS NULL OR NOT isfinite(duration_ms)"
 _AROUND = """
 CREATE OR REPLACE TEMPORARY VIEW around AS
 SELECT * FROM read_parquet(getvariable('around')) WHERE came >= {begin} - {margin} AND came < {end} + {margin}"""
@@ -93,6 +96,15 @@ class Kept:
         """Return the tables that have records of a span, in milliseconds since 1970."""
         days = _days_between(self.records, begin, end)
         return [one_file(table_path(self.path, RECORDS, day)) for day in days]
+
+    def other_lines(self, first: date) -> list[Damaged]:
+        """Return the files, from a day on, with lines that are no records."""
+        return [
+            with_other_lines(self.path.with_name(name), lines)
+            for day, origin in self.records.items()
+            if day >= first
+            for name, lines in origin["other_lines"].items()
+        ]
 
     def sessions_between(self, begin: int, end: int) -> list[str]:
         """Return the tables that have sessions that began in a span."""
@@ -158,7 +170,9 @@ def begin_of_sessions(day: date) -> int:
 
 
 def _fits(origin: Origin | None, files: Any) -> bool:
-    return origin is not None and origin["files"] == files and origin["sql"] == _version()
+    if origin is None or "other_lines" not in origin:
+        return False
+    return bool(origin["files"] == files and origin["sql"] == _version())
 
 
 @cache
@@ -194,34 +208,37 @@ def _add_records(connection: DuckDBPyConnection, path: Path, day: date) -> None:
         if files is None or _fits(read_origins(connection, path, RECORDS, day, day).get(day), files):
             return
         of_day = [source for source in sources(path) if source.day == day]
-        _, damaged = read_undamaged(connection, of_day, lambda undamaged: _load(connection, undamaged))
+        others, damaged = read_undamaged(connection, of_day, lambda undamaged: _load(connection, undamaged))
         numbers = [number for (number,) in connection.execute(_DAYS).fetchall()]
         if numbers:
             _remove_copies(connection, path, day, numbers)
         if not damaged and closed_days(path).get(day) == files:
-            origin = {"files": files, "days": numbers, "sql": _version()}
+            other_lines = {each.path.name: each.lines for each in others}
+            origin = {"files": files, "days": numbers, "sql": _version(), "other_lines": other_lines}
             query = "SELECT * FROM fresh_records ORDER BY came"
             write_table(connection, query, table_path(path, RECORDS, day), origin, of_day[0].path)
         connection.execute("DROP TABLE fresh_records")
 
 
-def _load(connection: DuckDBPyConnection, files: list[Source]) -> None:
-    load_facts(connection, "fresh_records", files, "WHERE time IS NOT NULL")
+def _load(connection: DuckDBPyConnection, files: list[Source]) -> list[Damaged]:
+    return load_facts(connection, "fresh_records", files, "true")
 
 
-def load_facts(connection: DuckDBPyConnection, table: str, files: list[Source], bounds: str) -> None:
-    """Make a table of the records in files, each once, with the columns of facts.sql.
+def load_facts(connection: DuckDBPyConnection, table: str, files: list[Source], condition: str) -> list[Damaged]:
+    """Make a table of the records in files, each once, with the columns of facts.sql; return files with other lines.
 
     Args:
         connection: from `connected`.
         table: its name.
         files: files of records.
-        bounds: SQL for the records to take.
+        condition: SQL for the records to take.
     """
     make_view(connection, "access_records", files, COLUMNS)
-    facts = sql("facts", DUCKDB, bounds=bounds)
+    facts = sql("facts", DUCKDB, bounds=f"WHERE {_NO_RECORD} OR ({condition})")
     connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE {table} AS {facts}")
+    (others,) = connection.execute(f"DELETE FROM {table} WHERE {_NO_FACTS}").fetchall()[0]  # noqa: S608 (names of ours)
     connection.execute(sql("once", DUCKDB, table=table))
+    return find_other_lines(connection, files) if others else []
 
 
 def _remove_copies(connection: DuckDBPyConnection, path: Path, day: date, numbers: list[int]) -> None:

@@ -38,12 +38,16 @@ def visible(value: object) -> str:
 
 
 def left_out(report: Mapping[str, Any]) -> str:
-    """Say which files of the access log are missing in a report; "" for none."""
+    """Say which files of the access log are missing in a report, and how many lines of others; "" for none."""
+    said: list[str] = []
     names = [visible(Path(each["file"]).name) for each in report["unreadable_files"]]
-    if not names:
-        return ""
-    what = "a file of the access log: it" if len(names) == 1 else f"{len(names)} files of the access log: they"
-    return f"This report lacks the records of {what} cannot be read. {', '.join(names)}"
+    if names:
+        what = "a file of the access log: it" if len(names) == 1 else f"{len(names)} files of the access log: they"
+        said.append(f"This report lacks the records of {what} cannot be read. {', '.join(names)}")
+    lines = [f"{visible(Path(each['file']).name)}: {each['lines']:,}" for each in report["unreadable_lines"]]
+    if lines:
+        said.append(f"Lines that are no records are left out. {', '.join(lines)}")
+    return ". ".join(said)
 
 
 def comparison_in_words(report: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Finds files of an access log that are damaged: cut off, changed on the disk, or never in their format."""
+"""Finds files of an access log that are damaged, and lines that are no records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file
+from cookie_consent.sinks.files.line_io import count_lines
+from cookie_consent.sinks.lines import is_torn
 from cookie_consent.sinks.optional import duckdb, is_interruption
 from cookie_consent.sinks.store import IncompleteError
 
@@ -29,20 +31,29 @@ _PROBES = {
 }
 """Statements that read a whole file. All other formats are read as the live file is."""
 
+_NO_RECORDS = """
+SELECT filename, count(*) FROM read_json($files, format = 'newline_delimited', filename = true, ignore_errors = true,
+    columns = {'log.record.uid': 'VARCHAR', 'time': 'VARCHAR', 'duration_ms': 'VARCHAR'})
+WHERE "log.record.uid" IS NULL OR TRY_CAST(time AS TIMESTAMP) IS NULL OR NOT isfinite(TRY_CAST(duration_ms AS DOUBLE))
+GROUP BY filename ORDER BY filename"""
+"""Lines of spaces, which are erased records, are not among these rows; torn lines are."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A file that cannot be read.
+    """A file that cannot be read, or not all of its lines.
 
     Args:
         path: the path.
         problem: what is wrong, in one line.
+        lines: how many lines are no records, and are left out alone; 0 if the whole file is.
     """
 
     path: Path
     problem: str
+    lines: int = 0
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}"
@@ -50,8 +61,40 @@ class Damaged:
 
 def incomplete(damaged: Sequence[Damaged]) -> IncompleteError:
     """Return the error for records that are missing, after all others were yielded."""
-    names = "; ".join(map(str, damaged))
-    return IncompleteError(f"{len(damaged)} of the files cannot be read, and their records are missing: {names}")
+    whole = [str(each) for each in damaged if not each.lines]
+    lines = [str(each) for each in damaged if each.lines]
+    said: list[str] = []
+    if whole:
+        said.append(f"{len(whole)} of the files cannot be read, and their records are missing: {'; '.join(whole)}")
+    if lines:
+        said.append(f"Lines that are no records are left out: {'; '.join(lines)}")
+    return IncompleteError(". ".join(said))
+
+
+def with_other_lines(path: Path, lines: int) -> Damaged:
+    """Return a file with lines that are no records."""
+    return Damaged(path, f"{lines} {'line is no record' if lines == 1 else 'lines are no records'}", lines)
+
+
+def find_other_lines(connection: Any, files: Sequence[Source]) -> list[Damaged]:
+    """Return the files with lines that are no records: neither erased, nor torn by a kill.
+
+    Args:
+        connection: a DuckDB connection.
+        files: files of records or counts. Parquet files have no lines.
+    """
+    sources = {str(source.path): source for source in files if source.file_format is not FileFormat.PARQUET}
+    if not sources:
+        return []
+    names = [one_file(source.path) for source in sources.values()]
+    found: list[Damaged] = []
+    for name, count in connection.execute(_NO_RECORDS, {"files": names}).fetchall():
+        source = sources[name]
+        with source.path.open("rb") as file:
+            others = count - count_lines(file, source.file_format, is_torn)
+        if others > 0:
+            found.append(with_other_lines(source.path, others))
+    return found
 
 
 def read_undamaged(

@@ -121,9 +121,9 @@ def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"", *
     return blanked
 
 
-def count_lines(file: IO[bytes], file_format: FileFormat) -> int:
-    """Return how many lines are not blank."""
-    return sum(1 for _ in matching_lines(file, file_format, lambda line: not line.isspace()))
+def count_lines(file: IO[bytes], file_format: FileFormat, matches: Predicate) -> int:
+    """Return how many lines match."""
+    return sum(1 for _ in matching_lines(file, file_format, matches))
 
 
 def _blocks(lines: IO[bytes]) -> Iterator[bytes]:

@@ -29,6 +29,7 @@ from cookie_consent.sinks.files.closed_files import (
 from cookie_consent.sinks.files.damage import Damaged, failed_checksum
 from cookie_consent.sinks.files.line_io import count_lines
 from cookie_consent.sinks.files.locked_files import LiveFile, for_each_file, remove, replacing
+from cookie_consent.sinks.lines import is_torn
 from cookie_consent.sinks.optional import duckdb_connection
 
 _LEVEL = 3
@@ -41,8 +42,8 @@ _LOAD = """
 INSERT INTO lines
 SELECT * FROM read_json($file, format = 'newline_delimited', columns = $types, ignore_errors = true)"""
 _DROP_ABSENT = "DELETE FROM lines WHERE uid IS NULL"
-"""An erased, torn or otherwise invalid line is loaded as a row of nulls."""
-_DROP_ENDLESS = "DELETE FROM lines WHERE isinf(duration_ms)"
+"""A torn or otherwise invalid line is loaded as a row of nulls, one of spaces is not loaded."""
+_DROP_ENDLESS = "DELETE FROM lines WHERE NOT isfinite(duration_ms)"
 """DuckDB reads 1e400 as infinite."""
 _DROP_AGAIN = """
 DELETE FROM lines USING (SELECT uid, min(rowid) AS first FROM lines GROUP BY uid HAVING count(*) > 1) AS twice
@@ -99,8 +100,8 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
     connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
     _load(connection, keys, source.path)
     others = _number(connection, _DROP_ENDLESS) if keys is COLUMNS else 0
-    if _number(connection, _DROP_ABSENT):  # of these, lines of spaces are erased records
-        others = count_lines(file, source.file_format) - _number(connection, _COUNT)
+    if absent := _number(connection, _DROP_ABSENT):
+        others += absent - count_lines(file, source.file_format, is_torn)
     connection.execute(_DROP_AGAIN)
     rows = _number(connection, _COUNT)
     with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), file) as new:

@@ -172,7 +172,7 @@ def _how_many(source: Source, file: BufferedRandom) -> int:
     if source.file_format is FileFormat.PARQUET:
         with engine() as connection:
             return count_rows(connection, source.path)
-    return count_lines(file, source.file_format)
+    return count_lines(file, source.file_format, lambda line: not line.isspace())
 
 
 def _end(source: Source) -> datetime:
