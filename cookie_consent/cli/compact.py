@@ -1,13 +1,16 @@
-"""The `compact` command: turns the closed files of an access log into Parquet files, and adds them to its tables."""
+"""The `compact` command: turns the closed files of an access log into Parquet files, and adds them to its tables.
+
+In a database, it makes the views that stand for these tables.
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 
 from cookie_consent.cli.frame import (
     ACCESS_LOG,
+    GOOD,
     JSON,
     Command,
     UnusableError,
@@ -19,6 +22,7 @@ from cookie_consent.cli.frame import (
     required_store,
 )
 from cookie_consent.report.engines.duckdb_files import connected
+from cookie_consent.report.engines.engine import make_views
 from cookie_consent.report.engines.tables import add_closed_days
 from cookie_consent.sinks import JsonLinesSink, open_sink
 from cookie_consent.sinks.files.closed_files import sources
@@ -26,7 +30,13 @@ from cookie_consent.sinks.files.parquet import Compacted, compact, waiting
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    path = _log_in_files(required_store(arguments, "access_log"))
+    target = required_store(arguments, "access_log")
+    sink = open_sink(target)
+    if not isinstance(sink, JsonLinesSink):
+        return _make_views(target, as_json=arguments.json)
+    path = sink.path
+    if not sources(path):
+        raise UnusableError(f"access_log: there is no file {path}, and none that was closed.")
     with progress("files", waiting(path)) as seen:
         result = compact(path, seen)
     with connected(path) as connection:
@@ -40,18 +50,14 @@ def _compact(arguments: argparse.Namespace) -> int:
     return print_findings(findings)
 
 
-def _log_in_files(target: str) -> Path:
-    """Return the live file of the access log.
-
-    Raises:
-        UnusableError: it is not in files, or there are no files.
-    """
-    sink = open_sink(target)
-    if not isinstance(sink, JsonLinesSink):
-        raise UnusableError("access_log: only a log in files is compacted. A database compresses its records itself.")
-    if not sources(sink.path):
-        raise UnusableError(f"access_log: there is no file {sink.path}, and none that was closed.")
-    return sink.path
+def _make_views(database: str, *, as_json: bool) -> int:
+    """Make the views for analysts. A database compresses its records itself."""
+    make_views(database)
+    if as_json:
+        print_json({"views": ["access_views", "access_sessions"]})
+    else:
+        print_text("The views access_views and access_sessions show the records now.")
+    return GOOD
 
 
 def _in_words(result: Compacted) -> str:

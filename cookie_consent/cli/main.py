@@ -61,7 +61,8 @@ COMMANDS = (
     Listed("serve-report", "Show the report of an access log live, in a browser.", "serve_report"),
     Listed(
         "compact",
-        "Turn the closed files of an access log into Parquet files. Run it by cron, while the site runs.",
+        "Turn the closed files of an access log into Parquet files. Run it by cron, while the site runs. In a database,"
+        " make views for analysts.",
         "compact",
     ),
 )

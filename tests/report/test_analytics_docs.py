@@ -17,12 +17,13 @@ import shlex
 import subprocess
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import psycopg
 import pytest
@@ -249,8 +250,34 @@ def write_to(url: str, folder: Path) -> None:
     assert sink.stats()["written"] == len(RECORDS) + len(COUNTS)
 
 
+IN_VIEWS = (
+    "SELECT host, path, status, viewed, event, referrer, source, medium, campaign, browser, os, device, country,"
+    " duration_ms FROM {}views WHERE time < '2026-11-22 00:00:00'"
+)
+IN_SESSIONS = (
+    "SELECT seconds, host, views, pages, entry_path, exit_path, bounced, referrer, source, medium, campaign"
+    " FROM {}sessions WHERE began < '2026-11-21 18:00:00'"
+)
+"""All columns but the time, and the visitor, whose number differs. Files have these days."""
+
+
+def beside_files(folder: Path) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Return the rows of the two tables beside a log in files."""
+    sample.write(folder)
+    sample.add_to_tables(folder)
+    with duckdb.connect(folder / "logs" / "access.duckdb", read_only=True) as tables:
+        views, sessions = (tables.sql(text.format("")).fetchall() for text in (IN_VIEWS, IN_SESSIONS))
+        return ordered(views), ordered(sessions)
+
+
+def ordered(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
+    return sorted((tuple(row) for row in rows), key=str)
+
+
 def test_grafana_panels_over_postgresql_match_records(postgres_url: str, tmp_path: Path) -> None:
     write_to(postgres_url, tmp_path)
+    for _ in range(2):  # an update of the package replaces them
+        assert main(["compact", "--access-log", postgres_url]) == GOOD
     with psycopg.connect(postgres_url) as connection:
 
         def rows(panel: str) -> list[tuple[Any, ...]]:
@@ -265,6 +292,14 @@ def test_grafana_panels_over_postgresql_match_records(postgres_url: str, tmp_pat
     assert {str(day): granted for day, _, granted, *_ in answers} == sums("granted")
     large = {path: sessions for path, sessions in entries().items() if sessions >= 5}  # the panel leaves out rare rows
     assert {path: sessions for path, sessions, _ in begun} == large
+
+
+def test_views_in_postgresql_have_rows_of_tables_beside_files(postgres_url: str, tmp_path: Path) -> None:
+    write_to(postgres_url, tmp_path)
+    assert main(["compact", "--access-log", postgres_url]) == GOOD
+    with psycopg.connect(postgres_url, options="-c TimeZone=UTC") as connection:
+        views, sessions = (connection.execute(text.format("access_")) for text in (IN_VIEWS, IN_SESSIONS))
+        assert (ordered(views), ordered(sessions)) == beside_files(tmp_path)
 
 
 def test_charts_over_clickhouse_match_records(clickhouse: ClickHouseDatabases, tmp_path: Path) -> None:

@@ -434,7 +434,7 @@ def test_command_reports_unreadable_and_locked_files(
     [
         (None, "Name the access log: --access-log URL"),
         ("kafka://x", 'there is no sink for "kafka://"'),
-        ("postgresql://localhost/access", "only a log in files is compacted"),
+        ("postgresql://127.0.0.1:1/access", "access_log: the database cannot be used"),
         ("/nowhere/access.jsonl", "there is no file /nowhere/access.jsonl, and none that was closed"),
     ],
 )

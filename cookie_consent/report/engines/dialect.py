@@ -37,6 +37,7 @@ class Dialect:
         whole: integer division of two whole numbers.
         matched: what the group of a regular expression matched in a text, or an empty text.
         matches: whether a regular expression matches a text. Faster than `matched`.
+        part_of: one of the parts of a text that & joins, counted from 1.
         first: the first value for which a condition holds, ordered by a second column.
         last: the last such value.
         in_order_of: texts for which a condition holds, joined in the order of a second column; NULL without any.
@@ -66,6 +67,7 @@ class Dialect:
     whole: str
     matched: str
     matches: str
+    part_of: str
     first: str
     last: str
     in_order_of: str
@@ -95,6 +97,7 @@ DUCKDB = Dialect(
     whole="({0} // {1})",
     matched="regexp_extract({0}, '{1}', 1)",
     matches="regexp_matches({0}, '{1}')",
+    part_of="split_part({0}, '&', {1})",
     first="arg_min({0}, {1}) FILTER (WHERE {2})",
     last="arg_max({0}, {1}) FILTER (WHERE {2})",
     in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
@@ -124,6 +127,7 @@ POSTGRESQL = Dialect(
     whole="({0} / {1})",
     matched="coalesce(substring({0} FROM '{1}'), '')",
     matches="({0} ~ '{1}')",
+    part_of="split_part({0}, '&', {1})",
     first="(array_agg({0} ORDER BY {1}) FILTER (WHERE {2}))[1]",
     last="(array_agg({0} ORDER BY {1} DESC) FILTER (WHERE {2}))[1]",
     in_order_of="string_agg({0}, '' ORDER BY {1}) FILTER (WHERE {2})",
@@ -143,7 +147,7 @@ CLICKHOUSE = Dialect(
     number="{{{0}:Int64}}",
     text="{{{0}:String}}",
     milliseconds="toUnixTimestamp64Milli({0})",
-    moment="fromUnixTimestamp64Milli({0})",
+    moment="fromUnixTimestamp64Milli({0}, 'UTC')",
     date="toDate({0})",
     day_number="toInt64({0} - toDate('1970-01-01'))",
     month="dateDiff('month', toDate32('1970-01-01'), addDays(toDate32('1970-01-01'), {0}))",
@@ -152,6 +156,7 @@ CLICKHOUSE = Dialect(
     whole="intDiv({0}, {1})",
     matched="extract({0}, '{1}')",
     matches="match({0}, '{1}')",
+    part_of="splitByChar('&', {0})[{1}]",
     first="argMin({0}, {1}) FILTER (WHERE {2})",
     last="argMax({0}, {1}) FILTER (WHERE {2})",
     in_order_of="arrayStringConcat(arrayMap(pair -> pair.2, arraySort(groupArray(({1}, {0})) FILTER (WHERE {2}))))",

@@ -77,6 +77,16 @@ def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -
     return opened(place, memory=memory) if name == "duckdb_files" else opened(place)
 
 
+def make_views(database: str) -> None:
+    """Make `access_views` and `access_sessions`, the tables for analysts, as views of the records in a database.
+
+    Raises:
+        UnreadableError: the database cannot be used.
+    """
+    name, place = engine_of(database)
+    import_module(f"{__package__}.{name}").make_views(place)
+
+
 def engine_of(access_log: str | os.PathLike[str]) -> tuple[str, str]:
     """Return the name of the module that reads an access log, and the path or URL to open it with.
 

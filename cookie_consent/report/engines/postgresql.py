@@ -86,6 +86,16 @@ def opened(url: str, longest: float = _LONGEST_ANSWER) -> Iterator[PostgreSQLSer
         connection.rollback()
 
 
+def make_views(url: str) -> None:
+    """Make the views for analysts, or replace them.
+
+    Raises:
+        UnreadableError: as for `connected`.
+    """
+    with connected(url) as connection, cut_off_after(connection.fileno(), _LONGEST_ANSWER):
+        connection.execute(sql("database_views", POSTGRESQL, bounds="", ending=""))
+
+
 @contextmanager
 def connected(url: str) -> Iterator[Connection[Any]]:
     """Connect to the database of an access log.

@@ -157,7 +157,15 @@ def write_database(connection: DuckDBPyConnection, path: Path) -> None:
         new = Path(made, database.name)
         name = str(new).replace("'", "''")
         connection.execute(f"ATTACH '{name}' AS kept")
-        for statement in sql("own_tools", DUCKDB, folder=folder).split(";"):
+        words = {
+            "views": "kept.views",
+            "sessions": "kept.sessions",
+            "of_records": f"read_parquet('{folder}/{RECORDS}/*.parquet')",
+            "of_sessions": f"read_parquet('{folder}/{SESSIONS}/*.parquet')",
+            "time": "make_timestamp(came * 1000)",
+            "ending": "",
+        }
+        for statement in sql("own_tools", DUCKDB, **words).split(";"):
             connection.execute(statement)
         connection.execute("DETACH kept")
         new.chmod(tables_folder(path).stat().st_mode & 0o666)

@@ -8,10 +8,13 @@
      for one, where nothing names it.
    - `properties`: what an event brings, as JSON.
 
-   `bounds` is SQL for the records to take. #}
+   `bounds` is SQL for the records to take. `times` adds the column `time`, by which a database finds records of a span. #}
 {% from "sites.sql" import site_of_address, site_of_host %}
 {% set own_page = matched("referrer", "^[a-z][a-z0-9+.-]*://[^/]*(/[^ ?#]*)") %}
 SELECT
+    {% if times is defined %}
+    time,
+    {% endif %}
     uid, came, kind, host, path, method, route, event, browser, os, device, country, viewed, status, duration_ms,
     properties,
     {{ hashed("visitor") }} AS visitor,
@@ -35,6 +38,9 @@ SELECT
     END AS campaign
 FROM (
     SELECT {{ once() }}
+        {% if times is defined %}
+        time,
+        {% endif %}
         {{ sortable("uid") }} AS uid,
         {{ milliseconds("time") }} AS came,
         kind,
