@@ -1,5 +1,5 @@
-"""Tests of docs/analytics.md, figures.md, keeping-records.md and own-tools.md: their blocks of code run on the access
-log of a made-up site's week. The twelve questions of analytics.md have tests of their own.
+"""Tests of docs/analytics.md, figures.md, keeping-records.md, own-tools.md and large-sites.md: their blocks
+of code run on the access log of a made-up site's week. The twelve questions of analytics.md have tests of their own.
 
 Vector, Fluent Bit and the OpenTelemetry Collector are not run, because the system has no packages of them. The tests
 parse their configuration (TOML, YAML) and try its patterns and formats on real files and lines. Matomo's importer is
@@ -305,10 +305,48 @@ def test_views_in_postgresql_have_rows_of_tables_beside_files(postgres_url: str,
 def test_charts_over_clickhouse_match_records(clickhouse: ClickHouseDatabases, tmp_path: Path) -> None:
     url = clickhouse.new_database()
     write_to(url, tmp_path)
-    views, share, devices = (ask(url, chart) for chart in IN_CLICKHOUSE)
+    for _ in range(2):  # an update of the package replaces them
+        assert main(["compact", "--access-log", url]) == GOOD
+    views, share, devices, begun = (ask(url, chart) for chart in IN_CLICKHOUSE)
     assert {day[:10]: int(visitors) for day, _, visitors in views} == visitors_by_day()
+    assert {day[:10]: int(number) for day, number, _ in views} == {day: len(of) for day, of in by_day().items()}
+    large = {path: sessions for path, sessions in entries().items() if sessions >= 5}
+    assert {path: int(sessions) for path, sessions, _ in begun} == large
     assert {day: float(number) for day, number in share} == pytest.approx(shares())
     assert sum(int(visitors) for *_, visitors in devices) == len({record["visitor.id"] for record in VIEWS})
+
+
+def test_report_on_clickhouse_of_its_own(
+    clickhouse: ClickHouseDatabases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = clickhouse.new_database()
+    write_to(url, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("consent.toml").write_text(POLICY, "utf-8")
+    (commands,) = blocks("docs/large-sites.md", "console")
+    for text in commands.splitlines():
+        command = shlex.split(text.removeprefix("$ cookie-consent "))
+        assert main([url if word.startswith("clickhouse:") else word for word in command]) == GOOD
+    visitors = len({record["visitor.id"] for record in VIEWS})
+    assert re.search(rf"^visitors +{visitors}$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_views_in_clickhouse_have_rows_of_tables_beside_files(clickhouse: ClickHouseDatabases, tmp_path: Path) -> None:
+    url = clickhouse.new_database()
+    write_to(url, tmp_path)
+    ask(url, "INSERT INTO access_records SELECT * FROM access_records LIMIT 99")  # written twice
+    assert main(["compact", "--access-log", url]) == GOOD
+    views, sessions = (ask(url, text.format("access_")) for text in (IN_VIEWS, IN_SESSIONS))
+    of_files = beside_files(tmp_path)
+    assert in_numbers(views) == in_numbers(of_files[0])
+    assert in_numbers(sessions) == in_numbers(of_files[1])
+
+
+def in_numbers(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
+    """Return rows in which a truth is a number, and a number is one of microseconds' precision."""
+    return ordered(
+        [round(float(value), 6) if isinstance(value, bool | int | float) else value for value in row] for row in rows
+    )
 
 
 # Collectors
