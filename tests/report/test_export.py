@@ -198,12 +198,21 @@ def exported(capture: CaptureBytes, *arguments: str) -> list[bytes]:
     return capture.readouterr().out.splitlines(keepends=True)
 
 
+def as_requests(records: list[Record]) -> list[Record]:
+    """Return the requests, and the pages that scripts told of: those on which tracing was allowed among them."""
+    page = {"http.request.method": "GET", "http.response.status_code": 200}
+    return [
+        {**record, **page} if record["record.kind"] == "event" else record
+        for record in records
+        if record["record.kind"] != "event" or record["event.name"] == "page_view"
+    ]
+
+
 def test_command_exports_jsonl_and_ncsa_lines_of_a_span(live: Path, capsysbinary: CaptureBytes) -> None:
     where = ("--access-log", str(live), "--from", str(SECOND), "--to", str(THIRD), "--host", HOSTS[0], "--format")
     records = wanted(Span(SECOND, THIRD, HOSTS[0]))
-    requests = [record for record in records if record["record.kind"] != "event"]
     assert [json.loads(text) for text in exported(capsysbinary, *where, "jsonl")] == records
-    assert exported(capsysbinary, *where, "ncsa") == [f"{ncsa(record)}\n".encode() for record in requests]
+    assert exported(capsysbinary, *where, "ncsa") == [f"{ncsa(record)}\n".encode() for record in as_requests(records)]
 
 
 @pytest.mark.slow
@@ -215,8 +224,7 @@ def test_command_exports_the_sessions_of_a_segment_in_every_format(
     records = wanted(Span(SECOND, where=(("source", "other.example"),)))
     assert 20 < len(records) < len(wanted(Span(SECOND)))
     assert [json.loads(text) for text in exported(capsysbinary, *asked, "jsonl")] == records
-    requests = [record for record in records if record["record.kind"] != "event"]
-    assert len(exported(capsysbinary, *asked, "ncsa")) == len(requests)
+    assert len(exported(capsysbinary, *asked, "ncsa")) == len(as_requests(records))
     rows = list(csv.DictReader(io.StringIO(b"".join(exported(capsysbinary, *asked, "csv")).decode(), newline="")))
     assert [row["uid"] for row in rows] == [record["log.record.uid"] for record in records]
     file = tmp_path / "access.parquet"

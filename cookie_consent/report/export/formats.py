@@ -110,11 +110,17 @@ def as_csv(records: Iterable[Record]) -> Lines:
         yield _row(_cell(column, record.get(key)) for key, column in COLUMNS.items())
 
 
+_PAGE = {"http.request.method": "GET", "http.response.status_code": 200}
+"""The request of a page that a script tells of: that on which tracing was allowed, or one of a single-page app."""
+
+
 def as_ncsa(records: Iterable[Record]) -> Lines:
-    """Yield the requests among records as lines of an NCSA combined log."""
+    """Yield the requests among records, and the pages that scripts tell of, as lines of an NCSA combined log."""
     for record in records:
         if record.get("record.kind") != "event":
             yield ncsa(record).encode() + b"\n"
+        elif record.get("event.name") == "page_view":
+            yield ncsa({**record, **_PAGE}).encode() + b"\n"
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:
