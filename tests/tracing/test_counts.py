@@ -20,7 +20,7 @@ from starlette.routing import Route, Router
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing.counts import ARRIVED_ON_ERROR, MAX_ERRORS, Counts
+from cookie_consent.tracing.counts import ARRIVED_ON_ERROR, MAX_ERRORS, MOST, Counts
 from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
 from tests.support.forking import fork_hook
 
@@ -335,7 +335,7 @@ def counts_of_process(serve: str, folder: Path) -> list[dict[str, Any]]:
     """Run a function body that has `counts` in a process of its own, and return the counts that the process wrote."""
     script = f"""
 import asyncio, os, sys
-from cookie_consent.tracing.counts import ARRIVED_ON_ERROR, MAX_ERRORS, Counts
+from cookie_consent.tracing.counts import ARRIVED_ON_ERROR, MAX_ERRORS, MOST, Counts
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():
@@ -411,6 +411,18 @@ def test_counts_without_asyncio_loop_reach_the_sink_at_once() -> None:
     counts.add("views", b"site.example")
     counts.add("views", b"site.example")
     assert [count["count.value"] for count in sink.counts] == [1, 1]
+
+
+def test_many_different_counts_reach_the_sink_at_once() -> None:
+    sink = MemorySink()
+
+    async def add() -> None:
+        counts = make_counts(sink, Clock())
+        for number in range(MOST):
+            counts.add("degraded", b"site.example", detail=str(number))
+        assert len(sink.counts) == MOST
+
+    asyncio.run(add())
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,10 @@ class DuckDBFiles:
         """Drop the tables of an earlier range, and read the records of this one that are in no table."""
         self._connection.execute("DROP SCHEMA IF EXISTS question CASCADE; CREATE SCHEMA question; USE question")
         self._set(given)
-        if "read_since" in given:
-            self._kept = add_closed_days(self._connection, self._path, first_added(given))
-            self._add_damaged(self._kept.other_lines(first_date(given)))
-            self._add_damaged(retry_if_moved(self._path, lambda found: self._read_beside(found, given)))
-            self._place_tables(given)
+        self._kept = add_closed_days(self._connection, self._path, first_added(given))
+        self._add_damaged(self._kept.other_lines(first_date(given)))
+        self._add_damaged(retry_if_moved(self._path, lambda found: self._read_beside(found, given)))
+        self._place_tables(given)
 
     def _read_beside(self, found: Sequence[Source], given: Given) -> list[Damaged]:
         """Make a table of the records of a range in the files of which there are no tables."""

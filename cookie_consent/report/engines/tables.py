@@ -151,7 +151,8 @@ def write_database(connection: DuckDBPyConnection, path: Path) -> None:
     """Write a database of views of the tables, for other tools, if there is none or it names another folder."""
     folder = one_file(tables_folder(path).absolute()).replace("'", "''")
     database = path.with_suffix(".duckdb")
-    if database.is_file() and folder.encode() in database.read_bytes():
+    # DuckDB reads what follows a question mark in the name of a database as its options.
+    if "?" in str(database) or (database.is_file() and folder.encode() in database.read_bytes()):
         return
     with TemporaryDirectory(dir=path.parent, prefix=f".{database.name}.") as made:
         new = Path(made, database.name)
