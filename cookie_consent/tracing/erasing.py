@@ -109,8 +109,8 @@ class Erasing:
             self._notes.remove(visitor_id)
 
     def _end(self, visitor_id: str) -> None:
-        if isinstance(self._sink, BufferedSink):
-            self._sink.end_visitor(visitor_id)
+        assert isinstance(self._sink, BufferedSink)  # noqa: S101 (`end` checks)
+        self._sink.end_visitor(visitor_id)
 
     def _erase(self, visitor_id: str) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from cookie_consent.base import locking
 from cookie_consent.cli.main import main
 from cookie_consent.report import report
 from cookie_consent.sinks import JsonLinesSink
@@ -23,7 +24,7 @@ from cookie_consent.sinks.files.parquet import compact
 from cookie_consent.sinks.files.tables import tables_folder
 from tests.report.test_report import COUNTS, LAST, QUESTIONS, RECORDS, assert_same, write_days, write_files
 from tests.support.report_oracle import Oracle
-from tests.support.report_records import DAYS, FIRST, Record, day_of
+from tests.support.report_records import DAYS, FIRST, Record, day_of, line, page_view, time_of
 from tests.support.waiting import wait_until
 
 ALL: dict[str, Any] = {"since": FIRST, "until": LAST}
@@ -215,3 +216,23 @@ def test_day_of_a_report_adds_no_days_before(live: Path) -> None:
     report(live, since=day, until=day)
     assert {table.stem for table in kept(live)} == {str(day - timedelta(days=1)), str(day)}
     assert date.fromisoformat(kept(live)[0].stem) > FIRST
+
+
+def test_no_tables_are_kept_on_windows(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locking, "is_posix", lambda: False)
+    assert_is_as_wanted(live, since=FIRST, until=FIRST)
+    assert kept(live) == []
+
+
+def test_erasure_removes_tables_that_do_not_fit_and_leaves_the_others(live: Path) -> None:
+    report(live, **ALL)
+    path_of(live, FIRST, 2, FileFormat.PLAIN).write_bytes(line(page_view("late", time_of(RECORDS[0]))))
+    second, third = (str(FIRST + timedelta(days=number)) for number in (1, 2))
+    before = {table: table.stat().st_mtime_ns for table in kept(live)}
+    assert JsonLinesSink(live, sleep=lambda _: None).erase("nobody") == 0
+    assert [(table.parent.name, table.stem) for table in kept(live)] == [
+        ("records", second),
+        ("records", third),
+        ("sessions", third),
+    ]
+    assert all(before[table] == table.stat().st_mtime_ns for table in kept(live))

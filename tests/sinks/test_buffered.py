@@ -584,3 +584,11 @@ def test_full_disk_leaves_no_partial_batch_in_spill(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"r" + line(1) + b"\n"
+
+
+def test_withdrawal_ends_nothing_in_a_sink_that_has_no_place_for_a_list(store: MemoryStore) -> None:
+    sink = sink_to(store)
+    sink.write(line(1, time="2026-11-25T12:00:00Z"))
+    sink.end_visitor("one")
+    sink.close()
+    assert numbers(store) == [1]

@@ -163,3 +163,15 @@ def test_damaged_file_is_named_while_the_rest_is_erased_again(
     assert main(["erase", "--again", "--access-log", str(path)]) == 1
     assert str(damaged) in capsys.readouterr().err
     assert read_readable(log.read("one"))[0] == []
+
+
+def test_withdrawal_that_is_listed_already_is_not_listed_again(tmp_path: Path) -> None:
+    listed = ErasedVisitors(tmp_path / "access.jsonl.erased")
+    listed.add("one", NOW, is_erased=False)
+    (only,) = listed.path.read_bytes().splitlines()
+    listed.add("one", NOW, is_erased=False)
+    ErasedVisitors(listed.path).add("one", NOW - 1, is_erased=False)
+    assert listed.path.read_bytes().splitlines() == [only]
+    listed.add("one", NOW + 1, is_erased=False)
+    listed.add("two", NOW, is_erased=False)
+    assert len(listed.path.read_bytes().splitlines()) == 3

@@ -29,6 +29,7 @@ from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.locked_files import temporary_path
 from cookie_consent.sinks.files.parquet import Compacted, compact
+from cookie_consent.sinks.files.tables import tables_folder
 from cookie_consent.sinks.optional import NotInstalledError
 from tests.support.sink_lines import TODAY, count_line, line, record
 
@@ -460,6 +461,25 @@ def test_without_duckdb_parquet_files_can_only_be_purged(
     close_as(path, FileFormat.PLAIN, line(1))
     assert len(list(sink(path).read("one"))) == 1, "plain files need no duckdb"
     assert sink(path).erase("one") == 1
+
+
+def test_erasing_without_duckdb_removes_the_tables(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_as(path, FileFormat.PLAIN, line(1))
+    report(path, since=DAY, until=DAY)
+    assert list(tables_folder(path).glob("*/*.parquet"))
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    assert sink(path).erase("one") == 1
+    assert list(tables_folder(path).glob("*/*")) == []
+
+
+def test_purge_removes_tables_of_a_log_without_files_and_unfinished_ones(path: Path) -> None:
+    closed = close_as(path, FileFormat.PLAIN, line(1))
+    report(path, since=DAY, until=DAY)
+    (table, *_) = tables_folder(path).glob("*/*.parquet")
+    temporary_path(table).write_bytes(b"PAR1")
+    closed.unlink()
+    assert sink(path).purge(NOON, timedelta(days=30)) == 0
+    assert list(tables_folder(path).glob("*/*")) == []
 
 
 def test_command_names_and_counts_lines_that_are_no_records(path: Path, capsys: Capture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import json
@@ -16,19 +17,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cookie_consent.sinks import JsonLinesSink
+from cookie_consent.sinks.files import locked_files
 from cookie_consent.sinks.files.closed_files import (
     FileFormat,
     Source,
     counts_path,
+    live_path,
     parquet_folder,
     path_of,
     retry_if_moved,
     sources,
 )
+from cookie_consent.sinks.files.damage import failed_checksum
 from cookie_consent.sinks.files.line_io import compress_closed
 from cookie_consent.sinks.files.locked_files import LiveFile, exclusive, for_each_file, replacing, temporary_path
 from tests.support.asgi import Clock
@@ -452,6 +457,66 @@ def test_each_closed_file_is_processed_once_though_its_form_changes(path: Path) 
     ((trouble, error),) = for_each_file(path, lambda source: True, work)
     assert worked == [(1, FileFormat.PLAIN), (3, FileFormat.PLAIN), (2, FileFormat.GZIP)]
     assert (trouble.number, str(error)) == (3, "3")
+
+
+def test_live_file_that_is_gone_meanwhile_is_not_processed(path: Path) -> None:
+    places = {path, live_path(path, 2)}
+    for place in places:
+        place.write_bytes(line(1))
+    worked = []
+
+    def work(source: Source, file: object) -> None:
+        worked.append(source.path)
+        for other in places - {source.path}:
+            other.unlink()
+
+    assert for_each_file(path, lambda source: True, work) == []
+    assert len(worked) == 1
+
+
+@pytest.mark.parametrize("form", FileFormat)
+def test_file_that_is_gone_is_not_damaged_but_one_that_cannot_be_opened_is(form: FileFormat, path: Path) -> None:
+    source = Source(path.with_name("closed"), form, DAY, 1)
+    assert failed_checksum(source) is None
+    source.path.symlink_to(source.path)
+    found = failed_checksum(source)
+    assert found is not None
+    assert (found.path, found.problem) == (source.path, os.strerror(errno.ELOOP))
+
+
+def test_file_that_is_compressed_just_before_it_is_opened_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, opened = close_as(path, FileFormat.PLAIN, 1).path, Path.open
+
+    def open_late(self: Path, *args: Any, **more: Any) -> Any:
+        if self == plain and plain.exists():
+            close_as(path, FileFormat.GZIP, 1)
+            plain.unlink()
+        return opened(self, *args, **more)
+
+    monkeypatch.setattr(Path, "open", open_late)
+    assert len(list(JsonLinesSink(path).read("one"))) == 1
+    assert not plain.exists()
+
+
+def test_writer_gives_up_when_every_live_file_is_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locked_files, "_TURN", 0.0)
+    with ExitStack() as stack:
+        for number in range(1, 100):
+            file = stack.enter_context(live_path(path, number).open("wb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError, match="is locked by another program"):
+            LiveFile(path).append([line(1)], list)
+    LiveFile(path).append([line(1)], list)
+    assert path.read_bytes() == line(1)
+
+
+def test_writer_takes_another_file_when_the_first_is_full_again_and_again(path: Path) -> None:
+    def fill() -> None:
+        path.write_bytes(line(1))
+
+    fill()
+    LiveFile(path, size=1, closed=fill).append([line(2)], list)
+    assert live_path(path, 2).read_bytes() == line(2)
 
 
 def test_interruption_ends_the_work_on_all_files(path: Path) -> None:
