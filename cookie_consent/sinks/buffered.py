@@ -161,8 +161,10 @@ class BufferedSink:
         return erased
 
     def end_visitor(self, visitor_id: str) -> None:
-        """Have no process of this host store what a visitor who withdrew asked for before. May block."""
+        """Flush, then have no process of this host store what a visitor who withdrew asked for before. May block."""
         if (erased_visitors := self.erased_visitors) is not None:
+            if self._failing_since is None:  # else it would wait in vain, and the list must not wait
+                self._flush_now()
             erased_visitors.add(visitor_id, time.time(), is_erased=False)
 
     def _wait_for_others(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from typing import Any
 from starlette.types import Message
 
 from cookie_consent import ConsentMiddleware
+from cookie_consent.sinks import JsonLinesSink
 from tests.support.asgi import PHONE, PREFIX, ROBOT, Clock, Reply, bodies, drive, scope
 from tests.support.policies import KEY
 from tests.support.sites.tracing_site import PAGES, PLACES, POLICIES, BrokenError, language_of, site
@@ -43,6 +44,7 @@ class Worker:
 
     version: int
     app: ConsentMiddleware
+    sink: JsonLinesSink
 
 
 @dataclass
@@ -103,16 +105,17 @@ class Simulation:
             await stop(worker)
 
     def _worker(self, version: int) -> Worker:
+        sink = JsonLinesSink(self.log)
         app = ConsentMiddleware(
             site,
             POLICIES[version],
             KEY,
             history=POLICIES[:version],
-            access_log=self.log,
+            access_log=sink,
             consent_days=LIFETIME // DAY,
             clock=self.clock,
         )
-        return Worker(version, app)
+        return Worker(version, app, sink)
 
     async def _restart(self, turn: int) -> None:
         """Replace a worker by one with the next policy. The workers change their policy at different times."""
@@ -126,6 +129,9 @@ class Simulation:
             if self.random.random() < 0.03:
                 browser.signals ^= {signal}
         kind = self.random.choices([*KINDS], [*KINDS.values()])[0]
+        if browser.visitor and kind in ("answer", "own"):
+            # It may be a withdrawal. Then what other workers still hold of the visitor's records is left out.
+            write_all(self.workers)
         place = self.random.choice([*PLACES])
         sent, answer = self._cookies(browser)
         service = "shop" if browser.host == SHOP_HOST else PLACES[place]
@@ -313,6 +319,12 @@ def damaged(rng: random.Random, token: str) -> str:
 
 def value_of(set_cookie: str) -> str:
     return "" if "max-age=0" in set_cookie.lower() else set_cookie.partition(";")[0].partition("=")[2]
+
+
+def write_all(workers: Iterable[Worker]) -> None:
+    """Have workers write the records that they hold."""
+    for worker in workers:
+        assert worker.sink._flush_now()
 
 
 async def stop(worker: Worker) -> None:

@@ -503,6 +503,16 @@ def test_erasure_notes_are_kept_beside_local_access_log(log_at: Callable[[Path],
     assert eventually(lambda: [*tmp_path.glob("log.erased")] != [])
 
 
+def test_withdrawal_that_does_not_erase_keeps_what_its_process_had_not_written_yet(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    visitor = Visitor(install(text=SITE, access_log=path, clock=time.time), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/just-before")
+    visitor.refuse()
+    assert eventually(path.with_name("access.jsonl.erased").is_file)
+    assert [json.loads(line)["url.path"] for line in path.read_bytes().splitlines()] == ["/just-before"]
+
+
 def test_withdrawal_that_does_not_erase_keeps_late_records_of_other_processes_out(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     visitor = Visitor(install(text=SITE, access_log=path, clock=time.time), [("user-agent", PHONE)])
