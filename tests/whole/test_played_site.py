@@ -33,6 +33,7 @@ from cookie_consent.cli.main import main
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from tests.support.asgi import PREFIX, Clock, drive
 from tests.support.policies import KEY
+from tests.support.waiting import wait_until
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 FIRST, DAYS = date(2026, 10, 5), 38
@@ -355,6 +356,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Truth, Path]:
     log = tmp_path_factory.mktemp("site") / "access.jsonl"
     bot = Bot(log)
     anyio.run(bot.play)
+    # The site ends without waiting for all erasures: the others go on, or the next process continues with their notes.
+    notes = log.with_name("access.jsonl.to-erase")
+    wait_until(lambda: not any(notes.iterdir()))
     # A server would have closed the file of each day.
     log.rename(path_of(log, PLAYED[-1] + timedelta(days=1), 1, FileFormat.PLAIN))
     return Truth(bot), log
