@@ -252,6 +252,22 @@ def _people_of(names: Sequence[str], by: str = "") -> str:
     return f"greatest({', '.join([answered_once, *others, somebody])})"
 
 
+def _consent_by(thing: str, title: str, heading: str, counts: Sequence[str], *derived: Column) -> Figure:
+    """Return a list of counts that were added up by one thing, which `detail` names."""
+    by = f"_by_{thing}"
+    return Figure(
+        name=f"consent{by}",
+        title=title,
+        section="consent",
+        names=(Column(thing, heading, "text", "detail"),),
+        measures=(*_answers(*counts, by=by), *derived),
+        table="counts",
+        condition=_count_is_one_of(counts, by),
+        people=_people_of(counts, by),
+        drawing="parts",
+    )
+
+
 def _requests_with(digit: int) -> str:
     return f"sum(CASE WHEN status BETWEEN {digit}00 AND {digit}99 THEN 1 ELSE 0 END)"
 
@@ -626,49 +642,13 @@ FIGURES = (
         people=_people_of((*_OF_LANGUAGES, "asked_first")),
         drawing="parts",
     ),
-    Figure(
-        name="consent_by_purpose",
-        title="Consent by purpose",
-        section="consent",
-        names=(Column("purpose", "Purpose", "text", "detail"),),
-        measures=(*_answers(*_OF_PURPOSES, by="_by_purpose"), _UNANSWERED, _YES_OF_ANSWERS),
-        table="counts",
-        condition=_count_is_one_of(_OF_PURPOSES, "_by_purpose"),
-        people=_people_of(_OF_PURPOSES, "_by_purpose"),
-        drawing="parts",
-    ),
-    Figure(
-        name="consent_by_policy",
-        title="Consent by version of the policy",
-        section="consent",
-        names=(Column("policy", "Version", "text", "detail"),),
-        measures=(*_answers(*_OF_QUESTIONS, by="_by_policy"), _UNANSWERED, _YES_OF_ANSWERS),
-        table="counts",
-        condition=_count_is_one_of(_OF_QUESTIONS, "_by_policy"),
-        people=_people_of(_OF_QUESTIONS, "_by_policy"),
-        drawing="parts",
-    ),
-    Figure(
-        name="consent_by_device",
-        title="Consent by device",
-        section="consent",
-        names=(Column("device", "Device", "text", "detail"),),
-        measures=(*_answers(*_OF_DEVICES, by="_by_device"), _YES_OF_QUESTIONS),  # unknown of those who said no
-        table="counts",
-        condition=_count_is_one_of(_OF_DEVICES, "_by_device"),
-        people=_people_of(_OF_DEVICES, "_by_device"),
-        drawing="parts",
-    ),
-    Figure(
-        name="consent_by_prefix",
-        title="Consent by first part of the path",
-        section="consent",
-        names=(Column("prefix", "Path begins with", "text", "detail"),),
-        measures=(*_answers(*_OF_QUESTIONS, by="_by_prefix"), _UNANSWERED, _YES_OF_ANSWERS),
-        table="counts",
-        condition=_count_is_one_of(_OF_QUESTIONS, "_by_prefix"),
-        people=_people_of(_OF_QUESTIONS, "_by_prefix"),
-        drawing="parts",
+    _consent_by("purpose", "Consent by purpose", "Purpose", _OF_PURPOSES, _UNANSWERED, _YES_OF_ANSWERS),
+    _consent_by("policy", "Consent by version of the policy", "Version", _OF_QUESTIONS, _UNANSWERED, _YES_OF_ANSWERS),
+    _consent_by(
+        "device", "Consent by device", "Device", _OF_DEVICES, _YES_OF_QUESTIONS
+    ),  # unknown of those who said no
+    _consent_by(
+        "prefix", "Consent by first part of the path", "Path begins with", _OF_QUESTIONS, _UNANSWERED, _YES_OF_ANSWERS
     ),
     Figure(
         name="degraded",
