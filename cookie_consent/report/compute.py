@@ -106,7 +106,7 @@ def _figures(
     figures = _totals(engine, question)
     seen(2)
     figures["by_day"] = _over_time(engine, question, "by_day", DAY)
-    figures["by_step"] = _over_time(engine, question, "by_step", question.steps)
+    figures["by_step"] = _by_step(engine, question, figures["by_day"])
     figures["by_hour"] = _over_time(engine, question, "by_hour", HOUR_OF_DAY)
     seen(3)
     merged = 0
@@ -135,7 +135,7 @@ def _earlier(engine: Engine, question: Question) -> _Earlier:
     by_day = _over_time(engine, question, "by_day", DAY)
     # Records of days before may be purged.
     totals["recorded_from"] = next((row["day"] for row in by_day if row["views"]), None)
-    totals["by_step"] = _over_time(engine, question, "by_step", question.steps)
+    totals["by_step"] = _by_step(engine, question, by_day)
     sizes = {figure.name: list_sizes(engine, figure, question.given) for figure in LISTS}
     return _Earlier(without_few(totals, question.where, question.threshold), sizes)
 
@@ -207,6 +207,17 @@ def _over_time(engine: Engine, question: Question, name: str, step: str) -> list
         return _course(question, figure, step, found)
     found = [row | dict.fromkeys(f"row_{name}" for name in _OF_COUNTS) for row in found]
     return _course(question, figure, step, found, question.threshold)
+
+
+def _by_step(engine: Engine, question: Question, by_day: list[Row]) -> list[Row]:
+    """Return visitors, sessions and views by the steps of the question; for steps of a day, those that are known."""
+    if question.steps != DAY:
+        return _over_time(engine, question, "by_step", question.steps)
+    rows = list[Row]()
+    for row in by_day:
+        counted = dict(row)
+        rows.append({"from": counted.pop("day"), **counted})
+    return rows
 
 
 def _course(question: Question, figure: Figure, step: str, found: list[Row], threshold: int = 1) -> list[Row]:
