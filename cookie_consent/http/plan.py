@@ -250,8 +250,7 @@ def record_request(new: Plan, visit: Visit, head: Head) -> None:
 
 def plan_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site: Site) -> None:
     """Plan what a page gets, and what it counts for. Robots are not asked, and not counted until they answer."""
-    decision = visit.decision
-    is_robot = decision.record is None and head.trace is None and is_from_robot(head.request)
+    is_robot = is_unanswered_robot(visit, head)
     if site.access_log is not None and not is_robot and is_page(head):
         count_page(new, visit, head, consent)
     encoding = read_encoding(head)
@@ -267,6 +266,11 @@ def plan_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent, site
         plan_insert(new, visit, head, consent, site, encoding, asks=asks)
     elif is_get and (asks or site.settings_link) and is_opened(head.request):
         new.advice = "compressed"
+
+
+def is_unanswered_robot(visit: Visit, head: Head) -> bool:
+    """Return whether a robot asks. The user agent of who has answered is not read: the answer may have been a no."""
+    return visit.decision.record is None and head.trace is None and is_from_robot(head.request)
 
 
 def is_page(head: Head) -> bool:
@@ -393,7 +397,7 @@ def count_error(new: Plan, visit: Visit, head: Head) -> None:
     host = find_page_view_host(request)
     if host is None or head.scope["method"] != "GET" or not is_opened(request) or not is_arrival(request):
         return
-    if visit.decision.record is None and head.trace is None and is_from_robot(request):
+    if is_unanswered_robot(visit, head):
         return
     new.host = host
     came_from = read_referrer(request) or "(direct)"

@@ -145,7 +145,8 @@ class BufferedSink:
         is_flushed = self._flush_now()
         if (erased_visitors := self.erased_visitors) is not None:
             erased_visitors.add(visitor_id, time.time())
-        self._wait_for_others()
+        # Other processes store by then what they took from memory before they knew of the erasure.
+        self._sleep(LONGEST_HELD)
         spilled = self._spill.erase(visitor_id) if self._spill else 0
         try:
             erased = spilled + self.store.erase(visitor_id)
@@ -166,10 +167,6 @@ class BufferedSink:
             if self._failing_since is None:  # else it would wait in vain, and the list must not wait
                 self._flush_now()
             erased_visitors.add(visitor_id, time.time(), is_erased=False)
-
-    def _wait_for_others(self) -> None:
-        """Wait until other processes have stored what they took from memory before they knew of an erasure."""
-        self._sleep(LONGEST_HELD)
 
     def _write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
         """Write a batch to the store, without records of visitors who were erased meanwhile."""
