@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xdist.scheduler import LoadFileScheduling
 
 ENGINES = ("Chromium", "Firefox", "WebKit")
@@ -14,8 +16,18 @@ class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
         file, _, test = nodeid.partition("::")
         return f"{file} {next((name for name in ENGINES if name in test.partition('[')[2]), '')}"
 
-    def mark_test_pending(self, item: str) -> None:
-        """Let a test run again whose worker has ended.
+    def remove_node(self, node: Any) -> str | None:
+        """Return the test that a worker ran when it ended; give the others that it had to the next workers.
 
-        pytest-rerunfailures calls this, for the tests that it may run again. xdist has put the test back already.
+        xdist gives them that test too. One that ends a worker would end each of them, or hang in each of them.
         """
+        files: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
+        waiting = [test for tests in files.values() for test, is_done in tests.items() if not is_done]
+        if not waiting:
+            return None
+        running = waiting[0]
+        files[self._split_scope(running)][running] = True
+        self.workqueue.update({file: tests for file, tests in files.items() if not all(tests.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return running
