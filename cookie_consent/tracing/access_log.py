@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from os import PathLike, fspath
 from typing import Any, Self
 
-from cookie_consent.base.clock import UTC_NAME, time_zone
+from cookie_consent.base.clock import UTC_NAME, Daily, time_zone
 from cookie_consent.base.files import check_writable
-from cookie_consent.base.messages import check, is_list
+from cookie_consent.base.messages import check, is_list, log_failure
 from cookie_consent.base.user_agents import find_page_view_host
 from cookie_consent.decision.own_cookies import OwnCookies, Place
 from cookie_consent.decision.tokens import Arrival
@@ -20,11 +23,11 @@ from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing.access_record import VisitorLag
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
-from cookie_consent.tracing.retention import AccessRetention
 from cookie_consent.tracing.tracer import Trace, Tracing, is_traceable
 
 _LANDS_WITHIN = 60
 """Seconds after a form in which the next page view is taken for the reload of the page with the form."""
+_log = logging.getLogger("cookie_consent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class AccessLog:
     tracing: Tracing
     counts: Counts
     erasing: Erasing
-    retention: AccessRetention | None
+    retention: Daily | None
     clock: Callable[[], float]
 
     @classmethod
@@ -81,7 +84,7 @@ class AccessLog:
             tracing=Tracing(sink, keys, lag, country_of),
             counts=Counts(sink, clock, zone=time_zone(policy.site.time_zone or UTC_NAME)),
             erasing=Erasing(sink, _notes_folder(sink)),
-            retention=AccessRetention(sink, keep) if keep is not None else None,
+            retention=Daily(partial(purge, sink, keep)) if keep is not None else None,
             clock=clock,
         )
 
@@ -129,6 +132,16 @@ class AccessLog:
         """Finish started erasures and flush the sink, for some seconds each. This blocks."""
         self.erasing.close()
         self.sink.close()
+
+
+def purge(sink: Sink, keep: timedelta, now: float) -> None:
+    """Purge the access records whose retention is over, and log the result. Several processes may do so at once."""
+    try:
+        removed = sink.purge(now, keep)
+    except Exception as error:  # noqa: BLE001 (a failing sink is tried again tomorrow)
+        log_failure("The access records that are due could not be removed", error)
+        return
+    _log.info("Removed the access records that were due: %d.", removed)
 
 
 def _record_landing(

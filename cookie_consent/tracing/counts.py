@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,10 +22,8 @@ from cookie_consent.tracing.access_record import VERSION, piece
 if TYPE_CHECKING:
     from cookie_consent.sinks import Sink
 
-FLUSH_INTERVAL = 10.0
+FLUSH_INTERVAL = 30.0
 """Seconds after which counts are written to the sink."""
-DETAIL_INTERVAL = 300.0
-"""Seconds after which the sums by purpose, policy and so on are written. They are some dozens of lines each time."""
 MOST = 2000
 """Sums are written when there are this many."""
 MAX_HOSTS = 100
@@ -93,13 +92,9 @@ class Counts:
 
     def after_fork(self) -> None:
         """Drop the sums in a forked process: the parent writes them."""
-        self._sums: dict[Row, int] = {}
-        self._details: dict[Row, int] = {}
-        self._details_due = 0.0
-        self._rare: dict[Row, int] = {}
-        self._common: set[Row] = set()
+        self._sums: Counter[Row] = Counter()
+        self._errors: Counter[Row] = Counter()
         self._flush_expected_by = 0.0
-        self._registered_at_exit = False
 
     def add(self, name: str, host: bytes, *, language: str = "", detail: str = "") -> None:
         """Count one event.
@@ -112,13 +107,11 @@ class Counts:
         """
         now = self._enter_hour()
         row = (self._name_host(host), language, name, detail)
-        value = self._count_error(row) if name == ARRIVED_ON_ERROR else 1
-        if value:
-            self._sums[row] = self._sums.get(row, 0) + value
-        if now >= self._flush_expected_by:
-            self._flush_later(now)
-        elif len(self._sums) >= MOST:
-            self._write_all()
+        if name == ARRIVED_ON_ERROR:
+            self._add_error(row)
+        else:
+            self._sums[row] += 1
+        self._flush_if_due(now)
 
     def add_with_details(
         self, names: Collection[str], host: bytes, language: str, shown: Shown, purposes: Iterable[tuple[str, str]] = ()
@@ -132,98 +125,66 @@ class Counts:
             shown: what the question looked like and where it was.
             purposes: "asked", "granted", "refused", "withdrawn" or "changed", and the purpose of which that is true.
         """
-        self._add_details(names, host, shown, purposes)
-        for name in names:
-            self.add(name, host, language=language)
-
-    def _count_error(self, row: Row) -> int:
-        """Return how many visits to count now: none until there were a few, then all at once."""
-        if row in self._common:
-            return 1
-        detail = row[-1]
-        seen = self._rare.get(row, 0) + 1
-        is_unfit = len(detail) > LONGEST_KEPT or not detail.isprintable() or not _OF_PERSONS.isdisjoint(detail)
-        if seen >= FEW and not is_unfit:
-            del self._rare[row]
-            self._common.add(row)
-            return seen
-        if len(self._rare) + len(self._common) >= MAX_ERRORS:
-            self._join_errors()
-        if is_unfit:
-            row = _make_other(row)
-        self._rare[row] = self._rare.get(row, 0) + 1
-        return 0
-
-    def _join_errors(self) -> None:
-        """Count the errors with which few visits began without their names, and forget all names."""
-        for row, value in self._rare.items():
-            other = _make_other(row)
-            self._sums[other] = self._sums.get(other, 0) + value
-        self._rare.clear()
-        self._common.clear()
-
-    def _add_details(
-        self, names: Collection[str], host: bytes, shown: Shown, purposes: Iterable[tuple[str, str]]
-    ) -> None:
-        """Count what was shown, by each thing, and the purposes of which a name is true."""
         now = self._enter_hour()
-        if not self._details:
-            self._details_due = now + DETAIL_INTERVAL
-        elif len(self._details) >= MOST:
-            self._write_all()
-        details = [(f"{name}_by_purpose", purpose) for name, purpose in purposes]
+        where = self._name_host(host)
+        self._sums.update((where, language, name, "") for name in names)
+        self._sums.update((where, "", f"{name}_by_purpose", purpose) for name, purpose in purposes)
         names = _BY.intersection(names)
         if names:
             things = {"policy": shown.policy.version, "device": shown.device, "prefix": self._name_prefix(shown.path)}
-            details += [(f"{name}_by_{thing}", things[thing]) for name in names for thing in things if things[thing]]
-        where = self._name_host(host)
-        for name, detail in details:
-            row = (where, "", name, detail)
-            self._details[row] = self._details.get(row, 0) + 1
+            for thing, detail in things.items():
+                self._sums.update((where, "", f"{name}_by_{thing}", detail) for name in names if detail)
+        self._flush_if_due(now)
 
-    def _flush_later(self, now: float) -> None:
-        """Have the sums written after a while, on the running event loop; without one, write them now."""
+    def _add_error(self, row: Row) -> None:
+        """Count a visit that began with an error. Until there were a few, they wait; then all count at once."""
+        if not _names_nobody(row[-1], LONGEST_KEPT):
+            self._sums[_make_other(row)] += 1
+            return
+        if row not in self._errors and len(self._errors) >= MAX_ERRORS:
+            self._join_errors()
+        self._errors[row] += 1
+        if self._errors[row] == FEW:
+            self._sums[row] += FEW
+        elif self._errors[row] > FEW:
+            self._sums[row] += 1
+
+    def _join_errors(self) -> None:
+        """Count the errors with which few visits began without their names, and forget all names."""
+        for row, seen in self._errors.items():
+            if seen < FEW:
+                self._sums[_make_other(row)] += seen
+        self._errors.clear()
+
+    def _flush_if_due(self, now: float) -> None:
+        """Have the sums written after a while, on the running event loop; now if there is none, or if they are many."""
+        if len(self._sums) >= MOST:
+            self._write()
+        if now < self._flush_expected_by:
+            return
         try:
-            start(self._wait_and_flush, self._expect_no_flush)
+            start(self._wait_and_write)
         except RuntimeError:
-            self._write_all()
+            self._write()
             return
         # The event loop may end before it has written them. Then a later count starts another task.
         self._flush_expected_by = now + 2 * FLUSH_INTERVAL
-        if not self._registered_at_exit:
-            self._registered_at_exit = True
-            atexit.register(self._end)
+        atexit.unregister(self._end)
+        atexit.register(self._end)  # again, because the last registered runs first: before the sink is closed
 
-    async def _wait_and_flush(self) -> None:
-        while self._flush_expected_by:
-            self._flush_expected_by = self._clock() + 2 * FLUSH_INTERVAL
-            await anyio.sleep(FLUSH_INTERVAL)
-            self._flush_what_is_due()
-
-    def _expect_no_flush(self) -> None:
+    async def _wait_and_write(self) -> None:
+        await anyio.sleep(FLUSH_INTERVAL)
         self._flush_expected_by = 0.0
-
-    def _flush_what_is_due(self) -> None:
-        """Write the sums to the sink. Those by purpose, policy and so on may wait for another time."""
-        if self._details and self._clock() < self._details_due:
-            self._write_sums()
-        else:
-            self._write_all()
-            self._expect_no_flush()
+        self._write()
 
     def flush(self) -> None:
         """Write all that was counted to the sink, at the end of the process."""
         self._join_errors()
-        self._write_all()
+        self._write()
 
-    def _write_all(self) -> None:
-        self._sums |= self._details
-        self._details = {}
-        self._write_sums()
-
-    def _write_sums(self) -> None:
+    def _write(self) -> None:
         sums = self._sums
-        self._sums = {}
+        self._sums = Counter()
         # Sorted: the order in which they began would tell something of the order of visits.
         for row in sorted(sums):
             try:
@@ -256,7 +217,7 @@ class Counts:
         """Return the time. If another hour has begun, write the sums of the one before."""
         now = self._clock()
         if not self._hour <= now < self._hour + HOUR:
-            self._write_all()
+            self._write()
             offset = datetime.fromtimestamp(now, self._zone).utcoffset()
             ahead = offset.total_seconds() if offset else 0.0
             self._hour = (now + ahead) // HOUR * HOUR - ahead
@@ -279,13 +240,16 @@ class Counts:
         """Return the first part of a path. Clients can send any, so only fifty a day are told apart."""
         end = path.find("/", 1)
         prefix = path if end < 0 else path[:end]
-        if not prefix or prefix in self._prefixes:
-            return prefix
-        is_unfit = len(prefix) > _LONGEST_PREFIX or not prefix.isprintable() or not _OF_PERSONS.isdisjoint(prefix)
-        if is_unfit or len(self._prefixes) >= MAX_PREFIXES:
-            return OTHER_PREFIXES
-        self._prefixes.add(prefix)
+        if prefix and prefix not in self._prefixes:
+            if not _names_nobody(prefix, _LONGEST_PREFIX) or len(self._prefixes) >= MAX_PREFIXES:
+                return OTHER_PREFIXES
+            self._prefixes.add(prefix)
         return prefix
+
+
+def _names_nobody(text: str, longest: int) -> bool:
+    """Return whether a text that a client sent may be counted by: it is short, printable and no person's."""
+    return len(text) <= longest and text.isprintable() and _OF_PERSONS.isdisjoint(text)
 
 
 def _make_other(row: Row) -> Row:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from glob import glob
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -21,9 +22,11 @@ from cookie_consent.sinks.optional import is_interruption
 
 MOST = 10_000
 """How many visitors may wait, and how many may be noted."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
+_FIRST_PAUSE = 5.0
+_LONGEST_PAUSE = 600.0
 """Pauses between tries while erasing fails (seconds). Each is twice the one before, times a random factor."""
 _CLOSE_TIMEOUT = 5.0
+_SUFFIX = ".id"
 _log = logging.getLogger("cookie_consent")
 
 
@@ -50,11 +53,14 @@ class Erasing:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = RANDOM,
     ) -> None:
-        self._sink, self._notes, self._sleep, self._jitter = sink, Notes(notes), sleep, jitter
-        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
+        self._sink = sink
+        self._notes = Notes(notes)
+        self._jitter = jitter
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
         self._noting = _Queue("consent-erasing-notes", self._note, new_thread)  # apart, because a disk may stall
         self._ending = _Queue("consent-ending", self._end, new_thread)
-        self._erasing = _Queue("consent-erasing", self._erase, new_thread)
+        self._erasing = _Queue("consent-erasing", self._erase, new_thread, lambda: sleep(backoff.next_pause()))
+        self._backoff = backoff
         self._daily = Daily(self._resume)
         call_after_fork(self)
 
@@ -65,7 +71,7 @@ class Erasing:
 
     def start(self, visitor_id: str) -> None:
         """Start to erase a visitor's records, without waiting. Failures are logged."""
-        if self._erasing.is_full() and visitor_id not in self._erasing:
+        if len(self._erasing.waiting) >= MOST and visitor_id not in self._erasing:
             _log_not_erased(visitor_id, "too many others wait for it")
             return
         atexit.unregister(self.close)
@@ -75,8 +81,7 @@ class Erasing:
 
     def end(self, visitor_id: str) -> None:
         """Let no process write late records of a visitor who withdrew, and whose earlier records stay."""
-        if isinstance(self._sink, BufferedSink):
-            self._ending.put(visitor_id)
+        self._ending.put(visitor_id)
 
     def run_if_due(self, now: float) -> None:
         """Continue the erasures that other processes left, once a day, without waiting.
@@ -100,7 +105,10 @@ class Erasing:
         # In random order, so that processes that resume at the same time share the work.
         for visitor_id in sorted(self._notes.noted(), key=lambda _: self._jitter()):
             if self._notes.has(visitor_id) and visitor_id not in self._erasing:
-                self._erase(visitor_id)
+                try:
+                    self._erase(visitor_id)
+                except Exception:  # noqa: BLE001 (the queue tries again, and logs what a sink raises)
+                    self._erasing.put(visitor_id)
 
     def _note(self, visitor_id: str) -> None:
         if visitor_id in self._erasing:
@@ -109,25 +117,14 @@ class Erasing:
             self._notes.remove(visitor_id)
 
     def _end(self, visitor_id: str) -> None:
-        assert isinstance(self._sink, BufferedSink)  # noqa: S101 (`end` checks)
-        self._sink.end_visitor(visitor_id)
+        if isinstance(self._sink, BufferedSink):
+            self._sink.end_visitor(visitor_id)
 
     def _erase(self, visitor_id: str) -> None:
-        try:
-            erased = self._sink.erase(visitor_id)
-        except Exception as error:  # noqa: BLE001 (whatever a sink raises, operators have to know)
-            if not is_interruption(error):  # the interpreter shuts down, and logging from a thread could crash it
-                # The log names the id so that operators can find and erase the records, which still exist.
-                _log.exception(
-                    "The access records of visitor %s, who withdrew, could not all be erased; it is tried again.",
-                    visitor_id,
-                )
-            self._erasing.put(visitor_id)
-            self._sleep(self._backoff.next_pause())
-            return
+        erased = self._sink.erase(visitor_id)
         _log.info("Erased %d access records of a visitor who withdrew.", erased)
         self._backoff.reset()
-        if not self._erasing.is_waiting(visitor_id):  # who withdrew again has a new note
+        if visitor_id not in self._erasing.waiting:  # who withdrew again has a new note
             self._notes.remove(visitor_id)
 
 
@@ -142,7 +139,8 @@ class Notes:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, most: int = MOST) -> None:
-        self._folder, self._most = None if folder is None else Path(folder), most
+        self._folder = None if folder is None else Path(folder)
+        self._most = most
 
     def add(self, visitor_id: str) -> None:
         """Note a visitor. A failure is logged once; then only this process knows the visitor."""
@@ -159,26 +157,19 @@ class Notes:
             warn_once("pending erasures", str(self._folder), text)
 
     def has(self, visitor_id: str) -> bool:
-        """Return whether a visitor has a note, which the next process will find."""
-        with suppress(OSError, ValueError):  # the folder may belong to another user
-            return self._folder is not None and (self._folder / _note_of(visitor_id)).exists()
-        return False
+        """Return whether a visitor has a note, which the next process will find. An unreadable folder has none."""
+        return self._folder is not None and os.path.exists(self._folder / _note_of(visitor_id))
 
     def remove(self, visitor_id: str) -> None:
         """Remove the note of a visitor. If it stays, that only causes another erasure."""
-        if self._folder is not None:
-            with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):
+            if self._folder is not None:
                 (self._folder / _note_of(visitor_id)).unlink()
 
     def noted(self) -> list[str]:
-        """Return the visitors noted by any process, running or not."""
-        if self._folder is not None:
-            with suppress(OSError, ValueError):  # most often the folder does not exist
-                return [unquote(name.removesuffix(_SUFFIX)) for name in os.listdir(self._folder)]
-        return []
-
-
-_SUFFIX = ".id"
+        """Return the visitors noted by any process, running or not. Most often there is no folder."""
+        names = [] if self._folder is None else glob(f"*{_SUFFIX}", root_dir=self._folder, include_hidden=True)
+        return [unquote(name.removesuffix(_SUFFIX)) for name in names]
 
 
 def _note_of(visitor_id: str) -> str:
@@ -190,37 +181,42 @@ class _Queue:
 
     Args:
         name: the name of the thread.
-        work: the function to call with the visitor's id.
+        work: the function to call with the visitor's id. If it fails, it is called again.
         new_thread: makes a thread, with the arguments of `threading.Thread`.
+        pause: waits before that.
+
+    Attributes:
+        waiting: the visitors who wait, in order.
     """
 
-    def __init__(self, name: str, work: Callable[[str], None], new_thread: Callable[..., threading.Thread]) -> None:
-        self._name, self._work, self._new_thread = name, work, new_thread
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[str], None],
+        new_thread: Callable[..., threading.Thread],
+        pause: Callable[[], None] = lambda: time.sleep(_FIRST_PAUSE),
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._new_thread = new_thread
+        self._pause = pause
         self.after_fork()
 
     def after_fork(self) -> None:
         """Start empty and without a thread, when made and in a forked process."""
         self._changed = threading.Condition()
-        self._waiting: dict[str, None] = {}
+        self.waiting: dict[str, None] = {}
         self._in_work = ""
         self._is_running = False
 
     def __contains__(self, visitor_id: str) -> bool:
         """Return whether a visitor waits or is worked on."""
-        return visitor_id == self._in_work or visitor_id in self._waiting
-
-    def is_waiting(self, visitor_id: str) -> bool:
-        """Return whether a visitor waits."""
-        return visitor_id in self._waiting
-
-    def is_full(self) -> bool:
-        """Return whether no more visitors may wait."""
-        return len(self._waiting) >= MOST
+        return visitor_id == self._in_work or visitor_id in self.waiting
 
     def put(self, visitor_id: str) -> None:
         """Add a visitor at the end of the queue. One who is already in it stays in place."""
         with self._changed:
-            self._waiting[visitor_id] = None
+            self.waiting[visitor_id] = None
             if self._is_running:
                 return
             self._is_running = True
@@ -238,20 +234,27 @@ class _Queue:
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._is_running, end - time.monotonic())
-            return [*filter(None, [self._in_work]), *self._waiting]
+            return [*filter(None, [self._in_work]), *self.waiting]
 
     def _run(self) -> None:
         while visitor_id := self._next():
             try:
                 self._work(visitor_id)
-            except Exception:  # noqa: BLE001 (the next visitors must still be worked off)
-                _log.exception("The access records of visitor %s, who withdrew, may not all be erased.", visitor_id)
+            except Exception as error:  # noqa: BLE001 (whatever a sink raises, operators have to know)
+                if not is_interruption(error):  # the interpreter shuts down, and logging from a thread could crash it
+                    # The log names the id so that operators can find and erase the records, which still exist.
+                    _log.exception(
+                        "The access records of visitor %s, who withdrew, could not all be erased; it is tried again.",
+                        visitor_id,
+                    )
+                self.put(visitor_id)
+                self._pause()
 
     def _next(self) -> str:
         """Return the visitor to work on; "" if nobody waits, and then the thread ends."""
         with self._changed:
-            self._in_work = next(iter(self._waiting), "")
-            self._waiting.pop(self._in_work, None)
+            self._in_work = next(iter(self.waiting), "")
+            self.waiting.pop(self._in_work, None)
             if not self._in_work:
                 self._is_running = False
                 self._changed.notify_all()

@@ -17,7 +17,7 @@ from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.parts import RequestRules
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing.retention import AccessRetention
+from cookie_consent.tracing.access_log import purge
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
 from tests.support.browsers.browser import forms
 from tests.support.desk import help_desk_request
@@ -300,5 +300,5 @@ class CountingSink(MemorySink):
 def test_failed_sink_purge_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     sink = CountingSink()
     sink.records = None  # type: ignore[assignment]
-    AccessRetention(sink, timedelta(days=1)).run(NOW)
+    purge(sink, timedelta(days=1), NOW)
     assert "The access records that are due could not be removed: " in caplog.text

@@ -191,7 +191,7 @@ def test_errors_are_bounded_in_number() -> None:
         counts = make_counts(sink, Clock())
         for number in range(3 * MAX_ERRORS):
             counts.add(ARRIVED_ON_ERROR, b"site.example", detail=f"404 (direct) /{number}")
-            assert len(counts._rare) + len(counts._common) <= MAX_ERRORS
+            assert len(counts._errors) <= MAX_ERRORS
         counts.flush()
 
     run(serve())
@@ -302,14 +302,14 @@ def make_counts(sink: MemorySink, clock: Clock) -> Counts:
     return Counts(sink, clock, lambda: "random")
 
 
-def test_counts_reach_the_sink_after_ten_seconds() -> None:
+def test_counts_reach_the_sink_after_half_a_minute() -> None:
     sink = MemorySink()
 
     async def serve() -> None:
         counts = make_counts(sink, Clock())
         for _ in range(3):
             counts.add("views", b"Site.Example:8000")
-        await trio.sleep(9.9)
+        await trio.sleep(29.9)
         assert sink.counts == []
         await trio.sleep(0.2)
         assert len(sink.counts) == 1

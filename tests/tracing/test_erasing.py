@@ -328,18 +328,6 @@ def test_unreadable_notes_folder_does_not_stop_erasing(tmp_path: Path, monkeypat
     assert eventually(lambda: sink.erased == ["one"])
 
 
-@pytest.mark.logs_an_exception
-def test_unexpected_error_does_not_stop_later_erasures(caplog: pytest.LogCaptureFixture) -> None:
-    def sleep(_: float) -> None:
-        raise ValueError("the sleep failed")
-
-    sink = Down(1)
-    erasing = Erasing(sink, sleep=sleep)
-    erasing.start("one")
-    assert eventually(lambda: sink.erased == ["one"])
-    assert "visitor one, who withdrew, may not all be erased" in caplog.text
-
-
 def test_note_remains_while_a_visitor_who_withdrew_again_waits(tmp_path: Path) -> None:
     sink = Held()
     erasing = Erasing(sink, tmp_path / "notes")
