@@ -175,7 +175,7 @@ $(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
 
 # Without scripts: that of vnu-jar would fetch a Java of its own.
 node_modules/.installed: package.json package-lock.json
-	npm ci --silent --no-audit --no-fund --ignore-scripts
+	npm ci --silent --no-audit --no-fund --ignore-scripts --fetch-timeout=60000
 	@touch $@
 
 clean:

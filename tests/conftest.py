@@ -17,8 +17,12 @@ from cookie_consent.base.messages import forget_warnings
 from tests.support.built import changed_sources, complaint
 from tests.support.examples import register_profiles
 
-LONGEST_FINISH = 300.0
+LONGEST_IN_FULL_MATRIX = 150.0
+"""Seconds of a test."""
+LONGEST_FINISH = 60.0
 """Seconds."""
+MORE_THAN_A_TEST = 15.0
+"""Seconds from the limit of a test, at which an exception should end it, to the end of the process."""
 
 pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
@@ -28,17 +32,27 @@ gc.disable()
 register_profiles()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Stop if old scripts would be tested, and let Hypothesis try more examples in the full matrix."""
+    """Stop if old scripts would be tested. In the full matrix, Hypothesis tries more examples, which takes longer."""
     if changed := changed_sources():
         raise pytest.UsageError(complaint(changed))
     if config.getoption("--full-matrix"):
         hypothesis.settings.load_profile("full")
+        config.option.timeout = config.getoption("timeout") or LONGEST_IN_FULL_MATRIX
     # The policies of tests stay examples. A test of what the start says of that sets the level itself.
     logging.getLogger("cookie_consent.policy").setLevel(logging.ERROR)
     # A shell starts programs in its background with SIGINT ignored, and so would be those to which tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """End the process if no exception ends the test: nothing interrupts the engine of a database, for example."""
+    mark = item.get_closest_marker("timeout")
+    longest = float(mark.args[0] if mark else item.config.getoption("timeout") or item.config.getini("timeout"))
+    _end_later(item.config, longest + MORE_THAN_A_TEST)
 
 
 @pytest.hookimpl(trylast=True)
@@ -48,19 +62,19 @@ def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
     At a failure, pytest and pytest-timeout stop their clocks, in case that somebody debugs it.
     """
     if isinstance(node, pytest.Item):
-        _end_later(node.config)
+        _end_later(node.config, LONGEST_FINISH)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Limit how long the process may take to end after the last test."""
-    _end_later(session.config)
+    _end_later(session.config, LONGEST_FINISH)
 
 
-def _end_later(config: pytest.Config) -> None:
-    """Say where the process is, and end it, after `LONGEST_FINISH`. Pytest stops this clock at the end of a test."""
+def _end_later(config: pytest.Config, seconds: float) -> None:
+    """Say where the process is, and end it, after so long. Pytest stops this clock at the end of a test."""
     stderr = config.stash.get(fault_handler_stderr_fd_key, 2)
-    faulthandler.dump_traceback_later(LONGEST_FINISH, file=stderr, exit=True)
+    faulthandler.dump_traceback_later(seconds, file=stderr, exit=True)
 
 
 def pytest_unconfigure() -> None:
@@ -100,7 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.no_cover)
         needs_others = any(map(item.get_closest_marker, ("browser", "server")))
         if needs_others and not item.get_closest_marker("flaky"):
-            item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.flaky(reruns=1))
     if hasattr(config, "workerinput"):  # In a worker: the longest tests come first, so that no worker waits at the end.
         items.sort(key=_place)
 

@@ -49,7 +49,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     yield ledger
     for thread in threading.enumerate():
         if thread.name == "consent-retention":
-            thread.join()  # otherwise it opens another connection
+            thread.join(60)  # otherwise it opens another connection
     ledger.close()
 
 

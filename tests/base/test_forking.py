@@ -59,7 +59,9 @@ os._exit(0)
 @pytest.mark.slow
 def test_forked_process_opens_its_own_ledger_connections(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
-    done = subprocess.run([sys.executable, "-c", LEDGER, url], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", LEDGER, url], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stdout) == (0, "None 3\n"), done.stderr
 
 

@@ -43,7 +43,7 @@ def test_folder_is_there_for_the_block(place: Path) -> None:
 
 
 def test_folder_of_a_killed_process_is_removed(place: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", _KILLED, str(place), "killed"], check=False)
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(place), "killed"], check=False, timeout=60)
     assert killed.returncode == -9
     (left,) = place.iterdir()
     with temporary_folder() as folder:

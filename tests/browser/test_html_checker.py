@@ -186,7 +186,9 @@ def check_pages(folder: Path, pages: Mapping[str, str]) -> dict[str, list[str]]:
     for name, html in pages.items():
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     options = ["--format", "json", "--exit-zero-always", "--stdout"]
-    done = subprocess.run(["java", "-jar", CHECKER, *options, folder], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["java", "-jar", CHECKER, *options, folder], capture_output=True, text=True, check=True, timeout=60
+    )
     found: dict[str, list[str]] = {name: [] for name in pages}
     for message in json.loads(done.stdout)["messages"]:
         name = Path(unquote(message["url"])).stem

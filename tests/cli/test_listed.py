@@ -37,7 +37,7 @@ print(json.dumps(loaded))
 def test_commands_on_an_access_log_import_nothing_before_they_need_it() -> None:
     command = [sys.executable, "-c", START, *LIGHT]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    loaded = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+    loaded = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60).stdout)
     assert {name: sorted(NEEDED_LATER & {*modules}) for name, modules in loaded.items()} == {name: [] for name in LIGHT}
 
 

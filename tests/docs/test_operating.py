@@ -73,6 +73,7 @@ def shell(block: str, site: Path) -> str:
         text=True,
         check=False,
         env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -181,7 +182,7 @@ def test_promtool_finds_that_alerts_are_raised_when_they_should(tmp_path: Path) 
     tests.write_text(ALERT_TESTS.read_text("utf-8").replace("ALERTS", str(ALERTS)), "utf-8")
     assert PROMTOOL
     for command in (["check", "rules", str(ALERTS)], ["test", "rules", str(tests)]):
-        done = subprocess.run([PROMTOOL, *command], capture_output=True, text=True, check=False)
+        done = subprocess.run([PROMTOOL, *command], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

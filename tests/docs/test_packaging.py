@@ -18,6 +18,8 @@ import pytest
 from tests.support.distribution import new_environment, try_archive
 from tests.support.sbom import write_sbom
 
+pytestmark = pytest.mark.timeout(150)
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SERVE = """
@@ -54,7 +56,7 @@ asyncio.run(main())
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

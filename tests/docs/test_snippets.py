@@ -75,7 +75,9 @@ def test_nginx_takes_the_logs_of_the_page_on_logs(tmp_path: Path) -> None:
         http = logs.replace("/var/log/nginx", str(tmp_path / "logs"))
         config.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{http}\n}}\n", encoding="utf-8")
         assert NGINX
-        tested = subprocess.run([NGINX, "-t", "-c", str(config), "-p", str(tmp_path)], capture_output=True, text=True)
+        tested = subprocess.run(
+            [NGINX, "-t", "-c", str(config), "-p", str(tmp_path)], capture_output=True, text=True, timeout=60
+        )
         assert tested.returncode == 0, tested.stderr
 
 

@@ -55,7 +55,7 @@ test_app.test_cookie_needs_consent()
 def test_app_asks_and_obeys_as_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
     Path("app.py").write_text(APP, encoding="utf-8")
     Path("test_app.py").write_text(TEST, encoding="utf-8")
-    walk = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True)
+    walk = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True, timeout=60)
     assert walk.returncode == 0, walk.stderr
     before, refused, granted = json.loads(walk.stdout)
     assert before == {"asks": True, "cookies": [], "link": False}
@@ -71,7 +71,9 @@ def test_app_asks_and_obeys_as_the_page_says(capsys: pytest.CaptureFixture[str])
 def test_site_s_test_leaves_what_the_page_says() -> None:
     Path("app.py").write_text(APP, encoding="utf-8")
     Path("test_app.py").write_text(TEST, encoding="utf-8")
-    subprocess.run([sys.executable, "-c", "import test_app; test_app.test_cookie_needs_consent()"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import test_app; test_app.test_cookie_needs_consent()"], check=True, timeout=60
+    )
     (named,) = re.findall(r"^This test's visits are .*`(.+)` now", (ROOT / PAGE).read_text("utf-8"), re.MULTILINE)
     assert Path(named).read_text("utf-8")
 

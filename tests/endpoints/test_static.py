@@ -88,7 +88,7 @@ def test_names_that_pages_use_are_as_in_the_source(name: str) -> None:
 def test_served_script_is_valid_javascript(name: str, tmp_path: Path) -> None:
     script = tmp_path / f"{name}.mjs"
     script.write_bytes(assets()[name].content)
-    subprocess.run(["node", "--check", script], check=True)
+    subprocess.run(["node", "--check", script], check=True, timeout=60)
 
 
 def test_banner_script_and_style_are_under_4_kb() -> None:

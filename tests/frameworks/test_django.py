@@ -57,7 +57,9 @@ run_tests(page("django"))
 @pytest.mark.slow
 def test_first_steps_of_the_page_lead_to_a_record_and_its_tests_pass(folder: Path) -> None:
     """A process has the settings of one Django app. This one has those of the example."""
-    subprocess.run([sys.executable, "-c", FIRST_STEPS], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    subprocess.run(
+        [sys.executable, "-c", FIRST_STEPS], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60
+    )
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ STEPS = {
 def test_what_the_page_says_works(step: str, folder: Path) -> None:
     """A process has one NiceGUI, which looks at all objects of the process when it starts, also at Django's."""
     code = f"from tests.frameworks.test_nicegui import *; {STEPS[step]}"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60)
 
 
 async def visit_example() -> None:

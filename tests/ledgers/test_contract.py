@@ -923,7 +923,7 @@ def test_sqlite_file_read_during_first_open_gets_wal_mode(file: Place) -> None:
         opening.start()
         time.sleep(0.3)
         reading.execute("COMMIT")
-        opening.join()
+        opening.join(60)
     with closing(opened[0]) as ledger:
         keep_each(ledger, entry("a"))
         assert file.execute("PRAGMA journal_mode") == [("wal",)]

@@ -297,12 +297,12 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
         yield LimitedProcess(folder)
         return
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, check=False, timeout=60
     )
     if mounted.returncode:
         pytest.skip("Only root may mount a small disk; the limited process shows the same.")
     yield SmallDisk(folder)
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", str(folder)], check=True, timeout=60)
 
 
 def test_full_disk_refuses_answers_until_space_is_freed(disk: Disk, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def working(
     finally:
         for process in processes:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=60)
 
 
 def begin(*processes: subprocess.Popen[bytes]) -> None:

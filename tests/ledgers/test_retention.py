@@ -220,7 +220,7 @@ def test_answer_triggers_removal_of_due_records(ledger: Ledger) -> None:
         clock.forward(seconds=HOUR)
         visitor.send_form(forms(visitor.get(PREFIX).text)[0].pressed("accept_all"))
         for thread in retention_threads():
-            thread.join()
+            thread.join(60)
         return visitor
 
     answer()
@@ -249,7 +249,7 @@ def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> N
         clock.forward(seconds=HOUR)
         Visitor(app).get(path)
         for thread in retention_threads():
-            thread.join()
+            thread.join(60)
         return left(ledger), [request.address for request in ledger.requests.listed()]
 
     assert left_after_a_visit(29) == (1, ["a@site.example"])
@@ -265,7 +265,7 @@ def test_answer_is_kept_when_retention_fails() -> None:
     ledger = FaultyLedger(failing, {"remove"})
     assert Visitor(install(ledger=ledger)).accept().status == 200
     for thread in retention_threads():
-        thread.join()
+        thread.join(60)
     assert len(ledger.arguments("remove")) == 1
     assert left(ledger) == 1
 

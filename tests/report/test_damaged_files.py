@@ -143,7 +143,9 @@ def test_file_that_may_not_be_read_costs_its_own_records() -> None:
         closed = path_of(log, DAY, 1, FileFormat.GZIP)
         closed.write_bytes(gzip.compress(lines(1000)))
         closed.chmod(0)
-        said = subprocess.run([sys.executable, "-c", AS_NOBODY, log], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, log], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
     assert said.startswith(f"200 {closed} 200 1 of the files cannot be read")
 
 

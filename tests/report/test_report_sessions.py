@@ -373,7 +373,7 @@ def test_reports_count_each_record_once_while_files_are_compacted(tmp_path: Path
     views: list[int] = []
     while thread.is_alive() or not views:
         views.append(report(log, since=first, until=first + timedelta(days=days))["views"])
-    thread.join()
+    thread.join(60)
     views.append(report(log, since=first, until=first + timedelta(days=days))["views"])
     assert compacted[0].files == days
     assert set(views) == {300 * days}

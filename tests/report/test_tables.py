@@ -184,7 +184,7 @@ def test_processes_that_add_at_once_or_are_killed_leave_whole_tables(live: Path)
         running = [subprocess.Popen([sys.executable, "-c", ADD, str(live)]) for _ in range(3)]
         wait_until(partial(_are_kept, live, number))
         os.kill(running[0].pid, signal.SIGKILL)
-        assert [each.wait() for each in running][1:] == [0, 0]
+        assert [each.wait(60) for each in running][1:] == [0, 0]
         assert len(kept(live)) == 6
         assert_is_as_wanted(live)
 

@@ -42,7 +42,7 @@ class MemoryStore:
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
         self.tries += 1
-        self.go_on.wait()
+        self.go_on.wait(60)
         if self.is_down:
             raise OSError("nobody answers")
         self.batches.append(len(records) + len(counts))
@@ -397,7 +397,7 @@ def test_next_process_writes_spill_of_killed_process_only(store: MemoryStore, tm
         assert process.stdout is not None
         assert process.stdout.readline() == b"10\n"
     os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    killed.communicate(timeout=60)
     for path in tmp_path.iterdir():
         if b'"a-0"' in path.read_bytes():
             with path.open("ab") as file:
@@ -436,7 +436,9 @@ store.is_down = False
 sink.close()
 print(sorted(numbers(store)), sink.stats()["waiting"])
 """
-    done = subprocess.run([sys.executable, "-c", full, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", full, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout == "[0, 1, 2, 3, 4] 0\n"
 
 
@@ -516,7 +518,11 @@ print(sorted(numbers(store)), sorted(folder.iterdir()), sink.stats()["waiting"])
 @pytest.mark.slow
 def test_forked_child_spills_to_its_own_file(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SPILLED_AND_FORKED, str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SPILLED_AND_FORKED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert done.stdout == "[4]\n[1, 2, 3] [] 0\n"
 
@@ -534,7 +540,7 @@ def test_sink_writes_again_after_fork(store: MemoryStore) -> None:
 @pytest.mark.slow
 def test_parent_and_forked_child_write_their_own_lines(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
-    subprocess.run([sys.executable, "-c", FORKED, str(path)], check=True)
+    subprocess.run([sys.executable, "-c", FORKED, str(path)], check=True, timeout=60)
     assert sorted(json.loads(line)["visitor.id"] for line in path.read_bytes().splitlines()) == ["child", "parent"]
 
 

@@ -161,7 +161,7 @@ def test_many_threads_may_write(sink: Sink) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     sink.close()
     assert sorted(numbers(sink.read("one"))) == list(range(1000))
 
@@ -179,7 +179,7 @@ def test_record_written_during_a_purge_stays_in_memory() -> None:
 
     sink.counts.append({"time": Time()})
     sink.purge(TODAY.timestamp(), timedelta(days=30))
-    server.join()
+    server.join(60)
     assert numbers(sink.read("one")) == [1]
 
 
@@ -244,7 +244,7 @@ before = "importlib.metadata" in sys.modules
 open_sink("access.jsonl")
 sys.exit(before or "importlib.metadata" in sys.modules)
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(

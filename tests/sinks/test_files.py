@@ -359,7 +359,7 @@ def test_record_that_waits_for_the_file_during_an_erasure_is_not_written(tmp_pat
         writing.start()
         assert sink.erased_visitors is not None
         sink.erased_visitors.add("a", now)
-    writing.join()
+    writing.join(60)
     assert records(path) == []
     assert other.stats()["waiting"] == 0
 

@@ -408,7 +408,7 @@ def test_closed_file_has_one_holder_at_a_time(path: Path) -> None:
             pytest.fail("two hold the file")
         waits = threading.Thread(target=compress_closed, args=(path,))
         waits.start()
-        waits.join()
+        waits.join(60)
     assert names(path) == ["access-2026-11-25-0001.jsonl"]
     with exclusive(path, source) as file:
         assert file is not None
@@ -436,7 +436,7 @@ def test_vanished_file_cannot_be_held(path: Path) -> None:
         wait_until(lambda: times_open(source.path) == 2, ignoring=(OSError,))
         source.path.rename(path.with_name("elsewhere"))
         stack.close()
-        waits.join()
+        waits.join(60)
     assert found == [None]
     with exclusive(path, source) as file:
         assert file is None
@@ -563,7 +563,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
     yield processes
     for process in processes:
         kill_process_group(process)
-        process.wait()
+        process.wait(60)
 
 
 @pytest.mark.slow
@@ -611,7 +611,7 @@ def test_suspended_writer_blocks_no_other_and_loses_nothing(path: Path, started:
         assert {number, number + 398} <= set(numbers_in_running(sources(path)))
         stopped.send_signal(signal.SIGCONT)
     stopped.send_signal(signal.SIGKILL)
-    stopped.wait()
+    stopped.wait(60)
     found = retry_if_moved(path, numbers_in_running)
     assert set(found.values()) == {1}
     own = sorted(number for number in found if number < 1_000_000)
@@ -656,7 +656,7 @@ def test_killed_writers_leave_each_record_once(path: Path) -> None:
         before = len(sources(path))
         wait_until(lambda before=before: len(sources(path)) > before + 1)  # type: ignore[misc]
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(60)
         found = retry_if_moved(path, numbers_in_running)
         assert set(found.values()) == {1}
         own = [each for each in sorted(found) if each >= number * 1_000_000]

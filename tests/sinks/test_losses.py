@@ -53,7 +53,7 @@ def test_losses_of_killed_process_are_counted_once(tmp_path: Path) -> None:
     with process_with_losses(tmp_path) as process:
         assert losses_found(tmp_path) == 0, "the process still runs"
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(60)
         assert losses_found(tmp_path, "another place") == 0
         assert losses_found(tmp_path) == 7
         assert losses_found(tmp_path) == 0
@@ -94,7 +94,7 @@ def _abandon(place: str, folder: Path) -> None:
 def _run(script: str, *arguments: str) -> str:
     script = f"import os, sys\nfrom pathlib import Path\nfrom cookie_consent.sinks.losses import LossCounter\n{script}"
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
 
 
 @pytest.mark.slow

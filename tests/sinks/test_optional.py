@@ -39,14 +39,14 @@ def test_exit_interrupts_query_and_refuses_new_connection() -> None:
     thread.start()
     assert is_open.wait(20)
     connections.end()
-    thread.join()
+    thread.join(60)
     query()
     assert len(caught) == 2
     assert "Python ends" in str(caught[1])
 
 
 def test_queries_are_interrupted_before_duckdb_waits_for_them_at_exit() -> None:
-    done = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
@@ -92,7 +92,7 @@ def test_connection_counts_as_open_until_it_is_closed() -> None:
     connections.end(paused.append)
     assert len(paused) == 40
     go_on.set()
-    thread.join()
+    thread.join(60)
     connections.end(paused.append)
     assert len(paused) == 40
 

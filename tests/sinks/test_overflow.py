@@ -91,7 +91,7 @@ class ScarceSpill(Spill):
 
     def add(self, batch: Sequence[Line]) -> None:
         self.is_asked.set()
-        self.go_on.wait()
+        self.go_on.wait(60)
         if not self.has_memory:
             raise MemoryError
         super().add(batch)

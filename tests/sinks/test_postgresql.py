@@ -117,7 +117,7 @@ def test_partition_dropped_by_another_host_is_not_counted(store: PostgresqlStore
         wait_for_server(
             lambda: database.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> %s", other.info.backend_pid)
         )
-    thread.join()
+    thread.join(60)
     assert purged == [0]
     assert database.uids() == [record(2)["log.record.uid"]]
 

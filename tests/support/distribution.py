@@ -66,7 +66,9 @@ def new_environment(python: Path | str, folder: Path, *what: Path | str) -> Path
 
 def run(*command: Path | str, folder: Path | None = None) -> str:
     """Run a command that knows only what is installed, and return what it prints."""
-    done = subprocess.run(command, cwd=folder, env=own_variables(), check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=own_variables(), check=True, stdout=subprocess.PIPE, text=True, timeout=120
+    )
     return done.stdout
 
 

@@ -82,7 +82,7 @@ def _differing(root: Path, commit: str) -> list[str]:
 def _git(root: Path, command: str, *arguments: str) -> list[str]:
     """Run a command of Git, and return what it prints, in parts that end with a zero byte or with the output."""
     zero = ["-z"] if command != "merge-base" else []
-    done = subprocess.run(["git", command, *zero, *arguments], cwd=root, capture_output=True, check=True)
+    done = subprocess.run(["git", command, *zero, *arguments], cwd=root, capture_output=True, check=True, timeout=60)
     return [part for part in done.stdout.decode("utf-8", "surrogateescape").split("\0") if part]
 
 

@@ -16,6 +16,16 @@ class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
         file, _, test = nodeid.partition("::")
         return f"{file} {next((name for name in ENGINES if name in test.partition('[')[2]), '')}"
 
+    def _reschedule(self, node: Any) -> None:
+        """Give a worker more to do.
+
+        A worker begins a test when it knows the next one, or that there is none. xdist gives a new worker one file. If
+        a single test is left of it, the worker would wait for ever.
+        """
+        super()._reschedule(node)
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
+
     def remove_node(self, node: Any) -> str | None:
         """Return the test that a worker ran when it ended; give the others that it had to the next workers.
 

@@ -48,4 +48,4 @@ def visited(
     try:
         yield replies
     finally:
-        visitor.join()
+        visitor.join(60)

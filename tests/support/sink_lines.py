@@ -158,7 +158,7 @@ def writing(sink: BufferedSink) -> Iterator[list[str]]:
         yield written
     finally:
         ends.set()
-        thread.join()
+        thread.join(60)
 
 
 def write_through_an_outage(

@@ -27,7 +27,7 @@ def eventually(find: Callable[[], Found]) -> Found:
     return found
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 60, *, ignoring: tuple[type[Exception], ...] = ()) -> None:
+def wait_until(holds: Callable[[], object], seconds: float = 45, *, ignoring: tuple[type[Exception], ...] = ()) -> None:
     """Wait until a condition holds.
 
     Args:

@@ -343,7 +343,7 @@ async def serve():
 {serve}
 asyncio.run(serve())
 """
-    subprocess.run([sys.executable, "-c", script, str(folder / "access.jsonl")], check=True)
+    subprocess.run([sys.executable, "-c", script, str(folder / "access.jsonl")], check=True, timeout=60)
     return [json.loads(line) for line in (folder / "access.counts.jsonl").read_bytes().splitlines()]
 
 

@@ -50,7 +50,7 @@ class Erased(MemorySink):
         """Return the visitors whose records were erased, once the threads that erase them have ended."""
         for thread in {*threading.enumerate()} - self._others:
             if thread.name == "consent-erasing":
-                thread.join()
+                thread.join(60)
         return self.erased
 
 
@@ -135,7 +135,7 @@ class Held(Erased):
     def erase(self, visitor_id: str) -> int:
         self.asked = visitor_id
         self.is_asked.set()
-        self.go_on.wait()
+        self.go_on.wait(60)
         return super().erase(visitor_id)
 
 
@@ -166,7 +166,7 @@ def test_failed_erasure_is_logged_with_visitor_id(
     sink = Torn()
 
     def sleep(_: float) -> None:
-        sink.is_over.wait()
+        sink.is_over.wait(60)
 
     erasing = Erasing(sink, sleep=sleep)
     erasing.start("one")

@@ -154,7 +154,7 @@ def proxied(folder: Path, config: str) -> Iterator[None]:
         f"{''.join(f'{kind}_temp_path {folder}/{kind}; ' for kind in TEMPORARY)}\n{config}\n}}"
     )
     command = [NGINX, "-e", str(folder / "error.log"), "-c", str(main)]
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False, timeout=60)
     assert checked.returncode == 0, checked.stderr
     with running_program(command):
         yield
@@ -167,7 +167,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     pem, key = folder / "example.jp.pem", folder / "example.jp.key"
     openssl = [program_path("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     names = ["-subj", "/CN=example.jp", "-keyout", str(key), "-out", str(pem)]
-    subprocess.run([*openssl, *names], check=True, capture_output=True)
+    subprocess.run([*openssl, *names], check=True, capture_output=True, timeout=60)
     return pem, key
 
 

@@ -62,7 +62,9 @@ asyncio.run(main())
 def run(code: str, *arguments: str) -> object:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-W", "error", "-c", code, *arguments]
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    return json.loads(
+        subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+    )
 
 
 def loaded_by(code: str) -> set[str]:

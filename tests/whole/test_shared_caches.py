@@ -60,7 +60,7 @@ def behind_varnish(folder: Path, site: int) -> Iterator[int]:
     vcl.write_text(config.replace('"8000"', f'"{site}"'))
     # Jails need another user, who may not read our folder. This option comes first.
     varnish = [VARNISH, "-j", "none", "-n", str(folder / "varnish")]
-    checked = subprocess.run([*varnish, "-C", "-f", str(vcl)], capture_output=True, check=False)
+    checked = subprocess.run([*varnish, "-C", "-f", str(vcl)], capture_output=True, check=False, timeout=60)
     assert checked.returncode == 0, checked.stderr.decode()
     with running_program([*varnish, "-F", "-f", str(vcl), "-a", f"127.0.0.1:{port}", "-s", "malloc,64m"]):
         yield port

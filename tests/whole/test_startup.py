@@ -78,7 +78,7 @@ def start(folder: Path, server: str, policy: str, options: str = "", app: str = 
         return True, process.communicate(timeout=LONGEST_WAIT)[0].decode()
     except subprocess.TimeoutExpired:
         kill_process_group(process)
-        return False, process.communicate()[0].decode()
+        return False, process.communicate(timeout=60)[0].decode()
     finally:
         kill_process_group(process)
 

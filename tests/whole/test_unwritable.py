@@ -52,7 +52,7 @@ def test_records_where_this_user_may_not_write_stop_the_start(tmp_path: Path) ->
     file.write_text(SITE, encoding="utf-8")
     with TemporaryDirectory() as folder:  # pytest lets no other user into its own
         command = [sys.executable, "-c", START, folder, str(file)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ})
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ}, timeout=60)
         Path(folder).chmod(0o755)
     said = json.loads(done.stdout)
     remedy = "Name another place, or let the user of the server write there."

@@ -459,7 +459,7 @@ class WholeLife(RuleBasedStateMachine):
         """Wait for the threads that remove and erase records."""
         for thread in threading.enumerate():
             if thread.name in ("consent-retention", "consent-erasing"):
-                thread.join()
+                thread.join(60)
 
     def shut_down(self) -> None:
         """Tell the site that the server shuts down. The next request works as after a start."""

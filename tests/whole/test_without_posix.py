@@ -27,7 +27,9 @@ def run(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedP
     """Run a command in a process without the functions that only POSIX has."""
     command = [sys.executable, "-m", "tests.support.without_posix", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"}
-    done = subprocess.run(command, capture_output=True, cwd=folder, env=environment, check=False, encoding="utf-8")
+    done = subprocess.run(
+        command, capture_output=True, cwd=folder, env=environment, check=False, encoding="utf-8", timeout=60
+    )
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     return done

@@ -31,6 +31,7 @@ from urllib3.exceptions import HTTPError
 from tests.support.browsers import CHROMIUM
 from tests.support.browsers.marionette import LONGEST_REPLY, NO_REPLY, Marionette
 from tests.support.servers.processes import (
+    first_line,
     kill_process_group,
     process_group_options,
     program_path,
@@ -196,7 +197,7 @@ def locale_environ(language: str, folder: Path) -> dict[str, str]:
         raise RuntimeError(f"The locale {name} is missing. As root: apt-get install locales")
     locale = f"{name}.UTF-8"
     made = ["localedef", "-i", name, "-f", "UTF-8", str(folder / locale)]
-    subprocess.run(made, check=True, capture_output=True)
+    subprocess.run(made, check=True, capture_output=True, timeout=60)
     return {"LOCPATH": str(folder), "LANG": locale, "LC_ALL": locale}
 
 
@@ -206,9 +207,8 @@ def display() -> Iterator[dict[str, str]]:
     size = f"{SCREEN[0]}x{SCREEN[1]}x24"
     command = [program_path("Xvfb", "xvfb"), "-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp"]
     with running_program(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
         # Once it is ready, it writes the number of its display.
-        yield {"DISPLAY": f":{process.stdout.readline().decode().strip()}", "GDK_BACKEND": "x11"}
+        yield {"DISPLAY": f":{first_line(process).strip()}", "GDK_BACKEND": "x11"}
 
 
 def driven(service: Service, options: ArgOptions) -> Iterator[WebDriver]:

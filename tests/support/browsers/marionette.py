@@ -16,7 +16,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.remote.command import Command
 from selenium.webdriver.remote.remote_connection import RemoteConnection
 
-LONGEST_REPLY = 60.0
+LONGEST_REPLY = 30.0
 NO_REPLY = "No reply"
 NAMES = {
     Command.NEW_SESSION: "WebDriver:NewSession",

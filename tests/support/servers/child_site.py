@@ -13,6 +13,8 @@ from pathlib import Path
 
 import uvicorn
 
+from tests.support.servers.processes import end_process, first_line
+
 LOOPBACK = "127.0.0.1"
 ROOT = Path(__file__).parents[3]
 _CHILD = "import sys; from tests.support.servers.child_site import serve; serve(*sys.argv[1:])"
@@ -69,16 +71,15 @@ def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ:
         ) as process,
     ):
         assert process.stdin, "a pipe"
-        assert process.stdout, "a pipe"
         try:
-            port_line = process.stdout.readline()
+            port_line = first_line(process)
             if not port_line:
                 why = log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
                 raise RuntimeError(f"The site cannot be started on {host}, port {port}. {why}")
             yield Site(process, host, int(port_line), log)
         finally:
             process.stdin.close()
-            process.wait(60)
+            end_process(process)
 
 
 def serve(folder: str, app: str, host: str, port: str, *, parent: int = 0) -> None:

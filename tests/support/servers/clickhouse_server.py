@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from tests.support.servers.processes import kill_process_group, process_group_options, wait_for_file
+from tests.support.servers.processes import LONGEST_END, kill_process_group, process_group_options, wait_for_file
 
 URL_VARIABLE = "TEST_CLICKHOUSE_URL"
 ROOT = Path(__file__).parents[3]
@@ -40,7 +40,6 @@ HOST = "127.0.0.1"
 USER, PASSWORD = "tester", "p@ss:w/rd%"
 IGNORES_DELETES = "ignores-deletes"
 """The name of a file: while it is in the folder, deletions do nothing, as on a server that lost a replica."""
-LONGEST_END = 60.0
 _TRANSPORT = ("query", "database", "default_format", "wait_end_of_query", "session_id", "query_id", "role", "compress")
 """Parameters of a request that are not settings."""
 _AUTHENTICATION_FAILED, _UNKNOWN = 516, 1000

@@ -22,7 +22,7 @@ from tests.support.servers.processes import kill_process_group, process_group_op
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
-LONGEST = 60.0
+LONGEST = 45.0
 _ROOT_CAPABILITIES = "-dac_override,-dac_read_search"
 """The capabilities that let root write everywhere (capabilities(7))."""
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -135,7 +135,7 @@ def serving(
 def _listens(server: Server) -> bool:
     """Return whether a worker accepts connections: it does once its app is made."""
     try:
-        socket.create_connection((server.host, server.port)).close()
+        socket.create_connection((server.host, server.port), timeout=LONGEST).close()
     except ConnectionRefusedError:
         return False
     return True

@@ -27,14 +27,21 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.support.servers.processes import LONGEST_START, free_port, kill_process_group, process_group_options
+from tests.support.servers.processes import (
+    LONGEST_END,
+    LONGEST_START,
+    end_process,
+    first_line,
+    free_port,
+    process_group_options,
+)
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 URL_VARIABLE = "TEST_POSTGRES_URL"
 DEBIAN = Path("/usr/lib/postgresql")
 UNPRIVILEGED = ("postgres", "nobody")
-LONGEST_END = 60.0
+LONGEST_CONNECT = 30
 HOST = "127.0.0.1"
 OWNER = "postgres"
 _LONGEST_FOLDER = 80  # the limit of a socket's path
@@ -95,10 +102,10 @@ class PostgresServer:
         The next user gets it with another name, so that nothing reaches it that still has the URL of before.
         """
         name = next(name for name in self._made if self.url(name) == url)
-        with psycopg.connect(self._address, autocommit=True) as connection:
+        with psycopg.connect(self._address, autocommit=True, connect_timeout=LONGEST_CONNECT) as connection:
             connection.execute(_END_CONNECTIONS, (name,))
         self._execute("ALTER DATABASE {} RESET ALL", name)
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(url, autocommit=True, connect_timeout=LONGEST_CONNECT) as connection:
             for (schema,) in connection.execute(_SCHEMAS).fetchall():
                 connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
             connection.execute(_NEW_SCHEMA)
@@ -117,7 +124,7 @@ class PostgresServer:
         self.drop_databases()
 
     def _execute(self, statement: LiteralString, *names: str) -> None:
-        with psycopg.connect(self._address, autocommit=True) as connection:
+        with psycopg.connect(self._address, autocommit=True, connect_timeout=LONGEST_CONNECT) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
@@ -162,8 +169,7 @@ class PrivateServer(PostgresServer):
             text=True,
             **process_group_options(),
         )
-        assert keeper.stdout, "a pipe"
-        self.pid = int(keeper.stdout.readline() or 0)
+        self.pid = int(first_line(keeper) or 0)
         with suppress(TimeoutError):
             wait_until(lambda: self._answers() or keeper.poll() is not None, LONGEST_START)
         if not self._answers():
@@ -210,11 +216,7 @@ class PrivateServer(PostgresServer):
             with self._keeper as keeper:
                 assert keeper.stdin, "a pipe"
                 keeper.stdin.close()
-                try:
-                    keeper.wait(LONGEST_END)
-                except subprocess.TimeoutExpired:
-                    kill_process_group(keeper)
-                    raise
+                end_process(keeper)
         self._keeper = None
 
 
@@ -326,6 +328,7 @@ def _make_data(initdb: str, user: str, folder: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        timeout=LONGEST_START,
         **_process_options(str(folder), user),
     )
     if made.returncode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -16,7 +17,8 @@ from typing import Any
 
 from tests.support.waiting import POLL
 
-LONGEST_START = 60.0
+LONGEST_START = 45.0
+LONGEST_END = 30.0
 _PORTS = range(20000, 32000)
 """Ports below those of outgoing connections, which could take the port of a stopped server."""
 
@@ -57,6 +59,31 @@ def kill_process_group(first: subprocess.Popen[Any]) -> None:
         os.killpg(first.pid, signal.SIGKILL)
 
 
+def first_line(process: subprocess.Popen[Any]) -> str:
+    """Wait until a program has written a line, and return it; "" if it ends before.
+
+    Raises:
+        TimeoutError: it takes too long.
+    """
+    assert process.stdout, "a pipe"
+    if not select.select([process.stdout], [], [], LONGEST_START)[0]:
+        raise TimeoutError(f"{process.args!r} has said nothing for {LONGEST_START} seconds")
+    line: str | bytes = process.stdout.readline()
+    return line if isinstance(line, str) else line.decode()
+
+
+def end_process(first: subprocess.Popen[Any]) -> None:
+    """Wait until a program has ended, and kill its process group if it takes too long.
+
+    Raises:
+        subprocess.TimeoutExpired: it took too long.
+    """
+    try:
+        first.wait(LONGEST_END)
+    finally:
+        kill_process_group(first)
+
+
 def wait_for_file(process: subprocess.Popen[bytes], file: Path) -> str:
     """Wait until a program has written a file, and return its text.
 
@@ -89,7 +116,7 @@ def wait_for_port(port: int) -> None:
     end = time.monotonic() + LONGEST_START
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port)).close()
+            socket.create_connection(("127.0.0.1", port), timeout=LONGEST_START).close()
         except ConnectionRefusedError:
             if time.monotonic() > end:
                 raise

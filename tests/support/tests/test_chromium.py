@@ -26,7 +26,9 @@ def test_the_features_that_a_caller_disables_stay_disabled(tmp_path: Path) -> No
         "about:",
     ]
     environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    passed = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout.splitlines()
+    passed = subprocess.run(
+        command, env=environ, check=True, capture_output=True, text=True, timeout=60
+    ).stdout.splitlines()
     [disabled] = [argument for argument in passed if argument.startswith("--disable-features=")]
     assert {"One", "Two", "Three", "WebUIOmniboxPopup"} <= set(disabled.partition("=")[2].split(","))
     assert [argument for argument in passed if argument != disabled] == ["--headless", "--lang=a b", "about:"]

@@ -52,4 +52,4 @@ def commit(folder: Path, name: str) -> None:
 
 
 def git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=folder, check=True)
+    subprocess.run(["git", *arguments], cwd=folder, check=True, timeout=60)

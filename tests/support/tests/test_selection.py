@@ -55,7 +55,7 @@ class TestFew:
 
 def run(*command: object, folder: Path = ROOT) -> str:
     done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, encoding="utf-8", check=False
+        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, encoding="utf-8", check=False, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
