@@ -68,9 +68,11 @@ other-pythons: TESTED := not browser and not one_python
 other-pythons: VERSIONS := --constraint constraints.txt
 other-pythons: system on-other-pythons
 
-# The same for the quick tests alone, which need no system packages. They run with what a fresh installation gets today:
-# the newest version of each package.
+# The same for the quick tests alone, which need no system packages, and for one row of each. They run with what a fresh
+# installation gets today: the newest version of each package.
 quick-on-other-pythons: TESTED := $(QUICK) and not one_python
+quick-on-other-pythons: EXTRA := quick
+quick-on-other-pythons: ROWS := --one-row --ignore tests/browser --hypothesis-profile=quick
 quick-on-other-pythons: VERSIONS := --upgrade --upgrade-strategy eager
 quick-on-other-pythons: on-other-pythons
 
@@ -79,7 +81,7 @@ on-other-pythons: $(VENV)/.test built
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check $(VERSIONS) --editable '.[$(EXTRA)]' && \
-		$$venv/bin/python -m pytest -m "$(TESTED)" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
+		$$venv/bin/python -m pytest -m "$(TESTED)" $(ROWS) --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
 
 # Do the tests notice a change? In a copy of the checkout; tests/mutation.toml names the module and its tests.

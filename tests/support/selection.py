@@ -11,13 +11,16 @@ marks say which tests may be left out:
   `each_value(all_of="Chromium")` also keeps all combinations with this word in their id.
   `each_value(at_most=1)` keeps at most so many. They have the values that the tests before used least, so that tests
   with the same parameters share the values. At a test, the mark goes before that of its module.
+
+`--one-row` runs each test with one combination of its parameters, chosen as by `each_value(at_most=1)`. It is for other
+Pythons: what differs there depends on the code that runs, and seldom on the values that it gets.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -36,10 +39,12 @@ NEED_THE_EXTRA_FULL = (
     "tests/frameworks/test_quart.py",
 )
 """Files that import what only the extra `full` installs. They are collected in the full matrix only."""
+ONE_ROW = pytest.mark.each_value(at_most=1).mark
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--full-matrix`, which continuous integration uses."""
+    """Add `--full-matrix` and `--one-row`."""
+    parser.addoption("--one-row", action="store_true", help="run each test with one combination of its parameters")
     parser.addoption(
         "--full-matrix",
         action="store_true",
@@ -54,24 +59,33 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if needs_full and not config.getoption("--full-matrix") else None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that run in the full matrix only."""
-    if config.getoption("--full-matrix"):
-        return
-    chosen = set(selected(item for item in items if not item.get_closest_marker("full_matrix")))
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = [item for item in items if item in chosen]
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Deselect the tests that run in the full matrix only; of those that `-m` leaves, the other rows."""
+    if not config.getoption("--full-matrix"):
+        here = [item for item in items if not item.get_closest_marker("full_matrix")]
+        _keep(config, items, _selected(here, lambda group: group[0].get_closest_marker("each_value")))
+    yield
+    if config.getoption("--one-row"):
+        _keep(config, items, _selected(items, lambda _: ONE_ROW))
 
 
-def selected(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
-    """Yield the tests that run outside the full matrix."""
+def _keep(config: pytest.Config, items: list[pytest.Item], chosen: Iterable[pytest.Item]) -> None:
+    kept = set(chosen)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def _selected(
+    items: Iterable[pytest.Item], mark_of: Callable[[Sequence[pytest.Item]], pytest.Mark | None]
+) -> Iterator[pytest.Item]:
+    """Yield the tests that run, of each test those rows that its mark `each_value` leaves."""
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
         groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
     used: Counter[Value] = Counter()
     for group in groups.values():
-        mark = group[0].get_closest_marker("each_value")
+        mark = mark_of(group)
         if mark is None or not values_of(group[0]):
             yield from group
             continue

@@ -97,3 +97,12 @@ def test_default_selection_covers_each_value_and_counts_deselected_tests(
     assert (len(few), len(set(few))) == (4, 4), "the second test takes values that the first left"
     assert len([name for name in names if "test_numbers" in name]) == 3, "a test's mark goes before the others"
     assert "16 deselected" in summary
+
+
+@pytest.mark.slow
+def test_one_row_of_each_test_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FULL_MATRIX", raising=False)
+    names, _ = collected(tmp_path, "--one-row")
+    tests = Counter(name.partition("[")[0] for name in names)
+    assert set(tests.values()) == {1}
+    assert {"test_engines", "test_sizes", "test_end", "test_alone"} <= tests.keys()
