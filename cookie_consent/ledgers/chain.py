@@ -27,6 +27,8 @@ TIMES = ("decided_at", "keep_until")
 INDEXED_COLUMNS = ("record_id", "consent_id", "policy", "text", "prevailing_text", *TIMES, "repeat_key")
 """The fields that a ledger also stores in columns: to find a record, to remove it in time, and to recognise a
 repeat."""
+CITING = {"policy": "policies", "text": "texts", "prevailing_text": "texts"}
+"""Field of a record -> the kind of document that it cites."""
 _SALT = "cookie_consent.root"
 _ROOT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 

@@ -61,20 +61,9 @@ class Entry:
         return indexed_columns(self.document)
 
     @property
-    def decided_at(self) -> int:
-        """When the visitor decided, as Unix time in seconds."""
-        return int(self.columns["decided_at"])
-
-    @property
-    def keep_until(self) -> int | None:
-        """When the record is removed, as Unix time in seconds; None for never."""
-        until: int | None = self.columns["keep_until"]
-        return until
-
-    @property
-    def idempotency_key(self) -> str:
-        """The key that makes storing the record idempotent; the field is called "repeat_key"."""
-        return str(self.columns["repeat_key"])
+    def repeated_since(self) -> int:
+        """The Unix time since which a record with the same "repeat_key" counts as this one, in seconds."""
+        return int(self.columns["decided_at"]) - self.repeat_within
 
 
 def can_be_kept(text: object) -> bool:

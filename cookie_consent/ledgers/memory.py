@@ -4,47 +4,38 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.ledgers.chain import START, Link, chain_hash, record_hash, removal
+from cookie_consent.ledgers.chain import CITING, START, Link, chain_hash, indexed_columns, record_hash, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.requests import Requests
 from cookie_consent.policy.policy import canonical_json
-
-_CITING = ("policy", "text", "prevailing_text")
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    link: Link
-    entry: Entry | None
 
 
 class MemoryLedger:
     """A ledger that keeps records in a list."""
 
     def __init__(self) -> None:
-        self._rows: list[_Row] = []
+        self._links: list[Link] = []
         self._changes = threading.Lock()
-        self._policies: dict[str, str] = {}
-        self._texts: dict[str, str] = {}
-        self._looked: list[int] = []
+        self._cited: dict[str, dict[str, str]] = {"policies": {}, "texts": {}}
+        self._retention_ran: list[int] = []
         self.requests = Requests()
 
     @property
     def kept(self) -> list[dict[str, Any]]:
         """The stored records as plain data, oldest first."""
-        return [json.loads(row.entry.text) for row in self._rows if row.entry]
+        return [json.loads(link.document) for link in self._links if link.document]
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         """Store a record; return the stored one, or the earlier one that it repeats."""
         with self._changes:
-            stored = self._first(entry) or self._add(entry)
-        return dict(json.loads(stored.text))
+            stored = self._append(entry)
+        return dict(json.loads(stored))
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
         """Return the records of a consent id, oldest first; only the newest `most` if given."""
@@ -61,90 +52,86 @@ class MemoryLedger:
 
     async def policy(self, version: str) -> dict[str, Any] | None:
         """Return the policy with this version, or None."""
-        text = self._policies.get(version)
-        return None if text is None else dict(json.loads(text))
+        document: dict[str, Any] | None = json.loads(self._cited["policies"].get(version, "null"))
+        return document
 
     async def text(self, digest: str) -> str | None:
         """Return the shown text with this SHA-256, or None."""
-        return self._texts.get(digest)
+        return self._cited["texts"].get(digest)
 
     def size(self) -> int:
         """Return the length of the chain."""
-        return len(self._rows)
+        return len(self._links)
 
     def links(self) -> Iterator[Link]:
         """Yield the chain from its first record."""
         # A copy, because the list may grow while the caller reads the chain.
-        return iter([row.link for row in self._rows])
+        return iter([*self._links])
 
     def cited(self) -> Iterator[tuple[str, str, str]]:
         """Yield what records cite, as (kind, name, content)."""
-        yield from (("policies", version, policy) for version, policy in sorted(self._policies.items()))
-        yield from (("texts", digest, text) for digest, text in sorted(self._texts.items()))
+        for kind, documents in self._cited.items():
+            yield from ((kind, name, content) for name, content in sorted(documents.items()))
 
     def remove(
         self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
     ) -> Removal:
         """Remove the records of a consent id, or those that are due."""
         with self._changes:
-            numbers = [row.link.number for row in self._rows if row.entry and _is_due(row.entry, now, consent_id)]
-            remaining = (row.entry for row in self._rows if row.entry and not _is_due(row.entry, now, consent_id))
-            cited = {name for entry in remaining for name in _cited(entry)}
-            policies, texts = self._policies.keys() - cited, self._texts.keys() - cited
+            gone = [link for link in self._links if _is_due(link.columns, now, consent_id)]
+            staying = [link for link in self._links if not _is_due(link.columns, now, consent_id)]
+            left = {kind: _find_cited(kind, staying, documents) for kind, documents in self._cited.items()}
+            removed = {kind: len(self._cited[kind]) - len(documents) for kind, documents in left.items()}
             if not dry_run:
-                kept_days = (
-                    None
-                    if consent_id
-                    else shortest_keep_days(self._rows[number - 1].link.document for number in numbers)
-                )
-                self._empty(numbers, policies | texts)
-                reason = "retention" if consent_id is None else "erasure"
-                if reason == "retention":
-                    self._looked.append(int(now))
-                if numbers:
-                    self._add(Entry(document=removal(make_id(), reason, numbers, rfc3339(now), kept_days)))
-        return Removal(len(numbers), len(texts), len(policies))
+                self._cited = left
+                self._remove(gone, int(now), "retention" if consent_id is None else "erasure", make_id)
+        return Removal(len(gone), **removed)
 
     def last_removal(self, until: float | None = None) -> float | None:
         """Return the Unix time at which due records were last removed, or None."""
-        return max((time for time in self._looked if until is None or time <= until), default=None)
+        return max((time for time in self._retention_ran if until is None or time <= until), default=None)
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
-    def _first(self, entry: Entry) -> Entry | None:
-        since = entry.decided_at - entry.repeat_within
-        for row in self._rows:
-            first = row.entry
-            if first and first.idempotency_key == entry.idempotency_key and first.decided_at >= since:
-                return first
-        return None
-
-    def _add(self, entry: Entry) -> Entry:
-        before = self._rows[-1].link.chain_hash if self._rows else START
-        hash_ = record_hash(entry.text)
-        link = Link(len(self._rows) + 1, entry.text, hash_, chain_hash(before, hash_), entry.columns)
+    def _append(self, entry: Entry) -> str:
+        for link in self._links:
+            columns = link.columns
+            is_same = columns["repeat_key"] == entry.columns["repeat_key"]
+            if link.document and is_same and columns["decided_at"] >= entry.repeated_since:
+                return link.document
         policies = {version: canonical_json(policy).decode() for version, policy in entry.policies.items()}
-        unknown = _cited(entry) - {*policies, *entry.texts, *self._policies, *self._texts}
+        given = {"policies": policies, "texts": entry.texts}
+        cited = {kind: {**given[kind], **documents} for kind, documents in self._cited.items()}
+        names = [(entry.columns[name], kind) for name, kind in CITING.items()]
+        unknown = [name for name, kind in names if name and name not in cited[kind]]
         if unknown:
-            raise ValueError(f"ledger: the record cites what is neither kept nor given: {', '.join(sorted(unknown))}")
-        self._rows.append(_Row(link, entry))
-        self._policies = policies | self._policies
-        self._texts = {**entry.texts, **self._texts}
-        return entry
+            raise ValueError(f"ledger: the record cites what is neither kept nor given: {', '.join(unknown)}")
+        before = self._links[-1].chain_hash if self._links else START
+        hash_ = record_hash(entry.text)
+        number = len(self._links) + 1
+        self._links.append(Link(number, entry.text, hash_, chain_hash(before, hash_), entry.columns))
+        self._cited = cited
+        return entry.text
 
-    def _empty(self, numbers: list[int], names: set[str]) -> None:
-        for number in numbers:
-            self._rows[number - 1] = _Row(replace(self._rows[number - 1].link, document=None, columns={}), None)
-        self._policies = {name: policy for name, policy in self._policies.items() if name not in names}
-        self._texts = {name: text for name, text in self._texts.items() if name not in names}
+    def _remove(self, gone: list[Link], now: int, reason: str, make_id: Callable[[], str]) -> None:
+        if reason == "retention":
+            self._retention_ran.append(now)
+        for link in gone:
+            self._links[link.number - 1] = replace(link, document=None, columns=indexed_columns({}))
+        if gone:
+            kept_days = shortest_keep_days(link.document for link in gone) if reason == "retention" else None
+            numbers = [link.number for link in gone]
+            self._append(Entry(document=removal(make_id(), reason, numbers, rfc3339(now), kept_days)))
 
 
-def _cited(entry: Entry) -> set[str]:
-    return {name for column in _CITING if (name := entry.document.get(column))}
-
-
-def _is_due(entry: Entry, now: float, consent_id: str | None) -> bool:
+def _is_due(columns: Mapping[str, Any], now: float, consent_id: str | None) -> bool:
     if consent_id is not None:
-        return entry.document.get("consent_id") == consent_id
-    return entry.keep_until is not None and entry.keep_until <= now
+        return bool(columns["consent_id"] == consent_id)
+    return columns["keep_until"] is not None and bool(columns["keep_until"] <= now)
+
+
+def _find_cited(kind: str, links: list[Link], documents: Mapping[str, str]) -> dict[str, str]:
+    """Return the policies or texts that any of these records cites."""
+    names = {link.columns[name] for link in links for name, of in CITING.items() if of == kind}
+    return {name: content for name, content in documents.items() if name in names}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, make_url, text
-from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS, TIMES
-from cookie_consent.ledgers.entry import Entry
-from cookie_consent.ledgers.tables import METADATA, make_tables
+from cookie_consent.ledgers.tables import make_tables
 
 _log = logging.getLogger("cookie_consent")
 _WAIT = 3
@@ -104,32 +102,18 @@ class PostgresqlDatabase:
             shown = address.set(query={}).render_as_string(hide_password=True)
             _log.warning("The ledger at %s cannot be used yet, and nothing can be allowed until it can: %s", shown, why)
 
-    def ready(self, connection: Connection | None) -> Connection:
-        """Return a connection to append with. Before the first, make the tables."""
-        if connection is not None:
-            return connection
-        self._make_tables()
-        return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-
-    def append(
-        self, connection: Connection, entries: Sequence[Entry], new: dict[str, list[dict[str, str]]]
-    ) -> list[str]:
-        """Store entries, and the new policies and texts; return the stored record for each entry, as JSON."""
-        for kind, rows in new.items():
-            if rows:
-                connection.execute(insert_new(METADATA.tables[f"consent_{kind}"]).on_conflict_do_nothing(), rows)
-        arrays: dict[str, list[Any]] = {
-            "documents": [entry.text for entry in entries],
-            **{f"{name}s": [entry.columns[name] for entry in entries] for name in INDEXED_COLUMNS},
-            "repeated_sinces": [entry.decided_at - entry.repeat_within for entry in entries],
-        }
-        return list(connection.execute(_APPEND, arrays).scalars())
+    def append(self, connection: Connection, rows: Sequence[Mapping[str, Any]], since: Sequence[int]) -> list[str]:
+        """Store records; return the stored one for each, as JSON. `SqliteDatabase.append` describes the arguments."""
+        arrays = {f"{name}s": [row[name] for row in rows] for name in ("document", *INDEXED_COLUMNS)}
+        return list(connection.execute(_APPEND, {**arrays, "repeated_sinces": since}).scalars())
 
     def reading(self) -> Connection:
-        """Connect for a short read while a visitor waits. Slow statements fail."""
+        """Connect for a short statement while a visitor waits. Slow ones fail."""
         self._make_tables()
         # A transaction would cost two more round trips.
         return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    appending = reading
 
     @contextmanager
     def scanning(self) -> Iterator[Connection]:
@@ -139,12 +123,10 @@ class PostgresqlDatabase:
             connection.execute(_NO_TIMEOUT)
             yield connection
 
-    @contextmanager
-    def changing(self) -> Iterator[Connection]:
+    def changing(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that may remove records, and that excludes all other writers."""
         self._make_tables()
-        with self._locked() as connection:
-            yield connection
+        return self._locked()
 
     def empty_journal(self) -> None:
         """Do nothing: the server vacuums its tables and recycles its write-ahead log."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -25,15 +25,16 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
     true,
     update,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.threads import call_after_fork, leave_to_parent
-from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, Verified, is_intact, removal, verify
+from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, Verified, is_intact, record_hash, removal, verify
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
@@ -60,6 +61,8 @@ _CITED = (
 _COPIED = (POLICIES, TEXTS, RECORDS, REMOVALS, REQUESTS)
 """The tables that hold what a site keeps, in an order in which they can be filled."""
 _LINK = [RECORDS.c[name] for name in ("number", "document", "record_hash", "chain_hash", *INDEXED_COLUMNS)]
+_EMPTY = dict.fromkeys((*INDEXED_COLUMNS, "document"))
+"""The columns of a removed record."""
 # Queries that visitors wait for are built once: building one takes longer than running it.
 _KEY: ColumnElement[str] = bindparam("key")
 _RECORDS_OF = select(RECORDS.c.document).where(RECORDS.c.consent_id == _KEY).order_by(RECORDS.c.number)
@@ -67,6 +70,13 @@ _NEWEST_OF = _RECORDS_OF.order_by(None).order_by(RECORDS.c.number.desc()).limit(
 _COUNT_OF = select(func.count()).where(RECORDS.c.consent_id == _KEY)
 _POLICY = select(POLICIES.c.document).where(POLICIES.c.version == _KEY)
 _TEXT = select(TEXTS.c.content).where(TEXTS.c.sha256 == _KEY)
+# Another process may have added the same policy or text.
+_ADD_POLICY = text("INSERT INTO consent_policies VALUES (:name, :content) ON CONFLICT DO NOTHING")
+_ADD_TEXT = text("INSERT INTO consent_texts VALUES (:name, :content) ON CONFLICT DO NOTHING")
+_ADD_REQUEST = text(
+    "INSERT INTO consent_requests VALUES (:reference, :kind, :text, :address, :language, :consent_id, :created_at, "
+    ":due_at, :answer, :ended_at) ON CONFLICT DO NOTHING"
+)
 
 Read = TypeVar("Read")
 
@@ -80,9 +90,8 @@ class SqlLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._connection: Connection | None = None
         self._cited: set[str] = set()
-        self._committer = Committer(self._write, shared_errors=_SHARED_ERRORS, release=self._release)
+        self._committer = Committer(self._write, _SHARED_ERRORS)
         # Of its own, so that a database that hangs does not use up the app's worker threads.
         self._readers = CapacityLimiter(_READER_THREADS)
         self.requests = SqlRequests(database)
@@ -91,10 +100,8 @@ class SqlLedger:
     def after_fork(self) -> None:
         """Drop all connections without closing them: they belong to the parent process."""
         engine = self._database.engine
-        leave_to_parent(self._connection, engine.pool)
+        leave_to_parent(engine.pool)
         engine.dispose(close=False)
-        self._connection = None
-        self._cited.clear()
         self._readers = CapacityLimiter(_READER_THREADS)
 
     async def append(self, entry: Entry) -> dict[str, Any]:
@@ -155,25 +162,29 @@ class SqlLedger:
         self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
     ) -> Removal:
         """Remove the records of a consent id, or those that are due. Records that are not intact stay."""
-        condition = RECORDS.c.keep_until <= int(now) if consent_id is None else _of(consent_id)
+        candidates = select(*_LINK).where(RECORDS.c.document.is_not(None))
         # The order must be stable: records that stay come first in the next page, and the offset skips them.
-        order = [RECORDS.c.keep_until, RECORDS.c.number] if consent_id is None else [RECORDS.c.number]
-        candidates = select(*_LINK).where(RECORDS.c.document.is_not(None), condition).order_by(*order)
+        if consent_id is None:
+            candidates = candidates.where(RECORDS.c.keep_until <= int(now)).order_by(RECORDS.c.keep_until)
+        else:
+            candidates = candidates.where(_of(consent_id))
+        candidates = candidates.order_by(RECORDS.c.number)
         if dry_run:
             return self._would_remove(candidates)
         reason = "retention" if consent_id is None else "erasure"
-        records = misfiled = 0
+        records = 0
+        misfiled = 0
         checked = _PAGE_SIZE
         # A transaction for each page, so that appends wait for one page only.
         while checked == _PAGE_SIZE:
             with self._database.changing() as connection:
                 rows = connection.execute(candidates.offset(misfiled).limit(_PAGE_SIZE)).all()
-                intact, damaged = _split_by_integrity(rows)
+                intact = [row for row in rows if is_intact(_link(row))]
                 if intact:
-                    kept_days = None if consent_id else _kept_days(rows, damaged)
-                    self._empty(connection, intact, removal(make_id(), reason, intact, rfc3339(now), kept_days))
-            checked = len(intact) + len(damaged)
-            records, misfiled = records + len(intact), misfiled + len(damaged)
+                    self._empty(connection, intact, make_id(), reason, now)
+            checked = len(rows)
+            records += len(intact)
+            misfiled += len(rows) - len(intact)
         with self._database.changing() as connection:
             removed = {
                 kind: connection.execute(delete(name.table).where(_uncited(name, citing))).rowcount
@@ -235,42 +246,30 @@ class SqlLedger:
         try:
             return self._append(entries)
         except DBAPIError as error:
+            self._cited.clear()
             if not (error.connection_invalidated or isinstance(error, IntegrityError)):
                 raise
         return self._append(entries)
 
     def _append(self, entries: Sequence[Entry]) -> list[str]:
-        try:
-            return self._append_to(entries)
-        except SQLAlchemyError:
-            if self._connection is not None:
-                self._connection.invalidate()  # its state is unknown
-            self._release()
-            raise
-
-    def _append_to(self, entries: Sequence[Entry]) -> list[str]:
-        new: dict[str, dict[str, str]] = {"policies": {}, "texts": {}}
+        policies: dict[str, str] = {}
+        texts: dict[str, str] = {}
         for entry in entries:
-            for version in entry.policies.keys() - self._cited:
-                new["policies"][version] = canonical_json(entry.policies[version]).decode()
+            for version in entry.policies.keys() - policies.keys() - self._cited:
+                policies[version] = canonical_json(entry.policies[version]).decode()
             for digest in entry.texts.keys() - self._cited:
-                new["texts"][digest] = entry.texts[digest]
-        rows = {
-            kind: [{name.key: key, content.key: text} for key, text in sorted(new[kind].items())]
-            for kind, name, content, _ in _CITED
-        }
-        last, self._connection = self._connection, None
-        self._connection = self._database.ready(last)
-        stored = self._database.append(self._connection, entries, rows)
-        self._cited.update(*new.values())
+                texts[digest] = entry.texts[digest]
+        rows = [_row(entry) for entry in entries]
+        since = [entry.repeated_since for entry in entries]
+        with self._database.appending() as connection:
+            for statement, documents in ((_ADD_POLICY, policies), (_ADD_TEXT, texts)):
+                if documents:
+                    # In order, so that two processes cannot wait for each other.
+                    named = [{"name": name, "content": documents[name]} for name in sorted(documents)]
+                    connection.execute(statement, named)
+            stored = self._database.append(connection, rows, since)
+        self._cited.update(policies, texts)
         return stored
-
-    def _release(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-        self._cited.clear()
-        self._readers = CapacityLimiter(_READER_THREADS)
 
     async def _read(self, query: Select[Any], key: str, parse: Callable[[Any], Read], **parameters: int) -> list[Read]:
         """Run a query for one key and parse its results, both in a thread so that the event loop stays free."""
@@ -289,16 +288,22 @@ class SqlLedger:
         with self._database.scanning() as connection:
             return list(connection.execute(query))
 
-    def _empty(self, connection: Connection, numbers: list[int], record: dict[str, Any]) -> None:
-        emptied = dict.fromkeys((*INDEXED_COLUMNS, "document"))
-        connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(emptied))
-        self._database.append(connection, [Entry(document=record)], {})
+    def _empty(self, connection: Connection, rows: Sequence[Row[Any]], record_id: str, reason: str, now: float) -> None:
+        """Empty records, and append a record that lists them."""
+        numbers = [row.number for row in rows]
+        kept_days = shortest_keep_days(row.document for row in rows) if reason == "retention" else None
+        connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(_EMPTY))
+        entry = Entry(document=removal(record_id, reason, numbers, rfc3339(now), kept_days))
+        self._database.append(connection, [_row(entry)], [entry.repeated_since])
 
     def _would_remove(self, candidates: Select[Any]) -> Removal:
+        count = 0
+        damaged = list[int]()
         with self._database.scanning() as connection:
-            intact, damaged = _split_by_integrity(
-                connection.execute(candidates.execution_options(yield_per=_PAGE_SIZE))
-            )
+            for row in connection.execute(_in_pages(candidates)):
+                count += 1
+                if not is_intact(_link(row)):
+                    damaged.append(row.number)
             # Literals, because databases limit the number of bound parameters.
             misfiled = RECORDS.c.number.in_(bindparam("misfiled", damaged, expanding=True, literal_execute=True))
             assert candidates.whereclause is not None  # noqa: S101 (made here)
@@ -309,7 +314,7 @@ class SqlLedger:
                 ).scalar_one()
                 for kind, name, _, citing in _CITED
             }
-        return Removal(len(intact), **removed, misfiled=len(damaged))
+        return Removal(count - len(damaged), **removed, misfiled=len(damaged))
 
 
 class SqlRequests(Requests):
@@ -321,9 +326,7 @@ class SqlRequests(Requests):
     def add(self, request: DeskRequest) -> None:
         """Keep a request."""
         with self._database.changing() as connection:
-            same = select(REQUESTS).where(REQUESTS.c.reference == request.reference)
-            if connection.execute(same).first() is None:
-                connection.execute(insert(REQUESTS), asdict(request))
+            connection.execute(_ADD_REQUEST, asdict(request))
 
     def listed(self, consent_id: str | None = None) -> list[DeskRequest]:
         """Return all requests, or those of a consent id."""
@@ -364,23 +367,14 @@ def _in_pages(query: Select[Any]) -> Select[Any]:
     return query.execution_options(yield_per=_PAGE_SIZE)
 
 
+def _row(entry: Entry) -> dict[str, Any]:
+    """Return the row of a record, apart from its place in the chain."""
+    return {**entry.columns, "document": entry.text, "record_hash": record_hash(entry.text)}
+
+
 def _link(row: Row[Any]) -> Link:
     number, document, hash_, chained, *columns = tuple(row)
     return Link(number, document, hash_, chained, dict(zip(INDEXED_COLUMNS, columns, strict=True)))
-
-
-def _split_by_integrity(rows: Iterable[Row[Any]]) -> tuple[list[int], list[int]]:
-    """Return the numbers of the intact records, and of those that are not."""
-    intact, damaged = list[int](), list[int]()
-    for row in rows:
-        (intact if is_intact(_link(row)) else damaged).append(row.number)
-    return intact, damaged
-
-
-def _kept_days(rows: Iterable[Row[Any]], misfiled: Iterable[int]) -> int | None:
-    """Return the shortest retention of the rows that will be removed, in days; None if unknown."""
-    staying = frozenset(misfiled)
-    return shortest_keep_days(row.document for row in rows if row.number not in staying)
 
 
 def _of(consent_id: str, table: Table = RECORDS) -> ColumnElement[bool]:

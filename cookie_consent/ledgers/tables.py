@@ -5,8 +5,6 @@ Their prefix lets them share a database with the site's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -98,9 +96,6 @@ REQUESTS = Table(
 VERSION = Table("consent_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
 _VERSION = 1
 """The version of these tables."""
-
-Cited = Mapping[str, list[dict[str, str]]]
-"""What records cite: kind ("policies", "texts") -> rows of its table."""
 
 _REFUSED = "consent records are append-only"
 _CHANGED_ONLY_BY_REMOVAL = " AND ".join(

@@ -14,6 +14,7 @@ from cookie_consent.ledgers import Entry
 from cookie_consent.ledgers.committer import Committer
 from tests.support.asgi import run
 from tests.support.ledger_writer import entry
+from tests.support.waiting import wait_until
 
 LONGEST = 30
 
@@ -33,7 +34,6 @@ class Disk:
         self.free.set()
         self.is_left = False
         self.threads: set[int] = set()
-        self.released: list[int] = []
         self._refuses = refuses
         self._busy = threading.Lock()
 
@@ -52,10 +52,6 @@ class Disk:
             return [f"kept {name}" for name in names]
         finally:
             self._busy.release()
-
-    def release(self) -> None:
-        assert not self._busy.locked()
-        self.released.append(threading.get_ident())
 
     @property
     def all_written(self) -> list[str]:
@@ -228,23 +224,28 @@ def test_slow_database_does_not_block_event_loop(disk: Disk) -> None:
     committer.close()
 
 
-def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
+def test_thread_lives_while_records_wait(disk: Disk) -> None:
     before = threading.active_count()
-    committer = Committer(disk.write, release=disk.release)
+    committer = Committer(disk.write)
     committer.close()
     assert threading.active_count() == before
-    assert disk.released == [], "nothing was open"
-    run(committer.put(entry("a")))
-    assert threading.active_count() == before + 1
-    assert "consent-ledger" in {thread.name for thread in threading.enumerate()}, "the thread has a telling name"
+    disk.free.clear()
+
+    async def put() -> None:
+        waiting = asyncio.create_task(committer.put(entry("a")))
+        await asyncio.to_thread(disk.begun.wait, LONGEST)
+        assert "consent-ledger" in {thread.name for thread in threading.enumerate()}, "the thread has a telling name"
+        disk.free.set()
+        await waiting
+
+    run(put())
     committer.close()
-    assert threading.active_count() == before
-    assert {*disk.released} == disk.threads, "the writer thread releases the database"
+    wait_until(lambda: threading.active_count() == before, LONGEST)
 
 
 @pytest.mark.slow
 def test_close_writes_waiting_records(disk: Disk) -> None:
-    committer = Committer(disk.write, release=disk.release)
+    committer = Committer(disk.write)
 
     async def put() -> list[str]:
         disk.free.clear()
@@ -258,7 +259,6 @@ def test_close_writes_waiting_records(disk: Disk) -> None:
         return await asyncio.gather(*waiting)
 
     assert run(put()) == [f"kept {name}" for name in numbers(700)]
-    assert len(disk.released) == 1
 
 
 def test_record_put_after_close_is_written(disk: Disk) -> None:
@@ -268,32 +268,6 @@ def test_record_put_after_close_is_written(disk: Disk) -> None:
         committer.close()
         committer.close()
     assert disk.all_written == ["a", "b", "c"]
-
-
-def test_record_put_during_close_is_written_by_new_thread(disk: Disk) -> None:
-    going, gone = threading.Event(), threading.Event()
-
-    def release() -> None:
-        disk.release()
-        going.set()
-        assert gone.wait(LONGEST)
-
-    committer = Committer(disk.write, release=release)
-
-    async def put() -> None:
-        await committer.put(entry("before"))
-        closing = asyncio.create_task(asyncio.to_thread(committer.close))
-        await asyncio.to_thread(going.wait, LONGEST)
-        meanwhile = asyncio.create_task(committer.put(entry("meanwhile")))
-        await asyncio.sleep(0.05)
-        assert disk.all_written == ["before"]
-        gone.set()
-        await closing
-        assert await meanwhile == "kept meanwhile"
-
-    run(put())
-    committer.close()
-    assert len(disk.released) == 2
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
