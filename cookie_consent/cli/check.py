@@ -20,6 +20,7 @@ from cookie_consent.cli.frame import (
     Command,
     file_errors,
     option,
+    print_findings,
     print_note,
 )
 from cookie_consent.decision.own_cookies import OwnCookies
@@ -47,6 +48,7 @@ _WHOM = {
 
 def _check(arguments: argparse.Namespace) -> int:
     path = arguments.file
+    today = max(datetime.now(UTC).date(), datetime.now().astimezone().date())  # here or in UTC, whichever is later
     try:
         with file_errors(path, "read"):
             policy = policy_in_use(path)
@@ -55,31 +57,21 @@ def _check(arguments: argparse.Namespace) -> int:
     summary = _summary(policy)
     unfinished = [str(error) for _, error in placeholders(policy)]
     text = _sentences(path, summary, "still has examples" if unfinished else "is good") + _laws(policy)
-    status = FINDING if unfinished else GOOD
+    is_material = False
     if arguments.against is not None:
         try:
             with file_errors(arguments.against, "read"):
                 old = Policy.load(arguments.against)
         except PolicyError as error:
             return _report_invalid(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
-        comparison = summary["against"] = _comparison(old, policy, _today())
+        comparison = summary["against"] = _comparison(old, policy, today)
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
-        is_material = any(change["material"] for change in comparison["changes"])
-        status = FINDING if is_material or "asks_again_on" in comparison else status
-    warned = [*unfinished, *_warnings(policy, _today())]
-    for sentence in warned:
-        print_note(sentence)
-    if warned:
+        is_material = any(change["material"] for change in comparison["changes"]) or "asks_again_on" in comparison
+    if warned := [*unfinished, *_warnings(policy, today)]:
         summary["warnings"] = warned
-        status = FINDING if arguments.strict else status
+    print_findings(warned)
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
-    return status
-
-
-def _today() -> date:
-    """Return the date here or in UTC, whichever is later."""
-    now = datetime.now(UTC)
-    return max(now.date(), now.astimezone().date())
+    return FINDING if unfinished or is_material or (warned and arguments.strict) else GOOD
 
 
 def _report_invalid(path: str, error: PolicyError, status: int, *, as_json: bool) -> int:
@@ -177,15 +169,17 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _warnings(policy: Policy, today: date) -> Iterator[str]:
-    """Yield a sentence for each thing that a site should look at though the policy can be used, but placeholders."""
-    yield from _other_distribution()
-    yield from advice(policy, today)
-    yield from _own_names(policy)
-    yield from overdue(policy.laws, today).splitlines()
-    yield from _vague(policy)
-    yield from _retentions(policy)
-    yield from vendor_advice(policy.vendors, policy.recipients)
+def _warnings(policy: Policy, today: date) -> list[str]:
+    """Return a sentence for each thing that a site should look at though the policy can be used, but placeholders."""
+    return [
+        *_other_distribution(),
+        *advice(policy, today),
+        *_own_names(policy),
+        *overdue(policy.laws, today).splitlines(),
+        *_vague(policy),
+        *_retentions(policy),
+        *vendor_advice(policy.vendors, policy.recipients),
+    ]
 
 
 def _other_distribution() -> Iterator[str]:

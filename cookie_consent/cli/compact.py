@@ -17,7 +17,6 @@ from cookie_consent.cli.frame import (
     counted,
     print_findings,
     print_json,
-    print_text,
     progress,
     required_store,
 )
@@ -26,14 +25,19 @@ from cookie_consent.report.engines.engine import make_views
 from cookie_consent.report.engines.tables import add_closed_days
 from cookie_consent.sinks import JsonLinesSink, open_sink
 from cookie_consent.sinks.files.closed_files import sources
-from cookie_consent.sinks.files.parquet import Compacted, compact, waiting
+from cookie_consent.sinks.files.parquet import compact, waiting
 
 
 def _compact(arguments: argparse.Namespace) -> int:
     target = required_store(arguments, "access_log")
     sink = open_sink(target)
     if not isinstance(sink, JsonLinesSink):
-        return _make_views(target, as_json=arguments.json)
+        make_views(target)  # a database compresses its records itself
+        if arguments.json:
+            print_json({"views": ["access_views", "access_sessions"]})
+        else:
+            print("The views access_views and access_sessions show the records now.")
+        return GOOD
     path = sink.path
     if not sources(path):
         raise UnusableError(f"access_log: there is no file {path}, and none that was closed.")
@@ -44,27 +48,15 @@ def _compact(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(asdict(result))
     else:
-        print_text(_in_words(result))
-    findings = [f"Stays as it is: {problem}" for problem in result.unreadable]
-    findings += [f"Lines that are no records, and were left out: {problem}" for problem in result.no_records]
-    return print_findings(findings)
-
-
-def _make_views(database: str, *, as_json: bool) -> int:
-    """Make the views for analysts. A database compresses its records itself."""
-    make_views(database)
-    if as_json:
-        print_json({"views": ["access_views", "access_sessions"]})
-    else:
-        print_text("The views access_views and access_sessions show the records now.")
-    return GOOD
-
-
-def _in_words(result: Compacted) -> str:
-    counts = f" and {counted(result.counts, 'count')}" if result.counts else ""
-    busy = f" {counted(result.busy, 'file')} in use by other processes: next time." if result.busy else ""
-    return (
-        f"{counted(result.files, 'closed file')} compacted: {counted(result.records, 'access record')}{counts}.{busy}"
+        counts = f" and {counted(result.counts, 'count')}" if result.counts else ""
+        busy = f" {counted(result.busy, 'file')} in use by other processes: next time." if result.busy else ""
+        records = counted(result.records, "access record")
+        print(f"{counted(result.files, 'closed file')} compacted: {records}{counts}.{busy}")
+    return print_findings(
+        [
+            *(f"Stays as it is: {problem}" for problem in result.unreadable),
+            *(f"Lines that are no records, and were left out: {problem}" for problem in result.no_records),
+        ]
     )
 
 

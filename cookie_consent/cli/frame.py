@@ -19,7 +19,6 @@ POLICY_FILE = "consent.toml"
 
 _BAR = 40
 """The width of the progress bar, in characters."""
-_LAST_PORT = 65535
 _CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Characters that JSON leaves unescaped and a terminal acts on: control characters beyond ASCII, and marks that
 change the direction of text."""
@@ -44,13 +43,13 @@ class Command:
 
     Args:
         options: its arguments.
-        run: runs it and returns the exit status. A ValueError and a missing package are wrong usage.
+        run: runs it and returns the exit status; None is good. A ValueError and a missing package are wrong usage.
         finding: when the exit status is 1, as the end of a sentence; "" for a command that finds nothing.
         extra: the extra of packages that it needs.
     """
 
     options: tuple[Option, ...]
-    run: Callable[[argparse.Namespace], int]
+    run: Callable[[argparse.Namespace], int | None]
     finding: str = ""
     extra: str = ""
 
@@ -80,12 +79,19 @@ def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return read
 
 
-@checked
-def port_number(text: str) -> int:
-    """Return a port from the command line."""
-    if not text.isdecimal() or int(text) > _LAST_PORT:
-        raise ValueError(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}")
-    return int(text)
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number."""
+
+    @checked
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} is no whole number from {least} to {most:,}")
+        return int(text)
+
+    return read
+
+
+port_number = whole_number(0, 65_535)
 
 
 @checked
@@ -122,19 +128,14 @@ RECORD_ID = option(
 JSON = option("--json", action="store_true", help="print JSON")
 
 
-def store_of(arguments: argparse.Namespace, name: str) -> str | None:
-    """Return the URL of the ledger or of the access log; None if neither the option nor the environment has it."""
-    return getattr(arguments, name) or os.environ.get(_STORES[name][1]) or None
-
-
 def required_store(arguments: argparse.Namespace, name: str) -> str:
     """Return the URL of the ledger or of the access log.
 
     Raises:
         UnusableError: none was named.
     """
-    url = store_of(arguments, name)
     what, variable = _STORES[name]
+    url: str | None = getattr(arguments, name)
     if url is None:
         raise UnusableError(f"Name {what}: --{name.replace('_', '-')} URL, or the environment variable {variable}.")
     return url
@@ -143,21 +144,22 @@ def required_store(arguments: argparse.Namespace, name: str) -> str:
 def run_guarded(arguments: argparse.Namespace) -> int:
     """Run a command and return its exit status; what it cannot use becomes a message."""
     command: Command = arguments.command
-    status = GOOD
+    for name, (_, variable) in _STORES.items():
+        setattr(arguments, name, getattr(arguments, name, None) or os.environ.get(variable) or None)
     try:
         status = command.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has enough, as `head` does after ten lines. Python flushes once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except ModuleNotFoundError as error:
-        missing = f'{arguments.program} needs {error.name}: pip install "cookie-consent[{command.extra}]"'
-        print_note(missing if command.extra and error.name else str(error))
-        status = WRONG_USAGE
-    except (UnusableError, ValueError) as error:
-        print_note(str(error))
-        status = WRONG_USAGE
-    return status
+        return GOOD
+    except (UnusableError, ValueError, ModuleNotFoundError) as error:
+        why = str(error)
+        if isinstance(error, ModuleNotFoundError) and command.extra and error.name:
+            why = f'{arguments.program} needs {error.name}: pip install "cookie-consent[{command.extra}]"'
+        print_note(why)
+        return WRONG_USAGE
+    return status or GOOD
 
 
 @contextmanager
@@ -180,23 +182,13 @@ def print_findings(sentences: Iterable[str]) -> int:
 
 def print_note(sentence: str) -> None:
     """Print a sentence on standard error."""
-    sys.stderr.write(f"{_as_text(sentence)}\n")
-
-
-def print_text(text: str) -> None:
-    """Print a text on standard output."""
-    sys.stdout.write(f"{_as_text(text)}\n")
-
-
-def _as_text(text: str) -> str:
-    # A damaged record can have bytes that are no text.
-    return text.encode(errors="replace").decode()
+    print(sentence, file=sys.stderr)
 
 
 def print_json(document: object, *, indent: int | None = None) -> None:
     """Print plain data as JSON, on one line or indented, with every character escaped that could control a terminal."""
     text = json.dumps(document, ensure_ascii=False, indent=indent)
-    print_text(_CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text))
+    print(_CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text))
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -210,20 +202,20 @@ def first_line(error: Exception) -> str:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
+def progress(what: str, total: int = 0) -> Iterator[Callable[..., object]]:
     """Return a context manager that shows a progress bar on standard error, if that is a terminal.
 
-    It yields a function that takes the number of items done.
+    It yields a function that takes the number of items done, and how many there are if that was not known before.
 
     Args:
         what: the items, in the plural.
         total: how many items there are.
     """
     if not sys.stderr.isatty():
-        yield lambda number: None
+        yield lambda number, total=0: None
         return
 
-    def show(number: int) -> None:
+    def show(number: int, total: int = total) -> None:
         # Records are written meanwhile, so there may be more than were counted at the start.
         done = min(number / total, 1) if total else 1
         bar = "#" * int(done * _BAR)

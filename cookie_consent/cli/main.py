@@ -48,15 +48,15 @@ COMMANDS = (
     Listed("init", "Write a commented policy file to begin with.", "init"),
     Listed("check", "Check a policy file.", "check"),
     Listed("demo", "Start a small site and walk three visitors through it, or show your policy.", "demo"),
-    Listed("records", "List consent records, or print the text that was shown for one.", "records"),
+    Listed("records", "List consent records, or print the text that was shown for one.", "ledger"),
     Listed("export", "Print everything that is stored under an id, or the whole access log.", "export"),
     Listed("erase", "Erase the access records of a visitor, and say what stays.", "removal"),
     Listed("purge", "Remove expired records and requests. Run it by cron, on any number of hosts.", "removal"),
     Listed(
         "verify", "Verify that no consent record, and nothing that one cites, was changed, left out or added.", "verify"
     ),
-    Listed("move", "Copy a ledger into another database, with its chain intact: from SQLite to PostgreSQL.", "move"),
-    Listed("requests", "List, answer and close what visitors ask of the site.", "requests"),
+    Listed("move", "Copy a ledger into another database, with its chain intact: from SQLite to PostgreSQL.", "ledger"),
+    Listed("requests", "List, answer and close what visitors ask of the site.", "ledger"),
     Listed("report", "Show who came, what they read, and how many say yes.", "report"),
     Listed("serve-report", "Show the report of an access log live, in a browser.", "serve_report"),
     Listed(
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             in shells).
     """
     arguments = _parse(join_ids(sys.argv[1:] if argv is None else argv))
-    _write_utf_8()
+    _write_any_text()
     before = signal.signal(signal.SIGTERM, _end)
     try:
         return run_guarded(arguments)
@@ -137,12 +137,11 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _write_utf_8() -> None:
-    """Write UTF-8. Windows uses another encoding for pipes and files, which lacks the characters of some languages."""
-    if not is_posix():
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):
-                stream.reconfigure(encoding="utf-8")
+def _write_any_text() -> None:
+    """Write texts with what is no text, as a damaged record may have it, and on Windows in UTF-8 to pipes, too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace", encoding=None if is_posix() else "utf-8")
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:

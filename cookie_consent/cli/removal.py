@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cookie_consent.base.clock import rfc3339
@@ -29,9 +30,7 @@ from cookie_consent.cli.frame import (
     print_findings,
     print_json,
     print_note,
-    print_text,
     required_store,
-    store_of,
 )
 from cookie_consent.cli.stores import existing_ledger, existing_sink, records_of
 from cookie_consent.sinks.buffered import BufferedSink
@@ -49,10 +48,8 @@ _ONE = {
     "access_records": "access record",
 }
 _WHY_PROOF = "as proof of what was asked and answered (GDPR Article 7(1))"
+_make_id = partial(secrets.token_urlsafe, 16)
 _MISFILED = "a consent record is not as it was recorded, and so stays"
-
-
-# erase
 
 
 def _erase(arguments: argparse.Namespace) -> int:
@@ -60,17 +57,16 @@ def _erase(arguments: argparse.Namespace) -> int:
         raise UnusableError("Name whom to erase: --id ID, or --again alone for all who were erased before.")
     if arguments.again:
         return _erase_again(required_store(arguments, "access_log"), as_json=arguments.json)
-    target = store_of(arguments, "access_log")
     # Without --proof, the ledger only tells what stays. So it need not be named.
-    url = required_store(arguments, "ledger") if arguments.proof else store_of(arguments, "ledger")
-    if target is None and not arguments.proof:
+    url = required_store(arguments, "ledger") if arguments.proof else arguments.ledger
+    if arguments.access_log is None and not arguments.proof:
         raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
     erased: dict[str, int | None] = {"access_records": None, "consent_records": 0, "requests": 0}
     misfiled = 0
     # Open both before erasing from either, so that a mistyped name erases nothing.
     with (
         existing_ledger(url) if url else nullcontext() as ledger,
-        existing_sink(target) if target else nullcontext() as sink,
+        existing_sink(arguments.access_log) if arguments.access_log else nullcontext() as sink,
     ):
         try:
             erased["access_records"] = sink.erase(arguments.id) if sink else None
@@ -82,20 +78,16 @@ def _erase(arguments: argparse.Namespace) -> int:
             erased["consent_records"] = removal.records
             erased["requests"] = ledger.requests.erase(arguments.id)
         remaining = records_of(ledger, arguments.id) if ledger else None
-    left = {
+    kept = {
         "consent_records": None if remaining is None else len(remaining),
         "why": _WHY_PROOF if remaining else None,
         "until": max((record["keep_until"] for record in remaining or [] if record.get("keep_until")), default=None),
     }
     if arguments.json:
-        print_json({"id": arguments.id, "erased": erased, "kept": left})
+        print_json({"id": arguments.id, "erased": erased, "kept": kept})
     else:
-        print_text("\n".join(_in_words(arguments.id, erased, left)))
+        print(*_in_words(arguments.id, erased, kept), sep="\n")
     return _report_misfiled(misfiled)
-
-
-def _make_id() -> str:
-    return secrets.token_urlsafe(16)
 
 
 def _report_misfiled(misfiled: int) -> int:
@@ -104,7 +96,7 @@ def _report_misfiled(misfiled: int) -> int:
     return print_findings([f"{stay} recorded. Run: cookie-consent verify"] if misfiled else [])
 
 
-def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any]) -> Iterator[str]:
+def _in_words(id_: str, erased: Mapping[str, int | None], kept: Mapping[str, Any]) -> Iterator[str]:
     if erased["access_records"] is None:
         yield "Access records were not looked for: --access-log URL says where they are."
     else:
@@ -113,11 +105,11 @@ def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any
         requests = counted(erased["requests"] or 0, "request")
         yield f"Erased: {counted(erased['consent_records'], 'consent record')} and {requests} of {id_}."
         yield "Stays: their hashes, and a record that they were erased, so that all others can still be verified."
-    if left["consent_records"] is None:
+    if kept["consent_records"] is None:
         yield "Consent records stay; they were not looked for: --ledger URL says where they are."
-    elif left["consent_records"]:
-        until = f"until {left['until']} at the latest" if left["until"] else "for ever"
-        yield f"Stays: {counted(left['consent_records'], 'consent record')} of {id_}, {left['why']}, {until}."
+    elif kept["consent_records"]:
+        until = f"until {kept['until']} at the latest" if kept["until"] else "for ever"
+        yield f"Stays: {counted(kept['consent_records'], 'consent record')} of {id_}, {kept['why']}, {until}."
         yield "--proof erases them too."
     elif not erased["consent_records"]:
         yield f"There are no consent records of {id_}."
@@ -149,35 +141,34 @@ def _erase_again(target: str, *, as_json: bool) -> int:
     if as_json:
         print_json({"again": {"visitors": len(visitors), "access_records": erased}})
     else:
-        print_text(f"Erased again: {counted(erased, 'access record')} of {counted(len(visitors), 'visitor')}.")
+        print(f"Erased again: {counted(erased, 'access record')} of {counted(len(visitors), 'visitor')}.")
     return print_findings(problems[:1])
-
-
-# purge
 
 
 def _purge(arguments: argparse.Namespace) -> int:
     now = time.time()
-    policy = _load_policy(arguments.policy) if arguments.policy else None
-    target = store_of(arguments, "access_log")
-    url = store_of(arguments, "ledger")
-    if target is None and url is None:
+    dry_run = arguments.dry_run
+    if arguments.access_log is None and arguments.ledger is None:
         raise UnusableError("Name what to purge: --ledger URL, --access-log URL, or both.")
-    counts = _purged_ledger(url, policy, now, dry_run=arguments.dry_run) if url else {}
-    if target:
-        counts |= _purged_access_log(target, policy, now, dry_run=arguments.dry_run)
+    policy = _load_policy(arguments.policy) if arguments.policy else None
+    counts = _purge_ledger(arguments.ledger, policy, now, dry_run=dry_run) if arguments.ledger else {}
+    keep = policy.access_records_kept if policy else None
+    if arguments.access_log and keep is not None:
+        with existing_sink(arguments.access_log) as sink:
+            counts["access_records"] = sink.purge(now, keep, dry_run=dry_run)
+    elif arguments.access_log:
+        print_note("Access records were not looked at: a purpose in --policy FILE says for how long they are kept.")
     if not counts:
         return WRONG_USAGE
     if arguments.json:
-        print_json({"ran_at": rfc3339(now), "dry_run": arguments.dry_run, **counts})
+        print_json({"ran_at": rfc3339(now), "dry_run": dry_run, **counts})
     else:
-        verb = "would remove" if arguments.dry_run else "removed"
         parts = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
-        print_text(f"{rfc3339(now)} {verb} {', '.join(parts)}")
+        print(f"{rfc3339(now)} {'would remove' if dry_run else 'removed'} {', '.join(parts)}")
     return _report_misfiled(counts.get("misfiled", 0))
 
 
-def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
+def _purge_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
     from cookie_consent.ledgers.retention import last_removal
 
     with existing_ledger(url) as ledger:
@@ -188,15 +179,6 @@ def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool
         else:
             counts |= ledger.requests.purge(now=now, rules=policy.requests, dry_run=dry_run)
     return counts
-
-
-def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
-    keep = policy.access_records_kept if policy else None
-    if keep is None:
-        print_note("Access records were not looked at: a purpose in --policy FILE says for how long they are kept.")
-        return {}
-    with existing_sink(target) as sink:
-        return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
 
 
 def _load_policy(path: str) -> Policy:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -22,9 +21,9 @@ from cookie_consent.cli.frame import (
     option,
     print_findings,
     print_json,
-    print_text,
     progress,
     required_store,
+    whole_number,
 )
 from cookie_consent.report import report
 from cookie_consent.report.compute import STEPS as PARTS
@@ -51,16 +50,6 @@ def _filter(text: str) -> tuple[str, str]:
     except ValueError as error:
         # argparse names the option itself.
         raise ValueError(str(error).removeprefix("where: ")) from None
-
-
-def _up_to(most: int) -> Callable[[str], int]:
-    @checked
-    def whole_number(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise ValueError(f"{text!r} is no whole number from 1 to {most:,}")
-        return int(text)
-
-    return whole_number
 
 
 # The options of commands that read an access log.
@@ -159,28 +148,14 @@ def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    if sum(bool(asked) for asked in (arguments.json, arguments.html, arguments.csv)) > 1:
+    if sum(map(bool, (arguments.json, arguments.html, arguments.csv))) > 1:
         raise UnusableError("Name one form: --json, --html FILE, or --csv FOLDER.")
     target = required_store(arguments, "access_log")
     for form in ("html", "csv"):
         if (file := getattr(arguments, form)) and is_of_log(target, file):
             raise UnusableError(f"--{form}: {file} is a file of the access log itself. Name another.")
     with progress("steps", PARTS) as seen:
-        options = {"memory": arguments.memory, "seen": seen}
-        figures = report(target, **report_arguments(arguments, time.time()), **options)
-    _print_report(figures, arguments)
-    findings = [
-        f"Left out, with its records: {each['file']}: {each['problem']}" for each in figures["unreadable_files"]
-    ]
-    findings += [
-        f"Lines that are no records, and were left out: {each['file']}: {each['lines']}"
-        for each in figures["unreadable_lines"]
-    ]
-    return print_findings(findings)
-
-
-def _print_report(figures: Mapping[str, Any], arguments: argparse.Namespace) -> None:
-    """Print a report in the requested form, or write it and say so."""
+        figures = report(target, **report_arguments(arguments, time.time()), memory=arguments.memory, seen=seen)
     if arguments.json:
         print_json(figures)
     elif arguments.html:
@@ -188,15 +163,24 @@ def _print_report(figures: Mapping[str, Any], arguments: argparse.Namespace) -> 
 
         with file_errors(arguments.html, "written"):
             arguments.html.write_text(page(figures), "utf-8")
-        print_text(f"{arguments.html} is written.")
+        print(f"{arguments.html} is written.")
     elif arguments.csv:
         with file_errors(arguments.csv, "written"):
             files = write_csv(figures, arguments.csv)
-        print_text(f"{counted(len(files), 'file')} in {arguments.csv}.")
+        print(f"{counted(len(files), 'file')} in {arguments.csv}.")
     else:
         from cookie_consent.report.export.terminal import as_text
 
-        print_text(as_text(figures))
+        print(as_text(figures))
+    return print_findings(
+        [
+            *(f"Left out, with its records: {each['file']}: {each['problem']}" for each in figures["unreadable_files"]),
+            *(
+                f"Lines that are no records, and were left out: {each['file']}: {each['lines']}"
+                for each in figures["unreadable_lines"]
+            ),
+        ]
+    )
 
 
 REPORT = Command(
@@ -223,14 +207,14 @@ REPORT = Command(
         option(
             "--limit",
             metavar="ROWS",
-            type=_up_to(LARGEST_LIMIT),
+            type=whole_number(1, LARGEST_LIMIT),
             default=DEFAULT_ROWS,
             help=f"rows in a list, at most {LARGEST_LIMIT:,} (default: %(default)s)",
         ),
         option(
             "--threshold",
             metavar="VISITORS",
-            type=_up_to(_LARGEST_THRESHOLD),
+            type=whole_number(1, _LARGEST_THRESHOLD),
             default=THRESHOLD,
             help="rows with fewer visitors are joined (default: %(default)s)",
         ),

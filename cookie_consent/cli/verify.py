@@ -23,7 +23,6 @@ from cookie_consent.cli.frame import (
     option,
     print_findings,
     print_json,
-    print_text,
     progress,
     required_store,
 )
@@ -89,7 +88,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(report)
     else:
-        print_text("\n".join(_in_words(report)))
+        print("\n".join(_in_words(report)))
     if file and root:
         # Append, so that no earlier root is lost.
         with file_errors(file, "written"), file.open("a") as roots_file:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cookie_consent.cli.demo_walk import run
+from cookie_consent.cli.demo import run
 
 pytestmark = pytest.mark.browser
 

@@ -516,8 +516,6 @@ def test_version_is_that_of_the_installed_package(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("missing", ["httpx", "uvicorn", "sqlalchemy", "duckdb"])
 def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.delitem(sys.modules, "cookie_consent.cli.demo_walk", raising=False)
-    monkeypatch.delattr("cookie_consent.cli.demo_walk", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(["demo"]) == WRONG_USAGE
     assert capsys.readouterr().err == f'cookie-consent demo needs {missing}: pip install "cookie-consent[demo]"\n'
@@ -541,7 +539,7 @@ def test_broken_promise_of_demo_is_a_finding(held: bool, status: int, monkeypatc
         given.update(arguments, listen=listen)
         return held
 
-    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.run", run)
     assert main(["demo", "--once", "--port", "8123"]) == status
     assert given == {"once": True, "listen": ("127.0.0.1", 8123), "report_to": None}
 
@@ -550,7 +548,7 @@ def test_interrupted_command_ends_without_traceback(monkeypatch: pytest.MonkeyPa
     def run(*_: object, **__: object) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.run", run)
     assert main(["demo"]) == INTERRUPTED
 
 
@@ -564,7 +562,7 @@ def test_interrupted_query_ends_command_without_traceback(monkeypatch: pytest.Mo
             connection.execute("SELECT count(*) FROM range(4_000_000_000) AS a WHERE hash(a.range) = 1").fetchall()
         return True
 
-    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.run", run)
     assert main(["demo"]) == INTERRUPTED
 
 
@@ -572,7 +570,7 @@ def test_other_error_of_a_command_is_raised(monkeypatch: pytest.MonkeyPatch) -> 
     def run(*_: object, **__: object) -> bool:
         raise RuntimeError("It is broken.")
 
-    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.run", run)
     with pytest.raises(RuntimeError, match="It is broken"):
         main(["demo"])
 
@@ -589,7 +587,7 @@ def test_terminated_command_cleans_up_first(monkeypatch: pytest.MonkeyPatch) -> 
         return False
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("cookie_consent.cli.demo_walk.run", run)
+    monkeypatch.setattr("cookie_consent.cli.demo.run", run)
     with pytest.raises(SystemExit) as ended:
         main(["demo"])
     assert (ended.value.code, cleaned_up) == (128 + signal.SIGTERM, [True])

@@ -197,6 +197,7 @@ def test_wheel_has_all_served_files_and_no_tests(wheel: zipfile.ZipFile) -> None
         "cli/starter.toml",
         "registry/app.py",
         "registry/consent.toml",
+        "registry/walk.py",
         "py.typed",
     ):
         assert f"cookie_consent/{expected}" in names

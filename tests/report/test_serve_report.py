@@ -613,7 +613,7 @@ def test_wrong_port_is_refused(port: str, access_log: str, capsys: pytest.Captur
     with pytest.raises(SystemExit) as ended:
         run("--access-log", access_log, "--port", port)
     assert ended.value.code == WRONG_USAGE
-    assert f"--port: {port!r} is no port: write a number from 0 to 65535" in capsys.readouterr().err
+    assert f"--port: {port!r} is no whole number from 0 to 65,535" in capsys.readouterr().err
 
 
 def test_command_without_uvicorn_says_how_to_install(

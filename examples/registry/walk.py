@@ -1,28 +1,22 @@
-"""Three visitors walk through the example site over HTTP. Prints what each got, and whether all promises held."""
+"""Three visitors walk through the site over HTTP. Prints what each got, and whether all promises held.
+
+`cookie-consent demo` calls it.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkstemp
 from textwrap import wrap
 from typing import Any
 
 import httpx
-
-from cookie_consent.cli.local_server import as_another_site, registry_module, serving, wait_for_ctrl_c
-from cookie_consent.ledgers import open_ledger
-from cookie_consent.ledgers.chain import verify
-from cookie_consent.report import report
-from cookie_consent.report.page.page import page
 
 _FEATURES = {"map": "/offices", "suited": "/names", "tour": "/tour"}
 """Id of an element that exists only with consent -> its page."""
@@ -59,41 +53,17 @@ class Outcome:
     failed: set[str] = field(default_factory=set)
 
 
-def run(
-    listen: tuple[str, int], *, once: bool, report_to: Path | None, wait: Callable[[float], object] = time.sleep
-) -> bool:
-    """Serve the site for the walk, or else until Ctrl-C; return whether all promises held."""
-    with TemporaryDirectory(prefix="cookie-consent-") as folder, serving(registry_module("analytics").app) as partner:
-        access_log = Path(folder, "access.jsonl")
-        ledger = f"sqlite:///{Path(folder, 'consent.db')}"
-        environ = {
-            "REGISTRY_KEY": secrets.token_urlsafe(32),
-            "REGISTRY_ACCESS_LOG": str(access_log),
-            "REGISTRY_LEDGER": ledger,
-            "REGISTRY_ANALYSTS": "analyst",
-            "REGISTRY_PARTNER": as_another_site(partner),
-        }
-        with serving(registry_module("app").create_app(environ), *listen) as address:
-            print(f"The registry site answers at {address}. Three visitors walk through it ...\n", flush=True)
-            outcomes = [Outcome("accepts", "accept_all"), Outcome("refuses", "refuse_all")]
-            outcomes.append(Outcome("sends GPC", headers={"sec-gpc": "1"}))
-            for outcome in outcomes:
-                walk(outcome, address)
-                time.sleep(1.2)  # records reach the file within a second
-                # Records do not say whose they are: this visitor's are those that no earlier one left.
-                lines = access_log.read_text(encoding="utf-8").splitlines() if access_log.exists() else []
-                outcome.records = [json.loads(line) for line in lines[sum(len(other.records) for other in outcomes) :]]
-            all_held = print_outcomes(outcomes) & print_proof(ledger)
-            if not once:
-                print(f"\nThe site goes on at {address} until Ctrl-C.\nThe report, live: {address}/report, once you")
-                print(f'have signed in as "analyst" at {address}/account.', flush=True)
-                wait_for_ctrl_c(wait)
-        yesterday = datetime.now(UTC).date() - timedelta(days=1)
-        html = page(report(str(access_log), since=yesterday, until=yesterday + timedelta(days=1), threshold=1))
-    report_to = report_to or Path(mkstemp(prefix="cookie-consent-report-", suffix=".html")[1])
-    report_to.write_text(html, encoding="utf-8")
-    print(f"\nThe report of these visits, to open in a browser:\n{report_to}")
-    return all_held
+def walk_all(address: str, access_log: Path) -> list[Outcome]:
+    """Have three visitors walk through the site, one after the other, and return what each got."""
+    outcomes = [Outcome("accepts", "accept_all"), Outcome("refuses", "refuse_all")]
+    outcomes.append(Outcome("sends GPC", headers={"sec-gpc": "1"}))
+    for outcome in outcomes:
+        walk(outcome, address)
+        time.sleep(1.2)  # records reach the file within a second
+        # Records do not say whose they are: this visitor's are those that no earlier one left.
+        lines = access_log.read_text(encoding="utf-8").splitlines() if access_log.exists() else []
+        outcome.records = [json.loads(line) for line in lines[sum(len(other.records) for other in outcomes) :]]
+    return outcomes
 
 
 def open_page(client: httpx.Client, outcome: Outcome, path: str, form: dict[str, str] | None = None) -> str:
@@ -193,16 +163,6 @@ def print_outcomes(outcomes: list[Outcome]) -> bool:
     for promise, held in result.items():
         print(f"    {'held  ' if held else 'BROKEN'}  {promise}")
     return all(result.values())
-
-
-def print_proof(ledger: str) -> bool:
-    """Verify the records in a ledger, print the result, and return whether all are sound."""
-    opened = open_ledger(ledger)
-    verified = verify(opened.links())
-    opened.close()
-    result = verified.why or f"{verified.records} records fit into one chain, whose end is {str(verified.root)[:26]}..."
-    print(f"\nThe ledger, verified: {result}")
-    return verified.wrong is None
 
 
 def _listed(names: Iterable[str]) -> str:
