@@ -146,8 +146,6 @@ def _make_tables(engine: Engine, question: Question) -> None:
     engine.prepare(given)
     for name in question.segment.tables:
         engine.make(name, given, question.segment)
-    engine.make("pairs", given, question.segment)
-    engine.make("properties", given)
 
 
 def _totals(engine: Engine, question: Question) -> dict[str, Any]:

@@ -140,7 +140,6 @@ def _ignored(row: Row) -> int:
     return int(max(0, row["asked_first"] - answered(row) + row["changed"]))
 
 
-_VIEWED = "viewed = 1 AND inside = 1"
 _REQUESTED = "kind <> 'event' AND inside = 1"
 
 _PATH = Column("path", "Page", "text", "path")
@@ -160,7 +159,7 @@ _SYSTEM = Column("os", "System", "text", "CASE WHEN os = '' THEN '(unknown)' ELS
 
 _VISITORS = Column("visitors", "Visitors", sql="count(DISTINCT visitor)")
 _SESSIONS = Column("sessions", "Sessions", sql="count(*)")
-_VIEWS = Column("views", "Views", sql="count(*)")
+_VIEWS = Column("views", "Views", sql="sum(views)")
 _REQUESTS = Column("requests", "Requests", sql="count(*)")
 _EVENTS = Column("events", "Events", sql="count(*)")
 _TIMES = Column("times", "Times", sql="count(*)")
@@ -408,8 +407,8 @@ FIGURES = (
         "content",
         (_HOST,),
         (_VISITORS, _VIEWS),
-        "records",
-        f"{_VIEWED} AND host <> ''",
+        "viewers",
+        "host <> ''",
         filter="host",
     ),
     Figure(
@@ -418,7 +417,7 @@ FIGURES = (
         section="sources",
         names=(Column("channel", "Channel", "text", "channel"),),
         measures=(_SESSIONS, _VISITORS),
-        table="sessions_by_channel",
+        table="sessions",
         filter="channel",
     ),
     Figure(
@@ -575,19 +574,17 @@ FIGURES = (
         names=(Column("week", "Week from", "time"),),
         measures=(Column("visitors", "New visitors"),),
     ),
-    Figure("devices", "Devices", "machines", (_DEVICE,), (_VISITORS, _VIEWS), "records", _VIEWED, filter="device"),
-    Figure("browsers", "Browsers", "machines", (_BROWSER,), (_VISITORS, _VIEWS), "records", _VIEWED, filter="browser"),
-    Figure(
-        "systems", "Operating systems", "machines", (_SYSTEM,), (_VISITORS, _VIEWS), "records", _VIEWED, filter="os"
-    ),
+    Figure("devices", "Devices", "machines", (_DEVICE,), (_VISITORS, _VIEWS), "viewers", filter="device"),
+    Figure("browsers", "Browsers", "machines", (_BROWSER,), (_VISITORS, _VIEWS), "viewers", filter="browser"),
+    Figure("systems", "Operating systems", "machines", (_SYSTEM,), (_VISITORS, _VIEWS), "viewers", filter="os"),
     Figure(
         name="countries",
         title="Countries, where they are known",
         section="places",
         names=(Column("country", "Country", "country", "country"),),
         measures=(_VISITORS, _VIEWS),
-        table="records",
-        condition=f"{_VIEWED} AND country <> ''",
+        table="viewers",
+        condition="country <> ''",
         filter="country",
     ),
     Figure(

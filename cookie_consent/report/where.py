@@ -17,10 +17,13 @@ _IMPOSSIBLE = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 _CAMPAIGN_PARTS = 3
 _TABLES = {
     "records": "records",
+    "viewers": "viewers",
     "counts": "counts",
     "sessions": "visits",
     "earlier": "earlier",
     "chosen_sessions": "sessions",
+    "pairs": "pairs",
+    "properties": "properties",
 }
 _TABLES_OF_SESSIONS = {
     "records": "found",
@@ -30,6 +33,9 @@ _TABLES_OF_SESSIONS = {
     "chosen": "chosen",
     "chosen_sessions": "sessions",
     "chosen_records": "records",
+    "viewers": "viewers",
+    "pairs": "pairs",
+    "properties": "properties",
 }
 
 Where = tuple[tuple[str, str], ...]
@@ -121,9 +127,10 @@ class Segment:
         """The SQL files that are enough for the records, in their order."""
         if not (self.of_sessions or self.seen):
             return ["records"]
-        is_needed = {"counts": False, "chosen_sessions": False}
-        is_needed["earlier"] = any(each.test == "returning" for each in self.filters)
-        return [name for name in self.tables if is_needed.get(name, True)]
+        needed = ["records", "sessions", "chosen", "chosen_records"]
+        if any(each.test == "returning" for each in self.filters):
+            needed.append("earlier")
+        return [name for name in self.tables if name in needed]
 
     @property
     def given(self) -> dict[str, str]:
@@ -251,9 +258,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     {
         "source": Key("referrer", "sessions", "site"),
         "channel": Key(
-            "referrer",
-            "sessions",
             "channel",
+            "sessions",
             **_one_of("search", "paid search", "social", "mail", "campaign", "other site", "direct", "unknown"),
         ),
         "campaign": Key("campaign", "sessions", "campaign"),

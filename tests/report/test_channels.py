@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from cookie_consent.report.engines.dialect import DUCKDB, sql
+from cookie_consent.report.engines.dialect import DUCKDB, _environment
 
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with a table of sessions."""
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE sessions (referrer VARCHAR, campaign VARCHAR, visitor BIGINT)")
+        connection.execute("CREATE TABLE sessions (referrer VARCHAR, campaign VARCHAR)")
         yield connection
 
 
@@ -87,6 +87,7 @@ def test_session_without_campaign_and_site_is_direct(database: duckdb.DuckDBPyCo
 
 def channel_of(database: duckdb.DuckDBPyConnection, referrer: str, campaign: str) -> str:
     database.execute("DELETE FROM sessions")
-    database.execute("INSERT INTO sessions VALUES (?, ?, 1)", [referrer, campaign])
-    found = database.execute(sql("sessions_by_channel", DUCKDB)).fetchall()
-    return str(found[0][1])
+    database.execute("INSERT INTO sessions VALUES (?, ?)", [referrer, campaign])
+    query = '{% from "channel.sql" import channel %} SELECT {{ channel("referrer", "campaign") }} FROM sessions'
+    found = database.execute(_environment(DUCKDB).from_string(query).render()).fetchall()
+    return str(found[0][0])

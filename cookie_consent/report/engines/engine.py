@@ -28,7 +28,7 @@ _MODULES = {
 """URL scheme -> name of the module that reads such an access log."""
 
 
-TEMPORARY = ("records", "counts", "sessions", "earlier", "pairs", "properties", "found", "visits", "chosen")
+TEMPORARY = ("records", "viewers", "counts", "sessions", "earlier", "pairs", "properties", "found", "visits", "chosen")
 """The names of temporary tables."""
 EVERYBODY = Segment()
 MARGIN = 6 * 3_600_000

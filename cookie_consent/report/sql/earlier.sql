@@ -15,8 +15,5 @@ FROM (
     {% endif %}
 ) AS before
 WHERE visitor IN (
-    SELECT visitor FROM {{ segment.tables.records }}
-    {% if segment.tables.records == "records" %}
-    WHERE viewed = 1 AND inside = 1
-    {% endif %}
+    SELECT visitor FROM {{ "viewers" if segment.tables.records == "records" else segment.tables.records }}
 )

@@ -1,36 +1,31 @@
 {# A list of groups: a row of `figures.py`, named `figure`. Groups with fewer people than the threshold, and those after the
    requested number of rows, are joined into the row "(other)". Its numbers and quantiles are exact, because they are
    computed from the facts. `people` is the number of people in a row. #}
-{% from "measures.sql" import counted, label, measure, measures with context %}
-WITH facts AS {{ facts() }} (
+{% from "measures.sql" import counted, label, measures, names_of_measures, tables with context %}
+WITH facts AS {{ facts() if figure.table in tables }} (
     SELECT counted.*, {{ label(figure) }} AS name_of_group FROM {{ counted(figure) }}
 ),
 sizes AS (
-    SELECT name_of_group, {{ measure(figure, figure.measures[0]) }} AS size, {{ figure.people }} AS people
+    SELECT name_of_group AS label, {{ measures(figure) }}, {{ figure.people }} AS people
     FROM facts
     GROUP BY name_of_group
     HAVING {{ figure.people }} > 0
 ),
 marked AS (
-    SELECT name_of_group, size, CASE WHEN people < {{ number("threshold") }} THEN 1 ELSE 0 END AS small FROM sizes
+    SELECT *, CASE WHEN people < {{ number("threshold") }} THEN 1 ELSE 0 END AS small FROM sizes
 ),
 placed AS (
-    SELECT name_of_group, small, row_number() OVER (ORDER BY small, size DESC, name_of_group) AS place FROM marked
-),
-labels AS (
-    SELECT name_of_group AS name, small, CASE WHEN small = 1 OR place > {{ number("most") }} THEN 1 ELSE 0 END AS joined
-    FROM placed
-),
-labelled AS (
-    SELECT facts.*, CASE WHEN joined = 1 THEN '(other)' ELSE name_of_group END AS label, joined, small
-    FROM facts
-    INNER JOIN labels ON name_of_group = labels.name
+    SELECT *,
+        row_number() OVER (ORDER BY small, row_{{ figure.measures[0].key }} DESC, label) AS place,
+        sum(small) OVER () AS small_groups
+    FROM marked
 )
-SELECT
-    label,
-    joined,
-    {{ measures(figure) }},
-    {{ figure.people }} AS people,
-    (SELECT count(*) FROM labels WHERE small = 1) AS small_groups
-FROM labelled
-GROUP BY label, joined
+{% set is_shown %}small = 0 AND place <= {{ number("most") }}{% endset %}
+SELECT label, 0 AS joined, {{ names_of_measures(figure) }}, people, small_groups FROM placed WHERE {{ is_shown }}
+UNION ALL
+SELECT '(other)', 1, {{ measures(figure) }}, {{ figure.people }}, max(small_groups)
+FROM facts
+INNER JOIN (
+    SELECT label AS group_name, small_groups FROM placed WHERE NOT ({{ is_shown }})
+) AS others ON name_of_group = group_name
+HAVING count(*) > 0

@@ -1,7 +1,8 @@
 {# What a row of `figures.py` counts, how its groups are named, and what measures them. #}
 {% from "local_time.sql" import step_of with context %}
+{% set tables = ("records", "viewers", "sessions", "pairs", "counts", "properties") %}
 {% macro counted(figure) %}
-{% if figure.table in ("records", "sessions", "pairs", "counts", "properties") %}
+{% if figure.table in tables %}
 {{ figure.table }} AS counted
 {%- else %}
 (
@@ -40,3 +41,8 @@ concat({{ names | join(", '\u001f', ") }})
 {{- "" if loop.last else "," }}
 {% endfor %}
 {%- endmacro %}
+{% macro names_of_measures(figure) %}
+{% for column in figure.measures if column.sql %}
+row_{{ column.key }}{% if column.people %}, people_{{ column.key }}{% endif %}{{ "" if loop.last else ", " }}
+{%- endfor %}
+{% endmacro %}

@@ -21,7 +21,8 @@ SELECT
     {{ moment("began") }} AS began,
     lasted / 1000 AS seconds,
     visitor, host, views, pages, entry_path, exit_path, bounced = 1 AS bounced, referrer,
-    {{ campaign }}
+    {{ campaign }},
+    channel
 FROM {{ of_sessions }}
 WHERE views > 0
 {{ ending }}

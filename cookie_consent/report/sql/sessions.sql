@@ -14,6 +14,7 @@
    An engine with little memory for sorting makes them in `parts`, one `part` at a time. A session has one visitor, so it is
    always in one part. #}
 {% from "activity.sql" import began, ended, is_request %}
+{% from "channel.sql" import channel %}
 {% set of_records = of_records if of_records is defined else segment.tables.records %}
 {% set part, parts = part | default(0), parts | default(1) %}
 {% set of_part = "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" %}
@@ -92,5 +93,6 @@ wholes AS (
 SELECT
     visitor, guest, host, began, lasted, views, entry_path, exit_path, referrer, campaign, pages,
     CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced,
-    first_began, first_is_request, first_uid
+    first_began, first_is_request, first_uid,
+    {{ channel("referrer", "campaign") }} AS channel
 FROM wholes

@@ -1,5 +1,4 @@
 {# Whether a filter of a segment holds. #}
-{% from "channel.sql" import channel %}
 {% from "sites.sql" import site_of_address %}
 {% macro holds(filter) %}
 {% set column, value = "coalesce(" ~ filter.key.column ~ ", '')", text(filter.parameter) %}
@@ -7,8 +6,6 @@
 substring({{ column }}, 1, length({{ value }})) = {{ value }}
 {%- elif filter.test == "site" %}
 {{ site_of_address(column) }} = {{ value }}
-{%- elif filter.test == "channel" %}
-{{ channel("referrer", "campaign") }} = {{ value }}
 {%- elif filter.test == "returning" %}
 CASE WHEN visitor IN (SELECT visitor FROM earlier) THEN 'yes' ELSE 'no' END = {{ value }}
 {%- elif filter.test == "property" %}
