@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserType, sync_playwright
 
+from tests.support.browsers.life_browser import life_sites
 from tests.support.browsers.surfaces import museum_site
+from tests.support.browsers.surroundings import surroundings_site
 from tests.support.browsers.visitor_browser import (
     CHROMIUM_OPTIONS,
     NewVisitor,
@@ -18,14 +22,52 @@ from tests.support.browsers.visitor_browser import (
     registry_sites,
 )
 
+FOLDER = Path(__file__).parent
+ANY_HOST = "--host-resolver-rules=MAP * 127.0.0.1"
+
+
+class SharedChromium:
+    """Chromium that finds all hosts on this machine, for all modules of this folder that follow each other."""
+
+    def __init__(self) -> None:
+        self._running = ExitStack()
+        self._browsers: dict[str, Browser] = {}
+
+    def start(self, **options: Any) -> Browser:
+        """Start it with further options of Playwright's `launch`, unless one with these runs."""
+        name = repr(options)
+        found = self._browsers.get(name)
+        if found is None or not found.is_connected():
+            options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS["args"], ANY_HOST], **options}
+            found = self._browsers[name] = self._type().launch(**options)
+        return found
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        self._browsers.clear()
+        self._running.close()
+
+    def _type(self) -> BrowserType:
+        for browser in self._browsers.values():
+            return browser.browser_type
+        return self._running.enter_context(sync_playwright()).chromium
+
+
+CHROMIUM = SharedChromium()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """End Chromium before the first test without it: while Playwright runs, asyncio.run() cannot."""
+    yield
+    if nextitem is None or nextitem.path.parent != FOLDER or not nextitem.get_closest_marker("browser"):
+        CHROMIUM.stop()
+
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, for the tests of one module. Not for longer: while Playwright runs, asyncio.run() cannot."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
+def browser() -> Browser:
+    """Chromium."""
+    return CHROMIUM.start()
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +88,20 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 def museum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     """The site of `three_language_site`."""
     with museum_site(tmp_path_factory.mktemp("museum")) as sites:
+        yield sites
+
+
+@pytest.fixture(scope="session")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The site of `surroundings_site`."""
+    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
+        yield sites
+
+
+@pytest.fixture(scope="session")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The sites of `life_site`."""
+    with life_sites(tmp_path_factory.mktemp("life")) as sites:
         yield sites
 
 
@@ -76,8 +132,7 @@ def museum_visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
 
 
 @pytest.fixture(scope="module")
-def caching_browser(browser: Browser) -> Iterator[Browser]:
+def caching_browser(browser: Browser) -> Browser:
     """Chromium with its back-forward cache, which Playwright switches off by default."""
-    caching = browser.browser_type.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--disable-back-forward-cache"])
-    yield caching
-    caching.close()
+    assert browser.is_connected()
+    return CHROMIUM.start(ignore_default_args=["--disable-back-forward-cache"])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.support.asgi import PREFIX
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
 from tests.support.servers import live_server
 from tests.whole.test_live_server import serving
 
@@ -24,19 +22,8 @@ ANSWER = """([address, choice]) => fetch(address, {
 }).then((answer) => answer.json()).then((state) => state.status)"""
 
 
-@pytest.fixture
-def any_host_browser() -> Iterator[Browser]:
-    """Chromium that resolves every host to this machine."""
-    options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS.get("args", ()), "--host-resolver-rules=MAP * 127.0.0.1"]}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**options)
-        yield browser
-        browser.close()
-
-
-def test_refusal_deletes_script_cookies_on_every_path_and_domain(any_host_browser: Browser, tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        context = any_host_browser.new_context()
+def test_refusal_deletes_script_cookies_on_every_path_and_domain(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as server, browser.new_context() as context:
         page = context.new_page()
         site = f"http://www.site.example:{urlsplit(server.address).port}"
 
@@ -57,11 +44,10 @@ def test_refusal_deletes_script_cookies_on_every_path_and_domain(any_host_browse
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["browser keeps the answer", "browser drops it"])
-def test_end_of_consent_deletes_what_it_allowed(any_host_browser: Browser, tmp_path: Path, keeps: bool) -> None:
+def test_end_of_consent_deletes_what_it_allowed(browser: Browser, tmp_path: Path, keeps: bool) -> None:
     clock = tmp_path / "clock"
     clock.write_text("0", "ascii")
-    with live_server.serving(tmp_path, environ={"CLOCK": str(clock)}) as server:
-        context = any_host_browser.new_context()
+    with live_server.serving(tmp_path, environ={"CLOCK": str(clock)}) as server, browser.new_context() as context:
         page = context.new_page()
         site = f"http://www.site.example:{urlsplit(server.address).port}"
         page.goto(f"{site}/pages/one")

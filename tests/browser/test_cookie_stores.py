@@ -20,12 +20,11 @@ from http.cookiejar import CookieJar
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from cookie_consent.base.cookies import Headers
 from cookie_consent.decision.gate import Gate
 from tests.support.asgi import policy
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
 
 HOST = "www.site.example"
 OURS = {"consent": frozenset({"necessary"}), "visitor": frozenset({"analytics"})}
@@ -152,14 +151,11 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def chromium() -> Iterator[ChromiumStore]:
-    options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS["args"], "--host-resolver-rules=MAP * 127.0.0.1"]}
-    with Server() as server, sync_playwright() as playwright:
+def chromium(browser: Browser) -> Iterator[ChromiumStore]:
+    with Server() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser: Browser = playwright.chromium.launch(**options)
-        context = browser.new_context()
+        context = browser.new_context()  # it ends with the browser, which the tests without one do not await
         yield ChromiumStore(context, context.new_page(), server)
-        browser.close()
         server.shutdown()
 
 
@@ -168,7 +164,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "Python":
         yield PythonStore()
     else:
-        with chromium() as found:
+        with chromium(request.getfixturevalue("browser")) as found:
             yield found
 
 

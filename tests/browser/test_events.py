@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cookie_consent.report import report
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, NewVisitor, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor
 from tests.support.documentation import blocks
 from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.waiting import eventually
@@ -117,11 +118,9 @@ def test_page_leave_event_tells_viewing_time(reader: Reader) -> None:
     assert "url.query" not in event
 
 
-def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, sites: Sites) -> None:
-    """By default Playwright switches the back-forward cache off."""
-    options: dict[str, Any] = {**CHROMIUM_OPTIONS, "ignore_default_args": ["--disable-back-forward-cache"]}
-    with browser.browser_type.launch(**options) as caching_browser:
-        reader = Reader(lambda **of_context: Visitor(caching_browser.new_context(**of_context), sites))
+def test_page_restored_by_back_button_sends_second_page_leave(caching_browser: Browser, sites: Sites) -> None:
+    with ExitStack() as opened:
+        reader = Reader(lambda **how: Visitor(opened.enter_context(caching_browser.new_context(**how)), sites))
         reader.answer(analytics=True)
         reader.go("/")
         reader.ready()

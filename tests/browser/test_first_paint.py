@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fnmatch import fnmatch
 
 import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browsers.surroundings import policy_page, styled_page, surroundings_site
+from tests.support.browsers.surroundings import policy_page, styled_page
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor, with_and_without_scripts
 from tests.support.policies import text_of
 from tests.support.sites.surroundings_site import policy
@@ -22,10 +22,9 @@ STYLESHEET = "**/choices.*.css"
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(surroundings: Sites) -> Sites:
     """The sites under test."""
-    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
-        yield sites
+    return surroundings
 
 
 def open_without_stylesheet(visitor: Visitor, path: str) -> Callable[[], None]:

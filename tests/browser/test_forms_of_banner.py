@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import FloatRect, Locator, Request, Response, Route, ViewportSize, expect
 
 from cookie_consent.texts.catalog import shipped
-from tests.support.browsers.life_browser import life_sites, moved_to
+from tests.support.browsers.life_browser import moved_to
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=1)]
@@ -31,10 +31,9 @@ on_all_screens = pytest.mark.parametrize("size", SCREENS.values(), ids=SCREENS)
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(life: Sites) -> Sites:
     """The sites under test."""
-    with life_sites(tmp_path_factory.mktemp("forms")) as sites:
-        yield sites
+    return life
 
 
 def bounding_box(locator: Locator) -> FloatRect:

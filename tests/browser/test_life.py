@@ -18,7 +18,6 @@ from tests.support.browsers.life_browser import (
     UndebuggedTabs,
     another_tab,
     hold_answers,
-    life_sites,
     moved_to,
 )
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor, until
@@ -43,10 +42,9 @@ either_answer = pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(life: Sites) -> Sites:
     """The sites under test."""
-    with life_sites(tmp_path_factory.mktemp("life")) as sites:
-        yield sites
+    return life
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browsers.surroundings import policy_page, surroundings_site
+from tests.support.browsers.surroundings import policy_page
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import POLICIES
 from tests.support.waiting import eventually
@@ -88,10 +87,9 @@ def _counts(what: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(surroundings: Sites) -> Sites:
     """The sites under test."""
-    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
-        yield sites
+    return surroundings
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cookie_consent.texts import catalog as shipping
-from tests.support.browsers.life_browser import another_tab, life_sites
+from tests.support.browsers.life_browser import another_tab
 from tests.support.browsers.visitor_browser import (
     CHROMIUM_OPTIONS,
     PREFIX,
@@ -136,13 +136,6 @@ def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: V
 NOT_SAVED = shipped("en")["cookies_blocked"]
 
 
-@pytest.fixture
-def ending_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Sites whose pages have our link at their end."""
-    with life_sites(tmp_path_factory.mktemp("life")) as sites:
-        yield sites
-
-
 @pytest.mark.parametrize("cookieless_visitor", [False], ids=["without JavaScript"], indirect=True)
 def test_lost_answer_without_scripts_says_that_each_page_asks_again(cookieless_visitor: Visitor) -> None:
     visitor = cookieless_visitor
@@ -162,12 +155,12 @@ def test_lost_answer_without_scripts_says_that_each_page_asks_again(cookieless_v
 @pytest.mark.parametrize("kind", ["with our link", "with a link of its own"])
 @pytest.mark.parametrize("cookieless_visitor", [True], ids=["with JavaScript"], indirect=True)
 def test_blocked_cookies_are_told_once_a_tab_in_a_line_at_the_end(
-    cookieless_visitor: Visitor, ending_sites: Sites, kind: str
+    cookieless_visitor: Visitor, life: Sites, kind: str
 ) -> None:
     visitor = cookieless_visitor
     paths = ["/", "/names", "/tour", "/offices", "/account"]
     if kind == "with our link":
-        visitor.sites = ending_sites
+        visitor.sites = life
         paths = ["/", "/second", "/long", "/with-script", "/second"]
     for tab in (visitor, another_tab(visitor)):
         tab.go(paths[0])

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
 from tests.support.browsers.life_browser import another_tab
-from tests.support.browsers.surroundings import ending_page, surroundings_site
+from tests.support.browsers.surroundings import ending_page
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import ENDS
 
@@ -20,10 +20,9 @@ WIDENS = "() => document.documentElement.scrollWidth > innerWidth"
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(surroundings: Sites) -> Sites:
     """The sites under test."""
-    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
-        yield sites
+    return surroundings
 
 
 @pytest.fixture(scope="module")

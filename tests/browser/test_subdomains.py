@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.asgi import PREFIX, SITE, SITE_TABLE, install, page_app
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
 from tests.support.servers.processes import program_path
 from tests.support.servers.threads import served
 
@@ -60,16 +59,6 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     site = Served(request.param)
     with served(site, make_certificate(tmp_path) if site.scheme == "https" else None) as site.port:
         yield site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium that resolves every host to this machine."""
-    options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS.get("args", ()), "--host-resolver-rules=MAP * 127.0.0.1"]}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

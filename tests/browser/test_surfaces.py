@@ -5,19 +5,17 @@ Outside the full matrix each surface is seen in one language, and in some of the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from itertools import product
+from itertools import cycle, product
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Page, ViewportSize
 
 from tests.support.browsers.axe import COLOURS, run_axe
 from tests.support.browsers.contrast import blend, contrast
 from tests.support.browsers.surfaces import SURFACES
 from tests.support.browsers.themes import THEMES, adopt_rules, apply_theme
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, Sites, Visitor
+from tests.support.browsers.visitor_browser import Visitor
 from tests.support.sites.three_language_site import LANGUAGES
 
 pytestmark = pytest.mark.browser
@@ -128,7 +126,45 @@ MOVING = """() => [...document.querySelectorAll(":is(.pchoice, .pchoice-box, .pc
         style.transitionDuration !== "0s" || style.animationName !== "none" || style.scrollBehavior !== "auto"
     ).map(() => it.tagName))"""
 
-on_each_surface = pytest.mark.parametrize("surface", SURFACES)
+BUTTON = """selector => {
+    const style = getComputedStyle(document.querySelector(selector));
+    const names = ["color", "background-color", "border-top-color", "border-top-left-radius", "font-family", "height"];
+    return names.map(name => style.getPropertyValue(name));
+}"""
+LARGE_TEXT = {"standard": 32, "fixed": 26}
+USUAL_TEXT = {"standard": 16, "fixed": 13}
+"""The size of text that visitors set in the browser, in pixels."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Show each surface in all languages; outside the full matrix in one, in turn."""
+    if "shown" in metafunc.fixturenames:
+        in_turns = zip(SURFACES, cycle(LANGUAGES), strict=False)
+        rows = list(product(SURFACES, LANGUAGES) if metafunc.config.getoption("--full-matrix") else in_turns)
+        metafunc.parametrize("shown", rows, ids=map("-".join, rows), indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def shown(request: pytest.FixtureRequest, museum_visitor: Visitor) -> str:
+    """The surface that the page of the visitor shows, for all tests of it."""
+    surface: str
+    surface, language = request.param
+    look_as_usual(museum_visitor.page)
+    SURFACES[surface](museum_visitor, language)
+    return surface
+
+
+@pytest.fixture
+def page(shown: str, museum_visitor: Visitor) -> Page:
+    """The page of the visitor, as it looks at a desk."""
+    assert shown
+    look_as_usual(museum_visitor.page)
+    return museum_visitor.page
+
+
+def look_as_usual(page: Page) -> None:
+    page.set_viewport_size(SCREENS["desk"])
+    Look("").apply(page)
 
 
 def in_turn(values: Any, surface: str, config: pytest.Config, *, out_of: int) -> Any:
@@ -137,22 +173,13 @@ def in_turn(values: Any, surface: str, config: pytest.Config, *, out_of: int) ->
     return values if config.getoption("--full-matrix") else values[place % out_of :: out_of]
 
 
-@on_each_surface
-def test_axe_finds_no_violations(museum_visitor: Visitor, pytestconfig: pytest.Config, surface: str) -> None:
+def test_axe_finds_no_violations(page: Page, shown: str, pytestconfig: pytest.Config) -> None:
     found = {}
-    for language in in_turn(LANGUAGES, surface, pytestconfig, out_of=3):
-        SURFACES[surface](museum_visitor, language)
-        for screen, colours in in_turn(AXE_LOOKS, surface, pytestconfig, out_of=6):
-            museum_visitor.page.set_viewport_size(SCREENS[screen])
-            museum_visitor.page.emulate_media(**COLOURS[colours])
-            found[language, screen, colours] = run_axe(museum_visitor.page, forced_colours=colours == "forced")
+    for screen, colours in in_turn(AXE_LOOKS, shown, pytestconfig, out_of=6):
+        page.set_viewport_size(SCREENS[screen])
+        page.emulate_media(**COLOURS[colours])
+        found[screen, colours] = run_axe(page, forced_colours=colours == "forced")
     assert {look: findings for look, findings in found.items() if findings} == {}
-
-
-def test_required_axe_rules_have_run(museum_visitor: Visitor) -> None:
-    museum_visitor.page.emulate_media(**COLOURS["light"])
-    SURFACES["first layer"](museum_visitor, "en")
-    assert run_axe(museum_visitor.page).passed >= REQUIRED_RULES
 
 
 def low_contrasts(page: Page, look: Look) -> list[str]:
@@ -172,53 +199,32 @@ def low_contrasts(page: Page, look: Look) -> list[str]:
     return low
 
 
-@on_each_surface
-def test_texts_edges_and_focus_rings_have_enough_contrast(
-    museum_visitor: Visitor, pytestconfig: pytest.Config, surface: str
-) -> None:
-    Look("").apply(museum_visitor.page)
-    SURFACES[surface](museum_visitor, "en")
+def test_texts_edges_and_focus_rings_have_enough_contrast(page: Page, shown: str, pytestconfig: pytest.Config) -> None:
     found = {}
-    for look in in_turn(LOOKS, surface, pytestconfig, out_of=3):
-        look.apply(museum_visitor.page)
-        found[look] = low_contrasts(museum_visitor.page, look)
+    for look in in_turn(LOOKS, shown, pytestconfig, out_of=3):
+        look.apply(page)
+        found[look] = low_contrasts(page, look)
     assert {look: low for look, low in found.items() if low} == {}
 
 
-@on_each_surface
-def test_targets_are_large_loose_text_is_not_cut_off_and_nothing_moves(
-    museum_visitor: Visitor, pytestconfig: pytest.Config, surface: str
-) -> None:
-    page = museum_visitor.page
-    for language in in_turn(LANGUAGES, surface, pytestconfig, out_of=3):
-        page.set_viewport_size(SCREENS["desk"])
-        SURFACES[surface](museum_visitor, language)
-        assert page.evaluate(MOVING) == [], language
-        for size in SCREENS.values():
-            page.set_viewport_size(size)
-            assert page.evaluate(TOO_SMALL, TARGETS) == [], (language, size)
-        adopt_rules(page, LOOSE)
-        assert cut_off_by_screen(page) == {}, language
+def test_targets_are_large_loose_text_is_not_cut_off_and_nothing_moves(page: Page) -> None:
+    assert page.evaluate(MOVING) == []
+    for size in SCREENS.values():
+        page.set_viewport_size(size)
+        assert page.evaluate(TOO_SMALL, TARGETS) == [], size
+    adopt_rules(page, LOOSE)
+    assert cut_off_by_screen(page) == {}
 
 
-@pytest.fixture(scope="module")
-def large_text_visitor(browser: Browser, museum: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
-    """A visitor who has set the text size of the browser to 32 px, twice the default."""
-    folder = tmp_path_factory.mktemp("profile")
-    (folder / "Default").mkdir()
-    preferences = {"webkit": {"webprefs": {"default_font_size": 32}}}
-    (folder / "Default" / "Preferences").write_text(json.dumps(preferences), "utf-8")
-    context = browser.browser_type.launch_persistent_context(folder, **CHROMIUM_OPTIONS)
-    yield Visitor(context, museum)
-    context.close()
-
-
-@on_each_surface
-def test_large_text_is_not_cut_off(large_text_visitor: Visitor, pytestconfig: pytest.Config, surface: str) -> None:
-    for language in in_turn(LANGUAGES, surface, pytestconfig, out_of=3):
-        large_text_visitor.page.set_viewport_size(SCREENS["desk"])
-        SURFACES[surface](large_text_visitor, language)
-        assert cut_off_by_screen(large_text_visitor.page) == {}, language
+def test_large_text_is_not_cut_off(page: Page) -> None:
+    browser = page.context.new_cdp_session(page)
+    browser.send("Page.setFontSizes", {"fontSizes": LARGE_TEXT})
+    try:
+        assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "32px"
+        assert cut_off_by_screen(page) == {}
+    finally:
+        browser.send("Page.setFontSizes", {"fontSizes": USUAL_TEXT})
+        browser.detach()
 
 
 def cut_off_by_screen(page: Page) -> dict[str, list[str]]:
@@ -228,3 +234,19 @@ def cut_off_by_screen(page: Page) -> dict[str, list[str]]:
         page.set_viewport_size(size)
         found[name] = page.evaluate(CUT_OFF)
     return {name: cut for name, cut in found.items() if cut}
+
+
+def test_required_axe_rules_have_run(museum_visitor: Visitor) -> None:
+    look_as_usual(museum_visitor.page)
+    SURFACES["first layer"](museum_visitor, "en")
+    assert run_axe(museum_visitor.page).passed >= REQUIRED_RULES
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_answers_look_alike_in_each_theme(museum_visitor: Visitor, theme: str) -> None:
+    page = museum_visitor.page
+    look_as_usual(page)
+    SURFACES["first layer"](museum_visitor, "en")
+    apply_theme(page, theme)
+    refusal, acceptance = (page.evaluate(BUTTON, f".pchoice [value={value}]") for value in ("refuse_all", "accept_all"))
+    assert refusal == acceptance

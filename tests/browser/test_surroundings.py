@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
 from cookie_consent.pages.pages import LAYOUTS
-from tests.support.browsers.surroundings import styled_page, surroundings_site
+from tests.support.browsers.surroundings import styled_page
 from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import FRAMEWORKS, STYLES
 
@@ -74,10 +74,9 @@ OPEN = """async it => {
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(surroundings: Sites) -> Sites:
     """The sites under test."""
-    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
-        yield sites
+    return surroundings
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsers.surroundings import styled_page, surroundings_site, translated_page
+from tests.support.browsers.surroundings import styled_page, translated_page
 from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import MODULES
 
@@ -21,10 +21,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.each_value(at_most=2)]
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+def sites(surroundings: Sites) -> Sites:
     """The sites under test."""
-    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
-        yield sites
+    return surroundings
 
 
 # Filter lists

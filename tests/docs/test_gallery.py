@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.support import gallery
+from tests.support.browsers.themes import THEMES
+from tests.support.browsers.visitor_browser import ROOT
 
 NAMED = re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", (gallery.FOLDER / gallery.README).read_text("utf-8"))
 MOST_BYTES = 2_000_000
@@ -27,6 +29,13 @@ def test_gallery_has_exactly_the_named_pictures() -> None:
     files = {path.name for path in gallery.FOLDER.glob("*.png")}
     assert {name for _, name in NAMED} == files == {f"{picture.name}.png" for picture in gallery.PICTURES}
     assert sum((gallery.FOLDER / name).stat().st_size for name in files) < MOST_BYTES
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_docs_show_each_theme_as_shipped(theme: str) -> None:
+    page = (ROOT / "docs" / "banner.md").read_text("utf-8")
+    assert THEMES[theme] in re.findall(r"^```css\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert f"](gallery/theme-{theme}.png)" in page
 
 
 @pytest.mark.browser
