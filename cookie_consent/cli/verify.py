@@ -6,8 +6,7 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +27,9 @@ from cookie_consent.cli.frame import (
 )
 from cookie_consent.cli.stores import existing_ledger
 from cookie_consent.decision.tokens import Signer
+from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.chain import (
+    CITING,
     Root,
     Verified,
     WrongSignatureError,
@@ -39,18 +40,15 @@ from cookie_consent.ledgers.chain import (
     verify,
 )
 from cookie_consent.ledgers.chronology import Chronology
-from cookie_consent.policy.policy import VERSION_DIGITS
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger
 
 _KEYS = "CONSENT_KEY"
 """The environment variable with the site's secret keys, one on each line, oldest first."""
-_CITING = {"policy": "policies", "text": "texts", "prevailing_text": "texts"}
-"""Field of a record -> the kind of document that it cites."""
 _CITED = {"policies": "Policy", "texts": "Text"}
-_DIGITS = {"policies": VERSION_DIGITS, "texts": 64}
-"""Kind of document -> how many digits of its hash are its name."""
+_SHOW_EACH = 1000
+"""To draw the progress bar takes longer than to verify a record."""
 
 Row = TypeVar("Row")
 Name = tuple[str, str]
@@ -59,20 +57,64 @@ Finding = tuple[int | None, str]
 """The number of the first record that a problem concerns, if it concerns one, and a sentence."""
 
 
+class _CitedDocuments:
+    """Compares policies and texts with the records that cite them.
+
+    Args:
+        documents: each document that is kept, as (kind, name, content).
+    """
+
+    def __init__(self, documents: Iterable[tuple[str, str, object]]) -> None:
+        # An SQLite column accepts any type.
+        self._hashes = {
+            (kind, name): record_hash(content).hex() if isinstance(content, str) else ""
+            for kind, name, content in documents
+        }
+        # Document -> the whole hash that records state, or "" -> the first record that cites it so.
+        self._citing: dict[Name, dict[str, int]] = {}
+
+    def cite(self, number: int, record: Mapping[str, Any]) -> None:
+        for field, kind in CITING.items():
+            if name := record.get(field):
+                sha256 = str(record.get(f"{field}_sha256", ""))
+                self._citing.setdefault((kind, name), {}).setdefault(sha256, number)
+
+    def find_changes(self) -> Iterator[Finding]:
+        """Yield the documents whose hash is not that of their name, or not the one that a record states."""
+        for (kind, name), sha256 in self._hashes.items():
+            citing = self._citing.get((kind, name), {})
+            if not sha256 or not sha256.startswith(name):
+                first = min(citing.values(), default=None)
+                by = f"Record {first:,} is the first that cites it" if first else "No record cites it"
+                yield first, f"{_CITED[kind]} {name} was changed: it has no longer the hash that it is named by. {by}."
+                continue
+            for stated, number in citing.items():
+                if stated not in ("", sha256):
+                    yield number, f"{_CITED[kind]} {name} is another than the one that record {number:,} was given to."
+
+    def find_missing(self, ledger: Ledger) -> Iterator[Finding]:
+        missing = {document: min(citing.values()) for document, citing in self._citing.items()}
+        # Those that came meanwhile are not missing, nor are those that were purged meanwhile.
+        for document in (*self._hashes, *((kind, name) for kind, name, _ in ledger.cited())):
+            missing.pop(document, None)
+        for (kind, name), first in missing.items():
+            yield first, f"{_CITED[kind]} {name} is missing. Record {first:,} is the first that cites it."
+
+
 def _verify(arguments: argparse.Namespace) -> int:
-    signer = _signer()
+    signer = _make_signer()
     file = Path(arguments.write_root) if arguments.write_root else None
     if file and signer is None:
         raise UnusableError(f"A root is signed with the site's secret key: set the environment variable {_KEYS}.")
     # The roots in the file have to match before a new one is added.
     begun = [arguments.write_root] if file and file.is_file() and file.stat().st_size else []
     findings: list[Finding] = []
-    roots = [root for name in dict.fromkeys([*arguments.root, *begun]) for root in _roots(name, signer, findings)]
+    roots = [root for name in dict.fromkeys([*arguments.root, *begun]) for root in _read_roots(name, signer, findings)]
     # A root claims that later records are younger than it. So take its time before reading any record.
     now = int(time.time())
-    dates = Chronology([(one.number, one.signed_at) for one in roots if one.signed_at is not None], now)
-    with existing_ledger(required_store(arguments, "ledger")) as ledger, progress("records", _size(ledger)) as seen:
-        verified = _verify_ledger(ledger, roots, seen, dates, findings)
+    dates = Chronology([(root.number, root.signed_at) for root in roots if root.signed_at is not None], now)
+    with existing_ledger(required_store(arguments, "ledger")) as ledger:
+        verified = _verify_ledger(ledger, roots, dates, findings)
     findings += dates.findings()
     findings.sort(key=lambda finding: finding[0] or math.inf)
     # Nobody may keep the root of a chain that does not fit as a good one.
@@ -88,7 +130,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(report)
     else:
-        print("\n".join(_in_words(report)))
+        print("\n".join(_describe(report)))
     if file and root:
         # Append, so that no earlier root is lost.
         with file_errors(file, "written"), file.open("a") as roots_file:
@@ -98,7 +140,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     return print_findings(why for _, why in findings)
 
 
-def _signer() -> Signer | None:
+def _make_signer() -> Signer | None:
     keys = os.environ.get(_KEYS, "").splitlines()
     try:
         return root_signer(keys) if keys else None
@@ -106,10 +148,16 @@ def _signer() -> Signer | None:
         raise UnusableError(f"{_KEYS}: {error}") from None
 
 
-def _roots(name: str, signer: Signer | None, findings: list[Finding]) -> Iterator[Root]:
-    """Yield the roots that an argument names. One with a wrong signature becomes a finding."""
+def _read_roots(name: str, signer: Signer | None, findings: list[Finding]) -> Iterator[Root]:
+    """Yield the root that an argument is, or those in the file that it names. A wrong signature becomes a finding."""
     try:
-        for line in _root_lines(name):
+        lines = [name]
+        if ":" not in name or Path(name).exists():
+            with file_errors(name, "read"):
+                lines = [line for line in Path(name).read_text(encoding="utf-8").splitlines() if line.strip()]
+        if not lines:
+            raise ValueError("it is empty")
+        for line in lines:
             try:
                 yield read_root(line, signer)
             except WrongSignatureError as error:
@@ -118,61 +166,33 @@ def _roots(name: str, signer: Signer | None, findings: list[Finding]) -> Iterato
         raise UnusableError(f"{name}: {error}.") from None
 
 
-def _root_lines(name: str) -> list[str]:
-    """Return the root that an argument is, or the lines of the file that it names."""
-    if ":" in name and not Path(name).exists():
-        return [name]
-    with file_errors(name, "read"):
-        lines = [line for line in Path(name).read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
-        raise ValueError("it is empty")
-    return lines
-
-
-def _size(ledger: SqlLedger) -> int:
-    from sqlalchemy.exc import DatabaseError
-
-    with suppress(DatabaseError):  # the verification itself reports the damage
-        return ledger.size()
-    return 0
-
-
-def _verify_ledger(
-    ledger: SqlLedger,
-    roots: Iterable[Root],
-    seen: Callable[[int], object],
-    dates: Chronology,
-    findings: list[Finding],
-) -> Verified:
+def _verify_ledger(ledger: SqlLedger, roots: Iterable[Root], dates: Chronology, findings: list[Finding]) -> Verified:
     """Verify the chain and its dates, the documents that records cite, and the database file."""
     damages: list[Finding] = []
-    cited: dict[Name, dict[str, int]] = {}
-    # Read cited documents before the chain: then those that are purged meanwhile are not missed.
-    documents = _readable(ledger.cited(), "What records cite", damages)
-    hashes = {(kind, name): _sha256(content) for kind, name, content in documents}
+    # Before the chain: a document that is purged meanwhile is not missed then.
+    documents = _CitedDocuments(_read(ledger.cited(), "What records cite", damages))
+    size = sum(_read((count() for count in [ledger.size]), "The chain", []))
+    with progress("records", size) as show:
 
-    def inspect(number: int, document: Mapping[str, Any]) -> None:
-        dates.check(number, document)
-        for field, kind in _CITING.items():
-            if name := document.get(field):
-                whole = str(document.get(f"{field}_sha256", ""))
-                cited.setdefault((kind, name), {}).setdefault(whole, number)
+        def inspect(number: int, record: Mapping[str, Any]) -> None:
+            dates.check(number, record)
+            documents.cite(number, record)
+            if number % _SHOW_EACH == 0:
+                show(number)
 
-    verified = verify(_readable(ledger.links(), "The chain", damages), roots, seen, inspect)
+        verified = verify(_read(ledger.links(), "The chain", damages), roots, inspect)
     # The queries here do not use every index, but export and erase do.
-    for damage in _readable(ledger.damages(), "The database", damages):
+    for damage in _read(ledger.damages(), "The database", damages):
         findings.append((None, f"The database is damaged: {' '.join(damage.split())}."))
     if verified.wrong is not None:
         findings.append((verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
-    findings += _changed(hashes, cited)
+    findings += documents.find_changes()
     # In a damaged database, what cannot be read need not be missing.
-    if not damages:
-        findings += _missing(ledger, hashes, cited)
-    findings += damages
+    findings += damages or documents.find_missing(ledger)
     return verified
 
 
-def _readable(rows: Iterator[Row], what: str, damages: list[Finding]) -> Iterator[Row]:
+def _read(rows: Iterator[Row], what: str, damages: list[Finding]) -> Iterator[Row]:
     """Yield rows until the database is damaged. The damage becomes a finding."""
     from sqlalchemy.exc import DatabaseError
 
@@ -185,39 +205,7 @@ def _readable(rows: Iterator[Row], what: str, damages: list[Finding]) -> Iterato
         damages.append((None, f"{what} cannot be read to the end: {first_line(error)}."))
 
 
-def _sha256(content: object) -> str:
-    """Return the hash of a document; "" if it is no text, since an SQLite column accepts any type."""
-    return record_hash(content).hex() if isinstance(content, str) else ""
-
-
-def _changed(hashes: Mapping[Name, str], cited: Mapping[Name, Mapping[str, int]]) -> Iterator[Finding]:
-    """Yield the documents whose content is not that of their name, or not the one whose whole hash a record knows."""
-    for (kind, name), sha256 in hashes.items():
-        citing = cited.get((kind, name), {})
-        if sha256[: _DIGITS[kind]] != name:
-            first = min(citing.values(), default=None)
-            by = f"Record {first:,} is the first that cites it" if first else "No record cites it"
-            yield first, f"{_CITED[kind]} {name} was changed: it has no longer the hash that it is named by. {by}."
-            continue
-        for whole, number in citing.items():
-            if whole not in ("", sha256):
-                yield number, f"{_CITED[kind]} {name} is another than the one that record {number:,} was given to."
-
-
-def _missing(
-    ledger: SqlLedger, hashes: Mapping[Name, str], cited: Mapping[Name, Mapping[str, int]]
-) -> Iterator[Finding]:
-    missing = [document for document in cited if document not in hashes]
-    # A record may have come meanwhile, with what it cites.
-    come = {(kind, name) for kind, name, _ in ledger.cited()} if missing else set()
-    for kind, name in missing:
-        if (kind, name) in come:
-            continue
-        first = min(cited[kind, name].values())
-        yield first, f"{_CITED[kind]} {name} is missing. Record {first:,} is the first that cites it."
-
-
-def _in_words(report: Mapping[str, Any]) -> Iterator[str]:
+def _describe(report: Mapping[str, Any]) -> Iterator[str]:
     for kept in report["roots"]:
         if kept["signed_at"]:
             yield f"Root {kept['root']} was signed at {kept['signed_at']}."

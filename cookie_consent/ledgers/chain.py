@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -183,7 +182,7 @@ def indexed_columns(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_intact(link: Link) -> bool:
     """Return whether a record matches its hash and is indexed under its own fields."""
-    return not _content_fault(link, _read(link.document))
+    return not _find_content_fault(link, _read(link.document))
 
 
 def removal(
@@ -212,13 +211,32 @@ def removal(
 
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
     """Return numbers as inclusive ranges: 1, 2, 3, 7 -> [[1, 3], [7, 7]]."""
-    return _joined([number, number] for number in numbers)
+    joined: list[list[int]] = []
+    for number in sorted(numbers):
+        if joined and number <= joined[-1][1] + 1:
+            joined[-1][1] = number
+        else:
+            joined.append([number, number])
+    return joined
+
+
+def listed_ranges(document: Mapping[str, Any], number: int) -> list[tuple[int, int]]:
+    """Return the ranges of numbers that a record lists as removed; empty if they are malformed.
+
+    Args:
+        document: the record.
+        number: its number. Only earlier records can have been removed.
+    """
+    try:
+        listed = [(max(int(first), 1), min(int(last), number - 1)) for first, last in document["numbers"]]
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return []
+    return [(first, last) for first, last in listed if first <= last]
 
 
 def verify(
     links: Iterable[Link],
     roots: Iterable[Root] = (),
-    progress: Callable[[int], object] = lambda number: None,
     inspect: Callable[[int, Mapping[str, Any]], object] = lambda number, document: None,
 ) -> Verified:
     """Verify a chain from its first record to its last.
@@ -226,46 +244,36 @@ def verify(
     Args:
         links: all links, in order.
         roots: roots of the chain that were kept elsewhere.
-        progress: is called every now and then with the number of verified records.
         inspect: is called with the number and content of each valid record; the content of a removed one is empty.
     """
-    known_hashes = _by_number(roots)
-    last, removed = Root(0, START), 0
-    removed_ranges: list[list[int]] = []
-    declared: list[list[int]] = []
+    known_hashes: dict[int, set[bytes]] = {}
+    for root in roots:
+        known_hashes.setdefault(root.number, set()).add(root.chain_hash)
+    last = Root(0, START)
+    removed = 0
+    # For each record, whether it was removed and no later record says so.
+    undeclared = bytearray()
     for link in links:
         document = _read(link.document)
-        why = _fault(last, link, document) or _contradiction(link, known_hashes.get(link.number, set()))
+        why = _find_fault(last, link, document, known_hashes.get(link.number, set()))
         if why:
             return Verified(last.number, removed, last, last.number + 1, why)
-        if link.document is None:
-            removed += 1
-            _add(removed_ranges, link.number, link.number)
-        elif document.get("event") == REMOVED:
-            declared += listed_ranges(document, link.number)
+        undeclared.append(link.document is None)
+        removed += undeclared[-1]
+        if document.get("event") == REMOVED:
+            for first, end in listed_ranges(document, link.number):
+                undeclared[first - 1 : end] = bytes(end - first + 1)
         inspect(link.number, document)
         last = Root(link.number, link.chain_hash)
-        if link.number % 1000 == 0:
-            progress(link.number)
-    progress(last.number)
     # Cutting off the newest records leaves a valid chain. Only a root that was kept elsewhere shows it.
-    missing = max((number for number in known_hashes if number > last.number), default=0)
-    if missing:
-        why = f"the chain ends here, but a root that was kept elsewhere says that it had {missing} records"
+    longest = max(known_hashes, default=0)
+    if longest > last.number:
+        why = f"the chain ends here, but a root that was kept elsewhere says that it had {longest} records"
         return Verified(last.number, removed, last, last.number + 1, why)
-    # Checked at the end, because the record of a removal follows the removed records.
-    undeclared = _first_uncovered(removed_ranges, declared)
-    if undeclared is not None:
+    if 1 in undeclared:
         why = "it was removed, and no record says by whose right"
-        return Verified(last.number, removed, last, undeclared, why)
+        return Verified(last.number, removed, last, undeclared.index(1) + 1, why)
     return Verified(last.number, removed, last)
-
-
-def _by_number(roots: Iterable[Root]) -> dict[int, set[bytes]]:
-    known: dict[int, set[bytes]] = {}
-    for root in roots:
-        known.setdefault(root.number, set()).add(root.chain_hash)
-    return known
 
 
 def _read(document: str | None) -> dict[str, Any]:
@@ -277,32 +285,27 @@ def _read(document: str | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def listed_ranges(document: Mapping[str, Any], number: int) -> list[list[int]]:
-    """Return the ranges of numbers that a record lists as removed; empty if they are malformed.
-
-    Args:
-        document: the record.
-        number: its number. Only earlier records can have been removed.
-    """
-    try:
-        return [[int(first), min(int(last), number - 1)] for first, last in document["numbers"]]
-    except (LookupError, TypeError, ValueError):
-        return []
-
-
-def _fault(last: Root, link: Link, document: Mapping[str, Any]) -> str:
+def _find_fault(last: Root, link: Link, document: Mapping[str, Any], known_hashes: set[bytes]) -> str:
     """Return what is wrong with the record after the last valid one; "" if it is valid too."""
     if link.number != last.number + 1:
         return f"it is missing; the next is {link.number}"
-    why = _content_fault(link, document)
+    why = _find_content_fault(link, document)
     if not why and chain_hash(last.chain_hash, link.record_hash) != link.chain_hash:
         why = "it is not tied to the records before it"
+    if not why and not known_hashes <= {link.chain_hash}:
+        why = "a root that was kept elsewhere knows another record here, or others before it"
     return why
 
 
-def _content_fault(link: Link, document: Mapping[str, Any]) -> str:
+def _find_content_fault(link: Link, document: Mapping[str, Any]) -> str:
     """Return what is wrong with a record on its own; "" if nothing is."""
-    if not _matches_hash(link.document, link.record_hash):
+    # SQLite lets a column hold any type.
+    stored: object = link.document
+    if stored is None:
+        matches = isinstance(link.record_hash, bytes)
+    else:
+        matches = isinstance(stored, str) and record_hash(stored) == link.record_hash
+    if not matches:
         return "its text is not the one that was recorded"
     try:
         expected = indexed_columns(document)
@@ -311,51 +314,5 @@ def _content_fault(link: Link, document: Mapping[str, Any]) -> str:
     for name, value in link.columns.items():
         if expected[name] != value:
             misfiled = f"it is filed under another {name} than it says"
-            return "it was removed, but not as a whole" if link.document is None else misfiled
+            return "it was removed, but not as a whole" if stored is None else misfiled
     return ""
-
-
-def _matches_hash(document: object, hash_: object) -> bool:
-    """Return whether a record matches its hash. SQLite lets a column hold any type, so both are checked."""
-    if document is None:
-        return isinstance(hash_, bytes)
-    return isinstance(document, str) and record_hash(document) == hash_
-
-
-def _contradiction(link: Link, known: set[bytes]) -> str:
-    """Return how the roots with this number contradict a record; "" if they agree."""
-    if known <= {link.chain_hash}:
-        return ""
-    return "a root that was kept elsewhere knows another record here, or others before it"
-
-
-def _add(merged: list[list[int]], first: int, last: int) -> None:
-    """Append a range, merging it with the last one if they touch."""
-    if merged and first <= merged[-1][1] + 1:
-        merged[-1][1] = max(merged[-1][1], last)
-    else:
-        merged.append([first, last])
-
-
-def _joined(unsorted: Iterable[list[int]]) -> list[list[int]]:
-    merged: list[list[int]] = []
-    for first, last in sorted(unsorted):
-        _add(merged, first, last)
-    return merged
-
-
-def _first_uncovered(ranges_: list[list[int]], covering: list[list[int]]) -> int | None:
-    """Return the first number in some ranges that no other range covers; None if all are covered.
-
-    Args:
-        ranges_: the ranges to look through, in order.
-        covering: the covering ranges, in any order.
-    """
-    covers = _joined(covering)
-    starts = [first for first, _ in covers]
-    for first, last in ranges_:
-        index = bisect_right(starts, first) - 1
-        end = covers[index][1] if index >= 0 else 0
-        if end < last:
-            return max(first, end + 1)
-    return None

@@ -50,7 +50,7 @@ class _Removal:
     number: int
     at: float
     reason: str
-    ranges: list[list[int]]
+    ranges: list[tuple[int, int]]
     keep: float
 
 
@@ -140,31 +140,24 @@ class Chronology:
     def _check_removals(self) -> None:
         """Find the records that were removed as due too soon after they were written.
 
-        A record is kept for at least the policy's `[records] keep` from when it is written.
+        A record is kept for at least the policy's `[records] keep` from when it is written. The retention that a
+        removal states counts only if a remaining record or another removal confirms it. Otherwise a forged removal
+        could claim any.
         """
-        for removal, keep in self._retentions():
+        retentions = [removal for removal in self._removals if removal.reason == "retention"]
+        claims = Counter(removal.keep for removal in retentions)
+        for removal in retentions:
+            confirmed = [keep for keep, times in claims.items() if keep != removal.keep or times > 1]
+            keep = min(*confirmed, self._shortest_keep, _NEVER)
             for since, first, last in self._touched(removal):
-                if since - CLOCK_SKEW + keep > removal.at:
+                # Nothing is known of what is kept for ever.
+                if removal.at < since - CLOCK_SKEW + keep < _NEVER:
                     why = (
                         f"Record {first:,} was removed as due, says record {removal.number:,} of {rfc3339(removal.at)},"
                         f" but was not there before {rfc3339(since)}: the shortest time for which records are kept here"
                         f" is {keep // DAY:,.0f} days after the end of a consent."
                     )
                     self._note("removed so", first, why, last - first + 1)
-
-    def _retentions(self) -> Iterator[tuple[_Removal, float]]:
-        """Yield the removals of due records, each with the shortest retention that applied to it, if one is known.
-
-        The retention that a removal states counts only if a remaining record or another removal confirms it. Otherwise
-        a forged removal could claim any.
-        """
-        retentions = [removal for removal in self._removals if removal.reason == "retention"]
-        claims = Counter(removal.keep for removal in retentions)
-        for removal in retentions:
-            others = [keep for keep, times in claims.items() if keep != removal.keep or times > 1]
-            keep = min(*others, self._shortest_keep, _NEVER)
-            if keep < _NEVER:
-                yield removal, keep
 
     def _touched(self, removal: _Removal) -> Iterator[tuple[float, int, int]]:
         """Yield what is gone of the ranges that a removal lists, as (not written before, first number, last number)."""

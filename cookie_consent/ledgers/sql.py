@@ -216,7 +216,7 @@ class SqlLedger:
                 for page in rows.mappings().partitions():
                     writing.execute(insert(table), [dict(row) for row in page])
             copied = writing.execute(_in_pages(select(*_LINK).order_by(RECORDS.c.number)))
-            verified = verify((_link(row) for row in copied), progress=progress)
+            verified = verify((_link(row) for row in copied), inspect=lambda number, _: progress(number))
             if verified.wrong is not None:
                 raise ValueError(
                     f"Record {verified.wrong:,} does not fit: {verified.why}. Nothing was moved. "
