@@ -91,6 +91,7 @@ def test_hostile_page_tries_every_way_that_its_directives_name() -> None:
     }
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize(
     "is_refused", [False, pytest.param(True, marks=pytest.mark.full_matrix)], ids=["not asked", "refused"]
 )
@@ -104,6 +105,7 @@ def test_refused_page_reaches_nobody(
     assert heard == {site.address.removeprefix("http://")}
 
 
+@pytest.mark.each_value(at_most=1)
 def test_granted_page_reaches_exactly_what_is_declared(
     page: Page, site: Sites, recipients: dict[str, Recipient]
 ) -> None:

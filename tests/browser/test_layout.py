@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import cycle, product
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
@@ -59,15 +60,20 @@ LOOKS = [
     *("border-top-color", "border-top-style", "border-top-width", "border-top-left-radius"),
     *("padding-top", "padding-left", "cursor"),
 ]
-LOOK = """(button, names) => Object.fromEntries(names.map(name => [name, getComputedStyle(button)[name]]))"""
-IS_VISIBLE = """() => {
+LOOK = """(buttons, names) => buttons.map(button => {
+    const { width, height } = button.getBoundingClientRect(), style = getComputedStyle(button);
+    return { width, height, look: Object.fromEntries(names.map(name => [name, style[name]])) };
+})"""
+FOCUSED = """() => {
     const it = document.activeElement, box = it.getBoundingClientRect();
+    if (it === document.body) return null;
     const places = [[0.5, 0.5], [0.1, 0.5], [0.9, 0.5], [0.5, 0.2], [0.5, 0.8]];
-    return places.some(([x, y]) => {
+    return [it.textContent, places.some(([x, y]) => {
         const top = document.elementFromPoint(box.left + box.width * x, box.top + box.height * y);
         return top && it.contains(top);
-    });
+    })];
 }"""
+"""The text of the element that has the focus, and whether it is visible; null for none."""
 WATCH_SHIFTS = """
 document.shifts = [];
 document.watching = new PerformanceObserver(list => document.shifts.push(...list.getEntries()));
@@ -83,7 +89,14 @@ SHIFTS = """async () => {
 
 in_all_layouts = pytest.mark.parametrize("layout", LAYOUTS)
 beside_the_page = pytest.mark.parametrize("layout", ["corner", "bar"])
-in_all_languages = pytest.mark.parametrize("language", LANGUAGES)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Show each layout in all languages; outside the full matrix each language in one, in turn."""
+    if "shown" in metafunc.fixturenames:
+        in_turns = zip(cycle(LAYOUTS), LANGUAGES, strict=False)
+        rows = list(product(LAYOUTS, LANGUAGES) if metafunc.config.getoption("--full-matrix") else in_turns)
+        metafunc.parametrize("shown", rows, ids=map("-".join, rows), indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -100,38 +113,42 @@ def new_banner(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
         yield new_banner
 
 
-@in_all_layouts
-@in_all_languages
-def test_banner_covers_little_of_the_window(new_banner: NewBanner, layout: str, language: str) -> None:
-    found = shares(new_banner(layout, language))
+@pytest.fixture(scope="module")
+def shown(request: pytest.FixtureRequest, new_banner: NewBanner) -> tuple[Page, str, str]:
+    """A page with the banner, its layout and its language, for all tests of them."""
+    layout, language = request.param
+    return new_banner(layout, language), layout, language
+
+
+@pytest.fixture
+def page(shown: tuple[Page, str, str]) -> Page:
+    """The page, with the purposes folded."""
+    page = shown[0]
+    page.set_viewport_size(SCREENS["1440 x 900"])
+    page.locator(".pchoice details").evaluate("it => { it.open = false; }")
+    return page
+
+
+def test_banner_covers_little_of_the_window(page: Page, shown: tuple[Page, str, str]) -> None:
+    _, layout, language = shown
     limits = LIMITS[layout, SHORT if language in SHORT else LONG]
-    assert {size: share for (size, share), most in zip(found.items(), limits, strict=True) if share > most} == {}
+    assert {size: share for (size, share), most in zip(shares(page).items(), limits, strict=True) if share > most} == {}
 
 
-@in_all_layouts
-@in_all_languages
-def test_both_answers_are_alike_and_in_view(new_banner: NewBanner, layout: str, language: str) -> None:
-    page = new_banner(layout, language)
+def test_both_answers_are_alike_and_in_view(page: Page) -> None:
+    buttons = page.locator(".pchoice").locator(ANSWERS)
     for name, size in {**SCREENS, **SMALL}.items():
         page.set_viewport_size(size)
-        buttons = page.locator(".pchoice").locator(ANSWERS).all()
-        refuse, accept = (button.bounding_box() for button in buttons)
-        assert refuse, name
-        assert accept, name
+        refuse, accept = buttons.evaluate_all(LOOK, LOOKS)
         assert abs(refuse["width"] - accept["width"]) < 1, name
         assert refuse["height"] == accept["height"] >= 44, name
-        assert buttons[0].evaluate(LOOK, LOOKS) == buttons[1].evaluate(LOOK, LOOKS), name
+        assert refuse["look"] == accept["look"], name
         if name in SCREENS:
-            for button in buttons:
+            for button in buttons.all():
                 expect(button).to_be_in_viewport(ratio=1)
 
 
-@in_all_layouts
-@in_all_languages
-def test_all_controls_are_in_view_without_scrolling_from_360_px_up(
-    new_banner: NewBanner, layout: str, language: str
-) -> None:
-    page = new_banner(layout, language)
+def test_all_controls_are_in_view_without_scrolling_from_360_px_up(page: Page) -> None:
     for name, size in FROM_360.items():
         page.set_viewport_size(size)
         assert page.locator(".pchoice form").evaluate(SCROLLED) == [], name
@@ -144,10 +161,7 @@ def test_all_controls_are_in_view_without_scrolling_from_360_px_up(
         assert page.locator(".pchoice-answers").evaluate(OUTSIDE) == [], name
 
 
-@in_all_layouts
-@in_all_languages
-def test_small_windows_scroll_the_whole_form(new_banner: NewBanner, layout: str, language: str) -> None:
-    page = new_banner(layout, language)
+def test_small_windows_scroll_the_whole_form(page: Page) -> None:
     form = page.locator(".pchoice form")
     for name, size in SMALL.items():
         page.set_viewport_size(size)
@@ -171,8 +185,9 @@ def test_few_tab_stops_come_before_accepting(new_banner: NewBanner, layout: str)
     assert len(stops) <= MOST_TAB_STOPS, stops
 
 
+@pytest.mark.each_value(at_most=3)
 @beside_the_page
-@pytest.mark.parametrize("size", [*SCREENS.values(), SMALL["enlarged"]], ids=[*SCREENS, "enlarged"])
+@pytest.mark.parametrize("size", [SMALL["enlarged"], *SCREENS.values()], ids=["enlarged", *SCREENS])
 def test_banner_never_hides_focused_element_or_end_of_page(
     new_banner: NewBanner, layout: str, size: ViewportSize
 ) -> None:
@@ -181,10 +196,10 @@ def test_banner_never_hides_focused_element_or_end_of_page(
     for key in ("Tab", "Shift+Tab"):
         reached = set()
         page.keyboard.press(key)
-        while page.evaluate("document.activeElement !== document.body"):
-            now = page.evaluate("document.activeElement.textContent")
-            assert page.evaluate(IS_VISIBLE), f"{now}, by {key}"
-            reached.add(now)
+        while focused := page.evaluate(FOCUSED):
+            text, is_visible = focused
+            assert is_visible, f"{text}, by {key}"
+            reached.add(text)
             page.keyboard.press(key)
         assert {f"Link {number}" for number in range(LINKS)} < reached
     page.mouse.move(20, 20)

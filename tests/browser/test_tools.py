@@ -90,6 +90,7 @@ def filtered(lists: Sequence[Sequence[str]], page: Any, requests: Sequence[dict[
     return answers
 
 
+@pytest.mark.full_matrix
 def test_each_filter_matches_its_target(new_visitor: NewVisitor) -> None:
     page = new_visitor().page
     kinds = {".css": "stylesheet", ".js": "script"}
@@ -121,6 +122,7 @@ def expect_untouched(visitor: Visitor) -> None:
     assert answer["blocked"] == []
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("layout", ["corner", "modal"])
 def test_no_filter_hides_banner_or_blocks_its_requests(new_visitor: NewVisitor, layout: str) -> None:
     visitor = new_visitor()
@@ -204,6 +206,7 @@ def their_rules() -> list[Any]:
     return rules
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("language", RECOGNISED)
 def test_autoconsent_recognises_banner_by_words_and_refuses(new_visitor: NewVisitor, language: str) -> None:
     visitor = new_visitor()
@@ -215,6 +218,7 @@ def test_autoconsent_recognises_banner_by_words_and_refuses(new_visitor: NewVisi
     assert visitor.state["status"] == "refused"
 
 
+@pytest.mark.each_value(at_most=1)
 @pytest.mark.parametrize("language", BY_RULE)
 def test_autoconsent_with_our_rule_refuses_in_every_language(new_visitor: NewVisitor, language: str) -> None:
     visitor = new_visitor()

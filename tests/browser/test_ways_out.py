@@ -141,7 +141,7 @@ def test_each_way_leads_out_where_there_is_no_policy(
         "not asked",
         pytest.param("refused", marks=pytest.mark.full_matrix),
         pytest.param("another purpose granted", marks=pytest.mark.full_matrix),
-        "withdrawn",
+        pytest.param("withdrawn", marks=pytest.mark.full_matrix),
     ],
 )
 def test_no_way_leads_out_of_a_page_under_our_policy(
@@ -158,6 +158,7 @@ def test_no_way_leads_out_of_a_page_under_our_policy(
     assert third.ways == []
 
 
+@pytest.mark.full_matrix
 @pytest.mark.parametrize(("way", "example"), EXAMPLES)
 def test_each_example_of_what_no_policy_stops_leads_out(
     shared_context: BrowserContext, site: Site, third: Recipient, way: str, example: str
