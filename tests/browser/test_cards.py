@@ -172,6 +172,7 @@ def sealed_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         yield sites
 
 
+@pytest.mark.each_value(at_most=1)
 @with_and_without_scripts
 def test_site_under_strict_policy_has_no_violations(browser: Browser, sealed_sites: Sites, scripts: bool) -> None:
     context = browser.new_context(java_script_enabled=scripts, viewport=PHONE)

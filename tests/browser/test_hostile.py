@@ -91,10 +91,8 @@ def test_hostile_page_tries_every_way_that_its_directives_name() -> None:
     }
 
 
-@pytest.mark.each_value(at_most=1)
-@pytest.mark.parametrize(
-    "is_refused", [False, pytest.param(True, marks=pytest.mark.full_matrix)], ids=["not asked", "refused"]
-)
+@pytest.mark.full_matrix  # tests/browser/test_ways_out.py has more ways
+@pytest.mark.parametrize("is_refused", [False, True], ids=["not asked", "refused"])
 def test_refused_page_reaches_nobody(
     page: Page, site: Sites, recipients: dict[str, Recipient], *, is_refused: bool
 ) -> None:

@@ -107,7 +107,7 @@ def test_answer_on_a_later_page_has_the_campaign_of_the_first(
     assert made["referrers"] == [{"referrer": "(internal)", "sessions": 1, "visitors": 1}]
 
 
-@pytest.mark.each_value(at_most=3)
+@pytest.mark.each_value(at_most=2)
 @pytest.mark.parametrize("sites", [""], indirect=True)
 @pytest.mark.parametrize(("landing", "channel", "campaigns"), ARRIVALS)
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])

@@ -127,6 +127,7 @@ def tried(third: Recipient) -> set[str]:
     return {NAMES[int(way)] if way.isdigit() else "" for way in ways}
 
 
+@pytest.mark.full_matrix
 def test_each_way_leads_out_where_there_is_no_policy(
     shared_context: BrowserContext, open_site: Site, third: Recipient
 ) -> None:
