@@ -5,6 +5,7 @@ Internal: what is public is in docs/reference/public-api.md.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from os import PathLike
@@ -149,6 +150,7 @@ class ConsentMiddleware(FailsAtStart):
         )
         self.app = app
         self._serve_endpoint = serve_endpoint
+        self._is_own = re.compile(rf"(?:{re.escape(prefix)}(?:/.*)?|{re.escape(GPC_PATH)})\Z", re.DOTALL).match
         self._lost_prefix = LostPrefix(site.foreign_hosts.pages, prefix)
 
     @property
@@ -168,10 +170,10 @@ class ConsentMiddleware(FailsAtStart):
         if self._lost_prefix.is_open and self._lost_prefix.pages:
             self._lost_prefix.look(scope)
         path = local_path(scope) if scope.get("root_path") else scope["path"]
-        is_for_us = scope["type"] == "http" and is_own(path, site.prefix)
+        is_own = scope["type"] == "http" and self._is_own(path) is not None
         request = current.begin(scope)
         try:
-            if is_for_us:
+            if is_own:
                 await self._serve_endpoint(site, scope, receive, send, path)
             else:
                 await self._respond(scope, receive, send, path, request)
@@ -219,10 +221,3 @@ def with_plain_fields(scope: Scope) -> Scope:
         if type(name) is type(value) is type(last_name) is type(last_value) is bytes:
             return scope
     return {**scope, "headers": plain_fields(fields)}
-
-
-def is_own(path: str, prefix: str) -> bool:
-    """Return whether a path inside the app is one of our endpoints."""
-    if path.startswith(prefix):
-        return path == prefix or path[len(prefix)] == "/"
-    return path == GPC_PATH

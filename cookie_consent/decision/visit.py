@@ -338,12 +338,13 @@ def read_fields(fields: Headers) -> tuple[bytes, frozenset[str]]:
     A signal is there if its field is exactly "1" (Global Privacy Control, section "The Sec-GPC Header Field"). That
     there is none is never consent.
     """
-    cookies = b""
+    by_name = dict(fields)
+    cookies = by_name.get(b"cookie", b"")
+    if len(by_name) < len(fields):
+        cookies = b"; ".join([value for name, value in fields if name == b"cookie"])
     signals = _NO_SIGNALS
-    for name, value in fields:
-        if name == b"cookie":
-            cookies = b"; ".join((cookies, value)) if cookies else bytes(value)
-        elif value == b"1" and name in _SIGNALS:
+    for name in _SIGNALS:
+        if name in by_name and (name, b"1") in map(tuple, fields):
             signals |= {_SIGNALS[name]}
     return cookies, signals
 

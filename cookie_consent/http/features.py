@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 from zlib import crc32
@@ -50,27 +50,14 @@ def explanation(request: AnyRequest, missing: tuple[str, ...], feature: Feature 
     message += dict.fromkeys(words(consent.reasons[purpose]).unescape() for purpose in missing)
     if feature is not None:
         message.insert(0, feature.fallback[consent.language])
-    document = explaining_document(feature.id if feature else None, missing, " ".join(message), settings=consent.base)
+    document = {
+        "available": False,
+        "feature": None if feature is None else feature.id,
+        "missing": missing,
+        "message": " ".join(message),
+        "settings": consent.base,
+    }
     return JSONResponse(document, headers={"cache-control": "no-store"})
-
-
-def explaining_document(feature: str | None, missing: Iterable[str], message: str, *, settings: str) -> dict[str, Any]:
-    """Return what programs are told in place of a feature."""
-    return {"available": False, "feature": feature, "missing": list(missing), "message": message, "settings": settings}
-
-
-DOCUMENT_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "available": {"const": False},
-        "feature": {"type": ["string", "null"]},
-        "missing": {"type": "array", "items": {"type": "string"}},
-        "message": {"type": "string"},
-        "settings": {"type": "string"},
-    },
-    "required": ["available", "feature", "missing", "message", "settings"],
-}
-"""What `explaining_document` returns, as a JSON Schema for OpenAPI."""
 
 
 def fallback_box(scope: Mapping[str, Any], feature: str) -> str:

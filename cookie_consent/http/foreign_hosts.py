@@ -11,14 +11,12 @@ from cookie_consent.base.addresses import address, outer_path, read_host
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.messages import escape_for_log, forget_with_others, warn_once
 from cookie_consent.decision.decision import Decision
-from cookie_consent.http.csp import SecurityFields, TagRules, covers
+from cookie_consent.http.csp import SecurityFields, covers
 from cookie_consent.http.insert import COMMENT_TEXT, REST, SCRIPT_TEXT, SPACE, compile_html, match_text, read_attributes
-from cookie_consent.pages.assets import nonce_attribute
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import PLACEHOLDER
 
-_OWN_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _MOST_NAMED = 3
 _MAX_PAGES = 1000
 _LONGEST_READ = 256 * 1024
@@ -160,7 +158,6 @@ class ForeignHosts:
 
     Attributes:
         pages: the paths of pages that were looked through.
-        named: the hosts that were logged and that no policy of ours stops.
         rests_until: when to look through one of these pages again (seconds since 1970).
     """
 
@@ -170,7 +167,6 @@ class ForeignHosts:
         self._security = security if security is not None and security.enforces else None
         self.pages: set[str] = set()
         self.rests_until = clock() + _REST
-        self.named: list[str] = []
         forget_with_others(self)
 
     def forget(self) -> None:
@@ -189,24 +185,7 @@ class ForeignHosts:
             advice = self._describe(load, scope, decision)
             if advice is not None:
                 text = f'The page "{escape_for_log(outer_path(scope))}" {advice}'
-                if warn_once("hosts that pages load from", load.host, text) and self._security is None:
-                    self.named.append(load.host)
-
-    def console_line(self, scope: Mapping[str, Any], rules: TagRules) -> bytes:
-        """Return a script that says in the browser's console what was logged, if that is on the developer's machine.
-
-        Under a policy of ours, browsers say it by themselves.
-
-        Args:
-            scope: the request's ASGI scope.
-            rules: what the page's policies say of our tags.
-        """
-        if not (self.named and rules.inline_script and read_host(scope) in _OWN_MACHINE):
-            return b""
-        # The names of hosts have no characters that end a script.
-        hosts = ", ".join(self.named[:_MOST_NAMED])
-        text = f"cookie-consent: pages load from {hosts} before anybody allows it; see the server's log"
-        return f'<script{nonce_attribute(rules.script_nonce)}>console.warn("{text}")</script>'.encode()
+                warn_once("hosts that pages load from", load.host, text)
 
     def watch(self, scope: Mapping[str, Any], decision: Decision) -> Callable[[Message], None] | None:
         """Return what takes the messages of a page, and looks through it at its end; None if it is not due.

@@ -97,6 +97,8 @@ _END = compile_html(rf"""</ (?: body | html ) [{SPACE}]*+ (?:
     (?: </? [a-z]{{0,4}} [{SPACE}]*+ | <!.* )? )?""")
 """What ends a page, up to the end of the bytes."""
 _END_BEGUN = compile_html(r"</? [a-z]{0,4}")
+_LONGEST_KEPT_END = 64
+"""Bytes of an end of a page whose place is kept."""
 
 
 class Places(NamedTuple):
@@ -209,15 +211,26 @@ def find_end(data: bytes, *, is_all: bool) -> int:
         data: bytes of a page.
         is_all: whether no more come; else a tag that has only begun may become one of these.
     """
-    before = max(len(data) - _LONGEST_END, 0)
-    end = data[before:].lower()
-    for at in sorted(end.rfind(tag) for tag in _END_TAGS):
-        if at >= 0 and _END.fullmatch(end, at):
-            return before + at
-    at = end.rfind(b"<")
-    if at >= 0 and not is_all and _END_BEGUN.fullmatch(end, at):
-        return before + at
-    return len(data)
+    at = data.rfind(b"</body", -_LONGEST_KEPT_END)
+    if at >= 0 and data.find(b"</html", at) > 0:
+        return at + _find_kept_end(data[at:], is_all)
+    at = max(len(data) - _LONGEST_END, 0)
+    return at + _find_end(data[at:], is_all)
+
+
+def _find_end(end: bytes, is_all: bool) -> int:
+    """Return the position of </body> or </html> in the last bytes of a page; see `find_end`."""
+    lowered = end.lower()
+    for at in sorted([lowered.rfind(tag) for tag in _END_TAGS]):
+        if at >= 0 and _END.fullmatch(lowered, at):
+            return at
+    at = lowered.rfind(b"<")
+    if at >= 0 and not is_all and _END_BEGUN.fullmatch(lowered, at):
+        return at
+    return len(end)
+
+
+_find_kept_end = lru_cache(maxsize=256)(_find_end)
 
 
 class Pieces(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cookie_consent.base.addresses import outer_path
@@ -44,8 +43,8 @@ _RELOADS = (b"max-age=0", b"no-cache")
 
 
 def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
-    """Return header fields as bytes, whatever kinds of bytes or texts they are."""
-    return [(_plain(name), _plain(value)) for name, value in headers]
+    """Return header fields as bytes with names in lowercase, whatever kinds of bytes or texts they are."""
+    return [(_plain(name).lower(), _plain(value)) for name, value in headers]
 
 
 def _plain(part: Any) -> bytes:
@@ -59,16 +58,17 @@ class Head:
         message: the ASGI message with the header fields.
         scope: the ASGI scope of the request.
         trace: the traced request, if there will be an access record.
+        request: the header fields of the request, if they are known by name.
         may_ask: whether the page may have the question.
         is_left_out: whether the option `inject` leaves out this page.
 
     Attributes:
         kind: the type of the message.
         status: the status code; 0 for none.
-        fields: the header fields.
-        found: the header fields by name in lowercase; of several, the last. Two types or lengths count
-            as none.
+        fields: the header fields, with names in lowercase.
+        found: the header fields by name; of several, the last. Two types or lengths count as none.
         media_type: the media type of the body, in lowercase; b"" for none.
+        request: the header fields of the request by name in lowercase.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Head:
         scope: Mapping[str, Any],
         trace: Trace | None = None,
         *,
+        request: Mapping[bytes, bytes] | None = None,
         may_ask: bool = False,
         is_left_out: bool = False,
     ) -> None:
@@ -84,14 +85,14 @@ class Head:
         if type(fields) is not list:
             fields = plain_fields(fields)
         for name, value in fields:
-            if type(name) is not bytes or type(value) is not bytes:
+            if type(name) is not bytes or type(value) is not bytes or not name.islower():
                 fields = plain_fields(fields)
                 break
-        found: dict[bytes, bytes] = {}
-        for name, value in fields:
-            lowered = name.lower()
+        found = dict(fields)
+        if len(found) < len(fields):
+            names = [name for name, _ in fields]
             # Clients differ in which of two they take.
-            found[lowered] = b"" if lowered in _SINGLE and lowered in found else value
+            found |= {name: b"" for name in _SINGLE if names.count(name) > 1}
         status = message.get("status")
         self.kind: str = message["type"]
         self.status: int = status if isinstance(status, int) else 0
@@ -102,11 +103,14 @@ class Head:
         self.trace = trace
         self.may_ask = may_ask
         self.is_left_out = is_left_out
+        self._request = request if trace is None else trace.fields
 
-    @cached_property
+    @property
     def request(self) -> Mapping[bytes, bytes]:
         """The header fields of the request by name in lowercase."""
-        return dict(self.scope["headers"]) if self.trace is None else self.trace.fields
+        if self._request is None:
+            self._request = dict(self.scope["headers"])
+        return self._request
 
 
 class Insert(NamedTuple):
@@ -220,7 +224,7 @@ def block_cookies(new: Plan, visit: Visit, head: Head, site: Site, *, is_for_all
         passed = []
         new.advice = "public cookie"
     if passed != head.fields:
-        new.cookies = tuple([field for field in passed if field[0].lower() == b"set-cookie"])
+        new.cookies = tuple([field for field in passed if field[0] == b"set-cookie"])
 
 
 def limit_browser(new: Plan, visit: Visit, head: Head, consent: RequestConsent, security: SecurityFields) -> None:
@@ -318,7 +322,6 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
             new.insert = Insert(encoding, asks, site.settings_link, may_inline=may_inline, policies=policies)
         return
     decision = visit.decision
-    request = head.request
     new.vary = site.depends_on
     if b"etag" in head.found or (b"cache-control" in head.found and is_shared(head.fields)):
         new.advice = "cacheable"
@@ -327,24 +330,17 @@ def plan_insert(  # noqa: PLR0913 (what a page depends on)
     if asks or link or says_saved:
         new.vary = site.page_depends_on
         # For a page in a frame, the page around it asks.
-        if request.get(b"sec-fetch-dest") in FRAMES:
+        if head.request.get(b"sec-fetch-dest") in FRAMES:
             asks = link = says_saved = False
     if says_saved:
         # The page is not kept, and the next page does not say it again.
         new.cache = "no-store"
         new.add += ((b"set-cookie", site.own_cookies.forget(SAVED, visit.place)),)
     if asks or link or says_saved or (site.tells_vendors and method != "HEAD"):
-        new.insert = Insert(
-            encoding,
-            asks,
-            link,
-            says_saved,
-            first=asks and is_arrival(request),
-            came_from=read_arrival(request, site) if asks else "",
-            has_ended=decision.record is None and bool(visit.refused_cookies),
-            may_inline=may_inline,
-            policies=policies,
-        )
+        first = asks and is_arrival(head.request)
+        came_from = read_arrival(head.request, site) if asks else ""
+        ended = decision.record is None and bool(visit.refused_cookies)
+        new.insert = Insert(encoding, asks, link, says_saved, first, came_from, ended, may_inline, policies)
 
 
 def is_arrival(request: Mapping[bytes, bytes]) -> bool:
@@ -382,9 +378,9 @@ def find_policies(new: Plan, head: Head) -> tuple[tuple[bytes, ...], bool]:
     """Return the Content-Security-Policies of a page, and whether something of ours may be inline, but for them."""
     if not new.limits and ENFORCED not in head.found and REPORTED not in head.found:
         return (), True
-    enforced = [value for name, value in (*head.fields, *new.limits) if name.lower() == ENFORCED]
+    enforced = [value for name, value in (*head.fields, *new.limits) if name == ENFORCED]
     # These count too: nothing of ours should be reported.
-    reported = [value for name, value in head.fields if name.lower() == REPORTED]
+    reported = [value for name, value in head.fields if name == REPORTED]
     policies = (*enforced, *reported)
     # A page that a script puts into another one is under the policy of that one, which has another nonce.
     is_swapped = head.request.get(b"sec-fetch-dest", b"document") != b"document"
@@ -412,13 +408,16 @@ def count_page(new: Plan, visit: Visit, head: Head, consent: RequestConsent) -> 
     new.host = host
     if head.status >= FIRST_ERROR:
         return
-    counts = [("degraded", feature) for feature in consent.degraded]
+    counts = []
+    for feature in consent.degraded:
+        counts.append(("degraded", feature))
     if head.trace is None or not head.trace.is_landing:  # a reload after the answer was counted before it
         counts.append(("views", ""))
     if head.trace is not None:
         counts.append(("views_recorded", ""))
         new.record = "view"
-    if not BY_SIGNAL.isdisjoint(visit.decision.reasons.values()):
+    decision = visit.decision
+    if decision.refused_by_signal and not BY_SIGNAL.isdisjoint(decision.reasons.values()):
         counts.append(("signal", ""))
     new.counts = tuple(counts)
 
@@ -438,7 +437,7 @@ def steer_caches(new: Plan, visit: Visit, head: Head, consent: RequestConsent, s
 
 def is_shared(headers: Headers) -> bool:
     """Return whether a response says that shared caches may keep it: by "public" or "s-maxage" in Cache-Control."""
-    values = [value for name, value in headers if name.lower().endswith(b"cache-control")]
+    values = [value for name, value in headers if name.endswith(b"cache-control")]
     return any(is_for_shared(word) for word in split_list(b",".join(values)))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import escape
@@ -15,16 +16,20 @@ from cookie_consent.http.insert import Pieces, Places
 from cookie_consent.http.plan import Insert
 from cookie_consent.http.request_consent import RequestConsent, own_path
 from cookie_consent.pages.assets import assets, link_styles, nonce_attribute, script_tag, write_styles
-from cookie_consent.pages.context import QuestionOptions, fill_marks, list_values
+from cookie_consent.pages.context import QuestionOptions, list_values, make_template
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.vendors import VendorMapping
 
 if TYPE_CHECKING:
     from cookie_consent.http.site import Site
 
-_SCRIPT_NONCE = "\0script_nonce\0"
-_STYLE_NONCE = "\0style_nonce\0"
-"""Marks for the nonces, which are others in each response."""
+_MARKED_RULES = {
+    (has_script_nonce, has_style_nonce, inline_style): TagRules(
+        "\0script_nonce\0" * has_script_nonce, "\0style_nonce\0" * has_style_nonce, inline_style=inline_style
+    )
+    for has_script_nonce, has_style_nonce, inline_style in itertools.product((False, True), repeat=3)
+}
+"""Whether a page has nonces for scripts and styles, and may have ours inline -> the rules, with marks for nonces."""
 Where = tuple[str, str, str, str]
 """The address of the endpoints, the language, the path of the page, its encoding."""
 
@@ -45,8 +50,8 @@ def render(
     rules = NO_RULES
     if insert.policies:
         rules = read_rules(b",".join(insert.policies))
-    if not insert.may_inline:
-        rules = rules.only_files()
+        if not insert.may_inline:
+            rules = rules.only_files()
     base = consent.base
     head = b""
     if site.tells_vendors:
@@ -57,36 +62,21 @@ def render(
         return Pieces(head, b"", b"", b""), language
     next_path = own_path(scope, has_query=not site.is_shared)
     where = (base, language, next_path, insert.encoding)
-    marked = find_pieces(insert, mark_nonces(rules, places), decision, where, site, reloads=consent.reloads)
-    values = list_values(
-        decision,
-        base,
-        next_path,
-        form_id=site.pages.make_id() if insert.asks and not site.is_shared else "",
-        first=insert.first,
-        came_from=insert.came_from,
-    )
-    values[b"script_nonce"] = rules.script_nonce.encode()
-    values[b"style_nonce"] = rules.style_nonce.encode()
-    style = fill_marks(marked[0], values)
-    question = fill_marks(marked[1], values)
-    link = fill_marks(marked[2], values) + site.foreign_hosts.console_line(scope, rules)
-    return Pieces(head, style, question, link), language
-
-
-def mark_nonces(rules: TagRules, places: Places) -> TagRules:
-    """Return the rules with marks in place of the nonces, after the policies in the head of the page."""
-    if rules.script_nonce:
-        rules = rules._replace(script_nonce=_SCRIPT_NONCE)
-    if rules.style_nonce:
-        rules = rules._replace(style_nonce=_STYLE_NONCE)
-    return rules.only_files() if places.has_policy else rules
+    may_inline = rules.inline_style and not places.has_policy
+    marked_rules = _MARKED_RULES[bool(rules.script_nonce), bool(rules.style_nonce), may_inline]
+    style, question, link = find_pieces(insert, marked_rules, decision, where, site, reloads=consent.reloads)
+    form_id = site.pages.make_id() if insert.asks and not site.is_shared else ""
+    values = list_values(decision, base, next_path, form_id=form_id, first=insert.first, came_from=insert.came_from)
+    if insert.policies:
+        values[b"script_nonce"] = rules.script_nonce.encode()
+        values[b"style_nonce"] = rules.style_nonce.encode()
+    return Pieces(head, style % values, question % values, link % values), language
 
 
 def find_pieces(
     insert: Insert, rules: TagRules, decision: Decision, where: Where, site: Site, *, reloads: bool
-) -> Sequence[list[bytes]]:
-    """Return the style, the question and the link of a page, split at their marks; see `make_pieces`.
+) -> tuple[bytes, bytes, bytes]:
+    """Return the style, the question and the link of a page, with marks; see `make_pieces`.
 
     They are kept for all who see them, but for a long path of the endpoints: a mount path can come from the client.
     """
@@ -97,11 +87,11 @@ def find_pieces(
     says = (decision.policy, decision.status, decision.outcome, decision.news, decision.honours_gpc, decision.signals)
     shows = (insert.asks, insert.link, insert.says_saved, rules, reloads, base, language, bool(next_path), encoding)
     key = (shows, says, answered, *decision.reasons.values())
-    marked = site.pieces_kept.get(key)
-    if marked is None:
+    pieces = site.pieces_kept.get(key)
+    if pieces is None:
         pieces = make_pieces(insert, rules, decision, where, site, reloads=reloads)
-        marked = site.pieces_kept.keep(key, [piece.split(b"\0") for piece in pieces], len(base))
-    return marked
+        site.pieces_kept.keep(key, pieces, len(base))
+    return pieces
 
 
 def make_pieces(
@@ -127,7 +117,7 @@ def make_pieces(
         options = QuestionOptions(reloads=reloads, shared=site.shared_cookie, asks_first=site.asks_first)
         script = script_tag(base, rules.script_nonce, "shared.js" if site.is_shared else "choices.js")
         question = site.pages.mark_banner(decision, *where, options=options)
-        question += script.encode("ascii", "xmlcharrefreplace")
+        question += make_template(script)
     if insert.says_saved:
         question += site.pages.mark_saved(decision, *where)
     if insert.link:
@@ -136,7 +126,7 @@ def make_pieces(
     style = write_styles(rules.style_nonce, styles)
     if not rules.inline_style:
         style = link_styles(base, rules.style_nonce, styles)
-    return style.encode("ascii", "xmlcharrefreplace"), question, link
+    return make_template(style), question, link
 
 
 def tell_vendors(

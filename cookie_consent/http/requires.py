@@ -17,7 +17,7 @@ from starlette.routing import Host, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.base.startup import FailsAtStart
-from cookie_consent.http.features import DOCUMENT_SCHEMA, explaining_document, explanation
+from cookie_consent.http.features import explanation
 from cookie_consent.http.request_consent import OF_A_REQUEST, AnyRequest, consent_of
 from cookie_consent.policy.parts import Feature
 from cookie_consent.policy.policy import Policy
@@ -86,28 +86,6 @@ class Requires:
         self.feature = feature
         self._status = status
         self.__signature__ = OF_A_REQUEST
-
-    @property
-    def responses(self) -> dict[int | str, dict[str, Any]]:
-        """What is sent without consent, for FastAPI's argument `responses` and so for the OpenAPI document."""
-        status = self._status or 200
-        without = f"Without consent to {', '.join(self.purposes)}:"
-        if status == 200:  # the description stands for both
-            without = f"The endpoint's response. {without}"
-        if self._fallback is not None:
-            return {status: {"description": f"{without} the fallback."}}
-        document = explaining_document(
-            self.feature, self.purposes, "This needs your consent.", settings="/privacy-choices"
-        )
-        as_json: dict[str, Any] = {"examples": {"without_consent": {"summary": "Without consent", "value": document}}}
-        if status != 200:  # there the endpoint's own schema stands
-            as_json["schema"] = DOCUMENT_SCHEMA
-        return {
-            status: {
-                "description": f"{without} what is off and why, as a page or as JSON.",
-                "content": {"text/html": {"schema": {"type": "string"}}, "application/json": as_json},
-            }
-        }
 
     @overload
     def __call__(self, request: HTTPConnection) -> None: ...

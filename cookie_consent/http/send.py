@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -41,8 +41,8 @@ _LONGEST_LENGTH = 19
 """Digits of a number that some client cannot read."""
 
 
-_CDN_FIELDS = (b"-cache-control", b"x-accel-expires", b"surrogate-control", b"edge-control")
-"""Ends of the names of fields that some caches prefer to Cache-Control: targeted fields such as CDN-Cache-Control (RFC
+_FOR_CACHES = (b"cache-control", b"x-accel-expires", b"surrogate-control", b"edge-control")
+"""Ends of the names of Cache-Control and of what some caches prefer to it: targeted ones such as CDN-Cache-Control (RFC
 9213), nginx's, those of the Edge Architecture Specification, and Akamai's."""
 
 
@@ -56,12 +56,12 @@ def write_fields(head: Head, new: Plan, pieces: Pieces = NO_PIECES) -> Headers:
     """
     fields = head.fields
     if new.cookies is not None:
-        fields = [*(field for field in fields if field[0].lower() != b"set-cookie"), *new.cookies]
-    if pieces is not NO_PIECES and not _OF_BYTES.isdisjoint(head.found):
+        fields = [*(field for field in fields if field[0] != b"set-cookie"), *new.cookies]
+    if pieces is not NO_PIECES:
         fields = correct_fields(fields, head.found, pieces)
     fields = [*fields, *new.limits, *new.add, *new.expire]
     if new.cache == "no-store":
-        fields = [field for field in fields if field[0].lower() != b"cache-control"]
+        fields = [field for field in fields if field[0] != b"cache-control"]
         fields.append((b"cache-control", b"no-store"))
     return depend_on(fields, new.vary) if new.vary else fields
 
@@ -72,7 +72,7 @@ def correct_fields(fields: Headers, found: Mapping[bytes, bytes], pieces: Pieces
     A page with a question has no validator, or a 304 would bring the question back after it was answered. One that only
     gets the link means the same with other bytes: a weak entity tag says so (RFC 9110, section 8.8.1).
     """
-    corrected = [field for field in fields if field[0].lower() not in _OF_BYTES]
+    corrected = [field for field in fields if field[0] not in _OF_BYTES]
     length = found.get(b"content-length", b"").strip()
     if length.isdigit() and len(length) < _LONGEST_LENGTH:
         corrected.append((b"content-length", b"%d" % (int(length) + sum(map(len, pieces)))))
@@ -85,23 +85,18 @@ def correct_fields(fields: Headers, found: Mapping[bytes, bytes], pieces: Pieces
     return corrected
 
 
-def depend_on(fields: Headers, names: Iterable[bytes]) -> Headers:
+def depend_on(fields: Headers, names: tuple[bytes, ...]) -> Headers:
     """Return the header fields of a private response that depends on fields of the request.
 
     One Vary and one Cache-Control have what the app's say. The fields that single caches prefer to it are left out.
     """
-    others = Headers()
+    others = [field for field in fields if field[0] != b"vary" and not field[0].endswith(_FOR_CACHES)]
     vary = b""
     control = b""
-    for name, value in fields:
-        lowered = name.lower()
-        if lowered == b"vary":
-            vary += value + b","
-        elif lowered == b"cache-control":
-            control += value + b","
-        elif not lowered.endswith(_CDN_FIELDS):
-            others.append((name, value))
-    return [*others, *_make_private(vary, control, tuple(names))]
+    if len(others) < len(fields):
+        vary = b",".join([value for name, value in fields if name == b"vary"])
+        control = b",".join([value for name, value in fields if name == b"cache-control"])
+    return others + _make_private(vary, control, names)
 
 
 @lru_cache(maxsize=256)
@@ -141,6 +136,7 @@ class Sender:
     Attributes:
         may_ask: whether the page may have the question.
         is_left_out: whether the option `inject` leaves out this page.
+        request: the header fields of the request by name, if the app is asked for a page.
         page: the page whose bytes pass, if it gets anything and is not at its end.
         held: the start of a response, until the first bytes tell whether it is a page.
         watch: looks through the page for other hosts; None if it is not due.
@@ -169,11 +165,13 @@ class Sender:
         self.held: tuple[Message, Head, Plan] | None = None
         self.watch: Callable[[Message], None] | None = None
         self.may_ask = False
+        self.request: Mapping[bytes, bytes] | None = None
         if scope["type"] == "http" and site.inject:
             self.is_left_out = site.leaves_out is not None and site.leaves_out(scope, path)
             self.may_ask = may_ask(site, visit, scope)
             if (self.may_ask or site.needs_pages) and not self.is_left_out:
-                self.scope = ask_for_page(scope, is_for_all=site.is_shared)
+                self.request = dict(scope["headers"])
+                self.scope = ask_for_page(scope, self.request, is_for_all=site.is_shared)
 
     async def run(self, app: ASGIApp) -> None:
         """Run an app that sends the response, and send what is held when it has returned."""
@@ -210,7 +208,14 @@ class Sender:
 
     def _begin(self, message: Message) -> Awaitable[None]:
         """Send the start of a response after its plan, or hold it if the plan inserts something."""
-        head = Head(message, self.scope, self.trace, may_ask=self.may_ask, is_left_out=self.is_left_out)
+        head = Head(
+            message,
+            self.scope,
+            self.trace,
+            request=self.request,
+            may_ask=self.may_ask,
+            is_left_out=self.is_left_out,
+        )
         new = plan(self.visit, head, self.consent, self.site)
         if not vars(new) and head.fields is message.get("headers"):
             return self.server_send(message)
@@ -218,7 +223,7 @@ class Sender:
         if new.insert is None:
             return self.server_send({**message, "headers": write_fields(head, new)})
         self.held = (message, head, new)
-        self.page = Page(partial(self._render, new, new.insert))
+        self.page = Page(partial(self._render, head, new, new.insert))
         return send_nothing()
 
     def _note(self, head: Head, new: Plan) -> None:
@@ -237,7 +242,7 @@ class Sender:
         if new.is_read:
             self.watch = site.foreign_hosts.watch(self.scope, self.visit.decision)
 
-    def _render(self, new: Plan, insert: Insert, places: Places) -> Pieces:
+    def _render(self, head: Head, new: Plan, insert: Insert, places: Places) -> Pieces:
         site = self.site
         decision = self.visit.decision
         if site.is_shared:
@@ -247,7 +252,7 @@ class Sender:
             device = ""
             # The user agent of who has answered is not read: the answer may have been a no.
             if decision.record is None:
-                device = read_agent(dict(self.scope["headers"]).get(b"user-agent", b"")).device
+                device = read_agent(head.request.get(b"user-agent", b"")).device
             shown = Shown(decision.policy, device, outer_path(self.scope))
             names = ("asked", "asked_first") if insert.first else ("asked",)
             purposes = [("asked", id_) for id_ in decision.asked]
@@ -324,7 +329,7 @@ def may_ask(site: Site, visit: Visit, scope: Scope) -> bool:
     return path.rstrip("/") not in site.policy.linked_paths
 
 
-def ask_for_page(scope: Scope, *, is_for_all: bool) -> Scope:
+def ask_for_page(scope: Scope, request: Mapping[bytes, bytes], *, is_for_all: bool) -> Scope:
     """Return the scope of a request, changed to ask for a complete, uncompressed page if it may be for a page.
 
     Nothing can be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"
@@ -332,10 +337,10 @@ def ask_for_page(scope: Scope, *, is_for_all: bool) -> Scope:
 
     Args:
         scope: the ASGI scope of the request.
+        request: its header fields by name.
         is_for_all: whether pages are the same for everybody, also for robots and tools. They accept anything, and
             browsers say what for.
     """
-    request = dict(scope["headers"])
     accepted = request.get(b"accept", b"*/*")
     is_of_tool = is_for_all and b"*/*" in accepted and b"sec-fetch-dest" not in request
     if not (b"text/html" in accepted or is_of_tool):

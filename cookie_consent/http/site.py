@@ -208,7 +208,7 @@ class Site:
         self.asks_first = shared_pages and policy.is_by_country
         self.app_language = read_language(language, policy.site.languages)
         self.foreign_hosts = ForeignHosts(prefix, self.security, clock)
-        self.pieces_kept = Cache[tuple[object, ...], list[list[bytes]]](most=512)
+        self.pieces_kept = Cache[tuple[object, ...], tuple[bytes, bytes, bytes]](most=512)
         self._make_first_page()
         check_desk(desk, ledger)
         self.desk = desk

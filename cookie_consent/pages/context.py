@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -108,12 +108,15 @@ _written_paths = Cache[str, tuple[bytes, bytes]](512)
 """Path -> the same for an attribute, and for the query of a link."""
 
 
-def fill_marks(parts: Sequence[bytes], values: Mapping[bytes, bytes]) -> bytes:
-    """Return HTML that was split at its NULs, with values in place of the marks, which are each second part."""
-    filled = list(parts)
-    for position in range(1, len(filled), 2):
-        filled[position] = values[filled[position]]
-    return b"".join(filled)
+def make_template(html: str, encoding: str = "ascii") -> bytes:
+    """Return HTML in which `%` puts values in place of the marks; see `list_values`.
+
+    Characters that the encoding lacks become character references.
+    """
+    return _MARK.sub(rb"%(\1)b", html.replace("%", "%%").encode(encoding, "xmlcharrefreplace"))
+
+
+_MARK = re.compile(rb"\0(\w+)\0")
 
 
 def answered_at(decision: Decision) -> int:

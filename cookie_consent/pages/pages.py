@@ -18,9 +18,9 @@ from cookie_consent.pages.context import (
     QuestionOptions,
     cached_variables,
     card_variables,
-    fill_marks,
     list_values,
     load_templates,
+    make_template,
     missing_variables,
     page_variables,
     question_variables,
@@ -249,7 +249,7 @@ class Pages:
     ) -> bytes:
         """Return the question, to be inserted first in <body>."""
         marked = self.mark_banner(decision, base, language, next_path, encoding, options=options)
-        return fill_marks(marked.split(b"\0"), list_values(decision, base, next_path, form_id=self.make_id()))
+        return marked % list_values(decision, base, next_path, form_id=self.make_id())
 
     def mark_banner(
         self,
@@ -303,10 +303,6 @@ class Pages:
         encoding: str,
         **more: object,
     ) -> bytes:
-        """Return HTML with marks for what differs between visitors.
-
-        Characters that the encoding of the page lacks become character references.
-        """
+        """Return HTML with marks for what differs between visitors; see `make_template`."""
         variables = cached_variables(decision, base, language, next_path)
-        html = self._templates.get_template(template).render(variables, **more)
-        return html.encode(encoding, "xmlcharrefreplace")
+        return make_template(self._templates.get_template(template).render(variables, **more), encoding)

@@ -53,7 +53,9 @@ class LossCounter:
         if locking.is_posix():  # Windows cannot remove an open file
             with suppress(OSError):
                 self._path, self.numbers = self._shared(waiting)
-        return sum(_lost_by_ended_process(path) for path in self._folder.glob(f"{self._prefix}*") if path != self._path)
+        names = os.listdir(self._folder) if self._folder.is_dir() else []
+        others = (self._folder / name for name in names if name.startswith(self._prefix))
+        return sum(_lost_by_ended_process(path) for path in others if path != self._path)
 
     def end(self) -> None:
         """Remove the published numbers if all lines were stored."""

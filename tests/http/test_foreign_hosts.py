@@ -258,35 +258,6 @@ def test_other_responses_are_not_looked_through(
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize("chunks", [1, 2], ids=["ordinary", "streamed"])
-@pytest.mark.parametrize("answer", ["none", "refuse"])
-def test_console_of_the_developers_browser_says_it(answer: str, chunks: int) -> None:
-    body = page(TAG)
-    app = install(reply_app([body] if chunks == 1 else [body[:200], body[200:]], HTML), settings_link=True)
-    line = (
-        '<script>console.warn("cookie-consent: pages load from www.googletagmanager.com before anybody allows it; '
-        "see the server's log\")</script>"
-    )
-    for host in ("localhost:8000", "127.0.0.1", "site.example"):
-        visitor = Visitor(app)
-        if answer == "refuse":
-            visitor.refuse()
-        visitor.get(host=host)
-        assert (line in visitor.get(host=host).text) == (host != "site.example")
-
-
-def test_console_line_has_the_nonce_of_the_page_and_is_not_where_it_may_not_run() -> None:
-    def shown(policy: str, **options: Any) -> str:
-        app = reply_app(page(TAG), HTML, headers=[("content-security-policy", policy)])
-        visitor = Visitor(install(app, settings_link=True, **options))
-        visitor.get(host="localhost")
-        return visitor.get(host="localhost").text
-
-    assert '<script nonce="abc">console.warn(' in shown("script-src 'nonce-abc'")
-    assert "console.warn(" not in shown("script-src 'self'")
-    assert "console.warn(" not in shown("img-src *", csp="enforce")
-
-
 @pytest.mark.slow
 def test_what_users_write_and_clients_ask_for_is_kept_only_while_short_and_few(
     caplog: pytest.LogCaptureFixture,

@@ -1,4 +1,4 @@
-"""Tests of `requires` for developers: the type of what it decorates, the status without consent, and OpenAPI.
+"""Tests of `requires` for developers: the type of what it decorates, and the status without consent.
 
 What `assert_type` says is checked by mypy, which runs on the tests too.
 """
@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, assert_type
+from typing import Any, assert_type
 
 import pytest
-from fastapi import BackgroundTasks, Depends, FastAPI
-from jsonschema import validate
+from fastapi import BackgroundTasks, Depends
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -21,7 +19,7 @@ from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware, requires
 from tests.http.test_features import HTML, fastapi_site, site, site_with
-from tests.support.asgi import SITE, Visitor, call, policy
+from tests.support.asgi import Visitor, call, policy
 from tests.support.policies import KEY
 
 # Types.
@@ -202,71 +200,6 @@ def test_decorated_endpoint_may_be_an_object_that_is_awaited() -> None:
 class _Listener:
     async def __call__(self, request: Request) -> Response:
         return PlainTextResponse("heard")
-
-
-# OpenAPI.
-
-
-def documented(status: int | None, fallback: Any = None) -> dict[str, Any]:
-    """Return the responses that the OpenAPI document of a FastAPI app names for an endpoint."""
-    app = FastAPI()
-    needs = requires("media", "analytics", status=status, fallback=fallback)
-
-    @app.get("/tour", dependencies=[Depends(needs)], responses=needs.responses)
-    async def tour() -> dict[str, str]:
-        """Show the tour."""
-        return {}
-
-    responses: dict[str, Any] = app.openapi()["paths"]["/tour"]["get"]["responses"]
-    return responses
-
-
-def test_openapi_names_the_response_without_consent() -> None:
-    responses = documented(403)
-    assert list(responses) == ["200", "403"]
-    assert responses["403"]["description"].startswith("Without consent to media, analytics: what is off and why")
-    assert list(responses["403"]["content"]) == ["text/html", "application/json"]
-    as_json = responses["403"]["content"]["application/json"]
-    needs = requires("media", "analytics", status=403)
-
-    async def tour(request: Request) -> Response:
-        raise AssertionError("not reached")
-
-    sent = call(site(Route("/tour", needs(tour))), path="/tour").json
-    validate(sent, as_json["schema"])
-    assert sent.keys() == as_json["schema"]["properties"].keys()
-    # FastAPI leaves out what is null.
-    assert sent.keys() - {"feature"} == as_json["examples"]["without_consent"]["value"].keys()
-
-
-def test_openapi_of_status_200_leaves_the_schema_of_the_endpoint() -> None:
-    description, content = (documented(None)["200"][name] for name in ("description", "content"))
-    assert description.startswith("The endpoint's response. Without consent to media, analytics: what is off")
-    assert list(content) == ["application/json", "text/html"]
-    assert content["application/json"]["schema"] == {
-        "additionalProperties": {"type": "string"},
-        "type": "object",
-        "title": content["application/json"]["schema"]["title"],
-    }
-    assert content["application/json"]["examples"]["without_consent"]["value"]["available"] is False
-
-
-def test_openapi_of_fallback_says_that_there_is_one() -> None:
-    assert documented(403, _async_list)["403"] == {"description": "Without consent to media, analytics: the fallback."}
-
-
-needs_media = requires("media", status=403)
-
-
-def test_dependency_and_its_responses_come_from_one_object() -> None:
-    app, visitor = fastapi_site(SITE)
-
-    @app.get("/tour", responses={**needs_media.responses, 404: {"description": "No such tour."}})
-    async def tour(allowed: Annotated[None, Depends(needs_media)]) -> dict[str, str]:
-        return {"video": "tour.mp4"}
-
-    assert visitor.get("/tour").status == 403
-    assert json.loads(visitor.get("/openapi.json").body)["paths"]["/tour"]["get"]["responses"].keys() >= {"403", "404"}
 
 
 @pytest.mark.parametrize("status", [None, 403])

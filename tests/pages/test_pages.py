@@ -21,7 +21,7 @@ from cookie_consent.decision.own_cookies import HTTP, HTTPS
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.endpoints.settings import list_own_cookies
 from cookie_consent.pages.assets import assets
-from cookie_consent.pages.context import QuestionOptions, fill_marks, list_values
+from cookie_consent.pages.context import QuestionOptions, list_values
 from cookie_consent.pages.pages import LAYOUTS, Layout, Pages
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.parts import Authority, Cookie
@@ -116,7 +116,7 @@ def settings_link(policy: Policy, record: ConsentRecord | None = None, *signals:
     given = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
     made = decision(policy, record, *signals)
     marked = Pages().mark_footer(made, **given)
-    return fill_marks(marked.split(b"\0"), list_values(made, BASE, given["next_path"])).decode(given["encoding"])
+    return (marked % list_values(made, BASE, given["next_path"])).decode(given["encoding"])
 
 
 def settings(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
@@ -612,7 +612,7 @@ def test_marks_get_the_values_of_each_page(policy: Policy, pages: Pages) -> None
     made = decision(policy)
     marked = pages.mark_banner(made, next_path="/a", **where)
     assert marked == pages.mark_banner(made, next_path="/b?c=&d", **where)
-    html = fill_marks(marked.split(b"\0"), list_values(made, BASE, "/b?c=&d", form_id="one", first=True))
+    html = marked % list_values(made, BASE, "/b?c=&d", form_id="one", first=True)
     for text in (b'value="/b?c=&amp;d#', b"next=/b%3Fc%3D%26d", b'value="one"', b'name="first" value="1"'):
         assert text in html
     assert b"\0" not in html
