@@ -169,7 +169,7 @@ def _purge(arguments: argparse.Namespace) -> int:
 
 
 def _purge_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
-    from cookie_consent.ledgers.retention import last_removal
+    from cookie_consent.ledgers.background import last_removal
 
     with existing_ledger(url) as ledger:
         last_removal(ledger, now)  # warns if that time is in the future

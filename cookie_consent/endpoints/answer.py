@@ -1,6 +1,6 @@
 """Takes an answer: its record, the cookies that store it, and the tracing that it begins or ends.
 
-Consent is written here, and a signal that overrides it in `ledgers/signal_records.py`.
+Consent is written here, and a signal that overrides it in `ledgers/background.py`.
 """
 
 from __future__ import annotations

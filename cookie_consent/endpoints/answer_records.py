@@ -24,7 +24,6 @@ from cookie_consent.http.forms import Problem, make_rate_problem
 from cookie_consent.http.site import Proof, Site
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as ledger_records
-from cookie_consent.ledgers.waiting import WaitingRecord
 from cookie_consent.pages.context import answered_at
 from cookie_consent.pages.evidence import SURFACES, render_evidence
 from cookie_consent.pages.pages import NOTICES
@@ -57,7 +56,7 @@ async def keep_record(site: Site, proof: Proof, request: OwnRequest, given: Give
         log_failure("The ledger could not keep a consent record; what the answer refuses holds", error)
         refusal = replace(refusal, consent_id=given.before.consent_id)
         make_entry = await _prepare_entry(site, None, request, given)
-        proof.waiting.add(WaitingRecord(given.record_id, refusal, make_entry))
+        proof.waiting.add(given.record_id, refusal, make_entry)
         if refusal.answers == given.record.answers:
             return given._replace(record=refusal)
         return given._replace(record=refusal, problem=problem)

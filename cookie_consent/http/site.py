@@ -46,9 +46,7 @@ from cookie_consent.http.options import (
 from cookie_consent.http.request_consent import RequestConsent
 from cookie_consent.http.requires import check_required
 from cookie_consent.ledgers import Ledger, ledger_of
-from cookie_consent.ledgers.retention import Retention
-from cookie_consent.ledgers.signal_records import SignalProofs
-from cookie_consent.ledgers.waiting import WaitingRecords
+from cookie_consent.ledgers.background import Retention, SignalProofs, WaitingRecords
 from cookie_consent.pages.pages import CARD_SALT, Layout, Pages, choose_intro
 from cookie_consent.policy.advice import advice_at_start
 from cookie_consent.policy.errors import raise_all

@@ -39,8 +39,8 @@ class MemoryLedger:
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
         """Return the records of a consent id, oldest first; only the newest `most` if given."""
-        records = [record for record in self.kept if record.get("consent_id") == consent_id]
-        return records if most is None else records[-most:]
+        links = [link for link in self._links if link.document and link.columns["consent_id"] == consent_id]
+        return [json.loads(link.document or "") for link in links[-(most or len(links)) :]]
 
     async def count(self, consent_id: str) -> int:
         """Return the number of records of a consent id."""

@@ -16,9 +16,9 @@ import trio.testing
 from starlette.types import Message
 
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
+from cookie_consent.ledgers.background import MAX_WAITING, PAUSE
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.chronology import Chronology
-from cookie_consent.ledgers.waiting import MAX_WAITING, PAUSE
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import (
     PHONE,

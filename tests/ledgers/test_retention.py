@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.ledgers import Ledger, open_ledger
+from cookie_consent.ledgers.background import Retention
 from cookie_consent.ledgers.chain import verify
-from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.parts import RequestRules
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.access_log import purge
@@ -124,7 +124,7 @@ def test_altered_record_is_not_removed_but_logged(tmp_path: Path, caplog: pytest
             connection.commit()
         run_if_due(retention(ledger), NOW)
         assert left(ledger) == 1
-    assert [record.getMessage() for record in caplog.records if record.module == "retention"] == [
+    assert [record.getMessage() for record in caplog.records if record.module == "background"] == [
         "Removed what is due from the ledger: 0 records, 0 texts, 0 policies, 0 requests, 0 addresses.",
         "Records that are due stay, since they are not as they were recorded: 1. Run: cookie-consent verify",
     ]

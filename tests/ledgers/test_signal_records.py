@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import State
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
-from cookie_consent.ledgers.signal_records import SignalProofs
+from cookie_consent.ledgers.background import SignalProofs
 from cookie_consent.policy.parts import SignalRules
 from tests.support.asgi import (
     PREFIX,
