@@ -28,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
+from cookie_consent.ledgers import sql as sql_ledger
 from cookie_consent.ledgers.chain import Root, Verified, verify
 from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.policy.parts import RequestRules
@@ -733,15 +734,15 @@ def test_text_removed_by_another_process_is_kept_again(database: Place, sql: Led
 
 @sqlite_stands_for_both
 @pytest.mark.slow
-def test_removal_of_more_records_than_one_batch(database: Place, sql: Ledger) -> None:
-    for number in range(4):
-        keep(sql, *(entry(f"{number}-{place}", keep_until=NOW) for place in range(1300)))
-    assert verify_intact(sql).records == 5200
-    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == Removal(5200, 2, 1)
-    assert sql.remove(now=NOW, make_id=new_id) == Removal(5200, 2, 1)
-    assert verify_intact(sql).removed == 5200
+def test_removal_of_more_records_than_one_batch(database: Place, sql: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql_ledger, "_PAGE_SIZE", 50)
+    keep(sql, *(entry(f"{number}", keep_until=NOW) for number in range(120)))
+    assert verify_intact(sql).records == 120
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == Removal(120, 2, 1)
+    assert sql.remove(now=NOW, make_id=new_id) == Removal(120, 2, 1)
+    assert verify_intact(sql).removed == 120
     assert database.execute("SELECT ran_at, reason, records, texts, policies FROM consent_removals") == [
-        (NOW, "retention", 5200, 2, 1)
+        (NOW, "retention", 120, 2, 1)
     ]
 
 

@@ -22,7 +22,7 @@ from cookie_consent.decision.own_cookies import HTTP, OwnCookies
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import Verified, verify
 from tests.support.asgi import PREFIX, run
-from tests.support.ledger_writer import ROOT, entry, run_writers
+from tests.support.ledger_writer import RECORDS_AT_ONCE, ROOT, entry, run_writers
 from tests.support.policies import KEY, NOW
 from tests.support.servers.child_site import Site, started
 from tests.support.servers.postgres import PrivateServer
@@ -160,7 +160,7 @@ def told(site: Site) -> tuple[set[str], set[str]]:
 @pytest.fixture
 def answers(request: pytest.FixtureRequest) -> int:
     """How many answers are given."""
-    return 1000 if request.config.getoption("--full-matrix") else 400
+    return 1000 if request.config.getoption("--full-matrix") else 150
 
 
 def check_ledger(url: str, given: Answers, *, at_most: int | None = None) -> None:
@@ -355,8 +355,9 @@ def removals(ledger: Ledger) -> list[int]:
 
 
 @sqlite_stands_for_both
-def test_killed_removal_is_finished_by_two_concurrent_removals(url: str) -> None:
-    due = 11_000
+def test_killed_removal_is_finished_by_two_concurrent_removals(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    due = 1500
+    monkeypatch.setenv(RECORDS_AT_ONCE, "50")
     fill(url, due, 100)
     with closing(open_ledger(url)) as ledger:
         with running_program([sys.executable, "-m", "tests.support.ledger_writer", "remove", url, str(NOW)]) as process:

@@ -14,7 +14,7 @@ from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.page.page import page
 from cookie_consent.report.settings import Goals
 from tests.report.test_report_sessions import MIDNIGHT, NOON, event, record, reported
-from tests.support.report_records import Record
+from tests.support.report_records import ALL_LISTS, Record
 
 BUY = Goals(goals=(("paid", "event:paid"),), funnels=(("buy", ("/shop*", "/cart", "goal:paid")),))
 pytestmark = pytest.mark.slow
@@ -120,7 +120,11 @@ def test_numbers_of_too_few_visitors_are_not_given(tmp_path: Path) -> None:
     seen = [record(n, "/shop", visitor__id=f"v{n}") for n in range(3)]
     seen += [record(10 + n, "/cart", visitor__id=f"v{n}") for n in range(2)]
     made = reported(
-        tmp_path, *seen, goals=Goals((("cart", "/cart"), ("shop", "/shop"), *BUY.goals), BUY.funnels), threshold=3
+        tmp_path,
+        *seen,
+        goals=Goals((("cart", "/cart"), ("shop", "/shop"), *BUY.goals), BUY.funnels),
+        threshold=3,
+        lists=ALL_LISTS,
     )
     assert made["goals"][0] == {
         "goal": "cart",
@@ -134,7 +138,7 @@ def test_numbers_of_too_few_visitors_are_not_given(tmp_path: Path) -> None:
     }
     assert (made["goals"][1]["sessions"], made["goals"][1]["by_entry_page"][0]["reached"]) == (3, 3)
     assert [step["sessions"] for step in made["funnels"][0]["steps"]] == [3, None, 0]
-    others = reported(tmp_path, *seen, threshold=3)["small_groups"]["merged"]
+    others = reported(tmp_path, *seen, threshold=3, lists=ALL_LISTS)["small_groups"]["merged"]
     assert made["small_groups"]["merged"] - others == 2  # the goal, and the step
     html, text = page(made), as_text(made)
     assert "Funnel buy, by sessions" in html
@@ -147,13 +151,13 @@ def test_row_of_a_goal_that_few_visitors_reached_tells_only_how_many_came(tmp_pa
     seen = [record(n, visitor__id=f"v{n}") for n in range(4)]
     seen += [record(10 + n, visitor__id=f"w{n}", **other) for n in range(3)]
     seen += [event(20 + n, "paid", visitor__id=visitor) for n, visitor in enumerate(("v0", "v1", "v2", "w0"))]
-    made = reported(tmp_path, *seen, goals=BUY, threshold=3)
+    made = reported(tmp_path, *seen, goals=BUY, threshold=3, lists=ALL_LISTS)
     assert made["goals"][0]["visitors"] == 4
     assert made["goals"][0]["by_source"] == [
         {"referrer": "(direct)", "reached": 3, "sessions": 4, "conversion": 0.75},
         {"referrer": "https://other.example", "reached": None, "sessions": 3, "conversion": None},
     ]
-    others = reported(tmp_path, *seen, threshold=3)["small_groups"]["merged"]
+    others = reported(tmp_path, *seen, threshold=3, lists=ALL_LISTS)["small_groups"]["merged"]
     assert made["small_groups"]["merged"] - others == 1
     assert "paid, by site that led here" in page(made)
 
@@ -175,7 +179,7 @@ def test_goals_and_funnels_are_tables_for_spreadsheets(tmp_path: Path) -> None:
 
 
 def test_report_without_goals_has_empty_lists(tmp_path: Path) -> None:
-    made = reported(tmp_path, record(0))
+    made = reported(tmp_path, record(0), lists=ALL_LISTS)
     assert (made["goals"], made["funnels"], made["properties"], made["property_values"]) == ([], [], [], [])
     assert "Goals" not in page(made)
 
@@ -184,7 +188,12 @@ def test_numbers_of_events_are_summed_up(tmp_path: Path) -> None:
     orders = [
         event(n, "order", event__properties={"price": price, "paid": True}) for n, price in enumerate((10, 2.5, 40))
     ]
-    made = reported(tmp_path, *orders, event(9, "order", event__properties={"price": "free", "paid": False}))
+    made = reported(
+        tmp_path,
+        *orders,
+        event(9, "order", event__properties={"price": "free", "paid": False}),
+        lists="properties property_values",
+    )
     assert made["properties"] == [
         {"event": "order", "property": "price", "events": 3, "visitors": 1}
         | {"sum": 52.5, "mean": 17.5, "p50": 10.0, "p95": 37.0}
@@ -203,7 +212,7 @@ def test_values_of_few_visitors_are_joined(tmp_path: Path) -> None:
     orders = [order(n, plan="basic", price=5) for n in range(3)] + [
         order(n, plan=f"own-{n}", size=n) for n in (3, 4, 5)
     ]
-    made = reported(tmp_path, *orders, order(6, weight=1), threshold=3)
+    made = reported(tmp_path, *orders, order(6, weight=1), threshold=3, lists="properties property_values")
     assert [[*row.values()] for row in made["property_values"]] == [
         ["order", "plan", "basic", 3, 3],
         ["(other)", "", "", 3, 3],
@@ -215,7 +224,7 @@ def test_values_of_few_visitors_are_joined(tmp_path: Path) -> None:
 
 def test_numbers_whose_sum_may_be_none_are_left_out(tmp_path: Path) -> None:
     orders = [event(n, "order", event__properties={"price": price}) for n, price in enumerate((1.7e308, 5, 1.7e308))]
-    (price,) = reported(tmp_path, *orders)["properties"]
+    (price,) = reported(tmp_path, *orders, lists="events properties")["properties"]
     assert (price["events"], price["sum"], price["p95"]) == (1, 5.0, 5.0)
 
 

@@ -7,6 +7,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import cache, lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -40,10 +41,17 @@ COHORTS = "New visitors by week (from Monday), and how many came again in the we
 LONG = "/" + "very-long-" * 100
 
 
+@lru_cache(maxsize=4)
 def tree(html: str) -> Element:
     """Return the elements of a page as a browser parses it. An error in its HTML raises."""
     parsed: Element = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
     return parsed
+
+
+@cache
+def sample_page() -> str:
+    """Return the page of the sample, which most tests look at."""
+    return page(sample_report())
 
 
 def name(element: Element) -> str:
@@ -102,7 +110,7 @@ def with_text_everywhere(value: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_page_has_every_figure() -> None:
-    titles = list(figures(page(sample_report())))
+    titles = list(figures(sample_page()))
     assert len(titles) == len(set(titles)) == FIGURES
     assert titles[:5] == [
         "Visitors by day",
@@ -115,7 +123,7 @@ def test_page_has_every_figure() -> None:
 
 @pytest.mark.slow
 def test_each_figure_is_a_table_and_each_chart_has_one_below() -> None:
-    found = figures(page(sample_report()))
+    found = figures(sample_page())
     for title, figure in found.items():
         order = [name(child) for child in figure if name(child) in ("svg", "details", "table")]
         assert order in (["svg", "details"], ["svg", "svg", "details"], ["table"], ["table", "details"]), title
@@ -130,7 +138,7 @@ def test_each_figure_is_a_table_and_each_chart_has_one_below() -> None:
 
 
 def test_sections_are_closed_and_name_their_figures() -> None:
-    root = tree(page(sample_report()))
+    root = tree(sample_page())
     parts = [element for element in root.iter() if element.get("class") == "section"]
     assert [text(all_of(part, "h2")[0]) for part in parts] == [section.title for section in SECTIONS]
     for part in parts:
@@ -146,7 +154,7 @@ def test_each_row_of_figures_is_shown() -> None:
 
 
 def test_list_shows_ten_rows_and_opens_the_others() -> None:
-    pages = figures(page(sample_report()))["Pages by views"]
+    pages = figures(sample_page())["Pages by views"]
     first, others = all_of(pages, "table")
     assert (len(all_of(first, "tr")), len(all_of(others, "tr"))) == (11, 4)
     assert text(all_of(pages, "summary")[0]) == "3 more: Pages by views"
@@ -154,7 +162,7 @@ def test_list_shows_ten_rows_and_opens_the_others() -> None:
 
 
 def test_funnel_goals_and_refusals_are_shares_too() -> None:
-    found = figures(page(sample_report()))
+    found = figures(sample_page())
     assert [row[-1] for row in table(found["Funnel buy, by sessions"])] == ["Of the first step", "100 %", "10 %"]
     assert table(found["order, by day"])[1] == ["Sun, 1 Nov 2026", "12", "90", "13 %"]
     answers = table(found["Asked and answered by day"])
@@ -206,7 +214,7 @@ def test_page_loads_and_runs_nothing() -> None:
 
 @pytest.mark.slow
 def test_content_security_policy_allows_only_the_style_of_the_page() -> None:
-    html = page(sample_report())
+    html = sample_page()
     (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
     assert f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" == STYLE_SOURCE
     meta = first(tree(html), **{"http-equiv": "Content-Security-Policy"})
@@ -229,7 +237,7 @@ def test_hostile_text_is_escaped_and_invisible_characters_are_shown() -> None:
 
 @pytest.mark.slow
 def test_page_says_which_share_of_views_is_recorded() -> None:
-    said = text_of_class(page(sample_report()), "share")
+    said = text_of_class(sample_page(), "share")
     assert said == ("The records stand for 44 % of 33,042 pages that people saw; nothing is estimated for the rest.")
     before = text_of_class(page(compared_report()), "share")
     assert before.endswith("estimated for the rest. Before, it was 40 %.")
@@ -259,7 +267,7 @@ def test_page_says_why_it_gives_no_share(changes: dict[str, Any], said: str) -> 
 @pytest.mark.slow
 def test_share_table_shows_recorded_and_all_views() -> None:
     title = "All pages by day, recorded or not"
-    shares = figures(page(sample_report()))[title]
+    shares = figures(sample_page())[title]
     assert table(shares)[:2] == [
         ["Day", "Pages with a record", "All pages that people saw", "Share recorded"],
         ["Sun, 1 Nov 2026", "240", "552", "43 %"],
@@ -281,7 +289,7 @@ def test_views_told_by_scripts_do_not_change_share_of_day() -> None:
 
 @pytest.mark.slow
 def test_page_starts_with_the_totals() -> None:
-    assert numbers(page(sample_report())) == {
+    assert numbers(sample_page()) == {
         "Visitors": ["2,066"],
         "Sessions": ["2,416"],
         "Views": ["14,556"],
@@ -364,7 +372,7 @@ def test_first_screen_has_first_pages_if_there_are_no_campaigns_and_countries_if
 
 
 def test_lists_on_first_screen_lead_to_the_whole_ones() -> None:
-    root = tree(page(sample_report()))
+    root = tree(sample_page())
     lists = [element for element in root.iter() if element.get("class") == "brief"]
     links = [(link.get("href"), text(link)) for each in lists for link in all_of(each, "a")]
     assert links[0] == ("#pages", "More of “Pages by views”")
@@ -439,7 +447,7 @@ def test_range_of_any_length_is_drawn(length: int) -> None:
 
 @pytest.mark.slow
 def test_campaign_row_joins_source_medium_and_name() -> None:
-    campaigns = figures(page(sample_report()))["Campaigns: source / medium / name"]
+    campaigns = figures(sample_page())["Campaigns: source / medium / name"]
     assert [row[0] for row in table(campaigns)[1:]] == [
         "newsletter / email / november",
         "partner.example / banner",
@@ -449,7 +457,7 @@ def test_campaign_row_joins_source_medium_and_name() -> None:
 
 @pytest.mark.slow
 def test_page_shows_counts_of_consent_answers() -> None:
-    found = figures(page(sample_report()))
+    found = figures(sample_page())
     assert table(found["What was answered"]) == [
         [
             "Pages",
@@ -475,8 +483,8 @@ def test_page_shows_counts_of_consent_answers() -> None:
         ["Visits that began with it", "5,498", "2,587", "2,588", "323", "164"],
     ]
     assert table(found["Consent by purpose"])[1] == ["analytics", "5,100", "2,193", "1,581", "42", "0", "1,071", "54 %"]
-    assert "55 % of the answers are a yes to all; 43 % of the pages with the question." in page(sample_report())
-    assert "of all pages and visitors" not in page(sample_report())
+    assert "55 % of the answers are a yes to all; 43 % of the pages with the question." in sample_page()
+    assert "of all pages and visitors" not in sample_page()
     assert "They are of all pages and visitors" in page(
         sample_report(range={**sample_report()["range"], "where": [["page", "/names"]]})
     )
@@ -569,7 +577,7 @@ def test_values_are_formatted_for_people() -> None:
 def test_page_names_the_time_zone() -> None:
     in_tokyo = page(sample_report(range={**sample_report()["range"], "time_zone": "Asia/Tokyo"}))
     assert "Days and hours are in Asia/Tokyo." in in_tokyo
-    assert "Days and hours are in UTC." in page(sample_report())
+    assert "Days and hours are in UTC." in sample_page()
 
 
 def test_comparison_is_drawn_behind_and_in_tables() -> None:
@@ -624,5 +632,5 @@ def test_cohorts_are_a_table_of_eight_weeks_at_most() -> None:
 
 
 def test_lines_do_not_cut_columns() -> None:
-    hours = figures(page(sample_report()))["By hour of the day"]
+    hours = figures(sample_page())["By hour of the day"]
     assert not [path for path in hours.iter() if path.get("class") == "halo"]

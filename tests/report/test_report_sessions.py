@@ -12,7 +12,7 @@ import pytest
 from cookie_consent.report import report
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.parquet import compact
-from tests.support.report_records import Record, line, time_text
+from tests.support.report_records import Record, few_lists, line, time_text
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 COUNTED = {"time": "2026-11-10T12:00:00Z", "count.day": "2026-11-10"}
@@ -43,12 +43,13 @@ def event(minutes: float, name: str, path: str = "/", **more: Any) -> Record:
     return {key: value for key, value in made.items() if not key.startswith("http.") and (key in more or value != 10.0)}
 
 
-def reported(tmp_path: Path, *records: Record, **asked: Any) -> dict[str, Any]:
-    """Return the report of an access log with these records."""
+def reported(tmp_path: Path, *records: Record, lists: str = "", **asked: Any) -> dict[str, Any]:
+    """Return the report of an access log with these records; of the lists, which take long, only those named."""
     log = tmp_path / "access.jsonl"
     log.write_bytes(b"".join(map(line, records)))
     day = NOON.date()
-    return report(log, **{"since": day, "until": day, "threshold": 1, **asked})
+    with few_lists(lists):
+        return report(log, **{"since": day, "until": day, "threshold": 1, **asked})
 
 
 def paths(rows: list[Record]) -> list[str]:
@@ -64,7 +65,9 @@ def test_pause_over_thirty_minutes_ends_session(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_reading_a_page_for_forty_minutes_does_not_end_session(tmp_path: Path) -> None:
-    made = reported(tmp_path, record(0), event(40, "page_leave", duration_ms=2_399_000.0), record(41, "/next"))
+    made = reported(
+        tmp_path, record(0), event(40, "page_leave", duration_ms=2_399_000.0), record(41, "/next"), lists="pages"
+    )
     assert made["sessions"] == 1
     assert made["session_seconds"]["median"] == pytest.approx(41 * 60, abs=0.1)
     assert made["pages"][0]["median_seconds"] == 2399.0
@@ -88,6 +91,7 @@ def test_new_campaign_starts_session_and_same_campaign_does_not(tmp_path: Path) 
         record(4),
         record(5, url__query=letter),
         record(6, url__query="utm_term=no+campaign"),
+        lists="campaigns",
     )
     assert made["sessions"] == 3
     assert made["campaigns"] == [
@@ -109,7 +113,7 @@ def test_each_host_has_its_own_sessions(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_page_view_event_counts_as_view(tmp_path: Path) -> None:
-    made = reported(tmp_path, record(0), event(1, "page_view", "/two"))
+    made = reported(tmp_path, record(0), event(1, "page_view", "/two"), lists="exit_pages")
     assert (made["views"], made["bounce_rate"]) == (2, 0.0)
     assert paths(made["exit_pages"]) == ["/two"]
 
@@ -128,7 +132,7 @@ def script_request(minutes: float, **more: Any) -> Record:
 
 @pytest.mark.slow
 def test_script_requests_are_not_views(tmp_path: Path) -> None:
-    made = reported(tmp_path, record(0), script_request(20), record(45))
+    made = reported(tmp_path, record(0), script_request(20), record(45), lists="entry_pages exit_pages routes")
     assert (made["views"], made["routes"][0]["requests"]) == (2, 3)
     assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/"])
 
@@ -140,7 +144,13 @@ def test_error_response_is_a_request_and_not_a_view(tmp_path: Path) -> None:
         script_request(minute, http__response__status_code=status, url__query=letter, http__request__referrer=other)
         for minute, status in ((-1, 404), (1, 500), (2, 400))
     ]
-    made = reported(tmp_path, record(0), record(1.5, "/end", http__response__status_code=304), *lost)
+    made = reported(
+        tmp_path,
+        record(0),
+        record(1.5, "/end", http__response__status_code=304),
+        *lost,
+        lists="entry_pages exit_pages referrers campaigns routes",
+    )
     assert (made["sessions"], made["views"], made["bounce_rate"]) == (1, 2, 0.0)
     assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/end"])
     assert (made["campaigns"], made["referrers"][0]["referrer"]) == ([], "(direct)")
@@ -152,10 +162,10 @@ def test_error_response_is_a_request_and_not_a_view(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_session_lasts_until_its_last_response_ends(tmp_path: Path) -> None:
     requests = [script_request(20), script_request(50), script_request(80, duration_ms=60_000.0)]
-    made = reported(tmp_path, record(0), *requests)
+    made = reported(tmp_path, record(0), *requests, lists="entry_pages exit_pages")
     assert (made["sessions"], made["bounce_rate"]) == (1, 1.0)
     assert made["session_seconds"]["median"] == 81 * 60
-    made = reported(tmp_path, record(0), *requests, record(110, "/end"))
+    made = reported(tmp_path, record(0), *requests, record(110, "/end"), lists="entry_pages exit_pages")
     assert (made["sessions"], paths(made["entry_pages"]), paths(made["exit_pages"])) == (1, ["/"], ["/end"])
 
 
@@ -172,9 +182,13 @@ def test_script_requests_start_no_session(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_script_requests_belong_to_the_latest_session(tmp_path: Path) -> None:
     letter = record(10, url__query="utm_source=letter")
-    made = reported(tmp_path, record(0), script_request(4), letter, script_request(11), script_request(12))
+    made = reported(
+        tmp_path, record(0), script_request(4), letter, script_request(11), script_request(12), lists="campaigns"
+    )
     assert (made["sessions"], made["session_seconds"]["mean"]) == (2, pytest.approx(3 * 60, abs=0.1))
-    made = reported(tmp_path, script_request(9), letter, script_request(10, uid="0"), script_request(12))
+    made = reported(
+        tmp_path, script_request(9), letter, script_request(10, uid="0"), script_request(12), lists="campaigns"
+    )
     assert (made["sessions"], made["session_seconds"]["mean"]) == (1, pytest.approx(2 * 60, abs=0.1))
     assert made["campaigns"][0]["source"] == "letter"
 
@@ -189,7 +203,7 @@ def test_script_request_during_long_page_view_does_not_end_session(tmp_path: Pat
 
 @pytest.mark.slow
 def test_event_without_view_is_no_session(tmp_path: Path) -> None:
-    made = reported(tmp_path, event(0, "download"))
+    made = reported(tmp_path, event(0, "download"), lists="events")
     assert (made["sessions"], made["visitors"], made["bounce_rate"], made["views_per_session"]) == (0, 0, None, None)
     assert made["session_seconds"] == {"median": None, "mean": None}
     assert made["events"] == [{"event": "download", "events": 1, "visitors": 1}]
@@ -203,7 +217,9 @@ def test_duplicate_record_counts_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_session_over_midnight_belongs_to_its_first_day(tmp_path: Path) -> None:
     records = [record(-5, "/in", at=MIDNIGHT), record(5, "/out", at=MIDNIGHT)]
-    first, second = (reported(tmp_path, *records, since=day, until=day) for day in (NOON.date(), MIDNIGHT.date()))
+    first, second = (
+        reported(tmp_path, *records, since=day, until=day, lists="exit_pages") for day in (NOON.date(), MIDNIGHT.date())
+    )
     assert [(made["sessions"], made["views"], made["visitors"]) for made in (first, second)] == [(1, 1, 1), (0, 1, 1)]
     assert paths(first["exit_pages"]) == ["/out"]
     assert first["session_seconds"]["mean"] == pytest.approx(600, abs=0.1)
@@ -226,6 +242,7 @@ def test_own_pages_are_named_as_inside_the_site(tmp_path: Path) -> None:
         record(60, http__request__referrer=other),
         record(61, http__request__referrer="https://third.example"),
         record(120),
+        lists="referrers",
     )
     assert [(row["referrer"], row["sessions"]) for row in made["referrers"]] == [
         ("(direct)", 1),
@@ -236,7 +253,14 @@ def test_own_pages_are_named_as_inside_the_site(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_page_filter_keeps_whole_sessions(tmp_path: Path) -> None:
-    made = reported(tmp_path, record(0, "/"), record(1, "/news/1"), record(60, "/"), where=(("page", "/news/*"),))
+    made = reported(
+        tmp_path,
+        record(0, "/"),
+        record(1, "/news/1"),
+        record(60, "/"),
+        where=(("page", "/news/*"),),
+        lists="pages entry_pages",
+    )
     assert (made["sessions"], made["views"], paths(made["entry_pages"]), paths(made["pages"])) == (
         1,
         1,
@@ -292,7 +316,7 @@ def test_counts_of_zero_views_give_no_share(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_small_groups_are_merged_and_totals_stay(tmp_path: Path) -> None:
     records = [record(n, f"/{n % 4}", visitor__id=f"v{n}") for n in range(9)] + [record(0, "/rare", visitor__id="v1")]
-    made = reported(tmp_path, *records, threshold=3)
+    made = reported(tmp_path, *records, threshold=3, lists="pages")
     assert [(row["path"], row["views"], row["visitors"]) for row in made["pages"]] == [("/0", 3, 3), ("(other)", 7, 6)]
     assert made["views"] == 10
     assert made["small_groups"]["threshold"] == 3
@@ -305,7 +329,7 @@ def pages_seen_by(tmp_path: Path, threshold: int, *visitors_of: tuple[str, str])
         for path, visitors in visitors_of
         for number, visitor in enumerate(visitors)
     ]
-    made = reported(tmp_path, *records, threshold=threshold)["pages"]
+    made = reported(tmp_path, *records, threshold=threshold, lists="pages")["pages"]
     return [(row["path"], row["views"], row["visitors"]) for row in made]
 
 
@@ -390,5 +414,5 @@ def test_reports_count_each_record_once_while_files_are_compacted(tmp_path: Path
 def test_own_site_with_or_without_www_is_no_source(host: str, referrer: str, tmp_path: Path) -> None:
     came = record(0, server__address=host, http__request__referrer=referrer)
     other = record(1, visitor__id="bob", server__address=host, http__request__referrer="https://wwwsite.example")
-    made = reported(tmp_path, came, other)
+    made = reported(tmp_path, came, other, lists="referrers")
     assert [row["referrer"] for row in made["referrers"]] == ["(internal)", "https://wwwsite.example"]

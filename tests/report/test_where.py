@@ -22,7 +22,7 @@ from tests.report.test_report_page import all_of, figures, text, tree
 from tests.report.test_report_sessions import NOON, record, reported
 from tests.report.test_serve_report import Maker
 from tests.support.asgi import Reply, call
-from tests.support.report_records import Record, line
+from tests.support.report_records import ALL_LISTS, Record, line
 from tests.support.report_sample import sample_report
 
 DAY = NOON.date()
@@ -48,7 +48,7 @@ def filtered(tmp_path: Path, *records: Record, **asked: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("people", [0, 1, 4])
 def test_segment_with_fewer_visitors_than_the_threshold_tells_nothing(people: int, tmp_path: Path) -> None:
     records = [*visits(people, "Firefox"), *visits(6, "Chrome")]
-    made = filtered(tmp_path, *records, where=(("browser", "Firefox"),), compare=True)
+    made = filtered(tmp_path, *records, where=(("browser", "Firefox"),), compare=True, lists=ALL_LISTS)
     assert made["small_groups"] == {"threshold": 5, "merged": 0, "withheld": True}
     assert made["range"]["where"] == [["browser", "Firefox"]]
     assert {name for name, rows in made.items() if isinstance(rows, list) and rows} == {
@@ -70,7 +70,9 @@ def numbers_in(value: Any, name: str = "") -> list[Any]:
 
 
 def test_segment_as_large_as_the_threshold_has_its_figures(tmp_path: Path) -> None:
-    made = filtered(tmp_path, *visits(5, "Firefox"), *visits(6, "Chrome"), where=(("browser", "Firefox"),))
+    made = filtered(
+        tmp_path, *visits(5, "Firefox"), *visits(6, "Chrome"), where=(("browser", "Firefox"),), lists="pages"
+    )
     assert (made["visitors"], made["sessions"], made["views"]) == (5, 5, 10)
     assert made["small_groups"]["withheld"] is False
     assert made["pages"][0]["views"] == 5
@@ -90,7 +92,7 @@ def test_day_of_a_segment_with_few_visitors_tells_nothing(tmp_path: Path) -> Non
 def test_hour_of_a_segment_with_few_visitors_tells_nothing(tmp_path: Path) -> None:
     records = [*visits(6, "Firefox"), *visits(1, "Firefox", since=120)]
     assert filtered(tmp_path, *records)["by_hour"][14] == {"hour": 14, "views": 2, "sessions": 1}
-    made = filtered(tmp_path, *records, where=(("browser", "Firefox"),))
+    made = filtered(tmp_path, *records, where=(("browser", "Firefox"),), lists=ALL_LISTS)
     assert made["by_hour"][12] == {"hour": 12, "views": 12, "sessions": 6}
     assert made["by_hour"][14] == {"hour": 14, "views": None, "sessions": None}
     assert [row["views"] for row in made["by_step"]][12:15] == [12, 0, None]
@@ -130,10 +132,12 @@ def test_filter_by_source_takes_whole_sessions_also_over_midnight(tmp_path: Path
         record(120, "/direct", **late),
     ]
     asked = {"where": (("source", "news.example"),), "threshold": 1}
-    first = reported(tmp_path, *records, **asked)
+    first = reported(tmp_path, *records, **asked, lists="pages routes")
     assert ([row["path"] for row in first["pages"]], first["sessions"]) == (["/first"], 1)
     # The session began on the day before, and its views are of two days.
-    second = reported(tmp_path, *records, **asked, since=DAY + timedelta(days=1), until=DAY + timedelta(days=1))
+    second = reported(
+        tmp_path, *records, **asked, since=DAY + timedelta(days=1), until=DAY + timedelta(days=1), lists="pages routes"
+    )
     assert ([row["path"] for row in second["pages"]], second["sessions"]) == (["/second"], 0)
     assert sum(row["requests"] for row in second["routes"]) == 2
 
@@ -159,7 +163,7 @@ def test_filter_by_page_counts_views_of_this_page_alone(where: Any, paths: list[
     ]
     if ("page", "/shop") not in where:
         records = records[:2]
-    assert [row["path"] for row in reported(tmp_path, *records, where=where)["pages"]] == paths
+    assert [row["path"] for row in reported(tmp_path, *records, where=where, lists="pages")["pages"]] == paths
 
 
 # Wrong filters
@@ -275,7 +279,7 @@ def test_row_that_no_filter_chooses_has_no_link(tmp_path: Path) -> None:
         record(n, path, visitor__id=f"v{n}", uid=f"{n}-{place}") for n in range(5) for place, path in enumerate(paths)
     ]
     asked = dict.fromkeys(("period", "from", "to", "host", "compare", "step"), "")
-    html = live_page({**asked, "where": []}, filtered(tmp_path, *seen))
+    html = live_page({**asked, "where": []}, filtered(tmp_path, *seen, lists=ALL_LISTS))
     assert links_of(html, "Pages by views") == {"/a": ["page=/a"]}
 
 
@@ -293,7 +297,9 @@ def test_conversion_of_each_arm_of_a_test_can_be_asked(tmp_path: Path) -> None:
         seen += [record(3 * place, path, visitor__id=visitor), record(3 * place + 1, path, visitor__id=visitor) | told]
     goals = Goals(goals=(("paid", "/paid"),))
     made = {
-        arm: filtered(tmp_path, *seen, where=(("property", f"experiment:arm={arm}"),), goals=goals, threshold=1)
+        arm: filtered(
+            tmp_path, *seen, where=(("property", f"experiment:arm={arm}"),), goals=goals, threshold=1, lists=ALL_LISTS
+        )
         for arm in "AB"
     }
     assert {arm: (each["sessions"], each["goals"][0]["sessions"]) for arm, each in made.items()} == {

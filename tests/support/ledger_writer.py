@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import secrets
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.ledgers import Entry, open_ledger
+from cookie_consent.ledgers import Entry, open_ledger, sql
 from cookie_consent.policy.policy import canonical_json
 from tests.support.policies import NOW
 
+RECORDS_AT_ONCE = "RECORDS_AT_ONCE"
+"""The environment variable that says how many records a removal reads and removes at once."""
 ROOT = Path(__file__).parents[2]
 POLICY = {"site": {"name": "Example Registry"}, "purposes": [{"id": "analytics"}]}
 SHOWN_TEXT, PREVAILING_TEXT = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
@@ -105,6 +108,7 @@ def run_writers(*each: Sequence[object]) -> list[str]:
 
 def main(what: str, url: str, *arguments: str) -> None:
     """Run the command, and write its result."""
+    sql._PAGE_SIZE = int(os.environ.get(RECORDS_AT_ONCE, sql._PAGE_SIZE))
     if what != "open":
         ledger = open_ledger(url)
     write_line("ready")

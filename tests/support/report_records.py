@@ -7,10 +7,15 @@ duplicates, missing values and paths that look like SQL.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlencode
+
+from cookie_consent.report import compute, figures
 
 Record = dict[str, Any]
 
@@ -249,3 +254,13 @@ def _counts_of_consent(random: Random) -> list[Record]:
             }
         )
     return made
+
+
+ALL_LISTS = " ".join(figure.name for figure in figures.LISTS)
+
+
+@contextmanager
+def few_lists(names: str = "") -> Iterator[None]:
+    """Of the lists of a report, which take most of its time, compute only those named."""
+    with patch.object(compute, "LISTS", [figure for figure in figures.LISTS if figure.name in names.split()]):
+        yield
