@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent import current, gone
 from cookie_consent.base.addresses import local_path
-from cookie_consent.base.startup import FailsAtStart, Lifespan, fails_at_start
+from cookie_consent.base.startup import FailsAtStart, fails_at_start, run_lifespan
 from cookie_consent.decision.visit import hide_blocked_cookies
 from cookie_consent.http.advice import LostPrefix, defer_to_outer
 from cookie_consent.http.options import GPC_PATH, Country, Inject
@@ -203,8 +203,8 @@ class ConsentMiddleware(FailsAtStart):
         if self.refuses is not None:
             await self.refuses(scope, receive, send)
         elif scope["type"] == "lifespan":
-            lifespan = Lifespan(receive, send, at_startup=self._site.run_if_due, at_shutdown=self._site.close)
-            await lifespan.run(self.app, scope)
+            site = self._site
+            await run_lifespan(self.app, scope, receive, send, at_startup=site.run_if_due, at_shutdown=site.close)
         else:
             await self.app(scope, receive, send)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from cookie_consent.base.bounds import LONGEST_KEPT
 
@@ -55,38 +55,22 @@ def read_host(scope: Mapping[str, Any]) -> str:
 _ADDRESS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 
 
-class Address(NamedTuple):
-    """The parts of an address (RFC 3986, appendix B) but the fragment; "" for a missing part."""
-
-    scheme: str
-    authority: str
-    path: str
-    query: str
-
-
-class Origin(NamedTuple):
-    """The scheme and host of an address, in lowercase, and its port if the address has one."""
-
-    scheme: str
-    host: str
-    port: int | None
-
-
-def split_address(address: str) -> Address:
-    """Split an address of any length.
+def split_address(address: str) -> SplitResult:
+    """Split an address of any length (RFC 3986, appendix B), and leave its fragment out.
 
     Unlike `urlsplit`, which caches whole addresses, this keeps nothing that a client sends.
     """
-    return Address(*next(_ADDRESS.finditer(address)).groups(""))
+    scheme, authority, path, query = next(_ADDRESS.finditer(address)).groups("")
+    return SplitResult(scheme, authority, path, query, fragment="")
 
 
-def split_origin(scheme: str, authority: str) -> Origin | None:
-    """Return the origin for a scheme and an authority, or None if they name no host or are too long to be one."""
-    if len(scheme) + len(authority) > LONGEST_KEPT:
+def split_origin(address: SplitResult) -> tuple[str, str, int | None] | None:
+    """Return scheme, host and port of an address, in lowercase; None if it names no host or one that is too long."""
+    if len(address.scheme) + len(address.netloc) > LONGEST_KEPT:
         return None
     try:
-        parts = urlsplit(f"{scheme}://{authority}")
-        return Origin(parts.scheme, parts.hostname, parts.port) if parts.hostname else None
+        parts = urlsplit(f"{address.scheme}://{address.netloc}")
+        return (parts.scheme, parts.hostname, parts.port) if parts.hostname else None
     except ValueError:
         return None
 

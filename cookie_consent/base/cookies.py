@@ -211,36 +211,35 @@ def _seconds_of(name: bytes, value: bytes, now: float) -> float | None:
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DELIMITERS = re.compile(r"[\t \x21-\x2f;-@\[-`{-~]+")
-_TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
-_DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
-_YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
+_PARTS_OF_DATE = {
+    "time": re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])"),
+    "day": re.compile(r"([0-9]{1,2})(?![0-9])"),
+    "month": re.compile(f"({'|'.join(_MONTHS)})", re.IGNORECASE),
+    "year": re.compile(r"([0-9]{2,4})(?![0-9])"),
+}
+"""In the order in which browsers try them on each word of a date (RFC 6265bis section 5.1.1)."""
 
 
 def parse_date(text: str) -> datetime | None:
     """Parse a date as browsers do (RFC 6265bis section 5.1.1); return None if they would ignore it."""
-    clock = day = month = year = None
+    found: dict[str, re.Match[str]] = {}
     for token in _DELIMITERS.split(text):
-        if clock is None and (match := _TIME.match(token)):
-            clock = (int(match[1]), int(match[2]), int(match[3]))
-        elif day is None and (match := _DAY.match(token)):
-            day = int(match[1])
-        elif month is None and token[:3].lower() in _MONTHS:
-            month = _MONTHS.index(token[:3].lower()) + 1
-        elif year is None and (match := _YEAR.match(token)):
-            year = _full_year(int(match[1]))
-    if clock is None or day is None or month is None or year is None or year < 1601:
+        for name, pattern in _PARTS_OF_DATE.items():
+            if name not in found and (match := pattern.match(token)):
+                found[name] = match
+                break
+    if len(found) < len(_PARTS_OF_DATE):
         return None
+    year = int(found["year"][1])
+    if year < 100:
+        year += 1900 if year >= 70 else 2000
+    month = _MONTHS.index(found["month"][1].lower()) + 1
+    hour, minute, second = map(int, found["time"].groups())
     try:
-        return datetime(year, month, day, *clock, tzinfo=UTC)
+        date = datetime(year, month, int(found["day"][1]), hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _full_year(year: int) -> int:
-    """Return the year for two digits (RFC 6265bis section 5.1.1, steps 3 and 4)."""
-    if 70 <= year <= 99:
-        return year + 1900
-    return year + 2000 if year <= 69 else year
+    return date if year >= 1601 else None
 
 
 MAX_DOMAINS = 5

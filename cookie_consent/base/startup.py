@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from functools import cache, partial, wraps
 from traceback import walk_tb
@@ -136,9 +136,8 @@ def _is_wsgi(app: Any) -> bool:
 
 
 _log = logging.getLogger("cookie_consent")
-_STARTUP_DONE = "lifespan.startup.complete"
+_STARTUP = "lifespan.startup"
 _SHUTDOWN = "lifespan.shutdown"
-_SHUTDOWN_DONE = "lifespan.shutdown.complete"
 
 _running: ContextVar[Any] = ContextVar("cookie_consent_running", default=None)
 """The app whose lifespan the current task runs."""
@@ -148,98 +147,107 @@ _INSIDE_ITSELF = (
 )
 
 
-class _NotALifespanError(Exception):
-    """Ends an app that responds to a lifespan scope as if it were a request."""
-
-
-class Lifespan:
-    """The lifespan of an app, with work of ours when it has started, and before the server hears that it has ended.
+async def run_lifespan(
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    at_startup: Callable[[], None],
+    at_shutdown: Callable[[], Awaitable[None]],
+) -> None:
+    """Run an app for a lifespan scope, and answer the events that it leaves unanswered.
 
     An app without a lifespan, such as Django's, refuses the scope or returns at once. Servers then tell it nothing of
     their end, so we answer in its place. Errors of an app that has a lifespan reach the server as they are.
 
     Args:
+        app: the app.
+        scope: its ASGI scope.
         receive: the ASGI receive function.
         send: the ASGI send function.
         at_startup: is called when the app has started.
-        at_shutdown: is called when the app has ended.
+        at_shutdown: is called when the app has ended, before the server hears of it.
     """
+    received: list[str] = []
+    sent: list[str] = []
+    receive, send = _note_events(receive, send, received, sent, at_startup, at_shutdown)
+    if _running.get() is app:
+        await receive()
+        await send({"type": f"{_STARTUP}.failed", "message": _INSIDE_ITSELF})
+        return
+    outer = _running.set(app)
+    try:
+        await app(scope, receive, send)
+    except Exception as error:
+        if not _is_refusal(error, received, sent):
+            if _SHUTDOWN in received and not sent[-1].startswith(_SHUTDOWN):
+                await at_shutdown()
+            raise
+    finally:
+        _running.reset(outer)
+    if not any(kind.endswith(".failed") for kind in sent):
+        await _answer_rest(receive, send, received, sent)
 
-    def __init__(
-        self,
-        receive: Receive,
-        send: Send,
-        *,
-        at_startup: Callable[[], None],
-        at_shutdown: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._receive = receive
-        self._send = send
-        self._at_startup = at_startup
-        self._at_shutdown = at_shutdown
-        self._received = self._sent = ""
-        """The types of the last lifespan messages."""
-        self._responded = False
-        """Whether the app tried to respond as to a request."""
 
-    async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Run the app for a lifespan scope, and answer the events that it leaves unanswered."""
-        if _running.get() is app:
-            await self._receive_noted()
-            await self._send_noted({"type": "lifespan.startup.failed", "message": _INSIDE_ITSELF})
-            return
-        outer = _running.set(app)
-        try:
-            await app(scope, self._receive_noted, self._send_noted)
-        except Exception as error:
-            if not self._is_refusal(error):
-                if self._received == _SHUTDOWN and not self._sent.startswith("lifespan.shutdown."):
-                    await self._at_shutdown()
-                raise
-            # Who names it has left it out on purpose, as Django has; asgiref says "non-HTTP scope".
-            if not any(word in str(error).lower() for word in ("lifespan", "non-http")):
-                _log.warning("The app has no lifespan, so the middleware answers the server's events: %r", error)
-        finally:
-            _running.reset(outer)
-        await self._answer_the_rest()
+def _note_events(
+    receive: Receive,
+    send: Send,
+    received: list[str],
+    sent: list[str],
+    at_startup: Callable[[], None],
+    at_shutdown: Callable[[], Awaitable[None]],
+) -> tuple[Receive, Send]:
+    """Return the functions for the app, which note the types of messages and call what is ours."""
 
-    async def _receive_noted(self) -> Message:
-        message = await self._receive()
-        self._received = message["type"]
+    async def receive_event() -> Message:
+        message = await receive()
+        received.append(message["type"])
         return message
 
-    async def _send_noted(self, message: Message) -> None:
-        if not message["type"].startswith("lifespan."):
-            self._responded = True
-            raise _NotALifespanError(message["type"])
-        if message["type"] == _STARTUP_DONE:
-            self._at_startup()
-        elif message["type"].startswith("lifespan.shutdown."):
+    async def send_event(message: Message) -> None:
+        kind = message["type"]
+        if kind == f"{_STARTUP}.complete":
+            at_startup()
+        elif kind.startswith(f"{_SHUTDOWN}."):
             # Before the server hears of it, because then it may end the process.
-            await self._at_shutdown()
-        self._sent = message["type"]
-        await self._send(message)
+            await at_shutdown()
+        sent.append(kind)
+        if not kind.startswith("lifespan."):
+            raise RuntimeError(f"{kind} is no answer here")
+        await send(message)
 
-    def _is_refusal(self, error: Exception) -> bool:
-        """Return whether an error says that the app has no lifespan.
+    return receive_event, send_event
 
-        An app with a lifespan receives the server's event first. Before that, the code that raises is looking at the
-        scope: it refuses the type, or misses what requests have. An app that cannot be built when it is first called
-        fails in other code.
-        """
-        is_before = not self._received and _was_looking_at_scope(error)
-        return not self._sent and (is_before or self._responded)
 
-    async def _answer_the_rest(self) -> None:
-        if self._sent.endswith(".failed") or self._sent == _SHUTDOWN_DONE:
-            return
-        if not self._sent:
-            if not self._received:
-                await self._receive_noted()
-            await self._send_noted({"type": _STARTUP_DONE})
-        while self._received != _SHUTDOWN:
-            await self._receive_noted()
-        await self._send_noted({"type": _SHUTDOWN_DONE})
+async def _answer_rest(receive: Receive, send: Send, received: Sequence[str], sent: Sequence[str]) -> None:
+    for event in (_STARTUP, _SHUTDOWN):
+        while event not in received:
+            await receive()
+        if f"{event}.complete" not in sent:
+            await send({"type": f"{event}.complete"})
+
+
+def _is_refusal(error: Exception, received: Sequence[str], sent: Sequence[str]) -> bool:
+    """Return whether an error says that the app has no lifespan, and log one that does not name it.
+
+    An app with a lifespan receives the server's event first. Before that, the code that raises is looking at the scope:
+    it refuses the type, or misses what requests have, or it responds as to a request. An app that cannot be built when
+    it is first called fails in other code.
+
+    Args:
+        error: the error.
+        received: the types of the messages that the app has received.
+        sent: the types of those that it has sent.
+    """
+    if any(kind.startswith("lifespan.") for kind in sent):
+        return False
+    if not sent and (received or not _was_looking_at_scope(error)):
+        return False
+    # Who names it has left it out on purpose, as Django has; asgiref says "non-HTTP scope".
+    if not any(word in str(error).lower() for word in ("lifespan", "non-http")):
+        _log.warning("The app has no lifespan, so the middleware answers the server's events: %r", error)
+    return True
 
 
 def _was_looking_at_scope(error: Exception) -> bool:

@@ -20,7 +20,7 @@ from cookie_consent.base.messages import check
 from cookie_consent.decision import tokens
 from cookie_consent.decision.decision import Decision
 from cookie_consent.decision.record import CONSENT_LIFETIME, ConsentRecord
-from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
+from cookie_consent.decision.tokens import KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.declarations import labelled
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, VISITOR_LIFETIME, Cookie
@@ -309,10 +309,10 @@ class OwnCookies:
         visitor_id = secrets.token_urlsafe(16)
         return visitor_id, self.set(VISITOR, tokens.write_visitor(visitor_id, referrer), place, issued=now)
 
-    def remove_arrival(self, visitor_id: str, arrival: Arrival, now: float, place: Place) -> bytes:
-        """Return the Set-Cookie field that removes the arrival and leaves the id and its expiry unchanged."""
-        left = max(arrival.at + VISITOR_LIFETIME.total_seconds() - int(now), 1)  # 0 would delete the cookie
-        return self.set(VISITOR, tokens.write_visitor(visitor_id), place, issued=arrival.at, max_age=left)
+    def remove_referrer(self, visitor: KnownVisitor, now: float, place: Place) -> bytes:
+        """Return the Set-Cookie field that removes the referrer and leaves the id and its expiry unchanged."""
+        left = max(visitor.valid_until - int(now), 1)  # 0 would delete the cookie
+        return self.set(VISITOR, tokens.write_visitor(visitor.id), place, issued=visitor.issued, max_age=left)
 
     def set_withdrawn(self, withdrawn: Sequence[WithdrawnVisitor], now: float, place: Place, base: str) -> bytes:
         """Return the Set-Cookie field that stores withdrawn visitor ids, at least one."""

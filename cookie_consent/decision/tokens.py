@@ -91,33 +91,24 @@ def _split_time(signed: bytes) -> tuple[bytes, int] | None:
     return value, issued
 
 
-class Arrival(NamedTuple):
-    """How a visitor came to the page on which they allowed tracing.
-
-    After the form the browser loads that page again, with the page itself as referrer. The cookie keeps the original
-    referrer until that page view is recorded.
-
-    Args:
-        referrer: the origin of the referring site, or the campaign of an earlier page as "?utm_source=…", or "".
-        at: when the form was sent (seconds since 1970).
-    """
-
-    referrer: str
-    at: int
-
-
 class KnownVisitor(NamedTuple):
     """The content of a visitor cookie: a random pseudonym, made only after consent to tracing.
 
+    After the form that allows tracing the browser loads its page again, with the page itself as referrer. The cookie
+    keeps the original referrer until that page view is recorded.
+
     Args:
         id: the visitor id.
-        valid_until: when it expires (seconds since 1970).
-        arrival: how the visitor came, if that is still to be recorded.
+        issued: when it was made (seconds since 1970).
+        valid_until: when it expires.
+        referrer: what is still to be recorded of how the visitor came: the origin of the referring site, or the
+            campaign of an earlier page as "?utm_source=…", or ""; None for nothing.
     """
 
     id: str
+    issued: int
     valid_until: float
-    arrival: Arrival | None = None
+    referrer: str | None = None
 
 
 class WithdrawnVisitor(NamedTuple):
@@ -183,8 +174,7 @@ def write_visitor(visitor_id: str, referrer: str | None = None) -> str:
 def parse_visitor(value: bytes, issued: int, lifetime: float) -> KnownVisitor:
     """Read what a signed visitor cookie says."""
     visitor_id, has_arrival, referrer = value.decode("latin-1").partition("~")
-    arrival = Arrival(referrer, issued) if has_arrival else None
-    return KnownVisitor(visitor_id, issued + lifetime, arrival)
+    return KnownVisitor(visitor_id, issued, issued + lifetime, referrer if has_arrival else None)
 
 
 def write_withdrawn(visitors: Iterable[WithdrawnVisitor]) -> str:

@@ -18,7 +18,7 @@ from cookie_consent.decision.decision import Decision, decide, deny_optional, de
 from cookie_consent.decision.gate import Gate, RefusableCookie, count_reasons
 from cookie_consent.decision.own_cookies import HTTP, HTTPS, SAVED, OwnCookies, Place
 from cookie_consent.decision.record import ConsentRecord, choose_newest
-from cookie_consent.decision.tokens import Arrival
+from cookie_consent.decision.tokens import KnownVisitor
 from cookie_consent.policy.laws import Law, is_place
 from cookie_consent.policy.policy import Policy
 
@@ -47,8 +47,7 @@ class Visit(NamedTuple):
         refusable_cookies: the cookies that can be refused; see `Gate.filter_request`.
         refused_cookies: those of them that the visitor has refused, or whose consent has ended, but the browser still
             sends.
-        visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
-        arrival: how the visitor came, if the page on which tracing was allowed is still to be recorded.
+        visitor: the visitor's pseudonym, if there is one and tracing is allowed.
         traced: whether tracing is allowed by consent.
         depends_on_signals: whether a signal could refuse a granted purpose.
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
@@ -66,8 +65,7 @@ class Visit(NamedTuple):
     blocked_counts: Mapping[str, int]
     refusable_cookies: tuple[RefusableCookie, ...] = ()
     refused_cookies: tuple[bytes, ...] = ()
-    visitor_id: str | None = None
-    arrival: Arrival | None = None
+    visitor: KnownVisitor | None = None
     traced: bool = False
     depends_on_signals: bool = False
     signal_cookie: bytes | None = None
@@ -241,8 +239,7 @@ class Visits:
             refusable_cookies=refusable,
             refused_cookies=refused,
             blocked_counts=count_reasons(findings),
-            visitor_id=visitor.id if visitor else None,
-            arrival=visitor.arrival if visitor else None,
+            visitor=visitor,
             traced=is_traced,
             depends_on_signals=depends_on_signals(decision),
             signal_cookie=self._make_signal_cookie(decision, now, place),

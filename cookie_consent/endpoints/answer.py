@@ -56,7 +56,7 @@ async def accept_answer(site: Site, request: OwnRequest) -> Response:
     # Another process may have stored the same answer a moment ago, and its clock may be ahead.
     now = max(request.now, record.decided_at)
     after = decide(given.before.policy, record, frozenset(given.before.signals), now)
-    begins = site.access_log is not None and after.traces and visit.visitor_id is None
+    begins = site.access_log is not None and after.traces and visit.visitor is None
     fields = _make_cookies(site, request, record, now)
     if request.is_form and given.posted.surface and given.problem is None:
         # The script says by itself that an answer is saved, and a form that is not ours goes its own way.

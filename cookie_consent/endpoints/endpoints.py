@@ -106,15 +106,17 @@ async def serve_endpoint(site: Site, scope: Scope, receive: Receive, send: Send,
     except Problem as problem:
         reply = await explain_problem(site, request, problem)
     finish_reply(site, request, reply)
+    if request.method == "HEAD":
+        # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
+        fields = reply.raw_headers
+        reply = Response(status_code=reply.status_code)
+        reply.raw_headers = fields
     await reply(scope, receive, send)
 
 
 def finish_reply(site: Site, request: OwnRequest, reply: Response) -> None:
     """Add the header fields that all replies share, and what the visit makes of this one."""
     reply.raw_headers.append((b"x-content-type-options", b"nosniff"))
-    if request.method == "HEAD":
-        # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
-        reply.body = b""
     start = {"type": "http.response.start", "status": reply.status_code, "headers": reply.raw_headers}
     head = Head(start, request.scope)
     new = plan_reply(request.visit, head, site)

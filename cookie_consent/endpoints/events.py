@@ -33,10 +33,10 @@ async def accept_event(site: Site, request: OwnRequest) -> Response:
     if not is_traceable(fields):
         raise Problem(403, "Robots and pages that are loaded in advance are not traced.")
     # All clients without a visitor id share one limit: a client that drops cookies looks new each time.
-    limit_rate(site, "events", visit.visitor_id or "", request.now)
+    visitor_id = visit.visitor.id if visit.visitor else ""
+    limit_rate(site, "events", visitor_id, request.now)
     reply = Response(status_code=204)
-    visitor_id = visit.visitor_id
-    if visitor_id is None:
+    if not visitor_id:
         # Consent counts, but the browser has lost the visitor cookie.
         visitor_id, cookie = site.own_cookies.set_visitor(request.now, place=request.place)
         reply.raw_headers.append((b"set-cookie", cookie))

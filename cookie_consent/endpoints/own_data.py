@@ -14,9 +14,7 @@ from itertools import chain
 from typing import Any
 
 from anyio import to_thread
-from anyio.lowlevel import checkpoint
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from cookie_consent.decision.own_cookies import ERASURE, VISITOR
 from cookie_consent.decision.tokens import WithdrawnVisitor
@@ -118,7 +116,13 @@ async def export_data(site: Site, request: OwnRequest) -> Response:
 
     # Read everything before the response starts: an export is complete, or an error.
     content = await wait_for_store(to_thread.run_sync(read_and_encode, limiter=site.searches), None)
-    return JSONInChunks(content, headers={"content-disposition": 'attachment; filename="privacy-export.json"'})
+    headers = {
+        "content-disposition": 'attachment; filename="privacy-export.json"',
+        "content-length": str(len(content)),
+    }
+    # In pieces, so that other tasks of the event loop run in between.
+    chunks = (content[start : start + LARGEST_CHUNK] for start in range(0, len(content), LARGEST_CHUNK))
+    return StreamingResponse(chunks, headers=headers, media_type="application/json")
 
 
 async def erase_data(site: Site, request: OwnRequest) -> Response:
@@ -228,21 +232,6 @@ def limit_reading(site: Site, request: OwnRequest) -> None:
     key = request.visit.decision.consent_id or next(iter(ids), "")
     if key:
         limit_rate(site, "own data", key, request.now)
-
-
-class JSONInChunks(Response):
-    """JSON that is sent in chunks, so that other tasks of the event loop run in between."""
-
-    media_type = "application/json"
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for start in range(0, len(self.body), LARGEST_CHUNK):
-            chunk = self.body[start : start + LARGEST_CHUNK]
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await checkpoint()
-        await send({"type": "http.response.body", "body": b""})
 
 
 def encode_members(members: Mapping[str, object]) -> bytes:

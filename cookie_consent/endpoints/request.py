@@ -162,10 +162,11 @@ def read_origin(text: str) -> tuple[str, str, int | None] | None:
     The port is the scheme's default if the field has none.
     """
     address = split_address(text)
-    origin = split_origin(address.scheme, address.authority)
-    if origin is None or address.path or address.query or "#" in text or "@" in address.authority:
+    origin = split_origin(address)
+    if origin is None or address.path or address.query or "#" in text or "@" in address.netloc:
         return None
-    return origin.scheme, origin.host, origin.port or _DEFAULT_PORTS.get(origin.scheme)
+    scheme, host, port = origin
+    return scheme, host, port or _DEFAULT_PORTS.get(scheme)
 
 
 def warn_of_proxy(origin: str, scheme: str, host: str, root_path: str) -> None:

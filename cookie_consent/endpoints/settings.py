@@ -86,7 +86,7 @@ def count_opening(site: Site, request: OwnRequest) -> None:
         return
     host = fields.get(b"host", b"")
     before = split_address(fields.get(b"referer", b"").decode("latin-1"))
-    if before.authority.encode("latin-1") != host or not before.path.startswith(request.base):
+    if before.netloc.encode("latin-1") != host or not before.path.startswith(request.base):
         site.access_log.counts.add("settings", host, language=request.language)
 
 

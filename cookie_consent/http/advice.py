@@ -116,7 +116,7 @@ class LostPrefix:
             return
         before = split_address(fields.get(b"referer", b"")[:LONGEST_KEPT].decode("latin-1"))
         # Over plain http, browsers do not say where a request comes from, but by the referrer.
-        is_same_host = before.authority.encode("latin-1") == fields.get(b"host")
+        is_same_host = before.netloc.encode("latin-1") == fields.get(b"host")
         is_own = fields.get(b"sec-fetch-site", b"same-origin" if is_same_host else b"") == b"same-origin"
         if not is_own or fields.get(b"sec-fetch-dest") == b"empty":
             return

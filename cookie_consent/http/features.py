@@ -136,7 +136,7 @@ def check_preview(preview: str, scope: Mapping[str, Any]) -> str:
     path = str(preview)
     address = split_address(path)
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-    if address.scheme in ("http", "https") and address.authority.lower() == host.lower():
+    if address.scheme in ("http", "https") and address.netloc.lower() == host.lower():
         path = f"{address.path}?{address.query}" if address.query else address.path
     if preview and not safe_next(path):
         raise ValueError(

@@ -249,9 +249,9 @@ class Site:
             return None
         if self.is_shared:
             # A page for everybody sets no cookie. Our endpoints do.
-            if visit.visitor_id is None:
+            if visit.visitor is None:
                 return None
-            visit = visit._replace(arrival=None)
+            visit = visit._replace(visitor=visit.visitor._replace(referrer=None))
         return self.access_log.trace(scope, visit, self.own_cookies)
 
     def run_if_due(self) -> None:

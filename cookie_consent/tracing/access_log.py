@@ -15,7 +15,7 @@ from cookie_consent.base.files import check_writable
 from cookie_consent.base.messages import check, is_list, log_failure
 from cookie_consent.base.user_agents import find_page_view_host
 from cookie_consent.decision.own_cookies import OwnCookies, Place
-from cookie_consent.decision.tokens import Arrival
+from cookie_consent.decision.tokens import KnownVisitor
 from cookie_consent.decision.visit import Visit
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks import JsonLinesSink, Sink, open_sink
@@ -101,15 +101,18 @@ class AccessLog:
             self.retention.run_if_due(now, again=True)
         if not is_traceable(fields):
             return None
-        decision, visitor_id, new_visitor = visit.decision, visit.visitor_id, None
+        decision = visit.decision
+        visitor = visit.visitor
         # Where the law is one of opting out, there may be no answer.
         policy = decision.record.policy if decision.record is not None else decision.policy.version
-        if visitor_id is None:
+        if visitor is None:
             visitor_id, new_visitor = own_cookies.set_visitor(now, visit.place)
-        trace = Trace(fields, visitor_id, policy, now)
-        if visit.arrival is not None:
-            new_visitor = _record_landing(scope, trace, visit.arrival, own_cookies, visit.place)
-        trace.new_visitor = new_visitor
+            trace = Trace(fields, visitor_id, policy, now)
+            trace.new_visitor = new_visitor
+            return trace
+        trace = Trace(fields, visitor.id, policy, now)
+        if visitor.referrer is not None:
+            trace.new_visitor = _record_landing(scope, trace, visitor, own_cookies, visit.place)
         return trace
 
     def end_visitor(self, visitor_id: str) -> None:
@@ -145,7 +148,7 @@ def purge(sink: Sink, keep: timedelta, now: float) -> None:
 
 
 def _record_landing(
-    scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own_cookies: OwnCookies, place: Place
+    scope: Mapping[str, Any], trace: Trace, visitor: KnownVisitor, own_cookies: OwnCookies, place: Place
 ) -> bytes | None:
     """Record the page on which tracing was allowed as the visitor's landing page, once.
 
@@ -153,13 +156,13 @@ def _record_landing(
     referrer.
 
     Returns:
-        The Set-Cookie field that removes the arrival from the visitor cookie; None while that page is still to come.
+        The Set-Cookie field that removes the referrer from the visitor cookie; None while that page is still to come.
     """
-    if trace.arrived_at < arrival.at + _LANDS_WITHIN:
+    if trace.arrived_at < visitor.issued + _LANDS_WITHIN:
         if scope["method"] != "GET" or find_page_view_host(dict(scope["headers"])) is None:
             return None
-        trace.mark_as_landing(arrival.referrer)
-    return own_cookies.remove_arrival(trace.visitor_id, arrival, trace.arrived_at, place)
+        trace.mark_as_landing(visitor.referrer or "")
+    return own_cookies.remove_referrer(visitor, trace.arrived_at, place)
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:

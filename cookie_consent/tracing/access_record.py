@@ -124,12 +124,12 @@ def origin_of(referrer: str) -> str:
 def _short_referrer(referrer: str, host: str) -> str:
     """Return a referrer without query and fragment, or only its origin if it is another site's."""
     address = split_address(referrer[:LONGEST])
-    origin = split_origin(address.scheme, address.authority)
-    if origin is None or origin.scheme not in ("http", "https"):
+    scheme, site, port = split_origin(address) or ("", "", None)
+    if scheme not in ("http", "https"):
         return ""
-    name = f"[{origin.host}]" if ":" in origin.host else origin.host
-    authority = f"{name}:{origin.port}" if origin.port else name
-    return f"{origin.scheme}://{authority}{address.path if authority == host.lower() else ''}"
+    name = f"[{site}]" if ":" in site else site
+    authority = f"{name}:{port}" if port else name
+    return f"{scheme}://{authority}{address.path if authority == host.lower() else ''}"
 
 
 class VisitorLag:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent.base.startup import Lifespan
+from cookie_consent.base.startup import run_lifespan
 from tests.support.asgi import drive
 
 STARTUP, SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
@@ -36,8 +36,14 @@ class Server:
         self.happened.append("closed")
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = Lifespan(receive, send, at_startup=lambda: self.happened.append("started"), at_shutdown=self._close)
-        await began.run(self.app, scope)
+        await run_lifespan(
+            self.app,
+            scope,
+            receive,
+            send,
+            at_startup=lambda: self.happened.append("started"),
+            at_shutdown=self._close,
+        )
 
     def run(self) -> list[str]:
         """Start and end the server, and return what happened."""

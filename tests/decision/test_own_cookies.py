@@ -12,7 +12,7 @@ import pytest
 
 from cookie_consent.decision.own_cookies import CONSENT, ERASURE, HTTP, HTTPS, VISITOR, OwnCookies, Place
 from cookie_consent.decision.record import Answer, ConsentRecord, State, choose_newest
-from cookie_consent.decision.tokens import Arrival, KnownVisitor, WithdrawnVisitor
+from cookie_consent.decision.tokens import KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
 from tests.support.policies import KEY, NOW, granting_record, refusing_record, small_policy
@@ -43,15 +43,16 @@ def test_visitor_cookie_is_http_only_and_lives_13_months(secure: bool, start: by
     visitor_id, field = OWN.set_visitor(NOW, place=place)
     cookies = b"; ".join([b"a=1", cookie_pair(OWN.set_consent(GRANTED, place=place)), cookie_pair(field), b"b=2"])
     assert OWN.read_records(cookies, place=place) == [GRANTED]
-    assert OWN.read_visitor(cookies, NOW, place=place) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
+    assert OWN.read_visitor(cookies, NOW, place=place) == KnownVisitor(visitor_id, int(NOW), int(NOW) + 395 * 86_400)
 
 
 def test_removing_arrival_does_not_extend_visitor_cookie() -> None:
-    arrival = Arrival("https://search.example", int(NOW))
-    field = OWN.remove_arrival("one", arrival, NOW + 50.5, place=HTTPS)
+    end = int(NOW) + 395 * 86_400
+    visitor = KnownVisitor("one", int(NOW), end, "https://search.example")
+    field = OWN.remove_referrer(visitor, NOW + 50.5, place=HTTPS)
     assert f"Max-Age={395 * 86_400 - 50}".encode() in field
-    assert OWN.read_visitor(cookie_pair(field), NOW + 60, place=HTTPS) == KnownVisitor("one", int(NOW) + 395 * 86_400)
-    assert b"Max-Age=1;" in OWN.remove_arrival("one", arrival, NOW + 400 * 86_400, place=HTTPS)
+    assert OWN.read_visitor(cookie_pair(field), NOW + 60, place=HTTPS) == KnownVisitor("one", int(NOW), end)
+    assert b"Max-Age=1;" in OWN.remove_referrer(visitor, NOW + 400 * 86_400, place=HTTPS)
 
 
 @pytest.mark.parametrize(("left", "max_age"), [(100, 100), (1.5, 1), (0.5, 1)])
@@ -241,7 +242,7 @@ def test_cookies_that_browsers_have_outlive_an_update(place: Place) -> None:
     assert own.set_signals(frozenset({"dnt"}), given, NOW, place).partition(b";")[0] in cookies
     visitor = own.read_visitor(cookies, NOW, place)
     assert visitor
-    assert visitor.arrival == Arrival("https://a.example", int(NOW))
+    assert (visitor.referrer, visitor.issued) == ("https://a.example", int(NOW))
     assert own.read_withdrawn(cookies, NOW, place) == (WithdrawnVisitor("w", int(NOW) + 99),)
 
 

@@ -108,7 +108,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
     for _ in range(3):
         visit = visits.read(request_with(answer + b"; session=1"), "/")
         assert visit.decision.purposes == NOTHING
-        assert (visit.visible_cookies, visit.refusable_cookies, visit.refused_cookies, visit.visitor_id) == (
+        assert (visit.visible_cookies, visit.refusable_cookies, visit.refused_cookies, visit.visitor) == (
             b"",
             (),
             (),

@@ -14,7 +14,6 @@ from itsdangerous import TimestampSigner
 
 from cookie_consent.decision.own_cookies import CONSENT, ERASURE, HTTPS, VISITOR, OwnCookies
 from cookie_consent.decision.tokens import (
-    Arrival,
     KnownVisitor,
     Signer,
     WithdrawnVisitor,
@@ -47,15 +46,15 @@ def test_each_visitor_id_is_new_and_read_back_with_its_expiry() -> None:
     made = [OWN.set_visitor(NOW + 0.75, HTTPS) for _ in range(2)]
     assert made[0][0] != made[1][0]
     for visitor_id, field in made:
-        assert OWN.read_visitor(field.partition(b";")[0], NOW + 1, HTTPS) == KnownVisitor(visitor_id, END)
+        assert OWN.read_visitor(field.partition(b";")[0], NOW + 1, HTTPS) == KnownVisitor(visitor_id, NOW, END)
 
 
 @pytest.mark.parametrize(
     ("now", "found"),
     [
         (NOW - 0.5, None),
-        (NOW, KnownVisitor("one", END)),
-        (END - 0.5, KnownVisitor("one", END)),
+        (NOW, KnownVisitor("one", NOW, END)),
+        (END - 0.5, KnownVisitor("one", NOW, END)),
         (END, None),
         (END + 1, None),
     ],
@@ -72,7 +71,7 @@ def test_newest_valid_visitor_id_counts() -> None:
         token("future", NOW + 5),
         token("older", NOW - 99),
     ]
-    assert read(tokens, NOW) == KnownVisitor("new", END - 5)
+    assert read(tokens, NOW) == KnownVisitor("new", NOW - 5, END - 5)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +97,11 @@ def test_reading_signed_value_never_raises(value: bytes) -> None:
 
 def test_arrival_is_read_back_from_token_until_removed() -> None:
     made = token("one", NOW, "https://search.example:8443")
-    arrival = Arrival("https://search.example:8443", NOW)
-    assert read([made], NOW) == KnownVisitor("one", END, arrival)
+    visitor = KnownVisitor("one", NOW, END, "https://search.example:8443")
+    assert read([made], NOW) == visitor
     assert re.fullmatch(rb"[!#-+\--:<-\[\]-~]+", made), "only cookie octets"
-    field = OWN.remove_arrival("one", arrival, NOW + 5, HTTPS)
-    assert OWN.read_visitor(field.partition(b";")[0], NOW + 5, HTTPS) == KnownVisitor("one", END)
+    field = OWN.remove_referrer(visitor, NOW + 5, HTTPS)
+    assert OWN.read_visitor(field.partition(b";")[0], NOW + 5, HTTPS) == KnownVisitor("one", NOW, END)
 
 
 def test_visitor_token_is_invalid_as_consent_token() -> None:
@@ -112,7 +111,7 @@ def test_visitor_token_is_invalid_as_consent_token() -> None:
 
 def test_token_of_older_key_is_read_while_key_is_listed() -> None:
     new = "new-" + "n" * 32
-    assert read([token("one")], NOW, OwnCookies([KEY, new])) == KnownVisitor("one", END)
+    assert read([token("one")], NOW, OwnCookies([KEY, new])) == KnownVisitor("one", NOW, END)
     assert read([token("one")], NOW, OwnCookies([new])) is None
 
 
