@@ -32,6 +32,8 @@ _PARTS = {
     "services": "service",
 }
 """Table -> the name of one of its entries."""
+_TITLES = {"site": "site", "signals": "signals", "wording": "texts"}
+"""Table that is one part -> its name in a policy file."""
 _TEXTS = frozenset(
     {
         *("title", "description", "data", "legal_basis", "receives", "safeguard", "use"),
@@ -128,8 +130,14 @@ def compare(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
     languages = set(before["site"]["languages"]) ^ set(after["site"]["languages"])
     changes: list[PolicyChange] = []
     for table, was, now in _find_differences(_drop_languages(languages, before), _drop_languages(languages, after)):
-        name = "texts" if table == "wording" else table
-        changes += list(_compare_tables(table, name, was, now)) or [PolicyChange(f"[{name}] changed")]
+        old_parts = _name_parts(table, was)
+        new_parts = _name_parts(table, now)
+        found: list[PolicyChange] = []
+        for title, *both in _find_differences(old_parts, new_parts):
+            found += _compare_parts(table, title, *both)
+        if table in _PARTS and _is_reordered([*old_parts], [*new_parts]):
+            found.append(PolicyChange(f"{table} reordered"))
+        changes += found or [PolicyChange(f"[{_TITLES.get(table, table)}] changed")]
     return tuple(changes)
 
 
@@ -201,84 +209,65 @@ def _find_differences(before: Plain, after: Plain) -> Iterator[tuple[str, Any, A
             yield key, before.get(key), after.get(key)
 
 
-def _compare_tables(table: str, name: str, before: Any, after: Any) -> Iterator[PolicyChange]:
+def _name_parts(table: str, content: Any) -> Plain:
+    """Return the parts of a table that are compared by themselves, by their titles."""
     if table in _PARTS:
-        yield from _compare_parts(table, _group_by_name(before), _group_by_name(after))
-    elif table == "changes":
-        for day, *both in _find_differences(_group_by_day(before), _group_by_day(after)):
-            yield PolicyChange(f"{name}: {day} {_describe(*both)}")
-    elif table in ("site", "signals", "wording"):
-        for key, was, now in _find_differences(before, after):
-            # A signal's value is a list of purposes; those in one list only are touched.
-            touched = tuple(sorted({*(was or ())} ^ {*(now or ())})) if table == "signals" else ()
-            for what, _ in _compare_values({key: was}, {key: now}, is_text=table == "wording"):
-                yield PolicyChange(f"{name}: {what}", touched)
+        return {f'{_PARTS[table]} "{part.get("id") or part["name"]}"': part for part in content}
+    if table == "changes":
+        days = dict.fromkeys(change["date"] for change in content)
+        return {table: {day: [change for change in content if change["date"] == day] for day in days}}
+    return {_TITLES[table]: content} if table in _TITLES else {}
 
 
-def _group_by_name(parts: list[Plain]) -> dict[str, Plain]:
-    return {part.get("id") or part["name"]: part for part in parts}
+def _compare_parts(table: str, title: str, old: Plain | None, new: Plain | None) -> Iterator[PolicyChange]:
+    purposes = _list_purposes(table, new)
+    touched = tuple(dict.fromkeys([*_list_purposes(table, old), *purposes]))
+    is_asked_for = table in ("purposes", "cookies", "recipients")
+    wider = tuple(id_ for id_ in purposes if id_ != NECESSARY and is_asked_for)
+    if old is None or new is None:
+        place = f' {"to" if new else "from"} "{touched[0]}"' if table in ("cookies", "recipients") else ""
+        yield PolicyChange(f"{title} {_describe(old, new)}{place}", wider or touched, bool(new and wider))
+        return
+    for place, what, is_more in _compare_values(old, new, is_text=table in ("wording", "changes")):
+        concerned = touched
+        if table == "signals":
+            concerned = tuple(sorted({*(old[place] or ())} ^ {*(new[place] or ())}))
+        elif place.startswith("purposes."):  # a service's override, which is never material
+            concerned = (place.split(".")[1],)
+        is_material = is_more and bool(wider)
+        yield PolicyChange(f"{title}: {what}", wider if is_material else concerned, is_material)
 
 
-def _group_by_day(changes: list[Plain]) -> dict[str, list[Plain]]:
-    return {change["date"]: [one for one in changes if one["date"] == change["date"]] for change in changes}
-
-
-def _compare_parts(table: str, old_parts: Plain, new_parts: Plain) -> Iterator[PolicyChange]:
-    for name, old, new in _find_differences(old_parts, new_parts):
-        title = f'{_PARTS[table]} "{name}"'
-        touched = tuple(dict.fromkeys([*_list_purposes(old), *_list_purposes(new)]))
-        is_asked_for = table in ("purposes", "cookies", "recipients")
-        wider = tuple(id_ for id_ in _list_purposes(new) if id_ != NECESSARY and is_asked_for)
-        if old and new:
-            changes = [(f"{title}: {what}", is_more) for what, is_more in _compare_values(old, new)]
-        else:
-            place = f' {"to" if new else "from"} "{touched[0]}"' if table in ("cookies", "recipients") else ""
-            changes = [(f"{title} {_describe(old, new)}{place}", new is not None)]
-        for what, is_more in changes:
-            is_material = is_more and bool(wider)
-            yield PolicyChange(what, wider if is_material else touched, is_material)
-        if table == "services" and old and new:
-            yield from _compare_overrides(title, old["purposes"], new["purposes"])
-    if _is_reordered([*old_parts], [*new_parts]):
-        yield PolicyChange(f"{table} reordered")
-
-
-def _list_purposes(part: Plain | None) -> list[str]:
+def _list_purposes(table: str, part: Plain | None) -> list[str]:
     """Return the ids of the purposes of a part; of a purpose, its own id."""
-    if part is None:
+    if part is None or table not in _PARTS:
         return []
     return [part["purpose"]] if "purpose" in part else [*part.get("purposes", [part["id"]])]
 
 
-def _compare_overrides(title: str, before: Plain, after: Plain) -> Iterator[PolicyChange]:
-    """Compare a service's overrides of purposes. No change of them is material."""
-    for purpose, old, new in _find_differences(before, after):
-        place = f"purposes.{purpose}"
-        changes = [what for what, _ in _compare_values(old or _NO_OVERRIDE, new or _NO_OVERRIDE, f"{place}.")]
-        for what in changes or [f"{place} {_describe(old, new)}"]:
-            yield PolicyChange(f"{title}: {what}", (purpose,))
-
-
 def _compare_values(
     before: Plain, after: Plain, above: str = "", *, is_text: bool = False
-) -> Iterator[tuple[str, bool]]:
-    """Yield what changed in a table and those in it, and whether it allows more."""
+) -> Iterator[tuple[str, str, bool]]:
+    """Yield the place of each change in a table and those in it, what changed, and whether it allows more."""
+    is_override = above == "purposes."
     for key, old, new in _find_differences(before, after):
         place = f"{above}{key}"
+        if is_override and _NO_OVERRIDE not in (old, new):
+            old = old or _NO_OVERRIDE
+            new = new or _NO_OVERRIDE
         if isinstance(old, dict) and isinstance(new, dict):
-            # The overrides of a service are compared by themselves.
-            if key != "purposes":
-                yield from _compare_values(old, new, f"{place}.", is_text=is_text or key in _TEXTS)
+            yield from _compare_values(old, new, f"{place}.", is_text=is_text or key in _TEXTS)
+        elif is_text or is_override:
+            yield place, f"{place} {_describe(old, new)}", False
         elif isinstance(old, list) and isinstance(new, list):
-            yield from ((f"{place} {_show(place, item)} removed", False) for item in old if item not in new)
+            yield from ((place, f"{place} {_show(key, item)} removed", False) for item in old if item not in new)
             # Of all that lists name, only an origin gets data.
-            yield from ((f"{place} {_show(place, item)} added", place == "origins") for item in new if item not in old)
+            is_more = place == "origins"
+            yield from ((place, f"{place} {_show(key, item)} added", is_more) for item in new if item not in old)
             if _is_reordered(old, new):
-                yield f"{place} reordered", False
-        elif is_text:
-            yield f"{place} {_describe(old, new)}", False
+                yield place, f"{place} reordered", False
         else:
-            yield f"{place} {_show(key, old)} -> {_show(key, new)}", _is_more(place, old, new)
+            yield place, f"{place} {_show(key, old)} -> {_show(key, new)}", _is_more(place, old, new)
 
 
 def _is_more(key: str, before: Any, after: Any) -> bool:
