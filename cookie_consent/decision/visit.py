@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from cookie_consent.base.addresses import SECURE_SCHEMES, is_secure, outer_path, read_host
+from cookie_consent.base.addresses import SECURE_SCHEMES, is_secure, is_under, outer_path, read_host
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import Headers
@@ -145,9 +145,8 @@ class Visits:
         self._clock = clock
         self._by_country = by_country
         self.country_field = "" if by_country is None else by_country.field
-        laws = () if by_country is None else policy.laws
-        self._policies = {"": _list_policies(policy)}
-        self._policies |= {law.code: _list_policies(policy.under_law(law)) for law in laws}
+        self._policy = policy
+        self._by_law = {law.code: policy.under_law(law) for law in policy.laws if by_country is not None}
         self._known = Cache[tuple[object, ...], Visit](_MAX_KNOWN, _LONGEST_KNOWN)
         forget_with_others(self)
 
@@ -189,27 +188,24 @@ class Visits:
             service: the id of the service.
             like: a policy under the same law.
         """
-        for _, policy in self._list_policies(like.law):
-            if policy.service is not None and policy.service.id == service:
-                return policy
-        return None
+        places = self._under_law(like.law).places
+        return next((policy for part, policy in places if part.id == service), None)
 
     def _find_policy(self, scope: Mapping[str, Any], path: str) -> Policy:
         """Return the policy of the most specific service for a request, host before path, or the site's.
 
         It is under the law of the visitor's country, if the policy has laws by country.
         """
-        policies = self._policies[""]
+        site_policy = self._policy
         if self._by_country is not None:
-            policies = self._list_policies(self._by_country.find_law(scope))
-        for beginning, policy in policies[:-1]:
-            is_here = not beginning or path == beginning or path.startswith(f"{beginning}/")
-            if is_here and (policy.service is None or policy.service.host in ("", read_host(scope))):
+            site_policy = self._under_law(self._by_country.find_law(scope))
+        for service, policy in site_policy.places:
+            if is_under(path, service.path.rstrip("/")) and service.host in ("", read_host(scope)):
                 return policy
-        return policies[-1][1]
+        return site_policy
 
-    def _list_policies(self, law: Law | None) -> list[tuple[str, Policy]]:
-        return self._policies.get("" if law is None else law.code, self._policies[""])
+    def _under_law(self, law: Law | None) -> Policy:
+        return self._by_law.get("" if law is None else law.code, self._policy)
 
     def _decide(self, policy: Policy, sent: bytes, signals: frozenset[str], now: float, place: Place) -> Visit:
         """Return the visit of a request that is not known yet."""
@@ -280,12 +276,6 @@ def find_place(own_cookies: OwnCookies, scope: Mapping[str, Any]) -> Place:
         if host in own_cookies.hosts:
             return Place(is_secure(scope), host, own_cookies.domain)
     return HTTPS if scope.get("scheme") in SECURE_SCHEMES else HTTP
-
-
-def _list_policies(policy: Policy) -> list[tuple[str, Policy]]:
-    """Return each service's path and policy, the most specific one first, and the site's policy at last."""
-    services = sorted(policy.services, key=lambda part: (part.host, len(part.path)), reverse=True)
-    return [*((service.path.rstrip("/"), policy.under(service)) for service in services), ("", policy)]
 
 
 def _cut_to_limit(cookies: bytes) -> bytes:

@@ -206,17 +206,12 @@ def describe_state(site: Site, decision: Decision) -> dict[str, Any]:
 
 
 async def show_policy(site: Site, request: OwnRequest) -> Response:
-    """Respond with the current policy."""
-    return JSONResponse({"version": site.policy.version, **site.policy.document()})
-
-
-async def show_past_policy(site: Site, request: OwnRequest) -> Response:
-    """Respond with an earlier version of the policy.
+    """Respond with the version of the policy that the path names, or with the current one.
 
     Raises:
         Problem: 404, the version is unknown; 503, the ledger cannot be reached.
     """
-    version = request.path.removeprefix(f"{site.prefix}/policy/")
+    version = request.path.removeprefix(f"{site.prefix}/policy").strip("/") or site.policy.version
     document = await find_policy_document(site, version)
     if document is None:
         raise Problem(404, "There is no such version of the policy.")

@@ -130,13 +130,10 @@ def compare(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
     languages = set(before["site"]["languages"]) ^ set(after["site"]["languages"])
     changes: list[PolicyChange] = []
     for table, was, now in _find_differences(_drop_languages(languages, before), _drop_languages(languages, after)):
-        old_parts = _name_parts(table, was)
-        new_parts = _name_parts(table, now)
         found: list[PolicyChange] = []
-        for title, *both in _find_differences(old_parts, new_parts):
+        for title, *both in _find_differences(_name_parts(table, was), _name_parts(table, now)):
             found += _compare_parts(table, title, *both)
-        if table in _PARTS and _is_reordered([*old_parts], [*new_parts]):
-            found.append(PolicyChange(f"{table} reordered"))
+        # Nothing is found where something only has another place in a list.
         changes += found or [PolicyChange(f"[{_TITLES.get(table, table)}] changed")]
     return tuple(changes)
 
@@ -264,8 +261,6 @@ def _compare_values(
             # Of all that lists name, only an origin gets data.
             is_more = place == "origins"
             yield from ((place, f"{place} {_show(key, item)} added", is_more) for item in new if item not in old)
-            if _is_reordered(old, new):
-                yield place, f"{place} reordered", False
         else:
             yield place, f"{place} {_show(key, old)} -> {_show(key, new)}", _is_more(place, old, new)
 
@@ -289,7 +284,3 @@ def _show(key: str, value: Any) -> str:
     if key in ("retention", "duration") and isinstance(value, int):
         return written_duration(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _is_reordered(before: list[Any], after: list[Any]) -> bool:
-    return [item for item in before if item in after] != [item for item in after if item in before]

@@ -38,12 +38,8 @@ class CheckedPart:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        self.normalize()
-        raise_all(self.errors())
-
-    def normalize(self) -> None:
-        """Write values in one way: lists as tuples, so that the part is immutable and hashable."""
         lists_to_tuples(self)
+        raise_all(self.errors())
 
     def errors(self) -> Iterator[PolicyError]:
         """Yield what is wrong with the part by itself. The errors name keys, but no table."""
@@ -74,7 +70,7 @@ def _list_checks(kind: Any) -> Mapping[str, Check]:
 
 
 def lists_to_tuples(part: Any) -> None:
-    """Replace the lists in a part's fields by tuples."""
+    """Replace the lists in a part's fields by tuples, so that it is immutable and hashable."""
     for declared in fields(part):
         value = getattr(part, declared.name)
         if isinstance(value, list):
@@ -92,8 +88,6 @@ DIRECTIVES = (
     "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
     "worker",
 )  # fmt: skip
-_ALIASES = {"form": "form-action"}
-"""Another name of a directive -> the directive."""
 
 Texts = Mapping[str, str]
 """A text in several languages: language tag -> text."""
@@ -363,12 +357,6 @@ class Recipient(CheckedPart):
     country: Country = ""
     safeguard: Texts = field(default_factory=dict)
     use: Texts = field(default_factory=dict)
-
-    def normalize(self) -> None:
-        """Write each directive by one name."""
-        lists_to_tuples(self)
-        directives = tuple(_ALIASES.get(directive, directive) for directive in self.directives)
-        object.__setattr__(self, "directives", directives)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -295,7 +295,6 @@ def _fill_part(kind: Any, values: Mapping[str, Any]) -> Any:
             hint = _plain_hints(kind)[declared.name]
             value = _HARMLESS[get_origin(hint) or hint]
         object.__setattr__(part, declared.name, value)
-    part.normalize()
     return part
 
 

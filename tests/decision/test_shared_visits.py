@@ -86,7 +86,6 @@ class Reader:
 @pytest.mark.no_cover
 def test_cache_of_visits_changes_no_result(policy: Policy) -> None:
     warm, fresh, found = Reader(policy), Reader(policy), 0
-    fresh.visits._policies = warm.visits._policies  # a policy equals no other one
     for request in requests():
         fresh.visits.forget()
         known = len(warm.visits._known)

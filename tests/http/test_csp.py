@@ -175,7 +175,7 @@ def test_service_takes_recipients_away() -> None:
         ("default-src 'none'; script-src 'self'", "script", f"script-src 'self' {MAPS}"),
         ("default-src 'none'; script-src-elem 'self'", "script", f"script-src-elem 'self' {MAPS}"),
         ("default-src 'self'; script-src 'none'", "child", f"frame-src 'self' {MAPS}; worker-src {MAPS}"),
-        ("default-src 'self'", "form", f"form-action 'self' {MAPS}"),
+        ("default-src 'self'", "form-action", f"form-action 'self' {MAPS}"),
         ("default-src 'self'", "object", f"object-src 'self' {MAPS}"),
         ("img-src 'self'; ;", "style", "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"),
     ],

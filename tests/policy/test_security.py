@@ -9,7 +9,6 @@ import pytest
 
 from cookie_consent import Policy, PolicyError
 from cookie_consent.policy.diff import announcement, compare
-from cookie_consent.policy.parts import Recipient
 from cookie_consent.policy.security import SecurityRules
 from tests.support.asgi import NOW, SITE, policy
 from tests.support.policies import policy_of
@@ -75,8 +74,3 @@ def test_value_that_browsers_would_ignore_or_misread_stops_the_start(key: str, v
 
 def test_empty_directives_are_no_error() -> None:
     assert SecurityRules(content_security_policy=" ;; default-src 'none' ; ").referrer_policy == ""
-
-
-def test_form_is_another_name_of_form_action() -> None:
-    made = Recipient(id="a", name="A", purpose="p", receives={}, directives=("form", "img"))
-    assert made.directives == ("form-action", "img")

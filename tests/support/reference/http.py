@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cookie_consent.endpoints.answer_records import PostedAnswer
 from cookie_consent.endpoints.endpoints import ENDPOINTS
-from cookie_consent.endpoints.posted import PostedAnswer
 from cookie_consent.endpoints.request import is_cross_site
 from cookie_consent.endpoints.settings import describe_state
 from cookie_consent.http.options import GPC_PATH

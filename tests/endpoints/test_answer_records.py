@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import CONSENT_LIFETIME, SOURCES, Answer, ConsentRecord, State
-from cookie_consent.endpoints.posted import PostedAnswer, make_record, read_answer
+from cookie_consent.endpoints.answer_records import PostedAnswer, make_record, read_answer
 from cookie_consent.http.forms import Problem, read_media_type
 from cookie_consent.policy.diff import digests
 from cookie_consent.policy.policy import Policy
