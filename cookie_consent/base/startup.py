@@ -186,7 +186,8 @@ async def run_lifespan(
             raise
     finally:
         _running.reset(outer)
-    if not any(kind.endswith(".failed") for kind in sent):
+    has_ended = any(kind.endswith(".failed") or kind.startswith(_SHUTDOWN) for kind in sent)
+    if not has_ended:
         await _answer_rest(receive, send, received, sent)
 
 
@@ -221,11 +222,13 @@ def _note_events(
 
 
 async def _answer_rest(receive: Receive, send: Send, received: Sequence[str], sent: Sequence[str]) -> None:
-    for event in (_STARTUP, _SHUTDOWN):
-        while event not in received:
-            await receive()
-        if f"{event}.complete" not in sent:
-            await send({"type": f"{event}.complete"})
+    if not received:
+        await receive()
+    if f"{_STARTUP}.complete" not in sent:
+        await send({"type": f"{_STARTUP}.complete"})
+    while _SHUTDOWN not in received:
+        await receive()
+    await send({"type": f"{_SHUTDOWN}.complete"})
 
 
 def _is_refusal(error: Exception, received: Sequence[str], sent: Sequence[str]) -> bool:

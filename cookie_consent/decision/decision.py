@@ -42,7 +42,6 @@ class Reason(StrEnum):
 ALLOWED = frozenset({Reason.GRANTED, Reason.UNREFUSED})
 ASKED = frozenset({Reason.CHANGED, Reason.UNANSWERED})
 BY_SIGNAL = frozenset({Reason.GPC, Reason.DNT, Reason.SIGNAL})
-_OF_SIGNAL = {"gpc": Reason.GPC, "dnt": Reason.DNT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +255,7 @@ def _find_signal(policy: Policy, purpose: str, heeded: frozenset[str], sent: fro
     for name, purposes in (("gpc", policy.gpc_refuses), ("dnt", policy.dnt_refuses)):
         if name in heeded and purpose in purposes:
             if name in sent:
-                return _OF_SIGNAL[name]
+                return Reason(f"why_{name}")
             found = Reason.SIGNAL
     return found
 

@@ -117,11 +117,7 @@ def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
 
     Of several more specific ones, the same script is preferred: "zh-TW" gets "zh-Hant" rather than "zh-Hans".
     """
-    return _match_short(tag[:LONGEST_TAG], offered)
-
-
-@lru_cache(maxsize=512)
-def _match_short(tag: str, offered: tuple[str, ...]) -> str | None:
+    tag = tag[:LONGEST_TAG]
     wanted = tag.lower()
     while wanted:
         for language in offered:
