@@ -211,7 +211,7 @@ async def show_policy(site: Site, request: OwnRequest) -> Response:
     Raises:
         Problem: 404, the version is unknown; 503, the ledger cannot be reached.
     """
-    version = request.path.removeprefix(f"{site.prefix}/policy").strip("/") or site.policy.version
+    version = request.path.removeprefix(f"{site.prefix}/policy")[1:] or site.policy.version
     document = await find_policy_document(site, version)
     if document is None:
         raise Problem(404, "There is no such version of the policy.")
