@@ -10,11 +10,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from traceback import format_exc
 from typing import Any
 
+from cookie_consent.base.messages import warn_once
 from cookie_consent.base.threads import RANDOM, Backoff, call_after_fork
 from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
 from cookie_consent.sinks.lines import oldest_kept
@@ -57,6 +58,7 @@ class BufferedSink:
 
     Attributes:
         local: the local path of this sink: its spill folder or file; None for none.
+        erased_visitors: the list of erased visitors beside the local path; None if there is none.
     """
 
     def __init__(  # noqa: PLR0913 (options of a sink)
@@ -70,16 +72,21 @@ class BufferedSink:
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = RANDOM,
     ) -> None:
-        self.store, self.place = store, place
+        self.store = store
+        self.place = place
         self.local = None if spill is None else Path(spill)
+        self.erased_visitors = None if spill is None else ErasedVisitors(Path(f"{spill}{SUFFIX}"))
         self._counters: Counter[str] = Counter()
-        self._losses, self._spill = LossCounter(place), Spill(spill) if spill is not None else None
-        self._batch, self._most_bytes, self._sleep = batch, most_bytes, sleep
+        self._losses = LossCounter(place)
+        self._spill = Spill(spill) if spill is not None else None
+        self._batch = batch
+        self._most_bytes = most_bytes
+        self._sleep = sleep
         self._relaxed_bytes = most_bytes if spill is None else most_bytes // 2
         """Below this nothing has to be done about the lines in memory."""
         self._failing_since: float | None = None
-        self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance), 0.0
-        self._last_error = ""
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+        self._next_try = 0.0
         self._has_warned = False
         """Whether it is logged that the spill file takes nothing; once for each outage of the store."""
         self.after_fork()
@@ -143,10 +150,9 @@ class BufferedSink:
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor, after all processes have flushed; return how many."""
         is_flushed = self._flush_now()
-        if (erased_visitors := self.erased_visitors) is not None:
-            erased_visitors.add(visitor_id, time.time())
-        # Other processes store by then what they took from memory before they knew of the erasure.
-        self._sleep(LONGEST_HELD)
+        if self.erased_visitors is not None:
+            self.erased_visitors.add(visitor_id, time.time())
+        self._wait_for_others()
         spilled = self._spill.erase(visitor_id) if self._spill else 0
         try:
             erased = spilled + self.store.erase(visitor_id)
@@ -163,10 +169,14 @@ class BufferedSink:
 
     def end_visitor(self, visitor_id: str) -> None:
         """Flush, then have no process of this host store what a visitor who withdrew asked for before. May block."""
-        if (erased_visitors := self.erased_visitors) is not None:
+        if self.erased_visitors is not None:
             if self._failing_since is None:  # else it would wait in vain, and the list must not wait
                 self._flush_now()
-            erased_visitors.add(visitor_id, time.time(), is_erased=False)
+            self.erased_visitors.add(visitor_id, time.time(), is_erased=False)
+
+    def _wait_for_others(self) -> None:
+        """Wait until other processes have stored what they took from memory before they knew of an erasure."""
+        self._sleep(LONGEST_HELD)
 
     def _write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
         """Write a batch to the store, without records of visitors who were erased meanwhile."""
@@ -178,11 +188,6 @@ class BufferedSink:
             self.erased_visitors.purge(oldest_kept(now, keep)[:10])
         spilled = self._spill.purge(oldest_kept(now, keep), dry_run=dry_run) if self._spill else 0
         return spilled + self.store.purge(now, keep, dry_run=dry_run)
-
-    @cached_property
-    def erased_visitors(self) -> ErasedVisitors | None:
-        """The list of erased visitors beside the sink's local path; None if it has none."""
-        return ErasedVisitors(Path(f"{self.local}{SUFFIX}")) if self.local is not None else None
 
     def stats(self) -> Mapping[str, int]:
         """Return counters, and how many lines are "waiting".
@@ -327,11 +332,8 @@ class BufferedSink:
                 if any(ends for _, ends in flushes):
                     self.store.close()
             except Exception as error:  # noqa: BLE001 (no error may end the thread)
-                if repr(error) != self._last_error:  # it may come again twice a second
-                    self._last_error = repr(error)
-                    _log.error("Access records are held back by an error.", exc_info=error)
-            else:
-                self._last_error = ""
+                text = f"Access records are held back by an error.\n{format_exc()}"
+                warn_once("errors of writers", repr(error), text)  # it may come again twice a second
             # In this order: lines that the other thread moves now are first in memory, and then in the spill file.
             is_held = bool(self._pending) or self._bytes_in > self._bytes_out
             if is_held or (self._spill is not None and self._spill.is_waiting()):
@@ -342,9 +344,9 @@ class BufferedSink:
     def _work(self, *, now: bool) -> None:
         """Flush to the store if it is due for a try, or if `now`; spill what the store does not take."""
         if (now or time.monotonic() >= self._next_try) and self._is_drained() and self._spill is not None:
-            for batch in self._spill.batches():
+            for batch in self._spill.batches(self._batch):
                 # New lines do not wait for old ones.
-                if not (self._is_stored(batch) and self._is_drained()):
+                if not (self._is_drained() and self._is_stored(batch)):
                     break
         since = self._failing_since
         if since is not None and self._spill is not None and (now or time.monotonic() - since >= _TIMEOUT):
@@ -354,12 +356,13 @@ class BufferedSink:
                 self._move(0)
 
     def _is_drained(self) -> bool:
-        """Write the lines in memory to the store; return False if it has to be retried."""
-        while self._pending or self._lines:
+        """Write the lines that are in memory now to the store; return False if it has to be retried."""
+        for _ in range(2 + len(self._lines) // self._batch):
             self._pending = self._pending or self._take()
-            if not self._is_stored(self._pending):
-                return False
-            self._pending_done()
+            if self._pending:
+                if not self._is_stored(self._pending):
+                    return False
+                self._pending_done()
         return True
 
     def _pending_done(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from os import PathLike
 from typing import Any
@@ -14,12 +14,21 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from cookie_consent.base.threads import call_after_fork, leave_to_parent
-from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
+from cookie_consent.sinks.databases import (
+    CONNECT_TIMEOUT,
+    COUNTS,
+    LOOK_UP_TIMEOUT,
+    PURGE_TIMEOUT,
+    RECORDS,
+    WRITE_TIMEOUT,
+    DatabaseStore,
+    RefusedError,
+    url_error,
+)
 from cookie_consent.sinks.erased import hash_of
-from cookie_consent.sinks.store import RefusedError, refused, report, url_error
+from cookie_consent.sinks.store import CannotEraseError
 
 _TIME, _TEXT = "DateTime64(3, 'UTC')", "Nullable(String)"
 _TYPES = {
@@ -36,56 +45,25 @@ _LOW_CARDINALITY = "LowCardinality(Nullable(String))"
 _NEEDED = ("time", "day", "value")
 """Columns that must not be missing: ClickHouse would store 1970 or 0."""
 
-TABLES_EXIST = """
+_TABLES_EXIST = """
     SELECT count() = 7 FROM system.tables WHERE database = currentDatabase() AND name IN (
         'access_records', 'access_records_lines', 'access_records_view', 'access_erased',
         'access_counts', 'access_counts_lines', 'access_counts_view'
     )
 """
-LIST_ERASED = "INSERT INTO access_erased SELECT {hash:String}, now64(3)"
-IS_NOT_ERASED = """
+_LIST_ERASED = "INSERT INTO access_erased SELECT {hash:String}, now64(3)"
+_IS_NOT_ERASED = """
     LEFT ANY JOIN (SELECT hash, max(until) AS until FROM access_erased GROUP BY hash) AS erased
     ON erased.hash = lower(left(hex(SHA256(ifNull(`visitor.id`, ''))), 32))
     WHERE erased.hash = '' OR isNull(`time`) OR toStartOfSecond(assumeNotNull(`time`)) > erased.until
 """
-COUNT_OF_VISITOR = "SELECT count() FROM access_records FINAL WHERE visitor = {visitor:String}"
-DELETE_OF_VISITOR = "DELETE FROM access_records WHERE visitor = {visitor:String}"
-DAYS_BEFORE = """
+_COUNT_OF_VISITOR = "SELECT count() FROM access_records FINAL WHERE visitor = {visitor:String}"
+_COUNT_UNTIL = "SELECT count() FROM access_records FINAL WHERE time < fromUnixTimestamp64Milli({end:Int64})"
+_DAYS_BEFORE = """
     SELECT DISTINCT partition_id FROM system.parts
     WHERE active AND database = currentDatabase() AND table = 'access_records' AND toUInt32(partition) < {day:UInt32}
     ORDER BY partition_id
 """
-TABLE = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
-
-
-def count_until(table: str) -> str:
-    """Return the statement that counts rows older than a time."""
-    return f"SELECT count() FROM {table} FINAL WHERE time < fromUnixTimestamp64Milli({{end:Int64}})"  # noqa: S608
-
-
-def delete_until(table: str) -> str:
-    """Return the statement that deletes rows older than a time."""
-    return f"DELETE FROM {table} WHERE time < fromUnixTimestamp64Milli({{end:Int64}})"  # noqa: S608
-
-
-def drop_day(day: str) -> str:
-    """Return the statement that drops a day's partition if it exists."""
-    return f"ALTER TABLE access_records DROP PARTITION ID '{day}'"
-
-
-def apply_deletions(table: str) -> str:
-    """Return the statement that removes deleted rows from disk now; the server would do so some time later."""
-    return f"ALTER TABLE {table} APPLY DELETED MASK"
-
-
-def lifetime(seconds: int) -> str:
-    """Return the TTL clause of a table in the server's own notation."""
-    return f"TTL toDateTime(time) + toIntervalSecond({seconds})"
-
-
-def limit(table: str, seconds: int) -> str:
-    """Return the statement that sets the TTL of a table."""
-    return f"ALTER TABLE {table} MODIFY {lifetime(seconds)}"
 
 
 def _kind(column: str) -> str:
@@ -122,12 +100,12 @@ def _make(table: str, columns: Mapping[str, str], engine: str, condition: str = 
 
 
 _AS_READ = {"time": "concat(replaceOne(toString(r.time), ' ', 'T'), 'Z')"}
-SELECT_OF_VISITOR = f"""
+_SELECT_OF_VISITOR = f"""
     SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.values())}
     FROM access_records AS r FINAL WHERE r.visitor = {{visitor:String}} ORDER BY r.time, r.uid
 """  # noqa: S608 (constant names)
 # Sorted by visitor first, so that one visitor's records are adjacent for look-ups and for sessions.
-CREATE_TABLES = (
+_CREATE_TABLES = (
     f"CREATE TABLE IF NOT EXISTS access_erased (hash String, until {_TIME}) ENGINE = ReplacingMergeTree(until) "
     "ORDER BY hash",
     *_make(
@@ -135,21 +113,18 @@ CREATE_TABLES = (
         COLUMNS,
         "PARTITION BY toYYYYMMDD(time) PRIMARY KEY (visitor, time) ORDER BY (visitor, time, uid) "
         "SETTINGS allow_nullable_key = 1, ttl_only_drop_parts = 1",
-        IS_NOT_ERASED,
+        _IS_NOT_ERASED,
     ),
     *_make("access_counts", COUNT_COLUMNS, "PARTITION BY toYYYYMM(day) ORDER BY (day, uid)"),
 )
 
-_CONNECT_TIMEOUT = 3
-_WRITE_TIMEOUT, _LOOK_UP_TIMEOUT, _PURGE_TIMEOUT = 10, 30, 600
-"""Time limits of statements (seconds)."""
 _TRIES = 2
 """How often to delete a visitor's records. Another process may write some between a deletion and the check after it."""
 _INSERT = {
     # The server merges the inserts of many processes, because each inserted part of a table costs it work.
     "async_insert": 1,
     "wait_for_async_insert": 1,
-    "wait_for_async_insert_timeout": _WRITE_TIMEOUT,
+    "wait_for_async_insert_timeout": WRITE_TIMEOUT,
     "date_time_input_format": "best_effort",
     "input_format_skip_unknown_fields": 1,
     "input_format_json_read_objects_as_strings": 1,
@@ -157,6 +132,7 @@ _INSERT = {
 }
 _SYNCHRONOUS = {"lightweight_deletes_sync": 2}  # the statement returns when all replicas are done
 _ASYNCHRONOUS = {"mutations_sync": 0}
+_WITHOUT_REWRITING = {"materialize_ttl_after_modify": 0}
 _REFUSALS = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 349, 407, 467, 469})
 """Error codes for lines that the server can never accept, from its ErrorCodes.cpp: CANNOT_PARSE_… and the like,
 TYPE_MISMATCH, INCORRECT_DATA, TOO_DEEP_RECURSION, VIOLATED_CONSTRAINT."""
@@ -179,63 +155,33 @@ class ClickHouseSink(BufferedSink):
         super().__init__(store, store.place, spill=spill)
 
 
-class ClickHouseStore:
-    """Writes over HTTP, with a client that is created on first use and replaced after any failure.
-
-    The server parses the lines, so that Python only copies bytes.
+class ClickHouseStore(DatabaseStore[Client]):
+    """The store of the sink. It writes over HTTP.
 
     Args:
         url: as for ClickHouseSink.
         limit: the time limit of each statement of `write` (seconds).
 
-    Attributes:
-        place: the URL without credentials.
-
     Raises:
         ValueError: the URL is invalid.
     """
 
-    def __init__(self, url: str, *, limit: int = _WRITE_TIMEOUT) -> None:
+    def __init__(self, url: str, *, limit: float = WRITE_TIMEOUT) -> None:
         try:
             parts = urlsplit(url)
-            port = parts.port
+            port = f":{parts.port}" if parts.port else ""
         except ValueError:
-            parts, port = urlsplit(""), None
+            parts = urlsplit("")
         if not parts.hostname:
             raise url_error("clickhouse://user:password@host:8123/database")
-        self._url, self._interface = url, "https" if parts.scheme == "clickhouses" else "http"
-        self.place = f"{parts.scheme}://{parts.hostname}{f':{port}' if port else ''}{parts.path}"
-        self._limit = limit
-        self._client: Client | None = None
-        call_after_fork(self)
-
-    def after_fork(self) -> None:
-        """Drop the connection without closing it: it belongs to the parent process."""
-        leave_to_parent(self._client)
-        self._client = None
-
-    def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        """Store lines, one for each uid.
-
-        Raises:
-            InvalidLinesError: the server refuses some lines; all others are stored.
-            clickhouse_connect.driver.exceptions.ClickHouseError: the lines may not be stored.
-        """
-        try:
-            client = self._client = self._client or self._connect(self._limit)
-            why = [
-                *refused(records, lambda lines: _insert(client, lines, "access_records_lines")),
-                *refused(counts, lambda lines: _insert(client, lines, "access_counts_lines")),
-            ]
-        except BaseException:
-            self.close()
-            raise
-        report(why)
+        self._url = url
+        self._interface = "https" if parts.scheme == "clickhouses" else "http"
+        super().__init__(f"{parts.scheme}://{parts.hostname}{port}{parts.path}", limit)
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor, oldest first."""
-        with self._connected(_LOOK_UP_TIMEOUT) as client:
-            rows = client.query(SELECT_OF_VISITOR, parameters={"visitor": visitor_id}).result_rows
+        with closing(self._connect(LOOK_UP_TIMEOUT)) as client:
+            rows = client.query(_SELECT_OF_VISITOR, parameters={"visitor": visitor_id}).result_rows
         for row in rows:
             record = record_from(row)
             if properties := record.get("event.properties"):
@@ -250,14 +196,14 @@ class ClickHouseStore:
         Raises:
             CannotEraseError: the server still has some.
         """
-        parameters = {"visitor": visitor_id}
-        with self._connected(_LOOK_UP_TIMEOUT) as client:
-            client.command(LIST_ERASED, parameters={"hash": hash_of(visitor_id)})
-            count = remaining = _number(client, COUNT_OF_VISITOR, parameters)
+        values = {"visitor": visitor_id}
+        with closing(self._connect(LOOK_UP_TIMEOUT)) as client:
+            client.command(_LIST_ERASED, parameters={"hash": hash_of(visitor_id)})
+            count = remaining = _number(client, _COUNT_OF_VISITOR, values)
             for _ in range(_TRIES):
                 if remaining:
-                    _delete(client, "access_records", DELETE_OF_VISITOR, parameters)
-                    remaining = _number(client, COUNT_OF_VISITOR, parameters)
+                    _delete(client, RECORDS, "visitor = {visitor:String}", values)
+                    remaining = _number(client, _COUNT_OF_VISITOR, values)
         if remaining:
             raise CannotEraseError(
                 f"{self.place} still has {remaining} records of this visitor, which it deleted. Erase them again."
@@ -270,35 +216,25 @@ class ClickHouseStore:
         It also sets `keep` as the TTL of the tables, which applies even if nobody purges.
         """
         end = datetime.fromtimestamp(now, UTC) - keep
-        until = {"end": int(end.timestamp() * 1000)}
-        with self._connected(_PURGE_TIMEOUT) as client:
-            count = _number(client, count_until("access_records"), until)
+        values = {"end": int(end.timestamp() * 1000)}
+        lifetime = f"toDateTime(time) + toIntervalSecond({int(keep.total_seconds())})"
+        with closing(self._connect(PURGE_TIMEOUT)) as client:
+            count = _number(client, _COUNT_UNTIL, values)
             if not dry_run:
-                for day in client.query(DAYS_BEFORE, parameters={"day": int(f"{end:%Y%m%d}")}).result_rows:
-                    client.command(drop_day(*day))
-                client.command("DELETE FROM access_erased WHERE until < fromUnixTimestamp64Milli({end:Int64})", until)
-                for table in ("access_records", "access_counts"):
-                    _limit(client, table, int(keep.total_seconds()))
-                    if _number(client, count_until(table), until):
-                        _delete(client, table, delete_until(table), until)
+                for (day,) in client.query(_DAYS_BEFORE, parameters={"day": int(f"{end:%Y%m%d}")}).result_rows:
+                    client.command(f"ALTER TABLE access_records DROP PARTITION ID '{day}'")
+                _delete(client, "access_erased", "until < fromUnixTimestamp64Milli({end:Int64})", values)
+                for table in (RECORDS, COUNTS):
+                    # Existing parts are not rewritten: their old rows are deleted here.
+                    client.command(f"ALTER TABLE {table} MODIFY TTL {lifetime}", settings=_WITHOUT_REWRITING)
+                    _delete(client, table, "time < fromUnixTimestamp64Milli({end:Int64})", values)
         return count
 
-    def close(self) -> None:
-        """Close the connection. The store may be written to again."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    def _connect(self, limit: int) -> Client:
-        """Return a client, and create missing tables.
-
-        Args:
-            limit: the time limit of each statement (seconds).
-        """
+    def _connect(self, limit: float) -> Client:
         client = clickhouse_connect.get_client(
             dsn=self._url,
             interface=self._interface,
-            connect_timeout=_CONNECT_TIMEOUT,
+            connect_timeout=CONNECT_TIMEOUT,
             send_receive_timeout=limit,
             query_retries=0,  # the sink retries
             autogenerate_session_id=False,  # statements share no session state
@@ -306,50 +242,28 @@ class ClickHouseStore:
             settings={"max_execution_time": limit},
         )
         try:
-            if not client.command(TABLES_EXIST):
-                for statement in CREATE_TABLES:
+            if not client.command(_TABLES_EXIST):
+                for statement in _CREATE_TABLES:
                     client.command(statement)
         except BaseException:
             client.close()
             raise
         return client
 
-    @contextmanager
-    def _connected(self, limit: int) -> Iterator[Client]:
-        """Connect for one operation: the writer's client is not shared with other threads."""
-        client = self._connect(limit)
+    def _insert(self, connection: Client, table: str, lines: Sequence[bytes]) -> None:
         try:
-            yield client
-        finally:
-            client.close()
-
-
-def _insert(client: Client, lines: Sequence[bytes], table: str) -> None:
-    """Insert lines, all or none.
-
-    Raises:
-        RefusedError: the server can never accept one of them. It gives only the error's name, because its text contains
-            data.
-    """
-    try:
-        client.raw_insert(table, insert_block=b"".join(lines), settings=_INSERT, fmt="JSONEachRow")
-    except DatabaseError as error:
-        if error.code in _REFUSALS:
-            raise RefusedError(error.name or f"error {error.code}") from None
-        raise
+            connection.raw_insert(f"{table}_lines", insert_block=b"".join(lines), settings=_INSERT, fmt="JSONEachRow")
+        except DatabaseError as error:
+            if error.code in _REFUSALS:
+                raise RefusedError(error.name or f"error {error.code}") from None
+            raise
 
 
 def _number(client: Client, statement: str, values: dict[str, Any]) -> int:
     return int(client.query(statement, parameters=values).result_rows[0][0])
 
 
-def _delete(client: Client, table: str, statement: str, values: dict[str, Any]) -> None:
-    client.command(statement, parameters=values, settings=_SYNCHRONOUS)
-    client.command(apply_deletions(table), settings=_ASYNCHRONOUS)
-
-
-def _limit(client: Client, table: str, seconds: int) -> None:
-    """Set the TTL of a table unless it has that one already."""
-    if lifetime(seconds) not in client.query(TABLE, parameters={"table": table}).result_rows[0][0]:
-        # Existing parts are not rewritten: a purge deletes their old rows itself.
-        client.command(limit(table, seconds), settings={"materialize_ttl_after_modify": 0})
+def _delete(client: Client, table: str, condition: str, values: dict[str, Any]) -> None:
+    """Delete rows, and remove them from disk now; the server would do so some time later."""
+    client.command(f"DELETE FROM {table} WHERE {condition}", parameters=values, settings=_SYNCHRONOUS)  # noqa: S608
+    client.command(f"ALTER TABLE {table} APPLY DELETED MASK", settings=_ASYNCHRONOUS)

@@ -5,7 +5,6 @@ With it, a restored backup can be erased again.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -15,8 +14,9 @@ from pathlib import Path
 
 from cookie_consent.base import locking
 from cookie_consent.base.clock import rfc3339
-from cookie_consent.base.files import open_file, set_mode_and_owner, write_at
+from cookie_consent.base.files import set_mode_and_owner, write_at
 from cookie_consent.base.messages import warn_once
+from cookie_consent.sinks.lines import append
 
 SUFFIX = ".erased"
 _WAIT = 5.0
@@ -110,17 +110,10 @@ class ErasedVisitors:
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_new = not self.path.exists()
-        file = open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        try:
-            locking.lock(file, wait=_WAIT)
+        with locking.hold_lock(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, wait=_WAIT) as file:
             if is_new:  # a command that root runs must leave it to the server
                 set_mode_and_owner(file, 0o600, self.path.parent.stat())
-            written = os.write(file, line)
-            if written < len(line):  # the disk is full: a part of a line would spoil the next one
-                os.ftruncate(file, os.fstat(file).st_size - written)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(file)
+            append(file, [line])
 
 
 def hash_of(visitor_id: str) -> str:

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from cookie_consent.base import locking
 from cookie_consent.base.files import write_at
-from cookie_consent.sinks.lines import is_of, time_of
+from cookie_consent.sinks.lines import append, blank_lines, is_of, is_open_at, time_of
 
 Line = tuple[bool, bytes]
 """Whether it is a record (else a count), and the line."""
 _MARKS = {True: b"r", False: b"c"}
 _MAX_BYTES = 1024**3
 _SUFFIX = ".spill"
+_TURN = 0.5
+"""How long to wait for somebody who appends (seconds)."""
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
 class Spill:
-    """Writes batches of lines to a spill file of this process, and takes over the files of ended processes.
+    """A folder of files with lines, each line after a letter for its kind.
 
-    A batch is stored as its lines, each after a letter for its kind, and an empty line. It is read back unchanged, so
-    that a store that recognises repeated batches by content still does. If a kill tore the last line, the batch is read
-    back without it. A process keeps its file locked.
-
-    One thread may add batches while another reads them back: a file that is read back gets no more batches. Nothing is
-    synced to the disk, so a batch survives a killed process, but not a power failure in the next seconds.
+    A process appends to a file of its own, and has its lock meanwhile. Whoever stores the lines of a file, of whichever
+    process, has its lock until all are stored. Nothing is synced to the disk, so a line survives a killed process, but
+    not a power failure in the next seconds. On Windows a file stays, empty.
 
     Args:
         folder: the folder of the files, shared by several processes. It is created with the first line, for its owner
@@ -39,47 +41,55 @@ class Spill:
     """
 
     def __init__(self, folder: str | os.PathLike[str], most_bytes: int = _MAX_BYTES) -> None:
-        self.folder, self._most_bytes = Path(folder), most_bytes
-        self._own: _SpillFile | None = None
-        self._left: list[_SpillFile] | None = None
-        """The files to read back; None before the folder was looked through."""
-        self._lock = threading.Lock()
+        self.folder = Path(folder)
+        self._most_bytes = most_bytes
+        self.after_fork()
 
     def after_fork(self) -> None:
-        """Release the parent's files."""
-        for file in (*(self._left or ()), *((self._own,) if self._own else ())):
-            file.close()
-        self._own = self._left = None
-        self._lock = threading.Lock()
+        """Name another file."""
+        self._own = self.folder / f"{secrets.token_hex(8)}{_SUFFIX}"
 
     def add(self, batch: Sequence[Line]) -> None:
-        """Append a batch.
+        """Append a batch, all of it or nothing.
 
         Raises:
             OSError: the folder is full or not writable.
         """
-        data = b"".join(_MARKS[is_record] + line for is_record, line in batch) + b"\n"
-        with self._lock:
-            if sum(map(_size, self._paths())) + len(data) > self._most_bytes:
-                raise OSError(f"its files may have {self._most_bytes:,} bytes, and have them")
-            self._own = self._own or self._new_file()
-            self._own.append(data)
+        lines = [_MARKS[is_record] + line for is_record, line in batch]
+        if sum(self._sizes().values()) + sum(map(len, lines)) > self._most_bytes:
+            raise OSError(f"its files may have {self._most_bytes:,} bytes, and have them")
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            with suppress(BlockingIOError), locking.hold_lock(self._own, _FLAGS) as file:
+                if is_open_at(file, self._own):
+                    append(file, lines)
+                    return
+            self.after_fork()  # somebody stores the lines of that file
 
     def is_waiting(self) -> bool:
-        """Return whether there may be a batch to read back."""
-        return self._own is not None or self._left is None or bool(self._left)
+        """Return whether there are lines to store."""
+        return bool(self._sizes())
 
-    def batches(self) -> Iterator[list[Line]]:
-        """Yield the batches, oldest first within a file. A batch counts as stored when the next is requested."""
-        while file := self._oldest():
-            yield from file.batches()
-            with self._lock:
-                self._left = [other for other in self._left or () if other is not file]
-            file.remove()
+    def batches(self, most: int) -> Iterator[list[Line]]:
+        """Yield the lines of files that nobody else stores. A batch counts as stored when the next one is requested.
+
+        Args:
+            most: how many lines a batch has. A line that a kill tore is left out.
+        """
+        for path in self._sizes():
+            try:
+                file = locking.open_locked(path, os.O_RDWR)
+            except OSError:  # somebody else stores its lines
+                continue
+            with os.fdopen(file, "rb") as lines:
+                yield from _batches(lines, most)
+                os.ftruncate(file, 0)
+                if locking.is_posix() and is_open_at(file, path):
+                    path.unlink()
 
     def erase(self, visitor_id: str) -> int:
         """Blank out a visitor's records in all files; return how many."""
-        return sum(_blank(path, lambda line: is_of(visitor_id, line)) for path in self._paths())
+        return self._blank(lambda line: is_of(visitor_id, line))
 
     def purge(self, before: str, *, dry_run: bool = False) -> int:
         """Blank out old lines in all files; return how many of them were records.
@@ -88,112 +98,37 @@ class Spill:
             before: lines older than this time are old.
             dry_run: whether to only count.
         """
-        return sum(_blank(path, lambda line: time_of(line) < before, dry_run=dry_run) for path in self._paths())
+        return self._blank(lambda line: time_of(line) < before, dry_run=dry_run)
 
-    def _oldest(self) -> _SpillFile | None:
-        """Return the file to read back next, the one of this process last."""
-        with self._lock:
-            if self._left is None:
-                self._left = [file for path in self._paths() if (file := _taken_over(path))]
-            if not self._left and self._own is not None:
-                self._left, self._own = [self._own], None
-            return self._left[0] if self._left else None
+    def _blank(self, matches: Callable[[bytes], bool], *, dry_run: bool = False) -> int:
+        records = 0
+        for path in self._sizes():
+            with suppress(FileNotFoundError), path.open("r+b") as file:
+                with suppress(BlockingIOError):  # somebody stores its lines, and nobody appends any
+                    locking.lock(file.fileno(), wait=_TURN)
+                records += blank_lines(
+                    file, lambda line: line.startswith(_MARKS[True]) and matches(line[1:]), dry_run=dry_run
+                )
+                file.seek(0)
+                blank_lines(file, lambda line: matches(line[1:]), dry_run=dry_run)
+        return records
 
-    def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{_SUFFIX}"))
-
-    def _new_file(self) -> _SpillFile:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"{secrets.token_hex(8)}{_SUFFIX}"
-        return _SpillFile(path, locking.make_locked(path))
-
-
-class _SpillFile:
-    """A spill file that this process has locked.
-
-    Args:
-        path: the path.
-        descriptor: the file, open for writing.
-    """
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path, self._descriptor, self._start = path, descriptor, 0
-
-    def append(self, data: bytes) -> None:
-        """Append all of the data or nothing."""
-        end, rest = os.fstat(self._descriptor).st_size, data
-        try:
-            while rest:
-                rest = rest[write_at(self._descriptor, rest, end + len(data) - len(rest)) :]
-        except OSError:
-            os.ftruncate(self._descriptor, end)
-            raise
-
-    def batches(self) -> Iterator[list[Line]]:
-        """Yield the batches that were not stored yet."""
-        with os.fdopen(os.dup(self._descriptor), "rb") as file:  # no cached data: lines may have been blanked since
-            file.seek(self._start)
-            batch: list[Line] = []
-            while line := file.readline():
-                if line != b"\n":
-                    if line.endswith(b"\n") and not line.isspace():
-                        batch.append((line.startswith(_MARKS[True]), line[1:]))
-                    continue
-                if batch:
-                    yield batch
-                self._start, batch = file.tell(), []
-            if batch:
-                yield batch
-
-    def remove(self) -> None:
-        """Delete the file, then unlock it."""
-        if not locking.is_posix():
-            self.close()  # Windows cannot remove an open file
-        self._path.unlink(missing_ok=True)
-        if locking.is_posix():
-            self.close()  # last, so that no other process takes it over
-
-    def close(self) -> None:
-        """Unlock the file, so that another process can take it over."""
-        os.close(self._descriptor)
+    def _sizes(self) -> dict[Path, int]:
+        """Return the files that have lines, with their sizes."""
+        sizes: dict[Path, int] = {}
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            with suppress(FileNotFoundError):  # somebody has stored its lines
+                if path.is_file() and (size := path.stat().st_size):
+                    sizes[path] = size
+        return sizes
 
 
-def _taken_over(path: Path) -> _SpillFile | None:
-    """Lock the file of an ended process and return it; None if that is alive or another process was faster."""
-    # Another process may have stored its lines between our listing and our lock. Storing them again changes nothing.
-    try:
-        return _SpillFile(path, locking.open_locked(path, os.O_RDWR))
-    except OSError:
-        return None
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0  # another process stored its lines meanwhile
-
-
-def _blank(path: Path, matches: Callable[[bytes], object], *, dry_run: bool = False) -> int:
-    """Overwrite matching lines of a file with spaces; return how many of them were records."""
-    records = place = 0
-    try:
-        with path.open("r+b") as file:
-            for line in file:
-                if matches(line[1:]) and (line.endswith(b"\n") or _has_ended(file.fileno())):
-                    records += line.startswith(_MARKS[True])
-                    if not dry_run:
-                        write_at(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
-                place += len(line)
-    except FileNotFoundError:
-        pass  # another process stored its lines meanwhile
-    return records
-
-
-def _has_ended(descriptor: int) -> bool:
-    """Return whether the process that wrote a file has ended, so that its last line will not grow."""
-    try:
-        locking.lock(descriptor)
-    except BlockingIOError:
-        return False
-    return True
+def _batches(file: BinaryIO, most: int) -> Iterator[list[Line]]:
+    """Yield the lines of a file in batches, and blank each that is stored, so that a kill repeats one batch at most."""
+    start = 0
+    while lines := list(islice(file, most)):
+        if batch := [(line[:1] == _MARKS[True], line[1:]) for line in lines if line.strip() and line.endswith(b"\n")]:
+            yield batch
+        end = start + sum(map(len, lines))
+        write_at(file.fileno(), b"\n".rjust(end - start), start)
+        start = end

@@ -1,12 +1,8 @@
-"""The interface between a buffered sink and its store, with their errors, and what stores of servers share."""
+"""The interface between a buffered sink and its store, with their errors."""
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -32,14 +28,6 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close connections. The store may be written to again."""
-
-
-def url_error(example: str) -> ValueError:
-    """Return the error for an invalid URL. It leaves out the URL, which may contain a password."""
-    return ValueError(
-        f'access_log: the URL cannot be read. Write "{example}"; in a name or password, "@" is written "%40", '
-        '":" "%3A", "/" "%2F" and "%" "%25".'
-    )
 
 
 class CannotEraseError(Exception):
@@ -80,66 +68,3 @@ class InvalidLinesError(Exception):
     def __init__(self, lines: int, why: str) -> None:
         super().__init__(why)
         self.lines = lines
-
-
-class RefusedError(Exception):
-    """A store stored none of the lines, because it can never accept some of them."""
-
-
-def refused(lines: Sequence[bytes], keep: Callable[[Sequence[bytes]], None]) -> list[str]:
-    """Store all lines except those that are refused; return the reason for each of these.
-
-    A refused batch is halved until single lines are left. One bad line in a thousand costs about twenty calls.
-
-    Args:
-        lines: the lines to store.
-        keep: stores all given lines, or raises. Storing a line again changes nothing.
-
-    Raises:
-        Exception: any error of `keep` other than RefusedError.
-    """
-    if not lines:
-        return []
-    try:
-        keep(lines)
-    except RefusedError as error:
-        half = len(lines) // 2
-        return [*refused(lines[:half], keep), *refused(lines[half:], keep)] if half else [str(error)]
-    return []
-
-
-def report(refusals: Sequence[str]) -> None:
-    """Raise an error if lines were refused.
-
-    Raises:
-        InvalidLinesError: some lines were refused. It gives the first reason.
-    """
-    if refusals:
-        raise InvalidLinesError(len(refusals), refusals[0])
-
-
-@contextmanager
-def cut_off_after(descriptor: int, seconds: float) -> Iterator[None]:
-    """Shut down a connection if the block takes too long, so that whoever waits on it gets an error.
-
-    No setting of a connection covers a frozen server: its host still acknowledges packets, and its own time limits are
-    frozen too.
-
-    Args:
-        descriptor: the file descriptor of the connection's socket.
-        seconds: the time limit.
-    """
-    # A duplicate, because the descriptor may be closed and reused before the timer fires.
-    with socket.socket(fileno=os.dup(descriptor)) as connection:
-        timer = threading.Timer(seconds, _cut_off, [connection])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-
-def _cut_off(connection: socket.socket) -> None:
-    with suppress(OSError):  # already disconnected
-        connection.shutdown(socket.SHUT_RDWR)

@@ -388,7 +388,7 @@ def test_replacing_leaves_no_half_written_file(path: Path) -> None:
     source = close_as(path, FileFormat.PLAIN, 1)
 
     def write_half() -> None:
-        with source.path.open("rb") as file, replacing(path.with_name("new"), file) as new:
+        with replacing(path.with_name("new"), source.path) as new:
             new.write_bytes(b"half")
             raise ZeroDivisionError
 

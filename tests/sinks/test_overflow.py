@@ -168,18 +168,6 @@ def test_lines_are_moved_later_if_no_thread_can_start_now(
     assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_061)))
 
 
-def test_batches_added_while_others_are_read_back_are_read_too(tmp_path: Path) -> None:
-    spill = Spill(tmp_path)
-    spill.add([(True, line(0))])
-    read = []
-    for batch in spill.batches():
-        read += batch
-        if len(read) < 5:
-            spill.add([(True, line(len(read)))])
-    assert read == [(True, line(number)) for number in range(5)]
-    assert not list(tmp_path.iterdir())
-
-
 KILLED = """
 import sys
 import time

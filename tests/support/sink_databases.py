@@ -180,7 +180,7 @@ class ClickHouseDatabase:
         return ClickHouseSink(self.url, spill=spill)
 
     def connection(self, store: ClickHouseStore) -> Any:
-        return store._client
+        return store._connection
 
     def rows(self, statement: str, **values: object) -> list[Any]:
         """Return the rows of a query; only the values if there is one column."""

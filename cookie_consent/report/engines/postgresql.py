@@ -10,8 +10,8 @@ from cookie_consent.report.engines.dialect import POSTGRESQL, shape, sql
 from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
 from cookie_consent.report.where import Segment
 from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.sinks.databases import cut_off_after
 from cookie_consent.sinks.files.damage import Damaged
-from cookie_consent.sinks.store import cut_off_after
 
 if TYPE_CHECKING:
     from psycopg import Connection, ServerCursor

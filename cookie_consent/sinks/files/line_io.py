@@ -1,23 +1,18 @@
-"""Reads, filters and compresses files of lines."""
+"""Closed files of lines, plain or compressed: read, filtered, sorted and compressed."""
 
 from __future__ import annotations
 
 import gzip
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedRandom, BytesIO
+from io import BufferedRandom
 from pathlib import Path
 from typing import IO, cast
 
-from cookie_consent.base.files import write_at
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
-from cookie_consent.sinks.files.locked_files import for_each_file, remove, replacing
+from cookie_consent.sinks.files.locked_files import for_each_file, replacing
+from cookie_consent.sinks.lines import Predicate, matching_lines
 
-Predicate = Callable[[bytes], object]
-"""Whether a line matches."""
-
-_BLOCK = 1024 * 1024
 _SORTED_AT_ONCE = 16 * 1024 * 1024
 """Bytes."""
 _GZIP_LEVEL = 6
@@ -32,10 +27,10 @@ def compress_closed(path: Path) -> list[tuple[Source, Exception]]:
 
     def compress(source: Source, file: BufferedRandom) -> None:
         target = path_of(path, source.date(), source.number, FileFormat.GZIP)
-        with replacing(target, file) as new, _writing(new, FileFormat.GZIP) as out:
+        with replacing(target, source.path) as new, _writing(new, FileFormat.GZIP) as out:
             for block in _in_order(file):
                 out.write(block)
-        remove(path, source, before=FileFormat.GZIP)
+        source.path.unlink()
 
     return for_each_file(path, lambda source: source.file_format is FileFormat.PLAIN, compress)
 
@@ -59,30 +54,6 @@ def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(sorted(waiting))
 
 
-def matching_lines(
-    file: IO[bytes], file_format: FileFormat, matches: Predicate, needle: bytes = b""
-) -> Iterator[tuple[int, bytes]]:
-    """Yield matching lines, each with its place in the file.
-
-    Args:
-        file: open at its beginning.
-        file_format: its format.
-        matches: whether a line matches.
-        needle: bytes that every matching line contains; it speeds up the search.
-    """
-    place = 0
-    with _reading(file, file_format) as lines:
-        for block in _blocks(lines):
-            start = place
-            place += len(block)
-            if needle not in block:
-                continue
-            for line in BytesIO(block):
-                if matches(line):
-                    yield start, line
-                start += len(line)
-
-
 def remove_lines(source: Source, file: BufferedRandom, matches: Predicate, needle: bytes) -> int:
     """Rewrite a closed file without matching lines; return how many. The caller has the lock.
 
@@ -92,53 +63,25 @@ def remove_lines(source: Source, file: BufferedRandom, matches: Predicate, needl
         matches: whether a line matches.
         needle: bytes that every matching line contains.
     """
-    count = sum(1 for _ in matching_lines(file, source.file_format, matches, needle))
+    count = sum(1 for _ in matching_lines(open_lines(file, source.file_format), matches, needle))
     if count:
         file.seek(0)
-        with replacing(source.path, file) as new, _writing(new, source.file_format) as out:
-            kept = matching_lines(file, source.file_format, lambda line: needle not in line or not matches(line))
+        with replacing(source.path, source.path) as new, _writing(new, source.file_format) as out:
+            kept = matching_lines(
+                open_lines(file, source.file_format), lambda line: needle not in line or not matches(line)
+            )
             out.writelines(line for _, line in kept)
     return count
 
 
-def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"", *, dry_run: bool = False) -> int:
-    """Overwrite matching lines of a live file with spaces, in place; return how many. The caller has the lock.
-
-    A kill leaves whole lines, and who reads meanwhile is not disturbed: readers skip lines of spaces.
-
-    Args:
-        file: open for reading and writing, at its beginning.
-        matches: whether a line matches.
-        needle: bytes that every matching line contains.
-        dry_run: whether to only count.
-    """
-    blanked = 0
-    for place, line in matching_lines(file, FileFormat.LIVE, matches, needle):
-        blanked += 1
-        if not dry_run:
-            write_at(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
-    os.fsync(file.fileno())
-    return blanked
-
-
 def count_lines(file: IO[bytes], file_format: FileFormat, matches: Predicate) -> int:
     """Return how many lines match."""
-    return sum(1 for _ in matching_lines(file, file_format, matches))
+    return sum(1 for _ in matching_lines(open_lines(file, file_format), matches))
 
 
-def _blocks(lines: IO[bytes]) -> Iterator[bytes]:
-    """Yield a file in blocks of whole lines. Only the last block may end without a line feed."""
-    while block := lines.read(_BLOCK):
-        yield block + lines.readline()
-
-
-@contextmanager
-def _reading(file: IO[bytes], file_format: FileFormat) -> Iterator[IO[bytes]]:
-    if file_format is FileFormat.GZIP:
-        with gzip.GzipFile(fileobj=file, mode="rb") as lines:
-            yield cast("IO[bytes]", lines)
-    else:
-        yield file
+def open_lines(file: IO[bytes], file_format: FileFormat) -> IO[bytes]:
+    """Return the lines of a file that is open at its beginning."""
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb")) if file_format is FileFormat.GZIP else file
 
 
 @contextmanager

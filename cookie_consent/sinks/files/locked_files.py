@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedIOBase, BufferedRandom
+from io import BufferedRandom
 from pathlib import Path
 
 from cookie_consent.base import locking
 from cookie_consent.base.clock import day_of, is_future
-from cookie_consent.base.files import NONBLOCKING, open_file, read_at, set_mode_and_owner, sync_folder
+from cookie_consent.base.files import NONBLOCKING, open_file, set_mode_and_owner, sync_folder
 from cookie_consent.base.messages import warn_once
 from cookie_consent.sinks.files.closed_files import (
     FileFormat,
@@ -32,6 +32,7 @@ from cookie_consent.sinks.files.closed_files import (
     path_of,
     sources,
 )
+from cookie_consent.sinks.lines import append, is_open_at
 from cookie_consent.sinks.optional import is_interruption
 
 ROTATE_SIZE = 128 * 1024 * 1024
@@ -70,13 +71,8 @@ class LiveFile:
             OSError: nothing is written.
         """
         file = self._open(sum(map(len, lines)))
-        before = os.fstat(file).st_size
         try:
-            _write(file, select(lines))
-        except BaseException:
-            with suppress(OSError):  # a pipe or a device takes nothing back
-                os.ftruncate(file, before)
-            raise
+            append(file, select(lines))
         finally:
             os.close(file)
 
@@ -144,35 +140,20 @@ def naming(path: Path) -> Iterator[None]:
         yield
 
 
-def _write(file: int, lines: Sequence[bytes]) -> None:
-    """Append lines. If a killed process left a part of a line, they begin after it."""
-    rest = b"".join(lines)
-    if rest and ends_in_a_torn_line(file):
-        rest = b"\n%b" % rest
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def ends_in_a_torn_line(file: int) -> bool:
-    """Return whether an open file does not end with a line feed."""
-    state = os.fstat(file)
-    return stat.S_ISREG(state.st_mode) and state.st_size > 0 and read_at(file, 1, state.st_size - 1) != b"\n"
-
-
 Work = Callable[[Source, BufferedRandom], object]
 Trouble = tuple[Source, Exception]
 
 
 @contextmanager
-def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
+def replacing(target: Path, like: Path) -> Iterator[Path]:
     """Yield the path of a new, empty file, which replaces the target after the block.
 
     Args:
         target: the file to create or replace. Its folder is created.
-        like: an open file whose owner and mode the new file gets. So the server can still change files after a command
-            that root ran.
+        like: a file whose owner and mode the new file gets. So the server can still change files after a command that
+            root ran.
     """
-    original = os.fstat(like.fileno())
+    original = like.stat()
     make_folder(target.parent, original)
     new = temporary_path(target)
     new.unlink(missing_ok=True)  # a killed process may have left it
@@ -248,29 +229,6 @@ def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[Buffere
             yield file
         else:
             yield None
-
-
-def is_open_at(descriptor: int, path: Path) -> bool:
-    """Return whether a path names this open file."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except OSError:
-        return False
-
-
-def remove(path: Path, source: Source, before: FileFormat | None = None) -> None:
-    """Remove all formats of a closed file. The caller has the lock.
-
-    The format that counts is removed last, so that a kill leaves a whole file.
-
-    Args:
-        path: the live file of the log.
-        source: the closed file in the format that counts.
-        before: its new format, which stays, as do later ones; None to remove all.
-    """
-    for file_format in sorted(FileFormat, reverse=True):
-        if source.file_format <= file_format and (before is None or file_format < before):
-            path_of(path, *key_of(source), file_format).unlink(missing_ok=True)
 
 
 def for_each_file(path: Path, selects: Callable[[Source], object], work: Work, wait: float = 0.0) -> list[Trouble]:

@@ -28,7 +28,7 @@ from cookie_consent.sinks.files.closed_files import (
 )
 from cookie_consent.sinks.files.damage import Damaged, failed_checksum
 from cookie_consent.sinks.files.line_io import count_lines
-from cookie_consent.sinks.files.locked_files import LiveFile, for_each_file, remove, replacing
+from cookie_consent.sinks.files.locked_files import LiveFile, for_each_file, replacing
 from cookie_consent.sinks.lines import is_torn
 from cookie_consent.sinks.optional import duckdb_connection
 
@@ -104,33 +104,29 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
         others += absent - count_lines(file, source.file_format, is_torn)
     connection.execute(_DROP_AGAIN)
     rows = _number(connection, _COUNT)
-    with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), file) as new:
+    with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), source.path) as new:
         copy_to_parquet(connection, _ALL, {}, new)
     return rows, others
 
 
-def records_in(connection: Any, files: Sequence[Path], visitor_id: str) -> list[dict[str, Any]]:
+def records_in(connection: Any, files: Sequence[Source], visitor_id: str) -> list[dict[str, Any]]:
     """Return the records of a visitor in Parquet files, oldest first."""
-    result = connection.execute(_OF_VISITOR, {"files": [one_file(file) for file in files], "visitor": visitor_id})
+    if not files:
+        return []
+    values = {"files": [one_file(source.path) for source in files], "visitor": visitor_id}
+    result = connection.execute(_OF_VISITOR, values)
     names = [column[0] for column in result.description]
     return [_record(dict(zip(names, row, strict=True))) for row in result.fetchall()]
 
 
-def remove_visitor(connection: Any, source: Source, file: BufferedRandom, visitor_id: str) -> int:
-    """Rewrite a Parquet file without the records of a visitor; return how many.
-
-    Args:
-        connection: from `engine`.
-        source: the file, locked.
-        file: the same file, open.
-        visitor_id: the visitor.
-    """
-    values = {"file": one_file(source.path), "visitor": visitor_id}
+def remove_rows(connection: Any, file: Path, visitor_id: str) -> int:
+    """Rewrite a locked Parquet file without the records of a visitor; return how many."""
+    values = {"file": one_file(file), "visitor": visitor_id}
     # DuckDB finds most files without the visitor by the bloom filters of their row groups.
     if count := _number(connection, _HOW_MANY_OF_VISITOR, values):
         # The file is sorted. To sort it again would take a third of the time, and three times the memory.
         connection.execute("SET preserve_insertion_order = true")
-        with replacing(source.path, file) as new:
+        with replacing(file, file) as new:
             copy_to_parquet(connection, _OF_OTHERS, values, new)
     return count
 
@@ -223,7 +219,7 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
                 rows[log] += written
                 if others:
                     no_records.append(f"{source.path}: {others}")
-                remove(log, source, before=FileFormat.PARQUET)
+                source.path.unlink()
                 files += 1
                 seen(files)
 

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from datetime import timedelta
-from functools import partial
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from functools import cache, partial
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any, Literal
 
+from cookie_consent.base.clock import day_of, is_future
 from cookie_consent.base.locking import is_posix
 from cookie_consent.base.threads import RANDOM
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.erased import SUFFIX, ErasedVisitors
-from cookie_consent.sinks.files.closed_files import counts_path
-from cookie_consent.sinks.files.damage import incomplete
-from cookie_consent.sinks.files.line_io import compress_closed
-from cookie_consent.sinks.files.locked_files import ROTATE_SIZE, LiveFile
-from cookie_consent.sinks.files.queries import correct_future_dates, erase_visitor, purge, records_of
+from cookie_consent.sinks.files.closed_files import (
+    FileFormat,
+    Source,
+    counts_path,
+    next_path,
+    path_of,
+    retry_if_moved,
+    sources,
+)
+from cookie_consent.sinks.files.damage import DAMAGE, Damaged, incomplete, read_undamaged
+from cookie_consent.sinks.files.line_io import compress_closed, count_lines, open_lines, remove_lines
+from cookie_consent.sinks.files.locked_files import ROTATE_SIZE, LiveFile, Trouble, exclusive, for_each_file, naming
+from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, remove_rows
+from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, state_of, tables_folder
+from cookie_consent.sinks.lines import blank_lines, is_of, matching_lines, oldest_kept, time_of
+from cookie_consent.sinks.optional import NotInstalledError
 from cookie_consent.sinks.store import PartlyErasedError
 
+_PATIENCE = 30.0
+"""How long to wait for a file that another process is compressing (seconds)."""
 _log = logging.getLogger("cookie_consent")
 
 
@@ -67,6 +84,7 @@ class JsonLinesSink(BufferedSink):
         files = _Files(self.path, rotate_size, erased, clock, is_packed=compress is not None)
         super().__init__(files, str(self.path), sleep=sleep, chance=chance)
         self.local = self.path
+        self.erased_visitors = erased
 
     def _wait_for_others(self) -> None:
         """Do not wait: writers look for erasures while they have the file."""
@@ -81,11 +99,12 @@ class _Files:
     def __init__(
         self, path: Path, size: int, erased: ErasedVisitors, clock: Callable[[], float], *, is_packed: bool
     ) -> None:
-        self._path, self._clock = path, clock
+        self._path = path
+        self._clock = clock
         self._erased = erased
         self._written: Sequence[bytes] = []
         self._records, self._counts = (
-            LiveFile(log, size, clock, partial(_compress_later, log) if is_packed else _do_nothing)
+            LiveFile(log, size, clock, partial(_compress_later, log) if is_packed else bool)
             for log in (path, counts_path(path))
         )
 
@@ -98,14 +117,19 @@ class _Files:
         self._written = []
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
-        records, damaged = records_of(self._path, visitor_id)
+        try:
+            records, damaged = retry_if_moved(self._path, lambda files: _read(files, visitor_id))
+        except (NotInstalledError, OSError):
+            raise
+        except Exception as error:  # DuckDB raises its own errors
+            raise OSError(f"The files of {self._path} cannot be read: {error}") from error
         yield from records
         if damaged:
             raise incomplete(damaged)
 
     def erase(self, visitor_id: str) -> int:
         self._close_due()
-        erased, troubles = erase_visitor(self._path, visitor_id)
+        erased, troubles = _erase(self._path, visitor_id)
         if troubles:
             names = "; ".join(f"{source.path}: {error}" for source, error in troubles)
             raise PartlyErasedError(
@@ -117,8 +141,8 @@ class _Files:
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
         if not dry_run:
             self._close_due()
-        purge(counts_path(self._path), now, keep, dry_run=dry_run)
-        return purge(self._path, now, keep, dry_run=dry_run)
+        _purge(counts_path(self._path), now, keep, dry_run=dry_run)
+        return _purge(self._path, now, keep, dry_run=dry_run)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -126,12 +150,8 @@ class _Files:
     def _close_due(self) -> None:
         """Close the live files of earlier days. An erasure today would otherwise make them look like today's."""
         for log in (self._records, self._counts):
-            correct_future_dates(log.path, self._clock())
+            _correct_future_dates(log.path, self._clock())
             log.close_due()
-
-
-def _do_nothing() -> None:
-    """Leave closed files as they are."""
 
 
 def _compress_later(log: Path) -> None:
@@ -144,3 +164,127 @@ def _compress(log: Path) -> None:
     for source, error in compress_closed(log):
         if not isinstance(error, TimeoutError):  # another process changes or compresses it
             _log.warning("%s is not compressed now, and stays as it is: %s", source.path, error)
+
+
+def _read(files: Sequence[Source], visitor_id: str) -> tuple[list[dict[str, Any]], list[Damaged]]:
+    """Return the records of a visitor, and the files that are left out because they are damaged."""
+    records: list[dict[str, Any]] = []
+    damaged: list[Damaged] = []
+    if parquet := [source for source in files if source.file_format is FileFormat.PARQUET]:
+        with engine() as connection:
+            records, damaged = read_undamaged(
+                connection, parquet, lambda undamaged: records_in(connection, undamaged, visitor_id)
+            )
+    for source in files:
+        if source.file_format is not FileFormat.PARQUET:
+            try:
+                records += _in_lines(source, visitor_id)
+            except FileNotFoundError:
+                raise  # it was closed or compacted
+            except (OSError, *DAMAGE) as error:
+                damaged.append(Damaged(source.path, str(error)))
+    return records, damaged
+
+
+def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
+    needle = visitor_id.encode()
+    with source.path.open("rb") as file:
+        for _, line in matching_lines(
+            open_lines(file, source.file_format), lambda line: is_of(visitor_id, line), needle
+        ):
+            with suppress(ValueError):  # a torn line
+                yield json.loads(line)
+
+
+def _erase(path: Path, visitor_id: str) -> tuple[int, list[Trouble]]:
+    """Erase the records of a visitor, also torn ones; return how many, and the files where some may remain."""
+    needle = visitor_id.encode()
+    erased = 0
+    changed: list[tuple[object, object]] = []
+
+    def is_of_visitor(line: bytes) -> bool:
+        return is_of(visitor_id, line)
+
+    def erase(source: Source, file: BufferedRandom) -> None:
+        nonlocal erased
+        before = state_of(source.path)
+        if source.file_format is FileFormat.LIVE:
+            count = blank_lines(file, is_of_visitor, needle)
+        elif source.file_format is FileFormat.PARQUET:
+            count = remove_rows(connection(), source.path, visitor_id)
+        else:
+            count = remove_lines(source, file, is_of_visitor, needle)
+        if count:
+            erased += count
+            changed.append((before, state_of(source.path)))
+
+    with ExitStack() as stack:
+        connection = cache(lambda: stack.enter_context(engine()))
+        troubles = for_each_file(path, lambda source: True, erase, _PATIENCE)
+        if tables_folder(path).is_dir():
+            try:
+                remove_visitor(connection(), path, visitor_id, changed)
+            except NotInstalledError:
+                remove_tables(path)
+    return erased, troubles
+
+
+def _purge(path: Path, now: float, keep: timedelta, *, dry_run: bool) -> int:
+    """Remove what is older than `keep`; return how many lines and rows.
+
+    Closed files are removed as a whole once their day has expired. In live files, old lines are blanked out.
+
+    Args:
+        path: the live file.
+        now: Unix time in seconds.
+        keep: how long records are kept.
+        dry_run: whether to only count.
+
+    Raises:
+        OSError: a file cannot be removed. All others are removed.
+    """
+    first_day = (datetime.fromtimestamp(now, UTC) - keep).date()
+    before = oldest_kept(now, keep)
+    removed = 0
+
+    def remove(source: Source, file: BufferedRandom) -> None:
+        nonlocal removed
+        if not source.day:
+            removed += blank_lines(file, lambda line: time_of(line) < before, dry_run=dry_run)
+            return
+        with suppress(Exception):  # an unreadable file is removed, too
+            removed += _count(source, file)
+        if not dry_run:
+            source.path.unlink()
+            with suppress(OSError):  # the day has more files
+                path_of(path, source.day, source.number, FileFormat.PARQUET).parent.rmdir()
+
+    troubles = for_each_file(path, lambda source: not source.day or source.day < first_day, remove, _PATIENCE)
+    if not dry_run:
+        remove_tables(path, closed_days(path))
+    for source, error in troubles:
+        raise OSError(f"{source.path} cannot be removed: {error}") from error
+    return removed
+
+
+def _count(source: Source, file: BufferedRandom) -> int:
+    if source.file_format is FileFormat.PARQUET:
+        with engine() as connection:
+            return count_rows(connection, source.path)
+    return count_lines(file, source.file_format, lambda line: not line.isspace())
+
+
+def _correct_future_dates(path: Path, now: float) -> None:
+    """Name closed files of the future after today. Otherwise they would be removed too late.
+
+    They were closed while a clock was ahead. A locked file is left for the next call.
+    """
+    for source in sources(path):
+        if source.day and is_future(datetime.combine(source.day, time_of_day(), UTC).timestamp(), now):
+            with suppress(OSError), exclusive(path, source) as file, naming(path):
+                if file is not None:
+                    new = next_path(path, day_of(now), source.file_format)
+                    new.parent.mkdir(parents=True, exist_ok=True)
+                    source.path.rename(new)
+                    text = "%s was dated in the future, by a clock that was ahead; it is %s now."
+                    _log.warning(text, source.path, new)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cookie_consent.base import locking
-from cookie_consent.sinks.files.closed_files import FileFormat, one_file, sources
+from cookie_consent.sinks.files.closed_files import one_file, sources
 from cookie_consent.sinks.files.locked_files import make_folder, replacing
 from cookie_consent.sinks.optional import duckdb
 
@@ -53,12 +53,17 @@ def closed_days(path: Path) -> dict[date, list[list[Any]]]:
     running: set[date] = set()
     for source in sources(path):
         with suppress(FileNotFoundError):  # it was rotated or compacted
-            state = source.path.stat()
-            if source.file_format is FileFormat.LIVE:
-                running.add(datetime.fromtimestamp(state.st_mtime, UTC).date())
+            if source.day is None:
+                running.add(datetime.fromtimestamp(source.path.stat().st_mtime, UTC).date())
             else:
-                days.setdefault(source.date(), []).append([source.path.name, state.st_size, state.st_mtime_ns])
+                days.setdefault(source.day, []).append(state_of(source.path))
     return {day: files for day, files in days.items() if day not in running}
+
+
+def state_of(path: Path) -> list[Any]:
+    """Return the name, size and time of a file."""
+    status = path.stat()
+    return [path.name, status.st_size, status.st_mtime_ns]
 
 
 def read_origins(
@@ -112,7 +117,7 @@ def write_table(connection: Any, query: str, target: Path, origin: Origin, like:
         values: the parameters of the query.
     """
     text = json.dumps({**origin, "by": _maker()}).replace("'", "''")
-    with like.open("rb") as file, replacing(target, file) as new:
+    with replacing(target, like) as new:
         connection.execute(
             f"COPY ({query}) TO $target (FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE 20480, "
             f"USE_TMP_FILE false, KV_METADATA {{{_KEY}: '{text}'}})",
@@ -122,7 +127,7 @@ def write_table(connection: Any, query: str, target: Path, origin: Origin, like:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let no other process change the tables of a log.
+    """Let no other process change the tables of a log, and remove unfinished ones, which a killed process left.
 
     Raises:
         OSError: the folder cannot be made, another process has the lock for a minute, or the system is Windows.
@@ -130,60 +135,39 @@ def locked(path: Path) -> Iterator[None]:
     if not locking.is_posix():
         raise OSError("on Windows no tables are kept: open files cannot be replaced")
     folder = tables_folder(path)
-    files = sources(path)
-    if files:
+    if files := sources(path):
         make_folder(folder, files[0].path.stat())
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        locking.lock(descriptor, wait=_LONGEST_WAIT)
+    with locking.hold_lock(folder, os.O_RDONLY, wait=_LONGEST_WAIT):
+        for part in folder.glob("*/.*.part"):
+            part.unlink()
         yield
-    finally:
-        os.close(descriptor)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove unfinished tables, which a killed process left. The caller has the lock."""
-    for part in tables_folder(path).glob("*/.*.part"):
-        part.unlink()
-
-
-def remove_visitor(connection: Any, path: Path, visitor_id: str, before: Mapping[date, list[list[Any]]]) -> None:
+def remove_visitor(connection: Any, path: Path, visitor_id: str, changed: Sequence[tuple[object, object]]) -> None:
     """Write the tables of changed files again without a visitor; remove those that do not fit the files.
 
     Args:
         connection: a DuckDB connection.
         path: the live file of the log.
         visitor_id: the visitor, whose records are no longer in the files.
-        before: `closed_days` before the files were changed.
+        changed: the `state_of` each changed file before and after.
     """
-    with locked(path):
-        _remove_leftovers(path)
-        days = closed_days(path)
-        renewed: dict[date, tuple[list[Any], list[Any]]] = {}
-        for day, origin in read_origins(connection, path, RECORDS).items():
-            table = table_path(path, RECORDS, day)
-            if origin["files"] == days.get(day):
-                continue
-            if day in days and origin["files"] == before.get(day):
-                renewed[day] = origin["files"], days[day]
-                _rewrite(connection, table, {**origin, "files": days[day]}, visitor_id)
-            else:
-                table.unlink()
-        for day, origin in read_origins(connection, path, SESSIONS).items():
-            table = table_path(path, SESSIONS, day)
-            changed = [of for of, files in origin["records"].items() if files != days.get(date.fromisoformat(of))]
-            if not changed:
-                continue
-            if all(renewed.get(date.fromisoformat(of), (None,))[0] == origin["records"][of] for of in changed):
-                records = {of: days[date.fromisoformat(of)] for of in origin["records"]}
-                _rewrite(connection, table, {**origin, "records": records}, visitor_id)
-            else:
-                table.unlink()
-
-
-def _rewrite(connection: Any, table: Path, origin: Origin, visitor_id: str) -> None:
     connection.execute("SET preserve_insertion_order = true")
-    write_table(connection, _OTHERS, table, origin, table, file=one_file(table), visitor=visitor_id)
+    with locked(path):
+        days = closed_days(path)
+        for kind in KINDS:
+            for day, origin in read_origins(connection, path, kind).items():
+                table = table_path(path, kind, day)
+                text = json.dumps(origin)
+                for before, after in changed:
+                    text = text.replace(json.dumps(before), json.dumps(after))
+                renewed = json.loads(text)
+                made_of = renewed.get("records") or {str(day): renewed["files"]}
+                if any(files != days.get(date.fromisoformat(of_day)) for of_day, files in made_of.items()):
+                    table.unlink()
+                elif renewed != origin:
+                    values = {"file": one_file(table), "visitor": visitor_id}
+                    write_table(connection, _OTHERS, table, renewed, table, **values)
 
 
 def remove_tables(path: Path, days: Collection[date] = ()) -> None:
@@ -191,7 +175,6 @@ def remove_tables(path: Path, days: Collection[date] = ()) -> None:
     if not tables_folder(path).is_dir():
         return
     with locked(path):
-        _remove_leftovers(path)
         for table in tables_folder(path).glob("*/*.parquet"):
             day = date.fromisoformat(table.stem)
             has_day_before = table.parent.name == SESSIONS

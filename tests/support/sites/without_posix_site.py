@@ -73,12 +73,12 @@ def check_purge(path: Path) -> None:
 
 def check_spill_files(folder: Path) -> None:
     spill, batch = Spill(folder), [(True, b'{"visitor.id":"v"}\n')]
-    assert list(spill.batches()) == []
+    assert list(spill.batches(10)) == []
     spill.add(batch)
-    assert list(spill.batches()) == [batch]
-    assert list(folder.iterdir()) == []
+    assert list(spill.batches(10)) == [batch]
+    assert not any(path.stat().st_size for path in folder.iterdir())
     spill.add(batch)
     assert spill.erase("v") == 1
     spill.after_fork()  # as if the process had ended
-    assert list(Spill(folder).batches()) == []
-    assert list(folder.iterdir()) == []
+    assert list(Spill(folder).batches(10)) == []
+    assert not any(path.stat().st_size for path in folder.iterdir())
