@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 from cookie_consent.base.addresses import host_name
@@ -17,9 +17,8 @@ from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
 from cookie_consent.tracing.events import Event
 
-_MAX_PIECES, _MAX_MINUTES = 4096, 64
+_MAX_PIECES = 4096
 _MAX_ENDED = 4096
-_MINUTE = 60 * 1000
 
 _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
 
@@ -45,6 +44,7 @@ def is_traceable(fields: Fields) -> bool:
     return not (is_prefetch(fields) or is_from_robot(fields))
 
 
+@dataclass(slots=True)
 class Trace:
     """A traced request.
 
@@ -54,8 +54,7 @@ class Trace:
         policy: the version of the policy that the visitor consented to.
         arrived_at: when the request arrived, in seconds since 1970.
         purpose: the id of the purpose that an event needs besides tracing, or "".
-
-    Attributes:
+        started: when the request arrived, in seconds of `time.perf_counter`.
         is_landing: whether it reloads the page on which tracing was allowed.
         query: the query that is recorded in place of that of the request; None for that of the request.
         is_view: whether the response is a page that a person sees.
@@ -63,12 +62,17 @@ class Trace:
         new_visitor: the Set-Cookie field of a new or changed visitor cookie, or None.
     """
 
-    def __init__(self, fields: Fields, visitor_id: str, policy: str, arrived_at: float, purpose: str = "") -> None:
-        self.fields, self.visitor_id, self.policy, self.arrived_at = fields, visitor_id, policy, arrived_at
-        self.purpose, self.started, self.status = purpose, time.perf_counter(), 500
-        self.is_landing = self.is_view = False
-        self.query: bytes | None = None
-        self.new_visitor: bytes | None = None
+    fields: Fields
+    visitor_id: str
+    policy: str
+    arrived_at: float
+    purpose: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    status: int = 500
+    is_landing: bool = False
+    is_view: bool = False
+    query: bytes | None = None
+    new_visitor: bytes | None = None
 
     def mark_as_landing(self, came_from: str) -> None:
         """Mark the request as the reload of the page on which tracing was allowed.
@@ -94,9 +98,6 @@ class Tracing:
         query_keys: the query parameters to record, as names or patterns with *.
         lag: returns how many seconds the times of a visitor's records are moved back.
         country_of: returns the code of the country of a request, or ""; None if no record says it.
-
-    Attributes:
-        lost: how many records the sink did not take.
     """
 
     def __init__(
@@ -106,11 +107,12 @@ class Tracing:
         lag: Callable[[str], float] = lambda visitor_id: 0.0,
         country_of: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:
-        self.sink, self.lost = sink, 0
-        self._query_keys, self._lag, self._country_of = tuple(query_keys), lag, country_of
+        self.sink = sink
+        self._query_keys = tuple(query_keys)
+        self._lag = lag
+        self._country_of = country_of
         self._visitors = Cache[Visitor, tuple[bytes, float]](_MAX_PIECES)
         self._pages = Cache[Page, bytes](_MAX_PIECES)
-        self._minutes = Cache[int, bytes](_MAX_MINUTES)
         self._ended = Cache[str, None](_MAX_ENDED)
 
     def keep_query(self, query: str) -> str:
@@ -172,12 +174,10 @@ class Tracing:
         country = "" if self._country_of is None else self._country_of(scope)
         who = (trace.visitor_id, trace.policy, trace.purpose, address, agent, country)
         end, lag = self._visitors.get(who) or self._new_visitor(trace, who)
-        minute, rest = divmod(int((trace.arrived_at - lag) * 1000), _MINUTE)
-        time_text = self._minutes.get(minute) or self._new_minute(minute)
-        # The time is in RFC 3339 format, UTC with milliseconds.
-        line = b'{"time":"%b%06.3fZ","log.record.uid":"%b",%b%b%b' % (
-            time_text,
-            rest / 1000,
+        seconds, milliseconds = divmod(int((trace.arrived_at - lag) * 1000), 1000)
+        line = b'{"time":"%b.%03dZ","log.record.uid":"%b",%b%b%b' % (
+            time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode(),
+            milliseconds,
             new_record_id(),
             what,
             took,
@@ -186,12 +186,8 @@ class Tracing:
         try:
             self.sink.write(line)
         except Exception as error:  # noqa: BLE001 (a failing sink loses records, but fails no page)
-            self._count_loss(error)
-
-    def _new_minute(self, minute: int) -> bytes:
-        """Return the beginning of the times in a minute, and cache it."""
-        text = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:-8].encode()
-        return self._minutes.keep(minute, text)
+            text = f"The sink does not take access records; they are lost: {error!r}"
+            warn_once("access records", type(self.sink).__name__, text)
 
     def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
         """Return the end of a visitor's records and their lag, and cache both."""
@@ -204,11 +200,6 @@ class Tracing:
         what = b'%b,"http.response.status_code":%d,"duration_ms":' % (page_piece(*page[:-2], self._query_keys), status)
         new = _kind(b"view" if is_view else b"request", what)
         return self._pages.keep(page, new, sum(map(len, page[:-2])))
-
-    def _count_loss(self, error: Exception) -> None:
-        text = f"The sink does not take access records; they are lost and counted: {error!r}"
-        warn_once("access records", type(self.sink).__name__, text)
-        self.lost += 1
 
 
 def _kind(kind: bytes, rest: bytes) -> bytes:
