@@ -33,6 +33,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
     )
     consent = [{"day": day["day"], **_of_day(_answers(day["all_views"] // 5))} for day in by_day]
     report: dict[str, Any] = {
+        **{figure.name: [] for figure in LISTS if not figure.of_goal},
         "range": {
             "from": days[0],
             "to": days[-1],
