@@ -54,6 +54,7 @@ class Committer:
             if len(self._waiting) >= _MAX_WAITING:
                 raise queue.Full
             self._waiting.append((entry, stored))
+            # One that could not be started is not alive.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="consent-ledger", daemon=True)
                 self._thread.start()

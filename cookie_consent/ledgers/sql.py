@@ -51,6 +51,8 @@ Database: TypeAlias = "SqliteDatabase | PostgresqlDatabase"
 """The operations that differ between databases."""
 _PAGE_SIZE = 5000
 """The number of records read or removed with one statement, so that none blocks others for long."""
+_ALL = 2**31
+"""More records than a visitor has."""
 _READER_THREADS = 4
 _SHARED_ERRORS = (OSError, OperationalError, InterfaceError, NoConnectionError)
 _CITED = (
@@ -65,9 +67,9 @@ _EMPTY = dict.fromkeys((*INDEXED_COLUMNS, "document"))
 """The columns of a removed record."""
 # Queries that visitors wait for are built once: building one takes longer than running it.
 _KEY: ColumnElement[str] = bindparam("key")
-_RECORDS_OF = select(RECORDS.c.document).where(RECORDS.c.consent_id == _KEY).order_by(RECORDS.c.number)
-_NEWEST_OF = _RECORDS_OF.order_by(None).order_by(RECORDS.c.number.desc()).limit(bindparam("most"))
-_COUNT_OF = select(func.count()).where(RECORDS.c.consent_id == _KEY)
+_IS_OF = RECORDS.c.consent_id == _KEY
+_RECORDS_OF = select(RECORDS.c.document).where(_IS_OF).order_by(RECORDS.c.number.desc()).limit(bindparam("most"))
+_COUNT_OF = select(func.count()).where(_IS_OF)
 _POLICY = select(POLICIES.c.document).where(POLICIES.c.version == _KEY)
 _TEXT = select(TEXTS.c.content).where(TEXTS.c.sha256 == _KEY)
 # Another process may have added the same policy or text.
@@ -116,9 +118,7 @@ class SqlLedger:
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
         """Return the records of a consent id, oldest first; only the newest `most` if given."""
-        if most is None:
-            return await self._read(_RECORDS_OF, consent_id, json.loads)
-        newest = await self._read(_NEWEST_OF, consent_id, json.loads, most=most)
+        newest = await self._read(_RECORDS_OF, consent_id, json.loads, most=_ALL if most is None else most)
         return newest[::-1]
 
     async def count(self, consent_id: str) -> int:
@@ -139,39 +139,35 @@ class SqlLedger:
 
     def size(self) -> int:
         """Return the length of the chain."""
-        with self._database.scanning() as connection:
-            return connection.execute(select(func.max(RECORDS.c.number))).scalar() or 0
+        return self._fetch(select(func.max(RECORDS.c.number)))[0][0] or 0
 
     def links(self) -> Iterator[Link]:
         """Yield the chain from its first record."""
         query = select(*_LINK).order_by(RECORDS.c.number).limit(_PAGE_SIZE)
-        rows = self._page(query)
-        while rows:
-            for row in rows:
-                yield _link(row)
-            rows = self._page(query.where(RECORDS.c.number > row.number))
+        page = query
+        # Between two pages no connection is used, so that a slow reader holds nothing.
+        while rows := self._fetch(page):
+            yield from map(_link, rows)
+            page = query.where(RECORDS.c.number > rows[-1].number)
 
     def cited(self) -> Iterator[tuple[str, str, str]]:
         """Yield what records cite, as (kind, name, content)."""
         for kind, name, content, _ in _CITED:
             with self._database.scanning() as connection:
-                for row in connection.execute(select(name, content).order_by(name)):
+                for row in connection.execute(_in_pages(select(name, content).order_by(name))):
                     yield kind, row[0], row[1]
 
     def remove(
         self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
     ) -> Removal:
         """Remove the records of a consent id, or those that are due. Records that are not intact stay."""
-        candidates = select(*_LINK).where(RECORDS.c.document.is_not(None))
-        # The order must be stable: records that stay come first in the next page, and the offset skips them.
-        if consent_id is None:
-            candidates = candidates.where(RECORDS.c.keep_until <= int(now)).order_by(RECORDS.c.keep_until)
-        else:
-            candidates = candidates.where(_of(consent_id))
-        candidates = candidates.order_by(RECORDS.c.number)
+        condition = RECORDS.c.keep_until <= int(now) if consent_id is None else _of(consent_id)
+        candidates = select(*_LINK).where(RECORDS.c.document.is_not(None), condition)
         if dry_run:
-            return self._would_remove(candidates)
+            return self._would_remove(candidates, condition)
         reason = "retention" if consent_id is None else "erasure"
+        # The order must be stable: records that stay come first in the next page, and the offset skips them.
+        candidates = candidates.order_by(*([] if consent_id else [RECORDS.c.keep_until]), RECORDS.c.number)
         records = 0
         misfiled = 0
         checked = _PAGE_SIZE
@@ -228,10 +224,11 @@ class SqlLedger:
 
     def last_removal(self, until: float | None = None) -> float | None:
         """Return the Unix time at which due records were last removed, or None."""
-        with self._database.scanning() as connection:
-            last = select(func.max(REMOVALS.c.ran_at)).where(REMOVALS.c.reason == "retention")
-            query = last if until is None else last.where(REMOVALS.c.ran_at <= int(until))
-            return connection.execute(query).scalar()
+        query = select(func.max(REMOVALS.c.ran_at)).where(REMOVALS.c.reason == "retention")
+        if until is not None:
+            query = query.where(REMOVALS.c.ran_at <= int(until))
+        last: float | None = self._fetch(query)[0][0]
+        return last
 
     def close(self) -> None:
         """Write what is waiting, and close all connections."""
@@ -268,7 +265,8 @@ class SqlLedger:
                     named = [{"name": name, "content": documents[name]} for name in sorted(documents)]
                     connection.execute(statement, named)
             stored = self._database.append(connection, rows, since)
-        self._cited.update(policies, texts)
+        # Those of this batch alone, so that the set stays small. Most records cite what the one before them does.
+        self._cited = {name for entry in entries for name in (*entry.policies, *entry.texts)}
         return stored
 
     async def _read(self, query: Select[Any], key: str, parse: Callable[[Any], Read], **parameters: int) -> list[Read]:
@@ -284,9 +282,9 @@ class SqlLedger:
 
         return await to_thread.run_sync(read, limiter=self._readers, abandon_on_cancel=True)
 
-    def _page(self, query: Select[Any]) -> list[Any]:
+    def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
         with self._database.scanning() as connection:
-            return list(connection.execute(query))
+            return connection.execute(query).all()
 
     def _empty(self, connection: Connection, rows: Sequence[Row[Any]], record_id: str, reason: str, now: float) -> None:
         """Empty records, and append a record that lists them."""
@@ -296,7 +294,7 @@ class SqlLedger:
         entry = Entry(document=removal(record_id, reason, numbers, rfc3339(now), kept_days))
         self._database.append(connection, [_row(entry)], [entry.repeated_since])
 
-    def _would_remove(self, candidates: Select[Any]) -> Removal:
+    def _would_remove(self, candidates: Select[Any], condition: ColumnElement[bool]) -> Removal:
         count = 0
         damaged = list[int]()
         with self._database.scanning() as connection:
@@ -306,8 +304,8 @@ class SqlLedger:
                     damaged.append(row.number)
             # Literals, because databases limit the number of bound parameters.
             misfiled = RECORDS.c.number.in_(bindparam("misfiled", damaged, expanding=True, literal_execute=True))
-            assert candidates.whereclause is not None  # noqa: S101 (made here)
-            stays = or_(candidates.whereclause.is_not(true()), misfiled)
+            # A removed record cites nothing, so it may count as one that stays.
+            stays = or_(condition.is_not(true()), misfiled)
             removed = {
                 kind: connection.execute(
                     select(func.count()).select_from(name.table).where(_uncited(name, citing, stays))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cookie_consent.base.threads import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
-from cookie_consent.ledgers.committer import Committer
 from cookie_consent.report.live.app import report_app
 from tests.support.asgi import call, run
 from tests.support.forking import fork_hook
@@ -64,33 +60,6 @@ def test_forked_process_opens_its_own_ledger_connections(tmp_path: Path) -> None
         [sys.executable, "-c", LEDGER, url], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, "None 3\n"), done.stderr
-
-
-def test_committer_writes_after_fork() -> None:
-    written = list[str]()
-    parent, goes_on = threading.Event(), threading.Event()
-
-    def write(entries: Any) -> list[str]:
-        names = [one.document["consent_id"] for one in entries]
-        if names == ["before"]:
-            parent.set()
-            assert goes_on.wait(30)
-        written.extend(names)
-        return ["kept"] * len(entries)
-
-    async def put_after_fork() -> None:
-        before = asyncio.create_task(committer.put(entry("before")))
-        await asyncio.to_thread(parent.wait, 30)
-        after_fork()
-        assert await committer.put(entry("after")) == "kept", "a forked process has no thread of the parent's"
-        goes_on.set()
-        assert await before == "kept"
-
-    with fork_hook() as after_fork:
-        committer = Committer(write)
-        run(put_after_fork())
-        committer.close()
-    assert written == ["after", "before"]
 
 
 @pytest.mark.slow

@@ -96,10 +96,6 @@ def numbers(count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def test_put_returns_own_record(disk: Disk) -> None:
-    assert put_while_writing(Committer(disk.write), disk, "a", "b", "a") == ["kept a", "kept b", "kept a"]
-
-
 def test_waiting_records_are_written_in_one_batch(disk: Disk) -> None:
     put_while_writing(Committer(disk.write), disk, *numbers(100))
     assert disk.written == [["first"], numbers(100)]
@@ -125,19 +121,6 @@ def test_shared_error_fails_whole_batch_without_retry(error: Exception) -> None:
     committer = Committer(disk.write, shared_errors=(OSError, LookupError))
     assert put_while_writing(committer, disk, *numbers(4)) == [error] * 4
     assert disk.tried == [["first"], numbers(4)], "a database that is down is not tried once per record"
-
-
-def test_committer_continues_after_error() -> None:
-    committer = Committer(disk_refusing("bad", error=OSError("full")).write)
-
-    async def put() -> None:
-        for _ in range(3):
-            with pytest.raises(OSError, match="full"):
-                await committer.put(entry("bad"))
-            assert await committer.put(entry("good")) == "kept good"
-
-    run(put())
-    committer.close()
 
 
 @pytest.mark.slow
@@ -184,46 +167,6 @@ def test_record_is_not_written_after_timeout(disk: Disk) -> None:
     assert disk.written == [["begun"], ["staying"]], "only the write that had begun is completed"
 
 
-def test_cancelled_records_are_not_written(disk: Disk) -> None:
-    committer = Committer(disk.write)
-
-    async def put() -> None:
-        disk.free.clear()
-        first = asyncio.create_task(committer.put(entry("first")))
-        await asyncio.to_thread(disk.begun.wait, LONGEST)
-        waiting = [asyncio.create_task(committer.put(entry(name))) for name in numbers(5)]
-        await asyncio.sleep(0)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        disk.free.set()
-        await first
-        await committer.put(entry("last"))
-
-    run(put())
-    committer.close()
-    assert disk.all_written == ["first", "last"]
-
-
-def test_slow_database_does_not_block_event_loop(disk: Disk) -> None:
-    committer = Committer(disk.write)
-
-    async def put() -> int:
-        disk.free.clear()
-        waiting = asyncio.create_task(committer.put(entry("slow")))
-        turns = 0
-        for _ in range(1000):
-            await asyncio.sleep(0)
-            turns += 1
-        assert not waiting.done()
-        disk.free.set()
-        await waiting
-        return turns
-
-    assert run(put()) == 1000
-    committer.close()
-
-
 def test_thread_lives_while_records_wait(disk: Disk) -> None:
     before = threading.active_count()
     committer = Committer(disk.write)
@@ -259,31 +202,3 @@ def test_close_writes_waiting_records(disk: Disk) -> None:
         return await asyncio.gather(*waiting)
 
     assert run(put()) == [f"kept {name}" for name in numbers(700)]
-
-
-def test_record_put_after_close_is_written(disk: Disk) -> None:
-    committer = Committer(disk.write)
-    for name in ("a", "b", "c"):
-        assert run(committer.put(entry(name))) == f"kept {name}"
-        committer.close()
-        committer.close()
-    assert disk.all_written == ["a", "b", "c"]
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_dead_writer_thread_is_replaced(disk: Disk) -> None:
-    def broken(entries: Sequence[Entry]) -> list[str]:
-        if entries[0].document["consent_id"] == "bad":
-            raise SystemExit
-        return disk.write(entries)
-
-    committer = Committer(broken)
-
-    async def put() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await committer.put(entry("bad"))
-        assert await committer.put(entry("good")) == "kept good"
-
-    run(put())
-    committer.close()

@@ -21,8 +21,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -213,17 +211,6 @@ def test_cited_policies_and_texts_are_kept(ledger: Ledger) -> None:
         assert run(ledger.text(digest(text))) == text
     assert run(ledger.policy("0123456789abcdef")) is None
     assert run(ledger.text("0" * 64)) is None
-
-
-def test_policies_and_texts_are_listed_under_their_hash(ledger: Ledger) -> None:
-    keep_each(ledger, entry(policy=EARLIER), entry(), entry(text="訪問"))
-    listed = list(ledger.cited())
-    assert {(kind, name) for kind, name, _ in listed} == {
-        *(("policies", policy_version(policy)) for policy in (POLICY, EARLIER)),
-        *(("texts", digest(text)) for text in (SHOWN_TEXT, PREVAILING_TEXT, "訪問")),
-    }
-    for kind, name, content in listed:
-        assert name == (digest(content)[:16] if kind == "policies" else digest(content))
 
 
 def test_a_record_without_policy_and_text_is_kept(ledger: Ledger) -> None:
@@ -596,34 +583,6 @@ def test_removal_leaves_altered_record_in_place(database: Place, sql: Ledger, st
     assert sql.remove(now=NOW, make_id=new_id) == Removal(0, 0, 0, misfiled=1)
 
 
-@given(st.data())
-@pytest.mark.slow
-def test_change_of_any_byte_is_found(ledger_bytes: tuple[Path, int], data: st.DataObject) -> None:
-    path, size = ledger_bytes
-    number, byte = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, 255))
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        (before,) = connection.execute("SELECT CAST(document AS BLOB) FROM consent_records WHERE number = 2").fetchone()
-        after = bytearray(before)
-        after[number] ^= byte
-        change = "UPDATE consent_records SET document = CAST(? AS TEXT) WHERE number = 2"
-        connection.execute(change, [bytes(after)])
-        with closing(open_ledger(f"sqlite:///{path}")) as ledger:
-            assert verify(ledger.links()).wrong == 2
-        connection.execute(change, [before])
-
-
-@pytest.fixture(scope="module")
-def ledger_bytes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A ledger without triggers, and the size of its second record in bytes."""
-    place = Place("sqlite", f"sqlite:///{tmp_path_factory.mktemp('ledger')}/consent.db")
-    with closing(open_ledger(place.url)) as ledger:
-        keep(ledger, *(entry(str(number)) for number in range(3)))
-    place.unprotect()
-    return place.path, place.execute("SELECT length(CAST(document AS BLOB)) FROM consent_records WHERE number = 2")[0][
-        0
-    ]
-
-
 def test_altered_removal_record_is_found(database: Place, sql: Ledger) -> None:
     keep_each(sql, entry("a"), entry("b"))
     sql.remove(now=NOW, make_id=new_id, consent_id="a")
@@ -928,12 +887,6 @@ def test_sqlite_file_read_during_first_open_gets_wal_mode(file: Place) -> None:
     with closing(opened[0]) as ledger:
         keep_each(ledger, entry("a"))
         assert file.execute("PRAGMA journal_mode") == [("wal",)]
-
-
-def test_open_ledger_creates_sqlite_file_and_folder(tmp_path: Path) -> None:
-    for path in (tmp_path / "a" / "consent.db", tmp_path / "b.db"):
-        open_ledger(f"sqlite:///{path}").close()
-        assert path.is_file()
 
 
 @pytest.mark.parametrize(

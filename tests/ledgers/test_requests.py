@@ -19,7 +19,6 @@ from cookie_consent.policy.parts import RequestRules
 from tests.support.desk import DAY, help_desk_request
 from tests.support.ledger_files import ledger_url
 from tests.support.policies import NOW
-from tests.support.servers.postgres import PrivateServer
 
 RULES = RequestRules(keep_address=timedelta(days=30), keep=timedelta(days=100))
 
@@ -154,20 +153,3 @@ def test_database_error_keeps_no_request(url: str) -> None:
         ledger.requests.add(help_desk_request(text=None))
     assert ledger.requests.listed() == []
     ledger.close()
-
-
-def test_request_tables_are_created_once_postgresql_starts(
-    private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    url = private_postgres.new_database()
-    private_postgres.stop()
-    ledger = open_ledger(url)
-    with pytest.raises(DBAPIError):
-        ledger.requests.add(help_desk_request())
-    private_postgres.start()
-    request = kept(ledger.requests)
-    private_postgres.stop()
-    private_postgres.start()
-    assert ledger.requests.listed() == [request]
-    ledger.close()
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
