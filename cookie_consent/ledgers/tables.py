@@ -104,23 +104,26 @@ _CHANGED_ONLY_BY_REMOVAL = " AND ".join(
         *(f"NEW.{name} = OLD.{name}" for name in ("number", "record_hash", "chain_hash")),
     ]
 )
-_REFUSED_IN_SQLITE = (
-    f"consent_records_stay BEFORE UPDATE ON consent_records WHEN NOT coalesce({_CHANGED_ONLY_BY_REMOVAL}, 0)",
-    "consent_policies_stay BEFORE UPDATE ON consent_policies",
-    "consent_texts_stay BEFORE UPDATE ON consent_texts",
-    "consent_records_remain BEFORE DELETE ON consent_records",
-    # SQLite checks foreign keys only if a connection asks for it, and other programs may not.
-    "consent_policies_remain BEFORE DELETE ON consent_policies "
-    "WHEN EXISTS (SELECT 1 FROM consent_records WHERE policy = OLD.version)",
-    "consent_texts_remain BEFORE DELETE ON consent_texts "
-    "WHEN EXISTS (SELECT 1 FROM consent_records WHERE text = OLD.sha256 OR prevailing_text = OLD.sha256)",
-    # INSERT OR REPLACE deletes rows without firing the triggers above.
-    "consent_records_are_new BEFORE INSERT ON consent_records "
-    "WHEN EXISTS (SELECT 1 FROM consent_records WHERE number = NEW.number)",
-    "consent_policies_are_new BEFORE INSERT ON consent_policies "
-    "WHEN EXISTS (SELECT 1 FROM consent_policies WHERE version = NEW.version AND document <> NEW.document)",
-    "consent_texts_are_new BEFORE INSERT ON consent_texts "
-    "WHEN EXISTS (SELECT 1 FROM consent_texts WHERE sha256 = NEW.sha256 AND content <> NEW.content)",
+_IN_SQLITE = tuple(
+    f"CREATE TRIGGER {trigger} BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END"
+    for trigger in (
+        f"consent_records_stay BEFORE UPDATE ON consent_records WHEN NOT coalesce({_CHANGED_ONLY_BY_REMOVAL}, 0)",
+        "consent_policies_stay BEFORE UPDATE ON consent_policies",
+        "consent_texts_stay BEFORE UPDATE ON consent_texts",
+        "consent_records_remain BEFORE DELETE ON consent_records",
+        # SQLite checks foreign keys only if a connection asks for it, and other programs may not.
+        "consent_policies_remain BEFORE DELETE ON consent_policies "
+        "WHEN EXISTS (SELECT 1 FROM consent_records WHERE policy = OLD.version)",
+        "consent_texts_remain BEFORE DELETE ON consent_texts "
+        "WHEN EXISTS (SELECT 1 FROM consent_records WHERE text = OLD.sha256 OR prevailing_text = OLD.sha256)",
+        # INSERT OR REPLACE deletes rows without firing the triggers above.
+        "consent_records_are_new BEFORE INSERT ON consent_records "
+        "WHEN EXISTS (SELECT 1 FROM consent_records WHERE number = NEW.number)",
+        "consent_policies_are_new BEFORE INSERT ON consent_policies "
+        "WHEN EXISTS (SELECT 1 FROM consent_policies WHERE version = NEW.version AND document <> NEW.document)",
+        "consent_texts_are_new BEFORE INSERT ON consent_texts "
+        "WHEN EXISTS (SELECT 1 FROM consent_texts WHERE sha256 = NEW.sha256 AND content <> NEW.content)",
+    )
 )
 _REFUSE_IN_POSTGRESQL = f"""
 CREATE FUNCTION consent_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -179,6 +182,17 @@ END $$
 """
 
 
+_IN_POSTGRESQL = (
+    _REFUSE_IN_POSTGRESQL,
+    *(
+        f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} FOR EACH {each} EXECUTE FUNCTION consent_refuse()"
+        for table in ("consent_records", "consent_policies", "consent_texts")
+        for name, event, each in (("stay", "UPDATE OR DELETE", "ROW"), ("remain", "TRUNCATE", "STATEMENT"))
+    ),
+    _APPEND,
+)
+
+
 def make_tables(connection: Connection, *, must_exist: bool = False) -> None:
     """Make the tables in the connection's open transaction, unless they are there.
 
@@ -199,21 +213,5 @@ def make_tables(connection: Connection, *, must_exist: bool = False) -> None:
         raise ValueError("ledger: this database has never kept consent records. Name the one that the site uses.")
     METADATA.create_all(connection, checkfirst=False)
     connection.execute(insert(VERSION), {"version": _VERSION})
-    is_sqlite = connection.dialect.name == "sqlite"
-    for statement in _protections_in_sqlite() if is_sqlite else (*_protections_in_postgresql(), _APPEND):
+    for statement in _IN_SQLITE if connection.dialect.name == "sqlite" else _IN_POSTGRESQL:
         connection.exec_driver_sql(statement)
-
-
-def _protections_in_sqlite() -> list[str]:
-    return [f"CREATE TRIGGER {trigger} BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END" for trigger in _REFUSED_IN_SQLITE]
-
-
-def _protections_in_postgresql() -> list[str]:
-    statements = [_REFUSE_IN_POSTGRESQL]
-    for table in ("consent_records", "consent_policies", "consent_texts"):
-        for name, event, each in (("stay", "UPDATE OR DELETE", "ROW"), ("remain", "TRUNCATE", "STATEMENT")):
-            statements.append(
-                f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} "
-                f"FOR EACH {each} EXECUTE FUNCTION consent_refuse()"
-            )
-    return statements
