@@ -296,6 +296,16 @@ def test_json_export_has_one_record_a_line(path: Path, access_log: Path, capsys:
     assert [record["visitor.id"] for record in json_lines(capsys)] == [VISITOR, VISITOR]
 
 
+def test_export_of_an_id_names_lines_of_the_visitor_that_are_no_records(access_log: Path, capsys: Capture) -> None:
+    line = access_log.read_bytes().splitlines(keepends=True)[0]
+    with access_log.open("ab") as file:
+        file.write(line.replace(b":", b"?", 1) * 2 + b"of nobody\n" + line[:-5])  # the last one is torn
+    assert main(["export", "--id", VISITOR, "--access-log", str(access_log), "--json"]) == FINDING
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2
+    assert said.err.endswith(f"Lines that are no records are left out: {access_log}: 2 lines are no records\n")
+
+
 def test_export_says_which_store_was_not_searched(path: Path, capsys: Capture) -> None:
     assert main(["export", "--id", ANN, "--ledger", url(path)]) == GOOD
     said = capsys.readouterr()

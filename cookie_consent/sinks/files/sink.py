@@ -30,12 +30,12 @@ from cookie_consent.sinks.files.closed_files import (
     retry_if_moved,
     sources,
 )
-from cookie_consent.sinks.files.damage import DAMAGE, Damaged, incomplete, read_undamaged
+from cookie_consent.sinks.files.damage import DAMAGE, Damaged, incomplete, read_undamaged, with_other_lines
 from cookie_consent.sinks.files.line_io import compress_closed, count_lines, open_lines, remove_lines
 from cookie_consent.sinks.files.locked_files import ROTATE_SIZE, LiveFile, Trouble, exclusive, for_each_file, naming
 from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, remove_rows
 from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, state_of, tables_folder
-from cookie_consent.sinks.lines import blank_lines, is_of, matching_lines, oldest_kept, time_of
+from cookie_consent.sinks.lines import blank_lines, is_of, is_torn, matching_lines, oldest_kept, time_of
 from cookie_consent.sinks.optional import NotInstalledError
 from cookie_consent.sinks.store import PartlyErasedError
 
@@ -178,7 +178,10 @@ def _read(files: Sequence[Source], visitor_id: str) -> tuple[list[dict[str, Any]
     for source in files:
         if source.file_format is not FileFormat.PARQUET:
             try:
-                records += _in_lines(source, visitor_id)
+                found, others = _in_lines(source, visitor_id)
+                records += found
+                if others:
+                    damaged.append(with_other_lines(source.path, others))
             except FileNotFoundError:
                 raise  # it was closed or compacted
             except (OSError, *DAMAGE) as error:
@@ -186,14 +189,20 @@ def _read(files: Sequence[Source], visitor_id: str) -> tuple[list[dict[str, Any]
     return records, damaged
 
 
-def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
+def _in_lines(source: Source, visitor_id: str) -> tuple[list[dict[str, Any]], int]:
+    """Return the records of a visitor, and how many lines name the visitor but are neither records nor torn ones."""
     needle = visitor_id.encode()
+    records: list[dict[str, Any]] = []
+    others = 0
     with source.path.open("rb") as file:
         for _, line in matching_lines(
             open_lines(file, source.file_format), lambda line: is_of(visitor_id, line), needle
         ):
-            with suppress(ValueError):  # a torn line
-                yield json.loads(line)
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                others += not is_torn(line)
+    return records, others
 
 
 def _erase(path: Path, visitor_id: str) -> tuple[int, list[Trouble]]:
