@@ -6,7 +6,6 @@ Needs prometheus-client: pip install "cookie-consent[metrics]".
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ from prometheus_client import Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from cookie_consent.base.messages import warn_once
 from cookie_consent.base.threads import call_after_fork
 from cookie_consent.decision.cookie_log import Key, held_cookies
 from cookie_consent.sinks import Sink
@@ -31,7 +31,6 @@ _UNDECLARED = {("response", "undeclared"): 0, ("request", "undeclared"): 0}
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable with which prometheus-client itself is told of several workers."""
 _INTERVAL = 1.0
-_log = logging.getLogger("cookie_consent")
 _COUNTERS = {
     "written": "Access records and counts that the sink has kept.",
     "retried": "Tries to write after one that failed.",
@@ -113,7 +112,9 @@ class SharedMetrics:
         sleep: Callable[[float], object] = time.sleep,
         registry: CollectorRegistry | None = None,
     ) -> None:
-        self._collectors, self._sleep, self._registry = tuple(collectors), sleep, registry
+        self._collectors = tuple(collectors)
+        self._sleep = sleep
+        self._registry = registry
         self._metrics: dict[str, Counter | Gauge] = {}
         self._published: dict[tuple[str, tuple[str, ...]], float] = {}
         atexit.register(self.publish)
@@ -154,15 +155,12 @@ class SharedMetrics:
         self._published[key] = value
 
     def _run(self) -> None:
-        is_failing = False
         while True:
             try:
                 self.publish()
-                is_failing = False
-            except Exception:  # noqa: BLE001 (a full disk must not end the thread)
-                if not is_failing:
-                    _log.exception("Metrics of this worker could not be shared; it is tried every second.")
-                is_failing = True
+            except Exception as error:  # noqa: BLE001 (a full disk must not end the thread)
+                text = f"Metrics of this worker could not be shared; it is tried every second: {error!r}"
+                warn_once("shared metrics", repr(error), text)
             self._sleep(_INTERVAL)
 
 

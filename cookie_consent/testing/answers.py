@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from cookie_consent.testing.prefix import prefix_of
-
-_Request = tuple[str, str, dict[str, Any]]
-"""A request to send: its method, its address, and the options of the client's method `request`."""
-_Requests = Generator[_Request, Any, dict[str, Any]]
-"""Yields requests, takes their responses and returns the state after the answer."""
 
 # Browsers say so themselves when a page of the site sends a request. Without it, a POST is refused.
 _HEADERS = {"sec-fetch-site": "same-origin", "accept": "application/json"}
@@ -55,24 +50,24 @@ def answer(
         RuntimeError: the site refused the answer, or the client does not keep its cookie. The message says why.
         TypeError: the client is asynchronous, or the purposes are a string.
     """
-    return _run(client, _requests(_body(purposes, service), prefix or prefix_of(client)))
+    return _run(_give(client, _body(purposes, service), prefix))
 
 
 def refuse(client: Client, *, service: str = "", prefix: str = "") -> dict[str, Any]:
     """Answer as a visitor who refuses everything; see `answer`."""
-    return _run(client, _requests(_refusal(service), prefix or prefix_of(client)))
+    return _run(_give(client, {"choice": "refuse_all", "service": service}, prefix))
 
 
 async def aanswer(
     client: Client, purposes: Iterable[str] | None = None, *, service: str = "", prefix: str = ""
 ) -> dict[str, Any]:
     """Answer with an asynchronous client, such as `httpx.AsyncClient`; see `answer`."""
-    return await _arun(client, _requests(_body(purposes, service), prefix or prefix_of(client)))
+    return await _give(client, _body(purposes, service), prefix, is_async=True)
 
 
 async def arefuse(client: Client, *, service: str = "", prefix: str = "") -> dict[str, Any]:
     """Refuse everything with an asynchronous client, such as `httpx.AsyncClient`; see `answer`."""
-    return await _arun(client, _requests(_refusal(service), prefix or prefix_of(client)))
+    return await _give(client, {"choice": "refuse_all", "service": service}, prefix, is_async=True)
 
 
 def _body(purposes: Iterable[str] | None, service: str) -> dict[str, Any]:
@@ -83,16 +78,22 @@ def _body(purposes: Iterable[str] | None, service: str) -> dict[str, Any]:
     return {"choice": "save", "purposes": dict.fromkeys(purposes, True), "service": service}
 
 
-def _refusal(service: str) -> dict[str, Any]:
-    return {"choice": "refuse_all", "service": service}
+async def _give(client: Client, body: Mapping[str, Any], prefix: str, *, is_async: bool = False) -> dict[str, Any]:
+    """Post an answer, and return the state after it."""
+    if inspect.iscoroutinefunction(client.request) != is_async:
+        wrong, right = ("not asynchronous", "") if is_async else ("asynchronous", "await a")
+        raise TypeError(f"the client is {wrong}: use `{right}answer(client)` or `{right}refuse(client)`")
 
+    async def send(method: str, url: str, **options: Any) -> Any:
+        response = client.request(method, url, headers=_HEADERS, **options)
+        return await response if is_async else response
 
-def _requests(body: Mapping[str, Any], prefix: str) -> _Requests:
-    prefix = prefix.rstrip("/")
-    posted = yield "POST", prefix, {"headers": _HEADERS, "json": body}
-    told, after = _state_in(posted), None
+    prefix = (prefix or prefix_of(client)).rstrip("/")
+    posted = await send("POST", prefix, json=body)
+    told = _state_in(posted)
+    after = None
     if told is not None or posted.status_code == 400:
-        after = _state_in((yield "GET", f"{prefix}/state", {"headers": _HEADERS}))
+        after = _state_in(await send("GET", f"{prefix}/state"))
     if told is None:
         raise _refused(posted, prefix, body, after or {})
     if after is None or any(after[key] != told[key] for key in ("status", "decided_at")):
@@ -101,6 +102,16 @@ def _requests(body: Mapping[str, Any], prefix: str) -> _Requests:
             "URL has to be one of the site's hosts, and the client has to keep cookies."
         )
     return told
+
+
+def _run(giving: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Run a coroutine that waits for nothing, also where an event loop runs."""
+    while True:
+        try:
+            giving.send(None)
+        except StopIteration as end:
+            state: dict[str, Any] = end.value
+            return state
 
 
 def _state_in(response: Any) -> dict[str, Any] | None:
@@ -126,32 +137,3 @@ def _refused(posted: Any, prefix: str, body: Mapping[str, Any], state: Mapping[s
             f'another one, name it: answer(client, prefix="…"). The response: {posted.text[:_LONGEST_SHOWN]}'
         )
     return RuntimeError(f"the answer was refused with {posted.status_code}: {posted.json()['detail']}")
-
-
-def _run(client: Client, requests: _Requests) -> dict[str, Any]:
-    if inspect.iscoroutinefunction(client.request):
-        raise TypeError("the client is asynchronous: use `await aanswer(client)` or `await arefuse(client)`")
-    response = None
-    while True:
-        try:
-            method, url, options = requests.send(response)
-        except StopIteration as end:
-            return _returned(end)
-        response = client.request(method, url, **options)
-
-
-async def _arun(client: Client, requests: _Requests) -> dict[str, Any]:
-    if not inspect.iscoroutinefunction(client.request):
-        raise TypeError("the client is not asynchronous: use `answer(client)` or `refuse(client)`")
-    response = None
-    while True:
-        try:
-            method, url, options = requests.send(response)
-        except StopIteration as end:
-            return _returned(end)
-        response = await client.request(method, url, **options)
-
-
-def _returned(end: StopIteration) -> dict[str, Any]:
-    state: dict[str, Any] = end.value
-    return state

@@ -156,11 +156,6 @@ def test_pages_of_failing_site_are_reported_as_failed() -> None:
     assert not outcome.asked
 
 
-def test_demo_says_why_it_cannot_listen(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--once", "--host", "192.0.2.1"]) == WRONG_USAGE
-    assert capsys.readouterr().err.startswith("It cannot listen on 192.0.2.1, port 0: ")
-
-
 # With a policy file
 
 

@@ -127,7 +127,6 @@ def test_sharing_publishes_counters_and_what_waits(monkeypatch: pytest.MonkeyPat
     atexit.unregister(shared.publish)
 
 
-@pytest.mark.logs_an_exception
 def test_error_of_a_collector_is_logged_once_and_does_not_end_sharing(caplog: pytest.LogCaptureFixture) -> None:
     tries: list[int] = []
 

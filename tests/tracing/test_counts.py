@@ -22,7 +22,6 @@ from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.counts import ARRIVED_ON_ERROR, MAX_ERRORS, MOST, Counts
 from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
-from tests.support.forking import fork_hook
 
 ANOTHER_COOKIE = '[[cookies]]\nname = "more"\npurpose = "media"\n'
 BROWSER = (("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"))
@@ -371,22 +370,6 @@ def test_forked_process_flushes_only_its_own_counts(tmp_path: Path) -> None:
         ("child.example", 1),
         ("parent.example", 1),
     ]
-
-
-def test_counts_are_empty_after_fork() -> None:
-    sink = MemorySink()
-
-    async def serve() -> None:
-        with fork_hook() as after_fork:
-            counts, other = make_counts(sink, Clock()), make_counts(sink, Clock())
-            counts.add("views", b"site.example")
-            after_fork()
-            other.flush()
-            counts.add("asked", b"site.example")
-            counts.flush()
-
-    run(serve())
-    assert [count["count.name"] for count in sink.counts] == ["asked"]
 
 
 def test_counts_are_flushed_before_the_sink_is_closed() -> None:
