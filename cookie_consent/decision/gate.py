@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
-from cookie_consent.base.bounds import LONGEST_KEPT, Cache
+from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.cookies import (
     CONTROL,
     Headers,
@@ -34,7 +33,6 @@ RESERVED = "reserved"
 """The reason to block a cookie of the app's that has one of our names."""
 SHORTENED = "shortened"
 """No reason to block a cookie: it passes, with the declared lifetime."""
-_MAX_NAMES = 1000
 _MAX_EXPIRED = 100
 _MAX_EXPIRED_BYTES = 3072
 """nginx accepts 4096 bytes of header fields by default (proxy_buffer_size); this leaves some for the app's."""
@@ -66,26 +64,6 @@ def count_reasons(findings: Findings) -> Counter[str]:
     return Counter(finding.reason for finding in findings if finding.is_blocked)
 
 
-class CookieDeclarations:
-    """Finds the declaration of a cookie: by its exact name, else by the longest pattern that matches."""
-
-    def __init__(self, declared: Iterable[Cookie]) -> None:
-        cookies = [cookie for cookie in declared if not cookie.is_stored]
-        cookies.sort(key=lambda cookie: ("*" not in cookie.name, len(cookie.name)), reverse=True)
-        self._patterns = [(_compile_pattern(cookie.name), cookie) for cookie in cookies]
-        self._known = Cache[bytes, Cookie | None](_MAX_NAMES)
-
-    def get(self, name: bytes) -> Cookie | None:
-        """Return the declaration for a cookie name, or None. A name of more than 256 bytes has none."""
-        try:
-            return self._known[name]
-        except KeyError:
-            if len(name) > LONGEST_KEPT:
-                return None
-            declared = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
-            return self._known.keep(name, declared)
-
-
 class Gate:
     """Lets cookies pass or blocks them, on the raw header fields of ASGI messages.
 
@@ -101,10 +79,7 @@ class Gate:
 
     def __init__(self, policy: Policy, own_cookies: Mapping[str, frozenset[str]], *, undeclared: str = "hold") -> None:
         check("undeclared", undeclared, is_valid=undeclared in ("hold", "allow"), remedy='Write "hold" or "allow".')
-        self._cookies = policy.cookies
-        self._declared = CookieDeclarations(policy.cookies)
-        self._domain = policy.site.domain
-        self._hosts = frozenset(policy.site.hosts)
+        self._policy = policy
         self._own_cookies = {name.encode("ascii"): purposes for name, purposes in own_cookies.items()}
         self._blocks_undeclared = undeclared == "hold"
 
@@ -121,7 +96,7 @@ class Gate:
                 if purposes[purpose]:
                     return None
             return RESERVED
-        cookie = self._declared.get(name)
+        cookie = self._policy.find_cookie(name)
         if cookie is None:
             return UNDECLARED
         return None if purposes[cookie.purpose] else cookie.purpose
@@ -138,7 +113,7 @@ class Gate:
         findings: list[Finding] = []
         refusable: dict[bytes, frozenset[str]] = {}
         for name, pair in sent:
-            cookie = self._declared.get(name)
+            cookie = self._policy.find_cookie(name)
             reason, is_blocked = self._judge(name, purposes)
             if reason is not None:
                 findings.append(Finding(name, reason, cookie, is_blocked=is_blocked))
@@ -176,7 +151,7 @@ class Gate:
         """
         return [
             cookie
-            for cookie in self._cookies
+            for cookie in self._policy.cookies
             if cookie.purpose in refused and "*" not in cookie.name and not is_sent_to(path, cookie.path)
         ]
 
@@ -195,10 +170,11 @@ class Gate:
             unsent: declared cookies that the browser did not send because of their path.
         """
         domains = list_settable_domains(host)
-        shared = self._domain if host in self._hosts else ""
+        site = self._policy.site
+        shared = site.domain if host in site.hosts else ""
         places = [_expire_everywhere(cookie.name.encode("ascii"), cookie, domains, secure=secure) for cookie in unsent]
         for name in islice(names, _MAX_EXPIRED):
-            cookie = self._declared.get(name)
+            cookie = self._policy.find_cookie(name)
             if cookie is None or name in self._own_cookies:
                 places.append(_expire_own(name, shared, secure=secure))
             else:
@@ -231,7 +207,7 @@ class Gate:
     ) -> tuple[bytes | None, Finding | None]:
         """Return a Set-Cookie field as it passes, None if it is blocked, and what was found on it."""
         name = read_cookie_name(field)
-        cookie = self._declared.get(name)
+        cookie = self._policy.find_cookie(name)
         reason, is_blocked = (RESERVED, True) if name in self._own_cookies else self._judge(name, purposes)
         if reason is None:
             duration = None if cookie is None else cookie.duration
@@ -244,10 +220,6 @@ class Gate:
         seconds = read_lifetime(field, now) if reason == UNDECLARED else None
         finding = Finding(name, reason, cookie, seconds, is_blocked)
         return None if is_blocked else field, finding
-
-
-def _compile_pattern(name: str) -> re.Pattern[bytes]:
-    return re.compile(b".*".join(re.escape(part.encode("ascii")) for part in name.split("*")), re.DOTALL)
 
 
 def _expire_own(name: bytes, domain: str, *, secure: bool) -> Iterator[bytes]:

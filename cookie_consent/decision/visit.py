@@ -326,7 +326,7 @@ def read_fields(fields: Headers) -> tuple[bytes, frozenset[str]]:
     there is none is never consent.
     """
     by_name = dict(fields)
-    cookies = by_name.get(b"cookie", b"")
+    cookies = bytes(by_name.get(b"cookie", b""))
     if len(by_name) < len(fields):
         cookies = b"; ".join([value for name, value in fields if name == b"cookie"])
     signals = _NO_SIGNALS

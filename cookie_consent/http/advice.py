@@ -9,7 +9,6 @@ from urllib.parse import unquote
 from cookie_consent.base.addresses import is_under, outer_path, split_address
 from cookie_consent.base.bounds import LONGEST_KEPT
 from cookie_consent.base.messages import escape_for_log, warn_once
-from cookie_consent.decision.gate import CookieDeclarations
 from cookie_consent.decision.own_cookies import CONSENT, OwnCookies
 from cookie_consent.http.request_consent import RequestConsent
 
@@ -65,8 +64,7 @@ def _describe_nesting(outer: RequestConsent, inner: RequestConsent, own_cookies:
             f'ConsentMiddleware is installed twice, one inside the other, both with prefix "{inner.base}". The '
             "outer one asks and answers; both enforce. Remove one."
         )
-    declared = CookieDeclarations(outer.policy.cookies)
-    if any(declared.get(name.encode("ascii")) for name in own_cookies.names(CONSENT)):
+    if any(outer.policy.find_cookie(name.encode("ascii")) for name in own_cookies.names(CONSENT)):
         return ""
     return (
         f'The ConsentMiddleware with its endpoints at "{inner.base}" is inside another one, at "{outer.base}", '

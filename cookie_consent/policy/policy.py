@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import rfc8785
 
+from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.messages import check, is_list
 from cookie_consent.policy.declarations import Declarations, find_errors, find_errors_in_force
 from cookie_consent.policy.errors import PolicyError, did_you_mean, raise_all
@@ -25,6 +26,7 @@ from cookie_consent.texts.catalog import Text
 
 VERSION_DIGITS = 16
 """A version is the first 16 hexadecimal digits of the SHA-256 of the policy's document."""
+_MAX_NAMES = 1000
 _NO_CONCERN_OF_VISITORS = frozenset({"goals", "funnels", "time_zone", "history", "service", "law"})
 """Tables and a key that only reports use, and what holds for some visitors alone. They are never in the document, so
 that nobody is asked again because of them."""
@@ -186,8 +188,7 @@ class Policy(Declarations):
         patterns: dict[str, list[str]] = {}
         for cookie in self.cookies:
             if cookie.is_stored and cookie.purpose != NECESSARY:
-                pattern = ".*".join(map(re.escape, cookie.name.split("*")))
-                patterns.setdefault(cookie.purpose, []).append(pattern)
+                patterns.setdefault(cookie.purpose, []).append(_match_stars(cookie.name))
         return {purpose: "|".join(keys) for purpose, keys in patterns.items()}
 
     @cached_property
@@ -222,6 +223,27 @@ class Policy(Declarations):
         """The ids of the purposes that DNT refuses."""
         # Do Not Track is about tracking alone, not about sharing.
         return self.traced if self.signals.dnt is None else frozenset(self.signals.dnt)
+
+    @cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[bytes], Cookie]]:
+        """What matches the name of each cookie: exact names first, then the longest pattern."""
+        cookies = [cookie for cookie in self.cookies if not cookie.is_stored]
+        cookies.sort(key=lambda cookie: ("*" not in cookie.name, len(cookie.name)), reverse=True)
+        return [(re.compile(_match_stars(cookie.name).encode("ascii"), re.DOTALL), cookie) for cookie in cookies]
+
+    @cached_property
+    def _known_names(self) -> Cache[bytes, Cookie | None]:
+        return Cache(_MAX_NAMES)
+
+    def find_cookie(self, name: bytes) -> Cookie | None:
+        """Return the declaration for a cookie name, or None. A name of more than 256 bytes has none."""
+        try:
+            return self._known_names[name]
+        except KeyError:
+            if len(name) > LONGEST_KEPT:
+                return None
+            declared = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
+            return self._known_names.keep(name, declared)
 
     def cookies_of(self, purpose: str) -> list[Cookie]:
         """Return the cookies of a purpose."""
@@ -273,6 +295,11 @@ class Policy(Declarations):
             retention=override.retention or purpose.retention,
             refused=override.refused or purpose.refused,  # a service can refuse, but never allow
         )
+
+
+def _match_stars(name: str) -> str:
+    """Return a regular expression for a name in which * stands for any characters."""
+    return ".*".join(map(re.escape, name.split("*")))
 
 
 def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:

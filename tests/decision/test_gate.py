@@ -133,7 +133,7 @@ def test_websocket_cookies_are_gated(kind: str) -> None:
     sent = asyncio.run(drive(install(app), connection))
     assert seen == [["session=s"]]
     assert sent == [
-        {"type": kind, "headers": [(b"x-kept", b"1"), (b"Set-Cookie", b"session=s")], "status": 403},
+        {"type": kind, "headers": [(b"x-kept", b"1"), (b"set-cookie", b"session=s")], "status": 403},
         {"type": "websocket.send", "text": "_ga=1"},
     ]
 
