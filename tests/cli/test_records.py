@@ -1003,13 +1003,11 @@ def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.slow
 def test_process_exits_with_the_status(path: Path) -> None:
-    assert process("verify", "--ledger", url(path)).returncode == GOOD
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET document = replace(document, 'analytics', 'analytica')")
     ended = process("verify", "--ledger", url(path))
     assert (ended.returncode, ended.stdout) == (FINDING, "The chain itself fits for 0 records.\n")
     assert ended.stderr == "Record 1 does not fit: its text is not the one that was recorded.\n"
-    assert process("verify", "--ledger", f"{url(path)}.other").returncode == WRONG_USAGE
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page_app, policy, scope
 from tests.support.policies import KEY, NOW, granting_record
 
-MANY = 10_000
+MANY = 7000
 NOTHING = {"necessary": True, "analytics": False, "media": False}
 CHANGE = '\n[[changes]]\ndate = 2025-06-20\ntext = { en = "Clearer words.", ja = "表現の見直し" }\n'
 
@@ -121,12 +121,12 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
 # How much memory entries take. Without eviction, or with long entries, each cache would take several times as much.
 
 
-@pytest.mark.parametrize("name", [b"n%d", b"%0250d"], ids=["short", "of 250 bytes"])
+@pytest.mark.parametrize(("name", "most"), [(b"n%d", 150_000), (b"%0250d", 500_000)], ids=["short", "of 250 bytes"])
 @pytest.mark.slow
 @pytest.mark.no_cover
-def test_gate_caches_few_names(name: bytes) -> None:
+def test_gate_caches_few_names(name: bytes, most: int) -> None:
     gate = make_gate()
-    assert allocated(lambda number: gate.block_reason(name % number, NOTHING)) < 500_000
+    assert allocated(lambda number: gate.block_reason(name % number, NOTHING), times=3000) < most
 
 
 @pytest.mark.slow
@@ -140,8 +140,7 @@ def test_gate_caches_no_long_names() -> None:
 def test_few_repeated_cookies_are_cached() -> None:
     visits = make_visits()
     assert (
-        allocated(lambda number: visits.read(request_with(b"session=%d" % (number // 2)), "/"), times=2 * MANY)
-        < 4_000_000
+        allocated(lambda number: visits.read(request_with(b"session=%d" % (number // 2)), "/"), times=8000) < 1_200_000
     )
 
 
@@ -150,7 +149,7 @@ def test_few_repeated_cookies_are_cached() -> None:
 def test_cached_cookies_are_limited_in_bytes() -> None:
     visits = make_visits()
     cookies = b"session=%01900d; undeclared=1"
-    assert 1_000_000 < allocated(lambda number: visits.read(request_with(cookies % number), "/"), 6000) < 9_000_000
+    assert 1_000_000 < allocated(lambda number: visits.read(request_with(cookies % number), "/"), 3000) < 9_000_000
 
 
 @pytest.mark.slow
@@ -179,7 +178,7 @@ def test_tracing_caches_few_pages(length: int) -> None:
 def test_tracing_caches_few_visitors(length: int) -> None:
     tracing = make_tracing()
     request = scope(path="/")
-    assert allocated(lambda number: tracing.write(request, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
+    assert allocated(lambda number: tracing.write(request, Trace({}, f"{number:0{length}}", "policy", 0))) < 2_500_000
 
 
 def test_visit_and_its_decision_are_frozen() -> None:

@@ -13,6 +13,7 @@ from cookie_consent.cli.main import GOOD, main
 from tests.support import analytics_sample as sample
 from tests.support.asgi import Visitor, install
 from tests.support.documentation import blocks, run
+from tests.support.report_records import few_lists
 
 pytestmark = pytest.mark.server
 
@@ -25,7 +26,8 @@ Capture = pytest.CaptureFixture[str]
 def figures(access_log: str, capsys: Capture) -> dict[str, Any]:
     capsys.readouterr()
     week = ["--from", "2026-11-16", "--to", "2026-11-22", "--threshold", "1"]
-    assert main(["report", "--access-log", access_log, "--json", *week]) == GOOD
+    with few_lists("pages referrers devices"):
+        assert main(["report", "--access-log", access_log, "--json", *week]) == GOOD
     report = json.loads(capsys.readouterr().out)
     return {name: report[name] for name in FIGURES}
 
@@ -34,6 +36,7 @@ def test_records_and_proofs_are_in_the_database(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sample, "_VISITORS", 60)
     sample.write(tmp_path)
     Visitor(install(ledger="sqlite:///consent.db")).accept()
     for block in blocks(PAGE, "console"):

@@ -64,16 +64,6 @@ def test_app_asks_and_obeys_as_the_page_says(capsys: pytest.CaptureFixture[str])
     (report,) = commands(REPORT)
     assert main(report[1:]) == GOOD
     assert "Firefox" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("site_folder")
-def test_site_s_test_leaves_what_the_page_says() -> None:
-    Path("app.py").write_text(APP, encoding="utf-8")
-    Path("test_app.py").write_text(TEST, encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-c", "import test_app; test_app.test_cookie_needs_consent()"], check=True, timeout=60
-    )
     (named,) = re.findall(r"^This test's visits are .*`(.+)` now", (ROOT / PAGE).read_text("utf-8"), re.MULTILINE)
     assert Path(named).read_text("utf-8")
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
+from cookie_consent.sinks.files import sink
 from tests.support.waiting import wait_until
 
 NOW = 1_795_608_000.0
@@ -464,7 +465,8 @@ def test_purge_closes_file_of_past_day_and_dry_run_does_not(tmp_path: Path) -> N
     assert closed == ["access-2026-11-24-0001.jsonl", "access.counts-2026-11-24-0001.jsonl"]
 
 
-def test_erasing_from_locked_file_raises_cannot_erase_error(tmp_path: Path) -> None:
+def test_erasing_from_locked_file_raises_cannot_erase_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "_PATIENCE", 0.1)
     path = tmp_path / "access.jsonl"
     path.write_bytes(line("a"))
     with path.open("rb") as file:

@@ -31,6 +31,7 @@ from cookie_consent.sinks.files.locked_files import temporary_path
 from cookie_consent.sinks.files.parquet import Compacted, compact
 from cookie_consent.sinks.files.tables import tables_folder
 from cookie_consent.sinks.optional import NotInstalledError
+from tests.support.report_records import few_lists
 from tests.support.sink_lines import TODAY, count_line, line, record
 
 DAY = date(2026, 11, 25)
@@ -184,7 +185,8 @@ def test_wildcards_in_folder_name_are_literal(name: str, tmp_path: Path) -> None
     assert sink(mine).erase("ann") == 1
     assert list(sink(mine).read("ben")) == list(stream(mine, Span())) == [record(2, "ben")]
     assert list(stream(other, Span())) == [record(3, "ann"), record(4, "ben")]
-    assert report(mine, since=TODAY.date(), until=TODAY.date(), threshold=1)["events"][0]["events"] == 1
+    with few_lists("events"):
+        assert report(mine, since=TODAY.date(), until=TODAY.date(), threshold=1)["events"][0]["events"] == 1
 
 
 @pytest.mark.slow
@@ -247,7 +249,7 @@ def start(path: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.slow
 def test_killed_compaction_leaves_each_record_in_one_file(path: Path) -> None:
     chance = random.Random(7)  # noqa: S311 (when to kill)
-    files, each = 36, 200
+    files, each = 16, 100
     for number in range(1, files + 1):
         lines = [line(n, f"visitor-{n % 10}") for n in range(number * each, (number + 1) * each)]
         close_as(path, chance.choice([FileFormat.PLAIN, FileFormat.GZIP]), *lines, number=number)
@@ -259,7 +261,7 @@ def test_killed_compaction_leaves_each_record_in_one_file(path: Path) -> None:
         with start(path) as process:
             assert process.stdin is not None
             process.stdin.write(b"go\n")
-            enough = before + chance.randrange(5, 15)
+            enough = before + chance.randrange(2, 6)
             while process.poll() is None and len(list(compacted(path).parent.glob("*.parquet"))) < enough:
                 time.sleep(chance.random() / 500)
             process.send_signal(signal.SIGKILL)
@@ -272,7 +274,7 @@ def test_killed_compaction_leaves_each_record_in_one_file(path: Path) -> None:
 
 @pytest.mark.slow
 def test_concurrent_compactions_convert_each_file_once(path: Path) -> None:
-    files, each = 40, 300
+    files, each = 20, 100
     for number in range(1, files + 1):
         lines = [line(n) for n in range(number * each, (number + 1) * each)]
         close_as(path, FileFormat.GZIP, *lines, number=number)

@@ -92,7 +92,7 @@ def write(folder: Path) -> Path:
     for path, kept, key in ((log, made, "time"), (counts_path(log), counts(made), "count.day")):
         closed = [record for record in kept if record[key][:10] <= str(last)]
         path_of(path, last, 1, FileFormat.PLAIN).write_bytes(b"".join(map(line, closed)))
-        path.write_bytes(b"".join(line(record) for record in kept if record not in closed))
+        path.write_bytes(b"".join(line(record) for record in kept if record[key][:10] > str(last)))
     return log
 
 

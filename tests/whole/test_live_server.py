@@ -142,10 +142,16 @@ def test_what_a_request_open_during_refusal_sets_is_deleted_by_the_next_one(tmp_
         assert {record["url.path"] for record in server.records()} == {"/waiting", "/slow"}
 
 
-def test_event_stream_arrives_event_by_event(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that tests share, because none of them stops it or looks at its files."""
+    with serving(tmp_path_factory.mktemp("site")) as server:
+        yield server
+
+
+def test_event_stream_arrives_event_by_event(running: Server) -> None:
     with (
-        serving(tmp_path) as server,
-        server.visitor() as visitor,
+        running.visitor() as visitor,
         visitor.stream("GET", "/events", headers={"accept": "text/html"}) as response,
     ):
         chunks = response.iter_raw()
@@ -154,8 +160,8 @@ def test_event_stream_arrives_event_by_event(tmp_path: Path) -> None:
         assert b"".join(chunks) == b"data: second\n\n"
 
 
-def test_form_answer_redirects_back_and_ends_the_question(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, server.visitor() as visitor:
+def test_form_answer_redirects_back_and_ends_the_question(running: Server) -> None:
+    with running.visitor() as visitor:
         page = visitor.get("/", headers={"accept": "text/html"})
         assert 'value="refuse_all"' in page.text
         assert int(page.headers["content-length"]) == len(page.content)
@@ -164,9 +170,10 @@ def test_form_answer_redirects_back_and_ends_the_question(tmp_path: Path) -> Non
         assert 'value="refuse_all"' not in visitor.get("/", headers={"accept": "text/html"}).text
 
 
-def test_malformed_requests_cause_no_traceback(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, server.visitor() as visitor:
-        host, port = server.address.removeprefix("http://").split(":")
+def test_malformed_requests_cause_no_traceback(running: Server) -> None:
+    """The end of the fixture finds none."""
+    with running.visitor() as visitor:
+        host, port = running.address.removeprefix("http://").split(":")
         start = (
             f"POST {PREFIX} HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\ncontent-type: application/json\r\n"
         )
