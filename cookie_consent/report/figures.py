@@ -13,6 +13,8 @@ Row = Mapping[str, Any]
 Kind = Literal["text", "time", "country", "count", "percent", "seconds", "ms", "number"]
 Drawing = Literal["bars", "parts", "course"]
 
+OTHER = "(other)"
+"""The name of the row that joins the small and the last groups of a list."""
 DIGITS: Mapping[Kind, int] = {"percent": 4, "seconds": 1, "ms": 2, "number": 6}
 """Kind of a column -> the digits to which its values are rounded. Counts are whole."""
 
@@ -43,19 +45,6 @@ class Column:
     derive: Callable[[Row], float | None] | None = None
     style: str = ""
     can_be_summed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page.
-
-    Args:
-        id: its id in the page.
-        title: its heading.
-    """
-
-    id: str
-    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,18 +297,19 @@ SHARE = Figure(
 )
 """All page views, and those with a record."""
 
-SECTIONS = (
-    Section("time", "Over time"),
-    Section("content", "Pages"),
-    Section("sources", "Sources"),
-    Section("success", "Goals"),
-    Section("features", "Events"),
-    Section("return", "New and returning visitors"),
-    Section("machines", "Devices"),
-    Section("places", "Countries"),
-    Section("consent", "Consent"),
-    Section("answers", "Errors and speed"),
-)
+SECTIONS = {
+    "time": "Over time",
+    "content": "Pages",
+    "sources": "Sources",
+    "success": "Goals",
+    "features": "Events",
+    "return": "New and returning visitors",
+    "machines": "Devices",
+    "places": "Countries",
+    "consent": "Consent",
+    "answers": "Errors and speed",
+}
+"""The parts of the page: the id of each, and its title."""
 FIGURES = (
     Figure(
         name="by_day",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cookie_consent.base.clock import UTC_NAME
 from cookie_consent.base.clock import time_zone as find_time_zone
-
-if TYPE_CHECKING:
-    from cookie_consent.policy.goals import Funnel, Goal
 
 POLICY_FILE = "consent.toml"
 """The policy file that commands read if none is named."""
@@ -36,13 +33,6 @@ class Goals:
 
     goals: tuple[tuple[str, str], ...] = ()
     funnels: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    @classmethod
-    def declared(cls, goals: Sequence[Goal], funnels: Sequence[Funnel]) -> Goals:
-        """Return goals and funnels as a policy declares them."""
-        return cls(
-            tuple((goal.id, goal.step) for goal in goals), tuple((funnel.id, funnel.steps) for funnel in funnels)
-        )
 
     @property
     def given(self) -> dict[str, int | str]:
@@ -106,12 +96,24 @@ def read_settings(policy: str | os.PathLike[str] | None) -> Settings:
     """
     if policy is None:
         return Settings()
-    document = _document(Path(policy))
-    counted = _goals(document, policy)
+    import tomllib  # only a site with a policy file pays for it
+
+    file = os.fspath(policy)
     try:
-        return Settings(time_zone=_time_zone(document), goals=counted)
+        document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise ValueError(f"{file} is no TOML: {error}.") from None
+    goals = _read_goals(document, file)
+    site = document.get("site")
+    name = site.get("time_zone", UTC_NAME) if isinstance(site, Mapping) else UTC_NAME
+    try:
+        if not isinstance(name, str):
+            raise ValueError(f'{name!r} is no text. Write a time zone like "Asia/Tokyo".')
+        return Settings(name, goals)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(policy)}: [site] time_zone: {error}") from None
+        raise ValueError(f"{file}: [site] time_zone: {error}") from None
 
 
 def default_policy() -> Path | None:
@@ -120,18 +122,7 @@ def default_policy() -> Path | None:
     return file if file.is_file() else None
 
 
-def _document(file: Path) -> Mapping[str, Any]:
-    import tomllib  # only a site with a policy file pays for it
-
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}.") from None
-    except ValueError as error:  # no TOML, or no UTF-8
-        raise ValueError(f"{file} is no TOML: {error}.") from None
-
-
-def _goals(document: Mapping[str, Any], file: str | os.PathLike[str]) -> Goals:
+def _read_goals(document: Mapping[str, Any], file: str) -> Goals:
     if not {"goals", "funnels"} & document.keys():
         return _NO_GOALS
     # Only a site with goals pays for these.
@@ -139,14 +130,8 @@ def _goals(document: Mapping[str, Any], file: str | os.PathLike[str]) -> Goals:
     from cookie_consent.policy.reader import read_goals
 
     try:
-        return Goals.declared(*read_goals(document))
+        goals, funnels = read_goals(document)
     except PolicyError as error:
-        raise error.at(file=os.fspath(file)) from None
-
-
-def _time_zone(document: Mapping[str, Any]) -> str:
-    site = document.get("site")
-    name = site.get("time_zone", UTC_NAME) if isinstance(site, Mapping) else UTC_NAME
-    if not isinstance(name, str):
-        raise ValueError(f'{name!r} is no text. Write a time zone like "Asia/Tokyo".')
-    return name
+        raise error.at(file=file) from None
+    steps_of_goals = tuple((goal.id, goal.step) for goal in goals)
+    return Goals(steps_of_goals, tuple((funnel.id, funnel.steps) for funnel in funnels))

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cookie_consent.report.engines import slices
+from cookie_consent.report.engines import duckdb_files
 from cookie_consent.report.export.formats import JSONL, lines, parquet
 from cookie_consent.report.export.stream import Span, stream
 from cookie_consent.sinks.columns import COLUMNS
@@ -29,7 +29,7 @@ ONCE = sorted(
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An access log with a file for each day but the last one, of which two are Parquet. Slices are small."""
-    monkeypatch.setattr(slices, "_SIZE", 50)
+    monkeypatch.setattr(duckdb_files, "_SLICE", 50)
     path = tmp_path / "access.jsonl"
     for number in range(DAYS):
         day = FIRST + timedelta(days=number)

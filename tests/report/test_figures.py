@@ -72,7 +72,7 @@ def test_figure_is_shown_on_the_page(figure: Figure) -> None:
 
 @OF_EACH_FIGURE
 def test_figure_says_what_its_columns_are(figure: Figure) -> None:
-    assert figure.section in [section.id for section in SECTIONS]
+    assert figure.section in SECTIONS
     assert figure.title
     assert len(figure.between) == len(figure.names) - 1 or not figure.is_list
     keys = [column.key for column in figure.columns]

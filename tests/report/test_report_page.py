@@ -20,14 +20,13 @@ from cookie_consent.report.page.formatting import (
     day,
     days,
     decimal,
+    long_step,
     milliseconds,
     moment,
     percent,
     seconds,
-    short_day,
-    short_hour,
+    short_step,
     visible,
-    weekday,
 )
 from cookie_consent.report.page.page import POLICY, STYLE_SOURCE, live_page, page
 from cookie_consent.report.page.shown import show_figures
@@ -140,7 +139,7 @@ def test_each_figure_is_a_table_and_each_chart_has_one_below() -> None:
 def test_sections_are_closed_and_name_their_figures() -> None:
     root = tree(sample_page())
     parts = [element for element in root.iter() if element.get("class") == "section"]
-    assert [text(all_of(part, "h2")[0]) for part in parts] == [section.title for section in SECTIONS]
+    assert [text(all_of(part, "h2")[0]) for part in parts] == [*SECTIONS.values()]
     for part in parts:
         assert (name(part), part.get("open")) == ("details", None)
         titles = [text(title) for title in all_of(part, "h3")]
@@ -556,8 +555,8 @@ def formatted_values() -> Iterator[tuple[str, str]]:
     yield days("2026-10-26", "2026-11-25"), "26 October to 25 November 2026"
     yield days("2025-12-26", "2026-01-25"), "26 December 2025 to 25 January 2026"
     yield day("2026-11-01"), "1 November 2026"
-    yield short_day("2026-11-01"), "1 Nov"
-    yield weekday("2026-11-01"), "Sun, 1 Nov 2026"
+    yield short_step("2026-11-01", "day"), "1 Nov"
+    yield long_step("2026-11-01", "day"), "Sun, 1 Nov 2026"
     yield moment("2026-11-25T09:02:11.042Z", "UTC"), "25 November 2026, 09:02 UTC"
     yield moment("2026-11-25T19:02:11.042Z", "Asia/Tokyo"), "26 November 2026, 04:02 Asia/Tokyo"
     yield visible(""), "–"
@@ -621,7 +620,10 @@ def test_steps_are_named(step: str, begins: tuple[str, ...], head: str, names: t
 
 
 def test_axis_of_hours_shows_the_day_at_midnight() -> None:
-    assert [short_hour(time) for time in ("2026-11-02T00:00+09:00", "2026-11-02T13:00+09:00")] == ["2 Nov", "13:00"]
+    assert [short_step(time, "hour") for time in ("2026-11-02T00:00+09:00", "2026-11-02T13:00+09:00")] == [
+        "2 Nov",
+        "13:00",
+    ]
 
 
 def test_cohorts_are_a_table_of_eight_weeks_at_most() -> None:

@@ -28,9 +28,8 @@ from cookie_consent.cli.frame import GOOD, WRONG_USAGE
 from cookie_consent.cli.main import main
 from cookie_consent.cli.serve_report import PASSWORD
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.live.app import report_app
+from cookie_consent.report.live.app import KEPT_FOR, MOST_PAGES, Page, Pages, report_app
 from cookie_consent.report.live.guards import is_loopback, require_loopback, require_password
-from cookie_consent.report.live.pages import KEPT_FOR, Page, Pages
 from cookie_consent.report.page.page import STYLE_SOURCE
 from cookie_consent.report.settings import Goals, Settings
 from cookie_consent.sinks import open_sink
@@ -398,10 +397,10 @@ def test_page_is_not_delivered_after_process_exit() -> None:
     def make(asked: Any) -> Page:
         made.append(asked)
         is_over.set()
-        return Page(200, "late")
+        return Page(200, "late", NOW)
 
-    pages = Pages(make, lambda: None, lambda: NOW, is_over.is_set)
-    asked = [pages._start((("host", host),), None) for host in ("a", "b")]
+    pages = Pages(make, lambda: NOW, is_over.is_set)
+    asked = [pages._start((("host", host),)) for host in ("a", "b")]
     thread = pages._thread
     assert thread is not None
     pages._end(thread)
@@ -411,7 +410,7 @@ def test_page_is_not_delivered_after_process_exit() -> None:
 
 
 def test_idle_report_thread_ends_at_once() -> None:
-    pages = Pages(lambda asked: Page(200, "made"), lambda: None, lambda: NOW)
+    pages = Pages(lambda asked: Page(200, "made", NOW), lambda: NOW)
     assert asyncio.run(pages.get(())) == Page(200, "made", NOW)
     thread = pages._thread
     assert thread is not None
@@ -419,18 +418,36 @@ def test_idle_report_thread_ends_at_once() -> None:
     assert not thread.is_alive()
 
 
+def test_number_of_kept_pages_is_limited() -> None:
+    made = list[Any]()
+
+    def make(asked: Any) -> Page:
+        made.append(asked)
+        return Page(200, "made", NOW)
+
+    async def ask_many() -> None:
+        pages = Pages(make, lambda: NOW)
+        for number in range(MOST_PAGES + 5):
+            assert await pages.get((("host", str(number)),)) is not None
+        assert len(pages._pages) == MOST_PAGES
+        assert await pages.get((("host", str(MOST_PAGES + 4)),)) is not None
+
+    asyncio.run(ask_many())
+    assert len(made) == MOST_PAGES + 5
+
+
 def test_next_question_retries_failed_thread_start(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
 
     def make(asked: Any) -> Page:
         made.append(asked)
-        return Page(200, "made")
+        return Page(200, "made", NOW)
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     async def ask() -> Page | None:
-        pages = Pages(make, lambda: None, lambda: NOW)
+        pages = Pages(make, lambda: NOW)
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", refuse)
             with pytest.raises(RuntimeError):

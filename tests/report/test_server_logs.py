@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from cookie_consent.base.user_agents import read_agent
-from cookie_consent.report.export.server_logs import ncsa, user_agent
+from cookie_consent.report.export.formats import ncsa, user_agent
 from tests.support.report_records import random_records
 from tests.support.servers.processes import program_path
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from cookie_consent.report.engines.dialect import CLICKHOUSE, shape, sql
 from cookie_consent.report.engines.engine import EVERYBODY, TEMPORARY, Given, Row, UnreadableError, missing
@@ -127,7 +127,19 @@ def connected(url: str, settings: Mapping[str, int], *, session: bool) -> Iterat
     except ModuleNotFoundError:
         raise missing("clickhouse-connect", "clickhouse") from None
     try:
-        client = clickhouse_connect.get_client(
+        with closing(_open_client(clickhouse_connect, url, settings, session=session)) as client:
+            yield client
+    except (ClickHouseError, OSError) as error:
+        if _UNKNOWN_TABLE in str(error):
+            problem = "this database has never kept access records. Name the one that the site uses."
+        else:
+            problem = "the database cannot be used: " + str(error).strip().partition("\n")[0][:300]
+        raise UnreadableError(f"access_log: {problem}") from None
+
+
+def _open_client(library: Any, url: str, settings: Mapping[str, int], *, session: bool) -> Client:
+    try:
+        client: Client = library.get_client(
             dsn=url,
             interface="https" if url.startswith("clickhouses:") else "http",
             connect_timeout=_LONGEST_CONNECT,
@@ -136,13 +148,9 @@ def connected(url: str, settings: Mapping[str, int], *, session: bool) -> Iterat
             dedicated_pool=True,
             settings=dict(settings),
         )
-        try:
-            yield client
-        finally:
-            client.close()
-    except (ClickHouseError, OSError) as error:
-        if _UNKNOWN_TABLE in str(error):
-            problem = "this database has never kept access records. Name the one that the site uses."
-        else:
-            problem = "the database cannot be used: " + str(error).strip().partition("\n")[0][:300]
-        raise UnreadableError(f"access_log: {problem}") from None
+    except TypeError:  # the query of the URL becomes arguments
+        raise UnreadableError(
+            "access_log: this URL has an option that clickhouse-connect does not know. Settings of ClickHouse belong "
+            "into the profile of its user."
+        ) from None
+    return client

@@ -164,7 +164,8 @@ def require_files(access_log: str | os.PathLike[str], *, may_be_new: bool = Fals
         UnreadableError: there are no files.
     """
     path = live_file(access_log)
-    if path is None or sources(path) or (may_be_new and path.parent.is_dir()):
+    # A live file that is closed between two looks is seen by neither, so they are taken again.
+    if path is None or sources(path) or sources(path) or (may_be_new and path.parent.is_dir()):
         return
     raise UnreadableError(f"access_log: there is no file {path}, and none that was closed beside it.")
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import logging
 import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
+from queue import SimpleQueue
+from threading import Thread, main_thread
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
@@ -18,15 +23,23 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from cookie_consent.base.clock import time_zone
-from cookie_consent.base.threads import call_after_fork
+from cookie_consent.base.threads import call_after_fork, wait_for_result
 from cookie_consent.report import UnreadableError, report
-from cookie_consent.report.engines.engine import live_file, parse_memory
-from cookie_consent.report.live.form import FIELDS, form_values, question_from_form
-from cookie_consent.report.live.pages import GOOD, KEPT_FOR, Asked, Page, Pages, state_of
+from cookie_consent.report.engines.engine import parse_memory
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
+from cookie_consent.report.question import LAST_DAYS, Question, parse_day
 from cookie_consent.report.settings import Settings, read_settings
-from cookie_consent.report.where import MOST_FILTERS
+from cookie_consent.report.where import MOST_FILTERS, parse_filter
 
+KEPT_FOR = 10.0
+"""How long a page counts, in seconds."""
+MOST_PAGES = 16
+"""The largest number of pages that are kept, being computed or queued."""
+_LONGEST_END = 2.0
+"""How long the process waits at its end for a running report, in seconds."""
+
+Asked: TypeAlias = tuple[tuple[str, str], ...]
+"""A question: the fields of the form."""
 Authorize: TypeAlias = Callable[[Request], bool | Awaitable[bool]]
 Make: TypeAlias = Callable[..., Mapping[str, Any]]
 
@@ -39,6 +52,87 @@ _HEADERS = {
 }
 _NO_AUTHORIZE = "report_app: nobody may see the report. Say who may: report_app(…, authorize=lambda request: …)"
 _log = logging.getLogger("cookie_consent")
+FIELDS = ("period", "from", "to", "host", "compare", "step")
+"""The fields of the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page, and when it was made."""
+
+    status: int
+    html: str
+    made_at: float
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Pages:
+    """Renders pages in a thread, one at a time, and keeps a limited number of them for some seconds.
+
+    The thread is a daemon: when the process ends, a page in progress is abandoned. An executor would wait for its
+    thread, for as long as a database takes.
+
+    Args:
+        make: renders the page for a question; may block, and never raises.
+        clock: returns seconds.
+        is_over: tells whether the process is ending.
+    """
+
+    make: Callable[[Asked], Page]
+    clock: Callable[[], float]
+    is_over: Callable[[], bool] = lambda: not main_thread().is_alive()
+    _pages: dict[Asked, Future[Page]] = field(default_factory=dict)
+    _questions: SimpleQueue[tuple[Asked, Future[Page]] | None] = field(default_factory=SimpleQueue)
+    _thread: Thread | None = None
+
+    def after_fork(self) -> None:
+        """Start empty in the child process, with no pages and no thread."""
+        self._pages = {}
+        self._questions = SimpleQueue()
+        self._thread = None
+
+    async def get(self, asked: Asked) -> Page | None:
+        """Return the page for a question; None if too many are queued."""
+        self._pages = {each: page for each, page in self._pages.items() if not self._is_old(page)}
+        if asked not in self._pages:
+            if len(self._pages) >= MOST_PAGES and not self._drop_oldest():
+                return None
+            self._pages[asked] = self._start(asked)
+        # Cancelling one request must not cancel the page for others who wait for it.
+        return await wait_for_result(self._pages[asked], shared=True)
+
+    def _start(self, asked: Asked) -> Future[Page]:
+        # A future that belongs to no event loop: a thread sets it, and requests of several loops may wait for it.
+        page: Future[Page] = Future()
+        if self._thread is None:
+            thread = Thread(target=self._work, name="report", daemon=True)
+            thread.start()
+            self._thread = thread  # only now: if starting failed, the next question tries again
+            atexit.register(self._end, thread)
+        self._questions.put((asked, page))
+        return page
+
+    def _work(self) -> None:
+        while (question := self._questions.get()) and not self.is_over():
+            asked, page = question
+            made = self.make(asked)
+            if not self.is_over():  # otherwise its event loop is gone too
+                page.set_result(made)
+
+    def _end(self, thread: Thread) -> None:
+        self._questions.put(None)
+        thread.join(_LONGEST_END)
+
+    def _drop_oldest(self) -> bool:
+        """Drop the page that was made first; return False if none is made."""
+        made = [asked for asked, page in self._pages.items() if page.done()]
+        if made:
+            del self._pages[made[0]]
+        return bool(made)
+
+    def _is_old(self, page: Future[Page]) -> bool:
+        # An age below 0 means that the clock was set back.
+        return page.done() and not 0 <= self.clock() - page.result().made_at < KEPT_FOR
 
 
 def report_app(
@@ -62,7 +156,7 @@ def report_app(
         memory: the limit for reading files, in bytes or like "2GB"; by default a quarter of the machine's memory, and
             at least 512 MB.
         make: computes the report, in a thread, with the arguments of `cookie_consent.report.report`; by default that
-            function. Then a page is also cached until a file of the access log changes.
+            function.
         clock: returns seconds since 1970.
 
     Raises:
@@ -71,13 +165,12 @@ def report_app(
     """
     if authorize is None:
         _log.warning(_NO_AUTHORIZE)
-    state = partial(state_of, live_file(access_log), clock) if make is None else lambda: None
     make = make or partial(report, may_be_new=True)
     if memory is not None:
         make = partial(make, memory=parse_memory(memory) if isinstance(memory, str) else memory)
     settings = policy if isinstance(policy, Settings) else read_settings(policy)
     local = time_zone(settings.time_zone)
-    pages = call_after_fork(Pages(lambda asked: _render(access_log, asked, settings, make, clock()), state, clock))
+    pages = call_after_fork(Pages(lambda asked: _render(access_log, asked, settings, make, clock()), clock))
 
     async def show(request: Request) -> Response:
         if not await _may_see(request, authorize):
@@ -123,11 +216,69 @@ def _render(access_log: str | os.PathLike[str], asked: Asked, settings: Settings
     form["where"] = [value for name, value in asked if name == "where"]
     try:
         question = question_from_form(form, settings.time_zone, now, date.fromisoformat(dict(asked)["today"]))
-        return Page(GOOD, live_page(form, make(access_log, **question, goals=settings.goals)))
+        return Page(200, live_page(form, make(access_log, **question, goals=settings.goals)), now)
     except UnreadableError as error:
-        return Page(503, live_page(form, None, str(error)))
+        status = 503
+        problem = str(error)
     except ValueError as error:
-        return Page(400, live_page(form, None, str(error)))
+        status = 400
+        problem = str(error)
     except Exception:  # noqa: BLE001 (an unexpected error is logged, and people still get a page)
         _log.exception("A report could not be made.")
-        return Page(500, live_page(form, None, "The report could not be made. The server's log says why."))
+        status = 500
+        problem = "The report could not be made. The server's log says why."
+    return Page(status, live_page(form, None, problem), now)
+
+
+def form_values(query: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the form's fields, from the query string.
+
+    A range up to today has a period, like "7d". It is still one up to today when the page's address is opened later.
+    """
+    values = {name: query.get(name, "").strip() for name in FIELDS}
+    if values["from"] or values["to"]:
+        values["period"] = ""
+    elif not values["period"]:
+        values["period"] = f"{LAST_DAYS}d"
+    return values
+
+
+def question_from_form(asked: Mapping[str, Any], time_zone: str, now: float, today: date) -> dict[str, Any]:
+    """Return the arguments of the report that a form asks for.
+
+    Args:
+        asked: the result of `form_values`, and filters, "where", each like "source=google.com".
+        time_zone: the site's time zone, by its IANA name.
+        now: seconds since 1970.
+        today: the day, in that time zone.
+
+    Raises:
+        ValueError: the form cannot be answered; the message says what is allowed.
+    """
+    since, until = _days(asked, today)
+    arguments: dict[str, Any] = {
+        "since": since,
+        "until": until,
+        "host": asked["host"] or None,
+        "where": tuple(map(parse_filter, asked["where"])),
+        "time_zone": time_zone,
+        "step": asked["step"] or None,
+    }
+    question = Question(**arguments)
+    if asked["compare"]:
+        question.earlier(asked["compare"], now)
+    return {**arguments, "compare": asked["compare"] or None}
+
+
+def _days(asked: Mapping[str, str], today: date) -> tuple[date, date]:
+    if period := asked["period"]:
+        last = "yesterday" if period == "yesterday" else "today"
+        return _day("Period", period, today), _day("Period", last, today)
+    return _day("From", asked["from"] or f"{LAST_DAYS}d", today), _day("To", asked["to"] or "today", today)
+
+
+def _day(name: str, text: str, today: date) -> date:
+    try:
+        return parse_day(text, today)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}.") from None

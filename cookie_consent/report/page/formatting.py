@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date
 
 from cookie_consent.base.clock import HOUR, time_zone
 from cookie_consent.report.figures import Figure, Kind, Row
@@ -17,6 +17,7 @@ from cookie_consent.texts.locales import country_name, is_country
 NOTHING = "–"
 """Shown in place of a missing figure."""
 _LOCALE = "en_GB"
+_DAY = "d MMMM y"
 _MINUTE = 60
 
 
@@ -141,55 +142,28 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.0f} ms" if value < 1000 else f"{value / 1000:,.1f} s"
 
 
+def dated(iso: str, pattern: str) -> str:
+    """Format the day of an ISO time by a pattern of Unicode (UTS #35), like "d MMMM y"."""
+    return format_date(date.fromisoformat(iso[:10]), pattern, locale=_LOCALE)
+
+
 def day(iso: str) -> str:
     """Format an ISO date, like "1 November 2026"."""
-    return format_date(date.fromisoformat(iso), "d MMMM y", locale=_LOCALE)
-
-
-def short_day(iso: str) -> str:
-    """Format an ISO date without its year, like "1 Nov"."""
-    return format_skeleton("MMMd", datetime.fromisoformat(iso), locale=_LOCALE)
-
-
-def weekday(iso: str) -> str:
-    """Format an ISO date with its weekday, like "Sun, 1 Nov 2026"."""
-    return format_date(date.fromisoformat(iso), "EEE, d MMM y", locale=_LOCALE)
-
-
-def month(iso: str) -> str:
-    """Format the month of an ISO date, like "November 2026"."""
-    return format_date(date.fromisoformat(iso), "MMMM y", locale=_LOCALE)
-
-
-def short_month(iso: str) -> str:
-    """Format the month of an ISO date, like "Nov"; that of January has its year."""
-    first = date.fromisoformat(iso)
-    return format_date(first, "MMM y" if first.month == 1 else "MMM", locale=_LOCALE)
-
-
-def short_hour(iso: str) -> str:
-    """Format a time for an axis, like "13:00"; midnight is its day."""
-    return short_day(iso[:10]) if iso[11:16] == "00:00" else iso[11:16]
-
-
-def hour(iso: str) -> str:
-    """Format an hour with its offset from UTC, like "Sun, 1 Nov 2026, 13:00 (UTC+09:00)"."""
-    offset = "UTC" if iso[16:] == "+00:00" else f"UTC{iso[16:]}"
-    return f"{weekday(iso[:10])}, {iso[11:16]} ({offset})"
+    return dated(iso, _DAY)
 
 
 def days(first: str, last: str) -> str:
     """Format a range of ISO dates, like "1 to 25 November 2026". Month and year are not repeated."""
     if first == last:
         return day(first)
-    pattern = "d" if first[:7] == last[:7] else "d MMMM" if first[:4] == last[:4] else "d MMMM y"
-    return f"{format_date(date.fromisoformat(first), pattern, locale=_LOCALE)} to {day(last)}"
+    pattern = "d" if first[:7] == last[:7] else "d MMMM" if first[:4] == last[:4] else _DAY
+    return f"{dated(first, pattern)} to {day(last)}"
 
 
 def moment(rfc3339: str, zone: str) -> str:
     """Format an RFC 3339 time in a time zone, like "25 November 2026, 14:02 UTC"."""
     local = datetime.fromisoformat(rfc3339).astimezone(time_zone(zone))
-    return f"{format_date(local.date(), 'd MMMM y', locale=_LOCALE)}, {local:%H:%M} {zone}"
+    return f"{day(local.date().isoformat())}, {local:%H:%M} {zone}"
 
 
 def country(code: object) -> str:
@@ -220,13 +194,25 @@ def name_of(figure: Figure, row: Row) -> str:
     return name
 
 
-_STEPS: Mapping[str, tuple[str, Callable[[str], str], Callable[[str], str]]] = {
-    "hour": ("Hour", short_hour, hour),
-    "day": ("Day", short_day, weekday),
-    "week": ("Week from", short_day, weekday),
-    "month": ("Month", short_month, month),
-}
-"""Step -> its heading in a table, and functions that return its label and its full name."""
+def short_step(iso: str, step: str) -> str:
+    """Format the begin of a step for an axis, like "1 Nov", "13:00" or "Nov". Midnight is a day, January has a year."""
+    if step == "hour" and iso[11:16] != "00:00":
+        return iso[11:16]
+    if step == "month":
+        return dated(iso, "MMM y" if iso[5:7] == "01" else "MMM")
+    return dated(iso, "d MMM")
+
+
+def long_step(iso: str, step: str) -> str:
+    """Format the begin of a step in full, like "Sun, 1 Nov 2026, 13:00 (UTC+09:00)" or "November 2026"."""
+    if step == "month":
+        return dated(iso, "MMMM y")
+    name = dated(iso, "EEE, d MMM y")
+    offset = "" if iso[16:] == "+00:00" else iso[16:]
+    return f"{name}, {iso[11:16]} (UTC{offset})" if step == "hour" else name
+
+
+_HEADS = {"hour": "Hour", "day": "Day", "week": "Week from", "month": "Month"}
 
 
 def steps_of(rows: Sequence[Row], step: str) -> tuple[str, list[str], list[str]]:
@@ -234,6 +220,5 @@ def steps_of(rows: Sequence[Row], step: str) -> tuple[str, list[str], list[str]]
     if rows and "hour" in rows[0]:
         names = [f"{row['hour']:02}:00" for row in rows]
         return "Hour", names, names
-    head, label, name = _STEPS[step]
     begins = [row.get("from") or row["day"] for row in rows]
-    return head, [label(begin) for begin in begins], [name(begin) for begin in begins]
+    return _HEADS[step], [short_step(begin, step) for begin in begins], [long_step(begin, step) for begin in begins]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import quote_plus, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cookie_consent.report.figures import SECTIONS
-from cookie_consent.report.lists import OTHER
+from cookie_consent.base.clock import time_zone
+from cookie_consent.report.figures import OTHER, SECTIONS, Figure, Row
 from cookie_consent.report.page.charts import PATTERNS, strip
 from cookie_consent.report.page.formatting import (
     comparison_in_words,
@@ -28,8 +29,9 @@ from cookie_consent.report.page.formatting import (
     seconds,
     visible,
 )
-from cookie_consent.report.page.links import Asked, filter_links, range_links, row_link
 from cookie_consent.report.page.shown import Shown, show_figures, show_visitors
+from cookie_consent.report.question import PREVIOUS, parse_day
+from cookie_consent.report.where import MOST_FILTERS, may_repeat, segment_of
 
 _TEMPLATES = Path(__file__).parent
 _STYLE = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
@@ -54,6 +56,15 @@ _TITLES = {
     "devices": "Devices",
 }
 """The titles of these lists there."""
+_NUMBERS = (
+    ("Visitors", count, "visitors"),
+    ("Sessions", count, "sessions"),
+    ("Views", count, "views"),
+    ("Views per session", decimal, "views_per_session"),
+    ("Bounce rate", percent, "bounce_rate"),
+    ("Session, median", seconds, "median"),
+)
+"""The numbers at the top of the page: name, format and key."""
 _NOTHING = "Nothing of this in this time, or of too few visitors."
 _FEW = 0.0005
 _UNKNOWN = "is not known, and nothing is estimated for the rest."
@@ -79,21 +90,13 @@ _environment.globals.update(comparisons=_COMPARISONS, steps=_STEPS, titles=_TITL
 _environment.globals.update(first_rows=_FIRST_ROWS, brief_rows=_BRIEF_ROWS)
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number at the top of the page.
-
-    Args:
-        name: what it counts.
-        value: the number, formatted.
-        change: how it differs from the earlier period; "" without a comparison.
-        earlier: what it was in the earlier period; "" if that does not belong to the change.
-    """
-
-    name: str
-    value: str
-    change: str = ""
-    earlier: str = ""
+Asked: TypeAlias = Mapping[str, str | Sequence[str]]
+"""The form's values. "where" is a list of filters like "source=google.com"."""
+Link: TypeAlias = dict[str, str | bool]
+"""The text and the address of a link to another report, and what the template asks about it besides."""
+_OF_PATHS = ("page", "entry")
+_PERIODS = {"today": "Today", "7d": "7 days", "30d": "30 days", "90d": "90 days", "365d": "12 months"}
+"""Period up to today -> its name."""
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -157,12 +160,12 @@ def _list_sections(report: Mapping[str, Any], figures: Sequence[Shown]) -> list[
     """Return the sections that have figures: goals and countries are not there without any."""
     notes = {"success": _OF_GOALS, "consent": _describe_consent(report), "answers": _OF_REQUESTS}
     sections = []
-    for section in SECTIONS:
-        of_section = [shown for shown in figures if shown.figure.section == section.id]
-        is_used = section.id not in ("success", "places") or any(not shown.is_empty for shown in of_section)
+    for name, title in SECTIONS.items():
+        of_section = [shown for shown in figures if shown.figure.section == name]
+        is_used = name not in ("success", "places") or any(not shown.is_empty for shown in of_section)
         if of_section and is_used:
-            note = notes.get(section.id, "")
-            sections.append({"id": section.id, "title": section.title, "note": note, "figures": of_section})
+            note = notes.get(name, "")
+            sections.append({"id": name, "title": title, "note": note, "figures": of_section})
     return sections
 
 
@@ -191,34 +194,33 @@ def _describe_range(range_: Mapping[str, Any]) -> str:
     return f"{host}, {pages}. Days and hours are in {range_['time_zone']}."
 
 
-def _list_numbers(report: Mapping[str, Any]) -> list[Number]:
+def _list_numbers(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the numbers at the top: of each its name and value, how it changed, and what it was before."""
     if report["small_groups"]["withheld"]:
-        return [Number("Visitors", f"fewer than {report['small_groups']['threshold']}")]
-    return [
-        _compare_number(report, "Visitors", count, "visitors"),
-        _compare_number(report, "Sessions", count, "sessions"),
-        _compare_number(report, "Views", count, "views"),
-        _compare_number(report, "Views per session", decimal, "views_per_session"),
-        _compare_number(report, "Bounce rate", percent, "bounce_rate"),
-        _compare_number(report, "Session, median", seconds, "session_seconds", "median"),
-    ]
+        return [_number("Visitors", f"fewer than {report['small_groups']['threshold']}")]
+    now = {**report, "median": report["session_seconds"]["median"]}
+    before = report["compare"] and {**report["compare"], "median": report["compare"]["session_seconds"]["median"]}
+    return [_compare_number(now, before, name, said, key) for name, said, key in _NUMBERS]
 
 
-def _compare_number(report: Mapping[str, Any], name: str, said: Callable[[float | None], str], *keys: str) -> Number:
-    now: Any = report
-    then: Any = report["compare"]
-    for key in keys:
-        now = now[key]
-        then = then and then[key]
-    if not report["compare"]:
-        return Number(name, said(now))
+def _number(name: str, value: str, change: str = "", earlier: str = "") -> dict[str, str]:
+    return {"name": name, "value": value, "change": change, "earlier": earlier}
+
+
+def _compare_number(
+    report: Row, before: Row | None, name: str, said: Callable[[float | None], str], key: str
+) -> dict[str, str]:
+    now = report[key]
+    if not before:
+        return _number(name, said(now))
+    then = before[key]
     if now is None or then is None:
-        return Number(name, said(now), "nothing to compare with")
+        return _number(name, said(now), "nothing to compare with")
     is_share = said is percent
     if not then and not is_share:
-        return Number(name, said(now), "none before" if now else "none before either")
+        return _number(name, said(now), "none before" if now else "none before either")
     change = _describe_points(now, then) if is_share else _describe_growth(now, then)
-    return Number(name, said(now), change or "as before,", f"from {said(then)}" if change else said(then))
+    return _number(name, said(now), change or "as before,", f"from {said(then)}" if change else said(then))
 
 
 def _describe_growth(now: float, then: float) -> str:
@@ -258,3 +260,73 @@ def _describe_small_groups(report: Mapping[str, Any]) -> str:
         f"No row of a list stands for fewer than {small['threshold']} visitors: smaller ones are joined into “(other)”,"
         f" or left out where that is too few as well ({joined}). {may_be_fewer(report)}"
     )
+
+
+# The links of the live page: to other ranges, to a comparison, and those that add and remove filters.
+
+
+def address_of(asked: Asked, **changes: str | Sequence[str]) -> str:
+    """Return the address of the report that a form asks for, with some values changed."""
+    fields = {**asked, **changes}
+    # A period stays one up to today whenever the address is opened.
+    left_out = ("from", "to") if fields["period"] else ()
+    return "?" + urlencode(
+        {name: value for name, value in fields.items() if value and name not in left_out}, doseq=True
+    )
+
+
+def filter_links(asked: Asked) -> list[Link]:
+    """Return a link for each filter of a report, that removes it, and the value of the filter."""
+    where = list(asked["where"])
+    links: list[Link] = []
+    for place, text in enumerate(where):
+        address = address_of(asked, where=where[:place] + where[place + 1 :])
+        links.append({"text": visible(text.replace("=", " ", 1)), "address": address, "value": text})
+    return links
+
+
+def range_links(report: Mapping[str, Any], asked: Asked) -> list[Link]:
+    """Return links to common ranges up to the day of the report, and to a comparison; with the filters it has."""
+    made = datetime.fromisoformat(report["range"]["generated_at"])
+    today = made.astimezone(time_zone(report["range"]["time_zone"])).date()
+    shown = (report["range"]["from"], report["range"]["to"])
+    links: list[Link] = []
+    for period, name in _PERIODS.items():
+        is_shown = shown == (parse_day(period, today).isoformat(), today.isoformat())
+        # The step is left out: it may be too small for another range.
+        links.append({"text": name, "address": address_of(asked, period=period, step=""), "is_shown": is_shown})
+    text = "Without comparison" if asked["compare"] else "Compare with the time before"
+    address = address_of(asked, compare="" if asked["compare"] else PREVIOUS)
+    return [*links, {"text": text, "address": address, "is_shown": False}]
+
+
+def row_link(asked: Asked | None, figure: Figure, row: Row) -> str:
+    """Return the address of the report of a row alone; "" if there is none, or if it is this report."""
+    if asked is None or not figure.filter or row[figure.other or figure.names[0].key] == OTHER:
+        return ""
+    key = figure.filter
+    value = _value_of(figure, row)
+    where = [text for text in asked["where"] if may_repeat(key) or text.partition("=")[0] != key]
+    text = f"{key}={value}"
+    if text in asked["where"] or len(where) >= MOST_FILTERS or not _is_filter(key, value):
+        return ""
+    return address_of(asked, where=[*where, text])
+
+
+def _value_of(figure: Figure, row: Row) -> str:
+    if figure.filter == "returning":
+        return "yes" if row["name"] == "Returning" else "no"
+    if figure.is_encoded:
+        return "&".join(quote_plus(row[column.key] or "") for column in figure.names)
+    if figure.filter == "property":
+        return f"{row['event']}:{row['property']}={row['value']}"
+    return str(row[figure.names[0].key])
+
+
+def _is_filter(key: str, value: str) -> bool:
+    """Tell whether a filter chooses the row with this value: not of a path that is too long, or that ends in a *."""
+    try:
+        segment_of([(key, value)])
+    except ValueError:
+        return False
+    return not (key in _OF_PATHS and value.endswith("*"))

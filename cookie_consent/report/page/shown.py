@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from markupsafe import Markup
 
@@ -62,12 +62,8 @@ _VISITS = Figure(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A chart, with samples of its styles and their names."""
-
-    chart: Markup
-    legend: Sequence[tuple[Markup, str]]
+Picture: TypeAlias = dict[str, Any]
+"""A "chart", and its "legend": samples of its styles, with their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +211,7 @@ def _draw_course(
     if charts.find_gaps(series, kind):
         few = f"Fewer than {report['small_groups']['threshold']} visitors"
         legend.append((charts.swatch("gap"), few if report["range"]["where"] or figure.of_goal else "Not counted"))
-    return Picture(chart, legend)
+    return {"chart": chart, "legend": legend}
 
 
 def _show_steps(report: Mapping[str, Any], name: str) -> Shown:

@@ -20,7 +20,7 @@ _KINDS = {
 
 
 def page() -> str:
-    sections = [(section.title, [figure for figure in FIGURES if figure.section == section.id]) for section in SECTIONS]
+    sections = [(title, [figure for figure in FIGURES if figure.section == name]) for name, title in SECTIONS.items()]
     tables = [f"## {title}\n\n{table(('figure', 'columns'), map(_row, figures))}" for title, figures in sections]
     return page_of(_TITLE, *tables)
 
