@@ -6,7 +6,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from urllib.parse import unquote_plus
@@ -35,19 +35,6 @@ _SEPARATOR = "\x1f"
 
 Before = Callable[[str], int | float | None]
 """Returns the number of a group in an earlier period, from its label."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Earlier:
-    """An earlier period that a report is compared with.
-
-    Args:
-        totals: its totals, and its figures by step.
-        sizes: name of a list -> the number of each row, by its label.
-    """
-
-    totals: dict[str, Any]
-    sizes: Mapping[str, Before]
 
 
 def report(
@@ -89,9 +76,9 @@ def report(
     earlier = question.earlier("previous" if compare is True else compare, now) if compare else None
     with open_engine(access_log, memory) as engine:
         require_files(access_log, may_be_new=may_be_new)
-        before = None if earlier is None else _earlier(engine, earlier)
+        before, sizes = _earlier(engine, earlier) if earlier else (None, {})
         seen(1)
-        figures = without_few(_figures(engine, question, before, seen), question.where, question.threshold)
+        figures = without_few(_figures(engine, question, sizes, seen), question.where, question.threshold)
         figures["unreadable_files"] = [
             {"file": str(each.path), "problem": each.problem} for each in engine.damaged if not each.lines
         ]
@@ -99,15 +86,14 @@ def report(
             {"file": str(each.path), "lines": each.lines} for each in engine.damaged if each.lines
         ]
     figures["range"]["generated_at"] = rfc3339(now)
-    figures["compare"] = before and before.totals
+    figures["compare"] = before
     return figures
 
 
 def _figures(
-    engine: Engine, question: Question, earlier: _Earlier | None, seen: Callable[[int], object]
+    engine: Engine, question: Question, sizes: Mapping[str, Before], seen: Callable[[int], object]
 ) -> dict[str, Any]:
     given = question.given
-    _make_tables(engine, question)
     figures = _totals(engine, question)
     seen(2)
     figures["by_day"] = _over_time(engine, question, "by_day", DAY)
@@ -116,8 +102,7 @@ def _figures(
     seen(3)
     merged = 0
     for step, figure in enumerate(LISTS, 4):
-        before = earlier.sizes[figure.name] if earlier else None
-        figures[figure.name], small = list_rows(engine, figure, given, before)
+        figures[figure.name], small = list_rows(engine, figure, given, sizes.get(figure.name))
         merged += small
         seen(step)
     figures["retention"] = retention(engine.rows("retention", given), question.until, question.threshold)
@@ -131,9 +116,9 @@ def _figures(
     return figures
 
 
-def _earlier(engine: Engine, question: Question) -> _Earlier:
+def _earlier(engine: Engine, question: Question) -> tuple[dict[str, Any], Mapping[str, Before]]:
+    """Return the totals of an earlier period, with its figures by step, and by the name of a list its numbers."""
     question = replace(question, goals=Goals())
-    _make_tables(engine, question)
     totals = _totals(engine, question)
     totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
     totals["range"]["to_time"] = question.end_time
@@ -142,20 +127,15 @@ def _earlier(engine: Engine, question: Question) -> _Earlier:
     totals["recorded_from"] = next((row["day"] for row in by_day if row["views"]), None)
     totals["by_step"] = _by_step(engine, question, by_day)
     sizes = {figure.name: list_sizes(engine, figure, question.given) for figure in LISTS}
-    return _Earlier(without_few(totals, question.where, question.threshold), sizes)
+    return without_few(totals, question.where, question.threshold), sizes
 
 
-def _make_tables(engine: Engine, question: Question) -> None:
-    """Create the tables of a range."""
+def _totals(engine: Engine, question: Question) -> dict[str, Any]:
+    """Create the tables of a range, and return the figures that are one number each."""
     given = question.given
     engine.prepare(given)
     for name in question.segment.tables:
         engine.make(name, given, question.segment)
-
-
-def _totals(engine: Engine, question: Question) -> dict[str, Any]:
-    """Return the figures that are one number each."""
-    given = question.given
     (row,) = engine.rows("totals", given)
     sessions = number(row["sessions"])
     views = number(row["views"])
@@ -274,17 +254,14 @@ def _funnels(engine: Engine, question: Question) -> tuple[list[Row], int]:
         for label, row in zip(labels, found, strict=True):
             step: Row = {"step": label, **measures(BY_NAME["funnels"], row, question.threshold)}
             before = steps[-1] if steps else dict.fromkeys(step)
-            step["lost_sessions"] = _lost(before["sessions"], step["sessions"])
-            step["lost_visitors"] = _lost(before["visitors"], step["visitors"])
+            for who in ("sessions", "visitors"):
+                is_known = before[who] is not None and step[who] is not None
+                step[f"lost_{who}"] = before[who] - step[who] if is_known else None
             steps.append(step)
             step["conversion"] = ratio(step["sessions"], steps[0]["sessions"])
             small += None in (step["sessions"], step["visitors"])
         rows.append({"funnel": name, "steps": steps})
     return rows, small
-
-
-def _lost(before: int | None, now: int | None) -> int | None:
-    return None if now is None or before is None else before - now
 
 
 def retention(rows: Iterable[Row], until: date, threshold: int) -> list[dict[str, Any]]:

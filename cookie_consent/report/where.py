@@ -94,25 +94,14 @@ class Segment:
 
     filters: Sequence[Filter] = ()
 
-    @property
-    def of_records(self) -> list[Filter]:
-        """The filters by properties of each record."""
-        return self._of("records")
-
-    @property
-    def of_sessions(self) -> list[Filter]:
-        """The filters by properties of a session."""
-        return self._of("sessions")
-
-    @property
-    def seen(self) -> list[Filter]:
-        """The filters by what happened in a session."""
-        return self._of("seen")
+    def of(self, scope: Scope) -> list[Filter]:
+        """Return the filters that look at something."""
+        return [each for each in self.filters if each.key.scope == scope]
 
     @property
     def pages(self) -> list[Filter]:
         """The filters by pages. Only views of these pages count."""
-        return [each for each in self.seen if each.key is KEYS["page"]]
+        return [each for each in self.filters if each.key is KEYS["page"]]
 
     @property
     def tables(self) -> Mapping[str, str]:
@@ -120,12 +109,12 @@ class Segment:
 
         If filters look at sessions, sessions are made of all records first. The records of the chosen ones come last.
         """
-        return _TABLES_OF_SESSIONS if self.of_sessions or self.seen else _TABLES
+        return _TABLES_OF_SESSIONS if self.of("sessions") or self.of("seen") else _TABLES
 
     @property
     def tables_of_records(self) -> list[str]:
         """The SQL files that are enough for the records, in their order."""
-        if not (self.of_sessions or self.seen):
+        if self.tables is _TABLES:
             return ["records"]
         needed = ["records", "sessions", "chosen", "chosen_records"]
         if any(each.test == "returning" for each in self.filters):
@@ -136,9 +125,6 @@ class Segment:
     def given(self) -> dict[str, str]:
         """The parameters of the SQL texts."""
         return {each.parameter: each.value for each in self.filters}
-
-    def _of(self, scope: Scope) -> list[Filter]:
-        return [each for each in self.filters if each.key.scope == scope]
 
 
 def parse_filter(text: str) -> tuple[str, str]:

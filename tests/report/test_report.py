@@ -537,6 +537,7 @@ def test_steps_of_long_range_begin_within_it() -> None:
     [
         ("postgresql://nobody@127.0.0.1:1/none", "the database cannot be used"),
         ("clickhouse://nobody@127.0.0.1:1/none", "the database cannot be used"),
+        ("clickhouse://nobody@127.0.0.1:1/none?max_memory_usage=1", "an option that clickhouse-connect does not know"),
         ("logs/missing.jsonl", "there is no file logs/missing.jsonl"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -127,9 +128,8 @@ class DuckDBFiles:
             for source in found
             if source.day is None or (source.day >= first and source.day not in self._kept.records)
         ]
-        others, damaged = read_undamaged(
-            self._connection, files, lambda undamaged: load_facts(self._connection, "beside", undamaged, _IN_SPAN)
-        )
+        load = partial(load_facts, self._connection, "beside", _IN_SPAN)
+        others, damaged = read_undamaged(self._connection, files, load)
         return [*damaged, *others]
 
     def _place_tables(self, given: Given) -> None:
@@ -168,7 +168,7 @@ class DuckDBFiles:
 
         Of a segment of some records, all sessions are made anew.
         """
-        if segment.of_records or not self._variables["sessions_tables"]:
+        if segment.of("records") or not self._variables["sessions_tables"]:
             make_sessions(self._connection, segment.tables["records"], segment=segment, create="CREATE TABLE")
             return
         self._run("kept", given, view="after_cut", margin=MARGIN)

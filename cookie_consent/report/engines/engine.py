@@ -164,8 +164,7 @@ def require_files(access_log: str | os.PathLike[str], *, may_be_new: bool = Fals
         UnreadableError: there are no files.
     """
     path = live_file(access_log)
-    # A live file that is closed between two looks is seen by neither, so they are taken again.
-    if path is None or sources(path) or sources(path) or (may_be_new and path.parent.is_dir()):
+    if path is None or sources(path) or (may_be_new and path.parent.is_dir()):
         return
     raise UnreadableError(f"access_log: there is no file {path}, and none that was closed beside it.")
 
@@ -184,7 +183,10 @@ def is_of_log(access_log: str | os.PathLike[str], file: Path) -> bool:
         return False
     logs = (path, counts_path(path))
     log_files = {*logs, *(source.path for log in logs for source in sources(log))}
-    return any(file.resolve() == one.resolve() or _is_same(file, one) for one in log_files)
+    # A hard link has a path of its own, and the same content.
+    return any(
+        file.resolve() == one.resolve() or (file.exists() and one.exists() and file.samefile(one)) for one in log_files
+    )
 
 
 def live_file(access_log: str | os.PathLike[str]) -> Path | None:
@@ -193,8 +195,3 @@ def live_file(access_log: str | os.PathLike[str]) -> Path | None:
     if colon and scheme != "file":
         return None
     return Path(rest if colon else scheme)
-
-
-def _is_same(file: Path, one: Path) -> bool:
-    # A hard link has a path of its own, and the same content.
-    return file.exists() and one.exists() and file.samefile(one)

@@ -49,20 +49,16 @@ class PostgreSQLServer:
     def prepare(self, given: Given) -> None:
         """Drop the tables of an earlier range."""
         for table in TEMPORARY:
-            self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
+            self._connection.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
 
     def make(self, name: str, given: Given, segment: Segment = EVERYBODY) -> None:
         """Create a temporary table, and collect statistics on it for the query planner."""
-        self._execute(sql(name, POSTGRESQL, segment=segment, **shape(given)), given)
-        self._execute(f"ANALYZE {segment.tables.get(name, name)}", {})
+        self._connection.execute(sql(name, POSTGRESQL, segment=segment, **shape(given)), given)
+        self._connection.execute(f"ANALYZE {segment.tables[name]}")
 
     def rows(self, name: str, given: Given, **words: object) -> list[Row]:
         """Return the rows of an SQL file."""
-        rows: list[Row] = self._execute(sql(name, POSTGRESQL, **words, **shape(given)), given).fetchall()
-        return rows
-
-    def _execute(self, text: LiteralString, given: Given) -> Any:
-        return self._connection.execute(text, given or None)
+        return self._connection.execute(sql(name, POSTGRESQL, **words, **shape(given)), given).fetchall()
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from cookie_consent.report.engines.dialect import DUCKDB, sql
@@ -94,8 +94,9 @@ class Kept:
 
     def records_between(self, begin: int, end: int) -> list[str]:
         """Return the tables that have records of a span, in milliseconds since 1970."""
-        days = _days_between(self.records, begin, end)
-        return [one_file(table_path(self.path, RECORDS, day)) for day in days]
+        days = range(begin // _DAY, -(-end // _DAY))
+        found = [day for day, origin in self.records.items() if any(number in days for number in origin["days"])]
+        return [one_file(table_path(self.path, RECORDS, day)) for day in found]
 
     def other_lines(self, first: date) -> list[Damaged]:
         """Return the files, from a day on, with lines that are no records."""
@@ -178,24 +179,14 @@ def begin_of_sessions(day: date) -> int:
     return day_number(day) * _DAY - MARGIN
 
 
-def _fits(origin: Origin | None, files: Any) -> bool:
-    if origin is None or "other_lines" not in origin:
-        return False
-    return bool(origin["files"] == files and origin["sql"] == _version())
+def _fits(origin: Origin | None, files: object) -> bool:
+    return bool(origin and origin["sql"] == _version() and origin["files"] == files)
 
 
 @cache
 def _version() -> int:
     """Return a number that changes with the SQL that makes the tables."""
     return crc32((sql("facts", DUCKDB, bounds="") + sql("sessions", DUCKDB, of_records="records")).encode())
-
-
-def _days_between(records: dict[date, Origin], begin: int, end: int) -> list[date]:
-    return [
-        day
-        for day, origin in records.items()
-        if any(number * _DAY < end and (number + 1) * _DAY > begin for number in origin["days"])
-    ]
 
 
 def _session_origins(records: dict[date, Origin], since: date) -> dict[date, Origin]:
@@ -217,7 +208,8 @@ def _add_records(connection: DuckDBPyConnection, path: Path, day: date) -> None:
         if files is None or _fits(read_origins(connection, path, RECORDS, day, day).get(day), files):
             return
         of_day = [source for source in sources(path) if source.day == day]
-        others, damaged = read_undamaged(connection, of_day, lambda undamaged: _load(connection, undamaged))
+        load = partial(load_facts, connection, "fresh_records", "true")
+        others, damaged = read_undamaged(connection, of_day, load)
         numbers = [number for (number,) in connection.execute(_DAYS).fetchall()]
         if numbers:
             _remove_copies(connection, path, day, numbers)
@@ -229,18 +221,14 @@ def _add_records(connection: DuckDBPyConnection, path: Path, day: date) -> None:
         connection.execute("DROP TABLE fresh_records")
 
 
-def _load(connection: DuckDBPyConnection, files: list[Source]) -> list[Damaged]:
-    return load_facts(connection, "fresh_records", files, "true")
-
-
-def load_facts(connection: DuckDBPyConnection, table: str, files: list[Source], condition: str) -> list[Damaged]:
+def load_facts(connection: DuckDBPyConnection, table: str, condition: str, files: list[Source]) -> list[Damaged]:
     """Make a table of the records in files, each once, with the columns of facts.sql; return files with other lines.
 
     Args:
         connection: from `connected`.
         table: its name.
-        files: files of records.
         condition: SQL for the records to take.
+        files: files of records.
     """
     make_view(connection, "access_records", files, COLUMNS)
     facts = sql("facts", DUCKDB, bounds=f"WHERE {_NO_RECORD} OR ({condition})")

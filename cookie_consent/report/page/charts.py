@@ -66,7 +66,9 @@ def element(name: str, *content: str | Markup, **attributes: object) -> Markup:
             two decimals.
     """
     written_attributes = Markup().join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), short(value) if _is_number(value) else value)
+        Markup(' {}="{}"').format(
+            key.rstrip("_").replace("_", "-"), short(value) if isinstance(value, int | float) else value
+        )
         for key, value in attributes.items()
     )
     return Markup("<{0}{1}>{2}</{0}>").format(name, written_attributes, Markup().join(content))
@@ -93,6 +95,7 @@ def timeline(
     shown = FORMATS[kind]
     largest = max((value or 0 for each in series for value in each.values), default=0)
     top, ticks = _choose_scale(largest, _LEAST[kind])
+    width = in_percent(1 / len(labels)) if labels else ""
     # The columns stretch with the width; strokes and points do not.
     plot = element(
         "svg",
@@ -108,7 +111,10 @@ def timeline(
         element("title", title, id=f"{ident}-title"),
         element("desc", _describe(names, series, shown), id=f"{ident}-desc"),
         *(_draw_gridline(value, top, _TICKS[kind](value)) for value in ticks),
-        *(_draw_gap(place / len(labels), 1 / len(labels)) for place in find_gaps(series, kind)),
+        *(
+            element("rect", x=in_percent(place / len(labels)), width=width, height=_HEIGHT, class_="gap")
+            for place in find_gaps(series, kind)
+        ),
         plot,
         *_draw_labels(labels),
         *_draw_hints(names, series, shown),
@@ -168,10 +174,6 @@ def in_percent(share: float) -> str:
     return f"{share * 100:.3f}%"
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)
-
-
 def _choose_scale(largest: float, least: float) -> tuple[float, list[float]]:
     """Return the top value of an axis, and the round values to mark on it: at most five, with 0."""
     if largest <= 0:
@@ -186,10 +188,6 @@ def _draw_gridline(value: float, top: float, said: str) -> Markup:
     y = _HEIGHT * (1 - value / top)
     line = element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid" if value else "ground")
     return line + element("text", said, x=-8, y=y + 4, text_anchor="end", class_="scale")
-
-
-def _draw_gap(begin: float, width: float) -> Markup:
-    return element("rect", x=in_percent(begin), width=in_percent(width), height=_HEIGHT, class_="gap")
 
 
 def _draw_series(series: Series, top: float) -> Markup:

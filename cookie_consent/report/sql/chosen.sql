@@ -15,10 +15,10 @@ WITH placed AS (
 SELECT *
 FROM placed
 WHERE views > 0
-{% for filter in segment.of_sessions %}
+{% for filter in segment.of("sessions") %}
     AND {{ holds(filter) }}
 {% endfor %}
-{% for filter in segment.seen %}
+{% for filter in segment.of("seen") %}
     AND (guest, nth) IN (
         SELECT guest, nth
         FROM found

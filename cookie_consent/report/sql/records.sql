@@ -38,7 +38,7 @@ FROM (
     ) AS facts
     WHERE 1 = 1
     {% endif %}
-    {% for filter in segment.of_records %}
+    {% for filter in segment.of("records") %}
         AND {{ holds(filter) }}
     {% endfor %}
 ) AS placed
