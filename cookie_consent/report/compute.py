@@ -185,6 +185,8 @@ def _over_time(engine: Engine, question: Question, name: str, step: str) -> list
     step alone would choose. Counts of all pages know no segments.
     """
     figure = BY_NAME[name]
+    if not question.where:  # then nobody asks how many people a number stands for
+        figure = replace(figure, measures=tuple(replace(column, people="") for column in figure.measures))
     found = engine.rows("measured", question.given, figure=figure, step=step)
     if not question.where:
         return _course(question, figure, step, found)

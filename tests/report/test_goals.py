@@ -11,7 +11,7 @@ import pytest
 from cookie_consent.report.export.csv_files import as_csv
 from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.page.page import page
-from cookie_consent.report.settings import Goals, read_settings
+from cookie_consent.report.settings import Goals
 from tests.report.test_report_sessions import MIDNIGHT, NOON, event, record, reported
 from tests.support.report_records import ALL_LISTS, Record
 
@@ -24,14 +24,6 @@ def steps(tmp_path: Path, *records: Record, **asked: Any) -> list[tuple[int, int
     (funnel,) = reported(tmp_path, *records, goals=BUY, **asked)["funnels"]
     assert [step["step"] for step in funnel["steps"]] == ["/shop*", "/cart", "goal:paid"]
     return [(step["sessions"], step["visitors"]) for step in funnel["steps"]]
-
-
-def test_goals_of_a_policy_are_those_of_a_report(tmp_path: Path) -> None:
-    policy = tmp_path / "consent.toml"
-    policy.write_text(
-        '[goals.paid]\nevent = "paid"\n[funnels.buy]\nsteps = ["/shop*", "/cart", "goal:paid"]\n', encoding="utf-8"
-    )
-    assert read_settings(policy).goals == BUY
 
 
 def test_session_reaches_goal_once(tmp_path: Path) -> None:
