@@ -87,8 +87,6 @@ class BufferedSink:
         self._failing_since: float | None = None
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._next_try = 0.0
-        self._has_warned = False
-        """Whether it is logged that the spill file takes nothing; once for each outage of the store."""
         self.after_fork()
         call_after_fork(self)
 
@@ -248,16 +246,14 @@ class BufferedSink:
         self._has_lines.set()
         with self._lock:
             if not self._thread.is_alive():
-                self._count_lost(self._losses.begin(len(self._lines) + len(self._pending)))
+                if lost := self._losses.begin(len(self._lines) + len(self._pending)):
+                    self._counters["dropped_killed"] += lost
+                    text = "%d access records at most for %s were lost with a process that ended."
+                    _log.warning(text, lost, self.place)
                 self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
                 self._thread.start()
                 atexit.register(self._losses.end)  # runs after `close`: last in, first out
                 atexit.register(self.close)
-
-    def _count_lost(self, lines: int) -> None:
-        if lines:
-            self._counters["dropped_killed"] += lines
-            _log.warning("%d access records at most for %s were lost with a process that ended.", lines, self.place)
 
     def _take(self) -> list[Line]:
         """Take the oldest lines out of memory. They count as held until they are `_done`."""
@@ -276,14 +272,11 @@ class BufferedSink:
             self._spill.add(batch)
         except (OSError, MemoryError) as error:
             self._counters["spill_failed"] += 1
-            if not self._has_warned:
-                self._has_warned = True
-                _log.warning(
-                    "Access records for %s cannot wait in %s; they wait in memory, as far as there is room: %s",
-                    self.place,
-                    self._spill.folder,
-                    error,
-                )
+            text = (
+                f"Access records for {self.place} cannot wait in {self._spill.folder}; they wait in memory, as far as "
+                f"there is room: {error}"
+            )
+            warn_once("spill folders", f"{self._failing_since} {self.place}", text)  # once for each outage
             return False
         with self._lock:
             self._counters["spilled"] += len(batch)
@@ -394,6 +387,5 @@ class BufferedSink:
             self._call_began = None
         self._counters["written"] += len(batch) - invalid
         self._failing_since, self._next_try = None, 0.0
-        self._has_warned = False
         self._backoff.reset()
         return True

@@ -51,8 +51,11 @@ class LossCounter:
         """
         self._path, self.numbers = None, [waiting, 0]
         if locking.is_posix():  # Windows cannot remove an open file
-            with suppress(OSError):
-                self._path, self.numbers = self._shared(waiting)
+            path = self._folder / f"{self._prefix}{secrets.token_hex(8)}"
+            with suppress(OSError), os.fdopen(locking.make_locked(path), "r+b", buffering=0) as file:
+                file.write(_NUMBERS.pack(waiting, 0))
+                self.numbers = memoryview(mmap.mmap(file.fileno(), _NUMBERS.size)).cast("Q")  # keeps the file locked
+                self._path = path
         names = os.listdir(self._folder) if self._folder.is_dir() else []
         others = (self._folder / name for name in names if name.startswith(self._prefix))
         return sum(_lost_by_ended_process(path) for path in others if path != self._path)
@@ -61,16 +64,6 @@ class LossCounter:
         """Remove the published numbers if all lines were stored."""
         if self._path is not None and self.numbers[0] == self.numbers[1]:
             self._path.unlink(missing_ok=True)
-
-    def _shared(self, waiting: int) -> tuple[Path, memoryview[int]]:
-        path = self._folder / f"{self._prefix}{secrets.token_hex(8)}"
-        file = locking.make_locked(path)
-        try:
-            os.write(file, _NUMBERS.pack(waiting, 0))
-            numbers = memoryview(mmap.mmap(file, _NUMBERS.size)).cast("Q")  # keeps the file open, and so locked
-        finally:
-            os.close(file)
-        return path, numbers
 
 
 def _lost_by_ended_process(path: Path) -> int:

@@ -310,7 +310,7 @@ def test_full_disk_leaves_each_file_unchanged(path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from cookie_consent.sinks.files.parquet import compact
-from cookie_consent.sinks.files.line_io import compress_closed
+from cookie_consent.sinks.files.locked_files import compress_closed
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 path = Path(sys.argv[1])
 print(len(compress_closed(path)), len(compact(path).unreadable))

@@ -34,8 +34,14 @@ from cookie_consent.sinks.files.closed_files import (
     sources,
 )
 from cookie_consent.sinks.files.damage import failed_checksum
-from cookie_consent.sinks.files.line_io import compress_closed
-from cookie_consent.sinks.files.locked_files import LiveFile, exclusive, for_each_file, replacing, temporary_path
+from cookie_consent.sinks.files.locked_files import (
+    LiveFile,
+    compress_closed,
+    exclusive,
+    for_each_file,
+    replacing,
+    temporary_path,
+)
 from tests.support.asgi import Clock
 from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line

@@ -26,9 +26,9 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.base.threads import wait_until
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import JsonLinesSink
-from cookie_consent.sinks.files import line_io
+from cookie_consent.sinks.files import locked_files
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
-from cookie_consent.sinks.files.line_io import compress_closed
+from cookie_consent.sinks.files.locked_files import compress_closed
 
 VISITORS, ANSWERS_AN_HOUR = 242, 60
 _BEGAN = 1_795_000_000.0
@@ -206,7 +206,7 @@ def test_live_access_log_can_be_joined_only_by_line_order(found: dict[str, dict[
 
 
 def test_large_file_is_sorted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line_io, "_SORTED_AT_ONCE", 60)
+    monkeypatch.setattr(locked_files, "_SORTED_AT_ONCE", 60)
     log, lines = tmp_path / "access.jsonl", [b"%02d" % number for number in (3, 1, 2, 0, 7, 5, 6, 4) * 5]
     path_of(log, DAY, 1, FileFormat.PLAIN).write_bytes(b"\n".join(lines))
     assert compress_closed(log) == []

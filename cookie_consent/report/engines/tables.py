@@ -20,7 +20,7 @@ from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.engine import MARGIN
 from cookie_consent.report.local_time import day_number, day_of
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file, sources
-from cookie_consent.sinks.files.damage import Damaged, find_other_lines, read_undamaged, with_other_lines
+from cookie_consent.sinks.files.damage import NO_RECORD, Damaged, find_other_lines, read_undamaged, with_other_lines
 from cookie_consent.sinks.files.tables import (
     RECORDS,
     SESSIONS,
@@ -64,8 +64,6 @@ SORTED_AT_ONCE = 4_000
 _MEMORY = "SELECT ceil(parse_formatted_bytes(current_setting('memory_limit')) / 1e6)::BIGINT"
 _DAYS = "SELECT DISTINCT came // 86400000 AS day FROM fresh_records ORDER BY day"
 _REMOVE_COPIES = "DELETE FROM fresh_records WHERE (came, uid) IN (SELECT (came, uid) FROM read_parquet($tables))"
-_NO_RECORD = "uid IS NULL OR time IS NULL OR NOT coalesce(isfinite(duration_ms), true)"
-"""A line that is no record is read as NULL, and a number like 1e400 as infinite."""
 _NO_FACTS = "uid IS NULL OR came IS NULL OR NOT isfinite(duration_ms)"
 _AROUND = """
 CREATE OR REPLACE TEMPORARY VIEW around AS
@@ -231,7 +229,7 @@ def load_facts(connection: DuckDBPyConnection, table: str, condition: str, files
         files: files of records.
     """
     make_view(connection, "access_records", files, COLUMNS)
-    facts = sql("facts", DUCKDB, bounds=f"WHERE {_NO_RECORD} OR ({condition})")
+    facts = sql("facts", DUCKDB, bounds=f"WHERE {NO_RECORD} OR ({condition})")
     connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE {table} AS {facts}")
     (others,) = connection.execute(f"DELETE FROM {table} WHERE {_NO_FACTS}").fetchall()[0]  # noqa: S608 (names of ours)
     connection.execute(sql("once", DUCKDB, table=table))

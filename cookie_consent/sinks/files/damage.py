@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file
-from cookie_consent.sinks.files.line_io import count_lines
+from cookie_consent.sinks.files.locked_files import count_lines
 from cookie_consent.sinks.lines import is_torn
 from cookie_consent.sinks.optional import duckdb, is_interruption
 from cookie_consent.sinks.store import IncompleteError
@@ -24,18 +24,20 @@ DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """The errors of reading a damaged compressed file."""
 PROBE = "SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet($file, hive_partitioning = false)"
 """A statement that reads a whole Parquet file."""
-_PROBES = {
-    FileFormat.PARQUET: PROBE,
-    FileFormat.LIVE: """SELECT count(time) FROM read_json($file, format = 'newline_delimited',
-        columns = {'time': 'VARCHAR'}, ignore_errors = true)""",
-}
-"""Statements that read a whole file. All other formats are read as the live file is."""
+_PROBE_OF_LINES = """SELECT count(time) FROM read_json($file, format = 'newline_delimited',
+    columns = {'time': 'VARCHAR'}, ignore_errors = true)"""
 
-_NO_RECORDS = """
-SELECT filename, count(*) FROM read_json($files, format = 'newline_delimited', filename = true, ignore_errors = true,
-    columns = {'log.record.uid': 'VARCHAR', 'time': 'VARCHAR', 'duration_ms': 'VARCHAR'})
-WHERE "log.record.uid" IS NULL OR TRY_CAST(time AS TIMESTAMP) IS NULL OR NOT isfinite(TRY_CAST(duration_ms AS DOUBLE))
-GROUP BY filename ORDER BY filename"""
+NO_COUNT = "uid IS NULL OR time IS NULL"
+NO_RECORD = f"{NO_COUNT} OR NOT coalesce(isfinite(duration_ms), true)"
+"""DuckDB reads a line that is torn or otherwise invalid as nulls, and a number like 1e400 as infinite."""
+_NO_RECORDS = f"""
+SELECT filename, count(*) FROM (
+    SELECT filename, "log.record.uid" AS uid, TRY_CAST(time AS TIMESTAMP) AS time,
+        TRY_CAST(duration_ms AS DOUBLE) AS duration_ms
+    FROM read_json($files, format = 'newline_delimited', filename = true, ignore_errors = true,
+        columns = {{'log.record.uid': 'VARCHAR', 'time': 'VARCHAR', 'duration_ms': 'VARCHAR'}})
+)
+WHERE {NO_RECORD} GROUP BY filename ORDER BY filename"""  # noqa: S608 (texts of ours)
 """Lines of spaces, which are erased records, are not among these rows; torn lines are."""
 
 T = TypeVar("T")
@@ -169,7 +171,7 @@ def _unreadable(connection: Any, source: Source) -> Damaged | None:
     """Return a file that DuckDB cannot read; None if it can, or if the file is gone."""
     if not source.path.is_file():
         return None  # it was closed or compacted, and the caller looks for it again
-    probe = _PROBES.get(source.file_format, _PROBES[FileFormat.LIVE])
+    probe = PROBE if source.file_format is FileFormat.PARQUET else _PROBE_OF_LINES
     try:
         connection.execute(probe, {"file": one_file(source.path)})
     except duckdb().Error as error:

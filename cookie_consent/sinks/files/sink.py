@@ -31,8 +31,18 @@ from cookie_consent.sinks.files.closed_files import (
     sources,
 )
 from cookie_consent.sinks.files.damage import DAMAGE, Damaged, incomplete, read_undamaged, with_other_lines
-from cookie_consent.sinks.files.line_io import compress_closed, count_lines, open_lines, remove_lines
-from cookie_consent.sinks.files.locked_files import ROTATE_SIZE, LiveFile, Trouble, exclusive, for_each_file, naming
+from cookie_consent.sinks.files.locked_files import (
+    ROTATE_SIZE,
+    LiveFile,
+    Trouble,
+    compress_closed,
+    count_lines,
+    exclusive,
+    for_each_file,
+    naming,
+    open_lines,
+    remove_lines,
+)
 from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, remove_rows
 from cookie_consent.sinks.files.tables import closed_days, remove_tables, remove_visitor, state_of, tables_folder
 from cookie_consent.sinks.lines import blank_lines, is_of, is_torn, matching_lines, oldest_kept, time_of
