@@ -255,7 +255,7 @@ def _find_signal(policy: Policy, purpose: str, heeded: frozenset[str], sent: fro
     for name, purposes in (("gpc", policy.gpc_refuses), ("dnt", policy.dnt_refuses)):
         if name in heeded and purpose in purposes:
             if name in sent:
-                return Reason(f"why_{name}")
+                return Reason[name.upper()]
             found = Reason.SIGNAL
     return found
 

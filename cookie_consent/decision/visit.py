@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from cookie_consent.base.addresses import SECURE_SCHEMES, is_secure, is_under, outer_path, read_host
+from cookie_consent.base.addresses import SECURE_SCHEMES, is_secure, outer_path, read_host
 from cookie_consent.base.bounds import LONGEST_KEPT, Cache
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies import Headers
@@ -188,8 +188,8 @@ class Visits:
             service: the id of the service.
             like: a policy under the same law.
         """
-        places = self._under_law(like.law).places
-        return next((policy for part, policy in places if part.id == service), None)
+        policies = [policy for _, _, policy in self._under_law(like.law).places]
+        return next((policy for policy in policies if policy.service and policy.service.id == service), None)
 
     def _find_policy(self, scope: Mapping[str, Any], path: str) -> Policy:
         """Return the policy of the most specific service for a request, host before path, or the site's.
@@ -199,8 +199,9 @@ class Visits:
         site_policy = self._policy
         if self._by_country is not None:
             site_policy = self._under_law(self._by_country.find_law(scope))
-        for service, policy in site_policy.places:
-            if is_under(path, service.path.rstrip("/")) and service.host in ("", read_host(scope)):
+        for host, beginning, policy in site_policy.places:
+            is_here = path == beginning or path.startswith(f"{beginning}/")
+            if is_here and host in ("", read_host(scope)):
                 return policy
         return site_policy
 

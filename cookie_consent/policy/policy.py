@@ -109,10 +109,10 @@ class Policy(Declarations):
         return self if law is self.law else replace(self, law=law)
 
     @cached_property
-    def places(self) -> tuple[tuple[Service, Policy], ...]:
-        """Each service and the policy under its conditions, the most specific one first: host before path."""
+    def places(self) -> tuple[tuple[str, str, Policy], ...]:
+        """Each service's host, path and policy, the most specific one first: host before path."""
         services = sorted(self.services, key=lambda service: (service.host, len(service.path)), reverse=True)
-        return tuple((service, self.under(service)) for service in services)
+        return tuple((service.host, service.path.rstrip("/"), self.under(service)) for service in services)
 
     @cached_property
     def laws(self) -> tuple[Law, ...]:
