@@ -27,6 +27,7 @@ from cookie_consent.current import is_traced
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.report.live.app import report_app
 from cookie_consent.sinks import JsonLinesSink, MemorySink
+from cookie_consent.tracing.counts import FLUSH_INTERVAL
 from tests.support.asgi import PHONE, PREFIX, Visitor, bodies, install, page_app, response_to, scope
 from tests.support.faulty_ledger import FaultyLedger
 from tests.support.ledger_files import ledger_url
@@ -146,7 +147,7 @@ def test_counts_are_batched_under_trio() -> None:
         for _ in range(3):
             await response_to(app, scope(headers=BROWSER))
         assert sink.counts == []
-        await trio.sleep(10.5)
+        await trio.sleep(FLUSH_INTERVAL + 0.5)
         assert {count["count.value"] for count in sink.counts} == {3}
 
     trio.run(visits, clock=trio.testing.MockClock(autojump_threshold=0))
