@@ -185,7 +185,8 @@ class ConsentMiddleware(FailsAtStart):
     ) -> None:
         """Run the app with what the visitor allows."""
         site = self._site
-        visit = site.visits.read(scope, path)
+        fields = dict(scope["headers"])
+        visit = site.visits.read(scope, path, fields)
         if visit.visible_cookies is not None:
             scope = hide_blocked_cookies(scope, visit)
         consent = RequestConsent(visit.decision, scope, site.pages, site.app_language, reloads=site.reloads)
@@ -196,7 +197,7 @@ class ConsentMiddleware(FailsAtStart):
         trace = None
         if visit.traced or visit.depends_on_signals or visit.saved:
             trace = site.begin_visit(visit, scope, consent, request)
-        await Sender(site, scope, path, receive, send, visit, consent, trace).run(self.app)
+        await Sender(site, scope, fields, path, receive, send, visit, consent, trace).run(self.app)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve other scopes, and a middleware that failed to start."""

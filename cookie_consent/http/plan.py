@@ -365,7 +365,7 @@ def read_arrival(request: Mapping[bytes, bytes], site: Site) -> str:
     if site.access_log is None or not is_own(request):
         return read_referrer(request)
     query = request[b"referer"][:LONGEST].decode("latin-1").partition("#")[0].partition("?")[2]
-    campaign = site.access_log.tracing.keep_query(query)
+    campaign = query and site.access_log.tracing.keep_query(query)
     return f"?{campaign}" if campaign else ""
 
 

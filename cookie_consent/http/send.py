@@ -126,6 +126,7 @@ class Sender:
     Args:
         site: the site.
         scope: the ASGI scope of the request, as the app sees it.
+        request: its header fields by name.
         path: its path inside the app.
         receive: the ASGI receive function.
         send: the ASGI send function.
@@ -136,7 +137,6 @@ class Sender:
     Attributes:
         may_ask: whether the page may have the question.
         is_left_out: whether the option `inject` leaves out this page.
-        request: the header fields of the request by name, if the app is asked for a page.
         page: the page whose bytes pass, if it gets anything and is not at its end.
         held: the start of a response, until the first bytes tell whether it is a page.
         watch: looks through the page for other hosts; None if it is not due.
@@ -146,6 +146,7 @@ class Sender:
         self,
         site: Site,
         scope: Scope,
+        request: Mapping[bytes, bytes],
         path: str,
         receive: Receive,
         send: Send,
@@ -155,6 +156,7 @@ class Sender:
     ) -> None:
         self.site = site
         self.scope = scope
+        self.request = request
         self.receive = receive
         self.server_send = send
         self.visit = visit
@@ -165,13 +167,11 @@ class Sender:
         self.held: tuple[Message, Head, Plan] | None = None
         self.watch: Callable[[Message], None] | None = None
         self.may_ask = False
-        self.request: Mapping[bytes, bytes] | None = None
         if scope["type"] == "http" and site.inject:
             self.is_left_out = site.leaves_out is not None and site.leaves_out(scope, path)
             self.may_ask = may_ask(site, visit, scope)
             if (self.may_ask or site.needs_pages) and not self.is_left_out:
-                self.request = dict(scope["headers"])
-                self.scope = ask_for_page(scope, self.request, is_for_all=site.is_shared)
+                self.scope = ask_for_page(scope, request, is_for_all=site.is_shared)
 
     async def run(self, app: ASGIApp) -> None:
         """Run an app that sends the response, and send what is held when it has returned."""
