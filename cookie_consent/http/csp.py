@@ -47,19 +47,32 @@ Sources = Mapping[str, Sequence[str]]
 class SecurityFields:
     """Makes the header fields that limit what a browser does with a response.
 
+    A Content-Security-Policy that the policy file has is sent without the option, too.
+
+    Args:
+        policy: the policy of the site.
+        csp: the option of the middleware.
+
     Attributes:
+        is_used: whether there are such fields.
         enforces: whether a Content-Security-Policy is among them.
         everybody: the fields for a visitor who allowed nothing, which are the same for all.
         differs: whether other visitors get others.
+
+    Raises:
+        ValueError: the option is invalid.
     """
 
-    def __init__(self, policy: Policy, *, enforces: bool) -> None:
+    def __init__(self, policy: Policy, csp: Any) -> None:
+        remedy = 'Write None or "enforce", which sends a policy of ours beside those of the app and changes none.'
+        check("csp", csp, is_valid=csp in (None, "enforce"), remedy=remedy)
         rules = policy.security
         further = {b"permissions-policy": rules.permissions_policy, b"referrer-policy": rules.referrer_policy}
         self._unless_sent = [(name, text.encode()) for name, text in further.items() if text]
-        self.enforces = enforces
-        self._sources = read_policy(rules.content_security_policy) if enforces else {}
-        self.differs = enforces and any(it.directives for it in policy.recipients if it.purpose != NECESSARY)
+        self.enforces = csp is not None or bool(rules.content_security_policy)
+        self.is_used = self.enforces or bool(self._unless_sent)
+        self._sources = read_policy(rules.content_security_policy) if self.enforces else {}
+        self.differs = self.enforces and any(it.directives for it in policy.recipients if it.purpose != NECESSARY)
         self.everybody = self._make_fields(it for it in policy.recipients if it.purpose == NECESSARY)
         self._kept = Cache[tuple[object, ...], Headers](most=512)
 
@@ -92,22 +105,6 @@ class SecurityFields:
         value = write_policy(self._sources, recipients).encode()
         # No policy stops a browser from looking up the names of hosts that a page links to.
         return [(ENFORCED, value), (b"x-dns-prefetch-control", b"off")]
-
-
-def security_fields(policy: Policy, csp: Any) -> SecurityFields | None:
-    """Return what makes the fields of a site; None if there are none.
-
-    A policy that the policy file has is sent without the option, too.
-
-    Raises:
-        ValueError: the option `csp` is invalid.
-    """
-    remedy = 'Write None or "enforce", which sends a policy of ours beside those of the app and changes none.'
-    check("csp", csp, is_valid=csp in (None, "enforce"), remedy=remedy)
-    rules = policy.security
-    enforces = csp is not None or bool(rules.content_security_policy)
-    is_used = enforces or rules.permissions_policy or rules.referrer_policy
-    return SecurityFields(policy, enforces=enforces) if is_used else None
 
 
 def read_directives(text: str) -> dict[str, list[str]]:

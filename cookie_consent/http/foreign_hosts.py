@@ -137,10 +137,10 @@ def _read_element(name: str, attributes: Mapping[bytes, bytes], text: bytes) -> 
             yield Load(name, attribute, escape_for_log(address), f"{scheme}://{host}", host, directive)
 
 
-def advice_on_loading(policy: Policy, security: SecurityFields | None, *, shared_pages: bool) -> Iterator[str]:
+def advice_on_loading(policy: Policy, security: SecurityFields, *, shared_pages: bool) -> Iterator[str]:
     """Yield a sentence at the start if browsers load from recipients whatever the visitor answers."""
     reached = [f'"{it.name}"' for it in policy.recipients if it.purpose != NECESSARY and it.origins]
-    if reached and (security is None or not security.enforces):
+    if reached and not security.enforces:
         remedy = "" if shared_pages else ' csp="enforce" has browsers hold back the rest.'
         yield (
             f"What pages load from {', '.join(reached[:_MOST_NAMED])} waits for an answer only where data-purpose "
@@ -153,7 +153,7 @@ class ForeignHosts:
 
     Args:
         prefix: the path of the endpoints.
-        security: what limits browsers; None if nothing does.
+        security: what limits browsers.
         clock: returns seconds since 1970.
 
     Attributes:
@@ -161,10 +161,10 @@ class ForeignHosts:
         rests_until: when to look through one of these pages again (seconds since 1970).
     """
 
-    def __init__(self, prefix: str, security: SecurityFields | None, clock: Callable[[], float]) -> None:
+    def __init__(self, prefix: str, security: SecurityFields, clock: Callable[[], float]) -> None:
         self._prefix = prefix
         self.clock = clock
-        self._security = security if security is not None and security.enforces else None
+        self._security = security
         self.pages: set[str] = set()
         self.rests_until = clock() + _REST
         forget_with_others(self)
@@ -219,10 +219,10 @@ class ForeignHosts:
         if host in (read_host(scope), site.domain, *site.hosts) or (site.domain and host.endswith(f".{site.domain}")):
             return None
         purposes = [it.purpose for it in decision.policy.recipients if any(covers(by, host) for by in it.origins)]
-        if self._security is None and any(decision.purposes[purpose] for purpose in purposes):
+        if not self._security.enforces and any(decision.purposes[purpose] for purpose in purposes):
             return None
         # Under a policy of ours, browsers load what is declared once it is allowed.
-        if self._security is not None and (purposes or self._security.allows(load.directive, host)):
+        if self._security.enforces and (purposes or self._security.allows(load.directive, host)):
             return None
         purpose = purposes[0] if purposes else "?"
         tag = '<{element} {attribute}="{address}">' if load.attribute else '<{element}>..."{address}"...</{element}>'
@@ -239,6 +239,6 @@ class ForeignHosts:
             f'origins = ["{load.origin}"]\ndirectives = ["{load.directive}"]\nreceives = {{ {receives} }}\n'
         )
         remedy = f"{tag}. {_TO_DECLARE}\n\n{recipient}\n{waiting}"
-        if self._security is None:
+        if not self._security.enforces:
             return f"loads from {host}, which no recipient of the policy has: {remedy}{_ENFORCE}"
         return f"names {host}, which no recipient of the policy has, so our Content-Security-Policy stops it: {remedy}"

@@ -183,7 +183,7 @@ def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
         block_cookies(new, visit, head, site, is_for_all=is_for_all)
     if visit.refused_cookies and not is_for_all:
         new.expire = tuple(expire_refused(site.gate, visit, head.scope))
-    if site.security is not None and head.kind != ACCEPT:
+    if site.security.is_used and head.kind != ACCEPT:
         limit_browser(new, visit, head, consent, site.security)
     if visit.signal_cookie is not None and not site.is_shared and head.kind == RESPONSE:
         new.add += ((b"set-cookie", visit.signal_cookie),)
@@ -199,7 +199,7 @@ def plan(visit: Visit, head: Head, consent: RequestConsent, site: Site) -> Plan:
 def plan_reply(visit: Visit, head: Head, site: Site) -> Plan:
     """Return what becomes of a reply of our endpoints. Only our files say how long caches may keep them."""
     new = Plan()
-    if site.security is not None:
+    if site.security.is_used:
         new.add = tuple(site.security.list_missing(head.found))
         new.limits = tuple(site.security.everybody)
     if b"cache-control" in head.found:

@@ -119,7 +119,7 @@ def make_pieces(
         question = site.pages.mark_banner(decision, *where, options=options)
         question += make_template(script)
     if insert.says_saved:
-        question += site.pages.mark_saved(decision, *where)
+        question += site.pages.mark("saved.html", decision, *where)
     if insert.link:
         styles.append("link.css")
         link = site.pages.mark_footer(decision, *where, link=site.settings_link, wherever=site.is_shared)

@@ -112,12 +112,8 @@ def _make_private(vary: bytes, control: bytes, names: tuple[bytes, ...]) -> Head
     return [(b"vary", b", ".join(varying)), (b"cache-control", b", ".join(directives))]
 
 
-async def send_nothing() -> None:
-    """Send nothing yet."""
-
-
-async def send_nowhere(message: Message) -> None:
-    """Drop a message of a response that is replaced."""
+async def send_nothing(message: Message) -> None:
+    """Send nothing: the message waits, or is of a response that is replaced."""
 
 
 class Sender:
@@ -202,7 +198,7 @@ class Sender:
         """Send the response that replaces the app's, whose messages then go nowhere."""
         self.consent.replacement = None
         sender = copy(self)
-        self.server_send = send_nowhere
+        self.server_send = send_nothing
         self.trace = None
         await sender.run(replacement)
 
@@ -224,7 +220,7 @@ class Sender:
             return self.server_send({**message, "headers": write_fields(head, new)})
         self.held = (message, head, new)
         self.page = Page(partial(self._render, head, new, new.insert))
-        return send_nothing()
+        return send_nothing(message)
 
     def _note(self, head: Head, new: Plan) -> None:
         """Count, log and prepare what the plan says beside the response."""
@@ -271,7 +267,8 @@ class Sender:
         ready = page.feed(bytes(body), is_last=is_last)
         if page.pieces is None:
             return
-        await self._release_start(page.pieces)
+        if self.held is not None:
+            await self._release_start(*self.held, page.pieces)
         if ready or is_last:
             await self.server_send(message if ready == body else {**message, "body": ready})
         if is_last:
@@ -279,11 +276,9 @@ class Sender:
             if self.trace is not None:
                 self.record(self.trace)
 
-    async def _release_start(self, pieces: Pieces = NO_PIECES) -> None:
-        if self.held is not None:
-            start, head, new = self.held
-            self.held = None
-            await self.server_send({**start, "headers": write_fields(head, new, pieces)})
+    async def _release_start(self, start: Message, head: Head, new: Plan, pieces: Pieces) -> None:
+        self.held = None
+        await self.server_send({**start, "headers": write_fields(head, new, pieces)})
 
     async def finish(self, page: Page, *, pads: bool = False) -> None:
         """Send what is held, because the app has returned, or the rest of the page cannot be seen.
@@ -293,9 +288,10 @@ class Sender:
             pads: whether spaces take the place of our markup, so that the page has the length that was told.
         """
         self.page = None
-        is_begun = self.held is None
-        await self._release_start()
-        rest = page.release(pads=pads and is_begun)
+        if self.held is not None:
+            pads = False
+            await self._release_start(*self.held, NO_PIECES)
+        rest = page.release(pads=pads)
         if rest:
             await self.server_send({"type": _BODY, "body": rest, "more_body": True})
 

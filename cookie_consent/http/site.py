@@ -31,7 +31,7 @@ from cookie_consent.decision.own_cookies import HTTP, STATE, OwnCookies
 from cookie_consent.decision.record import choose_lifetime
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.decision.visit import Visit, Visits
-from cookie_consent.http.csp import security_fields
+from cookie_consent.http.csp import SecurityFields
 from cookie_consent.http.foreign_hosts import ForeignHosts, advice_on_loading
 from cookie_consent.http.options import (
     Country,
@@ -109,7 +109,7 @@ class Site:
         access_log: the access log, or None.
         desk: is called for each request to the help desk, or None.
         app_language: returns the app's language for a request; None if the app makes no choice.
-        security: adds the header fields that limit browsers; None if there are none.
+        security: makes the header fields that limit browsers.
         inject: whether pages get anything.
         settings_link: whether pages get a link to the settings page.
         is_shared: whether pages are the same for everybody.
@@ -189,12 +189,14 @@ class Site:
             signer=Signer(secret_keys, CARD_SALT),
             intro=choose_intro(csp, undeclared),
         )
-        self.security = security_fields(policy, csp)
-        self.reloads = self.security is not None and self.security.differs
+        self.security = SecurityFields(policy, csp)
+        self.reloads = self.security.differs
         self.leaves_out = read_inject(inject)
-        limits_browsers = self.security is not None
         check_page_options(
-            inject=inject, settings_link=settings_link, shared_pages=shared_pages, limits_browsers=limits_browsers
+            inject=inject,
+            settings_link=settings_link,
+            shared_pages=shared_pages,
+            limits_browsers=self.security.is_used,
         )
         self.inject = inject is not False
         self.settings_link = self.inject and settings_link
@@ -218,9 +220,8 @@ class Site:
         self.ledger = None if self.proof is None else self.proof.ledger
         if self.inject or self.access_log is not None:
             user_agents.load_parser()  # now, so that the first request need not wait for its tables
-        for sentence in advice_at_start(policy):
-            _policy_log.warning("%s", sentence)
-        for sentence in advice_on_loading(policy, self.security, shared_pages=shared_pages):
+        advice = advice_on_loading(policy, self.security, shared_pages=shared_pages)
+        for sentence in (*advice_at_start(policy), *advice):
             _policy_log.warning("%s", sentence)
 
     def _make_first_page(self) -> None:

@@ -173,14 +173,8 @@ def page_variables(decision: Decision, base: str, language: str, next_path: str)
     }
 
 
-def cached_variables(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
-    """Return `page_variables` for cached HTML, with marks in place of what differs between visitors."""
-    variables = page_variables(decision, base, language, IN_FIELD if next_path else "")
-    return {**variables, "next_query": IN_LINK, "answered_at": ANSWERED}
-
-
 def question_variables(decision: Decision, options: QuestionOptions) -> dict[str, Any]:
-    """Return the further variables of the question, with marks like those of `cached_variables`."""
+    """Return the further variables of the question, with marks; see `list_values`."""
     policy = decision.policy
     # Opened again, it is the settings in place.
     asked = policy.asked if options.again else decision.asked

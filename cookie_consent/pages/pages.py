@@ -13,10 +13,12 @@ from cookie_consent.decision.decision import Decision, refused_in_storage
 from cookie_consent.decision.tokens import Signer
 from cookie_consent.pages.assets import link_styles, script_tag
 from cookie_consent.pages.context import (
+    ANSWERED,
     DEFAULT_OPTIONS,
     FORM_ID,
+    IN_FIELD,
+    IN_LINK,
     QuestionOptions,
-    cached_variables,
     card_variables,
     list_values,
     load_templates,
@@ -264,7 +266,7 @@ class Pages:
         """Return the question with marks; see `list_values`."""
         variables = question_variables(decision, options)
         where = (base, language, next_path, encoding)
-        return self._mark("banner.html", decision, *where, **variables, layout=self._layout)
+        return self.mark("banner.html", decision, *where, **variables, layout=self._layout)
 
     def mark_footer(  # noqa: PLR0913 (where the page is, and what it allows)
         self,
@@ -285,15 +287,11 @@ class Pages:
         """
         policy = decision.policy
         laws = policy.laws if wherever else filter(None, (policy.law,))
-        return self._mark(
+        return self.mark(
             "footer.html", decision, base, language, next_path, encoding, shows_link=link, laws=tuple(laws)
         )
 
-    def mark_saved(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> bytes:
-        """Return the message that an answer is saved, to be inserted first in <body>, with marks."""
-        return self._mark("saved.html", decision, base, language, next_path, encoding)
-
-    def _mark(
+    def mark(
         self,
         template: str,
         decision: Decision,
@@ -304,5 +302,6 @@ class Pages:
         **more: object,
     ) -> bytes:
         """Return HTML with marks for what differs between visitors; see `make_template`."""
-        variables = cached_variables(decision, base, language, next_path)
+        variables = page_variables(decision, base, language, IN_FIELD if next_path else "")
+        variables |= {"next_query": IN_LINK, "answered_at": ANSWERED}
         return make_template(self._templates.get_template(template).render(variables, **more), encoding)
