@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,20 @@ class SharedChromium:
 CHROMIUM = SharedChromium()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
-    """End Chromium before the first test without it: while Playwright runs, asyncio.run() cannot."""
-    yield
-    if nextitem is None or nextitem.path.parent != FOLDER or not nextitem.get_closest_marker("browser"):
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """End Chromium before the first test without it: while Playwright runs, asyncio.run() cannot.
+
+    Not at the end of a test itself: after a failure, it may be tried again.
+    """
+    result = yield
+    if item.path.parent == FOLDER and not _needs_chromium(nextitem):
         CHROMIUM.stop()
+    return result
+
+
+def _needs_chromium(item: pytest.Item | None) -> bool:
+    return item is not None and item.path.parent == FOLDER and bool(item.get_closest_marker("browser"))
 
 
 @pytest.fixture(scope="module")

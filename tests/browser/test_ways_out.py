@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,14 +13,23 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, expect
 
 from tests.support.browsers.recipients import Recipient, listening
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, until
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, Sites, until
 from tests.support.servers.child_site import LOOPBACK, Site, started
 from tests.support.sites.ways_out import NAVIGATIONS
 from tests.support.sites.ways_site import NAMES, PAGES
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.browser
-LONGEST = 60_000
+LONGEST = 45_000
+EVERY = [
+    *("script", "style", "img", "connect", "frame", "font"),
+    *("media", "form-action", "worker", "child", "manifest", "object"),
+]
+"""All directives that a recipient can be declared for."""
+OPEN = "default-src * data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"
+"""A policy of the app that lets everybody in."""
+MIXED = (0, 1, 9)
+"""Pages that try ways of each kind."""
 STATES: dict[str, list[list[str]]] = {
     "not asked": [],
     "refused": [[]],
@@ -36,13 +46,17 @@ EXAMPLES = [(name, example) for name, examples in ROWS for example in re.findall
 @pytest.fixture(scope="module")
 def third() -> Iterator[Recipient]:
     """The third party."""
-    third = Recipient("media")
+    third = Recipient()
     with listening(third):
         yield third
 
 
-def _started(folder: Path, third: Recipient, csp: str | None) -> Iterator[Site]:
-    environ = {"WAYS_TO": third.origin, "WAYS_CSP": json.dumps(csp)}
+@contextmanager
+def serving(
+    folder: Path, to: Mapping[str, Sequence[str]], csp: str | None = "enforce", policy: str = ""
+) -> Iterator[Site]:
+    """Serve the site whose pages try to reach these origins, each with the directives that it is declared for."""
+    environ = {"WAYS_TO": json.dumps(to), "WAYS_CSP": json.dumps(csp), "WAYS_POLICY": policy}
     with started("tests.support.sites.ways_site:app", ROOT, folder / "log", (LOOPBACK, 0), environ) as site:
         yield site
 
@@ -50,13 +64,15 @@ def _started(folder: Path, third: Recipient, csp: str | None) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def site(third: Recipient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site, with a policy."""
-    yield from _started(tmp_path_factory.mktemp("ways"), third, "enforce")
+    with serving(tmp_path_factory.mktemp("ways"), {third.origin: EVERY}) as site:
+        yield site
 
 
 @pytest.fixture
 def open_site(third: Recipient, tmp_path: Path) -> Iterator[Site]:
     """The site, without a policy."""
-    yield from _started(tmp_path, third, None)
+    with serving(tmp_path, {third.origin: EVERY}, None) as site:
+        yield site
 
 
 class Profiles:
@@ -102,6 +118,7 @@ def shared_context(profiles: Profiles) -> BrowserContext:
 def _forgetful(third: Recipient) -> None:
     """The third party forgets who has reached it."""
     third.ways.clear()
+    third.kinds.clear()
     third.connections = 0
 
 
@@ -112,11 +129,11 @@ def answer(context: BrowserContext, site: Site, purposes: Sequence[str]) -> None
     assert reply.ok
 
 
-def open_pages(context: BrowserContext, site: Site, numbers: Sequence[int]) -> None:
-    """Open pages side by side, and wait until each has tried its ways."""
+def open_pages(context: BrowserContext, site: Site, third: Recipient, numbers: Sequence[int]) -> None:
+    """Open pages side by side, and wait until each has tried its ways to a third party."""
     pages = [context.new_page() for _ in numbers]
     for page, number in zip(pages, numbers, strict=True):
-        page.goto(f"{site.address}/page/{number}", wait_until="commit")
+        page.goto(f"{site.address}/page/{number}?to={third.origin}", wait_until="commit")
     for page in pages:
         expect(page).to_have_title("done", timeout=LONGEST)
 
@@ -131,7 +148,7 @@ def tried(third: Recipient) -> set[str]:
 def test_each_way_leads_out_where_there_is_no_policy(
     shared_context: BrowserContext, open_site: Site, third: Recipient
 ) -> None:
-    open_pages(shared_context, open_site, range(len(PAGES)))
+    open_pages(shared_context, open_site, third, range(len(PAGES)))
     assert eventually(lambda: tried(third) >= set(NAMES)), set(NAMES) - tried(third)
     assert len(NAMES) > 300
 
@@ -153,10 +170,30 @@ def test_no_way_leads_out_of_a_page_under_our_policy(
         answer(context, site, purposes)
     numbers = range(len(PAGES))
     others = [number for number in numbers if NAVIGATIONS.isdisjoint(PAGES[number])]
-    open_pages(context, site, others)
+    open_pages(context, site, third, others)
     assert (tried(third), third.connections) == (set(), 0)
-    open_pages(context, site, [number for number in numbers if number not in others])
+    open_pages(context, site, third, [number for number in numbers if number not in others])
     assert third.ways == []
+
+
+@pytest.mark.each_value(at_most=1)
+@pytest.mark.parametrize("policy", ["", OPEN], ids=["app without a policy", "app with a policy"])
+def test_granted_page_reaches_what_is_declared_as_it_is_declared(
+    browser: Browser, third: Recipient, tmp_path: Path, policy: str
+) -> None:
+    pictures, unknown = Recipient(), Recipient()
+    with (
+        listening(pictures),
+        listening(unknown),
+        serving(tmp_path, {third.origin: EVERY, pictures.origin: ["img"], unknown.origin: []}, policy=policy) as site,
+        browser.new_context() as context,
+    ):
+        answer(context, site, ["media"])
+        for recipient in (third, pictures, unknown):
+            open_pages(context, site, recipient, MIXED)
+    assert third.kinds >= {"script", "style", "image", "font", "video", "iframe", "empty", "worker", "object"}
+    assert pictures.kinds - {"prefetch"} == {"image"}, "any directive allows to prefetch (CSP3, section 6.8.1)"
+    assert unknown.ways == []
 
 
 @pytest.mark.full_matrix
@@ -187,3 +224,16 @@ def test_documentation_has_an_example_of_each_way_but_of_extensions() -> None:
     assert len(ROWS) == SECTION.count("\n| **")
     without = {name for name, _ in ROWS} - {name for name, _ in EXAMPLES}
     assert without == {"Extensions of the browser"}
+
+
+@pytest.mark.full_matrix
+def test_no_way_leads_out_of_a_page_under_our_policy_in_firefox(site: Site, third: Recipient) -> None:
+    from tests.support.browsers.engines import Setting
+    from tests.support.browsers.guest import guest_at
+
+    with guest_at("Firefox", Setting(), Sites(site.address, "", Path())) as guest:
+        guest.driver.set_page_load_timeout(LONGEST / 1000)
+        for number in MIXED:
+            guest.driver.get(f"{site.address}/page/{number}?to={third.origin}")
+            wait_until(lambda: guest.driver.title == "done")
+    assert tried(third) == set()

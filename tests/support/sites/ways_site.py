@@ -1,7 +1,7 @@
-"""A site whose pages try the ways of `ways_out` to a third party at WAYS_TO.
+"""A site whose pages try the ways of `ways_out` to third parties.
 
-Its third party is declared for the purpose "media", with all directives. WAYS_CSP is the option `csp` of its
-middleware, in JSON.
+WAYS_TO has their origins in JSON, with the directives that each is declared for, or null; they serve the purpose
+"media". WAYS_CSP is the option `csp` of its middleware, in JSON, and WAYS_POLICY the policy that the app itself sends.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy
 from tests.support.policies import KEY, policy_of
 from tests.support.sites.ways_out import CODE, HELPERS, MARKUP, NAVIGATIONS
 
-TO = os.environ.get("WAYS_TO", "http://localhost")
+ORIGINS: dict[str, list[str] | None] = json.loads(os.environ.get("WAYS_TO", "{}"))
+APP_POLICY = os.environ.get("WAYS_POLICY", "")
 NAMES = [*MARKUP, *CODE]
 _NAVIGATIONS = [name for name in NAMES if name in NAVIGATIONS]
 _OTHERS = [name for name in NAMES if name not in NAVIGATIONS]
@@ -39,9 +41,9 @@ document.title = "done";
 """
 
 
-def address_of(name: str) -> str:
-    """Return the address by which a way reaches the third party."""
-    return f"{TO}/{NAMES.index(name)}"
+def address_of(name: str, origin: str) -> str:
+    """Return the address by which a way reaches a third party."""
+    return f"{origin}/{NAMES.index(name)}"
 
 
 def _policy() -> Policy:
@@ -59,32 +61,32 @@ def _policy() -> Policy:
             "purposes": {"media": purpose, "analytics": purpose},
             "recipients": [
                 {
-                    "id": "third",
-                    "name": "Third",
+                    "id": f"third-{number}",
+                    "name": f"Third {number}",
                     "purpose": "media",
-                    "origins": [TO, TO.replace("http", "ws")],
-                    "directives": [
-                        *("script", "style", "img", "connect", "frame", "font", "media", "form", "worker", "child"),
-                        *("manifest", "object"),
-                    ],
+                    "origins": [origin, origin.replace("http", "ws")],
+                    "directives": directives,
                     "receives": texts,
                 }
+                for number, (origin, directives) in enumerate(ORIGINS.items())
+                if directives
             ],
         }
     )
 
 
 async def _page(request: Request) -> Response:
-    """Try the ways of one page."""
+    """Try the ways of one page to one third party."""
     names = PAGES[request.path_params["number"]]
+    origin = request.query_params["to"]
     markup = "".join(
-        MARKUP[name].replace("TO", address_of(name)).replace("ID", f"way-{NAMES.index(name)}")
+        MARKUP[name].replace("TO", address_of(name, origin)).replace("ID", f"way-{NAMES.index(name)}")
         for name in names
         if name in MARKUP
     )
     ways = ",".join(
-        f"['{address_of(name)}', '/redirect?to={address_of(name)}',"
-        f" async (to, redirect) => {{ {CODE[name].replace('TO', address_of(name))} }}]"
+        f"['{address_of(name, origin)}', '/redirect?to={address_of(name, origin)}',"
+        f" async (to, redirect) => {{ {CODE[name].replace('TO', address_of(name, origin))} }}]"
         for name in names
         if name in CODE
     )
@@ -137,4 +139,18 @@ routes: list[Any] = [
     Route("/run.css", _run),
     Route("/redirect", _redirect, methods=["GET", "POST"]),
 ]
-app = ConsentMiddleware(Starlette(routes=routes), _policy(), KEY, csp=json.loads(os.environ.get("WAYS_CSP", "null")))
+site = Starlette(routes=routes)
+
+
+async def _with_policy(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve the site, with a policy of its own on each response."""
+
+    async def send_with_policy(message: Message) -> None:
+        if message["type"] == "http.response.start" and APP_POLICY:
+            message["headers"].append((b"content-security-policy", APP_POLICY.encode()))
+        await send(message)
+
+    await site(scope, receive, send_with_policy)
+
+
+app = ConsentMiddleware(_with_policy, _policy(), KEY, csp=json.loads(os.environ.get("WAYS_CSP", "null")))
