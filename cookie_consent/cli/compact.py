@@ -16,7 +16,7 @@ from cookie_consent.cli.frame import (
     UnusableError,
     counted,
     print_findings,
-    print_json,
+    print_result,
     progress,
     required_store,
 )
@@ -33,10 +33,8 @@ def _compact(arguments: argparse.Namespace) -> int:
     sink = open_sink(target)
     if not isinstance(sink, JsonLinesSink):
         make_views(target)  # a database compresses its records itself
-        if arguments.json:
-            print_json({"views": ["access_views", "access_sessions"]})
-        else:
-            print("The views access_views and access_sessions show the records now.")
+        text = "The views access_views and access_sessions show the records now."
+        print_result(arguments, {"views": ["access_views", "access_sessions"]}, text)
         return GOOD
     path = sink.path
     if not sources(path):
@@ -45,13 +43,11 @@ def _compact(arguments: argparse.Namespace) -> int:
         result = compact(path, seen)
     with connected(path) as connection:
         add_closed_days(connection, path)
-    if arguments.json:
-        print_json(asdict(result))
-    else:
-        counts = f" and {counted(result.counts, 'count')}" if result.counts else ""
-        busy = f" {counted(result.busy, 'file')} in use by other processes: next time." if result.busy else ""
-        records = counted(result.records, "access record")
-        print(f"{counted(result.files, 'closed file')} compacted: {records}{counts}.{busy}")
+    counts = f" and {counted(result.counts, 'count')}" if result.counts else ""
+    busy = f" {counted(result.busy, 'file')} in use by other processes: next time." if result.busy else ""
+    records = counted(result.records, "access record")
+    text = f"{counted(result.files, 'closed file')} compacted: {records}{counts}.{busy}"
+    print_result(arguments, asdict(result), text)
     return print_findings(
         [
             *(f"Stays as it is: {problem}" for problem in result.unreadable),

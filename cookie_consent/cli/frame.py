@@ -191,6 +191,14 @@ def print_json(document: object, *, indent: int | None = None) -> None:
     print(_CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text))
 
 
+def print_result(arguments: argparse.Namespace, document: object, text: str) -> None:
+    """Print what a command did: as JSON if --json asks for it, and else as a text."""
+    if arguments.json:
+        print_json(document)
+    else:
+        print(text)
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun: "1 record", "2 records"."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -24,6 +24,7 @@ from cookie_consent.cli.frame import (
     option,
     print_findings,
     print_json,
+    print_result,
     progress,
     required_store,
 )
@@ -89,10 +90,7 @@ def _explain(ledger: Ledger, arguments: argparse.Namespace) -> int:
     if stored is None or digest(stored) != name:
         return print_findings([f"Text {name} is missing, or was changed. Run: cookie-consent verify"])
     text = explained.prevailing_html if arguments.prevailing else explained.html
-    if arguments.json:
-        print_json({"record_id": arguments.explain, "html": text})
-    else:
-        print(text)
+    print_result(arguments, {"record_id": arguments.explain, "html": text}, text)
     return GOOD
 
 
@@ -129,13 +127,12 @@ def _move(arguments: argparse.Namespace) -> None:
         progress("records", source.size()) as seen,
     ):
         moved = target.fill_from(source, seen)
-    if arguments.json:
-        print_json({"records": moved.records, "removed": moved.removed, "root": str(moved.root)})
-    else:
-        print(
-            f"Moved: {counted(moved.records, 'record')}, and what they cite. The chain fits.\nRoot: {moved.root}\n"
-            "Start the site with the new ledger. The old one stays as it is, until you delete it."
-        )
+    print_result(
+        arguments,
+        {"records": moved.records, "removed": moved.removed, "root": str(moved.root)},
+        f"Moved: {counted(moved.records, 'record')}, and what they cite. The chain fits.\nRoot: {moved.root}\n"
+        "Start the site with the new ledger. The old one stays as it is, until you delete it.",
+    )
 
 
 RECORDS = Command(

@@ -28,8 +28,8 @@ from cookie_consent.cli.frame import (
     file_errors,
     option,
     print_findings,
-    print_json,
     print_note,
+    print_result,
     required_store,
 )
 from cookie_consent.cli.stores import existing_ledger, existing_sink, records_of
@@ -56,7 +56,7 @@ def _erase(arguments: argparse.Namespace) -> int:
     if arguments.again == bool(arguments.id) or (arguments.again and arguments.proof):
         raise UnusableError("Name whom to erase: --id ID, or --again alone for all who were erased before.")
     if arguments.again:
-        return _erase_again(required_store(arguments, "access_log"), as_json=arguments.json)
+        return _erase_again(arguments)
     # Without --proof, the ledger only tells what stays. So it need not be named.
     url = required_store(arguments, "ledger") if arguments.proof else arguments.ledger
     if arguments.access_log is None and not arguments.proof:
@@ -83,10 +83,8 @@ def _erase(arguments: argparse.Namespace) -> int:
         "why": _WHY_PROOF if remaining else None,
         "until": max((record["keep_until"] for record in remaining or [] if record.get("keep_until")), default=None),
     }
-    if arguments.json:
-        print_json({"id": arguments.id, "erased": erased, "kept": kept})
-    else:
-        print(*_in_words(arguments.id, erased, kept), sep="\n")
+    text = "\n".join(_in_words(arguments.id, erased, kept))
+    print_result(arguments, {"id": arguments.id, "erased": erased, "kept": kept}, text)
     return _report_misfiled(misfiled)
 
 
@@ -115,11 +113,12 @@ def _in_words(id_: str, erased: Mapping[str, int | None], kept: Mapping[str, Any
         yield f"There are no consent records of {id_}."
 
 
-def _erase_again(target: str, *, as_json: bool) -> int:
+def _erase_again(arguments: argparse.Namespace) -> int:
     """Erase the visitors again whom the list beside the access log names, and return the exit status."""
     from cookie_consent.report.export.stream import Span, stream  # only this reads whole logs
     from cookie_consent.sinks.erased import hash_of
 
+    target = required_store(arguments, "access_log")
     problems: list[str] = []
     visitors: set[str] = set()
     erased = 0
@@ -138,10 +137,8 @@ def _erase_again(target: str, *, as_json: bool) -> int:
                 erased += sink.erase(visitor_id)
             except PartlyErasedError as error:
                 problems.append(str(error))
-    if as_json:
-        print_json({"again": {"visitors": len(visitors), "access_records": erased}})
-    else:
-        print(f"Erased again: {counted(erased, 'access record')} of {counted(len(visitors), 'visitor')}.")
+    text = f"Erased again: {counted(erased, 'access record')} of {counted(len(visitors), 'visitor')}."
+    print_result(arguments, {"again": {"visitors": len(visitors), "access_records": erased}}, text)
     return print_findings(problems[:1])
 
 
@@ -160,11 +157,9 @@ def _purge(arguments: argparse.Namespace) -> int:
         print_note("Access records were not looked at: a purpose in --policy FILE says for how long they are kept.")
     if not counts:
         return WRONG_USAGE
-    if arguments.json:
-        print_json({"ran_at": rfc3339(now), "dry_run": dry_run, **counts})
-    else:
-        parts = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
-        print(f"{rfc3339(now)} {'would remove' if dry_run else 'removed'} {', '.join(parts)}")
+    parts = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
+    text = f"{rfc3339(now)} {'would remove' if dry_run else 'removed'} {', '.join(parts)}"
+    print_result(arguments, {"ran_at": rfc3339(now), "dry_run": dry_run, **counts}, text)
     return _report_misfiled(counts.get("misfiled", 0))
 
 

@@ -21,7 +21,7 @@ from cookie_consent.cli.frame import (
     first_line,
     option,
     print_findings,
-    print_json,
+    print_result,
     progress,
     required_store,
 )
@@ -127,10 +127,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         "roots": [{"root": str(kept), "signed_at": kept.signed_at and rfc3339(kept.signed_at)} for kept in roots],
         "findings": [{"record": record, "why": why} for record, why in findings],
     }
-    if arguments.json:
-        print_json(report)
-    else:
-        print("\n".join(_describe(report)))
+    print_result(arguments, report, "\n".join(_describe(report)))
     if file and root:
         # Append, so that no earlier root is lost.
         with file_errors(file, "written"), file.open("a") as roots_file:
