@@ -487,13 +487,6 @@ def test_wrong_arguments_are_wrong_usage(arguments: list[str], capsys: Capture) 
     assert capsys.readouterr().err.startswith("usage: cookie-consent")
 
 
-def test_help_names_the_commands(capsys: Capture) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == GOOD
-    assert {"init", "check", "demo"} <= set(capsys.readouterr().out.split())
-
-
 @pytest.mark.parametrize(
     ("command", "statuses"),
     [

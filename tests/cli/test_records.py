@@ -873,7 +873,7 @@ def test_command_without_ledger_is_wrong_usage(command: list[str], capsys: Captu
     assert capsys.readouterr().err == ("Name the ledger: --ledger URL, or the environment variable CONSENT_LEDGER.\n")
 
 
-@pytest.mark.parametrize("command", [["records"], ["purge"], ["verify"], ["export", "--id", ANN]])
+@pytest.mark.parametrize("command", [["records"], ["purge"], ["verify"], ["export", "--id", ANN], ["requests", "list"]])
 def test_missing_ledger_is_not_created(command: list[str], tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "folder" / "consent.db"
     assert main([*command, "--ledger", url(path)]) == WRONG_USAGE

@@ -281,14 +281,6 @@ def test_html_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture)
     assert file.read_text("utf-8").startswith("<!doctype html>")
 
 
-@pytest.mark.slow
-def test_environment_names_the_access_log(access_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setenv("CONSENT_ACCESS_LOG", str(access_log))
-    with few_lists():
-        assert run("--json") == GOOD
-    assert json.loads(capsys.readouterr().out)["views"] == 2
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

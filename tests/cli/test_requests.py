@@ -132,13 +132,6 @@ def test_wrong_action_is_wrong_usage(argv: list[str], capsys: Capture) -> None:
     assert "usage:" in capsys.readouterr().err
 
 
-def test_missing_ledger_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CONSENT_LEDGER", raising=False)
-    assert main(["requests", "list"]) == WRONG_USAGE
-    assert main(["requests", "list", "--ledger", f"sqlite:///{tmp_path}/other.db"]) == WRONG_USAGE
-    assert not (tmp_path / "other.db").exists()
-
-
 def test_export_erase_and_purge_include_requests(ledger: Ledger, tmp_path: Path, capsys: Capture) -> None:
     policy = tmp_path / "consent.toml"
     policy.write_text(SITE + '\n[requests]\nkeep = "2 days"\nkeep_address = "1 day"\n', encoding="utf-8")

@@ -48,12 +48,6 @@ from tests.support.asgi import (
 from tests.support.policies import KEY
 from tests.support.waiting import eventually
 
-TABLET = (
-    "Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-    "Version/17.0 Mobile/15E148 Safari/604.1"
-)
-DESKTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
 
 class Traced(Visitor):
     """A visitor who granted all, and the records of the requests after that."""
@@ -349,22 +343,6 @@ def test_ipv6_address_keeps_at_most_48_bits(address: Any) -> None:
         assert int(cut) == int(address) >> 80 << 80
     else:
         assert str(cut) == truncate_address(str(address.ipv4_mapped))
-
-
-@pytest.mark.parametrize(
-    ("user_agent", "fields"),
-    [
-        (PHONE, ("Chrome Mobile", "Android", "mobile")),
-        (TABLET, ("Mobile Safari", "iOS", "tablet")),
-        (DESKTOP, ("Firefox", "Windows", "pc")),
-        ("curl/8.0", ("curl", "Other", "other")),
-        ("", ("Other", "Other", "other")),
-        ("\xff\x00\x1f", ("Other", "Other", "other")),
-    ],
-)
-def test_user_agent_becomes_name_system_and_device(user_agent: str, fields: tuple[str, str, str]) -> None:
-    record = Traced(headers=[("user-agent", user_agent)]).record()
-    assert tuple(record[f"user_agent.{name}"] for name in ("name", "os", "device")) == fields
 
 
 @pytest.mark.parametrize(
