@@ -219,20 +219,20 @@ def _compare_number(
     is_share = said is percent
     if not then and not is_share:
         return _number(name, said(now), "none before" if now else "none before either")
-    change = _describe_points(now, then) if is_share else _describe_growth(now, then)
+    change = _describe_change(now, then, is_share=is_share)
     return _number(name, said(now), change or "as before,", f"from {said(then)}" if change else said(then))
 
 
-def _describe_growth(now: float, then: float) -> str:
-    """Describe how a number has changed; "" for hardly at all."""
-    growth = now / then - 1
-    return f"{'up' if growth > 0 else 'down'} {percent(abs(growth))}" if abs(growth) >= _FEW else ""
+def _describe_change(now: float, then: float, *, is_share: bool) -> str:
+    """Describe how a number has changed; "" for hardly at all.
 
-
-def _describe_points(now: float, then: float) -> str:
-    """Describe how a share has changed, in points: a percentage of a percentage would mislead. "" for hardly at all."""
-    points = (now - then) * 100
-    return f"{'up' if points > 0 else 'down'} {abs(points):.1f} points" if abs(points) >= _FEW * 100 else ""
+    That of a share is in points: a percentage of a percentage would mislead.
+    """
+    change = now - then if is_share else now / then - 1
+    if abs(change) < _FEW:
+        return ""
+    size = f"{abs(change) * 100:.1f} points" if is_share else percent(abs(change))
+    return f"{'up' if change > 0 else 'down'} {size}"
 
 
 def _describe_share(report: Mapping[str, Any]) -> str:
