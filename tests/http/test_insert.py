@@ -2,7 +2,7 @@
 
 import pytest
 
-from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places, find_encoding, find_places
+from cookie_consent.http.insert import NO_PIECES, Page, Pieces, Places, find_encoding, find_end, find_places
 
 PIECES = Pieces(b"<script data-head></script>", b"<style></style>", b"<form id=probe></form>", b"<p>link</p>")
 QUESTION = Pieces(b"", b"", PIECES.question, b"")
@@ -283,6 +283,28 @@ def test_later_frameset_is_unchanged_but_for_spaces_in_place_of_markup() -> None
     assert b"".join(sent).replace(spaces, b"") == (
         b"<html><head>%b%b</head><frameset><frame></frameset></html>" % (PIECES.head, PIECES.style)
     )
+
+
+@pytest.mark.parametrize(
+    ("end", "is_all", "at"),
+    [
+        ("</body></html>", True, 0),
+        ("</body>\n</html>\n", False, 0),
+        ("</body></BODY></html>", True, 7),
+        ("</html></body>", True, 0),
+        ("</body></html></BODY>", True, 7),
+        ("</body><!-- a --></HTML>", True, 0),
+        ("</body>a</html>", True, 8),
+        ("</body>a</html>b", True, 16),
+        ("</body>a</html>b<", False, 16),
+        ("</body>" + " " * 100 + "</html>", True, 0),
+        ("</body></html", True, 0),
+    ],
+)
+def test_end_of_a_page_is_the_first_of_its_last_tags(end: str, is_all: bool, at: int) -> None:
+    for page in (end.encode(), b"<p>a</p></body>" + b"a" * 3000 + end.encode()):
+        for _ in range(2):
+            assert find_end(page, is_all=is_all) == len(page) - len(end) + at
 
 
 @pytest.mark.parametrize(
