@@ -298,16 +298,15 @@ class BufferedSink:
 
     def _run_mover(self) -> None:
         """Move lines until memory is a quarter full."""
-        is_over = False
-        while not is_over:
-            has_room = self._move(self._relaxed_bytes // 2)
-            if not has_room:
-                self._sleep(_TIMEOUT)
+        while self._move(self._relaxed_bytes // 2):
             # Under the lock, so that a writer either leaves its lines to this thread or starts another.
             with self._lock:
-                is_over = not has_room or self._bytes_in - self._bytes_out <= self._relaxed_bytes
-                if is_over:
+                if self._bytes_in - self._bytes_out <= self._relaxed_bytes:
                     self._mover = None
+                    return
+        self._sleep(_TIMEOUT)
+        with self._lock:
+            self._mover = None
 
     # The methods below run on the thread that writes to the store.
 

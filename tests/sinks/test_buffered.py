@@ -445,19 +445,6 @@ def test_unexpected_error_loses_no_record_and_is_logged_once(
     assert numbers(store) == [1]
 
 
-FORKED = """
-import os, sys
-from cookie_consent.sinks import JsonLinesSink
-sink = JsonLinesSink(sys.argv[1])
-sink.write(b'{"visitor.id":"parent"}\\n')
-if child := os.fork():
-    sys.exit(os.waitpid(child, 0)[1])
-sink.write(b'{"visitor.id":"child"}\\n')
-sink.close()
-os._exit(0)
-"""
-
-
 SPILLED_AND_FORKED = """
 import os, sys
 from pathlib import Path
@@ -496,23 +483,6 @@ def test_forked_child_spills_to_its_own_file(tmp_path: Path) -> None:
     child, parent = map(json.loads, done.stdout.splitlines())
     assert sorted([*child, *parent]) == [1, 2, 3, 4]
     assert not any(tmp_path.iterdir())
-
-
-def test_sink_writes_again_after_fork(store: MemoryStore) -> None:
-    sink = sink_to(store)
-    sink.write(line(1))
-    sink.close()
-    sink.after_fork()
-    sink.write(line(2))
-    sink.close()
-    assert numbers(store) == [1, 2]
-
-
-@pytest.mark.slow
-def test_parent_and_forked_child_write_their_own_lines(tmp_path: Path) -> None:
-    path = tmp_path / "access.jsonl"
-    subprocess.run([sys.executable, "-c", FORKED, str(path)], check=True, timeout=60)
-    assert sorted(json.loads(line)["visitor.id"] for line in path.read_bytes().splitlines()) == ["child", "parent"]
 
 
 def test_unused_sink_writes_nothing(store: MemoryStore) -> None:

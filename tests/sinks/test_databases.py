@@ -159,15 +159,6 @@ def test_late_record_of_an_erased_visitor_is_not_stored(database: Database) -> N
         assert len([*store.read("one")]) == 1
 
 
-def test_erasing_one_visitor_leaves_all_others(store: Store) -> None:
-    store.write([line(number, visitor) for number, visitor in enumerate(["one", "another"] * 20)], [])
-    store.write([line(0), line(50, days=3)], [])
-    assert store.erase("one") == 21, "a record written twice counts once"
-    assert list(store.read("one")) == []
-    assert store.erase("one") == 0
-    assert len(list(store.read("another"))) == 20
-
-
 def test_purge_deletes_old_records_and_drops_their_days(store: Store, database: Database) -> None:
     store.write([*(line(number, days=number) for number in range(6)), line(3, days=3)], [])
     store.write([line(8, days=3)], [count_line(1, 1), count_line(2, 1, days=4)])
@@ -180,17 +171,6 @@ def test_purge_deletes_old_records_and_drops_their_days(store: Store, database: 
     assert database.days() == [partition_day(3), partition_day(2), partition_day(1), partition_day(0)]
     assert database.count_uids() == ["abcdefghijklmnop-c1"]
     assert store.purge(now, keep) == 0
-
-
-def test_store_connects_again_after_a_fork(store: Store, database: Database) -> None:
-    store.write([line(1)], [])
-    inherited = database.connection(store)
-    store.after_fork()  # type: ignore[attr-defined]
-    store.write([line(2)], [])
-    assert len(database.uids()) == 2
-    assert inherited is not None
-    assert database.connection(store) is not inherited
-    inherited.close()
 
 
 @pytest.mark.parametrize(

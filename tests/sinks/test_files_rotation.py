@@ -262,11 +262,6 @@ def test_parquet_folder_differs_from_the_log() -> None:
     assert counts == Path("logs/access.counts/written=2026-11-25/access.counts-2026-11-25-0001.parquet")
 
 
-def test_live_file_has_no_date(path: Path) -> None:
-    with pytest.raises(ValueError, match="is not closed"):
-        Source(path, FileFormat.LIVE).date()
-
-
 # Readers
 
 

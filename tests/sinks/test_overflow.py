@@ -135,20 +135,6 @@ def test_lines_that_are_moved_when_all_others_have_arrived_arrive_too(
     assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_070)))
 
 
-def test_lines_stay_in_memory_if_it_does_not_suffice_to_move_them(store: MemoryStore, tmp_path: Path) -> None:
-    sink = sink_to(store, tmp_path, batch=10, most_bytes=100 * SIZE)
-    spill = replace_spill(sink, ScarceSpill(tmp_path))
-    spill.has_memory = False
-    spill.go_on.set()
-    store.go_on.clear()
-    for number in range(1_000, 1_070):
-        sink.write(line(number))
-    assert eventually(lambda: sink.stats().get("spill_failed", 0) > 0)
-    spill.has_memory = True
-    store.go_on.set()
-    assert eventually(lambda: sorted(numbers(store)) == list(range(1_000, 1_070)))
-
-
 def test_lines_are_moved_later_if_no_thread_can_start_now(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

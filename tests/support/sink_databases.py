@@ -69,9 +69,6 @@ class Database(Protocol):
     def sink(self, spill: Path) -> BufferedSink:
         """Return a new sink for it."""
 
-    def connection(self, store: Any) -> Any:
-        """Return the open connection of one of its stores."""
-
     def uids(self) -> list[str]:
         """Return the uid of each record."""
 
@@ -113,9 +110,6 @@ class PostgresqlDatabase:
 
     def sink(self, spill: Path) -> BufferedSink:
         return PostgresqlSink(self.url, spill=spill)
-
-    def connection(self, store: PostgresqlStore) -> Any:
-        return store._connection
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Return the rows of a query; only the values if there is one column."""
@@ -178,9 +172,6 @@ class ClickHouseDatabase:
 
     def sink(self, spill: Path) -> BufferedSink:
         return ClickHouseSink(self.url, spill=spill)
-
-    def connection(self, store: ClickHouseStore) -> Any:
-        return store._connection
 
     def rows(self, statement: str, **values: object) -> list[Any]:
         """Return the rows of a query; only the values if there is one column."""

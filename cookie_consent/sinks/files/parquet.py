@@ -26,7 +26,7 @@ from cookie_consent.sinks.files.closed_files import (
     path_of,
     sources,
 )
-from cookie_consent.sinks.files.damage import NO_COUNT, NO_RECORD, Damaged, failed_checksum
+from cookie_consent.sinks.files.damage import NO_COUNT, NO_RECORD, failed_checksum
 from cookie_consent.sinks.files.locked_files import LiveFile, count_lines, for_each_file, replacing
 from cookie_consent.sinks.lines import is_torn
 from cookie_consent.sinks.optional import duckdb_connection
@@ -93,7 +93,8 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
     keys = COUNT_COLUMNS if is_of_counts(path) else COLUMNS
     columns = ", ".join(f"{column} {_type(column)}" for column in keys.values())
     connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
-    _load(connection, keys, source.path)
+    types = {key: _type(column) for key, column in keys.items()}
+    connection.execute(_LOAD, {"file": one_file(source.path), "types": types})
     invalid = NO_RECORD if keys is COLUMNS else NO_COUNT
     if others := _number(connection, f"DELETE FROM lines WHERE {invalid}"):  # noqa: S608 (texts of ours)
         others -= count_lines(file, source.file_format, is_torn)
@@ -129,11 +130,6 @@ def remove_rows(connection: Any, file: Path, visitor_id: str) -> int:
 def count_rows(connection: Any, file: Path) -> int:
     """Return the number of rows of a Parquet file."""
     return _number(connection, _HOW_MANY, {"file": one_file(file)})
-
-
-def _load(connection: Any, keys: Mapping[str, str], file: Path) -> None:
-    types = {key: _type(column) for key, column in keys.items()}
-    connection.execute(_LOAD, {"file": one_file(file), "types": types})
 
 
 def _type(column: str) -> str:
@@ -223,12 +219,9 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
             troubles += for_each_file(log, _is_lines, write)
     busy = sum(isinstance(error, TimeoutError) for _, error in troubles)
     unreadable = [f"{source.path}: {error}" for source, error in troubles if not isinstance(error, TimeoutError)]
-    unreadable += [str(damaged) for log in rows for source in sources(log) if (damaged := _cut_off(source))]
+    parquet = [source for log in rows for source in sources(log) if source.file_format is FileFormat.PARQUET]
+    unreadable += [str(damaged) for damaged in map(failed_checksum, parquet) if damaged]
     return Compacted(files, rows[path], rows[counts_path(path)], busy, tuple(unreadable), tuple(no_records))
-
-
-def _cut_off(source: Source) -> Damaged | None:
-    return failed_checksum(source) if source.file_format is FileFormat.PARQUET else None
 
 
 def _is_lines(source: Source) -> bool:
