@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserType, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Error, sync_playwright
 
 from tests.support.browsers.life_browser import life_sites
 from tests.support.browsers.surfaces import museum_site
@@ -37,7 +37,10 @@ class SharedChromium:
         """Start it with further options of Playwright's `launch`, unless one with these runs."""
         name = repr(options)
         found = self._browsers.get(name)
-        if found is None or not found.is_connected():
+        if found and not _answers(found):
+            self.stop()
+            found = None
+        if not found:
             options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS["args"], ANY_HOST], **options}
             found = self._browsers[name] = self._type().launch(**options)
         return found
@@ -51,6 +54,15 @@ class SharedChromium:
         for browser in self._browsers.values():
             return browser.browser_type
         return self._running.enter_context(sync_playwright()).chromium
+
+
+def _answers(browser: Browser) -> bool:
+    """Return whether a browser and Playwright's driver still run: a test may have ended them."""
+    try:
+        browser.new_browser_cdp_session().detach()
+    except Error:
+        return False
+    return True
 
 
 CHROMIUM = SharedChromium()
