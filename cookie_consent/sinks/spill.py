@@ -43,11 +43,16 @@ class Spill:
     def __init__(self, folder: str | os.PathLike[str], most_bytes: int = _MAX_BYTES) -> None:
         self.folder = Path(folder)
         self._most_bytes = most_bytes
-        self.after_fork()
+        self._own = self._new_path()
+        self._taken: int | None = None
+        """The descriptor of the file whose lines this process stores."""
 
     def after_fork(self) -> None:
-        """Name another file."""
-        self._own = self.folder / f"{secrets.token_hex(8)}{_SUFFIX}"
+        """Name another file. The parent stores the lines of the one that it has."""
+        self._own = self._new_path()
+        if self._taken is not None:
+            os.close(self._taken)  # else it stays locked as long as this process runs
+        self._taken = None
 
     def add(self, batch: Sequence[Line]) -> None:
         """Append a batch, all of it or nothing.
@@ -64,7 +69,7 @@ class Spill:
                 if is_open_at(file, self._own):
                     append(file, lines)
                     return
-            self.after_fork()  # somebody stores the lines of that file
+            self._own = self._new_path()  # somebody stores the lines of that file
 
     def is_waiting(self) -> bool:
         """Return whether there are lines to store."""
@@ -81,11 +86,15 @@ class Spill:
                 file = locking.open_locked(path, os.O_RDWR)
             except OSError:  # somebody else stores its lines
                 continue
-            with os.fdopen(file, "rb") as lines:
-                yield from _batches(lines, most)
-                os.ftruncate(file, 0)
-                if locking.is_posix() and is_open_at(file, path):
-                    path.unlink()
+            self._taken = file
+            try:
+                with os.fdopen(file, "rb") as lines:
+                    yield from _batches(lines, most)
+                    os.ftruncate(file, 0)
+                    if locking.is_posix() and is_open_at(file, path):
+                        path.unlink()
+            finally:
+                self._taken = None
 
     def erase(self, visitor_id: str) -> int:
         """Blank out a visitor's records in all files; return how many."""
@@ -112,6 +121,9 @@ class Spill:
                 file.seek(0)
                 blank_lines(file, lambda line: matches(line[1:]), dry_run=dry_run)
         return records
+
+    def _new_path(self) -> Path:
+        return self.folder / f"{secrets.token_hex(8)}{_SUFFIX}"
 
     def _sizes(self) -> dict[Path, int]:
         """Return the files that have lines, with their sizes."""

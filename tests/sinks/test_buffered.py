@@ -510,6 +510,36 @@ def test_each_spilled_batch_is_stored_by_one_process(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+FORKED_WHILE_STORING = """
+import os, sys
+from pathlib import Path
+from tests.sinks.test_buffered import Spill, line
+spill = Spill(Path(sys.argv[1]))
+spill.add([(True, line(1)), (True, line(2))])
+batches = spill.batches(1)
+next(batches)
+(done, says), (end, ends) = os.pipe(), os.pipe()
+child = os.fork()
+if not child:
+    os.close(ends)
+    spill.after_fork()
+    os.write(says, b"1")
+    os.read(end, 1)
+    os._exit(0)
+os.read(done, 1)
+batches.close()
+print([lines for lines in Spill(spill.folder).batches(10)] == [[(True, line(1)), (True, line(2))]])
+os.close(ends)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.slow
+def test_forked_child_keeps_no_spill_file_that_its_parent_stores(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKED_WHILE_STORING, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=50).stdout == "True\n"
+
+
 def test_torn_line_of_spilled_batch_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "dead.spill").write_bytes(b"r" + line(1) + b"\n" + b"c" + line(2) + b"r" + line(3)[:9])
     spill = Spill(tmp_path)
