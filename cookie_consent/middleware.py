@@ -214,11 +214,9 @@ def with_plain_fields(scope: Scope) -> Scope:
     """Return the scope of a request whose header fields are a list of pairs of bytes."""
     fields = scope["headers"]
     if type(fields) is list:
-        if not fields:
-            return scope
-        # Nearly all servers send such fields. A middleware adds other ones at either end, so that a look at both ends
-        # finds them without a loop.
-        (name, value), (last_name, last_value) = fields[0], fields[-1]
-        if type(name) is type(value) is type(last_name) is type(last_value) is bytes:
+        for name, value in fields:
+            if type(name) is not bytes or type(value) is not bytes:
+                break
+        else:
             return scope
     return {**scope, "headers": plain_fields(fields)}
