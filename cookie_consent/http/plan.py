@@ -65,6 +65,7 @@ class Head:
     Attributes:
         kind: the type of the message.
         status: the status code; 0 for none.
+        is_plain: whether the app sends a list of pairs of bytes, which any server takes as it is.
         fields: the header fields, with names in lowercase.
         found: the header fields by name; of several, the last. Two types or lengths count as none.
         media_type: the media type of the body, in lowercase; b"" for none.
@@ -82,10 +83,12 @@ class Head:
         is_left_out: bool = False,
     ) -> None:
         fields: Headers = message.get("headers") or []
+        is_plain = type(message.get("headers")) is list
         if type(fields) is not list:
             fields = plain_fields(fields)
         for name, value in fields:
             if type(name) is not bytes or type(value) is not bytes or not name.islower():
+                is_plain &= all(type(part) is bytes for field in fields for part in field)
                 fields = plain_fields(fields)
                 break
         found = dict(fields)
@@ -96,6 +99,7 @@ class Head:
         status = message.get("status")
         self.kind: str = message["type"]
         self.status: int = status if isinstance(status, int) else 0
+        self.is_plain = is_plain
         self.fields = fields
         self.found = found
         self.media_type = found.get(b"content-type", b"").partition(b";")[0].strip().lower()

@@ -213,7 +213,7 @@ class Sender:
             is_left_out=self.is_left_out,
         )
         new = plan(self.visit, head, self.consent, self.site)
-        if not vars(new) and head.fields is message.get("headers"):
+        if not vars(new) and head.is_plain:
             return self.server_send(message)
         self._note(head, new)
         if new.insert is None:

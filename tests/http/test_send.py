@@ -136,3 +136,18 @@ def test_request_fields_whose_names_are_other_bytes_are_read(names: type[bytes])
         sent: list[Message] = run(drive(site, dict(request)))
         assert QUESTION in body_of(sent)
     assert all(name != b"cookie" for name, _ in seen[-1]["headers"])
+
+
+def test_names_of_fields_are_in_lowercase_only_where_something_changes() -> None:
+    written = [(b"Content-Type", b"text/plain"), (b"X-Trace-Id", b"A")]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        more = [(b"Set-Cookie", b"mystery=1")] if scope["path"] == "/held" else []
+        await send({"type": "http.response.start", "status": 200, "headers": [*written, *more]})
+        await send(body(b"ok"))
+
+    untouched, changed = (run(drive(install(app), scope(path=path)))[0]["headers"] for path in ("/", "/held"))
+    assert untouched == written
+    assert [(name, value) for name, value in changed if name != b"vary"][:2] == [
+        (name.lower(), value) for name, value in written
+    ]
