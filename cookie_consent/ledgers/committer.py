@@ -19,7 +19,7 @@ class Committer:
     """Passes waiting records to a write function, many with one call.
 
     A commit takes as long for many records as for one, so a record waits for the running write and its own, not for
-    each record before it. The thread lives while records wait.
+    each record before it. The thread starts with the first record, and ends when the committer is closed.
 
     Args:
         write: writes records and returns for each the stored one as JSON; raises if it stored none.
@@ -36,7 +36,8 @@ class Committer:
 
     def after_fork(self) -> None:
         """Start with an empty queue and no thread. The parent writes what was waiting."""
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._is_closing = False
         self._waiting: list[_Waiting] = []
         self._thread: threading.Thread | None = None
 
@@ -50,10 +51,11 @@ class Committer:
             Exception: whatever `write` raised.
         """
         stored: Future[str] = Future()
-        with self._lock:
+        with self._changed:
             if len(self._waiting) >= _MAX_WAITING:
                 raise queue.Full
             self._waiting.append((entry, stored))
+            self._changed.notify()
             # One that could not be started is not alive.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="consent-ledger", daemon=True)
@@ -61,10 +63,14 @@ class Committer:
         return await wait_for_result(stored)
 
     def close(self) -> None:
-        """Wait until nothing is waiting. A later record starts a new thread."""
-        thread = self._thread
+        """Write what is waiting, and end the thread. A later record starts a new one."""
+        with self._changed:
+            thread = self._thread
+            self._is_closing = True
+            self._changed.notify()
         if thread is not None:
             thread.join()
+        self._is_closing = False
 
     def _run(self) -> None:
         while batch := self._take_batch():
@@ -72,8 +78,9 @@ class Committer:
             self._settle([item for item in batch if item[1].set_running_or_notify_cancel()])
 
     def _take_batch(self) -> list[_Waiting]:
-        """Take what is waiting; if nothing is, the thread has to end."""
-        with self._lock:
+        """Wait for records and take them; if there are none, the thread has to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closing)
             batch = self._waiting[:_MAX_BATCH]
             del self._waiting[:_MAX_BATCH]
             if not batch:

@@ -85,13 +85,15 @@ class PostgresqlDatabase:
         address = _address(url)
         self._must_exist = must_exist
         self._has_tables = False
-        self.engine = create_engine(
-            address,
-            pool_timeout=_WAIT,
-            pool_pre_ping=True,
-            hide_parameters=True,  # errors are logged, and the parameters are personal data
-            connect_args=_connect_args(address),
-        )
+        options: dict[str, Any] = {
+            "pool_timeout": _WAIT,
+            "hide_parameters": True,  # errors are logged, and the parameters are personal data
+            "connect_args": _connect_args(address),
+        }
+        self.engine = create_engine(address, pool_pre_ping=True, **options)
+        # An append is tried again if its connection was lost, so that asking first would be a round trip for nothing.
+        self._appender = create_engine(address, isolation_level="AUTOCOMMIT", **options)
+        self.engines = (self.engine, self._appender)
         try:
             self._make_tables()
         except SQLAlchemyError as error:
@@ -113,7 +115,10 @@ class PostgresqlDatabase:
         # A transaction would cost two more round trips.
         return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
-    appending = reading
+    def appending(self) -> Connection:
+        """Connect to append."""
+        self._make_tables()
+        return self._appender.connect()
 
     @contextmanager
     def scanning(self) -> Iterator[Connection]:

@@ -101,9 +101,9 @@ class SqlLedger:
 
     def after_fork(self) -> None:
         """Drop all connections without closing them: they belong to the parent process."""
-        engine = self._database.engine
-        leave_to_parent(engine.pool)
-        engine.dispose(close=False)
+        for engine in self._database.engines:
+            leave_to_parent(engine.pool)
+            engine.dispose(close=False)
         self._readers = CapacityLimiter(_READER_THREADS)
 
     async def append(self, entry: Entry) -> dict[str, Any]:
@@ -233,7 +233,8 @@ class SqlLedger:
     def close(self) -> None:
         """Write what is waiting, and close all connections."""
         self._committer.close()
-        self._database.engine.dispose()
+        for engine in self._database.engines:
+            engine.dispose()
 
     def _write(self, entries: Sequence[Entry]) -> list[str]:
         """Write records, and retry once if the connection was lost or a cited text was removed meanwhile.

@@ -59,6 +59,7 @@ class SqliteDatabase:
         self.engine = create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_timeout=_BUSY_TIMEOUT, hide_parameters=True
         )
+        self.engines = (self.engine,)
         event.listen(self.engine, "begin", _begin)
         event.listen(self.engine, "checkout", self._check_file)
         try:

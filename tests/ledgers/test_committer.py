@@ -14,7 +14,6 @@ from cookie_consent.ledgers import Entry
 from cookie_consent.ledgers.committer import Committer
 from tests.support.asgi import run
 from tests.support.ledger_writer import entry
-from tests.support.waiting import wait_until
 
 LONGEST = 30
 
@@ -167,23 +166,16 @@ def test_record_is_not_written_after_timeout(disk: Disk) -> None:
     assert disk.written == [["begun"], ["staying"]], "only the write that had begun is completed"
 
 
-def test_thread_lives_while_records_wait(disk: Disk) -> None:
+def test_thread_lives_from_first_record_to_close(disk: Disk) -> None:
     before = threading.active_count()
     committer = Committer(disk.write)
     committer.close()
     assert threading.active_count() == before
-    disk.free.clear()
-
-    async def put() -> None:
-        waiting = asyncio.create_task(committer.put(entry("a")))
-        await asyncio.to_thread(disk.begun.wait, LONGEST)
+    for name in ("a", "b"):
+        run(committer.put(entry(name)))
         assert "consent-ledger" in {thread.name for thread in threading.enumerate()}, "the thread has a telling name"
-        disk.free.set()
-        await waiting
-
-    run(put())
-    committer.close()
-    wait_until(lambda: threading.active_count() == before, LONGEST)
+        committer.close()
+        assert threading.active_count() == before
 
 
 @pytest.mark.slow
