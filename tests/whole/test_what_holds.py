@@ -270,7 +270,6 @@ def pairs(request: pytest.FixtureRequest) -> list[tuple[Signals, Signals]]:
 
 
 @pytest.mark.slow
-@pytest.mark.no_cover
 @pytest.mark.parametrize("regime", LAWS)
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_no_sentence_is_untrue_after_a_change_of_the_policy(
@@ -293,7 +292,6 @@ def test_no_sentence_is_untrue_after_a_change_of_the_policy(
 
 
 @pytest.mark.slow
-@pytest.mark.no_cover
 @pytest.mark.parametrize("sale", ["sale", "no sale"])
 @pytest.mark.parametrize("regime", LAWS)
 @pytest.mark.parametrize("answer", ANSWERS)
