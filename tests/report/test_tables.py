@@ -21,7 +21,7 @@ from cookie_consent.report import report
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.parquet import compact
-from cookie_consent.sinks.files.tables import tables_folder
+from cookie_consent.sinks.files.tables import SESSIONS, read_origins, table_path, tables_folder, write_table
 from tests.report.test_report import (
     COUNTS,
     LAST,
@@ -260,3 +260,23 @@ def test_erasure_removes_tables_that_do_not_fit_and_leaves_the_others(live: Path
         ("sessions", third),
     ]
     assert all(before[table] == table.stat().st_mtime_ns for table in kept(live))
+
+
+@pytest.mark.parametrize("has_database", [False, True])
+def test_tables_and_views_of_another_version_are_replaced(live: Path, *, has_database: bool) -> None:
+    make_tables(live)
+    database = live.with_suffix(".duckdb")
+    with duckdb.connect() as connection:
+        origins = read_origins(connection, live, SESSIONS)
+        for day, origin in origins.items():
+            table = table_path(live, SESSIONS, day)
+            older = f"SELECT * EXCLUDE channel FROM read_parquet('{table}')"  # noqa: S608 (a path of ours)
+            write_table(connection, older, table, {**origin, "sql": 1}, table)
+    database.unlink()
+    if has_database:
+        with duckdb.connect(str(database)) as made:
+            tables = f"{tables_folder(live)}/sessions/*.parquet"
+            made.execute(f"CREATE VIEW sessions AS SELECT * FROM '{tables}'")  # noqa: S608 (a path of ours)
+    assert_is_as_wanted(live, since=max(origins), until=LAST)
+    with duckdb.connect(str(database), read_only=True) as made:
+        assert made.execute("SELECT count(channel) FROM sessions").fetchall() > [(0,)]

@@ -22,6 +22,7 @@ from cookie_consent.report.local_time import day_number, day_of
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file, sources
 from cookie_consent.sinks.files.damage import NO_RECORD, Damaged, find_other_lines, read_undamaged, with_other_lines
 from cookie_consent.sinks.files.tables import (
+    KINDS,
     RECORDS,
     SESSIONS,
     Origin,
@@ -147,26 +148,38 @@ def add_closed_days(connection: DuckDBPyConnection, path: Path, since: date = da
 
 
 def write_database(connection: DuckDBPyConnection, path: Path) -> None:
-    """Write a database of views of the tables, for other tools, if there is none or it names another folder."""
+    """Write a database of views of the tables, for other tools, if there is none or it has other views.
+
+    Tables that another version made are removed then: a view reads all tables of a kind, with the same columns.
+    """
     folder = one_file(tables_folder(path).absolute()).replace("'", "''")
     database = path.with_suffix(".duckdb")
     # DuckDB reads what follows a question mark in the name of a database as its options.
-    if "?" in str(database) or (database.is_file() and folder.encode() in database.read_bytes()):
+    if "?" in str(database):
         return
+    words = {
+        "views": "kept.views",
+        "sessions": "kept.sessions",
+        "of_records": f"read_parquet('{folder}/{RECORDS}/*.parquet')",
+        "of_sessions": f"read_parquet('{folder}/{SESSIONS}/*.parquet')",
+        "time": "make_timestamp(came * 1000)",
+        "ending": "",
+    }
+    text = sql("own_tools", DUCKDB, **words)
+    mark = f"Made by cookie_consent, {crc32(text.encode())}-{_version()}"
+    if database.is_file() and mark.encode() in database.read_bytes():
+        return
+    for kind in KINDS:
+        for day, origin in read_origins(connection, path, kind).items():
+            if origin["sql"] != _version():
+                table_path(path, kind, day).unlink(missing_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{database.name}.") as made:
         new = Path(made, database.name)
         name = str(new).replace("'", "''")
         connection.execute(f"ATTACH '{name}' AS kept")
-        words = {
-            "views": "kept.views",
-            "sessions": "kept.sessions",
-            "of_records": f"read_parquet('{folder}/{RECORDS}/*.parquet')",
-            "of_sessions": f"read_parquet('{folder}/{SESSIONS}/*.parquet')",
-            "time": "make_timestamp(came * 1000)",
-            "ending": "",
-        }
-        for statement in sql("own_tools", DUCKDB, **words).split(";"):
+        for statement in text.split(";"):
             connection.execute(statement)
+        connection.execute(f"COMMENT ON VIEW kept.views IS '{mark}'")
         connection.execute("DETACH kept")
         new.chmod(tables_folder(path).stat().st_mode & 0o666)
         new.replace(database)
