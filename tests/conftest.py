@@ -7,16 +7,12 @@ import gc
 import logging
 import signal
 from collections.abc import Generator, Iterator
-from importlib import import_module
-from pkgutil import walk_packages
 from typing import Any
 
 import hypothesis
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
-from coverage import Coverage
 
-import cookie_consent
 from cookie_consent.base.messages import forget_warnings
 from tests.support.built import changed_sources, complaint
 from tests.support.examples import register_profiles
@@ -101,21 +97,6 @@ def _warns_in_each_test() -> None:
 
 _SERVERS = {"clickhouse", "live_sites", "postgres", "private_clickhouse", "stoppable_postgres"}
 """Fixtures that start servers."""
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Measure no coverage while tests are collected, which would take twice as long; of the package, it is measured."""
-    measuring = Coverage.current()
-    if measuring is None:
-        return (yield)
-    for module in walk_packages(cookie_consent.__path__, f"{cookie_consent.__name__}."):
-        import_module(module.name)
-    measuring.stop()
-    try:
-        return (yield)
-    finally:
-        measuring.start()
 
 
 @pytest.hookimpl(tryfirst=True)
