@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from xdist.scheduler import LoadFileScheduling
@@ -25,6 +26,11 @@ class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
         super()._reschedule(node)
         while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """Give a worker the next file. If it has just ended, `remove_node` takes the file back."""
+        with suppress(OSError):
+            super()._assign_work_unit(node)
 
     def remove_node(self, node: Any) -> str | None:
         """Return the test that a worker ran when it ended; give the others that it had to the next workers.
