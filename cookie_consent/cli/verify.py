@@ -209,7 +209,8 @@ def _describe(report: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield f"The signature of root {kept['root']} was not checked: there is no key in {_KEYS}."
     why = ", ".join(f"{count:,} by {reason}" for reason, count in report["removed_by"].items() if count)
-    removed = f" ({report['removed']:,} of them removed: {why})" if report["removed"] else ""
+    reasons = f": {why}" if why else ""  # the record that says why may lie after the end of what fits
+    removed = f" ({report['removed']:,} of them removed{reasons})" if report["removed"] else ""
     records = f"{counted(report['records'], 'record')}{removed}"
     if report["findings"]:
         yield f"The chain itself fits for {records}."

@@ -458,6 +458,8 @@ def test_purge_keeps_and_reports_changed_records(path: Path, capsys: Capture) ->
     assert [said["misfiled"] for said in json_lines(capsys)] == [1]
     why = "Record 2 does not fit: it is filed under another keep_until than it says."
     assert verified(path, capsys, "--root", root)["findings"] == [{"record": 2, "why": why}]
+    assert main(["verify", "--ledger", url(path)]) == FINDING
+    assert capsys.readouterr().out == "The chain itself fits for 1 record (1 of them removed).\n"
 
 
 @pytest.mark.slow
