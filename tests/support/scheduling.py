@@ -47,3 +47,10 @@ class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
         for other in self.assigned_work:
             self._reschedule(other)
         return running
+
+    def mark_test_pending(self, item: str) -> None:
+        """Let a test of browsers or servers run again whose worker has ended: pytest-rerunfailures counts how often."""
+        file = self._split_scope(item)
+        self.workqueue[file] = {**self.workqueue.get(file, {}), item: False}
+        for node in self.nodes:
+            self._reschedule(node)

@@ -35,6 +35,16 @@ def test_fatal():
 
 def test_after(): note("after")
 """
+RERUN = """
+import os, pathlib, pytest
+from noted import note
+
+@pytest.mark.flaky(reruns=1)
+def test_rerun():
+    note("rerun")
+    if pathlib.Path("ran").read_text().count("rerun") == 1:
+        os._exit(1)
+"""
 OTHER = """
 import pytest
 from noted import note
@@ -48,11 +58,14 @@ def test_other(number): note(f"other {number}")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_test_that_ends_its_worker_fails_once_and_the_others_run_once(tmp_path: Path, workers: int) -> None:
     files = {"conftest.py": CONFTEST, "noted.py": NOTED, "test_fatal.py": FATAL, "test_other.py": OTHER}
+    files["test_rerun.py"] = RERUN
     for name, text in files.items():
         (tmp_path / name).write_text(text, "utf-8")
     options = [
         "-p",
         "xdist",
+        "-p",
+        "rerunfailures",
         "-p",
         "no:cacheprovider",
         "-c",
@@ -67,7 +80,7 @@ def test_test_that_ends_its_worker_fails_once_and_the_others_run_once(tmp_path: 
     environ = {**os.environ, "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=50)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
-    assert "1 failed, 5 passed" in done.stdout
+    assert "1 failed, 6 passed, 1 rerun" in done.stdout
     assert "FAILED test_fatal.py::test_fatal" in done.stdout
     ran = (tmp_path / "ran").read_text("utf-8").splitlines()
-    assert sorted(ran) == ["after", "before", "fatal", "other 0", "other 1", "other 2"]
+    assert sorted(ran) == ["after", "before", "fatal", "other 0", "other 1", "other 2", "rerun", "rerun"]
