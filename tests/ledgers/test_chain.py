@@ -271,6 +271,13 @@ def test_removal_records_do_not_cover_each_other() -> None:
     assert listed_ranges(first, 2) == [(1, 1)]
 
 
+@pytest.mark.parametrize("numbers", [[[1, float("inf")]], [[1, "x"]], [1], None])
+def test_malformed_numbers_of_a_removal_record_cover_nothing(numbers: object) -> None:
+    """JSON can have 1e999, which Python reads as infinite."""
+    covers = {**removal("x", "erasure", [1], TIME), "numbers": numbers}
+    assert listed_ranges(covers, 2) == []
+
+
 def test_visitor_note_is_not_a_removal_record() -> None:
     note = record(6, note='"event":"removed"', nested={"event": "removed", "numbers": [[1, 5]]})
     assert verify_removals(note, removed=[2]).wrong == 2
