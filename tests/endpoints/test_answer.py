@@ -371,6 +371,31 @@ def test_withdrawal_comes_into_chain_before_next_answer_with_its_own_time(caplog
     assert list(chronology.findings()) == []
 
 
+class RepliesLost(MemoryLedger):
+    """A ledger that keeps a record, while the reply that says so can be lost."""
+
+    is_cut_off = False
+
+    async def append(self, entry: Entry) -> dict[str, Any]:
+        kept = await super().append(entry)
+        if self.is_cut_off:
+            raise ConnectionError("the connection is gone")
+        return kept
+
+
+def test_withdrawal_whose_reply_was_lost_is_kept_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock, ledger = Clock(), RepliesLost()
+    visitor = Visitor(install(page_app(), ledger=ledger, clock=clock))
+    visitor.accept()
+    ledger.is_cut_off = True
+    visitor.refuse()
+    ledger.is_cut_off = False
+    clock.forward(seconds=600)
+    visitor.accept()
+    assert [record["event"] for record in ledger.kept] == ["granted", "withdrawn", "granted"]
+    assert f"The ledger has kept the record that waited: {ledger.kept[1]['record_id']}" in caplog.messages
+
+
 def test_answer_of_another_visitor_brings_no_withdrawal_but_its_own() -> None:
     clock, ledger = Clock(), FaultyLedger()
     app = install(page_app(), ledger=ledger, clock=clock)
