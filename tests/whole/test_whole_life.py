@@ -137,6 +137,7 @@ class WholeLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         place = Path(mkdtemp(dir=self.folder))
+        self.threads_before = {*threading.enumerate()}
         self.clock = Clock(1_750_000_000 - 1_750_000_000 % DAY + DAY / 2)
         self.log = place / "access.jsonl"
         self.sink = JsonLinesSink(self.log, compress=None)
@@ -456,10 +457,11 @@ class WholeLife(RuleBasedStateMachine):
             self.expect_purge_of_the_ledger()
 
     def wait_for_threads(self) -> None:
-        """Wait for the threads that remove and erase records."""
-        for thread in threading.enumerate():
+        """Wait for the threads of the site that remove and erase records."""
+        for thread in {*threading.enumerate()} - self.threads_before:
             if thread.name in ("consent-retention", "consent-erasing"):
-                thread.join(60)
+                thread.join(30)
+                assert not thread.is_alive()
 
     def shut_down(self) -> None:
         """Tell the site that the server shuts down. The next request works as after a start."""
