@@ -24,7 +24,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
@@ -100,7 +99,7 @@ class ClickHouseServer(ClickHouseDatabases):
         command = [sys.executable, "-m", "tests.support.servers.clickhouse_server", str(self.folder), str(self._port)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, **process_group_options()
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **process_group_options()
             )
         try:
             self._port = int(wait_for_file(self._process, ready))
@@ -111,12 +110,14 @@ class ClickHouseServer(ClickHouseDatabases):
     def stop(self) -> None:
         """Stop the server in an orderly way."""
         self._send(signal.SIGTERM)
-        self._wait()
+        assert self._process
+        self._process.wait(LONGEST_END)
 
     def kill(self) -> None:
         """Kill the server, as kill -9 does."""
         self._send(signal.SIGKILL)
-        self._wait()
+        assert self._process
+        self._process.wait(LONGEST_END)
 
     def freeze(self) -> None:
         """Suspend the server with open connections, until `thaw`."""
@@ -130,14 +131,8 @@ class ClickHouseServer(ClickHouseDatabases):
         """End the server, and remove its data."""
         if self._process:
             kill_process_group(self._process)
-            self._wait()
+            self._process.wait(LONGEST_END)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _wait(self) -> None:
-        assert self._process, "it was started"
-        assert self._process.stdin
-        self._process.wait(LONGEST_END)
-        self._process.stdin.close()
 
     def _send(self, number: int) -> None:
         assert self._process, "it was started"
@@ -293,12 +288,6 @@ def _literal(value: str) -> str:
     return f"'{escaped}'"
 
 
-def end_with_parent() -> None:
-    """End the process when its input ends: the system closes it even if the parent is killed."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def serve(folder: Path, port: int) -> None:
     """Serve the data in a folder until SIGTERM; write the port to the file "ready" in it.
 
@@ -320,5 +309,4 @@ def serve(folder: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end_with_parent, daemon=True).start()
     serve(Path(sys.argv[1]), int(sys.argv[2]))
