@@ -371,25 +371,13 @@ def test_withdrawal_comes_into_chain_before_next_answer_with_its_own_time(caplog
     assert list(chronology.findings()) == []
 
 
-class RepliesLost(MemoryLedger):
-    """A ledger that keeps a record, while the reply that says so can be lost."""
-
-    is_cut_off = False
-
-    async def append(self, entry: Entry) -> dict[str, Any]:
-        kept = await super().append(entry)
-        if self.is_cut_off:
-            raise ConnectionError("the connection is gone")
-        return kept
-
-
 def test_withdrawal_whose_reply_was_lost_is_kept_once(caplog: pytest.LogCaptureFixture) -> None:
-    clock, ledger = Clock(), RepliesLost()
+    clock, ledger = Clock(), FaultyLedger()
     visitor = Visitor(install(page_app(), ledger=ledger, clock=clock))
     visitor.accept()
-    ledger.is_cut_off = True
+    ledger.loses_replies = True
     visitor.refuse()
-    ledger.is_cut_off = False
+    ledger.loses_replies = False
     clock.forward(seconds=600)
     visitor.accept()
     assert [record["event"] for record in ledger.kept] == ["granted", "withdrawn", "granted"]

@@ -17,6 +17,9 @@ class FaultyLedger(MemoryLedger):
     Args:
         fault: an error to raise, or a function to call and await before the method does its work; None for no fault.
         methods: the names of the methods that have the fault.
+
+    Attributes:
+        loses_replies: whether a record is kept, while the reply that says so is lost.
     """
 
     def __init__(self, fault: Fault = None, methods: Collection[str] = ("append", "records")) -> None:
@@ -24,6 +27,7 @@ class FaultyLedger(MemoryLedger):
         self.fault = fault
         self.methods = methods
         self.calls: list[tuple[str, Any]] = []
+        self.loses_replies = False
 
     def arguments(self, method: str) -> list[Any]:
         """Return the first argument of each call of a method."""
@@ -31,7 +35,10 @@ class FaultyLedger(MemoryLedger):
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         await self._call("append", entry)
-        return await super().append(entry)
+        kept = await super().append(entry)
+        if self.loses_replies:
+            raise ConnectionError("the connection is gone")
+        return kept
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
         await self._call("records", consent_id)
