@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Generic, Protocol, TypeVar
@@ -32,7 +33,7 @@ class Connection(Protocol):
 C = TypeVar("C", bound=Connection)
 
 
-class DatabaseStore(Generic[C]):
+class DatabaseStore(ABC, Generic[C]):
     """Writes lines over one connection, opened on first use and replaced after any failure.
 
     The server parses the lines, so that Python only copies bytes.
@@ -79,14 +80,15 @@ class DatabaseStore(Generic[C]):
         if connection is not None:
             connection.close()
 
+    @abstractmethod
     def _connect(self, limit: float) -> C:
         """Connect, and create missing tables.
 
         Args:
             limit: the time limit (seconds).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _insert(self, connection: C, table: str, lines: Sequence[bytes]) -> None:
         """Insert lines, all or none.
 
@@ -94,7 +96,6 @@ class DatabaseStore(Generic[C]):
             RefusedError: the server can never accept one of them. It gives only the error's name, because its text
                 contains data.
         """
-        raise NotImplementedError
 
 
 class RefusedError(Exception):
