@@ -196,7 +196,7 @@ class ConsentMiddleware(FailsAtStart):
             defer_to_outer(request.outer_consent, consent, site.own_cookies)
         trace = None
         if visit.traced or visit.depends_on_signals or visit.saved:
-            trace = site.begin_visit(visit, scope, consent, request)
+            trace = site.begin_visit(visit, scope, fields, consent, request)
         await Sender(site, scope, fields, path, receive, send, visit, consent, trace).run(self.app)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -329,7 +329,7 @@ def read_fields(fields: Headers, by_name: Mapping[bytes, bytes] | None = None) -
     """
     if by_name is None:
         by_name = dict(fields)
-    cookies = bytes(by_name.get(b"cookie", b""))
+    cookies = by_name.get(b"cookie", b"")
     if len(by_name) < len(fields):
         cookies = b"; ".join([value for name, value in fields if name == b"cookie"])
     signals = _NO_SIGNALS

@@ -72,7 +72,7 @@ def _read_visit(site: Site, request: OwnRequest, event: Event) -> Visit:
     path = local_path({**request.scope, "path": event.path})
     if is_under(path, site.prefix):
         raise Problem(400, '"path": the pages of the privacy choices are not traced.')
-    visit = site.visits.read(request.scope, path)
+    visit = site.visits.read(request.scope, path, request.fields)
     if not visit.traced:
         raise Problem(403, "The visitor does not allow tracing on that page.")
     if event.purpose and not visit.decision.purposes[event.purpose]:

@@ -72,7 +72,7 @@ class OwnRequest:
         self.receive = receive
         self.path = path
         self.now = site.clock()
-        self.visit = site.visits.read(scope, path)
+        self.visit = site.visits.read(scope, path, self.fields)
         self.place = self.visit.place
         self.base = address(scope.get("root_path", ""), site.prefix)
         self.cookie_field = self.visit.cookies

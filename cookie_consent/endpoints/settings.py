@@ -141,7 +141,7 @@ async def show_question(site: Site, request: OwnRequest) -> Response:
 
 def read_visit_at(site: Site, request: OwnRequest, page: str) -> Visit:
     """Return the visit that the visitor would make at another address of the site."""
-    return site.visits.read(request.scope, local_path(scope_at(request.scope, page)))
+    return site.visits.read(request.scope, local_path(scope_at(request.scope, page)), request.fields)
 
 
 async def show_state(site: Site, request: OwnRequest) -> Response:

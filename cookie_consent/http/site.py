@@ -239,7 +239,12 @@ class Site:
         return decide(here, None, frozenset(), 0)
 
     def begin_visit(
-        self, visit: Visit, scope: Mapping[str, Any], consent: RequestConsent, request: CurrentRequest
+        self,
+        visit: Visit,
+        scope: Mapping[str, Any],
+        fields: Mapping[bytes, bytes],
+        consent: RequestConsent,
+        request: CurrentRequest,
     ) -> Trace | None:
         """Record signals, say whether the request is traced, and return its trace if there will be an access record."""
         if visit.depends_on_signals and self.proof is not None:
@@ -253,7 +258,7 @@ class Site:
             if visit.visitor is None:
                 return None
             visit = visit._replace(visitor=visit.visitor._replace(referrer=None))
-        return self.access_log.trace(scope, visit, self.own_cookies)
+        return self.access_log.trace(scope, fields, visit, self.own_cookies)
 
     def run_if_due(self) -> None:
         """Run overdue retention when the server has started."""

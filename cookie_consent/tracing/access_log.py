@@ -88,15 +88,18 @@ class AccessLog:
             clock=clock,
         )
 
-    def trace(self, scope: Mapping[str, Any], visit: Visit, own_cookies: OwnCookies) -> Trace | None:
+    def trace(
+        self, scope: Mapping[str, Any], fields: Mapping[bytes, bytes], visit: Visit, own_cookies: OwnCookies
+    ) -> Trace | None:
         """Return the trace of a request, or None for bots and prefetches.
 
         Args:
             scope: the request's ASGI scope.
+            fields: its header fields by name, in lowercase.
             visit: a visit that may be traced: by consent, or where the law is one of opting out.
             own_cookies: our own cookies.
         """
-        fields, now = dict(scope["headers"]), self.clock()
+        now = self.clock()
         if self.retention is not None:
             self.retention.run_if_due(now, again=True)
         if not is_traceable(fields):
@@ -159,7 +162,7 @@ def _record_landing(
         The Set-Cookie field that removes the referrer from the visitor cookie; None while that page is still to come.
     """
     if trace.arrived_at < visitor.issued + _LANDS_WITHIN:
-        if scope["method"] != "GET" or find_page_view_host(dict(scope["headers"])) is None:
+        if scope["method"] != "GET" or find_page_view_host(trace.fields) is None:
             return None
         trace.mark_as_landing(visitor.referrer or "")
     return own_cookies.remove_referrer(visitor, trace.arrived_at, place)
