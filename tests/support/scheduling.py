@@ -18,11 +18,13 @@ class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
         return f"{file} {next((name for name in ENGINES if name in test.partition('[')[2]), '')}"
 
     def _reschedule(self, node: Any) -> None:
-        """Give a worker more to do.
+        """Give a worker more to do, as soon as it has told which tests it found.
 
         A worker begins a test when it knows the next one, or that there is none. xdist gives a new worker one file. If
         a single test is left of it, the worker would wait for ever.
         """
+        if node not in self.registered_collections:
+            return
         super()._reschedule(node)
         while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)

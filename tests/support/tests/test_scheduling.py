@@ -11,10 +11,16 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 CONFTEST = """
+import os, time
 from tests.support.scheduling import ByFileAndEngine
 
 def pytest_xdist_make_scheduler(config, log):
     return ByFileAndEngine(config, log)
+
+def pytest_collection():
+    # The first worker that takes the place of another is ready after the second one.
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw2":
+        time.sleep(2)
 """
 NOTED = """
 import pathlib
