@@ -1,4 +1,4 @@
-// Minifies the scripts and style sheets of static/ into static/built/; see docs/decisions/069. `--check` only compares.
+// Minifies the scripts and style sheets of static/ into static/built/; see docs/decisions/013. `--check` only compares.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-"""The ClickHouse sink. See docs/decisions/025."""
+"""The ClickHouse sink. See docs/decisions/004."""
 
 from __future__ import annotations
 

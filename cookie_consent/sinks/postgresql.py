@@ -1,4 +1,4 @@
-"""The PostgreSQL sink. See docs/decisions/025."""
+"""The PostgreSQL sink. See docs/decisions/004."""
 
 from __future__ import annotations
 
