@@ -14,9 +14,9 @@ from runpy import run_path
 from tempfile import TemporaryDirectory, mkstemp
 from typing import TYPE_CHECKING, Any
 
-from cookie_consent.cli.frame import FINDING, GOOD, Command, UnusableError, option, port_number, print_note
+from cookie_consent.cli.frame import FINDING, GOOD, Command, UnusableError, option, print_note
+from cookie_consent.cli.local_server import HOST, listen_port, serve, serving, wait_for_ctrl_c
 from cookie_consent.cli.main import main
-from cookie_consent.cli.serve_report import serve, serving, wait_for_ctrl_c
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
 
@@ -119,8 +119,8 @@ DEMO = Command(
             "walk)",
         ),
         option("--once", action="store_true", help="end after the walk; with status 1 if a promise is broken"),
-        option("--port", type=port_number, default=0, help="where the site listens (default: a free port)"),
-        option("--host", default="127.0.0.1", help="the address it listens on (default: %(default)s)"),
+        listen_port(0),
+        HOST,
         option("--report", metavar="FILE", type=Path, help="where the report page goes (default: a new file)"),
     ),
     _demo,

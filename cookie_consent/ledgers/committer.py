@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from cookie_consent.base.threads import call_after_fork, wait_for_result
 from cookie_consent.ledgers.entry import Entry
@@ -36,10 +36,9 @@ class Committer:
 
     def after_fork(self) -> None:
         """Start with an empty queue and no thread. The parent writes what was waiting."""
-        self._changed = threading.Condition()
-        self._is_closing = False
+        self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
-        self._thread: threading.Thread | None = None
+        self._writer = _make_writer()
 
     async def put(self, entry: Entry) -> str:
         """Return the stored record once it is on disk.
@@ -51,41 +50,28 @@ class Committer:
             Exception: whatever `write` raised.
         """
         stored: Future[str] = Future()
-        with self._changed:
+        with self._lock:
             if len(self._waiting) >= _MAX_WAITING:
                 raise queue.Full
+            # First, so that nothing waits where no thread can be started.
+            self._writer.submit(self._write_waiting)
             self._waiting.append((entry, stored))
-            self._changed.notify()
-            # One that could not be started is not alive.
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="consent-ledger", daemon=True)
-                self._thread.start()
         return await wait_for_result(stored)
 
     def close(self) -> None:
         """Write what is waiting, and end the thread. A later record starts a new one."""
-        with self._changed:
-            thread = self._thread
-            self._is_closing = True
-            self._changed.notify()
-        if thread is not None:
-            thread.join()
-        self._is_closing = False
+        with self._lock:
+            writer = self._writer
+            self._writer = _make_writer()
+        writer.shutdown()
 
-    def _run(self) -> None:
-        while batch := self._take_batch():
-            # Drops records whose callers were cancelled.
-            self._settle([item for item in batch if item[1].set_running_or_notify_cancel()])
-
-    def _take_batch(self) -> list[_Waiting]:
-        """Wait for records and take them; if there are none, the thread has to end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_closing)
+    def _write_waiting(self) -> None:
+        """Write one batch. There is none where an earlier batch had the record that this was called for."""
+        with self._lock:
             batch = self._waiting[:_MAX_BATCH]
             del self._waiting[:_MAX_BATCH]
-            if not batch:
-                self._thread = None
-        return batch
+        # Drops records whose callers were cancelled.
+        self._settle([item for item in batch if item[1].set_running_or_notify_cancel()])
 
     def _settle(self, waiting: list[_Waiting]) -> None:
         """Write records and resolve their futures.
@@ -106,3 +92,7 @@ class Committer:
         else:
             for (_, future), text in zip(waiting, stored, strict=True):
                 future.set_result(text)
+
+
+def _make_writer() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "consent-ledger")

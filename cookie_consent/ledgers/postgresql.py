@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from cookie_consent.ledgers.chain import INDEXED_COLUMNS, TIMES
 from cookie_consent.ledgers.tables import make_tables
 
 _log = logging.getLogger("cookie_consent")
@@ -18,12 +17,9 @@ _WAIT = 3
 """How long to wait for the server, and for other writers (seconds)."""
 LOCK = 7_077_283_940
 """The advisory lock on the end of the chain. Any number works that no other program uses in the same database."""
-_ARRAYS = {
-    "documents": "text",
-    **{f"{name}s": "bigint" if name in TIMES else "text" for name in INDEXED_COLUMNS},
-    "repeated_sinces": "bigint",
-}
+_LOCK_END = text(f"SELECT pg_advisory_xact_lock({LOCK})")
 _NO_TIMEOUT = text("SET LOCAL statement_timeout = 0")
+_MAY_REMOVE = text("SET LOCAL cookie_consent.removing = 'on'")
 _SESSION = {
     # Longer than the lock timeout, which would never apply otherwise.
     "statement_timeout": f"{_WAIT * 1100}",
@@ -31,8 +27,6 @@ _SESSION = {
     "default_transaction_isolation": r"read\ committed",  # so that a query after the lock sees the latest commit
     "synchronous_commit": "on",
 }
-_ARGUMENTS = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _ARRAYS.items())
-_APPEND = text(f"SELECT kept FROM consent_append({_ARGUMENTS}) ORDER BY place")  # noqa: S608 (constant names)
 
 
 def _address(url: str) -> URL:
@@ -69,9 +63,6 @@ def _connect_args(address: URL) -> dict[str, Any]:
 class PostgresqlDatabase:
     """A PostgreSQL database.
 
-    A function in the database appends a whole batch with one statement, so that the lock on the end of the chain is
-    never held during a round trip.
-
     Args:
         url: like "postgresql://user:password@host/database".
         must_exist: whether a database without a ledger, or one that cannot be reached, is an error.
@@ -85,15 +76,13 @@ class PostgresqlDatabase:
         address = _address(url)
         self._must_exist = must_exist
         self._has_tables = False
-        options: dict[str, Any] = {
-            "pool_timeout": _WAIT,
-            "hide_parameters": True,  # errors are logged, and the parameters are personal data
-            "connect_args": _connect_args(address),
-        }
-        self.engine = create_engine(address, pool_pre_ping=True, **options)
-        # An append is tried again if its connection was lost, so that asking first would be a round trip for nothing.
-        self._appender = create_engine(address, isolation_level="AUTOCOMMIT", **options)
-        self.engines = (self.engine, self._appender)
+        self.engine = create_engine(
+            address,
+            pool_pre_ping=True,
+            pool_timeout=_WAIT,
+            hide_parameters=True,  # errors are logged, and the parameters are personal data
+            connect_args=_connect_args(address),
+        )
         try:
             self._make_tables()
         except SQLAlchemyError as error:
@@ -104,21 +93,11 @@ class PostgresqlDatabase:
             shown = address.set(query={}).render_as_string(hide_password=True)
             _log.warning("The ledger at %s cannot be used yet, and nothing can be allowed until it can: %s", shown, why)
 
-    def append(self, connection: Connection, rows: Sequence[Mapping[str, Any]], since: Sequence[int]) -> list[str]:
-        """Store records; return the stored one for each, as JSON. `SqliteDatabase.append` describes the arguments."""
-        arrays = {f"{name}s": [row[name] for row in rows] for name in ("document", *INDEXED_COLUMNS)}
-        return list(connection.execute(_APPEND, {**arrays, "repeated_sinces": since}).scalars())
-
     def reading(self) -> Connection:
         """Connect for a short statement while a visitor waits. Slow ones fail."""
         self._make_tables()
         # A transaction would cost two more round trips.
         return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-
-    def appending(self) -> Connection:
-        """Connect to append."""
-        self._make_tables()
-        return self._appender.connect()
 
     @contextmanager
     def scanning(self) -> Iterator[Connection]:
@@ -128,10 +107,21 @@ class PostgresqlDatabase:
             connection.execute(_NO_TIMEOUT)
             yield connection
 
-    def changing(self) -> AbstractContextManager[Connection]:
-        """Begin a transaction that may remove records, and that excludes all other writers."""
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Begin a transaction that excludes all other writers, while a visitor waits."""
         self._make_tables()
-        return self._locked()
+        with self.engine.begin() as connection:
+            connection.execute(_LOCK_END)
+            yield connection
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """Begin a transaction that excludes all other writers and may remove records, with no limit of time."""
+        with self.writing() as connection:
+            connection.execute(_NO_TIMEOUT)
+            connection.execute(_MAY_REMOVE)
+            yield connection
 
     def empty_journal(self) -> None:
         """Do nothing: the server vacuums its tables and recycles its write-ahead log."""
@@ -145,16 +135,10 @@ class PostgresqlDatabase:
         if self._has_tables:
             return
         try:
-            with self._locked() as connection:
+            with self.engine.begin() as connection:
+                connection.execute(_NO_TIMEOUT)
+                connection.execute(_LOCK_END)
                 make_tables(connection, must_exist=self._must_exist)
         finally:
             self.engine.dispose()  # a forked child must not inherit connections
         self._has_tables = True
-
-    @contextmanager
-    def _locked(self) -> Iterator[Connection]:
-        with self.engine.begin() as connection:
-            connection.execute(_NO_TIMEOUT)
-            connection.execute(text("SET LOCAL cookie_consent.removing = 'on'"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-            yield connection

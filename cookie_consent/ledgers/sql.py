@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -34,7 +35,17 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from cookie_consent.base.clock import rfc3339
 from cookie_consent.base.threads import call_after_fork, leave_to_parent
-from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, Verified, is_intact, record_hash, removal, verify
+from cookie_consent.ledgers.chain import (
+    INDEXED_COLUMNS,
+    START,
+    Link,
+    Verified,
+    chain_hash,
+    is_intact,
+    record_hash,
+    removal,
+    verify,
+)
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
@@ -70,6 +81,13 @@ _KEY: ColumnElement[str] = bindparam("key")
 _IS_OF = RECORDS.c.consent_id == _KEY
 _RECORDS_OF = select(RECORDS.c.document).where(_IS_OF).order_by(RECORDS.c.number.desc()).limit(bindparam("most"))
 _COUNT_OF = select(func.count()).where(_IS_OF)
+_END = select(RECORDS.c.number, RECORDS.c.chain_hash).order_by(RECORDS.c.number.desc()).limit(1)
+_WITH_KEYS = (
+    select(RECORDS.c.repeat_key, RECORDS.c.decided_at, RECORDS.c.document)
+    .where(RECORDS.c.repeat_key.in_(bindparam("keys", expanding=True)))
+    .order_by(RECORDS.c.number)
+)
+_ADD = insert(RECORDS)
 _POLICY = select(POLICIES.c.document).where(POLICIES.c.version == _KEY)
 _TEXT = select(TEXTS.c.content).where(TEXTS.c.sha256 == _KEY)
 # Another process may have added the same policy or text.
@@ -101,9 +119,8 @@ class SqlLedger:
 
     def after_fork(self) -> None:
         """Drop all connections without closing them: they belong to the parent process."""
-        for engine in self._database.engines:
-            leave_to_parent(engine.pool)
-            engine.dispose(close=False)
+        leave_to_parent(self._database.engine.pool)
+        self._database.engine.dispose(close=False)
         self._readers = CapacityLimiter(_READER_THREADS)
 
     async def append(self, entry: Entry) -> dict[str, Any]:
@@ -233,8 +250,7 @@ class SqlLedger:
     def close(self) -> None:
         """Write what is waiting, and close all connections."""
         self._committer.close()
-        for engine in self._database.engines:
-            engine.dispose()
+        self._database.engine.dispose()
 
     def _write(self, entries: Sequence[Entry]) -> list[str]:
         """Write records, and retry once if the connection was lost or a cited text was removed meanwhile.
@@ -257,15 +273,13 @@ class SqlLedger:
                 policies[version] = canonical_json(entry.policies[version]).decode()
             for digest in entry.texts.keys() - self._cited:
                 texts[digest] = entry.texts[digest]
-        rows = [_row(entry) for entry in entries]
-        since = [entry.repeated_since for entry in entries]
-        with self._database.appending() as connection:
+        with self._database.writing() as connection:
             for statement, documents in ((_ADD_POLICY, policies), (_ADD_TEXT, texts)):
                 if documents:
                     # In order, so that two processes cannot wait for each other.
                     named = [{"name": name, "content": documents[name]} for name in sorted(documents)]
                     connection.execute(statement, named)
-            stored = self._database.append(connection, rows, since)
+            stored = _extend_chain(connection, entries)
         # Those of this batch alone, so that the set stays small. Most records cite what the one before them does.
         self._cited = {name for entry in entries for name in (*entry.policies, *entry.texts)}
         return stored
@@ -293,7 +307,7 @@ class SqlLedger:
         kept_days = shortest_keep_days(row.document for row in rows) if reason == "retention" else None
         connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(_EMPTY))
         entry = Entry(document=removal(record_id, reason, numbers, rfc3339(now), kept_days))
-        self._database.append(connection, [_row(entry)], [entry.repeated_since])
+        _extend_chain(connection, [entry])
 
     def _would_remove(self, candidates: Select[Any], condition: ColumnElement[bool]) -> Removal:
         count = 0
@@ -366,9 +380,29 @@ def _in_pages(query: Select[Any]) -> Select[Any]:
     return query.execution_options(yield_per=_PAGE_SIZE)
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    """Return the row of a record, apart from its place in the chain."""
-    return {**entry.columns, "document": entry.text, "record_hash": record_hash(entry.text)}
+def _extend_chain(connection: Connection, entries: Sequence[Entry]) -> list[str]:
+    """Append records in a transaction that excludes other writers; return the stored one for each, as JSON."""
+    number, last = connection.execute(_END).one_or_none() or (0, START)
+    earlier = defaultdict[str, list[tuple[int, str]]](list)
+    keys = sorted({entry.columns["repeat_key"] for entry in entries})
+    for key, decided_at, document in connection.execute(_WITH_KEYS, {"keys": keys}):
+        earlier[key].append((decided_at, document))
+    stored = list[str]()
+    added = list[dict[str, Any]]()
+    for entry in entries:
+        known = earlier[entry.columns["repeat_key"]]
+        first = next((document for decided_at, document in known if decided_at >= entry.repeated_since), None)
+        if first is None:
+            first = entry.text
+            number += 1
+            own = record_hash(first)
+            last = chain_hash(last, own)
+            added.append({**entry.columns, "number": number, "document": first, "record_hash": own, "chain_hash": last})
+            known.append((entry.columns["decided_at"], first))
+        stored.append(first)
+    if added:
+        connection.execute(_ADD, added)
+    return stored
 
 
 def _link(row: Row[Any]) -> Link:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, QueuePool, bindparam, create_engine, event, insert, select
+from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from cookie_consent.base.threads import wait_until
-from cookie_consent.ledgers.chain import START, chain_hash
-from cookie_consent.ledgers.tables import RECORDS, make_tables
+from cookie_consent.ledgers.tables import make_tables
 
 _BUSY_TIMEOUT = 3.0
 """How long to wait for another writer (seconds)."""
@@ -29,15 +27,6 @@ _NOT_WAITING = "PRAGMA busy_timeout = 0"
 _WAITING = f"PRAGMA busy_timeout = {_BUSY_TIMEOUT * 1000:.0f}"
 _MAX_DAMAGES = 10
 """How many damages of a file to report. More are usually of the same kind."""
-
-# Built once, because other writers wait while a transaction is open.
-_END = select(RECORDS.c.number, RECORDS.c.chain_hash).order_by(RECORDS.c.number.desc()).limit(1)
-_WITH_KEYS = (
-    select(RECORDS.c.repeat_key, RECORDS.c.decided_at, RECORDS.c.document)
-    .where(RECORDS.c.repeat_key.in_(bindparam("keys", expanding=True)))
-    .order_by(RECORDS.c.number)
-)
-_ADD = insert(RECORDS)
 
 
 class SqliteDatabase:
@@ -59,7 +48,6 @@ class SqliteDatabase:
         self.engine = create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_timeout=_BUSY_TIMEOUT, hide_parameters=True
         )
-        self.engines = (self.engine,)
         event.listen(self.engine, "begin", _begin)
         event.listen(self.engine, "checkout", self._check_file)
         try:
@@ -73,35 +61,6 @@ class SqliteDatabase:
         finally:
             self.engine.dispose()  # a forked child must not inherit connections
 
-    def append(self, connection: Connection, rows: Sequence[Mapping[str, Any]], since: Sequence[int]) -> list[str]:
-        """Store records; return the stored one for each, as JSON.
-
-        Args:
-            connection: from `changing`.
-            rows: the records: their columns, apart from their place in the chain.
-            since: the Unix time since which each may be a repeat of another.
-        """
-        number, last = connection.execute(_END).one_or_none() or (0, START)
-        earlier = defaultdict[str, list[tuple[int, str]]](list)
-        keys = sorted({row["repeat_key"] for row in rows})
-        for key, decided_at, document in connection.execute(_WITH_KEYS, {"keys": keys}):
-            earlier[key].append((decided_at, document))
-        stored = list[str]()
-        added = list[dict[str, Any]]()
-        for row, begin in zip(rows, since, strict=True):
-            known = earlier[row["repeat_key"]]
-            first = next((document for decided_at, document in known if decided_at >= begin), None)
-            if first is None:
-                first = row["document"]
-                number += 1
-                last = chain_hash(last, row["record_hash"])
-                added.append({**row, "number": number, "chain_hash": last})
-                known.append((row["decided_at"], first))
-            stored.append(first)
-        if added:
-            connection.execute(_ADD, added)
-        return stored
-
     def reading(self) -> Connection:
         """Connect for reading, short or long."""
         return self.engine.connect()
@@ -114,7 +73,7 @@ class SqliteDatabase:
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
-    appending = changing
+    writing = changing
 
     def empty_journal(self) -> None:
         """Empty the write-ahead log, which still contains removed data.

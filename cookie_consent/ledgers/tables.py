@@ -141,47 +141,6 @@ BEGIN
     RAISE EXCEPTION '{_REFUSED}' USING ERRCODE = 'restrict_violation';
 END $$
 """
-# Appends a batch with one statement, so that the lock is not held during a round trip. Each query of a volatile
-# function sees what was committed before that query began, so the end of the chain is read after the lock is taken.
-_APPEND = """
-CREATE FUNCTION consent_append(
-    documents text[], record_ids text[], consent_ids text[], policies text[], texts text[], prevailing_texts text[],
-    decided_ats bigint[], keep_untils bigint[], repeat_keys text[], repeated_sinces bigint[]
-) RETURNS TABLE (place integer, kept text) LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    last_number bigint;
-    last_hash bytea;
-    own bytea;
-BEGIN
-    PERFORM pg_advisory_xact_lock(7077283940);
-    SELECT r.number, r.chain_hash INTO last_number, last_hash FROM consent_records r ORDER BY r.number DESC LIMIT 1;
-    IF NOT FOUND THEN
-        last_number := 0;
-        last_hash := decode(repeat('00', 32), 'hex');
-    END IF;
-    FOR i IN 1 .. cardinality(documents) LOOP
-        place := i;
-        kept := NULL;
-        IF repeat_keys[i] IS NOT NULL THEN
-            SELECT r.document INTO kept FROM consent_records r
-                WHERE r.repeat_key = repeat_keys[i] AND r.decided_at >= repeated_sinces[i] ORDER BY r.number LIMIT 1;
-        END IF;
-        IF kept IS NULL THEN
-            kept := documents[i];
-            own := sha256(convert_to(kept, 'UTF8'));
-            last_number := last_number + 1;
-            last_hash := sha256(last_hash || own);
-            INSERT INTO consent_records VALUES (
-                last_number, kept, record_ids[i], consent_ids[i], policies[i], texts[i], prevailing_texts[i],
-                decided_ats[i], keep_untils[i], repeat_keys[i], own, last_hash
-            );
-        END IF;
-        RETURN NEXT;
-    END LOOP;
-END $$
-"""
-
-
 _IN_POSTGRESQL = (
     _REFUSE_IN_POSTGRESQL,
     *(
@@ -189,7 +148,6 @@ _IN_POSTGRESQL = (
         for table in ("consent_records", "consent_policies", "consent_texts")
         for name, event, each in (("stay", "UPDATE OR DELETE", "ROW"), ("remain", "TRUNCATE", "STATEMENT"))
     ),
-    _APPEND,
 )
 
 

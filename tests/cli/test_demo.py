@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from cookie_consent.cli import main
 from cookie_consent.cli.demo import follow_file, run
 from cookie_consent.cli.frame import GOOD, WRONG_USAGE
-from cookie_consent.cli.serve_report import serving
+from cookie_consent.cli.local_server import serving
 from examples.registry.walk import Outcome, print_outcomes, promises, walk
 from tests.support.asgi import call
 from tests.support.documentation import blocks

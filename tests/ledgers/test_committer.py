@@ -173,7 +173,7 @@ def test_thread_lives_from_first_record_to_close(disk: Disk) -> None:
     assert threading.active_count() == before
     for name in ("a", "b"):
         run(committer.put(entry(name)))
-        assert "consent-ledger" in {thread.name for thread in threading.enumerate()}, "the thread has a telling name"
+        assert "consent-ledger_0" in {thread.name for thread in threading.enumerate()}, "the thread has a telling name"
         committer.close()
         assert threading.active_count() == before
 
