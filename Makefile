@@ -1,5 +1,5 @@
-# Four commands: `make demo` shows it, `make check` answers within half a minute, `make test` proves it, and `make full`
-# proves it in all combinations, before a version. Each sets up all that it needs.
+# Four commands: `make demo` shows it, `make check` answers within a minute, `make test` proves it, and `make full` proves
+# it in all combinations, before a version. Each sets up all that it needs.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -11,6 +11,8 @@ PARALLEL := --dist loadfile --no-loadscope-reorder
 # The extra of packages that the tests get: `make full` takes all.
 EXTRA := test
 QUICK := not browser and not server and not slow
+# Node.js is a package of the environment.
+NPM := PATH="$(abspath $(BIN)):$$PATH" npm
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons browser-side system full-system mutate format bench bench-fast gallery docs reference dist clean
@@ -21,16 +23,15 @@ demo: $(VENV)/.demo built
 # Without it, each run and each worker would compile all tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Lint, types and the quick tests of the rooms that changed: see tests/support/rooms.py. `make check ARGS=tests` takes
-# those of all rooms.
-check: $(VENV)/.test
+# Lint, types and all quick tests.
+check: $(VENV)/.dev
 	@$(MAKE) --no-print-directory --jobs lint types quick
 
-quick: $(VENV)/.test built
+quick: $(VENV)/.dev built
 	$(BIN)/python -m pytest --quiet -m "$(QUICK)" --ignore tests/browser \
-		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(or $(ARGS),$(shell $(BIN)/python -m tests.support.rooms))
+		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(ARGS)
 
-# What stands for others runs: see tests/support/selection.py.
+# What stands for others runs: see tests/support/selection.py. What is not installed, and cannot be, is said at the end.
 test: system
 	@$(MAKE) --no-print-directory --jobs $(VENV)/.$(EXTRA) node_modules/.installed
 	@$(MAKE) --no-print-directory --jobs lint types browser-side
@@ -41,26 +42,27 @@ full: full-system
 	FULL_MATRIX=1 $(MAKE) --no-print-directory EXTRA=full test
 	FULL_MATRIX=1 $(MAKE) --no-print-directory EXTRA=full other-pythons
 
-lint: $(VENV)/.test
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/.test
+types: $(VENV)/.dev
 	$(BIN)/mypy
 
 browser-side: node_modules/.installed
-	npm run --silent check
+	$(NPM) run --silent check
 
 # The minified scripts and style sheets. They are committed, so this needs npm only where a source has changed.
 built: $(VENV)/bin/python
 	@$(BIN)/python -m tests.support.built 2>/dev/null || { \
-		$(MAKE) --no-print-directory node_modules/.installed && npm run --silent build && $(BIN)/python -m tests.support.built; }
+		$(MAKE) --no-print-directory node_modules/.installed && $(NPM) run --silent build && $(BIN)/python -m tests.support.built; }
 
 unit: $(VENV)/.test built
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest --cov --cov-report= --numprocesses $(WORKERS) $(PARALLEL) $(ARGS)
 	$(BIN)/coverage report
+	$(BIN)/python -m tests.support.floors
 
 # The tests without a browser, on the oldest and the newest Python here: warnings are errors there too. Those that are
 # marked `one_python` would say the same again.
@@ -71,7 +73,7 @@ other-pythons: system on-other-pythons
 # The same for the quick tests alone, which need no system packages, and for one row of each. They run with what a fresh
 # installation gets today: the newest version of each package.
 quick-on-other-pythons: TESTED := $(QUICK) and not one_python
-quick-on-other-pythons: EXTRA := quick
+quick-on-other-pythons: EXTRA := dev
 quick-on-other-pythons: ROWS := --one-row --ignore tests/browser --hypothesis-profile=quick
 quick-on-other-pythons: VERSIONS := --upgrade --upgrade-strategy eager
 quick-on-other-pythons: on-other-pythons
@@ -92,13 +94,12 @@ mutate: $(VENV)/.mutation built
 		cosmic-ray init tests/mutation.toml session.sqlite && cosmic-ray exec tests/mutation.toml session.sqlite && \
 		cr-report --surviving-only --show-diff session.sqlite
 
-format: $(VENV)/.test
+format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench built
-	@.ci/system wrk chromium npm
-	@.ci/system --optional postgres=postgresql
+	@.ci/system wrk chromium postgres=postgresql
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.serve
 	$(BIN)/python -m benchmarks.banner
@@ -119,7 +120,7 @@ docs: $(VENV)/.docs
 	@echo "Open build/docs/index.html"
 
 # The pages of docs/reference, from the code. A test says when they are out of date.
-reference: $(VENV)/.test
+reference: $(VENV)/.dev
 	$(BIN)/python -m tests.support.reference
 
 # What is published, in dist: the source archive and the wheel, checked, and tried on the oldest and the newest Python
@@ -134,14 +135,12 @@ dist: $(VENV)/.dist built
 
 # From the system's own packages, where this user may install them.
 system:
-	@.ci/system chromium npm locale-gen=locales openssl
-	@.ci/system --optional postgres=postgresql
+	@.ci/system chromium postgres=postgresql openssl
 
 # What only the full matrix uses.
 full-system: system
 	@.ci/system chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb goaccess \
-		java=default-jre-headless
-	@.ci/system --optional nginx varnishd=varnish promtool=prometheus
+		locale-gen=locales java=default-jre-headless nginx varnishd=varnish promtool=prometheus
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }
@@ -159,13 +158,17 @@ $(VENV)/.dist: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[dist]'
 	@touch $@
 
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.dev $(VENV)/.demo
 
 $(VENV)/.full: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[full]'
-	@touch $@ $(VENV)/.test $(VENV)/.demo $(VENV)/.dist $(VENV)/.docs
+	@touch $@ $(VENV)/.test $(VENV)/.dev $(VENV)/.demo $(VENV)/.dist $(VENV)/.docs
 
 $(VENV)/.mutation: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[mutation]'
@@ -176,8 +179,8 @@ $(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 # Without scripts: that of vnu-jar would fetch a Java of its own.
-node_modules/.installed: package.json package-lock.json
-	npm ci --silent --no-audit --no-fund --ignore-scripts --fetch-timeout=60000
+node_modules/.installed: package.json package-lock.json | $(VENV)/.$(EXTRA)
+	$(NPM) ci --silent --no-audit --no-fund --ignore-scripts --fetch-timeout=60000
 	@touch $@
 
 clean:

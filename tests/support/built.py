@@ -1,4 +1,4 @@
-"""Are the minified files in static/built/ made from the sources in static/? `npm run build` makes them."""
+"""Are the minified files in static/built/ made from the sources in static/? `make built` makes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def changed_sources(folder: Path = STATIC) -> list[str]:
 
 def complaint(changed: list[str]) -> str:
     """Return what to do about changed sources."""
-    return f"static/built/ was made before these changed: {', '.join(changed)}. Run `npm run build`."
+    return f"static/built/ was made before these changed: {', '.join(changed)}. Run `make built`."
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from tests.support.servers.postgres import (
     postgres_server,
     private_server,
 )
+from tests.support.servers.processes import without
 
 
 @contextmanager
@@ -23,9 +23,7 @@ def needs_postgres() -> Iterator[None]:
     try:
         yield
     except NoPostgresError as error:
-        if os.environ.get("CI") == "true":
-            raise pytest.fail.Exception(f"{error} With CI=true this is not skipped.", pytrace=False) from None
-        raise pytest.skip.Exception(str(error)) from None
+        raise without(str(error)) from None
 
 
 @pytest.fixture(scope="session")
