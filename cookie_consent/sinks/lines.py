@@ -42,14 +42,8 @@ def is_torn(line: bytes) -> bool:
 
 def time_of(line: bytes) -> str:
     """Return the time of a record or count, also of a torn one. A line without a time counts as never old."""
-    try:
-        time = json.loads(line)["time"]
-    except ValueError:
-        match = _TIME.search(line)
-        return match[1].decode("ascii", "replace") if match else _NEVER_OLD
-    except (LookupError, TypeError):
-        return _NEVER_OLD
-    return time if isinstance(time, str) else _NEVER_OLD
+    match = _TIME.search(line)
+    return match[1].decode("ascii", "replace") if match else _NEVER_OLD
 
 
 def oldest_kept(now: float, keep: timedelta) -> str:

@@ -475,9 +475,8 @@ def test_live_file_that_is_gone_meanwhile_is_not_processed(path: Path) -> None:
     assert len(worked) == 1
 
 
-@pytest.mark.parametrize("form", FileFormat)
-def test_file_that_is_gone_is_not_damaged_but_one_that_cannot_be_opened_is(form: FileFormat, path: Path) -> None:
-    source = Source(path.with_name("closed"), form, DAY, 1)
+def test_file_that_is_gone_is_not_damaged_but_one_that_cannot_be_opened_is(path: Path) -> None:
+    source = Source(path.with_name("closed"), FileFormat.GZIP, DAY, 1)
     assert failed_checksum(source) is None
     source.path.symlink_to(source.path)
     found = failed_checksum(source)

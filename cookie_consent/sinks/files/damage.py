@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, one_file
 from cookie_consent.sinks.files.locked_files import count_lines
@@ -18,7 +17,6 @@ from cookie_consent.sinks.optional import duckdb, is_interruption
 from cookie_consent.sinks.store import IncompleteError
 
 _BLOCK = 1024 * 1024
-_MAGIC = b"PAR1"
 _REMEMBERED = 10_000
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """The errors of reading a damaged compressed file."""
@@ -105,7 +103,7 @@ def read_undamaged(
     """Call `read` with all files but the damaged ones; return its result, and the damaged files.
 
     A compressed file is compared with its checksum first, because DuckDB would read changed bytes without noticing.
-    Other formats have none: what DuckDB can read counts as undamaged.
+    What DuckDB can read of others counts as undamaged.
 
     Args:
         connection: a DuckDB connection.
@@ -129,28 +127,17 @@ def read_undamaged(
 
 
 def failed_checksum(source: Source) -> Damaged | None:
-    """Return a file that cannot be opened, whose compressed lines fail their checksum, or whose Parquet is cut off."""
-    problem = ""
+    """Return a compressed file that cannot be opened, or whose lines fail their checksum."""
+    if source.file_format is not FileFormat.GZIP:
+        return None
     try:
-        if source.file_format is FileFormat.GZIP:
-            state = source.path.stat()
-            problem = _problem_of_gzip(source.path, state.st_ino, state.st_size, state.st_mtime_ns)
-        else:
-            with source.path.open("rb") as file:
-                if source.file_format is FileFormat.PARQUET:
-                    problem = _problem_of_parquet(file)
+        state = source.path.stat()
+        problem = _problem_of_gzip(source.path, state.st_ino, state.st_size, state.st_mtime_ns)
     except FileNotFoundError:
         return None  # it was closed or compacted, and the caller looks for it again
     except OSError as error:
         problem = error.strerror or str(error)
     return Damaged(source.path, problem) if problem else None
-
-
-def _problem_of_parquet(file: BinaryIO) -> str:
-    """Return "" if a file begins and ends as Parquet does: the list of its parts is at its end."""
-    begins = file.read(len(_MAGIC))
-    file.seek(max(0, os.fstat(file.fileno()).st_size - len(_MAGIC)))
-    return "" if begins == file.read() == _MAGIC else "it is cut off, or no Parquet"
 
 
 @lru_cache(_REMEMBERED)

@@ -26,7 +26,7 @@ from cookie_consent.sinks.files.closed_files import (
     path_of,
     sources,
 )
-from cookie_consent.sinks.files.damage import NO_COUNT, NO_RECORD, failed_checksum
+from cookie_consent.sinks.files.damage import NO_COUNT, NO_RECORD, failed_checksum, read_undamaged
 from cookie_consent.sinks.files.locked_files import LiveFile, count_lines, for_each_file, replacing
 from cookie_consent.sinks.lines import is_torn
 from cookie_consent.sinks.optional import duckdb_connection
@@ -54,7 +54,7 @@ WHERE visitor = $visitor ORDER BY time"""
 _HOW_MANY_OF_VISITOR = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false) WHERE visitor = $visitor"
 _OF_OTHERS = """
 SELECT * FROM read_parquet($file, hive_partitioning = false) WHERE visitor IS DISTINCT FROM $visitor"""
-_HOW_MANY = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false)"
+_HOW_MANY = "SELECT count(*) FROM read_parquet($files, hive_partitioning = false)"
 
 
 @contextmanager
@@ -127,9 +127,9 @@ def remove_rows(connection: Any, file: Path, visitor_id: str) -> int:
     return count
 
 
-def count_rows(connection: Any, file: Path) -> int:
-    """Return the number of rows of a Parquet file."""
-    return _number(connection, _HOW_MANY, {"file": one_file(file)})
+def count_rows(connection: Any, files: Sequence[Source]) -> int:
+    """Return the number of rows of Parquet files, from their ends alone."""
+    return _number(connection, _HOW_MANY, {"files": [one_file(source.path) for source in files]}) if files else 0
 
 
 def _type(column: str) -> str:
@@ -204,8 +204,8 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
 
             def write(source: Source, file: BufferedRandom, log: Path = log) -> None:
                 nonlocal files
-                if damaged := failed_checksum(source):  # DuckDB would not notice changed bytes
-                    raise OSError(damaged.problem)
+                if changed := failed_checksum(source):  # DuckDB would not notice
+                    raise OSError(changed.problem)
                 written, others = write_parquet(connection, log, source, file)
                 rows[log] += written
                 if others:
@@ -217,10 +217,11 @@ def compact(path: Path, seen: Callable[[int], object] = lambda number: None) -> 
             # Without a limit of size: only the end of the day counts here.
             LiveFile(log, sys.maxsize).close_due()
             troubles += for_each_file(log, _is_lines, write)
+        parquet = [source for log in rows for source in sources(log) if source.file_format is FileFormat.PARQUET]
+        _, damaged = read_undamaged(connection, parquet, lambda files: count_rows(connection, files))
     busy = sum(isinstance(error, TimeoutError) for _, error in troubles)
     unreadable = [f"{source.path}: {error}" for source, error in troubles if not isinstance(error, TimeoutError)]
-    parquet = [source for log in rows for source in sources(log) if source.file_format is FileFormat.PARQUET]
-    unreadable += [str(damaged) for damaged in map(failed_checksum, parquet) if damaged]
+    unreadable += map(str, damaged)
     return Compacted(files, rows[path], rows[counts_path(path)], busy, tuple(unreadable), tuple(no_records))
 
 

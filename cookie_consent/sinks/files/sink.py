@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
-from datetime import time as time_of_day
 from functools import cache, partial
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any, Literal
 
-from cookie_consent.base.clock import day_of, is_future
+from cookie_consent.base.clock import SKEW, day_of
 from cookie_consent.base.locking import is_posix
 from cookie_consent.base.threads import RANDOM
 from cookie_consent.sinks.buffered import BufferedSink
@@ -289,7 +288,7 @@ def _purge(path: Path, now: float, keep: timedelta, *, dry_run: bool) -> int:
 def _count(source: Source, file: BufferedRandom) -> int:
     if source.file_format is FileFormat.PARQUET:
         with engine() as connection:
-            return count_rows(connection, source.path)
+            return count_rows(connection, [source])
     return count_lines(file, source.file_format, lambda line: not line.isspace())
 
 
@@ -299,7 +298,7 @@ def _correct_future_dates(path: Path, now: float) -> None:
     They were closed while a clock was ahead. A locked file is left for the next call.
     """
     for source in sources(path):
-        if source.day and is_future(datetime.combine(source.day, time_of_day(), UTC).timestamp(), now):
+        if source.day and source.day > day_of(now + SKEW):
             with suppress(OSError), exclusive(path, source) as file, naming(path):
                 if file is not None:
                     new = next_path(path, day_of(now), source.file_format)
