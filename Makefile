@@ -139,8 +139,7 @@ system:
 
 # What only the full matrix uses.
 full-system: system
-	@.ci/system chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb goaccess \
-		locale-gen=locales java=default-jre-headless nginx varnishd=varnish promtool=prometheus
+	@.ci/system firefox-esr goaccess java=default-jre-headless nginx varnishd=varnish promtool=prometheus
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }

@@ -145,10 +145,10 @@ def _place(item: pytest.Item) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a worker one file at a time, or one browser's tests of a file that runs in several browsers."""
-    from tests.support.scheduling import ByFileAndEngine  # not needed without workers
+    """Give a worker one file at a time."""
+    from tests.support.scheduling import ByFile  # not needed without workers
 
-    return ByFileAndEngine(config, log) if config.getoption("dist") == "loadfile" else None
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def _asks_for_a_server(item: pytest.Item) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserType, Error, sync_playwright
 
+from tests.support.browsers.firefox import Firefox, started_firefox
 from tests.support.browsers.life_browser import life_sites
 from tests.support.browsers.surfaces import museum_site
 from tests.support.browsers.surroundings import surroundings_site
@@ -156,3 +157,10 @@ def caching_browser(browser: Browser) -> Browser:
     """Chromium with its back-forward cache, which Playwright switches off by default."""
     assert browser.is_connected()
     return CHROMIUM.start(ignore_default_args=["--disable-back-forward-cache"])
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    """A window of Firefox, for the full matrix."""
+    with started_firefox(tmp_path_factory.mktemp("firefox")) as firefox:
+        yield firefox

@@ -7,13 +7,12 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Route
 
+from tests.support.browsers.firefox import Firefox
 from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor, until
 from tests.support.servers.child_site import LOOPBACK, started
 from tests.support.sites.gated_site import PAGES, TOOLS
@@ -271,31 +270,17 @@ def test_hostile_markup_runs_and_loads_nothing(viewer: Viewer) -> None:
 
 
 @pytest.mark.full_matrix
-@pytest.mark.parametrize("name", ["Firefox", "WebKit"])
-def test_other_engines_start_everything_once_and_in_order(sites: Sites, name: str) -> None:
-    from tests.support.browsers.engines import Setting
-    from tests.support.browsers.guest import guest_at
-
+def test_firefox_starts_everything_once_and_in_order(sites: Sites, firefox: Firefox) -> None:
     key = secrets.token_hex(8)
-    with guest_at(name, Setting(), sites) as guest:
-        guest.driver.get(f"{sites.address}/all?key={key}")
-        guest.wait_for_banner()
-        assert asked_with(sites, key) == []
-        guest.answer("accept_all")
-        for page, counts in (("all", expected(EVERYTHING)[1]), ("order", Counter(ORDER))):
-            guest.driver.get(f"{sites.address}/{page}?key={key}")
-            assert eventually(partial(has_run, guest, counts.total()))
-            assert ran_in(guest) == counts
-        assert guest.driver.execute_script("return order") == ORDER
-        assert guest.driver.execute_script("return violations") == []
-
-
-def has_run(guest: Any, number: int) -> bool:
-    return ran_in(guest).total() >= number
-
-
-def ran_in(guest: Any) -> Counter[str]:
-    return Counter(guest.driver.execute_script("return order"))
+    firefox.go(f"{sites.address}/all?key={key}")
+    assert asked_with(sites, key) == []
+    firefox.answer("accept_all")
+    for page, counts in (("all", expected(EVERYTHING)[1]), ("order", Counter(ORDER))):
+        firefox.go(f"{sites.address}/{page}?key={key}")
+        firefox.wait_for(f"order.length >= {counts.total()}")
+        assert Counter(firefox.evaluate("order")) == counts
+    assert firefox.evaluate("order") == ORDER
+    assert firefox.evaluate("violations") == []
 
 
 # Withdrawal, and answers elsewhere

@@ -12,12 +12,13 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, expect
 
+from tests.support.browsers.firefox import Firefox
 from tests.support.browsers.recipients import Recipient, listening
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, Sites, until
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, until
 from tests.support.servers.child_site import LOOPBACK, Site, started
 from tests.support.sites.ways_out import NAVIGATIONS
 from tests.support.sites.ways_site import NAMES, PAGES
-from tests.support.waiting import eventually, wait_until
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
 LONGEST = 45_000
@@ -227,13 +228,8 @@ def test_documentation_has_an_example_of_each_way_but_of_extensions() -> None:
 
 
 @pytest.mark.full_matrix
-def test_no_way_leads_out_of_a_page_under_our_policy_in_firefox(site: Site, third: Recipient) -> None:
-    from tests.support.browsers.engines import Setting
-    from tests.support.browsers.guest import guest_at
-
-    with guest_at("Firefox", Setting(), Sites(site.address, "", Path())) as guest:
-        guest.driver.set_page_load_timeout(LONGEST / 1000)
-        for number in MIXED:
-            guest.driver.get(f"{site.address}/page/{number}?to={third.origin}")
-            wait_until(lambda: guest.driver.title == "done")
+def test_no_way_leads_out_of_a_page_under_our_policy_in_firefox(site: Site, third: Recipient, firefox: Firefox) -> None:
+    for number in MIXED:
+        firefox.go(f"{site.address}/page/{number}?to={third.origin}")
+        firefox.wait_for("document.title === 'done'")
     assert tried(third) == set()

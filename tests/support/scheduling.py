@@ -7,15 +7,9 @@ from typing import Any
 
 from xdist.scheduler import LoadFileScheduling
 
-ENGINES = ("Chromium", "Firefox", "WebKit")
 
-
-class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
-    """Keeps the tests of a file on one worker, or the tests of one browser in a file, so that fixtures start once."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file, _, test = nodeid.partition("::")
-        return f"{file} {next((name for name in ENGINES if name in test.partition('[')[2]), '')}"
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """Keeps the tests of a file on one worker, so that fixtures start once."""
 
     def _reschedule(self, node: Any) -> None:
         """Give a worker more to do, as soon as it has told which tests it found.

@@ -28,7 +28,7 @@ import pytest
 from tests.support.browsers.matrix import Value, rows_with_each_value
 
 NEED_THE_EXTRA_FULL = (
-    "tests/browser/test_engines.py",
+    "tests/browser/test_firefox.py",
     "tests/browser/test_html_checker.py",
     "tests/browser/test_nicegui.py",
     "tests/docs/test_site.py",

@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CONFTEST = """
 import os, time
-from tests.support.scheduling import ByFileAndEngine
+from tests.support.scheduling import ByFile
 
 def pytest_xdist_make_scheduler(config, log):
-    return ByFileAndEngine(config, log)
+    return ByFile(config, log)
 
 def pytest_collection():
     # The first worker that takes the place of another is ready after the second one.

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 LOADED = """
 import sys, pytest
 status = pytest.main(["--collect-only", "--quiet", "-p", "no:cacheprovider", "tests/decision"])
-print("loaded:", *({"playwright", "selenium"} & sys.modules.keys()))
+print("loaded:", *({"playwright"} & sys.modules.keys()))
 sys.exit(status)
 """
 TESTS = """
