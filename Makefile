@@ -98,18 +98,15 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench built
-	@.ci/system wrk chromium postgres=postgresql
+bench: $(VENV)/.test built
+	@.ci/system chromium postgres=postgresql
 	$(BIN)/python -m benchmarks.overhead
-	$(BIN)/python -m benchmarks.serve
 	$(BIN)/python -m benchmarks.banner
-	$(BIN)/python -m benchmarks.ledger
-	$(BIN)/python -m benchmarks.analytics
+	$(BIN)/python -m benchmarks.records
 
-# Rough, in about a minute: what the middleware adds to a request, and what each feature does.
-bench-fast: $(VENV)/.bench built
+# Rough, in a quarter of a minute: what the middleware adds to a request.
+bench-fast: $(VENV)/.test built
 	$(BIN)/python -m benchmarks.overhead --quick
-	$(BIN)/python -m benchmarks.overhead --quick --features
 
 gallery: system $(VENV)/.test built
 	$(BIN)/python -m tests.support.gallery
@@ -171,10 +168,6 @@ $(VENV)/.full: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.mutation: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[mutation]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[bench]'
 	@touch $@
 
 # Without scripts: that of vnu-jar would fetch a Java of its own.

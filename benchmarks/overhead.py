@@ -6,50 +6,48 @@ import argparse
 import asyncio
 import gc
 import itertools
-import json
 import logging
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Scope
 
 from benchmarks import apps
-from benchmarks.first_get import measure_first_gets
-from benchmarks.table import Row, print_table
-from tests.support.asgi import Reply
+from cookie_consent.decision.own_cookies import HTTPS, OwnCookies
+from cookie_consent.sinks import JsonLinesSink
+from tests.support.asgi import Visitor, drive
 from tests.support.waiting import wait_until
 
-RECORDS_WITHIN = 10.0  # seconds, far more than they should take
-FIRST_GET = 5.0  # milliseconds
+BARE = apps.bare_app()
+COOKIE_ROUTE = "/articles/with-cookie"
+FIRST_GET = """import asyncio, sys
+from benchmarks.overhead import time_first_get
+print(asyncio.run(time_first_get(sys.argv[1].encode())))
+"""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of request, and the app that it is measured on."""
+    """One kind of request, the app that it is measured on, and the most that its ratio should be."""
 
     name: str
     app: ASGIApp
-    cookies: Iterator[bytes | None]
-    to_reach: float | None = None
-    """The most that the ratio should be."""
+    cookies: Iterator[bytes]
+    to_reach: float | str = ""
     path: str = apps.ROUTE
-    records: apps.Records | None = None
-    without: ASGIApp = field(default_factory=apps.bare_app)
-    """What it is compared with."""
-    microseconds_to_reach: float | None = None
-    """The most microseconds, where that is the measure, on a machine where a session takes about ten."""
+    sink: JsonLinesSink | None = None
+    """Where the requests are traced to, which is measured with them."""
 
 
-async def drive(app: ASGIApp, scopes: list[Scope]) -> float:
-    """Make the requests one after the other, and return the seconds of CPU that the process needed.
-
-    Each scope is released after its request, as a server does: what it costs to free it, or to find it in a cycle
-    of references, belongs to the request.
-    """
+async def request_all(app: ASGIApp, scopes: list[Scope]) -> float:
+    """Make the requests, and return the seconds of CPU. Each scope is freed after its request, as a server does."""
     scopes.reverse()
     started = time.process_time()
     while scopes:
@@ -58,225 +56,139 @@ async def drive(app: ASGIApp, scopes: list[Scope]) -> float:
     return time.process_time() - started
 
 
-def cpu_until_written(records: apps.Records, count: int) -> float:
-    """Wait for so many more records, and return the seconds of CPU that others than this waiting needed."""
-    process, thread = time.process_time(), time.thread_time()
-    expected = records.count + count
-    wait_until(lambda: records.read() >= expected, RECORDS_WITHIN)
+def measure_pair(runner: asyncio.Runner, case: Case, block: int, *, bare_first: bool) -> float:
+    """Return the microseconds that the app of a case adds to a request."""
+    seconds = {}
+    for app in (BARE, case.app) if bare_first else (case.app, BARE):
+        scopes = [apps.make_scope(case.path, next(case.cookies)) for _ in range(block)]
+        written = case.sink.stats().get("written", 0) if case.sink else 0
+        gc.collect()
+        seconds[app] = runner.run(request_all(app, scopes))
+        if case.sink and app is not BARE:
+            seconds[app] += wait_for_records(case.sink, written + block)
+    return (seconds[case.app] - seconds[BARE]) / block * 1e6
+
+
+def wait_for_records(sink: JsonLinesSink, written: int) -> float:
+    """Wait until records are in the file, and return the seconds of CPU that others than this waiting needed."""
+    process = time.process_time()
+    thread = time.thread_time()
+    wait_until(lambda: sink.stats().get("written", 0) >= written)
     return (time.process_time() - process) - (time.thread_time() - thread)
 
 
-def measure_pair(runner: asyncio.Runner, case: Case, block: int, *, bare_first: bool) -> float:
-    """Return how many microseconds longer a request takes on the case's app than on the one it is compared with."""
-    cookies = list(itertools.islice(case.cookies, block))
-    took = {}
-    for is_bare in (bare_first, not bare_first):
-        scopes = [apps.make_scope(case.path, cookie) for cookie in cookies]
-        gc.collect()
-        took[is_bare] = runner.run(drive(case.without if is_bare else case.app, scopes))
-        if case.records and not is_bare:
-            took[is_bare] += cpu_until_written(case.records, block)
-    return (took[False] - took[True]) / block * 1e6
-
-
-def measure(runner: asyncio.Runner, cases: Sequence[Case], rounds: int, block: int) -> list[list[float]]:
-    """Measure all cases in turns, and return each one's microseconds a request; a first round only warms up."""
-    overheads = [
-        [measure_pair(runner, case, block, bare_first=number % 2 == 0) for case in cases]
-        for number in range(rounds + 1)
-    ]
-    return [list(own) for own in zip(*overheads[1:], strict=True)]
-
-
-async def make_answers(access_log: Path, count: int) -> list[bytes]:
-    """Return so many cookies of refusals, one for each of the last seconds, from an app that measures nothing."""
-    now = time.time()
-    app = apps.consent_app(access_log=access_log, clock=lambda: now)
-    cookies = []
-    for _ in range(count):
-        now -= 1
-        cookies.append(await apps.answer(app, "refuse_all"))
-    assert len(set(cookies)) == count, "two answers gave the same cookie"
-    return cookies
-
-
-async def check_status(app: ASGIApp, cookie: bytes | None, status: str) -> None:
-    """Check that the cookie says what it should, and that the page is served."""
-    state = await apps.call(app, apps.make_scope(apps.PREFIX + "/state", cookie))
-    found = json.loads(state.body)["status"]
-    assert found == status, f"the cookie is taken for {found}, not for {status}"
-    reply = await apps.call(app, apps.make_scope(cookie=cookie))
-    assert reply.status == 200, reply
-    assert not reply.all("set-cookie"), reply
-
-
-async def check_page(app: ASGIApp, path: str) -> Reply:
-    """Check that the page is whole, and that the banner is in it."""
-    reply = await apps.call(app, apps.make_scope(path))
-    body = reply.body
-    beginning, end, _ = apps.PAGE.encode().rpartition(b"</body>")
-    assert apps.PREFIX.encode() in body, "the banner is not in the page"
-    assert body.startswith(beginning[:100]), "the page has another beginning"
-    assert beginning[-100:] in body, "the page has another end"
-    assert end in body, "the page has no end"
-    return reply
-
-
-async def check_pages(app: ASGIApp) -> None:
-    """Check that each page has the banner, and is what its address says."""
-    await check_page(app, apps.PAGE_ROUTE)
-    with_cookie = await check_page(app, apps.COOKIE_ROUTE)
-    assert any(line.startswith("session=") for line in with_cookie.all("set-cookie")), "the page sets no cookie"
-    with_nonce = await check_page(app, apps.NONCE_ROUTE)
-    nonce = with_nonce.all("content-security-policy")[0].partition("'nonce-")[2].partition("'")[0]
-    assert f'nonce="{nonce}"' in with_nonce.text, "what is added to the page has no nonce"
-    cached = await check_page(app, apps.CACHED_ROUTE)
-    assert "private" in cached.all("cache-control")[0], "shared caches may keep the page with the banner"
-    in_pieces = await check_page(app, apps.PIECES_ROUTE)
-    assert len([it for it in in_pieces.messages if it.get("body")]) >= apps.PIECES, "the page did not come in pieces"
-
-
-def check_records(runner: asyncio.Runner, app: ASGIApp, records: apps.Records, traced: bytes) -> None:
-    """Check that each traced request gives one record, and no other request does."""
-    gone_before = records.count
-    for cookie in (None, traced, None, traced):
-        runner.run(apps.call(app, apps.make_scope(cookie=cookie)))
-    cpu_until_written(records, 2)
-    time.sleep(1.2)
-    assert records.read() == gone_before + 2, "requests were traced that should not be"
-
-
-def unit_case(runner: asyncio.Runner) -> Case:
+def make_unit() -> Case:
     """Return the case that counts as 1: a valid session."""
-    session = apps.session_app()
-    signed_in = runner.run(apps.sign_in(session))
-    scope = apps.make_scope(cookie=signed_in)
-    runner.run(apps.call(session, scope))
-    assert scope["session"], "the session is not valid"
-    return Case("session (the unit)", session, itertools.repeat(signed_in))
+    session = SessionMiddleware(apps.bare_app(), apps.KEY)
+    visitor = Visitor(session)
+    visitor.get("/sign-in")
+    return Case("session (the unit)", session, itertools.repeat(visitor.cookies.encode()))
 
 
-def make_cases(runner: asyncio.Runner, folder: Path, requests: int) -> list[Case]:
-    """Return the cases, checked to be what their names say; the first is the unit."""
-    log = folder / "access.jsonl"
-    records = apps.Records(log)
-    unit, app = unit_case(runner), apps.consent_app(access_log=log)
-    refused = runner.run(apps.visit(app, "refuse_all"))
-    granted = runner.run(apps.visit(app, "accept_all"))
-    forged = apps.forgeries(refused)
-    again = next(forged)
-    new = runner.run(make_answers(folder / "other.jsonl", requests + 1))
-    kinds = {"unknown": (None, again, next(forged)), "refused": (refused, new.pop()), "granted": (granted,)}
-    for status, cookies in kinds.items():
-        for cookie in cookies:
-            runner.run(check_status(app, cookie, status))
-    runner.run(check_pages(app))
-    time.sleep(1.2)
-    records.read()
-    check_records(runner, app, records, granted)
-    return [
-        unit,
-        Case("no cookie", app, itertools.repeat(None), 0.45),
-        Case("refused", app, itertools.repeat(refused), 0.35),
-        Case("granted and traced", app, itertools.repeat(granted), 1.25, records=records),
-        Case("forged, comes again", app, itertools.repeat(again), 0.45),
+def make_answers(refused: bytes) -> Iterator[bytes]:
+    """Yield the cookie of a refusal for each second before this one."""
+    own = OwnCookies(apps.KEY)
+    (record,) = own.read_records(refused, HTTPS)
+    for decided_at in itertools.count(record.decided_at - 1, -1):
+        yield own.set_consent(replace(record, decided_at=decided_at), HTTPS).partition(b";")[0]
+
+
+def make_cases(folder: Path) -> list[Case]:
+    """Return the cases; the first is the unit."""
+    sink = JsonLinesSink(folder / "access.jsonl")
+    app = apps.consent_app(access_log=sink)
+    no = Visitor(app)
+    no.refuse()
+    yes = Visitor(app)
+    yes.accept()
+    refused = no.cookies.encode()
+    none = itertools.repeat(b"")
+    no_again = itertools.repeat(refused)
+    yes_again = itertools.repeat(yes.cookies.encode())
+    forged = (refused[:-10] + b"%010x" % number for number in itertools.count())
+    cases = [
+        Case("no cookie", app, none, 0.45),
+        Case("refused", app, no_again, 0.35),
+        Case("granted and traced", app, yes_again, 1.25, sink=sink),
+        Case("forged, comes again", app, itertools.repeat(next(forged)), 0.45),
         Case("forged, never seen before", app, forged, 1.1),
-        Case("valid, never seen before", app, iter(new), 1.8),
-        *page_cases(app, refused),
-        Case("page, granted and traced", app, itertools.repeat(granted), 2.6, apps.PAGE_ROUTE, records),
+        Case("valid, never seen before", app, make_answers(refused), 1.8),
+        Case("page, banner", app, none, 1.9, apps.PAGE_ROUTE),
+        Case("page, refused", app, no_again, 1.5, apps.PAGE_ROUTE),
+        Case("page, granted and traced", app, yes_again, 2.6, apps.PAGE_ROUTE, sink),
+        Case("page that sets a cookie, banner", app, none, 2.4, COOKIE_ROUTE),
+        Case("page that sets a cookie, refused", app, no_again, 2.0, COOKIE_ROUTE),
+        Case("page in four pieces, banner", app, none, 2.7, "/articles/in-pieces"),
+        Case("page with a nonce, banner", app, none, "30 µs", "/articles/with-nonce"),
+        Case("cached page, banner", app, none, path="/articles/cached"),
+        Case("cached page, refused", app, no_again, path="/articles/cached"),
     ]
+    for case in cases:
+        check_case(case)
+    return [make_unit(), *cases]
 
 
-def page_cases(app: ASGIApp, refused: bytes) -> list[Case]:
-    """Return the cases of pages of 10 kB, with the banner and refused."""
-
-    def page(name: str, path: str, to_reach: float | None = None, cookie: bytes | None = None) -> Case:
-        return Case(name, app, itertools.repeat(cookie), to_reach, path)
-
-    with_nonce = page("page with a nonce, banner", apps.NONCE_ROUTE)
-    return [
-        page("page, banner", apps.PAGE_ROUTE, 1.9),
-        page("page, refused", apps.PAGE_ROUTE, 1.5, refused),
-        page("page that sets a cookie, banner", apps.COOKIE_ROUTE, 2.4),
-        page("page that sets a cookie, refused", apps.COOKIE_ROUTE, 2.0, refused),
-        page("page in four pieces, banner", apps.PIECES_ROUTE, 2.7),
-        replace(with_nonce, microseconds_to_reach=30.0),
-        page("cached page, banner", apps.CACHED_ROUTE),
-        page("cached page, refused", apps.CACHED_ROUTE, cookie=refused),
-    ]
+def check_case(case: Case) -> None:
+    """Check that the requests of a case are what its name says."""
+    visitor = Visitor(case.app, [*apps.BROWSER[1:], (b"cookie", next(case.cookies))])
+    words = {"refused": "refused", "valid": "refused", "granted": "granted"}
+    expected = next((status for word, status in words.items() if word in case.name), "unknown")
+    status = visitor.state()["status"]
+    assert status == expected, f"{case.name}: the cookie is taken for {status}"
+    reply = visitor.get(case.path)
+    assert ("pchoice-form" in reply.text) == ("banner" in case.name), f"{case.name}: {reply.text}"
+    assert ("session" in reply.set_cookies) == ("sets a cookie" in case.name), f"{case.name}: {reply.headers}"
+    assert (len(reply.chunks) > 1) == ("pieces" in case.name), f"{case.name}: {len(reply.chunks)} pieces"
 
 
-def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
-    """Return a case for each feature: an app that has it, beside the same without; the first is the unit."""
-    plain = apps.consent_app(settings_link=False)
-    linked = apps.consent_app()
-    records = apps.Records(folder / "features.jsonl")
-    log = apps.consent_app(access_log=folder / "features.jsonl")
-    refused = runner.run(apps.visit(linked, "refuse_all"))
-    granted = runner.run(apps.visit(log, "accept_all"))
-
-    def page(name: str, app: ASGIApp, without: ASGIApp, cookie: bytes = refused, path: str = apps.PAGE_ROUTE) -> Case:
-        return Case(name, app, itertools.repeat(cookie), path=path, without=without)
-
-    return [
-        unit_case(runner),
-        page("settings link, on a page", linked, plain),
-        page("ledger, on a page", apps.consent_app(ledger=f"sqlite:///{folder / 'features.db'}"), linked),
-        page("access log: counts of pages", log, linked),
-        Case("access log: a traced text", log, itertools.repeat(granted), records=records, without=linked),
-        page("server_logs, on a page", linked, apps.consent_app(server_logs="keep")),
-        page('csp="enforce", refused', apps.consent_app(csp="enforce"), linked, path=apps.CSP_ROUTE),
-        page('csp="enforce", granted', apps.consent_app(csp="enforce"), linked, granted),
-    ]
+async def time_first_get(cookie: bytes) -> float:
+    """Return how many milliseconds the first GET takes longer than on the bare app, after the server started."""
+    milliseconds = []
+    with TemporaryDirectory() as folder:
+        app = apps.consent_app(access_log=f"{folder}/access.jsonl")
+        ready = asyncio.Event()
+        start = [{"type": "lifespan.startup"}]
+        life = asyncio.create_task(drive(app, {"type": "lifespan", "state": {}}, start, lambda _: ready.set()))
+        await ready.wait()
+        for each in (BARE, BARE, app):
+            request = apps.make_scope(apps.PAGE_ROUTE, cookie)
+            began = time.perf_counter()
+            await each(request, apps.receive, apps.drop)
+            milliseconds.append((time.perf_counter() - began) * 1000)
+        life.cancel()
+    return milliseconds[2] - milliseconds[1]
 
 
-def row(case: Case, overheads: Sequence[float], unit: float) -> Row:
-    """Return the figures of a case, with `unit` as what counts as 1."""
-    low, middle, high = (share / unit for share in quantiles(overheads, n=4))
-    microseconds = middle * unit
-    to_reach = ""
-    reached = ""
-    if case.to_reach is not None:
-        to_reach = f"{case.to_reach:.2f}"
-        reached = yes_or_no(middle <= case.to_reach)
-    if case.microseconds_to_reach is not None:
-        to_reach = f"{case.microseconds_to_reach:.0f} µs"
-        reached = yes_or_no(microseconds <= case.microseconds_to_reach)
-    found: Row = {"case": case.name, "µs": f"{microseconds:.2f}", "ratio": f"{middle:.2f}"}
-    return {**found, "middle half": f"{low:.2f} to {high:.2f}", "to reach": to_reach, "reached": reached}
-
-
-def first_get_rows(processes: int) -> list[Row]:
-    """Return how long the first GET of a process takes."""
-    return [
-        {"case": name, "ms": f"{took:.1f}", "to reach": f"{FIRST_GET:.0f}", "reached": yes_or_no(took <= FIRST_GET)}
-        for name, took in measure_first_gets(processes).items()
-    ]
-
-
-def yes_or_no(is_reached: bool) -> str:
-    """Return what the last column says."""
-    return "yes" if is_reached else "NO"
+def print_first_gets(cases: list[Case], processes: int) -> None:
+    """Print how long the first GET of a process takes."""
+    rows = []
+    for case in cases:
+        command: list[str | bytes] = [sys.executable, "-c", FIRST_GET, next(case.cookies)]
+        took = [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(processes)]
+        rows.append({"case": case.name, "ms": f"{min(took):.1f}", "to reach": 5})
+    apps.print_table(f"the first GET of a process, the quickest of {processes}", rows)
 
 
 def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser("python -m benchmarks.overhead", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a rough figure in about ten seconds")
-    parser.add_argument("--features", action="store_true", help="what each feature costs: on, against off")
-    arguments = parser.parse_args()
-    rounds, block, processes = (11, 250, 2) if arguments.quick else (101, 800, 9)
+    parser.add_argument("--quick", action="store_true", help="rough figures in about fifteen seconds")
+    rounds, block, processes = (11, 250, 2) if parser.parse_args().quick else (101, 800, 9)
     logging.disable()
-    with TemporaryDirectory() as name, asyncio.Runner() as runner:
-        folder = Path(name)
-        requests = (rounds + 1) * block
-        cases = make_features(runner, folder) if arguments.features else make_cases(runner, folder, requests)
-        overheads = measure(runner, cases, rounds, block)
-    unit = median(overheads[0])
-    rows = [row(case, own, unit) for case, own in zip(cases, overheads, strict=True)]
-    print_table(f"{rounds} rounds of {block} requests", rows)
-    if not arguments.features:
-        print_table(f"the first GET of a process, the quickest of {processes}", first_get_rows(processes))
+    with TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        cases = make_cases(Path(folder))
+        turns = [
+            [measure_pair(runner, case, block, bare_first=number % 2 == 0) for case in cases]
+            for number in range(rounds + 1)
+        ]
+    rows = []
+    unit = median(turn[0] for turn in turns[1:])
+    for case, *overheads in zip(cases, *turns[1:], strict=True):  # the first round warms up
+        low, middle, high = quantiles(overheads, n=4)
+        row = {"case": case.name, "µs": f"{middle:.2f}", "ratio": f"{middle / unit:.2f}"}
+        rows.append({**row, "middle half": f"{low / unit:.2f} to {high / unit:.2f}", "to reach": case.to_reach})
+    apps.print_table(f"{rounds} rounds of {block} requests", rows)
+    print_first_gets([case for case in cases if case.path == apps.PAGE_ROUTE], processes)
 
 
 if __name__ == "__main__":

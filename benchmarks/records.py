@@ -1,82 +1,43 @@
-"""Makes access records like those of a site of some size, the same each time, in the files in which they are kept.
+"""What kept records cost: a report of access records, what is done with their files, and answers that a ledger keeps.
 
-Visitors come again, with some sessions of three pages each on the average; beside each page there are requests for its
-parts, as most sites have them; popular pages and rare ones; events, campaigns, referrers, a few records written twice.
+Files are in the folder for temporary files, which has to be on a disk: TMPDIR names another one.
 """
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import json
+import logging
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
 
 import duckdb
 
+from benchmarks import apps
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
+from tests.support.asgi import bodies, response_to, scope
+from tests.support.servers.postgres import NoPostgresError, private_server
 
+UNTIL = date(2026, 11, 25)
+DAYS = 30
+VISITORS = 32
+"""How many answer at once."""
+_SQL = Path(__file__).with_suffix(".sql").read_text("utf-8")
 _MEMORY = "4GB"
 _DAY = 86_400_000
+_LONGEST_SESSION = 230_000
 _NEVER = "\x01"
-_IN_SESSION = 10
-"""Records of a session: three views, five requests, two events."""
-_SECONDS_BETWEEN = 23
-
-_ORIGIN = "https://registry.example"
-_RECORDS = f"""
-WITH written AS (  -- one in 5,000 is written twice, and the next one never
-    SELECT CASE WHEN hash(range) % 5000 = 0 THEN greatest(range - 1, 0) ELSE range END AS i FROM range($first, $end)
-),
-numbers AS (
-    SELECT i, i // {_IN_SESSION} AS s, (i % {_IN_SESSION})::INTEGER AS n FROM written
-),
-drawn AS (
-    SELECT i, s, n, hash(s) AS a, hash(s + 1_000_000_007) AS b, hash(i + 2_000_000_011) AS c FROM numbers
-),
-shaped AS (
-    SELECT *,
-        $begin + (a % $length)::BIGINT + n * {_SECONDS_BETWEEN * 1000} + (c % 900)::BIGINT AS came,
-        CASE WHEN n IN (0, 4, 7) THEN 'view' WHEN n IN (3, 9) THEN 'event' ELSE 'request' END AS kind,
-        (pow((c % 100_000) / 100_000.0, 4) * 600)::INTEGER AS page,
-        (pow((b % 100_000) / 100_000.0, 2) * $visitors)::BIGINT AS who
-    FROM drawn
-)
-SELECT
-    make_timestamp(came * 1000) AS time,
-    'Zm9vYmFyYmF6cXV4-' || printf('%x', i) AS uid,
-    kind,
-    CASE WHEN kind <> 'event' THEN 'GET' END AS method,
-    CASE WHEN who % 5 = 0 THEN 'shop.example' ELSE 'registry.example' END AS host,
-    CASE WHEN kind = 'request' THEN '/static/part-' || n || '.js' ELSE '/pages/item-' || page END AS path,
-    CASE kind WHEN 'view' THEN '/pages/{{item}}' WHEN 'request' THEN '/static/{{file}}' END AS route,
-    CASE WHEN n = 0 AND a % 6 = 0 THEN 'utm_source=letter&utm_medium=mail&utm_campaign=month-' || (b % 12) END AS query,
-    CASE WHEN n = 0 THEN CASE WHEN b % 3 = 0 THEN 'https://search-' || (a % 40) || '.example' END
-        ELSE '{_ORIGIN}/pages/item-' || (a % 600) END AS referrer,
-    CASE WHEN kind <> 'event' THEN '2' END AS protocol,
-    CASE WHEN kind <> 'event' THEN CASE WHEN c % 50 = 0 THEN 404 WHEN c % 900 = 0 THEN 500 ELSE 200 END END AS status,
-    round(CASE WHEN n = 3 THEN 1000 + (c % 300_000) WHEN n <> 9 THEN 1 + (c % 40_000) / 300.0 END, 3) AS duration_ms,
-    substr(md5(who::VARCHAR), 1, 22) AS visitor,
-    '192.0.' || (who % 256) || '.0' AS address,
-    ['Chrome', 'Safari', 'Firefox', 'Edge', 'Samsung Internet'][1 + (who % 5)] AS browser,
-    ['Windows', 'iOS', 'Android', 'Mac OS X', 'Linux'][1 + (who // 5 % 5)] AS os,
-    ['pc', 'mobile', 'mobile', 'tablet', 'pc'][1 + (who // 5 % 5)] AS device,
-    CASE WHEN who % 7 < 5 THEN ['JP', 'DE', 'US', 'FR', 'BR'][1 + (who % 7)] END AS country,
-    '1f0c9a7be24d5580' AS policy,
-    NULL::VARCHAR AS purpose,
-    CASE n WHEN 3 THEN 'page_leave' WHEN 9 THEN 'download' END AS event,
-    CASE n WHEN 9 THEN '{{"file":"prices.pdf"}}' END AS properties
-FROM shaped
-"""  # noqa: S608 (all of it is here)
-_COUNTS = """
-SELECT
-    (DATE '1970-01-01' + day::INTEGER)::TIMESTAMP + INTERVAL 23 HOUR AS time,
-    'count-' || day || '-' || language || '-' || name AS uid,
-    DATE '1970-01-01' + day::INTEGER AS day,
-    'registry.example' AS host, language, name, CASE name WHEN 'degraded' THEN 'map' END AS detail, value
-FROM range($first_day, $end_day) days(day), (VALUES ('ja'), ('en')) languages(language), (VALUES ('views', 9000),
-    ('views_recorded', 4000), ('asked', 2500), ('granted', 900), ('refused', 500), ('partial', 100), ('withdrawn', 9),
-    ('signal', 300), ('degraded', 700)) names(name, value)
-"""
 
 
 def write_records(folder: Path, records: int, days: int, until: date, form: FileFormat) -> Path:
@@ -101,14 +62,15 @@ def write_records(folder: Path, records: int, days: int, until: date, form: File
 def _make(made: duckdb.DuckDBPyConnection, records: int, days: int, first: date) -> None:
     begin = (first - date(1970, 1, 1)).days
     values = {
-        "first": 0,
         "end": records,
         "begin": begin * _DAY,
-        "length": days * _DAY - _IN_SESSION * _SECONDS_BETWEEN * 1000,
+        "length": days * _DAY - _LONGEST_SESSION,
         "visitors": max(records // 40, 1),
+        "first_day": begin,
+        "end_day": begin + days,
     }
-    made.execute(f"CREATE TABLE records AS {_RECORDS}", values)
-    made.execute(f"CREATE TABLE counts AS {_COUNTS}", {"first_day": begin, "end_day": begin + days})
+    for statement in duckdb.extract_statements(_SQL):
+        made.execute(statement, {name: values[name] for name in statement.named_parameters})
 
 
 def _write(made: duckdb.DuckDBPyConnection, live: Path, day: date, form: FileFormat) -> None:
@@ -129,3 +91,102 @@ def _line(columns: Mapping[str, str]) -> str:
     written = {"time": "'\"' || strftime(time, '%Y-%m-%dT%H:%M:%S.%g') || 'Z\"'", "properties": "properties"}
     parts = (f"',\"{key}\":' || {written.get(name, f'to_json({name})::VARCHAR')}" for key, name in columns.items())
     return f"'{{' || substr(concat({', '.join(parts)}), 2) || '}}'"
+
+
+_COMMAND = "import sys; from cookie_consent.cli import main; sys.exit(main())"
+
+
+def run(*arguments: str) -> tuple[float, int, dict[str, Any]]:
+    """Run `cookie-consent`: return its seconds of CPU, its peak memory (MiB), and what it printed."""
+    command = [sys.executable, "-c", _COMMAND, *arguments, "--json"]
+    with TemporaryFile() as output:
+        running = subprocess.Popen(command, stdout=output)
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        assert running.returncode == 0, arguments
+        output.seek(0)
+        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, json.load(output)
+
+
+def measure_log(folder: Path, records: int) -> None:
+    """Measure what is done with the access records of thirty days."""
+    # In another process: the kernel counts what this one had as memory of those that it starts.
+    writing = multiprocessing.get_context("spawn").Process(
+        target=write_records, args=(folder, records, DAYS, UNTIL, FileFormat.PLAIN)
+    )
+    writing.start()
+    writing.join()
+    live = folder / "access.jsonl"
+    log = ("--access-log", str(live))
+    whole = ("report", *log, "--from", str(UNTIL - timedelta(days=DAYS - 1)), "--to", str(UNTIL))
+    last = path_of(live, UNTIL, 1, FileFormat.PLAIN)
+    last.rename(folder / "later")
+    rows = [_measure("compact, 29 days", "compact", *log)]
+    run(*whole)
+    (folder / "later").rename(last)
+    rows.append(_measure("report, and add a day", *whole))
+    rows.append(_measure("report, 30 days", *whole))
+    rows.append(_measure("report, the last day", "report", *log, "--from", str(UNTIL), "--to", str(UNTIL)))
+    with duckdb.connect() as visitors:
+        (visitor,) = visitors.execute("SELECT substr(md5('7'), 1, 22)").fetchall()[0]
+    rows.append(_measure("erase one visitor", "erase", *log, "--visitor", visitor))
+    apps.print_table(f"{records:,} access records of {DAYS} days", rows)
+
+
+def _measure(what: str, *arguments: str) -> dict[str, object]:
+    cpu, memory, found = run(*arguments)
+    return {"what": what, "CPU s": f"{cpu:.2f}", "MiB": memory, "views": found.get("views", "")}
+
+
+async def answer_all(ledger: str | None, seconds: float) -> int:
+    """Let visitors accept and refuse by turns, by the banner's form, and return how many answers were kept."""
+    app = apps.consent_app(ledger=ledger)
+    until = time.monotonic() + seconds
+
+    async def answer() -> int:
+        answers = 0
+        while time.monotonic() < until:
+            form = b"choice=%s&next=/" % (b"accept_all", b"refuse_all")[answers % 2]
+            fields = [*apps.BROWSER[1:], (b"content-type", b"application/x-www-form-urlencoded")]
+            reply = await response_to(app, scope("POST", apps.PREFIX, fields), bodies(form))
+            assert reply.status == 303, reply.text
+            answers += 1
+        return answers
+
+    return sum(await asyncio.gather(*(answer() for _ in range(VISITORS))))
+
+
+def measure_ledgers(folder: Path, seconds: float) -> None:
+    """Measure answers with each ledger, and without, and verify that all of them are in it."""
+    with ExitStack() as stack:
+        ledgers = {"none": None, "SQLite": f"sqlite:///{folder}/consent.db"}
+        try:
+            ledgers["PostgreSQL"] = stack.enter_context(private_server()).new_database()
+        except NoPostgresError as error:
+            print(f"No PostgreSQL: {error}")
+        rows = []
+        for name, url in ledgers.items():
+            began = time.process_time()
+            answers = asyncio.run(answer_all(url, seconds))
+            cpu = time.process_time() - began
+            if url:
+                assert run("verify", "--ledger", url)[2]["records"] == answers, "answers are missing"
+            row = {"ledger": name, "answers/s": round(answers / seconds)}
+            rows.append({**row, "CPU ms of an answer": f"{cpu / answers * 1000:.2f}"})
+        apps.print_table(f"Answers kept: {VISITORS} visitors, one process", rows)
+
+
+def main() -> None:
+    """Measure, and print the figures."""
+    parser = argparse.ArgumentParser("python -m benchmarks.records", description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000, help="how many access records (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5, help="how long each ledger gets answers (%(default)s)")
+    arguments = parser.parse_args()
+    logging.disable()
+    with TemporaryDirectory(prefix="records-") as folder:
+        measure_ledgers(Path(folder), arguments.seconds)
+        measure_log(Path(folder) / "log", arguments.records)
+
+
+if __name__ == "__main__":
+    main()
