@@ -15,7 +15,7 @@ QUICK := not browser and not server and not slow
 NPM := PATH="$(abspath $(BIN)):$$PATH" npm
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons browser-side system full-system mutate format bench bench-fast gallery docs reference dist clean
+.PHONY: demo check quick test full lint types built unit other-pythons quick-on-other-pythons on-other-pythons browser-side system full-system mutate format bench bench-fast gallery docs dist clean
 
 demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -115,10 +115,6 @@ gallery: system $(VENV)/.test built
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees $(ARGS) docs build/docs
 	@echo "Open build/docs/index.html"
-
-# The pages of docs/reference, from the code. A test says when they are out of date.
-reference: $(VENV)/.dev
-	$(BIN)/python -m tests.support.reference
 
 # What is published, in dist: the source archive and the wheel, checked, and tried on the oldest and the newest Python
 # here, with a list of what they need (CycloneDX). Run it in a clean checkout: see CONTRIBUTING.md.

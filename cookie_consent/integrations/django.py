@@ -1,6 +1,6 @@
 """Django, served by ASGI: the visitor's consent in templates, and views that need consent.
 
-It is a context processor and a library of template tags:
+It is a context processor and a library of template tags::
 
     "OPTIONS": {
         "context_processors": [..., "cookie_consent.integrations.django.consent_context"],

@@ -338,7 +338,7 @@ class Recipient(CheckedPart):
         id: lowercase letters, digits, - and _.
         name: its legal name.
         purpose: the id of the purpose it serves.
-        origins: the origins it is reached at, as scheme://host[:port]; the host may begin with "*.".
+        origins: the origins it is reached at, as scheme://host[:port]; the host may begin with `"*."`.
         receives: what data it gets, per language.
         directives: the Content-Security-Policy directives that its origins belong in, without "-src".
         policy_url: the address of its privacy policy, or "".

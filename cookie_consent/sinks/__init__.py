@@ -69,7 +69,7 @@ class Sink(Protocol):
         """
 
     def stats(self) -> Mapping[str, int]:
-        """Return counters: "written", "retried", "spilled", "spill_failed", and "dropped_" with each reason."""
+        """Return counters: "written", "retried", "spilled", "spill_failed", and `dropped_` with each reason."""
 
 
 def open_sink(target: str) -> Sink:
